@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fakeMatplotlib returns the files of a fake matplotlib. Its pictures are texts
-// that list the drawn values. Like the real one, it closes its figures in an
-// atexit handler.
+// fakeMatplotlib returns the files of a fake matplotlib. Its images are texts that
+// list the drawn values. Like the real one, it closes all figures in an atexit
+// handler.
 func fakeMatplotlib() []object {
 	return []object{
 		{"path": "matplotlib/__init__.py", "content": ""},
@@ -61,7 +61,8 @@ def close(which=None):
 	}
 }
 
-// figureResults returns the expected results for figures of the fake matplotlib.
+// figureResults returns the results that a run must have after drawing these figures
+// with the fake matplotlib.
 func figureResults(drawn ...string) richResults {
 	shown := richResults{}
 	for _, d := range drawn {
@@ -71,7 +72,8 @@ func figureResults(drawn ...string) richResults {
 	return shown
 }
 
-// figurePrograms maps names to programs and the figures that they show.
+// figurePrograms maps names to programs that draw, and to the figures that their
+// results must contain.
 var figurePrograms = map[string]struct {
 	code, status string
 	want         []string
@@ -103,8 +105,8 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 			}
 		})
 	}
-	// Showing a figure must not change the current figure, since the program may
-	// save it later.
+	// A program may save the current figure after showing it. So showing must not
+	// close or change it.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",
 		"files": fakeMatplotlib(), "outputFiles": []string{"f.png"},
@@ -112,7 +114,7 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 	if got := string(x.fileContent(t, "f.png")); got != "1: [1]" {
 		t.Errorf("the file holds %q: %s", got, x)
 	}
-	// Without results, no figure is drawn.
+	// If the request wants no results, the server must not draw the figure.
 	x = a.execute(t, object{"code": "import charts\ncharts.bars(1)", "files": fakeMatplotlib(), "results": false})
 	if x.prints(t, ""); len(x.Results) != 0 {
 		t.Errorf("got %v", x.Results)

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hookWords lists words that would reveal the hook.
+// hookWords lists words that would show a program that the hook exists.
 var hookWords = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
 func findHookWord(text string) string {
@@ -19,8 +19,8 @@ func findHookWord(text string) string {
 	return ""
 }
 
-// TestExecuteHidesHook runs programs that look for the hook in all places where
-// they could find it.
+// TestExecuteHidesHook runs programs that look for the hook in stack frames, modules
+// and other places. They must not find it.
 func TestExecuteHidesHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -111,8 +111,8 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// TestExecuteTraceSeesOnlyProgram checks that a trace function sees the end of
-// the program as in CPython on the host.
+// TestExecuteTraceSeesOnlyProgram sets a trace function. At the end of the program
+// it must see the same events as in CPython on the host.
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -132,8 +132,8 @@ x + 1`
 	}
 }
 
-// TestExecutePrintsCompilerWarningsOnce checks that compiler warnings are printed
-// once, as by CPython.
+// TestExecutePrintsCompilerWarningsOnce checks that each compiler warning is printed
+// exactly once, as in CPython.
 func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -163,8 +163,9 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	}
 }
 
-// TestExecuteAcceptsFilesNamedLikeLibraryModules adds files next to main.py. They
-// have the names of modules that an error report needs.
+// TestExecuteAcceptsFilesNamedLikeLibraryModules adds files with the names of
+// modules that an error report uses. The report must use the library's modules
+// instead.
 func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -193,7 +194,8 @@ func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 			})
 		}
 	}
-	// The program's import must get the file, before and after the report.
+	// The program's imports must load the program's files, both before and after the
+	// error report.
 	x := a.execute(t, object{
 		"files": []object{{"path": "token.py", "content": "MINE = 1"}, {"path": "json.py", "content": "MINE = 2"}},
 		"code": `
@@ -211,8 +213,8 @@ raise KeyError(1)`,
 	}
 }
 
-// TestExecuteKeepsFilesNamedLikeHook checks that the hook does not change a
-// user's file, whatever its name.
+// TestExecuteKeepsFilesNamedLikeHook adds files with names that the hook could use.
+// The hook must not change or run them.
 func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -237,8 +239,8 @@ func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 
 func quotePython(s string) string { return "'" + s + "'" }
 
-// TestExecuteReportsUnusualExceptions raises exceptions whose methods return
-// anything. Their names and lines must still be reported.
+// TestExecuteReportsUnusualExceptions raises exceptions whose methods fail or return
+// wrong types. The answer must still contain the name and the line.
 func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -279,9 +281,9 @@ func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	}
 }
 
-// TestExecuteLargeProgramsInLinearTime checks that the work before and after a
-// program grows linearly with its size. It compares the memory with a bare
-// interpreter under the same limit.
+// TestExecuteLargeProgramsInLinearTime runs programs of different sizes. The hook's
+// work must grow linearly. The memory is compared with that of a bare interpreter
+// under the same limit.
 func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -310,8 +312,8 @@ func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	}
 }
 
-// TestExecuteFindsSharedLibraries checks that Python finds the image's libraries
-// by name.
+// TestExecuteFindsSharedLibraries checks that Python can load the image's shared
+// libraries by name.
 func TestExecuteFindsSharedLibraries(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// textResults returns expected results that only have text.
+// textResults returns the results of a run that shows these texts only.
 func textResults(texts ...string) richResults {
 	shown := richResults{}
 	for _, text := range texts {
@@ -17,12 +17,13 @@ func textResults(texts ...string) richResults {
 	return shown
 }
 
-// valuePrograms maps names to successful programs and the values that they show.
+// valuePrograms maps names to programs and to the texts of the values that they
+// show. All programs succeed.
 var valuePrograms = map[string]struct {
 	code string
 	want []string
 }{
-	// Compiler warnings must not change the value.
+	// Compiler warnings must not change the shown value.
 	"unknown escape":            {"s = '\\.'\ns", []string{`'\\.'`}},
 	"comparison with a warning": {"x = 1\nx is 1", []string{"True"}},
 	"call of a string":          {"try:\n    'a'(1)\nexcept TypeError:\n    pass\n3", []string{"3"}},
@@ -30,7 +31,7 @@ var valuePrograms = map[string]struct {
 	"large program":             {strings.Repeat("x = 1\n", 30_000) + "[x,\n 2]", []string{"[1, 2]"}},
 	"large program with a call": {"def f(x):\n    return x\n" + strings.Repeat("y = f(1)\n", 20_000) + "f('é')  # end\n", []string{"'é'"}},
 
-	// The program succeeds, whatever happens while its value is shown.
+	// Showing the value fails or misbehaves. The program must succeed all the same.
 	"repr exits":                {"class C:\n    def __repr__(self): raise SystemExit(3)\nC()", nil},
 	"repr calls exit()":         {"class C:\n    def _repr_html_(self): exit(3)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 	"repr is interrupted":       {"class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()", nil},
@@ -46,7 +47,7 @@ var valuePrograms = map[string]struct {
 	"repr clears the globals":   {"class C:\n    def __repr__(self):\n        globals().clear()\n        return 'C'\nC()", []string{"C"}},
 	"too many digits":           {"7 ** 9999", []string{"<int: Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit>"}},
 
-	// The value must be the one that a notebook would show.
+	// A value must be shown exactly when a notebook would show it.
 	"semicolon in a string":                  {"'a;b'", []string{"'a;b'"}},
 	"semicolon in a comment":                 {"1  # a;\n# b;\n", []string{"1"}},
 	"after another statement":                {"x = 1; x + 1", []string{"2"}},
@@ -61,7 +62,7 @@ var valuePrograms = map[string]struct {
 	"globals":                                {"sorted(k for k in globals() if k[:2] != '__')", []string{"[]"}},
 	"tuple":                                  {"print(1), 5", []string{"(None, 5)"}},
 
-	// Forms that an object invents must not be shown.
+	// Some objects have every attribute. Only real display methods must be used.
 	"mock":                      {"from unittest.mock import Mock\nMock(__repr__=lambda self: 'mock')", []string{"mock"}},
 	"mock with a specification": {"from unittest.mock import create_autospec, MagicMock\nclass C:\n    def _repr_html_(self): return 'x'\nm = MagicMock(spec=C)\nm.__repr__ = lambda self: 'mock'\nm", []string{"mock"}},
 	"module":                    {"import types\nm = types.ModuleType('m')\nm.__getattr__ = lambda name: lambda *a, **k: 'made up'\nm.__repr__ = None\ntype(m.x()) and m", []string{"<module 'm' from <function <lambda>.<locals>.<lambda>>"}},
@@ -70,18 +71,20 @@ var valuePrograms = map[string]struct {
 	"object with any attribute": {"class C:\n    def __getattr__(self, name): return lambda *a, **k: {'text/html': name}\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 }
 
-// closeSession closes the session, since each user may have only a few.
+// closeSession closes the session before the test ends, since a user may have only a
+// few open sessions.
 func (s *session) closeSession(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "DELETE", s.path(""), nil).want(t, 204, nil)
 }
 
-// requireValues checks that the program succeeded and showed the values.
+// requireValues checks that the program succeeded and that its results have these
+// texts.
 func requireValues(t *testing.T, x *execution, want []string) {
 	t.Helper()
 	x.ends(t, "succeeded")
 	for _, r := range x.Results {
-		// Remove addresses, which differ between runs.
+		// Remove memory addresses from the text, since they differ between runs.
 		if text, ok := r["text/plain"].(string); ok {
 			if before, _, found := strings.Cut(text, " at 0x"); found {
 				r["text/plain"] = before + ">"
@@ -121,8 +124,8 @@ func TestSessionReturnsValues(t *testing.T) {
 	}
 }
 
-// TestExecuteTruncatesLargeValues checks that the text of a value is cut before
-// all of it is made.
+// TestExecuteTruncatesLargeValues shows values whose text would not fit into memory.
+// The text must be cut while it is created.
 func TestExecuteTruncatesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -148,7 +151,7 @@ func TestExecuteTruncatesLargeValues(t *testing.T) {
 			}
 		})
 	}
-	// Short values must be shown exactly like repr.
+	// The text of a short value must be exactly its repr.
 	const code = `
 class C:
     def __repr__(self): return "C()"
@@ -167,8 +170,8 @@ x`
 	}
 }
 
-// TestExecuteLimitsTimeOfShowing checks that showing a value ends before the
-// run's time limit.
+// TestExecuteLimitsTimeOfShowing shows values that take forever. Showing must end
+// before the run's time limit.
 func TestExecuteLimitsTimeOfShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -197,7 +200,8 @@ C()`})
 	}
 }
 
-// TestExecuteForkedChildShowsNoValue checks that a forked child shows no value.
+// TestExecuteForkedChildShowsNoValue forks at the end of a program. Only the parent
+// may show the value.
 func TestExecuteForkedChildShowsNoValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

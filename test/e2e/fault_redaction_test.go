@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// codeRunner runs code in one language. The environment contains the secret S.
+// codeRunner runs code in one language, singly or in a session. The account's
+// secrets are environment variables of the run.
 type codeRunner struct {
 	name, language string
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// codeRunners returns a runner for single runs and one for a session, in each
-// language. They use all secrets.
+// codeRunners returns two runners for Python and JavaScript, one for single runs and
+// one for a session. For TypeScript it returns one for single runs.
 func codeRunners(t *testing.T, a *account) []codeRunner {
 	var all []codeRunner
 	for _, language := range []string{"python", "javascript", "typescript"} {
@@ -49,8 +50,8 @@ func codeRunners(t *testing.T, a *account) []codeRunner {
 	return all
 }
 
-// visiblePart returns a part of the value that the answer contains. The part has
-// length characters.
+// visiblePart returns a part of the value with length characters that the answer
+// contains, or "".
 func visiblePart(answer []byte, value string, length int) string {
 	for i := 0; i+length <= len(value); i++ {
 		if part := value[i : i+length]; strings.Contains(string(answer), part) {
@@ -60,8 +61,8 @@ func visiblePart(answer []byte, value string, length int) string {
 	return ""
 }
 
-// TestExecuteRedactsTruncatedOutput checks that secret values are redacted in
-// output that is cut, even at the cut.
+// TestExecuteRedactsTruncatedOutput prints a secret value where the output is cut.
+// No part of the value may remain.
 func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -98,8 +99,8 @@ func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	}
 }
 
-// TestSessionRedactsOldValues checks that a session redacts all values that it
-// ever got.
+// TestSessionRedactsOldValues changes a secret during a session. Later runs must
+// still redact the old value.
 func TestSessionRedactsOldValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -124,14 +125,14 @@ func TestSessionRedactsOldValues(t *testing.T) {
 					t.Errorf("after %s: %s", change, x)
 				}
 			}
-			// Also redact if this run gets no secrets.
+			// The value must be redacted even if this run gets no secrets.
 			x := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": code[1], "sessionId": s.ID, "secrets": []string{}}).want(t, 200, nil).body
 			if part := visiblePart(x, first, 7); part != "" {
 				t.Errorf("without secrets: %s", x)
 			}
 		})
 	}
-	// The number of old values is limited.
+	// The number of old values that a session remembers is limited.
 	s := a.openSession(t, object{"language": "python"})
 	for i := range 5 {
 		a.storeSecret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
@@ -147,8 +148,8 @@ func TestSessionRedactsOldValues(t *testing.T) {
 	}
 }
 
-// TestExecuteRedactsEveryEncoding writes values in all forms of docs/secrets.md
-// to all kinds of output.
+// TestExecuteRedactsEveryEncoding writes values in all forms of docs/secrets.md to
+// standard output, standard error and the error message.
 func TestExecuteRedactsEveryEncoding(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -205,7 +206,7 @@ raise ValueError('\n'.join(forms))
 			if x.ends(t, "failed"); x.Redactions < 40 {
 				t.Errorf("%s, %s: %d redactions: %s", r.name, name, x.Redactions, answer)
 			}
-			// The rest of any form would be long.
+			// A long part of the value in any form must not remain.
 			for _, text := range []string{x.Stdout, x.Stderr, x.Error.Message} {
 				for _, line := range strings.Split(text, "\n") {
 					for _, word := range strings.Split(strings.ReplaceAll(line, "[secret:"+name+"]", " "), " ") {
@@ -222,15 +223,15 @@ raise ValueError('\n'.join(forms))
 	}
 }
 
-// withEncodings returns a value together with forms that could be redacted
-// partly.
+// withEncodings returns the value and its encodings. The test searches for their
+// parts.
 func withEncodings(value string) string {
 	encoded, _ := json.Marshal(value)
 	return value + fmt.Sprintf(" %x %q %s", value, value, encoded)
 }
 
-// TestExecuteRedactsSplitStreams checks that a stream shows no more than an
-// answer, however the program splits its output.
+// TestExecuteRedactsSplitStreams prints a value in small pieces to a stream. The
+// stream must not show more than the answer without a stream.
 func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -263,8 +264,8 @@ for i in range(60):
 	}
 }
 
-// TestExecuteRedactsInLinearTime checks that redaction takes linear time in the
-// length of the output.
+// TestExecuteRedactsInLinearTime measures the processor time for redacting long
+// output. It must grow linearly with the length.
 func TestExecuteRedactsInLinearTime(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -290,15 +291,15 @@ func TestExecuteRedactsInLinearTime(t *testing.T) {
 		if x.ends(t, "succeeded"); x.Redactions != 0 || len(x.Stdout) < 7_999_998 {
 			t.Errorf("%d redactions, %d bytes", x.Redactions, len(x.Stdout))
 		}
-		// It was 4.4 s before redaction was linear.
+		// Redaction whose time is not linear took 4.4 s.
 		if took := processor() - before; took > 2.5 {
 			t.Errorf("the server needs %[2].1f s of processor time for %[1]q", text, took)
 		}
 	}
 }
 
-// TestExecuteRedactsFileNamesAndAllMediaTypes checks that text is redacted in
-// file names and in all media types.
+// TestExecuteRedactsFileNamesAndAllMediaTypes puts values into file names and into
+// results of all media types with text.
 func TestExecuteRedactsFileNamesAndAllMediaTypes(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -344,8 +345,8 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 	}
 }
 
-// TestSessionWithholdsDeletedSecrets deletes a secret that a session uses. Later
-// runs do not get the secret, but still redact its value.
+// TestSessionWithholdsDeletedSecrets deletes a secret that a session has used. Later
+// runs must not get the secret, but must still redact its value.
 func TestSessionWithholdsDeletedSecrets(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

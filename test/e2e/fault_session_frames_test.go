@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestSessionFramesMatchFile checks that each program prints the same in a
-// session and in a file, except for the file's name. runSteps checks that the
-// output does not show the hook.
+// TestSessionFramesMatchFile runs programs that print stack frames, in a session and
+// as a file. Except for the file name, the output must be the same. runSteps checks
+// that it does not show the hook.
 func TestSessionFramesMatchFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -17,9 +17,9 @@ func TestSessionInterruptsReachChildren(t *testing.T) {
 		"python": {
 			begin: "import os, subprocess, signal, time, threading\nserver = subprocess.Popen(['sleep', '300'])\nkept = 5\ntime.sleep(0.1)",
 			show:  "print(kept)",
-			// The process of the first run is alive. The processes of the other
-			// runs are dead or dying: it takes some processor time until a signal
-			// has its effect.
+			// The process that the first run started must still live. Processes of
+			// interrupted runs must be dead soon: a signal takes some time to have
+			// its effect.
 			left: `
 def names():
     found = []

@@ -86,8 +86,8 @@ func TestSessionSurvivesHostilePrograms(t *testing.T) {
 	})
 }
 
-// nestedLoops returns the headers of n nested loops, one per line, and the
-// indentation of the innermost body.
+// nestedLoops returns the headers of n nested loops, one per line. The indentation
+// of the innermost body follows them.
 func nestedLoops(n int) string {
 	code, indent := "", ""
 	for range n {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSessionLimitsShowing checks that showing a value uses only a part of the
-// remaining memory and time, and does not end the session.
+// TestSessionLimitsShowing shows large and slow values. Showing must use only a part
+// of the remaining memory and time, and must not end the session.
 func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -37,8 +37,8 @@ func TestSessionLimitsShowing(t *testing.T) {
 	}
 }
 
-// TestSessionCompilesLargePrograms checks that compiling a large program needs no
-// more memory than CPython, and that the program behaves like a small one.
+// TestSessionCompilesLargePrograms runs large programs. Compiling must need no more
+// memory than in CPython, and the programs must behave like small ones.
 func TestSessionCompilesLargePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -100,8 +100,8 @@ func TestSessionCompilesLargePrograms(t *testing.T) {
 	})
 }
 
-// TestSessionDestructorsSeeNoHookFrames checks that destructors after a run see
-// the same frames as in a file.
+// TestSessionDestructorsSeeNoHookFrames checks destructors that run after a run has
+// ended. They must see the same stack frames as in a file.
 func TestSessionDestructorsSeeNoHookFrames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

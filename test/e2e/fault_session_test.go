@@ -5,25 +5,26 @@ import (
 	"testing"
 )
 
-// step is one run of a session with its expected result.
+// step is one run in a session, with the expected result.
 type step struct {
 	code string
 	// request contains additional fields of the request.
 	request object
-	// stdout is the complete output of the run. stderr is a part of its error
-	// output.
+	// stdout is the expected standard output. stderr is a text that the standard
+	// error output must contain.
 	stdout, stderr string
 	// exit is the expected exit code; 0 means success.
 	exit int
-	// raises is the expected name of the error.
+	// raises is the expected name of the error, or "" for none.
 	raises string
-	// line is the expected line of the error; 0 means that it is not checked.
+	// line is the expected line number of the error. 0 means that any line is
+	// allowed.
 	line int
-	// shows is the text of the only result.
+	// shows is the expected text of the only result, or "" for none.
 	shows string
 }
 
-// runSteps runs the steps in a new session. The session must not end.
+// runSteps runs the steps in a new Python session, which must not end.
 func (a *account) runSteps(t *testing.T, steps ...step) {
 	t.Helper()
 	s := a.openSession(t, object{})

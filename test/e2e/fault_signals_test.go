@@ -10,7 +10,8 @@ import (
 )
 
 // TestServeIgnoresReloadSignals sends the signals that make other servers reload
-// or rotate their logs. They must not end the server or its programs.
+// their configuration or reopen their logs. The server and its programs must
+// continue.
 func TestServeIgnoresReloadSignals(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
@@ -46,8 +47,8 @@ func TestServeIgnoresReloadSignals(t *testing.T) {
 	}
 }
 
-// TestServeSurvivesClosedLog checks that a server continues to serve if the
-// reader of its log exits.
+// TestServeSurvivesClosedLog closes the reading end of the server's log. The server
+// must continue to serve.
 func TestServeSurvivesClosedLog(t *testing.T) {
 	t.Parallel()
 	r, w := mustPair(os.Pipe())(t)
@@ -83,8 +84,8 @@ func TestServeSurvivesClosedLog(t *testing.T) {
 	}
 }
 
-// TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT. The server must end at once
-// with a failure and print its goroutines. The next start must work.
+// TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT. The server must print its
+// goroutines and exit with a failure at once. The next start must work.
 func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -109,7 +110,7 @@ func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// mustPair works like must for two values.
+// mustPair is like must for a function that returns two values and an error.
 func mustPair[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 	return func(t testing.TB) (A, B) {
 		t.Helper()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// namedStreams lists programs that open their standard streams by name. Each
+// namedStreams maps names to programs that open their standard streams by name. Each
 // prints its input in capital letters, and "err" to standard error.
 var namedStreams = map[string]struct{ language, code string }{
 	"Python by /dev/stdin": {"python", `
@@ -112,8 +112,8 @@ func TestSessionOpensStreamsByName(t *testing.T) {
 	}
 }
 
-// TestAttackStreamNamesReachOnlyOwnRun runs a program that looks for streams of
-// other runs under the names of its own streams.
+// TestAttackStreamNamesReachOnlyOwnRun opens the names of the standard streams
+// during other runs. The program must reach only its own streams.
 func TestAttackStreamNamesReachOnlyOwnRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runUsersCreate runs `pyth-on users create` with the password on standard input.
+// runUsersCreate runs `pyth-on users create` and writes the password to its standard
+// input. ok is true if the command succeeds.
 func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stderr string, ok bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"users", "create"}, args...)...)
@@ -32,8 +33,8 @@ func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stde
 // createdUser is the output of `users create --json`.
 type createdUser struct{ ID, Email, CreatedAt, APIKey string }
 
-// requireCreatedAccountWorks checks that the account works, and that the audit
-// log shows how it was created.
+// requireCreatedAccountWorks checks that the account can log in and run programs.
+// The audit log must show that the command created it.
 func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, password string) {
 	t.Helper()
 	a := &account{server: s, email: c.Email, authResponse: authResponse{APIKey: c.APIKey}}
@@ -54,7 +55,7 @@ func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, passwor
 
 func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
-	// The directory's path is longer than the path of a socket may be.
+	// The path is longer than the address of a Unix socket may be.
 	data := filepath.Join(newDataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
@@ -73,14 +74,14 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 		}
 		return c
 	}
-	// On a new server, before its first start.
+	// Create an account before the first start of the server.
 	first := create("first@example.org", "pässwörd of the first")
 	s := startServerIn(t, data, nil, "--registration=closed")
 	if strings.Contains(s.log.String(), "nobody can use this server") {
 		t.Errorf("the log says that there is no account: %s", s.log)
 	}
 	s.requireCreatedAccountWorks(t, first, "pässwörd of the first")
-	// While the server runs: several users in parallel, during writes to the
+	// Create several accounts in parallel while the server runs and writes to the
 	// audit log.
 	all := make([]createdUser, 4)
 	var wg sync.WaitGroup
@@ -102,8 +103,8 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	if log := s.log.String(); strings.Contains(log, "a password of some length") || strings.Contains(log, all[0].APIKey) {
 		t.Error("the log contains a password or a key")
 	}
-	// A killed server does not remove its socket. The command and the next server
-	// must handle that.
+	// A killed server leaves its socket behind. The command and the next server must
+	// cope with it.
 	s.kill(t)
 	last := create("last@example.org", "password of the last")
 	s = startServerIn(t, data, nil, "--registration=closed")
@@ -144,19 +145,20 @@ func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 			}
 		}
 	}
-	// The password is not an argument, and there is no flag for it.
+	// The command must refuse a password as an argument or as a flag.
 	if out, errs, ok := runUsersCreate(t, "", "b@example.org", "a password of some length", "--data-dir="+stopped); ok {
 		t.Errorf("%s%s", out, errs)
 	}
-	// A server with closed registration and a user prints no hint.
+	// If registration is closed but there is a user, the server must not log the
+	// hint about missing accounts.
 	s.stop(t)
 	if again := startServerIn(t, s.data, nil, "--registration=closed"); strings.Contains(again.log.String(), "nobody can use") {
 		t.Errorf("%s", again.log)
 	}
 }
 
-// TestUsersCreateForServerOfOrdinaryUser checks a server in a user namespace. The
-// command runs outside the namespace.
+// TestUsersCreateForServerOfOrdinaryUser creates accounts for a server in a user
+// namespace. The command itself runs outside the namespace.
 func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -173,15 +175,16 @@ func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	}
 	s.stop(t)
 	if os.Getuid() == 0 {
-		// The server cannot use files that root creates now.
+		// Root must not create an account now: the ordinary user's server could not
+		// use files that belong to root.
 		if out, errs, ok := runUsersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run the command as this user") {
 			t.Errorf("%s%s", out, errs)
 		}
 	}
 }
 
-// TestUsersCreatePromptsOnTerminal checks that the command prompts twice and does
-// not show the typed password.
+// TestUsersCreatePromptsOnTerminal checks that the command asks for the password
+// twice and that the terminal does not show it.
 func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -231,8 +234,8 @@ func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	}
 }
 
-// pseudoTerminal opens a pseudo-terminal. terminal is the user's side, device the
-// program's side.
+// pseudoTerminal opens a pseudo-terminal. The test uses terminal as the user's side;
+// the command uses device.
 func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	t.Helper()
 	terminal = must(os.OpenFile("/dev/ptmx", os.O_RDWR, 0))(t)
@@ -244,8 +247,8 @@ func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	return terminal, must(os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0))(t)
 }
 
-// TestUsersCreateSocketIsPrivate checks that only the server's user can access
-// the socket's directory.
+// TestUsersCreateSocketIsPrivate checks that only the server's user can enter the
+// directory of the socket.
 func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -255,6 +258,6 @@ func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	if info := must(os.Stat(filepath.Join(s.data, "control.sock")))(t); info.Mode().Type() != os.ModeSocket || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v", info.Mode())
 	}
-	// The operation is not available over the network.
+	// The socket's operation must not be available over the network.
 	s.callWithHeader(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// generation is the answer of the server.
+// generation is the JSON answer of /api/v1/generate.
 type generation struct {
 	ID, Language, Code, Explanation, Model string
 	Attempts                               []struct {
@@ -31,7 +31,8 @@ type generation struct {
 	Usage           struct{ InputTokens, CachedInputTokens, OutputTokens int64 }
 }
 
-// startModel starts a server for the Messages API that answers with the steps.
+// startModel starts a fake server for the Messages API. It answers requests with the
+// steps in order.
 func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	t.Helper()
 	s := must(claudetest.Start(steps...))(t)
@@ -39,7 +40,7 @@ func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	return s
 }
 
-// writeKeyFile writes the key for the model's server to a file and returns its
+// writeKeyFile writes the API key of the fake model server to a file and returns the
 // path.
 func writeKeyFile(t testing.TB) string {
 	t.Helper()
@@ -50,7 +51,8 @@ func writeKeyFile(t testing.TB) string {
 	return path
 }
 
-// modelFlags returns the flags that make a server use the model.
+// modelFlags returns the flags with which a server uses the fake model m, followed
+// by more.
 func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)
 }
@@ -62,7 +64,8 @@ func (a *account) generate(t testing.TB, request object) *generation {
 	return g
 }
 
-// modelRequests returns all requests that the model has received.
+// modelRequests returns the headers and bodies of all requests that the fake model
+// has received.
 func modelRequests(m *claudetest.Server) string {
 	var all strings.Builder
 	for _, r := range m.Requests() {
@@ -153,7 +156,7 @@ func TestGenerateRepairsProgramUntilItRuns(t *testing.T) {
 	}
 }
 
-// readMetrics returns the server's metrics as text.
+// readMetrics returns the text of the server's metrics page.
 func (s *server) readMetrics(t testing.TB) string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -191,8 +194,8 @@ func TestGenerateEndsAfterLastAttempt(t *testing.T) {
 	}
 }
 
-// TestGenerateSendsNoSecret checks that the model never gets a secret value, even
-// if all output contains it.
+// TestGenerateSendsNoSecret prints secret values in all kinds of output. No request
+// to the model may contain a value.
 func TestGenerateSendsNoSecret(t *testing.T) {
 	t.Parallel()
 	m := startModel(t)
@@ -325,7 +328,7 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 			if c.until != "stdout" {
 				eventually(t, "the call to the model ends", func() bool { return m.Canceled() > canceled })
 			}
-			// The single place in the queue must be free again.
+			// The only place in the queue must be free again.
 			a.run(t, "print(42)").prints(t, "42\n")
 			if got := len(m.Requests()); got != before+1 {
 				t.Errorf("%d requests", got-before)
@@ -360,12 +363,14 @@ func TestGenerateDistinguishesModelFailures(t *testing.T) {
 	}
 	m.Script(claudetest.Program("x", "1"))
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "model": "claude-none"}).refused(t, 400, "invalid_request")
-	// The answer contains the failed program even if the model fails afterwards.
+	// If the model fails after a failed run, the answer must still contain the
+	// failed program.
 	m.Script(claudetest.Program("x", "1/0"), claudetest.Refusal())
 	if g := a.generate(t, object{"prompt": "x"}); len(g.Attempts) != 1 || g.Stopped == nil || g.Stopped.Code != "llm_failed" {
 		t.Errorf("got %+v", g)
 	}
-	// A stream that has begun reports the failure in an event.
+	// If the model fails after the stream has begun, an event must report the
+	// failure.
 	m.Script(claudetest.BreakOff(`{"explanation":"It`, "overloaded_error", "Overloaded"))
 	stream := a.openStreamAt(t.Context(), t, "/api/v1/generate", object{"prompt": "x"})
 	var last event
@@ -395,7 +400,7 @@ func TestGenerateWithoutKeyIsRefused(t *testing.T) {
 		Checks map[string]struct{ Status, Detail string }
 	}
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	// Without a cgroup, the health is degraded because of the missing limits.
+	// The missing model must not degrade the health. Missing cgroups may do so.
 	if c := health.Checks["generate"]; c.Status != "ok" || c.Detail != "not configured" || health.Status != health.Checks["limits"].Status {
 		t.Errorf("got %+v", health)
 	}
@@ -465,7 +470,8 @@ func TestServeHidesModelKey(t *testing.T) {
 	}
 }
 
-// runGenerate runs `pyth-on generate` and returns its output and exit code.
+// runGenerate runs `pyth-on generate` with the environment. It returns the output
+// and the exit code.
 func runGenerate(t *testing.T, environ []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"generate"}, args...)...)

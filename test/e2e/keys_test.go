@@ -16,8 +16,7 @@ import (
 	_ "modernc.org/sqlite" // The database's driver.
 )
 
-// rotateCommand returns a command that rotates the root key while the server
-// runs.
+// rotateCommand returns the command that rotates the root key of the running server.
 func (s *server) rotateCommand(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(binary, "keys", "rotate", "--data-dir="+s.data)
@@ -35,7 +34,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		accounts[i].storeSecret(t, "MINE", fmt.Sprintf("value of %d", i))
 	}
 	before := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
-	// Meanwhile, users register, and store and use secrets.
+	// During the rotations, users register, store secrets and use them.
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -67,7 +66,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		}
 	})
 	killed := 0
-	// Kill each rotation at another time.
+	// Kill each rotation after a different time.
 	for pause := 5 * time.Millisecond; pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
 		cmd := s.rotateCommand(t)
 		if err := cmd.Start(); err != nil {
@@ -99,7 +98,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		for a, value := range acknowledged {
 			requireSecret(t, a, value)
 		}
-		// Tokens are still valid, and login returns the first key.
+		// Tokens must still be valid, and login must still return the first key.
 		for _, a := range accounts[:2] {
 			s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
 			if g := a.login(t); g.APIKey != a.APIKey {
@@ -124,14 +123,14 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 	t.Logf("%d rotations were killed, %d users registered meanwhile", killed, len(acknowledged))
 }
 
-// requireSecret checks that a run of the account gets the value.
+// requireSecret runs a program that must find this value in the secret.
 func requireSecret(t testing.TB, a *account, value string) {
 	t.Helper()
 	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
 }
 
-// TestKeysRotateRemovesLeftovers creates temporary files as killed rotations
-// leave them. They contain root keys, and the next rotation must remove them.
+// TestKeysRotateRemovesLeftovers creates the temporary files that killed rotations
+// leave. They contain root keys, so the next rotation must remove them.
 func TestKeysRotateRemovesLeftovers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -184,8 +183,8 @@ func TestServeHidesRootKeyFromEnvironment(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(data, "root.key")); err == nil {
 				t.Error("a key file exists as well")
 			}
-			// The environment of this process has another value than the canary.
-			// Only the servers were started with the canary.
+			// No process of the server may have the root key in its environment or
+			// arguments.
 			for _, pid := range append(s.sandboxPIDs(), s.servingPid(), s.cmd.Process.Pid) {
 				for _, file := range []string{"environ", "cmdline"} {
 					b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
@@ -228,7 +227,8 @@ func TestKeysVerifyFindsDamagedSecret(t *testing.T) {
 	}
 	s = startServerIn(t, s.data, nil)
 	a.server = s
-	// Attack 102: this account is refused, and other accounts work.
+	// In attack 102 only the account with the damaged secret is refused. Other
+	// accounts and secrets work.
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
 	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
 	a.storeSecret(t, "BAD", "anew")
@@ -245,7 +245,8 @@ func TestKeysRotateNeedsDatabase(t *testing.T) {
 	}
 }
 
-// changeStoppedDatabase changes the database while no server runs.
+// changeStoppedDatabase executes an SQL statement in the database of a stopped
+// server.
 func changeStoppedDatabase(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)

@@ -15,18 +15,19 @@ import (
 	"testing"
 )
 
-// defaultWarm is the default number of warm sandboxes: two for Python and one for
-// Node.
+// defaultWarm is the number of warm sandboxes with defaultStock: two for Python and
+// one for Node.
 const defaultWarm = 3
 
-// footprint counts a server's resources on the host.
+// footprint contains the numbers of resources that a server uses on the host.
 type footprint struct {
 	sandboxes, cgroups, descriptors, mounts, goroutines, files int
 }
 
 func (s *server) footprint(t testing.TB) footprint {
 	t.Helper()
-	// Idle connections of this client are not a leak.
+	// Close idle connections of the client, since they use descriptors and
+	// goroutines of the server.
 	s.http.CloseIdleConnections()
 	return footprint{
 		sandboxes:   len(s.sandboxPIDs()),
@@ -38,13 +39,14 @@ func (s *server) footprint(t testing.TB) footprint {
 	}
 }
 
-// waitUntilPoolFull waits until the pool has all its warm sandboxes.
+// waitUntilPoolFull waits until the server is idle and all warm sandboxes are ready.
 func (s *server) waitUntilPoolFull(t testing.TB) {
 	t.Helper()
 	eventually(t, "the pool is full", func() bool { return s.isIdle(t) && len(s.sandboxPIDs()) >= defaultWarm })
 }
 
-// isIdle reports whether the pool does nothing and knows all live sandboxes.
+// isIdle reports whether no run, boot or recycling is in progress and the metrics
+// count all live sandboxes.
 func (s *server) isIdle(t testing.TB) bool {
 	t.Helper()
 	if s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_booting")+s.metric(t, "pyth_on_sandboxes_renewing") > 0 {
@@ -54,8 +56,8 @@ func (s *server) isIdle(t testing.TB) bool {
 	return ready >= defaultWarm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxPIDs())
 }
 
-// Resources that the server needs for each additional sandbox. cgroupDescriptors
-// counts only if the server has a cgroup.
+// These are the resources that the server uses for each further sandbox.
+// cgroupDescriptors applies only if the server has cgroups.
 const (
 	sandboxDescriptors = 5
 	cgroupDescriptors  = 4
@@ -63,8 +65,8 @@ const (
 	sandboxFiles       = 3
 )
 
-// waitForFootprint waits until the server uses no more resources than before. It
-// allows for sandboxes that wait for their user's next program.
+// waitForFootprint waits until the server's resources are back at the earlier
+// numbers. It allows the resources of idle sandboxes that are kept for their users.
 func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	t.Helper()
 	var now footprint
@@ -83,7 +85,8 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 		if before.cgroups > 0 {
 			each += cgroupDescriptors
 		}
-		// Connections use a few goroutines and descriptors for a short time.
+		// Allow for a few descriptors and goroutines of connections that are just
+		// closing.
 		return now.cgroups*before.sandboxes <= before.cgroups*now.sandboxes && now.mounts <= before.mounts &&
 			now.files <= before.files+more*sandboxFiles &&
 			now.descriptors <= before.descriptors+2+more*each &&
@@ -91,7 +94,7 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	})
 }
 
-// sandboxPIDs returns the process ID of each sandbox.
+// sandboxPIDs returns the process IDs of all live sandboxes.
 func (s *server) sandboxPIDs() []int {
 	var found []int
 	for _, pid := range processesMentioning(s.data) {
@@ -103,8 +106,8 @@ func (s *server) sandboxPIDs() []int {
 	return found
 }
 
-// servingPid returns the ID of the serving process. For an ordinary user, that is
-// a child of the started process, in a user namespace.
+// servingPid returns the ID of the process that serves requests. For an ordinary
+// user, it is a child of the started process, in a user namespace.
 func (s *server) servingPid() int {
 	pid := s.cmd.Process.Pid
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
@@ -117,8 +120,8 @@ func (s *server) servingPid() int {
 	return pid
 }
 
-// processesMentioning lists processes with the text in their arguments, except
-// the server.
+// processesMentioning returns the IDs of processes whose arguments contain the text.
+// It omits the server itself.
 func processesMentioning(text string) []int {
 	var found []int
 	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -132,10 +135,10 @@ func processesMentioning(text string) []int {
 	return found
 }
 
-// cgroups lists the cgroups of the server's sandboxes.
+// cgroups returns the paths of the cgroups of the server's sandboxes.
 func (s *server) cgroups() []string {
 	var found []string
-	// The server recognizes its own groups by this name.
+	// The name of the server's cgroup contains a hash of its run directory.
 	id := sha256.Sum256([]byte(filepath.Join(s.data, "run")))
 	name := "pyth-on-" + hex.EncodeToString(id[:6])
 	for _, below := range []string{"", "*", "*/*", "*/*/*", "*/*/*/*"} {
@@ -145,13 +148,13 @@ func (s *server) cgroups() []string {
 	return found
 }
 
-// countGoroutines returns the server's number of goroutines.
+// countGoroutines returns the number of goroutines of the server.
 func (s *server) countGoroutines(t testing.TB) int {
 	t.Helper()
 	return int(s.metric(t, "go_goroutines"))
 }
 
-// metric returns the value of a metric without labels.
+// metric returns the current value of a server metric that has no labels.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -166,9 +169,8 @@ func (s *server) metric(t testing.TB, name string) float64 {
 	return 0
 }
 
-// countDescriptors counts the open descriptors of the process, except those of
-// the database. Database connections are limited, and open when they are first
-// used.
+// countDescriptors counts the open file descriptors of the process. It omits those
+// of the database: its connections are limited, but open only at the first use.
 func countDescriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -180,7 +182,7 @@ func countDescriptors(pid int) int {
 	return n
 }
 
-// countMounts counts the mounts of the host, except disks that tests mount.
+// countMounts counts the mounts of the host. It omits the disks that tests mount.
 func countMounts() int {
 	n := 0
 	b, _ := os.ReadFile("/proc/self/mountinfo")
@@ -192,7 +194,7 @@ func countMounts() int {
 	return n
 }
 
-// countFiles counts the files below the directory, except those of the database.
+// countFiles counts the files below the directory. It omits those of the database.
 func countFiles(dir string) int {
 	n := 0
 	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {

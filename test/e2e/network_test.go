@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// fetchProgram requests each URL through the proxy and prints the results. It
-// also uses the proxy for local addresses.
+// fetchProgram is a Python program that requests each URL through the proxy and
+// prints the results. It uses the proxy for local addresses too.
 const fetchProgram = `
 import os, sys, urllib.request, urllib.error
 for url in sys.argv[1:]:
@@ -25,7 +25,7 @@ for url in sys.argv[1:]:
         print(type(e).__name__)
 `
 
-// fetchProgramNode does the same in JavaScript.
+// fetchProgramNode is the JavaScript version of fetchProgram.
 const fetchProgramNode = `
 for (const url of process.argv.slice(2)) {
   try {
@@ -39,7 +39,7 @@ for (const url of process.argv.slice(2)) {
 }
 `
 
-// fetch runs fetchProgram with the allowlist.
+// fetch runs fetchProgram with the URLs and with allow as the allowlist.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
 	return a.fetchWith(t, "python", allow, urls...)
@@ -58,8 +58,8 @@ func (a *account) fetchWith(t testing.TB, language string, allow []string, urls 
 	return a.execute(t, request)
 }
 
-// startEchoServer starts a web server on this machine. It answers with the
-// request that it got.
+// startEchoServer starts a web server on this machine. It answers with a description
+// of the request.
 func startEchoServer(t testing.TB) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if to := r.URL.Query().Get("to"); to != "" {

@@ -17,7 +17,7 @@ import (
 
 const packagesPath = "/api/v1/packages"
 
-// packageInfo describes an installed package.
+// packageInfo describes an installed package in the JSON answer.
 type packageInfo struct {
 	Name, Version, Requirement, Language, InstalledAt string
 	Direct                                            bool
@@ -26,8 +26,7 @@ type packageInfo struct {
 
 type packageList struct{ Packages []packageInfo }
 
-// String returns the names and versions of the packages. Dependencies are in
-// parentheses.
+// String lists the packages with their versions. Dependencies are in parentheses.
 func (l packageList) String() string {
 	var all []string
 	for _, p := range l.Packages {
@@ -47,7 +46,8 @@ func (a *account) listPackages(t testing.TB) packageList {
 	return l
 }
 
-// setPackages replaces the account's list for Python.
+// setPackages replaces the account's Python packages by the requirements and returns
+// the new list.
 func (a *account) setPackages(t testing.TB, requirements ...string) packageList {
 	t.Helper()
 	var l packageList
@@ -62,7 +62,7 @@ func (l packageList) want(t testing.TB, want string) {
 	}
 }
 
-// dependentWheels returns wheels that depend on each other.
+// dependentWheels returns wheels of which some depend on others.
 func dependentWheels() []wheel {
 	module := func(name, value string) map[string]string {
 		return map[string]string{name + "/__init__.py": "VALUE = " + fmt.Sprintf("%q", value) + "\n"}
@@ -95,7 +95,7 @@ func TestPackagesInstallPython(t *testing.T) {
 	}
 	s.call(t, a, "POST", packagesPath, object{"package": "setuptools"}).want(t, 200, &p)
 	a.run(t, "import setuptools, importlib.metadata as m\nprint(m.version('setuptools') == setuptools.__version__, setuptools.__cached__.endswith('.cpython-314.pyc'), __import__('os').path.exists(setuptools.__cached__))").prints(t, "True True True\n")
-	// Child processes and sub-interpreters can import the packages too.
+	// Child processes and sub-interpreters must find the packages too.
 	a.run(t, "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import setuptools; print(1)'], text=True), end='')").prints(t, "1\n")
 	a.run(t, "from concurrent import interpreters\ni = interpreters.create()\ni.exec('import setuptools; print(1)')").prints(t, "1\n")
 	b.run(t, "import importlib.util as u\nprint(u.find_spec('setuptools'))").prints(t, "None\n")
@@ -104,8 +104,8 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.run(t, "import fast, pip, wheel\nprint(fast.answer(), pip.__version__)").prints(t, "42 23.0.1\n")
 	a.execute(t, object{"code": "import fast\nprint(fast.answer())", "isolation": "execution"}).prints(t, "42\n")
 
-	// Dependencies are installed. They are removed with the last package that
-	// needs them.
+	// Dependencies are installed automatically. They are removed together with the
+	// last package that needs them.
 	a.setPackages(t, "likes-one").want(t, "(base-lib 1.5), likes-one 1.0")
 	a.run(t, "import base_lib, likes_one\nprint(base_lib.VALUE)").prints(t, "one and a half\n")
 	refusal := s.call(t, a, "POST", packagesPath, object{"package": "likes-two"}).refused(t, 409, "unsatisfiable")
@@ -121,19 +121,20 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.listPackages(t).want(t, "base-lib 2.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib<2"}).want(t, 200, &p)
 	a.listPackages(t).want(t, "base-lib 1.5")
-	// Other packages keep their versions if possible.
+	// A change of one package must not change the versions of other packages, if
+	// possible.
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "likes-one"}).want(t, 201, &p)
 	a.listPackages(t).want(t, "base-lib 1.0, likes-one 1.0")
 
-	// Install packages that share a namespace, and single modules.
+	// Install packages that share a namespace, and packages that are single modules.
 	a.setPackages(t, "space-one", "space-two")
 	a.run(t, "import space.one, space.two, single, importlib.resources as r\nprint(space.one.VALUE, space.two.VALUE, single.VALUE, (r.files('space') / 'data/x.txt').read_text())").prints(t, "1 2 0 text\n")
 	a.setPackages(t).want(t, "")
 	a.run(t, "import importlib.util as u\nprint(u.find_spec('space'))").prints(t, "None\n")
 }
 
-// wheelVersion returns the name of a package and its version in the index.
+// wheelVersion returns the name of a package with its version in the index.
 func wheelVersion(x *index, name string) string {
 	for filename := range x.Files {
 		if parts := strings.Split(filename, "-"); parts[0] == name {
@@ -154,7 +155,8 @@ func TestPackagesInstallJavaScript(t *testing.T) {
 	}
 	a.execute(t, object{"language": "javascript", "code": "const _ = require('lodash')\nconst { z } = require('zod')\nconsole.log(_.chunk([1, 2, 3], 2), z.number().safeParse('x').success)"}).prints(t, "[ [ 1, 2 ], [ 3 ] ] false\n")
 	a.execute(t, object{"language": "typescript", "code": "import { sha256 } from '@noble/hashes/sha2.js'\nimport _ from 'lodash'\nconst n: number = _.sum([40, 2])\nconsole.log(n, Buffer.from(sha256(new Uint8Array())).toString('hex').slice(0, 8))"}).prints(t, "42 e3b0c442\n")
-	// Install a package with dependencies, some of them in two versions.
+	// Install a package with dependencies. Some dependencies are installed in two
+	// versions.
 	s.call(t, a, "PUT", packagesPath, object{"language": "typescript", "packages": []string{"chalk@2", "string-width@4", "wrap-ansi@7"}}).want(t, 200, &l)
 	indirect := slices.ContainsFunc(l.Packages, func(p packageInfo) bool { return p.Name == "ansi-styles" && !p.Direct && p.Requirement == "" })
 	if !indirect {
@@ -166,7 +168,7 @@ func TestPackagesInstallJavaScript(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "@noble/hashes"}).want(t, 201, nil)
 	s.call(t, a, "DELETE", packagesPath+"/@noble%2Fhashes?language=javascript", nil).want(t, 204, nil)
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "lodash@999"}).refused(t, 409, "unsatisfiable")
-	// Python has a separate list.
+	// The lists of JavaScript and Python are separate.
 	a.run(t, "print(1)").prints(t, "1\n")
 	session := a.openSession(t, object{"language": "javascript"})
 	s.call(t, a, "PUT", packagesPath, object{"language": "javascript", "packages": []string{}}).want(t, 200, nil)
@@ -213,7 +215,7 @@ func TestPackagesHideIndexPassword(t *testing.T) {
 	s := startServer(t, x.Flag(), "--python-index-credentials-file="+file)
 	a := s.register(t)
 	a.setPackages(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
-	// A user's program cannot reach the index under any name.
+	// Programs must not reach the package index under any name.
 	for _, rule := range []string{"packages:x", "packages.internal", strings.TrimPrefix(x.URL, "http://")} {
 		answer := s.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, urllib.request as u\ntry: print(u.urlopen('http://packages.internal/simple/base-lib/').status)\nexcept Exception as e: print('no')", "network": object{"allow": []string{rule}}})
 		if answer.status == 200 && !strings.Contains(string(answer.body), `"stdout":"no\n"`) {
@@ -248,7 +250,7 @@ func TestPackagesKeepListWhenIndexFails(t *testing.T) {
 		fmt.Sprint(log.Entries[1].Details) != "map[added:[base-lib 1.0] language:python removed:[]]" {
 		t.Errorf("the audit log has %+v", log.Entries)
 	}
-	// Packages that are installed need no index.
+	// Installed packages must work without the index.
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).want(t, 204, nil)
 }
 
@@ -260,8 +262,8 @@ func TestPackagesReinstallFromLockfile(t *testing.T) {
 	a := s.register(t)
 	a.setPackages(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 	s.stop(t)
-	// Simulate a new machine with the same database, and a newer release in the
-	// index.
+	// Simulate a new machine with a copy of the database. The index has a newer
+	// release, but the lockfile must be used.
 	if err := os.RemoveAll(filepath.Join(data, "packages")); err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +282,8 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	count := func(dir string) int { return len(must(os.ReadDir(filepath.Join(data, "packages", dir)))(t)) }
-	// fetched returns a function that waits for the request after n wheels.
+	// fetched returns a function that lets n wheels be downloaded and waits until
+	// the next one is requested.
 	fetched := func(n int) func(chan struct{}) {
 		return func(release chan struct{}) {
 			for range n {
@@ -290,7 +293,8 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 			<-x.Holding
 		}
 	}
-	// made returns a function that waits for one more file in the directory.
+	// made returns a function that continues the downloads and waits until the
+	// directory has one more file.
 	made := func(dir string) func(chan struct{}) {
 		return func(release chan struct{}) {
 			before := count(dir)
@@ -324,7 +328,7 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 		case got == "base-lib 1.0":
 			a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
 		case i >= 3 && got == fmt.Sprintf("(%s 1), %s 1", needed, slow):
-			// The change was complete before the kill.
+			// The change was already complete when the server was killed.
 			a.run(t, "import "+slow).prints(t, "")
 			a.setPackages(t, "base-lib==1.0")
 		default:
@@ -343,9 +347,9 @@ func TestPackagesAsOrdinaryUser(t *testing.T) {
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "two\n")
 }
 
-// TestGenerateInstallsMissingPackages checks that missing packages of generated
-// code are installed permanently if the request allows it. Then the same code
-// runs again, without another request to the model.
+// TestGenerateInstallsMissingPackages generates code that needs missing packages. If
+// the request allows it, they are installed permanently. Then the same code runs
+// again, without another request to the model.
 func TestGenerateInstallsMissingPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)

@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debianImage is a custom image of Debian packages. It is built once. If
-// TEST_RUNTIMES is the path of a directory, the image is kept there for later
-// test runs.
+// debianImage is a custom image of Debian packages. All tests share it, and it is
+// built at most once. If the environment variable TEST_RUNTIMES names a directory,
+// later test runs reuse the image from there.
 type debianImage struct {
 	name, packages, exclude string
 
@@ -36,7 +36,7 @@ func newDebianImage(name, packages, exclude string) *debianImage {
 				return "", &failedCommand{err, out}
 			}
 		}
-		// Build the EROFS image once too: servers find it in the cache.
+		// Also build the EROFS image once. Servers find it in the cache.
 		try := exec.Command(binary, "run", "--node=off", "--cache-dir", imageDir, "--runtime", file, "-")
 		try.Stdin = strings.NewReader("print('ready')")
 		if out, err := try.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -53,17 +53,17 @@ type failedCommand struct {
 
 func (f *failedCommand) Error() string { return f.err.Error() + ": " + string(f.out) }
 
-// flag returns the flag that makes a server use the image.
+// flag returns the server flag that adds the image.
 func (r *debianImage) flag(t *testing.T) string {
 	t.Helper()
 	return "--runtime=" + r.name + "=" + must(r.tar())(t)
 }
 
-// plainDebian contains Python, few other packages, and CPython's tests.
+// plainDebian is an image with Python, CPython's tests and few other packages.
 var plainDebian = newDebianImage("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
 
-// dataScience contains common packages for data science. It excludes the
-// compilers that Debian's scipy depends on.
+// dataScience is an image with common Python packages for data science. It excludes
+// the compilers on which Debian's scipy depends.
 var dataScience = newDebianImage("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
 	"gcc*,g++*,cpp*,lib*-dev,linux-libc-dev,binutils*,libasan*,libtsan*,liblsan*,libubsan*")
 

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// storeSecret stores a secret for the account.
+// storeSecret stores a secret for the account under the name.
 func (a *account) storeSecret(t testing.TB, name, value string) {
 	t.Helper()
 	if s := a.server.call(t, a, "PUT", "/api/v1/secrets/"+name, object{"value": value}).status; s != 200 && s != 201 {
@@ -24,7 +24,8 @@ func (a *account) storeSecret(t testing.TB, name, value string) {
 	}
 }
 
-// secretMetadata describes a secret without its value.
+// secretMetadata is what the API returns about a secret. It does not contain the
+// value.
 type secretMetadata struct {
 	Name, Description, CreatedAt, UpdatedAt, LastUsedAt string
 	Version                                             int
@@ -72,7 +73,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 		a.execute(t, object{"language": language, "code": code}).prints(t, "[secret:TOKEN] \"[secret:TOKEN]\"\n")
 		a.execute(t, object{"language": language, "code": code, "redactSecrets": false}).prints(t, "välue \"two\"\n \"välue \\\"two\\\"\\n\"\n")
 	}
-	// Child processes inherit the secrets.
+	// Child processes must get the secrets too.
 	a.execute(t, object{"code": "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import os; print(os.environ[\"OTHER\"])'], text=True), end='')", "redactSecrets": false}).prints(t, "other-value\n")
 	if got := a.listSecrets(t); len(got) != 2 || got[0].Name != "OTHER" || got[1].Version != 2 || got[0].LastUsedAt == "" || got[1].LastUsedAt < got[1].UpdatedAt {
 		t.Errorf("got %+v", got)
@@ -88,7 +89,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 	}
 	s.call(t, a, "PUT", "/api/v1/secrets/LD_PRELOAD", object{"value": "x"}).refused(t, 400, "reserved_name")
 	s.call(t, a, "PUT", "/api/v1/secrets/A-B", object{"value": "x"}).refused(t, 400, "invalid_request")
-	// Acknowledged secrets must survive a crash.
+	// Kill the server. The stored secrets must survive.
 	data := s.data
 	s.kill(t)
 	s = startServerIn(t, data, nil)
@@ -158,8 +159,8 @@ func TestSessionRedactsSecretsOfEarlierRuns(t *testing.T) {
 	a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID, "secrets": []string{"TWO"}}).refused(t, 400, "invalid_request")
 }
 
-// TestAttack041And103SecretLeavesNoTraceOnHost checks attacks 41 and 103: a
-// secret value exists only in its run.
+// TestAttack041And103SecretLeavesNoTraceOnHost checks attacks 41 and 103. A secret
+// value may exist only in the run that uses it.
 func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
@@ -176,8 +177,8 @@ func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 			a.storeSecret(t, "CANARY", canary)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			// The program has the secret, searches for it in forbidden places,
-			// and waits.
+			// The program gets the secret, searches for it in places where it must
+			// not be, and waits.
 			run := a.openStream(ctx, t, object{"code": `
 import glob, os, sys
 found = []
@@ -212,8 +213,8 @@ time.sleep(60)
 	}
 }
 
-// requireNoTrace checks that the text is not in the server's data and log, nor in
-// temporary files. It also checks the arguments and the environment of all other
+// requireNoTrace checks that the text canary is in none of these places: the data
+// directory, the log, temporary files, and the arguments and environment of other
 // processes.
 func requireNoTrace(t *testing.T, s *server, canary string) {
 	t.Helper()
@@ -253,8 +254,8 @@ func requireNoTrace(t *testing.T, s *server, canary string) {
 	}
 }
 
-// writtenBefore reports whether the file was last written before the time. Then a
-// server that started later has not written to it.
+// writtenBefore reports whether the file was last written before the time. A server
+// that started at that time has not written to it.
 func writtenBefore(d fs.DirEntry, at time.Time) bool {
 	info, err := d.Info()
 	return err == nil && info.ModTime().Before(at.Add(-time.Second))

@@ -22,12 +22,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// binary is the program under test, in a directory that all users can read.
-// imageDir contains images; other data directories link to them, so that images
-// are built once. Only TestMain sets the variables.
+// binary is the path of the tested program, in a directory that all users can read.
+// imageDir contains built images. Data directories of tests link to them, so that
+// each image is built once. Only TestMain sets both variables.
 var binary, imageDir string
 
-// builtInImages lists the images in imageDir before tests add custom images.
+// builtInImages lists the images that imageDir contained before tests added custom
+// images.
 var builtInImages []string
 
 func TestMain(m *testing.M) {
@@ -40,8 +41,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	closeDescriptorsOnExec()
-	// A shell makes background commands ignore these signals, and programs would
-	// inherit that. Handle the signals instead.
+	// A shell starts background commands with these signals ignored, and programs
+	// would inherit that. So handle the signals here.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
 	go func() {
@@ -55,7 +56,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		// Some tests run as other users than the owner.
+		// Some tests start servers as an ordinary user, who must be able to read the
+		// directory.
 		_ = os.Chmod(dir, 0o755)
 		binary = filepath.Join(dir, "bin", "pyth-on")
 		if err := copyProgram(built, binary); err != nil {
@@ -63,8 +65,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		imageDir = filepath.Join(dir, "cache")
-		// This also downloads Node, unless PYTH_ON_NODE is the path of a Node
-		// binary.
+		// This run also downloads Node, unless the environment variable PYTH_ON_NODE
+		// names a Node binary.
 		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
 		warm.Stdin = strings.NewReader("console.log('ready')")
 		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -84,7 +86,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// copyProgram copies the program to a directory where ordinary users can execute
+// copyProgram copies the tested program to a path where ordinary users can execute
 // it.
 func copyProgram(from, to string) error {
 	if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil {
@@ -103,8 +105,9 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// closeDescriptorsOnExec prevents child processes from inheriting descriptors,
-// except the standard streams. Otherwise programs on the host would list them.
+// closeDescriptorsOnExec prevents child processes from inheriting open descriptors,
+// except the standard streams. Some programs list their descriptors, which would
+// differ on the host.
 func closeDescriptorsOnExec() {
 	descriptors, _ := os.ReadDir("/proc/self/fd")
 	for _, d := range descriptors {
@@ -114,7 +117,7 @@ func closeDescriptorsOnExec() {
 	}
 }
 
-// server is a running `pyth-on serve`.
+// server is a running `pyth-on serve` process.
 type server struct {
 	URL     string
 	data    string
@@ -126,8 +129,8 @@ type server struct {
 	started time.Time
 }
 
-// logBuffer stores the server's output. lines passes each line on until the
-// server's addresses are known.
+// logBuffer stores the log of a server. Until the server's addresses are known, it
+// also sends each line to lines.
 type logBuffer struct {
 	mu    sync.Mutex
 	b     bytes.Buffer
@@ -153,7 +156,7 @@ func (l *logBuffer) copyFrom(r io.Reader) {
 	}
 }
 
-// newDataDir returns a data directory with finished images.
+// newDataDir returns a new data directory that already contains the built-in images.
 func newDataDir(t testing.TB) string {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -165,7 +168,7 @@ func newDataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages hard-links the images of imageDir into a data directory.
+// linkImages adds hard links to the images of imageDir to a data directory.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
@@ -185,7 +188,8 @@ func linkImages(dir string) error {
 
 var urlField = regexp.MustCompile(`url"?[=:]"?(http://[^\s"]+)`)
 
-// startServer starts a server in a new data directory and waits until it serves.
+// startServer starts a server in a new data directory. It returns when the server
+// accepts requests.
 func startServer(t testing.TB, flags ...string) *server {
 	return startServerIn(t, newDataDir(t), nil, flags...)
 }
@@ -200,15 +204,15 @@ func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags .
 	return s
 }
 
-// noStock makes a server boot sandboxes only for programs. Unused warm sandboxes
-// would cost each server seconds of processor time.
+// noStock makes a server boot no warm sandboxes. They cost seconds of processor
+// time, and most tests need few sandboxes.
 var noStock = []string{"--warm=0", "--warm-node=0"}
 
-// defaultStock sets the default number of warm sandboxes.
+// defaultStock sets the numbers of warm sandboxes that a server has by default.
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
 
-// launch starts a server and waits until it serves. The server has no warm
-// sandboxes unless flags set them.
+// launch starts a server in the data directory and waits until it accepts requests.
+// The server has no warm sandboxes, unless flags set them.
 func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
 	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
@@ -240,8 +244,8 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 	return s, nil
 }
 
-// waitUntilServing waits until the server has logged its addresses, and connects
-// the client.
+// waitUntilServing waits until the server has logged its addresses. Then it creates
+// the HTTP client.
 func (s *server) waitUntilServing() error {
 	deadline := time.After(2 * time.Minute)
 	for s.URL == "" || s.metrics == "" {
@@ -277,19 +281,21 @@ func (s *server) waitUntilServing() error {
 	return nil
 }
 
-// maxValidators limits the number of validators for a document. A validator
-// checks one response at a time, so with a single one tests would wait for each
-// other.
+// maxValidators is the maximum number of validators for one OpenAPI document. A
+// validator checks one response at a time, so with a single one parallel tests would
+// wait.
 const maxValidators = 3
 
-// validators holds the validators for each OpenAPI document that a server sent.
+// validators holds the validators for each OpenAPI document that a server has
+// returned.
 var validators struct {
 	mu         sync.Mutex
 	ofDocument map[string][]*openapitest.Validator
 	served     int
 }
 
-// validatorFor returns a validator for a document. It makes up to maxValidators.
+// validatorFor returns a validator for the document. It creates at most
+// maxValidators, which then take turns.
 func validatorFor(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
@@ -308,7 +314,7 @@ func validatorFor(document []byte) (*openapitest.Validator, error) {
 	return v, nil
 }
 
-// stop shuts the server down gracefully and checks that it exits cleanly.
+// stop sends SIGTERM to the server and checks that it exits cleanly.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
 	select {
@@ -320,8 +326,8 @@ func (s *server) stop(t testing.TB) {
 	s.requireCleanExit(t)
 }
 
-// requireCleanExit waits until the server has stopped, and checks that it leaves
-// no processes or cgroups.
+// requireCleanExit waits until the server has exited. No processes or cgroups of the
+// server may remain.
 func (s *server) requireCleanExit(t testing.TB) {
 	t.Helper()
 	if err := s.waitForCleanExit(); err != nil {
@@ -329,8 +335,8 @@ func (s *server) requireCleanExit(t testing.TB) {
 	}
 }
 
-// waitForCleanExit waits until the server has stopped. Its error lists remaining
-// processes and cgroups.
+// waitForCleanExit waits until the server has exited. It returns an error that lists
+// the remaining processes and cgroups.
 func (s *server) waitForCleanExit() error {
 	var errs []error
 	select {
@@ -351,7 +357,7 @@ func (s *server) waitForCleanExit() error {
 	return errors.Join(errs...)
 }
 
-// kill ends the server like a crash.
+// kill ends the server with SIGKILL, like a crash.
 func (s *server) kill(t testing.TB) {
 	t.Helper()
 	if err := s.cmd.Process.Kill(); err != nil {
@@ -360,8 +366,8 @@ func (s *server) kill(t testing.TB) {
 	<-s.exited
 }
 
-// must returns a function that fails the test if err is not nil, and returns v
-// otherwise.
+// must returns a function. If err is not nil, the function fails the test, otherwise
+// it returns v.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -372,12 +378,12 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// eventually waits until ok returns true. It polls, for conditions without an
-// event.
+// eventually polls ok until it returns true. It fails the test after some time. what
+// describes the condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
-	// The pauses grow, so that polling does not slow the server down.
+	// Increase the pauses, so that polling does not slow the server down.
 	for pause := time.Millisecond; !ok(); pause = min(2*pause, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out after a minute: %s", what)

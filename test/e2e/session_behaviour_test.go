@@ -20,29 +20,29 @@ import (
 
 var updateDifferences = flag.Bool("update-differences", false, "write what differs in sessions to testdata/session")
 
-// Reasons that change the comparison.
+// These reasons in the list of differences change how the test compares.
 const (
-	// reasonAnyEnd allows any exit code.
+	// reasonAnyEnd allows any exit code in the session.
 	reasonAnyEnd = "any-end"
-	// reasonAtTimes allows equal behaviour as well.
+	// reasonAtTimes is for a difference that does not always occur.
 	reasonAtTimes = "at-times"
 	// reasonFault allows any difference.
 	reasonFault = "fault"
-	// reasonInterrupt allows that an interrupt comes after the end of the run,
-	// whose exit code is 0 then.
+	// reasonInterrupt allows exit code 0 for a run that was interrupted only after
+	// its last statement.
 	reasonInterrupt = "interrupt"
 )
 
 // TestSessionPythonBehavesAsOnHost and the two tests below run each behaviour
-// program as the first run of a new session. They compare it with the interpreter
-// on the host.
+// program as the first run of a new session. They compare the result with the same
+// program on the host.
 //
-// Differences must be listed in testdata/session/LANGUAGE.txtar. The head of that
-// file explains the reasons, one per line ("name: explanation"). Each entry has
+// Each difference must be listed in testdata/session/LANGUAGE.txtar. The head of
+// that file explains the reasons, one per line ("name: explanation"). Each entry has
 // the name of a program. Its first line lists the reasons, and the rest is the
-// difference. The test fails for a difference that is not listed, and for a
-// listed difference that does not occur. The flag -update-differences writes the
-// differences to the list. Then add the reasons of new entries.
+// difference. The test fails if a difference is not listed, or if a listed
+// difference does not occur. The flag -update-differences writes all differences to
+// the list. Then add the reasons of new entries by hand.
 func TestSessionPythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareInSessions(t, "behaviour", pythonOnHost(t))
@@ -110,9 +110,9 @@ func compareInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// compareInSession runs the program in a new session. Output of timers and
-// threads after a run is returned with the next run. So empty runs follow until
-// the behaviour is as expected.
+// compareInSession runs the program in a new session. Timers and threads may print
+// after the run; the next run returns their output. So empty runs follow until the
+// behaviour is as expected.
 func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
 	s := a.openSession(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
@@ -143,26 +143,29 @@ func (p *programArchive) compareInSession(t *testing.T, a *account, expected fun
 }
 
 var (
-	// frameOfMain matches a frame of the function into which Node wraps a file.
+	// frameOfMain matches a stack frame of the function into which Node wraps a
+	// program's file.
 	frameOfMain = regexp.MustCompile(`(?m)^( *at )(?:async )?Object\.<anonymous> \((/work/main\.[^)]*)\)`)
-	// frameOfNode matches a frame in a file of Node.
+	// frameOfNode matches a stack frame in one of Node's own files.
 	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
-	// sourceOfError matches the position that Node prints before an uncaught
-	// error.
+	// sourceOfError matches the file position and the source line that Node prints
+	// before an uncaught error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
-	// interruption matches the error of an interrupted run, with the frames of
-	// the interrupted code. Most programs wait at that time and have no frames.
+	// interruption matches the error of an interrupted run with its stack frames.
+	// Most programs are waiting at that time and have no frames.
 	interruption = regexp.MustCompile("(?m)^Uncaught Error: (Script execution was interrupted by `SIGINT`)(?:\\n +at [^\\n]*?)* \\{$")
-	// endOfNode matches the text that Node prints after an uncaught error.
+	// endOfNode matches the last lines that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
 )
 
-// normalizeOutputs converts Node's output for an uncaught error to the form in a
-// session. That is the form of Node's console: "Uncaught" and the error, without
-// the source line and Node's version. A session shows the name of the first run
-// where a program on the host shows a file. Frames of Node itself are removed on
-// both sides, since they depend on how the program was loaded. Frames with which
-// a session calls its runs are kept.
+// normalizeOutputs makes the output of Node on the host and in a session comparable.
+// It returns both results.
+//
+// A session shows an uncaught error as Node's console does: "Uncaught" and the
+// error, without the source line and Node's version. So the output on the host is
+// changed to this form. In a session, the name of the first run is replaced by the
+// name of the file. Stack frames of Node itself are removed, since they depend on
+// how the program was loaded. Frames that call a session's runs are kept.
 func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)
@@ -189,8 +192,8 @@ func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behavi
 	return outside, inside
 }
 
-// compareBehaviour describes the difference between a program in a session (+)
-// and on the host (-). It returns "" if there is none.
+// compareBehaviour describes the differences between the program in a session (+)
+// and on the host (-). It returns "" if there are none.
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {
@@ -224,7 +227,7 @@ func compareStream(b *strings.Builder, stream, outside, inside string) {
 	}
 }
 
-// sessionDifferences is a list of differences in testdata/session.
+// sessionDifferences is the list of differences in one file of testdata/session.
 type sessionDifferences struct {
 	path        string
 	header      []byte
@@ -260,7 +263,7 @@ func readDifferences(t *testing.T, path string) *sessionDifferences {
 	return list
 }
 
-// update replaces the list with the found differences and keeps the reasons.
+// update replaces the listed differences by the found ones. It keeps the reasons.
 func (l *sessionDifferences) update(found map[string]string) {
 	for name, text := range found {
 		switch d := l.differences[name]; {

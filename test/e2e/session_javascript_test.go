@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// forEachNodeLanguage runs a function in a session of JavaScript and one of
-// TypeScript.
+// forEachNodeLanguage calls do with a session of JavaScript and with one of
+// TypeScript, as subtests.
 func forEachNodeLanguage(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -35,7 +35,8 @@ func TestSessionNodeKeepsState(t *testing.T) {
 			s.runCode(t, "let own = await Promise.resolve('own'); own").requireResults(t, "'own'")
 		}
 		s.runCode(t, "clearInterval(others)").ends(t, "succeeded")
-		// The run also waits for work that the program does not await.
+		// A run ends only when its unfinished asynchronous work is done, even
+		// without await.
 		s.runCode(t, "async function main() { await new Promise((done) => setTimeout(done, 20)); console.log('done'); }\nmain()").prints(t, "done\n")
 		s.account.execute(t, object{"language": s.Language, "code": "console.log(typeof x)"}).prints(t, "undefined\n")
 	})
@@ -93,7 +94,7 @@ func TestSessionNodeReturnsValues(t *testing.T) {
 	})
 }
 
-// requireResults checks the texts of the results.
+// requireResults checks that the results of a run have these texts.
 func (x *execution) requireResults(t testing.TB, want ...string) {
 	t.Helper()
 	var got []string
@@ -106,8 +107,7 @@ func (x *execution) requireResults(t testing.TB, want ...string) {
 	}
 }
 
-// requireError checks the error of a run, and that its trace does not show the
-// hook.
+// requireError checks the error of a run. The stack trace must not show the hook.
 func (x *execution) requireError(t testing.TB, name, message string, line int) {
 	t.Helper()
 	if x.Error == nil || x.Error.Name != name || x.Error.Message != message || x.Error.Line != line {
@@ -177,8 +177,8 @@ func TestSessionNodeExitEndsRun(t *testing.T) {
 	})
 }
 
-// TestSessionNodeInterruptsBusyCallback starts an endless loop after its run has
-// ended. The next run is interrupted before it can begin.
+// TestSessionNodeInterruptsBusyCallback starts an endless loop that runs after its
+// run has ended. The next run cannot begin, but can be interrupted.
 func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
@@ -189,8 +189,8 @@ func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	s.runCode(t, "console.log(x)").prints(t, "42\n")
 }
 
-// TestSessionNodeRestartsForMoreMemory opens a session with so much memory that
-// Node must restart.
+// TestSessionNodeRestartsForMoreMemory opens a session with more memory than the
+// warm Node process can use. So Node must restart.
 func TestSessionNodeRestartsForMoreMemory(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})
@@ -211,8 +211,8 @@ func TestSessionNodeReachesListedHosts(t *testing.T) {
 	s.runCode(t, "console.log(await fetch('http://169.254.169.254/').catch((e) => e.cause.cause.message))").prints(t, "Proxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
-// TestSessionNodeInterruptWorksAtAnyPoint interrupts runs just after their
-// output, while Node switches between tasks.
+// TestSessionNodeInterruptWorksAtAnyPoint interrupts runs just after their output,
+// when Node is switching between tasks.
 func TestSessionNodeInterruptWorksAtAnyPoint(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "let x = 42").prints(t, "")

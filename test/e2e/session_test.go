@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// session is an open session.
+// session is an open session of an account.
 type session struct {
 	*account
 	ID, Language string
 	Executions   int
 }
 
-// openSession opens a session and closes it at the end of the test. Threads and
-// timers of a session that stays open would slow down the tests after it.
+// openSession opens a session. It is closed at the end of the test, since its
+// threads and timers would slow down later tests.
 func (a *account) openSession(t testing.TB, request object) *session {
 	t.Helper()
 	s := &session{account: a}
 	server := a.server
 	server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
 	t.Cleanup(func() {
-		// The session or the server may be gone already.
+		// The session or the server may already be gone, so ignore errors.
 		_, _ = server.tryCall(context.Background(), http.Header{"X-Api-Key": {a.APIKey}}, "DELETE", s.path(""), nil)
 	})
 	return s
 }
 
-// runCode runs code in the session.
+// runCode runs code in the session. more contains further fields of the request.
 func (s *session) runCode(t testing.TB, code string, more ...object) *execution {
 	t.Helper()
 	request := object{"code": code, "sessionId": s.ID}
@@ -46,7 +46,7 @@ func (s *session) runCode(t testing.TB, code string, more ...object) *execution 
 
 func (s *session) path(rest string) string { return "/api/v1/sessions/" + s.ID + rest }
 
-// requireClosed checks that the session no longer exists.
+// requireClosed checks that the server no longer has the session.
 func (s *session) requireClosed(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "GET", s.path(""), nil).refused(t, 404, "not_found")
@@ -133,7 +133,7 @@ func TestSessionReportsEnd(t *testing.T) {
 				t.Errorf("got %s", x)
 			}
 			if !x.SessionEnded {
-				// The session ends with the next run at the latest.
+				// The next run at the latest must report that the session has ended.
 				if x = s.runCode(t, "1"); !x.SessionEnded {
 					t.Errorf("the end is not reported: %s", x)
 				}
@@ -365,7 +365,7 @@ func TestSessionLeaksNothing(t *testing.T) {
 			}
 			s.runCode(t, c.count).prints(t, c.want)
 			t.Logf("%d MiB after 50 runs, %d MiB after all", first/mib, last/mib)
-			// The size of Node's space for new objects can grow by 24 MiB.
+			// Node's memory for new objects can grow by 24 MiB. Allow a little more.
 			if last > first+32*mib {
 				t.Errorf("the session had %d MiB at first and %d MiB at the end", first/mib, last/mib)
 			}
@@ -373,7 +373,8 @@ func TestSessionLeaksNothing(t *testing.T) {
 	}
 }
 
-// TestSessionsRunConcurrently opens 200 sessions, or 40 with -short.
+// TestSessionsRunConcurrently opens 200 sessions at the same time, or 40 with
+// -short. Each must keep its own variables.
 func TestSessionsRunConcurrently(t *testing.T) {
 	t.Parallel()
 	users := 10

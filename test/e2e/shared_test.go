@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// shared is the server for tests that need no flags and change nothing
-// permanently. It starts at the first use and stops after the last test.
+// shared is a server for tests that need no flags and change no settings of the
+// server. It starts at the first use and stops after the last test.
 var shared struct {
 	once   sync.Once
 	server *server
 	err    error
 }
 
-// sharedServer returns a running server with default settings. Tests register
-// their own accounts. A test that checks resources of the whole server
-// (processes, memory, metrics) starts a separate server instead.
+// sharedServer returns the shared server, which has default settings. Each test must
+// register its own account. A test that checks resources of the whole server
+// (processes, memory, metrics) must start a separate server.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
 	shared.once.Do(func() {
@@ -36,8 +36,8 @@ func sharedServer(t testing.TB) *server {
 	return shared.server
 }
 
-// stopSharedServer stops the shared server if a test has used it. It returns an
-// error if the server does not stop cleanly.
+// stopSharedServer stops the shared server, if it was started. It returns an error
+// if the server does not exit cleanly.
 func stopSharedServer() error {
 	s := shared.server
 	if s == nil {

@@ -13,14 +13,16 @@ import (
 	"testing"
 )
 
-// The number of users if PACKAGE_USERS is not set; with -short there are fewer.
+// The numbers of users, unless the environment variable PACKAGE_USERS is set.
+// shortSharers applies with -short.
 const (
 	defaultSharers = 8
 	shortSharers   = 4
 )
 
-// TestPackagesShareFilesBetweenUsers checks the disk use of several users' lists.
-// Files must be stored once for all lists; each list adds only a little.
+// TestPackagesShareFilesBetweenUsers measures the disk space of many users'
+// packages. Files of a package must be stored once for all users; each user may add
+// only a little.
 func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers
@@ -65,7 +67,7 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	}
 }
 
-// randomText returns text that does not compress.
+// randomText returns size random bytes, which cannot be compressed.
 func randomText(seed, size int) string {
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	b := make([]byte, size)
@@ -75,7 +77,8 @@ func randomText(seed, size int) string {
 	return string(b)
 }
 
-// diskUsage returns the disk use of files. Hard links count once.
+// diskUsage returns the disk space of the files below dir, in bytes. Hard links to
+// one file count once.
 func diskUsage(t *testing.T, dir string) int64 {
 	t.Helper()
 	var total int64

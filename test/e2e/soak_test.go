@@ -14,15 +14,16 @@ import (
 	"time"
 )
 
-// The number of runs of a soak test without SOAK_RUNS. With -short it is smaller.
+// The number of runs in the soak test, unless the environment variable SOAK_RUNS is
+// set. It is smaller with -short.
 const (
 	defaultSoak = 1000
 	shortSoak   = 200
 )
 
-// TestServeSoak runs programs of many users that end in all possible ways. It
-// cancels some of them and kills sandboxes. Then it checks that the server has
-// returned to its earlier state.
+// TestServeSoak runs many programs of many users, with all possible results. It
+// cancels some runs and kills some sandboxes. Then it checks that the server's
+// resources are back at the earlier numbers.
 func TestServeSoak(t *testing.T) {
 	t.Parallel()
 	runs, users, idle := defaultSoak, 50, "8s"
@@ -33,13 +34,13 @@ func TestServeSoak(t *testing.T) {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const clients = 8
-	// There are fewer sandboxes than users, so that some are evicted.
+	// With fewer sandboxes than users, the pool must evict some.
 	s := startServer(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {
 		accounts[i] = s.register(t)
 	}
-	// Measure the baseline after the server was busy.
+	// Use the server for a while before measuring the baseline.
 	s.runSoak(t, accounts, clients, runs/5)
 	before, memoryBefore := s.waitUntilIdle(t)
 	started := time.Now()
@@ -55,7 +56,7 @@ func TestServeSoak(t *testing.T) {
 	s.waitForFootprint(t, before)
 }
 
-// runSoak lets the clients run programs of random users.
+// runSoak lets the clients run programs of random users until all runs are done.
 func (s *server) runSoak(t *testing.T, accounts []*account, clients, runs int) {
 	t.Helper()
 	var left atomic.Int64
@@ -72,7 +73,8 @@ func (s *server) runSoak(t *testing.T, accounts []*account, clients, runs int) {
 	wg.Wait()
 }
 
-// runSoakProgram runs one random program. Some programs are canceled or killed.
+// runSoakProgram runs one random program and checks the result. It cancels some runs
+// and kills some sandboxes.
 func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	header := http.Header{"X-Api-Key": {a.APIKey}}
 	ctx := t.Context()
@@ -97,13 +99,13 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	case n < 93:
 		request["code"], request["isolation"] = "print(42)", "execution"
 	case n < 98:
-		// The client closes the connection.
+		// Cancel the run: the client closes the connection.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(50))*time.Millisecond)
 		defer cancel()
 		request["code"], want = "import time\ntime.sleep(5)", ""
 	default:
-		// Kill the sandbox of any user.
+		// Kill a random sandbox, which may belong to any user.
 		request["code"], want = "print(42)", ""
 		if all := s.sandboxPIDs(); len(all) > 0 {
 			_ = syscall.Kill(all[random.IntN(len(all))], syscall.SIGKILL)
@@ -119,14 +121,14 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	}
 	var x execution
 	res.want(t, 200, &x)
-	// This sandbox may be the one killed above.
+	// This run's sandbox may be the one that another client has killed.
 	if x.Status != want && x.Status != "killed" {
 		t.Errorf("got %s, want %s: %s", x.Status, want, &x)
 	}
 }
 
-// waitUntilIdle waits until users' sandboxes are gone. It returns the server's
-// resources and its memory in bytes.
+// waitUntilIdle waits until the sandboxes of users are gone. It returns the server's
+// resources, and its memory in bytes.
 func (s *server) waitUntilIdle(t *testing.T) (footprint, int) {
 	t.Helper()
 	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })

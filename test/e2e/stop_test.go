@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// startProgram starts a program of two seconds and returns when it runs. The
-// returned function waits for its answer.
+// startProgram starts a program that takes two seconds, and returns when it runs.
+// The returned function waits for the answer and checks it.
 func (a *account) startProgram(t *testing.T) (answered func()) {
 	t.Helper()
 	var x *execution
@@ -30,8 +30,8 @@ func (a *account) startProgram(t *testing.T) (answered func()) {
 	}
 }
 
-// terminate sends SIGTERM to the process, or to its process group if pid is
-// negative.
+// terminate sends SIGTERM and waits until the server logs that it is stopping. A
+// positive pid is a process, a negative one a process group.
 func (s *server) terminate(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
@@ -92,10 +92,10 @@ func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	}
 }
 
-// TestServeTakesGroupSignalOnce checks signals to all processes of a group. A
-// terminal sends Ctrl-C that way, and some supervisors send SIGTERM that way. An
-// ordinary user's server has two processes, and one forwards signals to the
-// other.
+// TestServeTakesGroupSignalOnce sends signals to all processes of the server's
+// process group. A terminal does so for Ctrl-C, and some supervisors for SIGTERM. An
+// ordinary user's server has two processes, and one forwards signals to the other.
+// So a signal arrives twice, but must count once.
 func TestServeTakesGroupSignalOnce(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{

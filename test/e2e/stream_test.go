@@ -13,31 +13,31 @@ import (
 	"time"
 )
 
-// stream is the event stream of a run.
+// stream is the event stream of one run.
 type stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
 }
 
-// event is a server-sent event.
+// event is one server-sent event.
 type event struct {
 	name string
 	data []byte
 }
 
-// streamHeader returns the headers for a streamed request of the account.
+// streamHeader returns the request headers for a streamed run of the account.
 func (a *account) streamHeader() http.Header {
 	return http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 }
 
-// openStream starts the run and returns when the server begins its answer.
+// openStream starts a streamed run. It returns when the server begins the answer.
 func (a *account) openStream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
 	return a.openStreamAt(ctx, t, "/api/v1/execute", a.withIsolation(request))
 }
 
-// openStreamAt sends the request to the path and returns when the server begins
-// its answer.
+// openStreamAt sends a streamed request to the path. It returns when the server
+// begins the answer.
 func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, request object) *stream {
 	t.Helper()
 	body := must(json.Marshal(request))(t)
@@ -53,7 +53,7 @@ func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, r
 	return &stream{res.Body, bufio.NewReaderSize(res.Body, 1<<20)}
 }
 
-// next returns the next event, or false at the end.
+// next reads the next event. It returns false at the end of the stream.
 func (s *stream) next(t testing.TB) (event, bool) {
 	t.Helper()
 	var e event
@@ -79,7 +79,7 @@ func (s *stream) next(t testing.TB) (event, bool) {
 	}
 }
 
-// text returns the text of an output event.
+// text returns the text in the data of an output event.
 func (e event) text(t testing.TB) string {
 	t.Helper()
 	var data struct{ Text string }
@@ -89,8 +89,8 @@ func (e event) text(t testing.TB) string {
 	return data.Text
 }
 
-// readAll reads to the end of the stream. It returns the output, the names of all
-// events, and the result of the run.
+// readAll reads all events. It returns the output by stream, the names of all events
+// in order, and the execution in the end event.
 func (s *stream) readAll(t testing.TB) (printed map[string]string, names []string, end *execution) {
 	t.Helper()
 	text := map[string]*strings.Builder{"stdout": new(strings.Builder), "stderr": new(strings.Builder)}
@@ -157,7 +157,8 @@ func TestStreamSendsOutputDuringRun(t *testing.T) {
 			break
 		}
 	}
-	// Closing the connection ends the run, which uses the only slot.
+	// When the client closes the connection, the run must end and free the only
+	// slot.
 	cancel()
 	a.run(t, "print(42)").prints(t, "42\n")
 }
@@ -195,8 +196,8 @@ for i in range(1024):
 	}
 }
 
-// TestAttack016UnreadStreamEnds checks attack 16: a client opens a stream and
-// does not read it.
+// TestAttack016UnreadStreamEnds checks attack 16. A client starts a streamed run and
+// never reads the stream.
 func TestAttack016UnreadStreamEnds(t *testing.T) {
 	t.Parallel()
 	for language, code := range map[string]string{
@@ -212,8 +213,8 @@ func TestAttack016UnreadStreamEnds(t *testing.T) {
 			if e, ok := stream.next(t); !ok || e.name != "start" {
 				t.Fatalf("got %v", e)
 			}
-			// The client reads nothing from now on, but the slot must become
-			// free.
+			// The client reads no further events. The run's slot must become free
+			// all the same.
 			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
 			if after := s.peakMemoryBytes(t); after > before+48*mib {
 				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
@@ -253,6 +254,6 @@ for i in range(20):
 			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
 		}
 	}
-	// No assertion on time: the log only shows the value.
+	// There is no limit for this time. The test only logs it.
 	t.Logf("a line arrived at most %v after it was written", slowest)
 }

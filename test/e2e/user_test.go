@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// ordinaryUser returns process attributes and a data directory for an ordinary
-// user. Tests start servers with them as that user. If an ordinary user runs the
-// tests, the servers run as the same user.
+// ordinaryUser returns process attributes and a data directory with which tests
+// start a server as an ordinary user. If the tests do not run as root, the server
+// runs as the same user as the tests.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := newDataDir(t)

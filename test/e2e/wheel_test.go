@@ -13,7 +13,7 @@ import (
 
 type wheel = indextest.Wheel
 
-// index is a package index for a test.
+// index is a fake package index for one test.
 type index struct{ *indextest.Index }
 
 func newIndex(t testing.TB) *index {
@@ -35,7 +35,8 @@ func (x *index) putFile(filename string, content []byte) {
 	x.Set(func() { x.Files[filename] = content })
 }
 
-// addDebianWheels adds the wheels that scripts/prerequisites downloaded.
+// addDebianWheels adds the wheels that scripts/prerequisites has downloaded to the
+// index.
 func (x *index) addDebianWheels(t testing.TB) {
 	t.Helper()
 	found := must(fs.Glob(os.DirFS("../../bin/wheels"), "*.whl"))(t)
@@ -47,9 +48,9 @@ func (x *index) addDebianWheels(t testing.TB) {
 	}
 }
 
-// buildExtension compiles an extension module with a function answer() that
-// returns 42. The source declares the needed parts of CPython's stable ABI, since
-// this machine may lack the headers.
+// buildExtension compiles a Python extension module and returns its path. The module
+// has a function answer() that returns 42. Its source declares the needed parts of
+// CPython's stable ABI, since this machine may not have the headers.
 func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -14,16 +14,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// encryptedProgram is a program with the parameters of its encryption.
+// encryptedProgram is a program in plain text, with the parameters for its
+// encryption.
 type encryptedProgram struct {
 	language, name, code, password string
 	kdf                            lockbox.KDF
 }
 
-// fastKDF has parameters with which the key derivation takes almost no time.
+// fastKDF contains parameters with which deriving a key takes almost no time.
 var fastKDF = lockbox.KDF{Salt: []byte("sixteen bytes of"), Time: 1, MemoryKiB: 64, Parallelism: 1}
 
-// payload encrypts the program like a client and returns the request.
+// payload encrypts the program as a client does and returns the JSON body of the
+// request.
 func (l encryptedProgram) payload(t testing.TB) object {
 	t.Helper()
 	if l.language == "" {
@@ -49,7 +51,7 @@ func (l encryptedProgram) payload(t testing.TB) object {
 	return p
 }
 
-// storeEncrypted stores the program under the name.
+// storeEncrypted encrypts the program and stores it under the name.
 func (a *account) storeEncrypted(t testing.TB, name string, l encryptedProgram) {
 	t.Helper()
 	if x := a.server.call(t, a, "PUT", "/api/v1/zk/code/"+name, l.payload(t)); x.status != 200 && x.status != 201 {
@@ -57,7 +59,7 @@ func (a *account) storeEncrypted(t testing.TB, name string, l encryptedProgram) 
 	}
 }
 
-// executeEncrypted runs the stored program.
+// executeEncrypted runs a stored encrypted program and returns the execution.
 func (a *account) executeEncrypted(t testing.TB, name string, request object) *execution {
 	t.Helper()
 	x := new(execution)
@@ -65,7 +67,8 @@ func (a *account) executeEncrypted(t testing.TB, name string, request object) *e
 	return x
 }
 
-// requireDecryptionError checks that the program could not be decrypted.
+// requireDecryptionError checks that the run failed because the program could not be
+// decrypted.
 func (x *execution) requireDecryptionError(t testing.TB) {
 	t.Helper()
 	if x.Status != "failed" || x.ExitCode != nil || x.Signal != "" || x.Error == nil || x.Error.Name != "DecryptionError" ||
@@ -74,7 +77,8 @@ func (x *execution) requireDecryptionError(t testing.TB) {
 	}
 }
 
-// sealPassword reserves a sandbox and seals the password for it.
+// sealPassword reserves a sandbox and seals the password for it. It returns the
+// request fields for a run with this password.
 func (a *account) sealPassword(t testing.TB, password string) object {
 	t.Helper()
 	var r struct{ SandboxID, PublicKey string }
@@ -136,7 +140,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		s.call(t, b, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
 		a.executeEncrypted(t, "once", opens).prints(t, "1\n")
 		s.call(t, a, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
-		// A password sealed for one sandbox does not work for another.
+		// A password that is sealed for one sandbox must not work in another.
 		other := a.sealPassword(t, "pw")
 		opens["sandboxId"] = other["sandboxId"]
 		a.executeEncrypted(t, "once", opens).requireDecryptionError(t)
@@ -219,13 +223,14 @@ func TestEncryptedProgramsRun(t *testing.T) {
 	})
 }
 
-// exampleClients returns the example clients: the commands that check the
-// vectors, and the commands that run them.
+// exampleClients returns the example clients by language. check is the command that
+// checks the test vectors; run is the command that runs a client.
 func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
 	vectors := must(filepath.Abs("../../docs/zero-knowledge-vectors.json"))(t)
-	// npm installs packages in the program's directory.
+	// Copy the JavaScript client to a new directory, because npm installs packages
+	// next to it.
 	javaScript := t.TempDir()
 	for _, file := range must(filepath.Glob(filepath.Join(dir, "javascript", "*.js*")))(t) {
 		if err := os.WriteFile(filepath.Join(javaScript, filepath.Base(file)), must(os.ReadFile(file))(t), 0o600); err != nil {
@@ -250,7 +255,7 @@ func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	return map[string]struct{ check, run []string }{
 		"python":     {python("check.py", vectors), python("run.py")},
 		"javascript": {node("check.js", vectors), node("run.js")},
-		// Other tests of this module check the vectors.
+		// The Go client's own tests check the vectors.
 		"go": {nil, []string{client}},
 	}
 }
@@ -271,7 +276,8 @@ func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 					t.Errorf("%v: %s", err, out)
 				}
 			}
-			// Use cheap parameters, since some clients are slow with others.
+			// Use cheap parameters for the key derivation, since some clients are
+			// slow.
 			args := append(slices.Clone(example.run[1:]), "--memory-kib", "64", "--time", "1", "from-"+name, program)
 			cmd := exec.Command(example.run[0], args...)
 			cmd.Env = append(os.Environ(), "PYTH_ON_URL="+s.URL, "PYTH_ON_API_KEY="+a.APIKey, "PYTHONDONTWRITEBYTECODE=1")
@@ -280,7 +286,7 @@ func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 || string(out) != "hällo\n" {
 				t.Errorf("%v: %s", err, out)
 			}
-			// The program is bound to its name.
+			// The encrypted program must be bound to its name.
 			p := object{}
 			s.call(t, a, "GET", "/api/v1/zk/code/from-"+name, nil).want(t, 200, &p)
 			e := s.call(t, a, "PUT", "/api/v1/zk/code/another", p).refused(t, 400, "invalid_request")
