@@ -212,8 +212,9 @@ func TestOpenAPISchemasAreNoCopies(t *testing.T) {
 	}
 }
 
-// Clients must accept answers with new fields. The server refuses requests with
-// unknown fields.
+// TestOpenAPIAnswersAreOpenAndRequestsClosed checks which schemas allow unknown
+// fields. Schemas of answers must allow them, so that clients accept new fields.
+// Schemas of requests must not.
 func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 	d := openAPI(t)
 	closed := func(n node) bool { return n["additionalProperties"] == false || n["unevaluatedProperties"] == false }

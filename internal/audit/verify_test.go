@@ -153,8 +153,9 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 	}
 }
 
-// An attacker who rewrites the log needs the key to sign it. Even with the key, a
-// checkpoint that was stored elsewhere reveals the change.
+// TestAttack104VerifyFindsARewrittenLog rewrites the log. Without the key, the
+// signature is wrong. Even with the key, a checkpoint that was stored elsewhere
+// reveals the change.
 func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")
