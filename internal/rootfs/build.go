@@ -34,13 +34,14 @@ const (
 type Options struct {
 	// Node is the path of a Node binary for the image; "" for none.
 	Node string
-	// Progress receives the number of completed parts of each step; nil for none.
+	// Progress is called with the name of a step and the number of its completed and
+	// total parts. nil disables progress reports.
 	Progress func(step string, done, total int)
-	// Logger receives messages about damaged and new images; nil for none.
+	// Logger logs new and damaged images. nil disables logging.
 	Logger *slog.Logger
 }
 
-// Image is a root file system.
+// Image describes an image that Build has made or found.
 type Image struct {
 	// Path is the path of the EROFS image.
 	Path string
@@ -102,14 +103,16 @@ type builder struct {
 	Options
 	dir  string
 	plan plan
-	// prefix is the first part of the image's name. The checksum of its content
-	// follows. With it, reading the file detects damage.
+	// prefix is the first part of the image's file name. The checksum of the content
+	// follows it. find compares this checksum with the content to detect damage.
 	prefix string
-	// need is the temporary disk space in bytes; 0 if unknown.
+	// need is the disk space in bytes that the build needs temporarily; 0 if
+	// unknown.
 	need int64
 }
 
-// fillPlan plans all files except those of the interpreters.
+// fillPlan adds all files except those of the interpreters to the plan. It returns
+// the optional files that this machine lacks.
 func (b *builder) fillPlan(h host) (missing []string, err error) {
 	skeleton(b.plan)
 	settings(b.plan)
@@ -132,8 +135,8 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	return missing, nil
 }
 
-// findOrMake returns the path of the image. If there is none, it makes a
-// temporary directory and calls build with it.
+// findOrMake returns the path of the image. If the image does not exist, it calls
+// build with a temporary directory. A lock lets only one process build at a time.
 func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
@@ -217,9 +220,9 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// make makes the image and returns its path. Temporary files are in work.
+// make makes the image and returns its path. It writes temporary files to work.
 func (b *builder) make(ctx context.Context, work string) (string, error) {
-	// Python's path must be absolute.
+	// The path of the Python executable must be absolute.
 	work, err := filepath.Abs(work)
 	if err != nil {
 		return "", err
@@ -258,8 +261,8 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 	return b.write(ctx, tree, filepath.Join(work, "image"), nil)
 }
 
-// imageTime returns the modification time of all files. It is constant, and valid
-// in a zip archive.
+// imageTime returns the modification time of all files in the image. It is constant,
+// so that the same inputs make the same bytes. A zip archive can represent it.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 // write writes the tree and a trailer to a temporary file, syncs it to disk and

@@ -17,7 +17,8 @@ type collector struct {
 	plan plan
 }
 
-// tool adds a program with its libraries.
+// tool adds a program of this machine and its libraries to the plan. It returns
+// fs.ErrNotExist if this machine lacks the program.
 func (c *collector) tool(name string) error {
 	for _, dir := range c.programs {
 		target, err := filepath.EvalSymlinks(filepath.Join(dir, name))
@@ -31,8 +32,9 @@ func (c *collector) tool(name string) error {
 		if err := c.runnable(data, target); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		// Keep only the base name, which is the same on all machines. A program
-		// can have many names, and its behaviour can depend on the name.
+		// Name the file after the resolved program, whose base name is the same on
+		// all machines. A link adds the requested name, since the behaviour of a
+		// program can depend on its name.
 		at := "usr/bin/" + filepath.Base(target)
 		if have, taken := c.plan[at]; taken && (!have.mode.IsRegular() || !bytes.Equal(have.data, data)) {
 			at = "usr/bin/" + name
@@ -46,8 +48,9 @@ func (c *collector) tool(name string) error {
 	return fs.ErrNotExist
 }
 
-// runnable adds the dependencies of a program or library. It fails if one of them
-// is missing.
+// runnable adds the libraries that a program or library needs, or the shell of a
+// script. It returns an error if one of them is missing. origin is the path of the
+// file with data.
 func (c *collector) runnable(data []byte, origin string) error {
 	if rest, script := bytes.CutPrefix(data, []byte("#!")); script {
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -71,8 +74,8 @@ func (c *collector) runnable(data []byte, origin string) error {
 	return nil
 }
 
-// library adds a shared library with its dependencies. It searches the
-// directories in first, then those of the loader.
+// library adds a shared library with its dependencies. It searches the directories
+// listed in first, then those of the loader.
 func (c *collector) library(name string, first []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()
@@ -81,7 +84,7 @@ func (c *collector) library(name string, first []string) error {
 		return fmt.Errorf("%q is not the name of a library", name)
 	}
 	for _, dir := range slices.Concat(first, c.libraries) {
-		// The loader in the image searches the resolved path as well.
+		// Use the resolved directory. The loader in the image searches it too.
 		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			continue
@@ -98,8 +101,8 @@ func (c *collector) library(name string, first []string) error {
 		if err != nil {
 			continue // The loader also skips libraries for other architectures.
 		}
-		// Add it before its dependencies, since libraries can depend on each
-		// other.
+		// Add the library before its dependencies. This ends the recursion if
+		// libraries depend on each other.
 		c.plan.file(at, 0o644, data)
 		for _, needed := range needs.libraries {
 			if err := c.library(needed, needs.searched(dir)); err != nil {
@@ -129,8 +132,8 @@ func (c *collector) loader() error {
 	return nil
 }
 
-// terminal adds the terminfo entry of a terminal. Its directory is named by the
-// first letter.
+// terminal adds the terminfo entry of a terminal and reports whether this machine
+// has the entry. Entries are in directories named after their first letter.
 func (c *collector) terminal(name string) bool {
 	for _, dir := range c.terminfo {
 		entry := filepath.Join(name[:1], name)
@@ -142,7 +145,8 @@ func (c *collector) terminal(name string) bool {
 	return false
 }
 
-// locale adds the locale C.UTF-8, which the C library does not include.
+// locale adds the locale C.UTF-8, which the C library does not include. It reports
+// whether this machine has the locale.
 func (c *collector) locale() bool {
 	for _, dir := range c.locales {
 		found := false
@@ -163,8 +167,8 @@ func (c *collector) locale() bool {
 	return false
 }
 
-// readRegular reads a regular file and follows links. It refuses other files,
-// since reading them can block.
+// readRegular returns the content of a regular file and follows links. It returns an
+// error for other types of files, since reading them can block.
 func readRegular(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -176,8 +180,8 @@ func readRegular(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// merged returns the path of a library in the image. There, /lib and /lib64 are
-// below /usr.
+// merged converts the path of a library on this machine to its path in the image. In
+// the image, the directories /lib and /lib64 are below /usr.
 func merged(name string) string {
 	name = inImage(name)
 	if strings.HasPrefix(name, "lib/") || strings.HasPrefix(name, "lib64/") {

@@ -20,14 +20,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// customRecipe has the role of recipe for custom images.
+// customRecipe is part of a custom image's name. Change it when the code that makes
+// custom images changes.
 const customRecipe = "runtime 1"
 
 // CustomImage is an operator's root file system with an interpreter.
 type CustomImage struct {
 	// Path is the path of the EROFS image.
 	Path string
-	// Versions holds the versions of its runtimes. It has at least one.
+	// Versions maps each runtime in the image to its version. It is never empty.
 	Versions map[pyth.Runtime]string
 }
 
@@ -36,8 +37,8 @@ type CustomOptions struct {
 	// Progress and Logger are as in Options.
 	Progress func(step string, done, total int)
 	Logger   *slog.Logger
-	// Try runs a program in a sandbox, since programs of the image are untrusted
-	// and must never run on this machine.
+	// Try runs a program in a sandbox. Programs of the image are untrusted and must
+	// never run outside a sandbox.
 	Try func(ctx context.Context, t Trial) error
 }
 
@@ -46,26 +47,28 @@ type Trial struct {
 	Image    string
 	Language pyth.Language
 	Program  []byte
-	// Files contains more files for the working directory, by path.
+	// Files maps the paths of additional files in the working directory to their
+	// content.
 	Files map[string][]byte
 	// Output is the path of the file that the program writes. Read receives its
 	// content.
 	Output string
 	Read   func(io.Reader) error
-	// Large means that the file may be larger than the files that a run returns.
+	// Large is true if the output file may exceed the size limit for output files of
+	// a run.
 	Large bool
 }
 
-// BuildCustom returns a custom image of the source: a directory or a file with a
-// root file system (see package oci). It makes the image unless dir contains it.
-// The image's name depends on the content of the source, which BuildCustom reads
-// each time. It adds the agent, mount points and accounts.
+// BuildCustom returns the custom image of a source. The source is a directory with a
+// root file system, or a file that package oci can read. BuildCustom makes the image
+// unless dir contains it. The image's name depends on the content of the source,
+// which BuildCustom reads each time.
 //
-// It compiles all modules that Python can import. With numpy and pandas that
-// takes about a minute. It needs three times the disk space of the source.
+// BuildCustom adds the agent, mount points and accounts. It compiles all modules
+// that the image's Python can import, which takes about a minute with numpy and
+// pandas. The build needs three times the disk space of the source.
 //
-// If the source can run neither Python nor Node, the error names the missing
-// parts.
+// If the source can run neither Python nor Node, the error names the missing parts.
 func BuildCustom(ctx context.Context, dir, source string, options CustomOptions) (*CustomImage, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()
@@ -143,7 +146,7 @@ func digest(ctx context.Context, source string) (string, error) {
 // customBuilder makes a custom image.
 type customBuilder struct {
 	*builder
-	// extra contains files to add only where the source has none.
+	// extra contains files that are added only if the source lacks them.
 	extra plan
 	work  string
 	try   func(context.Context, Trial) error
@@ -152,8 +155,9 @@ type customBuilder struct {
 	versions map[pyth.Runtime]string
 }
 
-// make makes two images. In the first one, Python compiles all modules. The
-// second one contains the compiled files.
+// make makes two images and returns the path of the second one. In a sandbox of the
+// first image, Python compiles all modules. The second image also contains the
+// compiled files.
 func (r *customBuilder) make(ctx context.Context, source string) (path string, err error) {
 	if r.tree, err = tree.New(r.work); err != nil {
 		return "", err
@@ -185,8 +189,8 @@ func (r *customBuilder) make(ctx context.Context, source string) (path string, e
 	return r.write(ctx, r.erofs(), filepath.Join(r.work, "image"), trailer)
 }
 
-// read reads the source into the tree. The tree reads the source later too, so
-// close it last.
+// read adds the files of the source to the tree. The tree reads their content later,
+// so call closed only after the last use of the tree.
 func (r *customBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {

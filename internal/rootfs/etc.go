@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// settings plans the system configuration. It is the same on all machines,
-// because this machine's configuration would reveal facts about it. The guest
-// agent runs programs as the account that is defined here.
+// settings adds the system configuration to the plan. The configuration is the same
+// on all machines: a copy of this machine's configuration would reveal facts about
+// the machine. The guest agent runs programs as the account that is defined here.
 func settings(p plan) {
 	for path, text := range map[string]string{
 		"etc/passwd": `root:x:0:0:root:/root:/bin/sh
@@ -73,8 +73,8 @@ ID=pyth-on
 	p.link("etc/mtab", "/proc/self/mounts")
 }
 
-// certificates plans the root certificates that Mozilla trusts. The embedded
-// Python's OpenSSL and the libraries of wheels look for them at this path.
+// certificates adds the root certificates that Mozilla trusts to the plan. The
+// embedded Python's OpenSSL and the libraries of wheels look for them at this path.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {

@@ -11,7 +11,8 @@ import (
 // supplement).
 const loader = "/lib64/ld-linux-x86-64.so.2"
 
-// host lists where this machine has programs and libraries.
+// host lists the paths at which this machine has programs, libraries and other files
+// for the image.
 type host struct {
 	programs []string
 	// libraries lists the loader's directories in its search order. The image has

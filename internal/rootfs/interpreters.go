@@ -28,9 +28,10 @@ var compileProgram string
 // interpreter is an interpreter that a custom image may contain.
 type interpreter struct {
 	runtime pyth.Runtime
-	// title is its name for operators, and program its file name.
+	// title is the name shown to operators; program is the file name.
 	title, program string
-	// examine runs it in a sandbox of the first image and stores its version.
+	// examine runs the interpreter in a sandbox of the image with the path first. It
+	// stores the version of the interpreter.
 	examine func(r *customBuilder, ctx context.Context, first string) error
 }
 
@@ -42,8 +43,9 @@ func interpreters() []interpreter {
 	}
 }
 
-// findInterpreters finds interpreters in the common directories of images. If one
-// is not where the guest agent looks, it adds a link there.
+// findInterpreters finds interpreters in the common directories of images. If the
+// guest agent does not search the directory of an interpreter, it adds a link in
+// /usr/local/bin.
 func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	var found []interpreter
 	var titles []string
@@ -69,8 +71,9 @@ func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	return found, nil
 }
 
-// findInterpreter finds a program by its name. If there is none, it finds the
-// program with the highest minor version after the name.
+// findInterpreter returns the path of the program with the name, such as python3. In
+// each directory it also accepts names with a minor version, such as python3.14,
+// highest version first.
 func findInterpreter(t *tree.Tree, name string) (string, error) {
 	var why error
 	for _, dir := range []string{"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"} {
@@ -125,15 +128,16 @@ func checkProgram(t *tree.Tree, at string) error {
 	return nil
 }
 
-// Limits of the compiled files that a sandbox returns.
+// Limits of the compiled files that a sandbox returns: the number of files, and the
+// size of one file and of all files in bytes.
 const (
 	maxCompiled     = 500_000
 	maxCompiledFile = 64 << 20
 	maxCompiledAll  = 4 << 30
 )
 
-// compile runs Python in a sandbox of the image first to compile all modules. It
-// adds the compiled files to the tree.
+// compile runs Python in a sandbox of the image with the path first. Python compiles
+// all modules. compile adds the compiled files to the tree.
 func (r *customBuilder) compile(ctx context.Context, first string) error {
 	sources, err := moduleSources()
 	if err != nil {
@@ -152,8 +156,8 @@ func (r *customBuilder) compile(ctx context.Context, first string) error {
 	return nil
 }
 
-// addCompiled adds the compiled files that a sandbox returns in out, which is
-// hostile.
+// addCompiled adds the compiled files in the archive out to the tree. out comes from
+// a sandbox and is untrusted.
 func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
 	unpacked, err := gzip.NewReader(out)
 	if err != nil {
@@ -195,8 +199,8 @@ func reserved(name string) bool {
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)
 }
 
-// readInfo reads the version of Python and the directory of its packages from
-// info.json.
+// readInfo reads info.json. It stores the version of Python and returns the
+// directory for Python packages.
 func (r *customBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
 	var info struct{ Version, Packages string }
 	if err := json.NewDecoder(io.LimitReader(content, 1<<16)).Decode(&info); err != nil {
@@ -209,7 +213,8 @@ func (r *customBuilder) readInfo(name string, content io.Reader) (packages strin
 	return info.Packages, nil
 }
 
-// addModules adds Pyth-On's own Python modules.
+// addModules adds Pyth-On's own Python modules to the directory packages of the
+// image.
 func (r *customBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
@@ -226,7 +231,8 @@ func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode runs Node in a sandbox of the image first and stores its version.
+// examineNode runs Node in a sandbox of the image with the path first. It stores the
+// version of Node.
 func (r *customBuilder) examineNode(ctx context.Context, first string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{

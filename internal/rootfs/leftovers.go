@@ -38,8 +38,8 @@ func (b *builder) removeLeftovers() error {
 }
 
 // removeUsed removes a directory to which the Python of a killed build may still
-// write until it dies. It also kills a process that stays; earlier releases left
-// such processes.
+// write until that Python dies. It also kills processes whose executable is in the
+// directory, since earlier releases left such processes.
 func removeUsed(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -77,8 +77,8 @@ func runsBelow(link, dir string) bool {
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
 }
 
-// killIf kills the process if meant still returns true, since another process may
-// have its number by now.
+// killIf kills the process pid if meant returns true. It calls meant after it has
+// opened the process, so that a new process with the same ID is not killed.
 func killIf(pid int, meant func() bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

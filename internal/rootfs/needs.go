@@ -11,12 +11,13 @@ import (
 // needs describes the dependencies of an ELF program or library.
 type needs struct {
 	libraries []string
-	// paths lists the directories to search first.
+	// paths lists the directories that the loader searches first, from RUNPATH or
+	// RPATH.
 	paths []string
 }
 
-// readNeeds reads the dynamic section (System V ABI, chapter 5; ld.so(8)) of a file
-// for x86-64.
+// readNeeds reads the dependencies of an x86-64 program or library from its dynamic
+// section (System V ABI, chapter 5; ld.so(8)).
 func readNeeds(file io.ReaderAt) (needs, error) {
 	f, err := elf.NewFile(file)
 	if err != nil {
@@ -42,9 +43,9 @@ func readNeeds(file io.ReaderAt) (needs, error) {
 	return n, nil
 }
 
-// searched returns the directories to search first for a file at origin. It
-// returns only system directories: files keep their paths in the image, and a
-// home directory would reveal facts about this machine.
+// searched returns the directories in n.paths, with $ORIGIN replaced by origin. It
+// returns only system directories: files keep their paths in the image, and a home
+// directory would reveal facts about this machine.
 func (n needs) searched(origin string) []string {
 	var dirs []string
 	for _, p := range n.paths {

@@ -9,8 +9,9 @@ import (
 // nodeInImage is the path of Node in the image.
 const nodeInImage = "usr/local/bin/node"
 
-// nodeIdentity identifies the content of a Node binary; "" for no binary. It need
-// not resist forgery: the operator chose the file and is trusted.
+// nodeIdentity returns a string that identifies the content of the Node binary at
+// path, or "" if path is "". The string need not resist forgery: the operator chose
+// the file and is trusted.
 func nodeIdentity(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -29,7 +30,7 @@ func nodeIdentity(path string) (string, error) {
 	return fmt.Sprintf(" node %d %08x", info.Size(), sum), nil
 }
 
-// addLibraries plans the libraries of a program.
+// addLibraries adds the libraries of a program to the plan.
 func (h host) addLibraries(p plan, program string) error {
 	f, err := os.Open(program)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fillPlans plans the files to add to a custom image.
+// fillPlans fills the plan with the files that every custom image gets. It fills
+// extra with the files for images whose source lacks them.
 func (r *customBuilder) fillPlans() error {
 	settings(r.plan)
 	certificates(r.extra)
@@ -39,14 +40,15 @@ func (r *customBuilder) fillPlans() error {
 	return nil
 }
 
-// overlay adds the plans to the tree.
+// overlay adds the files of the plan to the tree, and the files of extra that the
+// tree lacks.
 func (r *customBuilder) overlay() error {
 	// Remove existing entries where sandboxes mount file systems, or where only
-	// Pyth-On may add files. They could be links to elsewhere.
+	// Pyth-On may add files. They could be links to other directories.
 	for _, dir := range []string{
 		"dev", "proc", "run", "sys", "tmp", "work", "mnt", "root", "home/sandbox", "var/run", "var/tmp",
 		path.Dir(inImage(guest.AgentPath)),
-		// Files about accounts that the image does not have.
+		// These files describe accounts that the image does not have.
 		"etc/shadow", "etc/gshadow", "etc/shadow-", "etc/gshadow-", "etc/passwd-", "etc/group-",
 	} {
 		if err := r.tree.Remove(dir); err != nil {
@@ -95,8 +97,8 @@ func (p plan) overlay(t *tree.Tree) error {
 	return nil
 }
 
-// moduleSources returns Pyth-On's own Python modules and the hook, by path for
-// compile.py.
+// moduleSources returns the sources of Pyth-On's own Python modules and of the hook.
+// The keys are the paths at which compile.py expects them.
 func moduleSources() (map[string][]byte, error) {
 	packages, err := guest.PythonPackages()
 	if err != nil {

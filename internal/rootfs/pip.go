@@ -20,8 +20,9 @@ import (
 // pipDir is the directory of pip below the unpacked Python.
 const pipDir = "pip"
 
-// unpackPip unpacks the embedded pip below the Python in dir. It avoids
-// site-packages, so that the package resolver finds pip and programs do not.
+// unpackPip unpacks the embedded pip below the Python in dir. It does not unpack pip
+// to site-packages, so that programs cannot import it. The package resolver knows
+// its path.
 func unpackPip(dir string) (err error) {
 	lib, err := embedded.NewPipLib("pyth-on-" + rand.Text())
 	if err != nil {

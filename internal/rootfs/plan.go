@@ -41,7 +41,8 @@ func (p plan) has(path string) bool {
 	return ok
 }
 
-// key returns the name of the image with the plan and a Python.
+// key returns a hash of the plan and of python for the image's name. python
+// identifies the inputs that are not in the plan.
 func (p plan) key(python string) string {
 	h := sha256.New()
 	// The length before each part makes the encoding unambiguous.

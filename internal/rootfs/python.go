@@ -30,10 +30,10 @@ const (
 	pythonName    = "python3.14"
 )
 
-// pythonIdentity identifies the content of the embedded Python. Hashing its files
-// would require unpacking them, which takes too long for each start. So it
-// returns the checksum of the Go module. A binary without module checksums is
-// hashed itself.
+// pythonIdentity returns a string that identifies the content of the embedded
+// Python. Hashing its files would require unpacking them, which takes too long for
+// each start. So the string is the checksum of the Go module. If the binary has no
+// module checksums, it is a hash of the binary.
 func pythonIdentity() (string, error) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
@@ -85,8 +85,9 @@ func unpackPython(dir string) error {
 	return nil
 }
 
-// compilePython compiles the standard library of the Python in dir and Pyth-On's
-// own modules. First it writes the modules below dir at their paths in the image.
+// compilePython compiles the standard library of the Python in dir and Pyth-On's own
+// modules. First it writes Pyth-On's modules to the directory ownDir, under their
+// paths in the image.
 func compilePython(ctx context.Context, dir string) error {
 	own := filepath.Join(dir, ownDir)
 	modules, err := ownModules()
@@ -135,7 +136,7 @@ func ownModules() (map[string][]byte, error) {
 	return modules, err
 }
 
-// addHook adds the modules of the hook to files, below the directory.
+// addHook adds the sources of the Python hook to files. Their paths are below dir.
 func addHook(files map[string][]byte, dir string) error {
 	hook, err := guest.PythonHook()
 	if err != nil {
@@ -153,13 +154,13 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles a directory with the Python in dir. Tracebacks show prefix,
-// the directory in the image, instead of strip. Python never compares the results
-// with the sources: one read-only image contains both, and each comparison costs
-// a system call.
+// compileAll compiles the directory sources with the Python in dir. Tracebacks show
+// paths with prefix, the directory in the image, instead of strip. Python never
+// compares the results with the sources: one read-only image contains both, and each
+// comparison costs a system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
-	// The code is part of this binary and trusted. It gets no environment
-	// variables.
+	// This Python and the code it runs are part of this binary, so they are trusted.
+	// Python gets no environment variables.
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
 		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
 		"-s", strip, "-p", prefix, sources)

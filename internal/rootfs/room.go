@@ -16,7 +16,7 @@ const (
 // of the Node binary, or 0. The finished image takes less.
 func RoomBytes(node int64) int64 { return workBytes + imageBytes + node }
 
-// HasImages reports whether a directory contains an image with any inputs.
+// HasImages reports whether dir contains at least one image, whatever its inputs.
 func HasImages(dir string) bool {
 	found, err := filepath.Glob(filepath.Join(dir, imagePrefix+"*"+suffix))
 	return err == nil && len(found) > 0

@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// skeleton plans the directories and links of every image.
+// skeleton adds the directories and links of every image to the plan.
 func skeleton(p plan) {
 	// Include mount points, since a sandbox cannot make them in a read-only root.
 	for _, dir := range []string{
@@ -39,7 +39,7 @@ func skeleton(p plan) {
 	}
 }
 
-// agent plans the guest agent, its hooks and Pyth-On's own modules.
+// agent adds the guest agent, its hooks and Pyth-On's own modules to the plan.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {

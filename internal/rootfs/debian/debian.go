@@ -26,17 +26,19 @@ import (
 
 // Options configure Build.
 type Options struct {
-	// Packages uses the syntax of apt-get: python3, python3-numpy=1:1.24.2-1.
+	// Packages lists the packages to install in the syntax of apt-get: python3,
+	// python3-numpy=1:1.24.2-1.
 	Packages []string
-	// Exclude lists patterns (path/filepath.Match). Matching packages are left
-	// out, even if others depend on them.
+	// Exclude lists patterns of package names (path/filepath.Match). Matching
+	// packages are left out, even if other packages depend on them.
 	Exclude []string
 	// Suite is the release, such as "trixie". Mirror is the URL of the archive.
 	// If both are "", Build uses the configuration of this machine's apt.
 	Suite, Mirror string
 	// Dir holds temporary files: the packages and their unpacked content.
 	Dir string
-	// Progress receives the number of completed parts of a step.
+	// Progress is called with the name of a step and the number of its completed and
+	// total parts.
 	Progress func(step string, done, total int)
 }
 
@@ -105,8 +107,8 @@ type apt struct {
 	dir string
 }
 
-// download downloads the packages and their dependencies. It returns the paths,
-// sorted by name.
+// download downloads the packages and their dependencies. It returns the paths of
+// the package files, sorted by name.
 func (a *apt) download(ctx context.Context) ([]string, error) {
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "log", "etc"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
@@ -139,7 +141,8 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	return slices.DeleteFunc(debs, excluded), nil
 }
 
-// writeSources writes apt's list of archives if the options name one.
+// writeSources writes the list of archives for apt if the options name a suite.
+// Without a suite and a mirror, apt uses this machine's list.
 func (a *apt) writeSources(ctx context.Context) error {
 	if a.Suite == "" && a.Mirror == "" {
 		return nil
@@ -195,19 +198,21 @@ func configuredArchives(ctx context.Context) (mirror, security string, err error
 
 func (a *apt) sources() string { return filepath.Join(a.dir, "etc/sources.list") }
 
-// run runs apt-get (apt.conf(5)) with separate directories.
+// run runs apt-get with the arguments and reports its progress as step. Options
+// (apt.conf(5)) make apt-get use separate directories.
 func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	options := []string{
 		"Dir::State=" + filepath.Join(a.dir, "state"),
 		"Dir::State::status=" + filepath.Join(a.dir, "status"),
 		"Dir::Cache=" + filepath.Join(a.dir, "cache"),
 		"Dir::Log=" + filepath.Join(a.dir, "log"),
-		// The user of apt's sandbox has no write access to the directories.
+		// Do not change to the user of apt's sandbox, who cannot write to the
+		// directories.
 		"APT::Sandbox::User=",
 		"APT::Architecture=amd64",
 		"APT::Architectures=amd64",
 		"APT::Update::Error-Mode=any",
-		// Hooks serve changes of this machine's packages. Disable them.
+		// Disable hooks: they act on changes of this machine's packages.
 		"APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "DPkg::Pre-Install-Pkgs=",
 		"Acquire::Languages=none",
 		"APT::Status-Fd=3",
@@ -282,7 +287,7 @@ func errorLines(output string) string {
 	return strings.Join(lines, "; ")
 }
 
-// name returns the package name in a file name.
+// name returns the name of the package in the file deb.
 func name(deb string) string {
 	name, _, _ := strings.Cut(filepath.Base(deb), "_")
 	return name

@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addSkeleton adds the directories that exist before the first package. /bin and
-// others are links, as in every Debian since 12 (UsrMerge). Packages are unpacked
-// through these links.
+// addSkeleton adds the directories and links that must exist before the first
+// package is unpacked. /bin and others are links, as in every Debian since 12
+// (UsrMerge). Packages are unpacked through these links.
 func addSkeleton(t *tree.Tree) error {
 	var all error
 	for at, target := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {

@@ -16,8 +16,8 @@ const (
 	blockBits = 12
 	blockSize = 1 << blockBits
 
-	// slotBits is the logarithm of an inode slot's size. An inode's number is its
-	// offset in slots of 32 bytes.
+	// slotBits is the binary logarithm of the slot size, which is 32 bytes. The
+	// number of an inode is its offset in slots.
 	slotBits  = 5
 	inodeSize = 1 << slotBits
 
@@ -27,7 +27,7 @@ const (
 	featureChecksum = 1
 )
 
-// Modes have the values of stat(2).
+// File types in the mode of an inode, with the values of stat(2).
 const (
 	modeDir    = 0o040000
 	modeFile   = 0o100000
@@ -36,7 +36,7 @@ const (
 	modeSticky = 0o001000
 )
 
-// fileType returns the type of an entry in a directory.
+// fileType returns the type in a directory entry for the mode of an inode.
 func fileType(mode uint16) uint8 {
 	switch mode & modeType {
 	case modeDir:

@@ -23,7 +23,7 @@ const (
 	maxSubdirs = math.MaxUint16 - 2
 )
 
-// Content is the content of a file.
+// Content describes the content of a regular file.
 type Content struct {
 	// Size is the size in bytes, below 4 GiB.
 	Size int64
@@ -31,7 +31,7 @@ type Content struct {
 	Open func() (io.ReadCloser, error)
 }
 
-// Bytes returns b as content.
+// Bytes returns a Content with the bytes b.
 func Bytes(b []byte) Content {
 	return Content{Size: int64(len(b)), Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(b)), nil
@@ -64,7 +64,8 @@ type node struct {
 	data   []byte
 }
 
-// NewTree returns an empty tree. All entries get the time, in whole seconds.
+// NewTree returns an empty tree. modTime becomes the modification time of all
+// entries, in whole seconds.
 func NewTree(modTime time.Time) *Tree {
 	return &Tree{root: newDir(), modTime: modTime}
 }
@@ -169,8 +170,8 @@ func (t *Tree) fail(path string, err error) {
 	}
 }
 
-// permissions returns the mode bits of the format. It refuses bits that raise
-// privileges, since images are for untrusted programs.
+// permissions converts mode to the permission bits of the format. It returns an
+// error for bits that raise privileges, since images are for untrusted programs.
 func permissions(mode fs.FileMode) (uint16, error) {
 	if mode&^(fs.ModePerm|fs.ModeSticky) != 0 {
 		return 0, fmt.Errorf("mode %v has bits other than permissions and the sticky bit", mode)

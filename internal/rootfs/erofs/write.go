@@ -93,7 +93,8 @@ func (l *layout) collect(n, parent *node) {
 	}
 }
 
-// measure sets the size of the node's data, and the data of directories and links.
+// measure sets the size of the node's data in bytes. For directories and links it
+// also sets the data.
 func (n *node) measure() error {
 	switch n.mode & modeType {
 	case modeDir:
@@ -159,13 +160,14 @@ func (n *node) dirents() []byte {
 	return data
 }
 
-// inodeBytes returns the size of the superblock and the inodes, in whole blocks.
+// inodeBytes returns an empty buffer for the superblock and the inodes, rounded up
+// to whole blocks.
 func (l *layout) inodeBytes() []byte {
 	size := superOffset + superSize + len(l.nodes)*inodeSize
 	return make([]byte, (size+blockSize-1)&^(blockSize-1))
 }
 
-// inodes returns the superblock and the inodes.
+// inodes returns the encoded superblock and inodes.
 func (l *layout) inodes() []byte {
 	b := l.inodeBytes()
 	for i, n := range l.nodes {
@@ -198,5 +200,5 @@ func (n *node) write(w io.Writer) error {
 	return err
 }
 
-// blocks returns the number of blocks for the bytes.
+// blocks returns the number of blocks that size bytes need.
 func blocks(size uint32) int64 { return (int64(size) + blockSize - 1) >> blockBits }

@@ -16,12 +16,15 @@ import (
 // run the hook.
 const minMajor = 24
 
-// Custom returns the operator's binary at path if sandboxes can run it.
+// Custom returns the operator's Node binary at path. It returns an error if the
+// binary cannot run in a sandbox.
 func Custom(ctx context.Context, path string) (*Binary, error) { return custom(ctx, path, []string{}) }
 
-// custom checks the binary by running it with the environment.
+// custom implements Custom. It runs the binary with the environment environ to get
+// its version.
 func custom(ctx context.Context, path string, environ []string) (*Binary, error) {
-	// Resolve links and refuse wrappers: the image contains only this file.
+	// Resolve links and refuse wrapper scripts, because the image gets only this
+	// file.
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %w", err)

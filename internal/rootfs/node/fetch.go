@@ -72,7 +72,8 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// contextCause returns the cause if ctx has ended, or else err.
+// contextCause returns the cause of the end of ctx. If ctx has not ended, it returns
+// err.
 func contextCause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -105,8 +106,8 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	hash := sha512.New()
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
-	// The hash covers the bytes after the archive too. Report a wrong hash rather
-	// than other errors.
+	// The hash also covers the bytes after the archive, so read them. Report a wrong
+	// hash rather than other errors.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
 	}

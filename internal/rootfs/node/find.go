@@ -18,7 +18,7 @@ const (
 	namePrefix = "node-"
 	lockName   = "node.lock"
 	lockRetry  = 50 * time.Millisecond
-	// temporaryPrefix starts the names of unfinished downloads.
+	// temporaryPrefix is the prefix of the names of unfinished downloads.
 	temporaryPrefix = ".node-fetch-"
 )
 
@@ -29,7 +29,8 @@ type Options struct {
 	// Registry is the URL of the npm registry; "" for the one in npm's
 	// configuration.
 	Registry string
-	// Progress receives the number of completed parts of each step; nil for none.
+	// Progress is called with the name of a step and the number of its completed and
+	// total parts. nil disables progress reports.
 	Progress func(step string, done, total int)
 
 	release release
@@ -98,8 +99,8 @@ func (s *store) binary(path string) *Binary {
 	return &Binary{Path: path, Version: s.release.version}
 }
 
-// prefix is the first part of the binary's file name. The checksum of its content
-// follows. With it, reading the file detects damage.
+// prefix is the first part of the binary's file name. The checksum of the content
+// follows it. find compares this checksum with the content to detect damage.
 func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
 
 // find returns the path of the binary; "" if it is missing or damaged.

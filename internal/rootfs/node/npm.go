@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// commandTimeout limits commands that take less than a second in most cases.
+// commandTimeout limits the duration of node and npm commands. Most of them take
+// less than a second.
 const commandTimeout = 20 * time.Second
 
 // ErrNoRegistry means that no npm registry is configured.

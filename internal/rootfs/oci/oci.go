@@ -25,7 +25,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// Image is a container image, or a plain root file system. The caller closes it.
+// Image is a container image or a plain root file system. The caller must call
+// Close.
 type Image struct {
 	layers []layer
 	dir    string
@@ -98,9 +99,9 @@ func (l layer) read(use func(io.Reader) error) error {
 	return nil
 }
 
-// kind looks for the files that identify an image: the manifest of `docker save`,
-// and the file oci-layout (OCI image specification, "Image Layout"). An OCI
-// layout can contain both.
+// kind returns the format of the file. It looks for the manifest of `docker save`,
+// and for the file oci-layout (OCI image specification, "Image Layout"). An OCI
+// layout can contain both. A plain root file system contains neither.
 func kind(file string) (docker, ociLayout bool, err error) {
 	err = names(file, func(name string, _ io.Reader) error {
 		docker = docker || name == "manifest.json"
@@ -211,7 +212,8 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	return i.use(image)
 }
 
-// choose returns the image for this machine in an index or in an index below it.
+// choose returns the image for this machine's platform from an index or a nested
+// index.
 func choose(index v1.ImageIndex) (v1.Image, error) {
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -245,7 +247,7 @@ func choose(index v1.ImageIndex) (v1.Image, error) {
 	return found[0], nil
 }
 
-// use adds the layers of an image.
+// use sets the layers of i to the layers of image.
 func (i *Image) use(image v1.Image) error {
 	config, err := image.ConfigFile()
 	if err != nil {

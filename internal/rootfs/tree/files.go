@@ -43,7 +43,7 @@ type Entry struct {
 	Target string
 	// Size is the size of a file in bytes.
 	Size int64
-	// Open returns the content of a file.
+	// Open returns a reader of the content of a file.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -65,8 +65,8 @@ type Tree struct {
 	spooled int64
 }
 
-// New returns an empty tree. It creates a temporary file without a name in the
-// directory for the content of files. Close frees it.
+// New returns an empty tree. It stores the content of files in a temporary file in
+// dir that has no name. Close frees this file.
 func New(dir string) (*Tree, error) {
 	spool, err := os.CreateTemp(dir, ".spool-")
 	if err != nil {
@@ -118,7 +118,8 @@ func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
 	})
 }
 
-// Spool adds a file with the reader's content.
+// Spool adds a file and copies its content from the reader to the temporary file. It
+// replaces an entry at the path.
 func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	return t.put(path, func(*node) (*node, error) {
 		at := t.spooled
@@ -131,10 +132,11 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	})
 }
 
-// allowed removes the bits of a mode that are not accepted.
+// allowed returns the permission bits and the sticky bit of a mode.
 func allowed(mode fs.FileMode) fs.FileMode { return mode & (fs.ModePerm | fs.ModeSticky) }
 
-// put replaces the entry at the path with the result of change.
+// put replaces the entry at the path with the result of change. change gets the
+// existing entry, or nil.
 func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
@@ -166,8 +168,8 @@ func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
 	return nil
 }
 
-// parent returns the directory of the path and the last name. It makes a missing
-// directory. For the root, the node is nil.
+// parent returns the parent directory of the path and the last name in the path. It
+// creates missing directories. For the root it returns a nil node.
 func (t *Tree) parent(path string) (*node, string, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -181,7 +183,7 @@ func (t *Tree) parent(path string) (*node, string, error) {
 	return dir, last, nil
 }
 
-// split returns the names of the path. It refuses "..".
+// split returns the names in the path. It returns an error if one of them is "..".
 func split(path string) ([]string, error) {
 	var names []string
 	for name := range strings.SplitSeq(path, "/") {

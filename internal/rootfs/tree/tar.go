@@ -41,7 +41,8 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// extract adds the entries of the archive, except those that special handles.
+// extract adds the entries of the archive. It calls special for each entry, and
+// skips the entry if special returns true.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {
@@ -50,7 +51,8 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 		}
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			// The checksum of the archive covers the bytes after its end.
+			// Read the rest, because the checksum of a layer also covers the bytes
+			// after the end of the archive.
 			_, err := io.Copy(io.Discard, r)
 			return err
 		}
@@ -67,7 +69,8 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 	}
 }
 
-// add adds an entry of an archive. It skips types that a sandbox cannot use.
+// add adds an entry of an archive. For a device or a FIFO, it only removes an
+// existing entry at the path, since a sandbox cannot use these types.
 func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	mode := h.FileInfo().Mode()
 	switch h.Typeflag {
@@ -111,7 +114,8 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.put(at, func(*node) (*node, error) { return &node{Entry: e}, nil })
 }
 
-// whiteout removes the entries of earlier layers that a whiteout name denotes.
+// whiteout reports whether the name is a whiteout. If so, it removes the entries of
+// earlier layers that the whiteout denotes.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))
 	if !strings.HasPrefix(base, whiteout) {
