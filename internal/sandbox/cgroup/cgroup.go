@@ -2,7 +2,7 @@
 //
 // The server calls Find once at start-up. Find fails if limits cannot be enforced.
 // Each sandbox then has its Group under the Parent. The limits apply to all host
-// processes of the sandbox: the sentry and its stubs.
+// processes of the sandbox: the sentry (gVisor's kernel) and its stubs.
 package cgroup
 
 import (

@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// statBytes is the buffer size for these files. All of them are smaller.
+// statBytes is the size of the buffer for reading a stat, in bytes. All these files
+// are smaller.
 const statBytes = 4096
 
-// stat is an open file that every run reads. It stays open, because opening takes
-// longer than reading, and cgroup v2 resets the peak only for the open file. If
-// the kernel lacks the file, its content is empty.
+// stat is an open file of a cgroup that every run reads. It stays open between runs:
+// opening takes longer than reading, and cgroup v2 resets the peak only for the open
+// file. If the kernel lacks the file, read returns "".
 type stat struct{ file *os.File }
 
 // openStat opens the file for reading, and for writing if permitted.

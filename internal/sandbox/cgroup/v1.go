@@ -127,7 +127,7 @@ func newV1Group(parents map[string]string, name string) *v1Group {
 	return g
 }
 
-// open opens the files that runs read.
+// open opens the files that every run reads.
 func (g *v1Group) open() {
 	memory := g.dirs["memory"]
 	g.stats = stats{
@@ -154,8 +154,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	dir, value := g.dirs["memory"], strconv.FormatInt(bytes, 10)
 	err := write(dir, memory, value)
 	if errors.Is(err, syscall.EINVAL) {
-		// The memory limit must not exceed the limit of memory and swap together.
-		// To raise both, raise the second one first.
+		// The memory limit must not exceed the limit of memory and swap together. To
+		// raise both, raise the combined limit first.
 		if err = write(dir, both, value); err == nil {
 			err = write(dir, memory, value)
 		}

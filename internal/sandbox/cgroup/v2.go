@@ -131,7 +131,7 @@ type v2Group struct {
 	stats
 }
 
-// open opens the files that runs read.
+// open opens the files that every run reads.
 func (g *v2Group) open() {
 	g.stats = stats{
 		memory: openStat(g.dir, "memory.current"),
