@@ -48,7 +48,8 @@ func writeFlushing(to io.Writer, req *http.Request) error {
 }
 
 // trailerBody wraps the body of a response. At the end of the body, when the
-// trailers are known, it removes the header that only the proxy may set.
+// trailers are known, it removes verdictHeader from the trailers. Only the proxy may
+// set this header.
 type trailerBody struct {
 	io.ReadCloser
 	resp *http.Response
@@ -68,7 +69,7 @@ type body struct {
 	end, broken atomic.Bool
 }
 
-// newBody wraps the body of the request and replaces it in the request.
+// newBody wraps the body of the request and stores the wrapper in the request.
 func newBody(req *http.Request) *body {
 	b := &body{ReadCloser: req.Body}
 	if req.Body == http.NoBody {

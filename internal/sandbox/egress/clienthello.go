@@ -35,7 +35,7 @@ func readHello(ctx context.Context, r io.Reader) (name string, raw []byte, err e
 	return name, read.Bytes(), nil
 }
 
-// helloConn gives a TLS server bytes to read and discards its writes.
+// helloConn lets a TLS server read from r and discards the server's writes.
 type helloConn struct{ r io.Reader }
 
 func (c helloConn) Read(p []byte) (int, error)       { return c.r.Read(p) }

@@ -11,7 +11,7 @@ import (
 const (
 	// maxAddresses limits how many addresses of a name the proxy tries.
 	maxAddresses = 8
-	// minAttempt is the minimum time for each address.
+	// minAttempt is the minimum time for connecting to one address.
 	minAttempt = 2 * time.Second
 )
 
@@ -111,8 +111,9 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 	return good[:min(len(good), maxAddresses)], nil
 }
 
-// dial tries one address. If the context has a deadline, the address gets an
-// equal share of the remaining time, so that it leaves time for the others.
+// dial tries to connect to one address. If ctx has a deadline, the attempt gets an
+// equal share of the time left, so that the other addresses get a share too.
+// remaining is the number of addresses left, including addr.
 func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, remaining int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		share := max(time.Until(deadline)/time.Duration(remaining), minAttempt)

@@ -51,8 +51,8 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// peekHeader waits for a complete head and parses its header. It leaves the head
-// in the buffer, because net/http parses it again and discards some headers.
+// peekHeader waits for a complete head and parses its header. It leaves the head in
+// the buffer for net/http, which parses the head again and discards some headers.
 func peekHeader(r *bufio.Reader) (http.Header, error) {
 	head, err := waitHead(r)
 	if err != nil {

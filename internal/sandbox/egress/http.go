@@ -69,7 +69,8 @@ func (s *clientConn) serveConnect(req *request) {
 		s.answer(req, refused)
 		return
 	}
-	// Some clients omit the port or the whole header.
+	// Check the header only if there is one. Some clients omit the header or its
+	// port.
 	if req.hasHost {
 		if named, err := parseTarget(req.host, t.port); err != nil || named != t {
 			refused := denied("the Host header of CONNECT must be its target")

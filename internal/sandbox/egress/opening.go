@@ -24,14 +24,14 @@ import (
 // opening never waits for more bytes, so it does not delay binary protocols.
 type opening struct {
 	state openingState
-	// word holds the current word of the line, or its beginning. words counts the
-	// words before it. first is the first word. version is true if the last
-	// complete word is an HTTP version.
+	// word holds the first bytes of the current word in the line. words counts the
+	// words before it. first is the first word of the line. version is true if the
+	// last complete word is an HTTP version.
 	word    []byte
 	words   int
 	first   string
 	version bool
-	// line holds the current header, or its beginning. filled is true if the line
+	// line holds the first bytes of the current header. filled is true if the line
 	// has any character.
 	line   []byte
 	filled bool

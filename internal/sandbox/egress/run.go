@@ -13,7 +13,7 @@ const maxRecords = 1000
 // Verdict is the outcome of a connection.
 type Verdict string
 
-// The verdicts.
+// Possible verdicts.
 const (
 	Allowed Verdict = "allowed" // The connection was made; bytes may have passed.
 	Denied  Verdict = "denied"  // The rules or the policy forbid the connection.
@@ -41,7 +41,7 @@ type Connection struct {
 // Run holds the shared state of all connections of one run.
 type Run struct {
 	rules Rules
-	// ctx ends with Close.
+	// ctx is canceled by Close.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	all    sync.WaitGroup
@@ -103,7 +103,8 @@ func (r *Run) record(c Connection) {
 	}
 }
 
-// enter registers a connection with the run. The returned context ends with ctx,
+// enter registers a connection with the run. It returns a refusal if the run is
+// closed or already has most open connections. The returned context ends with ctx,
 // with the run, or when leave is called.
 func (r *Run) enter(ctx context.Context, most int) (_ context.Context, leave func(), _ *refusal) {
 	r.mu.Lock()
