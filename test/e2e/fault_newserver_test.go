@@ -65,7 +65,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 		damage()
 		for range 2 { // A refused start must not change the result of the next start.
 			out := requireServeFails(t, data)
-			if !strings.Contains(out, "database") || !strings.Contains(out, key) || !strings.Contains(out, "restore pyth-on.db from the backup") || !strings.Contains(out, "--new-database") {
+			if !strings.Contains(out, "database") || !strings.Contains(out, key) || !strings.Contains(out, "restore pyth-on.db from a backup") || !strings.Contains(out, "--new-database") {
 				t.Errorf("%s: %s", name, out)
 			}
 		}
@@ -125,7 +125,7 @@ func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 			s.stop(t)
 			removeDatabase(t, data, "pyth-on.db*")
 			code, out := runServeUntilExit(t, append(c.flags, "--addr=127.0.0.1:0", "--data-dir="+data)...)
-			if code != 1 || !strings.Contains(out, "has no database") || !strings.Contains(out, "restore pyth-on.db from the backup") || !strings.Contains(out, "--new-database") {
+			if code != 1 || !strings.Contains(out, "has no database") || !strings.Contains(out, "restore pyth-on.db from a backup") || !strings.Contains(out, "--new-database") {
 				t.Errorf("%d: %s", code, out)
 			}
 			startServerIn(t, data, nil, append(c.flags, "--new-database")...).register(t)
