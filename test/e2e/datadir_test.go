@@ -102,7 +102,7 @@ func TestServeRefusesDirectoryOfOtherUser(t *testing.T) {
 	if err := errors.Join(os.WriteFile(filepath.Join(data, "thesis.tex"), nil, 0o600), os.Chmod(data, 0o775)); err != nil {
 		t.Fatal(err)
 	}
-	if out := requireServeFails(t, data); !strings.Contains(out, "holds thesis.tex") || !strings.Contains(out, "run `chmod 700 "+data+"`") {
+	if out := requireServeFails(t, data); !strings.Contains(out, "contains thesis.tex") || !strings.Contains(out, "run `chmod 700 "+data+"`") {
 		t.Errorf("%s", out)
 	}
 	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o775 {

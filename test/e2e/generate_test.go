@@ -352,7 +352,7 @@ func TestGenerateDistinguishesModelFailures(t *testing.T) {
 		"an overload":     {claudetest.Overloaded(), 502, "llm_failed", "Wait a minute"},
 		"a cut":           {claudetest.CutOff(`{"explanation`), 502, "llm_failed", "Ask for a smaller program"},
 		"prose":           {claudetest.Content("print(42)"), 502, "llm_failed", "form"},
-		"a wrong key":     {claudetest.Failure(401, "authentication_error", "invalid x-api-key"), 502, "llm_failed", "Ask the operator"},
+		"a wrong key":     {claudetest.Failure(401, "authentication_error", "invalid x-api-key"), 502, "llm_failed", "Inform the operator"},
 		"a silent server": {claudetest.Hang(), 504, "llm_timeout", "smaller"},
 		"a slow stream":   {claudetest.HangWithin(`{"explanation":"It`), 504, "llm_timeout", "smaller"},
 	} {
