@@ -1,15 +1,16 @@
 // Package agent implements the first process inside a sandbox. It starts an
-// interpreter in new namespaces, which waits for a job. The agent hands it the
-// job and relays the output. Then it kills all processes of the job, reports the
-// exit status from the kernel, and starts the next interpreter.
+// interpreter in new namespaces, and the interpreter waits for a job. The agent
+// sends the job to the interpreter and relays the output. Then it kills all
+// processes of the job, reports the exit status from the kernel, and starts the next
+// interpreter.
 //
 // The agent guarantees that nothing of one run remains in the next: no process,
-// file, mount, socket or System V object. The agent runs as root inside the
-// sandbox. The user's program does not, so it can neither signal nor trace the
-// agent. It inherits no descriptor of the agent.
+// file, mount, socket or System V object. The agent runs as root inside the sandbox.
+// The user's program does not run as root, so it can neither signal nor trace the
+// agent. The program inherits no descriptor of the agent.
 //
-// While a job runs, one thread does all the work in a poll loop. So no answer
-// waits for another goroutine to wake up.
+// While a job runs, one thread does all the work in a poll loop. So no answer waits
+// for another goroutine to wake up.
 package agent
 
 import (
@@ -91,8 +92,8 @@ func greet(conn *protocol.Conn, kept bool, why abi.Reason) error {
 	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Kept: kept, Spent: why.String()})
 }
 
-// receivePrepare waits for a Prepare frame. The host sends it when it has processor
-// time to start an interpreter.
+// receivePrepare waits for a Prepare frame. The host sends the frame when a
+// processor is free to start an interpreter.
 func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 	for {
 		switch kind, payload, err := conn.Receive(); {
@@ -129,7 +130,8 @@ func serve(conn *protocol.Conn, control int, p *program, egress *network) (*prog
 	}
 }
 
-// serve runs a job outside a session and removes everything after it.
+// serve runs a job outside a session. Then it removes everything that the job has
+// left.
 func (r *run) serve() error {
 	conn, p, j := r.conn, r.program, r.job
 	defer func() {
@@ -143,8 +145,9 @@ func (r *run) serve() error {
 	if err != nil {
 		return err
 	}
-	// Wait for killed processes after the answer is sent. If there are files to
-	// collect, wait before, because the processes could still change them.
+	// Wait for the end of killed processes after the answer is sent. If there are
+	// files to collect, wait before collecting, because the processes could still
+	// change the files.
 	defer func() {
 		if !p.kept {
 			p.end()

@@ -78,7 +78,7 @@ func (p *program) parent(name string, create bool) (dir int, base string, err er
 const upload = "upload"
 
 // placeFile replaces a file of a session. It follows no link and opens no FIFO,
-// since programs of the session may have created these at the path.
+// since programs of the session may have put one at the path.
 func (p *program) placeFile(name string, content []byte) error {
 	dir, base, err := p.parent(name, true)
 	if err != nil {
@@ -102,7 +102,8 @@ func (p *program) placeFile(name string, content []byte) error {
 	return err
 }
 
-// put writes a file in the staging directory and renames it when it is complete.
+// put receives a file into the staging directory. When the file is complete, put
+// renames it to its path.
 func (p *program) put(conn *protocol.Conn, name string) error {
 	dir, base, err := p.parent(name, true)
 	fd := -1
@@ -203,7 +204,7 @@ func (p *program) remove(name string) error {
 	return unix.Unlinkat(dir, base, 0)
 }
 
-// list sends the regular files with valid paths.
+// list sends an Entry for each regular file with a valid path.
 func (p *program) list(conn *protocol.Conn) error {
 	fd, err := reopenDirectory(p.work)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // errNoData means that a descriptor has no data for now.
 var errNoData = errors.New("no data to read for now")
 
-// descriptor is a reader of one of the agent's descriptors.
+// descriptor reads from a descriptor of the agent.
 type descriptor int
 
 func (d descriptor) Read(b []byte) (int, error) {
@@ -29,8 +29,8 @@ func (d descriptor) Read(b []byte) (int, error) {
 	}
 }
 
-// socket is a reader of a socket to a hook. It never blocks, since the program at
-// the other end may send half a frame.
+// socket reads from a socket to a hook. Read never blocks, since the program at the
+// other end may send half a frame. Without data it returns errNoData.
 type socket int
 
 func (s socket) Read(b []byte) (int, error) {
@@ -49,7 +49,7 @@ func (s socket) Read(b []byte) (int, error) {
 	}
 }
 
-// fifo is a reader of the FIFO of rich values. It reads at most left bytes.
+// fifo reads from the FIFO of rich values. After left bytes, Read returns errNoData.
 type fifo struct{ fd, left int }
 
 func (f *fifo) Read(b []byte) (int, error) {

@@ -16,9 +16,10 @@ import (
 type interpreter struct {
 	// args is the command line. Its first element is the name of the executable.
 	args []string
-	// env adds variables to the default environment until the job sets its own.
+	// env lists the variables that the interpreter gets at its start, in addition to
+	// the default environment. The environment of the job replaces them later.
 	env []string
-	// control is the number of the control descriptor.
+	// control is the number of the control descriptor in the interpreter.
 	control int
 	// threads is the number of threads that the interpreter itself needs. A
 	// session needs sessionThreads more. The process limit of a program does not
@@ -29,24 +30,25 @@ type interpreter struct {
 	// replacesControl is true if a session replaces the control descriptor after
 	// its start, because child processes would inherit the first one.
 	replacesControl bool
-	// interruptsOnce is true if one interrupt ends any run of a session.
+	// interruptsOnce is true if one interrupt is enough to end any run of a session.
 	interruptsOnce bool
 	// makesCheckpoint is true if the hook makes a checkpoint when it is ready.
 	makesCheckpoint bool
-	// options returns the Node options for a job with the memory in bytes, or ""
-	// if the waiting interpreter already has them.
+	// options returns the value of NODE_OPTIONS with which the interpreter must
+	// restart for a job. memory is the job's limit in bytes. options returns "" if
+	// no restart is needed.
 	options func(memory int64) string
 }
 
-// nodeControl is high enough not to collide with Node's own descriptors or the
-// first files of the program.
+// nodeControl is the number of Node's control descriptor. It is high enough not to
+// collide with Node's own descriptors or the first files of the program.
 const nodeControl = 100
 
 // nodeThreads counts Node's threads: four of V8, one for delayed tasks, one for
 // the debugger, and four for blocking work.
 const nodeThreads = 10
 
-// nodeSessionThreads counts the thread that interrupts runs and the thread that
+// nodeSessionThreads counts two threads: one interrupts runs, and the other one
 // receives signals for it.
 const nodeSessionThreads = 2
 
@@ -65,8 +67,8 @@ func nodeOptions(memory int64) string {
 	return options
 }
 
-// nodeOptionsForMore returns the Node options for a job that needs more memory
-// than the waiting interpreter has; "" for other jobs.
+// nodeOptionsForMore returns the Node options for a job that needs more memory than
+// the waiting interpreter is configured for; "" for other jobs.
 func nodeOptionsForMore(memory int64) string {
 	if memory <= defaultMemory {
 		return ""
@@ -74,8 +76,9 @@ func nodeOptionsForMore(memory int64) string {
 	return nodeOptions(memory)
 }
 
-// path returns the path of the interpreter. It searches directories in the order
-// of a shell, since custom images may have it elsewhere than the built-in image.
+// path returns the path of the interpreter. It searches the directories in the order
+// of PATH, since a custom image may have the interpreter in another directory than
+// the built-in image.
 func (i interpreter) path() string {
 	const last = "/usr/bin/"
 	for _, dir := range []string{"/usr/local/bin/", last} {
@@ -135,7 +138,7 @@ func defaultEnvironment() []string {
 }
 
 // files returns the descriptors for the new process: the standard streams, and the
-// control socket at the number control.
+// control socket as descriptor i.control.
 func (i interpreter) files(given []uintptr) []uintptr {
 	const none = ^uintptr(0)
 	files := append(make([]uintptr, 0, i.control+1), given[:3]...)

@@ -23,8 +23,9 @@ type program struct {
 	// init is the first process of the namespaces, and pid the interpreter. pidfd
 	// becomes readable when the interpreter has ended.
 	init, pid, pidfd int
-	// work is the working directory and reports the directory of the report. staging
-	// is on the same mount as work and invisible to the program.
+	// These are descriptors of directories. work is the working directory, and
+	// reports contains the report of an uncaught exception. staging is on the same
+	// mount as work and invisible to the program.
 	work, reports, staging int
 	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int

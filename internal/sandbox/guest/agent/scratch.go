@@ -50,7 +50,8 @@ func mountScratch(size int64) (work, staging int, err error) {
 			return -1, -1, fmt.Errorf("bind mount %s: %w", d.target, err)
 		}
 	}
-	// A new instance numbers terminals from 0 and hides those of other runs.
+	// A new instance of devpts numbers its terminals from 0 and hides the terminals
+	// of other runs.
 	if err := unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666"); err != nil {
 		return -1, -1, fmt.Errorf("mount /dev/pts: %w", err)
 	}

@@ -58,7 +58,7 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}
-	// Processes that still read the run's input now reach its end.
+	// Let processes that still read the run's input reach its end.
 	_ = closeOnce(&p.stdin)
 	if err := r.afterInterrupt(); err != nil {
 		return nil, err
@@ -99,8 +99,9 @@ func (p *program) makeMain() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// begin sends the job to the interpreter. With inputByPipe, the message contains
-// no standard input, and the reading end of a pipe comes with it.
+// begin sends the job to the interpreter. If inputByPipe is true, the message
+// contains no standard input. Instead, the reading end of a pipe is sent with the
+// message.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()
@@ -154,10 +155,10 @@ func (r *run) readReply() bool {
 // replied reports whether the interpreter's answer is complete.
 func (r *run) replied() bool { return r.reply != nil }
 
-// parseReply sets the exit code from the interpreter's answer. It returns the
-// report of an uncaught exception, or nil if there was none. The answer is not
-// trustworthy, since the user controls the interpreter. The kernel reports no
-// status for a run in a session.
+// parseReply sets the exit code from the interpreter's answer. It returns the report
+// of an uncaught exception, or nil if there was none. The answer is not trustworthy,
+// since the user controls the interpreter. But there is no other source: the kernel
+// reports no status for a run in a session.
 func (r *run) parseReply(exit *protocol.Exit) *protocol.Report {
 	if !r.replied() {
 		return nil

@@ -26,7 +26,7 @@ type encryptedProgram struct {
 	key *lockbox.Key
 }
 
-// wipe clears the frames.
+// wipe clears the payloads of the frames, since they may contain secrets.
 func (e *encryptedProgram) wipe() {
 	for _, f := range e.frames {
 		clear(f.Payload)
@@ -113,8 +113,8 @@ type unlocker struct {
 	conn        *protocol.Conn
 }
 
-// startUnlocker starts the process and sends it the encrypted program. The process
-// runs in the agent's namespaces, where no program can see it.
+// startUnlocker starts the decrypting process and sends it the encrypted program.
+// The process runs in the agent's namespaces, where no program can see it.
 func startUnlocker(e *encryptedProgram) (*unlocker, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -155,7 +155,7 @@ func (u *unlocker) send(e *encryptedProgram) error {
 	return u.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...)
 }
 
-// end kills the process and returns when it is gone.
+// end kills the decrypting process and returns when it is gone.
 func (u *unlocker) end() {
 	_ = unix.Kill(u.pid, unix.SIGKILL)
 	wait(u.pid)

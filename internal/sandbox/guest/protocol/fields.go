@@ -55,9 +55,10 @@ const (
 // fields encodes or decodes the fields of a message.
 type fields struct {
 	mode mode
-	// size is the size of the fields in bytes, to measure them.
+	// size is the sum of the sizes of the fields in bytes, while they are measured.
 	size int
-	// wire holds the encoded fields. When decoding, it holds the remaining ones.
+	// wire holds the encoded fields. During decoding, it holds the fields that
+	// remain.
 	wire []byte
 	// malformed is true if the fields cannot be decoded. Further fields are then
 	// empty.

@@ -12,8 +12,8 @@ type Launch struct {
 	Mode string
 	// Program is the path of the program's file.
 	Program string
-	// Options contains the options for the interpreter if it must restart with
-	// others; "" otherwise.
+	// Options contains the interpreter's options for the job if it must restart to
+	// change them; "" otherwise.
 	Options     string
 	TimeoutMs   int64
 	MemoryBytes int64
@@ -54,7 +54,7 @@ func (m *Run) visit(f *fields) {
 	f.list(&m.Env)
 }
 
-// Ended is the answer to Run.
+// Ended is the interpreter's answer to Run.
 type Ended struct {
 	Code int
 	// Report describes the uncaught exception. Its name is "" if there was none.

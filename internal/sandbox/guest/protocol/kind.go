@@ -51,8 +51,8 @@ const (
 	KindDone    Kind = 'q'
 )
 
-// Frames between the agent and a hook. The hook also sends an empty Hello, Result and
-// Report.
+// Frames between the agent and a hook. The hook also sends Result, Report and an
+// empty Hello.
 const (
 	KindLaunch Kind = 'l'
 	KindSocket Kind = 'c' // empty: carries a descriptor, which replaces the control socket

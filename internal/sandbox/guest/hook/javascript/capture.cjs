@@ -2,11 +2,12 @@
 // Makes V8 report the value of a program's final expression.
 //
 // V8 accepts a code cache if the source has the same length as the source of the
-// cache. So this module compiles a changed source, with `instanceof` after the
+// cache. So this module compiles a modified source, with `instanceof` after the
 // final expression. The right side of `instanceof` is an object of this module,
-// which receives the value. V8 then loads this code with the original program as
-// its source. Traces, excerpts and toString() show the original. All positions
-// are right, because all other text stays at its place.
+// which receives the value. V8 then loads this code with the original program as its
+// source. Traces, source lines above traces and toString() show the original. All
+// positions are right, because the modified source has all other text at the same
+// position.
 
 const fs = require('fs');
 const Module = require('module');
@@ -19,13 +20,16 @@ const { hideFrames, withEvalLines } = require('./traces.cjs');
 const head = '(function (exports, require, module, __filename, __dirname) {\n';
 const tail = '\n})';
 
-// Names for the object that receives the value. The program does not contain one
-// of them.
+// Names for the object that receives the value. The module uses a name that the
+// program does not contain.
 const names = ['ª', 'º', 'µ', 'ß', 'þ', 'ÿ'];
 let declared = false;
 let receive;
 
-/** Makes the receiver of the value. It is declared, so it is no property of the global object. */
+/**
+ * Declares the object that receives the value as a constant, so that it is not a
+ * property of the global object.
+ */
 function declare() {
   if (declared) return;
   declared = true;
@@ -45,7 +49,10 @@ function declare() {
   delete globalThis[symbol];
 }
 
-/** Returns a name that is not in the source, or undefined if all are. */
+/**
+ * Returns one of the names that the source does not contain, or undefined if it
+ * contains all of them.
+ */
 function nameFor(source) {
   return names.find((name) => !source.includes(name));
 }
@@ -53,14 +60,14 @@ function nameFor(source) {
 const shortHead = '(function (exports,require,module,__filename,__dirname){';
 
 /**
- * Returns the source that hands over the value, and the source that V8 shows.
- * Returns undefined if positions could be wrong. Both sources have the same
- * length, and each part of the program has the same place in both. `before` and
- * `after` are put around both.
+ * Returns two sources: `work` passes the value to the receiver, and V8 shows
+ * `shown`. Returns undefined if positions could be wrong. Both sources have the same
+ * length, and each part of the program has the same position in both. Both begin
+ * with `before` and end with `after`.
  *
  * A call around the expression needs room before it. V8 gives the position of the
  * statement to the first operation in it. That must be the lookup of the called
- * function: with brackets alone it would be the read of a name of the program.
+ * function. With parentheses alone, it would be the lookup of a name of the program.
  */
 function sources(source, found, before, after) {
   const { from, start, end, terminated, isTight } = found;
@@ -76,7 +83,7 @@ function sources(source, found, before, after) {
   const work = (opening, size, rest) => `${before}${head}${semicolon}${opening.padStart(size - semicolon.length)}${rest}`;
   if (isTight) return finish(before, `${before}${source.slice(0, start)}${expression} instanceof ${name}`, source, after);
   if (from === 0 && before !== '') {
-    // Use the space in the line that V8 does not show.
+    // Put the call into the first line, which V8 does not show.
     return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
   }
   const isBreak = gap === 1 && (source[from] === '\n' || source[from] === '\r');
@@ -91,7 +98,7 @@ function sources(source, found, before, after) {
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
 
-/** Whether the name that the expression reads first exists. */
+/** Returns whether the first name that the expression reads exists. */
 function isKnown({ firstName }, head) {
   return firstName === undefined || firstName in globalThis || head.includes(firstName);
 }
@@ -103,7 +110,7 @@ function finish(before, work, shown, after) {
   return { work: work + after, shown: before + shown + after };
 }
 
-/** Returns the name that V8 shows for a source, as if it came from the file. */
+/** Returns the name that V8 shows for a source: its sourceURL, or the file name. */
 function nameOf(source, filename) {
   let name = filename;
   if (source.includes('sourceURL=')) {
@@ -112,7 +119,10 @@ function nameOf(source, filename) {
   return name;
 }
 
-/** Returns the program as the function that Node makes of a CommonJS module. */
+/**
+ * Compiles the program to the function that Node makes of a CommonJS module. Returns
+ * undefined if that is not possible.
+ */
 function compileFunction(source, filename, found) {
   const both = sources(source.replace(/^#!/, '//'), found, head, tail);
   if (both === undefined) return undefined;
@@ -128,7 +138,7 @@ function compileFunction(source, filename, found) {
   return script.cachedDataRejected ? undefined : script.runInThisContext();
 }
 
-/** Returns the program as a module, as Node's compileSourceTextModule does. */
+/** Compiles the program to an ES module, as Node's compileSourceTextModule does. */
 function compileModule(url, source, loader, isMain, found) {
   const { ModuleWrap, modules } = internals();
   const { work, shown } = sources(source, found, '', '');
@@ -145,8 +155,9 @@ function compileModule(url, source, loader, isMain, found) {
 }
 
 /**
- * Returns the source with a hand-over of the value of its final expression. It is
- * for sources that V8 shows through a source map: lines stay the same.
+ * Returns the source with code that passes the value of its final expression to the
+ * receiver. It is for sources that V8 shows through a source map, so only the lines
+ * must stay the same.
  */
 function handOver(source) {
   const found = finalExpression(source, isCommonJS(source) ? 'commonjs' : 'module');
@@ -157,7 +168,10 @@ function handOver(source) {
   return `${source.slice(0, from)}${open}${source.slice(from, end)}${close} instanceof ${name}${source.slice(end)}`;
 }
 
-/** Whether Node would run the source as CommonJS. Node itself decides this. */
+/**
+ * Returns whether Node would run the source as CommonJS. Node itself decides this by
+ * compiling.
+ */
 function isCommonJS(source) {
   try {
     vm.compileFunction(source, ['exports', 'require', 'module', '__filename', '__dirname'], { filename: 'evalmachine.<anonymous>' });
@@ -167,10 +181,14 @@ function isCommonJS(source) {
   }
 }
 
-// The position at which Node's function calls the program, as `[line, column]`.
+// The position in Node's code at which a CommonJS module is called, as `[line,
+// column]`. The list is empty if the position is unknown.
 let place;
 
-/** Finds the position at which Module.prototype._compile calls a module. */
+/**
+ * Finds the position at which Module.prototype._compile calls a module, and stores
+ * it in `place`.
+ */
 function findPlace() {
   if (place !== undefined) return;
   const probe = new Module(`${__dirname}/place.js`);
@@ -181,9 +199,9 @@ function findPlace() {
 }
 
 /**
- * Returns the replacement of Module.prototype._compile for one program. It calls a
- * function that is already compiled. Its name and position are chosen so that a
- * trace is the same.
+ * Returns the replacement of Module.prototype._compile for one program. It calls
+ * `program`, which is already compiled. It has the name and the position of Node's
+ * function, so that traces do not change.
  */
 function caller(compile, program) {
   const [line, column] = place;
@@ -194,7 +212,7 @@ function caller(compile, program) {
   return script.runInThisContext()(compile, program, Reflect.apply);
 }
 
-/** Runs in advance what is slow the first time. */
+/** Runs code in advance that is slow when it runs for the first time. */
 function warm() {
   declare();
   findPlace();
@@ -208,8 +226,9 @@ class C extends g { #p = 1; m() { return super.m(); } } for (let i = 0; i < 2; i
 }
 
 /**
- * Passes the value of the final expression of the program at the path to the
- * function, once. Node loads the program as usual.
+ * Makes Node call `take` once with the value of the program's final expression.
+ * `program` is the path of the program, and `toJavaScript` converts its source. Node
+ * loads the program as usual.
  */
 function capture(program, toJavaScript, take) {
   declare();
@@ -230,9 +249,9 @@ function capture(program, toJavaScript, take) {
 }
 
 /**
- * Lets a function choose the result of a read of the property. It gets the
- * property's value and the object. The replacement ends when it returns something.
- * Returns a function that ends it earlier.
+ * Replaces a property by a getter that calls `choose` with the property's value and
+ * the object. If `choose` returns a value, the getter returns it and restores the
+ * property. Returns a function that restores the property earlier.
  */
 function replaceOnce(object, name, choose) {
   const { value: genuine } = Object.getOwnPropertyDescriptor(object, name) ?? {};
@@ -286,7 +305,10 @@ function functionOf(program, source, genuine) {
   return caller(begin, compiled);
 }
 
-/** Does the same for the function that compiles ES modules. */
+/**
+ * Returns the function to call in place of compileSourceTextModule for the program,
+ * or undefined to call compileSourceTextModule itself.
+ */
 function moduleOf(program, source, genuine) {
   const main = pathToFileURL(program).href;
   const found = finalExpression(source, 'module');
@@ -298,7 +320,7 @@ function moduleOf(program, source, genuine) {
         /^/.exec('');
         return module;
       } catch {
-        // V8 decides whether the code is valid, not the parser.
+        // Let Node compile the code: V8 decides whether it is valid, not the parser.
       }
     }
     return genuine(url, given, loader, context);

@@ -14,8 +14,8 @@ const { isInteger } = Number;
 const { kill } = process;
 
 /**
- * Returns the fields of a process or thread in /proc after its name: state, parent
- * and so on. The list is empty if it has ended.
+ * Returns the fields after the name in the stat file of a process or thread: state,
+ * parent and so on. The list is empty if the process has ended.
  */
 function stat(path) {
   try {
@@ -26,7 +26,7 @@ function stat(path) {
   }
 }
 
-/** Whether the thread of the program waits in the kernel. */
+/** Returns whether the program's thread waits in the kernel. */
 function isBlocked() {
   return stat(`${process.pid}/task/${process.pid}`)[0] !== 'R';
 }
@@ -44,7 +44,7 @@ function list() {
   return found;
 }
 
-/** Sends a signal to the processes with these numbers and to all their descendants. */
+/** Sends a signal to the processes with these IDs and to all their descendants. */
 function signal(pids, name) {
   const processes = list();
   for (let i = 0; i < pids.length; i++) {

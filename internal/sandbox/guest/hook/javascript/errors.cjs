@@ -22,7 +22,7 @@ function or(other, call) {
   }
 }
 
-/** The line of the file's first frame in the trace, or 0. */
+/** Returns the line number of the file's first frame in the trace, or 0. */
 function lineOf(stack, file) {
   for (let from = 0; from <= stack.length;) {
     const end = indexOf(stack, '\n', from);
@@ -38,7 +38,9 @@ function lineOf(stack, file) {
   return 0;
 }
 
-/** The name of the error, its message, its trace, and its line in the file. */
+/**
+ * Returns the name of the error, its message, its trace, and its line in the file.
+ */
 function describe(error, file) {
   if (or(false, () => isNativeError(error)) && !isProxy(error)) {
     const message = or('', () => String(error.message));
@@ -51,7 +53,7 @@ function describe(error, file) {
   return [error === null ? 'null' : typeof error, shown, shown, '0'];
 }
 
-/** Returns the fields with texts that the agent accepts. */
+/** Returns the fields with texts of at most the length that the agent accepts. */
 function shortened(fields) {
   return [slice(fields[0], 0, 1024), slice(fields[1], 0, 16384), slice(fields[2], -65536), fields[3]];
 }

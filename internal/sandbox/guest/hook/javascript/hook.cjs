@@ -1,16 +1,16 @@
 'use strict';
-// Makes an interpreter that has started wait for its program.
+// Makes an interpreter wait for its program after its start.
 //
 // The guest agent starts `node main.js`, or main.ts, with this module in
-// NODE_OPTIONS. Before Node runs that file, it reads Module.runMain, which calls
-// the first getter below. The getter waits for the job, and then returns the
-// function that Node expects. So no frame of this module is on the stack, and
-// Node runs main.js as usual: traces, exit codes, 'exit' handlers and
-// require.main are unchanged.
+// NODE_OPTIONS. Before Node runs that file, it reads Module.runMain, which calls the
+// getter of replaceMain. The getter waits for the job, and then returns the function
+// that Node expects. So no frame of this module is on the stack, and Node runs
+// main.js as usual: traces, exit codes, 'exit' handlers and require.main are
+// unchanged.
 //
 // Processes that the program starts do not load this module. Worker threads do,
-// since they inherit the options of their thread. In a worker the module only
-// removes itself.
+// since they inherit the options of the thread that starts them. In a worker the
+// module only removes itself.
 
 const Module = require('module');
 const fs = require('fs');
@@ -25,10 +25,12 @@ const types = require('./types.cjs');
 
 const control = 100;
 
-// The loaded modules of this directory.
+// Maps the paths of the loaded modules of this directory to the modules.
 const own = new Map();
 
-/** Removes the records of modules that are not the program's. */
+/**
+ * Removes the modules in the directory from Node's caches and stores them in `own`.
+ */
 function forget(directory) {
   for (const cache of [Module._cache, Module._pathCache]) {
     for (const key of Object.keys(cache)) {
@@ -49,19 +51,22 @@ function receive(size) {
   return buffer;
 }
 
-/** Waits for the job. */
+/**
+ * Tells the agent that the interpreter is ready. Then waits for the job and returns
+ * it.
+ */
 function wait() {
   fs.writeSync(control, frame(kinds.hello, []));
   const header = receive(HEADER);
   const [mode, program, options, , memory, args, env] = fieldsOf(receive(frameSize(header) - HEADER));
   const list = (field) => fieldsOf(field).map(String);
   const job = { mode: `${mode}`, program: `${program}`, options: `${options}`, memory: `${memory}`, args: list(args), env: list(env) };
-  // A session receives its programs over this socket.
+  // Keep the socket open for a session, which receives its programs over it.
   if (job.mode !== 'session') fs.closeSync(control);
   return job;
 }
 
-/** Runs in advance what is slow the first time. */
+/** Runs code in advance that is slow when it runs for the first time. */
 function prepare() {
   // Preload the modules that console.log and reads of standard input need.
   require('net');
@@ -93,7 +98,10 @@ function setEnvironment(variables) {
   if (process.env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
 }
 
-/** Whether Node reads a variable only at its start: the locale's variables are of this kind. */
+/**
+ * Returns whether Node reads the variable only at its start, such as the variables
+ * of the locale.
+ */
 function needsStart(variable) {
   if (variable.startsWith('LANG=')) return variable !== 'LANG=C.UTF-8';
   return ['LC_', 'SSL_', 'OPENSSL_'].some((prefix) => variable.startsWith(prefix));
@@ -110,14 +118,15 @@ function startAnew(job) {
   process.execve(process.execPath, ['node', path.basename(job.program), ...job.args], env);
 }
 
-// Whether an error is about to end the program.
+// True while an error is about to end the program.
 let dying = false;
 
 /**
- * Makes the process end as by process.exit() when it has nothing left to do. Node
- * would first take down its structures. That takes longer than most programs run,
- * and the kernel does it faster. Node reads process.emit just before it informs
- * listeners of the end. Without listeners, that read need not return.
+ * Ends the process like process.exit() as soon as it has nothing left to do. Node
+ * would first free its data structures. That takes longer than most programs run,
+ * and the kernel does it faster. Node reads process.emit just before it calls the
+ * listeners of 'exit'. Without listeners, the getter ends the process instead of
+ * returning.
  */
 function endFast() {
   const prototype = Object.getPrototypeOf(process);
@@ -127,7 +136,7 @@ function endFast() {
     // An ES module may wait for a promise that never settles. Node detects this
     // at the end.
     process.mainModule === undefined ||
-    // Closing a database at the end may write.
+    // Closing a database at the end may write to it.
     moduleLoadList.includes('NativeModule sqlite') ||
     Object.keys(Module._cache).some((name) => name.endsWith('.node'));
   Object.defineProperty(prototype, 'emit', {
@@ -144,8 +153,8 @@ function endFast() {
 }
 
 /**
- * Makes Node print the line of a rejection. V8 has forgotten it if the error was
- * shown as a value.
+ * Makes Node print the line of code at which a rejected error arose. V8 no longer
+ * knows this line if the error was shown as a value before.
  */
 function showPlace(error) {
   const site = placeOf(error);
@@ -206,7 +215,7 @@ function main() {
   forget(__dirname);
   const none = { configurable: true, enumerable: true, writable: false, value: [] };
   Object.defineProperty(process, '_preload_modules', none);
-  // A worker cannot change the directory of the process.
+  // Stop here in a worker thread, in which process.chdir is disabled.
   if (process.chdir.disabled) return;
   reportErrors();
   endFast();
@@ -239,7 +248,10 @@ function main() {
   });
 }
 
-/** Shows the values that the program displays, and the value of its final expression. */
+/**
+ * Makes Node show the values that the program displays, and the value of its final
+ * expression.
+ */
 function showResults(program, memory) {
   setBounds({ memory: Number(memory) });
   const display = (...values) => show(...values);
@@ -248,7 +260,8 @@ function showResults(program, memory) {
   const toJavaScript = (source) => {
     if (!isTypeScript) return source;
     const code = types.strip(source, pathToFileURL(program).href);
-    // The source was already rewritten.
+    // Capture nothing if the source was compiled: handOver has changed the compiled
+    // code.
     return types.isCompiled(code) ? '' : code;
   };
   capture(program, toJavaScript, (value) => {
@@ -257,7 +270,10 @@ function showResults(program, memory) {
   if (isTypeScript) types.onCompiled(program, handOver);
 }
 
-/** Lets a function choose what Node runs as its main function. */
+/**
+ * Makes Node call `choose` when it reads its main function. Node then runs the
+ * function that `choose` returns.
+ */
 function replaceMain(choose) {
   const { runMain } = Module;
   const property = { configurable: true, enumerable: true, writable: true, value: runMain };

@@ -1,10 +1,10 @@
 'use strict';
-// Makes import and export statements work in a session. Its programs are scripts,
-// which cannot contain these statements.
+// Makes import and export statements work in a session. The programs of a session
+// are scripts, which cannot contain these statements.
 //
-// V8 reports the first statement that a script cannot contain. Only then is the
-// program parsed. Statements that the parser does not know are rewritten with
-// patterns, one after another.
+// V8 reports the first statement that a script cannot contain. Only then does this
+// module parse the program. If the parser fails, the module rewrites the statements
+// one after another with regular expressions.
 
 const { linkStatements } = require('./scan.cjs');
 
@@ -18,12 +18,15 @@ const reexporting = /export\s*(?:\*(?:\s*as\s+[^\s;]+)?|\{[^}]*\})\s*from\s*(?<f
 const naming = /export\s*\{[^}]*\}[^\S\n]*;?/y;
 const exporting = /export\s+(?:default\s+)?(?=[^\s{*])/y;
 
-/** Returns the expression that imports a module. Its name is given as it is in the source. */
+/**
+ * Returns an expression that imports a module. `from` is the module's name in
+ * quotes. `how` contains the import attributes.
+ */
 function imported(from, how) {
   return how === undefined ? `await import(${from})` : `await import(${from}, { with: ${how} })`;
 }
 
-/** Returns the declaration of the names of an import statement. */
+/** Returns a declaration that replaces an import statement with these parts. */
 function declaration({ own, all, names, from, how }) {
   const value = imported(from, how);
   const found = [];
@@ -33,12 +36,15 @@ function declaration({ own, all, names, from, how }) {
   return found.length === 0 ? `${value};` : `const { ${found.join(', ')} } = ${value};`;
 }
 
-/** Returns the names in the brackets of an import statement, as a destructuring pattern. */
+/**
+ * Converts the names in the braces of an import statement to a destructuring
+ * pattern.
+ */
 function namesOf(text) {
   return text?.replace(/\/\*.*?\*\/|\/\/[^\n]*/gs, '').trim().replace(/\s+as\s+/g, ': ').replace(/\s+/g, ' ');
 }
 
-/** Returns the parts of a parsed import statement, as `declaration` takes them. */
+/** Returns the parts of a parsed import statement for `declaration`. */
 function partsOf(source, { specifiers, source: from, attributes }) {
   const text = (node) => source.slice(node.start, node.end);
   const parts = { from: text(from), how: attributesOf(source, attributes) };
@@ -57,32 +63,38 @@ function attributesOf(source, attributes) {
   return `{ ${attributes.map((attribute) => source.slice(attribute.start, attribute.end)).join(', ')} }`;
 }
 
-/** Returns the text with spaces for all but its line breaks. */
+/** Replaces all characters of the text except white space by spaces. */
 function blank(text) {
   return text.replace(/[^\s]/g, ' ');
 }
 
-/** Returns the edit that replaces a range by a shorter text, padded with spaces. */
+/** Returns an edit that replaces a range by a shorter text, padded with spaces. */
 function inPlace(source, start, end, text = '') {
   return { start, end, text: text + blank(source.slice(start + text.length, end)), isInPlace: true };
 }
 
-/** Returns the edit for an export statement. */
+/**
+ * Returns the edit that replaces a parsed export statement. `isLast` says whether it
+ * is the last statement.
+ */
 function withoutExport(source, node, isLast) {
   const { start, end, type, declaration: declared } = node;
   if (type === 'ExportDefaultDeclaration') {
     const isDeclaration = /^(?:Function|Class)Declaration$/.test(declared.type) && declared.id !== null;
-    // Text that begins with a bracket or a declaration's keyword must become an
-    // expression.
+    // Make V8 read the rest as an expression, even if it begins with a brace or with
+    // a keyword such as `function`.
     return inPlace(source, start, declared.start, isDeclaration ? '' : ';0,');
   }
   if (declared) return inPlace(source, start, declared.start);
   if (node.source) return { start, end, text: `${imported(source.slice(node.source.start, node.source.end), attributesOf(source, node.attributes))};${isLast ? '{}' : ''}` };
-  // Like the statement, a block has no value.
+  // A block has no value, like the export statement.
   return inPlace(source, start, end, '{}');
 }
 
-/** Returns the edits for all statements of a program that can be parsed. */
+/**
+ * Returns the edits for all import and export statements of the program. Returns
+ * undefined if it cannot be parsed or has no such statements.
+ */
 function rewriteAll(source) {
   const { linked, start, end } = linkStatements(source) ?? {};
   if (linked === undefined || linked.length === 0) return undefined;
@@ -95,7 +107,8 @@ function rewriteAll(source) {
       continue;
     }
     const text = declaration(partsOf(source, node));
-    // Imports of a module run before its other statements.
+    // Move imports that follow other statements, since a module runs its imports
+    // first.
     if (/^(?:\s|\/\/[^\n]*|\/\*[^]*?\*\/|(['"])use strict\1;?)*$/.test(source.slice(at, node.start))) {
       edits.push({ start: node.start, end: node.end, text });
       at = node.end;
@@ -112,7 +125,10 @@ function rewriteAll(source) {
   return edits;
 }
 
-/** Returns the edit for the statement at the offset, by patterns. */
+/**
+ * Finds the statement at the offset with regular expressions. Returns its edit in a
+ * list, or undefined.
+ */
 function editAt(source, at) {
   for (const pattern of [importing, reexporting, naming, exporting]) {
     pattern.lastIndex = at;
@@ -144,8 +160,8 @@ function apply(source, edits) {
 }
 
 /**
- * Returns where the columns of the edited source differ from the source. Lines and
- * columns count from 0.
+ * Returns the positions from which the columns of the edited source differ from
+ * those of the source. Lines and columns count from 0.
  */
 function shiftsOf(source, edits) {
   const shifts = [];
@@ -176,9 +192,9 @@ function shiftsOf(source, edits) {
 }
 
 /**
- * Removes import and export statements from the program. V8 has rejected the one
- * at the line and column. Returns the program and the shifts of its columns, or
- * undefined if there is no such statement.
+ * Removes import and export statements from the program. V8 has rejected the
+ * statement at the line and column. Returns the program and the shifts of its
+ * columns, or undefined if there is no such statement.
  */
 function rewrite(source, line, column) {
   let at = column;

@@ -39,7 +39,7 @@ function scopeOf(closure) {
       });
     }
   } catch {
-    // If a variable is missing, its user gets undefined.
+    // Ignore errors: the missing variables are then undefined.
   } finally {
     delete globalThis[name];
     session.disconnect();

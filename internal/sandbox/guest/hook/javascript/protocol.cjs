@@ -37,7 +37,10 @@ function frame(kind, fields) {
   return concat(parts);
 }
 
-/** Returns the size of the frame at the start of the bytes, or Infinity if that is not known yet. */
+/**
+ * Returns the size of the frame at the start of the bytes, or Infinity if too few
+ * bytes have arrived.
+ */
 function frameSize(bytes) {
   return bytes.length < HEADER ? Infinity : HEADER + readUInt32BE(bytes, 1);
 }

@@ -51,19 +51,22 @@ const MAX_LIGHT = 10_000;
 // free while strings are shown.
 const INTERPRETER = 48 << 20;
 const RESERVE = 12 << 20;
-// Maximum number of entries shown of a value, over all levels.
+// Maximum number of entries of one value that are shown, over all levels.
 const MAX_ENTRIES = 10_000;
-// Maximum depth of the JSON written here. The server accepts less, and reports
-// when it leaves deeper values out.
+// Maximum depth of the JSON written here. The server accepts a lower depth, and
+// reports the deeper values that it leaves out.
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
-// `memory` is the memory limit of the process, by a count that includes the pages
-// of Node's file. Strings may take the part `share` of the free memory. `call`
-// calls code of the program that shows a value.
+// `memory` is the limit of the process's resident memory (RSS) in bytes. It includes
+// the pages of Node's executable. Strings may take the part `share` of the free
+// memory. `call` calls code of the program that shows a value.
 const bounds = { memory: Infinity, share: 1, call: (code) => code() };
 
-/** Sets the bounds for a program that is about to begin, and returns its memory. */
+/**
+ * Sets the bounds for a program that is about to begin. Returns its limit of
+ * resident memory in bytes.
+ */
 function setBounds(given) {
   bounds.memory = given.memory > 0 ? given.memory - INTERPRETER + rss() : Infinity;
   bounds.share = given.share ?? bounds.share;
@@ -71,17 +74,26 @@ function setBounds(given) {
   return bounds.memory;
 }
 
-/** Returns the bytes that V8 needs to read a string that is made of parts. */
+/**
+ * Returns the number of bytes that V8 needs to join the parts of a string before it
+ * reads the string. Short strings count as 0.
+ */
 function weight(text) {
   return text.length < MAX_LIGHT ? 0 : text.length * (isOneByte(text) ? 1 : 2);
 }
 
-/** Whether there is memory for strings of the weight. */
+/**
+ * Returns whether there is enough memory for strings with this total weight in
+ * bytes.
+ */
 function fits(weighed) {
   return weighed === 0 || weighed < (bounds.memory - rss() - RESERVE) * bounds.share;
 }
 
-/** Returns the value of a property, or undefined if it is missing or computed. */
+/**
+ * Returns the value of a property, or undefined if the property is missing or has a
+ * getter.
+ */
 function lookUp(object, name) {
   for (let at = object, n = 0; at !== null && n < 1000 && !isProxy(at); at = getPrototypeOf(at), n++) {
     const property = getOwnPropertyDescriptor(at, name);
@@ -122,7 +134,8 @@ function guarded(call) {
   }
 }
 
-// The errors whose trace this module read first.
+// Maps the errors whose trace this module was the first to read to their first
+// frame.
 const seen = new WeakMap();
 const seenGet = uncurry(WeakMap.prototype.get);
 const seenSet = uncurry(WeakMap.prototype.set);
@@ -131,12 +144,12 @@ const toMessage = uncurry(Error.prototype.toString);
 const hook = 'prepareStackTrace';
 const plain = getOwnPropertyDescriptor(Error, hook);
 
-/** Whether the program formats its traces itself. */
+/** Returns whether the program formats its traces itself. */
 function writesTraces() {
   return getOwnPropertyDescriptor(Error, hook)?.value !== plain?.value;
 }
 
-/** Writes a trace as Node does, and notes the origin of its error. */
+/** Writes a trace as Node does, and stores the first frame of its error. */
 function writeTrace(error, sites) {
   if (sites.length > 0) seenSet(seen, error, sites[0]);
   if (process.sourceMapsEnabled) return internals().prepareStackTrace(error, sites);
@@ -147,8 +160,8 @@ function writeTrace(error, sites) {
 }
 
 /**
- * Calls the function with an Error.prepareStackTrace that keeps the position of an
- * error: V8 forgets it once a trace is written.
+ * Calls the function. Meanwhile, Error.prepareStackTrace stores the first frame of
+ * each error: V8 no longer knows it once the trace is written.
  */
 function keepPlaces(call) {
   if (writesTraces()) return call();
@@ -165,7 +178,10 @@ function keepPlaces(call) {
   }
 }
 
-/** The first frame of an error whose trace was first read by this module. */
+/**
+ * Returns the first frame of an error if this module was the first to read its
+ * trace.
+ */
 function placeOf(error) {
   return typeof error === 'object' && error !== null ? seenGet(seen, error) : undefined;
 }
@@ -180,9 +196,9 @@ function attempt(call) {
 }
 
 /**
- * Counts what inspect would show of a value down to a depth, and stops at the
- * bound. Returns the number of entries left, the weight of the strings, and the
- * number of their characters that would be shown.
+ * Counts what inspect would show of a value down to a depth, and stops at
+ * MAX_ENTRIES. Returns the number of entries left, the weight of the strings in
+ * bytes, and the number of their characters that would be shown.
  */
 function count(value, depth) {
   let left = MAX_ENTRIES;
@@ -231,7 +247,8 @@ function count(value, depth) {
     left -= names.length;
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
-  // An error's trace also contains its texts. V8 makes it several times.
+  // The trace of an error also contains these texts. V8 makes several copies of the
+  // trace.
   const visitText = (at, name) => {
     const text = lookUp(at, name);
     if (typeof text === 'string') weighed += 4 * weight(text);
@@ -249,8 +266,8 @@ function shortened(value) {
 }
 
 /**
- * Returns a value that inspect shows like the given one, with a shortened text if
- * the value's own method makes a long one.
+ * Returns a value that inspect shows like the given one. If the value's own inspect
+ * method returns a long text, the text is shortened.
  */
 function withShortText(value) {
   const own = attempt(() => lookUp(value, inspect.custom));
@@ -318,7 +335,10 @@ function toJSON(value) {
     text += part;
     if (text.length > MAX_TEXT) throw new RangeError('It is too long');
   };
-  /** Writes a value after the text `before`, or writes nothing. */
+  /**
+   * Writes `before` and the value. Returns false and writes nothing if JSON has no
+   * such values.
+   */
   const visit = (at, before, depth) => {
     if (depth > MAX_DEPTH) throw new RangeError('It is too deep');
     switch (typeof at) {
@@ -375,20 +395,23 @@ function toJSON(value) {
   return visit(value, '', 0) ? text : undefined;
 }
 
-/** Returns the value of the object's own property. A getter is not called. */
+/**
+ * Returns the value of the object's own property. Throws an error if the property
+ * has a getter.
+ */
 function data(object, name) {
   const property = getOwnPropertyDescriptor(object, name);
   if (property !== undefined && property.get !== undefined) throw new TypeError('It is computed');
   return property?.value;
 }
 
-/** Returns the method with the name. */
+/** Returns the method with the name, or undefined. */
 function method(object, name) {
   const found = lookUp(object, name);
   return typeof found === 'function' ? found : undefined;
 }
 
-/** Whether the value is an array, or an object without a class. */
+/** Returns whether the value is an array, or an object without a class. */
 function isPlain(value) {
   return isArray(value) || getPrototypeOf(value) === objectPrototype;
 }
@@ -450,7 +473,7 @@ function send(forms) {
 /** Shows values. It never throws. */
 function show(...values) {
   for (let i = 0; i < values.length; i++) {
-    // There may be no reader any more.
+    // Ignore errors: the agent may no longer read values.
     attempt(() => send(bundle(values[i])));
   }
 }

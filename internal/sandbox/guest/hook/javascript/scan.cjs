@@ -15,9 +15,9 @@ const closed = new Set([
 let Statements;
 
 /**
- * Returns a parser that keeps only the last two statements, and those that import
- * or export. V8 finds names that are declared twice, since acorn compares each
- * name with all names before it.
+ * Returns a parser that keeps only the last two statements, and those that import or
+ * export. It does not look for names that are declared twice: V8 does that, and
+ * acorn would compare each name with all names before it.
  */
 function parser(acorn) {
   Statements ??= class extends acorn.Parser {
@@ -67,7 +67,10 @@ function parser(acorn) {
   return Statements;
 }
 
-/** Whether the statement's last token is the bracket of a block or a body. */
+/**
+ * Returns whether the statement's last token is the brace at the end of a block or a
+ * body.
+ */
 function endsInBlock(node) {
   switch (node.type) {
     case 'BlockStatement':
@@ -90,12 +93,17 @@ function endsInBlock(node) {
   }
 }
 
-/** Whether `instanceof` after the expression takes its value. */
+/**
+ * Returns whether `instanceof` after the expression applies to the whole expression.
+ */
 function isTight(node) {
   return closed.has(node.type) || (node.type === 'BinaryExpression' && tight.has(node.operator));
 }
 
-/** Whether it contains a function. V8 may compile that later from the source that it shows. */
+/**
+ * Returns whether the expression contains a function or a class. V8 may compile a
+ * function later, from the source that it shows.
+ */
 function hasFunction(node) {
   if (Array.isArray(node)) return node.some(hasFunction);
   if (typeof node !== 'object' || node === null || node instanceof RegExp) return false;
@@ -142,8 +150,8 @@ function isLog(node) {
 }
 
 /**
- * Parses a source of the kind. Returns undefined if the source has an error, which
- * V8 reports, or if V8 must decide.
+ * Parses a source; `kind` is as in finalExpression. Returns undefined if the parser
+ * fails: V8 then reports the error, or accepts the source.
  */
 function parse(source, kind) {
   const { acorn } = internals();
@@ -170,9 +178,10 @@ function linkStatements(source) {
 
 /**
  * Returns the place of the final expression of a program. Returns undefined if the
- * last statement is no expression, or prints. `kind` is 'commonjs', 'module' or
- * 'console'. In the result, `from` is the end of the statement before, and
- * `terminated` says whether that needs no semicolon.
+ * last statement is not an expression, or calls a method of console. `kind` is
+ * 'commonjs', 'module' or 'console'. In the result, `from` is the end of the
+ * previous statement. `terminated` is true if no semicolon is needed after that
+ * statement.
  */
 function finalExpression(source, kind) {
   const { previous, last, isComplete } = parse(source, kind) ?? {};

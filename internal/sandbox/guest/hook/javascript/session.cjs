@@ -5,11 +5,11 @@
 // repeated, and `await` is allowed at the top level. Node itself calls the
 // inspector, so that no frame of this module is below the program's frames. The
 // inspector is disconnected as soon as it returns. Otherwise, during garbage
-// collection, it would report a promise that never settles, and Node would crash.
-// A hook provides the program's promise instead.
+// collection, it would report a promise that never settles, and Node would crash. A
+// promise hook provides the program's promise instead.
 //
-// V8 drops all pending work of promises when it terminates running code. Steps
-// that must happen afterwards are therefore immediates.
+// V8 drops all pending work of promises when it terminates running code. Steps that
+// must happen afterwards are therefore immediates.
 
 const { executionAsyncResource } = require('async_hooks');
 const { subscribe } = require('diagnostics_channel');
@@ -31,8 +31,8 @@ const { fieldsOf, frame, frameSize, kinds, open } = require('./protocol.cjs');
 const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
-// Objects that a program may replace. The code between two programs uses only
-// objects that programs cannot reach.
+// The original objects, since a program may replace them. The code between two
+// programs uses only objects that programs cannot reach.
 const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
 const { promiseHooks } = v8;
@@ -54,25 +54,29 @@ const setIn = uncurry(Map.prototype.set);
 const replace = uncurry(String.prototype.replace);
 const bind = uncurry(Function.prototype.bind);
 const test = uncurry(RegExp.prototype.test);
-// The frame that calls programs, in traces.
+// The start of the line for the function that calls programs, in traces.
 const evaluator = '    at Session.post (node:inspector';
-// Places where Node records which callback it enters. If code is terminated just
-// there, Node's records are wrong, and Node aborts.
+// Places where Node records which callback it enters. If code is terminated at such
+// a place, Node's records are wrong, and Node aborts.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
-// Marks the function that calls code of the program.
+// The name of the global property for the function that calls code of the program.
 const called = Symbol.for('pyth-on.call');
 const caller = new vm.Script("globalThis[Symbol.for('pyth-on.call')]()", { filename: `${__dirname}/call` });
 const { kill } = process;
 const hidden = { configurable: true, enumerable: false, writable: true };
 
-/** One program. Its outcome is the message to the agent, once it is known. */
+/**
+ * One program of the session. `outcome` is the message to the agent, or undefined
+ * while the program runs.
+ */
 class Run {
   constructor(number, source, wantsResults) {
     this.number = number;
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
-    // The program before any change, and the shifts of its columns.
+    // The program before its import and export statements are rewritten, and the
+    // shifts of columns by the rewriting.
     this.plain = source;
     this.shifts = [];
     // Running processes that the program has started.
@@ -94,9 +98,9 @@ class Session {
     // True if an interrupt is for a program whose message has not arrived yet.
     this.late = false;
     this.received = Buffer.alloc(0);
-    // The inspector session that has ended a run.
+    // The inspector session that terminates the code of a run.
     this.stopper = undefined;
-    // Shared with the thread that interrupts; see watch.cjs.
+    // Memory shared with the thread that interrupts runs; see watch.cjs.
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
     // The number of pending writes to these streams, and whether to stop the run
@@ -123,7 +127,7 @@ class Session {
     this.setGlobals();
     for (const output of this.outputs) this.guard(output);
     process.exit = (...code) => this.exit(...code);
-    // Without this, the next error would end the session.
+    // Node's own handler would end the session at the next uncaught error.
     defineProperty(process, '_fatalException', { configurable: false, enumerable: true, writable: false, value: (error, fromPromise) => this.failed(error, fromPromise) });
     const file = `${__dirname}/watch.cjs`;
     const memory = setBounds({ memory: this.memory, share: 0.75, call: (code) => this.call(code) });
@@ -140,7 +144,8 @@ class Session {
     });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
-    // Processes that a terminal's interrupt would reach.
+    // Store the child processes that the run starts. An interrupt must also reach
+    // them, as in a terminal.
     subscribe('child_process', ({ process: child }) => {
       const children = this.run?.children;
       if (children !== undefined) children[children.length] = child;
@@ -151,14 +156,15 @@ class Session {
       watch.unref();
       ready();
     });
-    // Without this thread, an interrupt ends the session. The agent notices that.
+    // Ignore errors of the thread. Without the thread, an interrupt ends the
+    // session, and the agent detects that.
     watch.on('error', () => {});
   }
 
   /** Makes writes to a stream immediate and complete. */
   guard(output) {
-    // Otherwise Node would keep output in memory that is printed faster than it
-    // is read.
+    // Otherwise Node would store output that is printed faster than it is read, and
+    // would use much memory.
     output._handle?.setBlocking?.(true);
     const { write } = output;
     this.plain.set(output, write.bind(output));
@@ -211,11 +217,12 @@ class Session {
   }
 
   /**
-   * Begins one program. Its message has: whether it shows values, its time-out, its
-   * source, its input, its arguments, and its environment.
+   * Begins one program. The fields of its message are: whether values are wanted,
+   * the time-out, the source, the input, the arguments, and the environment.
    */
   begins(fields) {
-    // A pattern of an array would use its iterator, which a program may have replaced.
+    // Do not use an array pattern: it calls the iterator of arrays, which a program
+    // may have replaced.
     const { 0: results, 2: source, 3: input, 4: args, 5: variables } = fields;
     const run = new Run(++this.number, bufferToString(source), bufferToString(results) === '1');
     const argv = [process.execPath, this.program];
@@ -269,7 +276,7 @@ class Session {
     let promise;
     let failure;
     let unhook;
-    // Call this before the inspector makes text of the value, which may be large.
+    // Call this before the inspector converts the value to text, which may be long.
     const leave = () => {
       if (session === undefined) return;
       session.post('Runtime.discardConsoleEntries');
@@ -326,7 +333,10 @@ class Session {
     this.fail(run, error);
   }
 
-  /** Ends the run with its value, or with that of its promise. */
+  /**
+   * Ends the run with its value. If the value is a promise, waits for the promise's
+   * value.
+   */
   follow(run, promise, leave) {
     const succeed = (value) => this.succeed(run, value);
     Reflect.apply(then, promise, [
@@ -354,7 +364,10 @@ class Session {
     else this.raise(run, rejection(error), true);
   }
 
-  /** Handles an error of the run. The run's own listeners may take it. */
+  /**
+   * Handles an error of the run. If the program has listeners for uncaught errors,
+   * they get the error.
+   */
   raise(run, error, fromPromise) {
     if (run !== this.run || run.failed) return;
     const isTaken = hears('uncaughtException') || attempt(() => process.hasUncaughtExceptionCaptureCallback());
@@ -408,7 +421,7 @@ class Session {
     try {
       getFrom(this.plain, this.outputs[1])(`${shown}\n`);
     } catch {
-      // The error output is closed.
+      // Standard error is closed.
     }
   }
 
@@ -423,7 +436,10 @@ class Session {
     return true;
   }
 
-  /** Makes Node forget which callbacks it is in, as it does after any error. */
+  /**
+   * Resets Node's records of the callbacks that it is in, as Node does after any
+   * error.
+   */
   unwind(error) {
     const own = getOwnPropertyDescriptor(process, 'emit');
     attempt(() => {
@@ -437,7 +453,7 @@ class Session {
     });
   }
 
-  /** Notes the shifts of the run's columns. */
+  /** Stores the shifts of the run's columns for traces. */
   shift(run, shifts) {
     run.shifts = shifts;
     if (shifts.length > 0) setIn(this.moved, run.name, shifts);
@@ -467,9 +483,9 @@ class Session {
   }
 
   /**
-   * Calls code of the program that shows a value, within bounds. The thread that
-   * interrupts watches this code, and ends it by a signal. A signal of the agent
-   * also ends it, and then the run.
+   * Calls code of the program that shows a value, with limits on time and memory.
+   * The thread that interrupts runs watches this code. At a limit, it ends the code
+   * by a signal. A signal of the agent also ends this code, and then the run.
    */
   call(code) {
     const { state } = this;
@@ -478,7 +494,7 @@ class Session {
       ...hidden,
       value: () => {
         result = code();
-        // The signal will arrive soon, and must not end other code.
+        // Wait for the signal, which will arrive soon and must not end other code.
         if (compareExchange(state, 4, 1, 0) === 2) for (;;);
       },
     });
@@ -517,9 +533,9 @@ class Session {
   }
 
   /**
-   * Ends the run after the one with this number, because the agent requests it.
-   * This is called in the midst of running code, repeatedly until the run has
-   * ended.
+   * Ends the run after the run with this number, because the agent requests it. The
+   * thread that interrupts runs calls this function while other code runs. It
+   * repeats the call until the run has ended.
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
@@ -542,13 +558,16 @@ class Session {
       this.fail(run, interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : ''));
     }
     else setImmediate(() => this.finish(run));
-    // Between two promises the stack is empty, although the program may never
-    // end.
+    // A program that waits for promises in an endless loop is never busy. Stop it
+    // after many interrupts.
     if (this.writes > 0) this.due = true;
     else if ((busy && mayEnd(frames)) || run.interrupts > 60) this.stop();
   }
 
-  /** Whether the agent has asked for a run that has not begun. */
+  /**
+   * Returns whether the agent has sent a run that has not begun. Reads the message
+   * of that run.
+   */
   unread() {
     try {
       const buffer = Buffer.alloc(65536);
@@ -560,7 +579,7 @@ class Session {
     }
   }
 
-  /** Gives the thread that interrupts its new state. */
+  /** Sends a new state of the interrupt to the thread that interrupts runs. */
   tell(state) {
     store(this.state, 0, state);
     notify(this.state, 0);
@@ -592,7 +611,10 @@ class Session {
   }
 }
 
-/** Returns the frames as a trace, without those of these modules and of the caller of a run. */
+/**
+ * Returns the frames as a trace, without the frames of the hook's modules and of the
+ * code that calls a run.
+ */
 function withoutOurs(frames) {
   let text = '';
   for (let i = 0; i < frames.length && !startsWith(frames[i], evaluator); i++) {
@@ -601,7 +623,7 @@ function withoutOurs(frames) {
   return text;
 }
 
-/** Returns the program as JavaScript. */
+/** Returns the TypeScript program as JavaScript. */
 function withoutTypes({ source, name }) {
   try {
     return strip(source, name);
@@ -616,7 +638,9 @@ function withoutTypes({ source, name }) {
   }
 }
 
-/** Whether a console reads the program as an object rather than as a block. */
+/**
+ * Returns whether a console reads the program as an object rather than as a block.
+ */
 function isObject(source) {
   if (!test(/^\s*\{/, source) || test(/;\s*$/, source)) return false;
   try {
@@ -661,7 +685,7 @@ function interruptChildren({ children }) {
   if (pids.length > 0) attempt(() => signal(pids, 'SIGINT'));
 }
 
-/** Returns the object that the inspector refers to. */
+/** Returns the object for the inspector's object ID. */
 function take(session, { objectId }) {
   const key = Symbol.for('pyth-on.take');
   let taken;
@@ -672,16 +696,22 @@ function take(session, { objectId }) {
   return taken;
 }
 
-/** The position in the program, as Node shows it above a trace. Line and column count from 0. */
+/**
+ * Returns the position in the program, as Node shows it above a trace. Line and
+ * column count from 0.
+ */
 function where({ name, plain, shifts }, { lineNumber, columnNumber }) {
   const lines = split(plain, '\n');
-  // If source ends too early, the error is after the last line.
+  // If the source ends too early, the error is after the last line.
   const at = Math.min(lineNumber, lines.length - 1);
   const before = at === lineNumber ? slice(lines[at], 0, imports.columnOf(shifts, at, columnNumber)) : lines[at];
   return `${name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;
 }
 
-/** The frames below the function that calls this and the inspector's two. */
+/**
+ * Returns the frames of the interrupted code, without the frames of the inspector
+ * and of the functions that handle the interrupt.
+ */
 function callers() {
   const { stackTraceLimit } = Error;
   const prepare = getOwnPropertyDescriptor(Error, 'prepareStackTrace');
@@ -696,11 +726,12 @@ function callers() {
 }
 
 /**
- * Makes Node continue its list of immediates after the one that is to be ended.
- * Node expects a `finally` to mark that immediate as done. The `finally` does not
- * run, so Node would find the immediate again and again. So the immediate is
- * replaced by one that does nothing when Node finds it again. It is counted twice,
- * so one more is made, which is counted but never found.
+ * Makes Node continue with the next immediate after the current one is terminated.
+ * Node expects a `finally` to mark the current immediate as done. The `finally` does
+ * not run after a termination, so Node would find this immediate again and again. So
+ * this function turns it into one that does nothing when Node finds it again. Node
+ * counts it twice. So the function adds another immediate, which Node counts but
+ * never finds.
  */
 function keepImmediates() {
   const current = executionAsyncResource();
@@ -714,14 +745,14 @@ function keepImmediates() {
   after._idlePrev = before;
 }
 
-/** Whether the program runs, and not the code that runs the program. */
+/** Returns whether the program runs, and not the code that calls the program. */
 function isTheirs(frames) {
   let first = 0;
   while (first < frames.length && (includes(frames[first], 'node:') || endsWith(frames[first], '(<anonymous>)'))) first++;
   return first === frames.length || !includes(frames[first], __dirname);
 }
 
-/** Whether it can be ended at its current place. */
+/** Returns whether the program can be terminated at its current place. */
 function mayEnd(frames) {
   return !test(entering, frames[0]) && isTheirs(frames);
 }
@@ -733,7 +764,10 @@ function interruption(trace) {
   return error;
 }
 
-/** The error that Node makes of a rejection's reason that is no error. */
+/**
+ * Returns the error that Node makes of a rejection's reason. If the reason is an
+ * error, returns the reason.
+ */
 function rejection(reason) {
   if (typeof reason === 'object' && reason !== null && attempt(() => getOwnPropertyDescriptor(reason, 'stack')) !== undefined) return reason;
   const { describeReason } = internals();
@@ -747,12 +781,12 @@ function rejection(reason) {
   return error;
 }
 
-/** Whether the program listens to the event of the process. */
+/** Returns whether the program listens to the event of the process. */
 function hears(event) {
   return attempt(() => Reflect.apply(listenerCount, process, [event])) > 0;
 }
 
-/** The text that inspect would add to an error with a code. */
+/** Returns the text that inspect would add to an error with a code. */
 function codeOf({ code }) {
   return typeof code === 'string' ? ` {\n  code: '${code}'\n}` : '';
 }
@@ -838,7 +872,7 @@ function setInput(bytes) {
   });
 }
 
-/** Calls back when the streams, from index `from` on, have written their data. */
+/** Calls `done` when the streams from index `from` on have written their data. */
 function flush(streams, done, from = 0) {
   if (from === streams.length) {
     done();

@@ -1,9 +1,9 @@
 'use strict';
-// Removes frames of these modules, and of the caller of a session's runs, from
-// the traces that programs see.
+// Removes frames from the traces that programs see: those of the hook's modules, and
+// those of the code that calls a session's runs.
 //
 // When a trace is first read, V8 passes its frames to a function of Node, which
-// writes it. A function of this module gets the frames first.
+// writes the trace. A function of this module gets the frames first.
 
 const { internals } = require('./internals.cjs');
 
@@ -29,7 +29,9 @@ const fileName = uncurry(getPrototypeOf(siteOf()).getFileName);
 
 let installed = false;
 let isRaw = false;
-/** Called with the text of a trace. Its result becomes the trace. */
+/**
+ * Node calls this function with the text of a trace. The result becomes the trace.
+ */
 let rewrite = (text) => text;
 
 function fileOf(site) {
@@ -40,7 +42,7 @@ function fileOf(site) {
   }
 }
 
-/** Returns the frames without those of these modules, and without those below a run. */
+/** Returns the frames without those of the hook's modules and those below a run. */
 function theirs(sites) {
   let end = sites.length;
   const called = end > 1 && fileOf(sites[end - 1]) === 'node:internal/timers' ? end - 1 : end;
@@ -53,7 +55,10 @@ function theirs(sites) {
   return left;
 }
 
-/** Makes Node write traces without these frames. The function can then change them. */
+/**
+ * Makes Node write traces without the frames of the hook. `change` gets the text of
+ * each trace and returns the text to show.
+ */
 function hideFrames(change) {
   if (change !== undefined) rewrite = change;
   if (installed) return;
@@ -68,9 +73,10 @@ function hideFrames(change) {
 }
 
 /**
- * Returns a trace in which lines of the file that name the caller of eval are one
- * less: V8 does not apply the script's offset there. V8 uses the name that the
- * source gives itself, which is the URL for TypeScript. Node uses the path.
+ * Corrects line numbers of the file where a trace names it as the caller of eval.
+ * These numbers are one too high, because V8 does not apply the script's offset
+ * there. V8 also uses the name that the source gives itself, which is the URL for
+ * TypeScript. The result has the path, as in Node.
  */
 function withEvalLines(trace, file) {
   let text = '';
@@ -100,7 +106,7 @@ function placeIn(trace, file, from) {
   return found;
 }
 
-/** Calls the function, which reads a trace with all frames. */
+/** Calls the function. The traces that it reads have all frames. */
 function withAllFrames(call) {
   isRaw = true;
   try {

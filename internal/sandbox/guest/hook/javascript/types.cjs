@@ -17,7 +17,7 @@ const compiler = '/pyth-on/typescript';
 const MAX_OUTPUT = 64 << 20;
 const { parse, stringify } = JSON;
 const { apply } = Reflect;
-// A program may have replaced these methods.
+// The original methods, since a program may replace them.
 const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const getFrom = uncurry(Map.prototype.get);
 const includes = uncurry(String.prototype.includes);
@@ -27,14 +27,17 @@ const startsWith = uncurry(String.prototype.startsWith);
 const test = uncurry(RegExp.prototype.test);
 const bufferToString = uncurry(Buffer.prototype.toString);
 
-// Maps names of a session's runs to compiled programs, if they needed a compiler.
+// Maps the names of a session's runs to source maps, for runs that needed the
+// compiler.
 const maps = new Map();
 
 let installed = false;
 let spawnSync;
-/** Called with the compiled code of a file. Its result is run. */
+/**
+ * This function is called with the compiled code of a file. Node runs its result.
+ */
 let rewrite = (file, code) => code;
-// The last request. Node reads each file twice.
+// The last source and its result. Node requests each file twice.
 let last = { source: undefined };
 
 /** Returns the tsconfig.json that applies to a file, as text. */
@@ -48,7 +51,7 @@ function configurationOf(file) {
   }
 }
 
-/** Runs the compiler. */
+/** Runs the compiler. Returns its output, or undefined if it fails. */
 function compile(file, source, jsx) {
   const tsconfig = configurationOf(file);
   const input = stringify({ file, source, tsconfig, jsx });
@@ -58,8 +61,8 @@ function compile(file, source, jsx) {
 }
 
 /**
- * Whether the JavaScript has decorators or accessors. They are no types, and V8
- * does not support them.
+ * Returns whether the JavaScript has decorators or accessors. Node does not remove
+ * them with the types, and V8 does not support them.
  */
 function needsCompiler(code) {
   if (!includes(code, '@') && !test(/\baccessor\b/, code)) return false;
@@ -79,7 +82,7 @@ function refusal(file, text, { line, lineText, column }) {
   return { code: 'InvalidSyntax', message: text, filename: file, startLine: line, snippet: `${lineText}\n${before}^\n` };
 }
 
-/** Makes Node compile what it would refuse. */
+/** Makes Node call the compiler for TypeScript that it would refuse. */
 function install() {
   if (installed) return;
   installed = true;
@@ -120,28 +123,32 @@ function install() {
   };
 }
 
-/** Lets the function change the compiled code of the file, if it is compiled. */
+/**
+ * Makes Node run the result of `change` for the program's compiled code. `change` is
+ * not called for a program that needs no compiler.
+ */
 function onCompiled(program, change) {
   rewrite = (file, code) => (file === program ? change(code) : code);
 }
 
 /**
- * Removes types and puts spaces in their place. If that is not enough, the source
- * is compiled, and the result has a source map. Traces show the given name.
+ * Returns the source with spaces in place of types. If the source needs the
+ * compiler, returns the compiled code with a source map. Traces show the given name.
  */
 function strip(source, name) {
   install();
   return internals().strip(source, name, name);
 }
 
-/** Whether the JavaScript comes from the compiler. */
+/** Returns whether the JavaScript comes from the compiler. */
 function isCompiled(code) {
   return includes(code, '\n//# sourceMappingURL=data:application/json;base64,');
 }
 
 /**
- * Returns the position in a run's program for a position of its JavaScript. The
- * run is given by name.
+ * Returns the position in the TypeScript of a run for a position in its JavaScript.
+ * Returns undefined if the run did not need the compiler. `name` is the name of the
+ * run.
  */
 function originOf(name, line, column) {
   let map = getFrom(maps, name);

@@ -11,10 +11,12 @@ const vm = require('vm');
 const { parentPort, workerData } = require('worker_threads');
 const { isBlocked, signalAwaited } = require('./children.cjs');
 
-// Number 0: 1 = interrupt the program's thread, 2 = the thread was asked to end its
-// code, 3 = it is about to end, 0 = it has ended. Number 2: the last run that has
-// ended. Number 3: the run whose successor must be interrupted. Number 4: 1 while
-// code of the program shows a value, 2 when that code is about to end.
+// Element 0 is the state of an interrupt: 1 = interrupt the program's thread, 2 =
+// the thread was asked to end its code, 3 = the thread is about to end its code, 0 =
+// the run has ended. Element 2 is the number of the last run that has ended. Element
+// 3 is the number of the run whose successor must be interrupted. Element 4 is 1
+// while code of the program shows a value, and 2 when that code is about to be
+// ended.
 const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
@@ -48,7 +50,8 @@ function interrupt() {
   do {
     Atomics.store(state, 0, 1);
     session.post('Runtime.evaluate', { expression });
-    // While Node waits for a child, it handles nothing else.
+    // A program's thread that waits for a child process cannot handle the request.
+    // Signal the child.
     while (Atomics.wait(state, 0, 1, signals.length > 0 ? 300 : undefined) === 'timed-out') {
       if (isBlocked()) signalAwaited(signals.shift());
     }
@@ -56,7 +59,10 @@ function interrupt() {
   session.disconnect();
 }
 
-/** Ends the code that shows a value when it takes long or much of the remaining memory. */
+/**
+ * Ends the code that shows a value if it takes long or uses much of the remaining
+ * memory.
+ */
 function boundShowing() {
   const before = rss();
   const most = before + Math.max(workerData.memory - before, 0) * 0.5;
@@ -70,7 +76,10 @@ function boundShowing() {
   Atomics.wait(state, 4, 2);
 }
 
-/** Whether the run ends, or the thread must be asked again. */
+/**
+ * Waits until the run has ended and returns true. Returns false if the program's
+ * thread must be asked again.
+ */
 function ends() {
   for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
     // If the thread is about to end its code, a new request would only end the

@@ -97,7 +97,8 @@ def capture(source, end, show, said, tree):
     return True
 
 
-# The value of the final expression of a large source.
+# Holds the value of the final expression of a large source until kept_value() is
+# called.
 kept = []
 
 
@@ -139,7 +140,8 @@ def compiled(source, shows_values, said, tree):
         add_calls(tree)
     code = compile(tree, MAIN, "exec", dont_inherit=True)
     if said.text:
-        # Both steps can give the same warnings.
+        # Both compilations can give the same warnings. Keep those of one
+        # compilation.
         said.text = ""
         compile(source, MAIN, "exec", dont_inherit=True)
     return (code, calls) if ISA is None else (with_guard(code), guard)
@@ -291,7 +293,7 @@ def follows_semicolon(value, source):
         line = rest[0].decode("latin-1")
     # Columns count bytes of UTF-8, without a byte order mark.
     rest[0] = line.lstrip("\ufeff").encode()[value.end_col_offset :]
-    # Only comments can follow, no strings.
+    # Only comments can follow the expression, no strings.
     return any(b";" in part.partition(b"#")[0] for part in rest)
 
 
@@ -428,7 +430,7 @@ def appends_value(code, source, depth=1):
     size = 2 if "RETURN_CONST" in ISA else 3
     if list(body[-2 * size :: 2]) != tail[:size]:
         return None
-    # The instruction before them must be at the end of the expression.
+    # The instruction before this tail must be at the end of the expression.
     last = None
     units = len(body) // 2 - size
     for index, position in enumerate(code.co_positions()):

@@ -12,8 +12,8 @@ import _frozen_importlib_external
 import marshal
 import os
 
-# SPAWNED is the file of __main__ that is executed. Programs see the name MAIN.
-# load() sets MAIN and HIDDEN.
+# SPAWNED is the file that a spawned process executes as __main__. Programs see the
+# name MAIN instead. load() sets MAIN and HIDDEN.
 SPAWNED = "/run/main.py"
 # Maximum size of the source and of the file of definitions, in bytes.
 MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10
@@ -98,7 +98,8 @@ class Definitions:
     """Selects the definitions of successive runs."""
 
     def __init__(self, known):
-        # Names that a definition may use. After `import *` it is None: any name.
+        # The names that a definition may use. None means any name, as after `import
+        # *`.
         self.known = set(known)
 
     def pick(self, tree, lines):
@@ -136,7 +137,7 @@ class Definitions:
                 return False
             self.know(t.id for t in targets)
         elif isinstance(node, _ast.Try):
-            # For example, around an import of an optional module.
+            # Such a statement is often an import of an optional module.
             bodies = [node.body, node.orelse, node.finalbody, *(h.body for h in node.handlers)]
             return all(self.defines(below) for body in bodies for below in body)
         else:
@@ -162,7 +163,7 @@ class Definitions:
                 return False
             if isinstance(node, FUNCTIONS):
                 own.add(node.name)
-                # The body is evaluated when the function is called.
+                # Skip the body, which is evaluated only when the function is called.
                 nodes += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
             elif isinstance(node, _ast.Lambda):
                 nodes += [*node.args.defaults, *filter(None, node.args.kw_defaults)]

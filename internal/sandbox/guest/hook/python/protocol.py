@@ -12,7 +12,7 @@ HEADER = 5
 
 HELLO, RESULT, REPORT, ENDED = b"H", b"D", b"R", b"x"
 
-# The program may replace these.
+# The original functions, since the program may replace them.
 read, leave = os.read, os._exit
 
 

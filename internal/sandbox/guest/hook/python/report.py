@@ -39,8 +39,8 @@ def shown(error, trace):
 
     compact = {"compact": True} if sys.version_info >= (3, 10) else {}
     streams = sys.stdout, sys.stderr
-    # CPython has already printed the warnings, and the output of the exception's
-    # own methods.
+    # Discard all output: CPython has already printed the warnings, and the output of
+    # the exception's own methods.
     sys.stdout = sys.stderr = Sink()
     try:
         made = traceback.TracebackException(type(error), error, trace, **compact)
@@ -113,7 +113,8 @@ class Library:
     def __init__(self, path, finders, makers, modules, importer):
         self.path, self.finders, self.makers = path, finders, makers
         self.modules, self.importer = modules, importer
-        # A module imported from elsewhere belongs to the program.
+        # The directory of the standard library. A module from another directory
+        # belongs to the program.
         self.home = modules["os"].__file__[: -len("os.py")]
 
     def importing(self):

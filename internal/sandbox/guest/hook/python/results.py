@@ -24,9 +24,9 @@ MAX_BITS = 1_000_000
 class Results:
     """Sends the values that the program displays to the agent."""
 
-    # Methods that make a form of a value, with IPython's names, and the types they
-    # may return. The types are checked because a mock returns something from any
-    # method.
+    # Media types, the methods that make these forms of a value, and the types that
+    # the methods may return. The methods have IPython's names. The types are checked
+    # because a mock returns something from any method.
     forms = (
         ("text/html", "_repr_html_", str),
         ("text/markdown", "_repr_markdown_", str),
@@ -182,7 +182,7 @@ class Results:
             pass  # There is no reader any more.
 
 
-# The program may replace these.
+# The original functions, since the program may replace them.
 open_file, write, close_file = os.open, os.write, os.close
 
 
@@ -201,7 +201,7 @@ def claims_everything(value):
 def method_of(value, name):
     """Return the method that makes a form of the value, or None."""
     try:
-        # The methods of a class are for its instances.
+        # The value is a class, and its methods are for its instances.
         if isinstance(value, type):
             return None
         method = getattr(value, name, None)
@@ -259,7 +259,8 @@ def is_small(value):
     return True
 
 
-# How built-in containers are shown: empty, around elements, and within themselves.
+# The texts of built-in containers: of an empty one, before and after its elements,
+# and of a container within itself.
 SHAPES = {
     list: ("[]", "[", "]", "[...]"),
     tuple: ("()", "(", ")", "(...)"),
@@ -308,7 +309,7 @@ def beginning(value):
         single, double = "'", '"'
     else:
         single, double = b"'", b'"'
-    # The choice of quotes depends on the whole string.
+    # The choice of quotes depends on the whole string, so add the quotes in it.
     marks = value[:0]
     if single in value:
         marks += single
@@ -330,8 +331,8 @@ def exact(made):
 class Figures:
     """The figures of matplotlib.pyplot. They are shown when they are new or have changed."""
 
-    # These functions of pyplot use a figure after it was shown. The other
-    # functions draw, so they begin a new figure, as in a notebook.
+    # These functions of pyplot use the current figure even if it was shown. The
+    # other functions draw, so they begin a new figure, as in a notebook.
     keeping = (
         "clf",
         "close",
@@ -346,7 +347,8 @@ class Figures:
 
     def __init__(self, results):
         self.results = results
-        # Maps ids to a reference to the figure and the hash of its last picture.
+        # Maps the id of a figure to a reference to the figure and the hash of its
+        # last picture.
         self.shown = {}
         # Figures that were open at the last call of show().
         self.ended = []

@@ -36,7 +36,7 @@ HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _
 # CPython's handler of uncaught exceptions, unless the program replaces it.
 excepthook = sys.excepthook
 
-# Functions as they are before the program can replace them.
+# The original functions, since the program may replace them.
 namespace = type(sys.implementation)
 environ = os.environ
 os = namespace(**vars(os))
@@ -45,7 +45,8 @@ getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
 
 LAST = "last_type", "last_value", "last_traceback", "last_exc"
 
-# The program gets a lower recursion limit than this module.
+# The minimum recursion limit for this module. If the program sets a lower limit,
+# only the program runs with that limit.
 LIMIT = 1000
 
 # load() sets MAIN, the file of the module __main__. inspect looks there for the
@@ -72,7 +73,7 @@ class Session:
         self.private = {"linecache": linecache}
         self.shared = vars(builtins)
         self.future = 0
-        # The lines of all runs.
+        # The source lines of all runs so far.
         self.lines = []
         self.spawned = None
         self.preparation = None
@@ -83,9 +84,10 @@ class Session:
         self.interrupted = False
         # A placeholder for self.calls. Syntax trees can contain only constants.
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
-        # The C functions called at the start and the end of a program's code.
+        # C functions append to these lists: the exception and the final value of a
+        # program.
         self.failures, self.values = [], []
-        # Objects of the program that are no longer needed.
+        # Objects of the program that are no longer needed. discard() destroys them.
         self.discarded = []
         # The position of the final expression.
         self.final = None
@@ -137,7 +139,8 @@ class Session:
             for program in self.programs(name, code):
                 self.release()
                 yield program, self.main
-                # Do this first, since the program may have left almost no memory.
+                # Do this first: with the program's limit, any call of a Python
+                # function may fail.
                 limit = getlimit()
                 if limit < LIMIT:
                     setlimit(LIMIT)
@@ -268,7 +271,7 @@ class Session:
         status, *_ = self.show(kind, error, trace)
         if not issubclass(kind, KeyboardInterrupt):
             raise SystemExit(status)
-        # CPython lets the signal end the process after all other steps.
+        # Like CPython, let the signal end the process after all other steps.
         import atexit
 
         if "threading" in self.modules:
@@ -357,7 +360,7 @@ class Session:
             os.dup2(fd, 0)
             os.close(fd)
         os.set_inheritable(0, True)
-        # Create it as CPython does.
+        # Create sys.stdin as CPython does.
         buffer = _io.open(0, "rb", closefd=False)
         buffer.raw.name = "<stdin>"
         encoding, errors = self.stdin
@@ -491,7 +494,8 @@ class Session:
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
-                # linecache prefers a file with that name.
+                # linecache uses this entry only if there is no file with the name
+                # MAIN.
                 cache[MAIN] = (self.source,)
 
     def source(self):
@@ -595,7 +599,7 @@ class Session:
                 self.guarded(self.ending.show, self.values[0])
         else:
             kind, error, trace = self.failures[0]
-            # The name is a keyword argument of print.
+            # A SystemExit has only an exit status and is not reported as an error.
             if issubclass(kind, SystemExit):
                 outcome = str(self.status(error)), "", "", "", "0"
             else:
@@ -655,7 +659,7 @@ class Session:
         fault, cause, trace = self.caught
         if issubclass(fault, SystemExit):
             return self.status(cause), *said
-        # Skip these frames like CPython.
+        # Leave out the frames of this module, as CPython leaves out its own frames.
         while trace is not None and trace.tb_frame.f_globals is globals():
             trace = trace.tb_next
         BaseException.with_traceback(cause, trace)

@@ -75,7 +75,8 @@ def wait():
     if mode == b"session":
         import fcntl
 
-        # Some programs close all low descriptors. Most stop below this number.
+        # Use a high number: some programs close all low descriptors, and most of
+        # them stop below 1000.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     os.close(control)
     args, env = ([os.fsdecode(f) for f in codec["fields"](part)] for part in (args, env))
@@ -216,7 +217,7 @@ def display(*values):
 
 # The import system from before the program began.
 before = []
-# The loaded modules of this directory.
+# Maps the names of the loaded modules of this directory to their globals.
 beside = {}
 
 
@@ -355,7 +356,7 @@ def add_packages(packages):
     before = set(sys.modules)
     for name in names:
         site.addpackage(directory, name, known)
-    # Modules that these files imported belong to the program.
+    # Modules that the .pth files have imported belong to the program.
     loaded.update(set(sys.modules) - before)
 
 
