@@ -15,8 +15,9 @@ func (p *Pool) fillLocked() {
 			return
 		}
 		if p.stock.total >= p.maxSandboxesLocked() {
-			// Evict sandboxes only for jobs, never for warm sandboxes. The boots
-			// start when the evicted sandboxes are gone.
+			// Evict sandboxes only to boot one for a job, never to boot a warm
+			// sandbox in advance. The boots start when the evicted sandboxes are
+			// gone.
 			for p.stock.removing+p.stock.booting < min(lacking, p.config.MaxBoots) && len(p.stock.idle)+len(p.stock.warm) > 0 {
 				p.removeLocked(p.stock.evictable(), Evicted)
 			}
@@ -93,7 +94,8 @@ func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 	if p.stock.backoff.failures++; p.stock.backoff.failures < attempts {
 		return
 	}
-	// The first jobs get the sandboxes that are ready or are booting.
+	// The first waiting jobs get the sandboxes that are ready or booting. The next
+	// job gets the error.
 	if lacking, others := p.stock.unmet(p.queue.lacking()), p.stock.booting; len(lacking) > others {
 		w := lacking[others]
 		p.queue.cancel(w)

@@ -51,7 +51,7 @@ type Config struct {
 // Runtime is a built-in runtime or a custom image.
 type Runtime struct {
 	Name pyth.Runtime
-	// Warm is the minimum number of warm sandboxes.
+	// Warm is the minimum number of warm sandboxes of the runtime.
 	Warm int
 }
 

@@ -25,7 +25,8 @@ func (d *demand) taken(now time.Time) {
 	d.at = now
 }
 
-// rateAt returns the rate at the time.
+// rateAt returns the number of warm sandboxes that jobs take per second, at the time
+// now.
 func (d *demand) rateAt(now time.Time) float64 {
 	return d.rate * math.Exp(-now.Sub(d.at).Seconds()/demandWindow.Seconds())
 }

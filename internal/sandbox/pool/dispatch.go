@@ -6,7 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// acquire waits for a sandbox for the job.
+// acquire adds the job to the queue and waits for its sandbox. again is true if the
+// job has lost a sandbox before its program started.
 func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {
 	w, err := p.enqueue(job, again)
 	if err != nil {
@@ -23,13 +24,13 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, 
 		p.scheduleLocked()
 		return nil, ctx.Err()
 	}
-	// The job got a sandbox at the same moment. Return it unused.
+	// The job got a sandbox just when ctx ended. Return the sandbox unused.
 	if a := <-w.assigned; a.err == nil {
 		p.stock.disown(a.entry)
 		p.stopLocked(a.entry, job)
 		switch {
 		case a.entry.session != "":
-			// Keep it for its session. No other tenant may get it.
+			// Keep the sandbox for its session. No other tenant may get it.
 			p.keepSessionLocked(a.entry, false)
 		case reservationOf(job) != "":
 			p.removeLocked(a.entry, Closed)
@@ -58,7 +59,8 @@ func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 	return w, nil
 }
 
-// release returns a sandbox after a run.
+// release returns a sandbox to the pool after a run. outcome and err are the results
+// of the run.
 func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,8 +109,8 @@ func (p *Pool) scheduleLocked() {
 		case full && !t.system() || p.queue.full(t):
 			i++
 		case !t.system() && !p.queue.fits(p.queue.running, p.queue.promised, t.queue[0].job):
-			// Reserve freed capacity for it, so that small jobs cannot starve a large
-			// one.
+			// Reserve freed capacity for this job, so that small jobs cannot starve a
+			// large one.
 			full = true
 			i++
 		case p.assignLocked(t):
@@ -126,8 +128,8 @@ func (p *Pool) scheduleLocked() {
 	p.fillLocked()
 }
 
-// assignLocked gives the tenant's first job a sandbox or an error. It returns
-// false if no sandbox is available.
+// assignLocked gives the tenant's first waiting job a sandbox or an error. It
+// returns false if no sandbox is available.
 func (p *Pool) assignLocked(t *tenant) bool {
 	w := t.queue[0]
 	e, err := p.findLocked(t, w.job)

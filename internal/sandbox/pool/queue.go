@@ -199,8 +199,8 @@ func (q *queue) systemWaits() bool {
 	return t != nil && len(t.queue) > 0
 }
 
-// lacking returns the waiting jobs for which their tenants have no sandbox, now
-// or soon. Such a job needs a warm sandbox or a boot.
+// lacking returns the waiting jobs whose tenants have no sandbox for them that is
+// ready now or soon. Such a job needs a warm sandbox or a boot.
 func (q *queue) lacking() []*waiter {
 	var lacking []*waiter
 	full, running, promised := false, q.running, q.promised

@@ -8,9 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reserve assigns a warm sandbox to a reservation. It is kept until its job
-// arrives or the reservation expires. The request waits in the queue like a job
-// of the tenant.
+// Reserve assigns a warm sandbox to a reservation. The sandbox is kept until its job
+// arrives or the reservation expires. The request waits in the queue like a job of
+// the tenant.
 func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	if err := p.admitReservation(user); err != nil {
 		return nil, err

@@ -97,7 +97,8 @@ type root struct {
 // rootOf returns the file system that a job needs.
 func rootOf(job *pyth.Job) root { return root{job.Runtime, job.Layers} }
 
-// kind is equal for warm sandboxes that can replace each other.
+// kind describes a warm sandbox. Warm sandboxes of the same kind can replace each
+// other.
 type kind struct {
 	runtime pyth.Runtime
 	layers  pyth.Layers

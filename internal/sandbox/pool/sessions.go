@@ -57,7 +57,8 @@ func (p *Pool) admitSession() error {
 	return nil
 }
 
-// CloseSession destroys the session's sandbox. A run in it ends as killed.
+// CloseSession destroys the session's sandbox. A run in the sandbox ends with the
+// status killed.
 func (p *Pool) CloseSession(id pyth.SessionID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +111,7 @@ func (p *Pool) WriteSessionFile(ctx context.Context, id pyth.SessionID, path str
 	return created, err
 }
 
-// ReadSessionFile calls consume with a file of a session.
+// ReadSessionFile calls to with the size and the content of a file of a session.
 func (p *Pool) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	return p.withSession(id, func(s SessionRunner) error { return s.ReadFile(ctx, path, to) })
 }
@@ -140,7 +141,8 @@ func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) err
 	if e.session == "" {
 		p.removeLocked(e, Closed)
 	} else {
-		// An error of the caller does not harm the sandbox.
+		// After an internal error, the session has ended. Other errors are the
+		// caller's fault and do not harm the sandbox.
 		p.keepSessionLocked(e, pyth.ErrorCode(err) == pyth.CodeInternal)
 	}
 	p.scheduleLocked()

@@ -93,7 +93,7 @@ func (s *stock) take(e *entry, t *tenant, job *pyth.Job) {
 	if e.tenant != nil {
 		return
 	}
-	// Count it as demand for the job's runtime, so that a sandbox of that runtime
+	// Count the job as demand for its runtime, so that a sandbox of that runtime
 	// boots next.
 	s.demand[job.RunsOn()].taken(time.Now())
 	if reusable(t, job) && s.config.IdleTimeout > 0 {
@@ -184,9 +184,9 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 	return s.config.IdleTimeout
 }
 
-// needed reports whether to keep a warm sandbox beyond its time, because its
-// runtime would have too few. queued is the number of jobs that need a warm
-// sandbox.
+// needed reports whether to keep a warm sandbox beyond its maximum idle time.
+// Without it, its runtime would have too few warm sandboxes. queued is the number of
+// jobs that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	return e.tenant == nil && e.root.layers == (pyth.Layers{}) &&
 		s.countWarm(kind{runtime: e.runtime}) <= s.wanted()[e.runtime]+queued
@@ -203,7 +203,8 @@ func (s *stock) countWarm(k kind) int {
 	return n
 }
 
-// unmet returns the jobs that remain after each warm sandbox has served one job.
+// unmet returns the jobs that get no warm sandbox, if each warm sandbox serves one
+// job.
 func (s *stock) unmet(jobs []*waiter) []*waiter {
 	warm := make(map[root]int, 1)
 	for _, e := range s.warm {
