@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errAbandoned is the reason why a sandbox is unusable after it got only a part
-// of a job.
+// errAbandoned is the reason why a sandbox is unusable after Abandon: it has got
+// only a part of a job.
 var errAbandoned = errors.New("the secrets of the job were not released")
 
 // Start gives the job to the sandbox. An error means that the job did not start.
@@ -45,8 +45,8 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// send sends the job to the guest, and starts the program unless its secrets
-// follow. For a job of a session with secrets it sends nothing: the guest cannot
+// send sends the job to the guest, and starts the program unless sendSecrets will
+// start it. For a job of a session with secrets it sends nothing: the guest cannot
 // discard a part of a job, and the session must survive Abandon.
 func (r *run) send() error {
 	frames := jobFrames(r.job)

@@ -42,7 +42,8 @@ type Config struct {
 	// StateDir holds the state of running sandboxes. New deletes its content. No
 	// other process may use it.
 	StateDir string
-	// Cgroup enforces limits. If it is nil, the server polls the usage.
+	// Cgroup enforces limits. If it is nil, the server polls the resource usage of
+	// sandboxes.
 	Cgroup cgroup.Parent
 	// Network opens the network of a run. If it is nil, runs have no network.
 	Network func(pyth.Network) (Network, error)

@@ -95,8 +95,8 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// removing wraps a system call that may remove a name. Without additional links,
-// it calls gVisor's implementation.
+// removing wraps a system call that may remove a name. While no file has additional
+// links, it calls gVisor's implementation.
 func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if l.count.Load() == 0 {

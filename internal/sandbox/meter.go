@@ -8,9 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// meter measures the program's memory and processor time on the host. It reads
-// the files of the cgroup, or, without a cgroup, of the sandbox's processes.
-// Memory excludes the overhead of the sandbox itself.
+// meter measures the program's memory and processor time on the host. It reads the
+// files of the cgroup. Without a cgroup, it reads /proc files of the sandbox's
+// processes. Memory excludes the overhead of the sandbox itself.
 type meter struct {
 	sandbox *Sandbox
 	// sentry is the ID of the process that holds the guest's memory.

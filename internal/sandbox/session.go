@@ -182,7 +182,8 @@ func (s *Sandbox) receiveDone(d *protocol.Done) error {
 	return failure(payload, d)
 }
 
-// failure decodes the result of an operation into d and returns its error.
+// failure decodes the result of an operation into d. It returns the error of the
+// operation.
 func failure(payload []byte, d *protocol.Done) error {
 	if decode(payload, d) != nil || d.SizeBytes < 0 {
 		return errGuest
@@ -217,9 +218,11 @@ type fileReader struct {
 	left    int64
 	rest    []byte
 	done    bool
-	// failed is the error that ended the file early. The sandbox stays usable.
+	// failed is the error that ended reading the file early. The sandbox stays
+	// usable.
 	failed error
-	// broken is the error after which the guest's messages are no longer read.
+	// broken is the error after which the guest's messages are no longer read. The
+	// sandbox is then unusable.
 	broken error
 }
 
