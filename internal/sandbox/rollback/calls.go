@@ -20,8 +20,7 @@ type rule struct {
 }
 
 // allowed returns the rules of all allowed system calls. Every other call makes the
-// interpreter unusable. A call is allowed for one of the reasons that the groups
-// state.
+// interpreter unusable. The comment on each group says why its calls are allowed.
 func allowed() map[string]rule {
 	all := make(map[string]rule)
 	add := func(r rule, names ...string) {
@@ -29,7 +28,7 @@ func allowed() map[string]rule {
 			all[name] = r
 		}
 	}
-	// They only read, and change nothing.
+	// These calls only read, and change nothing.
 	add(rule{}, "access", "faccessat", "faccessat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
 		"readlink", "readlinkat", "getcwd", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
 		"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "getrandom", "uname", "sysinfo",
@@ -37,40 +36,44 @@ func allowed() map[string]rule {
 		"getresuid", "getresgid", "getcpu", "getpriority", "getrlimit", "getitimer", "sched_getaffinity", "sched_getparam",
 		"sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "sched_getattr", "sched_rr_get_interval",
 		"ioprio_get", "rt_sigpending", "mincore", "get_mempolicy", "get_robust_list", "capget")
-	// They wait. The process has no child, and no other thread.
+	// These calls wait. They leave nothing, since the process has no child and no
+	// other thread.
 	add(rule{}, "nanosleep", "clock_nanosleep", "pause", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait",
 		"epoll_pwait2", "wait4", "waitid", "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait")
-	// They act on descriptors. All descriptors are closed, which also releases locks.
-	// The agent replaces the pipes of the standard streams for each run.
+	// These calls act on descriptors. restore closes all descriptors, which also
+	// releases locks. The agent replaces the pipes of the standard streams for each
+	// run.
 	add(rule{}, "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek",
 		"close", "close_range", "dup", "dup2", "dup3", "getdents", "getdents64", "fsync", "fdatasync", "sync", "syncfs",
 		"sync_file_range", "readahead", "sendfile", "copy_file_range", "flock", "ftruncate", "fallocate", "msync")
-	// They make descriptors.
+	// These calls make descriptors, which restore closes.
 	add(rule{}, "pipe", "pipe2", "eventfd", "eventfd2", "epoll_create", "epoll_create1", "epoll_ctl", "timerfd_create",
 		"timerfd_settime", "timerfd_gettime", "memfd_create")
 	add(rule{after: opened}, "open", "openat", "openat2", "creat")
 	add(rule{before: fcntl}, "fcntl")
 	add(rule{before: ioctl}, "ioctl")
-	// They change names. A program can only change names on file systems that the
-	// agent mounts for each run.
+	// These calls change names of files. A program can change names only on file
+	// systems that the agent mounts anew for each run.
 	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 		"symlink", "symlinkat", "truncate")
-	// The working directory, the mask, signal handling, and timers are restored.
+	// restore resets what these calls change: the working directory, the umask,
+	// signal handling and timers.
 	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
 	add(rule{before: limit(0)}, "setrlimit")
 	add(rule{before: prlimit}, "prlimit64")
-	// Memory is restored, unless a mapping of the checkpoint is replaced that cannot
-	// be mapped again.
+	// These calls change memory, which restore resets. They are allowed unless they
+	// replace a mapping of the checkpoint that cannot be mapped again.
 	add(rule{}, "brk")
 	add(rule{before: mmap}, "mmap")
 	add(rule{before: munmap}, "munmap")
 	add(rule{before: mprotect}, "mprotect")
 	add(rule{before: mremap}, "mremap")
 	add(rule{before: madvise}, "madvise")
-	// Waiting for a word in memory leaves nothing without threads.
+	// This call waits for a word in memory, which leaves nothing in a process
+	// without other threads.
 	add(rule{before: futex}, "futex")
 	add(rule{before: prctl}, "prctl")
-	// These have their own wrappers.
+	// These calls have their own wrappers.
 	add(rule{}, "fadvise64", "exit_group")
 	return all
 }
@@ -84,7 +87,7 @@ func denied() map[string]abi.Reason {
 			all[name] = why
 		}
 	}
-	// The new thread or process may outlive the program, share its memory, or take a
+	// A new thread or process may outlive the program, share its memory, or take a
 	// process ID. A program that is executed has other memory.
 	add(abi.Processes, "clone", "clone3", "fork", "vfork", "execve", "execveat", "exit", "pidfd_open", "pidfd_getfd",
 		"pidfd_send_signal", "kcmp", "ptrace", "process_vm_readv", "process_vm_writev", "setsid", "setpgid", "unshare", "setns")
@@ -93,8 +96,8 @@ func denied() map[string]abi.Reason {
 		"getsockopt", "setsockopt", "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto", "shutdown")
 	add(abi.Signals, "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "signalfd", "signalfd4", "timer_create",
 		"timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime")
-	// They can change files outside the file systems of the run, such as those of
-	// /proc, or their descriptors act on other objects.
+	// These calls can change files outside the file systems of the run, such as
+	// those of /proc. Or their descriptors act on other objects.
 	add(abi.Files, "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "futimesat", "utime", "utimes",
 		"utimensat", "mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
 		"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "fanotify_init", "fanotify_mark", "chroot",
@@ -110,7 +113,7 @@ func denied() map[string]abi.Reason {
 		"set_robust_list", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
 		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
 		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
-	// Most of them are not implemented, and a program has no use for them.
+	// Most of these calls are not implemented, and a program has no use for them.
 	add(abi.Other, "afs_syscall", "bpf", "create_module", "delete_module", "epoll_ctl_old", "epoll_wait_old", "finit_module",
 		"get_kernel_syms", "getpmsg", "init_module", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
 		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load",
@@ -118,7 +121,7 @@ func denied() map[string]abi.Reason {
 	return all
 }
 
-// allow returns no reason if the condition holds, and why otherwise.
+// allow returns 0 if the condition is true, and why otherwise.
 func allow(condition bool, why abi.Reason) abi.Reason {
 	if condition {
 		return 0
@@ -126,8 +129,9 @@ func allow(condition bool, why abi.Reason) abi.Reason {
 	return why
 }
 
-// opened examines the file that an open call has returned. A file may be read on the
-// file systems that never change, and written on those of the run.
+// opened examines the file that an open call has returned. A program may read files
+// on file systems that never change. It may also write to file systems of the run
+// and to memory devices.
 func opened(t *kernel.Task, result uintptr) abi.Reason {
 	file := t.GetFile(int32(result))
 	if file == nil {

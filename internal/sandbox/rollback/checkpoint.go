@@ -15,7 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// checkpoint is the state of a waiting interpreter. It does not change.
+// checkpoint is the state of a waiting interpreter. It is not modified after
+// newCheckpoint.
 type checkpoint struct {
 	memory
 	registers  *arch.Context64
@@ -91,7 +92,7 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 		}
 		c.actions[signal] = action
 	}
-	// The registers of the floating-point unit are still with the platform.
+	// Get the floating-point registers, which gVisor's platform still holds.
 	if err := platformOf(t).PullFullState(t.MemoryManager().AddressSpace(), t.Arch()); err != nil {
 		return nil, err
 	}
@@ -165,15 +166,17 @@ func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 // restoreFiles closes all descriptors. The agent gives the process new ones.
 func (c *checkpoint) restoreFiles(t *kernel.Task) {
 	t.FDTable().RemoveIf(t, func(*vfs.FileDescription, kernel.FDFlags) bool { return true })
-	// The agent mounts other file systems for the next run. The working directory
-	// would keep the old one; the hook sets it when the job comes.
+	// The agent mounts new file systems for the next run. An old working directory
+	// would keep the old file system in use. The hook sets the working directory
+	// when the job arrives.
 	root := t.FSContext().RootDirectory()
 	t.FSContext().SetWorkingDirectory(t, root)
 	root.DecRef(t)
 	t.FSContext().SwapUmask(c.umask)
 }
 
-// restoreCounters resets what the process can read about its own use of resources.
+// restoreCounters resets the counters that the process can read about its own use of
+// resources.
 func (c *checkpoint) restoreCounters(t *kernel.Task) {
 	for i, clock := range taskClocks(t) {
 		clock.Store(c.taskClocks[i])

@@ -17,8 +17,8 @@ import (
 const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
-	// maxRegions limits the mappings of a process that is put back. To remove more
-	// takes longer than to start another.
+	// maxRegions limits the mappings of a process that is put back. Removing more
+	// mappings takes longer than starting a new interpreter.
 	maxRegions = 4096
 )
 
@@ -26,8 +26,9 @@ const (
 // current function. Everything deeper is unused at the checkpoint.
 const (
 	redZone = 128
-	// stackWindow is the part of the unused stack that is overwritten with zeros.
-	// Most programs use no more. The rest is given back to the host.
+	// stackWindow is the size of the unused part of the stack that is overwritten
+	// with zeros. Most programs use no more. The memory of the deeper part is
+	// returned to the host.
 	stackWindow = 128 << 10
 )
 
@@ -47,7 +48,8 @@ type region struct {
 	name         string
 }
 
-// isAnonymous reports whether an unnamed mapping can be mapped again.
+// isAnonymous reports whether the region is private, writable memory without a file
+// or a name. Such a region can be mapped again.
 func (r *region) isAnonymous() bool {
 	return !r.shared && r.inode == 0 && r.name == "" && r.perms == hostarch.ReadWrite
 }
@@ -78,19 +80,19 @@ type memory struct {
 	unused hostarch.AddrRange
 }
 
-// content is the saved content of a range. A nil content is all zeros.
+// content is the saved content of a range. If data is nil, all bytes are zero.
 type content struct {
 	at   hostarch.AddrRange
 	data []byte
 }
 
-// contains reports whether a range touches the checkpoint.
+// contains reports whether a range overlaps a mapping of the checkpoint.
 func (m *memory) contains(start hostarch.Addr, size uint64) bool {
 	return m.touches(start, size, func(*region) bool { return true })
 }
 
-// canMapAgain reports whether a range touches no mapping of the checkpoint, or only
-// such that can be mapped again.
+// canMapAgain reports whether all mappings of the checkpoint that a range overlaps
+// can be mapped again.
 func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(r *region) bool { return !r.isAnonymous() })
 }
@@ -115,7 +117,7 @@ func (m *memory) touches(start hostarch.Addr, size uint64, matches func(*region)
 	return false
 }
 
-// save saves the mappings of the process and the content of those it can write.
+// save saves all mappings of the process, and the content of the writable ones.
 func (m *memory) save(t *kernel.Task) error {
 	mm := t.MemoryManager()
 	var err error
@@ -158,7 +160,8 @@ func (m *memory) save(t *kernel.Task) error {
 	return nil
 }
 
-// split splits the content into runs of pages that are zero or not.
+// split divides data into ranges of pages. In each range, either all pages are zero
+// or none is.
 func split(start hostarch.Addr, data []byte) []content {
 	var all []content
 	var zero [hostarch.PageSize]byte

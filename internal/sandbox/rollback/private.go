@@ -11,7 +11,8 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/platform"
 )
 
-// The fields of gVisor without exported access. checkFields verifies that they exist.
+// Fields of gVisor's types that are not exported. checkFields verifies that they
+// exist.
 const (
 	// platformField is Task.p, which holds the floating-point state of a running task.
 	platformField = "p"
@@ -42,7 +43,8 @@ func platformOf(t *kernel.Task) platform.Context {
 	return *(*platform.Context)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
-// setPeak sets the highest resident size of a process. Its only task must call it.
+// setPeak sets the highest resident size of a process in bytes. Only the single task
+// of this process may call it.
 func setPeak(m *mm.MemoryManager, size uint64) {
 	field := reflect.ValueOf(m).Elem().FieldByName(peakField)
 	atomic.StoreUint64((*uint64)(unsafe.Pointer(field.UnsafeAddr())), size)

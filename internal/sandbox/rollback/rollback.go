@@ -6,7 +6,7 @@
 // mappings, registers, descriptors, signals, limits and counters of the interpreter
 // are restored. The calls that can leave anything else make the interpreter
 // unusable: it then exits, and the agent starts another. Calls are denied by
-// default, see calls.
+// default, see allowed.
 package rollback
 
 import (
@@ -31,7 +31,7 @@ type Keeper struct {
 }
 
 // Install replaces entries of the table. Call it before gVisor starts. It returns an
-// error if this gVisor has no fields that the package relies on.
+// error if this gVisor lacks a field that the package needs.
 func Install(table *kernel.SyscallTable) error {
 	if err := checkFields(); err != nil {
 		return err
@@ -66,26 +66,30 @@ func Install(table *kernel.SyscallTable) error {
 type interpreter struct {
 	group  *kernel.ThreadGroup
 	notice *vfs.FileDescription
-	// maxRuns and maxCPU limit how long it is used.
+	// maxRuns and maxCPU limit how long the interpreter is used.
 	maxRuns int
 	maxCPU  time.Duration
-	// reason says why it will not be put back; 0 if it will.
+	// reason is the reason why the interpreter will not be put back; 0 if it can be
+	// put back.
 	reason atomic.Uint32
 	// saved is the checkpoint; nil before it is made.
 	saved atomic.Pointer[checkpoint]
-	// waiting says that it was put back and has no descriptors yet. given receives a
-	// value when it has.
+	// waiting is true while the interpreter was put back but has no descriptors yet.
+	// given receives a value when it has descriptors.
 	waiting atomic.Bool
 	given   chan struct{}
-	// runs and cpu count what it has run. Only its task uses them.
+	// runs counts the runs of the interpreter, and cpu is its processor time. Only
+	// the interpreter's task uses these fields.
 	runs int
 	cpu  time.Duration
 }
 
-// spend marks the interpreter as unusable unless why is 0. The first reason stays.
+// spend marks the interpreter as unusable unless why is 0. If it is already
+// unusable, the first reason stays.
 func (i *interpreter) spend(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 
-// of returns the task's interpreter if it has a checkpoint and is not yet spent.
+// of returns the task's interpreter if it has a checkpoint and can still be put
+// back. Otherwise it returns nil.
 func (k *Keeper) of(t *kernel.Task) *interpreter {
 	i := k.current.Load()
 	if i == nil || i.group != t.ThreadGroup() || i.saved.Load() == nil || i.reason.Load() != 0 {
@@ -94,7 +98,8 @@ func (k *Keeper) of(t *kernel.Task) *interpreter {
 	return i
 }
 
-// judged wraps a system call with a rule.
+// judged wraps a system call. The rule decides whether the call makes the
+// interpreter unusable.
 func (k *Keeper) judged(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := k.of(t)
@@ -112,8 +117,8 @@ func (k *Keeper) judged(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 	}
 }
 
-// checkpoint wraps fadvise64(2), by which the watched process makes its checkpoint.
-// For all others it is unchanged.
+// checkpoint wraps fadvise64(2). With abi.Advice, the watched process makes its
+// checkpoint by this call. All other calls are unchanged.
 func (k *Keeper) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := k.current.Load()
@@ -190,7 +195,7 @@ func (k *Keeper) drop(t *kernel.Task, i *interpreter) {
 	i.notice.DecRef(t)
 }
 
-// agent is the agent's system call.
+// agent implements the agent's system call. For programs it returns ENOSYS.
 func (k *Keeper) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 	if t.Credentials().EffectiveKUID != auth.RootKUID {
 		if i := k.of(t); i != nil {

@@ -1,16 +1,17 @@
 // Package abi defines the system calls by which the guest agent and the hook of an
-// interpreter ask the sandbox's kernel to keep the interpreter.
+// interpreter ask the sandbox's kernel to put the interpreter back after a run.
 package abi
 
-// Number is the number of the agent's system call. Linux does not use it. Programs
-// get ENOSYS. Its first argument is an operation.
+// Number is the number of the agent's system call, which Linux does not use. The
+// first argument of the call is an operation. Programs that make this call get
+// ENOSYS.
 const Number = 1900
 
 // The operations of the agent's system call.
 const (
 	// Watch permits a process to make a checkpoint. Arguments: process ID, write end
 	// of a pipe for notices, maximum number of runs, maximum processor time in
-	// milliseconds. It replaces the process that was watched before.
+	// milliseconds. This process replaces the process that was watched before.
 	Watch = 1
 	// Give installs descriptors 0 to 3 of a process that was put back, and lets it
 	// continue. Arguments: process ID and four descriptors of the caller.
@@ -46,7 +47,7 @@ const Given = 4
 // reason.
 type Reason byte
 
-// The reasons.
+// Reasons why a process is not put back.
 const (
 	_          Reason = iota
 	Off               // The process has no checkpoint, or it was killed.
