@@ -68,7 +68,8 @@ func Run(control *os.File, networkFD int) error {
 }
 
 // next prepares an interpreter and serves the next job or session. last is the
-// interpreter of the last job, or nil. next returns the interpreter of its job.
+// interpreter of the last job, or nil. next returns the interpreter that has served
+// the job, or nil after a session.
 func next(conn *protocol.Conn, control int, egress *network, last *program) (*program, error) {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
@@ -87,7 +88,8 @@ func next(conn *protocol.Conn, control int, egress *network, last *program) (*pr
 	return serve(conn, control, p, egress)
 }
 
-// greet says that an interpreter is ready.
+// greet tells the host that an interpreter is ready. kept is true if the interpreter
+// has also served the last job. Otherwise why is the reason.
 func greet(conn *protocol.Conn, kept bool, why abi.Reason) error {
 	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Kept: kept, Spent: why.String()})
 }

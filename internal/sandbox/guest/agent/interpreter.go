@@ -32,7 +32,8 @@ type interpreter struct {
 	replacesControl bool
 	// interruptsOnce is true if one interrupt is enough to end any run of a session.
 	interruptsOnce bool
-	// makesCheckpoint is true if the hook makes a checkpoint when it is ready.
+	// makesCheckpoint is true if the interpreter's hook makes a checkpoint (package
+	// rollback) when it is ready.
 	makesCheckpoint bool
 	// options returns the value of NODE_OPTIONS with which the interpreter must
 	// restart for a job. memory is the job's limit in bytes. options returns "" if

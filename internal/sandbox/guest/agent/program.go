@@ -29,11 +29,12 @@ type program struct {
 	work, reports, staging int
 	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int
-	// notices is the pipe through which the kernel says that it puts the interpreter
-	// back; -1 if it never does.
+	// notices is the reading end of the pipe for the kernel's notices about the
+	// interpreter (package abi). It is -1 if the kernel sends none.
 	notices int
-	// kept says that the interpreter is put back after its run. killed says that it
-	// was killed. spent is the reason why it was not put back.
+	// kept is true if the kernel puts the interpreter back after its run. killed is
+	// true if the interpreter was killed. spent is the reason why it was not put
+	// back.
 	kept, killed bool
 	spent        abi.Reason
 	// inside receives functions for a thread in the program's namespaces. Closing it
@@ -75,8 +76,8 @@ func (p *program) startInterpreter() error {
 	return errors.Join(err, p.watch())
 }
 
-// makeStreams makes pipes for the standard streams and the control socket. It returns
-// the program's ends.
+// makeStreams creates pipes for the standard streams, and the control socket. It
+// returns the interpreter's ends.
 func (p *program) makeStreams() (theirs [abi.Given]int, err error) {
 	var stdin, stdout, stderr [2]int
 	for _, pipe := range []*[2]int{&stdin, &stdout, &stderr} {

@@ -21,7 +21,7 @@ func (p *program) canPutBack() bool {
 
 // watch permits the interpreter to make a checkpoint. The kernel reports the end of
 // each run through a pipe that no program can open. If the kernel refuses, the
-// interpreter ends with its first run.
+// interpreter ends after its first run.
 func (p *program) watch() error {
 	if !p.canPutBack() {
 		return nil
@@ -40,7 +40,7 @@ func (p *program) watch() error {
 	return nil
 }
 
-// forget drops the checkpoint. The interpreter then ends as usual.
+// forget makes the kernel drop the checkpoint. The interpreter then ends as usual.
 func (p *program) forget() {
 	if p.notices >= 0 {
 		_, _, _ = unix.RawSyscall(abi.Number, abi.Forget, 0, 0)
@@ -61,10 +61,11 @@ func (r *run) readNotice() bool {
 	return true
 }
 
-// notice is a message of the kernel.
+// notice is a message of the kernel about the interpreter.
 type notice struct{ kind, status byte }
 
-// nextNotice reads a notice without waiting, and stores its reason.
+// nextNotice reads a notice without waiting, and stores its reason. It returns false
+// if there is none.
 func (p *program) nextNotice() (notice, bool) {
 	if p.notices < 0 {
 		return notice{}, false
@@ -84,7 +85,7 @@ func (p *program) nextNotice() (notice, bool) {
 	return notice{b[0], b[1]}, true
 }
 
-// release closes what belongs to the last run only.
+// release closes the descriptors that only the last run needs.
 func (p *program) release() {
 	for more := !p.kept; more; {
 		_, more = p.nextNotice() // The reason may have come after the end.
@@ -94,9 +95,9 @@ func (p *program) release() {
 	}
 }
 
-// next returns an interpreter for the next job: the one of the last job if the
-// kernel has put it back, and else a new one. It returns the reason for a new one. p
-// is nil before the first job.
+// next returns an interpreter for the next job. If the kernel has put back the
+// interpreter of the last job, next returns that one. Otherwise next returns a new
+// interpreter and the reason for it. p is nil before the first job.
 func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
 	switch {
 	case p == nil, !p.kept && !p.canPutBack():
@@ -146,7 +147,8 @@ func (p *program) renew(wanted *protocol.Prepare) error {
 	return p.ready()
 }
 
-// waits returns when the interpreter was put back, or has ended. It reports which.
+// waits waits until the kernel has put the interpreter back, and returns true. It
+// returns false if the interpreter has ended instead.
 func (p *program) waits() bool {
 	for {
 		fds := [...]unix.PollFd{{Fd: int32(p.notices), Events: unix.POLLIN}, {Fd: int32(p.pidfd), Events: unix.POLLIN}}
@@ -173,7 +175,8 @@ func (p *program) remount() error {
 	return p.mount()
 }
 
-// within calls do in the thread that is in the program's namespaces.
+// within calls do in the thread that is in the program's namespaces, and returns the
+// result of do.
 func (p *program) within(do func() error) error {
 	result := make(chan error)
 	p.inside <- func() { result <- do() }

@@ -8,8 +8,9 @@ type Prepare struct {
 	DiskBytes int64
 	// Preload lists modules that the interpreter imports before the job.
 	Preload []string
-	// RollbackRuns is the maximum number of jobs of an interpreter; 0 starts another
-	// one for each job. RollbackCPUMs is its maximum processor time in milliseconds.
+	// RollbackRuns is the maximum number of jobs of an interpreter. 0 means that
+	// each job gets a new interpreter. RollbackCPUMs is the maximum processor time
+	// of an interpreter in milliseconds.
 	RollbackRuns  int
 	RollbackCPUMs int64
 }
@@ -25,8 +26,8 @@ func (m *Prepare) visit(f *fields) {
 // Hello announces that the guest is ready for a job.
 type Hello struct {
 	Version int
-	// Kept is true if the interpreter is the one of the last job. Spent is the reason
-	// why it is not, as named by rollback/abi; "" before the first job.
+	// Kept is true if the interpreter has also served the last job. Otherwise Spent
+	// is the reason, as named by rollback/abi; "" before the first job.
 	Kept  bool
 	Spent string
 }

@@ -98,8 +98,8 @@ class Definitions:
     """Selects the definitions of successive runs."""
 
     def __init__(self, known):
-        # The names that a definition may use. None means any name, as after `import
-        # *`.
+        # The names that a definition may use. After an import of `*`, known is None,
+        # which means any name.
         self.known = set(known)
 
     def pick(self, tree, lines):
