@@ -50,8 +50,8 @@ type Config struct {
 	// Layers returns the mounts for packages. If it is nil, runs have no
 	// packages.
 	Layers func(pyth.Layers) ([]Mount, error)
-	// Rollback permits to put interpreters back after a run. The zero value starts an
-	// interpreter for each run.
+	// Rollback configures whether interpreters are put back after a run. With the
+	// zero value, each run gets a new interpreter.
 	Rollback Rollback
 	// Rootless must be true if the process is root only in a user namespace.
 	Rootless bool
@@ -60,7 +60,7 @@ type Config struct {
 // Rollback configures the use of an interpreter for several runs of one tenant.
 type Rollback struct {
 	// Runs is the maximum number of runs of an interpreter; 0 disables rollback. CPU
-	// is its maximum processor time.
+	// is the maximum processor time of an interpreter.
 	Runs int
 	CPU  time.Duration
 	// Recycled is called after each recycling of a sandbox. The reason is "" if the

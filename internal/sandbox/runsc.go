@@ -31,7 +31,8 @@ func GVisorMain() {
 		awaitCgroup()
 	}
 	restrictPrograms()
-	// Without it, an interpreter is started for each run. TestInstall reports why.
+	// After an error, each run gets a new interpreter. TestInstall reports the
+	// error.
 	_ = rollback.Install(syscalls.AMD64)
 	maincli.Main()
 }

@@ -153,8 +153,9 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	return s.socket.SetDeadline(time.Time{})
 }
 
-// recycled reports whether the interpreter of the last job is used again. The guest
-// is not trusted, so an unknown reason counts as the reason "off".
+// recycled calls Rollback.Recycled with the reason why the guest has a new
+// interpreter, or "" if the last one was put back. The guest is not trusted, so an
+// unknown reason counts as the reason "off".
 func (s *Sandbox) recycled(hello *protocol.Hello) {
 	report := s.launcher.config.Rollback.Recycled
 	if report == nil || !hello.Kept && hello.Spent == "" {
