@@ -52,16 +52,16 @@ type Image struct {
 	Missing []string
 }
 
-// Build returns the image with the options, and makes it if dir does not contain
-// it. The image's name contains a hash of its inputs. Making it takes some
-// seconds and temporarily about 400 MB of disk; finding it takes a fraction of a
-// second. If the disk has less space, Build fails with a *disk.NoRoomError before
+// Build returns the image for the options. If dir does not contain the image, Build
+// makes it. The image's name contains a hash of its inputs. Making the image takes
+// some seconds and temporarily about 400 MB of disk. Finding it takes a fraction of
+// a second. If the disk has less space, Build fails with a *disk.NoRoomError before
 // it writes anything. Several processes may build in the same directory. If ctx
-// ends, Build removes unfinished files. It keeps images with other inputs, such
+// ends, Build removes unfinished files. Build keeps images with other inputs, such
 // as those of an earlier release, since they may be in use; see RemoveOthers.
 //
-// If this machine lacks a library that Python needs, the error names the packages
-// to install.
+// If this machine lacks a library that Python needs, the error names the packages to
+// install.
 func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	options.fillIn()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -103,7 +103,7 @@ func findInterpreter(t *tree.Tree, name string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// checkProgram refuses files that are not x86-64 programs.
+// checkProgram returns an error if the file is not an x86-64 program.
 func checkProgram(t *tree.Tree, at string) error {
 	e, err := t.Stat(at)
 	if err != nil {

@@ -70,8 +70,8 @@ func killProgramsBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// runsBelow reports whether link (/proc/PID/exe) leads to a file below the
-// directory. The file may be deleted.
+// runsBelow reports whether link (/proc/PID/exe) points to a file below the
+// directory. The file may have been deleted.
 func runsBelow(link, dir string) bool {
 	program, err := os.Readlink(link)
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))

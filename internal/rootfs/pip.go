@@ -33,7 +33,7 @@ func unpackPip(dir string) (err error) {
 	return os.CopyFS(filepath.Join(dir, pipDir), os.DirFS(lib.GetExtractedPath()))
 }
 
-// compilePip compiles pip for its path in the image.
+// compilePip compiles pip. The compiled files contain pip's path in the image.
 func compilePip(ctx context.Context, dir string) error {
 	at := filepath.Join(dir, pipDir)
 	return compileAll(ctx, dir, at, guest.PipPath, at)

@@ -45,7 +45,8 @@ func (p plan) has(path string) bool {
 // identifies the inputs that are not in the plan.
 func (p plan) key(python string) string {
 	h := sha256.New()
-	// The length before each part makes the encoding unambiguous.
+	// Hash the length of each part too, so that different parts never give the same
+	// bytes.
 	part := func(b []byte) {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(b)))

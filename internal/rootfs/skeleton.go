@@ -75,5 +75,5 @@ func agent(p plan) error {
 	})
 }
 
-// inImage converts an absolute path to a path of the plan.
+// inImage converts an absolute path in the image to a path of the plan.
 func inImage(path string) string { return path[1:] }

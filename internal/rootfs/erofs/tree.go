@@ -51,7 +51,8 @@ type Tree struct {
 type node struct {
 	mode     uint16
 	children map[string]*node
-	// made is true if Dir added the directory, false if an entry below did.
+	// made is true if Dir added the directory, and false if it was added as the
+	// parent of an entry.
 	made    bool
 	content Content
 	target  string
@@ -133,8 +134,8 @@ func (t *Tree) add(path string, n *node) {
 	}
 }
 
-// parent returns the directory of the path and the last name, or nil after an
-// error.
+// parent returns the parent directory of the path and the last name in the path. It
+// adds missing directories. After an error it returns a nil node.
 func (t *Tree) parent(path string) (*node, string) {
 	if !fs.ValidPath(path) || path == "." || strings.ContainsRune(path, 0) {
 		t.fail(path, fs.ErrInvalid)

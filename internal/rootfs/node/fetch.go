@@ -51,7 +51,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The default transport uses the proxies of the environment.
+	// The default client uses the proxies in the environment variables.
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", contextCause(ctx, err)
@@ -195,7 +195,7 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.stalled.Reset(stallTimeout)
 	p.done += int64(n)
-	// The caller reports the last part after its checks.
+	// Do not report the last part: the caller reports it after its checks.
 	if parts := int(p.done / mib); parts > p.reported && p.done < p.total {
 		p.reported = parts
 		p.tell(parts, p.parts())

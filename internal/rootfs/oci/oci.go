@@ -70,8 +70,8 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls use with the tar archive of each layer, in order. progress
-// receives the number of layers read.
+// Layers calls use with the tar archive of each layer, in order. It calls progress
+// with the number of layers read and of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -260,8 +260,8 @@ func (i *Image) use(image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	// The config contains the required digests. Layer.DiffID would return the
-	// actual ones.
+	// The config contains the required digests. Layer.DiffID would compute digests
+	// from the content instead.
 	ids := config.RootFS.DiffIDs
 	if len(ids) != len(layers) {
 		return fmt.Errorf("it has %d layers, but its configuration names %d", len(layers), len(ids))

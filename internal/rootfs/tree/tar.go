@@ -26,7 +26,7 @@ func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 }
 
 // Unpack adds a tar archive like dpkg: a directory of the archive does not replace
-// an existing link to a directory. Names have no special meaning.
+// an existing link to a directory. No name is a whiteout.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
 		if h.Typeflag != tar.TypeDir {
