@@ -20,7 +20,8 @@ type clientConn struct {
 	r *bufio.Reader
 }
 
-// serve detects HTTP or SOCKS5 by the first byte and serves it.
+// serve detects the protocol, HTTP or SOCKS5, by the first byte. Then it serves the
+// connection.
 func (s *clientConn) serve() {
 	first, err := s.r.Peek(1)
 	if err != nil {

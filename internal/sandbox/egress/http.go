@@ -166,8 +166,8 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		// A failure shows in the response, which may arrive before the body is
-		// sent.
+		// Ignore the error. If the target has not answered yet, reading its response
+		// fails too.
 		_ = writeFlushing(up, req.Request)
 		if body.failed() {
 			up.disconnect()
@@ -190,7 +190,8 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 		resp.Body.Close()
 	}
 	if !keep {
-		// The goroutine may still be reading the body from the client.
+		// The goroutine may still be reading the body from the client. Closing the
+		// connection ends it.
 		s.client.Close()
 	}
 	<-sent

@@ -33,8 +33,8 @@ func (s *clientConn) tunnel(up *upstream) {
 		refusing.Store(true)
 		up.disconnect()
 		if up.received.Load() > 0 {
-			// The client may not read the bytes still in transit, which would block
-			// the copy.
+			// The client may not read the bytes still in transit. Closing the
+			// connection ends the copy.
 			s.client.Close()
 		}
 		<-answered
