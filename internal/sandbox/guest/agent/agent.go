@@ -249,8 +249,8 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			switch {
 			case err != nil:
 			case j.Session:
-				// Earlier runs may have created something at the path, or filled
-				// the disk.
+				// Writing can fail: earlier runs may have created something at the
+				// path, or filled the disk.
 				if failed := p.placeFile(file.Path, file.Content); failed != nil && j.fileError == "" {
 					j.fileError = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", file.Path, failed)
 				}

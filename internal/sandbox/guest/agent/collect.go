@@ -50,7 +50,7 @@ func (r *run) collect() error {
 		c.until = least
 	}
 	for _, text := range r.job.OutputFiles {
-		// The host has already checked the patterns.
+		// Skip invalid patterns, which the host has already rejected.
 		if pattern, err := workpath.ParsePattern(text); err == nil {
 			c.patterns = append(c.patterns, pattern)
 		}
@@ -187,7 +187,7 @@ func (c *collector) matches(full string) bool {
 	return false
 }
 
-// isLiteral reports whether a pattern without wildcards equals the path.
+// isLiteral reports whether the path equals a pattern without wildcards.
 func (c *collector) isLiteral(full string) bool {
 	return slices.ContainsFunc(c.patterns, func(p *workpath.Pattern) bool { return p.Literal() == full })
 }

@@ -30,8 +30,8 @@ func removeDevices() error {
 	return nil
 }
 
-// hideArguments clears the agent's command line in memory. /proc shows programs
-// the command line from there.
+// hideArguments clears the agent's command line in memory. Otherwise /proc would
+// show it to programs.
 func hideArguments() {
 	for _, arg := range os.Args {
 		clear(unsafe.Slice(unsafe.StringData(arg), len(arg)))

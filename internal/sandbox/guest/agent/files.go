@@ -143,9 +143,9 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 	return done(conn, protocol.Done{Created: created}, err)
 }
 
-// get sends the size of a file, its content and the end. It stops if the host
-// sends Abort. It refuses a sparse file that is larger than the disk, because
-// sending it could take days.
+// get sends a Done with the size of a file, its content, and a final Done. It stops
+// if the host sends Abort. It refuses a sparse file that is larger than the disk,
+// because sending it could take days.
 func (p *program) get(conn *protocol.Conn, control int, name string) error {
 	dir, base, err := p.parent(name, false)
 	if err != nil {

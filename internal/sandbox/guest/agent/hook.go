@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errNoData means that a descriptor has no data for now.
+// errNoData means that a descriptor has no data to read yet.
 var errNoData = errors.New("no data to read for now")
 
 // descriptor reads from a descriptor of the agent.

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// program is an interpreter in separate namespaces that waits for its job.
-// Descriptors and process IDs are the agent's.
+// program is an interpreter in separate namespaces that waits for its job. Its
+// descriptors and process IDs are valid in the agent.
 type program struct {
 	interpreter interpreter
 	// prepared is the host's request that started the interpreter.
@@ -166,7 +166,8 @@ func (p *program) start(j *job) error {
 	}
 	switch {
 	case j.Session:
-		// The job's environment applies only to its run, so begin sends it.
+		// Start with the default environment. begin sends the job's environment,
+		// which applies only to that job's run.
 		launch.Mode, launch.Env = protocol.ModeSession, defaultEnvironment()
 	case j.Results:
 		launch.Mode = protocol.ModeResults

@@ -12,8 +12,8 @@ import (
 // not suffice: a program could close it, and a child could keep it open.
 const resultsName = "results"
 
-// makeResults creates and opens the FIFO. The agent also opens it for writing, so
-// that it does not end when a program closes it.
+// makeResults creates and opens the FIFO. The agent also opens the FIFO for writing.
+// Otherwise it would read the end of the FIFO when a program closes it.
 func (p *program) makeResults() error {
 	if err := unix.Mknodat(p.reports, resultsName, unix.S_IFIFO|0o200, 0); err != nil {
 		return err

@@ -65,7 +65,8 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	}
 	if !r.replied() {
 		r.exit.Ended = true
-		// The interpreter may have closed the control socket and continue to run.
+		// Kill the interpreter, which may have closed the control socket but still
+		// run.
 		p.kill()
 		r.reap()
 	}
@@ -114,7 +115,8 @@ func (r *run) begin() error {
 		}
 		p.stdin = pipe[1]
 		defer unix.Close(pipe[0])
-		// Only the owner can open the pipe by its name /dev/stdin.
+		// Only the owner can open the pipe by its name /dev/stdin, so make the
+		// program's user the owner.
 		if err := errors.Join(unix.Fchown(pipe[0], userID, userID), unix.SetNonblock(p.stdin, true)); err != nil {
 			return err
 		}

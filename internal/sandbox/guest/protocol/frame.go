@@ -60,10 +60,10 @@ func NewReader(stream io.Reader, limit int) *Reader {
 	return &Reader{stream: bufio.NewReader(stream), limit: limit}
 }
 
-// Next returns the next frame. The caller owns the payload. At the end of the
-// stream Next returns io.EOF; within a frame it returns io.ErrUnexpectedEOF.
-// After another error, such as no data for now, the next call continues at the
-// same point.
+// Next returns the next frame. The caller owns the payload. At the end of the stream
+// Next returns io.EOF; within a frame it returns io.ErrUnexpectedEOF. After any
+// other error the next call continues at the same point, so the stream may be
+// non-blocking.
 func (r *Reader) Next() (Frame, error) {
 	if !r.partial {
 		header, err := r.stream.Peek(headerSize)

@@ -10,9 +10,9 @@ const (
 	KindJob     Kind = 'J'
 	KindCode    Kind = 'C' // bytes: the program's source
 	KindStdin   Kind = 'I' // bytes: the whole standard input
-	// KindFile carries a file of the run. A frame from the host contains the
-	// whole file. After a frame from the guest, Data frames and End follow; or
-	// Abort after an error.
+	// KindFile carries a file of the run. A frame from the host contains the whole
+	// file. After a frame from the guest, the content follows in Data frames, and
+	// then End. After an error, Abort follows instead of End.
 	KindFile   Kind = 'F'
 	KindSecret Kind = 'V' // bytes: NAME=VALUE, one more environment variable
 	KindStart  Kind = 'G' // empty: the job is complete, start it

@@ -325,9 +325,8 @@ function cut(text, isCut = false) {
 }
 
 /**
- * Returns the value as JSON, as JSON.stringify would. Returns undefined if there
- * is none, if it is long, or if code of the program would have to be called for
- * it.
+ * Returns the value as JSON, as JSON.stringify would. Returns undefined if the value
+ * has no JSON, if its JSON is too long, or if a getter would have to be called.
  */
 function toJSON(value) {
   let text = '';

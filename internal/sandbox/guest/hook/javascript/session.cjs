@@ -103,8 +103,9 @@ class Session {
     // Memory shared with the thread that interrupts runs; see watch.cjs.
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
-    // The number of pending writes to these streams, and whether to stop the run
-    // after them. A stream becomes unusable if it is stopped during a write.
+    // `writes` is the number of pending writes to these streams. If `due` is true,
+    // the run is stopped after them. A stream becomes unusable if its code is
+    // stopped during a write.
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
@@ -675,7 +676,7 @@ function connect() {
   return session;
 }
 
-/** Interrupts the child processes of the run that still run. */
+/** Interrupts the child processes of the run that are still alive. */
 function interruptChildren({ children }) {
   const pids = [];
   for (let i = 0; i < children.length; i++) {

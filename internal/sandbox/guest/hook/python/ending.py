@@ -11,8 +11,8 @@ import os
 import sys
 import time
 
-# Maximum time to show values, in seconds. If the run has less than twice this
-# time left, it is half the time left.
+# Maximum time to show values, in seconds. If the run has less than twice this time
+# left, the maximum is half of the time left.
 MAX_SECONDS = 10.0
 
 getpid, monotonic = os.getpid, time.monotonic
@@ -58,7 +58,7 @@ class Ending:
         try:
             self.show_figures()
         finally:
-            # atexit runs this before the program's handlers, since it was
+            # atexit runs this function before the program's handlers, since it is
             # registered last.
             atexit.register(untraced(self.finish))
 
@@ -72,8 +72,8 @@ class Ending:
             return
         self.reported = True
         self.show_figures()
-        # CPython stores an uncaught exception here after printing it, before
-        # Python 3.12 in sys.last_value.
+        # CPython stores an uncaught exception in sys.last_exc after printing it.
+        # Before Python 3.12, it uses sys.last_value.
         error = getattr(sys, "last_exc", getattr(sys, "last_value", None))
         if error is None:
             return

@@ -148,7 +148,8 @@ class Results:
         return binascii.b2a_base64(data, newline=False)
 
     def dumps(self, data):
-        # The program's directory may contain a json.py.
+        # Import json from the library, since the program's directory may contain a
+        # json.py.
         with self.library().importing():
             import json
         return json.dumps(data)
@@ -230,7 +231,8 @@ def text(value):
                 if len(made) > MAX_TEXT:
                     break
     except ValueError as error:
-        # Write long integers as digits only if the program allows it.
+        # The program limits the number of digits. Show the error in place of the
+        # value.
         if "set_int_max_str_digits" not in str(error):
             raise
         made = f"<{type(value).__name__}: {error}>"

@@ -33,7 +33,7 @@ FUTURES = 0x1FE0000  # All flags of __future__.
 # Values of these types have no destructors.
 HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _io.TextIOWrapper))
 
-# CPython's handler of uncaught exceptions, unless the program replaces it.
+# CPython's handler of uncaught exceptions, before the program can replace it.
 excepthook = sys.excepthook
 
 # The original functions, since the program may replace them.
@@ -89,7 +89,7 @@ class Session:
         self.failures, self.values = [], []
         # Objects of the program that are no longer needed. discard() destroys them.
         self.discarded = []
-        # The position of the final expression.
+        # The syntax tree node of the final expression, for its position.
         self.final = None
         self.calls = namespace(
             begin=_functools.partial(_signal.signal, _signal.SIGINT, _signal.default_int_handler),

@@ -94,7 +94,8 @@ def wait():
     getattr(sys, "orig_argv", []).extend(args)  # Since Python 3.10.
 
     library = list(sys.path)
-    # Leave out modules that the program may finalize, or that do not exist then.
+    # Leave out __main__, whose content the program may finalize, and this module,
+    # which does not exist when the program runs.
     modules = {n: m for n, m in sys.modules.items() if n in loaded and n not in ("__main__", __name__)}
     before.extend((library, list(sys.meta_path), list(sys.path_hooks), modules, __import__))
     add_packages(packages)
@@ -393,5 +394,5 @@ if is_main():
 else:
     add_packages(find_packages())
 forget(loaded)
-# site treats this as a missing module, and importlib removes the module.
+# site treats this error as a missing module, and importlib removes the module.
 raise ImportError(name="usercustomize")
