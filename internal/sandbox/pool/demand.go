@@ -101,7 +101,7 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts the delay. It calls then at the end.
+// begin starts the delay. At the end of the delay it calls the function then.
 func (b *backoff) begin(then func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
 	b.timer = time.AfterFunc(b.delay, then)

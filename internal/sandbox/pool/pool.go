@@ -2,20 +2,19 @@
 // needed.
 //
 // The pool guarantees:
-// - From its first job until it is destroyed, a sandbox belongs to one tenant. It
-// runs one job at a time.
-// - A job waits for a boot only if no suitable sandbox is ready.
-// - Tenants take turns, so that none starves another. The jobs of one tenant
-// start
-// in the order of their arrival.
-// - Running jobs, queued jobs, sandboxes and memory stay within their limits.
-// - After Close no sandbox remains.
+//   - From its first job until it is destroyed, a sandbox belongs to one tenant. It
+//     runs one job at a time.
+//   - A job waits for a boot only if no suitable sandbox is ready.
+//   - Tenants take turns, so that none starves another. The jobs of one tenant start
+//     in the order of their arrival.
+//   - Running jobs, queued jobs, sandboxes and memory stay within their limits.
+//   - After Close no sandbox remains.
 //
 // A warm sandbox has had no job. An interpreter of one runtime waits in it. For a
-// job of another runtime, it must start another interpreter first. After a job, a
-// tenant's sandbox is dirty. It is recycled: a new interpreter starts and waits
-// for the next job. Then the sandbox is idle until its tenant uses it or it is
-// removed.
+// job of another runtime, the sandbox must start another interpreter first. After a
+// job, a tenant's sandbox is dirty. The pool recycles it, so that an interpreter
+// waits for the next job. Then the sandbox is idle until its tenant uses it or the
+// pool removes it.
 //
 // The file system of a sandbox is fixed at boot. It is a custom image, or the
 // built-in image with or without packages. The sandbox serves only jobs for that

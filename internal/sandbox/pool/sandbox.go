@@ -45,7 +45,7 @@ type Sandbox interface {
 	Keyer
 	// Done is closed when the sandbox has ended, by itself or by Close.
 	Done() <-chan struct{}
-	// Close destroys the sandbox. It must always be called.
+	// Close destroys the sandbox. The caller must always call it.
 	Close() error
 }
 
