@@ -57,8 +57,8 @@ func (r *run) send() error {
 		r.unsent = frames
 		return nil
 	default:
-		// The guest processes these frames while the use of the secrets is
-		// recorded.
+		// Send these frames now. The guest processes them while the server records
+		// the use of the secrets.
 		return r.sandbox.conn.SendAll(frames...)
 	}
 }

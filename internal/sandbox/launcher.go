@@ -1,10 +1,10 @@
 // Package sandbox boots gVisor sandboxes and runs jobs in them.
 //
 // The package guarantees isolation, limits and cleanup:
-// - A job cannot see the host or another job.
-// - The limits of a job hold, even if the guest is hostile.
-// - After Close, no process, cgroup, mount, file or descriptor of the sandbox
-// remains. New removes the leftovers of a killed server.
+//   - A job cannot see the host or another job.
+//   - The limits of a job hold, even if the guest is hostile.
+//   - After Close, no process, cgroup, mount, file or descriptor of the sandbox
+//     remains. New removes the leftovers of a killed server.
 package sandbox
 
 import (

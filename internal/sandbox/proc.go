@@ -20,7 +20,7 @@ const clockTick = 10 * time.Millisecond
 // processesWith returns the IDs of the processes with the argument on their command
 // line.
 func processesWith(arg string) []int {
-	// A process may end while this function reads it.
+	// Ignore errors: a process may end while this function reads it.
 	all, _ := procfs.AllProcs()
 	var found []int
 	for _, p := range all {

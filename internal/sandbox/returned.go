@@ -79,7 +79,7 @@ func (r *run) skip(name, reason string) error {
 	return nil
 }
 
-// programError converts the process's report of an exception and limits its size.
+// programError converts the guest's report of an exception and limits its size.
 func programError(r *protocol.Report) *pyth.ProgramError {
 	if r == nil {
 		return nil

@@ -273,7 +273,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		o.Error = &pyth.ProgramError{Name: "InputFileError", Message: bounded(exit.Failure)}
 		return o
 	case err != nil, exit.Failure != "":
-		// The sandbox or the guest has ended, and no limit explains it.
+		// The sandbox or the guest has ended, and no limit is the cause.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
 	case exit.DecryptionFailed && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed

@@ -55,15 +55,15 @@ func awaitCgroup() {
 	null.Close()
 }
 
-// gvisorFlags returns the global flags of runsc. Their reasons:
-// - platform=systrap needs no KVM. network=none leaves only loopback.
-// - Programs cannot reach sockets, FIFOs and devices of the host. Raw sockets,
-// setuid and io_uring are disabled.
-// - The root file system is a read-only EROFS image without an overlay, so no
-// gofer process is needed.
-// - With directfs off, the sentry runs as nobody in a separate user namespace.
-// rootless makes gVisor map nobody to the only user of our namespace.
-// - gVisor's Go module has no sidecar binaries, so this binary replaces them.
+// gvisorFlags returns the global flags of runsc. The flags have these effects:
+//   - platform=systrap needs no KVM. network=none leaves only loopback.
+//   - Programs cannot reach sockets, FIFOs and devices of the host. Raw sockets,
+//     setuid and io_uring are disabled.
+//   - The root file system is a read-only EROFS image without an overlay, so no
+//     gofer process is needed.
+//   - With directfs off, the sentry runs as nobody in a separate user namespace.
+//     rootless makes gVisor map nobody to the only user of our namespace.
+//   - gVisor's Go module has no sidecar binaries, so this binary replaces them.
 func gvisorFlags(root string, rootless bool) []string {
 	return []string{
 		"--root=" + root,

@@ -22,13 +22,12 @@ const newTime = 0x80
 
 // restrictPrograms replaces system calls in the tables of the sandbox's kernel.
 // The agent needs some of these calls, so only programs are restricted:
-//
-// - Programs cannot create or join namespaces (EPERM). In a user namespace a
-// program has all capabilities. It could mount file systems without a disk
-// limit, and use devices that the agent has removed.
-// - Programs cannot set extended attributes (ENOTSUP, as on file systems
-// without them). tmpfs does not count them against a limit.
-// - The number of additional hard links is limited (ENOSPC), see links.
+//   - Programs cannot create or join namespaces (EPERM). In a user namespace a
+//     program has all capabilities. It could mount file systems without a disk
+//     limit, and use devices that the agent has removed.
+//   - Programs cannot set extended attributes (ENOTSUP, as on file systems
+//     without them). tmpfs does not count them against a limit.
+//   - The number of additional hard links is limited (ENOSPC), see links.
 //
 // The agent runs as root of the sandbox. All other processes are programs and
 // cannot become root. Call restrictPrograms before gVisor starts.
