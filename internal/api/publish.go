@@ -68,23 +68,24 @@ func publish(api *huma.OpenAPI) *huma.OpenAPI {
 	return &doc
 }
 
-// publishedSchemas is a huma registry with other schemas than the Go types have.
+// publishedSchemas is a huma.Registry that returns the published schemas instead of
+// the schemas of the Go types.
 type publishedSchemas struct {
 	huma.Registry
 
 	schemas map[string]*huma.Schema
 }
 
-// Map returns the schemas by name.
+// Map returns the published schemas by name.
 func (p *publishedSchemas) Map() map[string]*huma.Schema { return p.schemas }
 
-// MarshalJSON writes the schemas.
+// MarshalJSON encodes the published schemas.
 func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.schemas, json.Deterministic(true))
 }
 
-// composed returns the published schema of a component. It does not yet say whether
-// additional properties are allowed.
+// composed returns the published schema of the component name, whose complete schema
+// is s. publish decides later whether the schema allows additional properties.
 func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema {
 	t := registry.TypeFromRef(schemaPrefix + name)
 	description := s.Description
@@ -122,8 +123,8 @@ func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema 
 	return out
 }
 
-// typeDescription returns the description of a schema, which is the doc tag of the
-// blank field of its Go type.
+// typeDescription returns the description of the schema of a Go type. It is in the
+// doc tag of the type's blank field.
 func typeDescription(t reflect.Type) string {
 	for i := range t.NumField() {
 		if f := t.Field(i); f.Name == "_" {
@@ -133,7 +134,8 @@ func typeDescription(t reflect.Type) string {
 	return ""
 }
 
-// formsOf returns the types of the forms of a request. ok is false if it has none.
+// formsOf returns the variants of a request type. ok is false if the type has no
+// variants.
 func formsOf(t reflect.Type) ([]reflect.Type, bool) {
 	if t == nil {
 		return nil, false
@@ -145,7 +147,7 @@ func formsOf(t reflect.Type) ([]reflect.Type, bool) {
 	return choice.oneOf(), true
 }
 
-// embedded returns the exported structs that a type embeds.
+// embedded returns the types of the exported structs that t embeds.
 func embedded(t reflect.Type) []reflect.Type {
 	var types []reflect.Type
 	if t == nil || t.Kind() != reflect.Struct {
@@ -159,7 +161,8 @@ func embedded(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// registerParts adds the schemas of embedded types and of the forms of requests.
+// registerParts adds the schemas of types that other types embed, and of the variants
+// of request types. huma adds only the types that operations use.
 func registerParts(registry huma.Registry) {
 	for _, name := range slices.Collect(maps.Keys(registry.Map())) {
 		t := registry.TypeFromRef(schemaPrefix + name)
@@ -176,8 +179,8 @@ func registerParts(registry huma.Registry) {
 	}
 }
 
-// resolveDefaults replaces pointers in defaults by their values. huma stores pointers
-// as the defaults of pointer fields.
+// resolveDefaults replaces each default that is a pointer by the value to which it
+// points. huma stores such a default for a pointer field.
 func resolveDefaults(registry huma.Registry) {
 	for _, s := range registry.Map() {
 		for _, p := range s.Properties {
@@ -188,7 +191,7 @@ func resolveDefaults(registry huma.Registry) {
 	}
 }
 
-// basesOf returns the names of the schemas that other schemas embed.
+// basesOf returns the names of the schemas whose Go types other types embed.
 func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string]bool {
 	bases := map[string]bool{}
 	for name := range schemas {
@@ -202,7 +205,8 @@ func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string
 const unevaluated = "unevaluatedProperties"
 
 // closeSchema makes an object schema reject unknown properties. An allOf needs
-// unevaluatedProperties, because each of its parts has only some of the properties.
+// unevaluatedProperties for this, because each part of it knows only some of the
+// properties.
 func closeSchema(s *huma.Schema) {
 	switch {
 	case len(s.AllOf) > 0:
@@ -212,8 +216,9 @@ func closeSchema(s *huma.Schema) {
 	}
 }
 
-// wrapDefaults moves the default of each property into an allOf. Generators assume
-// that a property with a default is always present, which is wrong for requests.
+// wrapDefaults moves the default of each property into an allOf. Client generators
+// assume that a property with a default is always present. This is wrong for
+// requests.
 func wrapDefaults(s *huma.Schema) {
 	for _, part := range slices.Concat(s.AllOf, []*huma.Schema{s}) {
 		properties := maps.Clone(part.Properties)
@@ -237,7 +242,7 @@ func openSchema(s *huma.Schema) {
 	}
 }
 
-// uses returns the names of the schemas that requests and responses refer to.
+// uses returns the names of the schemas to which requests and responses refer.
 func uses(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, responses map[string]bool) {
 	requests, responses = map[string]bool{}, map[string]bool{}
 	content := func(used map[string]bool, content map[string]*huma.MediaType) {
@@ -270,7 +275,8 @@ func uses(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, respons
 	return requests, responses
 }
 
-// markUsed adds the names of all schemas that s refers to, directly or indirectly.
+// markUsed adds to used the names of all schemas to which s refers, directly or
+// indirectly.
 func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
 	if s == nil {
 		return
@@ -291,8 +297,8 @@ func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Sch
 	}
 }
 
-// publishOperation returns a copy of the operation that refers to components. It adds
-// these components.
+// publishOperation returns a copy of the operation in which shared parameters,
+// headers and error responses are references. It adds their components to components.
 func publishOperation(op *huma.Operation, components *huma.Components, shared map[string]string) *huma.Operation {
 	out := *op
 	out.Parameters = slices.Clone(op.Parameters)
@@ -323,7 +329,7 @@ func publishOperation(op *huma.Operation, components *huma.Components, shared ma
 	return &out
 }
 
-// errorResponseName returns the name of the component of an error response.
+// errorResponseName returns the name of the component for an error response.
 func errorResponseName(status string, content *huma.MediaType) string {
 	if content.Schema.Ref != schemaPrefix+"Error" {
 		return "ServerUnhealthy"
@@ -335,8 +341,8 @@ func errorResponseName(status string, content *huma.MediaType) string {
 	return strings.ReplaceAll(http.StatusText(n), " ", "")
 }
 
-// exampleProblem returns the example of the operation, or the first error in the
-// catalog with the status.
+// exampleProblem returns an example of an error response. It is the example of the
+// operation or, without one, the first error in the catalog with this status.
 func exampleProblem(status string, content *huma.MediaType) any {
 	if content.Example != nil {
 		return content.Example
@@ -358,12 +364,13 @@ func exampleProblem(status string, content *huma.MediaType) any {
 	return nil
 }
 
-// parameterKey returns a key that is different for different parameters.
+// parameterKey returns a key that identifies equal parameters of several operations.
 func parameterKey(p *huma.Param) string { return p.In + " " + p.Name + " " + p.Description }
 
-// sharedParameters returns the component names of parameters that several operations
-// have, by their keys. The name of a path parameter begins with the resource, for
-// example SessionIdParameter for /sessions/{id}.
+// sharedParameters returns the component names of the parameters that several
+// operations have. The map keys are parameterKeys. The component name of a path
+// parameter begins with the resource, for example SessionIdParameter for
+// /sessions/{id}.
 func sharedParameters(api *huma.OpenAPI) map[string]string {
 	names, count := map[string]string{}, map[string]int{}
 	for _, path := range slices.Sorted(maps.Keys(api.Paths)) {

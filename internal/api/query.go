@@ -10,9 +10,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// queryFaults returns the errors in a query. It rejects unknown and repeated
-// parameters, because a filter with a misspelled name would match everything. known
-// maps the names of parameters to their allowed values; nil means all values.
+// queryFaults returns an error that lists the faults in a query string. It rejects
+// unknown and repeated parameters. Otherwise a filter with a misspelled name would
+// select everything. known maps the names of parameters to their allowed values. An
+// empty list means that all values are allowed.
 func queryFaults(query string, known map[string][]string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {

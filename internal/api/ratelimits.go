@@ -15,20 +15,21 @@ import (
 
 // RateLimits are the rate limits of the API. A zero Rate means no limit.
 type RateLimits struct {
-	// RegisterPerIP limits registrations from one address.
+	// RegisterPerIP limits registrations from one IP address.
 	RegisterPerIP ratelimit.Rate
-	// LoginPerIP limits logins and refreshes from one address.
+	// LoginPerIP limits logins and token refreshes from one IP address.
 	LoginPerIP ratelimit.Rate
-	// LoginPerAccount limits attempts to guess the password of one account, from all
-	// addresses together. It applies to login, registration and change of password.
+	// LoginPerAccount limits attempts to guess the password of an account, from all
+	// IP addresses together. It applies to login, registration and changes of the
+	// password.
 	LoginPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
-	// VerifyPerIP limits the verification of credentials from one address.
+	// VerifyPerIP limits verifications of credentials from one IP address.
 	VerifyPerIP ratelimit.Rate
 }
 
-// DefaultRateLimits returns the limits for a public server.
+// DefaultRateLimits returns the rate limits for a public server.
 func DefaultRateLimits() RateLimits {
 	return RateLimits{
 		RegisterPerIP:   ratelimit.Rate{Count: 10, Per: time.Minute},
@@ -39,17 +40,17 @@ func DefaultRateLimits() RateLimits {
 	}
 }
 
-// maxLimitedKeys is the maximum number of keys of a policy. All policies
-// together need about 25 MB.
+// maxLimitedKeys is the maximum number of keys of each policy. All policies together
+// need at most about 25 MB.
 const maxLimitedKeys = 20_000
 
-// policy is a rate limit with its name in the response headers.
+// policy is a rate limit. The headers of responses contain its name.
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter
 }
 
-// limiters contains the policies. A policy is nil if it is off.
+// limiters contains the policies. A policy is nil if it has no limit.
 type limiters struct {
 	registerIP, loginIP, loginAccount, user, verifyIP *policy
 }
@@ -70,7 +71,8 @@ func newLimiters(r RateLimits, now func() time.Time) *limiters {
 	}
 }
 
-// limitRate applies the limits that do not depend on the body.
+// limitRate applies the rate limit of the operation. Limits on accounts are applied
+// later, because they depend on the body.
 func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	req := requestOf(ctx)
 	var p *policy
@@ -91,7 +93,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	return h.allow(ctx, p, key)
 }
 
-// allow takes one request from the quota of the key. It records a denied request.
+// allow applies a policy to the key. It records a denied request in the audit log.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	err := p.allow(requestOf(ctx).w.Header(), key)
 	if err != nil {
@@ -100,7 +102,8 @@ func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	return err
 }
 
-// allow takes one request from the quota of the key. It sets the headers of
+// allow takes one request from the quota of the key. It fails with CodeRateLimited if
+// the quota is used up. It adds the headers of
 // draft-ietf-httpapi-ratelimit-headers-10.
 func (p *policy) allow(header http.Header, key string) error {
 	if p == nil {
@@ -119,8 +122,8 @@ func (p *policy) allow(header http.Header, key string) error {
 	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the number of seconds in Retry-After.", RetryAfter: d.RetryAfter}
 }
 
-// accountKey returns the key for rate limits on an account. It is a hash, so that its
-// size is fixed and a memory dump contains no list of e-mail addresses.
+// accountKey returns the key for rate limits on an account. The key is a hash, so
+// that it has a fixed size and a memory dump contains no list of e-mail addresses.
 func accountKey(email string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
 	return string(sum[:16])

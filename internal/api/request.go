@@ -12,28 +12,28 @@ import (
 type request struct {
 	id string
 	ip string
-	// route is the matched pattern; "" if none matched.
+	// route is the pattern that matched the request; "" if no pattern matched.
 	route string
-	// r is the HTTP request. w writes its response.
+	// r is the HTTP request. w writes the response to r.
 	r *http.Request
 	w http.ResponseWriter
 	// principal is nil until the caller is authenticated.
 	principal *pyth.Principal
-	// origin is the source of the request, for services.
+	// origin describes the source of the request. Services read it from the context.
 	origin *pyth.Origin
-	// action is the name of the operation in the audit log; "" if the log does
-	// not record it.
+	// action is the name of the operation in the audit log; "" if the log does not
+	// record the operation.
 	action pyth.Action
-	// sentBearer reports that the request has a bearer token.
+	// sentBearer reports that the request contains a bearer token.
 	sentBearer bool
-	// body is the decoded JSON body; nil if there is none.
+	// body is the decoded JSON body; nil if the operation has no body.
 	body any
-	// err is the error of the response, for the log.
+	// err is the error that the response reports. The access log contains it.
 	err error
 }
 
-// caller returns the key of the quotas that the request uses. This is the user, or
-// the IP address if the user is unknown.
+// caller returns the key of the caller's quotas. It is the user ID, or the IP network
+// if the user is unknown.
 func (r *request) caller() string {
 	if r.principal != nil {
 		return string(r.principal.User.ID)
@@ -43,8 +43,8 @@ func (r *request) caller() string {
 
 type requestKey struct{}
 
-// requestOf returns the request of the context. If there is none, it returns an empty
-// request, so that an error can still be written.
+// requestOf returns the request in the context. If there is none, it returns an empty
+// request, so that errors can still be written.
 func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r
@@ -52,13 +52,14 @@ func requestOf(ctx context.Context) *request {
 	return &request{origin: &pyth.Origin{Credential: pyth.CredentialNone}}
 }
 
-// RequestID returns the ID of the request for logs; "" if the context has no request.
+// RequestID returns the ID of the request in the context, for logs. It returns "" if
+// the context has no request.
 func RequestID(ctx context.Context) string { return requestOf(ctx).id }
 
 const requestIDHeader = "X-Request-Id"
 
-// requestID returns the ID in the headers if it is safe in headers, logs and URNs.
-// Otherwise it returns a new ID.
+// requestID returns the ID in the header X-Request-Id. If this ID is absent, or not
+// safe in headers, logs and URNs, requestID returns a new ID.
 func requestID(h http.Header) string {
 	if ids := h[requestIDHeader]; len(ids) == 1 && saneRequestID(ids[0]) {
 		return ids[0]

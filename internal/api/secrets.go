@@ -64,8 +64,8 @@ const (
 	tagSecrets  = "Secrets"
 	secretsPath = "/api/v1/secrets"
 	secretPath  = secretsPath + "/{name}"
-	// secretBodyBytes is the maximum body size: a value with every byte escaped, and a
-	// description.
+	// secretBodyBytes is the maximum body size of putSecret. It is enough for a value
+	// in which every byte is escaped, and a description.
 	secretBodyBytes = 6*pyth.MaxSecretBytes + 16<<10
 )
 
@@ -108,7 +108,8 @@ func (h *Handler) registerSecrets() {
 	}, h.deleteSecret)
 }
 
-// Confidential returns the value.
+// Confidential returns the field with the value of the secret. It implements
+// body.Confidential.
 func (r *SecretInput) Confidential() (field string, to *body.Sensitive) { return "value", &r.Value }
 
 func (h *Handler) putSecret(ctx context.Context, in *secretInput) (*secretOutput, error) {

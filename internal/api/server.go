@@ -10,32 +10,34 @@ import (
 	"time"
 )
 
-// ServerConfig contains the limits of connections. A zero value means the default.
+// ServerConfig contains the limits on connections. A field with its zero value has
+// the default.
 type ServerConfig struct {
 	// ReadHeaderTimeout is the time-out for receiving the header of a request. The
 	// default is 10 seconds.
 	ReadHeaderTimeout time.Duration
-	// IdleTimeout is the maximum time between requests on a connection. The default is
-	// 120 seconds.
+	// IdleTimeout is the maximum time between two requests on a connection. The
+	// default is 120 seconds.
 	IdleTimeout time.Duration
-	// MaxHeaderBytes is the maximum size of a header. The default is 32 KiB.
+	// MaxHeaderBytes is the maximum size of the header of a request. The default is
+	// 32 KiB.
 	MaxHeaderBytes int
-	// DrainDelay is the time after Shutdown in which the server still accepts
-	// connections and responds with 503, so that a load balancer stops using it. Zero
-	// means no delay.
+	// DrainDelay is a time at the start of Shutdown. During this time the server
+	// accepts connections and responds with 503, so that load balancers stop using
+	// it. Zero means no delay.
 	DrainDelay time.Duration
-	// CancelDelay is the time in which canceled requests can still respond. The
-	// default is 5 seconds.
+	// CancelDelay is the time that Shutdown waits for responses to requests that it
+	// canceled. The default is 5 seconds.
 	CancelDelay time.Duration
 	// MaxConnections is the maximum number of open connections; 0 means no limit. At
-	// the limit, new connections replace idle ones.
+	// the limit, a new connection replaces one without an authenticated request.
 	MaxConnections int
 	// Logger receives the errors of net/http; nil discards them.
 	Logger *slog.Logger
 }
 
-// Server serves a Handler on a listener. The Handler enforces the time-outs of bodies
-// and responses.
+// Server serves a Handler on a listener. It limits connections, and the Handler
+// limits the time for bodies and responses.
 //
 // Call Serve once and Shutdown once.
 type Server struct {
@@ -51,7 +53,7 @@ type Server struct {
 	stopped  bool
 }
 
-// NewServer returns a Server.
+// NewServer returns a Server for the Handler. Call Serve to start it.
 func NewServer(h *Handler, cfg ServerConfig) *Server {
 	setDefault(&cfg.ReadHeaderTimeout, 10*time.Second)
 	setDefault(&cfg.IdleTimeout, 120*time.Second)
@@ -62,7 +64,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	// Shutdown cancels this context of all requests.
+	// All requests inherit this context, so that Shutdown can cancel them.
 	base, cancel := context.WithCancel(context.Background())
 	connections := newConnections(cfg.MaxConnections)
 	return &Server{
@@ -84,8 +86,8 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	}
 }
 
-// Serve accepts connections until Shutdown is called. Then it closes the listener and
-// returns nil, while Shutdown still waits for requests.
+// Serve accepts connections until Shutdown closes the listener. Then it returns nil,
+// and Shutdown may still wait for requests.
 func (s *Server) Serve(l net.Listener) error {
 	l = onceCloser{l, sync.OnceValue(l.Close)}
 	if !s.listen(l) {
@@ -98,8 +100,9 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// onceCloser is a listener that may be closed twice. Server closes it to accept no
-// more connections. net/http closes it again and would report an error.
+// onceCloser is a listener whose Close method may be called twice. Server closes the
+// listener to stop accepting connections, and net/http closes it again. The second
+// call would return an error.
 type onceCloser struct {
 	net.Listener
 	close func() error
@@ -107,12 +110,12 @@ type onceCloser struct {
 
 func (l onceCloser) Close() error { return l.close() }
 
-// Shutdown refuses new requests and waits for current requests. Meanwhile it keeps
-// connections open and responds with 503, because a client cannot know what happened
-// to a request on a closed connection.
+// Shutdown refuses new requests and waits for current requests. It does not close
+// connections at once, but responds with 503 on them. If a connection is closed, a
+// client cannot know whether its request was handled.
 //
-// If ctx ends first, Shutdown cancels the requests, waits for CancelDelay,
-// closes the connections, and returns the error of ctx.
+// If ctx ends first, Shutdown cancels the requests, waits for CancelDelay, closes the
+// connections, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cancel()
 	s.handler.Drain()
@@ -136,7 +139,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// end waits for the responses of current requests and closes all connections.
+// end waits until all current requests have ended, and closes all connections.
 func (s *Server) end(ctx context.Context) error {
 	if err := s.connections.wait(ctx); err != nil {
 		return err
@@ -144,7 +147,8 @@ func (s *Server) end(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }
 
-// listen stores the listener. It returns false if Shutdown was called.
+// listen stores the listener, so that Shutdown can close it. It returns false if
+// Shutdown was called before.
 func (s *Server) listen(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +161,7 @@ func (s *Server) stopListening() {
 	defer s.mu.Unlock()
 	s.stopped = true
 	if s.listener != nil {
-		// Ignore the error, as net/http does.
+		// Ignore the error, because net/http also ignores it.
 		_ = s.listener.Close()
 	}
 }

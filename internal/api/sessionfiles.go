@@ -17,11 +17,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// maxFileBytes is the maximum size of an uploaded file. The disk limit of the session
-// may be lower.
+// maxFileBytes is the maximum size of an uploaded file in bytes. The disk limit of a
+// session may be lower.
 const maxFileBytes = 1 << 30
 
-// SessionFile is a file of a session.
+// SessionFile describes a file in a session.
 type SessionFile struct {
 	_ struct{} `doc:"A file of a session."`
 
@@ -30,15 +30,15 @@ type SessionFile struct {
 	ModifiedAt Timestamp `json:"modifiedAt" doc:"When the file was last changed."`
 }
 
-// SessionFileList contains the files of a session.
+// SessionFileList lists the files in a session.
 type SessionFileList struct {
 	_ struct{} `doc:"The files of a session."`
 
 	Files []SessionFile `json:"files" doc:"The files, sorted by path."`
 }
 
-// SessionFileRef contains the path of a file in a session. It is exported because
-// huma ignores unexported types.
+// SessionFileRef contains the path parameters that identify a file in a session. It
+// is exported because huma ignores unexported types.
 type SessionFileRef struct {
 	SessionRef
 	Path string `path:"path" doc:"The path of the file, relative to the initial working directory of the session. It may contain slashes." example:"data/out.csv"`
@@ -47,7 +47,8 @@ type SessionFileRef struct {
 type (
 	sessionFilesOutput struct{ Body SessionFileList }
 	putFileOutput      struct{ Status int }
-	// getFileOutput is empty, because the handler writes the response itself.
+	// getFileOutput has a Body that writes nothing, because the handler writes the
+	// response.
 	getFileOutput struct{ Body func(huma.Context) }
 )
 
@@ -57,7 +58,7 @@ const (
 )
 
 func (h *Handler) registerSessionFiles() {
-	// Operations on files may have to wait in the queue of the session, like runs.
+	// Operations on files wait in the queue of the session, like runs.
 	turn := h.cfg.Limits.MaxTimeout + queueAllowance
 	transfer := turn + maxFileBytes/minRate*time.Second
 	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The bytes of a file."}}
@@ -122,7 +123,7 @@ func (h *Handler) listSessionFiles(ctx context.Context, in *sessionByIDInput) (*
 
 func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putFileOutput, error) {
 	req := requestOf(ctx)
-	// The server stores the bytes unchanged, so reject compressed bodies.
+	// Reject compressed bodies, because the server stores the bytes unchanged.
 	if err := body.CheckCoding(req.r.Header); err != nil {
 		return nil, err
 	}
@@ -153,19 +154,20 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 	if err != nil && !begun {
 		return nil, err
 	}
-	// The status was sent, so an error cannot be reported. net/http closes the
-	// connection, and the client detects the missing bytes by Content-Length.
+	// If the status was sent, the response cannot report an error. net/http closes
+	// the connection, and the client detects the missing bytes by Content-Length.
 	return &getFileOutput{Body: func(huma.Context) {}}, nil
 }
 
-// sniffBytes is the number of bytes of a file that http.DetectContentType uses.
+// sniffBytes is the number of bytes that http.DetectContentType reads.
 const sniffBytes = 512
 
-// sendFile responds with the file. Its headers prevent browsers from displaying it,
-// because an untrusted program wrote it and it has the origin of this API.
+// sendFile responds with the content of a file. Its headers prevent browsers from
+// displaying the file. Otherwise content from an untrusted program would have the
+// origin of this API.
 func (h *Handler) sendFile(req *request, name string, size int64, content io.Reader) error {
 	buffered := bufio.NewReaderSize(content, sniffBytes)
-	// Ignore errors, because the file may be shorter than sniffBytes.
+	// Ignore the error, because the file may be shorter than sniffBytes.
 	start, _ := buffered.Peek(int(min(size, sniffBytes)))
 	header := req.w.Header()
 	header.Set("Content-Type", mediaType(name, start))
@@ -184,8 +186,8 @@ func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*n
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
 }
 
-// isSessionFilePath reports whether the path is a path of a file in a session. If such
-// a path is not clean, the file name is invalid.
+// isSessionFilePath reports whether a URL path addresses a file in a session. If such
+// a path is not clean, the name of the file is invalid.
 func isSessionFilePath(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")

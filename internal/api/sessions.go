@@ -23,7 +23,7 @@ type SessionRequest struct {
 	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. cpuMs and outputBytes are the defaults for each run."`
 }
 
-// Session is an interpreter that keeps its state between runs.
+// Session describes an interpreter that keeps its state between runs.
 type Session struct {
 	_ struct{} `doc:"An interpreter that keeps its state between runs."`
 
@@ -45,8 +45,8 @@ type SessionList struct {
 	ListPage
 }
 
-// SessionRef contains the ID of a session. It is exported because huma ignores
-// unexported types.
+// SessionRef contains the path parameter with the ID of a session. It is exported
+// because huma ignores unexported types.
 type SessionRef struct {
 	ID string `path:"id" maxLength:"128" doc:"The ID of the session."`
 }
@@ -115,14 +115,15 @@ func (h *Handler) registerSessions() {
 	}, ifSessions(h, h.interruptSession))
 }
 
-// ifSessions returns the handler if this server has sessions. Otherwise it returns a
-// handler that responds with not_implemented.
+// ifSessions returns the handler if this server supports sessions. Otherwise it
+// returns a handler that responds with not_implemented.
 func ifSessions[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	return ifEnabled(h.cfg.Sessions != nil, "sessions", handle)
 }
 
-// ifEnabled returns the handler if the server has the feature. Otherwise it returns a
-// handler that responds with not_implemented.
+// ifEnabled returns the handler if enabled is true. Otherwise it returns a handler
+// that responds with not_implemented. feature is the plural name of the feature for
+// the message.
 func ifEnabled[I, O any](enabled bool, feature string, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	if enabled {
 		return handle
@@ -160,8 +161,8 @@ func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*session
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
-	// IDs are in the order of creation. Search for the first greater ID, because the
-	// session in the cursor may have ended.
+	// Search for the first ID after the ID in the cursor. The session in the cursor
+	// may have ended. IDs are in the order of creation.
 	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil

@@ -13,16 +13,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// keepAlive is the interval of comments in a stream without events. Comments prevent
-// proxies from closing the connection.
+// keepAlive is the interval of comments in a stream. The comments prevent proxies
+// from closing a connection on which no events are sent.
 const keepAlive = 15 * time.Second
 
-// eventTimeout is the time-out for sending one event. If the client does not read the
-// stream, the run is canceled after this time and its sandbox is free.
+// eventTimeout is the maximum time-out for sending one event. If a client does not
+// read the stream, the server cancels the run after this time, so that its sandbox
+// becomes free.
 const eventTimeout = 20 * time.Second
 
-// stream runs a program and sends its events. If it returns an error, nothing was
-// sent.
+// stream runs a program and sends its events. If it returns an error, it has sent
+// nothing, and the caller can send an error response.
 func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execution, error)) error {
 	return h.streamTo(ctx, func(s *stream) (any, error) {
 		e, err := run(s)
@@ -33,7 +34,9 @@ func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execu
 	})
 }
 
-// streamTo calls run with a stream. It sends the result of run as the last event.
+// streamTo calls run, which sends events to a stream. Then it sends the result of run
+// as the last event. If run fails after the first event, the last event is the error.
+// If run fails before, streamTo returns the error.
 func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
 	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
@@ -57,8 +60,8 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	return nil
 }
 
-// inJSON returns a function that writes a response as JSON. If the response cannot be
-// encoded, the status is 500.
+// inJSON returns a function that writes answer as JSON with the status. If answer
+// cannot be encoded, the function responds with an internal error.
 func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	return func(ctx huma.Context) {
 		req := requestOf(ctx.Context())
@@ -75,25 +78,26 @@ func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	}
 }
 
-// stream is a pyth.Events that sends server-sent events. Its methods are safe for
-// concurrent use with the goroutine that sends comments.
+// stream sends the progress of a run as server-sent events. It implements
+// pyth.Events. Comments are sent from another goroutine, concurrently with events.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	// timeout is the time-out for sending one event.
+	// timeout is the maximum time for sending one event.
 	timeout time.Duration
 
 	// failed is the error of an event that could not be encoded. The run continues,
-	// and the last event is an error.
+	// and the last event reports the error.
 	failed error
 
 	mu    sync.Mutex
 	begun bool
-	// rest contains the first bytes of an incomplete character, for stdout and stderr.
+	// rest contains the bytes of an incomplete character at the end of stdout and of
+	// stderr.
 	rest [2][]byte
 }
 
-// Data of the events.
+// Types of the JSON data in events.
 type (
 	startEvent struct {
 		ID string `json:"id"`
@@ -108,8 +112,8 @@ func (s *stream) Started(id pyth.ExecutionID) error {
 	return s.send("start", startEvent{string(id)})
 }
 
-// Output sends output of the program. It keeps the bytes of an incomplete character
-// at the end for the next call.
+// Output sends output of the program. If the output ends with an incomplete
+// character, its bytes are sent with the next output.
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
@@ -124,7 +128,7 @@ func (s *stream) Result(r pyth.Result) error { return s.send("result", resultVal
 // File sends a file.
 func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) }
 
-// end sends the rest of the output and the last event.
+// end sends the remaining output and the last event.
 func (s *stream) end(last any) error {
 	if err := s.flush(); err != nil {
 		return err
@@ -132,10 +136,10 @@ func (s *stream) end(last any) error {
 	return s.send("end", last)
 }
 
-// flush sends the rest of the output.
+// flush sends the bytes of incomplete characters.
 func (s *stream) flush() error {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
-		// The rest is an incomplete character, which becomes U+FFFD.
+		// The JSON encoder replaces an incomplete character by U+FFFD.
 		if err := s.text(name, *s.restOf(name)); err != nil {
 			return err
 		}
@@ -158,8 +162,9 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 	return s.send(string(name), textEvent{string(b)})
 }
 
-// send writes one event. The data has one line, because encoded JSON contains no line
-// breaks. An error means that the client has disconnected; it ends the run.
+// send writes one event. The JSON data has no line breaks, so it needs only one data
+// line. An error means that the client has disconnected. The caller then stops the
+// run.
 func (s *stream) send(event string, data any) error {
 	message := []byte("event: " + event + "\ndata: ")
 	encoded, err := encode(data)
@@ -182,7 +187,7 @@ func (s *stream) write(b []byte) error {
 		s.w.WriteHeader(http.StatusOK)
 	}
 	// Set a deadline, so that a client that does not read cannot block the sandbox.
-	// Ignore the error: a writer in a test may not support deadlines.
+	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	if _, err := s.w.Write(b); err != nil {
 		return err
@@ -190,7 +195,8 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// keepAlive sends comments until stop is called.
+// keepAlive sends a comment at each interval. stop ends this and waits for the
+// goroutine.
 func (s *stream) keepAlive() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -202,7 +208,7 @@ func (s *stream) keepAlive() (stop func()) {
 			case <-done:
 				return
 			case <-ticker.C:
-				// Ignore the error, because the next event returns it too.
+				// Ignore the error, because sending the next event fails too.
 				_ = s.write([]byte(": keep-alive\n\n"))
 			}
 		}
@@ -213,7 +219,8 @@ func (s *stream) keepAlive() (stop func()) {
 	}
 }
 
-// runForms documents the response of a run.
+// runForms describes the response of operations that run a program, for the OpenAPI
+// document.
 func (h *Handler) runForms() map[string]*huma.Response {
 	return h.bothForms("The result of the run", reflect.TypeFor[ExecuteResponse](),
 		"start {id}, stdout and stderr {text}, result (a ResultValue) and file (an OutputFile). "+
@@ -221,7 +228,7 @@ func (h *Handler) runForms() map[string]*huma.Response {
 		"event: start\ndata: {\"id\":\"exe_01k7\"}\n\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n")
 }
 
-// bothForms documents a response that is JSON or a stream of events.
+// bothForms describes a response that is either JSON or a stream of events.
 func (h *Handler) bothForms(description string, body reflect.Type, events, exampleEvents string) map[string]*huma.Response {
 	r := h.jsonForm(description, body)
 	r.Content[eventStream] = &huma.MediaType{

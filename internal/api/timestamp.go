@@ -13,7 +13,7 @@ type Timestamp time.Time
 
 const timestampLayout = "2006-01-02T15:04:05.000Z"
 
-// MarshalJSONTo writes the time.
+// MarshalJSONTo encodes the time as a JSON string.
 func (t Timestamp) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return enc.WriteToken(jsontext.String(time.Time(t).UTC().Format(timestampLayout)))
 }
@@ -21,7 +21,7 @@ func (t Timestamp) MarshalJSONTo(enc *jsontext.Encoder) error {
 // IsZero reports whether the time is not set. encoding/json calls it for omitzero.
 func (t Timestamp) IsZero() bool { return time.Time(t).IsZero() }
 
-// Schema returns the schema of a date-time.
+// Schema returns a string schema with the format date-time.
 func (Timestamp) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "date-time", Examples: []any{"2026-04-04T08:23:21.123Z"}}
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// minRate is the minimum average rate of a large transfer, in bytes per second.
+// minRate is the minimum average rate of a transfer, in bytes per second. It applies
+// after the allowance of a pace.
 const minRate = 128 << 10
 
-// pace computes the deadline of the next part of a transfer. The time starts with the
-// first part.
+// pace computes the deadline for the next part of a transfer. The deadline moves with
+// the number of transferred bytes. The time starts with the first part.
 type pace struct {
-	// allowance is the time-out of a small transfer.
+	// allowance is the time in addition to the time that the bytes need at minRate.
 	allowance time.Duration
 	start     time.Time
 	bytes     int64
@@ -28,7 +29,7 @@ func (p *pace) deadline() time.Time {
 	return p.start.Add(p.allowance + time.Duration(p.bytes)*time.Second/minRate)
 }
 
-// upload is a request body that the handler reads as a stream.
+// upload reads a request body as a stream, with a limit on its size and its duration.
 type upload struct {
 	body    io.Reader
 	control *http.ResponseController
@@ -48,9 +49,9 @@ func newUpload(w http.ResponseWriter, r *http.Request, limit int64, allowance ti
 	}, nil
 }
 
-// Read reads a part of the body. Its errors can be returned to the client.
+// Read reads a part of the body. Its errors are suitable for the client.
 func (u *upload) Read(p []byte) (int, error) {
-	// Ignore the error: a writer in a test may not support deadlines.
+	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = u.control.SetReadDeadline(u.pace.deadline())
 	n, err := u.body.Read(p)
 	u.pace.bytes += int64(n)
@@ -58,8 +59,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
-		// Remove the deadline, because net/http detects a disconnected client only
-		// without it.
+		// Remove the deadline. Otherwise net/http would not detect a disconnected
+		// client.
 		_ = u.control.SetReadDeadline(time.Time{})
 		return n, io.EOF
 	default:
@@ -67,7 +68,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 }
 
-// download is a response that the handler writes as a stream.
+// download writes a response as a stream, with a limit on its duration.
 type download struct {
 	w       http.ResponseWriter
 	control *http.ResponseController

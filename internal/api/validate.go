@@ -15,14 +15,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// oneOf is the beginning of a message about an unknown value. Suggest adds the most
-// similar value.
+// oneOf is the beginning of the message for a value that is not in the list of
+// allowed values.
 const oneOf = "must be one of "
 
 const timeMessage = "must be a time in the format of RFC 3339, for example 2026-04-04T08:23:21Z"
 
-// setMessages replaces the messages of huma by the messages of this API. In huma
-// these are package variables. They have no state.
+// setMessages replaces huma's validation messages, which are package variables of
+// huma. All Handlers in a process share the new messages.
 func setMessages() {
 	validation.MsgUnexpectedProperty = problem.UnknownField
 	validation.MsgExpectedRFC3339DateTime = timeMessage
@@ -43,8 +43,8 @@ func setMessages() {
 	huma.ErrorFormatter = formatFault
 }
 
-// formatFault is like fmt.Sprintf, but writes numbers with commas, for example
-// 300,000.
+// formatFault formats a message like fmt.Sprintf. It writes numbers with commas, for
+// example 300,000, and uses the singular for one character or item.
 func formatFault(format string, args ...any) string {
 	for i, arg := range args {
 		switch v := arg.(type) {
@@ -58,7 +58,7 @@ func formatFault(format string, args ...any) string {
 	return strings.NewReplacer("least 1 characters", "least 1 character", "least 1 items", "least 1 item").Replace(text)
 }
 
-// faultOf converts a message of huma about a part of the request to a field error.
+// faultOf converts a validation message of huma to a field error of this API.
 func faultOf(location, message string) pyth.FieldError {
 	switch {
 	case strings.HasPrefix(message, "must be at "):
@@ -66,7 +66,7 @@ func faultOf(location, message string) pyth.FieldError {
 	case strings.HasPrefix(message, "required ") && strings.HasSuffix(message, "parameter is missing"):
 		message = "is required"
 	case strings.HasPrefix(message, "invalid date/time"):
-		// The message of huma contains a time layout of Go, which users do not know.
+		// huma's message contains a time layout of Go, which users may not know.
 		message = timeMessage
 	case message == "invalid integer":
 		message = "must be an integer"
@@ -76,7 +76,8 @@ func faultOf(location, message string) pyth.FieldError {
 	return pyth.FieldError{Location: problem.Clip(location), Message: message}
 }
 
-// bodySchema checks a body against its schema in the OpenAPI document.
+// bodySchema checks bodies of one operation against their schema in the OpenAPI
+// document.
 type bodySchema struct {
 	registry huma.Registry
 	schema   *huma.Schema
@@ -84,7 +85,7 @@ type bodySchema struct {
 
 var _ body.Schema = (*bodySchema)(nil)
 
-// Check returns the errors in the value.
+// Check returns the errors in the decoded JSON value.
 func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	result := &huma.ValidateResult{}
 	path := huma.NewPathBuffer(nil, 0)
@@ -93,8 +94,9 @@ func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	return fieldErrors(result.Errors)
 }
 
-// Suggest adds the most similar known name to each error about an unknown field or
-// value.
+// Suggest extends the messages about unknown fields and unknown values by the most
+// similar known name. For an unknown field without a similar name it adds all known
+// names.
 func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	for i := range faults {
 		f := &faults[i]
@@ -111,8 +113,9 @@ func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	}
 }
 
-// knownAt finds the part of the request at the location of an error. It returns the
-// known names at this place and the given name.
+// knownAt finds the unknown name at the location of f. It returns the names that are
+// known at this location, and the unknown name. ok is false if nothing is found.
+// location, schema and value describe the part of the body in which it searches.
 func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
 	if schema != nil && schema.Ref != "" {
 		schema = s.registry.SchemaFromRef(schema.Ref)
@@ -155,7 +158,7 @@ func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f 
 }
 
 // queryEnums maps the names of an operation's query parameters to their allowed
-// values; nil means all values.
+// values. An empty list means that all values are allowed.
 func queryEnums(registry huma.Registry, doc *huma.Operation) map[string][]string {
 	params := map[string][]string{}
 	for _, p := range doc.Parameters {
@@ -166,7 +169,8 @@ func queryEnums(registry huma.Registry, doc *huma.Operation) map[string][]string
 	return params
 }
 
-// enumOf returns the values that a schema allows; nil means all values.
+// enumOf returns the values that a schema allows. An empty list means that all values
+// are allowed.
 func enumOf(registry huma.Registry, s *huma.Schema) []string {
 	if s != nil && s.Ref != "" {
 		s = registry.SchemaFromRef(s.Ref)

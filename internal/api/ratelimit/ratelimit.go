@@ -1,9 +1,9 @@
-// Package ratelimit limits the rate of events for each key, for example an address,
-// an account or a user.
+// Package ratelimit limits the rate of events for each key. A key is, for example, an
+// address, an account or a user.
 //
-// Memory is limited, because a limiter stores at most a fixed number of keys. It
+// A limiter stores a fixed maximum number of keys, so its memory is limited. It
 // removes full buckets first, because a full bucket is the same as a new one. If no
-// bucket is full, it removes the least recently used one, which is nearly full.
+// bucket is full, it removes the least recently used bucket, which is nearly full.
 package ratelimit
 
 import (
@@ -25,16 +25,17 @@ type Rate struct {
 // Off reports whether the rate allows everything.
 func (r Rate) Off() bool { return r.Count <= 0 || r.Per <= 0 }
 
-// Decision is the result of one attempt.
+// Decision is the result of one call of Allow.
 type Decision struct {
 	Allowed bool
-	// Limit is the size of the bucket. Remaining is the number of tokens in it.
+	// Limit is the size of the bucket. Remaining is the number of tokens left in the
+	// bucket.
 	Limit     int
 	Remaining int
 	// Reset is the time until the bucket is full again.
 	Reset time.Duration
-	// RetryAfter is the time until the next attempt can succeed; zero if this
-	// one did.
+	// RetryAfter is the time until the next attempt can succeed; zero if this attempt
+	// succeeded.
 	RetryAfter time.Duration
 }
 
@@ -55,7 +56,8 @@ type bucket struct {
 	tokens *rate.Limiter
 }
 
-// New returns a Limiter that stores at most maxKeys keys. The rate must not be off.
+// New returns a Limiter that stores at most maxKeys keys. r.Off() must be false. now
+// returns the current time.
 func New(r Rate, maxKeys int, now func() time.Time) *Limiter {
 	return &Limiter{
 		rate:    r,
@@ -69,14 +71,15 @@ func New(r Rate, maxKeys int, now func() time.Time) *Limiter {
 // Rate returns the rate of the limiter.
 func (l *Limiter) Rate() Rate { return l.rate }
 
-// Len returns the number of keys.
+// Len returns the number of stored keys.
 func (l *Limiter) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.buckets)
 }
 
-// Allow takes a token from the bucket of the key, if there is one.
+// Allow takes a token from the bucket of the key. If the bucket is empty, the event
+// is not allowed.
 func (l *Limiter) Allow(key string) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +96,7 @@ func (l *Limiter) Allow(key string) Decision {
 	return d
 }
 
-// timeFor returns the time in which the bucket gains the tokens.
+// timeFor returns the time in which a bucket gains this number of tokens.
 func (l *Limiter) timeFor(tokens float64) time.Duration {
 	return max(time.Duration(math.Ceil(tokens*float64(l.rate.Per)/float64(l.rate.Count))), 0)
 }
@@ -110,8 +113,9 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 	return b
 }
 
-// evict removes buckets before a new key is added. It checks two buckets for each new
-// key. So full buckets are removed faster than new keys arrive, in constant time.
+// evict removes buckets before a new key is added. It looks at the two least recently
+// used buckets. So it takes constant time, and removes full buckets faster than new
+// keys arrive.
 func (l *Limiter) evict(now time.Time) {
 	for range 2 {
 		oldest := l.recent.Back()
