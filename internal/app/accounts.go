@@ -13,12 +13,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// jwtKeyBytes is the length of the key that signs JWTs.
+// jwtKeyBytes is the length, in bytes, of the key that signs JWTs.
 const jwtKeyBytes = 32
 
-// Accounts holds the accounts of a server and its audit log.
+// Accounts holds the account service and the audit log of a server.
 type Accounts struct {
-	// Operator creates accounts on behalf of the operator, in every registration mode.
+	// Operator creates accounts for the operator, whatever the registration mode is.
 	// It writes entries to the audit log.
 	Operator pyth.AccountService
 
@@ -29,7 +29,8 @@ type Accounts struct {
 }
 
 // OpenAccounts opens the accounts and the audit log in the store. It sets the fields
-// of the configuration that depend on the store. The caller closes the result.
+// of the configuration that depend on the store, and Issuer, Audience and Clock. The
+// caller closes the result.
 func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config account.Config) (_ *Accounts, err error) {
 	signing, err := v.ServerKey(ctx, "jwt", jwtKeyBytes)
 	if err != nil {
@@ -53,10 +54,11 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	return a, nil
 }
 
-// Close writes the remaining entries of the audit log.
+// Close writes the waiting entries of the audit log and closes it.
 func (a *Accounts) Close() error { return a.log.Close() }
 
-// openAudit opens the audit log for writing.
+// openAudit opens the audit log for new entries. It explains to the operator what to
+// do if the log is damaged.
 func openAudit(ctx context.Context, store pyth.AuditStore, keys audit.Keys) (*audit.Log, error) {
 	seed, err := audit.Seed(ctx, keys)
 	if err != nil {
@@ -71,7 +73,8 @@ func openAudit(ctx context.Context, store pyth.AuditStore, keys audit.Keys) (*au
 	return log, err
 }
 
-// pruneAudit removes the content of entries that are older than the retention.
+// pruneAudit removes the content of audit entries that are older than the retention
+// period.
 func pruneAudit(ctx context.Context, log *audit.Log, retention time.Duration, logger *slog.Logger) error {
 	n, err := log.Prune(ctx, now().Add(-retention))
 	if n > 0 {

@@ -7,31 +7,34 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// NodeConfig selects the source of Node.
+// NodeConfig selects the Node binary for sandboxes.
 type NodeConfig struct {
-	// Node is the path of a Node binary, "off", or "" to download one.
+	// Node is the path of a Node binary. "" downloads Node, and "off" disables
+	// JavaScript and TypeScript.
 	Node string
-	// NPMRegistry is the URL of the registry for Node and for users' packages; "" for
-	// the registry in npm's configuration.
+	// NPMRegistry is the URL of the registry for Node and for users' packages. ""
+	// selects the registry in npm's configuration.
 	NPMRegistry string
 }
 
-// ImageConfig lists the custom images.
+// ImageConfig selects the custom images.
 type ImageConfig struct {
-	// Runtime maps the names of images to their sources: directories or tar files.
+	// Runtime maps the name of each image to its source, which is a directory or a
+	// tar file.
 	Runtime map[string]string
-	// Preload maps the names of images to comma-separated Python modules. The image
-	// imports them before a program starts.
+	// Preload maps the name of an image to a comma-separated list of Python modules.
+	// Sandboxes of the image import these modules before a program starts.
 	Preload map[string]string
-	// WarmRuntimes is the minimum number of warm sandboxes of each image.
+	// WarmRuntimes is the minimum number of warm sandboxes for each custom image.
 	WarmRuntimes int
 }
 
-// PoolConfig limits sandboxes and programs. If MaxRunning, MaxRunningOfUser,
-// MaxSandboxes, MaxRunningMemory or MaxSessions is 0, the default depends on this
-// machine.
+// PoolConfig limits the numbers of sandboxes, sessions and programs. If MaxRunning,
+// MaxRunningOfUser, MaxSandboxes, MaxRunningMemory or MaxSessions is 0, the limit
+// depends on this machine.
 type PoolConfig struct {
-	// Warm and WarmNode are the minimum numbers of warm sandboxes.
+	// Warm is the minimum number of warm sandboxes for Python. WarmNode is the
+	// minimum for JavaScript and TypeScript.
 	Warm, WarmNode                 int
 	MaxRunning, MaxRunningOfUser   int
 	MaxQueued, MaxQueuedOfUser     int
@@ -57,23 +60,24 @@ func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
 
 // NetworkConfig limits the connections of programs.
 type NetworkConfig struct {
-	// Egress is "on" or "off".
+	// Egress is "on" or "off". With "off", programs cannot connect to other hosts.
 	Egress     string
 	EgressDeny []string
-	// EgressMaxHosts limits the number of hosts of a program; 0 means the maximum of
+	// EgressMaxHosts limits the number of hosts in a request; 0 means the maximum of
 	// the API.
 	EgressMaxHosts   int
 	EgressAllowRange []netip.Prefix
 }
 
-// PackageConfig selects the sources of users' packages and limits the packages.
+// PackageConfig selects where users' packages come from, and limits the packages.
 type PackageConfig struct {
-	// PythonIndex is a URL or "off".
+	// PythonIndex is the URL of the index of Python packages. "off" disables Python
+	// packages.
 	PythonIndex string
 	// PythonIndexCredentials and NPMCredentials have the form user:password or Bearer
 	// TOKEN.
 	PythonIndexCredentials string
-	// NPMPackages is "on" or "off".
+	// NPMPackages is "on" or "off". With "off", users cannot install npm packages.
 	NPMPackages    string
 	NPMCredentials string
 	MaxPackages    int
@@ -85,17 +89,19 @@ type PackageConfig struct {
 
 // ModelConfig selects the model that writes programs.
 type ModelConfig struct {
-	// Key is the API key. If it is empty, there is no model.
+	// Key is the API key of the provider. If it is empty, no model is configured.
 	Key     []byte
 	Model   string
 	BaseURL string
-	// Form is "schema" or "tool".
+	// Form says how the model is forced to reply in the right format. "schema" uses a
+	// JSON schema, and "tool" uses a tool call.
 	Form string
-	// Timeout is the time-out of one answer.
+	// Timeout is the time-out of one reply of the model.
 	Timeout time.Duration
-	// Others lists the models that requests may select in addition to the default. If
-	// it is empty, they may select any model.
+	// Others lists the models that requests may select in addition to Model. If
+	// Others is empty, requests may select any model.
 	Others []string
-	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
+	// TokensPerDay is the maximum number of tokens of each user per day; 0 means no
+	// limit.
 	TokensPerDay int64
 }

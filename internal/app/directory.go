@@ -12,22 +12,22 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Directory is a directory that this process has locked. The kernel releases the lock
-// when the process ends, even if it is killed.
+// Directory is a directory that this process has locked. If the process ends for any
+// reason, the kernel releases the lock.
 type Directory struct {
-	// Path is absolute.
+	// Path is the absolute path of the directory.
 	Path string
 	lock *flock.Flock
 }
 
-// LockWait is the maximum time to wait for the lock of a server that was killed. A
-// child process that the server was starting still holds the lock until it calls
+// LockWait is the maximum time to wait for the lock of a killed server. A child
+// process that the server was starting holds the lock until the child process calls
 // exec.
 const LockWait = 2 * time.Second
 
-// OpenDirectory creates the directory if it does not exist, and locks it. ok is false
-// if another process holds the lock for longer than wait. A new directory is not
-// accessible to other users, because it may contain keys.
+// OpenDirectory locks a directory, which it creates if necessary. ok is false if
+// another process holds the lock for longer than wait. Only the current user can
+// access a new directory, because it may contain keys.
 func OpenDirectory(path string, wait time.Duration) (d *Directory, ok bool, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -49,18 +49,18 @@ func OpenDirectory(path string, wait time.Duration) (d *Directory, ok bool, err 
 	return d, ok, nil
 }
 
-// Join returns the path of a file in the directory.
+// Join returns the path of the file name in the directory.
 func (d *Directory) Join(name string) string { return filepath.Join(d.Path, name) }
 
 // Close releases the lock.
 func (d *Directory) Close() error { return d.lock.Close() }
 
-// maxSlots is the maximum number of commands of one user that run programs at the
-// same time.
+// maxSlots is the maximum number of commands that run programs in one cache directory
+// at the same time.
 const maxSlots = 1000
 
-// openSlot locks the first free directory below path. It may contain files of a
-// process that was killed. The next start of sandboxes in it removes them.
+// openSlot locks the first subdirectory of path that no other process has locked. The
+// subdirectory may contain files of a killed process. openHost removes these files.
 func openSlot(path string) (*Directory, error) {
 	for i := range maxSlots {
 		d, ok, err := OpenDirectory(filepath.Join(path, strconv.Itoa(i)), 0)
@@ -74,8 +74,9 @@ func openSlot(path string) (*Directory, error) {
 	return nil, fmt.Errorf("all %d directories in %s are in use", maxSlots, path)
 }
 
-// cacheDir returns the directory for data that can be created again. Only commands
-// that run without a server use it.
+// cacheDir returns the directory for files that can be created again: given or, if
+// given is "", the user's cache directory. Only commands that run without a server
+// use it.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// diskGate refuses work while the disk is full or read-only. The server cannot return
-// the result of an action that it cannot record in the audit log, so the action must
-// not start.
+// diskGate refuses actions while the disk is full or read-only. The server must not
+// report the result of an action that it cannot record in the audit log. So such an
+// action must not start.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
@@ -33,7 +33,8 @@ func (g diskGate) check() error {
 	}
 }
 
-// executions returns a decorator of next that checks the disk before each run.
+// executions returns a service that checks the disk before each run and then calls
+// next.
 func (g diskGate) executions(next pyth.ExecutionService) pyth.ExecutionService {
 	return gatedExecutions{next, g}
 }
@@ -43,7 +44,7 @@ type gatedExecutions struct {
 	gate diskGate
 }
 
-// Execute runs a program unless the disk is full.
+// Execute runs a program if the disk can be written.
 func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -51,8 +52,8 @@ func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.
 	return s.ExecutionService.Execute(ctx, user, p, events)
 }
 
-// sessions returns a decorator of next that checks the disk before it opens a
-// session.
+// sessions returns a service that checks the disk before it opens a session. It
+// passes all calls to next.
 func (g diskGate) sessions(next pyth.SessionService) pyth.SessionService {
 	return gatedSessions{next, g}
 }
@@ -62,7 +63,7 @@ type gatedSessions struct {
 	gate diskGate
 }
 
-// OpenSession opens a session unless the disk is full.
+// OpenSession opens a session if the disk can be written.
 func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -70,7 +71,8 @@ func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyt
 	return s.SessionService.OpenSession(ctx, user, r)
 }
 
-// packages returns a decorator of next that checks the disk before each change.
+// packages returns a service that checks the disk before it installs packages. It
+// passes all calls to next.
 func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {
 	return gatedPackages{next, g}
 }
@@ -80,7 +82,7 @@ type gatedPackages struct {
 	gate diskGate
 }
 
-// SetPackages replaces the list unless the disk is full.
+// SetPackages replaces the user's packages if the disk can be written.
 func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -88,7 +90,7 @@ func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, langua
 	return s.PackageService.SetPackages(ctx, user, language, requirements, progress)
 }
 
-// AddPackage adds a package unless the disk is full.
+// AddPackage adds a package if the disk can be written.
 func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, requirement string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -96,8 +98,8 @@ func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, languag
 	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
 }
 
-// generations returns a decorator of next that checks the disk before the model uses
-// tokens.
+// generations returns a service that checks the disk before the model uses tokens.
+// Then it calls next.
 func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
 	return gatedGenerations{next, g}
 }
@@ -107,7 +109,7 @@ type gatedGenerations struct {
 	gate diskGate
 }
 
-// Generate generates a program unless the disk is full.
+// Generate generates a program if the disk can be written.
 func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -115,11 +117,11 @@ func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyt
 	return s.GenerateService.Generate(ctx, user, r, events)
 }
 
-// lowSpace is the minimum free space in bytes. With less, the health check reports
-// the server as degraded.
+// lowSpace is a size in bytes. If less space is free, the health check reports the
+// disk as degraded.
 const lowSpace = 64 << 20
 
-// health returns the state of the disk for the health check.
+// health reports the state of the disk and its free space.
 func (g diskGate) health(context.Context) pyth.Check {
 	space, err := g.monitor.State()
 	check := pyth.Check{Status: pyth.CheckOK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Explain returns an error for the command line. Its text contains the field errors
-// of a *pyth.Error. It returns other errors unchanged.
+// Explain converts an error for the command line. For a *pyth.Error with field
+// errors, it returns an error that lists them. It returns other errors unchanged.
 func Explain(err error) error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok || len(e.Fields) == 0 {

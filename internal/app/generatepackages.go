@@ -6,11 +6,11 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// generatePackages installs missing packages of generated programs. It implements
+// generatePackages installs packages that generated programs import. It implements
 // generate.Packages.
 type generatePackages struct{ service pyth.PackageService }
 
-// Installed lists the user's packages with versions.
+// Installed lists the names and versions of the user's packages.
 func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error) {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {
@@ -23,7 +23,8 @@ func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, langu
 	return names, nil
 }
 
-// Install adds the packages to the user's requirements. If one fails, it adds none.
+// Install adds packages to the user's packages. If one of them cannot be installed,
+// it installs none.
 func (p generatePackages) Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {

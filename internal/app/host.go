@@ -21,7 +21,7 @@ type host struct {
 	*sandbox.Launcher
 	images customImages
 	cgroup cgroup.Parent
-	// noCgroup is the reason why there is no usable cgroup. It is nil if there is one.
+	// noCgroup says why this process cannot use a cgroup. It is nil if it can.
 	noCgroup error
 }
 
@@ -31,15 +31,16 @@ type hostConfig struct {
 	image    string
 	images   customImages
 	stateDir string
-	// network and layers may be nil. Then programs have none.
+	// network opens the network of a run, and layers returns the mounts of packages.
+	// Either may be nil. Then programs have no network or no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// rollback may be the zero value.
 	rollback sandbox.Rollback
 }
 
-// openHost returns a host that can start sandboxes. It removes all files in the state
-// directory, which no other process may use.
+// openHost returns a host that can start sandboxes. No other process may use the
+// state directory, because openHost removes all files in it.
 func openHost(c *hostConfig) (*host, error) {
 	stateDir, err := filepath.Abs(c.stateDir)
 	if err != nil {
@@ -52,7 +53,7 @@ func openHost(c *hostConfig) (*host, error) {
 		Rollback: c.rollback,
 	}
 	// The name of the cgroup is a hash of the state directory. So a restarted server
-	// finds and removes only the cgroups of its previous run.
+	// finds and removes only cgroups of its earlier run.
 	id := sha256.Sum256([]byte(stateDir))
 	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
 	if h.noCgroup == nil {
@@ -65,16 +66,16 @@ func openHost(c *hostConfig) (*host, error) {
 	return h, nil
 }
 
-// pool starts a pool of sandboxes. It sets the fields Boot and Runtimes of the
-// configuration.
+// pool starts a pool of sandboxes. It sets the fields Boot and Runtimes of c.
 func (h *host) pool(c pool.Config, warm warmMinimums) *pool.Pool {
 	c.Boot, c.Runtimes = h.boot, warm.list(h.images.names())
 	return pool.New(c)
 }
 
-// boot starts a sandbox for the pool. It starts the interpreter of the runtime for
-// the main language. A warm sandbox of Node can also run TypeScript, and needs less
-// memory than one started for it.
+// boot starts a sandbox and its interpreter for the pool. The interpreter is started
+// for the main language of the runtime. A sandbox that was started for JavaScript can
+// also run TypeScript, and needs less memory than one that was started for
+// TypeScript.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
 	var language pyth.Language
 	var own pyth.Runtime
@@ -90,7 +91,7 @@ func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layer
 	return s, nil
 }
 
-// enforcement returns a health check that says how memory limits are enforced.
+// enforcement returns a health check that says whether cgroups enforce memory limits.
 func (h *host) enforcement() pyth.Check {
 	if h.noCgroup == nil {
 		return pyth.Check{Status: pyth.CheckOK}
@@ -101,6 +102,6 @@ func (h *host) enforcement() pyth.Check {
 	}
 }
 
-// now returns the current time with its monotonic clock reading, which is needed to
-// measure durations.
+// now returns the current time. It keeps the monotonic clock reading, with which
+// durations are measured.
 func now() time.Time { return time.Now() }

@@ -19,14 +19,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// customImage is a custom image.
+// customImage is a custom image with its name and the Python modules to import first.
 type customImage struct {
 	*rootfs.CustomImage
 	name    pyth.Runtime
 	preload []string
 }
 
-// String lists the interpreters of the image.
+// String lists the interpreters of the image with their versions.
 func (r customImage) String() string {
 	runtimes := r.runtimes()
 	all := make([]string, len(runtimes))
@@ -36,7 +36,8 @@ func (r customImage) String() string {
 	return strings.Join(all, " and ")
 }
 
-// language returns the language for which warm sandboxes of the image are started.
+// language returns the language for which the pool starts warm sandboxes of the
+// image.
 func (r customImage) language() pyth.Language {
 	if all := r.runtimes(); len(all) > 0 {
 		return all[0].Languages()[0]
@@ -44,7 +45,7 @@ func (r customImage) language() pyth.Language {
 	return pyth.Python // The boot fails.
 }
 
-// runtimes returns the runtimes of the image.
+// runtimes returns the built-in runtimes whose interpreter the image contains.
 func (r customImage) runtimes() []pyth.Runtime {
 	return slices.DeleteFunc(pyth.Runtimes(), func(runtime pyth.Runtime) bool { return r.Versions[runtime] == "" })
 }
@@ -52,8 +53,9 @@ func (r customImage) runtimes() []pyth.Runtime {
 // customImages lists custom images, sorted by name.
 type customImages []customImage
 
-// build returns the images in dir, and builds missing ones. It starts trial sandboxes
-// in the state directory, and removes all other files in it.
+// build builds the custom images that do not exist in dir, and returns all of them.
+// It runs trial programs in sandboxes with their state in stateDir. It removes all
+// other files in stateDir.
 func (c ImageConfig) build(ctx context.Context, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -87,7 +89,7 @@ func (c ImageConfig) buildOne(ctx context.Context, name, dir, stateDir string, p
 	return r, nil
 }
 
-// check returns an error if a name of an image or a module is invalid.
+// check returns an error if the name of an image or of a module is invalid.
 func (c ImageConfig) check() error {
 	names := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	for name := range c.Runtime {
@@ -108,7 +110,7 @@ func (c ImageConfig) check() error {
 	return nil
 }
 
-// quoted returns the names for an error message.
+// quoted returns a text that lists the names, for an error message.
 func quoted(runtimes []pyth.Runtime) string {
 	names := make([]string, len(runtimes))
 	for i, r := range runtimes {
@@ -117,8 +119,8 @@ func quoted(runtimes []pyth.Runtime) string {
 	return strings.Join(names, " and ")
 }
 
-// try returns the images, and builds missing ones. It returns a finding for each
-// image that failed.
+// try builds the custom images that do not exist in dir. It returns the images, and a
+// finding for each image that could not be built.
 func (c ImageConfig) try(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
 	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
@@ -150,7 +152,7 @@ func (all customImages) built() []*rootfs.CustomImage {
 	return built
 }
 
-// images returns the images in the form that the launcher needs.
+// images converts the images to the form that sandbox.Config needs.
 func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	images := make(map[pyth.Runtime]sandbox.Image, len(all))
 	for _, r := range all {
@@ -159,7 +161,8 @@ func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	return images
 }
 
-// language returns the language for which warm sandboxes of the image are started.
+// language returns the language for which the pool starts warm sandboxes of the image
+// with this name.
 func (all customImages) language(name pyth.Runtime) pyth.Language {
 	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {
@@ -168,7 +171,7 @@ func (all customImages) language(name pyth.Runtime) pyth.Language {
 	return all[i].language()
 }
 
-// only returns the images that have the runtime. Their other runtimes are omitted.
+// only returns the images that contain the runtime, without their other runtimes.
 func (all customImages) only(runtime pyth.Runtime) customImages {
 	var some customImages
 	for _, r := range all {
@@ -180,7 +183,8 @@ func (all customImages) only(runtime pyth.Runtime) customImages {
 	return some
 }
 
-// addTo returns the languages with the images that run them.
+// addTo adds the images to the languages that they run, and adds missing languages.
+// It returns the new list.
 func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	for _, r := range all {
 		for _, runtime := range r.runtimes() {
@@ -197,15 +201,15 @@ func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	return offered
 }
 
-// Limits of a program that prepares an image. The memory limit is high, because it
-// keeps all compiled files in memory.
+// Limits of a trial program, which prepares an image. The memory limit is high,
+// because the program keeps all compiled files in memory.
 const (
 	trialMemory = 4 << 30
 	trialDisk   = 2 << 30
 	trialTime   = 10 * time.Minute
 )
 
-// trialJob returns a job that runs a program while an image is built.
+// trialJob returns a job that runs a trial program while an image is built.
 func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID: "trial", Language: language, Code: program, Timeout: trialTime, Isolation: pyth.IsolationExecution,
@@ -214,7 +218,8 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	}
 }
 
-// runTrial runs a program in a sandbox of an image that is being built.
+// runTrial runs a trial program in a sandbox of the new image, and passes the output
+// file to t.Read.
 func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
 	h, err := openHost(&hostConfig{image: t.Image, stateDir: stateDir})
 	if err != nil {
@@ -241,7 +246,8 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 		}
 		return t.Read(strings.NewReader(string(o.Files[0].Content)))
 	}
-	// Run the program in a session, because only sessions return files of any size.
+	// The output file may be large. Run the program in a session, because only
+	// sessions return files of any size.
 	job.Session = "trial"
 	if err := s.Open(ctx, &pyth.SessionSpec{ID: job.Session, Language: t.Language, Limits: job.Limits}); err != nil {
 		return err
@@ -252,7 +258,7 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 	return s.ReadFile(ctx, t.Output, func(_ int64, content io.Reader) error { return t.Read(content) })
 }
 
-// runSuccessfully runs a job. It returns an error if the program fails.
+// runSuccessfully runs a job. It returns an error if the program does not succeed.
 func runSuccessfully(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outcome, error) {
 	o, err := pyth.Dispatch(ctx, s, job, nil)
 	if err != nil {
@@ -267,8 +273,9 @@ func runSuccessfully(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*p
 	return o, nil
 }
 
-// tryPreloads imports all modules to preload. It returns an error if that fails, so
-// that the operator sees it at the start and not users in their programs.
+// tryPreloads imports the preloaded modules of each image. If an import fails, the
+// operator sees the error at the start of the server. Otherwise users would see it in
+// their programs.
 func (all customImages) tryPreloads(ctx context.Context, h *host) error {
 	for _, r := range all {
 		if len(r.preload) == 0 {

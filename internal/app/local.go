@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// Progress reports that done of total parts of a long step are complete. total is 0
-// if it is unknown.
+// Progress receives the progress of a long step: done of total parts are complete.
+// total is 0 if the number of parts is unknown.
 type Progress = func(step string, done, total int)
 
 // LocalConfig configures a Local.
@@ -22,10 +22,10 @@ type LocalConfig struct {
 	CacheDir string
 	Node     NodeConfig
 	Images   ImageConfig
-	// Language is the language of the programs.
+	// Language is the language of the programs that Local runs.
 	Language pyth.Language
 	Limits   pyth.ExecutionLimits
-	// Network allows programs to request hosts.
+	// Network allows programs to connect to the hosts in their request.
 	Network  bool
 	Progress Progress
 	// Logger receives warnings about images and sandboxes.
@@ -43,7 +43,8 @@ type Local struct {
 	closers    []func() error
 }
 
-// NewLocal builds missing images and starts a sandbox. The caller closes the result.
+// NewLocal builds missing images and starts the pool of sandboxes. The caller closes
+// the result.
 func NewLocal(ctx context.Context, c *LocalConfig) (_ *Local, err error) {
 	cache, err := cacheDir(c.CacheDir)
 	if err != nil {
@@ -93,7 +94,7 @@ func NewLocal(ctx context.Context, c *LocalConfig) (_ *Local, err error) {
 }
 
 // Generator returns a service that generates programs and runs them on this machine.
-// The configuration must have a key.
+// c.Key must not be empty.
 func (l *Local) Generator(c ModelConfig) (pyth.GenerateService, error) {
 	config, err := c.generate()
 	if err != nil {
@@ -104,7 +105,8 @@ func (l *Local) Generator(c ModelConfig) (pyth.GenerateService, error) {
 	return generate.New(config), nil
 }
 
-// Close stops running programs and waits until they have ended.
+// Close stops running programs, waits until they have ended, and releases all
+// resources.
 func (l *Local) Close() error {
 	var errs []error
 	for _, f := range slices.Backward(l.closers) {

@@ -12,11 +12,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// versions maps runtimes to versions. Runtimes that are not available have none.
+// versions maps each available runtime to its version.
 type versions map[pyth.Runtime]string
 
-// builtInVersions returns the versions of the built-in image; node is nil if there is
-// no Node.
+// builtInVersions returns the versions of the runtimes in the built-in image. node is
+// nil if Node is not available.
 func builtInVersions(image *rootfs.Image, node *node.Binary) versions {
 	all := versions{pyth.PythonRuntime: image.PythonVersion}
 	if node != nil {
@@ -25,9 +25,9 @@ func builtInVersions(image *rootfs.Image, node *node.Binary) versions {
 	return all
 }
 
-// machine runs programs on this host. It contains the images and a pool of sandboxes.
+// machine runs programs on this host. It holds the images and a pool of sandboxes.
 type machine struct {
-	// versions are those of the built-in runtimes.
+	// versions contains the versions of the built-in runtimes.
 	versions versions
 	images   customImages
 	host     *host
@@ -36,31 +36,32 @@ type machine struct {
 
 // machineConfig configures a machine.
 type machineConfig struct {
-	// dir is the directory for images. If sole is true, no other process uses it, and
-	// outdated images are removed.
+	// dir is the directory for images. If sole is true, no other process uses dir,
+	// and outdated images in it are removed.
 	dir  string
 	sole bool
-	// stateDir is the directory for the state of sandboxes. All files in it are
-	// removed at the start. No other process may use it.
+	// stateDir is the directory for the state of sandboxes. No other process may use
+	// it, because all files in it are removed at the start.
 	stateDir string
-	// node is nil if there is no Node.
+	// node is nil if Node is not available.
 	node   *node.Binary
 	images ImageConfig
-	// network and layers may be nil. Then programs have none.
+	// network opens the network of a run, and layers returns the mounts of packages.
+	// Either may be nil. Then programs have no network or no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
-	// rollback may be the zero value.
+	// rollback configures the rollback of interpreters. The zero value disables it.
 	rollback sandbox.Rollback
-	// progress receives the progress of the build of images.
+	// progress receives the progress of building images.
 	progress Progress
-	// pool is the configuration without the fields that the host sets.
+	// pool is the configuration of the pool, without the fields that host.pool sets.
 	pool pool.Config
 	// warm holds the minimum numbers of warm sandboxes.
 	warm   warmMinimums
 	logger *slog.Logger
 }
 
-// openMachine builds missing images and starts the pool.
+// openMachine builds missing images and starts the pool of sandboxes.
 func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) {
 	image, err := rootfs.Build(ctx, c.dir, rootfs.Options{Node: pathOf(c.node), Progress: c.progress})
 	if err != nil {
@@ -83,8 +84,8 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	return &machine{versions: builtInVersions(image, c.node), images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
 }
 
-// removeOutdated removes images of earlier versions. It only logs errors, because
-// these images cost nothing except disk space.
+// removeOutdated removes images of earlier versions. It logs errors but does not
+// return them, because outdated images only occupy disk space.
 func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logger) {
 	if removed, err := image.RemoveOthers(custom.built()...); err != nil {
 		logger.Warn("outdated images not removed", "error", err)
@@ -93,8 +94,9 @@ func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logge
 	}
 }
 
-// languages returns the languages of the built-in image and the custom ones. The
-// version of a language is the version of its runtime.
+// languages returns the languages of the built-in image and of the given custom
+// images. The version of a language is the version of the built-in runtime that runs
+// it.
 func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
 	var all []pyth.LanguageInfo
 	for _, r := range pyth.Runtimes() {
@@ -107,5 +109,5 @@ func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
 	return custom.addTo(all)
 }
 
-// Close ends all sandboxes and waits until they are gone.
+// Close destroys all sandboxes and waits until they are gone.
 func (m *machine) Close() error { return errors.Join(m.pool.Close(), m.host.Close()) }

@@ -26,7 +26,7 @@ type poolMetrics struct {
 var _ pool.Observer = (*poolMetrics)(nil)
 
 func newPoolMetrics() *poolMetrics {
-	// Buckets from 0.1 ms to about 40 s.
+	// Bucket limits from 0.1 ms to about 40 s.
 	times := prometheus.ExponentialBuckets(0.0001, 2.5, 15)
 	m := &poolMetrics{
 		boots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -48,7 +48,8 @@ func newPoolMetrics() *poolMetrics {
 			Name: "pyth_on_interpreters_total", Help: "Interpreters after a program, with rollback: put back, or replaced by a new one, by reason.",
 		}, []string{"reason"}),
 	}
-	// Create all series at the start, with 0.
+	// Create all series at the start with the value 0, so that rates include the
+	// first event.
 	for _, result := range []string{bootOK, bootFailed} {
 		m.boots.WithLabelValues(result)
 	}
@@ -61,16 +62,16 @@ func newPoolMetrics() *poolMetrics {
 	return m
 }
 
-// putBack is the value of the label reason for an interpreter that was put back.
+// putBack is the value of the label reason if an interpreter was put back.
 const putBack = "none"
 
-// Values of the label result.
+// Values of the label result of sandbox boots.
 const (
 	bootOK     = "ok"
 	bootFailed = "failed"
 )
 
-// Booted counts a boot.
+// Booted records the duration and the result of a boot.
 func (m *poolMetrics) Booted(took time.Duration, err error) {
 	result := bootOK
 	if err != nil {
@@ -79,26 +80,27 @@ func (m *poolMetrics) Booted(took time.Duration, err error) {
 	m.boots.WithLabelValues(result).Observe(took.Seconds())
 }
 
-// Ran measures a run.
+// Ran records the queue time and the duration of a run.
 func (m *poolMetrics) Ran(o *pyth.Outcome) {
 	m.queued.Observe(o.Usage.Queued.Seconds())
 	m.wall.Observe(o.Usage.Wall.Seconds())
 }
 
-// Refused counts a job that was refused.
+// Refused counts a job that the pool refused because it had no capacity.
 func (m *poolMetrics) Refused() { m.refused.Inc() }
 
-// Removed counts a destroyed sandbox.
+// Removed counts a destroyed sandbox by reason.
 func (m *poolMetrics) Removed(reason pool.Reason) {
 	m.removed.WithLabelValues(string(reason)).Inc()
 }
 
-// Recycled counts an interpreter after a program. The reason is "" if it was put back.
+// Recycled counts an interpreter by what happened to it after a program. reason says
+// why it was replaced; "" means that it was put back.
 func (m *poolMetrics) Recycled(reason string) {
 	m.interpreters.WithLabelValues(cmp.Or(reason, putBack)).Inc()
 }
 
-// collectors returns the metrics, including the state of the pool.
+// collectors returns the metrics of m and of the current state of the pool.
 func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	gauge := func(name, help string, value func(pool.Stats) int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {

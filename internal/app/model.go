@@ -12,11 +12,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude"
 )
 
-// DefaultModel is the model if none is configured.
+// DefaultModel is the name of the model that is used if no model is configured.
 const DefaultModel = claude.DefaultModel
 
-// generate returns a configuration with the settings of the model. Its Model is nil
-// if there is no key.
+// generate converts the settings to a configuration of the generate service. Model is
+// nil in it if there is no API key.
 func (c ModelConfig) generate() (generate.Config, error) {
 	if c.Timeout <= 0 || c.TokensPerDay < 0 {
 		return generate.Config{}, errors.New("--generate-timeout must be greater than 0, and --generate-tokens-per-day must not be negative")
@@ -35,8 +35,8 @@ func (c ModelConfig) generate() (generate.Config, error) {
 	return config, nil
 }
 
-// checkProgram returns a function that checks a program without running it, for
-// generate.Config.
+// checkProgram returns a function for generate.Config. The function checks a program
+// without running it.
 func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program) error {
 	return func(user pyth.UserID, p *pyth.Program) error {
 		_, err := executions.Job(user, p)
@@ -44,8 +44,8 @@ func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program
 	}
 }
 
-// modelCheck returns a health check that says whether a model is configured. A server
-// without a model is healthy.
+// modelCheck returns a health check that says whether a model is configured. The
+// status is ok in both cases.
 func modelCheck(model generate.Model) pyth.Check {
 	check := pyth.Check{Status: pyth.CheckOK}
 	if model == nil {
@@ -54,7 +54,8 @@ func modelCheck(model generate.Model) pyth.Check {
 	return check
 }
 
-// generateMetrics counts model calls. It implements generate.Observer.
+// generateMetrics counts requests to the model and their tokens. It implements
+// generate.Observer.
 type generateMetrics struct {
 	calls  *prometheus.CounterVec
 	took   prometheus.Histogram
@@ -76,7 +77,8 @@ func newGenerateMetrics() *generateMetrics {
 			Name: "pyth_on_generate_tokens_total", Help: "Tokens of the model, by kind: input, cached input or output.",
 		}, []string{"kind"}),
 	}
-	// Create all series at the start, with 0.
+	// Create all series at the start with the value 0, so that rates include the
+	// first event.
 	for _, result := range generate.Results() {
 		m.calls.WithLabelValues(result)
 	}
@@ -86,14 +88,15 @@ func newGenerateMetrics() *generateMetrics {
 	return m
 }
 
-// Values of the label kind.
+// Values of the label kind of tokens.
 const (
 	tokensInput  = "input"
 	tokensCached = "cached_input"
 	tokensOutput = "output"
 )
 
-// Requested counts a request to the model.
+// Requested records the result, the duration and the tokens of a request to the
+// model.
 func (m *generateMetrics) Requested(result string, took time.Duration, usage pyth.TokenUsage) {
 	m.calls.WithLabelValues(result).Inc()
 	m.took.Observe(took.Seconds())

@@ -13,16 +13,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// network opens the networks of programs. It implements execution.NetworkPolicy.
+// network opens the network of each run and checks which hosts are allowed. It
+// implements execution.NetworkPolicy.
 type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
-	// packages is the gateway for jobs that resolve packages; nil if the server has no
-	// packages.
+	// packages is the gateway for jobs that resolve packages; nil if the server does
+	// not install packages.
 	packages *gateway.Gateway
 }
 
-// newNetwork checks the policy and creates the proxy.
+// newNetwork parses the network settings and creates the proxy. observer receives all
+// connections.
 func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	deny, err := egress.ParseDeny(c.EgressDeny)
 	if err != nil {
@@ -34,7 +36,7 @@ func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
-// Check returns an error if programs may not connect to one of the hosts.
+// Check returns an error if a program may not connect to all of the hosts.
 func (n *network) Check(hosts []string) error {
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
@@ -43,7 +45,7 @@ func (n *network) Check(hosts []string) error {
 	return n.policy.Check(rules)
 }
 
-// open returns the network for one run.
+// open returns the network for one run: a gateway, or a tunnel to the allowed hosts.
 func (n *network) open(to pyth.Network) (sandbox.Network, error) {
 	if to.Gateway != "" {
 		if n.packages == nil {
@@ -58,7 +60,7 @@ func (n *network) open(to pyth.Network) (sandbox.Network, error) {
 	return &tunnel{n.proxy, n.proxy.NewRun(rules)}, nil
 }
 
-// tunnel is the network of one run. It implements sandbox.Network.
+// tunnel connects one run to the egress proxy. It implements sandbox.Network.
 type tunnel struct {
 	proxy *egress.Proxy
 	run   *egress.Run
@@ -82,7 +84,7 @@ func (t *tunnel) Close() []pyth.Connection {
 	return all
 }
 
-// networkMetrics counts the connections of programs. It implements
+// networkMetrics counts connections of programs and their bytes. It implements
 // egress.Observer.
 type networkMetrics struct {
 	connections *prometheus.CounterVec
@@ -107,13 +109,13 @@ func newNetworkMetrics() *networkMetrics {
 	return m
 }
 
-// Values of the label direction.
+// Values of the label direction of bytes.
 const (
 	bytesSent     = "sent"
 	bytesReceived = "received"
 )
 
-// Finished counts a connection that has ended.
+// Finished records the verdict and the bytes of a closed connection.
 func (m *networkMetrics) Finished(c egress.Connection) {
 	m.connections.WithLabelValues(string(c.Verdict)).Inc()
 	m.bytes.WithLabelValues(bytesSent).Add(float64(c.SentBytes))

@@ -8,8 +8,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 )
 
-// noNodeError reports that there is no Node. Fix says what to do about it. Python
-// programs run without Node.
+// noNodeError reports that Node is not available. Err is the cause, and Fix says what
+// the operator can do. Python programs run without Node.
 type noNodeError struct {
 	Err error
 	Fix string
@@ -21,9 +21,9 @@ func (e *noNodeError) Unwrap() error { return e.Err }
 
 var errNodeOff = errors.New("disabled by --node=off")
 
-// find returns the Node for sandboxes. If necessary, it downloads Node to dir. The
-// error is a noNodeError if there is no Node, and another error if the configured
-// binary does not work.
+// find returns the Node binary for sandboxes. If necessary, it downloads Node to dir.
+// It returns a noNodeError if Node is disabled or cannot be downloaded. It returns
+// another error if the configured binary does not work.
 func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	switch c.Node {
 	case "":
@@ -39,9 +39,9 @@ func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, 
 	return nil, &noNodeError{Err: err, Fix: "choose a reachable npm registry with --npm-registry, or a Node binary with --node"}
 }
 
-// findFor returns the Node for a program in the language. For Python it returns Node
-// only if no download is needed. So all programs use the same image, and Python
-// programs need no download.
+// findFor returns the Node binary for programs in the language. For Python it
+// downloads nothing and returns nil if there is no Node. If Node is available, Python
+// programs use the same image as other programs.
 func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	if c.Node == "" && language.Runtime() != pyth.NodeRuntime {
 		return node.Find(node.Options{Dir: dir})
@@ -53,7 +53,7 @@ func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir str
 	return b, err
 }
 
-// pathOf returns the path of the binary, or "".
+// pathOf returns the path of the binary; "" if b is nil.
 func pathOf(b *node.Binary) string {
 	if b == nil {
 		return ""

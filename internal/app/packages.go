@@ -17,26 +17,27 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// compileTimeout limits the compilation of one Python package.
+// compileTimeout is the time-out for compiling the modules of one Python package.
 const compileTimeout = 2 * time.Minute
 
-// packageParts contains the parts of the server that the package service uses.
+// packageParts contains the parts of the server that the package service needs.
 type packageParts struct {
 	store      pyth.PackageStore
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial connects to the hosts of archives, which the index names.
+	// dial connects to the index and to the hosts of archives that the index names.
 	dial          index.Dial
 	pythonVersion string
-	// registry is the npm registry; "" for the registry in npm's configuration.
+	// registry is the URL of the npm registry. "" selects the registry in npm's
+	// configuration.
 	registry string
-	// withNode reports whether the server has Node, which npm packages need.
+	// withNode reports that the server has Node. npm packages need Node.
 	withNode bool
 	logger   *slog.Logger
 }
 
-// newPackages returns the service for users' packages.
+// newPackages creates the service for users' packages.
 func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*packages.Service, error) {
 	python, err := pythonIndex(c, parts)
 	if err != nil {
@@ -61,8 +62,8 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 	})
 }
 
-// pythonIndex returns the client of the Python index; nil if Python packages are
-// disabled.
+// pythonIndex returns a client of the index of Python packages; nil if Python
+// packages are disabled.
 func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
 	if c.PythonIndex == "off" {
 		return nil, nil
@@ -70,8 +71,8 @@ func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
 	return index.New(index.Config{URL: c.PythonIndex, Credentials: c.PythonIndexCredentials}, parts.dial)
 }
 
-// npmRegistry returns the client of the npm registry; nil if npm packages are
-// disabled.
+// npmRegistry returns a client of the npm registry; nil if npm packages are disabled
+// or no registry is known.
 func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*index.Client, error) {
 	if !parts.withNode || c.NPMPackages != "on" {
 		return nil, nil
@@ -80,7 +81,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	if url == "" {
 		var err error
 		if url, err = node.Registry(ctx); err != nil {
-			// Only warn, because Node may be available without a registry.
+			// Log only a warning, because Node works without a registry.
 			parts.logger.Warn("npm packages unavailable", "error", err, "hint", "choose a registry with --npm-registry")
 			return nil, nil
 		}
@@ -88,7 +89,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	return index.New(index.Config{URL: url, Credentials: c.NPMCredentials}, parts.dial)
 }
 
-// mounter returns a function for the launcher. The function returns the mounts of
+// mounter returns a function for sandbox.Config. The function returns the mounts for
 // package layers.
 func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
 	return func(layers pyth.Layers) ([]sandbox.Mount, error) {

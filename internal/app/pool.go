@@ -11,19 +11,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// sandboxBytes is an upper estimate of the memory of an idle sandbox. The default
-// number of sandboxes is computed from it.
+// sandboxBytes is a high estimate of the memory of an idle sandbox, in bytes. The
+// default maximum number of sandboxes depends on it.
 const sandboxBytes = 24 << 20
 
-// Limits of a user's reservations for sealed passwords. A client encrypts the
-// password as soon as it has the public key, so a short time is enough.
+// Maximum number and lifetime of a user's reservations for sealed passwords. The
+// lifetime is short, because a client encrypts the password as soon as it has the
+// public key.
 const (
 	reservationsOfUser = 4
 	reservationTTL     = 5 * time.Minute
 )
 
-// pool returns the configuration of a server's pool, with defaults for this
-// machine.
+// pool returns the configuration of the pool of a server. Limits that are not set get
+// defaults for this machine.
 func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog.Logger) pool.Config {
 	memory := MachineMemory()
 	orDefault := func(value, otherwise int) int {
@@ -57,14 +58,16 @@ func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog
 	}
 }
 
-// warmMinimums are minimum numbers of warm sandboxes.
+// warmMinimums contains the minimum numbers of warm sandboxes. runtimes maps each
+// built-in runtime to its minimum.
 type warmMinimums struct {
 	runtimes map[pyth.Runtime]int
-	// image is the number for each custom image.
+	// image is the minimum for each custom image.
 	image int
 }
 
-// warm returns the minimum numbers of a server.
+// warm returns the minimum numbers of warm sandboxes. It includes Node only if
+// withNode is true.
 func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	all := map[pyth.Runtime]int{pyth.PythonRuntime: c.Warm}
 	if withNode {
@@ -73,7 +76,7 @@ func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	return warmMinimums{runtimes: all, image: images.WarmRuntimes}
 }
 
-// sum returns the sum for the built-in runtimes.
+// sum returns the sum of the minimums of the built-in runtimes.
 func (w warmMinimums) sum() int {
 	sum := 0
 	for _, n := range w.runtimes {
@@ -82,7 +85,8 @@ func (w warmMinimums) sum() int {
 	return sum
 }
 
-// list returns the built-in runtimes and the images with their minimum numbers.
+// list returns the built-in runtimes and the given custom images, each with its
+// minimum number of warm sandboxes.
 func (w warmMinimums) list(images []pyth.Runtime) []pool.Runtime {
 	builtIn := pyth.Runtimes()
 	all := make([]pool.Runtime, 0, len(builtIn)+len(images))
@@ -95,7 +99,7 @@ func (w warmMinimums) list(images []pyth.Runtime) []pool.Runtime {
 	return all
 }
 
-// MachineMemory returns the memory of this machine in bytes.
+// MachineMemory returns the size of this machine's memory in bytes.
 func MachineMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
@@ -104,8 +108,8 @@ func MachineMemory() int64 {
 	return int64(info.Totalram) * int64(info.Unit)
 }
 
-// singleProgramPool returns the configuration for commands that run one program at a time.
-// Each program gets a new sandbox.
+// singleProgramPool returns the configuration of a pool for commands. The pool runs
+// one program at a time, each in a new sandbox.
 func singleProgramPool(logger *slog.Logger) pool.Config {
 	return pool.Config{
 		MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,

@@ -12,12 +12,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 )
 
-// databaseRoom is the disk space for a new database and the state of sandboxes.
+// databaseRoom is the disk space, in bytes, for a new database and the state of
+// sandboxes.
 const databaseRoom = 16 << 20
 
 // CheckRoom returns an error if the disk has too little space for the first start,
-// which downloads Node and builds the image. Without this check the start would fail
-// after minutes. Later starts need no more space.
+// which downloads Node and builds the image. Without this check, the first start
+// would fail after minutes. Later starts need no additional space, so CheckRoom then
+// returns nil.
 func (c NodeConfig) CheckRoom(dir string) error {
 	if rootfs.HasImages(dir) {
 		return nil
@@ -31,8 +33,8 @@ func (c NodeConfig) CheckRoom(dir string) error {
 	return err
 }
 
-// nodeRoom returns the disk space for Node in the image and for its download, in
-// bytes.
+// nodeRoom returns the disk space that Node needs, in bytes. inImage is the space in
+// the image, and fetched is the space for the download.
 func (c NodeConfig) nodeRoom(dir string) (inImage, fetched int64) {
 	switch c.Node {
 	case "off":

@@ -25,18 +25,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/session"
 )
 
-// purgeInterval is the time between deletions of expired data.
+// purgeInterval is the interval at which expired data is deleted.
 const purgeInterval = time.Hour
 
 // ServerConfig configures a Server.
 type ServerConfig struct {
-	// Data is the locked data directory. Disk monitors its file system.
+	// Data is the locked data directory. Disk monitors the file system of Data.
 	Data *Directory
 	Disk *disk.Monitor
-	// Accounts are the open accounts. The caller closes them after the Server.
+	// Accounts contains the open accounts. The caller closes Accounts after the
+	// Server.
 	Accounts *Accounts
-	// AuditRetention is the time for which the audit log keeps the content of entries;
-	// 0 means forever.
+	// AuditRetention is the time after which the content of audit entries is removed;
+	// 0 means never.
 	AuditRetention time.Duration
 
 	Node     NodeConfig
@@ -46,16 +47,16 @@ type ServerConfig struct {
 	Packages PackageConfig
 	Model    ModelConfig
 	Limits   pyth.ExecutionLimits
-	// KeepSecrets disables the redaction of output.
+	// KeepSecrets disables the redaction of secret values in output.
 	KeepSecrets bool
 
-	// API contains the settings of the API. NewServer sets the services in it.
+	// API contains the settings of the API. NewServer sets the services in API.
 	API      api.Config
 	Progress Progress
 	Logger   *slog.Logger
 }
 
-// Server holds the services of a server and its API.
+// Server holds the services of a server and the Handler that serves its API.
 type Server struct {
 	Handler *api.Handler
 
@@ -65,10 +66,10 @@ type Server struct {
 	network *network
 	node    *node.Binary
 	machine *machine
-	// installed is the service for packages. packages decorates it to record changes
-	// in the audit log.
+	// installed is the package service. packages is the same service with a decorator
+	// that records changes in the audit log.
 	installed *packages.Service
-	// packageImages stores the files of packages.
+	// packageImages stores the layers with the files of packages.
 	packageImages *imagestore.Store
 	packages      pyth.PackageService
 	sessions      *session.Service
@@ -85,7 +86,7 @@ type Server struct {
 }
 
 // NewServer builds missing images, starts the pool of sandboxes and connects all
-// services. The caller closes the server after it has shut down the API.
+// services. The caller shuts down the API first, and then closes the Server.
 func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s := &Server{config: c, gate: diskGate{c.Disk}}
 	s.metrics.pool, s.metrics.network, s.metrics.generate = newPoolMetrics(), newNetworkMetrics(), newGenerateMetrics()
@@ -109,7 +110,8 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if s.Handler, err = api.New(s.apiConfig()); err != nil {
 		return nil, err
 	}
-	// Return memory that is not needed after the start to the system.
+	// The start needs more memory than later operation. Return the rest to the
+	// system.
 	debug.FreeOSMemory()
 	return s, nil
 }
@@ -172,12 +174,13 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 	return nil
 }
 
-// openSessions opens the services that hold sandboxes for users: sessions and
+// openSessions opens the services that reserve sandboxes for users: sessions and
 // encrypted programs.
 func (s *Server) openSessions() {
 	c, m := s.config, s.machine
 	s.sessions = session.New(session.Config{
-		// Sessions of Node work only with the built-in release.
+		// In custom images, sessions run only Python. Node sessions need the built-in
+		// version of Node.
 		Host: m.pool, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
 		Packages: s.installed, Clock: now,
 		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
@@ -189,8 +192,8 @@ func (s *Server) openSessions() {
 	s.onClose(func() error { s.encrypted.Close(); return nil })
 }
 
-// openExecutions opens the service that runs programs, and the health monitor that
-// observes its runs.
+// openExecutions opens the service that runs programs, and the health monitor. The
+// monitor observes all runs.
 func (s *Server) openExecutions() {
 	c, m := s.config, s.machine
 	s.monitor = health.New(health.Config{
@@ -207,9 +210,9 @@ func (s *Server) openExecutions() {
 	})
 }
 
-// apiConfig returns the configuration of the API with all services. Each service
-// records its actions in the audit log. While the disk is full, diskGate refuses
-// actions that could not be recorded.
+// apiConfig returns the configuration of the API with all services. Decorators record
+// the actions of the services in the audit log. While the disk cannot be written,
+// diskGate refuses actions.
 func (s *Server) apiConfig() api.Config {
 	c, log := s.config, s.config.Accounts.log
 	executions := s.gate.executions(audit.Executions(s.executions, log))
@@ -234,8 +237,8 @@ func (s *Server) apiConfig() api.Config {
 	return config
 }
 
-// generator returns the service that generates programs. It runs them with the given
-// service.
+// generator returns the service that generates programs. It runs them with
+// executions.
 func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config := s.model
 	config.Executions, config.Check, config.Limits = executions, checkProgram(s.executions), s.config.Limits
@@ -255,8 +258,8 @@ func features(generate bool) []string {
 	return all
 }
 
-// Versions returns the runtimes with their versions for the log. A runtime that is
-// not available has the version "none".
+// Versions returns the versions of the built-in runtimes as a log attribute. The
+// version of an unavailable runtime is "none".
 func (s *Server) Versions() slog.Attr {
 	runtimes := pyth.Runtimes()
 	all := make([]any, len(runtimes))
@@ -266,7 +269,8 @@ func (s *Server) Versions() slog.Attr {
 	return slog.Group("", all...) // Without a name its attributes are inline.
 }
 
-// Maintain monitors the disk and deletes expired data until the context ends.
+// Maintain starts goroutines that monitor the disk and delete expired data until ctx
+// ends.
 func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
@@ -277,8 +281,8 @@ func (s *Server) Maintain(ctx context.Context) {
 	}
 }
 
-// runPeriodically calls f now and after each interval, until the context ends. It logs
-// errors with the message.
+// runPeriodically calls f at once and then after each interval, until ctx ends. It
+// logs errors of f with the message.
 func runPeriodically(ctx context.Context, interval time.Duration, logger *slog.Logger, message string, f func(context.Context) error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -294,7 +298,7 @@ func runPeriodically(ctx context.Context, interval time.Duration, logger *slog.L
 	}
 }
 
-// Close ends all sessions and sandboxes and waits until they are gone.
+// Close closes all services, destroys all sandboxes and waits until they are gone.
 func (s *Server) Close() error {
 	var errs []error
 	for _, f := range slices.Backward(s.closers) {

@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Accounts returns a decorator of next that records actions on accounts and
-// credentials.
+// Accounts returns a service that passes all calls to next. It records actions on
+// accounts and credentials in log.
 func Accounts(next pyth.AccountService, log pyth.Auditor) pyth.AccountService {
 	return &accounts{next, log}
 }
@@ -19,8 +19,9 @@ type accounts struct {
 	log pyth.Auditor
 }
 
-// record records an action that authenticates the caller. If it failed, the error
-// contains the owner of the credential, if there is one.
+// record records the result of an action that authenticates the caller, and returns
+// it. If the action failed, err may contain the owner of the credential. Then the
+// entry belongs to this user.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
 	if err == nil {
@@ -43,7 +44,8 @@ func (a *accounts) Register(ctx context.Context, email, password, invite string)
 	return a.record(ctx, pyth.ActionUserRegistered, g, err)
 }
 
-// Login records user.login in the log of the account, also if it fails.
+// Login records user.login. If the login fails, the entry is in the log of the
+// account that the caller named.
 func (a *accounts) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	g, err := a.AccountService.Login(ctx, email, password)
 	return a.record(ctx, pyth.ActionUserLogin, g, err)

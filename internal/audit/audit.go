@@ -1,14 +1,15 @@
 // Package audit keeps a tamper-evident log of user actions. It implements
-// pyth.Auditor and pyth.AuditService. It also contains decorators of the services of
-// package pyth, which record their calls.
+// pyth.Auditor and pyth.AuditService. It also contains decorators that record calls
+// of the services of package pyth.
 //
 // An event is durable when Record returns. Events that arrive at the same time share
-// one transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1),
-// and each transaction signs the new tree head (C2SP tlog-checkpoint and
-// signed-note). Verify finds entries that were changed, removed, moved or added
-// without the signing key. If an earlier checkpoint was kept elsewhere, Verify also
-// finds changes made with the key. Text from callers is limited in length, printable
-// and without credentials.
+// one transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1).
+// Each transaction signs the new tree head (C2SP tlog-checkpoint and signed-note).
+//
+// Verify finds entries that were changed, removed, moved or added without the signing
+// key. Verify can also compare the log with an earlier checkpoint that was stored
+// elsewhere. Then it also finds changes that were made with the key. Text from
+// callers is limited in length, printable and without credentials.
 //
 // docs/audit.md describes the format of records and the actions.
 package audit
@@ -28,21 +29,21 @@ import (
 )
 
 const (
-	// maxBatch is the maximum number of events in a transaction. It is limited,
-	// because other writers wait for the same connection.
+	// maxBatch is the maximum number of events in a transaction. Other writers wait
+	// for the same database connection, so a transaction must be short.
 	maxBatch = 512
-	// maxNotes is the maximum number of notes in the queue.
+	// maxNotes is the maximum number of notes that wait in the queue.
 	maxNotes = 1024
-	// storeTimeout is the time-out of a transaction. It includes the wait for the disk
-	// and for other writers.
+	// storeTimeout is the time-out of a transaction, including the time to wait for
+	// other writers and for the disk.
 	storeTimeout = 30 * time.Second
 )
 
 // Config configures a Log. All fields are required.
 type Config struct {
 	Store pyth.AuditStore
-	// Seed is the seed of the Ed25519 key that signs checkpoints: 32 bytes (RFC
-	// 8032).
+	// Seed is the seed of the Ed25519 key that signs checkpoints. It has 32 bytes
+	// (RFC 8032).
 	Seed  []byte
 	Clock func() time.Time
 }
@@ -53,7 +54,8 @@ type Log struct {
 	clock  func() time.Time
 	signer *signer
 
-	// wake signals the committer that the queue has events or that the log was closed.
+	// wake receives a value when the queue has events or the log is closed. The
+	// goroutine that runs commitAll waits for it.
 	wake chan struct{}
 	done chan struct{}
 
@@ -61,7 +63,7 @@ type Log struct {
 	waiting []*pending
 	notes   int
 	closed  bool
-	// tree and checkpoint are the state after the last commit.
+	// tree and checkpoint contain the state after the last transaction.
 	tree       *tree
 	checkpoint []byte
 	stats      Stats
@@ -69,7 +71,8 @@ type Log struct {
 
 // Stats counts events since the Log was opened.
 type Stats struct {
-	// Entries is the number of entries written, in Commits transactions.
+	// Entries is the number of entries written. Commits is the number of transactions
+	// that wrote them.
 	Entries, Commits int64
 	// Lost is the number of notes that were not written because the queue was full or
 	// the store failed.
@@ -85,8 +88,8 @@ var (
 // the damaged entries.
 var ErrDamaged = errors.New("audit: the log does not match its signed checkpoint")
 
-// Open opens the log. It returns ErrDamaged if the log was changed by others, because
-// extending it would sign their changes.
+// Open opens the log. It returns ErrDamaged if the stored log does not match its
+// checkpoint. New entries in a damaged log would sign the damage.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Store == nil || cfg.Clock == nil || len(cfg.Seed) != ed25519.SeedSize {
 		return nil, errors.New("audit: the configuration has no store, no clock or no seed of 32 bytes")
@@ -111,7 +114,8 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// load reads the edge of the tree and compares its root with the checkpoint.
+// load reads the edge of the tree and the checkpoint from the store. It returns
+// ErrDamaged if the root of the tree differs from the root in the checkpoint.
 func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 	size, note, err := l.store.AuditHead(ctx)
 	if err != nil {
@@ -151,12 +155,12 @@ func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
 	return l.begin(ctx, e)()
 }
 
-// Begin queues the event and returns a function that waits until it is durable. The
-// function may be called several times.
+// Begin queues the event and returns a function that waits until the event is
+// durable. The function may be called several times.
 func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
 	wait = l.begin(ctx, e)
-	// Let the committer run first on this processor. It takes time to wake another
-	// processor, and the caller will wait for the committer.
+	// Yield this processor to the goroutine that commits. Waking another processor
+	// takes time, and the caller will wait for the commit anyway.
 	runtime.Gosched()
 	return wait
 }
@@ -171,14 +175,16 @@ func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 		return func() error { return unavailable(errors.New("audit: the log is closed")) }
 	}
 	return func() error {
-		// Wait even if ctx has ended, because its end does not undo the action.
+		// Wait even if ctx has ended, because the action has happened and must be
+		// recorded.
 		<-p.written
 		return p.failure
 	}
 }
 
-// Note queues the event and returns at once. The event may be lost. Use it for events
-// that anonymous callers can cause in any number.
+// Note queues the event and returns at once. The event is lost if the queue is full
+// or the store fails. Use Note for events that anonymous callers can cause without
+// limit.
 func (l *Log) Note(ctx context.Context, e *pyth.AuditEvent) {
 	p, err := l.pending(ctx, e)
 	if err != nil {
@@ -193,8 +199,8 @@ func (l *Log) pending(ctx context.Context, e *pyth.AuditEvent) (*pending, error)
 	return newPending(&origin, e, l.clock().UTC().Truncate(time.Microsecond))
 }
 
-// enqueue adds the event to the queue. It returns false if the log is closed,
-// or if there are too many notes.
+// enqueue adds the event to the queue. It returns false if the log is closed, or if
+// the event is a note and the queue has the maximum number of notes.
 func (l *Log) enqueue(p *pending) bool {
 	l.mu.Lock()
 	note := p.written == nil
@@ -222,14 +228,14 @@ func (l *Log) wakeUp() {
 	}
 }
 
-// Stats returns the counters.
+// Stats returns the numbers of entries, transactions and lost notes.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stats
 }
 
-// Size returns the number of entries.
+// Size returns the number of entries in the log, including pruned entries.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -244,15 +250,16 @@ func unavailable(err error) error {
 	}
 }
 
-// hashesAt returns a reader of tree hashes for package tlog, which identifies hashes
-// by index.
+// hashesAt returns a function that reads hashes of the tree from the store. Package
+// tlog identifies each hash by its index.
 func hashesAt(ctx context.Context, store pyth.AuditStore) tlog.HashReaderFunc {
 	return func(indexes []int64) ([]tlog.Hash, error) {
 		sequences := make([]int64, len(indexes))
 		levels := make([]int, len(indexes))
 		for i, index := range indexes {
 			level, n := tlog.SplitStoredHashIndex(index)
-			// The hash of a subtree is stored with the last record of the subtree.
+			// The store keeps the hash of a subtree with the last record of this
+			// subtree.
 			levels[i], sequences[i] = level, (n+1)<<level-1
 		}
 		stored, err := store.AuditHashes(ctx, sequences)

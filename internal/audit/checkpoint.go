@@ -13,22 +13,23 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// logName is the first line of checkpoints and the name of the signing key.
+// logName is the name of the log, which is the first line of checkpoints. It is also
+// the name of the signing key.
 const logName = "pyth-on"
 
-// Keys provides the server's keys.
+// Keys provides keys of the server.
 type Keys interface {
 	ServerKey(ctx context.Context, name string, length int) ([]byte, error)
 }
 
-// Seed returns the seed of the signing key. A rotation of the root key does not
-// change it, because a log must keep its first signing key.
+// Seed returns the seed of the signing key. The signing key of a log never changes. A
+// rotation of the root key only encrypts the seed again.
 func Seed(ctx context.Context, keys Keys) ([]byte, error) {
 	return keys.ServerKey(ctx, "audit", ed25519.SeedSize)
 }
 
-// VerifierKey returns the key that verifies signatures made with the seed. Its format
-// is defined by C2SP signed-note: name, key hash and key.
+// VerifierKey returns the key that verifies signatures of the signing key with this
+// seed. It has the format of C2SP signed-note: name, key hash and public key.
 func VerifierKey(seed []byte) (string, error) {
 	if len(seed) != ed25519.SeedSize {
 		return "", fmt.Errorf("audit: the seed has %d bytes, not %d", len(seed), ed25519.SeedSize)
@@ -37,7 +38,7 @@ func VerifierKey(seed []byte) (string, error) {
 	return note.NewEd25519VerifierKey(logName, public)
 }
 
-// signer signs checkpoints.
+// signer signs checkpoints. It implements note.Signer.
 type signer struct {
 	note.Verifier
 	private ed25519.PrivateKey
@@ -61,17 +62,18 @@ func newSigner(seed []byte) (*signer, error) {
 // Sign signs the text of a note.
 func (s *signer) Sign(text []byte) ([]byte, error) { return ed25519.Sign(s.private, text), nil }
 
-// sign signs a checkpoint of the tree.
+// sign returns a signed checkpoint with the size and the root of the tree.
 func (s *signer) sign(t *tree) ([]byte, error) {
 	text := fmt.Sprintf("%s\n%d\n%v\n", logName, t.size, t.root())
 	return note.Sign(&note.Note{Text: text}, s)
 }
 
-// maxCheckpoint is the maximum size of a checkpoint in bytes. The checkpoints of this
+// maxCheckpoint is the maximum size of a checkpoint in bytes. Checkpoints of this
 // package have about 200 bytes.
 const maxCheckpoint = 64 << 10
 
-// openCheckpoint verifies the signature and parses the signed tree head.
+// openCheckpoint verifies a signed checkpoint with the key. It returns the size and
+// the root of the tree.
 func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 	if len(signed) == 0 {
 		return tlog.Tree{}, errors.New("there is no checkpoint")
@@ -90,9 +92,9 @@ func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 	return parseCheckpoint(n.Text, verifier.Name())
 }
 
-// parseCheckpoint parses the text of a checkpoint (C2SP tlog-checkpoint):
-// origin, size and root, one per line. Further lines are extensions and are
-// ignored.
+// parseCheckpoint parses the text of a checkpoint (C2SP tlog-checkpoint). The first
+// three lines are the origin, the size and the root. Further lines are extensions,
+// which it ignores.
 func parseCheckpoint(text, origin string) (tlog.Tree, error) {
 	lines := strings.SplitN(text, "\n", 4)
 	if len(lines) < 4 || lines[0] != origin {

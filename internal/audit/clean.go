@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// maxText is the maximum length of a text from callers, in bytes.
+	// maxText is the maximum length, in bytes, of a text from a caller in an entry.
 	maxText = 256
-	// maxList is the maximum length of a list. A user has at most 200 secrets.
+	// maxList is the maximum number of items in a list. It is the maximum number of
+	// secrets of a user.
 	maxList = 200
 )
 
@@ -20,9 +21,9 @@ const (
 var credential = regexp.MustCompile(`py(?:api|rt)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
 // clean makes text from callers safe for an entry. It replaces unprintable
-// characters, which could forge or hide lines when entries are shown. It replaces
-// credentials, because users paste them into wrong fields. It truncates the text to
-// maxText bytes.
+// characters, which could forge or hide lines when somebody reads the log. It
+// replaces credentials, because users paste credentials into wrong fields. It
+// truncates the text to maxText bytes.
 func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")
@@ -38,8 +39,8 @@ func clean(s string) string {
 	return s[:end] + "…"
 }
 
-// cleanDetails cleans all texts in details. It fails for types that AuditEvent
-// does not allow.
+// cleanDetails applies clean to all texts in details. It returns an error for a value
+// of a type that AuditEvent does not allow.
 func cleanDetails(details map[string]any) (map[string]any, error) {
 	out := make(map[string]any, len(details))
 	for name, value := range details {

@@ -10,9 +10,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// commitAll writes waiting events in batches until the log is closed (group commit).
-// There is no timer: a single event is written at once. Events that arrive during a
-// transaction go into the next one.
+// commitAll writes the events in the queue in batches until the log is closed (group
+// commit). It does not wait for more events: a single event is written at once.
+// Events that arrive during a transaction are written in the next one.
 func (l *Log) commitAll() {
 	defer close(l.done)
 	for range l.wake {
@@ -26,7 +26,8 @@ func (l *Log) commitAll() {
 	}
 }
 
-// nextBatch removes the next events from the queue.
+// nextBatch removes up to maxBatch events from the queue and returns them. closed
+// reports that the log was closed.
 func (l *Log) nextBatch() (batch []*pending, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,7 +42,8 @@ func (l *Log) nextBatch() (batch []*pending, closed bool) {
 	return batch, l.closed
 }
 
-// finish wakes the callers that wait for the batch and counts lost notes.
+// finish passes err to the callers that wait for the batch. If err is not nil, it
+// counts the notes in the batch as lost.
 func (l *Log) finish(batch []*pending, err error) {
 	lost := int64(0)
 	for _, p := range batch {
@@ -58,7 +60,7 @@ func (l *Log) finish(batch []*pending, err error) {
 	l.stats.Lost += lost
 }
 
-// commit writes the batch in one transaction.
+// commit writes the entries of the batch and the new checkpoint in one transaction.
 func (l *Log) commit(batch []*pending) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -89,10 +91,9 @@ func (l *Log) commit(batch []*pending) error {
 	return nil
 }
 
-// wasStored reports whether a transaction took effect although it returned an error.
-// That can happen if the error occurs after the commit. If the stored checkpoint is
-// neither the previous nor the new one, another process has written it. Then the log
-// must not be extended, which the store prevents by its check of the size.
+// wasStored reports whether the failed transaction with this checkpoint was stored
+// nevertheless. This happens if the error occurs after the commit. If another process
+// has extended the log, wasStored returns ErrDamaged.
 func (l *Log) wasStored(checkpoint []byte) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

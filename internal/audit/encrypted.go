@@ -6,8 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// EncryptedPrograms returns a decorator of next that records changes of encrypted
-// programs. Executions records their runs.
+// EncryptedPrograms returns a service that passes all calls to next. It records
+// changes of encrypted programs in log. Runs of encrypted programs are recorded by
+// Executions.
 func EncryptedPrograms(next pyth.EncryptedService, log pyth.Auditor) pyth.EncryptedService {
 	return &encryptedPrograms{next, log}
 }

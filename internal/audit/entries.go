@@ -15,13 +15,14 @@ import (
 
 func leafHash(record []byte) [32]byte { return tlog.RecordHash(record) }
 
-// Entries returns a page of the user's entries, newest first.
+// Entries returns at most limit entries of the user, newest first, and the cursor of
+// the next page.
 func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, cursor string, limit int) ([]*pyth.AuditEntry, string, error) {
 	before, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	// The labels in entries are cleaned, so clean the filter too.
+	// Clean the label like the labels in entries, so that both match.
 	f.Label = clean(f.Label)
 	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
 	if err != nil {
@@ -41,8 +42,8 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	return entries, next, nil
 }
 
-// formatCursor encodes the position of the last entry of a page. Callers cannot
-// interpret the cursor.
+// formatCursor returns a cursor with the position of r, the last entry of a page.
+// Callers must not interpret the cursor.
 func formatCursor(r *pyth.AuditRecord) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", r.Timestamp.UnixMicro(), r.Sequence))
 }
@@ -61,7 +62,7 @@ func parseCursor(cursor string) (pyth.AuditPosition, error) {
 	return pyth.AuditPosition{Timestamp: time.UnixMicro(at).UTC(), Sequence: n}, nil
 }
 
-// Checkpoint returns the signed tree head.
+// Checkpoint returns the signed tree head after the last transaction.
 func (l *Log) Checkpoint(context.Context) ([]byte, error) {
 	_, checkpoint := l.head()
 	return checkpoint, nil
@@ -76,7 +77,7 @@ func (l *Log) head() (*tree, []byte) {
 	return l.tree, l.checkpoint
 }
 
-// Proof returns an inclusion proof of the user's entry.
+// Proof returns an inclusion proof for the user's entry with this ID.
 func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.AuditProof, error) {
 	absent := pyth.Errorf(pyth.CodeNotFound, "Your audit log has no entry with this ID.")
 	sequence, err := sequenceOf(id)
@@ -105,7 +106,8 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 	if err != nil {
 		return nil, err
 	}
-	// Never return a proof for an entry that was changed in the store.
+	// Check the proof, so that there is never a proof for an entry that was changed
+	// in the store.
 	if err := tlog.CheckRecord(proof, head.size, head.root(), sequence, entry.Hash); err != nil {
 		return nil, fmt.Errorf("%w: entry %d", ErrDamaged, sequence)
 	}

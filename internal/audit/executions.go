@@ -7,9 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Executions returns a decorator of next that records each run. It writes the entry
-// when the run has ended, before it returns the outcome. The events of the run were
-// delivered earlier.
+// Executions returns a service that passes all calls to next and records each run in
+// log. It writes the entry after the run has ended and before it returns the outcome.
+// By then, next has delivered the events of the run.
 func Executions(next pyth.ExecutionService, log pyth.Auditor) pyth.ExecutionService {
 	return &executions{next, log}
 }
@@ -21,8 +21,7 @@ type executions struct {
 
 // Execute records code.executed, or zk.executed for an encrypted program.
 func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
-	// Build the event before the run, because the callee may clear fields of the
-	// program.
+	// Build the event before the run, because next may clear fields of the program.
 	e := executionEvent(user, p)
 	run, err := x.next.Execute(ctx, user, p, events)
 	if err == nil {
@@ -47,7 +46,8 @@ func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 	}
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
 	if p.Encrypted != nil {
-		// Record no hash of the ciphertext, because it does not identify the program.
+		// Do not record a hash of the ciphertext, because it does not identify the
+		// program.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		e.Details["codeSha256"] = hashText(p.Code)

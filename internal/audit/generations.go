@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Generations returns a decorator of next that records generations of programs.
-// promptVersion identifies the server's instructions to the model.
+// Generations returns a service that passes all calls to next and records each
+// generation in log. promptVersion identifies the server's instructions to the model.
 func Generations(next pyth.GenerateService, log pyth.Auditor, promptVersion string) pyth.GenerateService {
 	return &generations{next, log, promptVersion}
 }
@@ -21,8 +21,8 @@ type generations struct {
 	promptVersion string
 }
 
-// Generate records code.generated. Executions also writes an entry for each run of a
-// generated program.
+// Generate records code.generated. Executions records the runs of the generated
+// programs.
 func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeGenerated, Details: map[string]any{
 		"language": string(cmp.Or(r.Language, pyth.Python)), "promptVersion": g.promptVersion, "promptSha256": hashText(r.Prompt),
@@ -31,7 +31,7 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	e.Outcome = outcomeOf(err)
 	if result != nil {
 		addGeneration(e, result)
-		// The model may have used tokens, so there must be an entry.
+		// There must be an entry, because the model may have used tokens.
 		if e.Outcome == "" || result.Stopped != nil {
 			e.Outcome = pyth.AuditFailure
 		}
@@ -49,8 +49,8 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	return result, nil
 }
 
-// addGeneration adds the details of a generation. They contain no text of the prompt
-// or the program.
+// addGeneration adds details about a generation to the event. The details do not
+// contain the prompt or the program, but the hash of the program.
 func addGeneration(e *pyth.AuditEvent, g *pyth.Generation) {
 	e.Resource = string(g.ID)
 	e.Details["model"], e.Details["language"], e.Details["attempts"] = g.Model, string(g.Language), g.Calls

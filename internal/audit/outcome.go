@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// outcomeOf returns the outcome of an action from the error of its service. It
-// returns "" for an invalid request, which needs no entry.
+// outcomeOf returns the outcome of an action that ended with err. It returns "" for
+// an invalid request, because such a request needs no entry.
 func outcomeOf(err error) pyth.AuditOutcome {
 	switch pyth.ErrorCode(err) {
 	case "":
@@ -23,16 +23,16 @@ func outcomeOf(err error) pyth.AuditOutcome {
 	}
 }
 
-// recordAfter records the outcome of an action and returns the error for the caller.
-// If the entry cannot be written, it always returns CodeUnavailable. It hides even
-// the error of the action, so that nobody can guess passwords without an entry.
+// recordAfter records an action that ended with err, and returns the error for the
+// caller. If the entry cannot be written, it returns CodeUnavailable instead of the
+// result. So nobody can try passwords without leaving entries.
 func recordAfter(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)
 }
 
-// recordOutcome is like recordAfter, for an event with its outcome. It records
-// nothing if the outcome is "".
+// recordOutcome is like recordAfter, but the event already has its outcome. If the
+// outcome is "", it records nothing.
 func recordOutcome(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
 	if e.Outcome == "" {
 		return err

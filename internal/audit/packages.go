@@ -7,7 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Packages returns a decorator of next that records changes of users' packages.
+// Packages returns a service that passes all calls to next. It records changes of
+// users' packages in log.
 func Packages(next pyth.PackageService, log pyth.Auditor) pyth.PackageService {
 	return &packages{next, log}
 }
@@ -17,8 +18,8 @@ type packages struct {
 	log pyth.Auditor
 }
 
-// record records packages.changed. The reason of a failed change is its error code,
-// or "canceled" if the caller disconnected.
+// record records packages.changed. If the change failed, the detail reason is the
+// error code, or "canceled" if ctx has ended.
 func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.Language, change *pyth.PackageChange, err error) (*pyth.PackageChange, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Details: map[string]any{}}
 	switch {
@@ -30,7 +31,7 @@ func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.L
 	default:
 		e.Details["reason"] = string(pyth.ErrorCode(err))
 	}
-	// All languages of a runtime have the same packages.
+	// All languages of a runtime have the same packages, so name the main language.
 	e.Details["language"] = string(cmp.Or(language, pyth.Python).Main())
 	if err := recordAfter(ctx, p.log, e, err); err != nil {
 		return nil, err
@@ -50,8 +51,8 @@ func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language py
 	return p.record(ctx, user, language, change, err)
 }
 
-// RemovePackage records packages.changed. If it fails and the caller named no
-// language, the entry says Python.
+// RemovePackage records packages.changed. If the change fails and the caller named no
+// language, the entry names Python.
 func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
 	return p.record(ctx, user, language, change, err)

@@ -7,14 +7,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pruneBatch is the maximum number of records that a transaction prunes.
+// pruneBatch is the maximum number of records that one transaction prunes.
 const pruneBatch = 1000
 
-// Prune removes the content of entries older than before. It keeps their hashes, so
-// that all other entries can still be proved. It starts at the oldest entry and stops
-// at the first entry that is not older. First it writes an entry with the range that
-// it will prune, so that Verify can detect other removals. It returns the number of
-// pruned entries.
+// Prune removes the content of entries that are older than before, and returns their
+// number. It starts at the oldest entry and stops at the first entry that is not
+// older. It keeps all hashes, so that the remaining entries can still be proved.
+// First it writes an entry about the pruned range, so that Verify can recognize other
+// removals.
 func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	size := l.Size()
 	start, err := l.firstWhole(ctx, size)
@@ -49,12 +49,12 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return end - start, nil
 }
 
-// prunedBefore names the detail of audit.pruned that contains the first kept
-// sequence.
+// prunedBefore is the name of a detail of audit.pruned. Its value is the sequence of
+// the first entry that was kept.
 const prunedBefore = "before"
 
-// firstWhole returns the sequence of the first entry that is not pruned. All pruned
-// entries are before it.
+// firstWhole returns the sequence of the first entry that is not pruned. It uses a
+// binary search, because all pruned entries are before all others.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {

@@ -18,8 +18,8 @@ const version = 1
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// record is the form of an entry that is hashed and stored: canonical JSON (RFC
-// 8785). The fields must be sorted by name.
+// record is the stored form of an entry, from which the leaf hash is computed. It is
+// encoded as canonical JSON (RFC 8785), so the fields must be sorted by name.
 type record struct {
 	Action     pyth.Action       `json:"action"`
 	Credential pyth.Credential   `json:"credential"`
@@ -37,17 +37,17 @@ type record struct {
 	Version    int               `json:"v"`
 }
 
-// pending is an event in the queue of the committer.
+// pending is an event in the queue of the log.
 type pending struct {
 	record record
 	at     time.Time
-	// written is closed after the event was written or failure was set. It is nil for
-	// a note.
+	// written is closed when the event is durable, or after failure was set. It is
+	// nil for a note.
 	written chan struct{}
 	failure error
 }
 
-// newPending prepares the record of an event. The committer adds its sequence.
+// newPending creates the record of an event, without the sequence and the ID.
 func newPending(o *pyth.Origin, e *pyth.AuditEvent, at time.Time) (*pending, error) {
 	details, err := cleanDetails(e.Details)
 	if err != nil {
@@ -69,7 +69,7 @@ func newPending(o *pyth.Origin, e *pyth.AuditEvent, at time.Time) (*pending, err
 	}}, nil
 }
 
-// recordAt completes the record with its sequence and ID.
+// recordAt adds the sequence and the ID to the record, and encodes it.
 func (p *pending) recordAt(sequence int64) (*pyth.AuditRecord, error) {
 	id, err := newID(sequence, p.at)
 	if err != nil {
@@ -86,7 +86,7 @@ func (p *pending) recordAt(sequence int64) (*pyth.AuditRecord, error) {
 	}, nil
 }
 
-// entryOf parses a record.
+// entryOf decodes a stored record and computes its leaf hash.
 func entryOf(content []byte) (*pyth.AuditEntry, error) {
 	var r record
 	if err := json.Unmarshal(content, &r, json.RejectUnknownMembers(true)); err != nil {
@@ -106,9 +106,9 @@ func entryOf(content []byte) (*pyth.AuditEntry, error) {
 	}, nil
 }
 
-// newID returns a UUID of version 7 (RFC 9562, section 5.7) for an entry. Its low 48
-// bits contain the sequence instead of random bits, as section 6.2 permits. So an
-// entry can be found by its ID without an index.
+// newID returns the ID of an entry: a UUID of version 7 (RFC 9562, section 5.7). Its
+// low 48 bits contain the sequence instead of random bits, as section 6.2 permits. So
+// an entry can be found by its ID without an index.
 func newID(sequence int64, at time.Time) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[6:10]); err != nil {
@@ -123,7 +123,7 @@ func newID(sequence int64, at time.Time) (string, error) {
 	return id.String(), nil
 }
 
-// sequenceOf returns the sequence in an entry's ID.
+// sequenceOf returns the sequence that the ID of an entry contains.
 func sequenceOf(id string) (int64, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil || parsed.String() != id || parsed.Version() != 7 {

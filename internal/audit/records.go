@@ -7,11 +7,11 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// readBatch is the number of records read at once.
+// readBatch is the number of records that one query reads.
 const readBatch = 1000
 
-// records iterates over the stored records with sequences in [from, to). It ends at
-// the last record or with an error.
+// records iterates over the stored records with sequences in [from, to). If a query
+// fails, the error is the last element.
 func records(ctx context.Context, store pyth.AuditStore, from, to int64) iter.Seq2[*pyth.AuditRecord, error] {
 	return func(yield func(*pyth.AuditRecord, error) bool) {
 		for from < to {

@@ -7,7 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Secrets returns a decorator of next that records changes of secrets.
+// Secrets returns a service that passes all calls to next. It records changes of
+// secrets in log.
 func Secrets(next pyth.SecretService, log pyth.Auditor) pyth.SecretService {
 	return &secrets{next, log}
 }
@@ -17,8 +18,8 @@ type secrets struct {
 	log pyth.Auditor
 }
 
-// PutSecret records secret.created or secret.updated. If it fails, the action is
-// secret.updated, because it is unknown whether the secret exists.
+// PutSecret records secret.created or secret.updated. If next fails, it is unknown
+// whether the secret exists. Then the action is secret.updated.
 func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	put, created, err := s.SecretService.PutSecret(ctx, user, name, value, description)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSecretUpdated, Resource: name}
@@ -40,16 +41,16 @@ func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 	return recordAfter(ctx, s.log, &pyth.AuditEvent{User: user, Action: pyth.ActionSecretDeleted, Resource: name}, err)
 }
 
-// Beginner is an Auditor that can write an event in the background.
+// Beginner is an Auditor that can also write an event in the background.
 type Beginner interface {
 	pyth.Auditor
-	// Begin queues the event. The returned function waits until it is durable and
-	// returns the same error as Record.
+	// Begin queues the event. The returned function waits until the event is durable,
+	// and returns the same error as Record.
 	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 }
 
-// SecretSource returns a decorator of next that records the use of secrets before
-// their values are sent to a sandbox.
+// SecretSource returns a source that gets secrets from next. It records their use in
+// log before the values are sent to a sandbox.
 func SecretSource(next pyth.SecretSource, log Beginner) pyth.SecretSource {
 	return &secretSource{next, log}
 }
@@ -59,8 +60,8 @@ type secretSource struct {
 	log  Beginner
 }
 
-// Reveal records one secret.used for all secrets of a run. The entry is written while
-// the run is prepared. SecretGrant.Await waits for it.
+// Reveal records secret.used, with all secrets of the run in one entry. It does not
+// wait for the entry. SecretGrant.Await waits for it.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, request)
 	names := slices.Concat(request.Names, request.IfStored)

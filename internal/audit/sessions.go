@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sessions returns a decorator of next that records when users open and close
-// sessions. There is no entry when a session expires.
+// Sessions returns a service that passes all calls to next. It records in log when
+// users open and close sessions. It does not record when a session expires.
 func Sessions(next pyth.SessionService, log pyth.Auditor) pyth.SessionService {
 	return &sessions{next, log}
 }

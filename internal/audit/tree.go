@@ -10,22 +10,23 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// tree holds the part of a Merkle tree that is needed to add leaves and to compute
-// the root. These are the roots of its largest complete subtrees. There is one for
-// each 1 in the binary form of the size.
+// tree is the part of a Merkle tree that is needed to add leaves and to compute the
+// root. It consists of the roots of the largest complete subtrees (the edge). There
+// is one such subtree for each 1 in the binary form of size.
 type tree struct {
 	size int64
-	// edge maps tlog indexes to the hashes of these roots.
+	// edge contains the hashes of these roots, by tlog index.
 	edge map[int64]tlog.Hash
 }
 
 func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 
-// readTree reads the edge of the stored tree.
+// readTree reads the edge of a tree with size leaves from the store.
 func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)
-	// TreeHash reads exactly the hashes of the edge.
+	// TreeHash reads exactly the hashes of the edge, so store all hashes that it
+	// reads.
 	_, err := tlog.TreeHash(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		hashes, err := stored(indexes)
 		for i := range hashes {
@@ -38,7 +39,8 @@ func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, er
 
 func (t *tree) clone() *tree { return &tree{size: t.size, edge: maps.Clone(t.edge)} }
 
-// add adds a record and returns the hashes of the subtrees that it completes.
+// add adds a record as a leaf. It returns the hashes of the subtrees that the leaf
+// completes, the smallest subtree first.
 func (t *tree) add(record []byte) [][32]byte { return t.addLeaf(tlog.RecordHash(record)) }
 
 func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
@@ -46,8 +48,8 @@ func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 	if err != nil {
 		panic(err) // All hashes that tlog reads are in the edge.
 	}
-	// Remove the hashes inside the largest new complete subtree, because they are not
-	// needed again.
+	// Remove the hashes within the largest subtree that the leaf completed. They are
+	// not needed again.
 	n := t.size
 	for level := range len(hashes) - 1 {
 		delete(t.edge, tlog.StoredHashIndex(level, n>>level-1))
@@ -71,7 +73,7 @@ func (t *tree) root() tlog.Hash {
 	return h
 }
 
-// ReadHashes returns hashes of the edge. It implements tlog.HashReader.
+// ReadHashes returns hashes of the edge by tlog index. It implements tlog.HashReader.
 func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {

@@ -14,33 +14,35 @@ import (
 // maxFindings is the maximum number of findings in a report.
 const maxFindings = 20
 
-// Verification configures Verify.
+// Verification contains the parameters of Verify.
 type Verification struct {
 	Store pyth.AuditStore
-	// Key is the log's verifier key.
+	// Key is the key that verifies the checkpoints of the log.
 	Key string
-	// Kept is an earlier checkpoint that was kept outside the server, or nil.
+	// Kept is an earlier checkpoint that was stored outside the server. It may be
+	// nil.
 	Kept []byte
-	// Progress is called with the number of entries checked; it may be nil.
+	// Progress receives the number of checked entries and the number of all entries.
+	// It may be nil.
 	Progress func(done, total int64)
 }
 
 // Report is the result of a verification.
 type Report struct {
-	// Size is the number of entries. Pruned is the number of entries that have only
-	// their hashes left.
+	// Size is the number of all entries. Pruned is the number of entries without
+	// content.
 	Size, Pruned int64
 	// Checkpoint is the stored checkpoint. Root is the root hash that Verify computed
 	// from the entries.
 	Checkpoint []byte
 	Root       tlog.Hash
-	// Findings describes at most maxFindings problems. More is the number of further
-	// problems. The log is intact if there are none.
+	// Findings describes the first problems, at most maxFindings. More is the number
+	// of further problems. If Findings is empty, the log is intact.
 	Findings []string
 	More     int
 }
 
-// Whole reports whether there are no findings.
+// Whole reports whether the log is intact, so that there are no findings.
 func (r *Report) Whole() bool { return len(r.Findings) == 0 }
 
 func (r *Report) report(format string, args ...any) {
@@ -51,8 +53,9 @@ func (r *Report) report(format string, args ...any) {
 	r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
 }
 
-// Verify reads the whole log and recomputes the tree. It ignores entries added
-// after it began. An error means that the log could not be checked.
+// Verify reads the whole log and computes the tree again. It ignores entries that are
+// added after it begins. It reports damage in the Report. An error means that the log
+// could not be checked.
 func Verify(ctx context.Context, v Verification) (*Report, error) {
 	size, note, err := v.Store.AuditHead(ctx)
 	if err != nil {
@@ -77,22 +80,23 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 type check struct {
 	Verification
 	Report
-	// tree is built from the entries read so far.
+	// tree contains the leaves of the entries that were read so far.
 	tree *tree
-	// broken reports that entries are missing, so that no root can be computed.
+	// broken reports that entries or hashes are missing, so that no root can be
+	// computed.
 	broken bool
-	// signed and kept are the tree heads of the stored and the kept checkpoint. They
-	// are nil if the checkpoint is absent or invalid.
+	// signed is the tree head in the stored checkpoint, and kept is the tree head in
+	// Kept. A tree head is nil if its checkpoint is absent or invalid.
 	signed, kept *tlog.Tree
-	// keptRoot is the root of the tree at the size of the kept checkpoint.
+	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
-	// pruned holds the ranges of pruned entries. The log contains an entry about the
-	// pruning of all sequences before allowed.
+	// pruned lists the ranges of entries without content. Entries about pruning
+	// permit this for all sequences before allowed.
 	pruned  []span
 	allowed int64
 }
 
-// span is a range of sequences that includes from and excludes to.
+// span is the range of sequences from from up to, but not including, to.
 type span struct{ from, to int64 }
 
 func (c *check) open(name string, note []byte) *tlog.Tree {
@@ -107,12 +111,12 @@ func (c *check) open(name string, note []byte) *tlog.Tree {
 	return &head
 }
 
-// all checks the entries in order.
+// all reads and checks all entries in order.
 func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
 	next := int64(0)
-	// Entries at the end may be removed during the verification. The size reveals
-	// this.
+	// This loop cannot find missing entries at the end. heads finds them, because the
+	// checkpoint contains the size and the root.
 	for r, err := range records(ctx, c.Store, 0, c.Size) {
 		if err != nil {
 			return err
@@ -141,7 +145,7 @@ func (c *check) missing(s span) {
 	}
 }
 
-// entry checks one entry.
+// entry checks one entry and adds it to the tree.
 func (c *check) entry(r *pyth.AuditRecord) {
 	if len(r.Hashes) == 0 {
 		c.broken = true
@@ -173,7 +177,8 @@ func (c *check) notePruned(sequence int64) {
 	c.pruned = append(c.pruned, span{sequence, sequence + 1})
 }
 
-// content compares a record with its hash and with its columns in the database.
+// content compares a record with its stored leaf hash and with the columns of its row
+// in the database.
 func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	e, err := entryOf(r.Record)
 	switch {
@@ -190,20 +195,22 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	}
 }
 
-// allow stores the end of the range that an entry about pruning permits.
+// allow extends allowed if e is an entry about pruning.
 func (c *check) allow(e *pyth.AuditEntry) {
-	// JSON numbers are float64.
+	// A JSON number is decoded as a float64.
 	if before, ok := e.Details[prunedBefore].(float64); ok && e.Action == pyth.ActionAuditPruned {
 		c.allowed = max(c.allowed, int64(before))
 	}
 }
 
-// checkPruned reports entries that lost their content although no entry permits it.
+// checkPruned reports entries without content for which there is no entry about
+// pruning.
 func (c *check) checkPruned(ctx context.Context) error {
 	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
 		return nil
 	}
-	// The server may have pruned entries after this verification began.
+	// The server may have pruned entries after this verification began. So read the
+	// newer entries too.
 	for r, err := range records(ctx, c.Store, c.Size, math.MaxInt64) {
 		if err != nil {
 			return err
@@ -227,7 +234,7 @@ func entries(s span) string {
 	return fmt.Sprintf("entries %d to %d", s.from, s.to-1)
 }
 
-// noteRoot stores the root when the tree has the size of the kept checkpoint.
+// noteRoot stores the current root in keptRoot if the tree has kept.N leaves.
 func (c *check) noteRoot() {
 	if c.kept != nil && c.tree.size == c.kept.N {
 		root := c.tree.root()
@@ -235,7 +242,7 @@ func (c *check) noteRoot() {
 	}
 }
 
-// heads compares the tree with the checkpoints.
+// heads compares the computed tree with both checkpoints.
 func (c *check) heads() {
 	if !c.broken {
 		c.Root = c.tree.root()
