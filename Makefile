@@ -1,6 +1,6 @@
-# The commands of the project: run, test, test-deep, build, bench, lint and fmt.
-# Each works in a clean clone and needs only Go. `make test` runs the tests to
-# pass before a commit. `make test-deep` runs all tests and takes an hour.
+# The commands of the project: run, test, test-deep, build, bench, lint and fmt. Each
+# works in a clean clone and needs only Go. `make test` runs the tests that must pass
+# before a commit. `make test-deep` runs all tests and takes an hour.
 
 .DEFAULT_GOAL := build
 .PHONY: run test test-deep build bench lint fmt

@@ -37,8 +37,8 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 // clear overwrites the redactor's derived data and releases its values.
 func (r *redaction) clear() { r.redactor.Clear() }
 
-// events returns events that pass redacted data to next. It returns nil if next
-// is nil.
+// events returns events that redact all data and pass it to next. It returns nil if
+// next is nil.
 func (r *redaction) events(next pyth.Events) *redactedEvents {
 	if r == nil || next == nil {
 		return nil

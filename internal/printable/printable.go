@@ -1,9 +1,10 @@
-// Package printable defines the characters that are allowed in texts that some
-// users choose and others read: paths, labels, names of keys, audit entries.
+// Package printable defines which characters are printable. Texts that one user
+// chooses and others read may contain only these: paths, labels, names of keys,
+// audit entries.
 //
-// All characters are printable, except those that break a line of text or change
-// its direction. So letters of every script, joiners, emoji, private and
-// unassigned characters are printable. All functions are safe for hostile input.
+// All characters are printable, except those that break a line of text or change its
+// direction. So letters of every script, joiners, emoji, private and unassigned
+// characters are printable. All functions are safe for hostile input.
 package printable
 
 import (
@@ -12,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// Fault returns the kind of an unprintable character, such as "control
-// characters"; "" if the character is printable.
+// Fault names the kind of an unprintable character, such as "control characters". It
+// returns "" if the character is printable.
 func Fault(r rune) string {
 	switch {
 	case unicode.IsControl(r):
@@ -21,8 +22,9 @@ func Fault(r rune) string {
 	case r == 0x2028 || r == 0x2029: // Unicode, section 5.8.
 		return "line separators"
 	case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-		// Embeddings, overrides and isolates (UAX #9, section 2) can make one name
-		// look like another. The marks used in Arabic and Hebrew text cannot.
+		// Embeddings, overrides and isolates (UAX #9, section 2) can make a name
+		// look like another name. The direction marks of Arabic and Hebrew texts
+		// cannot, so they are printable.
 		return "controls of text direction"
 	default:
 		return ""
@@ -32,13 +34,13 @@ func Fault(r rune) string {
 // Rune reports whether the character is printable.
 func Rune(r rune) bool { return Fault(r) == "" }
 
-// Text reports whether all characters are printable. It does not check that the
-// text is valid UTF-8.
+// Text reports whether all characters of the text are printable. It does not check
+// that the text is valid UTF-8.
 func Text(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !Rune(r) })
 }
 
-// Clean replaces unprintable characters and invalid UTF-8 by U+FFFD.
+// Clean replaces unprintable characters and invalid UTF-8 with U+FFFD.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !Rune(r) {

@@ -1,6 +1,6 @@
-// Package results validates the JSON of rich values. All values from sandboxes pass
-// through it before they are sent in a response. It accepts only values that common
-// clients can parse.
+// Package results validates the JSON in results of programs. Every JSON value from a
+// sandbox passes through it before a response contains the value. It accepts only
+// values that common clients can parse.
 package results
 
 import (
@@ -16,22 +16,24 @@ import (
 )
 
 const (
-	// MaxDepth is the maximum nesting of a value. A response adds up to six levels.
-	// Clients in Ruby accept 100 levels, in Rust 128, in Python about 1,000.
+	// MaxDepth is the maximum depth of nested arrays and objects. A response adds up
+	// to six levels. Clients in Ruby accept 100 levels, in Rust 128, in Python about
+	// 1,000.
 	MaxDepth = 90
-	// MaxDigits is the maximum length of a number. Clients in Java accept 1,000
-	// characters, in Python 4,300.
+	// MaxDigits is the maximum number of characters of a number. Clients in Java
+	// accept 1,000 characters, in Python 4,300.
 	MaxDigits = 1000
 )
 
-// JSON checks data and returns it in a form that all parsers read in the same way. It
-// replaces invalid UTF-8 and lone surrogates by U+FFFD. It returns an error with a
-// short reason if data is not one JSON value (RFC 8259), has duplicate names or is
-// nested deeper than MaxDepth. It also rejects numbers that are longer than MaxDigits
-// or outside the range of a double. The time is linear in the size of data.
+// JSON checks that data is one JSON value (RFC 8259) and returns it in a form that
+// all parsers read in the same way. It replaces invalid UTF-8 and lone surrogates
+// with U+FFFD. It returns an error with a short reason if an object has duplicate
+// names, or if the value is nested deeper than MaxDepth. The same is true for a
+// number that is longer than MaxDigits or out of the range of a double. The time is
+// linear in the size of data.
 func JSON(data []byte) (string, error) {
-	// Replace invalid characters in the same way as the writer of responses. Two names
-	// may be equal afterwards.
+	// Replace invalid characters, as the JSON writer for responses does. This may
+	// make two member names equal, so check afterwards.
 	text, err := jsontext.AppendFormat(nil, strings.ToValidUTF8(string(data), "\ufffd"),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(false))
 	if err != nil {
@@ -43,7 +45,8 @@ func JSON(data []byte) (string, error) {
 	return string(text), nil
 }
 
-// check parses the value as strictly as the writer of responses.
+// check parses the value as strictly as the JSON writer for responses. It also
+// checks depth and numbers.
 func check(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	for {
@@ -70,7 +73,8 @@ func check(text []byte) error {
 	}
 }
 
-// reason returns an error without any text from the value.
+// reason replaces an error of the parser by one that contains no text from the
+// value.
 func reason(err error) error {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return errors.New("an object in JSON has two members with the same name")

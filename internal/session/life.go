@@ -28,7 +28,7 @@ type session struct {
 	// remembered holds the secret values that the runs of the session received, for
 	// redaction.
 	remembered []pyth.SecretValue
-	// idle fires after the idle time-out. age fires at the maximum age.
+	// idle ends the session after the idle time-out. age ends it at the maximum age.
 	idle, age *time.Timer
 }
 

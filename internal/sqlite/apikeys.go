@@ -14,12 +14,12 @@ const (
 		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
 )
 
-// keyFields returns the scan targets of a key's columns.
+// keyFields returns the scan targets for keyColumns.
 func keyFields(k *pyth.APIKey) []any {
 	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, hashOf{&k.Hash}, &k.Sealed, timeOf{&k.CreatedAt}, timeOf{&k.ExpiresAt}}
 }
 
-// executor is a database or a transaction.
+// executor is a *sql.DB or a *sql.Tx.
 type executor interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
@@ -30,12 +30,12 @@ func insertKey(ctx context.Context, to executor, k *pyth.APIKey) error {
 	return err
 }
 
-// CreateAPIKey stores the key.
+// CreateAPIKey stores a new API key.
 func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 	return failure(insertKey(ctx, s.writer, key))
 }
 
-// APIKeyByHash returns the key and its user.
+// APIKeyByHash returns the API key with the hash, and its user.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
 	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
@@ -45,7 +45,8 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 	return k, u, nil
 }
 
-// APIKeys returns a page of the user's keys.
+// APIKeys returns at most limit of the user's keys, oldest first. after is the ID of
+// the last key of the previous page.
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
 	if err != nil {
@@ -63,7 +64,7 @@ func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID,
 	return keys, failure(rows.Err())
 }
 
-// DeleteAPIKey deletes a key of the user.
+// DeleteAPIKey deletes a key. It returns CodeNotFound if the user has no such key.
 func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyID) error {
 	deleted, err := s.write(ctx, "DELETE FROM api_keys WHERE user_id = ? AND id = ?", user, id)
 	if err == nil && !deleted {

@@ -20,13 +20,13 @@ func auditFields(r *pyth.AuditRecord) []any {
 	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
 }
 
-// appendAudit stores a record. It fails if the sequence is not the next one.
+// appendAudit adds one record. A trigger rejects a record that is not the next one.
 const appendAudit = "INSERT INTO audit_append (sequence, hashes, user_id, action, outcome, at, record, note) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?)"
 
-// AppendAudit stores records at the end of the log.
+// AppendAudit adds records at the end of the log and replaces the checkpoint.
 func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
 	if len(records) == 1 {
-		// Use no explicit transaction for a single record, because begin and commit take
+		// A single record needs no explicit transaction. Begin and commit would take
 		// time.
 		return s.writeFailure(appendRecord(ctx, s.appendAudit, records[0], checkpoint))
 	}
@@ -45,7 +45,8 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 	})
 }
 
-// appendRecord stores a record. checkpoint is nil unless it is the last one.
+// appendRecord adds one record. checkpoint is nil unless the record is the last one
+// of a call.
 func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
 	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, timeValue(r.Timestamp), r.Record, checkpoint)
 	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {
@@ -54,20 +55,21 @@ func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, ch
 	return err
 }
 
-// AuditHead returns the size of the log and its last checkpoint.
+// AuditHead returns the number of records in the log, and the last checkpoint.
 func (s *Store) AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error) {
-	// Read both in one statement, so that they belong to the same state of the log.
+	// Read both in one statement, because another record may be added in between.
 	err = s.reader.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM audit), (SELECT note FROM audit_checkpoint)").Scan(&size, &checkpoint)
 	return size, checkpoint, failure(err)
 }
 
-// AuditPage returns a page of the user's records.
+// AuditPage returns at most limit of the user's records that match the filter,
+// latest first. before is the position of the last record of the previous page.
 func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
 	if f.Action == "" || f.Outcome != "" {
 		return s.auditPage(ctx, user, f, before, limit)
 	}
-	// The index by action is sorted by outcome before time. So read a page for each of
-	// the three outcomes and merge them.
+	// The index audit_by_action is sorted by outcome before time. So read a page for
+	// each outcome and merge the pages.
 	var all []*pyth.AuditRecord
 	for _, f.Outcome = range pyth.AuditOutcomes() {
 		part, err := s.auditPage(ctx, user, f, before, limit)
@@ -85,7 +87,7 @@ func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFil
 	return all[:min(limit, len(all))], nil
 }
 
-// auditPage returns a page in the order of one index.
+// auditPage returns a page that one index contains in the right order.
 func (s *Store) auditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
 	query, args := auditPageQuery(user, f, before, limit)
 	return s.auditRecords(ctx, auditFields, query, args...)
@@ -111,23 +113,25 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if !f.Until.IsZero() {
 		until = ceilMicro(f.Until)
 	}
-	// Sequences start at 0, so this excludes all records with exactly the end time.
+	// The query returns records before (until, sequence). Sequences start at 0, so 0
+	// excludes all records of the time until.
 	sequence := int64(0)
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
 	}
-	// Name the index, because the query planner may choose a slow one.
+	// Name the index, because the query planner may choose a slower one.
 	return "SELECT " + auditColumns + " FROM audit INDEXED BY " + index + " WHERE " + where +
 			" AND at >= ? AND (at, sequence) < (?, ?) ORDER BY at DESC, sequence DESC LIMIT ?",
 		append(args, since, until, sequence, limit)
 }
 
-// ceilMicro returns the first microsecond that is not before t.
+// ceilMicro rounds t up to microseconds, the unit of times in the database.
 func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// AuditRecords returns records in order.
+// AuditRecords returns at most limit records of all users, sorted by sequence,
+// starting with the sequence from.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), hashesOf{&r.Hashes}) }
 	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)
@@ -150,7 +154,7 @@ func (s *Store) auditRecords(ctx context.Context, fields func(*pyth.AuditRecord)
 	return records, failure(rows.Err())
 }
 
-// AuditHashes returns the hashes of records.
+// AuditHashes returns the hashes of each of the records.
 func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	find, err := s.reader.PrepareContext(ctx, "SELECT hashes FROM audit WHERE sequence = ?")
 	if err != nil {
@@ -166,7 +170,8 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 	return all, nil
 }
 
-// PruneAudit removes the content of records.
+// PruneAudit removes the content of the records with sequences in [from, to). It
+// keeps their hashes.
 func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
 		" WHERE sequence >= ? AND sequence < ? AND record IS NOT NULL", from, to)
@@ -181,7 +186,7 @@ func joined(hashes [][32]byte) []byte {
 	return all
 }
 
-// hashesOf scans consecutive hashes of a column.
+// hashesOf is a scan target for a column with concatenated hashes.
 type hashesOf struct{ hashes *[][32]byte }
 
 func (d hashesOf) Scan(v any) error {

@@ -9,12 +9,14 @@ import (
 
 const (
 	selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
-	// unlessRetired is a condition. It is true if the root key in the next parameter
+	// unlessRetired is an SQL condition without its end. Append the parameter with
+	// the ID of a root key and a parenthesis. The condition is true if the root key
 	// is not retired.
 	unlessRetired = " WHERE NOT EXISTS (SELECT 1 FROM retired_root_keys WHERE id = "
 )
 
-// insertDataKey stores the key unless its root key was retired.
+// insertDataKey stores a data key. It returns CodeConflict if the root key that
+// encrypts it is retired.
 func insertDataKey(ctx context.Context, to executor, k *pyth.DataKey) error {
 	stored, err := affected(to.ExecContext(ctx, "INSERT INTO data_keys (user_id, version, root_key, wrapped) SELECT ?1, ?2, ?3, ?4"+unlessRetired+"?3)",
 		k.UserID, k.Version, k.Wrapped.RootKey, k.Wrapped.Bytes))
@@ -28,7 +30,7 @@ func errRootKeyRetired() error {
 	return pyth.Errorf(pyth.CodeConflict, "The server's root key was changed at the same time.")
 }
 
-// DataKey returns the user's wrapped key.
+// DataKey returns the user's encrypted data key.
 func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
 	k, err := scanDataKey(s.dataKey.QueryRowContext(ctx, user))
 	if err != nil {
@@ -37,12 +39,14 @@ func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, e
 	return k, nil
 }
 
-// DataKeys returns a page of the users' wrapped keys.
+// DataKeys returns at most limit encrypted data keys, sorted by user ID. after is
+// the last user ID of the previous page.
 func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
 }
 
-// DataKeysNotUnder returns keys that are encrypted with another root key.
+// DataKeysNotUnder returns at most limit data keys that are not encrypted with
+// rootKey.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)
 }
@@ -64,7 +68,7 @@ func (s *Store) dataKeys(ctx context.Context, which string, args ...any) ([]*pyt
 	return keys, failure(rows.Err())
 }
 
-// scanner scans a row.
+// scanner is a *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
 func scanDataKey(row scanner) (*pyth.DataKey, error) {
@@ -72,7 +76,7 @@ func scanDataKey(row scanner) (*pyth.DataKey, error) {
 	return k, row.Scan(&k.UserID, &k.Version, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
 }
 
-// RewrapDataKeys replaces the encrypted form of the keys.
+// RewrapDataKeys replaces the encrypted form of data keys, in one transaction.
 func (s *Store) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, k := range keys {

@@ -10,7 +10,7 @@ import (
 
 const storedColumns = "name, language, length(ciphertext), created_at, updated_at, executed_at"
 
-// storedFields returns the scan targets of the columns.
+// storedFields returns the scan targets for storedColumns.
 func storedFields(c *pyth.StoredProgram) []any {
 	return []any{&c.Name, &c.Language, &c.SizeBytes, timeOf{&c.CreatedAt}, timeOf{&c.UpdatedAt}, timeOf{&c.LastExecutedAt}}
 }
@@ -23,7 +23,8 @@ const upsertCode = `INSERT INTO encrypted_code
 	memory_kib = excluded.memory_kib, parallelism = excluded.parallelism, nonce = excluded.nonce,
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
-// StoreCode creates or replaces an encrypted program.
+// StoreCode creates or replaces an encrypted program. It returns CodeConflict if the
+// user would have more than most programs.
 func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, most int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -49,7 +50,8 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 	return stored, created, nil
 }
 
-// DeleteCode deletes an encrypted program of the user.
+// DeleteCode deletes an encrypted program. It returns CodeNotFound if the user has
+// no such program.
 func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
 	deleted, err := s.write(ctx, "DELETE FROM encrypted_code WHERE user_id = ? AND name = ?", user, name)
 	if err == nil && !deleted {
@@ -58,10 +60,11 @@ func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) e
 	return err
 }
 
-// encryptedProgram names the object in error messages.
+// encryptedProgram is the name of the object in error messages.
 const encryptedProgram = "encrypted program"
 
-// Codes returns the user's encrypted programs.
+// Codes returns the user's encrypted programs without their ciphertexts, sorted by
+// name.
 func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.StoredProgram, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? ORDER BY name", user)
 	if err != nil {
@@ -78,7 +81,7 @@ func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.Stored
 	return all, failure(rows.Err())
 }
 
-// Code returns an encrypted program of the user.
+// Code returns an encrypted program with its ciphertext.
 func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedProgram, error) {
 	c := new(pyth.EncryptedProgram)
 	err := s.reader.QueryRowContext(ctx, "SELECT language, bound_name, salt, time, memory_kib, parallelism, nonce, ciphertext FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).
@@ -89,7 +92,7 @@ func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.
 	return c, nil
 }
 
-// NoteExecuted sets the time of the last execution.
+// NoteExecuted sets the time of the last execution of an encrypted program.
 func (s *Store) NoteExecuted(ctx context.Context, user pyth.UserID, name string, at time.Time) error {
 	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = ? WHERE user_id = ? AND name = ?", timeValue(at), user, name)
 	return err

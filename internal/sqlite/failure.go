@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure replaces temporary errors, such as a full disk, by CodeUnavailable. The
-// caller can try again, because the failed statement has stored nothing. It returns
-// other errors unchanged.
+// failure returns CodeUnavailable for temporary errors, such as a full disk, and
+// other errors unchanged. After CodeUnavailable the caller can try again, because
+// the failed statement has stored nothing.
 func failure(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -29,8 +29,8 @@ func failure(err error) error {
 	return err
 }
 
-// writeFailure is like failure, for statements that write. It also calls diskFailed
-// if the disk is the cause.
+// writeFailure is failure for statements that write. It also calls diskFailed if the
+// disk caused the error.
 func (s *Store) writeFailure(err error) error {
 	if s.diskFailed != nil && isDiskFailure(err) {
 		s.diskFailed()
@@ -38,7 +38,7 @@ func (s *Store) writeFailure(err error) error {
 	return failure(err)
 }
 
-// isDiskFailure reports whether the cause of err is a full, read-only or faulty disk.
+// isDiskFailure reports whether a full, read-only or faulty disk caused the error.
 func isDiskFailure(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {

@@ -17,11 +17,11 @@ const (
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-// PackageList returns the user's list for the runtime.
+// PackageList returns the user's lockfile for the runtime. If there is none, the
+// list is empty and has revision 0.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
-	// Read the list and its packages in one transaction, so that both have the same
-	// revision.
+	// Use one transaction, so that the list and its packages have the same revision.
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, failure(err)
@@ -55,7 +55,7 @@ func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.
 	return list, failure(rows.Err())
 }
 
-// PackageLayers returns the layers of the user's runs.
+// PackageLayers returns the layers of all of the user's lockfiles.
 func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layers, error) {
 	var layers pyth.Layers
 	rows, err := s.reader.QueryContext(ctx, selectLayers, user)
@@ -74,7 +74,8 @@ func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layer
 	return layers, failure(rows.Err())
 }
 
-// PutPackageList replaces the user's list.
+// PutPackageList replaces the user's lockfile. It returns CodeConflict if the stored
+// revision is not list.Revision-1.
 func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth.PackageList) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		query := "UPDATE package_lists SET revision = ?3, layer = ?4 WHERE user_id = ?1 AND runtime = ?2 AND revision = ?3 - 1"
@@ -105,7 +106,7 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 	})
 }
 
-// UsedLayers returns the layers of all lists.
+// UsedLayers returns the layers of the lockfiles of all users, each once.
 func (s *Store) UsedLayers(ctx context.Context) ([]pyth.LayerID, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT DISTINCT layer FROM package_lists WHERE layer <> '' ORDER BY layer")
 	if err != nil {

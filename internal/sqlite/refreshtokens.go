@@ -18,7 +18,7 @@ func tokenValues(t *pyth.RefreshToken) []any {
 	return []any{t.Hash[:], t.FamilyID, t.UserID, timeValue(t.IssuedAt), timeValue(t.ExpiresAt), timeValue(t.SpentAt), client}
 }
 
-// CreateRefreshToken stores the first token of a family.
+// CreateRefreshToken stores the first token of a new family.
 func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
 	_, err := s.write(ctx, insertToken, tokenValues(t)...)
 	return err
@@ -35,7 +35,8 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 	return t, nil
 }
 
-// RotateRefreshToken marks the token as used and stores the new one.
+// RotateRefreshToken marks the token with the hash spent as used, and stores its
+// successor next. It returns CodeConflict if the token was already used.
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
@@ -54,7 +55,8 @@ func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, 
 	})
 }
 
-// AddSuccessor stores another new token for a used one.
+// AddSuccessor stores another successor of a used token. spent is the hash of the
+// used token.
 func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := tokenExists(ctx, tx, spent); err != nil {
@@ -70,7 +72,7 @@ func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 	return asNotFound(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
 }
 
-// FamilyActive reports whether the family has a token that is valid at the
+// FamilyActive reports whether the family has a token that expires after the given
 // time.
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
 	var active bool
@@ -79,7 +81,7 @@ func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family strin
 	return active, failure(err)
 }
 
-// RevokeFamily deletes the tokens of the family.
+// RevokeFamily deletes all tokens of the family.
 func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family string) error {
 	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)
 	return err
@@ -91,7 +93,7 @@ func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
 	return err
 }
 
-// DeleteExpiredRefreshTokens deletes tokens that expired before the time.
+// DeleteExpiredRefreshTokens deletes the tokens that expired before the given time.
 func (s *Store) DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error {
 	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", timeValue(before))
 	return err

@@ -22,7 +22,7 @@ func scanSecret(row interface{ Scan(dest ...any) error }) (*pyth.SealedSecret, e
 	return s, row.Scan(&s.Name, &s.Description, &s.Version, timeOf{&s.CreatedAt}, timeOf{&s.UpdatedAt}, timeOf{&s.LastUsedAt}, &s.Sealed)
 }
 
-// SealedSecret returns a secret of the user.
+// SealedSecret returns the user's secret with the name, encrypted.
 func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	secret, err := scanSecret(s.reader.QueryRowContext(ctx, selectSecrets+" AND name = ?", user, name))
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string)
 	return secret, nil
 }
 
-// SealedSecrets returns the user's secrets.
+// SealedSecrets returns all of the user's secrets, encrypted and sorted by name.
 func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.SealedSecret, error) {
 	rows, err := s.secrets.QueryContext(ctx, user)
 	if err != nil {
@@ -49,7 +49,9 @@ func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.Se
 	return all, failure(rows.Err())
 }
 
-// PutSecret stores a version of a secret.
+// PutSecret stores a new secret or the next version of an existing one. It returns
+// CodeConflict if the version is not the next one, or if the user has limit secrets
+// and the secret is new.
 func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.SealedSecret, limit int) error {
 	var stored bool
 	var err error
@@ -66,7 +68,8 @@ func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.Se
 	return err
 }
 
-// DeleteSecret deletes a secret of the user.
+// DeleteSecret deletes a secret. It returns CodeNotFound if the user has no such
+// secret.
 func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string) error {
 	deleted, err := s.write(ctx, "DELETE FROM secrets WHERE user_id = ? AND name = ?", user, name)
 	if err == nil && !deleted {
@@ -75,7 +78,8 @@ func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string)
 	return err
 }
 
-// SetSecretsUsed stores the last use of secrets.
+// SetSecretsUsed stores times of last use of secrets. A stored later time does not
+// change.
 func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var errs []error

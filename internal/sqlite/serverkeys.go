@@ -14,7 +14,7 @@ func scanServerKey(row scanner) (*pyth.ServerKey, error) {
 	return k, row.Scan(&k.Name, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
 }
 
-// ServerKey returns a key of the server.
+// ServerKey returns the server's encrypted key with the name.
 func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, error) {
 	k, err := scanServerKey(s.reader.QueryRowContext(ctx, selectServerKeys+" WHERE name = ?", name))
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, er
 	return k, nil
 }
 
-// ServerKeys returns the keys of the server.
+// ServerKeys returns all encrypted keys of the server, sorted by name.
 func (s *Store) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
 	rows, err := s.reader.QueryContext(ctx, selectServerKeys+" ORDER BY name")
 	if err != nil {
@@ -41,7 +41,8 @@ func (s *Store) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
 	return keys, failure(rows.Err())
 }
 
-// CreateServerKey stores a key unless one with the name exists.
+// CreateServerKey stores a new key of the server. It returns CodeConflict if a key
+// with the name exists, or if the root key that encrypts it is retired.
 func (s *Store) CreateServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	stored, err := s.write(ctx, "INSERT INTO server_keys (name, root_key, wrapped) SELECT ?1, ?2, ?3"+unlessRetired+"?2)",
 		k.Name, k.Wrapped.RootKey, k.Wrapped.Bytes)
@@ -54,14 +55,14 @@ func (s *Store) CreateServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	return err
 }
 
-// RewrapServerKey replaces the encrypted form of the key.
+// RewrapServerKey replaces the encrypted form of a key of the server.
 func (s *Store) RewrapServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	_, err := s.write(ctx, "UPDATE server_keys SET root_key = ?, wrapped = ? WHERE name = ?", k.Wrapped.RootKey, k.Wrapped.Bytes, k.Name)
 	return err
 }
 
-// RetireRootKeys makes the store refuse new keys that are encrypted with these root
-// keys.
+// RetireRootKeys makes the store refuse new keys that are encrypted with one of
+// these root keys.
 func (s *Store) RetireRootKeys(ctx context.Context, ids []string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {

@@ -2,7 +2,7 @@
 //
 // Committed writes survive kill -9 and power loss, because every commit syncs the
 // write-ahead log to the disk (WAL, synchronous=FULL). Only the owner can read the
-// file. One connection writes; several connections read at the same time.
+// file. One connection writes. Several other connections read at the same time.
 package sqlite
 
 import (
@@ -32,15 +32,16 @@ var migrations embed.FS
 type Store struct {
 	writer *sql.DB
 	reader *sql.DB
-	// Prepared statements that every request or every run needs.
+	// Prepared statements that every request or every run executes.
 	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
-	// diskFailed is called when a write fails because of the disk. It may be nil.
+	// diskFailed is called when a write fails because of the disk; nil for no call.
 	diskFailed func()
 }
 
 var _ pyth.Store = (*Store)(nil)
 
-// Open opens the database. It creates or migrates it if necessary.
+// Open opens the database at path. It creates the database if necessary, and
+// migrates an older schema.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -49,9 +50,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens a database for reading only. A server may have it open at the same
-// time. Writes fail. It returns an error if the database does not exist, or if its
-// schema is of another version.
+// OpenToRead opens an existing database for reading; writes fail. A server may use
+// the database at the same time. OpenToRead returns an error if the database does
+// not exist or has the schema of another version.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s, err := openToRead(ctx, path)
 	if err != nil {
@@ -65,7 +66,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// SQLite would create a missing file.
+	// Check that the file exists, because SQLite would create it.
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	// Do not use goose here, because it creates its table if the table does not exist.
+	// Read the version without goose, which would create a missing version table.
 	var current int64
 	err = s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current)
 	sources := provider.ListSources()
@@ -99,9 +100,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Create the file before SQLite does, because SQLite would let other users read
-	// it. It contains password hashes and encrypted keys. SQLite creates its other
-	// files with the same mode.
+	// The file contains password hashes and encrypted keys. Create it here, because
+	// SQLite would let other users read it. SQLite gives its other files the same
+	// mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,8 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// prepare migrates the database and opens it for reading.
+// prepare migrates the schema, opens the reading connections and prepares
+// statements.
 func (s *Store) prepare(ctx context.Context, path string) (err error) {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
@@ -145,10 +147,11 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	return err
 }
 
-// connect opens a pool of permanent connections.
+// connect returns a pool of at most the given number of connections, which stay
+// open. option is added to the connection settings.
 func connect(path string, connections int, option string) (*sql.DB, error) {
-	// Use a URI, so that no character of the path is read as a setting. Set the
-	// time-out first, because the other settings may wait for a lock.
+	// Use a URI, so that no part of the path is read as a setting. Set busy_timeout
+	// first, because the other settings may wait for a lock.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
 		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + option
 	db, err := sql.Open("sqlite", dsn)
@@ -184,8 +187,8 @@ func migrator(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
-// OnDiskFailure sets a function that is called when a write fails because of the
-// disk. It must not block. Call OnDiskFailure before the store is used.
+// OnDiskFailure sets the function to call when a write fails because of the disk.
+// The function must not block. Call OnDiskFailure before the store is used.
 func (s *Store) OnDiskFailure(f func()) { s.diskFailed = f }
 
 // Ping returns an error if the database cannot be read.
@@ -211,7 +214,8 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// inTransaction calls f in a transaction and commits it unless f fails.
+// inTransaction calls f in a transaction. It commits the transaction if f succeeds,
+// and otherwise rolls it back.
 func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -223,14 +227,14 @@ func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error 
 	return s.writeFailure(tx.Commit())
 }
 
-// write executes one statement and reports whether it changed anything.
+// write executes one statement. It reports whether the statement changed any row.
 func (s *Store) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
 	changed, err = affected(s.writer.ExecContext(ctx, query, args...))
 	return changed, s.writeFailure(err)
 }
 
-// asNotFound returns CodeNotFound for a missing row, and other errors unchanged. object
-// names the row in the message.
+// asNotFound converts an error of a query for one row: to CodeNotFound if there is
+// no row, otherwise like failure. object names the row in the message.
 func asNotFound(err error, object string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "The %s does not exist.", object)
@@ -238,7 +242,7 @@ func asNotFound(err error, object string) error {
 	return failure(err)
 }
 
-// affected reports whether a statement changed anything.
+// affected reports whether a statement changed any row.
 func affected(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err
@@ -247,7 +251,8 @@ func affected(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// duplicate reports whether err means that a unique value exists already.
+// duplicate reports whether a statement failed because a unique value already
+// exists.
 func duplicate(err error) bool {
 	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) || hasCode(err, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
@@ -257,7 +262,8 @@ func hasCode(err error, code int) bool {
 	return ok && e.Code() == code
 }
 
-// timeValue returns the value of a time in a column. It returns NULL for the zero time.
+// timeValue returns the column value for a time: microseconds since 1970, or NULL
+// for the zero time.
 func timeValue(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -265,7 +271,7 @@ func timeValue(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// timeOf scans a time.
+// timeOf is a scan target for a column written with timeValue.
 type timeOf struct{ t *time.Time }
 
 func (d timeOf) Scan(v any) error {
@@ -280,7 +286,7 @@ func (d timeOf) Scan(v any) error {
 	return nil
 }
 
-// hashOf scans a hash; NULL is the zero hash.
+// hashOf is a scan target for a column with a hash. NULL becomes the zero hash.
 type hashOf struct{ h *[32]byte }
 
 func (d hashOf) Scan(v any) error {

@@ -15,10 +15,11 @@ const (
 	returnTokens = "UPDATE token_budgets SET tokens = max(tokens - ?3, 0) WHERE user_id = ?1 AND day = ?2"
 )
 
-// dayOf returns the number of days in UTC since 1970-01-01.
+// dayOf returns the day of a time in UTC, as the number of days since 1970-01-01.
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
-// TakeTokens takes tokens from the day's budget.
+// TakeTokens takes the tokens that are left of the day's limit, but at most most,
+// and returns their number. It returns CodeTokenBudget if fewer than least are left.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
 	var taken int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -38,7 +39,7 @@ func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time,
 	return taken, nil
 }
 
-// ReturnTokens returns unused tokens.
+// ReturnTokens returns unused tokens to the user's budget for the day.
 func (s *Store) ReturnTokens(ctx context.Context, user pyth.UserID, day time.Time, tokens int64) error {
 	_, err := s.write(ctx, returnTokens, user, dayOf(day), tokens)
 	return err

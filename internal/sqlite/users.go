@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// CreateUser stores the user with their first key and data key.
+// CreateUser stores a new user with the first API key and the data key.
 func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -25,12 +25,12 @@ func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, 
 	})
 }
 
-// User returns the user.
+// User returns the user with the ID.
 func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
 	return s.user(ctx, "id", string(id))
 }
 
-// UserByEmail returns the user with the e-mail address. It ignores case.
+// UserByEmail returns the user with the e-mail address, in upper or lower case.
 func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	return s.user(ctx, "email_key", pyth.EmailKey(email))
 }
@@ -45,12 +45,14 @@ func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, err
 	return u, nil
 }
 
-// SetPasswordHash replaces the hash if it still equals old.
+// SetPasswordHash replaces the password hash. It returns CodeConflict if the stored
+// hash is not old.
 func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, replacement) })
 }
 
-// ChangePassword replaces the hash and revokes all refresh tokens.
+// ChangePassword replaces the password hash like SetPasswordHash, and deletes all of
+// the user's refresh tokens.
 func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := replaceHash(ctx, tx, id, old, replacement); err != nil {

@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// auditRecord returns a record. Its timestamp is start plus the given number of
+// auditRecord returns an audit record. Its time is start plus the given number of
 // seconds.
 func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome pyth.AuditOutcome, seconds int) *pyth.AuditRecord {
 	r := &pyth.AuditRecord{
@@ -17,7 +17,7 @@ func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome p
 		Timestamp: start.Add(time.Duration(seconds) * time.Second),
 		Record:    []byte{'r', byte(sequence)},
 	}
-	// The record has as many hashes as a Merkle tree stores at this position.
+	// Add as many hashes as a Merkle tree stores with the record of this sequence.
 	for n, level := sequence, byte(0); ; n, level = n>>1, level+1 {
 		r.Hashes = append(r.Hashes, [32]byte{byte(sequence), level})
 		if n&1 == 0 {
@@ -76,13 +76,14 @@ func testAuditAppend(t *testing.T, s pyth.Store) {
 	want(t, err, pyth.CodeNotFound)
 }
 
-// testAuditPages compares each page with the result of a linear search.
+// testAuditPages compares all pages for many filters with a linear search.
 func testAuditPages(t *testing.T, s pyth.Store) {
 	actions := []pyth.Action{pyth.ActionUserLogin, pyth.ActionCodeExecuted, pyth.ActionCodeExecuted}
 	users := []pyth.UserID{"ada", "", "ada", "bob", "ada"}
 	records := make([]*pyth.AuditRecord, 0, 60)
 	for i := range 60 {
-		// Several records have the same time, and once the clock goes back.
+		// Three records in a row have the same time. From record 40 on, times are
+		// ten seconds earlier, as after a change of the clock.
 		at := i / 3
 		if i >= 40 {
 			at -= 10

@@ -66,7 +66,7 @@ func testSecretLimit(t *testing.T, s pyth.Store) {
 	if stored != secretLimit || len(all) != secretLimit {
 		t.Errorf("%d calls succeeded and %d secrets are stored, want %d", stored, len(all), secretLimit)
 	}
-	// A new version of an existing secret does not count towards the limit.
+	// A new version of an existing secret is allowed even at the limit.
 	want(t, s.PutSecret(t.Context(), "ada", secret(all[0].Name, 2), secretLimit), "")
 }
 

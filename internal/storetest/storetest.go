@@ -1,5 +1,5 @@
-// Package storetest tests the contract of pyth.Store. Each implementation runs the
-// same tests.
+// Package storetest tests implementations of pyth.Store. All implementations must
+// pass the same tests.
 package storetest
 
 import (
@@ -17,8 +17,8 @@ import (
 
 var start = time.Date(2026, 4, 4, 8, 23, 21, 123456000, time.UTC)
 
-// Run tests a store implementation. Each call of open must return a new, empty store.
-// Run closes the store when its test ends.
+// Run runs all tests. Each test calls open for a new, empty store. Run closes the
+// store when the test ends.
 func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	for name, test := range map[string]func(*testing.T, pyth.Store){
 		"a user is found as stored":                                      testUserIsFound,
@@ -70,7 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	}
 }
 
-// account contains the arguments of CreateUser.
+// account contains the arguments for CreateUser.
 type account struct {
 	user *pyth.User
 	key  *pyth.APIKey
@@ -114,7 +114,7 @@ func createToken(t *testing.T, s pyth.Store, token *pyth.RefreshToken) *pyth.Ref
 	return token
 }
 
-// want fails the test unless err has the code. The code "" means success.
+// want checks that err has the code. The code "" means no error.
 func want(t *testing.T, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -171,7 +171,8 @@ func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	create(t, s, "bob")
 }
 
-// race runs f n times concurrently and counts the results by error code.
+// race runs n concurrent calls of f. It returns the number of results with each
+// error code.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -236,7 +237,8 @@ func testPasswordHash(t *testing.T, s pyth.Store) {
 	if u.PasswordHash != "better" {
 		t.Errorf("got %q", u.PasswordHash)
 	}
-	// A new hash of the same password keeps all logins.
+	// SetPasswordHash is for a new hash of the same password, so it revokes no
+	// tokens.
 	_, err = s.RefreshToken(ctx, hash("token"))
 	want(t, err, "")
 }

@@ -27,15 +27,16 @@ func testTokenBudget(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
 	take(t, s, "ada", start, 10, 60, 100, 60)
-	// First fewer tokens are left than most, then fewer than least.
+	// At first, fewer tokens than most are left. Then, fewer tokens than least are
+	// left.
 	take(t, s, "ada", start, 10, 60, 100, 40)
 	take(t, s, "ada", start, 1, 60, 100, 0)
 	take(t, s, "bob", start, 10, 60, 100, 60)
 	want(t, s.ReturnTokens(ctx, "ada", start, 30), "")
 	take(t, s, "ada", start, 31, 60, 100, 0)
 	take(t, s, "ada", start, 30, 60, 100, 30)
-	// First the limit is lower than the usage. Then the usage is higher than the taken
-	// tokens.
+	// Case 1: the limit was lowered below the usage. Case 2: a request used more
+	// tokens than it had taken.
 	take(t, s, "ada", start, 1, 60, 50, 0)
 	want(t, s.ReturnTokens(ctx, "bob", start, -35), "")
 	take(t, s, "bob", start, 5, 60, 100, 5)
@@ -53,7 +54,8 @@ func testTokenBudgetOfADay(t *testing.T, s pyth.Store) {
 	take(t, s, "ada", start, 1, 100, 100, 100)
 	take(t, s, "ada", last, 1, 100, 100, 0)
 	take(t, s, "ada", midnight.In(time.FixedZone("", -3600)), 1, 70, 100, 70)
-	// Tokens that are returned after midnight count for the previous day.
+	// Returning tokens of the previous day after midnight does not change the new
+	// day.
 	want(t, s.ReturnTokens(ctx, "ada", last, 50), "")
 	take(t, s, "ada", midnight.Add(23*time.Hour), 1, 70, 100, 30)
 }
@@ -72,7 +74,8 @@ func testTokenBudgetRace(t *testing.T, s pyth.Store) {
 		})
 	}
 	wg.Wait()
-	// Three calls take 30 tokens each; the remaining 10 are too few for the others.
+	// Three calls take 30 tokens each. The other calls fail, because 10 tokens are
+	// fewer than least.
 	if total.Load() != 90 {
 		t.Errorf("%d tokens were taken", total.Load())
 	}

@@ -20,15 +20,15 @@ func (p *Pattern) Match(name string) bool {
 	return s.has(p.end()) || s.has(p.all())
 }
 
-// A state of the automaton is a node of the pattern and one of these modes. The final
-// state has the number of the last node plus one.
+// Modes of the automaton. A state consists of the index of a node and a mode. The
+// final state has the index after the last node.
 const (
-	// atNode expects a character that the node matches.
+	// atNode means that the node must match the next character.
 	atNode = iota
-	// inGlob is inside a directory name that ** matches.
+	// inGlob means that the position is inside a directory name that ** matches.
 	inGlob
-	// afterGlob skips the slash of the pattern after **, because the slash of the path
-	// was consumed with the directory name.
+	// afterGlob means that ** has matched a directory and its slash, so that a slash
+	// after ** in the pattern matches nothing more.
 	afterGlob
 	// modes is the number of modes.
 	modes
@@ -36,23 +36,23 @@ const (
 
 func (p *Pattern) state(node, mode int) int { return node*modes + mode }
 
-// end returns the state in which the whole pattern has matched.
+// end returns the state after all nodes of the pattern.
 func (p *Pattern) end() int { return p.state(len(p.nodes), atNode) }
 
-// all returns the state that matches any rest of the path.
+// all returns the final state that matches any rest of the path.
 func (p *Pattern) all() int { return p.state(len(p.nodes), inGlob) }
 
-// states holds the possible states at an offset in a path.
+// states holds the possible states of the automaton at one position in a path.
 type states struct {
 	now, before []int
-	// seen holds the round in which each state was entered.
+	// seen holds, for each state, the last round in which it was entered.
 	seen  []int
 	round int
 }
 
 func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*modes) }
 
-// next starts the next round, which is the next character of the path.
+// next begins the next round, for the next character of the path.
 func (s *states) next() {
 	s.now, s.before = s.before[:0], s.now
 	s.round++
@@ -60,8 +60,8 @@ func (s *states) next() {
 
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
-// enter adds a state and all states that can be reached from it without a character.
-// begins reports that a name of the path begins here.
+// enter adds a state, and all states that follow from it without a character. begins
+// reports that a name of the path begins at this position.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {
@@ -73,8 +73,8 @@ func (p *Pattern) enter(state int, begins bool) {
 	}
 }
 
-// follow visits the states that can be reached in one step without a character. stays
-// reports that the state can consume a character or is final.
+// follow calls visit for each state that follows directly without a character. It
+// returns true if the state itself can consume a character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	i, mode := state/modes, state%modes
 	switch {
@@ -116,7 +116,8 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	return true
 }
 
-// past returns the state after a slash.
+// past returns the state after a slash of the pattern has matched. slash is its
+// node.
 func (p *Pattern) past(slash int) int {
 	if p.nodes[slash].below {
 		return p.all()
@@ -124,7 +125,7 @@ func (p *Pattern) past(slash int) int {
 	return p.state(slash+1, atNode)
 }
 
-// step returns the state after a character; -1 if the character does not match.
+// step returns the state after the character c; -1 if c does not match.
 func (p *Pattern) step(from int, c rune) int {
 	i, mode := from/modes, from%modes
 	if mode == inGlob {
@@ -150,11 +151,10 @@ func (p *Pattern) step(from int, c rune) int {
 	}
 }
 
-// possible reports whether the pattern can match any clean path. It is enough to try
-// paths of a few characters: the characters in the nodes, the slash, the dot and one
-// other character.
+// possible reports whether any clean path can match the pattern. It searches the
+// states of the automaton, and tries only a few characters for each state.
 func (p *Pattern) possible() bool {
-	// The name so far.
+	// Kinds of the beginning of a name: empty, ".", "..", or any other text.
 	const (
 		nothing = iota
 		dot
@@ -194,7 +194,8 @@ func (p *Pattern) possible() bool {
 	return false
 }
 
-// examples returns one example of each kind of character that a state may match.
+// examples returns characters to try at a state. They include one of each kind that
+// the state distinguishes.
 func (p *Pattern) examples(state int) []rune {
 	examples := []rune{'/', '.', 'a'}
 	if i := state / modes; i < len(p.nodes) {

@@ -14,19 +14,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
-// Limits of a path. Linux has the same limit for names, and a higher limit for the
-// whole path.
+// Limits of a path in bytes. MaxNameBytes is the limit of Linux. MaxBytes is lower
+// than the limit of Linux.
 const (
 	MaxBytes     = 1024
 	MaxNameBytes = 255
-	// MaxDepth is the maximum number of components.
+	// MaxDepth is the maximum number of names in a path.
 	MaxDepth = 64
 )
 
-// Fault returns a message about an invalid path, for example "must not be empty"; ""
-// for a valid path. A valid path is relative and clean. All characters are allowed
-// except those that end a line of text or change its direction. Letters of all
-// scripts, joiners, emoji, private and unassigned characters are allowed.
+// Fault returns a message if the path is invalid, for example "must not be empty";
+// "" if it is valid. A valid path is relative and clean. It may contain all
+// printable characters (package printable), so letters of all scripts and emoji are
+// allowed.
 func Fault(p string) string {
 	switch {
 	case p == "":
@@ -57,8 +57,9 @@ func Fault(p string) string {
 	return ""
 }
 
-// Display returns a path for display. Unprintable characters and invalid UTF-8 become
-// U+FFFD. Paths longer than MaxBytes are truncated.
+// Display returns a path in a form that is safe to display. It replaces unprintable
+// characters and invalid UTF-8 with U+FFFD, and truncates paths longer than
+// MaxBytes.
 func Display(p string) string {
 	p = printable.Clean(p)
 	if len(p) > MaxBytes {

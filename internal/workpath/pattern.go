@@ -9,30 +9,31 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPatternBytes is the maximum length of a pattern.
+// MaxPatternBytes is the maximum length of a pattern in bytes.
 const MaxPatternBytes = 1024
 
 // Pattern selects files in the working directory by path:
 //
-//   - any characters of one name
-//     **          as a whole name: any number of directories, also none
-//     ?           one character of a name
-//     [a-z] [!a]  one character in a class, or not in it
-//     {a,b}       one of several patterns, which may contain / and braces
-//     \x          the character x
+//	?           one character of a name
+//	*           any number of characters of a name, including none
+//	**          as a whole name: any number of directories, including none
+//	[a-z] [!a]  one character in a class, or not in it
+//	{a,b}       one of several patterns, which may contain / and braces
+//	\x          the character x
 //
-// The paths must be valid according to Fault, but a pattern may contain ./ and //. A
-// pattern that ends in / selects all files below that directory. The time to match is
-// proportional to the lengths of pattern and path. A Pattern is not safe for
-// concurrent use.
+// Only paths that are valid according to Fault match. The pattern itself may contain
+// ./ and //. A pattern that ends in / selects all files below that directory. The
+// time to match is proportional to the lengths of pattern and path. A Pattern is not
+// safe for concurrent use.
 type Pattern struct {
 	nodes []node
-	// literal is the path if the pattern can match only one path; otherwise "".
+	// literal is the only path that the pattern can match; "" if it can match
+	// several.
 	literal string
 	states  states
 }
 
-// op is the kind of a node. It says what the node matches.
+// op is the kind of a node: what the node matches, or where to continue.
 type op byte
 
 const (
@@ -45,22 +46,24 @@ const (
 	opJump            // , or }: continues after the braces
 )
 
-// node is an element of a pattern. It is followed by the next node in the list,
-// unless to or skip is set.
+// node is an element of a pattern. The next node in the list follows it, unless to
+// or skip is set.
 type node struct {
 	op    op
 	char  rune
 	class class
-	// to holds the next nodes of opOpen and opJump.
+	// to holds the indices of the nodes that follow an opOpen or opJump.
 	to []int
-	// skip is the node after a "./" or after the second slash of "//". At the
-	// beginning of a name, the match may continue there. It is 0 if there is none.
+	// skip is set for a "." of "./" and for the second slash of "//". It is the
+	// index of the node after these parts, where the match may continue at the
+	// beginning of a name. It is 0 for other nodes.
 	skip int
-	// below reports that this node is a slash at the end of the pattern.
+	// below reports that the pattern ends after this slash, so that it matches
+	// everything below a directory.
 	below bool
 }
 
-// class is the content of a character class, between [ and ].
+// class is a character class, such as [a-z].
 type class struct {
 	negated bool
 	ranges  []runeRange
@@ -84,8 +87,9 @@ var (
 	errNever    = errors.New("can never match a file below the working directory")
 )
 
-// ParsePattern parses a pattern. It also returns an error if no path can match. The
-// text of the error completes a sentence, for example "must not contain ..".
+// ParsePattern parses a pattern. It returns an error if the pattern is invalid or
+// can never match a path. The error is a message for the user, such as "must not
+// contain ..".
 func ParsePattern(s string) (*Pattern, error) {
 	switch {
 	case s == "" || len(s) > MaxPatternBytes:
@@ -111,16 +115,16 @@ func ParsePattern(s string) (*Pattern, error) {
 	return pattern, nil
 }
 
-// Literal returns the only path that the pattern can match. It returns "" if the
-// pattern can match several paths.
+// Literal returns the only path that the pattern can match; "" if it can match
+// several paths.
 func (p *Pattern) Literal() string { return p.literal }
 
-// parser converts a pattern into nodes.
+// parser converts the text of a pattern into nodes.
 type parser struct {
 	rest  string
 	nodes []node
-	// open holds the opOpen nodes of the unclosed braces. jumps holds their opJump
-	// nodes.
+	// open holds the indices of the opOpen nodes of unclosed braces. jumps holds the
+	// indices of the opJump nodes of each of these braces.
 	open  []int
 	jumps [][]int
 }
@@ -168,8 +172,8 @@ func (p *parser) parse() error {
 
 func (p *parser) add(n node) { p.nodes = append(p.nodes, n) }
 
-// alternative ends an alternative at a comma or a brace. A brace also ends the list
-// of alternatives.
+// alternative ends an alternative at r, a comma or a closing brace. A closing brace
+// also ends the list of alternatives.
 func (p *parser) alternative(r rune) error {
 	last := len(p.open) - 1
 	if last < 0 {
@@ -189,7 +193,7 @@ func (p *parser) alternative(r rune) error {
 	return nil
 }
 
-// class parses the text after [.
+// class parses a character class. Its opening bracket has been read.
 func (p *parser) class() error {
 	n := node{op: opClass}
 	if p.rest != "" && (p.rest[0] == '!' || p.rest[0] == '^') {
@@ -228,8 +232,8 @@ func (p *parser) classChar() (rune, error) {
 	return r, nil
 }
 
-// mark finds the parts that clean paths do not have: "./", "//" and a final slash. It
-// sets skip, below and literal.
+// mark sets skip and below for the parts that a clean path does not have: "./", "//"
+// and a final slash. It also sets literal.
 func (p *Pattern) mark() {
 	var text strings.Builder
 	for i := range p.nodes {
@@ -264,7 +268,8 @@ func (p *Pattern) mark() {
 
 func (n *node) is(r rune) bool { return n.op == opChar && n.char == r }
 
-// after returns the node after the end of an alternative.
+// after returns the index of the next node at i that is not a jump to the end of
+// braces.
 func (p *Pattern) after(i int) int {
 	for i < len(p.nodes) && p.nodes[i].op == opJump {
 		i = p.nodes[i].to[0]

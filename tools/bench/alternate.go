@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// measure takes one round of measurements.
+// measure runs one round of a measurement and returns the measured values.
 type measure func(context.Context) ([]float64, error)
 
-// subject is one of the measurements to compare.
+// subject is a measurement, and the series that collects its values.
 type subject struct {
 	into    *series
 	measure measure
 }
 
-// alternate measures all subjects in each round. Every second round has the
-// reverse order, so that other load on the machine affects all subjects equally.
-// It skips subjects that this machine cannot run.
+// alternate measures all subjects in each round. It reverses their order in every
+// second round, so that other load on the machine affects all subjects equally. It
+// skips subjects that this machine cannot measure.
 func alternate(ctx context.Context, rounds int, onRound func(round int), subjects ...subject) error {
 	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return s.into.missingReason != "" })
 	for round := range rounds {
@@ -36,14 +36,14 @@ func alternate(ctx context.Context, rounds int, onRound func(round int), subject
 	return nil
 }
 
-// rest is the pause after a server was busy, so that the server's remaining
-// background work does not affect the next measurement.
+// rest is the pause after load on a server. Without it, remaining background work of
+// the server would affect the next measurement.
 const rest = 500 * time.Millisecond
 
-// operation does one thing and returns its duration.
+// operation runs something once, such as a request, and returns its duration.
 type operation func(context.Context) (time.Duration, error)
 
-// repeatN repeats an operation n times without a pause.
+// repeatN measures an operation n times in each round, without pauses.
 func repeatN(n int, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for range n {
@@ -57,7 +57,8 @@ func repeatN(n int, do operation) measure {
 	}
 }
 
-// repeatFor repeats an operation for the duration d without a pause.
+// repeatFor measures an operation repeatedly for the duration d in each round,
+// without pauses.
 func repeatFor(d time.Duration, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for start := time.Now(); time.Since(start) < d; {
@@ -71,7 +72,8 @@ func repeatFor(d time.Duration, do operation) measure {
 	}
 }
 
-// repeatWithPause repeats an operation n times, with a pause before each.
+// repeatWithPause measures an operation n times in each round, with a pause before
+// each time.
 func repeatWithPause(n int, pause time.Duration, do operation) measure {
 	return repeatN(n, func(ctx context.Context) (time.Duration, error) {
 		if err := sleep(ctx, pause); err != nil {
@@ -81,7 +83,7 @@ func repeatWithPause(n int, pause time.Duration, do operation) measure {
 	})
 }
 
-// withRest adds a rest after a measurement.
+// withRest adds a rest after each round of a measurement.
 func withRest(m measure) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		values, err := m(ctx)

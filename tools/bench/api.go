@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// api calls a server's API.
+// api is a client of a server's API.
 type api struct {
 	url  string
 	http *http.Client
 }
 
-// newAPI returns an api with enough idle connections for all clients.
+// newAPI returns a client that can keep a connection for each parallel request.
 func newAPI(url string) *api {
 	return &api{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
 }
 
-// account holds a user of the server and an API key.
+// account is a user of the server with an API key.
 type account struct {
 	*api
 	id, key string
 }
 
-// register creates a new account.
+// register creates an account with a random e-mail address.
 func (a *api) register(ctx context.Context) (*account, error) {
 	var registered struct {
 		APIKey string
@@ -45,19 +45,20 @@ func (a *api) register(ctx context.Context) (*account, error) {
 	return &account{api: a, id: registered.User.ID, key: registered.APIKey}, nil
 }
 
-// execute runs a Python program.
+// execute runs a Python program. It returns the program's output and the duration.
 func (a *account) execute(ctx context.Context, code string) (string, time.Duration, error) {
 	return a.executeIn(ctx, "python", code)
 }
 
-// executeIn runs a program in the language.
+// executeIn runs a program in the given language. It returns the program's output
+// and the duration.
 func (a *account) executeIn(ctx context.Context, language, code string) (string, time.Duration, error) {
 	return a.run(ctx, map[string]any{"language": language, "code": code, "timeoutMs": 60_000})
 }
 
-// run runs a program. It returns the program's output, and the time from the
-// request to the last byte of the answer. If the program fails, run returns an
-// error.
+// run sends a request to execute a program. It returns the program's standard
+// output, and the time from the request to the last byte of the response. It returns
+// an error if the program fails.
 func (a *account) run(ctx context.Context, request map[string]any) (string, time.Duration, error) {
 	var run struct{ Status, Stdout, Stderr string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", request, http.StatusOK, &run)
@@ -76,7 +77,7 @@ func (a *account) runAnswer(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// get returns an operation that requests a path. It needs no sandbox.
+// get returns an operation that sends a GET request for the path.
 func (a *account) get(path string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		var object map[string]any
@@ -84,8 +85,9 @@ func (a *account) get(path string) operation {
 	}
 }
 
-// call sends a request, checks the status and decodes the answer. The time
-// excludes encoding and decoding, which belong to the benchmark.
+// call sends a request, checks the status of the response and decodes its body. The
+// duration excludes the time to encode and decode JSON, which only the benchmark
+// needs.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// auditPage requests a page of the audit log with the default length.
+// auditPage is the path of the latest 50 audit entries, the default number.
 const auditPage = "/api/v1/audit?limit=50"
 
-// auditLog measures the time to read pages of a short and of a long log. The long
-// log is written without a server, but with the server's key.
+// auditLog measures requests for pages of a short and of a long audit log. It writes
+// the entries directly to the database of a stopped server.
 func (b *bench) auditLog(ctx context.Context) error {
 	var tenant *account
 	if err := b.serve(ctx, b.auditData, coldFlags(), func(s *server) (err error) {
@@ -27,7 +27,7 @@ func (b *bench) auditLog(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	// The registration has already written one entry.
+	// Registration has already written one entry, so add 49.
 	if err := b.fillAudit(ctx, pyth.UserID(tenant.id), 49); err != nil {
 		return err
 	}
@@ -56,11 +56,12 @@ func (b *bench) timeAudit(ctx context.Context, tenant *account, paths []string, 
 	})
 }
 
-// auditWriters is the number of writers that share a transaction.
+// auditWriters is the number of concurrent writers. Their entries share
+// transactions, which saves time.
 const auditWriters = 512
 
-// fillAudit adds n entries of runs of the user. Every hundred thousand entries,
-// one is a failed login.
+// fillAudit adds n entries about the user to the audit log. One of every hundred
+// thousand entries is a failed login; the others are runs.
 func (b *bench) fillAudit(ctx context.Context, user pyth.UserID, n int) (err error) {
 	store, err := sqlite.Open(ctx, filepath.Join(b.auditData, "pyth-on.db"))
 	if err != nil {

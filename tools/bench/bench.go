@@ -17,11 +17,14 @@ type bench struct {
 	results  *results
 
 	binary string
-	// warmData, coldData and auditData are data directories of servers.
+	// warmData, coldData and auditData are data directories. Each is used by a
+	// different kind of server.
 	warmData, coldData, auditData string
-	// coldKey is an API key of an account on the servers without a pool.
+	// coldKey is an API key for the servers that use coldData.
 	coldKey string
-	// reference is the Python to compare with.
+	// reference is the interpreter with which runs are compared: the host's Python
+	// if there is one. embedded is the Python in the server's image, outside a
+	// sandbox.
 	reference, embedded python
 
 	bare, bareEmbedded         command
@@ -30,7 +33,8 @@ type bench struct {
 	runscDirectory, runscImage command
 }
 
-// prepare builds the subjects of the benchmark in dir.
+// prepare creates in dir everything that the measurements need: images, commands and
+// data directories.
 func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*bench, error) {
 	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold"), auditData: filepath.Join(dir, "audit")}
 	p.step("Making the sandbox image")
@@ -57,7 +61,8 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	return b, b.findCommands(ctx, dir, image, rootfs)
 }
 
-// findPythons uses the host's Python as the reference if the host has one.
+// findPythons sets embedded and reference. The reference is the host's Python if the
+// host has one, otherwise the embedded Python.
 func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	if b.embedded, err = findPython(ctx, "embedded", filepath.Join(rootfs, "usr/local/bin/python3")); err != nil {
 		return err
@@ -70,8 +75,9 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	return nil
 }
 
-// findCommands runs each command once and leaves out those that fail on this
-// machine. This also loads their files into the page cache.
+// findCommands prepares all commands and runs each once. If a command fails on this
+// machine, its series gets a missingReason. The run also loads the command's files
+// into the page cache.
 func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (err error) {
 	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
 	b.bareNode = node(rootfs)
@@ -114,8 +120,8 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 	return ctx.Err()
 }
 
-// parallel returns the numbers of parallel commands to measure: one and two for
-// each processor.
+// parallel returns the numbers of parallel commands to measure. They are between one
+// and two per processor, and at least two in all.
 func parallel(processors int) []int {
 	most := max(2*processors, 2)
 	var tried []int
@@ -125,7 +131,7 @@ func parallel(processors int) []int {
 	return tried
 }
 
-// measure runs all measurements.
+// measure runs all phases of the benchmark.
 func (b *bench) measure(ctx context.Context) error {
 	for _, phase := range []func(context.Context) error{b.measureWarmServer, b.measurePackages, b.measureNode, b.measureNumPy, b.measureGenerate, b.measureWithoutPool, b.coldStarts, b.auditLog} {
 		if err := phase(ctx); err != nil {
@@ -135,7 +141,7 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-// serve runs one phase of the benchmark with a new server.
+// serve starts a server, runs one phase of the benchmark with it, and stops it.
 func (b *bench) serve(ctx context.Context, data string, flags []string, phase func(*server) error) (err error) {
 	s, err := startServer(ctx, b.binary, data, flags...)
 	if err != nil {

@@ -2,8 +2,9 @@ package main
 
 import "os/exec"
 
-// bubblewrap runs the interpreter in a common sandbox without its own kernel: new
-// namespaces of all kinds, and a read-only file system.
+// bubblewrap returns a command that runs the interpreter under bubblewrap, a common
+// sandbox without its own kernel. It uses new namespaces of all kinds and a
+// read-only file system.
 func bubblewrap(p python) (command, error) {
 	path, err := exec.LookPath("bwrap")
 	if err != nil {

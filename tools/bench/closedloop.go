@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// closedLoop keeps the clients busy for the duration d. Each client does one
-// operation at a time. The result is the number of operations per second, which
-// is the maximum sustainable rate. It does not measure latency under constant
-// load: a waiting client sends no requests.
+// closedLoop measures the sustainable rate: the number of operations per second if
+// all clients are busy for the duration d. Each client starts an operation when its
+// previous one has ended. So closedLoop cannot measure latency at a constant rate of
+// requests.
 func closedLoop(clients int, d time.Duration, do operation) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		end := time.Now().Add(d)
@@ -19,8 +19,8 @@ func closedLoop(clients int, d time.Duration, do operation) measure {
 	}
 }
 
-// rate repeats an operation with parallel clients while more() is true. It
-// returns the number of operations per second.
+// rate runs an operation repeatedly in parallel clients, each of them while more
+// returns true. It returns the number of operations per second.
 func rate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// measureWithoutPool measures a server without warm sandboxes. Then only the program
-// uses the processors.
+// measureWithoutPool measures memory and CPU-bound programs on a server without warm
+// sandboxes, so that no boots of sandboxes disturb the measurements.
 func (b *bench) measureWithoutPool(ctx context.Context) error {
 	return b.serve(ctx, b.coldData, coldFlags(), func(s *server) error {
 		before, err := b.idle(ctx, s)
@@ -38,7 +38,7 @@ func (b *bench) measureWithoutPool(ctx context.Context) error {
 	})
 }
 
-// idle reads the memory of an idle server.
+// idle waits until the server is idle and returns the memory of its processes.
 func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
 	b.progress.step("Memory of an idle server")
 	if err := sleep(ctx, b.plan.idleTime); err != nil {
@@ -47,7 +47,7 @@ func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
 	return memoryOf(processesOf(s.pid()).server)
 }
 
-// coldStarts starts servers and measures the time to their first run.
+// coldStarts measures the first run of new servers, and compares it with runsc.
 func (b *bench) coldStarts(ctx context.Context) error {
 	n := b.plan.coldStarts
 	return alternate(ctx, n, b.progress.rounds("Cold starts", n),
@@ -56,7 +56,8 @@ func (b *bench) coldStarts(ctx context.Context) error {
 	)
 }
 
-// coldRun measures the first request to a new server.
+// coldRun starts a server and measures its first run, without the start of the
+// server.
 func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 	err = b.serve(ctx, b.coldData, coldFlags(), func(s *server) error {
 		took, err = (&account{api: s.api, key: b.coldKey}).runAnswer(ctx)
@@ -65,5 +66,5 @@ func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 	return took, err
 }
 
-// coldFlags returns the settings of a server without warm sandboxes.
+// coldFlags returns the flags for a server without warm sandboxes.
 func coldFlags() []string { return []string{"--warm=0", "--warm-node=0"} }

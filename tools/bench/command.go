@@ -11,30 +11,32 @@ import (
 	"time"
 )
 
-// The program that all subjects run, and its expected output.
+// The program that most measurements run, and its expected output.
 const (
 	program = "print(42)"
 	answer  = "42\n"
 )
 
-// command describes a process that prints the expected output.
+// command is a command line whose process prints the expected output.
 type command struct {
 	path string
-	// args returns new arguments for every run, with the name first.
+	// args returns the arguments for the next run. The first is the name of the
+	// program.
 	args func() []string
 }
 
-// fixedArgs returns the same arguments for every run.
+// fixedArgs returns a function for command.args that always returns the same
+// arguments.
 func fixedArgs(args ...string) func() []string { return func() []string { return args } }
 
-// run starts the command. It returns the time until it printed the answer and the
-// time until it ended.
+// run runs the command. It returns the time until the command printed the answer,
+// and the time until its process ended.
 func (c command) run(ctx context.Context) (answered, ended time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.args()
 	cmd.Env = environment()
 	cmd.Dir = "/"
-	// If the benchmark is killed, the process must end too.
+	// The kernel kills the process if the benchmark is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
@@ -59,8 +61,7 @@ func (c command) run(ctx context.Context) (answered, ended time.Duration, err er
 	return answered, ended, nil
 }
 
-// untilAnswered returns the time until the command printed the answer, untilEnded
-// the time until it ended.
+// untilAnswered runs the command and returns the time until it printed the answer.
 func (c command) untilAnswered(ctx context.Context) (time.Duration, error) {
 	answered, _, err := c.run(ctx)
 	return answered, err
@@ -71,6 +72,6 @@ func (c command) untilEnded(ctx context.Context) (time.Duration, error) {
 	return ended, err
 }
 
-// environment returns the environment of all measured processes. It excludes the
-// shell's settings for Python and for the server.
+// environment returns the environment for all measured processes. It does not
+// contain variables that configure Python or the server.
 func environment() []string { return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"} }

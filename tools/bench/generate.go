@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// measureGenerate measures the time that a server adds to a request to a model. The
-// model of this test answers at once.
+// measureGenerate measures the time that the server adds to a generation. It uses a
+// fake model that answers at once.
 func (b *bench) measureGenerate(ctx context.Context) (err error) {
 	model, err := claudetest.Start(claudetest.Program("Prints 42.", program))
 	if err != nil {
@@ -35,9 +35,8 @@ func (b *bench) measureGenerate(ctx context.Context) (err error) {
 	})
 }
 
-// generateAnswer asks the model for the program that other measurements use. It does
-// not run the program: the run would take much longer than the measured part, and
-// is measured elsewhere.
+// generateAnswer generates the usual program without running it. A run would take
+// much longer than the part to measure.
 func (a *account) generateAnswer(ctx context.Context) (time.Duration, error) {
 	var g struct{ Code string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/generate", map[string]any{"prompt": "print 42", "execute": false}, http.StatusOK, &g)

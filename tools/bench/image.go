@@ -8,7 +8,8 @@ import (
 	"github.com/erofs/go-erofs"
 )
 
-// findImage finds the image that a server has made in its data directory.
+// findImage returns the path of the image that a server has built in its data
+// directory.
 func findImage(data string) (string, error) {
 	images, err := filepath.Glob(filepath.Join(data, "rootfs-*.erofs"))
 	if err != nil || len(images) != 1 {
@@ -17,8 +18,8 @@ func findImage(data string) (string, error) {
 	return images[0], nil
 }
 
-// unpack writes the content of the image into a directory, so that measurements
-// inside and outside a sandbox use the same files.
+// unpack copies the files of the image into a directory, so that commands outside a
+// sandbox use the same files as programs inside.
 func unpack(image, dir string) error {
 	f, err := os.Open(image)
 	if err != nil {
@@ -32,8 +33,8 @@ func unpack(image, dir string) error {
 	return os.CopyFS(dir, content)
 }
 
-// share links the image into another data directory, so that it is built only
-// once.
+// share creates a data directory and links the image into it, so that the server
+// need not build it again.
 func share(image, data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err

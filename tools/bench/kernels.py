@@ -1,5 +1,5 @@
-# Pure Python programs that keep a processor busy, like typical programs. Prints
-# their time in seconds.
+# CPU-bound programs in pure Python that are typical of real programs. They print
+# their times in seconds.
 import json
 from time import perf_counter
 
@@ -66,7 +66,7 @@ def seconds(kernels):
     return perf_counter() - start
 
 
-# Programs that allocate much memory are measured separately: a sandbox must get
+# Measure programs that allocate much memory separately, because a sandbox must get
 # the memory from the host.
 computing = calls, floats, dictionaries, strings
 allocating = lists, objects

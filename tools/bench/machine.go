@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine describes the machine and the software, since they affect the figures.
+// machine describes the machine and the software of a benchmark run, because the
+// figures depend on them.
 type machine struct {
 	Date      time.Time
 	Version   string
@@ -24,8 +25,8 @@ type machine struct {
 	Cores     int
 	Memory    string
 	Kernel    string
-	// Load is the load average of the last minute before the run. A value well above
-	// zero means that the machine was busy.
+	// Load is the load average of the last minute before the run. If it is well
+	// above zero, the machine was busy.
 	Load string
 }
 
@@ -61,8 +62,8 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 	return m, nil
 }
 
-// field returns the first value of the name in a file with lines of the form
-// "name: value".
+// field returns the first value of a name in a file with lines such as "name:
+// value". It returns "unknown" if the name is missing.
 func field(file, name string) string {
 	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {

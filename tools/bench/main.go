@@ -1,10 +1,10 @@
-// Command bench measures Pyth-On side by side with other ways to run Python. It
-// compares the ratios with the goals of the project.
+// Command bench measures Pyth-On and other ways to run Python, and compares the
+// ratios of their times with the goals of the project.
 //
-// Subjects to compare are measured in turn, round after round, so that other load
-// on the machine affects all of them. Wrong answers are errors. Missed goals are
-// reported, but are no errors. The command is for developers and is not part of
-// the product.
+// It measures subjects alternately, in rounds, so that other load on the machine
+// affects all of them. A wrong answer of a program ends the benchmark with an error.
+// A missed goal is reported but is not an error. The command is for developers and
+// is not part of the product.
 package main
 
 import (
@@ -44,7 +44,8 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	// main prints errors, and prints help on standard output.
+	// Print nothing here: main prints errors, and run prints the help on standard
+	// output.
 	flags.SetOutput(io.Discard)
 	quick := flags.Bool("quick", false, "measure for three minutes only; the figures are rough")
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")
@@ -103,7 +104,8 @@ func remove(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// writeFile replaces the file only after a complete render.
+// writeFile creates or replaces the file. It does not change an existing file if
+// render fails.
 func writeFile(path string, render func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".bench-")
 	if err != nil {

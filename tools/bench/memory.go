@@ -11,13 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes lists the processes of a server and of each sandbox.
+// processes lists the IDs of a server's processes, and those of each of its
+// sandboxes.
 type processes struct {
 	server    []int
 	sandboxes [][]int
 }
 
-// processesOf lists the processes below the started process.
+// processesOf finds the processes of the server that was started with the given
+// process ID.
 func processesOf(pid int) processes {
 	children := childrenOf()
 	var found processes
@@ -36,7 +38,7 @@ func processesOf(pid int) processes {
 	return found
 }
 
-// descendants lists the process and all its descendants.
+// descendants returns the process ID and the IDs of all its descendants.
 func descendants(children map[int][]int, pid int) []int {
 	var all []int
 	for next := []int{pid}; len(next) > 0; next = next[1:] {
@@ -46,7 +48,8 @@ func descendants(children map[int][]int, pid int) []int {
 	return all
 }
 
-// isRunsc reports whether the process is gVisor and not the server, by its name.
+// isRunsc reports whether a process is gVisor. The name of its command then begins
+// with "runsc".
 func isRunsc(pid int) bool {
 	b, _ := os.ReadFile(procFile(pid, "cmdline"))
 	name, _, _ := bytes.Cut(b, []byte{0})
@@ -62,7 +65,8 @@ func childrenOf() map[int][]int {
 			continue // The process has ended.
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The name may contain any characters. It ends at the last parenthesis.
+		// The name of the process may contain any characters. The last parenthesis
+		// ends it.
 		fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 		if len(fields) < 2 {
 			continue
@@ -73,17 +77,17 @@ func childrenOf() map[int][]int {
 	return children
 }
 
-// memory holds the memory use of some processes, in bytes.
+// memory holds the memory use of a set of processes in bytes.
 type memory struct {
-	// resident counts all pages (Rss in proc_pid_smaps(5)). share divides each
-	// shared page between its processes (Pss).
+	// resident is the sum of all mapped pages (Rss in proc_pid_smaps(5)). share
+	// divides each shared page by the number of its processes (Pss).
 	resident, share float64
-	// own counts share without pages of files: the cost of one more sandbox.
+	// private is share without the pages of files: the cost of one more sandbox.
 	private float64
 }
 
-// memoryOf adds up the memory of the processes. Processes with the same address
-// space count once. gVisor runs a program's threads in such processes.
+// memoryOf returns the total memory of the processes. It counts processes with the
+// same address space only once: gVisor has several of them for one program.
 func memoryOf(pids []int) (memory, error) {
 	var sum memory
 	for i, pid := range pids {
@@ -102,15 +106,15 @@ func memoryOf(pids []int) (memory, error) {
 	return sum, nil
 }
 
-// sameMemory reports whether two processes share their address space (kcmp(2));
-// false if the kernel cannot answer.
+// sameMemory reports whether two processes share their address space (kcmp(2)). It
+// returns false if the kernel does not support kcmp.
 func sameMemory(a, b int) bool {
 	const kcmpVM = 1
 	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
 	return errno == 0 && order == 0
 }
 
-// smapsField returns a field in bytes.
+// smapsField returns the value of a field of smaps_rollup in bytes.
 func smapsField(rollup, field string) float64 {
 	for line := range strings.Lines(rollup) {
 		if value, found := strings.CutPrefix(line, field+":"); found {
@@ -121,8 +125,8 @@ func smapsField(rollup, field string) float64 {
 	return 0
 }
 
-// cgroupMemory returns the memory that the kernel charges to the process's
-// cgroup. It returns false if the benchmark is in the same cgroup.
+// cgroupMemory returns the memory in bytes that the kernel charges to the cgroup of
+// the process. It returns false if the benchmark itself is in this cgroup.
 func cgroupMemory(pid int) (float64, bool) {
 	theirs, _ := os.ReadFile(procFile(pid, "cgroup"))
 	ours, _ := os.ReadFile("/proc/self/cgroup")
@@ -138,9 +142,9 @@ func cgroupMemory(pid int) (float64, bool) {
 	return v, err == nil
 }
 
-// memoryFile finds the file with the memory use of a process's cgroup, from the
-// content of /proc/pid/cgroup. Version 1 has a separate hierarchy for memory,
-// version 2 a single one.
+// memoryFile returns the path of the file that contains the memory use of a cgroup;
+// "" if it is unknown. cgroups is the content of /proc/PID/cgroup. Version 1 of
+// cgroups has a separate hierarchy for memory, version 2 has a single one.
 func memoryFile(cgroups string) string {
 	const root = "/sys/fs/cgroup"
 	var unified string

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// schedule returns the arrival times of requests at a constant rate, relative to
-// the start.
+// schedule returns the arrival times of requests at a constant rate for the duration
+// d, relative to the start.
 func schedule(perSecond float64, d time.Duration) []time.Duration {
 	var arrivals []time.Duration
 	if perSecond <= 0 {
@@ -23,11 +23,12 @@ func schedule(perSecond float64, d time.Duration) []time.Duration {
 	}
 }
 
-// openLoop sends requests by the schedule, even if earlier ones have not been
-// answered. For each request it returns the time from its scheduled arrival to
-// its answer. If clients waited for answers, a stall would delay further
-// requests, and their times would not show the stall. That error is called
-// coordinated omission. A failed request counts as infinitely slow.
+// openLoop sends a request at each arrival time, even if earlier requests have not
+// been answered. It returns the time from each scheduled arrival to the response, in
+// seconds; infinity for a failed request.
+//
+// If clients waited for responses, a stall would delay the next requests, and their
+// times would not show the stall. This error is called coordinated omission.
 func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
 	latencies := make([]float64, len(arrivals))
 	var sent sync.WaitGroup

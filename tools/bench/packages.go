@@ -9,13 +9,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/indextest"
 )
 
-// packagesOfATenant is the number of packages that each tenant installs.
+// packagesOfATenant is the number of packages that a tenant installs.
 const packagesOfATenant = 50
 
 const packagesPath = "/api/v1/packages"
 
-// measurePackages measures the cost of packages and secrets for runs, and the time to
-// install packages.
+// measurePackages measures how much packages and secrets slow down runs, and the
+// time to install packages.
 func (b *bench) measurePackages(ctx context.Context) error {
 	wheels, names := manyWheels()
 	index, err := indextest.Start(wheels...)
@@ -42,7 +42,7 @@ func (b *bench) measurePackages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// A small difference needs many rounds.
+		// The difference is small, so measure many rounds.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
 			subject{b.results.pacedWithout, withRest(repeatWithPause(8, rest/2, tenant.runAnswer))},
@@ -52,8 +52,8 @@ func (b *bench) measurePackages(ctx context.Context) error {
 			return err
 		}
 		n = b.plan.latencyRounds
-		// Do not alternate installs with runs: the background work of installs
-		// would disturb the runs.
+		// Do not alternate installations with runs, because the background work of
+		// an installation would disturb the runs.
 		return alternate(ctx, n, b.progress.rounds("Installing cached packages", n),
 			subject{b.results.installedAgain, withRest(repeatN(1, func(ctx context.Context) (time.Duration, error) {
 				other, err := s.register(ctx)
@@ -66,7 +66,8 @@ func (b *bench) measurePackages(ctx context.Context) error {
 	})
 }
 
-// manyWheels makes packages with a few modules each.
+// manyWheels returns wheels of packages with ten modules each, and the names of the
+// packages.
 func manyWheels() (wheels []indextest.Wheel, names []string) {
 	for i := range packagesOfATenant {
 		name := fmt.Sprintf("bench%d", i)
@@ -79,7 +80,7 @@ func manyWheels() (wheels []indextest.Wheel, names []string) {
 	return wheels, names
 }
 
-// setPackages replaces the tenant's package list and measures the time.
+// setPackages replaces the account's packages and returns the duration.
 func (a *account) setPackages(ctx context.Context, names []string) (time.Duration, error) {
 	var list struct{ Packages []struct{ Name string } }
 	took, err := a.call(ctx, http.MethodPut, packagesPath, map[string]any{"packages": names}, http.StatusOK, &list)

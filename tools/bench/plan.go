@@ -2,27 +2,30 @@ package main
 
 import "time"
 
-// plan holds the number and the length of the measurements.
+// plan determines how many measurements the benchmark makes, and how long they take.
 type plan struct {
-	// latencyRounds is the number of rounds for latency. Each has a few commands,
-	// and requests without a pause for the time backToBack.
+	// latencyRounds is the number of rounds that measure latency. In each round, one
+	// client also sends requests without pauses for the time backToBack.
 	latencyRounds int
 	backToBack    time.Duration
-	// coldStarts is the number of server starts to measure a first run.
+	// coldStarts is the number of servers of which the first run is measured.
 	coldStarts int
-	// loadRounds is the number of rounds under load. Each has one load and a
-	// number of new tenants.
+	// loadRounds is the number of rounds with eight busy clients. load is the
+	// duration of the load in each round, newTenants the number of tenants who run
+	// one program each.
 	loadRounds int
 	load       time.Duration
 	newTenants int
-	// openRounds is the number of rounds with a constant arrival rate.
+	// openRounds is the number of rounds with a constant arrival rate. open is the
+	// duration of each.
 	openRounds int
 	open       time.Duration
-	// pairs is the number of CPU-bound measurements inside and outside.
+	// pairs is the number of times that the CPU-bound programs run inside and
+	// outside a sandbox.
 	pairs int
 	// auditEntries is the number of entries in the long audit log.
 	auditEntries int
-	// settle is how long a server is idle before its memory is read.
+	// idleTime is how long a server is idle before its memory is read.
 	idleTime time.Duration
 }
 

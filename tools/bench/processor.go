@@ -11,8 +11,8 @@ import (
 //go:embed kernels.py
 var kernels string
 
-// kernelTimes holds the times of the kernels in one place (inside or outside a sandbox),
-// in total and by kind.
+// kernelTimes holds the times of the programs in kernels.py, either inside or
+// outside a sandbox. all is the sum of the two kinds of programs.
 type kernelTimes struct{ all, computing, allocating *series }
 
 func newBusy(name string) kernelTimes {
@@ -20,7 +20,7 @@ func newBusy(name string) kernelTimes {
 	return kernelTimes{all: of(), computing: of(), allocating: of()}
 }
 
-// measured returns a subject that runs the kernels in this place.
+// measured returns a subject that runs kernels.py with run and collects the times.
 func (b kernelTimes) measured(run func(context.Context) (string, error)) subject {
 	return subject{b.all, func(ctx context.Context) ([]float64, error) {
 		out, err := run(ctx)
@@ -37,8 +37,8 @@ func (b kernelTimes) measured(run func(context.Context) (string, error)) subject
 	}}
 }
 
-// output runs a program in the interpreter outside a sandbox and returns its
-// output.
+// output runs a program in the interpreter, outside a sandbox, and returns its
+// standard output.
 func (p python) output(ctx context.Context, code string) (string, error) {
 	cmd := exec.CommandContext(ctx, p.path, "-c", code)
 	cmd.Env = environment()

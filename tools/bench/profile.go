@@ -8,17 +8,18 @@ import (
 	"sync/atomic"
 )
 
-// startPrograms is a program that repeats the most expensive part of a run: starting an
-// interpreter. At the end it prints the expected output.
+// startPrograms is a program that starts 200 interpreters, one after the other, and
+// then prints the expected output. Starting an interpreter is the most expensive
+// part of a run.
 const startPrograms = `import os, sys
 for _ in range(200):
     pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "pass"], {"LANG": "C.UTF-8"})
     os.waitpid(pid, 0)
 ` + program
 
-// profile writes a CPU profile of gVisor's kernel while interpreters start in a
-// sandbox with the server's settings. Profiling weakens gVisor's protection, so
-// servers never use it.
+// profile runs startPrograms in a sandbox and writes a CPU profile of gVisor's
+// kernel. It uses the server's settings, but servers never profile, because that
+// weakens gVisor's protection.
 func (b *bench) profile(ctx context.Context, dir, file string) error {
 	image, err := findImage(b.warmData)
 	if err != nil {

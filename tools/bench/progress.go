@@ -8,7 +8,7 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progress shows the current measurement on a terminal.
+// progress shows which measurement is running.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -18,7 +18,7 @@ func newProgress(f *os.File) progress {
 	return progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step reports the start of a step.
+// step shows that a step begins.
 func (p progress) step(name string) {
 	if p.terminal {
 		fmt.Fprintf(p.w, "\033[1m==>\033[0m %s\n", name)
@@ -27,8 +27,8 @@ func (p progress) step(name string) {
 	fmt.Fprintf(p.w, "==> %s\n", name)
 }
 
-// rounds reports the start of a step with rounds. It returns the function to call
-// at the start of each round.
+// rounds returns a function that shows that a round of a step begins. Call it for
+// each round.
 func (p progress) rounds(name string, total int) func(round int) {
 	return func(round int) {
 		switch {

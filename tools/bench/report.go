@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// report holds the results, the machine and the software.
+// report holds everything that the report of a benchmark run shows.
 type report struct {
 	Machine machine
-	// Quick is true for a report with few, short measurements.
+	// Quick reports that the benchmark made only a few short measurements.
 	Quick    bool
 	Duration time.Duration
-	// Python names the reference interpreter.
+	// Python is the label of the reference interpreter.
 	Python  string
 	Rows    []row
 	Missing []absence
@@ -25,7 +25,7 @@ type report struct {
 //go:embed benchmarks.md.tmpl
 var page string
 
-// markdown writes the complete page, with explanations.
+// markdown writes docs/benchmarks.md: the table of figures with explanations.
 func (r report) markdown(w io.Writer) error {
 	t, err := template.New("page").Parse(page)
 	if err != nil {
@@ -34,11 +34,12 @@ func (r report) markdown(w io.Writer) error {
 	return t.Execute(w, r)
 }
 
-// table writes the figures for a person at a terminal.
+// table writes the table of figures for a terminal.
 func (r report) table(w io.Writer, colours bool) error {
 	text := r.Table()
 	if colours {
-		// Add colours after aligning the columns.
+		// Add colours after the columns are aligned, because they change the lengths
+		// of texts.
 		text = strings.NewReplacer(" met ", " \033[32mmet\033[0m ", " missed ", " \033[31mmissed\033[0m ").Replace(text)
 	}
 	for _, m := range r.Missing {
@@ -51,7 +52,7 @@ func (r report) table(w io.Writer, colours bool) error {
 	return err
 }
 
-// Table returns the figures as a Markdown table that is also readable as plain
+// Table returns the figures as a Markdown table that is aligned for reading as plain
 // text.
 func (r report) Table() string {
 	cells := make([][]string, 0, 1+len(r.Rows))
@@ -62,7 +63,7 @@ func (r report) Table() string {
 	return align(cells)
 }
 
-// cells returns the columns of a row.
+// cells returns the texts of the row's columns.
 func (r row) cells() []string {
 	figure := r.series.unit.format(r.series.quantile(r.q)) + r.spread()
 	var reference, ratio, goal string
@@ -84,8 +85,8 @@ func (r row) cells() []string {
 	return []string{r.name, figure, reference, ratio, goal, r.verdict()}
 }
 
-// spread returns the 10th and the 90th percentile. For a row with a 99th
-// percentile, it returns the largest value.
+// spread describes how far the values of the row differ. It shows the 10th and 90th
+// percentile; for a 99th percentile, the largest value.
 func (r row) spread() string {
 	all := r.series.values()
 	format := r.series.unit.format
@@ -99,7 +100,8 @@ func (r row) spread() string {
 	}
 }
 
-// align makes a Markdown table with columns of minimal width.
+// align returns a Markdown table with aligned columns. The first line of cells is
+// the header.
 func align(cells [][]string) string {
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {

@@ -1,7 +1,7 @@
 package main
 
-// results holds all measured series. A subject that is compared with several
-// others is measured once for each comparison.
+// results holds the series of all measurements. A subject that is compared with
+// several others has one series for each comparison.
 type results struct {
 	bare, embedded, bubblewrap              *series
 	runscDirectory, runscImage              *series
@@ -25,9 +25,9 @@ type results struct {
 	open                           []*openRate
 }
 
-// openRate holds the results at a constant arrival rate.
+// openRate holds the latencies at one constant arrival rate, in requests per second.
 type openRate struct {
-	// share is the fraction of the sustainable rate.
+	// share is the arrival rate divided by the sustainable rate.
 	share float64
 	rate  float64
 	*series
@@ -79,8 +79,8 @@ func newResults(reference, embedded python) *results {
 	}
 }
 
-// fastestRunsc returns the series with the highest rate over all numbers of
-// parallel runsc.
+// fastestRunsc returns the series of parallel runsc commands with the highest rate;
+// nil if there is none.
 func (r *results) fastestRunsc() *series {
 	var fastest *series
 	for _, s := range r.parallelRunsc {
@@ -91,9 +91,9 @@ func (r *results) fastestRunsc() *series {
 	return fastest
 }
 
-// difySandbox estimates the rate of dify-sandbox on this machine with 8 clients.
-// It is not run here. On a machine where python3 took 10 ms, two cores did 64
-// runs per second.
+// difySandbox estimates the rate of dify-sandbox with 8 clients on this machine. The
+// benchmark does not run it. The estimate scales a measurement on another machine:
+// 64 runs per second on two cores, where python3 took 10 ms.
 func (r *results) difySandbox(cores int) *series {
 	if r.bare.empty() {
 		return nil
@@ -102,10 +102,11 @@ func (r *results) difySandbox(cores int) *series {
 	return &series{name: "dify-sandbox, estimated", unit: perSecond, rounds: [][]float64{{estimate}}}
 }
 
-// absence is a measurement that was not possible here, and the reason.
+// absence names a measurement that was not possible on this machine, with the
+// reason.
 type absence struct{ Name, Reason string }
 
-// missing lists the absent measurements.
+// missing lists the measurements that were not possible on this machine.
 func (r *results) missing() []absence {
 	var all []absence
 	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup, r.numPy}, r.parallelRunsc...) {

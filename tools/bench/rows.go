@@ -7,20 +7,19 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// row describes one line of the report.
+// row is a row of the report's table.
 type row struct {
 	name string
-	// of is the measured series. The figure is its quantile q.
+	// series holds the measured values. The row shows their quantile q.
 	series *series
 	q      float64
-	// reference is the series whose median the figure is compared with; nil for
-	// none.
+	// reference is the series to whose median the figure is compared; nil for none.
 	reference *series
 	goal      goal
 }
 
-// goal limits the ratio to the reference, or the figure itself. The zero value
-// means no goal.
+// goal is a limit for the figure if ofFigure is set, otherwise for its ratio to the
+// reference. sign is "≤" or "≥"; "" means no goal.
 type goal struct {
 	sign     string
 	limit    float64
@@ -43,8 +42,8 @@ const (
 	p99    = 0.99
 )
 
-// rows returns the rows of the report. To add a row, measure a series and add it
-// here.
+// rows returns the rows of the report's table. To add a row, measure a series and
+// add a line here.
 func (r *results) rows(cores int) []row {
 	speed := []row{
 		{"`python3 -c 'print(42)'`, bare", r.bare, median, nil, goal{}},
@@ -105,15 +104,16 @@ func (r *results) rows(cores int) []row {
 	return withMeasurements(slices.Concat(speed, arriving, other))
 }
 
-// withMeasurements removes rows without measurements.
+// withMeasurements removes the rows of empty series.
 func withMeasurements(rows []row) []row {
 	return slices.DeleteFunc(rows, func(r row) bool { return r.series.empty() })
 }
 
-// hasReference reports whether there is a reference.
+// hasReference reports whether the row has a reference with values.
 func (r row) hasReference() bool { return !r.reference.empty() }
 
-// verdict returns whether the goal is met; "" without a goal or a reference.
+// verdict returns "met" or "missed"; "" if the row has no goal, or its reference has
+// no values.
 func (r row) verdict() string {
 	v := r.series.quantile(r.q)
 	switch {

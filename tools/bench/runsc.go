@@ -15,31 +15,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stateDir and bundlesDir are below the directory of the benchmark.
+// Directories for runsc, relative to the directory of the benchmark.
 const (
 	stateDir   = "runsc"
 	bundlesDir = "bundles"
 )
 
-// runsc runs the program with gVisor's command line. The binary acts as runsc if
-// it is started under that name.
+// runsc makes commands that run a program with gVisor's command line, runsc. binary
+// is the Pyth-On binary, which acts as runsc if its process has that name.
 type runsc struct {
 	binary string
 	dir    string
 	ids    *atomic.Int64
 }
 
-// releaseState unmounts the mounts that prevent removing the state. gVisor leaves
-// a network namespace mounted there for each of its file servers that started at
-// the same time.
+// releaseState unmounts what gVisor left in its state directory, so that the
+// directory can be removed. If several file servers start at the same time, each may
+// mount a network namespace there.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
 	}
 }
 
-// directory uses a directory as the root file system, as most bundles do, with
-// gVisor's default access to it.
+// directory returns a command that uses a directory as the root file system, like
+// most bundles. gVisor accesses the files in its default way.
 func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	bundle, err := r.bundle(ctx, "directory", func(spec map[string]any) {
 		spec["root"] = map[string]any{"path": rootfs, "readonly": true}
@@ -47,7 +47,7 @@ func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	return r.command(bundle), err
 }
 
-// image uses the server's own image and settings.
+// image returns a command that uses the server's image, with the server's settings.
 func (r runsc) image(ctx context.Context, image string) (command, error) {
 	bundle, err := r.bundle(ctx, "image", func(spec map[string]any) {
 		spec["annotations"] = map[string]any{
@@ -58,7 +58,8 @@ func (r runsc) image(ctx context.Context, image string) (command, error) {
 	return r.command(bundle, "--directfs=false"), err
 }
 
-// bundle lets gVisor write a bundle's spec and changes it.
+// bundle writes an OCI bundle and returns its directory. gVisor generates the spec,
+// and change modifies it.
 func (r runsc) bundle(ctx context.Context, name string, change func(spec map[string]any)) (string, error) {
 	dir := filepath.Join(r.dir, bundlesDir, name)
 	if err := os.MkdirAll(filepath.Join(dir, "rootfs"), 0o755); err != nil {
@@ -83,15 +84,16 @@ func (r runsc) bundle(ctx context.Context, name string, change func(spec map[str
 	return dir, errors.Join(err, os.WriteFile(file, b, 0o600))
 }
 
-// command runs a bundle with the server settings that affect time: the platform,
-// no network, and no overlay for written files.
+// command returns a command that runs a bundle. It has those settings of the server
+// that affect time: the platform, no network, and no overlay for written files.
 func (r runsc) command(bundle string, flags ...string) command {
 	return command{path: r.binary, args: func() []string {
 		args := []string{
 			"runsc", "--root=" + filepath.Join(r.dir, stateDir),
 			"--platform=systrap", "--network=none", "--overlay2=none", "--ignore-cgroups",
 			"--rootless=" + strconv.FormatBool(os.Geteuid() != 0),
-			// gVisor's Go module does not contain the sidecar binaries.
+			// The Go module of gVisor does not contain the sidecar binaries, so use
+			// this fallback.
 			"--sidecar-usage-policy=LEGACY_DEPRECATED_SLOW_EMBEDDED_FALLBACK",
 		}
 		args = append(args, flags...)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// measureNumPy measures a custom image of Debian packages, with and without
-// preloading NumPy.
+// measureNumPy builds a custom image with NumPy from Debian packages. It measures
+// runs with NumPy preloaded, and runs that import NumPy.
 func (b *bench) measureNumPy(ctx context.Context) error {
 	b.progress.step("Building an image with NumPy")
 	file := filepath.Join(filepath.Dir(b.warmData), "numpy.tar")
@@ -34,7 +34,8 @@ func (b *bench) measureNumPy(ctx context.Context) error {
 	})
 }
 
-// runNumPy returns an operation in which NumPy computes the answer.
+// runNumPy returns an operation that runs a program in the given image. The program
+// computes the answer with NumPy.
 func (a *account) runNumPy(runtime string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		request := map[string]any{"runtime": runtime, "code": "import numpy as np\nprint(np.full(6, 7).sum())"}

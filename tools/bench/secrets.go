@@ -12,10 +12,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// secretsOfATenant is the number of secrets in a run.
+// secretsOfATenant is the number of secrets that each run of the tenant receives.
 const secretsOfATenant = 20
 
-// registerWithSecrets creates an account with secrets.
+// registerWithSecrets creates an account that has secretsOfATenant secrets.
 func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	tenant, err := a.register(ctx)
 	if err != nil {
@@ -31,8 +31,8 @@ func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	return tenant, nil
 }
 
-// redaction measures the search for 200 secrets in 1 MB of a log, including its
-// preparation.
+// redaction returns an operation that redacts 200 secrets in 1 MB of log output. The
+// duration includes preparing the redactor.
 func redaction() operation {
 	secrets := make([]pyth.SecretValue, 200)
 	for i := range secrets {

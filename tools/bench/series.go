@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// series holds the values of one measurement, round by round.
+// series collects the values of one measurement in rounds.
 type series struct {
-	// name is the name of the series in rows that compare with it.
+	// name names the series where a row compares its figure with it.
 	name string
 	unit unit
-	// rounds hold at least one value each.
+	// rounds contains the values of each round, at least one per round.
 	rounds [][]float64
-	// why explains why this machine has no values; "" if it has.
+	// missingReason says why this machine cannot measure the series; "" if it can.
 	missingReason string
 }
 
@@ -22,32 +22,35 @@ func (s *series) add(round []float64) {
 	}
 }
 
-// empty reports whether there are no values. The series may be nil.
+// empty reports whether the series has no values or is nil.
 func (s *series) empty() bool { return s == nil || len(s.rounds) == 0 }
 
-// values returns all values, sorted.
+// values returns the values of all rounds, sorted.
 func (s *series) values() []float64 {
 	all := slices.Concat(s.rounds...)
 	slices.Sort(all)
 	return all
 }
 
-// quantile returns the q-quantile of all values.
+// quantile returns the q-quantile of the values of all rounds.
 func (s *series) quantile(q float64) float64 { return quantile(s.values(), q) }
 
-// quantile returns the smallest value that is at least as large as the share q of
-// the sorted values (nearest rank). So the result is a measured value.
+// quantile returns the q-quantile of sorted values by the nearest-rank method: the
+// smallest value such that at least the share q of all values is not greater. NaN if
+// there are none.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()
 	}
-	// Round the product first: 0.07 × 100 is slightly more than 7.
+	// Round the product first, because 0.07 × 100 is slightly more than 7 in
+	// floating point.
 	rank := int(math.Ceil(math.Round(q*float64(len(sorted))*1e9) / 1e9))
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ratio holds the q-quantile divided by the reference's median. low and high are
-// the 10th and 90th percentile of the ratios of the rounds.
+// ratio compares a series with a reference. overall is the q-quantile of the series
+// divided by the median of the reference. low and high are the 10th and 90th
+// percentile of these ratios in single rounds.
 type ratio struct{ overall, low, high float64 }
 
 func ratioOf(s *series, q float64, reference *series) ratio {
@@ -64,5 +67,6 @@ func ratioOf(s *series, q float64, reference *series) ratio {
 	}
 }
 
-// pairwise reports whether both were measured in the same rounds.
+// pairwise reports whether the two series have the same number of rounds, more than
+// one. Then ratios of single rounds are meaningful.
 func pairwise(a, b *series) bool { return len(a.rounds) == len(b.rounds) && len(a.rounds) > 1 }

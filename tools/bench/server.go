@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Time limits for steps that normally take much less time.
+// Time-outs for starting and stopping a server, which normally take much less time.
 const (
 	startTimeout = 2 * time.Minute
 	stopTimeout  = 30 * time.Second
 )
 
-// server describes a running `pyth-on serve`.
+// server is a running `pyth-on serve` with a client of its API.
 type server struct {
 	*api
 	cmd    *exec.Cmd
@@ -28,7 +28,7 @@ type server struct {
 	log    *serverLog
 }
 
-// startServer starts a server and returns when it answers.
+// startServer starts a server and returns when the server accepts requests.
 func startServer(ctx context.Context, binary, data string, flags ...string) (*server, error) {
 	s := &server{exited: make(chan error, 1), log: &serverLog{url: make(chan string, 1)}}
 	s.cmd = exec.CommandContext(ctx, binary, slices.Concat([]string{
@@ -38,8 +38,9 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout
-	// A terminal's signals must reach only the benchmark, which then stops the
-	// server. If the benchmark is killed, the server must end too.
+	// Setpgid: only the benchmark must receive signals of the terminal, and then
+	// stops the server. Pdeathsig: the kernel kills the server if the benchmark is
+	// killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	}
 }
 
-// stop ends the server and waits for it.
+// stop ends the server and waits until its process has ended.
 func (s *server) stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	if err := <-s.exited; err != nil {
@@ -68,7 +69,8 @@ func (s *server) stop() error {
 // pid returns the process ID of the server.
 func (s *server) pid() int { return s.cmd.Process.Pid }
 
-// serverLog keeps the last lines of the server's log and finds its address.
+// serverLog receives the server's log. It keeps the last lines, and sends the
+// server's URL when the server is ready.
 type serverLog struct {
 	url chan string
 
@@ -77,7 +79,7 @@ type serverLog struct {
 	last    []string
 }
 
-// keptLines is enough to show why a server failed.
+// keptLines is the number of log lines to keep. They show why a server failed.
 const keptLines = 10
 
 func (l *serverLog) Write(p []byte) (int, error) {

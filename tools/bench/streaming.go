@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ticks is a program that prints the time repeatedly, once per line.
+// ticks is a Python program that prints the time in nanoseconds, once per line.
 const ticks = `
 import sys, time
 for _ in range(int(sys.argv[1])):
@@ -24,8 +24,9 @@ for _ in range(int(sys.argv[1])):
 // tickCount is the number of lines that ticks prints.
 const tickCount = 40
 
-// streamTicks runs ticks. For each line it returns the time from the program's write
-// until the client has read it. The clock is the same inside and outside.
+// streamTicks runs ticks with streaming. It returns for each line the seconds from
+// the program's print until the client has read the line. Programs in a sandbox and
+// the client read the same clock.
 func (a *account) streamTicks(ctx context.Context) ([]float64, error) {
 	body, err := json.Marshal(map[string]any{"code": ticks, "args": []string{strconv.Itoa(tickCount)}})
 	if err != nil {

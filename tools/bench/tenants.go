@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// registerAll creates n unused accounts.
+// registerAll creates n accounts and returns them in a channel.
 func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 	accounts := make(chan *account, n)
 	group, ctx := errgroup.WithContext(ctx)
@@ -26,7 +26,8 @@ func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 	return accounts, group.Wait()
 }
 
-// runOnce returns the rate at which n accounts run one program each.
+// runOnce takes n accounts from the channel and runs one program for each. It
+// returns the number of runs per second.
 func runOnce(ctx context.Context, accounts chan *account, n int) ([]float64, error) {
 	var taken atomic.Int64
 	more := func() bool { return taken.Add(1) <= int64(n) }

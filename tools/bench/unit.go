@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// unit is the unit of a number.
+// unit is the unit of the values in a series.
 type unit int
 
 const (
@@ -14,7 +14,7 @@ const (
 	memorySize
 )
 
-// format writes a number with three significant digits.
+// format returns a value with its unit and three significant digits.
 func (u unit) format(v float64) string {
 	switch {
 	case math.IsInf(v, 1):
@@ -32,7 +32,8 @@ func (u unit) format(v float64) string {
 	}
 }
 
-// digits writes a number with at least three digits, and never an exponent.
+// digits returns a number with at least three significant digits and at most four
+// decimal places, and without an exponent.
 func digits(v float64) string {
 	decimals := 2
 	if magnitude := math.Abs(v); magnitude > 0 {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// clients is the number of parallel clients under load.
+// clients is the number of parallel clients in the measurements under load.
 const clients = 8
 
-// measureWarmServer measures a server with the default settings, but without warm
-// sandboxes for Node.
+// measureWarmServer measures a server with the default settings, except that it
+// keeps no warm sandboxes for Node.
 func (b *bench) measureWarmServer(ctx context.Context) error {
 	return b.serve(ctx, b.warmData, []string{"--warm-node=0"}, func(s *server) error {
 		tenant, err := s.register(ctx)
@@ -35,7 +35,8 @@ func (b *bench) measureWarmServer(ctx context.Context) error {
 	})
 }
 
-// waitingSandboxes reads the memory of sandboxes that have not run a program.
+// waitingSandboxes measures the memory of warm sandboxes, which have not run a
+// program.
 func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	b.progress.step("Memory of waiting sandboxes")
 	if err := sleep(ctx, b.plan.idleTime); err != nil {
@@ -62,7 +63,8 @@ func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	return nil
 }
 
-// latency compares one client with commands outside a sandbox.
+// latency measures the latency of one client, and compares it with commands outside
+// a server.
 func (b *bench) latency(ctx context.Context, tenant *account) error {
 	n := b.plan.latencyRounds
 	return alternate(ctx, n, b.progress.rounds("Latency", n),
@@ -81,7 +83,7 @@ func (b *bench) latency(ctx context.Context, tenant *account) error {
 }
 
 func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
-	// Do not measure the first load: the pool adapts to it.
+	// Discard the first load, because the pool adapts its size to it.
 	if _, err := withRest(closedLoop(clients, time.Second, tenant.runAnswer))(ctx); err != nil {
 		return err
 	}
@@ -108,7 +110,8 @@ func (b *bench) manyTenants(ctx context.Context, s *server) error {
 	return alternate(ctx, n, b.progress.rounds("Every run from a new tenant", n), subjects...)
 }
 
-// constantRates sends requests at fractions of the sustainable rate.
+// constantRates measures latency at constant rates of requests: fractions of the
+// sustainable rate.
 func (b *bench) constantRates(ctx context.Context, tenant *account) error {
 	most := b.results.eightClients.quantile(median)
 	subjects := make([]subject, 0, len(b.results.open))

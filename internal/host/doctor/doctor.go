@@ -47,7 +47,7 @@ func Failed(findings []Finding) bool {
 	return false
 }
 
-// System checks the kernel and the architecture.
+// System checks the kernel and the architecture, and returns the finding.
 func System() Finding {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -84,7 +84,8 @@ func NoIdentity(err error) Finding {
 // minFree is the free disk space in bytes below which Disk warns.
 const minFree = 1 << 30
 
-// Disk checks the free space in the file system of the directory.
+// Disk checks the free space in the file system of the directory, and returns the
+// finding.
 func Disk(dir string) Finding {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

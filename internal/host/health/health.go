@@ -84,7 +84,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return outcome, err
 }
 
-// Health runs all checks. It returns at the latest when the context ends.
+// Health runs all checks and returns their results by name. It stops waiting for a
+// trial run when the context ends.
 func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),
