@@ -28,8 +28,8 @@ func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	}
 }
 
-// hint returns a hint for the user that says how to fix the error; "" for none. It
-// quotes the error, so secrets must be redacted before the call.
+// hint returns a hint that tells the user how to fix the error; "" for none. It may
+// quote a part of the error, so secrets must be redacted before the call.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
 	if e == nil {
@@ -72,8 +72,8 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// providesModule reports whether the user's files contain the module. Then a package
-// would not help.
+// providesModule reports whether the user's files contain the module. In this case,
+// hint does not suggest a package.
 func providesModule(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {
 		name, _, _ := strings.Cut(f.Path, "/")

@@ -99,8 +99,8 @@ func (r *redaction) cut(text string, head, tail bool) string {
 	return before + string(out) + after
 }
 
-// path returns the redacted path of a file. If two paths became equal, it adds a
-// number to one of them.
+// path returns the redacted path of a file. If two paths are equal after redaction,
+// it adds a number to the second one.
 func (r *redaction) path(name string) string {
 	if shown, ok := r.paths[name]; ok {
 		return shown

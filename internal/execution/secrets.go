@@ -8,15 +8,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// secrets holds the secret values for a run: those that the program receives, and
-// those to redact in its output.
+// secrets holds the secret values of a run: all decrypted values, the values that
+// the program receives, and the values to redact in its output.
 type secrets struct {
 	// grant holds all values that were decrypted for the run.
 	grant pyth.SecretGrant
 	// injected holds the values that the program receives.
 	injected []pyth.SecretValue
-	// hidden holds the values to redact: the values of grant, and those of earlier
-	// runs in the session, which the interpreter may still hold.
+	// hidden holds the values to redact: all values of grant, and the values of
+	// earlier runs in the session. The interpreter may still hold values of earlier
+	// runs.
 	hidden []pyth.SecretValue
 }
 
@@ -110,8 +111,8 @@ func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// selectNamed returns the secrets with the given names. It returns an error if one
-// of them is missing.
+// selectNamed returns the secrets with the given names. It returns an error if a
+// secret is missing.
 func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
 	some := []pyth.SecretValue{}
 	for _, name := range names {
@@ -124,9 +125,9 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 	return some, nil
 }
 
-// withoutEnv returns the secrets without those that have the name of a variable in
-// env: the variable wins. It returns an error if the program lists such a secret by
-// name.
+// withoutEnv removes the secrets that have the name of a variable in env, because
+// the program receives the variable instead. It returns an error if the program
+// lists such a secret by name.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

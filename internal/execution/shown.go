@@ -50,8 +50,8 @@ func ending(text string, most int) string {
 	return text
 }
 
-// cutMarks holds the characters that may stand at a truncated end. The hooks append
-// "…". An incomplete character becomes U+FFFD.
+// cutMarks holds the characters at the beginning or end of a truncated text. The
+// hooks add "…" there. An incomplete character becomes U+FFFD.
 const cutMarks = "\u2026\ufffd"
 
 // trimTail splits a text before the truncation marks at its end.

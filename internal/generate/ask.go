@@ -9,7 +9,7 @@ import (
 )
 
 // maxAnswerTokens is the maximum number of tokens of an answer, including thinking.
-// It suffices for a program of a thousand lines. Without streaming, the SDK allows
+// It is enough for a program of a thousand lines. Without streaming, the SDK allows
 // 21,333.
 const maxAnswerTokens = 20_000
 

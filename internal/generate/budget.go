@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// bytesPerToken is the estimated length of a token. The estimate is low, as in
-	// code, so that the number of tokens is rather too high than too low.
+	// bytesPerToken is the estimated length of a token in bytes. The estimate is
+	// low, so that the reserved number of tokens is not too low.
 	bytesPerToken = 3
 	// formTokens is the estimated number of tokens that the API adds to a request,
 	// for example for the required format of the answer.
 	formTokens = 1_000
 	// minAnswerTokens is the minimum number of tokens to reserve for an answer. It
-	// suffices for a short program.
+	// is enough for a short program.
 	minAnswerTokens = 1_024
 	// settleTimeout is the time-out for returning unused tokens to the budget. They
 	// are returned even if the caller has disconnected.

@@ -18,7 +18,7 @@ const (
 	defaultAttempts = 3
 )
 
-// modelName matches names of models, also those with the prefix of a gateway.
+// modelName matches the names of models. A name may have the prefix of a gateway.
 var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$`)
 
 func (s *Service) check(r *pyth.GenerateRequest) error {

@@ -33,8 +33,8 @@ type runExcerpts struct {
 	missing, notInstalled string
 }
 
-// execute runs the program. If the program lacks a package that may be installed,
-// execute installs it and runs the program again.
+// execute runs the program. If a package is missing and may be installed, execute
+// installs it and runs the program again.
 func (w *work) execute(ctx context.Context, code string) (*runExcerpts, error) {
 	for {
 		run, err := w.once(ctx, code)
@@ -133,7 +133,8 @@ func (w *work) excerpt(text string, head, tail bool) string {
 	return x.close(false)
 }
 
-// explanation tells the model why the run failed; "" if status and error suffice.
+// explanation tells the model why the run failed; "" if the status and the error
+// already say it.
 func (w *work) explanation(run *runExcerpts) string {
 	limits := w.config.Limits
 	switch {

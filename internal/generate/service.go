@@ -23,8 +23,8 @@ type Model interface {
 	// Write sends a request to the model and returns its program with the token
 	// usage. If text is not nil, Write streams the explanation to it in parts; an
 	// error of text aborts the request. If Write fails, the reply contains the usage
-	// as far as it is known. Errors are CodeLLMFailed, CodeLLMTimeout, CodeInvalid
-	// for an unknown model, and errors of ctx and text.
+	// that is known. Errors are CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an
+	// unknown model, and errors of ctx and text.
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 

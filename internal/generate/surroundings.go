@@ -122,7 +122,8 @@ func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// A stream also redacts a secret value of which n cuts off the end.
+		// Use a stream, because it also redacts a secret value that is cut off after
+		// n bytes.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)

@@ -91,8 +91,8 @@ func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	return times
 }
 
-// dropStored removes times that were stored from memory. It keeps the time of a
-// secret that was used again in the meantime.
+// dropStored removes the stored times from memory. It keeps the time of a secret
+// that was used again since the snapshot.
 func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -87,7 +87,8 @@ func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFil
 	return all[:min(limit, len(all))], nil
 }
 
-// auditPage returns a page that one index contains in the right order.
+// auditPage returns a page with one query. If the filter has an action, it must also
+// have an outcome.
 func (s *Store) auditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
 	query, args := auditPageQuery(user, f, before, limit)
 	return s.auditRecords(ctx, auditFields, query, args...)

@@ -35,8 +35,8 @@ func testTokenBudget(t *testing.T, s pyth.Store) {
 	want(t, s.ReturnTokens(ctx, "ada", start, 30), "")
 	take(t, s, "ada", start, 31, 60, 100, 0)
 	take(t, s, "ada", start, 30, 60, 100, 30)
-	// Case 1: the limit was lowered below the usage. Case 2: a request used more
-	// tokens than it had taken.
+	// First case: the limit was lowered below the usage. Second case: a request used
+	// more tokens than it had taken.
 	take(t, s, "ada", start, 1, 60, 50, 0)
 	want(t, s.ReturnTokens(ctx, "bob", start, -35), "")
 	take(t, s, "bob", start, 5, 60, 100, 5)

@@ -33,7 +33,8 @@ type Pattern struct {
 	states  states
 }
 
-// op is the kind of a node: what the node matches, or where to continue.
+// op is the kind of a node. It determines which characters the node matches, or
+// where the match continues.
 type op byte
 
 const (

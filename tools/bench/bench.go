@@ -22,9 +22,8 @@ type bench struct {
 	warmData, coldData, auditData string
 	// coldKey is an API key for the servers that use coldData.
 	coldKey string
-	// reference is the interpreter with which runs are compared: the host's Python
-	// if there is one. embedded is the Python in the server's image, outside a
-	// sandbox.
+	// reference is the interpreter for comparisons with runs: the host's Python if
+	// there is one. embedded is the Python in the server's image, outside a sandbox.
 	reference, embedded python
 
 	bare, bareEmbedded         command

@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes lists the IDs of a server's processes, and those of each of its
-// sandboxes.
+// processes lists the process IDs of a server and of each of its sandboxes.
 type processes struct {
 	server    []int
 	sandboxes [][]int
@@ -86,8 +85,8 @@ type memory struct {
 	private float64
 }
 
-// memoryOf returns the total memory of the processes. It counts processes with the
-// same address space only once: gVisor has several of them for one program.
+// memoryOf returns the total memory of the processes. gVisor uses several processes
+// with the same address space for one program, and memoryOf counts these only once.
 func memoryOf(pids []int) (memory, error) {
 	var sum memory
 	for i, pid := range pids {

@@ -17,8 +17,8 @@ func node(rootfs string) command {
 	return command{path: path, args: fixedArgs("node", "-e", nodeProgram)}
 }
 
-// nodeSettings returns those variables of the environment that a server needs to
-// download Node.
+// nodeSettings returns the environment variables of the benchmark that a server
+// needs to download Node.
 func nodeSettings() []string {
 	var settings []string
 	for _, name := range []string{"PYTH_ON_NODE", "PYTH_ON_NPM_REGISTRY", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {

@@ -8,7 +8,8 @@ type plan struct {
 	// client also sends requests without pauses for the time backToBack.
 	latencyRounds int
 	backToBack    time.Duration
-	// coldStarts is the number of servers of which the first run is measured.
+	// coldStarts is the number of servers to start. The first run of each is
+	// measured.
 	coldStarts int
 	// loadRounds is the number of rounds with eight busy clients. load is the
 	// duration of the load in each round, newTenants the number of tenants who run

@@ -29,9 +29,9 @@ type runsc struct {
 	ids    *atomic.Int64
 }
 
-// releaseState unmounts what gVisor left in its state directory, so that the
-// directory can be removed. If several file servers start at the same time, each may
-// mount a network namespace there.
+// releaseState unmounts the network namespaces that gVisor left in its state
+// directory, so that the directory can be removed. If several file servers start at
+// the same time, each may mount a network namespace there.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
@@ -84,7 +84,7 @@ func (r runsc) bundle(ctx context.Context, name string, change func(spec map[str
 	return dir, errors.Join(err, os.WriteFile(file, b, 0o600))
 }
 
-// command returns a command that runs a bundle. It has those settings of the server
+// command returns a command that runs a bundle. It uses the settings of the server
 // that affect time: the platform, no network, and no overlay for written files.
 func (r runsc) command(bundle string, flags ...string) command {
 	return command{path: r.binary, args: func() []string {

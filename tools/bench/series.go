@@ -67,6 +67,6 @@ func ratioOf(s *series, q float64, reference *series) ratio {
 	}
 }
 
-// pairwise reports whether the two series have the same number of rounds, more than
-// one. Then ratios of single rounds are meaningful.
+// pairwise reports whether the series have the same number of rounds, at least two.
+// Only then are ratios of single rounds meaningful.
 func pairwise(a, b *series) bool { return len(a.rounds) == len(b.rounds) && len(a.rounds) > 1 }

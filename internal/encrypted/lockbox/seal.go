@@ -14,8 +14,8 @@ const sealInfo = "pyth-on/zk/sealed/1"
 // base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
 type Key struct{ private hpke.PrivateKey }
 
-// encapsulatedBytes is the size of the encapsulated key (an X25519 public key), with
-// which a sealed password begins.
+// encapsulatedBytes is the size of the encapsulated key (an X25519 public key). It
+// is the beginning of a sealed password.
 const encapsulatedBytes = 32
 
 // NewKey creates a random key pair.

@@ -78,9 +78,9 @@ func New(config Config) (*Model, error) {
 
 // Write asks the model for a program and returns it with the token usage. If text is
 // not nil, Write streams the explanation to it in parts; an error of text aborts the
-// request. If Write fails, the reply contains the usage as far as it is known.
-// Errors are CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an unknown model, and
-// errors of ctx and text.
+// request. If Write fails, the reply contains the usage that is known. Errors are
+// CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an unknown model, and errors of ctx
+// and text.
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -102,7 +102,7 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 }
 
 // stream sends the request with streaming. It calls text with each new part of the
-// explanation, and returns the message as far as it was received.
+// explanation, and returns the message. After an error, the message is incomplete.
 func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()

@@ -12,8 +12,8 @@ const (
 	// maximum number of tokens is far smaller.
 	maxAnswerBytes = 16 << 20
 	// maxRetryDelay is the maximum delay before a retry. If the API asks for a
-	// longer delay, the request fails at once, because it would exceed its time-out
-	// anyway.
+	// longer delay, the request fails at once, because the retry would exceed its
+	// time-out.
 	maxRetryDelay = 15 * time.Second
 )
 

@@ -38,7 +38,7 @@ func SpaceOf(path string) (Space, error) {
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For says what needs the space. The error text begins with it.
+	// For names the purpose of the space. The error text begins with it.
 	For string
 }
 

@@ -96,8 +96,8 @@ func (m *Monitor) state() (Space, error) {
 	return space, nil
 }
 
-// retry makes a trial write and returns its result. It returns the last result if
-// that is newer than repeatAfter and the free space is the same.
+// retry makes a trial write and returns its result. If the last result is newer than
+// repeatAfter and the free space is the same, it returns that result instead.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

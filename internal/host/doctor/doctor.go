@@ -109,7 +109,7 @@ func NoNode(reason error, fix string) Finding {
 	return Finding{Name: "node", Level: Warning, Detail: "JavaScript and TypeScript are not available: " + reason.Error(), Fix: fix}
 }
 
-// Tools returns a finding about the common commands that sandboxes lack.
+// Tools returns a finding about common commands that are missing in sandboxes.
 func Tools(missing []string) Finding {
 	if len(missing) == 0 {
 		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the common commands"}
@@ -148,8 +148,8 @@ func NoSandbox(err error) Finding {
 const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptrace or seccomp user notification; " +
 	"containers often forbid them: run outside a container, or start the container with `--security-opt seccomp=unconfined`"
 
-// Sandboxes runs a program that exceeds a limit, for each limit, and returns the
-// findings. kernel reports that a cgroup enforces the memory limit.
+// Sandboxes checks each limit: it runs a program that exceeds the limit. It returns
+// the findings. kernel reports that a cgroup enforces the memory limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
 	first := tryBoot(ctx, d)
 	findings := []Finding{first}

@@ -7,7 +7,7 @@ import (
 )
 
 // inForeground reports whether this process belongs to the foreground group of its
-// terminal. Then it receives the signals of the terminal.
+// terminal, and so receives the signals of the terminal.
 func inForeground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {

@@ -35,10 +35,10 @@ func (s *Store) Hold() (release func()) {
 	return s.collecting.RUnlock
 }
 
-// Collect removes the layers that referenced does not return and that are not in
-// use. Then it removes archives, and images that no layer needs, until the rest
-// takes at most cacheBytes. It removes the least recently used first. While files
-// are held, it does nothing; the holder must call Collect after release.
+// Collect removes the layers that referenced does not return, unless they were used
+// recently. If archives and unneeded images take more than cacheBytes, it removes
+// the least recently used of these files. While files are held, it does nothing; the
+// holder must call Collect after release.
 func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
 	if !s.collecting.TryLock() {
 		return nil

@@ -20,9 +20,9 @@ const MaxArchive = 1 << 30
 // ErrArchiveTooLarge reports that an archive exceeds MaxArchive.
 var ErrArchiveTooLarge = errors.New("packages: the archive is too large")
 
-// Download returns the path of an archive and its hash. want is the expected hash:
-// an archive in the store that has it is not downloaded. If want is "", Download
-// always downloads, and returns the SHA-256 hash.
+// Download returns the path of an archive and its hash. want is the expected hash.
+// If the store has an archive with this hash, Download does not download it. If want
+// is "", Download always downloads, and returns the SHA-256 hash.
 func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, want string) (path, hash string, err error) {
 	if want != "" {
 		if path, err := s.downloaded(want); path != "" || err != nil {

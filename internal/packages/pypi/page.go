@@ -45,8 +45,8 @@ type wheelFile struct {
 }
 
 // parsePage returns the wheels of a project that a page lists (PEP 691, PEP 503). It
-// skips other files, such as source archives. media is the media type of the page,
-// at its URL.
+// skips other files, such as source archives. media is the media type of the page;
+// at is its URL.
 func parsePage(from *index.Client, project string, body []byte, media string, at *url.URL) ([]*wheelFile, error) {
 	kind, _, err := mime.ParseMediaType(media)
 	if err != nil && media != "" {

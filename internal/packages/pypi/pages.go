@@ -185,9 +185,9 @@ func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWrit
 	_, _ = io.Copy(w, wheel)
 }
 
-// download returns the path of the wheel in the store and sets its hash. It
-// downloads the wheel if the store lacks it, and stores its metadata for later
-// requests.
+// download returns the path of the wheel in the store and sets its hash. If the
+// wheel is missing in the store, it downloads the wheel. It stores the metadata for
+// later requests.
 func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	x.mu.Lock()
 	want := f.hash

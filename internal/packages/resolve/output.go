@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// maxLines is the number of the last output lines that an error quotes.
+	// maxLines is the maximum number of output lines that an error quotes. It quotes
+	// the last ones.
 	maxLines     = 20
 	maxLineBytes = 500
 	// maxProgress is the maximum number of output lines that are reported as

@@ -12,10 +12,9 @@ type decoded struct {
 	ends  []int
 }
 
-// findCutHead searches for a value at the beginning of text of which the beginning
-// was cut off. It returns the length of the remaining part of the value in the text,
-// and the name of the secret. The length is 0 if this part has less than MinBytes of
-// the value.
+// findCutHead searches for a value whose beginning was cut off at the beginning of
+// text. It returns the length of the rest of this value in the text, and the name of
+// the secret. If text contains less than MinBytes of the value, the length is 0.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	longest := 0
 	for _, s := range r.secrets {

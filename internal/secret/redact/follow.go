@@ -5,9 +5,9 @@ import (
 	"sort"
 )
 
-// follower compares the output after a matched head with the rest of long values:
-// those in Redactor.secrets from low to high, without high. The first symbols of
-// their encoded forms are equal.
+// follower compares the output after a matched head with the rest of long values. It
+// compares the values in Redactor.secrets from low to high, without high. Their
+// encoded forms begin with the same symbols.
 type follower struct {
 	enc       encoding
 	low, high int
@@ -22,16 +22,16 @@ type follower struct {
 // applies instead.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing creates the followers for long values of which the head matched.
+// beginFollowing creates the followers for long values whose head matched.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {
 		var first []byte // First byte of the values of each follower.
 		before := len(s.followers)
 		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
-			// Use one follower for all values with the same head and first byte,
-			// which are a contiguous range. Compare the first byte, because a base64
-			// symbol may lack some of its bits.
+			// Use one follower for all values with the same head and the same first
+			// byte. They are a contiguous range. The head alone does not decide the
+			// first byte, because a base64 symbol may contain only some of its bits.
 			begin := s.redactor.secrets[h.secret].Value[0]
 			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
 			for i >= 0 && first[i] != begin {

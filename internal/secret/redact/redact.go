@@ -100,8 +100,8 @@ func (r *Redactor) Clear() {
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
 // Cut is like Text for a truncated text. head reports that its beginning is missing;
-// tail, that its end is missing. There, Cut also replaces an incomplete value of
-// which at least MinBytes remain.
+// tail, that its end is missing. At a truncated end, Cut also replaces an incomplete
+// value of at least MinBytes.
 func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	s := r.Stream()
 	if head {
@@ -148,8 +148,7 @@ func (r *Redactor) begins(start uint64) bool {
 	return found
 }
 
-// mayBeginPair reports whether a form begins with the first two bytes of b, so that
-// b may begin a form.
+// mayBeginPair reports whether a form begins with the first two bytes of b.
 func (r *Redactor) mayBeginPair(b []byte) bool {
 	pair := uint(b[0])<<8 | uint(b[1])
 	return r.pairs[pair/64]&(1<<(pair%64)) != 0

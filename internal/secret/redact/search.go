@@ -52,17 +52,16 @@ type search struct {
 	marks    [markCount]string
 	readings [views - 1]reading
 	// next holds the next offset of each mark; passed is the minimum of these
-	// offsets. For each reading, begins holds the next offset of a mark in
-	// reading.begins, and needs that of a mark in reading.needs. nearest is the
-	// minimum of begins.
+	// offsets. For each reading, begins and needs hold the next offset of a mark in
+	// reading.begins and reading.needs. nearest is the minimum of begins.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
 }
 
-// cursor is the state of the search in the view asIs. No form begins before start,
-// unless it was already reported.
+// cursor is the state of the search in the view asIs. All forms that begin before
+// start are already found.
 type cursor struct {
 	start int
 	// walking reports that the symbols from start to at match, and lead to node in
@@ -100,8 +99,9 @@ func (x *search) advance(i int) {
 	x.nearest = slices.Min(x.begins[:])
 }
 
-// partialMark returns the length of the longest prefix of the mark with which the
-// input ends after i. The rest of such a mark may follow in the stream.
+// partialMark returns the length of the incomplete mark at the end of the input,
+// after i. The stream may continue with the rest of the mark. It returns 0 if there
+// is none.
 func (x *search) partialMark(mark string, i int) int {
 	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
 		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {

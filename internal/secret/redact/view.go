@@ -56,7 +56,7 @@ func marks() [markCount]string {
 const markCount = 19
 
 // Sets of marks, with one bit for the index of each mark. linesMarks are line ends.
-// literalsMarks stand between literals on consecutive lines.
+// literalsMarks connect literals on consecutive lines.
 const (
 	linesMarks    = 0xf
 	literalsMarks = 0x7f000
@@ -94,7 +94,7 @@ type input struct {
 	last bool
 }
 
-// symbols holds the n bytes that an escape or an unescaped byte stands for.
+// symbols holds the n bytes that an escape represents, or one unescaped byte.
 type symbols struct {
 	bytes [utf8.UTFMax]byte
 	n     int
@@ -267,8 +267,8 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 		if read.n > 1 && n == 0 {
 			return read, at
 		}
-		// The inner escape contains only ASCII characters. Of a longer character,
-		// the first byte suffices.
+		// The inner escape contains only characters of one byte. A longer character
+		// cannot belong to it, so its first byte is enough.
 		inner[n], ends[n] = read.bytes[0], at
 		if n++; inner[0] != '\\' {
 			return read, at

@@ -13,8 +13,8 @@ import (
 // KeyKeeper encrypts keys with root keys. The root keys may be in another process or
 // device, and need not be readable.
 type KeyKeeper interface {
-	// Wrap encrypts a key with the newest root key. Unwrap must get the same
-	// associated data.
+	// Wrap encrypts a key with the newest root key. Pass the same associated data to
+	// Unwrap.
 	Wrap(ctx context.Context, key, associated []byte) (pyth.WrappedKey, error)
 	// Unwrap decrypts a key. It returns ErrDamaged if wrapped or associated was
 	// changed, or the root key is missing.
@@ -29,8 +29,8 @@ const (
 	naming   = "pyth-on/root-key-id/1"
 )
 
-// idBytes is the size of a root key's ID in bytes. It suffices to distinguish the
-// root keys of one server.
+// idBytes is the size of a root key's ID in bytes. It is large enough to distinguish
+// the root keys of one server.
 const idBytes = 8
 
 // rootKey is a root key with its ID and its wrapping key, which encrypts other keys.

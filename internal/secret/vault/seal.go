@@ -18,8 +18,8 @@ const keyBytes = 32
 // per key. A key of this server encrypts far fewer values.
 const format = 1
 
-// ErrDamaged reports that a sealed value cannot be decrypted. The value was changed,
-// or it was encrypted under another label.
+// ErrDamaged reports that a sealed value cannot be decrypted, because the value was
+// changed or was encrypted under another label.
 var ErrDamaged = errors.New("vault: the value was changed or sealed under another label")
 
 func seal(key, plaintext, associated []byte) ([]byte, error) {
