@@ -349,7 +349,7 @@ func TestAuthenticateAnswersBadCredentialsAlike(t *testing.T) {
 	answers := map[string]bool{}
 	for _, c := range []pyth.Credentials{
 		{APIKey: "x"},
-		{APIKey: newService(t).register(t, email).APIKey}, // Well-formed, but from another server.
+		{APIKey: newService(t).register(t, email).APIKey}, // A well-formed key of another server.
 		{Bearer: "x"},
 		{Bearer: sign(t, sha256.New, "another key of 32 bytes or more...", header, s.claims(g, object{"exp": 1}))},
 		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1, "aud": "other"}))},

@@ -183,7 +183,7 @@ func TestShutdownAnswers503DuringDrainDelay(t *testing.T) {
 	l := listen(t, api.ServerConfig{DrainDelay: time.Hour})
 	ctx, cancel := context.WithCancel(context.Background())
 	down := make(chan error, 1)
-	l.handler.Drain() // Right away, not only after the first request.
+	l.handler.Drain() // Draining must also take effect before the first request.
 	go func() { down <- l.http.Shutdown(ctx) }()
 	res, err := http.Get("http://" + l.addr + "/api")
 	if err != nil {

@@ -171,7 +171,7 @@ func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	tamper(t, path, strings.Join([]string{
 		replace[0], `DELETE FROM audit_checkpoint`, `INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`,
 	}, ";"))
-	whole(t, store, nil) // With the key, but without a stored checkpoint.
+	whole(t, store, nil) // Without a stored checkpoint, the change is not detected.
 	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries differ from the entries that the kept checkpoint covers") {
 		t.Errorf("with the key: %q", r.Findings)
 	}

@@ -25,7 +25,7 @@ func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
 		}
 		first := value("first")
 		turn(x.ID, first)
-		pyth.ClearSecrets(first) // The session has a copy.
+		pyth.ClearSecrets(first) // The session keeps a copy of the values.
 		turn(x.ID, value("second"))
 		all := turn(x.ID, value("first"))
 		if len(all) != 2 || string(all[0].Value) != "first" || string(all[1].Value) != "second" {

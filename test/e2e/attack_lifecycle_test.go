@@ -118,14 +118,14 @@ while not os.path.exists('second'): time.sleep(0.01)
 	exclusive(attack{"036_signals_are_exact", func(t *testing.T, s *server, a *account) {
 		forEachInParallel(65, func(n int) {
 			if n == 0 || n == 32 || n == 33 {
-				return // Not a signal, or reserved by the C library.
+				return // The number is no signal, or the C library reserves it.
 			}
 			x := a.execute(t, object{"timeoutMs": 2000, "code": fmt.Sprintf(
 				"import os, signal\ntry: signal.signal(%d, signal.SIG_DFL)\nexcept OSError: pass\nos.kill(os.getpid(), %d)", n, n)})
 			want, signal := "failed", signalNames[n]
 			switch syscall.Signal(n) {
 			case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG, syscall.SIGWINCH:
-				want, signal = "succeeded", "" // Ignored by default.
+				want, signal = "succeeded", "" // These signals are ignored by default.
 			case syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
 				want, signal = "timed_out", "SIGKILL"
 			case syscall.SIGKILL:

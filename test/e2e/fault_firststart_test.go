@@ -77,7 +77,7 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 			}
 			moments := pauses
 			if testing.Short() && attr != nil {
-				moments = pauses[1:2] // The user matters less than the moment.
+				moments = pauses[1:2] // With -short, one pause suffices for this user.
 			}
 			// Each server starts immediately after the previous one was killed. It
 			// must reach the compilation again.

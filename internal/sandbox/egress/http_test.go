@@ -27,7 +27,7 @@ func TestPlainHTTPIsForwarded(t *testing.T) {
 	equal(t, get(t, c, s.URL+"/"), answer{200, "", "GET 127.0.0.1:" + p + " / "})
 	for _, body := range []io.Reader{
 		strings.NewReader("body"),
-		struct{ io.Reader }{strings.NewReader("body")}, // chunked
+		struct{ io.Reader }{strings.NewReader("body")}, // The client does not know the length, so it sends chunks.
 	} {
 		resp, err := c.Post("http://a.test:"+p+"/", "text/plain", body)
 		if err != nil {

@@ -127,7 +127,7 @@ func (f fragile) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error
 }
 
 func TestRotateContinuesAfterAKillAnywhere(t *testing.T) {
-	const users = 120 // Rotation needs three transactions.
+	const users = 120 // So many users that the rotation needs three transactions.
 	for call := 1; call <= 5; call++ {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("call %d, after it: %v", call, after), func(t *testing.T) {
