@@ -177,7 +177,7 @@ func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	for i, content := range contents {
 		for j, name := range names {
 			if testing.Short() && j%len(contents) != i {
-				continue // Each file has one of the contents.
+				continue // With -short, each file has only one of the contents.
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
