@@ -184,7 +184,7 @@ func TestLoginNormalizesThePassword(t *testing.T) {
 	}
 }
 
-func TestLoginAnswersAllFailuresAlike(t *testing.T) {
+func TestLoginAnswersAllFailuresEqually(t *testing.T) {
 	s := newService(t)
 	s.register(t, email)
 	answers := map[string]bool{}

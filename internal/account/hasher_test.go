@@ -119,7 +119,7 @@ func TestHashBoundsConcurrency(t *testing.T) {
 	})
 }
 
-func TestHashLeavesTheQueueWhenTheCallerGoes(t *testing.T) {
+func TestHashLeavesQueueWhenContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlow(1)
 		if err := s.turns.Acquire(t.Context(), 1); err != nil {

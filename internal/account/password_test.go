@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestCommonPasswordsAreValidOtherwise(t *testing.T) {
+func TestCommonPasswordsMeetOtherRules(t *testing.T) {
 	seen := map[string]bool{}
 	for line := range strings.Lines(commonPasswords) {
 		p := strings.TrimSpace(line)

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestParsePHCReadsWhatStringWrites(t *testing.T) {
+func TestParsePHCReadsString(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := phc{
 			parameters{

@@ -153,7 +153,7 @@ func TestAuthenticateChecksEveryClaim(t *testing.T) {
 	}
 }
 
-func TestAuthenticateAcceptsOneFormOfAToken(t *testing.T) {
+func TestAuthenticateAcceptsOnlyCanonicalTokens(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	claims := s.claims(g, nil)
@@ -343,7 +343,7 @@ func TestAuthenticateNeedsOneUserForBothCredentials(t *testing.T) {
 	}
 }
 
-func TestAuthenticateAnswersBadCredentialsAlike(t *testing.T) {
+func TestAuthenticateAnswersAllBadCredentialsEqually(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	answers := map[string]bool{}

@@ -22,7 +22,7 @@ func (c *testConn) Close() error {
 	return nil
 }
 
-func TestConnectionsMakeRoom(t *testing.T) {
+func TestConnectionsCloseIdleOnesAtLimit(t *testing.T) {
 	c := newConnections(4)
 	add := func(address string) *testConn {
 		conn := &testConn{address: address}

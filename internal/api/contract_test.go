@@ -204,7 +204,7 @@ func TestVerifyPrefersTokenInBody(t *testing.T) {
 	}
 }
 
-func TestLogInLeavesOutDeletedKey(t *testing.T) {
+func TestLogInOmitsDeletedKey(t *testing.T) {
 	s := newServer(t)
 	s.accounts.grant.APIKey = ""
 	if res := s.send(anonymous("POST", "/api/login", loginJSON)); res.StatusCode != 200 || strings.Contains(res.body, "apiKey") {

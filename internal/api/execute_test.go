@@ -42,7 +42,7 @@ func TestExecutePassesProgramOn(t *testing.T) {
 	}
 }
 
-func TestExecuteAnswersByTheContract(t *testing.T) {
+func TestExecuteAnswersFollowTheContract(t *testing.T) {
 	seven := 7
 	tests := []struct {
 		name string

@@ -178,9 +178,9 @@ func TestOpenAPIErrorsAreComponents(t *testing.T) {
 	})
 }
 
-// TestOpenAPISchemasAreNoCopies checks that two schemas with many equal properties
+// TestOpenAPISchemasHaveNoDuplicates checks that two schemas with many equal properties
 // reference a common schema. A few equal properties are allowed: id, name and times.
-func TestOpenAPISchemasAreNoCopies(t *testing.T) {
+func TestOpenAPISchemasHaveNoDuplicates(t *testing.T) {
 	const most = 3
 	schemas := at(openAPI(t), "components", "schemas")
 	properties := map[string]map[string]bool{}

@@ -103,7 +103,7 @@ func withSecrets(p *printing, turns pyth.SessionTurns, secrets ...pyth.EnvVar) (
 	}), from
 }
 
-func TestExecuteGivesSecretsAndClearsThem(t *testing.T) {
+func TestExecutePassesAndWipesSecrets(t *testing.T) {
 	for name, tt := range map[string]struct {
 		program pyth.Program
 		want    []string

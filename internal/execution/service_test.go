@@ -80,7 +80,7 @@ func TestExecuteAppliesDefaults(t *testing.T) {
 	}
 }
 
-func TestExecuteLetsProgramsReplaceTheBaseEnvironment(t *testing.T) {
+func TestExecuteLetsProgramsOverrideBaseEnvironment(t *testing.T) {
 	s, r := service()
 	env := []pyth.EnvVar{{Name: "X", Value: "1"}, {Name: "LANG", Value: "de_DE.UTF-8"}}
 	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Env: env}, nil); err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
-func TestFaultNamesCharactersThatBreakOrReverseLines(t *testing.T) {
+func TestFaultNamesUnsafeCharacters(t *testing.T) {
 	for want, all := range map[string]string{
 		"control characters":         "\x00\t\n\r\x1b\x7f\u0085",
 		"line separators":            "\u2028\u2029",

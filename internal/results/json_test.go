@@ -14,7 +14,7 @@ import (
 
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 
-func TestJSONReadsWhatItWrites(t *testing.T) {
+func TestJSONRoundTrip(t *testing.T) {
 	for name, c := range map[string]struct {
 		data, want, reason string
 	}{

@@ -113,7 +113,7 @@ func TestBuildReplacesADamagedImage(t *testing.T) {
 	}
 }
 
-func TestBuildLeavesNothingWhenCanceled(t *testing.T) {
+func TestBuildRemovesFilesWhenCanceled(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"Unpacking", "Compiling", "Writing"} {
 		t.Run(step, func(t *testing.T) {

@@ -393,7 +393,7 @@ func (c countingReads) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*
 	return c.SecretStore.SealedSecrets(ctx, user)
 }
 
-func TestRevealReadsOnceAndLeavesOutWhatIsNotStored(t *testing.T) {
+func TestRevealReadsOnceAndOmitsMissingSecrets(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "one")
 	r.put(t, "ada", "B", "two")

@@ -40,7 +40,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		}
 	})
 
-	on(t, "wait for the turn of runs, and runs for theirs", nil, func(s *scene) {
+	on(t, "operations and runs wait for each other", nil, func(s *scene) {
 		x := s.open()
 		s.begin(x, time.Minute, ok())
 		start := time.Now()
@@ -52,7 +52,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		s.expect(s.begin(x, time.Second, ok()), fileTime/2, fileTime/2+time.Second)
 	})
 
-	on(t, "that are not there do not end the session", nil, func(s *scene) {
+	on(t, "a missing file does not end the session", nil, func(s *scene) {
 		x := s.open()
 		err := s.ReadFile(s.Context(), "ada", x.ID, "a", nil)
 		if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Message != "There is no such file." {
@@ -61,7 +61,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		s.expectThere(x, 0, false)
 	})
 
-	on(t, "are refused with the reason why they cannot be read", nil, func(s *scene) {
+	on(t, "a failed write returns its cause", nil, func(s *scene) {
 		x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{Limits: pyth.Limits{DiskBytes: 1 << 20}})
 		if err != nil {
 			s.Fatal(err)
@@ -81,7 +81,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		}
 	})
 
-	on(t, "are given up when the session ends", nil, func(s *scene) {
+	on(t, "operations are canceled when the session ends", nil, func(s *scene) {
 		x := s.open()
 		time.AfterFunc(fileTime/2, func() { _ = s.CloseSession(context.Background(), "ada", x.ID) })
 		if _, err := s.Files(s.Context(), "ada", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {

@@ -14,7 +14,7 @@ import (
 func TestSessionExpires(t *testing.T) {
 	const idle = 10 * time.Minute
 
-	on(t, "comes when a session is not used", nil, func(s *scene) {
+	on(t, "a session without use expires", nil, func(s *scene) {
 		x := s.open()
 		time.Sleep(idle - time.Nanosecond)
 		s.expectThere(x, 0, false)
@@ -22,7 +22,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "counts from the end of a run", nil, func(s *scene) {
+	on(t, "the idle time begins at the end of a run", nil, func(s *scene) {
 		x := s.open()
 		time.Sleep(idle - time.Nanosecond)
 		r := s.begin(x, 3*idle, ok())
@@ -40,7 +40,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "counts from the end of an operation on a file", nil, func(s *scene) {
+	on(t, "the idle time begins at the end of an operation on a file", nil, func(s *scene) {
 		x := s.open()
 		time.Sleep(idle - time.Nanosecond)
 		if _, err := s.Files(s.Context(), "ada", x.ID); err != nil {
@@ -52,7 +52,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "does not come while runs wait", nil, func(s *scene) {
+	on(t, "a session does not expire while runs wait", nil, func(s *scene) {
 		x := s.open()
 		a, b := s.begin(x, 2*idle, ok()), s.begin(x, 2*idle, ok())
 		s.expect(a, 0, 2*idle)
@@ -60,7 +60,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectThere(x, 2, false)
 	})
 
-	on(t, "is not put off by being looked at", nil, func(s *scene) {
+	on(t, "reading a session does not extend it", nil, func(s *scene) {
 		x := s.open()
 		for range 10 {
 			time.Sleep(idle / 10)
@@ -69,7 +69,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "comes at the greatest age even during a run", func(c *session.Config) { c.MaxAge = time.Hour }, func(s *scene) {
+	on(t, "a session expires at the maximum age even during a run", func(c *session.Config) { c.MaxAge = time.Hour }, func(s *scene) {
 		x := s.open()
 		r, waits := s.begin(x, 2*time.Hour, ok()), s.begin(x, 0, ok())
 		time.Sleep(time.Hour - time.Minute)
@@ -81,7 +81,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "leaves its place to another", func(c *session.Config) { c.MaxPerUser = 1 }, func(s *scene) {
+	on(t, "an expired session frees its place", func(c *session.Config) { c.MaxPerUser = 1 }, func(s *scene) {
 		s.expectGone(func() *pyth.Session {
 			x := s.open()
 			time.Sleep(idle)
@@ -92,7 +92,7 @@ func TestSessionExpires(t *testing.T) {
 }
 
 func TestCloseSession(t *testing.T) {
-	on(t, "ends the run in progress, and those that wait", nil, func(s *scene) {
+	on(t, "ends the current run and the waiting runs", nil, func(s *scene) {
 		x := s.open()
 		r, waits := s.begin(x, time.Hour, ok()), s.begin(x, time.Hour, ok())
 		time.Sleep(time.Second)
@@ -111,7 +111,7 @@ func TestCloseSession(t *testing.T) {
 		}
 	})
 
-	on(t, "goes on when who wanted it has gone away", nil, func(s *scene) {
+	on(t, "continues if the request is canceled", nil, func(s *scene) {
 		x := s.open()
 		ctx, cancel := context.WithTimeout(s.Context(), closeTime/2)
 		defer cancel()
@@ -121,7 +121,7 @@ func TestCloseSession(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "happens when the session dies in a run", nil, func(s *scene) {
+	on(t, "is done if the session ends in a run", nil, func(s *scene) {
 		x := s.open()
 		r := s.begin(x, time.Second, &pyth.Outcome{Status: pyth.StatusKilled, SessionEnded: true})
 		waits := s.begin(x, 0, ok())
@@ -131,7 +131,7 @@ func TestCloseSession(t *testing.T) {
 	})
 
 	for code, gone := range map[pyth.Code]bool{pyth.CodeNotFound: true, pyth.CodeUnavailable: false, pyth.CodeInvalid: false} {
-		on(t, "happens only if the host does not know it: "+string(code), nil, func(s *scene) {
+		on(t, "is done only if the host does not know the session: "+string(code), nil, func(s *scene) {
 			x := s.open()
 			_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 			if err != nil {
@@ -147,7 +147,7 @@ func TestCloseSession(t *testing.T) {
 		})
 	}
 
-	on(t, "the service closes all sessions, and opens no more", nil, func(s *scene) {
+	on(t, "Close closes all sessions and refuses new ones", nil, func(s *scene) {
 		x, y := s.open(), s.open()
 		r := s.begin(x, time.Hour, ok())
 		opening := make(chan error)

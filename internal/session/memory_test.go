@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
+func TestRememberKeepsValuesUntilSessionEnds(t *testing.T) {
 	on(t, "", nil, func(s *scene) {
 		x, other := s.open(), s.open()
 		value := func(text string) []pyth.SecretValue { return []pyth.SecretValue{{Name: "S", Value: []byte(text)}} }

@@ -70,7 +70,7 @@ func TestPatternMatch(t *testing.T) {
 	}
 }
 
-func TestParsePatternRefusesWhatCannotMatch(t *testing.T) {
+func TestParsePatternRefusesInvalidPatterns(t *testing.T) {
 	t.Parallel()
 	for pattern, want := range map[string]error{
 		"":                        nil,

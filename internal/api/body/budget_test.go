@@ -47,7 +47,7 @@ func TestBudgetBoundsBodiesInMemory(t *testing.T) {
 	}
 }
 
-func TestBudgetHasSharesOfCallers(t *testing.T) {
+func TestBudgetLimitsShareOfEachCaller(t *testing.T) {
 	const total = 8 << 20
 	b := NewBudget(total, 100)
 	one := b.Reserve("ada")
@@ -68,9 +68,9 @@ func TestBudgetHasSharesOfCallers(t *testing.T) {
 	}
 }
 
-// TestBudgetHoldsTheLargestBody reads the largest allowed body with a budget that is
+// TestBudgetAllowsLargestBody reads the largest allowed body with a budget that is
 // smaller. The read must succeed.
-func TestBudgetHoldsTheLargestBody(t *testing.T) {
+func TestBudgetAllowsLargestBody(t *testing.T) {
 	r := NewBudget(1<<20, 3<<20).Reserve("ada")
 	if err := readBounded(r, 3<<20, 3<<20); err != nil {
 		t.Error(err)

@@ -113,7 +113,7 @@ func TestSiteEscapesHTML(t *testing.T) {
 	}
 }
 
-func TestSiteLeavesOutForeignLinks(t *testing.T) {
+func TestSiteOmitsForeignLinks(t *testing.T) {
 	site := newSite(t, fstest.MapFS{
 		"README.md": {Data: []byte("# A\n\n[code](../code.go) [b](sub/b.md) [web](https://example.org/)\n<!-- not run: a test -->\n")},
 		"sub/b.md":  {Data: []byte("# B\n\n[up](../README.md#a) [out](../../README.md)\n")},

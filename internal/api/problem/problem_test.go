@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-func TestNewHidesErrorsThatAreNotForCallers(t *testing.T) {
+func TestNewHidesInternalErrors(t *testing.T) {
 	for name, err := range map[string]error{
 		"another error":   errors.New("SECRET"),
 		"an unknown code": pyth.Errorf("unheard_of", "SECRET"),

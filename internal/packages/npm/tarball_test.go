@@ -70,7 +70,7 @@ func TestReadTarballAcceptsAnyTopDirectory(t *testing.T) {
 	}
 }
 
-func TestReadTarballRefusesStrangeTarballs(t *testing.T) {
+func TestReadTarballRefusesInvalidTarballs(t *testing.T) {
 	manifest := file{name: "package/package.json", content: "{}", kind: tar.TypeReg}
 	for name, files := range map[string][]file{
 		"path outside the package":       {manifest, {name: "package/../../x", kind: tar.TypeReg}},

@@ -106,7 +106,7 @@ func strangeWheels() map[string][]file {
 	}
 }
 
-func TestReadWheelRefusesStrangeWheels(t *testing.T) {
+func TestReadWheelRefusesInvalidWheels(t *testing.T) {
 	for name, files := range strangeWheels() {
 		if c, err := wheelOf(t, zipped(t, whole(files...)...)); err == nil {
 			t.Errorf("%s: the wheel has %d files", name, len(c.Files))
@@ -130,7 +130,7 @@ func FuzzReadWheel(f *testing.F) {
 	})
 }
 
-func TestWriteImageHoldsTheFilesOfAWheel(t *testing.T) {
+func TestWriteImageContainsFilesOfWheel(t *testing.T) {
 	c, err := wheelOf(t, zipped(t, whole()...))
 	if err != nil {
 		t.Fatal(err)

@@ -125,7 +125,7 @@ func many(count, nameLength int) []addition {
 	return all
 }
 
-func TestWriteIsReadBack(t *testing.T) {
+func TestWriteIsReadable(t *testing.T) {
 	t.Parallel()
 	for name, additions := range map[string][]addition{
 		"an empty tree": nil,
@@ -176,7 +176,7 @@ func TestWriteIsReadBack(t *testing.T) {
 	}
 }
 
-func TestWriteIsReadBackForAnyTree(t *testing.T) {
+func TestWriteIsReadableForAnyTree(t *testing.T) {
 	t.Parallel()
 	name := rapid.OneOf(
 		rapid.StringMatching(`[a-e]`),

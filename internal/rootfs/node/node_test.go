@@ -253,7 +253,7 @@ func TestFetchReportsUnreachableRegistries(t *testing.T) {
 	}
 }
 
-func TestFetchLeavesNothingWhenInterrupted(t *testing.T) {
+func TestFetchRemovesFilesWhenInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	stuck := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {

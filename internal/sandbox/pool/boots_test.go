@@ -163,7 +163,7 @@ func TestFailingBoots(t *testing.T) {
 	})
 }
 
-func TestSpares(t *testing.T) {
+func TestWarmSandboxes(t *testing.T) {
 	// load dispatches n jobs per second for the given number of seconds. Each job
 	// needs a separate sandbox.
 	load := func(s *scene, n, seconds int) {

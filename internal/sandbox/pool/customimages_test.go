@@ -9,14 +9,14 @@ import (
 )
 
 func TestCustomImages(t *testing.T) {
-	on(t, "have separate spares", func(m *machine) { m.WarmImages = 1 }, func(s *scene) {
+	on(t, "have separate warm sandboxes", func(m *machine) { m.WarmImages = 1 }, func(s *scene) {
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 3})
 		s.expectQueued(s.begin(onImage("science", job("ann", 0))), 0)
 		s.expectQueued(s.begin(onImage("old", job("ann", 0))), 0)
 	})
 
-	on(t, "boot for jobs if no spare matches", nil, func(s *scene) {
+	on(t, "boot for jobs if no warm sandbox matches", nil, func(s *scene) {
 		s.warm()
 		s.expectQueued(s.begin(onImage("science", job("ann", 0))), bootTime)
 	})
@@ -39,7 +39,7 @@ func TestCustomImages(t *testing.T) {
 		}
 	})
 
-	on(t, "evict a spare if there is no other room", func(m *machine) { m.MaxSandboxes, m.MaxRunning = 1, 1 }, func(s *scene) {
+	on(t, "evict a warm sandbox if there is no other room", func(m *machine) { m.MaxSandboxes, m.MaxRunning = 1, 1 }, func(s *scene) {
 		s.warm()
 		s.run(onImage("science", job("ann", 0)))
 	})

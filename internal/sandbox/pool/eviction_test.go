@@ -75,7 +75,7 @@ func TestEviction(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
 	})
 
-	on(t, "makes no room for spares", func(m *machine) { m.MaxSandboxes = 3 }, func(s *scene) {
+	on(t, "makes no room for warm sandboxes", func(m *machine) { m.MaxSandboxes = 3 }, func(s *scene) {
 		visit(s, "ann", "bob", "cid")
 		s.sleep(time.Minute)
 		s.expectStats(pool.Stats{Idle: 3, Tenants: 3})

@@ -17,7 +17,7 @@ func TestPackages(t *testing.T) {
 		s.expectQueued(s.begin(with("numpy", job("ann", 0))), 0)
 	})
 
-	on(t, "may be in a sandbox that another job left unused", nil, func(s *scene) {
+	on(t, "may be in a sandbox that booted for another job", nil, func(s *scene) {
 		s.warm()
 		c := s.begin(with("numpy", job("ann", 0)))
 		c.cancel()
@@ -58,7 +58,7 @@ func TestPackages(t *testing.T) {
 		}
 	})
 
-	on(t, "evict a spare if there is no other room", func(m *machine) { m.MaxSandboxes, m.MaxRunning = 1, 1 }, func(s *scene) {
+	on(t, "evict a warm sandbox if there is no other room", func(m *machine) { m.MaxSandboxes, m.MaxRunning = 1, 1 }, func(s *scene) {
 		s.warm()
 		s.run(with("numpy", job("ann", 0)))
 	})

@@ -219,7 +219,7 @@ func TestCanceledJob(t *testing.T) {
 	})
 }
 
-func TestSandboxThatDies(t *testing.T) {
+func TestSandboxCrash(t *testing.T) {
 	for _, when := range []struct {
 		name string
 		die  func(*scene)

@@ -12,7 +12,7 @@ func TestRuntimes(t *testing.T) {
 	both := func(m *machine) { m.Warm, m.WarmNode = 1, 1 }
 	javascript := func(tenant pyth.UserID, d time.Duration) *pyth.Job { return in(pyth.JavaScript, job(tenant, d)) }
 
-	on(t, "have separate spares", func(m *machine) { m.Warm, m.WarmNode = 2, 1 }, func(s *scene) {
+	on(t, "have separate warm sandboxes", func(m *machine) { m.Warm, m.WarmNode = 2, 1 }, func(s *scene) {
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 3})
 		if got := s.bootedFor(); got[pyth.PythonRuntime] != 2 || got[pyth.NodeRuntime] != 1 {
@@ -71,7 +71,7 @@ func TestRuntimes(t *testing.T) {
 		}
 	})
 
-	on(t, "get more spares as their jobs arrive", func(m *machine) { m.Warm, m.WarmNode, m.MaxWarm, m.MaxPerTenant = 1, 1, 4, 1 }, func(s *scene) {
+	on(t, "get more warm sandboxes as their jobs arrive", func(m *machine) { m.Warm, m.WarmNode, m.MaxWarm, m.MaxPerTenant = 1, 1, 4, 1 }, func(s *scene) {
 		s.warm()
 		for range 30 {
 			s.run(isolated(javascript("ann", 0)))

@@ -41,7 +41,7 @@ func TestCheckFields(t *testing.T) {
 	}
 }
 
-func TestReasonsHaveNames(t *testing.T) {
+func TestReasonString(t *testing.T) {
 	for r := abi.Off; r <= abi.Failed; r++ {
 		if r.String() == "" {
 			t.Errorf("reason %d has no name", r)

@@ -392,7 +392,7 @@ func TestStreamIgnoresSplits(t *testing.T) {
 	})
 }
 
-func TestCutFindsValuesThatWereCut(t *testing.T) {
+func TestCutFindsTruncatedValues(t *testing.T) {
 	property(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
 		at := r.IntN(len(written) + 1)
 		head, tail := before+written[:at], written[at:]+after

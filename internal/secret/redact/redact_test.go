@@ -98,7 +98,7 @@ func TestTextReplacesTheLongestValue(t *testing.T) {
 	}
 }
 
-func TestTextFindsLongValuesByTheirHeads(t *testing.T) {
+func TestTextFindsBeginningsOfLongValues(t *testing.T) {
 	value := strings.Repeat("0123456789", 20)
 	other := value[:150] + "!" + value[151:]
 	r := redact.New(secrets(value, other))
@@ -154,7 +154,7 @@ func TestStreamDoesNotHoldBackOtherLines(t *testing.T) {
 	}
 }
 
-func TestCloseReplacesAValueThatWasCut(t *testing.T) {
+func TestCloseRedactsTruncatedValue(t *testing.T) {
 	for cut, want := range map[bool]string{true: "x[secret:S0]", false: "xsecret-v"} {
 		s := redact.New(secrets("secret-value")).Stream()
 		if got := string(s.Write([]byte("xsecret-v"))) + string(s.Close(cut)); got != want {
@@ -163,7 +163,7 @@ func TestCloseReplacesAValueThatWasCut(t *testing.T) {
 	}
 }
 
-func TestClearForgetsTheValues(t *testing.T) {
+func TestClearWipesValues(t *testing.T) {
 	r := redact.New(secrets("secret-value"))
 	r.Clear()
 	if got, n := r.Text([]byte("secret-value")); n != 0 {

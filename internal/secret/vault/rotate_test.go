@@ -126,7 +126,7 @@ func (f fragile) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error
 	return f.do(func() error { return f.KeyStore.RewrapDataKeys(ctx, keys) })
 }
 
-func TestRotateContinuesAfterAKillAnywhere(t *testing.T) {
+func TestRotateContinuesAfterKillAtAnyCall(t *testing.T) {
 	const users = 120 // So many users that the rotation needs three transactions.
 	for call := 1; call <= 5; call++ {
 		for _, after := range []bool{false, true} {
