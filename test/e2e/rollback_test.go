@@ -13,13 +13,15 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// rollbackServer starts a server with one sandbox, whose interpreters are put back.
+// rollbackServer starts a server that has a single sandbox and puts its interpreters
+// back (rolls them back) after each run. It also returns a new account.
 func rollbackServer(t *testing.T) (*server, *account) {
 	s := startServer(t, "--rollback=on", "--rollback-runs=1000000", "--rollback-cpu=1h", "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	return s, s.register(t)
 }
 
-// interpreters counts what followed the interpreters of programs.
+// interpreters returns the values of the metric pyth_on_interpreters_total by
+// reason.
 func (s *server) interpreters(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -32,8 +34,8 @@ func (s *server) interpreters(t *testing.T) map[string]string {
 	return all
 }
 
-// runAndRecycle runs a program. It returns the outcome and the reason why the
-// interpreter was not put back, or "none".
+// runAndRecycle runs a program and waits until its sandbox is recycled. It returns
+// the execution, and the reason why the interpreter was not put back, or "none".
 func (a *account) runAndRecycle(t *testing.T, request object) (*execution, string) {
 	t.Helper()
 	before := a.server.interpreters(t)
@@ -50,20 +52,23 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 	return x, reason
 }
 
-// probe returns the program that prints what it sees of its process.
+// probe returns a request for a program that prints the state of its own process.
 func probe(t *testing.T) object {
 	t.Helper()
 	return object{"code": string(must(os.ReadFile("testdata/rollback/probe.py"))(t)), "args": []string{"maps"}, "timeoutMs": 20_000}
 }
 
-// withoutMaps removes the addresses of mappings, which differ between interpreters.
+// withoutMaps removes the lines about memory mappings, which differ between
+// interpreters.
 func withoutMaps(stdout string) string {
 	return strings.Join(slices.DeleteFunc(strings.Split(stdout, "\n"), func(line string) bool {
 		return strings.HasPrefix(line, "map ")
 	}), "\n")
 }
 
-// spoiler is a program that changes its interpreter.
+// spoiler is a program that changes its interpreter. reason is the expected reason
+// for not putting the interpreter back: "none" if it is put back, "any" if all are
+// allowed.
 type spoiler struct{ reason, name, code string }
 
 func spoilers(t *testing.T) []spoiler {
@@ -80,9 +85,9 @@ func spoilers(t *testing.T) []spoiler {
 	return all
 }
 
-// TestRollbackLeavesNothing runs a program that prints the state of its process
-// before and after programs that change it. An interpreter that was put back must
-// have the same state, with the same mappings. All others must not be put back.
+// TestRollbackLeavesNothing runs the probe before and after each spoiler. The probe
+// must print the same state each time. If the interpreter was put back, the memory
+// mappings must be the same too.
 func TestRollbackLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -130,16 +135,16 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestRollbackFindsNothingOfEarlierRuns alternates between a program that leaves a
-// text in every place and one that searches for it.
+// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary in turn, in
+// the same interpreter.
 func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
 	requireNoCanary(t, a, a)
 }
 
-// TestRollbackMemoryIsClean searches the memory of a run for a text that the run
-// before kept in memory, in its environment and on the stack.
+// TestRollbackMemoryIsClean leaves a text in the memory, in the environment and on
+// the stack. The next run must not find it in its memory.
 func TestRollbackMemoryIsClean(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -168,8 +173,8 @@ print(found)`).prints(t, "[]\n")
 	}
 }
 
-// TestRollbackKeepsRandomness compares what must differ between runs of one
-// interpreter.
+// TestRollbackKeepsRandomness prints random values in several runs of one
+// interpreter. No value may occur twice.
 func TestRollbackKeepsRandomness(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -189,8 +194,8 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 	}
 }
 
-// TestRollbackIsLimited checks that an interpreter is replaced after its runs, and
-// after its processor time.
+// TestRollbackIsLimited checks that an interpreter is replaced after the maximum
+// number of runs, and after the maximum processor time.
 func TestRollbackIsLimited(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--rollback=on", "--rollback-runs=3", "--rollback-cpu=2s", "--warm=1", "--max-sandboxes=1", "--max-running=1")
@@ -206,7 +211,8 @@ func TestRollbackIsLimited(t *testing.T) {
 	}
 }
 
-// TestRollbackIsOffByDefault checks that each run has another interpreter.
+// TestRollbackIsOffByDefault checks that each run has a new interpreter if rollback
+// is not enabled.
 func TestRollbackIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")

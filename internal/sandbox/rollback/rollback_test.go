@@ -10,8 +10,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// TestCallsCoverGVisor fails if gVisor has a system call that nobody has judged, or
-// no longer has one of the lists.
+// TestCallsCoverGVisor checks that each system call of gVisor is either in the list
+// of allowed calls or in the list of denied calls. Calls that gVisor does not have
+// must be in neither list.
 func TestCallsCoverGVisor(t *testing.T) {
 	allowed, denied := allowed(), denied()
 	there := make(map[string]bool)
@@ -58,7 +59,8 @@ func addresses(start, end hostarch.Addr) hostarch.AddrRange {
 
 const page = hostarch.PageSize
 
-// testMemory has writable anonymous memory, code of a file, and a gap between them.
+// testMemory returns a memory with two regions: writable anonymous memory and the
+// code of a file. There is a gap between them.
 func testMemory() *memory {
 	return &memory{regions: []region{
 		{AddrRange: addresses(1000*page, 1010*page), perms: hostarch.ReadWrite},
