@@ -248,15 +248,16 @@ func renderDifferences(modules []string, total int, all map[string][]difference)
 	}
 	fmt.Fprintf(&b, `# Compatibility
 
-This page lists the differences between Python in a sandbox and Python on the host. CPython's own
-regression tests find them, from Debian's package for Python 3.11 (libpython3.11-testsuite). The tests run
-both inside and outside of a sandbox. Both runs use the same files and paths, the same ordinary
-user and no network.
+This page lists the differences between Python in a sandbox and Python on the host. We find them with
+CPython's own regression tests, from Debian's package for Python 3.11 (libpython3.11-testsuite). Each test
+runs inside and outside of a sandbox, with the same files and paths, as an ordinary user and without a
+network.
 
-Of %d tests in %d modules, %d end differently. Each heading gives the reason for the tests below it.
+Of %d tests in %d modules, %d have another result in a sandbox than on the host. The heading above each table
+says why.
 
-A test writes this page, and fails if a difference has no reason. `+"`scripts/compatibility`"+` runs all
-modules, and `+"`make test`"+` runs a part of them.
+A test writes this page. It fails if it finds a difference without a known reason. `+"`scripts/compatibility`"+`
+runs it with all modules, and `+"`make test`"+` with some of them.
 
 `, total, len(modules), differ)
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
