@@ -167,8 +167,8 @@ func (a accounts) UserByEmail(_ context.Context, email string) (*pyth.User, erro
 	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such user.")
 }
 
-// TestLoginHashesOnceForMissingAccounts counts hashes instead of measuring time,
-// which would prove little.
+// TestLoginHashesOnceForMissingAccounts counts the computed hashes. Measured times
+// would vary too much.
 func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 	encoded, err := newHasher(1, argon2.IDKey).hash(t.Context(), "correct horse battery")
 	if err != nil {

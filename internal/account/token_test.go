@@ -44,8 +44,8 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// claims returns the claims that the service would issue now, with changes. A nil
-// value removes a claim.
+// claims returns the claims that the service would issue for the grant now, with the
+// changes. A nil value in change removes a claim.
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{

@@ -163,7 +163,8 @@ func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	if k, key, err := s.CreateKey(t.Context(), p, "ci", time.Time{}); k != nil || key != "" || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("%v, %v", k, err)
 	}
-	// The key was created, although its entry was not written.
+	// The key exists, although the audit entry about its creation could not be
+	// written.
 	if keys, _, err := s.Keys(t.Context(), p, "", 10); err != nil || len(keys) != 2 {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}

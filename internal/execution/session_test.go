@@ -20,7 +20,7 @@ type turns struct {
 	spec pyth.SessionSpec
 	// cause is the error with which the turn's context ends before the program runs.
 	cause error
-	// released lists the arguments of release.
+	// released lists the arguments of all calls of release.
 	released []released
 	// given lists the secret values that the runs received.
 	given []pyth.SecretValue

@@ -109,7 +109,7 @@ func (h *host) file(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// reader hides the other methods of a string's reader. It implements only io.Reader.
+// reader reads the text left. It implements only io.Reader.
 type reader struct{ left string }
 
 func (r *reader) Read(p []byte) (int, error) {

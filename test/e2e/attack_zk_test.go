@@ -89,7 +89,7 @@ func splitTexts(texts ...string) []string {
 	return parts
 }
 
-// zkAttacks attack encrypted programs and their passwords.
+// zkAttacks lists the attacks on encrypted programs and their passwords.
 var zkAttacks = []attack{
 	{"040_a_program_that_is_decrypted_finds_no_password", func(t *testing.T, s *server, a *account) {
 		password := uniqueText(t, "password")

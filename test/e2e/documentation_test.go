@@ -94,7 +94,7 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
 		for _, m := range regexp.MustCompile("`([a-z][^`]* [^`]*)`").FindAllStringSubmatch(cell, -1) {
 			messages++
-			// SQLite, not the source, contains this message.
+			// This message comes from SQLite, so the source does not contain it.
 			if m[1] != "database or disk is full" && !strings.Contains(source.String(), strconv.Quote(m[1])) {
 				t.Errorf("docs/operations.md names the log message %q, which no package has", m[1])
 			}

@@ -272,8 +272,8 @@ func TestFetchRemovesFilesWhenInterrupted(t *testing.T) {
 	}
 }
 
-// npm creates a fake npm, the given shell script. For one test, PATH contains only
-// its directory. If script is "", there is no npm.
+// npm makes a shell script the command npm for one test. PATH then contains no other
+// commands. If script is "", there is no npm.
 func npm(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()

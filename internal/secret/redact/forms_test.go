@@ -37,7 +37,7 @@ type documented struct {
 	around string
 }
 
-// forms returns the rows of the table in docs/secrets.md in order.
+// forms returns all forms, in the order of the table in docs/secrets.md.
 func forms() []documented {
 	return []documented{
 		{"the value itself", func(_ *rand.Rand, v string) string { return v }, 6, ""},

@@ -76,7 +76,7 @@ func (r *rig) add(ctx context.Context, k vault.KeyKeeper, id string) error {
 	return nil
 }
 
-// whole checks that the keeper can open all values.
+// whole checks that the keeper k can open all values of the rig.
 func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
 	t.Helper()
 	v := vault.New(k, r.store)
