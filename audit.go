@@ -96,8 +96,8 @@ type AuditEvent struct {
 	// Resource names the object of the action, for example a secret; "" if there is
 	// none.
 	Resource string
-	// Details are further facts by name. Values are strings, integers, booleans or
-	// lists of strings.
+	// Details contains further facts about the event, by name. Values are strings,
+	// integers, booleans or lists of strings.
 	Details map[string]any
 }
 

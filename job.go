@@ -196,9 +196,9 @@ type Events interface {
 	File(f File) error
 }
 
-// Dispatcher runs jobs. It may run them in another process or on another machine,
-// because it exchanges only a Job, its secrets, its Events and its Outcome with the
-// caller. It is safe for concurrent use.
+// Dispatcher runs jobs. It may run them in another process or on another machine. It
+// exchanges only a Job, its secrets, its Events and its Outcome with the caller. It
+// is safe for concurrent use.
 type Dispatcher interface {
 	// Start sends the job to a sandbox. It waits for a free sandbox if necessary. An
 	// error means that the job did not run; its code is CodeOverloaded or

@@ -84,7 +84,8 @@ type PackageChange struct {
 	// the user did not have the package before. Other methods set neither field.
 	Package *Package
 	Created bool
-	// Added and Removed name packages with their versions, such as "numpy 2.4.1".
+	// Added and Removed list the packages that the change added and removed, with
+	// their versions, such as "numpy 2.4.1".
 	Added, Removed []string
 }
 

@@ -20,7 +20,7 @@ type request struct {
 	Source string `json:"source"`
 	// Tsconfig is the content of tsconfig.json; "" if there is no such file.
 	Tsconfig string `json:"tsconfig"`
-	// JSX allows JSX in the file.
+	// JSX reports that the file may contain JSX.
 	JSX bool `json:"jsx"`
 }
 
@@ -60,7 +60,8 @@ func run(stdin io.Reader, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(compile(r))
 }
 
-// compile compiles the file of the request.
+// compile compiles the file in the request to JavaScript. An error in the source is
+// part of the answer.
 func compile(r request) answer {
 	loader := api.LoaderTS
 	if r.JSX {

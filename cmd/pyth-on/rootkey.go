@@ -44,7 +44,8 @@ func (f *rootKeyFlags) openOrCreateKeeper(ctx context.Context, dataDir string, s
 	return keeper, vault.RemoveTemporaryKeys(f.path(dataDir))
 }
 
-// keeper opens the configured root key.
+// keeper opens the configured root key. It returns an error if the key does not exist
+// or cannot decrypt the data in the database.
 func (f *rootKeyFlags) keeper(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
 	return f.checked(ctx, dataDir, store, vault.OpenFileKeeper)
 }

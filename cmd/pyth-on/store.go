@@ -24,7 +24,8 @@ type storeFlags struct {
 	NewDatabase bool `help:"Start with a new database even if the directory has the root key or other data of an earlier one. The accounts of the earlier database are lost."`
 }
 
-// accountStore is the database and the vault with its root key.
+// accountStore holds the open database, and the vault that encrypts secrets in the
+// database.
 type accountStore struct {
 	*sqlite.Store
 	vault *vault.Vault

@@ -49,8 +49,9 @@ func (p *proof) check(key string) error {
 	if !ok {
 		return io.ErrUnexpectedEOF
 	}
-	// C2SP signed-note: the key is name+hash+base64(1, public key). A signature line
-	// is "— name base64(hash, signature)" and signs the text.
+	// The key has the form name+hash+base64(1, public key) (C2SP signed-note). A
+	// signature line has the form "— name base64(hash, signature)" and signs the text
+	// above it.
 	parts := strings.SplitN(key, "+", 3)
 	if len(parts) != 3 {
 		return errors.New("VERIFIER_KEY is not a verifier key: use the output of `pyth-on audit key`")

@@ -9,8 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// An API key consists of pyapi_, 32 random base62 characters (190 bits) and 6 base62
-// characters that encode the CRC-32 (IEEE 802.3) of the preceding characters.
+// An API key consists of pyapi_, 32 random base62 characters (190 bits) and a
+// checksum. The checksum is the CRC-32 (IEEE 802.3) of the preceding characters, in 6
+// base62 characters.
 const (
 	keyRandom   = 32
 	keyChecksum = 6

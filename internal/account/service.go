@@ -40,8 +40,8 @@ type Config struct {
 	// 7518, 3.2).
 	JWTKey           []byte
 	Issuer, Audience string
-	// TokenTTL and RefreshTTL are the lifetimes of JWTs and refresh tokens.
-	// Zero means one hour and 30 days.
+	// TokenTTL is the lifetime of JWTs; zero means one hour. RefreshTTL is the
+	// lifetime of refresh tokens; zero means 30 days.
 	TokenTTL, RefreshTTL time.Duration
 	// Registration is RegistrationOpen by default. Invites lists the valid invites for
 	// RegistrationInvite.

@@ -43,14 +43,17 @@ type PoolConfig struct {
 	MaxSessions, MaxSessionsOfUser int
 	SessionIdle, SandboxIdle       time.Duration
 	SandboxRuns                    int
-	// Rollback is "on" or "off". RollbackRuns and RollbackCPU limit the use of an
-	// interpreter.
+	// Rollback is "on" or "off". With "on", a sandbox may put its interpreter back to
+	// the state before a run, instead of starting a new one. RollbackRuns is the
+	// maximum number of runs of an interpreter. RollbackCPU is its maximum processor
+	// time.
 	Rollback     string
 	RollbackRuns int
 	RollbackCPU  time.Duration
 }
 
-// rollback returns the configuration of the launcher. recycled counts the reasons.
+// rollback converts the settings to the form that sandbox.Config needs. recycled is
+// called after each recycling of a sandbox.
 func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
 	if c.Rollback != "on" {
 		return sandbox.Rollback{}

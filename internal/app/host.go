@@ -35,7 +35,7 @@ type hostConfig struct {
 	// Either may be nil. Then programs have no network or no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
-	// rollback may be the zero value.
+	// rollback configures the rollback of interpreters. The zero value disables it.
 	rollback sandbox.Rollback
 }
 

@@ -19,7 +19,8 @@ type poolMetrics struct {
 	wall    prometheus.Histogram
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
-	// interpreters counts what follows a program's interpreter.
+	// interpreters counts interpreters after a program by the reason why they were
+	// replaced. The reason is putBack for an interpreter that was put back.
 	interpreters *prometheus.CounterVec
 }
 

@@ -84,7 +84,7 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 				return nil, err
 			}
 			grown := append(make([]byte, 0, size), data...)
-			// The old buffer may hold a password.
+			// Clear the old buffer, because it may hold a password.
 			clear(data)
 			data = grown
 		}
