@@ -90,8 +90,8 @@ type SessionService interface {
 	// WriteFile creates or replaces a file atomically. It reports whether the file is
 	// new.
 	WriteFile(ctx context.Context, user UserID, id SessionID, path string, content io.Reader) (created bool, err error)
-	// ReadFile calls to with the size and the content of the file. to must not use
-	// the reader after it has returned.
+	// ReadFile calls the function to with the size and the content of the file. The
+	// function must not use the reader after it has returned.
 	ReadFile(ctx context.Context, user UserID, id SessionID, path string, to func(size int64, content io.Reader) error) error
 	DeleteFile(ctx context.Context, user UserID, id SessionID, path string) error
 }

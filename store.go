@@ -46,8 +46,8 @@ type APIKeyStore interface {
 	CreateAPIKey(ctx context.Context, key *APIKey) error
 	// APIKeyByHash returns the key and its user.
 	APIKeyByHash(ctx context.Context, hash [32]byte) (*APIKey, *User, error)
-	// APIKeys lists at most limit keys of the user, oldest first. It starts after the
-	// key ID after.
+	// APIKeys lists at most limit keys of the user, oldest first. It lists only keys
+	// with an ID greater than after.
 	APIKeys(ctx context.Context, user UserID, after KeyID, limit int) ([]*APIKey, error)
 	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
 	// has no key with this ID.
@@ -68,8 +68,8 @@ type RefreshTokenStore interface {
 	// that did not receive the first new token. It fails with CodeNotFound if the
 	// family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyActive reports whether the family has a token that is valid at the time
-	// at.
+	// FamilyActive reports whether the family has a token that is valid at the given
+	// time.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if there are
 	// none.
@@ -106,8 +106,8 @@ type ServerKey struct {
 // rotation of the root key cannot miss keys that are created during the rotation.
 type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
-	// DataKeys lists at most limit data keys, sorted by user ID. It starts after the
-	// user ID after.
+	// DataKeys lists at most limit data keys, sorted by user ID. It lists only keys
+	// of users with an ID greater than after.
 	DataKeys(ctx context.Context, after UserID, limit int) ([]*DataKey, error)
 	// ServerKey returns the key with the name.
 	ServerKey(ctx context.Context, name string) (*ServerKey, error)
@@ -201,7 +201,8 @@ type AuditStore interface {
 type EncryptedProgramStore interface {
 	// StoreCode creates or replaces the user's program with the name. A replaced
 	// program keeps its times of creation and last execution. StoreCode fails with
-	// CodeConflict if the program is new and the user already has most programs.
+	// CodeConflict if the program is new and the user already has the maximum number
+	// of programs, which is most.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's programs, sorted by the bytes of their names.
@@ -231,9 +232,10 @@ type PackageStore interface {
 // TokenBudgetStore counts the model tokens that each user used on a day. Days are in
 // UTC. The store keeps only the latest day of each user.
 type TokenBudgetStore interface {
-	// TakeTokens takes up to most tokens from the user's budget of the day and
-	// returns the number taken. The budget is limit tokens. If fewer than least
-	// tokens are left, TakeTokens takes none and fails with CodeTokenBudget.
+	// TakeTokens takes tokens from the user's budget of the day and returns the
+	// number taken. The budget is limit tokens. TakeTokens takes all tokens that are
+	// left, but not more than the number most. If fewer than the number least are
+	// left, it takes none and fails with CodeTokenBudget.
 	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
 	// ReturnTokens returns unused tokens to the user's budget of the day. If tokens
 	// is negative, it takes more tokens instead. It does nothing if the day is not

@@ -26,8 +26,9 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 	}
 }
 
-// invalidRefreshToken returns the error for an invalid refresh token. Its message is
-// the same for all causes. The audit log records the cause of.
+// invalidRefreshToken returns the error for an invalid refresh token. The message for
+// the caller does not depend on the cause. The audit log records the cause, which is
+// in of.
 func invalidRefreshToken(of pyth.CredentialError) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, expired or already used. Log in again.")
 	e.Err = &of

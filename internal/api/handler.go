@@ -81,8 +81,8 @@ type Config struct {
 	BodyTimeout time.Duration
 	// ResponseTimeout is the time-out for sending a response; zero means 60 seconds.
 	ResponseTimeout time.Duration
-	// HandlerTimeout is the time-out of requests without a longer time-out; zero
-	// means 30 seconds. Requests that run programs have a longer one.
+	// HandlerTimeout is the default time-out of requests; zero means 30 seconds.
+	// Requests that run programs or transfer files have a longer time-out.
 	HandlerTimeout time.Duration
 	// Now returns the current time; nil means time.Now.
 	Now func() time.Time

@@ -66,8 +66,8 @@ func (*jsonBody[T]) newBody() any { return new(T) }
 
 func (b *jsonBody[T]) setBody(v any) { b.Value = v.(*T) }
 
-// register adds an operation to the document and to the mux. Its handler applies the
-// documented authentication and limits.
+// register adds an operation to the document and to the mux. The handler of the
+// operation applies the documented authentication and limits.
 func register[I, O any](h *Handler, op operation, handle func(context.Context, *I) (*O, error)) {
 	if op.timeout == 0 {
 		op.timeout = h.cfg.HandlerTimeout

@@ -22,9 +22,9 @@ type ServerConfig struct {
 	// MaxHeaderBytes is the maximum size of the header of a request. The default is
 	// 32 KiB.
 	MaxHeaderBytes int
-	// DrainDelay is a time at the start of Shutdown. During this time the server
-	// accepts connections and responds with 503, so that load balancers stop using
-	// it. Zero means no delay.
+	// DrainDelay is the length of the first phase of Shutdown. In this phase the
+	// server accepts connections and responds with 503, so that load balancers stop
+	// using it. Zero means that there is no such phase.
 	DrainDelay time.Duration
 	// CancelDelay is the time that Shutdown waits for responses to requests that it
 	// canceled. The default is 5 seconds.

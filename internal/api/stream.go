@@ -195,8 +195,8 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// keepAlive sends a comment at each interval. stop ends this and waits for the
-// goroutine.
+// keepAlive sends a comment at each interval. stop ends the comments and waits until
+// the goroutine that sends them has ended.
 func (s *stream) keepAlive() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup

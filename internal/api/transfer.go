@@ -9,14 +9,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// minRate is the minimum average rate of a transfer, in bytes per second. It applies
-// after the allowance of a pace.
+// minRate is the minimum average rate of a transfer, in bytes per second. A transfer
+// fails if it is later than this rate permits by more than the allowance of its pace.
 const minRate = 128 << 10
 
 // pace computes the deadline for the next part of a transfer. The deadline moves with
 // the number of transferred bytes. The time starts with the first part.
 type pace struct {
-	// allowance is the time in addition to the time that the bytes need at minRate.
+	// allowance is added to the time that the transferred bytes need at minRate.
 	allowance time.Duration
 	start     time.Time
 	bytes     int64

@@ -19,7 +19,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// customImage is a custom image with its name and the Python modules to import first.
+// customImage is a custom image with its name. Sandboxes of the image import the
+// modules in preload before a program starts.
 type customImage struct {
 	*rootfs.CustomImage
 	name    pyth.Runtime

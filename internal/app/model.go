@@ -15,8 +15,8 @@ import (
 // DefaultModel is the name of the model that is used if no model is configured.
 const DefaultModel = claude.DefaultModel
 
-// generate converts the settings to a configuration of the generate service. Model is
-// nil in it if there is no API key.
+// generate converts the settings to a configuration of the generate service. If there
+// is no API key, Model is nil in the configuration.
 func (c ModelConfig) generate() (generate.Config, error) {
 	if c.Timeout <= 0 || c.TokensPerDay < 0 {
 		return generate.Config{}, errors.New("--generate-timeout must be greater than 0, and --generate-tokens-per-day must not be negative")

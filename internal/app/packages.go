@@ -26,7 +26,8 @@ type packageParts struct {
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial connects to the index and to the hosts of archives that the index names.
+	// dial connects to hosts other than the index. These are the hosts of archives,
+	// which the index names.
 	dial          index.Dial
 	pythonVersion string
 	// registry is the URL of the npm registry. "" selects the registry in npm's

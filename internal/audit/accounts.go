@@ -19,9 +19,9 @@ type accounts struct {
 	log pyth.Auditor
 }
 
-// record records the result of an action that authenticates the caller, and returns
-// it. If the action failed, err may contain the owner of the credential. Then the
-// entry belongs to this user.
+// record records an action that authenticates the caller. If the action failed, err
+// may contain the owner of the credential. In this case the entry belongs to the
+// owner. record returns g, or the error for the caller.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
 	if err == nil {

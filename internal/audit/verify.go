@@ -42,7 +42,7 @@ type Report struct {
 	More     int
 }
 
-// Whole reports whether the log is intact, so that there are no findings.
+// Whole reports whether the log is intact. It is intact if there are no findings.
 func (r *Report) Whole() bool { return len(r.Findings) == 0 }
 
 func (r *Report) report(format string, args ...any) {
@@ -96,7 +96,7 @@ type check struct {
 	allowed int64
 }
 
-// span is the range of sequences from from up to, but not including, to.
+// span is the range [from, to) of sequences.
 type span struct{ from, to int64 }
 
 func (c *check) open(name string, note []byte) *tlog.Tree {

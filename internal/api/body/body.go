@@ -58,8 +58,8 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	return b.decode(data, v)
 }
 
-// readAll reads the whole body. Only after that net/http detects a disconnected
-// client. readAll reserves memory when bytes arrive, and not according to
+// readAll reads the whole body, because net/http can detect a disconnected client
+// only after that. It reserves memory when bytes arrive, and not according to
 // Content-Length. So slow clients reserve little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {

@@ -25,8 +25,8 @@ type Budget struct {
 // DefaultMemory is the default budget for the bodies of all requests, in bytes.
 const DefaultMemory = 256 << 20
 
-// sharesOfBudget is the number of callers that can use their whole share at the same
-// time.
+// sharesOfBudget determines the share of each caller, which is total/sharesOfBudget.
+// The share is larger only if the largest body needs more.
 const sharesOfBudget = 4
 
 // NewBudget returns a budget of total bytes. A share has at least the size of the
