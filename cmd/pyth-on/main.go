@@ -27,7 +27,7 @@ type commands struct {
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`
 	Users    usersCommands   `cmd:"" help:"Create accounts."`
 	Doctor   doctorCommand   `cmd:"" help:"Check whether this host can run sandboxes, and how to fix it if not."`
-	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. The server may be running."`
+	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. This also works while the server runs."`
 	Runtime  runtimeCommands `cmd:"" help:"Build custom images."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -17,7 +17,7 @@ import (
 
 // usersCommands declares the commands for accounts.
 type usersCommands struct {
-	Create usersCreateCommand `cmd:"" help:"Create an account, even if --registration forbids it. The server may be running."`
+	Create usersCreateCommand `cmd:"" help:"Create an account, even if --registration forbids it. This also works while the server runs."`
 }
 
 type usersCreateCommand struct {

@@ -227,7 +227,7 @@ func TestServeRefusesInvalidRuntimes(t *testing.T) {
 		"a file that is not a tar file": {[]string{"--runtime=x=/etc/passwd"}, "not a tar file"},
 		"a name that is taken":          {[]string{"--runtime=python=" + empty}, "cannot be the name"},
 		"a missing module":              {[]string{plainDebian.flag(t), "--preload=debian=numpy"}, "No module named 'numpy'"},
-		"modules of a missing runtime":  {[]string{"--preload=x=numpy"}, "there is no --runtime x"},
+		"modules of a missing runtime":  {[]string{"--preload=x=numpy"}, "--preload x: there is no --runtime with this name"},
 		"code instead of modules":       {[]string{plainDebian.flag(t), "--preload=debian=os x"}, "is not a list of modules"},
 		"a path instead of a name":      {[]string{"--runtime=../x=" + empty}, "cannot be the name"},
 	} {

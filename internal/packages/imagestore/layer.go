@@ -139,7 +139,7 @@ func largest(packages []Package, n int) map[string]bool {
 	return places
 }
 
-// copy copies the files of a package into the image of links, at the path at.
+// copy copies the files of a package into the directory at of the image of links.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
 	b.tree.Dir(at, 0o755)
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {

@@ -123,7 +123,7 @@ func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	return nil
 }
 
-// addTo adds the entry to the tree at the path at, with all of its children.
+// addTo adds the entry, with all of its children, to the tree. Its path there is at.
 func (m *mergedEntry) addTo(tree *erofs.Tree, at string) {
 	if m.children == nil {
 		tree.Symlink(at, strings.Repeat("../", strings.Count(at, "/"))+m.target)

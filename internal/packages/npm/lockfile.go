@@ -141,8 +141,8 @@ func (l *lockfile) dependencies(place string) []string {
 	return slices.Compact(places)
 }
 
-// fits reports whether there is a valid package at the place that supports the
-// platform of sandboxes.
+// fits reports whether the package at place is valid and supports the platform of
+// sandboxes.
 func (l *lockfile) fits(place string) bool {
 	e := l.Packages[place]
 	return e != nil && !e.Link && !e.InBundle && e.Version != "" && validPlace(place) &&

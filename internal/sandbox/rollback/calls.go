@@ -61,8 +61,9 @@ func allowed() map[string]rule {
 	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
 	add(rule{before: limit(0)}, "setrlimit")
 	add(rule{before: prlimit}, "prlimit64")
-	// These calls change memory, which restore resets. They are allowed unless they
-	// replace a mapping of the checkpoint that cannot be mapped again.
+	// These calls change memory, which restore resets. A fixed mmap and mprotect must
+	// not touch a mapping of the checkpoint. munmap, mremap and MADV_DONTNEED may
+	// touch only those mappings that restore can create again.
 	add(rule{}, "brk")
 	add(rule{before: mmap}, "mmap")
 	add(rule{before: munmap}, "munmap")

@@ -50,7 +50,7 @@ func (r *run) collect() error {
 		c.until = least
 	}
 	for _, text := range r.job.OutputFiles {
-		// Skip invalid patterns, which the host has already rejected.
+		// The host refuses requests with invalid patterns, so this does not fail.
 		if pattern, err := workpath.ParsePattern(text); err == nil {
 			c.patterns = append(c.patterns, pattern)
 		}
