@@ -38,16 +38,16 @@ type poolFlags struct {
 	SessionIdle       time.Duration `default:"10m" help:"Default idle time-out of sessions."`
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which a user's idle sandbox is destroyed; 0 destroys it after each program."`
 	SandboxRuns       int           `default:"1000" help:"Maximum number of programs that a user's sandbox runs before it is replaced."`
-	Rollback          string        `default:"off" enum:"on,off" help:"Whether a Python interpreter is put back after a program and runs the user's next one, in place of a new interpreter: ${enum}."`
-	RollbackRuns      int           `default:"100" help:"Number of programs after which an interpreter is replaced, with --rollback."`
-	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which an interpreter is replaced, with --rollback."`
+	Rollback          string        `default:"off" enum:"on,off" help:"Whether a Python interpreter is restored after a program and runs the user's next program, instead of a new interpreter: ${enum}."`
+	RollbackRuns      int           `default:"100" help:"Number of programs after which an interpreter is replaced, with --rollback=on."`
+	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which an interpreter is replaced, with --rollback=on."`
 }
 
 // networkFlags limits the connections of programs.
 type networkFlags struct {
 	Egress           string         `default:"on" enum:"on,off" help:"Whether programs may connect to the Internet hosts that their request lists: ${enum}."`
 	EgressDeny       []string       `help:"Hosts that no program may connect to, for example example.org, *.example.org or example.org:443."`
-	EgressMaxHosts   int            `default:"0" help:"Maximum number of hosts that a request may list (default: the maximum of the API)."`
+	EgressMaxHosts   int            `default:"0" help:"Maximum number of hosts that a request may list (default: 100)."`
 	EgressAllowRange []netip.Prefix `help:"Private address ranges that programs may connect to, for example 10.1.0.0/16."`
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 type generateCommand struct {
-	Prompt     string        `arg:"" help:"Description of the program; - reads it from standard input."`
+	Prompt     string        `arg:"" help:"Description of the program, or - for standard input."`
 	Server     string        `placeholder:"URL" help:"URL of a server that generates and runs the program; the API key is in PYTH_ON_API_KEY (default: generate and run on this machine, with ANTHROPIC_API_KEY)."`
 	APIKeyFile string        `name:"api-key-file" type:"existingfile" help:"File with the API key for the server."`
 	Language   string        `default:"python" help:"Language of the program: python, javascript or typescript."`

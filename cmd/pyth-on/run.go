@@ -29,7 +29,7 @@ const (
 )
 
 type runCommand struct {
-	File     string            `arg:"" help:"File with the program; - reads it from standard input."`
+	File     string            `arg:"" help:"File with the program, or - for standard input."`
 	Args     []string          `arg:"" optional:"" passthrough:"" help:"Arguments of the program."`
 	Timeout  time.Duration     `default:"${timeout}" help:"Time-out of the program."`
 	Memory   int64             `default:"${memory}" help:"Memory limit of the program, in MiB."`

@@ -24,7 +24,7 @@ type serveCommand struct {
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account: ${enum}."`
+	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account. open: everyone. invite: everyone with an invite from --invites-file. closed: only the operator, with 'pyth-on users create'."`
 	InvitesFile    string        `type:"existingfile" help:"File with the invites for --registration=invite, one per line."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries; 0 keeps it forever. Hashes are always kept."`
 
@@ -39,8 +39,8 @@ type serveCommand struct {
 	generateFlags
 	packageFlags
 
-	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out of a program that a request may set."`
-	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values in output are redacted if the request does not say: ${enum}."`
+	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
+	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the values of secrets in output are redacted if a request does not set redactSecrets: ${enum}."`
 	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows it)."`
 
 	MaxConnections   int   `default:"0" help:"Maximum number of open connections. New connections replace idle ones (default: half of the limit of open files, at most 10,000)."`

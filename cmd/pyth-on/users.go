@@ -31,7 +31,7 @@ type usersCreateCommand struct {
 // Help explains how to pass the password.
 func (*usersCreateCommand) Help() string {
 	return "The command asks for the password on the terminal. Without a terminal it reads the password as one line from standard input. " +
-		"It prints the account's API key, which is shown only once."
+		"It prints the first API key of the account. A login with the API returns this key again."
 }
 
 func (c *usersCreateCommand) Run() error {
@@ -48,7 +48,7 @@ func (c *usersCreateCommand) Run() error {
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(user)
 	}
-	_, err = fmt.Fprintf(os.Stdout, "Created the account %s (%s).\nAPI key, shown only once: %s\n", user.Email, user.ID, user.APIKey)
+	_, err = fmt.Fprintf(os.Stdout, "Created the account %s (%s).\nAPI key: %s\n", user.Email, user.ID, user.APIKey)
 	return err
 }
 

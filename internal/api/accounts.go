@@ -144,7 +144,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: "logOut", Method: http.MethodPost, Path: "/api/logout",
 			Summary: "Log out", Tags: []string{tagAuth},
-			Description: "Revokes all refresh tokens of the same login. If there is no body, it revokes all refresh tokens of the account. A JWT stays valid until it expires.",
+			Description: "Revokes the refresh token in the body and all other refresh tokens of the same login. If there is no body, it revokes all refresh tokens of the account. A JWT stays valid until it expires.",
 		},
 		bodyOptional: true,
 		example:      map[string]any{"refreshToken": "<refresh token>"},

@@ -31,7 +31,7 @@ type ZKKDF struct {
 	Name        string `json:"name" enum:"argon2id" doc:"The key derivation function: argon2id." example:"argon2id"`
 	Salt        string `json:"salt" doc:"The salt: 16 bytes in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODw=="`
 	Time        int    `json:"time" minimum:"1" maximum:"10" doc:"The number of passes over the memory." example:"3"`
-	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"The memory in KiB, at least 8 for each lane. It must fit into limits.memoryBytes of a run." example:"65536"`
+	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"The memory in KiB, at least 8 for each lane. The limit memoryBytes of a run must be at least 32 MiB higher." example:"65536"`
 	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"The number of lanes." example:"4"`
 }
 
@@ -45,7 +45,7 @@ type ZKCipher struct {
 
 // EncryptedCodeMetadata describes an encrypted program without its content.
 type EncryptedCodeMetadata struct {
-	_ struct{} `doc:"An encrypted program without its content."`
+	_ struct{} `doc:"Information about an encrypted program. It does not contain the program itself."`
 
 	Name           string    `json:"name" doc:"The name of the program." example:"report"`
 	Language       Language  `json:"language" doc:"The language of the program." example:"python"`
@@ -113,7 +113,7 @@ func (ZKExecuteRequest) oneOf() []reflect.Type {
 // ZKSandbox describes a reservation, which is a sandbox that waits for a sealed
 // password.
 type ZKSandbox struct {
-	_ struct{} `doc:"A sandbox that waits for an encrypted password."`
+	_ struct{} `doc:"A sandbox that is reserved for one run with an encrypted password."`
 
 	SandboxID string    `json:"sandboxId" doc:"The ID of the sandbox." example:"sbx_01k7"`
 	PublicKey string    `json:"publicKey" doc:"The public key of a key pair that was created in the sandbox: 32 bytes in standard base64 with padding. Use it with HPKE (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305." example:"QpLxdsSVMiu50b+HQbvi1lmGHHHc/WTNnrkxVSNCOQ4="`

@@ -42,7 +42,7 @@ type RunOptions struct {
 	Runtime     string            `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the built-in runtime is used." example:"python"`
 	Stdin       string            `json:"stdin,omitempty" doc:"The standard input of the program." example:"1 2 3"`
 	Args        []string          `json:"args,omitempty" doc:"The command-line arguments of the program." example:"[\"--verbose\"]"`
-	Env         map[string]string `json:"env,omitempty" doc:"Environment variables by name. Names that are reserved for the runtime are an error."`
+	Env         map[string]string `json:"env,omitempty" doc:"Environment variables by name. A name that is reserved for the runtime gives an error."`
 	OutputFiles []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns that select the files to return from the working directory. If absent, no files are returned." example:"[\"*.csv\"]"`
 	Isolation   Isolation         `json:"isolation,omitempty" default:"tenant" doc:"Whether the sandbox may be used again after the run."`
 	Results     *bool             `json:"results,omitempty" default:"true" doc:"Whether the response contains rich values: the value of a final expression, the arguments of display(), and figures that are open at the end."`

@@ -47,7 +47,7 @@ type HealthCheck struct {
 // HealthProblem is the error response of a server that cannot run programs. It has
 // the fields of Error and of ServerState (RFC 9457, section 3.2).
 type HealthProblem struct {
-	_ struct{} `doc:"The error of a server that cannot run programs, with its state."`
+	_ struct{} `doc:"The error if the server cannot run programs. It also contains the state of the server."`
 
 	problem.Error
 	ServerState

@@ -48,7 +48,7 @@ type KeyList struct {
 
 // ListPage contains the fields that all pages of lists have.
 type ListPage struct {
-	_ struct{} `doc:"The part of a list with the cursor of the next page."`
+	_ struct{} `doc:"The fields that all pages of lists have."`
 
 	NextCursor string `json:"nextCursor,omitzero" doc:"The cursor of the next page. Absent on the last page." example:"c2Vjb25kIHBhZ2U"`
 }

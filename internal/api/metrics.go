@@ -40,7 +40,7 @@ func newMetrics(more []prometheus.Collector) *metrics {
 		}, []string{"route", "method"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pyth_on_http_requests_in_flight",
-			Help: "Current requests.",
+			Help: "Requests that the server is processing.",
 		}),
 		executions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_executions_total",

@@ -14,7 +14,7 @@ import (
 
 // PackagesRequest is the body of replacePackages.
 type PackagesRequest struct {
-	_ struct{} `doc:"All packages of a language."`
+	_ struct{} `doc:"The complete list of your packages for a language. It replaces the current list."`
 
 	Language Language `json:"language,omitempty" default:"python" doc:"The language of the packages. JavaScript and TypeScript have the same packages."`
 	Packages []string `json:"packages" doc:"Package names, each with an optional version constraint in the syntax of pip for Python or of npm for JavaScript. An empty list removes all packages." example:"[\"requests==2.32.3\"]"`
@@ -108,7 +108,7 @@ func (h *Handler) registerPackages() {
 		Operation: huma.Operation{
 			OperationID: "replacePackages", Method: http.MethodPut, Path: packagesPath,
 			Summary: "Replace the packages", Tags: []string{tagPackages},
-			Description: "Replaces all packages of a language. It installs the newest versions that satisfy the list. If a package cannot be installed, nothing changes. Running programs keep their packages." + streaming,
+			Description: "Replaces your packages for a language by the packages in the request. The server installs the newest versions that satisfy the list, and their dependencies. If a package cannot be installed, nothing changes. Running programs keep their packages." + streaming,
 			Errors:      failures,
 			Responses:   h.bothForms("The new list", reflect.TypeFor[PackageList](), events, exampleEvents),
 		},

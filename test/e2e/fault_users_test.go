@@ -127,7 +127,7 @@ func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 	}
 	stopped := t.TempDir()
 	for _, data := range []string{s.data, stopped} {
-		if out, errs, ok := runUsersCreate(t, "correct horse battery\r\n", "taken@example.org", "--data-dir="+data); !ok || !strings.Contains(out, "taken@example.org (usr_") || !strings.Contains(out, "API key, shown only once: pyapi_") {
+		if out, errs, ok := runUsersCreate(t, "correct horse battery\r\n", "taken@example.org", "--data-dir="+data); !ok || !strings.Contains(out, "taken@example.org (usr_") || !strings.Contains(out, "API key: pyapi_") {
 			t.Errorf("%s%s", out, errs)
 		}
 		for name, c := range map[string]struct{ email, password, says string }{

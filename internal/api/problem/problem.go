@@ -24,7 +24,7 @@ type Error struct {
 	Title     string       `json:"title" doc:"What went wrong. All errors with the same code have the same title." example:"The request is not valid"`
 	Status    int          `json:"status" minimum:"400" maximum:"599" doc:"The HTTP status." example:"400"`
 	Detail    string       `json:"detail,omitzero" doc:"What happened, why, and what to do about it." example:"body.code: is required"`
-	Instance  string       `json:"instance" format:"uri-reference" doc:"The URN of this error." example:"urn:pyth-on:request:4f2c9a"`
+	Instance  string       `json:"instance" format:"uri-reference" doc:"The URN of this occurrence of the error. It contains the request ID." example:"urn:pyth-on:request:4f2c9a"`
 	Code      pyth.Code    `json:"code" doc:"The kind of error." example:"invalid_request"`
 	RequestID string       `json:"requestId" doc:"The ID of the request, as in X-Request-Id. Include it when you report a problem." example:"4f2c9a"`
 	Errors    []ErrorField `json:"errors,omitempty" doc:"All errors in the request, if the code is invalid_request."`
