@@ -10,7 +10,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
@@ -28,12 +28,12 @@ func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *s
 	if err != nil {
 		return "", err
 	}
-	seed, err := audit.Seed(ctx, vault.New(keeper, store))
+	seed, err := log.Seed(ctx, vault.New(keeper, store))
 	if err != nil {
 		return "", err
 	}
 	defer clear(seed)
-	return audit.VerifierKey(seed)
+	return log.VerifierKey(seed)
 }
 
 type auditVerifyCommand struct {
@@ -52,7 +52,7 @@ func (c *auditVerifyCommand) Run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	v := audit.Verification{Key: c.Key, Store: store, Progress: delayProgress(newProgress(os.Stderr))}
+	v := log.Verification{Key: c.Key, Store: store, Progress: delayProgress(newProgress(os.Stderr))}
 	if v.Key == "" {
 		if v.Key, err = c.verifierKey(ctx, c.DataDir, store); err != nil {
 			return fmt.Errorf("%w; give the verifier key with --key, or the root key with --root-key-file", err)
@@ -63,7 +63,7 @@ func (c *auditVerifyCommand) Run() (err error) {
 			return err
 		}
 	}
-	report, err := audit.Verify(ctx, v)
+	report, err := log.Verify(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (c *auditExportCommand) Run() (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	out := bufio.NewWriter(os.Stdout)
-	if err := audit.Export(ctx, store, c.selects, out); err != nil {
+	if err := log.Export(ctx, store, c.selects, out); err != nil {
 		return err
 	}
 	return out.Flush()

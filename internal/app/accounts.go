@@ -10,6 +10,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/account"
 	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
@@ -25,7 +26,7 @@ type Accounts struct {
 	store   pyth.Store
 	vault   *vault.Vault
 	service *account.Service
-	log     *audit.Log
+	log     *log.Log
 }
 
 // OpenAccounts opens the accounts and the audit log in the store. It sets the fields
@@ -59,24 +60,24 @@ func (a *Accounts) Close() error { return a.log.Close() }
 
 // openAudit opens the audit log for new entries. It explains to the operator what to
 // do if the log is damaged.
-func openAudit(ctx context.Context, store pyth.AuditStore, keys audit.Keys) (*audit.Log, error) {
-	seed, err := audit.Seed(ctx, keys)
+func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.Log, error) {
+	seed, err := log.Seed(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(seed)
-	log, err := audit.Open(ctx, audit.Config{Store: store, Seed: seed, Clock: now})
-	if errors.Is(err, audit.ErrDamaged) {
+	l, err := log.Open(ctx, log.Config{Store: store, Seed: seed, Clock: now})
+	if errors.Is(err, log.ErrDamaged) {
 		return nil, fmt.Errorf("%w; run `pyth-on audit verify` to find the damaged entries. The server does not extend a damaged log: "+
 			"keep a copy as evidence, and restore the database from a backup", err)
 	}
-	return log, err
+	return l, err
 }
 
 // pruneAudit removes the content of audit entries that are older than the retention
 // period.
-func pruneAudit(ctx context.Context, log *audit.Log, retention time.Duration, logger *slog.Logger) error {
-	n, err := log.Prune(ctx, now().Add(-retention))
+func pruneAudit(ctx context.Context, l *log.Log, retention time.Duration, logger *slog.Logger) error {
+	n, err := l.Prune(ctx, now().Add(-retention))
 	if n > 0 {
 		logger.Info("audit log pruned", "entries", n)
 	}

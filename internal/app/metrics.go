@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
@@ -124,16 +124,16 @@ func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 }
 
 // auditCollectors returns the metrics of the audit log.
-func auditCollectors(log *audit.Log) []prometheus.Collector {
-	counter := func(name, help string, value func(audit.Stats) int64) prometheus.Collector {
+func auditCollectors(l *log.Log) []prometheus.Collector {
+	counter := func(name, help string, value func(log.Stats) int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {
-			return float64(value(log.Stats()))
+			return float64(value(l.Stats()))
 		})
 	}
 	return []prometheus.Collector{
-		counter("pyth_on_audit_entries_total", "Entries written to the audit log.", func(s audit.Stats) int64 { return s.Entries }),
-		counter("pyth_on_audit_commits_total", "Transactions that wrote entries to the audit log.", func(s audit.Stats) int64 { return s.Commits }),
-		counter("pyth_on_audit_lost_total", "Entries about refused requests that were not written to the audit log.", func(s audit.Stats) int64 { return s.Lost }),
+		counter("pyth_on_audit_entries_total", "Entries written to the audit log.", func(s log.Stats) int64 { return s.Entries }),
+		counter("pyth_on_audit_commits_total", "Transactions that wrote entries to the audit log.", func(s log.Stats) int64 { return s.Commits }),
+		counter("pyth_on_audit_lost_total", "Entries about refused requests that were not written to the audit log.", func(s log.Stats) int64 { return s.Lost }),
 	}
 }
 

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
@@ -15,7 +16,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/account"
 	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
 // recorder is an Auditor that stores events, or fails.
@@ -50,12 +53,25 @@ func (r *recorder) wants(t *testing.T, want ...pyth.AuditEvent) {
 	}
 }
 
+// seed is the seed of keys.
+var seed = bytes.Repeat([]byte("s"), 32)
+
+func newStore(t *testing.T) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
 const (
 	email    = "ada@example.org"
 	password = "correct horse battery"
 )
 
-func newAccounts(t *testing.T, log pyth.Auditor) pyth.AccountService {
+func newAccounts(t *testing.T, recorder pyth.Auditor) pyth.AccountService {
 	t.Helper()
 	store := newStore(t)
 	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
@@ -68,7 +84,7 @@ func newAccounts(t *testing.T, log pyth.Auditor) pyth.AccountService {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit.Accounts(s, log)
+	return audit.Accounts(s, recorder)
 }
 
 func TestAccountsRecordsActions(t *testing.T) {
@@ -363,18 +379,33 @@ func TestSecretSourceRecordsUse(t *testing.T) {
 	}
 }
 
+// heldStore is a store that writes entries, or fails, after release is closed.
+type heldStore struct {
+	pyth.AuditStore
+	release <-chan struct{}
+	failure error
+}
+
+func (s *heldStore) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
+	<-s.release
+	if s.failure != nil {
+		return s.failure
+	}
+	return s.AuditStore.AppendAudit(ctx, records, checkpoint)
+}
+
 func TestSecretSourceGrantWaitsForTheEntry(t *testing.T) {
 	for name, failure := range map[string]error{"which may be": nil, "which fails": errors.New("full")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				goOn := make(chan struct{})
-				l := openLog(t, &storeWith{AuditStore: newStore(t), append: func(own func() error) error {
-					<-goOn
-					if failure != nil {
-						return failure
-					}
-					return own()
-				}})
+				l, err := log.Open(t.Context(), log.Config{
+					Store: &heldStore{newStore(t), goOn, failure}, Seed: seed, Clock: time.Now,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = l.Close() })
 				source := secretSource{values: []pyth.SecretValue{{Name: "A", Value: []byte("canary")}}}
 				grant, err := audit.SecretSource(source, l).Reveal(t.Context(), "ada", "exe_1", pyth.SecretRequest{All: true})
 				if err != nil || len(grant.Values) != 1 {

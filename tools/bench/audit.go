@@ -9,7 +9,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
@@ -72,22 +72,22 @@ func (b *bench) fillAudit(ctx context.Context, user pyth.UserID, n int) (err err
 	if err != nil {
 		return err
 	}
-	seed, err := audit.Seed(ctx, vault.New(keeper, store))
+	seed, err := log.Seed(ctx, vault.New(keeper, store))
 	if err != nil {
 		return err
 	}
-	log, err := audit.Open(ctx, audit.Config{Store: store, Seed: seed, Clock: time.Now})
+	l, err := log.Open(ctx, log.Config{Store: store, Seed: seed, Clock: time.Now})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
+	defer func() { err = errors.Join(err, l.Close()) }()
 	ctx = pyth.WithOrigin(ctx, &pyth.Origin{Credential: pyth.CredentialAPIKey, KeyPrefix: "pyapi_x7Qd", IP: "192.0.2.7", UserAgent: "curl/8.5.0", RequestID: "4f2c9a"})
 	failed := make([]error, auditWriters)
 	var wg sync.WaitGroup
 	for w := range auditWriters {
 		wg.Go(func() {
 			for i := w; i < n && failed[w] == nil; i += auditWriters {
-				failed[w] = errors.Join(ctx.Err(), log.Record(ctx, auditEvent(user, i)))
+				failed[w] = errors.Join(ctx.Err(), l.Record(ctx, auditEvent(user, i)))
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package audit_test
+package log_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
@@ -21,7 +21,7 @@ var seed = bytes.Repeat([]byte("s"), 32)
 
 func verifierKey(t testing.TB) string {
 	t.Helper()
-	key, err := audit.VerifierKey(seed)
+	key, err := log.VerifierKey(seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,9 @@ func newStore(t testing.TB) *sqlite.Store {
 	return openStore(t, filepath.Join(t.TempDir(), "db"))
 }
 
-func openLog(t testing.TB, store pyth.AuditStore) *audit.Log {
+func openLog(t testing.TB, store pyth.AuditStore) *log.Log {
 	t.Helper()
-	l, err := audit.Open(t.Context(), audit.Config{Store: store, Seed: seed, Clock: func() time.Time { return start }})
+	l, err := log.Open(t.Context(), log.Config{Store: store, Seed: seed, Clock: func() time.Time { return start }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func record(t testing.TB, l pyth.Auditor, events ...*pyth.AuditEvent) {
 func exported(t testing.TB, store pyth.AuditStore) []string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := audit.Export(t.Context(), store, func(*pyth.AuditRecord) bool { return true }, &b); err != nil {
+	if err := log.Export(t.Context(), store, func(*pyth.AuditRecord) bool { return true }, &b); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
@@ -82,16 +82,16 @@ func exported(t testing.TB, store pyth.AuditStore) []string {
 	return lines
 }
 
-func verify(t testing.TB, store pyth.AuditStore, kept []byte) *audit.Report {
+func verify(t testing.TB, store pyth.AuditStore, kept []byte) *log.Report {
 	t.Helper()
-	r, err := audit.Verify(t.Context(), audit.Verification{Store: store, Key: verifierKey(t), Kept: kept})
+	r, err := log.Verify(t.Context(), log.Verification{Store: store, Key: verifierKey(t), Kept: kept})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func whole(t testing.TB, store pyth.AuditStore, kept []byte) *audit.Report {
+func whole(t testing.TB, store pyth.AuditStore, kept []byte) *log.Report {
 	t.Helper()
 	r := verify(t, store, kept)
 	if !r.Whole() {

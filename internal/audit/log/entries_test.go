@@ -1,4 +1,4 @@
-package audit_test
+package log_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 )
 
 func TestRecordHasTheDocumentedForm(t *testing.T) {
@@ -245,7 +245,7 @@ func TestExportSelectsRecords(t *testing.T) {
 	l := openLog(t, store)
 	record(t, l, event("ada", 1), event("bob", 2), event("ada", 3))
 	var b bytes.Buffer
-	if err := audit.Export(t.Context(), store, func(r *pyth.AuditRecord) bool { return r.User == "ada" }, &b); err != nil {
+	if err := log.Export(t.Context(), store, func(r *pyth.AuditRecord) bool { return r.User == "ada" }, &b); err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Count(b.Bytes(), []byte("\n")) != 2 || bytes.Contains(b.Bytes(), []byte("bob")) {

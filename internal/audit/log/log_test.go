@@ -1,4 +1,4 @@
-package audit_test
+package log_test
 
 import (
 	"bufio"
@@ -15,7 +15,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 )
 
 func TestRecordSharesTransactions(t *testing.T) {
@@ -39,7 +39,7 @@ func TestRecordSharesTransactions(t *testing.T) {
 		}
 		close(busy)
 		wg.Wait()
-		if got := l.Stats(); commits != 2 || got != (audit.Stats{Entries: events, Commits: 2}) {
+		if got := l.Stats(); commits != 2 || got != (log.Stats{Entries: events, Commits: 2}) {
 			t.Errorf("%d transactions, %+v", commits, got)
 		}
 		if got := exported(t, store); len(got) != events {
@@ -206,7 +206,7 @@ func TestRecordDetectsAnotherWriter(t *testing.T) {
 	store := newStore(t)
 	a, b := openLog(t, store), openLog(t, store)
 	record(t, a, event("ada", 1))
-	if err := b.Record(t.Context(), event("bob", 1)); !errors.Is(err, audit.ErrDamaged) || pyth.ErrorCode(err) != pyth.CodeUnavailable {
+	if err := b.Record(t.Context(), event("bob", 1)); !errors.Is(err, log.ErrDamaged) || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("got %v", err)
 	}
 	record(t, a, event("ada", 2))
@@ -236,8 +236,8 @@ func TestOpenRefusesAChangedLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			tamper(t, path, statement)
-			_, err := audit.Open(t.Context(), audit.Config{Store: store, Seed: seed, Clock: time.Now})
-			if !errors.Is(err, audit.ErrDamaged) {
+			_, err := log.Open(t.Context(), log.Config{Store: store, Seed: seed, Clock: time.Now})
+			if !errors.Is(err, log.ErrDamaged) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -247,14 +247,14 @@ func TestOpenRefusesAChangedLog(t *testing.T) {
 func TestOpenNeedsTheKeyOfTheLog(t *testing.T) {
 	store := newStore(t)
 	record(t, openLog(t, store), event("ada", 1))
-	_, err := audit.Open(t.Context(), audit.Config{Store: store, Seed: make([]byte, 32), Clock: time.Now})
-	if !errors.Is(err, audit.ErrDamaged) {
+	_, err := log.Open(t.Context(), log.Config{Store: store, Seed: make([]byte, 32), Clock: time.Now})
+	if !errors.Is(err, log.ErrDamaged) {
 		t.Errorf("got %v", err)
 	}
-	for _, cfg := range []audit.Config{
+	for _, cfg := range []log.Config{
 		{Seed: seed, Clock: time.Now}, {Store: store, Clock: time.Now}, {Store: store, Seed: seed}, {Store: store, Seed: seed[1:], Clock: time.Now},
 	} {
-		if _, err := audit.Open(t.Context(), cfg); err == nil {
+		if _, err := log.Open(t.Context(), cfg); err == nil {
 			t.Errorf("%+v was accepted", cfg)
 		}
 	}

@@ -1,6 +1,5 @@
-// Package audit keeps a tamper-evident log of user actions. It implements
-// pyth.Auditor and pyth.AuditService. It also contains decorators that record calls
-// of the services of package pyth.
+// Package log keeps a tamper-evident log of user actions. It implements
+// pyth.AuditService. Package audit decorates services with calls of Record.
 //
 // An event is durable when Record returns. Events that arrive at the same time share
 // one transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1).
@@ -12,7 +11,7 @@
 // callers is limited in length, printable and without credentials.
 //
 // docs/audit.md describes the format of records and the actions.
-package audit
+package log
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package audit_test
+package log_test
 
 import (
 	"encoding/base64"
@@ -9,7 +9,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/audit/log"
 )
 
 func base64Of(h [32]byte) string { return base64.StdEncoding.EncodeToString(h[:]) }
@@ -206,7 +206,7 @@ func TestVerifyBoundsFindings(t *testing.T) {
 func TestPruneKeepsTheTree(t *testing.T) {
 	store := newStore(t)
 	at := start
-	l, err := audit.Open(t.Context(), audit.Config{Store: store, Seed: seed, Clock: func() time.Time { return at }})
+	l, err := log.Open(t.Context(), log.Config{Store: store, Seed: seed, Clock: func() time.Time { return at }})
 	if err != nil {
 		t.Fatal(err)
 	}
