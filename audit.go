@@ -101,13 +101,6 @@ type AuditEvent struct {
 	Details map[string]any
 }
 
-// Auditor records events.
-type Auditor interface {
-	// Record writes the event with the origin of ctx, and returns when it is durable.
-	// It writes even if ctx has ended, because the event has happened.
-	Record(ctx context.Context, e *AuditEvent) error
-}
-
 // AuditEntry is an event in the audit log.
 type AuditEntry struct {
 	ID string

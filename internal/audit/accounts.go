@@ -10,13 +10,13 @@ import (
 
 // Accounts returns a service that passes all calls to next. It records actions on
 // accounts and credentials in log.
-func Accounts(next pyth.AccountService, log pyth.Auditor) pyth.AccountService {
+func Accounts(next pyth.AccountService, log Recorder) pyth.AccountService {
 	return &accounts{next, log}
 }
 
 type accounts struct {
 	pyth.AccountService
-	log pyth.Auditor
+	log Recorder
 }
 
 // record records an action that authenticates the caller. If the action failed, err

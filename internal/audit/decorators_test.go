@@ -21,7 +21,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// recorder is an Auditor that stores events, or fails.
+// recorder is a Recorder that stores events, or fails.
 type recorder struct {
 	events []pyth.AuditEvent
 	err    error
@@ -71,7 +71,7 @@ const (
 	password = "correct horse battery"
 )
 
-func newAccounts(t *testing.T, recorder pyth.Auditor) pyth.AccountService {
+func newAccounts(t *testing.T, r audit.Recorder) pyth.AccountService {
 	t.Helper()
 	store := newStore(t)
 	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
@@ -84,7 +84,7 @@ func newAccounts(t *testing.T, recorder pyth.Auditor) pyth.AccountService {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit.Accounts(s, recorder)
+	return audit.Accounts(s, r)
 }
 
 func TestAccountsRecordsActions(t *testing.T) {

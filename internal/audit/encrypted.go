@@ -9,13 +9,13 @@ import (
 // EncryptedPrograms returns a service that passes all calls to next. It records
 // changes of encrypted programs in log. Runs of encrypted programs are recorded by
 // Executions.
-func EncryptedPrograms(next pyth.EncryptedService, log pyth.Auditor) pyth.EncryptedService {
+func EncryptedPrograms(next pyth.EncryptedService, log Recorder) pyth.EncryptedService {
 	return &encryptedPrograms{next, log}
 }
 
 type encryptedPrograms struct {
 	pyth.EncryptedService
-	log pyth.Auditor
+	log Recorder
 }
 
 // StoreCode records zk.stored.

@@ -10,13 +10,13 @@ import (
 // Executions returns a service that passes all calls to next and records each run in
 // log. It writes the entry after the run has ended and before it returns the outcome.
 // By then, next has delivered the events of the run.
-func Executions(next pyth.ExecutionService, log pyth.Auditor) pyth.ExecutionService {
+func Executions(next pyth.ExecutionService, log Recorder) pyth.ExecutionService {
 	return &executions{next, log}
 }
 
 type executions struct {
 	next pyth.ExecutionService
-	log  pyth.Auditor
+	log  Recorder
 }
 
 // Execute records code.executed, or zk.executed for an encrypted program.

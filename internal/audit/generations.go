@@ -11,13 +11,13 @@ import (
 
 // Generations returns a service that passes all calls to next and records each
 // generation in log. promptVersion identifies the server's instructions to the model.
-func Generations(next pyth.GenerateService, log pyth.Auditor, promptVersion string) pyth.GenerateService {
+func Generations(next pyth.GenerateService, log Recorder, promptVersion string) pyth.GenerateService {
 	return &generations{next, log, promptVersion}
 }
 
 type generations struct {
 	next          pyth.GenerateService
-	log           pyth.Auditor
+	log           Recorder
 	promptVersion string
 }
 

@@ -7,6 +7,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
+// Recorder records events.
+type Recorder interface {
+	// Record writes the event with the origin of ctx, and returns when it is durable.
+	// It writes even if ctx has ended, because the event has happened.
+	Record(ctx context.Context, e *pyth.AuditEvent) error
+}
+
 // outcomeOf returns the outcome of an action that ended with err. It returns "" for
 // an invalid request, because such a request needs no entry.
 func outcomeOf(err error) pyth.AuditOutcome {
@@ -26,14 +33,14 @@ func outcomeOf(err error) pyth.AuditOutcome {
 // recordAfter records an action that ended with err, and returns the error for the
 // caller. If the entry cannot be written, it returns CodeUnavailable instead of the
 // result. So nobody can try passwords without leaving entries.
-func recordAfter(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
+func recordAfter(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)
 }
 
 // recordOutcome is like recordAfter, but the event already has its outcome. If the
 // outcome is "", it records nothing.
-func recordOutcome(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
+func recordOutcome(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	if e.Outcome == "" {
 		return err
 	}

@@ -9,13 +9,13 @@ import (
 
 // Packages returns a service that passes all calls to next. It records changes of
 // users' packages in log.
-func Packages(next pyth.PackageService, log pyth.Auditor) pyth.PackageService {
+func Packages(next pyth.PackageService, log Recorder) pyth.PackageService {
 	return &packages{next, log}
 }
 
 type packages struct {
 	pyth.PackageService
-	log pyth.Auditor
+	log Recorder
 }
 
 // record records packages.changed. If the change failed, the detail reason is the

@@ -9,13 +9,13 @@ import (
 
 // Secrets returns a service that passes all calls to next. It records changes of
 // secrets in log.
-func Secrets(next pyth.SecretService, log pyth.Auditor) pyth.SecretService {
+func Secrets(next pyth.SecretService, log Recorder) pyth.SecretService {
 	return &secrets{next, log}
 }
 
 type secrets struct {
 	pyth.SecretService
-	log pyth.Auditor
+	log Recorder
 }
 
 // PutSecret records secret.created or secret.updated. If next fails, it is unknown
@@ -41,9 +41,9 @@ func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 	return recordAfter(ctx, s.log, &pyth.AuditEvent{User: user, Action: pyth.ActionSecretDeleted, Resource: name}, err)
 }
 
-// Beginner is an Auditor that can also write an event in the background.
+// Beginner is a Recorder that can also write an event in the background.
 type Beginner interface {
-	pyth.Auditor
+	Recorder
 	// Begin queues the event. The returned function waits until the event is durable,
 	// and returns the same error as Record.
 	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)

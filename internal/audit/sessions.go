@@ -8,13 +8,13 @@ import (
 
 // Sessions returns a service that passes all calls to next. It records in log when
 // users open and close sessions. It does not record when a session expires.
-func Sessions(next pyth.SessionService, log pyth.Auditor) pyth.SessionService {
+func Sessions(next pyth.SessionService, log Recorder) pyth.SessionService {
 	return &sessions{next, log}
 }
 
 type sessions struct {
 	pyth.SessionService
-	log pyth.Auditor
+	log Recorder
 }
 
 // OpenSession records session.created.

@@ -59,7 +59,7 @@ func event(user string, i int) *pyth.AuditEvent {
 	}
 }
 
-func record(t testing.TB, l pyth.Auditor, events ...*pyth.AuditEvent) {
+func record(t testing.TB, l *log.Log, events ...*pyth.AuditEvent) {
 	t.Helper()
 	for _, e := range events {
 		if err := l.Record(t.Context(), e); err != nil {

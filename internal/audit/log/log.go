@@ -1,5 +1,5 @@
 // Package log keeps a tamper-evident log of user actions. It implements
-// pyth.AuditService. Package audit decorates services with calls of Record.
+// pyth.AuditService. The decorators of package audit call Record.
 //
 // An event is durable when Record returns. Events that arrive at the same time share
 // one transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1).
@@ -78,10 +78,7 @@ type Stats struct {
 	Lost int64
 }
 
-var (
-	_ pyth.Auditor      = (*Log)(nil)
-	_ pyth.AuditService = (*Log)(nil)
-)
+var _ pyth.AuditService = (*Log)(nil)
 
 // ErrDamaged reports that the stored log does not match its checkpoint. Verify finds
 // the damaged entries.
