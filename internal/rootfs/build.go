@@ -16,6 +16,7 @@ import (
 
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 const (
@@ -80,7 +81,11 @@ func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.prefix = imagePrefix + b.plan.key(recipe+" "+python+node) + "-"
+	key, err := b.plan.key(recipe + " " + python + node)
+	if err != nil {
+		return nil, err
+	}
+	b.prefix = imagePrefix + key + "-"
 	b.need = options.room()
 	path, err := b.findOrMake(ctx, b.make)
 	if err != nil {
@@ -245,20 +250,22 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 		}
 		b.Progress(s.name, 1, 1)
 	}
-	tree := erofs.NewTree(imageTime())
-	b.plan.addTo(tree)
-	if err := addPython(tree, python); err != nil {
+	files := tree.New()
+	if err := b.plan.addTo(files); err != nil {
 		return "", err
 	}
-	if err := addPip(tree, python); err != nil {
+	if err := addPython(files, python); err != nil {
+		return "", err
+	}
+	if err := addPip(files, python); err != nil {
 		return "", err
 	}
 	if b.Node != "" {
-		if err := addFile(tree, nodeInImage, b.Node); err != nil {
+		if err := addFile(files, nodeInImage, b.Node); err != nil {
 			return "", err
 		}
 	}
-	return b.write(ctx, tree, filepath.Join(work, "image"), nil)
+	return b.write(ctx, files, filepath.Join(work, "image"), nil)
 }
 
 // imageTime returns the modification time of all files in the image. It is constant,
@@ -267,8 +274,8 @@ func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0,
 
 // write writes the tree and a trailer to a temporary file, syncs it to disk and
 // renames it to its final name.
-func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string, trailer []byte) (string, error) {
-	sum, err := b.writeFile(ctx, tree, temporary, trailer)
+func (b *builder) write(ctx context.Context, files *tree.Tree, temporary string, trailer []byte) (string, error) {
+	sum, err := b.writeFile(ctx, files, temporary, trailer)
 	if err != nil {
 		return "", err
 	}
@@ -284,7 +291,7 @@ func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string,
 }
 
 // writeFile writes the tree and a trailer to a file, and returns its checksum.
-func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, trailer []byte) (uint32, error) {
+func (b *builder) writeFile(ctx context.Context, files *tree.Tree, path string, trailer []byte) (uint32, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
 	if err != nil {
 		return 0, err
@@ -293,7 +300,7 @@ func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, 
 	out := io.MultiWriter(f, sum)
 	const mib = 1 << 20
 	reported := -1
-	err = tree.Write(ctx, out, func(written, total int64) {
+	err = erofs.Write(ctx, out, files, imageTime(), func(written, total int64) {
 		if done := int(written / mib); done > reported || written == total {
 			reported = done
 			b.Progress("Writing the root file system image", int((written+mib-1)/mib), int((total+mib-1)/mib))

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 // collector copies files of this machine into a plan.
@@ -36,7 +38,7 @@ func (c *collector) tool(name string) error {
 		// all machines. A link adds the requested name, since the behaviour of a
 		// program can depend on its name.
 		at := "usr/bin/" + filepath.Base(target)
-		if have, taken := c.plan[at]; taken && (!have.mode.IsRegular() || !bytes.Equal(have.data, data)) {
+		if have, taken := c.plan[at]; taken && !sameFile(have, data) {
 			at = "usr/bin/" + name
 		}
 		c.plan.file(at, 0o755, data)
@@ -46,6 +48,15 @@ func (c *collector) tool(name string) error {
 		return nil
 	}
 	return fs.ErrNotExist
+}
+
+// sameFile reports whether the entry is a file with the content.
+func sameFile(e tree.Entry, content []byte) bool {
+	if !e.Mode.IsRegular() || e.Size != int64(len(content)) {
+		return false
+	}
+	var have bytes.Buffer
+	return e.CopyTo(&have) == nil && bytes.Equal(have.Bytes(), content)
 }
 
 // runnable adds the libraries that a program or library needs, or the shell of a

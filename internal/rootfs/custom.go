@@ -9,13 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 	"github.com/pyth-on/pyth-on/internal/rootfs/oci"
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
@@ -85,7 +83,14 @@ func BuildCustom(ctx context.Context, dir, source string, options CustomOptions)
 	if err := r.fillPlans(); err != nil {
 		return nil, err
 	}
-	b.prefix = imagePrefix + b.plan.key(r.extra.key(customRecipe+" "+compileProgram+" "+digest)) + "-"
+	key, err := r.extra.key(customRecipe + " " + compileProgram + " " + digest)
+	if err == nil {
+		key, err = b.plan.key(key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.prefix = imagePrefix + key + "-"
 	path, err := b.findOrMake(ctx, func(ctx context.Context, work string) (string, error) {
 		r.work = work
 		return r.make(ctx, source)
@@ -117,11 +122,7 @@ func digest(ctx context.Context, source string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = root.Close() }()
-	files, err := tree.New(os.TempDir())
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = files.Close() }()
+	files := tree.New()
 	if err := files.Directory(ctx, root); err != nil {
 		return "", err
 	}
@@ -159,7 +160,7 @@ type customBuilder struct {
 // first image, Python compiles all modules. The second image also contains the
 // compiled files.
 func (r *customBuilder) make(ctx context.Context, source string) (path string, err error) {
-	if r.tree, err = tree.New(r.work); err != nil {
+	if r.tree, err = tree.NewSpooled(r.work); err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, r.tree.Close()) }()
@@ -173,7 +174,7 @@ func (r *customBuilder) make(ctx context.Context, source string) (path string, e
 		return "", err
 	}
 	first := filepath.Join(r.work, "first")
-	if _, err := r.writeFile(ctx, r.erofs(), first, nil); err != nil {
+	if _, err := r.writeFile(ctx, r.tree, first, nil); err != nil {
 		return "", err
 	}
 	r.versions = make(map[pyth.Runtime]string)
@@ -186,7 +187,7 @@ func (r *customBuilder) make(ctx context.Context, source string) (path string, e
 	if err != nil {
 		return "", err
 	}
-	return r.write(ctx, r.erofs(), filepath.Join(r.work, "image"), trailer)
+	return r.write(ctx, r.tree, filepath.Join(r.work, "image"), trailer)
 }
 
 // read adds the files of the source to the tree. The tree reads their content later,
@@ -240,23 +241,6 @@ func (r *customBuilder) prepare() ([]interpreter, error) {
 		return nil, err
 	}
 	return findInterpreters(r.tree)
-}
-
-// erofs converts the tree for the image writer.
-func (r *customBuilder) erofs() *erofs.Tree {
-	t := erofs.NewTree(imageTime())
-	_ = r.tree.Walk(func(path string, e tree.Entry) error {
-		switch e.Mode.Type() {
-		case fs.ModeDir:
-			t.Dir(path, e.Mode&^fs.ModeDir)
-		case fs.ModeSymlink:
-			t.Symlink(path, e.Target)
-		default:
-			t.File(path, e.Mode, erofs.Content{Size: e.Size, Open: e.Open})
-		}
-		return nil
-	}) // visit returns no errors.
-	return t
 }
 
 // trailerSize is the size of the block that describes a custom image. The block

@@ -15,7 +15,7 @@ func ldconfig(p plan) {
 	var lines []string
 	for _, at := range slices.Sorted(maps.Keys(p)) {
 		dir, name := path.Split(at)
-		if !p[at].mode.IsRegular() || !strings.Contains(name, ".so") || dir != "usr/lib/x86_64-linux-gnu/" && dir != "usr/lib64/" && dir != "usr/lib/" {
+		if !p[at].Mode.IsRegular() || !strings.Contains(name, ".so") || dir != "usr/lib/x86_64-linux-gnu/" && dir != "usr/lib64/" && dir != "usr/lib/" {
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("\t%s (libc6,x86-64) => /%s", name, at))

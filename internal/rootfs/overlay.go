@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
@@ -29,7 +28,7 @@ func (r *customBuilder) fillPlans() error {
 	}
 	// Leave out Pyth-On's own modules: addModules adds them in the directory of
 	// the image's Python.
-	maps.DeleteFunc(r.plan, func(name string, _ entry) bool { return strings.HasPrefix(name, "usr/local/lib/") })
+	maps.DeleteFunc(r.plan, func(name string, _ tree.Entry) bool { return strings.HasPrefix(name, "usr/local/lib/") })
 	for _, dir := range []string{"dev/pts", "dev/shm", "home/sandbox", "mnt", "proc", "run", "sys", "work"} {
 		r.plan.dir(dir, 0o755)
 	}
@@ -55,6 +54,11 @@ func (r *customBuilder) overlay() error {
 			return err
 		}
 	}
+	// Programs are not root and must reach all files, whatever the mode of the
+	// source's root.
+	if err := r.tree.Dir(".", 0o755); err != nil {
+		return err
+	}
 	for _, dir := range []string{"home", "etc", "var", "usr"} {
 		if e, err := r.tree.Lstat(dir); err == nil && !e.Mode.IsDir() {
 			if err := r.tree.Remove(dir); err != nil {
@@ -75,26 +79,6 @@ func (r *customBuilder) overlay() error {
 		}
 	}
 	return absent.overlay(r.tree)
-}
-
-// overlay adds all entries to the tree and replaces existing ones.
-func (p plan) overlay(t *tree.Tree) error {
-	// In sorted order, directories come before their entries.
-	for _, name := range slices.Sorted(maps.Keys(p)) {
-		var err error
-		switch e := p[name]; e.mode.Type() {
-		case fs.ModeDir:
-			err = t.Dir(name, e.mode)
-		case fs.ModeSymlink:
-			err = t.Link(name, string(e.data))
-		default:
-			err = t.File(name, e.mode, e.data)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // moduleSources returns the sources of Pyth-On's own Python modules and of the hook.

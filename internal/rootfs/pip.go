@@ -13,7 +13,7 @@ import (
 
 	embedded "github.com/kluctl/go-embed-python/pip"
 
-	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
@@ -40,7 +40,7 @@ func compilePip(ctx context.Context, dir string) error {
 }
 
 // addPip adds pip to the tree, without its shell scripts.
-func addPip(t *erofs.Tree, dir string) error {
+func addPip(t *tree.Tree, dir string) error {
 	at := filepath.Join(dir, pipDir)
 	return filepath.WalkDir(at, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

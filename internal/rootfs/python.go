@@ -19,7 +19,7 @@ import (
 	embedded "github.com/kluctl/go-embed-python/python"
 
 	"github.com/pyth-on/pyth-on/internal/host/process"
-	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
@@ -182,13 +182,16 @@ func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 }
 
 // addPython adds the Python in dir to the tree, below /usr/local.
-func addPython(t *erofs.Tree, dir string) error {
+func addPython(t *tree.Tree, dir string) error {
 	const prefix = "usr/local/"
 	if err := addFile(t, prefix+"bin/"+pythonName, filepath.Join(dir, "bin", pythonName)); err != nil {
 		return err
 	}
-	t.Symlink(prefix+"bin/python3", pythonName)
-	t.Symlink(prefix+"bin/python", pythonName)
+	for _, name := range []string{"python3", "python"} {
+		if err := t.Add(prefix+"bin/"+name, tree.Link(pythonName)); err != nil {
+			return err
+		}
+	}
 	library := filepath.Join(dir, "lib", pythonName)
 	if err := addCompiled(t, filepath.Join(dir, ownDir)); err != nil {
 		return err
@@ -210,7 +213,7 @@ func addPython(t *erofs.Tree, dir string) error {
 
 // addCompiled adds Pyth-On's own modules in compiled form, so that interpreters
 // start faster.
-func addCompiled(t *erofs.Tree, dir string) error {
+func addCompiled(t *tree.Tree, dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".pyc" {
 			return err
@@ -224,7 +227,7 @@ func addCompiled(t *erofs.Tree, dir string) error {
 }
 
 // addFile adds a file of this machine.
-func addFile(t *erofs.Tree, at, name string) error {
+func addFile(t *tree.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
@@ -233,6 +236,6 @@ func addFile(t *erofs.Tree, at, name string) error {
 	if strings.HasPrefix(at, "usr/local/bin/") || strings.HasSuffix(at, ".so") {
 		mode = 0o755
 	}
-	t.File(at, mode, erofs.Content{Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(name) }})
-	return nil
+	open := func() (io.ReadCloser, error) { return os.Open(name) }
+	return t.Add(at, tree.Entry{Mode: mode, Size: info.Size(), Open: open})
 }

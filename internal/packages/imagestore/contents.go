@@ -3,10 +3,12 @@ package imagestore
 import (
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"path"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 // Limits of the files of one package, and of their paths in bytes.
@@ -25,55 +27,54 @@ var (
 	ErrFileType     = errors.New("has a link, a device or another special file")
 )
 
-// File is a file of a package.
-type File struct {
-	// Path is clean and relative to the root of the package's image.
-	Path       string
-	Size       int64
-	Executable bool
-	Open       func() (io.ReadCloser, error)
-}
-
-// Contents collects the files of a package and checks their limits.
+// Contents collects the files of a package and checks their limits. Paths are
+// relative to the root of the package's image.
 type Contents struct {
-	Files []File
+	Tree *tree.Tree
 	// Size is the space that the files take in an image. Room is the maximum of
 	// Size. Both are in bytes.
 	Size, Room int64
-	// names maps each used path to true for a file, or false for a directory.
-	names map[string]bool
+	// files is the number of files.
+	files int
 }
 
 // NewContents returns empty Contents. room is the maximum size in bytes.
-func NewContents(room int64) *Contents { return &Contents{Room: room, names: map[string]bool{}} }
+func NewContents(room int64) *Contents { return &Contents{Tree: tree.New(), Room: room} }
 
 // Has reports whether there is a file at the path.
-func (c *Contents) Has(path string) bool { return c.names[path] }
+func (c *Contents) Has(path string) bool {
+	e, err := c.Tree.Lstat(path)
+	return err == nil && e.Mode.IsRegular()
+}
 
 // Add adds a file. The caller must have checked the path with CheckPath. Add returns
 // an error if the path is already used or if a limit is exceeded.
-func (c *Contents) Add(f File) error {
-	if len(c.Files) >= MaxFiles {
+func (c *Contents) Add(path string, file tree.Entry) error {
+	if c.files >= MaxFiles {
 		return ErrTooManyFiles
 	}
-	if f.Size < 0 || f.Size > c.Room || InBlocks(f.Size) > c.Room-c.Size {
+	if file.Size < 0 || file.Size > min(c.Room, tree.MaxFile) || InBlocks(file.Size) > c.Room-c.Size {
 		return ErrTooLarge
 	}
-	if _, taken := c.names[f.Path]; taken {
+	switch err := c.Tree.Add(path, file); {
+	case errors.Is(err, fs.ErrExist):
 		return errors.New("has two files with the same path")
+	case errors.Is(err, tree.ErrNotDirectory):
+		return errors.New("has a file and a directory with the same path")
+	case err != nil:
+		return fmt.Errorf("has an invalid file: %w", err)
 	}
-	for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
-		if file, known := c.names[dir]; file {
-			return errors.New("has a file and a directory with the same path")
-		} else if known {
-			break
-		}
-		c.names[dir] = false
-	}
-	c.names[f.Path] = true
-	c.Size += InBlocks(f.Size)
-	c.Files = append(c.Files, f)
+	c.files++
+	c.Size += InBlocks(file.Size)
 	return nil
+}
+
+// FileMode returns the mode of a file in a package.
+func FileMode(executable bool) fs.FileMode {
+	if executable {
+		return 0o755
+	}
+	return 0o644
 }
 
 // InBlocks returns the space that a file of the given size takes in an image. An

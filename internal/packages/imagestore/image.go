@@ -11,6 +11,7 @@ import (
 	goerofs "github.com/erofs/go-erofs"
 
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 // recipe is the version of the code that makes images and layers. It is part of all
@@ -67,17 +68,8 @@ func sizeWithin(path string, room int64) (int64, error) {
 }
 
 // WriteImage writes an EROFS image that contains the files.
-func WriteImage(ctx context.Context, to *os.File, files []File) error {
-	tree := erofs.NewTree(imageTime())
-	tree.Dir(".", 0o755)
-	for _, f := range files {
-		mode := fs.FileMode(0o644)
-		if f.Executable {
-			mode = 0o755
-		}
-		tree.File(f.Path, mode, erofs.Content{Size: f.Size, Open: f.Open})
-	}
-	return tree.Write(ctx, to, func(int64, int64) {})
+func WriteImage(ctx context.Context, to *os.File, files *tree.Tree) error {
+	return erofs.Write(ctx, to, files, imageTime(), nil)
 }
 
 // openImage opens the image with the key as a file system. The caller must close it.

@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 // maxMounts is the maximum number of images that a layer mounts. The files of
@@ -63,14 +63,12 @@ func (s *Store) Layer(ctx context.Context, runtime pyth.Runtime, packages []Pack
 }
 
 func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.LayerID, packages []Package) error {
-	b := &layerBuilder{layout: layoutOf(runtime), tree: erofs.NewTree(imageTime()), list: imageList{Runtime: runtime}}
+	b := &layerBuilder{layout: layoutOf(runtime), files: tree.New(), list: imageList{Runtime: runtime}}
 	defer b.close()
 	if err := b.add(s, packages); err != nil {
 		return err
 	}
-	if err := s.write(s.linksPath(id), func(f *os.File) error {
-		return b.tree.Write(ctx, f, func(int64, int64) {})
-	}); err != nil {
+	if err := s.write(s.linksPath(id), func(f *os.File) error { return WriteImage(ctx, f, b.files) }); err != nil {
 		return err
 	}
 	// Write the list last, because its existence marks the layer as complete.
@@ -93,7 +91,7 @@ func (s *Store) write(path string, content func(*os.File) error) error {
 // through these links. Each link leads to the mount point of a package's image.
 type layerBuilder struct {
 	layout layout
-	tree   *erofs.Tree
+	files  *tree.Tree
 	list   imageList
 	open   []io.Closer
 }
@@ -107,7 +105,6 @@ func (b *layerBuilder) close() {
 // add adds all packages to the layer: a mount point or a copy of the files for each
 // package, and the links.
 func (b *layerBuilder) add(s *Store, packages []Package) error {
-	b.tree.Dir(".", 0o755)
 	mounted := largest(packages, maxMounts)
 	images := make([]fs.FS, len(packages))
 	for i, p := range packages {
@@ -118,14 +115,16 @@ func (b *layerBuilder) add(s *Store, packages []Package) error {
 		b.open = append(b.open, closer)
 		images[i] = files
 		at := b.layout.directory(i, p)
+		if err := b.files.Add(at, tree.Dir(0o755)); err != nil {
+			return err
+		}
 		if mounted[p.Place] {
-			b.tree.Dir(at, 0o755)
 			b.list.Images = append(b.list.Images, listedImage{Key: p.Key, Path: at})
 		} else if err := b.copy(files, at); err != nil {
 			return err
 		}
 	}
-	return b.layout.link(b.tree, packages, images)
+	return b.layout.link(b.files, packages, images)
 }
 
 // largest returns the places of the n largest packages.
@@ -141,7 +140,6 @@ func largest(packages []Package, n int) map[string]bool {
 
 // copy copies the files of a package into the directory at of the image of links.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
-	b.tree.Dir(at, 0o755)
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -150,9 +148,7 @@ func (b *layerBuilder) copy(files fs.FS, at string) error {
 		if err != nil {
 			return err
 		}
-		b.tree.File(path.Join(at, name), info.Mode().Perm(), erofs.Content{
-			Size: info.Size(), Open: func() (io.ReadCloser, error) { return files.Open(name) },
-		})
-		return nil
+		open := func() (io.ReadCloser, error) { return files.Open(name) }
+		return b.files.Add(path.Join(at, name), tree.Entry{Mode: info.Mode().Perm(), Size: info.Size(), Open: open})
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 // layout determines the places of packages in a layer, so that the interpreter finds
@@ -18,7 +18,7 @@ type layout struct {
 	directory func(index int, p Package) string
 	// link adds the links through which the interpreter finds the packages. images
 	// contains the file system of each package.
-	link func(tree *erofs.Tree, packages []Package, images []fs.FS) error
+	link func(layer *tree.Tree, packages []Package, images []fs.FS) error
 }
 
 // layoutOf returns the layout of the layers for a runtime.
@@ -40,24 +40,26 @@ func moduleDirectory(index int, p Package) string {
 // linkModules adds two kinds of links: from each package to its dependencies, and
 // from the root of the layer to the packages that programs may import. Node resolves
 // a link before it looks for the imports of a module.
-func linkModules(tree *erofs.Tree, packages []Package, _ []fs.FS) error {
+func linkModules(layer *tree.Tree, packages []Package, _ []fs.FS) error {
 	indexes := map[string]int{}
 	for i, p := range packages {
 		indexes[p.Place] = i
 	}
-	add := func(at string, to int) {
-		tree.Symlink(at, strings.Repeat("../", strings.Count(at, "/"))+moduleDirectory(to, packages[to]))
-	}
+	add := func(at string, to int) error { return addLink(layer, at, moduleDirectory(to, packages[to])) }
 	for i, p := range packages {
 		for _, place := range p.Requires {
 			to, ok := indexes[place]
 			if !ok || packages[to].Name == p.Name {
 				continue // This is the package itself.
 			}
-			add(moduleDirectory(i, packages[to]), to)
+			if err := add(moduleDirectory(i, packages[to]), to); err != nil {
+				return err
+			}
 		}
 		if p.Place == "node_modules/"+p.Name {
-			add(p.Name, i)
+			if err := add(p.Name, i); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -65,15 +67,20 @@ func linkModules(tree *erofs.Tree, packages []Package, _ []fs.FS) error {
 
 // linkMerged adds the links that merge all packages into one directory, like the
 // site-packages of pip.
-func linkMerged(tree *erofs.Tree, packages []Package, images []fs.FS) error {
+func linkMerged(layer *tree.Tree, packages []Package, images []fs.FS) error {
 	root := &mergedEntry{children: map[string]*mergedEntry{}}
 	for i, p := range packages {
 		if err := root.merge(images[i], ".", storeDirectory(i, p)); err != nil {
 			return err
 		}
 	}
-	root.addTo(tree, "")
-	return nil
+	return root.addTo(layer, "")
+}
+
+// addLink adds a link to a path in the layer. The link is relative, so that it does
+// not depend on where the layer is mounted.
+func addLink(layer *tree.Tree, at, target string) error {
+	return layer.Add(at, tree.Link(strings.Repeat("../", strings.Count(at, "/"))+target))
 }
 
 // mergedEntry is a file or directory in the merged directory. If it comes from one
@@ -123,15 +130,18 @@ func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	return nil
 }
 
-// addTo adds the entry, with all of its children, to the tree. Its path there is at.
-func (m *mergedEntry) addTo(tree *erofs.Tree, at string) {
+// addTo adds the entry, with all of its children, to the layer. Its path there is at.
+func (m *mergedEntry) addTo(layer *tree.Tree, at string) error {
 	if m.children == nil {
-		tree.Symlink(at, strings.Repeat("../", strings.Count(at, "/"))+m.target)
-		return
+		return addLink(layer, at, m.target)
 	}
 	for name, child := range m.children {
-		if name != storeDir {
-			child.addTo(tree, path.Join(at, name))
+		if name == storeDir {
+			continue
+		}
+		if err := child.addTo(layer, path.Join(at, name)); err != nil {
+			return err
 		}
 	}
+	return nil
 }

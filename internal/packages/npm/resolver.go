@@ -180,5 +180,5 @@ func (r *Resolver) BuildImage(ctx context.Context, _ pyth.UserID, p *pyth.Pinned
 	if err != nil {
 		return resolve.InvalidArchive(p.Name, p.Version, err)
 	}
-	return imagestore.WriteImage(ctx, to, c.Files)
+	return imagestore.WriteImage(ctx, to, c.Tree)
 }

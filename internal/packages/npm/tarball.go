@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 var errTarball = errors.New("is not a readable tarball")
@@ -64,8 +65,8 @@ func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := c.Add(imagestore.File{
-			Path: name, Size: h.Size, Executable: h.Mode&0o111 != 0,
+		if err := c.Add(name, tree.Entry{
+			Mode: imagestore.FileMode(h.Mode&0o111 != 0), Size: h.Size,
 			Open: func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, start, h.Size)), nil },
 		}); err != nil {
 			return nil, err

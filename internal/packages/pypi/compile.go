@@ -12,14 +12,15 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 //go:embed compile.py
 var compileProgram []byte
 
-// compiled holds the compiled .pyc files of a package.
+// compiled holds the compiled .pyc files of a package, by path.
 type compiled struct {
-	files []imagestore.File
+	files map[string]tree.Entry
 	// spool is the temporary file that contains the content of files; nil if there
 	// are none.
 	spool *os.File
@@ -73,22 +74,23 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 // sourcesOf returns the set of paths of the package's Python sources.
 func sourcesOf(c *imagestore.Contents) map[string]bool {
 	sources := map[string]bool{}
-	for _, f := range c.Files {
-		if strings.HasSuffix(f.Path, ".py") {
-			sources[f.Path] = true
+	_ = c.Tree.Walk(func(path string, e tree.Entry) error {
+		if e.Mode.IsRegular() && strings.HasSuffix(path, ".py") {
+			sources[path] = true
 		}
-	}
+		return nil
+	}) // Visiting returns no errors.
 	return sources
 }
 
 // readCompiled parses the output of compile.py and returns the compiled files. The
 // output may be hostile: readCompiled accepts one file for each source, and room
 // bytes in all. It stops at the first invalid part.
-func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) ([]imagestore.File, error) {
+func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (map[string]tree.Entry, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	var files []imagestore.File
+	files := map[string]tree.Entry{}
 	r := bufio.NewReader(f)
 	at := int64(0)
 	partSize := func(most int64) (size int64, ok bool) {
@@ -100,7 +102,6 @@ func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (
 		size = int64(binary.BigEndian.Uint32(n[:]))
 		return size, size <= most
 	}
-	seen := map[string]bool{}
 	for {
 		size, ok := partSize(imagestore.MaxPath)
 		if !ok {
@@ -119,16 +120,15 @@ func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (
 			return files, nil
 		}
 		at += size
-		source := string(name)
-		if !sources[source] || seen[source] {
+		path := compiledPath(string(name), tag)
+		if _, taken := files[path]; taken || !sources[string(name)] {
 			return files, nil
 		}
-		seen[source] = true
 		room -= size
-		files = append(files, imagestore.File{
-			Path: compiledPath(source, tag), Size: size,
+		files[path] = tree.Entry{
+			Mode: imagestore.FileMode(false), Size: size,
 			Open: func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, start, size)), nil },
-		})
+		}
 	}
 }
 

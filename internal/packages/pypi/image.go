@@ -24,7 +24,7 @@ func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.Pin
 	if err != nil {
 		return resolve.InvalidArchive(p.Name, p.Version, err)
 	}
-	if err := imagestore.WriteImage(ctx, to, c.Files); err != nil {
+	if err := imagestore.WriteImage(ctx, to, c.Tree); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -47,5 +47,10 @@ func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.Pin
 	if err := to.Truncate(0); err != nil {
 		return err
 	}
-	return imagestore.WriteImage(ctx, to, append(c.Files, compiled.files...))
+	for path, file := range compiled.files {
+		if err := c.Tree.Add(path, file); err != nil {
+			return err
+		}
+	}
+	return imagestore.WriteImage(ctx, to, c.Tree)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 var (
@@ -37,8 +38,8 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 		if f.UncompressedSize64 > uint64(imagestore.MaxArchive)*4 {
 			return nil, imagestore.ErrTooLarge
 		}
-		if err := c.Add(imagestore.File{
-			Path: name, Size: int64(f.UncompressedSize64), Executable: f.Mode()&0o111 != 0,
+		if err := c.Add(name, tree.Entry{
+			Mode: imagestore.FileMode(f.Mode()&0o111 != 0), Size: int64(f.UncompressedSize64),
 			Open: func() (io.ReadCloser, error) { return f.Open() },
 		}); err != nil {
 			return nil, err

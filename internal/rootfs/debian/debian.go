@@ -74,7 +74,7 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	if err != nil {
 		return nil, err
 	}
-	files, err := tree.New(dir)
+	files, err := tree.NewSpooled(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,5 @@
-// Package erofs writes EROFS images: read-only file systems in one file.
+// Package erofs writes trees (package tree) as EROFS images: read-only file systems
+// in one file.
 //
 // The same tree makes the same bytes. All files belong to root, and none is
 // setuid or setgid. The image is written sequentially in one pass.

@@ -3,7 +3,10 @@ package erofs
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"io/fs"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Constants and structures of the on-disk format, little endian. The names follow
@@ -27,21 +30,28 @@ const (
 	featureChecksum = 1
 )
 
-// File types in the mode of an inode, with the values of stat(2).
-const (
-	modeDir    = 0o040000
-	modeFile   = 0o100000
-	modeLink   = 0o120000
-	modeType   = 0o170000
-	modeSticky = 0o001000
-)
+// statMode returns the mode of an entry with the values of stat(2).
+func statMode(mode fs.FileMode) uint16 {
+	bits := uint16(mode.Perm())
+	if mode&fs.ModeSticky != 0 {
+		bits |= unix.S_ISVTX
+	}
+	switch mode.Type() {
+	case fs.ModeDir:
+		return bits | unix.S_IFDIR
+	case fs.ModeSymlink:
+		return bits | unix.S_IFLNK
+	default:
+		return bits | unix.S_IFREG
+	}
+}
 
 // fileType returns the type in a directory entry for the mode of an inode.
-func fileType(mode uint16) uint8 {
-	switch mode & modeType {
-	case modeDir:
+func fileType(mode fs.FileMode) uint8 {
+	switch mode.Type() {
+	case fs.ModeDir:
 		return 2
-	case modeLink:
+	case fs.ModeSymlink:
 		return 7
 	default:
 		return 1
@@ -69,9 +79,9 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 }
 
 // putInode writes a compact inode with plain data, owned by root.
-func putInode(b []byte, n *node, number, links int) {
+func putInode(b []byte, n *inode, number, links int) {
 	le := binary.LittleEndian
-	le.PutUint16(b[4:], n.mode)
+	le.PutUint16(b[4:], statMode(n.Mode))
 	le.PutUint16(b[6:], uint16(links))
 	le.PutUint32(b[8:], n.size)
 	le.PutUint32(b[16:], n.block)
@@ -81,9 +91,9 @@ func putInode(b []byte, n *node, number, links int) {
 }
 
 // putDirent writes a directory entry. Its name starts at nameOffset of the block.
-func putDirent(b []byte, n *node, nameOffset int) {
+func putDirent(b []byte, n *inode, nameOffset int) {
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], n.nid)
 	le.PutUint16(b[8:], uint16(nameOffset))
-	b[10] = fileType(n.mode)
+	b[10] = fileType(n.Mode)
 }

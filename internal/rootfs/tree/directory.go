@@ -34,9 +34,7 @@ func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 			return t.Link(path, target)
 		case 0:
 			open := func() (io.ReadCloser, error) { return openRegular(root, path) }
-			return t.put(path, func(*node) (*node, error) {
-				return &node{Entry: Entry{Mode: allowed(info.Mode()), Size: info.Size(), Open: open}}, nil
-			})
+			return t.Put(path, Entry{Mode: info.Mode() & acceptedBits, Size: info.Size(), Open: open})
 		}
 		return nil
 	})

@@ -111,7 +111,7 @@ func (t *Tree) hardLink(at, target string) error {
 	if e.Mode.IsDir() {
 		return fmt.Errorf("files: %q is a hard link to %q, which is a directory", at, target)
 	}
-	return t.put(at, func(*node) (*node, error) { return &node{Entry: e}, nil })
+	return t.Put(at, e)
 }
 
 // whiteout reports whether the name is a whiteout. If so, it removes the entries of
@@ -198,10 +198,5 @@ func writeEntry(archive *tar.Writer, path string, e Entry, at time.Time) error {
 	if err := archive.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
 		return err
 	}
-	r, err := e.Open()
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(archive, r)
-	return errors.Join(err, r.Close())
+	return e.CopyTo(archive)
 }

@@ -8,22 +8,36 @@ import (
 	"testing"
 
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Check checks that all paths are below the package and unique, and that the size
-// is correct.
+// Check checks that all paths are below the package, and that the size is correct.
 func Check(t *testing.T, c *imagestore.Contents) {
 	t.Helper()
-	seen := map[string]bool{}
 	var size int64
-	for _, f := range c.Files {
-		if !fs.ValidPath(f.Path) || path.Clean("/"+f.Path) != "/"+f.Path || seen[f.Path] || strings.ContainsAny(f.Path, "\\\x00\n") {
-			t.Errorf("the path %q", f.Path)
+	for name, file := range Files(t, c) {
+		if !fs.ValidPath(name) || path.Clean("/"+name) != "/"+name || strings.ContainsAny(name, "\\\x00\n") {
+			t.Errorf("the path %q", name)
 		}
-		seen[f.Path] = true
-		size += imagestore.InBlocks(f.Size)
+		size += imagestore.InBlocks(file.Size)
 	}
 	if size != c.Size || size > c.Room {
 		t.Errorf("the files take %d bytes, Size is %d, Room is %d", size, c.Size, c.Room)
 	}
+}
+
+// Files returns the files by path.
+func Files(t testing.TB, c *imagestore.Contents) map[string]tree.Entry {
+	t.Helper()
+	files := map[string]tree.Entry{}
+	err := c.Tree.Walk(func(name string, e tree.Entry) error {
+		if e.Mode.IsRegular() {
+			files[name] = e
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }

@@ -1,14 +1,14 @@
-// Package tree builds a root file system from the layers of an image, from
-// packages or from a directory.
+// Package tree represents a file tree: the root file system of a sandbox, or the
+// files of packages. It makes trees from the layers of an image, from Debian
+// packages, from a directory or from single entries. Package erofs writes them.
 //
-// Its input is untrusted. Paths and links are resolved within the tree and never
-// on this machine. Devices, sockets, pipes and mode bits that raise privileges
-// are left out. The content of files is in a temporary file (the spool), not in
-// memory.
+// Archives and directories are untrusted. Paths and links are resolved within the
+// tree and never on this machine. Devices, sockets, pipes and mode bits that raise
+// privileges are left out. The content of their files is in a temporary file (the
+// spool) or stays where it is, and not in memory.
 package tree
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,27 +25,15 @@ const (
 	maxEntries = 2_000_000
 	// maxLinks limits the links in one path, as Linux does (path_resolution(7)).
 	maxLinks = 40
-	// maxName and maxTarget are Linux's NAME_MAX and PATH_MAX, in bytes.
-	maxName   = 255
-	maxTarget = 4095
-	// maxFile is the size limit of one file (package erofs), and maxSpool that of
-	// all files, in bytes. Without maxSpool a small archive could unpack to a
-	// very large tree.
-	maxFile  = 4<<30 - 1
+	// maxName is Linux's NAME_MAX, in bytes.
+	maxName = 255
+	// maxSpool is the size limit of all files in a spool, in bytes. Without it a
+	// small archive could unpack to a very large tree.
 	maxSpool = 64 << 30
 )
 
-// Entry is a directory, a file or a symbolic link.
-type Entry struct {
-	// Mode contains the type, the permissions and the sticky bit.
-	Mode fs.FileMode
-	// Target is the target of a link.
-	Target string
-	// Size is the size of a file in bytes.
-	Size int64
-	// Open returns a reader of the content of a file.
-	Open func() (io.ReadCloser, error)
-}
+// ErrNotDirectory reports that a path goes through a file.
+var ErrNotDirectory = errors.New("there is a file where a directory should be")
 
 // node is an entry with its children. Hard links of one file share its content.
 type node struct {
@@ -53,21 +41,33 @@ type node struct {
 	children map[string]*node
 	// layer is the number of the layer that contains the entry.
 	layer int
+	// implicit is true for a directory that exists only because of an entry below
+	// it.
+	implicit bool
 }
 
-// Tree is a root file system. Paths are as in io/fs, or begin with a slash. Only one
-// goroutine may use it.
+// Tree is a file system: the root of a sandbox, or the files of packages. Paths are
+// as in io/fs, or begin with a slash. Only one goroutine may use it.
 type Tree struct {
 	root    *node
 	entries int
 	layer   int
+	// spool is the temporary file for the content of archives; nil if the tree comes
+	// from New.
 	spool   *os.File
 	spooled int64
 }
 
-// New returns an empty tree. It stores the content of files in a temporary file in
-// dir that has no name. Close frees this file.
-func New(dir string) (*Tree, error) {
+// New returns an empty tree. It has no spool and need not be closed.
+func New() *Tree {
+	t := new(Tree)
+	t.root = t.newParent()
+	return t
+}
+
+// NewSpooled returns an empty tree for archives. It stores the content of their files
+// in a temporary file in dir that has no name. Close frees this file.
+func NewSpooled(dir string) (*Tree, error) {
 	spool, err := os.CreateTemp(dir, ".spool-")
 	if err != nil {
 		return nil, err
@@ -75,95 +75,90 @@ func New(dir string) (*Tree, error) {
 	if err := os.Remove(spool.Name()); err != nil {
 		return nil, errors.Join(err, spool.Close())
 	}
-	return &Tree{root: newDir(), spool: spool}, nil
+	t := New()
+	t.spool = spool
+	return t, nil
 }
 
 // Close frees the content of files. The tree is unusable afterwards.
-func (t *Tree) Close() error { return t.spool.Close() }
-
-func newDir() *node {
-	return &node{Entry: Entry{Mode: fs.ModeDir | 0o755}, children: make(map[string]*node)}
-}
-
-// Dir adds a directory, or sets the mode of an existing one. It replaces any other
-// entry at the path.
-func (t *Tree) Dir(path string, mode fs.FileMode) error {
-	return t.put(path, func(have *node) (*node, error) {
-		n := newDir()
-		if have != nil && have.children != nil {
-			n.children = have.children
-		}
-		n.Mode = fs.ModeDir | allowed(mode)
-		return n, nil
-	})
-}
-
-// Link adds a symbolic link. It replaces an entry at the path.
-func (t *Tree) Link(path, target string) error {
-	if target == "" || len(target) > maxTarget || strings.ContainsRune(target, 0) {
-		return fmt.Errorf("files: %q: a link's target must have 1 to %d bytes, none of them zero", path, maxTarget)
+func (t *Tree) Close() error {
+	if t.spool == nil {
+		return nil
 	}
-	return t.put(path, func(*node) (*node, error) {
-		return &node{Entry: Entry{Mode: fs.ModeSymlink | fs.ModePerm, Target: target}}, nil
-	})
+	return t.spool.Close()
 }
 
-// File adds a file. It replaces an entry at the path.
+// Put adds an entry. It follows links in the path, creates missing parents, and
+// replaces an entry at the path. A directory at the path keeps its entries. Put
+// drops mode bits other than permissions and the sticky bit.
+func (t *Tree) Put(path string, e Entry) error {
+	e.Mode &= fs.ModeType | acceptedBits
+	return t.put(path, func() (Entry, error) { return e, nil })
+}
+
+// Dir puts a directory.
+func (t *Tree) Dir(path string, mode fs.FileMode) error { return t.Put(path, Dir(mode&acceptedBits)) }
+
+// Link puts a symbolic link.
+func (t *Tree) Link(path, target string) error { return t.Put(path, Link(target)) }
+
+// File puts a file.
 func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
-	return t.put(path, func(*node) (*node, error) {
-		return &node{Entry: Entry{
-			Mode: allowed(mode), Size: int64(len(content)),
-			Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
-		}}, nil
-	})
+	return t.Put(path, File(mode&acceptedBits, content))
 }
 
-// Spool adds a file and copies its content from the reader to the temporary file. It
-// replaces an entry at the path.
+// Spool puts a file and copies its content from the reader to the temporary file.
 func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
-	return t.put(path, func(*node) (*node, error) {
+	return t.put(path, func() (Entry, error) {
 		at := t.spooled
-		size, err := io.Copy(io.NewOffsetWriter(t.spool, at), io.LimitReader(content, maxFile+1))
-		if t.spooled += size; err == nil && (size > maxFile || t.spooled > maxSpool) {
-			err = fmt.Errorf("it is too large: the limit is %d bytes for a file and %d bytes for all files", int64(maxFile), int64(maxSpool))
+		size, err := io.Copy(io.NewOffsetWriter(t.spool, at), io.LimitReader(content, MaxFile+1))
+		if t.spooled += size; err == nil && (size > MaxFile || t.spooled > maxSpool) {
+			err = fmt.Errorf("it is too large: the limit is %d bytes for a file and %d bytes for all files", int64(MaxFile), int64(maxSpool))
 		}
 		open := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(t.spool, at, size)), nil }
-		return &node{Entry: Entry{Mode: allowed(mode), Size: size, Open: open}}, err
+		return Entry{Mode: mode & acceptedBits, Size: size, Open: open}, err
 	})
 }
 
-// allowed returns the permission bits and the sticky bit of a mode.
-func allowed(mode fs.FileMode) fs.FileMode { return mode & (fs.ModePerm | fs.ModeSticky) }
-
-// put replaces the entry at the path with the result of change. change gets the
-// existing entry, or nil.
-func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
+// put puts the entry that read returns. It calls read only if the path is valid.
+func (t *Tree) put(path string, read func() (Entry, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
 		return err
 	}
+	e, err := read()
+	if err == nil {
+		err = e.check()
+	}
+	if err == nil {
+		err = t.replace(parent, name, e)
+	}
+	if err != nil {
+		return fmt.Errorf("files: %q: %w", path, err)
+	}
+	return nil
+}
+
+// replace replaces the entry with the name. The root has no parent.
+func (t *Tree) replace(parent *node, name string, e Entry) error {
+	n := t.newNode(e)
 	have := t.root
 	if parent != nil {
 		have = parent.children[name]
 	}
-	n, err := change(have)
-	if err != nil {
-		return fmt.Errorf("files: %q: %w", path, err)
+	if have != nil && have.children != nil && n.children != nil {
+		n.children = have.children
 	}
-	n.layer = t.layer
 	switch {
-	case parent != nil:
-		if have == nil {
-			t.entries++
-		}
-		parent.children[name] = n
-	case n.children != nil:
+	case parent == nil && n.children == nil:
+		return errors.New("the root is a directory")
+	case parent == nil:
 		t.root = n
 	default:
-		return fmt.Errorf("files: %q: the root is a directory", path)
+		parent.children[name] = n
 	}
-	if t.entries > maxEntries {
-		return fmt.Errorf("files: there are more than %d entries", maxEntries)
+	if have == nil {
+		return t.count()
 	}
 	return nil
 }
@@ -214,17 +209,18 @@ func (t *Tree) walk(names []string, making bool) (*node, error) {
 			continue
 		}
 		if at.children == nil {
-			return nil, errors.New("there is a file where a directory should be")
+			return nil, ErrNotDirectory
 		}
 		next := at.children[name]
 		switch {
 		case next == nil && !making:
 			return nil, fs.ErrNotExist
 		case next == nil:
-			next = newDir()
-			next.layer = t.layer
+			next = t.newParent()
 			at.children[name] = next
-			t.entries++
+			if err := t.count(); err != nil {
+				return nil, err
+			}
 		case next.Mode.Type() == fs.ModeSymlink:
 			if links++; links > maxLinks {
 				return nil, errors.New("there are too many links")
@@ -239,7 +235,7 @@ func (t *Tree) walk(names []string, making bool) (*node, error) {
 	}
 	at := way[len(way)-1]
 	if making && at.children == nil {
-		return nil, errors.New("there is a file where a directory should be")
+		return nil, ErrNotDirectory
 	}
 	return at, nil
 }

@@ -21,7 +21,7 @@ import (
 
 func newTree(t testing.TB) *tree.Tree {
 	t.Helper()
-	files, err := tree.New(t.TempDir())
+	files, err := tree.NewSpooled(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

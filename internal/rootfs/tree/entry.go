@@ -1,0 +1,84 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+)
+
+const (
+	// MaxFile is the size limit of one file in bytes. EROFS stores the size in 32
+	// bits.
+	MaxFile = 4<<30 - 1
+	// maxTarget is Linux's PATH_MAX in bytes, without the zero byte at the end.
+	maxTarget = 4095
+)
+
+// Entry is a directory, a file or a symbolic link.
+type Entry struct {
+	// Mode contains the type, the permissions and the sticky bit.
+	Mode fs.FileMode
+	// Target is the target of a link.
+	Target string
+	// Size is the size of a file in bytes.
+	Size int64
+	// Open returns a reader of the content of a file, which has Size bytes.
+	Open func() (io.ReadCloser, error)
+}
+
+// Dir returns a directory.
+func Dir(mode fs.FileMode) Entry { return Entry{Mode: fs.ModeDir | mode} }
+
+// Link returns a symbolic link.
+func Link(target string) Entry { return Entry{Mode: fs.ModeSymlink | fs.ModePerm, Target: target} }
+
+// File returns a file whose content is in memory.
+func File(mode fs.FileMode, content []byte) Entry {
+	return Entry{
+		Mode: mode, Size: int64(len(content)),
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+	}
+}
+
+// CopyTo writes the content of a file to w. It fails if the file does not have its
+// size.
+func (e Entry) CopyTo(w io.Writer) error {
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	// Read one more byte to detect a file that has grown.
+	size, err := io.Copy(w, io.LimitReader(r, e.Size+1))
+	if err == nil && size != e.Size {
+		err = fmt.Errorf("files: a file has %d bytes instead of %d", size, e.Size)
+	}
+	return errors.Join(err, r.Close())
+}
+
+// check returns an error for an entry that a tree cannot contain. It refuses bits
+// that raise privileges, since trees are for untrusted programs.
+func (e Entry) check() error {
+	if e.Mode&^(fs.ModeType|acceptedBits) != 0 {
+		return fmt.Errorf("mode %v has bits other than permissions and the sticky bit", e.Mode)
+	}
+	switch e.Mode.Type() {
+	case fs.ModeDir:
+	case fs.ModeSymlink:
+		if e.Target == "" || len(e.Target) > maxTarget || strings.ContainsRune(e.Target, 0) {
+			return fmt.Errorf("a link's target must have 1 to %d bytes, none of them zero", maxTarget)
+		}
+	case 0:
+		if e.Size < 0 || e.Size > MaxFile {
+			return errors.New("a file must be smaller than 4 GiB")
+		}
+	default:
+		return fmt.Errorf("mode %v is neither a directory nor a file nor a symbolic link", e.Mode)
+	}
+	return nil
+}
+
+// acceptedBits are the permission bits and the sticky bit of a mode.
+const acceptedBits = fs.ModePerm | fs.ModeSticky
