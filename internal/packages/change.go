@@ -118,8 +118,10 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 	return request, nil
 }
 
-// RemovePackage removes a package and the dependencies that only it needs. The
-// versions of the other packages do not change.
+// RemovePackage removes a package and the dependencies that only it needs from the
+// user's list. If another package needs the package, it stays as a dependency. The
+// versions of the other packages do not change. If language is "", RemovePackage
+// searches the lockfiles of all runtimes.
 func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (change *pyth.PackageChange, err error) {
 	r, err := s.resolver(language.Runtime())
 	if language == "" {

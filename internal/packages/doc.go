@@ -3,9 +3,9 @@
 //
 // A requirement is a package name with versions, never a URL or a path. A resolver
 // runs in a sandbox without user data and can reach only the operator's index. The
-// gateway, which runs outside the sandbox, adds the operator's credentials to its
-// requests. No code of a package runs during installation. All files of a package
-// come from one archive with the pinned hash, so that users can share them. A change
-// takes effect completely or not at all, even if the server is killed. All files can
-// be made again from the lockfiles.
+// gateway, which runs outside the sandbox, adds the operator's credentials to the
+// resolver's requests. No code of a package runs during installation. All files of a
+// package come from one archive with the pinned hash, so that users can share them.
+// A change takes effect completely or not at all, even if the server is killed. All
+// files can be made again from the lockfiles.
 package packages

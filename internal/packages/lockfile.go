@@ -20,9 +20,10 @@ import (
 // same time.
 const maxDownloads = 4
 
-// pin adds the resolved packages to next, sorted by place. A package that before
-// already contains keeps its time of installation. pin returns ErrResult if the
-// resolver left out a required package.
+// pin adds the resolved packages to next, sorted by place. The list before is the
+// current lockfile. A package that has the same place and hash in it keeps its time
+// of installation. pin returns ErrResult if the resolver left out a required
+// package.
 func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
 	required := map[string]resolve.Requirement{}
@@ -50,8 +51,9 @@ func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*re
 	return nil
 }
 
-// without returns a copy of the lockfile without the direct package at the index
-// removed. It also leaves out dependencies that no other package needs.
+// without returns a copy of the lockfile in which the user no longer requires the
+// direct package with the given index. The copy contains only packages that are
+// still needed.
 func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	for i, p := range list.Packages {
@@ -87,8 +89,8 @@ func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.PinnedPackage) bool { return !kept[p.Place] })
 }
 
-// difference returns the names and versions of the packages that are in of and not
-// in other.
+// difference returns the names and versions of the packages that the first lockfile
+// contains and the second one does not.
 func difference(of, other *pyth.PackageList) []string {
 	has := map[string]bool{}
 	for _, p := range other.Packages {
@@ -105,7 +107,8 @@ func difference(of, other *pyth.PackageList) []string {
 }
 
 // install makes the missing images of a lockfile's packages, and their layer. It
-// sets the sizes and the layer in list. archive returns the archive of a package.
+// sets the sizes and the layer in list. archive returns the function that downloads
+// the archive of a package.
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {

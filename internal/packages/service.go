@@ -26,8 +26,8 @@ type Resolver interface {
 	Parse(text string) (resolve.Requirement, error)
 	// Normalize returns the name of a package in the form that lockfiles contain.
 	Normalize(name string) string
-	// Importable reports whether programs can import the package. If not, only one
-	// other package can import it.
+	// Importable reports whether programs can import the package. If not, only other
+	// packages can import it.
 	Importable(p *pyth.PinnedPackage) bool
 	// Resolve returns the newest packages that satisfy the request, with all of
 	// their dependencies.
@@ -36,8 +36,9 @@ type Resolver interface {
 	Archive(p *pyth.PinnedPackage) resolve.Archive
 	// ImageKey returns the key of the package's image in the image store.
 	ImageKey(p *pyth.PinnedPackage) string
-	// BuildImage writes the image of a package to the file to. archive is the path
-	// of its archive. room is the maximum size of its files in bytes.
+	// BuildImage writes the image of a package to the given file. archive is the
+	// path of the package's archive. room is the maximum size of the package's files
+	// in bytes.
 	BuildImage(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error
 }
 

@@ -75,7 +75,7 @@ func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	return r
 }
 
-// Network returns the network of the job that has the route's ID. After Remove, it
+// Network returns the route with the ID as the network of its job. After Remove, it
 // returns a network that closes every connection.
 func (g *Gateway) Network(id pyth.GatewayID) Network {
 	g.mu.Lock()
@@ -128,8 +128,8 @@ func (r *Route) fail(err error) {
 	}
 }
 
-// Reply sends the response for a request of the job that could not be answered. It
-// stores err as a failure of the index, unless the page is missing: a resolver may
+// Reply sends an error response to the job, because its request failed with err. It
+// stores err as a failure of the index, unless the page is missing: resolvers also
 // ask for packages that do not exist.
 func (r *Route) Reply(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[*index.StatusError](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {

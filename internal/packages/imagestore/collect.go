@@ -28,8 +28,9 @@ func (s *Store) Use(layers ...pyth.LayerID) {
 	}
 }
 
-// Hold prevents Collect from removing files until release is called. Call it before
-// new files are made, and release after a lockfile references their layer.
+// Hold prevents Collect from removing files until release is called. Call Hold
+// before you make new files, and release after Layer returns. From then on, the
+// grace period protects the layer.
 func (s *Store) Hold() (release func()) {
 	s.collecting.RLock()
 	return s.collecting.RUnlock
@@ -37,8 +38,8 @@ func (s *Store) Hold() (release func()) {
 
 // Collect removes the layers that referenced does not return, unless they were used
 // recently. If archives and unneeded images take more than cacheBytes, it removes
-// the least recently used of these files. While files are held, it does nothing; the
-// holder must call Collect after release.
+// the least recently used of these files. While a caller of Hold has not called
+// release, Collect does nothing; a later call removes the files.
 func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
 	if !s.collecting.TryLock() {
 		return nil
@@ -108,7 +109,7 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 
 // removeExcess removes archives, and images that are not wanted, until they take at
 // most cacheBytes. No layer contains npm's image, but each use makes it the most
-// recently used file.
+// recently used file, so it is removed last.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {
 		path string

@@ -11,7 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Limits of the files of one package, and of their paths in bytes.
+// Limits for one package: the number of files, the length of a path and of each name
+// in it in bytes, and the depth of a path.
 const (
 	MaxFiles = 50_000
 	MaxPath  = 1024

@@ -16,10 +16,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// maxMounts is the maximum number of images that a layer mounts. The files of
-// further packages, the smallest ones, are copied into the image of links. gVisor
-// numbers the descriptors of images from 0, and uses numbers from 253 for other
-// descriptors.
+// maxMounts is the maximum number of images that a layer mounts. If a layer has more
+// packages, the files of the smallest ones are copied into its image of links.
+// gVisor numbers the descriptors of images from 0, and uses numbers from 253 for
+// other descriptors.
 const maxMounts = 96
 
 // storeDir is the directory in a layer where images are mounted.
@@ -138,7 +138,8 @@ func largest(packages []Package, n int) map[string]bool {
 	return places
 }
 
-// copy copies the files of a package into the directory at of the image of links.
+// copy copies the files of a package into the image of links. at is the path of
+// their directory in the image.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -50,7 +50,7 @@ func linkModules(layer *tree.Tree, packages []Package, _ []fs.FS) error {
 		for _, place := range p.Requires {
 			to, ok := indexes[place]
 			if !ok || packages[to].Name == p.Name {
-				continue // This is the package itself.
+				continue // The package is missing, or the link would replace p.
 			}
 			if err := add(moduleDirectory(i, packages[to]), to); err != nil {
 				return err
@@ -97,8 +97,9 @@ type mergedEntry struct {
 	children map[string]*mergedEntry
 }
 
-// merge adds the entries of the directory dir of a package. at is the path of dir in
-// the layer. If several packages have the same file, the first package wins.
+// merge adds the entries of a directory of a package. dir is the path of the
+// directory in files, and at is its path in the layer. If several packages have the
+// same file, the first package wins.
 func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {
@@ -130,7 +131,8 @@ func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	return nil
 }
 
-// addTo adds the entry, with all of its children, to the layer. Its path there is at.
+// addTo adds the entry, with all of its children, to the layer. at is the path of
+// the entry in the layer.
 func (m *mergedEntry) addTo(layer *tree.Tree, at string) error {
 	if m.children == nil {
 		return addLink(layer, at, m.target)

@@ -1,8 +1,8 @@
 // Package imagestore stores the files of packages: archives, images, and layers that
 // combine images.
 //
-// A file gets its final name when it is complete, and then never changes. The store
-// can make an image or a layer again from archives. Users share files, because the
+// A file gets its final name when it is complete, and then never changes. A lost
+// image or layer can be made again from archives. Users share files, because the
 // same archive always gives the same image.
 package imagestore
 
@@ -65,12 +65,12 @@ func Open(dir string, clock func() time.Time) (*Store, error) {
 	return s, nil
 }
 
-// TempFile creates an unfinished file in the store. The caller must close and remove
-// it.
+// TempFile creates an unfinished file in the store. The caller must close it, and
+// then rename or remove it.
 func (s *Store) TempFile() (*os.File, error) { return os.CreateTemp(s.tmp, "") }
 
-// publish closes a complete file, syncs it to disk and renames it to path. After an
-// error before the rename, it removes the file.
+// publish closes a complete file, syncs it to disk and renames it to path. If it
+// cannot rename the file, it removes the file.
 func publish(f *os.File, path string) error {
 	if err := errors.Join(f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -85,8 +85,8 @@ func publish(f *os.File, path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// discard closes and removes an unfinished file. It returns err together with any
-// error of its own.
+// discard closes and removes an unfinished file. It returns err, joined with the
+// errors of both steps.
 func discard(f *os.File, err error) error {
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }

@@ -14,7 +14,8 @@ type Locks struct {
 }
 
 // Do waits for the lock of the key, calls f and releases the lock. It returns the
-// error of f. If ctx ends before f is called, it returns the error of ctx.
+// error of f. If ctx ends while Do waits, Do returns the error of ctx and does not
+// call f.
 func (l *Locks) Do(ctx context.Context, key string, f func() error) error {
 	for {
 		l.mu.Lock()

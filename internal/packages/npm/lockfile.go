@@ -50,8 +50,9 @@ func (l *list) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(l))
 }
 
-// allows reports whether a list of platforms allows the platform value. An empty
-// list allows all platforms; "!value" excludes one.
+// allows reports whether a list of platforms allows the given platform. An empty
+// list and "any" allow all platforms; an exclamation mark before a platform excludes
+// it.
 func (l list) allows(value string) bool {
 	if len(l) == 0 || slices.Contains(l, "any") {
 		return true
@@ -149,8 +150,8 @@ func (l *lockfile) fits(place string) bool {
 		e.OS.allows("linux") && e.CPU.allows("x64") && e.Libc.allows("glibc")
 }
 
-// find returns the place at which Node finds a package that the package at from
-// imports; "" if there is none.
+// find returns the place at which Node finds the named package when the package at
+// the place from imports it; "" if there is none.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {

@@ -16,7 +16,7 @@ import (
 const abbreviated = "application/vnd.npm.install-v1+json"
 
 // pages answers npm's requests with pages of the registry and stores these pages.
-// Each change of a lockfile uses a new pages.
+// Each change of a lockfile uses a new instance.
 type pages struct {
 	index *index.Client
 
@@ -58,8 +58,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	_, _ = w.Write(body) // Writing fails if the job has ended.
 }
 
-// release is the part of a package version on a registry page that this package
-// reads.
+// release is an entry for one version on a registry page. It has only the fields
+// that this Go package reads.
 type release struct {
 	Dist struct {
 		Tarball   string `json:"tarball"`

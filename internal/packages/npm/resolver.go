@@ -63,7 +63,7 @@ func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(
 func (*Resolver) Normalize(name string) string { return name }
 
 // Importable reports whether programs can import the package. A package in another
-// package's node_modules can be imported only from there.
+// package's node_modules can be imported only by that package.
 func (*Resolver) Importable(p *pyth.PinnedPackage) bool { return p.Place == "node_modules/"+p.Name }
 
 // ImageKey returns the key of the package's image. It depends only on the archive.
@@ -158,7 +158,7 @@ func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	}
 }
 
-// BuildImage unpacks the package's tarball and writes the image to the file to.
+// BuildImage unpacks the package's tarball and writes the image to the given file.
 func (r *Resolver) BuildImage(ctx context.Context, _ pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error {
 	compressed, err := os.Open(archive)
 	if err != nil {

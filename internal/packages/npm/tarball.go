@@ -34,8 +34,8 @@ func inflate(to io.Writer, from io.Reader, room int64) error {
 }
 
 // readTarball returns the files of a package: all files below the tarball's top
-// directory, which may have any name. They are read from f later, so f must stay
-// open.
+// directory, which may have any name. Their content is read from f later, so f must
+// stay open.
 func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func sourcesOf(c *imagestore.Contents) map[string]bool {
 			sources[path] = true
 		}
 		return nil
-	}) // Visiting returns no errors.
+	}) // The function never returns an error.
 	return sources
 }
 

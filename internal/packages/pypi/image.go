@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// BuildImage writes the image of a package to the file to: the files of its wheel,
-// and the compiled files.
+// BuildImage writes the image of a package to the given file. The image contains the
+// files of the package's wheel and the compiled files.
 func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error {
 	z, err := zip.OpenReader(archive)
 	if err != nil {

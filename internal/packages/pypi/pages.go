@@ -24,8 +24,8 @@ import (
 // maxMetadata is the maximum size of a METADATA file in bytes.
 const maxMetadata = 16 << 20
 
-// pages answers pip's requests with pages of the index, and stores the wheels that
-// they list. Each change of a lockfile uses a new pages.
+// pages answers pip's requests with pages of the index, and lists the wheels on
+// these pages in files. Each change of a lockfile uses a new instance.
 type pages struct {
 	index  *index.Client
 	images *imagestore.Store
@@ -103,8 +103,8 @@ func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWrite
 	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Writing fails if the job has ended.
 }
 
-// rewritten returns the page of a project for the sandbox, and stores its wheels.
-// The URLs on the page contain the numbers of the wheels in x.files.
+// rewritten returns the page of a project for the sandbox, and appends its wheels to
+// x.files. The URLs on the page contain the indexes of the wheels in x.files.
 func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	x.mu.Lock()
 	defer x.mu.Unlock()

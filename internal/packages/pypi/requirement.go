@@ -29,8 +29,8 @@ var (
 	// separators matches the characters between the parts of a name. PEP 503 treats
 	// any sequence of them as one hyphen.
 	separators = regexp.MustCompile(`[-_.]+`)
-	// versionPattern matches a version (PEP 440, appendix B). It accepts the
-	// alternative spellings of pre-releases, but no other alternative spellings.
+	// versionPattern matches a version (PEP 440, appendix B). It also accepts the
+	// alternative spellings that PEP 440 normalizes, such as v1.0-alpha.
 	versionPattern = regexp.MustCompile(`(?i)^v?(?:[0-9]{1,20}!)?[0-9]{1,20}(?:\.[0-9]{1,20})*` +
 		`(?:[-_.]?(?:alpha|a|beta|b|preview|pre|c|rc)[-_.]?[0-9]{0,20})?` +
 		`(?:-[0-9]{1,20}|[-_.]?(?:post|rev|r)[-_.]?[0-9]{0,20})?` +

@@ -18,8 +18,9 @@ var (
 )
 
 // readWheel returns the files that a wheel installs (PEP 427). It checks their paths
-// and types. Sizes and checksums are checked later, when the files are read. It
-// skips scripts and headers, because sandboxes cannot use them.
+// and types. The sizes and checksums that the zip file declares are verified later,
+// when the files are read. It skips scripts and headers, because sandboxes cannot
+// use them.
 func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents, error) {
 	if len(z.File) > imagestore.MaxFiles {
 		return nil, imagestore.ErrTooManyFiles
@@ -75,7 +76,7 @@ func (w *wheelReader) destination(f *zip.File) (string, error) {
 	case directory || !mode.IsRegular():
 		return "", imagestore.ErrFileType
 	case f.Flags&1 != 0, f.Method != zip.Store && f.Method != zip.Deflate:
-		return "", errZip // Encrypted, or compressed with a method that wheels must not use.
+		return "", errZip // Encrypted, or compressed with an unsupported method.
 	}
 	top, rest, _ := strings.Cut(name, "/")
 	if dist, ok := strings.CutSuffix(top, ".dist-info"); ok {

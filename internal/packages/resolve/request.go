@@ -43,7 +43,8 @@ type Requirement struct {
 }
 
 // CheckText returns an error if a text must not be passed to a package manager: it
-// is too long, or contains characters other than printable ASCII.
+// is too long, begins or ends with a space, or contains characters other than
+// printable ASCII.
 func CheckText(s string) error {
 	switch {
 	case len(s) > maxRequirement:
@@ -73,8 +74,8 @@ type Candidate struct {
 	Archive Archive
 }
 
-// ErrResult reports that the result of a sandbox contains packages that the index
-// does not have.
+// ErrResult reports an invalid result of a resolver's sandbox. For example, the
+// result contains a package that the index does not have, or lacks a required one.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
 // InvalidArchive returns the error for users when an archive cannot be installed.

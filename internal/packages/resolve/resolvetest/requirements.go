@@ -38,7 +38,7 @@ func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error),
 
 // Fuzz checks the normalized text of each requirement that parse accepts. A package
 // manager must read it as a name with versions, and parsing it again must not change
-// it.
+// it. scoped allows names with a scope, such as @scope/name.
 func Fuzz(f *testing.F, parse func(string) (resolve.Requirement, error), scoped bool) {
 	f.Helper()
 	for _, text := range append(HostileRequirements(), "numpy >= 2, < 3", "a[b]!=1.0rc1", "@noble/hashes@^1.4.0", "zod@1.2.3 - 2") {
