@@ -225,7 +225,8 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// make makes the image and returns its path. It writes temporary files to work.
+// make makes the image and returns its path. The directory work is for temporary
+// files.
 func (b *builder) make(ctx context.Context, work string) (string, error) {
 	// The path of the Python executable must be absolute.
 	work, err := filepath.Abs(work)

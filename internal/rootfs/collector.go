@@ -34,9 +34,8 @@ func (c *collector) tool(name string) error {
 		if err := c.runnable(data, target); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		// Name the file after the resolved program, whose base name is the same on
-		// all machines. A link adds the requested name, since the behaviour of a
-		// program can depend on its name.
+		// Use the base name of the resolved program. A link adds the requested name,
+		// since the behaviour of a program can depend on its name.
 		at := "usr/bin/" + filepath.Base(target)
 		if have, taken := c.plan[at]; taken && !sameFile(have, data) {
 			at = "usr/bin/" + name

@@ -1,6 +1,6 @@
 """Compiles everything that an image's interpreter can import, in a sandbox.
 
-The directory of this program also contains our packages (own/) and the hook of
+The directory of this program also contains Pyth-On's packages (own/) and the hook of
 waiting interpreters (hook/). The result is compiled.tar.gz: info.json, and the
 compiled files by their path in the image. Python never compares these files with
 their sources (PEP 552): both are in one read-only image, in which no file keeps
@@ -26,7 +26,7 @@ LEFT_OUT = {"__pycache__", "tests", "test", "idlelib", "lib2to3"}
 
 
 def packages():
-    """Returns the directory of the image for our packages."""
+    """Returns the directory of the image that gets Pyth-On's packages."""
     found = [*site.getsitepackages(), sysconfig.get_paths()["purelib"]]
     return next((p for p in found if p in sys.path), found[0])
 
@@ -62,7 +62,10 @@ def add(archive, name, data):
 
 
 def part(number, of, all):
-    """Writes every manieth source as a part of an archive, without the archive's end."""
+    """Writes one part of an archive: each source whose index % `of` is `number`.
+
+    The part does not contain the end of the archive.
+    """
     with gzip.open(f"part{number}", "wb", 1) as out:
         archive = tarfile.open(fileobj=out, mode="w")
         for source, at in all[number::of]:

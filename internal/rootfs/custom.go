@@ -52,8 +52,8 @@ type Trial struct {
 	// content.
 	Output string
 	Read   func(io.Reader) error
-	// Large is true if the output file may exceed the size limit for output files of
-	// a run.
+	// Large allows the output file to exceed the size limit for output files of a
+	// run.
 	Large bool
 }
 
@@ -218,7 +218,8 @@ func (r *customBuilder) read(ctx context.Context, source string) (closed func(),
 	return func() {}, errors.Join(err, image.Close())
 }
 
-// prepare adds Pyth-On's files to the tree.
+// prepare removes compiled files from the tree and adds Pyth-On's files. It returns
+// the interpreters in the tree.
 func (r *customBuilder) prepare() ([]interpreter, error) {
 	// Remove compiled files, since they no longer match the times of their
 	// sources.
@@ -243,8 +244,8 @@ func (r *customBuilder) prepare() ([]interpreter, error) {
 	return findInterpreters(r.tree)
 }
 
-// trailerSize is the size of the block that describes a custom image. The block
-// follows the file system.
+// trailerSize is the size in bytes of the block that describes a custom image. The
+// block follows the file system.
 const trailerSize = 4096
 
 // trailer returns the trailer of an image with these versions.

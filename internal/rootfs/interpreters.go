@@ -30,8 +30,8 @@ type interpreter struct {
 	runtime pyth.Runtime
 	// title is the name shown to operators; program is the file name.
 	title, program string
-	// examine runs the interpreter in a sandbox of the image with the path first. It
-	// stores the version of the interpreter.
+	// examine runs the interpreter in a sandbox and stores the version of the
+	// interpreter. first is the path of the sandbox's image.
 	examine func(r *customBuilder, ctx context.Context, first string) error
 }
 
@@ -44,8 +44,8 @@ func interpreters() []interpreter {
 }
 
 // findInterpreters finds interpreters in the common directories of images. If the
-// guest agent does not search the directory of an interpreter, it adds a link in
-// /usr/local/bin.
+// guest agent does not search the directory of an interpreter, findInterpreters adds
+// a link in /usr/local/bin.
 func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	var found []interpreter
 	var titles []string
@@ -136,8 +136,8 @@ const (
 	maxCompiledAll  = 4 << 30
 )
 
-// compile runs Python in a sandbox of the image with the path first. Python compiles
-// all modules. compile adds the compiled files to the tree.
+// compile runs Python in a sandbox, where Python compiles all modules. compile adds
+// the compiled files to the tree. first is the path of the sandbox's image.
 func (r *customBuilder) compile(ctx context.Context, first string) error {
 	sources, err := moduleSources()
 	if err != nil {
@@ -156,8 +156,8 @@ func (r *customBuilder) compile(ctx context.Context, first string) error {
 	return nil
 }
 
-// addCompiled adds the compiled files in the archive out to the tree. out comes from
-// a sandbox and is untrusted.
+// addCompiled reads an archive of compiled files and adds the files to the tree. The
+// archive comes from a sandbox and is untrusted. Then addCompiled calls addModules.
 func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
 	unpacked, err := gzip.NewReader(out)
 	if err != nil {
@@ -213,8 +213,8 @@ func (r *customBuilder) readInfo(name string, content io.Reader) (packages strin
 	return info.Packages, nil
 }
 
-// addModules adds Pyth-On's own Python modules to the directory packages of the
-// image.
+// addModules adds Pyth-On's own Python modules to the image. packages is the path of
+// their directory in the image.
 func (r *customBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
@@ -231,8 +231,8 @@ func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode runs Node in a sandbox of the image with the path first. It stores the
-// version of Node.
+// examineNode runs Node in a sandbox and stores the version of Node. first is the
+// path of the sandbox's image.
 func (r *customBuilder) examineNode(ctx context.Context, first string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{

@@ -29,8 +29,8 @@ func (p plan) has(path string) bool {
 	return ok
 }
 
-// key returns a hash of the plan and of python for the image's name. python
-// identifies the inputs that are not in the plan.
+// key returns a hash for the image's name. The hash covers the plan and the
+// parameter python, which identifies the inputs that are not in the plan.
 func (p plan) key(python string) (string, error) {
 	h := sha256.New()
 	// Hash the length of each part too, so that different parts never give the same

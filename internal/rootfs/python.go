@@ -154,10 +154,10 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles the directory sources with the Python in dir. Tracebacks show
-// paths with prefix, the directory in the image, instead of strip. Python never
-// compares the results with the sources: one read-only image contains both, and each
-// comparison costs a system call.
+// compileAll compiles all files below the directory named by sources, with the
+// Python in dir. In tracebacks, paths begin with prefix, the directory in the image,
+// and not with strip. Python never compares the results with the sources: one
+// read-only image contains both, and each comparison costs a system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	// This Python and the code it runs are part of this binary, so they are trusted.
 	// Python gets no environment variables.
@@ -226,7 +226,8 @@ func addCompiled(t *tree.Tree, dir string) error {
 	})
 }
 
-// addFile adds a file of this machine.
+// addFile adds a file of this machine to the tree. name is its path on this machine,
+// and at is its path in the tree.
 func addFile(t *tree.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

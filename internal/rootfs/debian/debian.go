@@ -270,7 +270,7 @@ func (a *apt) relay(step string, status io.Reader) {
 			a.Progress(step, last, 100)
 		}
 	}
-	_, _ = io.Copy(io.Discard, status) // A line was too long.
+	_, _ = io.Copy(io.Discard, status) // The scanner stops at a line that is too long.
 }
 
 // errorLines returns the errors and warnings in the output of apt.

@@ -39,7 +39,7 @@ type Options struct {
 // Binary is a Node binary on this machine.
 type Binary struct {
 	Path string
-	// Version is the output of --version, such as "24.21.0".
+	// Version is the version of Node without a leading v, such as "24.21.0".
 	Version string
 }
 
@@ -126,7 +126,8 @@ func (s *store) find() (string, error) {
 func (s *store) name(sum uint32) string { return fmt.Sprintf("%s%08x", s.prefix(), sum) }
 
 // removeOthers removes damaged binaries, other releases and unfinished downloads.
-// Images do not need these files, since they contain copies.
+// Root file system images do not need these files, since each image contains a copy
+// of its binary.
 func (s *store) removeOthers() error {
 	entries, err := os.ReadDir(s.Dir)
 	for _, e := range entries {

@@ -70,8 +70,8 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls use with the tar archive of each layer, in order. It calls progress
-// with the number of layers read and of all layers.
+// Layers calls the function use for each layer, in order, with the layer's tar
+// archive. It calls progress with the number of layers read and of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -111,7 +111,7 @@ func kind(file string) (docker, ociLayout bool, err error) {
 	return docker, ociLayout, err
 }
 
-// names calls visit for each entry of a tar file.
+// names calls visit for each regular file in a tar file.
 func names(file string, visit func(name string, content io.Reader) error) error {
 	r, err := openTar(file)
 	if err != nil {
@@ -212,8 +212,8 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	return i.use(image)
 }
 
-// choose returns the image for this machine's platform from an index or a nested
-// index.
+// choose returns the image for Linux on x86-64 from an index. The image can be in a
+// nested index.
 func choose(index v1.ImageIndex) (v1.Image, error) {
 	manifest, err := index.IndexManifest()
 	if err != nil {

@@ -43,8 +43,8 @@ func File(mode fs.FileMode, content []byte) Entry {
 	}
 }
 
-// CopyTo writes the content of a file to w. It fails if the file does not have its
-// size.
+// CopyTo writes the content of a file to w. It fails if the content does not have
+// Size bytes.
 func (e Entry) CopyTo(w io.Writer) error {
 	r, err := e.Open()
 	if err != nil {

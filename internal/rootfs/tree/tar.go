@@ -157,9 +157,9 @@ func (n *node) prune(name string, layer int) {
 	}
 }
 
-// WriteTar writes the tree as an archive, sorted by name. All entries belong to
-// root and have the time at, so that the same tree makes the same bytes. progress
-// receives the written and total bytes of files; it may be nil.
+// WriteTar writes the tree as an archive, sorted by name. All entries belong to root
+// and have the time at, so that the same tree makes the same bytes. progress
+// receives the written and total bytes of files; nil disables progress reports.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
 	var done, total int64

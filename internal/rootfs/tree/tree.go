@@ -4,8 +4,9 @@
 //
 // Archives and directories are untrusted. Paths and links are resolved within the
 // tree and never on this machine. Devices, sockets, pipes and mode bits that raise
-// privileges are left out. The content of their files is in a temporary file (the
-// spool) or stays where it is, and not in memory.
+// privileges are left out. The content of files is not held in memory: files of
+// archives are copied to a temporary file (the spool), and files of directories stay
+// where they are.
 package tree
 
 import (
@@ -65,8 +66,8 @@ func New() *Tree {
 	return t
 }
 
-// NewSpooled returns an empty tree for archives. It stores the content of their files
-// in a temporary file in dir that has no name. Close frees this file.
+// NewSpooled returns an empty tree for archives. It stores the content of their
+// files in an unnamed temporary file in dir. Close frees this file.
 func NewSpooled(dir string) (*Tree, error) {
 	spool, err := os.CreateTemp(dir, ".spool-")
 	if err != nil {
@@ -89,8 +90,9 @@ func (t *Tree) Close() error {
 }
 
 // Put adds an entry. It follows links in the path, creates missing parents, and
-// replaces an entry at the path. A directory at the path keeps its entries. Put
-// drops mode bits other than permissions and the sticky bit.
+// replaces an entry at the path. If a directory replaces a directory, the existing
+// entries in it remain. Put drops mode bits other than permissions and the sticky
+// bit.
 func (t *Tree) Put(path string, e Entry) error {
 	e.Mode &= fs.ModeType | acceptedBits
 	return t.put(path, func() (Entry, error) { return e, nil })
@@ -139,7 +141,8 @@ func (t *Tree) put(path string, read func() (Entry, error)) error {
 	return nil
 }
 
-// replace replaces the entry with the name. The root has no parent.
+// replace replaces the entry with the name in the directory parent. parent is nil
+// for the root.
 func (t *Tree) replace(parent *node, name string, e Entry) error {
 	n := t.newNode(e)
 	have := t.root
