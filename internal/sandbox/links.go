@@ -17,10 +17,10 @@ import (
 // of a file does not count.
 const maxLinks = 65_536
 
-// links limits the number of additional hard links. It wraps the system calls
-// that create and remove names. gVisor's tmpfs counts files, but not names.
-// Without links, a file could have four billion names, and each takes memory of
-// the sandbox's kernel. The tmpfs of Linux counts each name as a file.
+// links limits the number of additional hard links. It wraps the system calls that
+// create and remove names. gVisor's tmpfs counts files, but not names. Without this
+// limit, a file could have four billion names, and each takes memory of the
+// sandbox's kernel. The tmpfs of Linux counts each name as a file.
 //
 // The agent mounts an empty file system for each run, so each run starts with a
 // count of 0.
@@ -95,8 +95,8 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// removing wraps a system call that may remove a name. While no file has additional
-// links, it calls gVisor's implementation.
+// removing wraps a system call that can remove a name. While no file has additional
+// links, it calls gVisor's implementation (call), and otherwise counting.
 func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if l.count.Load() == 0 {

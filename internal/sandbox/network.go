@@ -93,8 +93,8 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 	return env
 }
 
-// accept serves the streams that the guest opens. It closes a stream if no job
-// has a network: the stream is late, or the guest is hostile.
+// accept serves the streams that the guest opens. It closes a stream if no job with
+// a network runs: the stream is late, or the guest is hostile.
 func (t *tunnel) accept(mux *yamux.Session) {
 	for {
 		stream, err := mux.AcceptStream()

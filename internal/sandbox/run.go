@@ -240,8 +240,8 @@ func (discardEvents) Output(pyth.Stream, []byte) error { return nil }
 func (discardEvents) Result(pyth.Result) error         { return nil }
 func (discardEvents) File(pyth.File) error             { return nil }
 
-// finish completes the outcome of the run. The guest's kernel determines how the
-// process ended. The host's kernel determines whether a limit ended it. The
+// finish completes the outcome of the run. The guest's Exit message says how the
+// program ended. The reasons for which the host ended the run take precedence. The
 // program's output has no influence.
 func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	r.sample()
@@ -273,7 +273,8 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		o.Error = &pyth.ProgramError{Name: "InputFileError", Message: bounded(exit.Failure)}
 		return o
 	case err != nil, exit.Failure != "":
-		// The sandbox or the guest has ended, and no limit is the cause.
+		// The sandbox or the guest has ended, or the program could not be started.
+		// No limit is the cause.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
 	case exit.DecryptionFailed && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed

@@ -175,7 +175,8 @@ func (s *Sandbox) recycled(hello *protocol.Hello) {
 // are gone. It is safe for concurrent and repeated calls.
 func (s *Sandbox) Close() error {
 	s.closing.Do(func() {
-		// Without a cgroup, the parent-death signal ends the sentry.
+		// Find the descendants before runsc ends. They are killed below, because
+		// without a cgroup only the parent-death signal would end them.
 		orphans := descendants(s.cmd.Process.Pid)
 		if s.group != nil {
 			_ = s.group.Kill()

@@ -28,9 +28,9 @@ type Mount struct {
 	Path string
 }
 
-// writeBundle writes an OCI bundle for all sandboxes with the same images. The
-// spec is on disk and readable inside the sandbox. Therefore it contains no
-// tenant data except the choice of packages.
+// writeBundle writes an OCI bundle to dir, for sandboxes with this image and these
+// mounts. The spec is on disk and readable inside the sandbox. Therefore it contains
+// no tenant data except the choice of packages.
 func writeBundle(dir, image string, mounts []Mount) error {
 	empty := filepath.Join(dir, "empty")
 	if err := os.MkdirAll(empty, 0o755); err != nil {

@@ -60,8 +60,8 @@ type Group interface {
 	Remove() error
 }
 
-// ErrUnavailable is wrapped by the error of Find if limits cannot be enforced.
-// That error names the cause for each cgroup version.
+// ErrUnavailable reports that limits cannot be enforced. The error of Find wraps it
+// and contains the cause for each cgroup version.
 var ErrUnavailable = errors.New("no usable cgroup")
 
 // Find returns the parent cgroup with the name. It searches root (normally
@@ -78,8 +78,8 @@ func Find(root, name string) (Parent, error) {
 	return nil, fmt.Errorf("%w: v2: %w; v1: %w", ErrUnavailable, err2, err1)
 }
 
-// ownPath returns the path of this process in the controller's hierarchy. The
-// controller is "" for v2.
+// ownPath returns the path of this process's cgroup in the controller's hierarchy.
+// The controller is "" for v2.
 func ownPath(controller string) (string, error) {
 	self, err := procfs.Self()
 	if err != nil {

@@ -55,8 +55,8 @@ func v1Directory(root, controller, name string) (string, error) {
 	if err = os.MkdirAll(dir, 0o755); err == nil {
 		return dir, nil
 	}
-	// A container may not write to the root of the hierarchy. Use the cgroup of
-	// this process instead.
+	// In a container, the root of the hierarchy can be read-only. Then use the
+	// cgroup of this process.
 	path, pathErr := ownPath(controller)
 	if pathErr != nil {
 		return "", err

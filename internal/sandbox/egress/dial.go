@@ -112,8 +112,8 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 }
 
 // dial tries to connect to one address. If ctx has a deadline, the attempt gets an
-// equal share of the time left, so that the other addresses get a share too.
-// remaining is the number of addresses left, including addr.
+// equal share of the time left, but at least minAttempt. So the other addresses get
+// a share too. remaining is the number of addresses left, including addr.
 func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, remaining int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		share := max(time.Until(deadline)/time.Duration(remaining), minAttempt)

@@ -100,7 +100,7 @@ func checkLabels(name string) (string, error) {
 	return string(lower), nil
 }
 
-// isNumber reports whether any parser could read the label as a number.
+// isNumber reports whether some parser could read the label as a number.
 func isNumber(label string) bool {
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {
 		return strings.Trim(hex, "0123456789abcdef") == ""

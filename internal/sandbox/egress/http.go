@@ -157,8 +157,9 @@ func drain(req *request) bool {
 	return n < maxDrain && errors.Is(err, io.EOF)
 }
 
-// forward sends a request to the target and its response to the client. refused
-// is not nil if the target gave no valid response.
+// forward sends a request to the target, and sends the target's response to the
+// client. refused is not nil if the target gave no valid response while the client
+// was still connected.
 func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refused *refusal) {
 	keep := !req.Close
 	body := newBody(req.Request)
@@ -251,8 +252,8 @@ func (s *clientConn) readResponse(r *bufio.Reader, req *request) (*http.Response
 func (s *clientConn) writeResponse(resp *http.Response, req *request, body *body, keep bool) error {
 	resp.Close = !keep || !body.finished()
 	if req.Method != http.MethodHead {
-		// Without the request, net/http adds no Content-Length where none is
-		// allowed.
+		// With a POST request, net/http would add Content-Length: 0 even to a
+		// response that must not have it, such as one with status 204.
 		resp.Request = nil
 	}
 	if resp.ContentLength < 0 {

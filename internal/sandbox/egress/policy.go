@@ -18,8 +18,8 @@ type Policy struct {
 	// also the maximum.
 	MaxHosts int
 	// AllowRanges lists ranges outside the public Internet that programs may reach.
-	// Metadata services of clouds stay unreachable. An address of this host is
-	// reachable only if a range is exactly that address, or is loopback.
+	// Metadata services of clouds stay unreachable. An address of this host other
+	// than loopback is reachable only if a range is exactly that address.
 	AllowRanges []netip.Prefix
 }
 

@@ -33,7 +33,8 @@ type Config struct {
 	Resolver Resolver
 	Dialer   Dialer
 	Observer Observer
-	// HostAddresses returns the addresses of this host. Programs must not reach them.
+	// HostAddresses returns the addresses of this host. Programs can reach them only
+	// if the policy's AllowRanges permit it.
 	HostAddresses func() ([]netip.Addr, error)
 	// HandshakeTimeout limits the time from a request's first byte to its last
 	// header, and the time of a SOCKS5 handshake. 0 means 30 seconds.

@@ -104,8 +104,8 @@ func (r *Run) record(c Connection) {
 }
 
 // enter registers a connection with the run. It returns a refusal if the run is
-// closed or already has most open connections. The returned context ends with ctx,
-// with the run, or when leave is called.
+// closed, or already has the maximum number of open connections (most). The returned
+// context ends with ctx, with the run, or when leave is called.
 func (r *Run) enter(ctx context.Context, most int) (_ context.Context, leave func(), _ *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

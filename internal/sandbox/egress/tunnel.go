@@ -46,7 +46,8 @@ func (s *clientConn) tunnel(up *upstream) {
 	s.finish(up, refused)
 }
 
-// copyHalf copies one direction of a tunnel, then closes the writing half of to.
+// copyHalf copies one direction of a tunnel, then closes the writing half of the
+// destination.
 func copyHalf(to, from net.Conn) error {
 	// Hide all methods except Read and Write, since only these count bytes.
 	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, copyBuffer))

@@ -11,9 +11,9 @@ import (
 // demand measures how fast jobs take warm sandboxes, and how long a boot takes.
 // Both are exponentially weighted averages.
 type demand struct {
-	rate float64 // per second, at the time at
-	at   time.Time
-	boot float64 // seconds
+	rate float64   // per second, at the last update
+	at   time.Time // of the last update
+	boot float64   // seconds
 }
 
 // demandWindow is the time constant of the rate.
@@ -101,7 +101,7 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts the delay. At the end of the delay it calls the function then.
+// begin starts the delay. After the delay it calls the given function.
 func (b *backoff) begin(then func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
 	b.timer = time.AfterFunc(b.delay, then)

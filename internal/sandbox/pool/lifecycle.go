@@ -44,8 +44,8 @@ func (p *Pool) recycleLocked(e *entry) {
 	p.startRecyclingLocked()
 }
 
-// startRecyclingLocked starts to recycle dirty sandboxes. It recycles only as
-// many at once as there are processors, so that the first one is ready soon.
+// startRecyclingLocked starts to recycle dirty sandboxes. It recycles at most
+// MaxBoots at once, so that the first one is ready soon.
 func (p *Pool) startRecyclingLocked() {
 	for e := p.stock.nextDirty(); e != nil; e = p.stock.nextDirty() {
 		p.stock.recycling++

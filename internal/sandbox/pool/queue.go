@@ -33,7 +33,7 @@ type tenant struct {
 	holding
 }
 
-// system reports whether the jobs are the server's own.
+// system reports whether the tenant is the server itself.
 func (t *tenant) system() bool { return t.id == "" }
 
 // waiter is a job that waits for a sandbox.
@@ -156,7 +156,7 @@ func (q *queue) clear(err error) {
 	q.turn, q.queued = nil, 0
 }
 
-// forget deletes a tenant without jobs and sandboxes.
+// forget deletes the tenant if it has neither jobs nor sandboxes.
 func (q *queue) forget(t *tenant) {
 	if len(t.queue)+t.running+t.sandboxes == 0 {
 		delete(q.tenants, t.id)

@@ -52,8 +52,8 @@ type Sandbox interface {
 // entry is a sandbox in the pool.
 type entry struct {
 	sandbox Sandbox
-	// tenant owns the sandbox. It is nil while the sandbox is warm, and for a
-	// sandbox that serves a single execution.
+	// tenant owns the sandbox. It is nil while the sandbox is warm. It stays nil if
+	// the sandbox serves a single execution, a session or a reservation.
 	tenant *tenant
 	// user is the tenant whose job runs now; nil if none does.
 	user *tenant
@@ -68,8 +68,8 @@ type entry struct {
 	// runtime is the runtime of the waiting interpreter, or of the last job.
 	runtime pyth.Runtime
 	root    root
-	// expiry removes the sandbox if it waits too long, counted from since. It is
-	// nil while the sandbox does not wait.
+	// expiry removes the sandbox if it waits too long; nil while the sandbox does
+	// not wait. since is the time at which the wait began.
 	expiry *time.Timer
 	since  time.Time
 }

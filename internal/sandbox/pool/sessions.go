@@ -76,7 +76,7 @@ func (p *Pool) CloseSession(id pyth.SessionID) {
 }
 
 // keepSessionLocked keeps a sandbox for its session after a run. If the session or
-// the sandbox has ended, it removes the sandbox.
+// the sandbox has ended, or the pool is closed, it removes the sandbox.
 func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	switch {
 	case p.closed:
@@ -111,7 +111,8 @@ func (p *Pool) WriteSessionFile(ctx context.Context, id pyth.SessionID, path str
 	return created, err
 }
 
-// ReadSessionFile calls to with the size and the content of a file of a session.
+// ReadSessionFile passes the size and the content of a session's file to the given
+// function.
 func (p *Pool) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	return p.withSession(id, func(s SessionRunner) error { return s.ReadFile(ctx, path, to) })
 }
@@ -121,8 +122,8 @@ func (p *Pool) DeleteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return p.withSession(id, func(s SessionRunner) error { return s.DeleteFile(ctx, path) })
 }
 
-// withSession calls use with the sandbox of an idle session. The operation does
-// not count as a running job.
+// withSession calls the given function with the sandbox of an idle session. The
+// operation does not count as a running job.
 func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) error {
 	p.mu.Lock()
 	e := p.leases.session(id)

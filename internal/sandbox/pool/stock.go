@@ -174,9 +174,9 @@ func (s *stock) disown(e *entry) {
 	}
 }
 
-// maxIdle returns how long a sandbox may wait for a job; 0 means forever. A warm
-// sandbox with packages has a limit too, since the job for which it booted may be
-// gone.
+// maxIdle returns how long a sandbox may wait for a job; 0 means forever. If
+// IdleTimeout is 0, a warm sandbox with packages still has a limit, since the job
+// for which it booted may be gone.
 func (s *stock) maxIdle(e *entry) time.Duration {
 	if e.root.layers != (pyth.Layers{}) && s.config.IdleTimeout == 0 {
 		return time.Minute
@@ -230,9 +230,9 @@ func (s *stock) evictable() *entry {
 	return s.idle[max(i, 0)]
 }
 
-// nextDirty removes and returns the dirty sandbox to recycle next: the oldest one
-// of a tenant with waiting jobs, else the oldest one. It returns nil if there is
-// none, or if all processors are busy with recycling.
+// nextDirty removes and returns the dirty sandbox to recycle next: the oldest one of
+// a tenant with waiting jobs, else the oldest one. It returns nil if there is none,
+// or if MaxBoots sandboxes are being recycled.
 func (s *stock) nextDirty() *entry {
 	if len(s.dirty) == 0 || s.recycling >= s.config.MaxBoots {
 		return nil

@@ -61,17 +61,17 @@ func allowed() map[string]rule {
 	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
 	add(rule{before: limit(0)}, "setrlimit")
 	add(rule{before: prlimit}, "prlimit64")
-	// These calls change memory, which restore resets. A fixed mmap and mprotect must
-	// not touch a mapping of the checkpoint. munmap, mremap and MADV_DONTNEED may
-	// touch only those mappings that restore can create again.
+	// These calls change memory, which restore resets. mprotect, and mmap at a fixed
+	// address, must not touch a mapping of the checkpoint. munmap, mremap and
+	// MADV_DONTNEED may touch only those mappings that restore can create again.
 	add(rule{}, "brk")
 	add(rule{before: mmap}, "mmap")
 	add(rule{before: munmap}, "munmap")
 	add(rule{before: mprotect}, "mprotect")
 	add(rule{before: mremap}, "mremap")
 	add(rule{before: madvise}, "madvise")
-	// This call waits for a word in memory, which leaves nothing in a process
-	// without other threads.
+	// This call waits until a word in memory changes. That leaves nothing in a
+	// process without other threads.
 	add(rule{before: futex}, "futex")
 	add(rule{before: prctl}, "prctl")
 	// These calls have their own wrappers.
@@ -88,7 +88,7 @@ func denied() map[string]abi.Reason {
 			all[name] = why
 		}
 	}
-	// A new thread or process may outlive the program, share its memory, or take a
+	// A new thread or process can outlive the program, share its memory, or take a
 	// process ID. A program that is executed has other memory.
 	add(abi.Processes, "clone", "clone3", "fork", "vfork", "execve", "execveat", "exit", "pidfd_open", "pidfd_getfd",
 		"pidfd_send_signal", "kcmp", "ptrace", "process_vm_readv", "process_vm_writev", "setsid", "setpgid", "unshare", "setns")
@@ -131,7 +131,7 @@ func allow(condition bool, why abi.Reason) abi.Reason {
 }
 
 // opened examines the file that an open call has returned. A program may read files
-// on file systems that never change. It may also write to file systems of the run
+// of the image, /proc, /sys and /dev. It may also write to file systems of the run
 // and to memory devices.
 func opened(t *kernel.Task, result uintptr) abi.Reason {
 	file := t.GetFile(int32(result))
@@ -174,7 +174,8 @@ func ioctl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return abi.Files
 }
 
-// limit returns a rule for a call that sets the resource limit named by an argument.
+// limit returns the examining function for a call that sets a resource limit. at is
+// the index of the argument that names the limit.
 func limit(at int) func(*checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
 		switch args[at].Int() {

@@ -58,7 +58,7 @@ func attributesOf(t *kernel.Task) attributes {
 }
 
 // newCheckpoint saves the state of the calling task, which must be the only one of
-// its process. The process may have no other descriptors than the agent gives it.
+// its process. The process must have only the descriptors that the agent gives it.
 func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 	if t.ThreadGroup().Count() != 1 || t.PIDNamespace().NumTasks() != ownTasks {
 		return nil, errors.New("the process is not alone")

@@ -76,7 +76,7 @@ type memory struct {
 	regions []region
 	brk     hostarch.Addr
 	content []content
-	// unused is the part of the stack that the process does not use.
+	// unused is the part of the stack below stackWindow, which holds no data.
 	unused hostarch.AddrRange
 }
 
@@ -228,8 +228,8 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 	return 0
 }
 
-// subtract returns the parts of the regions a that no region of b covers. Both are
-// sorted.
+// subtract returns the parts of the regions in a that no region in b covers. Both
+// lists are sorted.
 func subtract(a, b []region) []region {
 	var rest []region
 	for _, r := range a {

@@ -1,6 +1,7 @@
-// Package rollback puts an interpreter back to where it waited for a program, in
-// place of starting a new one. It is part of the sandbox's kernel: it replaces
-// entries of gVisor's table of system calls before gVisor starts.
+// Package rollback puts an interpreter back to the state in which it waited for a
+// program, so that the next run needs no new interpreter. It is part of the
+// sandbox's kernel: it replaces entries of gVisor's table of system calls before
+// gVisor starts.
 //
 // The package guarantees that nothing of one run remains in the next. Memory,
 // mappings, registers, descriptors, signals, limits and counters of the interpreter
@@ -62,7 +63,7 @@ func Install(table *kernel.SyscallTable) error {
 	return nil
 }
 
-// interpreter is a process that may be put back.
+// interpreter is a process that can be put back to its checkpoint.
 type interpreter struct {
 	group  *kernel.ThreadGroup
 	notice *vfs.FileDescription
@@ -74,8 +75,8 @@ type interpreter struct {
 	reason atomic.Uint32
 	// saved is the checkpoint; nil before it is made.
 	saved atomic.Pointer[checkpoint]
-	// waiting is true while the interpreter was put back but has no descriptors yet.
-	// given receives a value when it has descriptors.
+	// waiting is true from the time at which the interpreter was put back until it
+	// has descriptors. given then receives a value.
 	waiting atomic.Bool
 	given   chan struct{}
 	// runs counts the runs of the interpreter, and cpu is its processor time. Only

@@ -187,9 +187,9 @@ func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, er
 	return do()
 }
 
-// pollFrame reports whether the host has sent a frame of the kind. It does not
-// wait. It drops all other frames, which arrive late for an operation that has
-// ended. An error means that the host has closed the socket.
+// pollFrame reports whether the host has sent a frame of the kind. It does not wait.
+// It drops a frame of another kind, because that frame arrived late for an operation
+// that has ended. An error means that the host has closed the socket.
 func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
 	if !conn.Buffered() {
 		fds := [...]unix.PollFd{{Fd: int32(control), Events: unix.POLLIN}}

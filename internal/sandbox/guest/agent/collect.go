@@ -26,10 +26,10 @@ const (
 // all its time. The host's time limit for the run allows for it.
 const collectGrace = time.Second
 
-// collector sends the matching files of the working directory. All processes of a
-// single run are dead by then, but processes of a session may still run. So the
-// collector never follows a link. It opens each directory and file by name,
-// relative to its parent, with O_NOFOLLOW.
+// collector sends the matching files of the working directory. Before it starts, all
+// processes of a run outside a session are dead. Processes of a session may still
+// run. So the collector never follows a link. It opens each directory and file by
+// name, relative to its parent, with O_NOFOLLOW.
 type collector struct {
 	run      *run
 	patterns []*workpath.Pattern

@@ -49,7 +49,8 @@ func (s socket) Read(b []byte) (int, error) {
 	}
 }
 
-// fifo reads from the FIFO of rich values. After left bytes, Read returns errNoData.
+// fifo reads from the FIFO of rich values. The field left is the number of bytes to
+// read; after them, Read returns errNoData.
 type fifo struct{ fd, left int }
 
 func (f *fifo) Read(b []byte) (int, error) {

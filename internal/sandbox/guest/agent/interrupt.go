@@ -128,10 +128,10 @@ func (r *run) signalChildren(signal unix.Signal) bool {
 	return found
 }
 
-// processStart returns the start time of a process, in clock ticks since the
-// boot, and whether it still runs. It does not use the package procfs, as the
-// host does: the agent is in the memory of every sandbox, and needs only two
-// fields of one file.
+// processStart returns the start time of a process, in clock ticks since the boot,
+// and whether it still runs. Unlike the host, it does not use the package procfs:
+// the agent is in the memory of every sandbox, and needs only two fields of one
+// file.
 func processStart(pid int) (began int64, running bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

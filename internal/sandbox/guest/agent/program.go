@@ -32,9 +32,9 @@ type program struct {
 	// notices is the reading end of the pipe for the kernel's notices about the
 	// interpreter (package abi). It is -1 if the kernel sends none.
 	notices int
-	// kept is true if the kernel puts the interpreter back after its run. killed is
-	// true if the interpreter was killed. spent is the reason why it was not put
-	// back.
+	// kept is true if the kernel puts the interpreter back to its checkpoint after
+	// the run. killed is true if the interpreter was killed. spent is the reason why
+	// it was not put back.
 	kept, killed bool
 	spent        abi.Reason
 	// inside receives functions for a thread in the program's namespaces. Closing it

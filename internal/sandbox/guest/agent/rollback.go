@@ -13,8 +13,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// canPutBack reports whether the interpreter may be put back after a run. Preloaded
-// modules may hold state that must differ between runs, such as seeds.
+// canPutBack reports whether the kernel may put the interpreter back to its
+// checkpoint after a run. Preloaded modules may hold state that must differ between
+// runs, such as seeds.
 func (p *program) canPutBack() bool {
 	return p.prepared.RollbackRuns > 0 && p.interpreter.makesCheckpoint && len(p.prepared.Preload) == 0
 }
@@ -85,7 +86,7 @@ func (p *program) nextNotice() (notice, bool) {
 	return notice{b[0], b[1]}, true
 }
 
-// release closes the descriptors that only the last run needs.
+// release closes the descriptors that only the last run needed.
 func (p *program) release() {
 	for more := !p.kept; more; {
 		_, more = p.nextNotice() // The reason may have come after the end.
@@ -119,8 +120,8 @@ func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
 	}
 }
 
-// renew gives an interpreter that was put back an empty disk and new standard
-// streams. It returns io.EOF if the interpreter has ended instead.
+// renew gives an empty disk and new standard streams to an interpreter that the
+// kernel has put back. It returns io.EOF if the interpreter has ended instead.
 func (p *program) renew(wanted *protocol.Prepare) error {
 	p.prepared, p.disk = *wanted, wanted.DiskBytes
 	if p.disk == 0 {

@@ -11,7 +11,7 @@ import (
 // scratchInodes limits the number of files of a run.
 const scratchInodes = 65536
 
-// mountScratch mounts an empty file system of the size in bytes. The working
+// mountScratch mounts an empty file system. size is its size in bytes. The working
 // directory, home, /tmp and /dev/shm share it, so that one limit applies to all
 // files of the program. A small second file system holds the report, so that an
 // exception is reported even if the disk is full.

@@ -66,7 +66,7 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	if !r.replied() {
 		r.exit.Ended = true
 		// Kill the interpreter, which may have closed the control socket but still
-		// run.
+		// be running.
 		p.kill()
 		r.reap()
 	}

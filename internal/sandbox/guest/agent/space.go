@@ -44,7 +44,7 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	return p, p.ready()
 }
 
-// replace ends an unused interpreter and prepares another.
+// replace ends an interpreter that waits for a job, and prepares another one.
 func (p *program) replace(wanted *protocol.Prepare) (*program, error) {
 	p.end()
 	p.close()

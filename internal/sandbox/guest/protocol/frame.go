@@ -22,7 +22,7 @@ type Frame struct {
 // NewFrame returns a frame with a message.
 func NewFrame(kind Kind, m Message) Frame { return Frame{kind, Encode(m)} }
 
-// AppendFrames appends the frames as they are sent. It allocates at most once, so
+// AppendFrames appends the encoded frames to wire. It allocates at most once, so
 // that no copy of a secret remains in a buffer that was too small.
 func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 	size := len(wire)

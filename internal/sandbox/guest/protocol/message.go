@@ -184,7 +184,8 @@ type Exit struct {
 	Ended bool
 	// DecryptionFailed is true if the program could not be decrypted and did not run.
 	DecryptionFailed bool
-	// Failure is the reason why the program could not be started; "" if it was.
+	// Failure is the reason why the program could not be started; "" if it was
+	// started.
 	Failure string
 }
 

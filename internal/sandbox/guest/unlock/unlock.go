@@ -2,8 +2,8 @@
 // separate process can be killed during key derivation, and its end frees the
 // memory of the derivation at once.
 //
-// Until the program is returned, password, key and program are only in the memory
-// of this process. No other process can read that memory.
+// No program in the sandbox can read the memory of this process, which holds the
+// password, the key and the decrypted program.
 package unlock
 
 import (

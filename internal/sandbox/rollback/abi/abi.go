@@ -50,12 +50,12 @@ type Reason byte
 // Reasons why a process is not put back.
 const (
 	_          Reason = iota
-	Off               // The process has no checkpoint, or it was killed.
+	Off               // The process has no checkpoint, was killed, or does not suit the next job.
 	Worn              // The process has run too often or too long.
 	Threads           // It started a thread.
 	Processes         // It started a process or another program.
 	Sockets           // It used a socket.
-	Signals           // It sent itself a signal, or a signal was pending.
+	Signals           // It sent a signal, or a signal was pending.
 	Files             // It changed a file in a way that outlives it.
 	Mappings          // It changed a mapping of the checkpoint.
 	Attributes        // It changed an attribute that is not restored.

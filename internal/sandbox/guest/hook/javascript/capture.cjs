@@ -66,8 +66,9 @@ const shortHead = '(function (exports,require,module,__filename,__dirname){';
  * with `before` and end with `after`.
  *
  * A call around the expression needs room before it. V8 gives the position of the
- * statement to the first operation in it. That must be the lookup of the called
- * function. With parentheses alone, it would be the lookup of a name of the program.
+ * statement to the first operation in it. That operation must be the lookup of the
+ * called function. With parentheses alone, it would be the lookup of a name of the
+ * program.
  */
 function sources(source, found, before, after) {
   const { from, start, end, terminated, isTight } = found;
@@ -98,7 +99,10 @@ function sources(source, found, before, after) {
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
 
-/** Returns whether the first name that the expression reads exists. */
+/**
+ * Returns whether the first name that the expression reads is global, or occurs in the
+ * program before the expression.
+ */
 function isKnown({ firstName }, head) {
   return firstName === undefined || firstName in globalThis || head.includes(firstName);
 }

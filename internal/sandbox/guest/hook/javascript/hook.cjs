@@ -45,7 +45,7 @@ function receive(size) {
   const buffer = Buffer.alloc(size);
   for (let have = 0; have < size;) {
     const n = fs.readSync(control, buffer, have, size - have);
-    if (n === 0) process.reallyExit(0); // The agent has ended, so end the sandbox.
+    if (n === 0) process.reallyExit(0); // The agent has ended, so end this process too.
     have += n;
   }
   return buffer;

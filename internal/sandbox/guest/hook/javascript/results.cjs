@@ -134,8 +134,8 @@ function guarded(call) {
   }
 }
 
-// Maps the errors whose trace this module was the first to read to their first
-// frame.
+// Maps errors to their first frame. It contains only errors whose trace this module
+// was the first to read.
 const seen = new WeakMap();
 const seenGet = uncurry(WeakMap.prototype.get);
 const seenSet = uncurry(WeakMap.prototype.set);

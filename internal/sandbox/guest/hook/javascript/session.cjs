@@ -204,7 +204,7 @@ class Session {
     this.socket = new net.Socket({ handle: this.pipe });
     defineProperty(this.socket, 'emit', { ...hidden, value: emit });
     this.socket.on('data', (chunk) => this.receive(chunk));
-    // The agent has ended, so end the sandbox.
+    // The agent has ended, so end this process too.
     this.socket.on('error', () => {});
     this.socket.on('close', () => process.reallyExit(0));
   }
@@ -663,7 +663,7 @@ function receiveSocket(descriptor, done) {
   pipe.onread = () => {
     const { pendingHandle } = pipe;
     pipe.close();
-    // The agent has ended, so end the sandbox.
+    // The agent has ended, so end this process too.
     if (!pendingHandle) process.reallyExit(0);
     done(pendingHandle);
   };

@@ -179,7 +179,7 @@ def place(code, begin):
 
 
 class Guard:
-    """Guard calls the __del__ of its class when it is dropped."""
+    """An object that reports the program's end when it is dropped. guard() sets its destructor."""
 
     __slots__ = ()
 
@@ -347,7 +347,7 @@ def with_call(code, load, index, keep):
 
 
 def loads(load, index):
-    """Return the instruction load with an index of any size."""
+    """Return the bytes of the instruction that load names, with an index of any size."""
     loaded = bytearray()
     for shift in (24, 16, 8):
         if index >> shift:

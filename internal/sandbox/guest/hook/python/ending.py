@@ -45,7 +45,7 @@ class Ending:
     def show(self, value):
         """Show the value of the final expression."""
         if getpid() != self.program or self.shown is None:
-            return  # This is a forked child that also reached the end of main.py.
+            return  # This is a forked child at the end of main.py, or no values are wanted.
         if type(value) in (int, float, bool, str, type(None)):
             self.shown().last(value)
         else:
@@ -91,8 +91,9 @@ class Ending:
     def bounded(self, action):
         """Call action within the time and memory that the run has left.
 
-        action must not raise. If it exceeds a limit, an exception ends it. Only the handler of a
-        Python signal can raise that exception. The signals are restored afterwards.
+        action must not raise. If it takes too long, the handler of SIGALRM raises an exception
+        that ends it. Above the memory limit, an allocation raises MemoryError. The handler, the
+        timer and the limit are restored afterwards.
         """
         reset_memory = self.lower_memory()
         seconds = max(0.05, min(MAX_SECONDS, (self.deadline - monotonic()) / 2))
@@ -121,7 +122,7 @@ class Ending:
             raise Expired
 
     def lower_memory(self):
-        """Limit the process to three quarters of the memory that the run has left.
+        """Limit new allocations to three quarters of the memory that the run has left.
 
         A larger allocation then raises MemoryError instead of ending the run. Return a
         function that removes the limit.

@@ -1,4 +1,4 @@
-"""Makes a large program of a session report its end, without more memory than its compilation.
+"""Makes a large program of a session report its end, without more memory than the compilation needs.
 
 session.py adds statements to the syntax tree of a program. The tree of a large program
 needs half as much memory again as its compilation. So this module adds instructions to

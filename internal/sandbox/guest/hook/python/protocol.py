@@ -50,6 +50,6 @@ def exactly(control, size):
     while len(data) < size:
         part = read(control, size - len(data))
         if not part:
-            leave(0)  # The agent has ended, so the sandbox ends.
+            leave(0)  # The agent has ended, so end this process too.
         data += part
     return bytes(data)

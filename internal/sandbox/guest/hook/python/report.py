@@ -62,7 +62,7 @@ class Sink:
 
 
 def plainly(error, trace):
-    """Do the same without any module, for exceptions that make the modules fail."""
+    """Return the same as shown() without any module, for exceptions that make modules fail."""
     try:
         message = exact(str(error))
     except BaseException:
@@ -152,8 +152,8 @@ class Library:
 class Swapped:
     """Replaces parts of the import system within a with statement.
 
-    settings are attributes of sys. modules replaces all modules and restores the
-    builtins of that time, unless it is None.
+    settings are attributes of sys. modules replaces all modules; None keeps them. If it
+    is not None, all builtins get the values from before the program.
     """
 
     def __init__(self, settings, modules, importer):

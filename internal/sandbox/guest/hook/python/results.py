@@ -50,7 +50,7 @@ class Results:
 
     @property
     def wanted(self):
-        """Whether values are sent. Setting it to true before a program calls watch()."""
+        """Whether values are sent. Set it before a program runs. Setting it to true calls watch()."""
         return self.is_wanted
 
     @wanted.setter
@@ -202,7 +202,7 @@ def claims_everything(value):
 def method_of(value, name):
     """Return the method that makes a form of the value, or None."""
     try:
-        # The value is a class, and its methods are for its instances.
+        # The methods of a class are for its instances.
         if isinstance(value, type):
             return None
         method = getattr(value, name, None)
@@ -273,7 +273,7 @@ SHAPES = {
 
 
 def pieces(value, around):
-    """Yield repr(value) in pieces. around lists the containers around the value."""
+    """Yield repr(value) in pieces. around holds the ids of the containers around the value."""
     kind = type(value)
     if kind in SHAPES:
         empty, begin, end, again = SHAPES[kind]
@@ -463,7 +463,7 @@ class Figures:
 
 
 def watch_imports(place, instruments):
-    """Call functions with modules of the directory place once these are imported.
+    """Call functions with modules once these are imported. place is the modules' directory.
 
     instruments maps names of modules to functions. The finder that the import system keeps
     for the directory calls them. When the modules are imported, the finder and the loaders
@@ -503,7 +503,7 @@ def watch_imports(place, instruments):
 
 
 def open_figures(pyplot):
-    """Return the open figures by their numbers, if possible without changing the current one."""
+    """Return the open figures, sorted by number, if possible without changing the current one."""
     managers = getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)
     if managers is not None:
         return [manager.canvas.figure for _, manager in sorted(managers.figs.items())]

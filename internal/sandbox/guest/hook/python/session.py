@@ -9,8 +9,8 @@ CPython then calls sys.excepthook with an empty stack, and the hook begins the
 iteration. A forked process leaves the iteration by SystemExit, and CPython ends it
 like any other process.
 
-A program may change builtins, sys, signals and modules. None of that may end this
-code, so it stores the objects it needs in advance.
+A program may change builtins, sys, signals and modules. None of these changes
+must end this code, so it stores the objects that it needs in advance.
 """
 
 import _ast
@@ -299,7 +299,7 @@ class Session:
                 os._exit(0)  # This is a fork of the code that shows a value.
 
     def aside(self, function, *arguments):
-        """Call a function that imports, whatever the program has imported.
+        """Call a function that imports modules, whatever the program has imported.
 
         Files of the program may have the names of library modules. So the function sees only
         the library, and the program does not see the function's imports.
@@ -356,7 +356,7 @@ class Session:
 
     def set_input(self, fd):
         """Make fd the standard input of the process and of its children."""
-        if fd is not None and fd != 0:  # The program may have closed the last descriptor.
+        if fd is not None and fd != 0:  # fd is 0 if the program has closed its standard input.
             os.dup2(fd, 0)
             os.close(fd)
         os.set_inheritable(0, True)

@@ -136,9 +136,9 @@ LARGE = 128 << 10
 def capture_end(source, end, shows_values):
     """Return whether end is called when the program ends, for whatever reason.
 
-    It is not called if the program has no value to show and apparently no figures. If
-    there are figures after all, they are shown when the interpreter ends. It is also not
-    called if CPython must report an error in the program.
+    It is not called if the program has no value to show, apparently no figures, and does
+    not mention atexit. If there are figures after all, they are shown when the interpreter
+    ends. It is also not called if CPython must report an error in the program.
     """
     import sys
 
@@ -193,7 +193,7 @@ class Recorder:
 
 
 def is_matplotlib_there():
-    """Return whether the program may import matplotlib, by the finders' directory caches."""
+    """Return whether matplotlib seems to be installed, by the finders' directory caches."""
     import os
     import sys
 
@@ -223,7 +223,7 @@ beside = {}
 
 
 def load(name, directory="/pyth-on/python/"):
-    """Return the names of a module of this directory, which is never in sys.modules.
+    """Return the globals of a module of this directory. The module is never in sys.modules.
 
     It has the names MAIN and HIDDEN from the start. Its functions have the file name of
     the import system. So warnings are attributed to their callers, and nothing shows the
@@ -307,7 +307,7 @@ def freeze():
 
 
 def thaw(source):
-    """Undo this for a program that could notice it: a program whose source mentions gc."""
+    """Undo freeze() for a program that could notice it: a program whose source mentions gc."""
     if b"gc" in source:
         import gc
 
@@ -330,7 +330,7 @@ def read_program():
 def find_packages(directory="/opt/pyth-on/python-packages"):
     """Put the user's packages on the path; they were mounted at boot.
 
-    Return the packages' .pth files, which run when an interpreter starts.
+    Return their directory and the names of their .pth files, which run when an interpreter starts.
     """
     import os
     import sys
