@@ -118,8 +118,8 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 	return request, nil
 }
 
-// RemovePackage removes a package and the dependencies that only it needs from the
-// user's list. If another package needs the package, it stays as a dependency. The
+// RemovePackage removes a package from the user's list, with the dependencies that
+// only it needs. If another package needs it, the package stays as a dependency. The
 // versions of the other packages do not change. If language is "", RemovePackage
 // searches the lockfiles of all runtimes.
 func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (change *pyth.PackageChange, err error) {
@@ -205,8 +205,9 @@ func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) 
 	})
 }
 
-// change replaces a lockfile. It calls plan with the current lockfile to get the
-// request, resolves and installs the packages, and stores the new lockfile.
+// change replaces a lockfile. It calls the function plan with the current lockfile
+// to get the request, resolves and installs the packages, and stores the new
+// lockfile.
 func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, progress pyth.PackageProgress,
 	plan func(*pyth.PackageList) (resolve.Request, error),
 ) (change *pyth.PackageChange, err error) {

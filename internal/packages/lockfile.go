@@ -20,8 +20,8 @@ import (
 // same time.
 const maxDownloads = 4
 
-// pin adds the resolved packages to next, sorted by place. The list before is the
-// current lockfile. A package that has the same place and hash in it keeps its time
+// pin adds the resolved packages to next, sorted by place. before is the current
+// lockfile. A package that it contains with the same place and hash keeps its time
 // of installation. pin returns ErrResult if the resolver left out a required
 // package.
 func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {

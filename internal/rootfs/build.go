@@ -141,7 +141,8 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 }
 
 // findOrMake returns the path of the image. If the image does not exist, it calls
-// build with a temporary directory. A lock lets only one process build at a time.
+// the function build with a temporary directory. A lock lets only one process build
+// at a time.
 func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err

@@ -84,8 +84,8 @@ func (c *collector) runnable(data []byte, origin string) error {
 	return nil
 }
 
-// library adds a shared library with its dependencies. It searches the directories
-// listed in first, then those of the loader.
+// library adds a shared library with its dependencies. It searches the given
+// directories first, then those of the loader.
 func (c *collector) library(name string, first []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()

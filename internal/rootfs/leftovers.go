@@ -77,8 +77,9 @@ func runsBelow(link, dir string) bool {
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
 }
 
-// killIf kills the process pid if meant returns true. It calls meant after it has
-// opened the process, so that a new process with the same ID is not killed.
+// killIf kills the process pid if the function meant returns true. It calls the
+// function after it has opened the process, so that a new process with the same ID
+// is not killed.
 func killIf(pid int, meant func() bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

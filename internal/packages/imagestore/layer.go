@@ -75,7 +75,8 @@ func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.Lay
 	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
 }
 
-// write lets content write an unfinished file, and then publishes the file at path.
+// write calls the function content to write an unfinished file. Then it publishes
+// the file at path.
 func (s *Store) write(path string, content func(*os.File) error) error {
 	f, err := s.TempFile()
 	if err != nil {

@@ -150,8 +150,9 @@ func (l *lockfile) fits(place string) bool {
 		e.OS.allows("linux") && e.CPU.allows("x64") && e.Libc.allows("glibc")
 }
 
-// find returns the place at which Node finds the named package when the package at
-// the place from imports it; "" if there is none.
+// find returns the place at which Node finds a package that another package imports;
+// "" if there is none. from is the place of the importing package, and name is the
+// name of the imported one.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {

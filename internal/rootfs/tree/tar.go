@@ -41,8 +41,8 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// extract adds the entries of the archive. It calls special for each entry, and
-// skips the entry if special returns true.
+// extract adds the entries of the archive. It calls the function special for each
+// entry, and skips the entry if the function returns true.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {
@@ -158,7 +158,7 @@ func (n *node) prune(name string, layer int) {
 }
 
 // WriteTar writes the tree as an archive, sorted by name. All entries belong to root
-// and have the time at, so that the same tree makes the same bytes. progress
+// and have the same time (at), so that the same tree makes the same bytes. progress
 // receives the written and total bytes of files; nil disables progress reports.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)

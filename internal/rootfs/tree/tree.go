@@ -122,7 +122,8 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	})
 }
 
-// put puts the entry that read returns. It calls read only if the path is valid.
+// put puts the entry that the function read returns. It calls the function only if
+// the path is valid.
 func (t *Tree) put(path string, read func() (Entry, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {

@@ -122,7 +122,7 @@ func denied() map[string]abi.Reason {
 	return all
 }
 
-// allow returns 0 if the condition is true, and why otherwise.
+// allow returns 0 if the condition is true. Otherwise it returns the reason why.
 func allow(condition bool, why abi.Reason) abi.Reason {
 	if condition {
 		return 0

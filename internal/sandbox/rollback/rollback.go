@@ -85,8 +85,8 @@ type interpreter struct {
 	cpu  time.Duration
 }
 
-// spend marks the interpreter as unusable unless why is 0. If it is already
-// unusable, the first reason stays.
+// spend marks the interpreter as unusable for the given reason. If the reason is 0,
+// it does nothing. If the interpreter is already unusable, the first reason stays.
 func (i *interpreter) spend(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 
 // of returns the task's interpreter if it has a checkpoint and can still be put

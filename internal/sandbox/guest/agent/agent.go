@@ -89,7 +89,7 @@ func next(conn *protocol.Conn, control int, egress *network, last *program) (*pr
 }
 
 // greet tells the host that an interpreter is ready. kept is true if the interpreter
-// has also served the last job. Otherwise why is the reason.
+// has also served the last job. Otherwise the parameter why is the reason.
 func greet(conn *protocol.Conn, kept bool, why abi.Reason) error {
 	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Kept: kept, Spent: why.String()})
 }
@@ -173,8 +173,8 @@ func (r *run) serve() error {
 	return conn.SendMessage(protocol.KindExit, exit)
 }
 
-// withNetwork calls do. During the call, programs can use the network of the job,
-// if it has one.
+// withNetwork calls the given function. During the call, programs can use the
+// network of the job, if it has one.
 func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
 	if !r.job.Network {
 		return do()

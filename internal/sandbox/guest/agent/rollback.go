@@ -176,8 +176,8 @@ func (p *program) remount() error {
 	return p.mount()
 }
 
-// within calls do in the thread that is in the program's namespaces, and returns the
-// result of do.
+// within calls the given function in the thread that is in the program's namespaces,
+// and returns its result.
 func (p *program) within(do func() error) error {
 	result := make(chan error)
 	p.inside <- func() { result <- do() }

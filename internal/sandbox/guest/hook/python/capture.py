@@ -347,7 +347,7 @@ def with_call(code, load, index, keep):
 
 
 def loads(load, index):
-    """Return the bytes of the instruction that load names, with an index of any size."""
+    """Return the bytes of the instruction with the name load and an index of any size."""
     loaded = bytearray()
     for shift in (24, 16, 8):
         if index >> shift:

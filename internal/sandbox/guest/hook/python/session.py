@@ -9,8 +9,8 @@ CPython then calls sys.excepthook with an empty stack, and the hook begins the
 iteration. A forked process leaves the iteration by SystemExit, and CPython ends it
 like any other process.
 
-A program may change builtins, sys, signals and modules. None of these changes
-must end this code, so it stores the objects that it needs in advance.
+A program may change builtins, sys, signals and modules. These changes must not
+end this code, so it stores the objects that it needs in advance.
 """
 
 import _ast
