@@ -154,8 +154,8 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 
 // resolverWith returns the resolver of the runtime whose lockfile contains the
 // package. A lockfile that requires the package directly takes precedence over one
-// that has it as a dependency. If no lockfile contains it, it returns the first
-// resolver.
+// that has it as a dependency. If no lockfile contains the package, resolverWith
+// returns the first resolver.
 func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name string) (Resolver, error) {
 	var needs Resolver
 	for _, r := range s.config.Resolvers {

@@ -50,7 +50,7 @@ type Config struct {
 	// this order of runtimes.
 	Resolvers []Resolver
 	// MaxPackages is the maximum number of packages in a lockfile; 0 means 500.
-	// MaxBytes is the maximum size of their images in bytes; 0 means 1 GiB.
+	// MaxBytes is the maximum total size of their images in bytes; 0 means 1 GiB.
 	MaxPackages int
 	MaxBytes    int64
 	// CacheBytes is the maximum size of files that no lockfile needs; 0 means 2 GiB.

@@ -54,12 +54,12 @@ type Image struct {
 }
 
 // Build returns the image for the options. If dir does not contain the image, Build
-// makes it. The image's name contains a hash of its inputs. Making the image takes
-// some seconds and temporarily about 400 MB of disk. Finding it takes a fraction of
-// a second. If the disk has less space, Build fails with a *disk.NoRoomError before
-// it writes anything. Several processes may build in the same directory. If ctx
-// ends, Build removes unfinished files. Build keeps images with other inputs, such
-// as those of an earlier release, since they may be in use; see RemoveOthers.
+// makes it. The image's name contains a hash of its inputs. Finding the image takes
+// a fraction of a second. Making it takes some seconds, and temporarily about 400 MB
+// of disk. If the disk has less free space, Build fails with a *disk.NoRoomError
+// before it writes anything. Several processes may build in the same directory. If
+// ctx ends, Build removes unfinished files. Build keeps images with other inputs,
+// such as those of an earlier release, since they may be in use; see RemoveOthers.
 //
 // If this machine lacks a library that Python needs, the error names the packages to
 // install.

@@ -248,7 +248,8 @@ func (r *customBuilder) prepare() ([]interpreter, error) {
 // block follows the file system.
 const trailerSize = 4096
 
-// trailer returns the trailer of an image with these versions.
+// trailer returns the block that follows the file system of a custom image: the
+// versions in JSON, padded to trailerSize.
 func trailer(versions map[pyth.Runtime]string) ([]byte, error) {
 	b, err := json.Marshal(versions)
 	if err != nil || len(b) > trailerSize {

@@ -74,7 +74,8 @@ ID=pyth-on
 }
 
 // certificates adds the root certificates that Mozilla trusts to the plan. The
-// embedded Python's OpenSSL and the libraries of wheels look for them at this path.
+// embedded Python's OpenSSL and the libraries of wheels look for them at the paths
+// below.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {

@@ -25,7 +25,7 @@ import (
 //go:embed compile.py
 var compileProgram string
 
-// interpreter is an interpreter that a custom image may contain.
+// interpreter describes an interpreter that a custom image can contain.
 type interpreter struct {
 	runtime pyth.Runtime
 	// title is the name shown to operators; program is the file name.
@@ -193,7 +193,8 @@ func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) er
 	return fmt.Errorf("it returned more than %d files", maxCompiled)
 }
 
-// reserved reports whether the path is reserved for files of Pyth-On.
+// reserved reports whether the path is in a directory where sandboxes mount file
+// systems, or where only Pyth-On adds files.
 func reserved(name string) bool {
 	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)

@@ -38,7 +38,7 @@ func (s *Store) RemoveTemporary(layer pyth.LayerID) {
 	delete(s.temporary, layer)
 }
 
-// Mounts returns the images of all layers in the order in which to mount them.
+// Mounts returns the images of the given layers in the order in which to mount them.
 func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	var all []Mount
 	for _, layer := range layers {

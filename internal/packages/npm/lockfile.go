@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// lockfile is the part of npm's package-lock.json (version 3) that this package
+// lockfile is the part of npm's package-lock.json (version 3) that this Go package
 // reads.
 type lockfile struct {
 	Packages map[string]*lockEntry `json:"packages"`

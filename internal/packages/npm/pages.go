@@ -16,7 +16,7 @@ import (
 const abbreviated = "application/vnd.npm.install-v1+json"
 
 // pages answers npm's requests with pages of the registry and stores these pages.
-// Each change of a lockfile uses a new instance.
+// Each call of Resolve uses a new instance.
 type pages struct {
 	index *index.Client
 

@@ -25,7 +25,7 @@ import (
 const maxMetadata = 16 << 20
 
 // pages answers pip's requests with pages of the index, and lists the wheels on
-// these pages in files. Each change of a lockfile uses a new instance.
+// these pages in files. Each call of Resolve uses a new instance.
 type pages struct {
 	index  *index.Client
 	images *imagestore.Store

@@ -14,7 +14,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPages is the maximum number of index pages that one change may request.
+// MaxPages is the maximum number of index pages that one job of a resolver may
+// request.
 const MaxPages = 2000
 
 // maxRequirement is the maximum length of a requirement in bytes.

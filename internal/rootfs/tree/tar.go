@@ -142,8 +142,8 @@ func (t *Tree) whiteout(name string) (bool, error) {
 	return true, nil
 }
 
-// prune removes the child and all entries below it, except entries of the given
-// layer.
+// prune removes the child with the name and all entries below it. It keeps entries
+// of the given layer, and directories that contain such entries.
 func (n *node) prune(name string, layer int) {
 	child := n.children[name]
 	if child == nil {

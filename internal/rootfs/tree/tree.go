@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// maxEntries limits the memory of a tree. The image of a whole distribution has some
-	// hundred thousand entries.
+	// maxEntries limits the memory of a tree. The image of a whole distribution has
+	// several hundred thousand entries.
 	maxEntries = 2_000_000
 	// maxLinks limits the links in one path, as Linux does (path_resolution(7)).
 	maxLinks = 40
 	// maxName is Linux's NAME_MAX, in bytes.
 	maxName = 255
-	// maxSpool is the size limit of all files in a spool, in bytes. Without it a
-	// small archive could unpack to a very large tree.
+	// maxSpool is the size limit of all files in a spool, in bytes. Without this
+	// limit, a small archive could unpack to a very large tree.
 	maxSpool = 64 << 30
 )
 

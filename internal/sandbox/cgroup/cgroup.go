@@ -41,8 +41,8 @@ type Group interface {
 	// SetPids sets the limit of processes and threads.
 	SetPids(n int) error
 	// SetWeight sets the group's share of processor time when it is scarce. The
-	// weight is 1 to 10,000, normally 100. It has no effect if the host lacks the
-	// cpu controller.
+	// weight is 1 to 10,000, normally 100. The call has no effect if the host lacks
+	// the cpu controller.
 	SetWeight(weight int)
 	// Memory returns the memory in use in bytes.
 	Memory() int64

@@ -11,8 +11,9 @@ type special struct {
 	reason string
 }
 
-// specials returns the ranges that a program must not reach. If several ranges
-// contain an address, the first one gives the reason.
+// specials returns the ranges that a program must not reach unless the policy's
+// AllowRanges contain them. If several ranges contain an address, the first one
+// gives the reason.
 func specials() []special {
 	return []special{
 		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},                      // RFC 791

@@ -40,9 +40,9 @@ func (d *demand) booted(took time.Duration) {
 }
 
 // wanted returns the wanted number of warm sandboxes for each runtime. It is the
-// minimum plus the number that jobs take during two boots, so that normal bursts
-// of jobs find enough. If the sum exceeds MaxWarm, runtimes share MaxWarm in
-// proportion to their demand.
+// minimum plus the number that jobs take during two boots, so that normal bursts of
+// jobs find enough. All runtimes keep their minimum. If the sum exceeds MaxWarm,
+// they share the rest of MaxWarm in proportion to their demand.
 func (s *stock) wanted() map[pyth.Runtime]int {
 	wanted := make(map[pyth.Runtime]int)
 	room := s.config.MaxWarm

@@ -28,7 +28,7 @@ type tenant struct {
 	queue []*waiter
 	// running counts the running jobs.
 	running int
-	// layers holds the packages of the latest job.
+	// layers holds the packages of the latest job that uses the built-in image.
 	layers pyth.Layers
 	holding
 }

@@ -31,9 +31,9 @@ type stock struct {
 type holding struct {
 	// sandboxes counts all sandboxes of the tenant.
 	sandboxes int
-	// ready lists its idle sandboxes, most recently used last.
+	// ready lists the tenant's idle sandboxes, most recently used last.
 	ready []*entry
-	// recycling lists its sandboxes that will be ready soon.
+	// recycling lists the tenant's sandboxes that will be ready soon.
 	recycling []*entry
 }
 
@@ -107,10 +107,10 @@ func reusable(t *tenant, job *pyth.Job) bool {
 	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
 
-// mayGrow reports whether the tenant may have one more sandbox. The maximum is
-// the number of jobs that it may run at once plus the number of concurrent boots.
-// Without it, the number of sandboxes would keep growing while a tenant has more
-// jobs than the machine can run.
+// mayGrow reports whether the tenant may have one more sandbox. The maximum is the
+// number of jobs that it may run at once plus the number of concurrent boots.
+// Without this maximum, the number of sandboxes would keep growing while a tenant
+// has more jobs than the machine can run.
 func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
 }
@@ -185,8 +185,8 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 }
 
 // needed reports whether to keep a warm sandbox beyond its maximum idle time.
-// Without it, its runtime would have too few warm sandboxes. queued is the number of
-// jobs that need a warm sandbox.
+// Without this sandbox, its runtime would have too few warm ones. queued is the
+// number of jobs that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	return e.tenant == nil && e.root.layers == (pyth.Layers{}) &&
 		s.countWarm(kind{runtime: e.runtime}) <= s.wanted()[e.runtime]+queued

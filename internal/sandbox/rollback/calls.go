@@ -237,7 +237,8 @@ func madvise(c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED:
 		return 0
 	case linux.MADV_DONTNEED:
-		// The content of writable mappings is restored.
+		// The call clears memory. restore writes the content of these mappings
+		// again.
 		return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	}
 	return abi.Mappings

@@ -159,7 +159,8 @@ func (k *Keeper) exit(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// judge returns the reason why the process cannot be put back, or 0.
+// judge counts the run. It returns the reason why the process cannot be put back, or
+// 0.
 func (i *interpreter) judge(t *kernel.Task) abi.Reason {
 	if why := abi.Reason(i.reason.Load()); why != 0 {
 		return why

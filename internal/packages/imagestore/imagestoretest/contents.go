@@ -11,7 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Check checks that all paths are below the package, and that the size is correct.
+// Check checks that all paths are below the root of the package, and that the size
+// is correct and at most Room.
 func Check(t *testing.T, c *imagestore.Contents) {
 	t.Helper()
 	var size int64

@@ -9,8 +9,9 @@
 // The user's program does not run as root, so it can neither signal nor trace the
 // agent. The program inherits no descriptor of the agent.
 //
-// While a job runs, one thread does all the work in a poll loop. So no answer waits
-// for another goroutine to wake up.
+// While a job runs, one thread does all the work in a poll loop, except that
+// goroutines relay network connections. So no answer waits for another goroutine to
+// wake up.
 package agent
 
 import (

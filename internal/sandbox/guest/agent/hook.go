@@ -12,7 +12,7 @@ import (
 // errNoData means that a descriptor has no data to read yet.
 var errNoData = errors.New("no data to read for now")
 
-// descriptor reads from a descriptor of the agent.
+// descriptor is a descriptor of the agent with a Read method.
 type descriptor int
 
 func (d descriptor) Read(b []byte) (int, error) {

@@ -1,5 +1,5 @@
 'use strict';
-// Finds the final expression of a program.
+// Finds the final expression of a program, and its import and export statements.
 
 const { internals } = require('./internals.cjs');
 

@@ -534,9 +534,9 @@ class Session {
   }
 
   /**
-   * Ends the run after the run with this number, because the agent requests it. The
-   * thread that interrupts runs calls this function while other code runs. It
-   * repeats the call until the run has ended.
+   * Ends the run that follows the run with this number, because the agent requests it.
+   * The thread that interrupts runs calls this function while other code runs. The
+   * thread repeats the call until the run has ended.
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
