@@ -52,8 +52,8 @@ func allowed() map[string]rule {
 	add(rule{after: opened}, "open", "openat", "openat2", "creat")
 	add(rule{before: fcntl}, "fcntl")
 	add(rule{before: ioctl}, "ioctl")
-	// These calls change names of files. A program can change names only on file
-	// systems that the agent mounts anew for each run.
+	// These calls change names and sizes of files. A program can change them only on
+	// file systems that the agent mounts anew for each run.
 	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 		"symlink", "symlinkat", "truncate")
 	// restore resets what these calls change: the working directory, the umask,

@@ -6,8 +6,8 @@
 // The package guarantees that nothing of one run remains in the next. Memory,
 // mappings, registers, descriptors, signals, limits and counters of the interpreter
 // are restored. The calls that can leave anything else make the interpreter
-// unusable: it then exits, and the agent starts another. Calls are denied by
-// default, see allowed.
+// unusable: it exits after its run, and the agent starts another. Calls are denied
+// by default, see allowed.
 package rollback
 
 import (
