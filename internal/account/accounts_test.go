@@ -28,7 +28,7 @@ func TestNewNeedsItsConfiguration(t *testing.T) {
 			newService(t, func(c *account.Config) { config = *c })
 			without(&config)
 			if _, err := account.New(config); err == nil {
-				t.Error("the account was created")
+				t.Error("the service was created")
 			}
 		})
 	}
@@ -48,7 +48,7 @@ func TestRegisterAndLogin(t *testing.T) {
 		t.Errorf("login returned %+v, registration %+v", again, g)
 	}
 	if again.RefreshToken == g.RefreshToken || again.Token == g.Token {
-		t.Error("two logins have the same token")
+		t.Error("login returned a token that registration had returned")
 	}
 	for name, c := range map[string]pyth.Credentials{
 		"token":          {Bearer: g.Token},
@@ -224,7 +224,7 @@ func TestLoginRehashesStaleHashes(t *testing.T) {
 	s.login(t, email, password)
 	renewed := s.hashOf(t, g)
 	if !strings.HasPrefix(renewed, current) || renewed == made {
-		t.Errorf("the hash is %s", renewed)
+		t.Errorf("the hash after login is %s, want a new one with the current parameters", renewed)
 	}
 	s.login(t, email, password)
 	if got := s.hashOf(t, g); got != renewed {

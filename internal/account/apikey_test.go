@@ -32,7 +32,7 @@ func TestNewKeyIsWellFormedAndUnique(t *testing.T) {
 	}
 }
 
-// TestWellFormedKeyChecksCRC32 checks the checksum of API keys, since clients may
+// TestWellFormedKeyChecksCRC32 checks the checksum of API keys, since clients can
 // check it too. 0xcbf43926 is the published CRC-32 of "123456789".
 func TestWellFormedKeyChecksCRC32(t *testing.T) {
 	if got := checksum("123456789"); got != decimalInBase62(0xcbf43926) {

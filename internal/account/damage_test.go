@@ -24,7 +24,7 @@ func (s *service) tamper(t testing.TB, statement string) {
 		t.Fatal(err)
 	}
 	if n, err := result.RowsAffected(); n != 1 || err != nil {
-		t.Fatalf("%d rows were changed, %v", n, err)
+		t.Fatalf("the statement changed %d rows, want 1: %v", n, err)
 	}
 }
 

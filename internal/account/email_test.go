@@ -72,7 +72,7 @@ func TestNormalizeEmail(t *testing.T) {
 			}
 			forms := storedForms(c.raw)
 			if len(forms) > 0 != (c.want != "") || len(forms) > 0 && forms[0] != c.want {
-				t.Errorf("a login uses %q", forms)
+				t.Errorf("the lookup of %q uses %q", c.raw, forms)
 			}
 		})
 	}
@@ -86,7 +86,7 @@ func FuzzEmail(f *testing.F) {
 		email, err := normalizeEmail(raw)
 		if err != nil {
 			if email != "" {
-				t.Errorf("%q is refused as %q", raw, email)
+				t.Errorf("%q is refused, but %q is returned", raw, email)
 			}
 			return
 		}
@@ -98,7 +98,7 @@ func FuzzEmail(f *testing.F) {
 			t.Errorf("%q became %q, then %q, %v", raw, email, again, err)
 		}
 		if key := pyth.EmailKey(email); key != pyth.EmailKey(key) {
-			t.Errorf("%q is compared as %q", raw, key)
+			t.Errorf("the key of %q is %q, which has another key", raw, key)
 		}
 	})
 }

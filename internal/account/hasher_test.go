@@ -24,7 +24,7 @@ func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
 		}
 		again, err := h.hash(t.Context(), password)
 		if err != nil || again == encoded {
-			t.Errorf("two hashes of %q are equal, %v", password, err)
+			t.Errorf("the second hash of %q is %q: %v; want another than the first", password, again, err)
 		}
 		for given, want := range map[string]bool{password: true, password + "x": false, "another": false} {
 			ok, stale, err := h.verify(t.Context(), encoded, given)
@@ -114,7 +114,7 @@ func TestHashBoundsConcurrency(t *testing.T) {
 			t.Errorf("got %v", codes)
 		}
 		if took := time.Since(begun); took > maxHashWait+2*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("all calls together took %v", took)
 		}
 	})
 }

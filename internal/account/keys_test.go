@@ -76,7 +76,7 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	for {
 		keys, next, err := s.Keys(t.Context(), p, cursor, 2)
 		if err != nil || len(keys) > 2 {
-			t.Fatalf("%d keys, %v", len(keys), err)
+			t.Fatalf("a page has %d keys, want at most 2: %v", len(keys), err)
 		}
 		for _, k := range keys {
 			got = append(got, k.Name)

@@ -51,7 +51,7 @@ func TestRefreshExchangesTheToken(t *testing.T) {
 			t.Errorf("got %+v after %+v", next, g)
 		}
 		if p := s.principal(t, next); p.User.ID != g.User.ID || !p.ExpiresAt.Equal(next.ExpiresAt) {
-			t.Errorf("the token belongs to %+v", p)
+			t.Errorf("the principal of the new token is %+v", p)
 		}
 		seen, g = append(seen, next.RefreshToken), next
 	}

@@ -88,7 +88,7 @@ func TestIssueFollowsTheContract(t *testing.T) {
 		t.Errorf("the claims are %s", payload)
 	}
 	if other := s.login(t, email, password).Token; other == g.Token {
-		t.Error("two tokens have the same id")
+		t.Error("two logins returned the same token")
 	}
 	if p := s.principal(t, g); p.Credential != pyth.CredentialJWT || p.KeyPrefix != "" || !p.ExpiresAt.Equal(g.ExpiresAt) {
 		t.Errorf("got %+v", p)
@@ -231,7 +231,7 @@ func TestAuthenticateRefusesLongTokens(t *testing.T) {
 		}
 	}
 	if token := sized(4096); len(token) > 4097 || s.accepts(t, pyth.Credentials{Bearer: token}) != (len(token) == 4096) {
-		t.Errorf("the size of a valid token of %d bytes is wrong for this test", len(token))
+		t.Errorf("a valid token of %d bytes is accepted or refused wrongly, or is too long for this test", len(token))
 	}
 	if s.accepts(t, pyth.Credentials{Bearer: sized(4098)}) {
 		t.Error("a token of more than 4 KiB is accepted")

@@ -36,7 +36,7 @@ func TestConnectionsCloseIdleOnesAtLimit(t *testing.T) {
 	c.note(first, http.StateActive) // One byte of a header: the connection still counts as idle.
 
 	if other := add("192.0.2.2"); other.closed || !second.closed || first.closed || third.closed || kept.closed {
-		t.Errorf("the oldest connection of the busiest address was not closed: %v %v %v %v", other.closed, first.closed, second.closed, third.closed)
+		t.Errorf("closed: new %v, first %v, second %v, third %v, known user %v; want only the second", other.closed, first.closed, second.closed, third.closed, kept.closed)
 	}
 	c.note(second, http.StateClosed)
 	for conn := range c.open {
@@ -44,13 +44,13 @@ func TestConnectionsCloseIdleOnesAtLimit(t *testing.T) {
 		c.keep(conn)
 	}
 	if late := add("192.0.2.3"); !late.closed || kept.closed || first.closed || third.closed {
-		t.Error("requests of known users were closed")
+		t.Error("the new connection was not closed, or a connection with a request of a known user was")
 	} else {
 		c.note(late, http.StateClosed)
 	}
 	c.note(kept, http.StateIdle)
 	if next := add("192.0.2.9"); next.closed || !kept.closed {
-		t.Error("an idle connection of a known user was not closed")
+		t.Error("the new connection was closed, or the idle connection of a known user was not")
 	}
 	for conn := range c.open {
 		c.note(conn, http.StateClosed)

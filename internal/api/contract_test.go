@@ -144,7 +144,7 @@ func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {
 		if !regexp.MustCompile(`^[A-Z][A-Za-z]+$`).MatchString(name) {
-			t.Errorf("the schema %s", name)
+			t.Errorf("the schema name %s is not in Pascal case", name)
 		}
 		for property, p := range s.Properties {
 			names++
@@ -155,7 +155,7 @@ func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 				t.Errorf("%s.%s is a number without a unit", name, property)
 			}
 			if p.Type == "number" {
-				t.Errorf("%s.%s may be a fraction", name, property)
+				t.Errorf("%s.%s allows fractions", name, property)
 			}
 			if (strings.HasSuffix(property, "At") || property == "timestamp") != (p.Format == "date-time") {
 				t.Errorf("%s.%s has the format %q", name, property, p.Format)

@@ -178,7 +178,7 @@ func TestPayloadsAreChecked(t *testing.T) {
 		})
 	}
 	if e.calls != nil {
-		t.Errorf("called were %v", e.calls)
+		t.Errorf("the service received the calls %v", e.calls)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 			}
 			p := s.ran()
 			if p.Language != pyth.JavaScript || p.Code != "" || p.Args[0] != "a" || p.Limits.MemoryBytes != 1000 || !p.Results {
-				t.Errorf("it ran as %+v", p)
+				t.Errorf("the execution service received %+v", p)
 			}
 			if !bytes.Equal(kept, make([]byte, len(kept))) {
 				t.Error("the password is not wiped")
@@ -267,7 +267,7 @@ func TestEncryptedProgramsNeedOnePassword(t *testing.T) {
 		})
 	}
 	if e.calls != nil || s.ran() != nil {
-		t.Errorf("called were %v", e.calls)
+		t.Errorf("the service received the calls %v", e.calls)
 	}
 }
 

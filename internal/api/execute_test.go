@@ -38,7 +38,7 @@ func TestExecutePassesProgramOn(t *testing.T) {
 		t.Errorf("program (-want +got):\n%s", diff)
 	}
 	if s.executions.user != "usr_ada" {
-		t.Errorf("it ran as %q", s.executions.user)
+		t.Errorf("the program ran for the user %q", s.executions.user)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestPackages(t *testing.T) {
 			s := newServer(t, func(config *api.Config) { config.Packages = &c.packages })
 			res := s.send(request(c.method, "/api/v1/packages"+c.path, c.body))
 			if res.StatusCode != c.status || res.body != c.answer || c.packages.given != c.given {
-				t.Errorf("status %d: %s; given was %s", res.StatusCode, res.body, c.packages.given)
+				t.Errorf("status %d: %s; the service received %s", res.StatusCode, res.body, c.packages.given)
 			}
 		})
 	}

@@ -341,7 +341,7 @@ func TestRateLimits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t, func(c *api.Config) { c.RateLimits = tt.limits })
 			if res := s.send(tt.first); res.StatusCode == 429 {
-				t.Fatalf("the first is limited: %s", res.body)
+				t.Fatalf("the first request is limited: %s", res.body)
 			}
 			res := s.send(tt.second)
 			if res.StatusCode != tt.want {
@@ -511,7 +511,7 @@ func TestNewRequiresServices(t *testing.T) {
 			cfg := config(newAccounts(), &executions{})
 			without(&cfg)
 			if _, err := api.New(cfg); err == nil {
-				t.Error("the account was created")
+				t.Error("the handler was created")
 			}
 		})
 	}

@@ -24,7 +24,7 @@ func TestQueryRefusesUnknownParameters(t *testing.T) {
 		}
 	})
 	if refused < 100 {
-		t.Errorf("only %d requests were sent", refused)
+		t.Errorf("only %d requests were checked", refused)
 	}
 }
 
@@ -144,6 +144,6 @@ func TestBodyRefusesFormsAndRanges(t *testing.T) {
 		}
 	}
 	if len(s.sessions.files) > 0 {
-		t.Errorf("stored are %v", s.sessions.files)
+		t.Errorf("the service stored %v", s.sessions.files)
 	}
 }

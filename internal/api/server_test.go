@@ -238,7 +238,7 @@ func TestShutdownAnswersOpenConnectionsUntilLastRunEnds(t *testing.T) {
 	}
 	res, body := l.exchange(user, executeHead+"Content-Length: 12\r\n\r\n"+`{"code":"x"}`)
 	if res.StatusCode != 503 || !strings.Contains(body, `"code":"draining"`) || res.Header.Get("Retry-After") == "" || !res.Close {
-		t.Errorf("a user: status %d, %v: %s", res.StatusCode, res.Header, body)
+		t.Errorf("a request of a known user: status %d, %v: %s", res.StatusCode, res.Header, body)
 	}
 	if _, err := user.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the user's connection ends with %v", err)

@@ -140,7 +140,7 @@ func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	packed := fileRequest("PUT", filesURL+"/a", strings.NewReader("x"))
 	packed.Header.Set("Content-Encoding", "gzip")
 	if res := s.send(packed); res.StatusCode != 415 {
-		t.Errorf("packed: status %d: %s", res.StatusCode, res.body)
+		t.Errorf("compressed: status %d: %s", res.StatusCode, res.body)
 	}
 	announced := fileRequest("PUT", filesURL+"/a", strings.NewReader("x"))
 	announced.ContentLength = 1<<30 + 1
@@ -149,7 +149,7 @@ func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	}
 	short := fileRequest("PUT", filesURL+"/a", io.MultiReader(strings.NewReader("x"), broken{}))
 	if res := s.send(short); res.StatusCode != 400 || res.problem(t).Errors[0].Location != "body" || len(s.sessions.files) > 0 {
-		t.Errorf("broken off: status %d: %s", res.StatusCode, res.body)
+		t.Errorf("incomplete body: status %d: %s", res.StatusCode, res.body)
 	}
 }
 
@@ -313,7 +313,7 @@ func attackFilePaths(t *testing.T) {
 		}
 	}
 	if s.sessions.calls != nil {
-		t.Errorf("called were %v", s.sessions.calls)
+		t.Errorf("the service received the calls %v", s.sessions.calls)
 	}
 	for sent, want := range passed {
 		s.sessions.files = map[string]string{}
@@ -321,7 +321,7 @@ func attackFilePaths(t *testing.T) {
 			t.Errorf("%q: status %d: %s", sent, res.StatusCode, res.body)
 		}
 		if _, ok := s.sessions.files[want]; !ok {
-			t.Errorf("%q was read as %q", sent, s.sessions.files)
+			t.Errorf("with the path %q, the service stored %q", sent, s.sessions.files)
 		}
 	}
 	// ".." and "//" outside of the file path lead to no route, as for any other URL.

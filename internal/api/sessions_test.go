@@ -151,7 +151,7 @@ func TestSessionsRefuseFaultyRequests(t *testing.T) {
 		}
 	}
 	if s.sessions.calls != nil {
-		t.Errorf("called were %v", s.sessions.calls)
+		t.Errorf("the service received the calls %v", s.sessions.calls)
 	}
 }
 

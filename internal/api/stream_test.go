@@ -165,7 +165,7 @@ func TestAnswerThatCannotBeEncodedIs500(t *testing.T) {
 			}
 			res := s.execute(`{"code":"x"}`)
 			if p := res.problem(t); res.StatusCode != 500 || p.Code != "internal" || !strings.Contains(s.log.String(), "encode response") {
-				t.Errorf("status %d: %s; logged was %s", res.StatusCode, res.body, s.log)
+				t.Errorf("status %d: %s; the log is %s", res.StatusCode, res.body, s.log)
 			}
 			got := readEvents(t, bufio.NewScanner(s.streamed("text/event-stream").Body))
 			if heard != 3 || len(got) != 3 || got[1].Name != "stdout" || got[2].Name != "error" || !strings.Contains(got[2].Data, `"code":"internal"`) {

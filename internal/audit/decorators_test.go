@@ -53,7 +53,7 @@ func (r *recorder) wants(t *testing.T, want ...pyth.AuditEvent) {
 	}
 }
 
-// seed is the seed of keys.
+// seed is the seed of the log's signing key, and the key that signs access tokens.
 var seed = bytes.Repeat([]byte("s"), 32)
 
 func newStore(t *testing.T) *sqlite.Store {
@@ -418,7 +418,7 @@ func TestSecretSourceGrantWaitsForTheEntry(t *testing.T) {
 				synctest.Wait()
 				select {
 				case err := <-told:
-					t.Fatalf("it returned early: %v", err)
+					t.Fatalf("Await returned before the entry was written: %v", err)
 				default:
 				}
 				close(goOn)

@@ -32,7 +32,7 @@ func TestEncryptUsesDefaultsAndWipesPassword(t *testing.T) {
 		t.Error(err, diff)
 	}
 	if box.Language != "typescript" || box.Name != "" || box.KDF.Time != 3 || box.KDF.MemoryKiB != 65536 || box.KDF.Parallelism != 4 {
-		t.Errorf("it was sealed as %+v", box)
+		t.Errorf("the encrypted program is %+v", box)
 	}
 	if !bytes.Equal(password, make([]byte, len(password))) {
 		t.Error("the password is not wiped")
@@ -75,14 +75,14 @@ func TestEncryptLimitsConcurrency(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		if err := <-results; !errors.Is(err, context.Canceled) {
-			t.Errorf("a canceled caller still waits: %v", err)
+			t.Errorf("the canceled caller was not the first to return: %v", err)
 		}
 		got := map[pyth.Code]int{}
 		for range 8 {
 			got[pyth.ErrorCode(<-results)]++
 		}
 		if most != bound || got[""] != 6 || got[pyth.CodeOverloaded] != 2 {
-			t.Errorf("at most %d at once: %v", most, got)
+			t.Errorf("at most %d calls ran concurrently, and the results are %v", most, got)
 		}
 	})
 }

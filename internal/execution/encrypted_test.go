@@ -52,7 +52,7 @@ func TestExecuteRefusesInvalidEncryptedPrograms(t *testing.T) {
 			_, err := s.Execute(t.Context(), "ada", p, nil)
 			expectFaults(t, err, c.at)
 			if (r.job == nil) != (c.at != nil) {
-				t.Errorf("dispatched was %v", r.job)
+				t.Errorf("the dispatched job is %v", r.job)
 			}
 		})
 	}

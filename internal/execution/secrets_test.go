@@ -159,14 +159,14 @@ func TestExecuteRefusesInvalidSecrets(t *testing.T) {
 			}
 			for _, v := range from.given {
 				if strings.Trim(string(v.Value), "\x00") != "" {
-					t.Error("some values remain")
+					t.Errorf("the value of %s remains", v.Name)
 				}
 			}
 		})
 	}
 	s, _ := service()
 	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Secrets: []string{"A"}}, nil); pyth.ErrorCode(err) != pyth.CodeInvalid {
-		t.Errorf("where there are none: %v", err)
+		t.Errorf("a service without secrets: %v", err)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestExecuteRedactsAllOutput(t *testing.T) {
 	}
 	e, err = s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true, KeepSecrets: true}, nil)
 	if err != nil || string(e.Stdout) != string(outcome.Stdout) || e.Redactions != 0 {
-		t.Errorf("kept: %q, %d, %v", e.Stdout, e.Redactions, err)
+		t.Errorf("with KeepSecrets: %q, %d redactions, %v", e.Stdout, e.Redactions, err)
 	}
 }
 

@@ -111,7 +111,7 @@ func TestGenerateSendsNoSecretValues(t *testing.T) {
 					}
 				}
 				if all := strings.Join(r.bodies(), ""); !strings.Contains(all, "[secret:") || where == "output" && !strings.Contains(all, "[secret:LONG]") {
-					t.Error("nothing was replaced")
+					t.Error("the requests lack a marker in place of a secret value")
 				}
 			})
 		}

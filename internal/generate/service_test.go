@@ -145,7 +145,7 @@ func TestGenerateReturnsModelErrorOnlyWithoutProgram(t *testing.T) {
 			r := newRig(t, c.step)
 			r.config.Timeout = time.Second / 2
 			if _, err := r.generate(pyth.GenerateRequest{Execute: true}, nil); pyth.ErrorCode(err) != c.code || len(r.programs) != 0 {
-				t.Errorf("at first: %v", err)
+				t.Errorf("if the first call of the model fails: %v", err)
 			}
 			if e := r.audit.events[0]; e.Outcome != pyth.AuditFailure || e.Details["status"] != string(c.code) {
 				t.Errorf("recorded %+v", e)
@@ -154,7 +154,7 @@ func TestGenerateReturnsModelErrorOnlyWithoutProgram(t *testing.T) {
 			r.config.Timeout = time.Second / 2
 			g := r.executed(pyth.GenerateRequest{})
 			if len(g.Attempts) != 1 || g.Last().Execution.Status != pyth.StatusFailed || g.Stopped == nil || g.Stopped.Code != c.code {
-				t.Errorf("later: %+v", g)
+				t.Errorf("if the second call of the model fails: %+v", g)
 			}
 			if e := r.audit.events[0]; e.Outcome != pyth.AuditFailure || e.Details["stopped"] != string(c.code) || e.Details["status"] != "failed" {
 				t.Errorf("recorded %+v", e)
@@ -214,7 +214,7 @@ func TestGenerateRefusesInvalidRequestsFirst(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if len(r.bodies()) != 0 {
-				t.Error("the model was asked")
+				t.Error("the model was called")
 			}
 		})
 	}
@@ -334,7 +334,7 @@ func TestGenerateReportsEventsInOrder(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if len(g.Attempts[0].Execution.Stdout) != 0 || !strings.Contains(r.bodies()[1], "before") {
-		t.Error("the model and the listener got different texts")
+		t.Error("the execution repeats the streamed output, or the model did not get it")
 	}
 }
 

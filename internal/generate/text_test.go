@@ -76,7 +76,7 @@ func FuzzMissingPackages(f *testing.F) {
 				return !strings.ContainsRune("@/._-", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 			})
 			if odd || strings.Contains(name, hidden) || strings.Contains(name, "..") && !strings.Contains(message, "..") || strings.HasPrefix(name, ".") || strings.Count(name, "/") > 1 {
-				t.Errorf("%q lacks %q", message, name)
+				t.Errorf("the missing package in %q is %q", message, name)
 			}
 		}
 	})
@@ -88,6 +88,6 @@ func TestWriteSendsCompletePrompt(t *testing.T) {
 		t.Errorf("version %q: %s", Version(), text)
 	}
 	if slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool { return strings.TrimRight(line, " ") != line }) {
-		t.Error("a comment has left white space")
+		t.Error("a line ends with a blank")
 	}
 }

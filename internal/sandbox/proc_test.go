@@ -63,6 +63,6 @@ func TestAnonymousMemoryGrows(t *testing.T) {
 		t.Errorf("%d bytes at first, and %d more after %d were written", before, grown, size)
 	}
 	if got := anonymousMemory(-1); got != 0 {
-		t.Errorf("no process has %d bytes", got)
+		t.Errorf("a process that does not exist has %d bytes", got)
 	}
 }

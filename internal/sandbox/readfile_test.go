@@ -108,7 +108,7 @@ func TestReadFileStopsEarly(t *testing.T) {
 		}
 	}
 	if s.broken != nil || sent > 9*maxUnread {
-		t.Errorf("%v after %d bytes", s.broken, sent)
+		t.Errorf("after canceled reads: broken %v, the guest sent %d bytes", s.broken, sent)
 	}
 	sent = 0
 	if err := s.ReadFile(t.Context(), "f", func(n int64, r io.Reader) error {
@@ -118,7 +118,7 @@ func TestReadFileStopsEarly(t *testing.T) {
 		}
 		return err
 	}); err != nil || sent != size {
-		t.Errorf("%v after %d bytes", err, sent)
+		t.Errorf("ReadFile returned %v, the guest sent %d bytes", err, sent)
 	}
 }
 

@@ -219,7 +219,8 @@ func TestPutSecretLosesNoConcurrentChange(t *testing.T) {
 	}
 }
 
-// tampered is a store that passes all secrets to change before it returns them.
+// tampered is a store that calls the function change with all secrets before it
+// returns them.
 type tampered struct {
 	pyth.SecretStore
 	change func([]*pyth.SealedSecret)

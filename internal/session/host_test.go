@@ -109,7 +109,7 @@ func (h *host) file(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// reader reads the text left. It implements only io.Reader.
+// reader returns the text in the field left. It implements only io.Reader.
 type reader struct{ left string }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -213,7 +213,7 @@ func (s *scene) expect(r *run, begun, ended time.Duration) {
 	s.Helper()
 	<-r.done
 	if r.err != nil || r.cause != nil || r.begun != begun || r.ended != ended {
-		s.Errorf("it ran from %v to %v, want %v to %v: %v, %v", r.begun, r.ended, begun, ended, r.err, r.cause)
+		s.Errorf("the run lasted from %v to %v, want %v to %v: %v, %v", r.begun, r.ended, begun, ended, r.err, r.cause)
 	}
 }
 
@@ -246,7 +246,7 @@ func (s *scene) expectGone(x *pyth.Session) {
 		s.Errorf("the session exists: %v", err)
 	}
 	if s.host.specs[x.ID] != nil {
-		s.Error("the host still has it")
+		s.Error("the host still has the session")
 	}
 }
 

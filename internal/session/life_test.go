@@ -28,11 +28,11 @@ func TestSessionExpires(t *testing.T) {
 		r := s.begin(x, 3*idle, ok())
 		time.Sleep(2 * idle)
 		if got := s.expectThere(x, 0, true); !got.ExpiresAt.Equal(time.Now().Add(idle)) {
-			s.Errorf("it expires in %v", time.Until(got.ExpiresAt))
+			s.Errorf("the session expires in %v", time.Until(got.ExpiresAt))
 		}
 		s.expect(r, 0, 3*idle)
 		if got := s.expectThere(x, 1, false); !got.ExpiresAt.Equal(time.Now().Add(idle)) {
-			s.Errorf("it expires in %v", time.Until(got.ExpiresAt))
+			s.Errorf("the session expires in %v", time.Until(got.ExpiresAt))
 		}
 		time.Sleep(idle - time.Nanosecond)
 		s.expectThere(x, 1, false)
@@ -74,7 +74,7 @@ func TestSessionExpires(t *testing.T) {
 		r, waits := s.begin(x, 2*time.Hour, ok()), s.begin(x, 0, ok())
 		time.Sleep(time.Hour - time.Minute)
 		if got := s.expectThere(x, 0, true); !got.ExpiresAt.Equal(got.CreatedAt.Add(time.Hour)) {
-			s.Errorf("it expires at %v", got.ExpiresAt)
+			s.Errorf("the session expires at %v", got.ExpiresAt)
 		}
 		s.expectStopped(r, time.Hour)
 		s.expectRefused(waits, pyth.CodeNotFound, time.Hour)
@@ -100,14 +100,14 @@ func TestCloseSession(t *testing.T) {
 			s.Error(err)
 		}
 		if s.host.specs[x.ID] != nil {
-			s.Error("it is open yet")
+			s.Error("the host still has the session")
 		}
 		s.expectStopped(r, time.Second)
 		s.expectRefused(waits, pyth.CodeNotFound, time.Second)
 		s.expectGone(x)
 		s.expectRefused(s.begin(x, 0, ok()), pyth.CodeNotFound, 0)
 		if err := s.CloseSession(s.Context(), "ada", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
-			s.Errorf("closed again: %v", err)
+			s.Errorf("the second CloseSession: %v", err)
 		}
 	})
 
@@ -165,7 +165,7 @@ func TestCloseSession(t *testing.T) {
 		synctest.Wait()
 		s.Close()
 		if len(s.host.specs) > 0 {
-			s.Error("there are sessions yet")
+			s.Errorf("%d sessions remain", len(s.host.specs))
 		}
 		s.expectStopped(r, 0)
 		s.expectGone(x)

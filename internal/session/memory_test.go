@@ -42,11 +42,11 @@ func TestRememberKeepsValuesUntilSessionEnds(t *testing.T) {
 		}
 		_ = s.CloseSession(s.Context(), "ada", x.ID)
 		if string(all[0].Value) != "first" {
-			s.Errorf("got %q in a run", all)
+			s.Errorf("during a run in the closed session, the values are %q", all)
 		}
 		release(nil, nil)
 		if strings.Trim(string(all[0].Value)+string(all[1].Value), "\x00") != "" {
-			s.Errorf("%q remains of a session that has ended", all)
+			s.Errorf("after the last run in the closed session, the values are %q", all)
 		}
 		if _, err := s.Remember(x.ID, nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 			s.Errorf("got %v", err)

@@ -178,7 +178,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	s := open(t, path)
 	defer func() { _ = s.Close() }()
 	if len(stored) < 100 {
-		t.Fatalf("%d users were stored", len(stored))
+		t.Fatalf("only %d users were stored", len(stored))
 	}
 	for _, id := range stored {
 		if _, err := s.User(t.Context(), pyth.UserID(id)); err != nil {
@@ -215,7 +215,7 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 	}
 	_ = cmd.Wait()
 	if len(stored) < enough {
-		t.Fatalf("round %d: %d users were stored", round, len(stored))
+		t.Fatalf("round %d: only %d users were stored", round, len(stored))
 	}
 	return stored
 }

@@ -27,8 +27,8 @@ func testTokenBudget(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
 	take(t, s, "ada", start, 10, 60, 100, 60)
-	// At first, fewer tokens than most are left. Then, fewer tokens than least are
-	// left.
+	// 40 tokens are left, which is less than the maximum of 60: the call takes them
+	// all. Then no token is left, which is less than the minimum of 1.
 	take(t, s, "ada", start, 10, 60, 100, 40)
 	take(t, s, "ada", start, 1, 60, 100, 0)
 	take(t, s, "bob", start, 10, 60, 100, 60)
@@ -74,9 +74,9 @@ func testTokenBudgetRace(t *testing.T, s pyth.Store) {
 		})
 	}
 	wg.Wait()
-	// Three calls take 30 tokens each. The other calls fail, because 10 tokens are
-	// fewer than least.
+	// Three calls take 30 tokens each. The other calls fail, because the remaining 10
+	// tokens are less than their minimum of 20.
 	if total.Load() != 90 {
-		t.Errorf("%d tokens were taken", total.Load())
+		t.Errorf("%d tokens were taken, want 90", total.Load())
 	}
 }

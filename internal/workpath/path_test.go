@@ -45,7 +45,7 @@ func FuzzFault(f *testing.F) {
 			return
 		}
 		if full := path.Join("/work", p); full != "/work/"+p || shown != p {
-			t.Errorf("%q is accepted", p)
+			t.Errorf("%q is accepted, but its full path is %q, and it is shown as %q", p, full, shown)
 		}
 	})
 }

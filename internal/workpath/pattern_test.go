@@ -176,8 +176,8 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// plain reports whether the pattern has the same meaning for doublestar. Then it is
-// a clean path, and ** is a whole name.
+// plain reports whether the pattern has the same meaning for doublestar. Such a
+// pattern is a clean path and has ** only as a whole name.
 func plain(pattern string) bool {
 	if pattern == "." || strings.ContainsAny(pattern, "[\\") || path.Clean(pattern) != pattern || strings.Contains(pattern, "***") {
 		return false

@@ -75,7 +75,7 @@ var apiAttacks = []attack{
 		anothers := s.call(t, b, "DELETE", "/api/v1/keys/"+key.ID, nil).refused(t, 404, "not_found")
 		absent := s.call(t, b, "DELETE", "/api/v1/keys/"+strings.Repeat("0", len(key.ID)), nil).refused(t, 404, "not_found")
 		if anothers.Detail != absent.Detail || anothers.Title != absent.Title {
-			t.Errorf("%+v differs from %+v", anothers, absent)
+			t.Errorf("the error for another user's key, %+v, differs from that for an absent key, %+v", anothers, absent)
 		}
 		if list := s.call(t, b, "GET", "/api/v1/keys", nil).want(t, 200, nil); bytes.Contains(list.body, []byte(key.ID)) {
 			t.Errorf("%s", list.body)

@@ -34,9 +34,9 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// stored maps, for each writer, the name of a secret to its last acknowledged
-	// number. A negative number was not acknowledged. requests lists the IDs of the
-	// acknowledged requests.
+	// stored maps, for each writer, the name of a secret to the number that was last
+	// written to it. The number is negative if the write was not acknowledged.
+	// requests lists the IDs of the acknowledged requests.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
 	for i := range stored {
@@ -104,8 +104,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 		for n, line := range strings.Fields(x.Stdout) {
 			got := must(strconv.Atoi(line))(t)
 			want := stored[i][fmt.Sprintf("S%d", n)]
-			// If the last write has no answer, the secret has its value or an
-			// earlier one.
+			// If the last write was not acknowledged, the secret has the value of
+			// that write or an earlier value.
 			if want > 0 && got != want || want < 0 && got > -want {
 				t.Errorf("secret S%d of account %d is %d, not %d", n, i, got, want)
 			}

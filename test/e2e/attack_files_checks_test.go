@@ -42,7 +42,7 @@ func checkLinksSkipped(t *testing.T, x *execution) {
 	}
 	for _, name := range []string{"a", "b", "c", "dir"} {
 		if !strings.Contains(x.skipReason(name), "link") {
-			t.Errorf("%s is skipped because %q", name, x.skipReason(name))
+			t.Errorf("the reason for skipping %s is %q", name, x.skipReason(name))
 		}
 	}
 }
@@ -54,7 +54,7 @@ func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 	x.ends(t, "succeeded")
 	for _, name := range []string{"fifo", "socket"} {
 		if !strings.Contains(x.skipReason(name), "not a regular file") {
-			t.Errorf("%s is skipped because %q", name, x.skipReason(name))
+			t.Errorf("the reason for skipping %s is %q", name, x.skipReason(name))
 		}
 	}
 	if len(x.Files) != 0 {

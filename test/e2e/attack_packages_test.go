@@ -68,7 +68,7 @@ func TestAttackPackages(t *testing.T) {
 		x.Set(func() {
 			for _, path := range x.Requests {
 				if strings.HasPrefix(path, "GET /files/") {
-					t.Errorf("the request was for %s", path)
+					t.Errorf("the server downloaded the source distribution: %s", path)
 				}
 			}
 		})
@@ -223,7 +223,7 @@ func TestAttackPackages(t *testing.T) {
 					}
 					r := b.run(t, "import left, time\ntime.sleep(0.05)\nimport right\nprint(left.VALUE == right.VALUE)")
 					if r.Stdout != "True\n" {
-						t.Errorf("a mix: %s", r)
+						t.Errorf("the run did not see the same version of both packages: %s", r)
 						return
 					}
 				}

@@ -159,7 +159,7 @@ func TestAuditVerifyAndExportWhileServing(t *testing.T) {
 	var checkpoint struct{ Checkpoint, Key string }
 	s.call(t, a, "GET", "/api/v1/audit/checkpoint", nil).want(t, 200, &checkpoint)
 	if saved := must(os.ReadFile(kept))(t); string(saved) != checkpoint.Checkpoint || checkpoint.Key != key {
-		t.Errorf("%s, but %+v", saved, checkpoint)
+		t.Errorf("saved %s with key %s, but the API returned %+v", saved, key, checkpoint)
 	}
 	if out, failed := runAudit(t, s.data, "export"); failed || strings.Count(out, "\n") != 2 || !json.Valid([]byte(strings.SplitAfter(out, "\n")[1])) {
 		t.Errorf("%s", out)

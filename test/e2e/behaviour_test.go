@@ -37,7 +37,7 @@ func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
 	if len(archives) < 150 {
-		t.Fatalf("%d programs", len(archives))
+		t.Fatalf("only %d programs were found", len(archives))
 	}
 	compareWithHost(t, archives, pythonOnHost(t))
 }

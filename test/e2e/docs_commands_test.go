@@ -204,9 +204,9 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		case slices.Contains(runLanguages, block.language):
 			p.saveProgram(t, dir, block)
 		case !slices.Contains(shownLanguages, block.language):
-			t.Errorf("line %d: blocks are not in the language %q", block.line, block.language)
+			t.Errorf("line %d: the language %q is not allowed for code blocks", block.line, block.language)
 		case strings.HasPrefix(block.text, "$ "):
-			t.Errorf("line %d: commands have no prompt and the language sh", block.line)
+			t.Errorf("line %d: remove the prompt and set the language sh", block.line)
 		}
 	}
 	if !slices.Equal(notRun, p.notRun) {

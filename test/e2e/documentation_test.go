@@ -30,7 +30,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 	commands, _, _ = strings.Cut(commands, "\nFlags:")
 	names := regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)  `).FindAllStringSubmatch(commands, -1)
 	if len(names) < 11 {
-		t.Errorf("%d commands in %s", len(names), help)
+		t.Errorf("only %d commands were found in %s", len(names), help)
 	}
 	for _, name := range names {
 		if !strings.Contains(readme, "\n| `pyth-on "+name[1]) {
@@ -44,7 +44,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 	}
 	flags := regexp.MustCompile(`(?m)^ +(--[a-z-]+)`).FindAllStringSubmatch(serve, -1)
 	if len(flags) < 50 {
-		t.Errorf("%d flags in %s", len(flags), serve)
+		t.Errorf("only %d flags were found in %s", len(flags), serve)
 	}
 	for _, flag := range flags {
 		if !strings.Contains(operations, "\n| `"+flag[1]+"` |") {

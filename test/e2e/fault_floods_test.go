@@ -62,8 +62,8 @@ func TestExecuteEndsFloodOfResults(t *testing.T) {
 			t.Parallel()
 			withResults := []bool{true, false}
 			if testing.Short() && name != "frames that are whole" && name != "standard output" {
-				// Without results nothing reads frames, so one kind of frame
-				// suffices.
+				// If the request wants no results, nothing reads the frames. Then
+				// one program that writes frames suffices.
 				withResults = []bool{true}
 			}
 			for _, results := range withResults {

@@ -18,7 +18,7 @@ func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 		s.runCode(t, "const display = 6; display").requireResults(t, "6")
 		x := s.runCode(t, "{ a: null.b }").ends(t, "failed")
 		if x.Error == nil || !strings.HasSuffix(strings.TrimSpace(x.Stderr), ":1:11") {
-			t.Errorf("the column belongs to an added bracket: %s", x)
+			t.Errorf("the error is not at line 1, column 11: %s", x)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 			t.Error("a database was created")
 		}
 		if log := must(os.ReadFile(key))(t); len(log) != 32 {
-			t.Error("the root key was changed")
+			t.Errorf("the root key has %d bytes, want 32", len(log))
 		}
 		if name == "absent except for the log" && string(must(os.ReadFile(db+"-wal"))(t)) != "the log" {
 			t.Error("the log was changed")

@@ -88,7 +88,7 @@ http {
 	return "http://" + address
 }
 
-// zeros is a reader of that many zero bytes.
+// zeros is a reader that returns zero bytes. The value is the number of bytes left.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {

@@ -193,7 +193,7 @@ func TestSessionNodeHidesHookFrames(t *testing.T) {
 }
 
 // TestExecuteNodeReportsEvalPosition checks that stack traces show the line and
-// column of a call of eval. The program has or does not have a final value.
+// column of a call of eval, in programs with and without a final value.
 func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

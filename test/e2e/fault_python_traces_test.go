@@ -156,7 +156,7 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 			}
 			for _, line := range c.lines {
 				if !strings.Contains(x.Stderr, "/work/main.py:"+string(rune('0'+line))+": SyntaxWarning: ") {
-					t.Errorf("none of line %d: %s", line, x)
+					t.Errorf("no warning for line %d: %s", line, x)
 				}
 			}
 		})

@@ -17,8 +17,8 @@ type codeRunner struct {
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// codeRunners returns two runners for Python and JavaScript, one for single runs and
-// one for a session. For TypeScript it returns one for single runs.
+// codeRunners returns two runners each for Python and JavaScript: one for single
+// runs and one for a session. For TypeScript it returns one for single runs.
 func codeRunners(t *testing.T, a *account) []codeRunner {
 	var all []codeRunner
 	for _, language := range []string{"python", "javascript", "typescript"} {
@@ -293,7 +293,7 @@ func TestExecuteRedactsInLinearTime(t *testing.T) {
 		}
 		// Redaction whose time is not linear took 4.4 s.
 		if took := processor() - before; took > 2.5 {
-			t.Errorf("the server needs %[2].1f s of processor time for %[1]q", text, took)
+			t.Errorf("the server needed %[2].1f s of processor time for %[1]q", text, took)
 		}
 	}
 }

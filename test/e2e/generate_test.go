@@ -400,7 +400,7 @@ func TestGenerateWithoutKeyIsRefused(t *testing.T) {
 		Checks map[string]struct{ Status, Detail string }
 	}
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	// The missing model must not degrade the health. Missing cgroups may do so.
+	// The missing model must not degrade the health. Missing cgroups can degrade it.
 	if c := health.Checks["generate"]; c.Status != "ok" || c.Detail != "not configured" || health.Status != health.Checks["limits"].Status {
 		t.Errorf("got %+v", health)
 	}

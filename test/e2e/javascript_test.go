@@ -23,7 +23,7 @@ func TestExecuteTypeScriptBehavesAsOnHost(t *testing.T) {
 func compareNodePrograms(t *testing.T, l language, least int) {
 	archives := must(filepath.Glob("testdata/" + l.name + "/*.txtar"))(t)
 	if len(archives) < least {
-		t.Fatalf("%d programs", len(archives))
+		t.Fatalf("only %d programs were found", len(archives))
 	}
 	compareWithHost(t, archives, nodeOnHost(t, l))
 }
@@ -55,12 +55,12 @@ func TestExecuteJavaScriptReportsErrors(t *testing.T) {
 		if x.Error == nil || x.Error.Name != want.name || x.Error.Message != want.message || x.Error.Line != want.line {
 			t.Errorf("%q is reported as %+v", code, x.Error)
 		} else if strings.Contains(x.Error.Traceback, "pyth-on") {
-			t.Errorf("%q shows a frame of ours: %s", code, x.Error.Traceback)
+			t.Errorf("%q shows a stack frame of the hook: %s", code, x.Error.Traceback)
 		}
 	}
 	x := a.execute(t, javaScriptRequest("process.on('uncaughtException', () => process.exit(3)); throw new Error('x')", nil)).ends(t, "failed")
 	if x.Error != nil || *x.ExitCode != 3 {
-		t.Errorf("a caught error is reported: %v", x)
+		t.Errorf("a caught error: got %v, %+v, want exit code 3 and no error", x, x.Error)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 		t.Error("no message in the log")
 	}
 	if out, err := runBinary(t, "doctor", "--cache-dir", imageDir, "--node=off"); err != nil || !strings.Contains(out, "--node=off") {
-		t.Errorf("the doctor says %s, %v", out, err)
+		t.Errorf("doctor: %v: %s", err, out)
 	}
 }
 

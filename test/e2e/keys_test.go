@@ -88,7 +88,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 	}
 	after := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
 	if len(after) != 32 || string(after) == string(before) {
-		t.Errorf("the root key has %d bytes", len(after))
+		t.Errorf("the root key has %d bytes, or it is still the old one", len(after))
 	}
 	check := func() {
 		t.Helper()
@@ -150,7 +150,7 @@ func TestKeysRotateRemovesLeftovers(t *testing.T) {
 	left := func(by string) {
 		t.Helper()
 		if got := must(filepath.Glob(filepath.Join(s.data, ".root-key-[0-9]*")))(t); len(got) > 0 || !exists(elsewhere) {
-			t.Errorf("%s leaves %q", by, got)
+			t.Errorf("%s leaves %q, or removed the target of a link", by, got)
 		}
 	}
 	leave()

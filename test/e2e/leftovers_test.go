@@ -170,7 +170,7 @@ func (s *server) metric(t testing.TB, name string) float64 {
 }
 
 // countDescriptors counts the open file descriptors of the process. It omits those
-// of the database: its connections are limited, but open only at the first use.
+// of the database. The server opens more of them, up to a limit, when it needs them.
 func countDescriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

@@ -80,7 +80,7 @@ func spoilers(t *testing.T) []spoiler {
 		all = append(all, spoiler{reason, name, string(file.Data)})
 	}
 	if len(all) < 50 {
-		t.Fatalf("%d spoilers", len(all))
+		t.Fatalf("only %d spoilers were found", len(all))
 	}
 	return all
 }
@@ -187,7 +187,7 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 		}
 		for _, value := range strings.Fields(x.Stdout) {
 			if seen[value] {
-				t.Errorf("%s came twice", value)
+				t.Errorf("%s occurs twice", value)
 			}
 			seen[value] = true
 		}
@@ -220,7 +220,7 @@ func TestRollbackIsOffByDefault(t *testing.T) {
 	seen := map[string]bool{}
 	for range 3 {
 		if hash := a.run(t, "print(hash('x'))").ends(t, "succeeded").Stdout; seen[hash] {
-			t.Errorf("two runs hash alike: %s", hash)
+			t.Errorf("two runs computed the same hash: %s", hash)
 		} else {
 			seen[hash] = true
 		}

@@ -43,7 +43,7 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	s.register(t).setPackages(t, names...)
 	before := diskUsage(t, filepath.Join(s.data, "packages"))
 	if before < pool*size {
-		t.Fatalf("%d packages take %d bytes", pool, before)
+		t.Fatalf("%d packages take only %d bytes", pool, before)
 	}
 	var next atomic.Int64
 	var all sync.WaitGroup

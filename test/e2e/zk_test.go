@@ -114,7 +114,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		x := s.call(t, a, "POST", "/api/v1/zk/encrypt", object{"code": "print(6 * 7)\n43", "masterPassword": "pw"})
 		x.want(t, 200, &p)
 		if x.header.Get("Cache-Control") != "no-store" {
-			t.Errorf("the answer may be cached: %v", x.header)
+			t.Errorf("the answer allows caching: %v", x.header)
 		}
 		s.call(t, a, "PUT", "/api/v1/zk/code/helped", p).want(t, 201, nil)
 		got := a.executeEncrypted(t, "helped", object{"masterPassword": "pw"}).prints(t, "42\n")
@@ -122,7 +122,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 			t.Errorf("results: %v", got.Results)
 		}
 		if got.Usage.MemoryPeakBytes < 64<<20 {
-			t.Errorf("the memory of the key derivation does not count: %s", got)
+			t.Errorf("the memory peak does not include the key derivation: %s", got)
 		}
 	})
 

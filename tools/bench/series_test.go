@@ -58,7 +58,7 @@ func TestRatioUsesAllValuesAndRounds(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if !pairwise(s, reference) || pairwise(s, &series{rounds: [][]float64{{1}}}) {
-		t.Error("series with equal rounds are not pairwise")
+		t.Error("pairwise must be true exactly if both series have the same number of rounds")
 	}
 }
 

@@ -27,7 +27,7 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(vectors.Programs) == 0 || len(vectors.Sealed) == 0 {
-		t.Fatal("there are none")
+		t.Fatal("a list of test vectors is empty")
 	}
 	for _, v := range vectors.Programs {
 		want := v.Payload

@@ -67,7 +67,7 @@ func TestSiteServesEveryPageAndLink(t *testing.T) {
 		// The index must link to all pages, except the pages in folders, such as
 		// single decisions.
 		if path.Dir(name) == "." && !strings.Contains(page(t, site, docs.Index), `href="`+name+`"`) {
-			t.Errorf("the contents lack %s", name)
+			t.Errorf("the index has no link to %s", name)
 		}
 		return nil
 	})

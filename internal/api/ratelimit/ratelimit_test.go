@@ -46,10 +46,10 @@ func TestLimiterEmptiesAndRefills(t *testing.T) {
 func TestLimiterSeparatesKeys(t *testing.T) {
 	l := ratelimit.New(ratelimit.Rate{Count: 1, Per: time.Minute}, 10, newClock().now)
 	if !l.Allow("a").Allowed || !l.Allow("b").Allowed {
-		t.Fatal("a fresh key was refused")
+		t.Fatal("a new key was refused")
 	}
 	if l.Allow("a").Allowed {
-		t.Fatal("a spent key was allowed")
+		t.Fatal("a key was allowed twice")
 	}
 }
 

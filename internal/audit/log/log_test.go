@@ -62,7 +62,7 @@ func TestRecordWritesASingleEventAtOnce(t *testing.T) {
 			record(t, l, event("ada", i))
 		}
 		if waited := time.Since(before); waited != 0 || l.Stats().Commits != 10 {
-			t.Errorf("waited for %v, %+v", waited, l.Stats())
+			t.Errorf("Record waited for %v: %+v", waited, l.Stats())
 		}
 		_ = l.Close()
 		_ = store.Close()

@@ -199,7 +199,7 @@ func TestVerifyBoundsFindings(t *testing.T) {
 	}
 	tamper(t, path, `UPDATE audit SET user_id = 'bob'`)
 	if r := verify(t, store, nil); len(r.Findings) != 20 || r.More != 30 {
-		t.Errorf("%d and %d more", len(r.Findings), r.More)
+		t.Errorf("%d findings and %d more", len(r.Findings), r.More)
 	}
 }
 

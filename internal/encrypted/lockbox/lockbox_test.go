@@ -67,7 +67,7 @@ func read(t testing.TB) *vectors {
 		t.Fatal(err)
 	}
 	if len(v.Programs) == 0 || len(v.Locked) == 0 || len(v.Sealed) == 0 {
-		t.Fatal("there are none")
+		t.Fatal("a list of test vectors is empty")
 	}
 	return v
 }

@@ -107,15 +107,15 @@ func TestPointsOfLowOrderAreRefused(t *testing.T) {
 			t.Errorf("unsealing with %s: %v", point, err)
 		}
 		if _, err := lockbox.SealPassword(unhex(t, point), []byte("password"), "sandbox"); err == nil {
-			t.Errorf("sealing to %s", point)
+			t.Errorf("a password was sealed for the public key %s", point)
 		}
 	}
 	for _, size := range []int{0, 31, 33} {
 		if _, err := lockbox.SealPassword(make([]byte, size), nil, ""); err == nil {
-			t.Errorf("sealing to a key of %d bytes", size)
+			t.Errorf("a password was sealed for a public key of %d bytes", size)
 		}
 		if _, err := lockbox.ParseKey(make([]byte, size)); err == nil {
-			t.Errorf("a private key of %d bytes", size)
+			t.Errorf("a private key of %d bytes was accepted", size)
 		}
 	}
 }

@@ -300,10 +300,10 @@ func TestWriteSendsKeyOnlyToBaseURL(t *testing.T) {
 	other := serve(t, claudetest.Program("x", "1"))
 	s := serve(t, claudetest.Redirect(other.URL+"/v1/messages"))
 	if _, err := model(t, s.URL, claude.FormSchema).Write(t.Context(), request(claudetest.Model), nil); err == nil {
-		t.Error("there is an answer")
+		t.Error("Write succeeded")
 	}
 	if len(other.Requests()) != 0 {
-		t.Error("the other host was asked")
+		t.Error("the other host received a request")
 	}
 }
 
@@ -348,7 +348,7 @@ func TestNewAcceptsBaseURLWithPath(t *testing.T) {
 	defer gateway.Close()
 	for _, base := range []string{"/anthropic", "/anthropic/"} {
 		if _, err := model(t, gateway.URL+base, claude.FormSchema).Write(t.Context(), request(claudetest.Model), nil); err == nil || path != "/anthropic/v1/messages" {
-			t.Errorf("%s: asked %s, %v", base, path, err)
+			t.Errorf("%s: the request was for %s: %v", base, path, err)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func TestHealthReusesResultForLimitedTime(t *testing.T) {
 		time.Sleep(health.MaxAge)
 		m.Health(t.Context())
 		if n := h.jobs.Load(); n != 2 {
-			t.Errorf("an old result was used: %d runs", n)
+			t.Errorf("after the result had expired, the checks had made %d runs, want 2", n)
 		}
 	})
 }

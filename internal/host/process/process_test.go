@@ -58,7 +58,7 @@ func TestChildDiesWithParent(t *testing.T) {
 		for deadline := time.Now().Add(10 * time.Second); alive(child); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				_ = syscall.Kill(child, syscall.SIGKILL)
-				t.Fatalf("process %d lives", child)
+				t.Fatalf("process %d still runs", child)
 			}
 		}
 	}

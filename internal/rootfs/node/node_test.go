@@ -115,7 +115,7 @@ func TestFetchDownloadsOnce(t *testing.T) {
 		}
 	}
 	if b, err := Find(o); b != nil || err != nil {
-		t.Fatalf("found %v, %v before", b, err)
+		t.Fatalf("before the download: found %v, %v", b, err)
 	}
 	var group sync.WaitGroup
 	var failed atomic.Pointer[error]

@@ -93,8 +93,8 @@ func TestAttack072UnusualAddressFormsAreRefused(t *testing.T) {
 	equal(t, r.names.questions(), []string{})
 }
 
-// dns starts a DNS server that answers the first query with the address first and
-// all later ones with then. asked counts the queries.
+// dns starts a DNS server. The parameter first is its answer to the first query; the
+// parameter then is its answer to all later queries. asked counts the queries.
 func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -27,8 +27,8 @@ func TestHTTPSPassesThroughCONNECT(t *testing.T) {
 	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	equal(t, get(t, c, "https://example.com:"+p), answer{200, "", "HTTP/2.0 example.com:" + p})
 	contains(t, get(t, c, "https://b.test:"+p).body, "Forbidden")
-	// This client does not trust the test CA. It must refuse the certificate of the
-	// server, which the proxy passes on unchanged.
+	// This client does not trust the test CA. The proxy passes on the server's
+	// certificate unchanged, so the client must refuse it.
 	contains(t, get(t, r.client(nil), "https://example.com:"+p).body, "certificate")
 }
 

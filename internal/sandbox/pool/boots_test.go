@@ -19,7 +19,7 @@ func TestFailingBoots(t *testing.T) {
 			c := s.begin(job("ann", 0))
 			s.expectError(c, pyth.CodeUnavailable)
 			if c.took > bootTime+5*time.Second {
-				s.Errorf("after %v", c.took)
+				s.Errorf("the job failed only after %v", c.took)
 			}
 		}
 	})
@@ -30,7 +30,7 @@ func TestFailingBoots(t *testing.T) {
 	}, func(s *scene) {
 		s.expect(s.begin(job("ann", 0)), pyth.StatusSucceeded)
 		if s.reportedFailures != 2 {
-			s.Errorf("%d failures", s.reportedFailures)
+			s.Errorf("%d failed boots were reported", s.reportedFailures)
 		}
 	})
 
@@ -38,7 +38,7 @@ func TestFailingBoots(t *testing.T) {
 		for _, c := range s.beginAll(10, func() *pyth.Job { return isolated(job("ann", 0)) }) {
 			s.expectError(c, pyth.CodeUnavailable)
 			if c.took > time.Minute {
-				s.Errorf("after %v", c.took)
+				s.Errorf("the job failed only after %v", c.took)
 			}
 		}
 	})
@@ -93,7 +93,7 @@ func TestFailingBoots(t *testing.T) {
 	}, func(s *scene) {
 		s.expectQueued(s.begin(job("ann", 0)), bootTime)
 		if s.reportedFailures != 1 {
-			s.Errorf("%d failures", s.reportedFailures)
+			s.Errorf("%d failed boots were reported", s.reportedFailures)
 		}
 	})
 
@@ -104,7 +104,7 @@ func TestFailingBoots(t *testing.T) {
 		s.set(func() { s.bootFails = always })
 		s.expectQueued(s.begin(job("bob", 0)), time.Minute-10*bootTime)
 		if s.reportedFailures == 0 {
-			s.Error("no spare sandbox was booted")
+			s.Error("no failed boot was reported")
 		}
 	})
 
@@ -129,7 +129,7 @@ func TestFailingBoots(t *testing.T) {
 		c := s.begin(job("bob", 0))
 		s.expectError(c, pyth.CodeUnavailable)
 		if c.took > 10*time.Second {
-			s.Errorf("after %v", c.took)
+			s.Errorf("the job failed only after %v", c.took)
 		}
 		for _, c := range flood {
 			s.expect(c, pyth.StatusSucceeded)

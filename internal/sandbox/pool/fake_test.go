@@ -40,8 +40,8 @@ func (f *fake) enter(use string, dirty bool) {
 	f.busy = true
 }
 
-// Start fails if the machine's runFails says so. For a job whose secrets follow,
-// Release returns that error instead.
+// Start fails if the machine's runFails returns true. If the job's secrets follow,
+// Start succeeds and Release returns the error.
 func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	m := f.machine
 	m.inspect()

@@ -133,8 +133,8 @@ func (m *machine) count(change int) {
 // wait waits for d. It fails early if ctx ends or done is closed.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
-		// Read no expired timer: several goroutines would read it, which crashes
-		// the race detector of Go 1.26 in a synctest bubble.
+		// Do not create a timer that has already expired. Several goroutines would
+		// read it in a synctest bubble, which crashes the race detector of Go 1.26.
 		return ctx.Err()
 	}
 	select {

@@ -22,7 +22,7 @@ func (s *scene) reserve(id pyth.ReservationID) {
 	}
 	want := &pyth.Reservation{ID: id, PublicKey: []byte("public"), ExpiresAt: time.Now().Add(reservationTTL)}
 	if diff := cmp.Diff(want, r); diff != "" || time.Since(before) > 2*bootTime {
-		s.Errorf("after %v: %s", time.Since(before), diff)
+		s.Errorf("the reservation took %v (-want +got):\n%s", time.Since(before), diff)
 	}
 }
 

@@ -28,10 +28,10 @@ func within(j *pyth.Job) *pyth.Job {
 func (s *scene) expectGone() {
 	s.Helper()
 	if _, err := pyth.Dispatch(s.Context(), s, within(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
-		s.Errorf("a run: %v", err)
+		s.Errorf("a run in the closed session: %v", err)
 	}
 	if _, err := s.SessionFiles(s.Context(), "a"); pyth.ErrorCode(err) != pyth.CodeNotFound {
-		s.Errorf("the files are: %v", err)
+		s.Errorf("the files of the closed session: %v", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestSession(t *testing.T) {
 			synctest.Wait()
 			end(s, s.first())
 			if err := <-listed; err == nil {
-				t.Error("the files are listed")
+				t.Error("SessionFiles succeeded although the session ended")
 			}
 			s.expectGone()
 		})

@@ -318,9 +318,10 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks returns a part of written with window characters that text still contains,
-// or "". It ignores parts that before or after contain, and parts that mostly
-// consist of characters of around.
+// leaks searches the text for parts of the encoded value written. It returns the
+// first part that the text contains, or "". Each part has window characters. leaks
+// ignores parts that also occur in the text before or after the value, and parts that
+// mostly consist of the characters in around.
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]

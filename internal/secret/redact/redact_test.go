@@ -67,7 +67,7 @@ func TestTextFindsBase64AtAnyAlignment(t *testing.T) {
 			text := strings.Repeat("x", before) + value + strings.Repeat("y", after)
 			got, n := r.Text([]byte(base64.StdEncoding.EncodeToString([]byte(text))))
 			if n != 1 || len(got) > 12+len("[secret:S0]")+8 {
-				t.Errorf("%d before and %d after: %q", before, after, got)
+				t.Errorf("with %d bytes before and %d after the value: got %q, %d replaced", before, after, got, n)
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func TestCloseRedactsTruncatedValue(t *testing.T) {
 	for cut, want := range map[bool]string{true: "x[secret:S0]", false: "xsecret-v"} {
 		s := redact.New(secrets("secret-value")).Stream()
 		if got := string(s.Write([]byte("xsecret-v"))) + string(s.Close(cut)); got != want {
-			t.Errorf("cut off: %v: %q", cut, got)
+			t.Errorf("Close(%v): got %q, want %q", cut, got, want)
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig is a store with a root key in the file path. Each user has one sealed value in
-// sealed.
+// rig is a store and a root key. The field path is the path of the key's file. The
+// field sealed holds one sealed value of each user.
 type rig struct {
 	store  *sqlite.Store
 	path   string
@@ -161,7 +161,7 @@ func TestRotateContinuesAfterKillAtAnyCall(t *testing.T) {
 				}
 				half, err := os.ReadFile(r.path)
 				if err != nil || len(half) != 64 || !bytes.Equal(half[32:], before) {
-					t.Errorf("the file has %d bytes, %v", len(half), err)
+					t.Errorf("the key file does not hold the new key and then the old one: %d bytes, %v", len(half), err)
 				}
 
 				again, err := vault.OpenFileKeeper(r.path)
@@ -229,7 +229,7 @@ func TestRotateLosesNoKeyOfNewUsers(t *testing.T) {
 		t.Errorf("only %d users", len(r.sealed))
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(r.path), ".root-key*")); len(left) > 0 {
-		t.Errorf("left: %v", left)
+		t.Errorf("remaining files: %v", left)
 	}
 }
 

@@ -188,7 +188,7 @@ func TestOpenOrCreateFileKeeperCreatesOneKey(t *testing.T) {
 	wg.Wait()
 	for _, n := range names {
 		if n != names[0] || len(n) != 16 {
-			t.Error("two keys were created")
+			t.Errorf("the root keys have the names %q, want one name of 16 characters", names)
 		}
 	}
 	info, err := os.Stat(path)
@@ -196,7 +196,7 @@ func TestOpenOrCreateFileKeeperCreatesOneKey(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) != 0 {
-		t.Errorf("left: %v", left)
+		t.Errorf("remaining files: %v", left)
 	}
 }
 
@@ -219,14 +219,14 @@ func TestOpenFileKeeperCreatesNoKey(t *testing.T) {
 func TestCheckDetectsARootKeyOfAnotherStore(t *testing.T) {
 	empty, _ := newVault(t)
 	if err := empty.Check(t.Context()); err != nil {
-		t.Errorf("without data keys: %v", err)
+		t.Errorf("a store without data keys: %v", err)
 	}
 	v, all := newVault(t, "ada", "bob")
 	if err := v.Check(t.Context()); err != nil {
-		t.Errorf("with its own: %v", err)
+		t.Errorf("with the root key of the store: %v", err)
 	}
 	if err := vault.New(keeper(t), stored{keys: all}).Check(t.Context()); !errors.Is(err, vault.ErrDamaged) {
-		t.Errorf("with another's: %v", err)
+		t.Errorf("with another root key: %v", err)
 	}
 }
 

@@ -18,7 +18,7 @@ func Check(t *testing.T, c *imagestore.Contents) {
 	var size int64
 	for name, file := range Files(t, c) {
 		if !fs.ValidPath(name) || path.Clean("/"+name) != "/"+name || strings.ContainsAny(name, "\\\x00\n") {
-			t.Errorf("the path %q", name)
+			t.Errorf("the path %q is invalid", name)
 		}
 		size += imagestore.InBlocks(file.Size)
 	}
