@@ -395,7 +395,7 @@ func (s *heldStore) AppendAudit(ctx context.Context, records []*pyth.AuditRecord
 }
 
 func TestSecretSourceGrantWaitsForTheEntry(t *testing.T) {
-	for name, failure := range map[string]error{"which may be": nil, "which fails": errors.New("full")} {
+	for name, failure := range map[string]error{"that is written": nil, "that cannot be written": errors.New("full")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				goOn := make(chan struct{})

@@ -85,7 +85,7 @@ func TestAuthenticationRefusesExpiredTokens(t *testing.T) {
 	if got := verify(a.Token); got != 200 {
 		t.Errorf("a new token: %d", got)
 	}
-	eventually(t, "the token ends", func() bool { return verify(a.Token) == 401 })
+	eventually(t, "the token expires", func() bool { return verify(a.Token) == 401 })
 	var g authResponse
 	s.refresh(t, a.RefreshToken).want(t, 200, &g)
 	if got := verify(g.Token); got != 200 {

@@ -88,11 +88,11 @@ while not os.path.exists('second'): time.sleep(0.01)
 			defer close(gone)
 			_, _ = s.tryCall(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
 		}()
-		eventually(t, "the place is taken", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
+		eventually(t, "the run slot is in use", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 		s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 503, "overloaded")
 		cancel()
 		<-gone
-		eventually(t, "the place is free", func() bool {
+		eventually(t, "the run slot is free", func() bool {
 			return s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).status == 200
 		})
 	}},

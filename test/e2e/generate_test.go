@@ -322,7 +322,7 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 				go func() {
 					_, _ = s.tryCall(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/generate", request)
 				}()
-				eventually(t, "the model is asked", func() bool { return len(m.Requests()) > before })
+				eventually(t, "the model is called", func() bool { return len(m.Requests()) > before })
 			}
 			cancel()
 			if c.until != "stdout" {

@@ -299,7 +299,7 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 		return func(release chan struct{}) {
 			before := count(dir)
 			close(release)
-			eventually(t, "a file in "+dir, func() bool { return count(dir) > before })
+			eventually(t, "there is a new file in "+dir, func() bool { return count(dir) > before })
 		}
 	}
 	for i, moment := range []func(chan struct{}){fetched(0), fetched(1), made("tmp"), made("images"), made("sets")} {

@@ -264,7 +264,7 @@ func TestSessionEndsWhenIdle(t *testing.T) {
 	t.Parallel()
 	a := startServer(t, "--warm=0").register(t)
 	s := a.openSession(t, object{"idleTimeoutMs": 1000})
-	eventually(t, "it is closed", func() bool { return a.server.metric(t, "pyth_on_sessions_waiting") == 0 })
+	eventually(t, "the session is closed", func() bool { return a.server.metric(t, "pyth_on_sessions_waiting") == 0 })
 	s.requireClosed(t)
 }
 

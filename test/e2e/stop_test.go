@@ -37,7 +37,7 @@ func (s *server) terminate(t *testing.T, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the server stops", func() bool { return strings.Contains(s.log.String(), "msg=\"stopping") })
+	eventually(t, "the server logs that it is stopping", func() bool { return strings.Contains(s.log.String(), "msg=\"stopping") })
 }
 
 func TestServeAnswersOpenConnectionsWhileStopping(t *testing.T) {

@@ -65,9 +65,9 @@ func TestMonitorNoticesFailureAndRecovery(t *testing.T) {
 		}
 		// Put a directory at the path of the probe file. Then the monitor cannot
 		// write the file.
-		until(t, "something is in the way", func() bool { return os.Mkdir(probe, 0o700) == nil })
+		until(t, "a directory is at the path of the probe file", func() bool { return os.Mkdir(probe, 0o700) == nil })
 		m.Failed()
-		until(t, "the fault shows", func() bool { return m.Check() != nil })
+		until(t, "the check reports the fault", func() bool { return m.Check() != nil })
 		full, ok := errors.AsType[*disk.FullError](m.Check())
 		if !ok || full.Err == nil || full.Space.TotalBytes == 0 {
 			t.Errorf("%+v", full)
@@ -75,9 +75,9 @@ func TestMonitorNoticesFailureAndRecovery(t *testing.T) {
 		if err := os.Remove(probe); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "it recovers", func() bool { return m.Check() == nil })
+		until(t, "the check succeeds again", func() bool { return m.Check() == nil })
 	}
-	until(t, "the log tells each change once", func() bool {
+	until(t, "the log reports each change once", func() bool {
 		said := log.String()
 		return strings.Count(said, "level=ERROR") == 3 && strings.Count(said, "disk writable again") == 3
 	})
@@ -93,7 +93,7 @@ func TestMonitorReportsMissingDirectory(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it recovers", func() bool { return m.Check() == nil })
+	until(t, "the check succeeds again", func() bool { return m.Check() == nil })
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("%v, %v", left, err)
 	}

@@ -35,7 +35,7 @@ type fake struct {
 // a state in which the pool must not use it.
 func (f *fake) enter(use string, dirty bool) {
 	if f.busy || f.closed || f.abandoned || f.dirty != dirty {
-		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, abandoned: %v, dirty: %v", use, f.busy, f.closed, f.abandoned, f.dirty)
+		f.machine.fault("%s in a sandbox with busy %v, closed %v, abandoned %v, dirty %v", use, f.busy, f.closed, f.abandoned, f.dirty)
 	}
 	f.busy = true
 }
@@ -48,7 +48,7 @@ func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run,
 	m.mu.Lock()
 	f.enter("a run", false)
 	if f.session != job.Session {
-		m.fault("a job of session %q runs in one of %q", job.Session, f.session)
+		m.fault("a job of session %q runs in a sandbox of session %q", job.Session, f.session)
 	}
 	if f.layers != job.Layers {
 		m.fault("a job with packages %v runs in a sandbox with %v", job.Layers, f.layers)
@@ -60,7 +60,7 @@ func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run,
 	fails := f.ended || m.runFails != nil && m.runFails(m.runs)
 	for _, other := range f.jobs {
 		if other.Tenant != job.Tenant || other.Isolation == pyth.IsolationExecution || job.Isolation == pyth.IsolationExecution {
-			m.fault("a job of %q runs after one of %q, isolated: %q, %q", job.Tenant, other.Tenant, job.Isolation, other.Isolation)
+			m.fault("a job of %q runs after a job of %q, with the isolations %q and %q", job.Tenant, other.Tenant, job.Isolation, other.Isolation)
 		}
 	}
 	f.dirty = f.session == ""
@@ -209,7 +209,7 @@ func (f *fake) Close() error {
 		return nil
 	}
 	if f.busy || f.closed {
-		m.fault("removal of a sandbox that is busy: %v, closed: %v", f.busy, f.closed)
+		m.fault("a sandbox was removed with busy %v, closed %v", f.busy, f.closed)
 	}
 	f.closed = true
 	f.endLocked()
@@ -245,7 +245,7 @@ func (m *machine) inspect() {
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
 	sandboxes := s.Warm + s.Idle + s.Recycling + s.Booting + s.Running + s.Sessions + s.Reserved
-	// If runs fail, their jobs return to the queue. Then the queue may exceed its
+	// If runs fail, their jobs return to the queue. So the queue can exceed its
 	// limit.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {
@@ -255,6 +255,6 @@ func (m *machine) inspect() {
 	case sandboxes > m.MaxSandboxes+1, s.Running > m.MaxRunning, s.Running+s.Queued > most,
 		s.ReservedBytes > m.MemoryBytes && s.Running > 1 && m.MemoryBytes > 0,
 		min(s.Warm, s.Idle, s.Recycling, s.Booting, s.Running, s.Queued, s.Tenants, int(s.ReservedBytes)) < 0:
-		m.fault("stats are %+v", s)
+		m.fault("a value of the stats is negative or above its limit: %+v", s)
 	}
 }

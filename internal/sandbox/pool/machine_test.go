@@ -166,7 +166,7 @@ func (m *machine) start(job *pyth.Job) {
 		m.fault("%d jobs run at once", all)
 	}
 	if m.MemoryBytes > 0 && m.memory > m.MemoryBytes && all > 1 {
-		m.fault("%d jobs may take %d bytes", all, m.memory)
+		m.fault("%d running jobs have memory limits of %d bytes in all", all, m.memory)
 	}
 }
 

@@ -170,10 +170,10 @@ func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	m.inspect()
 	s := pool.Stats()
 	if s.Running+s.Queued+s.Recycling != 0 || s.ReservedBytes != 0 || p.IdleTimeout > 0 && s.Idle+s.Tenants != 0 {
-		m.set(func() { m.fault("in the end there is %+v", s) })
+		m.set(func() { m.fault("after all jobs have ended, the stats are %+v", s) })
 	}
 	if wanted := min(p.Warm+p.WarmNode, p.MaxSandboxes); len(p.BootFails) == 0 && s.Warm < wanted {
-		m.set(func() { m.fault("in the end there are %d spares", s.Warm) })
+		m.set(func() { m.fault("after all jobs have ended, only %d sandboxes are warm", s.Warm) })
 	}
 }
 
