@@ -59,8 +59,8 @@ func TestHashUsesTheOWASPParameters(t *testing.T) {
 	}
 }
 
-// slow is a hasher that takes one second for each hash. It counts the hashes that
-// are computed concurrently.
+// slow is a hasher that takes one second for each hash. most is the largest number
+// of hashes that it has computed concurrently.
 type slow struct {
 	*hasher
 	mu        sync.Mutex

@@ -23,8 +23,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// TestAttack runs the attacks on the API that need only this package. Subtests have
-// the number of the attack.
+// TestAttack runs the attacks on the API that need only this package. The name of a
+// subtest begins with the number of the attack.
 func TestAttack(t *testing.T) {
 	t.Run("061_paths_out_of_the_directory", attackFilePaths)
 	t.Run("092_bombs_and_slow_requests_are_bounded", func(t *testing.T) {

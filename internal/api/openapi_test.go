@@ -214,7 +214,7 @@ func TestOpenAPISchemasHaveNoDuplicates(t *testing.T) {
 
 // TestOpenAPIAnswersAreOpenAndRequestsClosed checks which schemas allow unknown
 // fields. Schemas of answers must allow them, so that clients accept new fields.
-// Schemas of requests must not.
+// Schemas of requests must refuse them.
 func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 	d := openAPI(t)
 	closed := func(n node) bool { return n["additionalProperties"] == false || n["unevaluatedProperties"] == false }

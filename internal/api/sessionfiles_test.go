@@ -198,8 +198,9 @@ func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 	}
 }
 
-// line simulates a slow connection in a synctest bubble. It transfers part bytes in
-// the time every, and fails after the deadline.
+// line simulates a slow connection in a synctest bubble. The field part is the number
+// of bytes that it transfers in the time of the field every. A transfer after the
+// deadline fails.
 type line struct {
 	every    time.Duration
 	part     int

@@ -174,8 +174,8 @@ func TestExecuteReportsAllFaults(t *testing.T) {
 	}
 }
 
-// TestAttack runs attacks on the execution service. Subtests have the number of the
-// attack.
+// TestAttack runs attacks on the execution service. The name of a subtest begins with
+// the number of the attack.
 func TestAttack(t *testing.T) {
 	long := strings.Repeat("a", 256)
 	cases := map[string][][]pyth.File{

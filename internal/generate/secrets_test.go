@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// encoded returns the value in the encodings that programs may print. It has base64
+// encoded returns the value in the encodings that programs can print. It has base64
 // at each of the three possible offsets.
 func encoded(value string) []string {
 	escaped, _ := json.Marshal(value)

@@ -94,8 +94,8 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestAttack runs attacks on the files of sessions. Subtests have the number of the
-// attack.
+// TestAttack runs attacks on the files of sessions. The name of a subtest begins with
+// the number of the attack.
 func TestAttack(t *testing.T) {
 	on(t, "061_paths_out_of_the_directory", nil, func(s *scene) {
 		x := s.open()

@@ -10,8 +10,8 @@ import (
 )
 
 // TestAuditPagesUseIndexRanges checks the query plans. The cost of a page must not
-// depend on entries outside the page. So each query may read only one range of an
-// index, and may not sort.
+// depend on entries outside the page. So each query must read only one range of an
+// index, and must not sort.
 func TestAuditPagesUseIndexRanges(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {

@@ -21,8 +21,8 @@ func entryWithMode(name string, mode fs.FileMode) *zip.FileHeader {
 	return h
 }
 
-// TestAttackPackages runs the attacks on packages. Subtests have the number of the
-// attack.
+// TestAttackPackages runs the attacks on packages. The name of a subtest begins with
+// the number of the attack.
 func TestAttackPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)

@@ -26,8 +26,8 @@ func exclusive(a attack) attack {
 	}}
 }
 
-// programAttacks returns the groups of attacks whose programs must fail in every
-// kind of sandbox.
+// programAttacks returns the groups of attacks that run programs. They must have no
+// effect in any kind of sandbox.
 func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
@@ -49,10 +49,10 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 	return programAttacks()
 }
 
-// TestAttack runs all attacks on one server. Subtests have the number of the attack.
-// After each attack it checks that the server has returned to its earlier state. The
-// tests below check this after each group; without -short they check it after each
-// attack.
+// TestAttack runs all attacks on one server. The name of a subtest begins with the
+// number of the attack. After each attack the test checks that the server has returned
+// to its earlier state. The tests below check this after each group; without -short
+// they check it after each attack.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
@@ -68,7 +68,8 @@ func TestAttackWithExecutionIsolation(t *testing.T) {
 
 // TestAttackAsOrdinaryUser runs the server without root. Such a server has cgroups
 // only if they are delegated to the user. With -short it runs only the attacks on
-// resources and on the reuse of sandboxes, since other limits apply to them.
+// resources and on the reuse of sandboxes, since a server without root can enforce
+// limits in another way.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)

@@ -147,8 +147,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 }
 
 // TestDocumentationCommandsRun runs all commands of the README and the pages. It
-// changes only the server's port and the domain of e-mail addresses. It skips blocks
-// with a "not run" marker.
+// changes only the server's port, the domain of e-mail addresses, and the cost of a
+// key derivation. It skips blocks with a "not run" marker.
 func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)

@@ -20,7 +20,8 @@ func (s *server) dial(t testing.TB) net.Conn {
 }
 
 // startUploads starts a number of requests with a large announced body, but sends
-// only the first bytes. The server may refuse some of them and close the connection.
+// only the first bytes. The server can refuse some of the requests and close their
+// connections.
 func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
 	body := strings.Repeat("x", sent)
@@ -30,8 +31,8 @@ func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	}
 }
 
-// TestExecuteServesOthersDespiteLargeBodies starts as many large uploads as one user
-// may have. The server must still accept bodies of other users.
+// TestExecuteServesOthersDespiteLargeBodies starts large uploads that exceed one
+// user's share of the memory. The server must still accept bodies of other users.
 func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-request-memory=128")

@@ -114,9 +114,9 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 			t.Errorf("%d MiB: %s", size/mib, out)
 		}
 		if took := time.Since(begun); took > 30*time.Second {
-			t.Errorf("%d MiB: it took %v", size/mib, took)
+			t.Errorf("%d MiB: the failed start took %v", size/mib, took)
 		}
-		// Only the empty lock file may remain.
+		// Only the lock file must remain.
 		if left := must(filepath.Glob(filepath.Join(data, "*")))(t); len(left) != 1 || filepath.Base(left[0]) != "lock" {
 			t.Errorf("%d MiB: remaining files: %v", size/mib, left)
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // TestSessionNodeEvaluatesObjectLiterals runs code that begins with a brace. As in
-// Node's console, it may be an object literal.
+// Node's console, it can be an object literal.
 func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "{ a: [1], 'b': 2 }").requireResults(t, "{ a: [ 1 ], b: 2 }")

@@ -133,9 +133,9 @@ func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	}
 }
 
-// TestServeContinuesKilledFirstStart kills a first start after the root key is
-// written. The database is then missing or empty. The next start must not report a
-// lost database.
+// TestServeContinuesKilledFirstStart creates the files of a first start that was
+// killed after it had written the root key. The next start must not report a lost
+// database.
 func TestServeContinuesKilledFirstStart(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)

@@ -82,7 +82,7 @@ const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
 }
 
 // TestSessionFreesPortsOfEndedServers binds a port that an earlier run of the
-// session has used. If the server of that run still runs, it keeps the port.
+// session has used. A server that has not ended must keep its port.
 func TestSessionFreesPortsOfEndedServers(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

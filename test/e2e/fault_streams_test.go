@@ -112,8 +112,9 @@ func TestSessionOpensStreamsByName(t *testing.T) {
 	}
 }
 
-// TestAttackStreamNamesReachOnlyOwnRun opens the names of the standard streams
-// during other runs. The program must reach only its own streams.
+// TestAttackStreamNamesReachOnlyOwnRun tries to open the descriptors of all other
+// processes in the sandbox. The names of the standard streams must lead to the
+// program's own streams.
 func TestAttackStreamNamesReachOnlyOwnRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

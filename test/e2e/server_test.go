@@ -106,8 +106,8 @@ func copyProgram(from, to string) error {
 }
 
 // closeDescriptorsOnExec prevents child processes from inheriting open descriptors,
-// except the standard streams. Some programs list their descriptors, which would
-// differ on the host.
+// except the standard streams. Some programs list their descriptors. On the host, the
+// list would also contain inherited ones.
 func closeDescriptorsOnExec() {
 	descriptors, _ := os.ReadDir("/proc/self/fd")
 	for _, d := range descriptors {

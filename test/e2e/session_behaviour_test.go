@@ -110,7 +110,7 @@ func compareInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// compareInSession runs the program in a new session. Timers and threads may print
+// compareInSession runs the program in a new session. Timers and threads can print
 // after the run; the next run returns their output. So empty runs follow until the
 // behaviour is as expected.
 func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
@@ -165,7 +165,8 @@ var (
 // error, without the source line and Node's version. So the output on the host is
 // changed to this form. In a session, the name of the first run is replaced by the
 // name of the file. Stack frames of Node itself are removed, since they depend on
-// how the program was loaded. Frames that call a session's runs are kept.
+// how the program was loaded. Frames of node:inspector are kept, because they would
+// reveal how a session runs its programs.
 func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)

@@ -373,7 +373,7 @@ func TestSessionLeaksNothing(t *testing.T) {
 	}
 }
 
-// TestSessionsRunConcurrently opens 200 sessions at the same time, or 40 with
+// TestSessionsRunConcurrently keeps 200 sessions open at the same time, or 40 with
 // -short. Each must keep its own variables.
 func TestSessionsRunConcurrently(t *testing.T) {
 	t.Parallel()

@@ -21,8 +21,8 @@ const (
 )
 
 // TestPackagesShareFilesBetweenUsers measures the disk space of many users'
-// packages. Files of a package must be stored once for all users; each user may add
-// only a little.
+// packages. Files of a package must be stored once for all users. The list of a
+// user must add only a little.
 func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers

@@ -34,7 +34,8 @@ func TestServeSoak(t *testing.T) {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const clients = 8
-	// With fewer sandboxes than users, the pool must evict some.
+	// A user can have several sandboxes. So with this maximum, the pool must evict
+	// some.
 	s := startServer(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {

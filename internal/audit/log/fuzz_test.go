@@ -94,7 +94,7 @@ func FuzzClean(f *testing.F) {
 }
 
 // TestCleanKeepsJoinedEmoji checks that clean does not change a label with
-// zero-width joiners. Runs may have such labels.
+// zero-width joiners. Such labels are allowed for runs.
 func TestCleanKeepsJoinedEmoji(t *testing.T) {
 	const label = "\U0001f469\u200d\U0001f4bb \u0646\u200c\u0647"
 	if got := clean(label); got != label {

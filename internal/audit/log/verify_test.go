@@ -153,9 +153,9 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 	}
 }
 
-// TestAttack104VerifyFindsARewrittenLog rewrites the log. Without the key, the
-// signature is wrong. Even with the key, a checkpoint that was stored elsewhere
-// reveals the change.
+// TestAttack104VerifyFindsARewrittenLog replaces all entries by those of another log.
+// The checkpoint in the database reveals this. If it is replaced too, only a
+// checkpoint that was saved elsewhere reveals the change.
 func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")
@@ -166,14 +166,14 @@ func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	tamper(t, path, strings.Join(replace, ";"))
 	store := openStore(t, path)
 	if r := verify(t, store, nil); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "differ from the entries that the stored checkpoint covers") {
-		t.Errorf("without the key: %q", r.Findings)
+		t.Errorf("with the stored checkpoint: %q", r.Findings)
 	}
 	tamper(t, path, strings.Join([]string{
 		replace[0], `DELETE FROM audit_checkpoint`, `INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`,
 	}, ";"))
-	whole(t, store, nil) // Without a stored checkpoint, the change is not detected.
+	whole(t, store, nil) // Without the kept checkpoint, the change is not detected.
 	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries differ from the entries that the kept checkpoint covers") {
-		t.Errorf("with the key: %q", r.Findings)
+		t.Errorf("with the kept checkpoint: %q", r.Findings)
 	}
 }
 

@@ -89,9 +89,9 @@ func TestHPKE(t *testing.T) {
 	}
 }
 
-// TestPointsOfLowOrderAreRefused seals for public keys of low order. With any
-// private key, their shared secret is zero. The keys come from RFC 7748, section
-// 6.1, and from Project Wycheproof's tests of X25519.
+// TestPointsOfLowOrderAreRefused seals and unseals with public keys of low order.
+// With any private key, their shared secret is zero. The keys come from RFC 7748,
+// section 6.1, and from Project Wycheproof's tests of X25519.
 func TestPointsOfLowOrderAreRefused(t *testing.T) {
 	k := newKey(t)
 	for _, point := range []string{

@@ -67,8 +67,8 @@ func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]strin
 	return targets, fmt.Sprintf("%x", sha256.Sum256(b))
 }
 
-// The hashes fix the bytes of the images. If they change on purpose, change recipe
-// too.
+// TestLayerLinksPackages checks the links and the bytes of images, by their hashes.
+// If the bytes change on purpose, change recipe too.
 func TestLayerLinksPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)
@@ -120,7 +120,8 @@ func TestLayerLinksPackages(t *testing.T) {
 	}
 }
 
-// Packages beyond maxMounts are copied into the image of links.
+// TestLayerCopiesTheSmallestPackages makes a layer of more than maxMounts packages.
+// The smallest one must be copied into the image of links.
 func TestLayerCopiesTheSmallestPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)

@@ -324,8 +324,8 @@ func TestWriteChecksumsTheSuperblock(t *testing.T) {
 	}
 }
 
-// The hash fixes the bytes of an image. If the format changes on purpose, change
-// recipe in packages rootfs and imagestore too, and the hash.
+// TestWriteKeepsTheBytes checks the hash of an image. If the format changes on
+// purpose, change the hash, and recipe in the packages rootfs and imagestore.
 func TestWriteKeepsTheBytes(t *testing.T) {
 	t.Parallel()
 	image, err := write(append(many(500, 20),
@@ -341,7 +341,7 @@ func TestWriteKeepsTheBytes(t *testing.T) {
 	}
 }
 
-// A tree can be written more than once.
+// TestWriteLeavesTheTreeUnchanged writes one tree twice. The images must be the same.
 func TestWriteLeavesTheTreeUnchanged(t *testing.T) {
 	t.Parallel()
 	files, err := treeOf([]addition{file("d/a", 0o644, "a"), link("l", "d")})

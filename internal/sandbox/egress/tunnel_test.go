@@ -112,7 +112,7 @@ func TestTunnelAllowsOtherProtocols(t *testing.T) {
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
 			// The proxy inspects only the first line. End that line, so that any
-			// bytes may follow.
+			// bytes can follow.
 			if !strings.Contains(says, "\n") {
 				w.say("x\n")
 				equal(t, w.hear(2), "x\n")
