@@ -154,7 +154,7 @@ func TestHashLeavesQueueWhenContextEnds(t *testing.T) {
 	})
 }
 
-// accounts is a store that contains only the account of user.
+// accounts is a store that contains only the account in the field user.
 type accounts struct {
 	pyth.Store
 	user *pyth.User

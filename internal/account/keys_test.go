@@ -113,7 +113,7 @@ func TestKeysRefusesInvalidCursors(t *testing.T) {
 		_, _, err := s.Keys(t.Context(), p, cursor, 10)
 		want(t, err, pyth.CodeInvalid)
 	}
-	// A cursor may come from another user's list. The answer must still contain only
+	// A cursor can come from another user's list. The answer must still contain only
 	// the caller's keys.
 	keys, _, err := s.Keys(t.Context(), p, base64.RawURLEncoding.EncodeToString([]byte("key_")), 10)
 	if err != nil || len(keys) != 1 {

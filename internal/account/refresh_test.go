@@ -84,7 +84,7 @@ func TestRefreshRevokesTheFamilyOfAReusedToken(t *testing.T) {
 				if retried.RefreshToken == second.RefreshToken {
 					t.Error("the same token was returned twice")
 				}
-				// The client may still receive the first answer late. So both new
+				// The client can still receive the first answer late. So both new
 				// tokens must be valid.
 				s.refresh(t, second.RefreshToken)
 				s.refresh(t, retried.RefreshToken)
@@ -254,8 +254,8 @@ func TestRenewEndsWithTheLogin(t *testing.T) {
 	}
 }
 
-// FuzzRefresh calls Refresh with arbitrary tokens. Only the issued token may be
-// accepted.
+// FuzzRefresh calls Refresh with arbitrary tokens. It must refuse all tokens except
+// the issued one.
 func FuzzRefresh(f *testing.F) {
 	s := newService(f)
 	given := s.register(f, email).RefreshToken

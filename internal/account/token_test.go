@@ -279,8 +279,8 @@ func TestAuthenticateRefusesATokenWithOneChangedByte(t *testing.T) {
 	})
 }
 
-// FuzzToken authenticates with arbitrary tokens. Only the issued token may be
-// accepted.
+// FuzzToken authenticates with arbitrary tokens. Authenticate must refuse all tokens
+// except the issued one.
 func FuzzToken(f *testing.F) {
 	s := newService(f)
 	g := s.register(f, email)

@@ -144,7 +144,7 @@ func attackHugeBody(t *testing.T) {
 					t.Errorf("%s: status %d", path, res.StatusCode)
 				}
 			}
-			// The server may close the connection early. Then a client that still
+			// The server can close the connection early. Then a client that still
 			// writes gets a connection reset instead of the answer.
 			if body.read.Load() > 200<<20 {
 				t.Errorf("%s: the server read %d MB", path, body.read.Load()>>20)
@@ -183,7 +183,7 @@ func attackGzipBomb(t *testing.T) {
 func attackHugeHeader(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	c := l.dial()
-	// The server may close the connection during the write, so ignore the error.
+	// The server can close the connection during the write, so ignore the error.
 	_, _ = io.WriteString(c, "GET /api HTTP/1.1\r\nHost: x\r\nX-A: "+strings.Repeat("a", 1<<20)+"\r\n\r\n")
 	status, err := bufio.NewReader(c).ReadString('\n')
 	if err == nil && !strings.Contains(status, "431") {

@@ -183,7 +183,7 @@ type server struct {
 	log         *lockedBuffer
 }
 
-// lockedBuffer is a buffer for a log. It may be read and written concurrently.
+// lockedBuffer is a buffer for a log. It can be read and written concurrently.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -52,7 +52,7 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 
 func TestSendKeepsProgramEncryptedAndWipesPassword(t *testing.T) {
 	header := protocol.Encrypted{
-		// The frame must contain the name from the job. The program's record may
+		// The frame must contain the name from the job. The program's record can
 		// contain another name.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
 	}

@@ -209,7 +209,7 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// The process may report more users before it ends. They count too.
+			// The process can report more users before it ends. They count too.
 			_ = cmd.Process.Kill()
 		}
 	}
@@ -237,7 +237,7 @@ func TestFullDiskIsReportedAndHarmsNothing(t *testing.T) {
 	if err := os.WriteFile(fill, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
 	}
-	// The last page of SQLite's log may have room for some writes. So repeat each
+	// The last page of SQLite's log can have room for some writes. So repeat each
 	// write until it fails.
 	writes := map[string]func(id string) error{
 		"user": func(id string) error { return create(s, id) },

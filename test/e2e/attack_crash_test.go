@@ -54,8 +54,8 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
 					answer, err := s.tryCall(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
-						// The server may have stored this write before it was
-						// killed.
+						// It is unknown whether the server stored this write before
+						// it was killed.
 						stored[i][name] = -next[i]
 						return
 					}

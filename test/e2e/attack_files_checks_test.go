@@ -19,8 +19,9 @@ func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 	}
 }
 
-// refusesContradictions sends requests in which two input files have the same path,
-// or one has the path of the program. The server must refuse them.
+// refusesContradictions sends requests with input files that exclude each other. Two
+// files have the same path, one is in a directory that is also a file, or one has
+// the path of the program. The server must refuse them.
 func (s *server) refusesContradictions(t *testing.T, a *account, request object, program string) {
 	t.Helper()
 	for _, paths := range [][]string{{"d", "d/f"}, {"d/f", "d"}, {"x", "x"}, {program, "y"}} {

@@ -26,8 +26,8 @@ func exclusive(a attack) attack {
 	}}
 }
 
-// programAttacks returns the groups of attacks that run programs. They must have no
-// effect in any kind of sandbox.
+// programAttacks returns the groups of attacks that run programs. The attacks must
+// have no effect in any kind of sandbox.
 func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,

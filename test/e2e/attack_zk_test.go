@@ -318,7 +318,7 @@ func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 		}
 		const block = 4 * mib
 		for at := start; at < end; at += block {
-			// A text may cross the end of a block. So also read the beginning of the
+			// A text can cross the end of a block. So also read the beginning of the
 			// next block.
 			content := make([]byte, min(block+64, end-at))
 			n, err := memory.ReadAt(content, at)

@@ -177,7 +177,8 @@ func (a *account) execute(t testing.TB, request object) *execution {
 	return x
 }
 
-// withIsolation adds the account's isolation to the request, unless it is "".
+// withIsolation adds the account's isolation to the request, unless it is "" or the
+// request has an isolation.
 func (a *account) withIsolation(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request

@@ -142,7 +142,8 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 		t.Errorf("%d with %d bytes", res.StatusCode, n)
 	}
 	res.Body.Close()
-	// The server, not nginx, must refuse a file of 1 GiB.
+	// nginx must pass a file of 1 GiB on to the server. The server refuses it,
+	// because the session does not exist.
 	whole := zeros(1 << 30)
 	res = put("ses_none", &whole, 1<<30)
 	if text := must(io.ReadAll(res.Body))(t); res.StatusCode != 404 || !strings.Contains(string(text), `"not_found"`) {

@@ -105,7 +105,7 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 			}
 		})
 	}
-	// A program may save the current figure after showing it. So showing must not
+	// A program can save the current figure after showing it. So showing must not
 	// close or change it.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",

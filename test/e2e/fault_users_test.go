@@ -55,7 +55,7 @@ func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, passwor
 
 func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
-	// The path is longer than the address of a Unix socket may be.
+	// The path is longer than the address of a Unix socket can be.
 	data := filepath.Join(newDataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func (a *account) openSession(t testing.TB, request object) *session {
 	server := a.server
 	server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
 	t.Cleanup(func() {
-		// The session or the server may already be gone, so ignore errors.
+		// The session or the server can already be gone, so ignore errors.
 		_, _ = server.tryCall(context.Background(), http.Header{"X-Api-Key": {a.APIKey}}, "DELETE", s.path(""), nil)
 	})
 	return s

@@ -106,7 +106,7 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 		defer cancel()
 		request["code"], want = "import time\ntime.sleep(5)", ""
 	default:
-		// Kill a random sandbox, which may belong to any user.
+		// Kill a random sandbox, which can belong to any user.
 		request["code"], want = "print(42)", ""
 		if all := s.sandboxPIDs(); len(all) > 0 {
 			_ = syscall.Kill(all[random.IntN(len(all))], syscall.SIGKILL)
@@ -122,7 +122,7 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	}
 	var x execution
 	res.want(t, 200, &x)
-	// This run's sandbox may be the one that another client has killed.
+	// This run's sandbox can be the one that another client has killed.
 	if x.Status != want && x.Status != "killed" {
 		t.Errorf("got %s, want %s: %s", x.Status, want, &x)
 	}

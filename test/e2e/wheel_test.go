@@ -50,7 +50,7 @@ func (x *index) addDebianWheels(t testing.TB) {
 
 // buildExtension compiles a Python extension module and returns its path. The module
 // has a function answer() that returns 42. Its source declares the needed parts of
-// CPython's stable ABI, since this machine may not have the headers.
+// CPython's stable ABI, since the headers can be missing on this machine.
 func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

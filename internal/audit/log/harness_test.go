@@ -115,8 +115,8 @@ func tamper(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// storeWith is a store that calls append instead of AppendAudit. The argument own
-// calls the real AppendAudit.
+// storeWith is a store that calls the function append instead of AppendAudit. The
+// argument own calls the real AppendAudit.
 type storeWith struct {
 	pyth.AuditStore
 	append func(own func() error) error

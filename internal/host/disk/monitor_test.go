@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// syncBuffer is a log buffer that several goroutines may use.
+// syncBuffer is a log buffer that several goroutines can use.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -245,7 +245,7 @@ func TestTunnelChecksLenientRequests(t *testing.T) {
 			r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
 			w := r.connect("a.test:" + p)
 			w.say(line[:split])
-			// Ignore errors: the proxy may close the connection before the last
+			// Ignore errors: the proxy can close the connection before the last
 			// bytes arrive.
 			_, _ = io.WriteString(w.Conn, line[split:])
 			_, _ = io.WriteString(w.Conn, rest)
