@@ -149,7 +149,7 @@ func TestHashLeavesQueueWhenContextEnds(t *testing.T) {
 			t.Errorf("the next caller waited for %v, %v", time.Since(begun), err)
 		}
 		if len(s.all) != 1 {
-			t.Errorf("%d hashes were computed for canceled callers", len(s.all)-1)
+			t.Errorf("%d hashes were computed for canceled callers, want 0", len(s.all)-1)
 		}
 	})
 }

@@ -223,7 +223,7 @@ func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 		send("192.0.2.1:1234")
 	}
 	if n := len(s.audit.noted); n != 30 {
-		t.Errorf("%d of one address", n)
+		t.Errorf("%d refusals of one address were recorded, want 30", n)
 	}
 	for i := range 50 {
 		for range 30 {
@@ -231,7 +231,7 @@ func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 		}
 	}
 	if n := len(s.audit.noted); n > 600 {
-		t.Errorf("%d in all", n)
+		t.Errorf("%d refusals were recorded in all, want at most 600", n)
 	}
 	// The next entry contains the number of omitted entries. Later entries do not
 	// repeat it.

@@ -118,7 +118,7 @@ func TestAccountsRecordsActions(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = s.Refresh(ctx, g.RefreshToken, pyth.Client{IP: "2"})
-	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // The token's family was revoked, so it no longer has a user.
+	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // The token's family was revoked, so the token no longer has a user.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditSuccess), of(pyth.ActionTokenReused, pyth.AuditDenied), nobody(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
 	p, err := s.Authenticate(ctx, pyth.Credentials{APIKey: g.APIKey})

@@ -206,7 +206,7 @@ func TestExecuteRedactsAllOutput(t *testing.T) {
 		}
 	}
 	if e.Redactions != 9 {
-		t.Errorf("%d redactions", e.Redactions)
+		t.Errorf("%d redactions, want 9", e.Redactions)
 	}
 	e, err = s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true, KeepSecrets: true}, nil)
 	if err != nil || string(e.Stdout) != string(outcome.Stdout) || e.Redactions != 0 {

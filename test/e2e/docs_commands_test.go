@@ -223,7 +223,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		"REPOSITORY="+must(filepath.Abs("../.."))(t), "PYTHONDONTWRITEBYTECODE=1")
 	var pageEnv []string
 	if p.env != nil {
-		pageEnv = p.env(t) // This may build an image, which is linked below.
+		pageEnv = p.env(t) // This can build an image, which is linked below.
 	}
 	data := filepath.Join(dir, "data")
 	if p.starts || p.ownData {

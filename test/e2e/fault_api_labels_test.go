@@ -59,6 +59,6 @@ func TestExecuteReturnsAndRecordsLabels(t *testing.T) {
 		}
 	}
 	if got := len(a.server.register(t).auditLog(t, "label=nightly")); got != 0 {
-		t.Errorf("%d entries of another user", got)
+		t.Errorf("%d entries of another user, want 0", got)
 	}
 }

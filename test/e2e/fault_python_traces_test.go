@@ -105,7 +105,7 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 				t.Errorf("%q is in the output: %s", word, x)
 			}
 			if len(x.Results) != 1 {
-				t.Errorf("%d results: %s", len(x.Results), x)
+				t.Errorf("%d results, want 1: %s", len(x.Results), x)
 			}
 		})
 	}

@@ -143,7 +143,7 @@ func TestExecuteTruncatesLargeValues(t *testing.T) {
 			t.Parallel()
 			x := a.run(t, c.code).ends(t, "succeeded")
 			if len(x.Results) != 1 {
-				t.Fatalf("%d results: %s", len(x.Results), x)
+				t.Fatalf("%d results, want 1: %s", len(x.Results), x)
 			}
 			text, _ := x.Results[0]["text/plain"].(string)
 			if !strings.HasPrefix(text, c.begin) || len(text) > 1000 && (len([]rune(text)) != 100_001 || !strings.HasSuffix(text, "…")) {

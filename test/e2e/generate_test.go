@@ -285,7 +285,7 @@ func TestGenerateInSessionSendsItsState(t *testing.T) {
 	a.server.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "sessionId": "none"}).refused(t, 404, "not_found")
 	a.server.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "sessionId": s.ID, "language": "javascript"}).refused(t, 400, "invalid_request")
 	if n := len(m.Requests()); n != 1 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want 1", n)
 	}
 }
 

@@ -59,7 +59,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 	plain := "[('OTHER', 'other-value'), ('TOKEN', 'välue \"two\"\\n')]\n"
 	a.execute(t, with(object{"redactSecrets": false})).prints(t, plain)
 	if x := a.execute(t, with(object{})).prints(t, "[('OTHER', '[secret:OTHER]'), ('TOKEN', '[secret:TOKEN]')]\n"); x.Redactions != 2 {
-		t.Errorf("%d redactions", x.Redactions)
+		t.Errorf("%d redactions, want 2", x.Redactions)
 	}
 	a.execute(t, with(object{"secrets": []string{"OTHER"}, "redactSecrets": false})).prints(t, "[('OTHER', 'other-value')]\n")
 	a.execute(t, with(object{"secrets": []string{}})).prints(t, "[]\n")

@@ -72,7 +72,7 @@ func TestSessionKeepsState(t *testing.T) {
 		t.Errorf("got %v", x.Results)
 	}
 	if s.server.call(t, a, "GET", s.path(""), nil).want(t, 200, s); s.Executions != 9 {
-		t.Errorf("%d executions", s.Executions)
+		t.Errorf("%d executions, want 9", s.Executions)
 	}
 	a.run(t, "print('x' in globals())").prints(t, "False\n")
 	s.server.call(t, a, "DELETE", s.path(""), nil).want(t, 204, nil)

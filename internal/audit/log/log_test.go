@@ -35,7 +35,7 @@ func TestRecordSharesTransactions(t *testing.T) {
 			synctest.Wait()
 		}
 		if commits != 1 {
-			t.Errorf("%d transactions have begun", commits)
+			t.Errorf("%d transactions have begun, want 1", commits)
 		}
 		close(busy)
 		wg.Wait()
@@ -101,7 +101,7 @@ func TestRecordFailsWhenTheStoreFails(t *testing.T) {
 	fails = nil
 	record(t, l, event("ada", 3))
 	if r := whole(t, store, nil); r.Size != 2 {
-		t.Errorf("%d entries", r.Size)
+		t.Errorf("%d entries, want 2", r.Size)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestRecordDoesNotRepeatACommitThatReturnedAnError(t *testing.T) {
 	}})
 	record(t, l, event("ada", 1), event("ada", 2))
 	if r := whole(t, store, nil); r.Size != 2 {
-		t.Errorf("%d entries", r.Size)
+		t.Errorf("%d entries, want 2", r.Size)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestCloseWritesWaitingEvents(t *testing.T) {
 		close(busy)
 		wg.Wait()
 		if got := exported(t, store); len(got) != 6 {
-			t.Errorf("%d entries: %q", len(got), got)
+			t.Errorf("%d entries, want 6: %q", len(got), got)
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -198,7 +198,7 @@ func TestOpenContinuesTheLog(t *testing.T) {
 		whole(t, store, k)
 	}
 	if r := whole(t, store, nil); r.Size != 60 {
-		t.Errorf("%d entries", r.Size)
+		t.Errorf("%d entries, want 60", r.Size)
 	}
 }
 
@@ -211,7 +211,7 @@ func TestRecordDetectsAnotherWriter(t *testing.T) {
 	}
 	record(t, a, event("ada", 2))
 	if r := whole(t, store, nil); r.Size != 2 {
-		t.Errorf("%d entries", r.Size)
+		t.Errorf("%d entries, want 2", r.Size)
 	}
 }
 

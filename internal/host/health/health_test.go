@@ -106,7 +106,7 @@ func TestHealthSharesRunBetweenCallers(t *testing.T) {
 				}
 				wg.Wait()
 				if n := h.jobs.Load(); n != 1 {
-					t.Errorf("took %d runs", n)
+					t.Errorf("the checks made %d runs, want 1", n)
 				}
 			})
 		})
@@ -149,7 +149,7 @@ func TestHealthCountsRunsOfUsers(t *testing.T) {
 		}
 		m.Health(t.Context())
 		if n := h.jobs.Load(); n != 1 {
-			t.Errorf("took %d runs", n)
+			t.Errorf("the run and the check made %d runs, want 1", n)
 		}
 	})
 }

@@ -157,7 +157,7 @@ func (r *rig) connections() []egress.Connection {
 	r.run.Close()
 	list, dropped := r.run.Connections()
 	if dropped != 0 {
-		r.t.Errorf("%d connections were dropped", dropped)
+		r.t.Errorf("%d connections were dropped, want 0", dropped)
 	}
 	return list
 }

@@ -30,7 +30,7 @@ func TestFailingBoots(t *testing.T) {
 	}, func(s *scene) {
 		s.expect(s.begin(job("ann", 0)), pyth.StatusSucceeded)
 		if s.reportedFailures != 2 {
-			s.Errorf("%d failed boots were reported", s.reportedFailures)
+			s.Errorf("%d failed boots were reported, want 2", s.reportedFailures)
 		}
 	})
 
@@ -93,7 +93,7 @@ func TestFailingBoots(t *testing.T) {
 	}, func(s *scene) {
 		s.expectQueued(s.begin(job("ann", 0)), bootTime)
 		if s.reportedFailures != 1 {
-			s.Errorf("%d failed boots were reported", s.reportedFailures)
+			s.Errorf("%d failed boots were reported, want 1", s.reportedFailures)
 		}
 	})
 
@@ -230,7 +230,7 @@ func TestWarmSandboxes(t *testing.T) {
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 6, Running: 1, Tenants: 1})
 		if s.mostBooting != 1 {
-			s.Errorf("%d booted at once", s.mostBooting)
+			s.Errorf("%d sandboxes booted at once, want 1", s.mostBooting)
 		}
 	})
 

@@ -57,7 +57,7 @@ func TestLimits(t *testing.T) {
 					s.Errorf("the error is %q", last.err)
 				}
 				if s.refused != 1 {
-					s.Errorf("%d jobs are reported as refused", s.refused)
+					s.Errorf("%d jobs are reported as refused, want 1", s.refused)
 				}
 			})
 		}
