@@ -33,7 +33,7 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// move adds d to the clock's time. d may be negative.
+// move adds d to the clock's time. d can be negative.
 func (c *clock) move(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

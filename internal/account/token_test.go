@@ -35,7 +35,7 @@ func part(t testing.TB, v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// sign returns a JWT with the header and the claims, which may be invalid.
+// sign returns a JWT with the header and the claims. Both can be invalid.
 func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any) string {
 	t.Helper()
 	text := part(t, header) + "." + part(t, claims)

@@ -171,7 +171,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	var stored []string
 	for round := range rounds {
-		// Kill the process after 0 to 19 writes. With 0, it may still be opening the
+		// Kill the process after 0 to 19 writes. With 0, it can still be opening the
 		// file.
 		stored = append(stored, storeUntilKilled(t, path, round, round%20)...)
 	}

@@ -58,7 +58,7 @@ func FuzzField(f *testing.F) {
 			t.Errorf("got %q in pieces of %d, and %q at once", got, size, whole)
 		}
 		var object map[string]json.RawMessage
-		// Skip answers in which the field may occur twice: the parser returns both
+		// Skip answers in which the field can occur twice: the parser returns both
 		// values, but json.Unmarshal keeps only the last.
 		if json.Unmarshal([]byte(answer), &object) != nil || object == nil || strings.Count(answer, "xplanation")+strings.Count(answer, `\u`) != 1 {
 			return

@@ -261,7 +261,7 @@ type scene struct {
 }
 
 // on runs a subtest with a pool on a fake machine. setup changes the machine first;
-// it may be nil. After body, on closes the pool. No sandbox and no goroutine may
+// it can be nil. After body, on closes the pool. No sandbox and no goroutine may
 // remain.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()

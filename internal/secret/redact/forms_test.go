@@ -363,7 +363,7 @@ func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Red
 func TestTextFindsValuesInAllDocumentedForms(t *testing.T) {
 	property(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
 		got, n := all.Text([]byte(before + written + after))
-		// Base64 characters at the edges of the value may remain: they also encode
+		// Base64 characters at the edges of the value can remain: they also encode
 		// the data around it.
 		if leak := leaks(string(got), written, before, after, f.around, max(f.window, 12)); n == 0 || leak != "" {
 			t.Fatalf("%q of %q remains in %q", leak, before+written+after, got)
