@@ -70,7 +70,8 @@ type APIKey struct {
 
 // RefreshToken is the stored record of a refresh token. Each token is used once and
 // replaced by a new one of the same family. If a used token is sent again, its whole
-// family is revoked (RFC 9700, section 4.14.2).
+// family is revoked (RFC 9700, section 4.14.2), unless the same client retries the
+// exchange.
 type RefreshToken struct {
 	// Hash is the SHA-256 of the token.
 	Hash     [32]byte
@@ -124,7 +125,7 @@ type Grant struct {
 	// Token is a JWT. It is valid until ExpiresAt.
 	Token     string
 	ExpiresAt time.Time
-	// APIKey is the account's first key; "" if it was revoked.
+	// APIKey is the account's first key; "" if that key was deleted.
 	APIKey string
 	// RefreshToken is the new refresh token. It is "" if Renew issued the Grant.
 	RefreshToken string

@@ -34,7 +34,7 @@ const (
 	ActionAuditPruned Action = "audit.pruned"
 )
 
-// Actions returns all actions that a user's log may contain.
+// Actions returns all actions that a user's log can contain.
 func Actions() []Action {
 	return []Action{
 		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged, ActionTokenRefreshed, ActionTokenReused,
@@ -44,8 +44,9 @@ func Actions() []Action {
 	}
 }
 
-// AuditOutcome says how an action ended. AuditDenied means that the caller had no
-// permission. AuditFailure means any other error.
+// AuditOutcome says how an action ended. AuditDenied means that the server refused
+// the caller, for example because of wrong credentials, a missing object or a rate
+// limit. AuditFailure means any other error.
 type AuditOutcome string
 
 // Outcomes of actions.
@@ -115,7 +116,7 @@ type AuditEntry struct {
 }
 
 // AuditFilter selects entries. Since is inclusive, Until is exclusive. A field with
-// its zero value selects all entries.
+// its zero value does not restrict the selection.
 type AuditFilter struct {
 	Action       Action
 	Outcome      AuditOutcome
@@ -143,7 +144,7 @@ type AuditProof struct {
 // entry of another user. It is safe for concurrent use.
 type AuditService interface {
 	// Entries returns at most limit entries after the cursor, newest first, and the
-	// cursor of the next page. The cursor is "" on the last page.
+	// cursor of the next page. The returned cursor is "" on the last page.
 	Entries(ctx context.Context, user UserID, f AuditFilter, cursor string, limit int) ([]*AuditEntry, string, error)
 	// Checkpoint returns the signed tree head of the log (C2SP tlog-checkpoint). It
 	// covers all actions that the server answered before the call.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// EncryptedProgram is a program that its author encrypted (docs/zero-knowledge.md).
-// The server can check the format but cannot read the content.
+// EncryptedProgram is a program in encrypted form (docs/zero-knowledge.md). The
+// server can check the format but cannot read the content.
 type EncryptedProgram struct {
 	Language Language
 	// Name is the name of the program, "" for none. It is authenticated with the
@@ -74,7 +74,8 @@ type EncryptedService interface {
 	// has no name. The password is not stored.
 	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedProgram, error)
 	// StoreCode creates or replaces the user's program with the name. It fails with
-	// CodeConflict if the user has the maximum number of programs.
+	// CodeConflict if the program is new and the user already has the maximum number
+	// of programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's encrypted programs, sorted by name.
@@ -84,12 +85,12 @@ type EncryptedService interface {
 	// execution. It stores the time in the background.
 	NoteExecuted(user UserID, name string)
 	// Reserve reserves a sandbox for one encrypted program. It fails with
-	// CodeOverloaded if there is no capacity, and with CodeConflict if the user has
-	// the maximum number of reservations.
+	// CodeOverloaded if there is no capacity, and with CodeQuotaExceeded if the user
+	// has the maximum number of reservations.
 	Reserve(ctx context.Context, user UserID) (*Reservation, error)
 }
 
-// ReservationHost holds the sandboxes of reservations. It may be another process or
+// ReservationHost holds the sandboxes of reservations. It can be another process or
 // machine. If a Job names a reservation, Start runs the Job in the sandbox of the
 // reservation and ends the reservation. Start fails with CodeNotFound if the job's
 // user has no such reservation.

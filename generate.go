@@ -21,12 +21,13 @@ type GenerateRequest struct {
 	Model string
 	// MaxAttempts limits the number of generated programs.
 	MaxAttempts int
-	// InstallPackages lets the server install packages that a program imports and the
-	// user does not have.
+	// InstallPackages lets the server install packages that a program imports but
+	// that the user does not have.
 	InstallPackages bool
 
 	// The following fields have the same meaning as in Program. The model receives
-	// the names and first lines of files, and the names and descriptions of secrets.
+	// the names of files and the beginning of text files, and the names and
+	// descriptions of secrets.
 	Files      []File
 	Secrets    []string
 	AllSecrets bool
@@ -57,8 +58,8 @@ type Generation struct {
 	// model returned no program.
 	Calls int
 	Usage TokenUsage
-	// Stopped is the reason why the model did not correct the last failing program. It
-	// is nil if MaxAttempts was reached.
+	// Stopped is the reason why the server did not run or correct the last program.
+	// It is nil if the program succeeded or MaxAttempts was reached.
 	Stopped *Error
 }
 
@@ -107,7 +108,7 @@ type GenerateEvents interface {
 // CodeLLMTimeout or CodeTokenBudget if no attempt was made. If events is not nil, it
 // receives the output, and Stdout and Stderr of the executions are empty.
 //
-// Generate may return both an error and a Generation. The Generation describes the
+// Generate can return both an error and a Generation. The Generation describes the
 // work before the error, for example the tokens used, so that the audit log can
 // record it. Its Attempts are empty if the model wrote no program.
 type GenerateService interface {

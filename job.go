@@ -196,20 +196,20 @@ type Events interface {
 	File(f File) error
 }
 
-// Dispatcher runs jobs. It may run them in another process or on another machine. It
+// Dispatcher runs jobs. It can run them in another process or on another machine. It
 // exchanges only a Job, its secrets, its Events and its Outcome with the caller. It
 // is safe for concurrent use.
 type Dispatcher interface {
 	// Start sends the job to a sandbox. It waits for a free sandbox if necessary. An
-	// error means that the job did not run; its code is CodeOverloaded or
-	// CodeUnavailable. If ctx ends first, the outcome of the run is StatusCanceled.
-	// Events may be nil.
+	// error means that the job did not run; its code is, for example, CodeOverloaded
+	// or CodeUnavailable. If ctx ends first, the outcome of the run is
+	// StatusCanceled. Events may be nil.
 	Start(ctx context.Context, job *Job, events Events) (Run, error)
 }
 
 // Run is a job that was sent to a sandbox. The caller must call Release or Abandon
 // exactly once, because the run occupies its sandbox until then. A job with
-// SecretsFollow starts its program when Release is called. Other jobs may start
+// SecretsFollow starts its program when Release is called. Other jobs can start
 // before that.
 type Run interface {
 	// Release sends the secrets, which the program receives as environment variables.

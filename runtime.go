@@ -18,7 +18,7 @@ const (
 )
 
 // Runtime names an interpreter with its libraries: a built-in runtime, or a custom
-// image that the operator added. One runtime may run several languages.
+// image that the operator added. One runtime can run several languages.
 type Runtime string
 
 // Built-in runtimes.
@@ -28,8 +28,9 @@ const (
 )
 
 // runtimes is the table of the built-in runtimes. Lists in the API have the same
-// order. The first language in the table is the default. To add a runtime, add a line
-// here, an interpreter in guest/agent, and the interpreter's files to an image.
+// order. The first language in the table is the default. To add a runtime, add a
+// line here, an interpreter in internal/sandbox/guest/agent, and the interpreter's
+// files to an image.
 var runtimes = [...]runtimeEntry{
 	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
 	// Node looks for packages in /node_modules, whatever directory a program is in.
@@ -157,7 +158,8 @@ func LanguageOf(file string) Language {
 	return ""
 }
 
-// Known reports whether the server supports the language.
+// Known reports whether the language is one of Languages. A server need not offer
+// it.
 func (l Language) Known() bool {
 	_, e := l.entry()
 	return e.name == l

@@ -72,7 +72,8 @@ type FileInfo struct {
 // session does not exist or belongs to another user. It is safe for concurrent use.
 type SessionService interface {
 	// OpenSession opens a session. It fails with CodeOverloaded if there is no
-	// capacity, and with CodeConflict if the user has the maximum number of sessions.
+	// capacity, and with CodeQuotaExceeded if the user has the maximum number of
+	// sessions.
 	OpenSession(ctx context.Context, user UserID, r *SessionRequest) (*Session, error)
 	// Sessions lists the user's sessions in the order of creation, which is also the
 	// order of their IDs.
@@ -90,8 +91,8 @@ type SessionService interface {
 	// WriteFile creates or replaces a file atomically. It reports whether the file is
 	// new.
 	WriteFile(ctx context.Context, user UserID, id SessionID, path string, content io.Reader) (created bool, err error)
-	// ReadFile calls the function to with the size and the content of the file. The
-	// function must not use the reader after it has returned.
+	// ReadFile passes the size and the content of the file to the callback. The
+	// callback must not use the reader after it has returned.
 	ReadFile(ctx context.Context, user UserID, id SessionID, path string, to func(size int64, content io.Reader) error) error
 	DeleteFile(ctx context.Context, user UserID, id SessionID, path string) error
 }
@@ -113,7 +114,7 @@ type SessionTurns interface {
 	Remember(id SessionID, values []SecretValue) ([]SecretValue, error)
 }
 
-// SessionHost holds the sandboxes of sessions. It may be another process or machine.
+// SessionHost holds the sandboxes of sessions. It can be another process or machine.
 // If a Job names a session, Start runs the Job in this session. Start fails with
 // CodeNotFound if the session no longer exists. The caller ensures that only one job
 // or file operation uses a session at a time.

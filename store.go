@@ -118,8 +118,8 @@ type KeyStore interface {
 	// RetireRootKeys makes the store reject new keys that are encrypted with these
 	// root keys. A root key may be retired more than once.
 	RetireRootKeys(ctx context.Context, ids []string) error
-	// DataKeysNotUnder lists at most limit data keys that are not encrypted with the
-	// root key rootKey.
+	// DataKeysNotUnder lists at most limit data keys that are not encrypted with
+	// this root key.
 	DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*DataKey, error)
 	// RewrapDataKeys replaces the encrypted form of the keys in one transaction. It
 	// skips keys whose version has changed.
@@ -143,7 +143,7 @@ type SecretStore interface {
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
 	// one. An existing secret keeps its times of creation and last use. PutSecret
 	// fails with CodeConflict in two cases: the secret is new and the user already
-	// has limit secrets, or the version is not the next one.
+	// has the maximum number of secrets (limit), or the version is not the next one.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
 	// SetSecretsUsed stores the time of last use of each secret. It ignores secrets
@@ -187,8 +187,8 @@ type AuditStore interface {
 	// AuditPage lists at most limit records of the user that are before the position,
 	// newest first, without Hashes. The zero position means the end of the log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords lists at most limit records in the order of their sequences. It
-	// starts at the sequence from and includes pruned records.
+	// AuditRecords lists at most limit records, sorted by sequence. from is the
+	// lowest sequence that it lists. It includes pruned records.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
 	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
 	// record is missing.
@@ -202,7 +202,7 @@ type EncryptedProgramStore interface {
 	// StoreCode creates or replaces the user's program with the name. A replaced
 	// program keeps its times of creation and last execution. StoreCode fails with
 	// CodeConflict if the program is new and the user already has the maximum number
-	// of programs, which is most.
+	// of programs (most).
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's programs, sorted by the bytes of their names.
@@ -233,12 +233,12 @@ type PackageStore interface {
 // UTC. The store keeps only the latest day of each user.
 type TokenBudgetStore interface {
 	// TakeTokens takes tokens from the user's budget of the day and returns the
-	// number taken. The budget is limit tokens. TakeTokens takes all tokens that are
-	// left, but not more than the number most. If fewer than the number least are
-	// left, it takes none and fails with CodeTokenBudget.
+	// number taken. limit is the size of the budget. TakeTokens takes all tokens
+	// that are left, but not more than the number most. If fewer than the number
+	// least are left, it takes none and fails with CodeTokenBudget.
 	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
-	// ReturnTokens returns unused tokens to the user's budget of the day. If tokens
-	// is negative, it takes more tokens instead. It does nothing if the day is not
-	// the user's latest day.
+	// ReturnTokens returns unused tokens to the user's budget of the day. If the
+	// number of tokens is negative, it takes further tokens from the budget. It does
+	// nothing if the day is not the user's latest day.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
 }
