@@ -11,8 +11,8 @@ import (
 const minRequestMemory = 256 << 20
 
 // maxConnections returns the maximum number of open connections. The default is half
-// of the process's file descriptors, but at most 10,000. Sandboxes, the database and
-// outgoing connections need the other half.
+// of the process's limit on file descriptors, but at most 10,000. Sandboxes, the
+// database and outgoing connections need the other half.
 func (c *serveCommand) maxConnections() int {
 	if c.MaxConnections > 0 {
 		return c.MaxConnections

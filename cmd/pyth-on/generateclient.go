@@ -75,8 +75,9 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 	return a.generation(), nil
 }
 
-// body returns the body of the API request. For a session it contains no language and
-// no limits, because the session already has both.
+// body returns the body of the API request. For a session it contains no language
+// and no limits, because the session determines both. It contains no time-out
+// either, so the server's default applies.
 func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	body := map[string]any{"prompt": r.Prompt, "execute": r.Execute, "maxAttempts": r.MaxAttempts}
 	if r.Session == "" {

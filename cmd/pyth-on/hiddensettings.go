@@ -13,8 +13,8 @@ import (
 )
 
 // Environment variables with secrets: the root key, the API key for the model, and
-// the API key for a Pyth-On server. The value of a variable is the secret itself. It
-// may also be "fd:" and the number of a file descriptor from which the secret can be
+// the API key for a Pyth-On server. The value of a variable is either the secret
+// itself, or "fd:" and the number of a file descriptor from which the secret can be
 // read.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"

@@ -14,8 +14,8 @@ import (
 // signalWindow is the time after a stop signal in which a second signal is ignored.
 const signalWindow = time.Second / 2
 
-// untilStopped serves requests until a stop signal arrives. Then it waits until
-// running programs have ended.
+// untilStopped serves requests until a stop signal arrives. Then it waits for
+// running programs, at most for DrainDelay and DrainTimeout together.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *api.Handler, logger *slog.Logger) error {
 	server := api.NewServer(handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)

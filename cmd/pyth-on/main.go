@@ -39,8 +39,8 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	// This binary also contains gVisor. It runs as gVisor if it is started under
-	// another name.
+	// This binary also contains gVisor. It runs as gVisor if it is started under one
+	// of the names that RunsGVisor knows.
 	if sandbox.RunsGVisor(os.Args[0]) {
 		sandbox.GVisorMain()
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
 )
 
-// privileged returns nil if this process may start sandboxes. Otherwise it runs this
-// program again in a user namespace in which it may start sandboxes. Then it returns
-// the exit code of the child as an error.
+// privileged returns nil if this process has the privileges to start sandboxes.
+// Otherwise it runs this program again in a user namespace in which it has these
+// privileges. Then it returns the exit code of the child as an error.
 func privileged() error {
 	if rootless.Privileged() {
 		return nil

@@ -25,8 +25,8 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step prints that done of total parts of a step are complete. total is 0 if the
-// number of parts is unknown.
+// step prints the progress of the step with the given name. done is the number of
+// completed parts. total is the number of all parts; 0 if it is unknown.
 func (p *progress) step(name string, done, total int) {
 	finished := done == total
 	if p.terminal {

@@ -138,8 +138,8 @@ func show(run *pyth.Execution) int {
 // imageName is the name that this command gives to the custom image in --runtime.
 const imageName = "own"
 
-// images returns the configuration of the custom image in --runtime. The
-// configuration is empty if the flag is not set.
+// images returns the configuration of the custom image in --runtime and of its
+// modules in --preload. It is empty if neither flag is set.
 func (c *runCommand) images() app.ImageConfig {
 	var config app.ImageConfig
 	if c.Runtime != "" {
@@ -160,8 +160,8 @@ func (c *runCommand) runtime() pyth.Runtime {
 	return imageName
 }
 
-// localLogger returns a logger that prints warnings, for commands that do not start a
-// server.
+// localLogger returns a logger that prints warnings and errors, for commands that do
+// not start a server.
 func localLogger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -87,8 +87,8 @@ func (s *accountStore) removeMark() error {
 }
 
 // markNew creates the file newServerMark, which says that the server is new. It
-// returns an error if there is evidence of an earlier database. has says what the
-// directory contains instead, for the error.
+// returns an error if there is evidence of an earlier database. The error mentions
+// the text in has, for example "no database".
 func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	if _, err := os.Stat(mark); err == nil {
 		return nil // An earlier first start was interrupted.
@@ -124,8 +124,8 @@ func (f *storeFlags) evidence(dataDir string) string {
 	return ""
 }
 
-// rootKeyInDataDir returns the path of the root key if it is in the data directory,
-// otherwise "".
+// rootKeyInDataDir returns the path of the root key if this file exists in the data
+// directory, otherwise "".
 func (f *storeFlags) rootKeyInDataDir(dataDir string) string {
 	path, err := filepath.Abs(f.path(dataDir))
 	if err != nil || filepath.Dir(path) != dataDir {
