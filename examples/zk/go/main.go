@@ -88,8 +88,8 @@ func run(name, file string, c cost) (exitCode int, err error) {
 	return result.ExitCode, nil
 }
 
-// call sends a request with the body in JSON. It decodes the JSON response into the
-// value to which into points. If into is nil, it ignores the response.
+// call sends a request with the body in JSON. It decodes the JSON response into
+// *into. If into is nil, it ignores the response.
 func call(method, path string, body, into any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {
