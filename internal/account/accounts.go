@@ -141,16 +141,16 @@ func wrongPassword(user pyth.UserID) error {
 	return e
 }
 
-// confirm verifies the password again after the grant was stored. If the password has
-// changed in the meantime, confirm revokes the grant. The change itself revoked only
-// the grants that existed at that time.
+// confirm checks that the password is still valid after the grant was stored. If the
+// password has changed in the meantime, confirm revokes the grant. The change itself
+// revoked only the grants that existed at that time.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil || user.PasswordHash == proved.PasswordHash {
 		return err
 	}
-	// Do not compare the hashes, because another login may have replaced the hash of
-	// the same password.
+	// A different hash does not prove a different password, because another login
+	// may have hashed the same password again.
 	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
 	if err != nil || ok {
 		return err
@@ -161,9 +161,10 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// userByEmail returns the account with the e-mail address, which may be stored in any
-// of its forms. If there is no account, absent(err) is true. The lookup also takes
-// place for an invalid address, so that it takes the same time.
+// userByEmail returns the account with the e-mail address, which may be stored in
+// any of its forms. If there is no account, absent(err) is true. It also queries the
+// store for an invalid address, so that the time does not show that the address is
+// invalid.
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
@@ -253,8 +254,8 @@ func (s *Service) grantWith(user *pyth.User, key, family, refresh string) (*pyth
 	return &pyth.Grant{User: *user, Token: token, ExpiresAt: expires, APIKey: key, RefreshToken: refresh}, nil
 }
 
-// newID returns a new identifier: start followed by a UUID of version 7 (RFC 9562).
-// New identifiers are greater than earlier ones.
+// newID returns a new identifier: the given prefix, followed by a UUID of version 7
+// (RFC 9562). New identifiers are greater than earlier ones.
 func newID(start string) (string, error) {
 	id, err := uuid.NewV7()
 	return start + id.String(), err

@@ -21,9 +21,9 @@ var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.Stric
 
 // normalizeEmail returns the canonical form of an address: without surrounding
 // spaces, in NFC (UAX #15), with the domain in lower case and in Unicode. So one
-// mailbox has one account, even if users type other Unicode characters or a domain in
-// Punycode (RFC 5891). normalizeEmail returns CodeInvalid for an invalid address. It
-// does not check that the mailbox exists.
+// mailbox has one account, even if users type it with other equivalent characters or
+// with a domain in Punycode (RFC 5891). normalizeEmail returns CodeInvalid for an
+// invalid address. It does not check that the mailbox exists.
 func normalizeEmail(raw string) (string, error) {
 	email := norm.NFC.String(strings.TrimSpace(raw))
 	at := strings.LastIndexByte(email, '@')

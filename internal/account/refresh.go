@@ -11,8 +11,8 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is the time during which a client may exchange the same token again.
-	// The client may not have received the first response.
+	// retryGrace is the time during which a client may exchange the same token
+	// again. It is possible that the first response was lost.
 	retryGrace = 10 * time.Second
 )
 
@@ -26,9 +26,9 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 	}
 }
 
-// invalidRefreshToken returns the error for an invalid refresh token. The message for
-// the caller does not depend on the cause. The audit log records the cause, which is
-// in of.
+// invalidRefreshToken returns the error for an invalid refresh token. The message
+// for the caller does not depend on the cause. The audit log records the cause,
+// which is the CredentialError.
 func invalidRefreshToken(of pyth.CredentialError) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, expired or already used. Log in again.")
 	e.Err = &of
@@ -37,7 +37,7 @@ func invalidRefreshToken(of pyth.CredentialError) error {
 
 // Refresh exchanges a refresh token for a new refresh token and a JWT. A token that
 // is used twice may have been stolen. In this case Refresh revokes its whole family
-// (RFC 9700, 4.14.2).
+// (RFC 9700, 4.14.2), unless the same client repeats the exchange within retryGrace.
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	hash := hashOf(refreshToken)
 	seen, err := s.config.Store.RefreshToken(ctx, hash)
@@ -79,9 +79,9 @@ func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
 }
 
-// rotate marks the token seen as used and stores the token next. If seen was used
-// before, it stores next only for the same client within retryGrace. Otherwise it
-// revokes the family.
+// rotate marks the token in seen as used and stores the token in next. If seen was
+// used before, rotate stores next only for the same client within retryGrace.
+// Otherwise it revokes the family.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
 		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)

@@ -105,13 +105,13 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	case byToken == nil:
 		return byKey, nil
 	}
-	// If both credentials are present, return the principal of the JWT, because only
-	// a JWT can be renewed.
+	// If both credentials are present, return the principal of the bearer
+	// credential. It can be a JWT, and only a JWT can be renewed.
 	return byToken, nil
 }
 
-// byBearer authenticates the credential of an Authorization: Bearer header. It may be
-// a JWT or an API key.
+// byBearer authenticates the credential of an Authorization: Bearer header. It is a
+// JWT or an API key.
 func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
 	if strings.HasPrefix(credential, pyth.APIKeyPrefix) {
 		return s.byKey(ctx, credential)
