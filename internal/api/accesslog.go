@@ -45,7 +45,7 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 func levelOf(code pyth.Code) slog.Level {
 	switch code {
 	case pyth.CodeLLMNotConfigured, pyth.CodeDraining:
-		return slog.LevelInfo // The cause is a setting or a server that stops, which is not a failure.
+		return slog.LevelInfo // A missing setting or a server that stops is not a failure.
 	default:
 		return slog.LevelError
 	}

@@ -17,11 +17,11 @@ type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
 
-// denied records requests that the API denied before it called a service. The causes
-// are missing or invalid credentials and rate limits. Callers can repeat such
-// requests without limit. So the number of entries is limited for each caller, and
-// for all unknown callers together. The next entry of an unknown caller contains the
-// number of omitted entries.
+// denied records requests that the API denied before it called the service for the
+// action. The causes are missing or invalid credentials, rate limits, and unknown
+// encrypted programs. Callers can repeat such requests without limit. So the number
+// of entries is limited for each caller, and for all unknown callers together. The
+// next entry of an unknown caller contains the number of omitted entries.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter

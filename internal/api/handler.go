@@ -41,8 +41,8 @@ type Config struct {
 	// Audit is nil if there is no audit log.
 	Audit pyth.AuditService
 	// Denials records denied requests in the audit log. These are requests for
-	// audited actions that the API denied before it called a service. nil means that
-	// they are not recorded.
+	// audited actions that the API itself denied. nil means that they are not
+	// recorded.
 	Denials Denials
 	// ZK is nil if the server does not support encrypted programs.
 	ZK pyth.EncryptedService

@@ -57,11 +57,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // ambiguousFraming reports whether a proxy may disagree with this server about where
-// this request ends (request smuggling). After such a request the connection must not
-// be used again. These are requests with both Transfer-Encoding and Content-Length,
-// and requests with Transfer-Encoding in HTTP/1.0 (RFC 9112, section 6.1). net/http
-// removes the header that it ignores. So the result is true for all requests that may
-// have had this header.
+// this request ends (request smuggling). After such a request the connection must
+// not be used again. These are requests with both Transfer-Encoding and
+// Content-Length, and requests with Transfer-Encoding in HTTP/1.0 (RFC 9112, section
+// 6.1). net/http removes the header that it ignores: Content-Length, or in HTTP/1.0
+// Transfer-Encoding. So the result is true for all requests that could have had this
+// header.
 func ambiguousFraming(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
 }
@@ -213,7 +214,7 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// bindTime sets the deadline for sending the response. It begins now.
+// bindTime sets the deadline for sending the response. The time-out begins now.
 func (w *response) bindTime() {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))

@@ -26,8 +26,8 @@ type operation struct {
 	maxBytes int64
 	// public reports that the operation needs no credentials.
 	public bool
-	// optionalCredentials reports that requests may have no credentials in headers.
-	// The handler authenticates the caller.
+	// optionalCredentials reports that credentials in headers are optional. The
+	// handler of the operation authenticates the caller.
 	optionalCredentials bool
 	// timeout is the time-out of the handler; zero means Config.HandlerTimeout.
 	timeout time.Duration

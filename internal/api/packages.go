@@ -76,8 +76,8 @@ const (
 	packagePath  = packagesPath + "/" + packageName
 	tagPackages  = "Packages"
 	// packagesTimeout is the time-out of requests that change packages. It is longer
-	// than the time-out of the service, so that callers receive the error of the
-	// service.
+	// than the default time-out of the service, so that callers receive the error of
+	// the service.
 	packagesTimeout = 30 * time.Minute
 	// packagesBytes is the maximum body size. It is enough for 500 requirements in
 	// which every byte is escaped.

@@ -84,8 +84,9 @@ func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.schemas, json.Deterministic(true))
 }
 
-// composed returns the published schema of the component name, whose complete schema
-// is s. publish decides later whether the schema allows additional properties.
+// composed returns the published schema of a component. s is the complete schema of
+// the component. publish decides later whether the schema allows additional
+// properties.
 func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema {
 	t := registry.TypeFromRef(schemaPrefix + name)
 	description := s.Description
@@ -134,8 +135,8 @@ func typeDescription(t reflect.Type) string {
 	return ""
 }
 
-// formsOf returns the variants of a request type. ok is false if the type has no
-// variants.
+// formsOf returns the variants of a request type. The second result is false if the
+// type has no variants.
 func formsOf(t reflect.Type) ([]reflect.Type, bool) {
 	if t == nil {
 		return nil, false
@@ -275,8 +276,8 @@ func uses(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, respons
 	return requests, responses
 }
 
-// markUsed adds to used the names of all schemas to which s refers, directly or
-// indirectly.
+// markUsed adds the names of all schemas to which s refers, directly or indirectly,
+// to the set used.
 func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
 	if s == nil {
 		return

@@ -21,7 +21,7 @@ type RateLimits struct {
 	LoginPerIP ratelimit.Rate
 	// LoginPerAccount limits attempts to guess the password of an account, from all
 	// IP addresses together. It applies to login, registration and changes of the
-	// password.
+	// password. It also limits how often a user renews a JWT.
 	LoginPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate

@@ -87,7 +87,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 }
 
 // Serve accepts connections until Shutdown closes the listener. Then it returns nil,
-// and Shutdown may still wait for requests.
+// although Shutdown can still be waiting for requests.
 func (s *Server) Serve(l net.Listener) error {
 	l = onceCloser{l, sync.OnceValue(l.Close)}
 	if !s.listen(l) {

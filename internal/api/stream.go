@@ -34,9 +34,9 @@ func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execu
 	})
 }
 
-// streamTo calls run, which sends events to a stream. Then it sends the result of run
-// as the last event. If run fails after the first event, the last event is the error.
-// If run fails before, streamTo returns the error.
+// streamTo calls run, which sends events to a stream. Then it sends the result of
+// run as the last event. If run fails after the first event, the last event is the
+// error. If run fails before the first event, streamTo returns the error.
 func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
 	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
@@ -163,8 +163,8 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 }
 
 // send writes one event. The JSON data has no line breaks, so it needs only one data
-// line. An error means that the client has disconnected. The caller then stops the
-// run.
+// line. An error means that the client has disconnected or does not read. The caller
+// then stops the run.
 func (s *stream) send(event string, data any) error {
 	message := []byte("event: " + event + "\ndata: ")
 	encoded, err := encode(data)

@@ -10,7 +10,7 @@ import (
 )
 
 // minRate is the minimum average rate of a transfer, in bytes per second. A transfer
-// fails if it is later than this rate permits by more than the allowance of its pace.
+// fails if it takes longer than this rate permits plus the allowance of its pace.
 const minRate = 128 << 10
 
 // pace computes the deadline for the next part of a transfer. The deadline moves with

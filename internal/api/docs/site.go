@@ -53,9 +53,10 @@ type document struct {
 	root        ast.Node
 }
 
-// New renders every Markdown file in files. Links between pages stay relative, so all
-// pages must be served below one common prefix. Links to files outside files become
-// plain text, and raw HTML is removed. style is the style sheet of all pages.
+// New renders every Markdown file of a file system. Links between pages stay
+// relative, so all pages must be served below one common prefix. Links to files
+// outside the file system become plain text, and raw HTML is removed. style is the
+// style sheet of all pages.
 func New(files fs.FS, style string) (*Site, error) {
 	t, err := template.New("page").Parse(pageTemplate)
 	if err != nil {
