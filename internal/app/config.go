@@ -43,10 +43,10 @@ type PoolConfig struct {
 	MaxSessions, MaxSessionsOfUser int
 	SessionIdle, SandboxIdle       time.Duration
 	SandboxRuns                    int
-	// Rollback is "on" or "off". With "on", a sandbox may put its interpreter back to
-	// the state before a run, instead of starting a new one. RollbackRuns is the
-	// maximum number of runs of an interpreter. RollbackCPU is its maximum processor
-	// time.
+	// Rollback is "on" or "off". With "on", a sandbox can restore the state that its
+	// interpreter had before a run, so that it need not start a new interpreter.
+	// RollbackRuns is the maximum number of runs of an interpreter. RollbackCPU is
+	// its maximum processor time.
 	Rollback     string
 	RollbackRuns int
 	RollbackCPU  time.Duration

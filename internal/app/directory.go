@@ -49,7 +49,7 @@ func OpenDirectory(path string, wait time.Duration) (d *Directory, ok bool, err 
 	return d, ok, nil
 }
 
-// Join returns the path of the file name in the directory.
+// Join returns the path of the file with this name in the directory.
 func (d *Directory) Join(name string) string { return filepath.Join(d.Path, name) }
 
 // Close releases the lock.
@@ -74,9 +74,9 @@ func openSlot(path string) (*Directory, error) {
 	return nil, fmt.Errorf("all %d directories in %s are in use", maxSlots, path)
 }
 
-// cacheDir returns the directory for files that can be created again: given or, if
-// given is "", the user's cache directory. Only commands that run without a server
-// use it.
+// cacheDir returns the directory for files that can be created again. It is the
+// given directory; if this is "", it is the user's cache directory. Only commands
+// that run without a server use it.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

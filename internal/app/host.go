@@ -21,7 +21,8 @@ type host struct {
 	*sandbox.Launcher
 	images customImages
 	cgroup cgroup.Parent
-	// noCgroup says why this process cannot use a cgroup. It is nil if it can.
+	// noCgroup says why this process cannot use a cgroup. It is nil if the process
+	// can use one.
 	noCgroup error
 }
 

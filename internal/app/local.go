@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// Progress receives the progress of a long step: done of total parts are complete.
-// total is 0 if the number of parts is unknown.
+// Progress receives the progress of a long step. done is the number of completed
+// parts. total is the number of all parts; 0 if it is unknown.
 type Progress = func(step string, done, total int)
 
 // LocalConfig configures a Local.

@@ -36,7 +36,7 @@ func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
-// Check returns an error if a program may not connect to all of the hosts.
+// Check returns an error if at least one of the hosts is not allowed.
 func (n *network) Check(hosts []string) error {
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
