@@ -10,11 +10,11 @@ import (
 // pruneBatch is the maximum number of records that one transaction prunes.
 const pruneBatch = 1000
 
-// Prune removes the content of entries that are older than before, and returns their
-// number. It starts at the oldest entry and stops at the first entry that is not
-// older. It keeps all hashes, so that the remaining entries can still be proved.
-// First it writes an entry about the pruned range, so that Verify can recognize other
-// removals.
+// Prune removes the content of entries that are older than the given time, and
+// returns the number of these entries. It starts at the oldest entry and stops at
+// the first entry that is not older than this time. It keeps all hashes, so that the
+// remaining entries can still be proved. First it writes an entry about the pruned
+// range, so that Verify can recognize other removals.
 func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	size := l.Size()
 	start, err := l.firstWhole(ctx, size)

@@ -21,7 +21,7 @@ type tree struct {
 
 func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 
-// readTree reads the edge of a tree with size leaves from the store.
+// readTree reads the edge of a tree with the given number of leaves from the store.
 func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)

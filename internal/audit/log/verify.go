@@ -53,9 +53,9 @@ func (r *Report) report(format string, args ...any) {
 	r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
 }
 
-// Verify reads the whole log and computes the tree again. It ignores entries that are
-// added after it begins. It reports damage in the Report. An error means that the log
-// could not be checked.
+// Verify reads the whole log and computes the tree again. It checks only entries
+// that exist when it begins. It reports damage in the Report. An error means that
+// the log could not be checked.
 func Verify(ctx context.Context, v Verification) (*Report, error) {
 	size, note, err := v.Store.AuditHead(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ type check struct {
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
 	// pruned lists the ranges of entries without content. Entries about pruning
-	// permit this for all sequences before allowed.
+	// permit missing content for all sequences less than allowed.
 	pruned  []span
 	allowed int64
 }
