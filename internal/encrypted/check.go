@@ -31,7 +31,7 @@ func (f *faults) sized(location string, b []byte, size int) {
 }
 
 // checkLanguage adds an error if the language is unknown. It accepts known languages
-// that this server does not offer, because it may offer them later.
+// that this server does not offer, because the server can offer them later.
 func (f *faults) checkLanguage(l pyth.Language) {
 	if !l.Known() {
 		f.Add("body.language", "must be %s", pyth.AnyOfLanguages())

@@ -19,7 +19,8 @@ const (
 	kdfParallelism = 4
 )
 
-// maxEncryptWait is the maximum time that Encrypt waits until it may begin.
+// maxEncryptWait is the maximum time that Encrypt waits while too many other
+// encryptions are running.
 const maxEncryptWait = 10 * time.Second
 
 // encrypter encrypts programs for clients. It limits the number of concurrent
