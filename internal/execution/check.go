@@ -19,9 +19,10 @@ const (
 	maxPatterns   = 64
 	maxLabels     = 16
 	maxLabelBytes = 64
-	// maxExecBytes is the maximum size of the arguments, and of env with secrets.
-	// Linux allows 2 MiB for both, a quarter of the stack. The lower limit leaves
-	// room for programs that start other programs with more variables.
+	// maxExecBytes is the maximum size of the arguments. The same maximum applies to
+	// env with secrets. Linux allows 2 MiB for both together, a quarter of the
+	// stack. The lower limit leaves room for programs that start other programs with
+	// more variables.
 	maxExecBytes = 1 << 20
 	// minMemory is the minimum memory limit. An interpreter can start with it.
 	minMemory = 32 << 20

@@ -28,8 +28,8 @@ func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	}
 }
 
-// hint returns a hint that tells the user how to fix the error; "" for none. It may
-// quote a part of the error, so secrets must be redacted before the call.
+// hint returns a hint that tells the user how to fix the error; "" for none. The
+// hint can quote a part of the error, so secrets must be redacted before the call.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
 	if e == nil {

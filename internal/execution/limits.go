@@ -52,8 +52,8 @@ func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo
 	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
-// CheckNetwork returns an error if programs may not connect to all of the hosts. If
-// policy is nil, they may not connect to any.
+// CheckNetwork returns an error if at least one of the hosts is not allowed. If
+// policy is nil, no host is allowed.
 func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	if len(hosts) == 0 {
 		return nil
@@ -85,7 +85,7 @@ func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
 }
 
 // checkLimits adds an error for each invalid limit. given is the size of the
-// request's files in bytes, which count towards the disk limit.
+// request's files and code in bytes, which count towards the disk limit.
 func checkLimits(f *pyth.FieldErrors, l, most pyth.Limits, given int64) {
 	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {

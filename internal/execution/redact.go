@@ -125,8 +125,8 @@ func (r *redaction) isShown(path string) bool {
 
 // skipped replaces the values in the paths of files that were not returned. These
 // paths are prepared for display: unprintable characters are replaced, and long
-// paths are truncated. So skipped also searches for each value as it looks after
-// that.
+// paths are truncated. So skipped also searches for each value in the form in which
+// it is displayed.
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return

@@ -40,7 +40,7 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	}
 	if s.config.Secrets == nil {
 		// No secret service means that no secret exists. Refuse a program that names
-		// one, because it must not run without it.
+		// one, because the program must not run without the secret.
 		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
@@ -70,8 +70,8 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 	return request
 }
 
-// remember stores the injected values in the session until it ends. It adds the
-// values of earlier runs to hidden, because their secrets may have changed since.
+// remember stores the injected values until the session ends. It adds the values of
+// earlier runs to hidden, because these secrets may have new values now.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
@@ -126,8 +126,8 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 }
 
 // withoutEnv removes the secrets that have the name of a variable in env, because
-// the program receives the variable instead. It returns an error if the program
-// lists such a secret by name.
+// the program receives the variable instead of the secret. It returns an error if
+// the program lists such a secret by name.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

@@ -41,7 +41,7 @@ type Config struct {
 
 // NetworkPolicy decides which hosts programs may connect to.
 type NetworkPolicy interface {
-	// Check returns an error unless programs may connect to all of the hosts.
+	// Check returns an error if at least one of the hosts is not allowed.
 	Check(hosts []string) error
 }
 
