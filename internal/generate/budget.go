@@ -29,8 +29,9 @@ type tokens struct {
 	taken, answer int64
 }
 
-// reserveTokens takes the maximum number of tokens of the request from the budget.
-// It runs before the request, so that concurrent requests cannot exceed the budget.
+// reserveTokens takes from the budget the maximum number of tokens that the request
+// can use. If fewer are left, it takes the rest, which limits the answer. It runs
+// before the request, so that concurrent requests cannot exceed the budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
 	if w.config.Budget == nil || w.config.TokensPerDay <= 0 {

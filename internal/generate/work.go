@@ -44,8 +44,8 @@ func (w *work) run(ctx context.Context) error {
 			return w.stop(ctx, err)
 		}
 		if draft.Code == "" || len(draft.Code) > pyth.MaxCodeBytes {
-			// The answer contains no program, or one that is too large. The next may
-			// be valid.
+			// The answer contains no program, or one that is too large. The next
+			// answer can be valid.
 			continue
 		}
 		done, err := w.attempt(ctx, draft)
@@ -93,8 +93,8 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 }
 
 // stop ends a generation after an error. After a temporary failure, it returns nil
-// if there is at least one attempt: its program is then the result. Otherwise it
-// returns the error.
+// if there is at least one attempt. The program of the last attempt is then the
+// result. Otherwise it returns the error.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

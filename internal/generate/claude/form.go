@@ -64,7 +64,7 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 }
 
 // turn returns the messages for an earlier attempt: the program of the model and its
-// outcome. i is the number of the attempt.
+// outcome. i is the index of the attempt.
 func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	answer := answer{&turn.Explanation, &turn.Code}
 	if m.form == FormTool {

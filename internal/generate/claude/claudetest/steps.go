@@ -51,7 +51,8 @@ func Failure(status int, kind, message string, headers ...string) Step {
 // Overloaded answers with the API's error for overload.
 func Overloaded() Step { return Failure(529, "overloaded_error", "Overloaded", "Retry-After", "0.01") }
 
-// RateLimited answers with a rate limit error, with wait in the header Retry-After.
+// RateLimited answers with a rate limit error. The header Retry-After contains the
+// time to wait.
 func RateLimited(wait time.Duration) Step {
 	return Failure(http.StatusTooManyRequests, "rate_limit_error",
 		"This request would exceed the rate limit for your organization", "Retry-After", fmt.Sprint(wait.Seconds()))
@@ -99,8 +100,8 @@ func Drop(content string) Step {
 	}
 }
 
-// BreakOff streams content and then sends an error event instead of the end. Without
-// streaming, it responds with status 500.
+// BreakOff streams content and then sends an error event. The events for the end of
+// the message are missing. Without streaming, it responds with status 500.
 func BreakOff(content, kind, message string) Step {
 	return func(x *exchange) {
 		if !x.call.Stream {
