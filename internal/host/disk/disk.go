@@ -47,8 +47,8 @@ func (e *NoRoomError) Error() string {
 		e.For, humanize.IBytes(uint64(e.NeededBytes)), e.Dir, humanize.IBytes(uint64(max(e.FreeBytes, 0))))
 }
 
-// Need returns a NoRoomError if the file system of the directory has less free space
-// than bytes. The directory need not exist. If the free space is unknown, Need
+// Need returns a NoRoomError if the file system of the directory has less than the
+// given free space. The directory need not exist. If the free space is unknown, Need
 // returns nil.
 func Need(dir string, bytes int64, purpose string) error {
 	space, err := SpaceOf(dir)

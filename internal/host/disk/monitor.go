@@ -97,7 +97,8 @@ func (m *Monitor) state() (Space, error) {
 }
 
 // retry makes a trial write and returns its result. If the last result is newer than
-// repeatAfter and the free space is the same, it returns that result instead.
+// repeatAfter and the free space is the same, it returns the last result without a
+// trial write.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

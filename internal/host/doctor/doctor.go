@@ -1,8 +1,8 @@
 // Package doctor checks whether a host can run programs safely.
 //
 // It tests everything that it reports. For example, it reports a limit as enforced
-// only after it stopped a program that exceeded the limit. Each finding that is not
-// OK says how to fix it.
+// only after the limit has stopped a program that exceeded it. Each finding that is
+// not OK says how to fix it.
 package doctor
 
 import (
@@ -75,8 +75,8 @@ func Identity(hostUID int, namespaced bool) Finding {
 	return f
 }
 
-// NoIdentity returns the finding that this user cannot start sandboxes. err says how
-// to fix it.
+// NoIdentity returns the finding that this user cannot start sandboxes. err says
+// what to do about it.
 func NoIdentity(err error) Finding {
 	return Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 }

@@ -119,8 +119,8 @@ func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
-// Node runs a program with Node and returns the finding. Node may be a binary of the
-// operator that does not work in a sandbox.
+// Node runs a program with Node and returns the finding. The operator can choose the
+// Node binary, so it is possible that it does not work in a sandbox.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript

@@ -1,8 +1,8 @@
 // Package health checks whether the server works.
 //
-// The check "sandbox" is OK only if a program ran successfully within the last
-// MaxAge. The package starts at most one trial run in that time, for any number of
-// clients.
+// The check "sandbox" is OK only if a program ended by itself within the last
+// MaxAge. For any number of clients, the package starts at most one trial run in
+// that time, or in RetryAge after a failure.
 package health
 
 import (
@@ -15,9 +15,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is the time for which a successful run proves that sandboxes work. RetryAge
-// is the time for which a failure is reported without a new trial run. It is short,
-// so that a recovery is reported soon.
+// MaxAge is the time for which a run that ended by itself proves that sandboxes
+// work. RetryAge is the time for which a failure is reported without a new trial
+// run. It is short, so that a recovery is reported soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
@@ -41,8 +41,8 @@ type Config struct {
 }
 
 // Monitor checks the server's health. It is also a pyth.Dispatcher that wraps
-// another one. A successful run of a user proves that sandboxes work and saves a
-// trial run. Monitor is safe for concurrent use.
+// another one. A user's program that ends by itself proves that sandboxes work and
+// saves a trial run. Monitor is safe for concurrent use.
 type Monitor struct {
 	config Config
 
@@ -68,7 +68,7 @@ func (m *Monitor) Start(ctx context.Context, job *pyth.Job, events pyth.Events) 
 	return &run{Run: r, monitor: m}, nil
 }
 
-// run wraps a run of the other Dispatcher.
+// run wraps a run of the wrapped Dispatcher.
 type run struct {
 	pyth.Run
 	monitor *Monitor
