@@ -28,9 +28,9 @@ const (
 // JSON checks that data is one JSON value (RFC 8259) and returns it in a form that
 // all parsers read in the same way. It replaces invalid UTF-8 and lone surrogates
 // with U+FFFD. It returns an error with a short reason if an object has duplicate
-// names, or if the value is nested deeper than MaxDepth. The same is true for a
-// number that is longer than MaxDigits or out of the range of a double. The time is
-// linear in the size of data.
+// names, or if the value is nested deeper than MaxDepth. It also returns an error
+// for a number that is longer than MaxDigits or out of the range of a double. The
+// time is linear in the size of data.
 func JSON(data []byte) (string, error) {
 	// Replace invalid characters, as the JSON writer for responses does. This may
 	// make two member names equal, so check afterwards.
