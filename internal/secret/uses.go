@@ -52,7 +52,8 @@ func (u *uses) note(user pyth.UserID, secrets []pyth.SecretValue, at time.Time) 
 	}
 }
 
-// last returns the time of last use of a secret: stored, or a later time in memory.
+// last returns the time of last use of a secret. It is the given stored time, or a
+// later time in memory.
 func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -80,7 +80,8 @@ func decodings() []decoding {
 	return all
 }
 
-// decode decodes the beginning of text to at most most bytes.
+// decode decodes the beginning of text. It returns at most the given number of
+// bytes.
 func (d decoding) decode(text []byte, most int) (out decoded) {
 	in := &input{b: text, run: minJoined, last: true}
 	bits, have := 0, 0

@@ -47,8 +47,9 @@ func (e encoding) length(n int) int {
 	}
 }
 
-// ends reports whether the encoding of n bytes may end after k symbols. Base64 may
-// have no padding. If other data follows the value, its last character is different.
+// ends reports whether the encoding of n bytes can end after k symbols. Base64 text
+// can end without padding. It can also end before the last character of the value,
+// which depends on data that follows the value.
 func (e encoding) ends(n, k int) bool {
 	switch e {
 	case base64At0, base64URLAt0:

@@ -18,8 +18,8 @@ type follower struct {
 }
 
 // maxFollowers is the maximum number of followers at a time. More than one is needed
-// only if an escape can be read in several views. In reduced mode, reducedFollowers
-// applies instead.
+// only if an escape can be read in several views. In reduced mode, the maximum is
+// reducedFollowers.
 const maxFollowers, reducedFollowers = 8, 2
 
 // beginFollowing creates the followers for long values whose head matched.
@@ -54,9 +54,9 @@ func (s *Stream) beginFollowing(forms []longForm) {
 }
 
 // advanceFollowers compares the input with the values until all followers have
-// failed or need more input. It returns the end of the matched input, which is at
-// least before. incomplete reports that the input ends inside an escape that may
-// belong to a value.
+// failed or need more input. It returns the end of the matched input. The result is
+// not less than the parameter before. incomplete reports that the input ends inside
+// an escape that may belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower

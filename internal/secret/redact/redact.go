@@ -132,8 +132,8 @@ func hash(start uint64) uint64 {
 	return start * 0x9E3779B97F4A7C15 >> (64 - filterBits)
 }
 
-// passes returns false if the filter excludes that a form begins with start. It may
-// return true even if no form does.
+// passes returns false if the filter excludes that a form begins with start. It can
+// return true even if no form begins with start.
 func (r *Redactor) passes(start uint64) bool {
 	h := hash(start)
 	return r.filter[h/64]&(1<<(h%64)) != 0

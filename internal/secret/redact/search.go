@@ -64,8 +64,8 @@ type search struct {
 // start are already found.
 type cursor struct {
 	start int
-	// walking reports that the symbols from start to at match, and lead to node in
-	// the trie.
+	// walking reports that the symbols in the range [start, at) match. They lead to
+	// node in the trie.
 	walking bool
 	node    node
 	at      int
@@ -84,7 +84,8 @@ func (s *Stream) search(in *input) *search {
 	return x
 }
 
-// advance finds the next offset, at or after i, of each mark that lies before i.
+// advance updates the next offset of each mark. If it is less than i, advance
+// searches for the mark again from i on.
 func (x *search) advance(i int) {
 	x.passed = len(x.in.b)
 	for k, mark := range x.marks {
@@ -234,7 +235,7 @@ func (x *search) matchAsIs(i int) found {
 		return have
 	}
 	// No form matches. Continue at the next offset at which one may begin, without
-	// comparing the input from i to at again.
+	// comparing the bytes in [i, at) again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {
@@ -297,9 +298,9 @@ func (x *search) moveCursor() (moved bool) {
 	return moved
 }
 
-// walk compares the input from the offset at with the children of the node n, and so
-// on. It returns the longest match, and the last node and offset that matched. have
-// is the longest match before the call.
+// walk descends in the trie from the node n while the input matches, beginning with
+// x.in.b[at]. It returns the longest match, and the last node and offset that
+// matched. have is the longest match before the call.
 func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -352,16 +353,17 @@ func (x *search) limit() int {
 // rareViews is the set of views that are not searched in reduced mode.
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
-// reduced reports whether the search is in reduced mode, because it took too many
-// steps. A program can cause this with output that is slow to search. In reduced
-// mode, the search replaces long escaped values after fewer symbols and skips rare
-// views.
+// reduced reports whether the search is in reduced mode. The search enters this mode
+// after too many steps. A program can cause this with output that is slow to search.
+// In reduced mode, the search replaces long escaped values after fewer symbols and
+// skips rare views.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16
 
-// failure describes how the search continues after a mismatch at a node: shift bytes
-// after the start of the failed match, with the other fields as the cursor's fields.
+// failure describes how the search continues after a mismatch at a node. The new
+// start is shift bytes after the start of the failed match. The other fields become
+// the fields of the cursor.
 type failure struct {
 	shift   int
 	walking bool
@@ -389,8 +391,8 @@ type recentFailure struct {
 // maxFailures is the maximum number of entries in failures.nodes.
 const maxFailures = 1 << 14
 
-// failAt returns the failure of the node n for the symbol at the offset at. It skips
-// nodes at which this symbol does not match either.
+// failAt returns the failure of the node n for the symbol x.in.b[at]. It skips nodes
+// at which this symbol does not match either.
 func (x *search) failAt(n node, at int) failure {
 	if x.failures == nil {
 		x.failures = new(failures)

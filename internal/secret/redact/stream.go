@@ -5,7 +5,8 @@ package redact
 type Stream struct {
 	redactor *Redactor
 	// rest holds the held-back end of the output, which may be the beginning of a
-	// value. Its first covered bytes belong to a value that is already replaced.
+	// value. covered is the number of bytes at the beginning of rest that belong to
+	// a value that is already replaced.
 	rest    []byte
 	covered int
 	// run is the number of consecutive base64 characters before rest, at most
@@ -118,7 +119,7 @@ func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	return done
 }
 
-// keep holds back the input after the offset from, until the next call of Write.
+// keep holds back the input in.b[from:] until the next call of Write.
 func (s *Stream) keep(in *input, from int) {
 	s.run = in.runBefore(from)
 	if from < len(in.b) {

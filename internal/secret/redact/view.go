@@ -112,7 +112,7 @@ func oneRune(c rune) (s symbols) {
 const more = -1
 
 // read returns the symbols at offset i in a view, and the offset after them. The
-// offset is more if the input ends inside an escape.
+// offset is the constant more if the input ends inside an escape.
 func (in *input) read(v view, i int) (s symbols, next int) {
 	c := in.b[i]
 	switch {
@@ -197,8 +197,9 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number parses a number at the beginning of b, which has least to most digits.
-// digits is 0 if there is no such number, and more if the input ends inside it.
+// number parses a number at the beginning of b. least and most limit the number of
+// its digits. digits is 0 if there is no such number. It is the constant more if the
+// input ends inside the number.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))

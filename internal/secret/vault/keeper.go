@@ -202,7 +202,7 @@ func writeRootKeys(path string, keys [][]byte) error {
 const temporaryKeys = ".root-key-*"
 
 // RemoveTemporaryKeys removes temporary files that a killed process left in the
-// directory of the file path. They contain root keys.
+// directory of the root key file. They contain root keys.
 func RemoveTemporaryKeys(path string) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)

@@ -10,7 +10,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// KeyKeeper encrypts keys with root keys. The root keys may be in another process or
+// KeyKeeper encrypts keys with root keys. The root keys can be in another process or
 // device, and need not be readable.
 type KeyKeeper interface {
 	// Wrap encrypts a key with the newest root key. Pass the same associated data to

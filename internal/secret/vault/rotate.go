@@ -23,9 +23,9 @@ type Rotator interface {
 // that the writes of a running server do not wait long.
 const rewrapBatch = 50
 
-// Rotate adds a new root key and encrypts all stored keys with it. A server may run
-// at the same time. If Rotate was killed, the next call continues its work. Rotate
-// calls progress with the number of keys done so far.
+// Rotate adds a new root key and encrypts all stored keys with it. This also works
+// while a server runs. If Rotate was killed, the next call continues its work.
+// Rotate calls progress with the number of keys done so far.
 //
 // After RetireRootKeys, the store refuses keys that are encrypted with old root
 // keys. So a server that still uses an old root key cannot store a key that the

@@ -32,8 +32,8 @@ type Vault struct {
 	keys   pyth.KeyStore
 }
 
-// New returns a Vault. The store keys holds the data keys and server keys, which the
-// keeper encrypts.
+// New returns a Vault. The parameter keys is the store of the data keys and server
+// keys, which the keeper encrypts.
 func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
@@ -111,8 +111,8 @@ func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
 	return openWith(o.aead, sealed, label.associatedData(o.user))
 }
 
-// ServerKey returns the key of the server with the given name. The first call
-// creates a random key of length bytes.
+// ServerKey returns the server's key with the given name. The first call creates a
+// random key with the given length in bytes.
 func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte, error) {
 	stored, err := v.keys.ServerKey(ctx, name)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
