@@ -36,7 +36,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return created, err
 }
 
-// ReadFile calls the function to with the size and the content of a file.
+// ReadFile passes the size and the content of a file to the callback.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -56,7 +56,8 @@ func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.Sess
 	})
 }
 
-// withFiles waits for a turn of the session and calls do during the turn.
+// withFiles waits for a turn of the session and performs the file operation do
+// during this turn.
 func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
 	x, t, err := s.turn(ctx, user, id, false)
 	if err != nil {

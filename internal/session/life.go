@@ -21,8 +21,8 @@ type session struct {
 	// waiting turns.
 	current *turn
 	waiting []*turn
-	// uses counts the turns that have begun. unused is the time at which the last
-	// turn ended.
+	// uses counts the turns that have begun. unused is the time at which the session
+	// was created or its last turn ended.
 	uses   int
 	unused time.Time
 	// remembered holds the secret values that the runs of the session received, for

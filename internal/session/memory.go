@@ -46,8 +46,8 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	return slices.Clip(x.remembered), nil
 }
 
-// forgetLocked clears the kept values. No program may be running in the session,
-// because its output could contain them.
+// forgetLocked clears the kept values. Call it only while no program is running in
+// the session, because the output of a program can contain the values.
 func (x *session) forgetLocked() {
 	pyth.ClearSecrets(x.remembered)
 	x.remembered = nil
