@@ -114,8 +114,8 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if !f.Until.IsZero() {
 		until = ceilMicro(f.Until)
 	}
-	// The query returns records before (until, sequence). Sequences start at 0, so 0
-	// excludes all records of the time until.
+	// The query returns records before (until, sequence). Sequences start at 0, so
+	// the sequence 0 excludes all records whose time equals until.
 	sequence := int64(0)
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
@@ -131,8 +131,8 @@ func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// AuditRecords returns at most limit records of all users, sorted by sequence,
-// starting with the sequence from.
+// AuditRecords returns at most limit records of all users, sorted by sequence. from
+// is the lowest sequence that it returns.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), hashesOf{&r.Hashes}) }
 	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)

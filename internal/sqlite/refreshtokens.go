@@ -35,8 +35,9 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 	return t, nil
 }
 
-// RotateRefreshToken marks the token with the hash spent as used, and stores its
-// successor next. It returns CodeConflict if the token was already used.
+// RotateRefreshToken marks a token as used and stores its successor. spent is the
+// hash of the used token. RotateRefreshToken returns CodeConflict if the token was
+// used before.
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",

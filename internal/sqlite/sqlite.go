@@ -50,8 +50,8 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens an existing database for reading; writes fail. A server may use
-// the database at the same time. OpenToRead returns an error if the database does
+// OpenToRead opens an existing database for reading; writes fail. This also works
+// while a server uses the database. OpenToRead returns an error if the database does
 // not exist or has the schema of another version.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s, err := openToRead(ctx, path)

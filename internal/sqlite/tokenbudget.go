@@ -18,8 +18,9 @@ const (
 // dayOf returns the day of a time in UTC, as the number of days since 1970-01-01.
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
-// TakeTokens takes the tokens that are left of the day's limit, but at most most,
-// and returns their number. It returns CodeTokenBudget if fewer than least are left.
+// TakeTokens takes the tokens that are left of the day's limit, but not more than
+// the number most. It returns how many it took. It returns CodeTokenBudget if fewer
+// than the number least are left.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
 	var taken int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
