@@ -116,8 +116,8 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	return true
 }
 
-// past returns the state after a slash of the pattern has matched. slash is its
-// node.
+// past returns the state after a slash of the pattern has matched. slash is the
+// index of its node.
 func (p *Pattern) past(slash int) int {
 	if p.nodes[slash].below {
 		return p.all()

@@ -269,8 +269,8 @@ func (p *Pattern) mark() {
 
 func (n *node) is(r rune) bool { return n.op == opChar && n.char == r }
 
-// after returns the index of the next node at i that is not a jump to the end of
-// braces.
+// after returns the index of the node that the match reaches from index i. It
+// follows jumps to the end of braces.
 func (p *Pattern) after(i int) int {
 	for i < len(p.nodes) && p.nodes[i].op == opJump {
 		i = p.nodes[i].to[0]
