@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// The parameters of Argon2id: small, since this is a test.
+// Parameters of Argon2id. They are small, because this is a test.
 const (
 	Time        = 1
 	MemoryKiB   = 8192
