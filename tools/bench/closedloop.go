@@ -19,8 +19,8 @@ func closedLoop(clients int, d time.Duration, do operation) measure {
 	}
 }
 
-// rate runs an operation repeatedly in parallel clients, each of them while more
-// returns true. It returns the number of operations per second.
+// rate runs an operation repeatedly in parallel clients. Each client stops when the
+// function more returns false. It returns the number of operations per second.
 func rate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)

@@ -36,8 +36,8 @@ func (s *series) values() []float64 {
 func (s *series) quantile(q float64) float64 { return quantile(s.values(), q) }
 
 // quantile returns the q-quantile of sorted values by the nearest-rank method: the
-// smallest value such that at least the share q of all values is not greater. NaN if
-// there are none.
+// smallest value such that at least the share q of all values is not greater. It
+// returns NaN if there are no values.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()

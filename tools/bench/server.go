@@ -38,9 +38,8 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout
-	// Setpgid: only the benchmark must receive signals of the terminal, and then
-	// stops the server. Pdeathsig: the kernel kills the server if the benchmark is
-	// killed.
+	// Setpgid: only the benchmark receives signals of the terminal. It then stops
+	// the server. Pdeathsig: the kernel kills the server if the benchmark is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
