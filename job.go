@@ -175,7 +175,8 @@ type Outcome struct {
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile
-	// SessionEnded reports that the session ended during the run or with it.
+	// SessionEnded reports that the session no longer exists: the run ended it, or it
+	// was closed or expired during the run.
 	SessionEnded bool
 	// Redactions counts the secret values that were replaced in the output.
 	Redactions int

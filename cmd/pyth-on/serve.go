@@ -43,7 +43,7 @@ type serveCommand struct {
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the values of secrets in output are redacted if a request does not set redactSecrets: ${enum}."`
 	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows it)."`
 
-	MaxConnections   int   `default:"0" help:"Maximum number of open connections. New connections replace idle ones (default: half of the limit of open files, at most 10,000)."`
+	MaxConnections   int   `default:"0" help:"Maximum number of open connections. At the maximum, each new connection replaces one without an authenticated request (default: half of the limit on open files, at most 10,000)."`
 	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB. One user can use a quarter of it (default: a sixteenth of the memory, at least 256)."`
 
 	TrustedProxies   []netip.Prefix `help:"Address ranges of proxies. The server trusts their X-Forwarded-For header."`

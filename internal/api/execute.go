@@ -108,7 +108,7 @@ type ExecuteResponse struct {
 	Usage            Usage           `json:"usage" doc:"The resources that the run used."`
 	Labels           []string        `json:"labels,omitempty" doc:"The labels of the request."`
 	SessionID        string          `json:"sessionId,omitzero" doc:"The ID of the session of the run." example:"ses_01k7"`
-	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session ended with the run or during it."`
+	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session no longer exists: the run ended it, or it was closed or expired during the run."`
 	CreatedAt        Timestamp       `json:"createdAt" doc:"When the server accepted the run."`
 }
 

@@ -28,7 +28,7 @@ type LanguageInfo struct {
 
 	Name     Language      `json:"name" doc:"The language." example:"python"`
 	Version  string        `json:"version" doc:"The version of the default runtime. Empty if a request must select a runtime." example:"3.14.6"`
-	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language. The first is the default."`
+	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language, with the default first if there is one."`
 }
 
 // RuntimeInfo describes a runtime that runs a language.

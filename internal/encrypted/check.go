@@ -26,7 +26,7 @@ type faults struct{ pyth.FieldErrors }
 
 func (f *faults) sized(location string, b []byte, size int) {
 	if len(b) != size {
-		f.Add(location, "must be %d bytes in base64", size)
+		f.Add(location, "must be the base64 encoding of %d bytes", size)
 	}
 }
 

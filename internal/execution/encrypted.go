@@ -18,7 +18,7 @@ func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	case l.Sandbox == "" && (len(l.Password) < 1 || len(l.Password) > pyth.MaxMasterPassword):
 		f.Add("body.masterPassword", "must have 1 to %d bytes in UTF-8", pyth.MaxMasterPassword)
 	case l.Sandbox != "" && (len(l.Sealed) <= sealedBytes || len(l.Sealed) > sealedBytes+pyth.MaxMasterPassword):
-		f.Add("body.sealedPassword", "must have %d to %d bytes in base64", sealedBytes+1, sealedBytes+pyth.MaxMasterPassword)
+		f.Add("body.sealedPassword", "must be the base64 encoding of %d to %d bytes", sealedBytes+1, sealedBytes+pyth.MaxMasterPassword)
 	}
 	if l.Sandbox != "" && job.Runtime != "" {
 		f.Add("body.runtime", "must not be set together with sandboxId, because reserved sandboxes have the built-in runtime")

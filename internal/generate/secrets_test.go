@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// encoded returns the value in the encodings that programs can print. It has base64
-// at each of the three possible offsets.
+// encoded returns the value in the encodings that programs can print. Base64 groups
+// three bytes, so the result has one base64 encoding for each offset in a group.
 func encoded(value string) []string {
 	escaped, _ := json.Marshal(value)
 	base64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

@@ -82,8 +82,8 @@ print(sorted(os.listdir('.')))
 	a.openSession(t, object{}).runCode(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
 }
 
-// TestExecuteLimitsFileNames creates file names up to the limit. All ways to remove
-// a file must free its name.
+// TestExecuteLimitsFileNames creates file names until the maximum number is reached.
+// Each way to remove a file must allow one more name.
 func TestExecuteLimitsFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -75,8 +75,8 @@ class Run {
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
-    // The program before its import and export statements are rewritten, and the
-    // shifts of columns by the rewriting.
+    // plain is the source before the session rewrites its import and export
+    // statements. shifts lists how far the rewriting moves columns.
     this.plain = source;
     this.shifts = [];
     // Running processes that the program has started.
