@@ -182,7 +182,7 @@ func plain(pattern string) bool {
 	if pattern == "." || strings.ContainsAny(pattern, "[\\") || path.Clean(pattern) != pattern || strings.Contains(pattern, "***") {
 		return false
 	}
-	for _, odd := range []string{"{/", ",/", "/}", "/,", "{.", ",.", "{}", "{,", ",,", ",}", "*{", "}*", "}/", "}."} {
+	for _, odd := range []string{"{/", ",/", "/}", "/,", "{.", ",.", "{}", "{,", ",,", ",}", "*{", "}*", "}/", "}.", "/.}", "/.,"} {
 		if strings.Contains(pattern, odd) {
 			return false
 		}
