@@ -24,8 +24,7 @@ func (a *account) storeSecret(t testing.TB, name, value string) {
 	}
 }
 
-// secretMetadata is what the API returns about a secret. It does not contain the
-// value.
+// secretMetadata is the response of the API about a secret, without the value.
 type secretMetadata struct {
 	Name, Description, CreatedAt, UpdatedAt, LastUsedAt string
 	Version                                             int

@@ -26,7 +26,7 @@ type plan struct {
 	pairs int
 	// auditEntries is the number of entries in the long audit log.
 	auditEntries int
-	// idleTime is how long a server is idle before its memory is read.
+	// idleTime is the idle time of a server before its memory is read.
 	idleTime time.Duration
 }
 

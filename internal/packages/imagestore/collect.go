@@ -11,9 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// gracePeriod is how long Collect keeps an unreferenced layer after its last use,
-// for jobs that still wait for a sandbox. A booted sandbox keeps its files open, so
-// they can be removed.
+// gracePeriod is the time for which Collect keeps an unreferenced layer after its last
+// use. Jobs can still wait for a sandbox with this layer. A booted sandbox keeps its
+// files open, so they can be removed.
 const gracePeriod = 10 * time.Minute
 
 // Use records that a run uses the layers now. Collect keeps them for the grace

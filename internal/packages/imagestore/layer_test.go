@@ -37,6 +37,21 @@ func pinned(name, place string, requires ...string) *pyth.PinnedPackage {
 	return &pyth.PinnedPackage{Package: pyth.Package{Name: name}, Place: place, Requires: requires}
 }
 
+// openLinks opens the layer's image of links until the end of the test.
+func openLinks(t *testing.T, s *Store, layer pyth.LayerID) fs.FS {
+	t.Helper()
+	f, err := os.Open(s.linksPath(layer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	image, err := goerofs.Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
 // links returns the links in the layer's image of links, and the SHA-256 of it.
 func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]string, hash string) {
 	t.Helper()
@@ -44,15 +59,7 @@ func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(s.linksPath(layer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	image, err := goerofs.Open(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	image := openLinks(t, s, layer)
 	targets = map[string]string{}
 	err = fs.WalkDir(image, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.Type() != fs.ModeSymlink {
@@ -141,15 +148,7 @@ func TestLayerCopiesTheSmallestPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(s.linksPath(layer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	image, err := goerofs.Open(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	image := openLinks(t, s, layer)
 	if b, err := fs.ReadFile(image, ".store/3/p003.py"); err != nil || string(b) != "small" {
 		t.Errorf("got %q, %v", b, err)
 	}

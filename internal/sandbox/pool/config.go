@@ -38,8 +38,8 @@ type Config struct {
 	// MemoryBytes limits the sum of the memory limits of running jobs; 0 means no
 	// limit. A job with a higher limit than this runs alone.
 	MemoryBytes int64
-	// IdleTimeout is how long a tenant's sandbox is kept without a job. If it is
-	// 0, each sandbox serves one job.
+	// IdleTimeout limits the time for which a tenant's sandbox is kept without a
+	// job. If it is 0, each sandbox serves one job.
 	IdleTimeout time.Duration
 	// MaxRuns is the number of jobs after which a sandbox is replaced; 0 means never.
 	MaxRuns int

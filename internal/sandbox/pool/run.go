@@ -21,7 +21,7 @@ type run struct {
 	pool   *Pool
 	job    *pyth.Job
 	events pyth.Events
-	// arrived is the time of Start. queued is how long the job waited for a
+	// arrived is the time of Start. queued is the time that the job waited for a
 	// sandbox.
 	arrived time.Time
 	queued  time.Duration

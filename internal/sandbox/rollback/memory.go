@@ -32,9 +32,9 @@ const (
 	stackWindow = 128 << 10
 )
 
-// trapRange is where gVisor maps its table of patched system calls. It adds the
-// table when it patches the first call of a process, which may be after the
-// checkpoint.
+// trapRange is the address range in which gVisor maps its table of patched system
+// calls. It adds the table when it patches the first call of a process. That can
+// happen after the checkpoint.
 var trapRange = hostarch.AddrRange{Start: 0x60000, End: 0x70000}
 
 // region is a mapping as /proc/self/maps describes it.

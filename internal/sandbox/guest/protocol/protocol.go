@@ -73,7 +73,7 @@ const MaxListed = 10_000
 // MaxData is the maximum size of a Data frame's payload, in bytes.
 const MaxData = 256 << 10
 
-// InterruptGrace is how long the interpreter of a session may take to end an
-// interrupted run before it is killed. It is long enough for a busy machine,
+// InterruptGrace limits the time that the interpreter of a session has to end an
+// interrupted run. Then the interpreter is killed. The limit is long enough for a busy machine,
 // because killing the interpreter loses the session.
 const InterruptGrace = 4 * time.Second
