@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// UserID identifies a user. A user is also a tenant: sandboxes run on behalf of
-// one user and are never shared with another.
+// UserID identifies a user. Each user is a tenant: two users never share a sandbox.
 type UserID string
 
 // User is the stored record of an account.
@@ -21,11 +20,11 @@ type User struct {
 	CreatedAt    time.Time
 }
 
-// EmailKey returns an e-mail address in lower case. The store finds accounts by this
-// form, because case does not matter in addresses.
+// EmailKey returns an e-mail address in lower case. The store looks up accounts by
+// this key, so that a login ignores the case of the address.
 func EmailKey(email string) string { return strings.ToLower(email) }
 
-// Credential names a kind of credential. It says how a caller authenticated.
+// Credential is the kind of credential with which a caller authenticated.
 type Credential string
 
 // Kinds of credentials.
@@ -55,7 +54,8 @@ type APIKey struct {
 	ID     KeyID
 	UserID UserID
 	Name   string
-	// Prefix is the start of the key in plain text. Users recognize a key by it.
+	// Prefix is the start of the key in plain text. Users recognize a key by its
+	// prefix.
 	Prefix string
 	// Hash is the SHA-256 of the whole key. The store finds a key by its hash. A hash
 	// without salt is enough, because the key holds 190 bits of randomness.
@@ -68,10 +68,10 @@ type APIKey struct {
 	ExpiresAt time.Time
 }
 
-// RefreshToken is the stored record of a refresh token. Each token is used once and
-// replaced by a new one of the same family. If a used token is sent again, its whole
-// family is revoked (RFC 9700, section 4.14.2), unless the same client retries the
-// exchange.
+// RefreshToken is the stored record of a refresh token. A client exchanges a token
+// once, for a new token of the same family. If a used token is sent again, its whole
+// family is revoked (RFC 9700, section 4.14.2). An exchange that the same client
+// retries is an exception.
 type RefreshToken struct {
 	// Hash is the SHA-256 of the token.
 	Hash     [32]byte
@@ -81,17 +81,17 @@ type RefreshToken struct {
 	// ExpiresAt is the time at which the token expires if it is not used.
 	ExpiresAt time.Time
 	// SpentAt is the time at which the token was exchanged for a new one. It is zero
-	// for a token that was not used.
+	// for an unused token.
 	SpentAt time.Time
 	// ClientHash identifies the client that exchanged the token. For a short time, the
 	// same client may repeat the exchange.
 	ClientHash [32]byte
 }
 
-// CredentialError says why a credential is invalid. It is the Err of an Error. The
-// audit log records it, and callers never receive it.
+// CredentialError says why a credential is invalid. It is the cause (Err) of an
+// Error. The audit log records this cause, but callers never receive it.
 type CredentialError struct {
-	// User is the owner of the password or token; "" if it belongs to nobody.
+	// User is the owner of the password or token; "" if there is no owner.
 	User UserID
 	// Reused reports that a refresh token was used a second time.
 	Reused bool
@@ -111,9 +111,8 @@ type Credentials struct {
 	Bearer string
 }
 
-// Client describes the program that sent a request. The server uses it to recognize a
-// retry of the same client. It does not prove identity, because callers can forge
-// both fields.
+// Client describes the program that sent a request. The server compares both fields
+// to recognize a retry. They do not prove identity, because callers can forge them.
 type Client struct {
 	IP        string
 	UserAgent string
@@ -131,18 +130,18 @@ type Grant struct {
 	RefreshToken string
 }
 
-// AccountService authenticates callers and manages accounts. Errors are *Error. For
-// wrong or missing credentials their code is CodeUnauthenticated or
-// CodeInvalidCredentials. It is safe for concurrent use.
+// AccountService authenticates callers and manages accounts. It is safe for
+// concurrent use. All errors are *Error. Wrong or missing credentials cause
+// CodeUnauthenticated or CodeInvalidCredentials.
 type AccountService interface {
 	// Register creates an account. It checks the invite only if registration
 	// requires one.
 	Register(ctx context.Context, email, password, invite string) (*Grant, error)
-	// Login returns a grant for the right password. It takes the same time whether or
-	// not the account exists, so that callers cannot find out who has an account.
+	// Login returns a grant for the right password. It takes equally long if the
+	// account does not exist, so that callers cannot find out who has an account.
 	Login(ctx context.Context, email, password string) (*Grant, error)
-	// Authenticate returns the caller that the credentials belong to. If a request has
-	// two credentials, both must belong to the same user.
+	// Authenticate returns the owner of the credentials. If c contains two credentials,
+	// both must belong to the same user.
 	Authenticate(ctx context.Context, c Credentials) (*Principal, error)
 	// Refresh exchanges a refresh token for a new grant.
 	Refresh(ctx context.Context, refreshToken string, client Client) (*Grant, error)

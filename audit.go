@@ -8,7 +8,7 @@ import (
 // Action names an event in the audit log.
 type Action string
 
-// Actions of the audit log. docs/audit.md describes each of them.
+// Actions of the audit log. docs/audit.md describes each action.
 const (
 	ActionUserRegistered  Action = "user.registered"
 	ActionUserLogin       Action = "user.login"
@@ -29,8 +29,8 @@ const (
 	ActionZKExecuted      Action = "zk.executed"
 	ActionSessionCreated  Action = "session.created"
 	ActionSessionDeleted  Action = "session.deleted"
-	// ActionAuditPruned records that old entries were removed at the end of their
-	// retention period. Its entry belongs to no user.
+	// ActionAuditPruned records that the content of old entries was removed after their
+	// retention period. An entry with this action belongs to no user.
 	ActionAuditPruned Action = "audit.pruned"
 )
 
@@ -45,7 +45,7 @@ func Actions() []Action {
 }
 
 // AuditOutcome says how an action ended. AuditDenied means that the server refused
-// the caller, for example because of wrong credentials, a missing object or a rate
+// the request, for example because of wrong credentials, a missing object or a rate
 // limit. AuditFailure means any other error.
 type AuditOutcome string
 
@@ -73,7 +73,7 @@ type Origin struct {
 type originKey struct{}
 
 // WithOrigin attaches the origin of a request to its context. Middleware may change
-// the fields of o until it calls the service.
+// the fields of o until it calls a service.
 func WithOrigin(ctx context.Context, o *Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
@@ -87,8 +87,8 @@ func OriginOf(ctx context.Context) Origin {
 	return Origin{Credential: CredentialNone}
 }
 
-// AuditEvent is an event that the audit log is to record. Its fields never contain
-// code, passwords, secret values or output.
+// AuditEvent is an event for the audit log. Its fields never contain code,
+// passwords, secret values or output.
 type AuditEvent struct {
 	// User is the user whose log gets the entry; "" if the caller is unknown.
 	User    UserID
@@ -105,8 +105,8 @@ type AuditEvent struct {
 // AuditEntry is an event in the audit log.
 type AuditEntry struct {
 	ID string
-	// Sequence is the index of the entry in the server's log, from 0. All users share
-	// this log.
+	// Sequence is the index of the entry in the log, from 0. The log contains the
+	// entries of all users.
 	Sequence  int64
 	Timestamp time.Time
 	Origin    Origin
@@ -140,14 +140,14 @@ type AuditProof struct {
 	Checkpoint []byte
 }
 
-// AuditService gives users access to their entries. It returns CodeNotFound for an
-// entry of another user. It is safe for concurrent use.
+// AuditService gives users access to their entries. It is safe for concurrent use.
+// For an entry of another user it fails with CodeNotFound.
 type AuditService interface {
 	// Entries returns at most limit entries after the cursor, newest first, and the
 	// cursor of the next page. The returned cursor is "" on the last page.
 	Entries(ctx context.Context, user UserID, f AuditFilter, cursor string, limit int) ([]*AuditEntry, string, error)
 	// Checkpoint returns the signed tree head of the log (C2SP tlog-checkpoint). It
-	// covers all actions that the server answered before the call.
+	// covers all requests that the server answered before the call.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// VerifierKey returns the key that verifies checkpoints (C2SP signed-note).
 	VerifierKey() string

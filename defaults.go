@@ -3,7 +3,7 @@ package pyth
 import "time"
 
 // Default limits of a program. They apply if a request sets no limits. The API
-// documents them.
+// documentation states them.
 const (
 	DefaultTimeout           = 30 * time.Second
 	DefaultMemoryBytes int64 = 256 << 20

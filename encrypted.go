@@ -9,8 +9,8 @@ import (
 // server can check the format but cannot read the content.
 type EncryptedProgram struct {
 	Language Language
-	// Name is the name of the program, "" for none. It is authenticated with the
-	// code, so a program with a name can be stored only under this name.
+	// Name is the name of the program; "" for none. The encryption authenticates it. So
+	// a program with a name can be stored and decrypted only under this name.
 	Name       string
 	KDF        KDF
 	Nonce      []byte
@@ -49,8 +49,8 @@ type EncryptedJob struct {
 	// sandbox has received it.
 	Password []byte
 	// Sealed is the password, encrypted with the public key of a reservation (RFC
-	// 9180). It is empty if Password is set. Sandbox is the ID of the reservation.
-	// The program runs in the sandbox of the reservation.
+	// 9180). If Password is set, Sealed is empty. Sandbox is the ID of the reservation.
+	// The program runs in the reserved sandbox.
 	Sealed  []byte
 	Sandbox ReservationID
 }
@@ -62,16 +62,16 @@ type ReservationID string
 // and serves one run.
 type Reservation struct {
 	ID ReservationID
-	// PublicKey encrypts the password. The sandbox generated the key pair, and the
-	// private key never leaves it.
+	// PublicKey encrypts the password. The sandbox generated the key pair. The private
+	// key never leaves the sandbox.
 	PublicKey []byte
 	ExpiresAt time.Time
 }
 
 // EncryptedService manages encrypted programs. It is safe for concurrent use.
 type EncryptedService interface {
-	// Encrypt encrypts a program for clients that cannot do it themselves. The result
-	// has no name. The password is not stored.
+	// Encrypt encrypts a program for clients that cannot encrypt it themselves. The
+	// result has no name. Encrypt does not store the password.
 	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedProgram, error)
 	// StoreCode creates or replaces the user's program with the name. It fails with
 	// CodeConflict if the program is new and the user already has the maximum number
@@ -81,8 +81,8 @@ type EncryptedService interface {
 	// Codes lists the user's encrypted programs, sorted by name.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
-	// NoteExecuted records the current time as the time of the program's last
-	// execution. It stores the time in the background.
+	// NoteExecuted sets the time of the program's last execution to the current time.
+	// It returns at once and stores the time in the background.
 	NoteExecuted(user UserID, name string)
 	// Reserve reserves a sandbox for one encrypted program. It fails with
 	// CodeOverloaded if there is no capacity, and with CodeQuotaExceeded if the user
@@ -90,13 +90,13 @@ type EncryptedService interface {
 	Reserve(ctx context.Context, user UserID) (*Reservation, error)
 }
 
-// ReservationHost holds the sandboxes of reservations. It can be another process or
-// machine. If a Job names a reservation, Start runs the Job in the sandbox of the
-// reservation and ends the reservation. Start fails with CodeNotFound if the job's
-// user has no such reservation.
+// ReservationHost holds the sandboxes of reservations. It may run in another process
+// or on another machine. If a Job names a reservation, Start runs the Job in the
+// reserved sandbox and ends the reservation. Start fails with CodeNotFound if the
+// job's user has no such reservation.
 type ReservationHost interface {
 	Dispatcher
 	// Reserve takes a sandbox, mounts the layers and returns when the sandbox has
-	// generated its key. Errors are as in EncryptedService.Reserve.
+	// generated its key pair. Its errors are those of EncryptedService.Reserve.
 	Reserve(ctx context.Context, user UserID, layers Layers, id ReservationID) (*Reservation, error)
 }

@@ -43,8 +43,8 @@ const (
 	CodeInternal           Code = "internal"
 )
 
-// Error is an error that callers of the API receive. Its Message says what happened
-// and what to do. It never contains a password, a key, a secret value or code.
+// Error is an error that callers of the API receive. Message says what happened and
+// what to do. Message never contains a password, a key, a secret value or code.
 type Error struct {
 	Code    Code
 	Message string

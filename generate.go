@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// GenerationID identifies one request to generate a program.
+// GenerationID identifies a Generation.
 type GenerationID string
 
-// GenerateRequest describes a program to generate. A field with its zero value has
-// the default.
+// GenerateRequest describes a program to generate. The zero value of a field selects
+// its default.
 type GenerateRequest struct {
 	// Prompt describes what the program does, in 1 to 32,000 characters.
 	Prompt   string
 	Language Language
-	// Execute makes the server run the program and let the model correct it if it
-	// fails.
+	// Execute makes the server run the program. If the program fails, the model
+	// corrects it.
 	Execute bool
 	// Model selects a model; "" for the server's default.
 	Model string
 	// MaxAttempts limits the number of generated programs.
 	MaxAttempts int
-	// InstallPackages lets the server install packages that a program imports but
-	// that the user does not have.
+	// InstallPackages lets the server install packages that the generated program
+	// imports and the user does not have.
 	InstallPackages bool
 
 	// The following fields have the same meaning as in Program. The model receives
@@ -54,7 +54,7 @@ type Generation struct {
 	// MissingPackages lists packages that a program imported but that are not
 	// installed.
 	MissingPackages []string
-	// Calls is the number of requests to the model. It includes requests in which the
+	// Calls is the number of requests to the model. It includes requests to which the
 	// model returned no program.
 	Calls int
 	Usage TokenUsage
@@ -91,22 +91,24 @@ func (u *TokenUsage) Add(more TokenUsage) {
 // GenerateEvents receives the progress of a generation. The rules for Events also
 // apply to its methods.
 type GenerateEvents interface {
-	// Attempt is called before each attempt of the model to write a program. number
-	// starts at 1. It also counts attempts in which the model returned no program.
+	// Attempt is called before the model writes a program. number counts the calls of
+	// Attempt, from 1. The model may return no program; then neither Code nor the
+	// events of a run follow.
 	Attempt(number int) error
-	// Text passes the next part of the model's explanation.
+	// Text passes the next part of the model's explanation of the program.
 	Text(text string) error
-	// Code passes the whole program. The events of the program's run follow.
+	// Code passes the whole program. If the program runs, the events of the run follow.
 	Code(code string) error
 	Events
 }
 
 // GenerateService generates programs with a model. It is safe for concurrent use.
 //
-// Generate fails with CodeInvalid or CodeTooLarge for an invalid request, with
-// locations such as "body.prompt". It fails with CodeLLMNotConfigured, CodeLLMFailed,
-// CodeLLMTimeout or CodeTokenBudget if no attempt was made. If events is not nil, it
-// receives the output, and Stdout and Stderr of the executions are empty.
+// For an invalid request, Generate fails with CodeInvalid or CodeTooLarge. Locations
+// of fields have the form "body.prompt". Generate fails with CodeLLMNotConfigured,
+// CodeLLMFailed, CodeLLMTimeout or CodeTokenBudget if no attempt was made. If events
+// is not nil, it receives the output, and Stdout and Stderr of the executions are
+// empty.
 //
 // Generate can return both an error and a Generation. The Generation describes the
 // work before the error, for example the tokens used, so that the audit log can

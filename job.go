@@ -16,7 +16,7 @@ const (
 )
 
 // Result is a rich value that a program displayed. It maps each media type of the
-// value to the data. Images are in base64. Text and JSON are not encoded.
+// value to the data. The data of images is in base64. Text and JSON are unchanged.
 type Result map[string]string
 
 // IsJSON reports whether data of the media type is JSON (RFC 6839, section 3.1).
@@ -30,7 +30,7 @@ type SkippedFile struct {
 	Reason string
 }
 
-// SkippedResult names a media type of a rich value that was not returned.
+// SkippedResult names a media type in which a rich value was not returned.
 type SkippedResult struct {
 	MediaType string
 	Reason    string
@@ -41,7 +41,7 @@ type Network struct {
 	// Rules lists the allowed hosts. The rules were checked and are valid.
 	Rules []string
 	// Gateway identifies a service of this server. The job can connect only to this
-	// service. It is "" for no gateway. Requests cannot select a gateway.
+	// service. It is "" for no gateway. API requests cannot select a gateway.
 	Gateway GatewayID
 }
 
@@ -171,12 +171,12 @@ type Outcome struct {
 	Results         []Result
 	// ResultsTruncated reports that rich values were too many or too large.
 	ResultsTruncated bool
-	// ResultsSkipped lists media types of rich values that were not returned.
+	// ResultsSkipped lists media types in which rich values were not returned.
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile
-	// SessionEnded reports that the session no longer exists: the run ended it, or it
-	// was closed or expired during the run.
+	// SessionEnded reports that the session no longer exists. The run ended the
+	// session, or the session was closed or expired during the run.
 	SessionEnded bool
 	// Redactions counts the secret values that were replaced in the output.
 	Redactions int
@@ -184,51 +184,51 @@ type Outcome struct {
 }
 
 // Events receives the progress of a run. Calls come one at a time and in order. A
-// slow call blocks the program's output, so that output cannot fill memory. If a call
-// returns an error, the run stops as if its context had ended.
+// slow call blocks the program's output, so that the output cannot fill the server's
+// memory. If a call returns an error, the run stops as if its context had ended.
 type Events interface {
-	// Started is called once, before all other events, when a sandbox has received the
-	// job.
+	// Started is called when a sandbox has received the job. It is called once, before
+	// all other methods.
 	Started(id ExecutionID) error
-	// Output passes bytes that the program wrote. They may end in the middle of a
+	// Output passes bytes that the program wrote. The slice may end in the middle of a
 	// character. The callee owns the slice.
 	Output(stream Stream, b []byte) error
 	Result(r Result) error
 	File(f File) error
 }
 
-// Dispatcher runs jobs. It can run them in another process or on another machine. It
-// exchanges only a Job, its secrets, its Events and its Outcome with the caller. It
-// is safe for concurrent use.
+// Dispatcher runs jobs. It is safe for concurrent use. It may run jobs in another
+// process or on another machine, so it exchanges only the Job, the secrets, the
+// Events and the Outcome with the caller.
 type Dispatcher interface {
 	// Start sends the job to a sandbox. It waits for a free sandbox if necessary. An
-	// error means that the job did not run; its code is, for example, CodeOverloaded
-	// or CodeUnavailable. If ctx ends first, the outcome of the run is
-	// StatusCanceled. Events may be nil.
+	// error means that the job did not run. The code of the error is, for example,
+	// CodeOverloaded or CodeUnavailable. If ctx ends while Start waits, Start returns a
+	// Run whose outcome is StatusCanceled. events may be nil.
 	Start(ctx context.Context, job *Job, events Events) (Run, error)
 }
 
 // Run is a job that was sent to a sandbox. The caller must call Release or Abandon
 // exactly once, because the run occupies its sandbox until then. A job with
-// SecretsFollow starts its program when Release is called. Other jobs can start
-// before that.
+// SecretsFollow starts its program when Release is called. Other jobs may start
+// their programs before Release.
 type Run interface {
 	// Release sends the secrets, which the program receives as environment variables.
 	// It returns when the run has ended and its processes and files are gone. The
-	// caller owns and clears the values. Only jobs with SecretsFollow may have values.
+	// caller owns and clears the values. Only jobs with SecretsFollow may have secrets.
 	//
 	// If events is not nil, it receives the output, and Stdout and Stderr of the
-	// outcome are empty. If ctx ends first, the run is stopped and the outcome is
-	// StatusCanceled. A program that fails is an Outcome, not an error. An error means
-	// that the job did not run, as in Start.
+	// outcome are empty. If ctx ends before the program, the run is stopped and the
+	// outcome is StatusCanceled. If the program fails, Release returns an Outcome and
+	// no error. An error means that the job did not run, as in Start.
 	Release(ctx context.Context, secrets []SecretValue) (*Outcome, error)
-	// Abandon ends a run without starting its program. Callers use it if the secrets
+	// Abandon ends the run without starting the program. Callers use it if the secrets
 	// must not be sent. The session of the run continues.
 	Abandon()
 }
 
-// Dispatch runs a job without secrets and returns its outcome. It returns errors, and
-// reacts to the end of ctx, like Run.Release.
+// Dispatch runs a job without secrets and returns its outcome. For errors and the
+// end of ctx, see Run.Release.
 func Dispatch(ctx context.Context, d Dispatcher, job *Job, events Events) (*Outcome, error) {
 	run, err := d.Start(ctx, job, events)
 	if err != nil {

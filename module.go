@@ -22,7 +22,7 @@ var importErrors = map[Runtime]importError{
 }
 
 // distributions maps the names of Python modules to names of packages. It lists
-// widely used packages whose name differs from the name of the module.
+// widely used modules whose package has another name.
 func distributions() map[string]string {
 	return map[string]string{
 		"attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "cairo": "pycairo", "Crypto": "pycryptodome", "cv2": "opencv-python",
@@ -35,9 +35,9 @@ func distributions() map[string]string {
 	}
 }
 
-// MissingModule returns the name of the missing module in an import error. It returns
-// "" for other errors. For Node it returns the package that contains the module. The
-// error comes from the program, so the name may be wrong.
+// MissingModule returns the name of the missing module in an import error. It
+// returns "" for other errors. For Node it returns the name of the package that
+// contains the module. The program can forge the error, so the name may be wrong.
 func MissingModule(language Language, e *ProgramError) string {
 	expected := importErrors[language.Runtime()]
 	if e == nil || expected.message == nil || expected.name != "" && e.Name != expected.name {

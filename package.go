@@ -9,9 +9,9 @@ import (
 // runtime. Layers with the same ID contain the same files.
 type LayerID string
 
-// Layers holds the layers that a sandbox mounts. It has one element for each built-in
-// runtime, in the order of Runtimes. An element is "" if there is no layer. Layers
-// can be compared with ==.
+// Layers holds the layers that a sandbox mounts. It has one element for each
+// built-in runtime, in the order of Runtimes. An element is "" if there is no layer
+// for the runtime. Layers can be compared with ==.
 type Layers [len(runtimes)]LayerID
 
 // Of returns the layer of the runtime. It returns "" for a custom image.
@@ -22,7 +22,7 @@ func (l Layers) Of(r Runtime) LayerID {
 	return ""
 }
 
-// With returns a copy in which the built-in runtime r has the given layer.
+// With returns a copy of l in which the built-in runtime r has the given layer.
 func (l Layers) With(r Runtime, layer LayerID) Layers {
 	if i := r.index(); i >= 0 {
 		l[i] = layer
@@ -80,8 +80,8 @@ type PackageChange struct {
 	Language Language
 	// Packages lists all packages of the language after the change.
 	Packages []*Package
-	// Package is the package that AddPackage added or changed. Created reports that
-	// the user did not have the package before. Other methods set neither field.
+	// Package is the package that AddPackage added or changed. Created reports that the
+	// package is new to the user. Only AddPackage sets Package and Created.
 	Package *Package
 	Created bool
 	// Added and Removed list the packages that the change added and removed, with
@@ -89,26 +89,25 @@ type PackageChange struct {
 	Added, Removed []string
 }
 
-// PackageService manages the packages of users. Each change is atomic. Changes of one
-// user for one runtime run one after another. Changes fail with
-// CodeInvalidRequirement, CodeUnsatisfiable, CodeIndexUnavailable, CodeTooLarge or an
-// error of Dispatch. progress may be nil. A PackageService is safe for concurrent
-// use.
+// PackageService manages the packages of users. It is safe for concurrent use. Each
+// change is atomic. Changes to the packages of one user and runtime run one after
+// another. A change fails with CodeInvalidRequirement, CodeUnsatisfiable,
+// CodeIndexUnavailable, CodeTooLarge or an error of Dispatch. progress may be nil.
 type PackageService interface {
 	// Packages lists the user's packages for the language. If language is "", it
 	// lists the packages for all languages.
 	Packages(ctx context.Context, user UserID, language Language) ([]*Package, error)
 	// SetPackages replaces all packages of the language. It installs the newest
-	// versions that satisfy the requirements, and the packages that these versions
-	// need.
+	// versions that satisfy the requirements, and their dependencies.
 	SetPackages(ctx context.Context, user UserID, language Language, requirements []string, progress PackageProgress) (*PackageChange, error)
 	// AddPackage adds a package, or changes its requirement. Other packages keep their
 	// versions if possible.
 	AddPackage(ctx context.Context, user UserID, language Language, requirement string, progress PackageProgress) (*PackageChange, error)
-	// RemovePackage removes a package and the dependencies that no other package
-	// needs. It fails with CodeNotFound if the package is not installed, and with
-	// CodeConflict if other packages need it. If language is "" it searches the
-	// lockfiles of all languages, Python first.
+	// RemovePackage removes a package that the user requested, and the dependencies
+	// that no other package needs. A package that another package needs stays installed
+	// as a dependency. RemovePackage fails with CodeNotFound if the package is not
+	// installed, and with CodeConflict if it is only a dependency. If language is "",
+	// RemovePackage searches the lockfiles of all languages, Python first.
 	RemovePackage(ctx context.Context, user UserID, language Language, name string) (*PackageChange, error)
 }
 

@@ -15,8 +15,8 @@ const (
 	IsolationExecution Isolation = "execution"
 )
 
-// Limits are the limits of one run. All limits are enforced. In a Job only CPU may be
-// zero. In this case only the time-out limits CPU time.
+// Limits are the limits of one run. All limits are enforced. In a Job only CPU may
+// be zero; then only the time-out limits CPU time.
 type Limits struct {
 	MemoryBytes int64
 	CPU         time.Duration
@@ -46,13 +46,13 @@ func BaseEnv() []EnvVar {
 }
 
 // File is an input file or an output file of a run. Path is relative to the working
-// directory. It has forward slashes and no "." or ".." elements.
+// directory. Path contains forward slashes and no "." or ".." elements.
 type File struct {
 	Path    string
 	Content []byte
 }
 
-// Program is a request to run code. A field with its zero value has the default.
+// Program is a request to run code. The zero value of a field selects its default.
 type Program struct {
 	Language Language
 	// Runtime is a custom image or a built-in runtime; "" for the built-in runtime of
@@ -98,10 +98,11 @@ type Execution struct {
 	Outcome
 }
 
-// ExecutionService runs programs for users. It fails with CodeInvalid or CodeTooLarge
-// for invalid programs, with locations such as "body.files[0].path", and with
-// CodeOverloaded if there is no capacity. A program that fails is a result, not an
-// error. Events may be nil.
+// ExecutionService runs programs for users. For an invalid program, Execute fails
+// with CodeInvalid or CodeTooLarge. Locations of fields have the form
+// "body.files[0].path". Without capacity, Execute fails with CodeOverloaded. If the
+// program runs and fails, Execute returns an Execution and no error. events may be
+// nil.
 type ExecutionService interface {
 	Execute(ctx context.Context, user UserID, p *Program, events Events) (*Execution, error)
 }
@@ -117,7 +118,8 @@ type ExecutionLimits struct {
 // LanguageInfo describes a language that this server runs.
 type LanguageInfo struct {
 	Name Language
-	// Version is the version of the built-in runtime; "" if the server has none.
+	// Version is the version of the built-in runtime; "" if only custom images run the
+	// language.
 	Version string
 	// Runtimes are the custom images that run the language.
 	Runtimes []RuntimeInfo

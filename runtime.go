@@ -28,12 +28,12 @@ const (
 )
 
 // runtimes is the table of the built-in runtimes. Lists in the API have the same
-// order. The first language in the table is the default. To add a runtime, add a
-// line here, an interpreter in internal/sandbox/guest/agent, and the interpreter's
-// files to an image.
+// order. The first language in the table is the default. To add a runtime, add an
+// entry here, an interpreter in internal/sandbox/guest/agent, and the interpreter's
+// files to the built-in image.
 var runtimes = [...]runtimeEntry{
 	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
-	// Node looks for packages in /node_modules, whatever directory a program is in.
+	// Node looks for packages in /node_modules from every directory.
 	{NodeRuntime, "Node", "/node_modules", []languageEntry{
 		{JavaScript, "main.js", []string{".mjs", ".cjs"}}, {TypeScript, "main.ts", []string{".mts", ".cts"}},
 	}},
@@ -158,8 +158,8 @@ func LanguageOf(file string) Language {
 	return ""
 }
 
-// Known reports whether the language is one of Languages. A server need not offer
-// it.
+// Known reports whether Languages contains the language. A server may offer only
+// some of the known languages.
 func (l Language) Known() bool {
 	_, e := l.entry()
 	return e.name == l

@@ -35,14 +35,13 @@ func ClearSecrets(values []SecretValue) {
 
 // SecretGrant holds the secrets for a run. It stays in the server's process. The
 // values must not leave the process before the audit log has recorded their use. The
-// server can send the job to its sandbox earlier, so that recording adds little
-// latency.
+// server may send the job to a sandbox while the log records the use.
 type SecretGrant struct {
 	// Values are the secrets. The caller owns and clears them.
 	Values []SecretValue
 	// Recorded waits until the audit log has recorded the use of the secrets. It
-	// returns an error if the log failed. It may be called several times. Recorded is
-	// nil if there is nothing to record.
+	// returns an error if the recording failed. It may be called several times.
+	// Recorded is nil if there is nothing to record.
 	Recorded func() error
 }
 
@@ -55,8 +54,8 @@ func (g SecretGrant) Await() error {
 	return g.Recorded()
 }
 
-// SecretService manages the secrets of users. It never returns values; only runs
-// receive them. It is safe for concurrent use.
+// SecretService manages the secrets of users. It is safe for concurrent use. It
+// never returns values, because only programs may receive them.
 type SecretService interface {
 	// PutSecret creates the secret or gives it a new value. The callee owns the value
 	// and clears it. PutSecret fails with CodeReservedName if the name is reserved,
@@ -86,7 +85,8 @@ type SecretRequest struct {
 	IfStored []string
 }
 
-// CheckSecretNames returns an error if a name in a request is not among the secrets.
+// CheckSecretNames returns an error if one of the names in a request is not the name
+// of one of the secrets.
 func CheckSecretNames(names []string, secrets []*Secret) error {
 	for i, name := range names {
 		if !slices.ContainsFunc(secrets, func(s *Secret) bool { return s.Name == name }) {

@@ -38,8 +38,8 @@ type Session struct {
 	// Runtime names a custom image; "" for the built-in runtime of the language.
 	Runtime   Runtime
 	CreatedAt time.Time
-	// ExpiresAt is the time at which the session ends if it is not used. Each use
-	// extends it, up to the maximum lifetime.
+	// ExpiresAt is the time at which the session ends if it is not used. Each use moves
+	// this time forward, up to the end of the maximum lifetime.
 	ExpiresAt   time.Time
 	IdleTimeout time.Duration
 	// Executions is the number of finished runs.
@@ -48,8 +48,8 @@ type Session struct {
 	Running bool
 }
 
-// SessionRequest is a request to open a session. A field with its zero value has the
-// default.
+// SessionRequest is a request to open a session. The zero value of a field selects
+// its default.
 type SessionRequest struct {
 	Language    Language
 	Runtime     Runtime
@@ -68,8 +68,9 @@ type FileInfo struct {
 	ModifiedAt time.Time
 }
 
-// SessionService manages the sessions of users. It fails with CodeNotFound if a
-// session does not exist or belongs to another user. It is safe for concurrent use.
+// SessionService manages the sessions of users. It is safe for concurrent use. Its
+// methods fail with CodeNotFound if a session does not exist or belongs to another
+// user.
 type SessionService interface {
 	// OpenSession opens a session. It fails with CodeOverloaded if there is no
 	// capacity, and with CodeQuotaExceeded if the user has the maximum number of
@@ -81,12 +82,12 @@ type SessionService interface {
 	Session(ctx context.Context, user UserID, id SessionID) (*Session, error)
 	// CloseSession ends the session and its current run.
 	CloseSession(ctx context.Context, user UserID, id SessionID) error
-	// Interrupt stops the current run, if there is one. The session continues, unless
-	// its interpreter does not react.
+	// Interrupt stops the current run, if there is one. Usually the session continues.
+	// If the interpreter does not react, the session ends.
 	Interrupt(ctx context.Context, user UserID, id SessionID) error
 
-	// Files lists the files in the session. This and the following methods wait in
-	// the same queue as runs.
+	// Files lists the files in the session. Files and the following methods wait in the
+	// same queue as runs.
 	Files(ctx context.Context, user UserID, id SessionID) ([]FileInfo, error)
 	// WriteFile creates or replaces a file atomically. It reports whether the file is
 	// new.
@@ -102,22 +103,22 @@ type SessionService interface {
 type SessionTurns interface {
 	// Turn waits until the caller may run a program in the session. The returned
 	// context ends when ctx ends, when the run is interrupted, or when the session
-	// ends. In the last case its cause is an Error with CodeNotFound. The caller must
-	// call release with the results of Dispatch, or with an error if it did not call
-	// Dispatch.
+	// ends. If the session has ended, the cause of the returned context is an Error
+	// with CodeNotFound. The caller must call release with the results of Dispatch. If
+	// the caller does not call Dispatch, it must pass an error.
 	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(*Outcome, error), err error)
-	// Remember stores the secret values of a run and returns the values of all runs
-	// of the session so far. All of them must be redacted, because the interpreter
-	// may still hold earlier values. Call Remember within a turn. The callee owns the
-	// returned values, and they do not change before release. Remember fails with
-	// CodeConflict if there are too many values.
+	// Remember stores the secret values of a run and returns the values of all runs of
+	// the session so far. The caller must redact all of these values, because the
+	// interpreter may still hold values of earlier runs. Call Remember within a turn.
+	// The callee owns the returned values and does not change them before release.
+	// Remember fails with CodeConflict if there are too many values.
 	Remember(id SessionID, values []SecretValue) ([]SecretValue, error)
 }
 
-// SessionHost holds the sandboxes of sessions. It can be another process or machine.
-// If a Job names a session, Start runs the Job in this session. Start fails with
-// CodeNotFound if the session no longer exists. The caller ensures that only one job
-// or file operation uses a session at a time.
+// SessionHost holds the sandboxes of sessions. It may run in another process or on
+// another machine. If a Job names a session, Start runs the Job in this session.
+// Start fails with CodeNotFound if the session no longer exists. The caller ensures
+// that only one job or file operation uses a session at a time.
 type SessionHost interface {
 	Dispatcher
 	// OpenSession starts the interpreter of a session and returns when it is ready.

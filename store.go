@@ -29,10 +29,10 @@ type UserStore interface {
 	// in one transaction, or fails with CodeEmailTaken.
 	CreateUser(ctx context.Context, u *User, key *APIKey, dataKey *DataKey) error
 	User(ctx context.Context, id UserID) (*User, error)
-	// UserByEmail finds a user by e-mail address. It ignores case.
+	// UserByEmail finds a user by e-mail address, regardless of case.
 	UserByEmail(ctx context.Context, email string) (*User, error)
 	// SetPasswordHash replaces the hash if the stored hash equals old. Otherwise it
-	// fails with CodeConflict. So a new hash of the same password cannot overwrite a
+	// fails with CodeConflict. So a new hash of the old password cannot overwrite a
 	// concurrent change of the password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
 	// ChangePassword replaces the hash if the stored hash equals old. Otherwise it
@@ -52,7 +52,7 @@ type APIKeyStore interface {
 	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
 	// has no key with this ID.
 	DeleteAPIKey(ctx context.Context, user UserID, id KeyID) error
-	// PrimaryAPIKey returns the oldest of the user's keys that have a Sealed copy.
+	// PrimaryAPIKey returns the oldest of the user's keys whose Sealed is not empty.
 	PrimaryAPIKey(ctx context.Context, user UserID) (*APIKey, error)
 }
 
@@ -68,8 +68,7 @@ type RefreshTokenStore interface {
 	// that did not receive the first new token. It fails with CodeNotFound if the
 	// family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyActive reports whether the family has a token that is valid at the given
-	// time.
+	// FamilyActive reports whether the family has a token that is valid at that time.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if there are
 	// none.
@@ -115,8 +114,8 @@ type KeyStore interface {
 	// CreateServerKey stores a new key. It fails with CodeConflict if a key with the
 	// same name exists.
 	CreateServerKey(ctx context.Context, key *ServerKey) error
-	// RetireRootKeys makes the store reject new keys that are encrypted with these
-	// root keys. A root key may be retired more than once.
+	// RetireRootKeys makes the store reject keys that are encrypted with these root
+	// keys. A root key may be retired more than once.
 	RetireRootKeys(ctx context.Context, ids []string) error
 	// DataKeysNotUnder lists at most limit data keys that are not encrypted with
 	// this root key.
@@ -141,9 +140,9 @@ type SecretStore interface {
 	// SealedSecrets lists the user's secrets, sorted by name.
 	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
-	// one. An existing secret keeps its times of creation and last use. PutSecret
-	// fails with CodeConflict in two cases: the secret is new and the user already
-	// has the maximum number of secrets (limit), or the version is not the next one.
+	// one. An existing secret keeps its times of creation and last use. PutSecret fails
+	// with CodeConflict if the version is not the next one. It fails with the same code
+	// if the secret is new and the user already has as many secrets as limit.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
 	// SetSecretsUsed stores the time of last use of each secret. It ignores secrets
@@ -151,9 +150,9 @@ type SecretStore interface {
 	SetSecretsUsed(ctx context.Context, used map[UserID]map[string]time.Time) error
 }
 
-// AuditRecord is the stored form of an audit entry. It contains the record, the
-// indexed fields, and hashes of the Merkle tree. A pruned record has only Sequence
-// and Hashes.
+// AuditRecord is the stored form of an audit entry. It contains the entry (Record),
+// the fields that the store indexes, and hashes of the Merkle tree. A pruned record
+// has only Sequence and Hashes.
 type AuditRecord struct {
 	Sequence int64
 	// User is "" if the caller was unknown.
@@ -163,7 +162,8 @@ type AuditRecord struct {
 	Timestamp time.Time
 	Record    []byte
 	// Hashes are the hashes of all complete subtrees that end with this record, the
-	// smallest subtree first. If Sequence ends in n one bits, there are n+1 hashes.
+	// smallest subtree first. If the binary form of Sequence ends in n ones, there are
+	// n+1 hashes.
 	Hashes [][32]byte
 }
 
@@ -178,8 +178,8 @@ type AuditPosition struct {
 // removes the content of old records and keeps their hashes.
 type AuditStore interface {
 	// AppendAudit appends records and replaces the checkpoint, in one transaction. It
-	// fails with CodeConflict if the sequence of the first record is not the size of
-	// the log.
+	// fails with CodeConflict if the Sequence of the first record differs from the size
+	// of the log.
 	AppendAudit(ctx context.Context, records []*AuditRecord, checkpoint []byte) error
 	// AuditHead returns the size of the log and the last checkpoint, which is nil if
 	// there is none. The size is the sequence of the next record.
@@ -201,8 +201,8 @@ type AuditStore interface {
 type EncryptedProgramStore interface {
 	// StoreCode creates or replaces the user's program with the name. A replaced
 	// program keeps its times of creation and last execution. StoreCode fails with
-	// CodeConflict if the program is new and the user already has the maximum number
-	// of programs (most).
+	// CodeConflict if the program is new and the user already has as many programs as
+	// most.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's programs, sorted by the bytes of their names.
@@ -218,8 +218,8 @@ type PackageStore interface {
 	// PackageList returns the user's lockfile. If there is none, it returns an empty
 	// list with revision 0.
 	PackageList(ctx context.Context, user UserID, runtime Runtime) (*PackageList, error)
-	// PackageLayers returns the layers for the user's runs. Each run calls it, so it
-	// uses only one indexed query.
+	// PackageLayers returns the layers for the user's runs. It needs only one indexed
+	// query, because each run calls it.
 	PackageLayers(ctx context.Context, user UserID) (Layers, error)
 	// PutPackageList replaces the user's lockfile if the stored revision is
 	// list.Revision-1. Otherwise it fails with CodeConflict.
@@ -232,13 +232,13 @@ type PackageStore interface {
 // TokenBudgetStore counts the model tokens that each user used on a day. Days are in
 // UTC. The store keeps only the latest day of each user.
 type TokenBudgetStore interface {
-	// TakeTokens takes tokens from the user's budget of the day and returns the
-	// number taken. limit is the size of the budget. TakeTokens takes all tokens
-	// that are left, but not more than the number most. If fewer than the number
-	// least are left, it takes none and fails with CodeTokenBudget.
+	// TakeTokens takes between least and most tokens, as many as possible, from the
+	// user's budget of the day. It returns the number of tokens that it took. limit is
+	// the size of the budget. If fewer tokens than least are left, TakeTokens takes
+	// none and fails with CodeTokenBudget.
 	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
-	// ReturnTokens returns unused tokens to the user's budget of the day. If the
-	// number of tokens is negative, it takes further tokens from the budget. It does
-	// nothing if the day is not the user's latest day.
+	// ReturnTokens returns unused tokens to the user's budget of the day. A negative
+	// number takes further tokens from the budget. If the day is not the user's latest
+	// day, ReturnTokens does nothing.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
 }

@@ -14,8 +14,7 @@ func ValidVariable(name string) bool { return variable.MatchString(name) }
 
 // ReservedVariable reports whether requests must not set the variable. The server
 // sets some reserved variables itself. Others configure the dynamic loader or the
-// interpreter. A wrong value of these breaks runs with errors that are hard to
-// understand.
+// interpreter, and a wrong value causes errors that are hard to understand.
 func ReservedVariable(name string) bool {
 	upper := strings.ToUpper(name)
 	switch upper {
