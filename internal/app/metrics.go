@@ -19,8 +19,8 @@ type poolMetrics struct {
 	wall    prometheus.Histogram
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
-	// interpreters counts interpreters after a program by the reason why they were
-	// replaced. The reason is putBack for an interpreter that was put back.
+	// interpreters counts interpreters after a program by the reason for a new one.
+	// The reason is "none" if the interpreter was restored.
 	interpreters *prometheus.CounterVec
 }
 
@@ -57,14 +57,14 @@ func newPoolMetrics() *poolMetrics {
 	for _, reason := range pool.Reasons() {
 		m.removed.WithLabelValues(string(reason))
 	}
-	for _, reason := range append(abi.Reasons(), putBack) {
+	for _, reason := range append(abi.Reasons(), restored) {
 		m.interpreters.WithLabelValues(reason)
 	}
 	return m
 }
 
-// putBack is the value of the label reason if an interpreter was put back.
-const putBack = "none"
+// restored is the value of the label reason if an interpreter was restored.
+const restored = "none"
 
 // Values of the label result of sandbox boots.
 const (
@@ -96,9 +96,9 @@ func (m *poolMetrics) Removed(reason pool.Reason) {
 }
 
 // Recycled counts an interpreter by what happened to it after a program. reason says
-// why it was replaced; "" means that it was put back.
+// why it was replaced; "" means that it was restored.
 func (m *poolMetrics) Recycled(reason string) {
-	m.interpreters.WithLabelValues(cmp.Or(reason, putBack)).Inc()
+	m.interpreters.WithLabelValues(cmp.Or(reason, restored)).Inc()
 }
 
 // collectors returns the metrics of m and of the current state of the pool.

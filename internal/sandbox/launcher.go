@@ -50,7 +50,7 @@ type Config struct {
 	// Layers returns the mounts for packages. If it is nil, runs have no
 	// packages.
 	Layers func(pyth.Layers) ([]Mount, error)
-	// Rollback configures whether interpreters are put back after a run. With the
+	// Rollback configures whether interpreters are restored after a run. With the
 	// zero value, each run gets a new interpreter.
 	Rollback Rollback
 	// Rootless must be true if the process is root only in a user namespace.
@@ -64,7 +64,7 @@ type Rollback struct {
 	Runs int
 	CPU  time.Duration
 	// Recycled is called after each recycling of a sandbox. The reason is "" if the
-	// interpreter was put back. It must not block. It may be nil.
+	// interpreter was restored. It must not block. It may be nil.
 	Recycled func(reason string)
 }
 

@@ -154,16 +154,16 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 }
 
 // recycled calls Rollback.Recycled with the reason why the guest has a new
-// interpreter, or "" if the last one was put back. The guest is not trusted, so an
+// interpreter, or "" if the last one was restored. The guest is not trusted, so an
 // unknown reason counts as the reason "off".
 func (s *Sandbox) recycled(hello *protocol.Hello) {
 	report := s.launcher.config.Rollback.Recycled
-	if report == nil || !hello.Kept && hello.Spent == "" {
+	if report == nil || !hello.Restored && hello.Reason == "" {
 		return
 	}
-	reason := hello.Spent
+	reason := hello.Reason
 	switch {
-	case hello.Kept:
+	case hello.Restored:
 		reason = ""
 	case !slices.Contains(abi.Reasons(), reason):
 		reason = abi.Off.String()

@@ -13,10 +13,10 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// rollbackServer starts a server that has a single sandbox and puts its interpreters
-// back (rolls them back) after each run. It also returns a new account.
+// rollbackServer starts a server with a single sandbox, whose interpreter is restored
+// after each run. It also returns a new account.
 func rollbackServer(t *testing.T) (*server, *account) {
-	s := startServer(t, "--rollback=on", "--rollback-runs=1000000", "--rollback-cpu=1h", "--warm=1", "--max-sandboxes=1", "--max-running=1")
+	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1h", "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	return s, s.register(t)
 }
 
@@ -35,7 +35,7 @@ func (s *server) interpreters(t *testing.T) map[string]string {
 }
 
 // runAndRecycle runs a program and waits until its sandbox is recycled. It returns
-// the execution, and the reason why the interpreter was not put back, or "none".
+// the execution, and the reason why the interpreter was not restored, or "none".
 func (a *account) runAndRecycle(t *testing.T, request object) (*execution, string) {
 	t.Helper()
 	before := a.server.interpreters(t)
@@ -67,7 +67,7 @@ func withoutMaps(stdout string) string {
 }
 
 // spoiler is a program that changes its interpreter. reason is the expected reason
-// for not putting the interpreter back: "none" if it is put back, "any" if all are
+// for not restoring the interpreter: "none" if it is restored, "any" if all are
 // allowed.
 type spoiler struct{ reason, name, code string }
 
@@ -86,7 +86,7 @@ func spoilers(t *testing.T) []spoiler {
 }
 
 // TestRollbackLeavesNothing runs the probe before and after each spoiler. The probe
-// must print the same state each time. If the interpreter was put back, the memory
+// must print the same state each time. If the interpreter was restored, the memory
 // mappings must be the same too.
 func TestRollbackLeavesNothing(t *testing.T) {
 	t.Parallel()
@@ -94,7 +94,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	all := spoilers(t)
 	first, reason := a.runAndRecycle(t, probe(t))
 	if first.ends(t, "succeeded"); reason != "none" {
-		t.Fatalf("the interpreter was not put back: %s", reason)
+		t.Fatalf("the interpreter was not restored: %s", reason)
 	}
 	want := withoutMaps(first.Stdout)
 	check := func(t *testing.T, sp spoiler) {
@@ -131,7 +131,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 		}
 	})
 	if failed := s.metric(t, `pyth_on_interpreters_total{reason="failed"}`); failed != 0 {
-		t.Errorf("%v interpreters could not be put back", failed)
+		t.Errorf("%v interpreters could not be restored", failed)
 	}
 }
 
@@ -158,7 +158,7 @@ start, end = next(l for l in open('/proc/self/maps') if '[stack]' in l).split()[
 for at in range(int(start, 16), int(start, 16) + (7 << 20), 4096): ctypes.memmove(at, text, len(text))
 os._exit(0)`, "args": []string{"needle" + "-in-memory"}, "env": object{"LEFT": "needle" + "-in-memory"}})
 		if x.ends(t, "succeeded"); reason != "none" {
-			t.Fatalf("the interpreter was not put back: %s", reason)
+			t.Fatalf("the interpreter was not restored: %s", reason)
 		}
 		a.run(t, `
 import ctypes
@@ -183,7 +183,7 @@ func TestRollbackKeepsRandomness(t *testing.T) {
 		x, reason := a.runAndRecycle(t, object{"code": `import os, random, secrets, ssl, tempfile, uuid
 print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), ssl.RAND_bytes(8).hex(), next(tempfile._get_candidate_names()))`})
 		if x.ends(t, "succeeded"); reason != "none" {
-			t.Fatalf("the interpreter was not put back: %s", reason)
+			t.Fatalf("the interpreter was not restored: %s", reason)
 		}
 		for _, value := range strings.Fields(x.Stdout) {
 			if seen[value] {
@@ -198,24 +198,24 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 // number of runs, and after the maximum processor time.
 func TestRollbackIsLimited(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--rollback=on", "--rollback-runs=3", "--rollback-cpu=2s", "--warm=1", "--max-sandboxes=1", "--max-running=1")
+	s := startServer(t, "--rollback-runs=3", "--rollback-cpu=2s", "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	a := s.register(t)
-	for _, want := range []string{"none", "none", "worn", "none", "none", "worn"} {
+	for _, want := range []string{"none", "none", "limit", "none", "none", "limit"} {
 		if _, reason := a.runAndRecycle(t, object{"code": "print(42)"}); reason != want {
 			t.Errorf("the reason is %s, want %s", reason, want)
 		}
 	}
 	spin := object{"code": "import time\nwhile time.process_time() < 3: pass", "timeoutMs": 60_000}
-	if _, reason := a.runAndRecycle(t, spin); reason != "worn" {
+	if _, reason := a.runAndRecycle(t, spin); reason != "limit" {
 		t.Errorf("the reason after much processor time is %s", reason)
 	}
 }
 
-// TestRollbackIsOffByDefault checks that each run has a new interpreter if rollback
-// is not enabled.
-func TestRollbackIsOffByDefault(t *testing.T) {
+// TestRollbackCanBeDisabled checks that each run has a new interpreter with
+// --rollback=off.
+func TestRollbackCanBeDisabled(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
+	s := startServer(t, "--rollback=off", "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	a := s.register(t)
 	seen := map[string]bool{}
 	for range 3 {

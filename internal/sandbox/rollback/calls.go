@@ -1,7 +1,11 @@
 package rollback
 
 import (
+	"errors"
+
 	"gvisor.dev/gvisor/pkg/abi/linux"
+	"gvisor.dev/gvisor/pkg/errors/linuxerr"
+	"gvisor.dev/gvisor/pkg/fspath"
 	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/arch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
@@ -14,7 +18,7 @@ import (
 // functions always allows the call.
 type rule struct {
 	// before examines the arguments.
-	before func(*checkpoint, arch.SyscallArguments) abi.Reason
+	before func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason
 	// after examines the result of a successful call.
 	after func(*kernel.Task, uintptr) abi.Reason
 }
@@ -35,11 +39,11 @@ func allowed() map[string]rule {
 		"getpid", "getppid", "gettid", "getpgid", "getpgrp", "getsid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
 		"getresuid", "getresgid", "getcpu", "getpriority", "getrlimit", "getitimer", "sched_getaffinity", "sched_getparam",
 		"sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "sched_getattr", "sched_rr_get_interval",
-		"ioprio_get", "rt_sigpending", "mincore", "get_mempolicy", "get_robust_list", "capget")
-	// These calls wait. They leave nothing, since the process has no child and no
-	// other thread.
+		"ioprio_get", "rt_sigpending", "mincore", "get_mempolicy", "get_robust_list", "capget", "getsockname", "getpeername",
+		"getsockopt")
+	// These calls wait or yield the processor.
 	add(rule{}, "nanosleep", "clock_nanosleep", "pause", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait",
-		"epoll_pwait2", "wait4", "waitid", "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait")
+		"epoll_pwait2", "wait4", "waitid", "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait", "sched_yield")
 	// These calls act on descriptors. restore closes all descriptors, which also
 	// releases locks. The agent replaces the pipes of the standard streams for each
 	// run.
@@ -52,10 +56,22 @@ func allowed() map[string]rule {
 	add(rule{after: opened}, "open", "openat", "openat2", "creat")
 	add(rule{before: fcntl}, "fcntl")
 	add(rule{before: ioctl}, "ioctl")
+	// asyncio uses a pair of sockets in each event loop, and some modules look for
+	// IPv6 when they are imported. Such sockets end with their descriptors. They can
+	// neither pass descriptors nor reach anything, because connect, listen and
+	// sendmsg are denied.
+	add(rule{before: socketPair}, "socketpair")
+	add(rule{before: socket}, "socket")
+	add(rule{}, "bind", "setsockopt", "recvfrom", "recvmsg", "shutdown")
+	add(rule{before: sendTo}, "sendto")
 	// These calls change names and sizes of files. A program can change them only on
 	// file systems that the agent mounts anew for each run.
 	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 		"symlink", "symlinkat", "truncate")
+	// These calls change attributes of files, which exist in /proc and in pipes too.
+	add(rule{before: attributesAt(-1, 0)}, "chmod", "utime", "utimes")
+	add(rule{before: attributesAt(0, 1)}, "fchmodat", "futimesat", "utimensat")
+	add(rule{before: attributesOfFile}, "fchmod")
 	// restore resets what these calls change: the working directory, the umask,
 	// signal handling and timers.
 	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
@@ -70,9 +86,14 @@ func allowed() map[string]rule {
 	add(rule{before: mprotect}, "mprotect")
 	add(rule{before: mremap}, "mremap")
 	add(rule{before: madvise}, "madvise")
-	// This call waits until a word in memory changes. That leaves nothing in a
-	// process without other threads.
+	// This call waits until a word in memory changes. At the end of the run no thread
+	// waits, because there is only one.
 	add(rule{before: futex}, "futex")
+	// A program may start threads that end before the program ends. Threads set their
+	// own attributes, which end with them.
+	add(rule{after: startedThread}, "clone", "clone3")
+	add(rule{before: inThread(abi.Threads)}, "exit")
+	add(rule{before: inThread(abi.Attributes)}, "rseq", "set_robust_list")
 	add(rule{before: prctl}, "prctl")
 	// These calls have their own wrappers.
 	add(rule{}, "fadvise64", "exit_group")
@@ -88,19 +109,18 @@ func denied() map[string]abi.Reason {
 			all[name] = why
 		}
 	}
-	// A new thread or process can outlive the program, share its memory, or take a
-	// process ID. A program that is executed has other memory.
-	add(abi.Processes, "clone", "clone3", "fork", "vfork", "execve", "execveat", "exit", "pidfd_open", "pidfd_getfd",
+	// A new process can outlive the program, share its memory, or take a process ID.
+	// A program that is executed has other memory.
+	add(abi.Processes, "fork", "vfork", "execve", "execveat", "pidfd_open", "pidfd_getfd",
 		"pidfd_send_signal", "kcmp", "ptrace", "process_vm_readv", "process_vm_writev", "setsid", "setpgid", "unshare", "setns")
-	// A socket can hold descriptors and outlive its descriptor.
-	add(abi.Sockets, "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "getpeername", "getsockname",
-		"getsockopt", "setsockopt", "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto", "shutdown")
+	// A connection can outlive its descriptor, and a message can contain descriptors.
+	add(abi.Sockets, "listen", "accept", "accept4", "connect", "recvmmsg", "sendmmsg", "sendmsg")
 	add(abi.Signals, "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "signalfd", "signalfd4", "timer_create",
 		"timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime")
 	// These calls can change files outside the file systems of the run, such as
 	// those of /proc. Or their descriptors act on other objects.
-	add(abi.Files, "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "futimesat", "utime", "utimes",
-		"utimensat", "mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
+	add(abi.Files, "chown", "fchown", "lchown", "fchownat", "mknod", "mknodat",
+		"setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
 		"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "fanotify_init", "fanotify_mark", "chroot",
 		"pivot_root", "mount", "umount2", "move_mount", "open_tree", "fsconfig", "fsmount", "fsopen", "fspick",
 		"name_to_handle_at", "open_by_handle_at", "splice", "tee", "vmsplice", "quotactl", "swapon", "swapoff", "ustat",
@@ -109,9 +129,8 @@ func denied() map[string]abi.Reason {
 		"move_pages", "pkey_alloc", "pkey_free", "pkey_mprotect", "remap_file_pages", "userfaultfd", "membarrier",
 		"shmat", "shmctl", "shmdt", "shmget", "semctl", "semget", "semop", "semtimedop", "msgctl", "msgget", "msgrcv", "msgsnd",
 		"mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink")
-	add(abi.Attributes, "arch_prctl", "capset", "ioperm", "iopl", "ioprio_set", "modify_ldt", "personality", "rseq",
-		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "sched_yield", "seccomp",
-		"set_robust_list", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
+	add(abi.Attributes, "arch_prctl", "capset", "ioperm", "iopl", "ioprio_set", "modify_ldt", "personality",
+		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "seccomp", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
 		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
 		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
 	// Most of these calls are not implemented, and a program has no use for them.
@@ -157,7 +176,122 @@ func isMemoryDevice(t *kernel.Task, file *vfs.FileDescription) bool {
 	return err == nil && stat.Mode&linux.S_IFMT == linux.S_IFCHR && stat.RdevMajor == linux.MEM_MAJOR
 }
 
-func fcntl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+// startedThread examines the task that a clone call has created. If the task has
+// already ended, its kind is unknown.
+func startedThread(t *kernel.Task, result uintptr) abi.Reason {
+	created := t.PIDNamespace().TaskWithID(kernel.ThreadID(result))
+	if created == nil {
+		return abi.Threads
+	}
+	return allow(created.ThreadGroup() == t.ThreadGroup(), abi.Processes)
+}
+
+// isLeader reports whether the task is the first thread of its process, which
+// restore returns to its checkpoint.
+func isLeader(t *kernel.Task) bool { return t == t.ThreadGroup().Leader() }
+
+// inThread returns a rule that allows a call in all threads except the first one.
+func inThread(why abi.Reason) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
+	return func(t *kernel.Task, _ *checkpoint, _ arch.SyscallArguments) abi.Reason {
+		return allow(!isLeader(t), why)
+	}
+}
+
+func socketPair(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	return allow(args[0].Int() == linux.AF_UNIX, abi.Sockets)
+}
+
+func socket(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	family, kind := args[0].Int(), linux.SockType(args[1].Int()&linux.SOCK_TYPE_MASK)
+	return allow((family == linux.AF_INET || family == linux.AF_INET6) && (kind == linux.SOCK_STREAM || kind == linux.SOCK_DGRAM), abi.Sockets)
+}
+
+// sendTo denies messages to an address. Other messages reach only the other socket of
+// a pair.
+func sendTo(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	return allow(args[4].Pointer() == 0, abi.Sockets)
+}
+
+// attributesOfFile examines a call that changes attributes of an open file.
+func attributesOfFile(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	return changes(t, args[0].Int(), fspath.Path{})
+}
+
+// attributesAt returns the rule for a call that changes attributes of the file at a
+// path. directory is the index of the argument with the directory; -1 if there is
+// none. at is the index of the path.
+func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
+	return func(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
+		from := int32(linux.AT_FDCWD)
+		if directory >= 0 {
+			from = args[directory].Int()
+		}
+		address := args[at].Pointer()
+		if address == 0 { // futimens(3) names an open file.
+			return changes(t, from, fspath.Path{})
+		}
+		name, err := t.CopyInString(address, linux.PATH_MAX)
+		if err != nil {
+			return 0 // The call fails too.
+		}
+		return changes(t, from, fspath.Parse(name))
+	}
+}
+
+// changes examines the file whose attributes a call changes. The path starts at the
+// directory from; the empty path names the file from itself. The program may change
+// files of the run. Another thread could replace the path before the call uses it, so
+// there must be none.
+func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
+	if t.ThreadGroup().Count() != 1 {
+		return abi.Threads
+	}
+	root := t.FSContext().RootDirectory()
+	defer root.DecRef(t)
+	start := root
+	switch {
+	case path.Absolute:
+	case from == linux.AT_FDCWD:
+		start = t.FSContext().WorkingDirectory()
+		defer start.DecRef(t)
+	default:
+		file := t.GetFile(from)
+		if file == nil {
+			return 0 // The call fails too.
+		}
+		defer file.DecRef(t)
+		start = file.VirtualDentry()
+		if !path.HasComponents() {
+			return allow(isOfRun(start), abi.Files)
+		}
+	}
+	// The call may follow a symbolic link or change the link.
+	for _, follow := range []bool{false, true} {
+		found, err := t.Kernel().VFS().GetDentryAt(t, t.Credentials(), &vfs.PathOperation{
+			Root: root, Start: start, Path: path, FollowFinalSymlink: follow,
+		}, &vfs.GetDentryOptions{})
+		if errors.Is(err, linuxerr.ENOENT) {
+			return 0 // The call fails too.
+		}
+		if err != nil {
+			return abi.Files
+		}
+		ofRun := isOfRun(found)
+		found.DecRef(t)
+		if !ofRun {
+			return abi.Files
+		}
+	}
+	return 0
+}
+
+// isOfRun reports whether a file is on a file system that the agent replaces after
+// the run.
+func isOfRun(file vfs.VirtualDentry) bool {
+	return file.Mount().Filesystem().FilesystemType().Name() == "tmpfs"
+}
+
+func fcntl(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	switch args[1].Int() {
 	case linux.F_DUPFD, linux.F_DUPFD_CLOEXEC, linux.F_GETFD, linux.F_SETFD, linux.F_GETFL, linux.F_SETFL,
 		linux.F_GETLK, linux.F_SETLK, linux.F_SETLKW, linux.F_GETPIPE_SZ, linux.F_SETPIPE_SZ:
@@ -166,7 +300,7 @@ func fcntl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return abi.Files
 }
 
-func ioctl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+func ioctl(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	switch args[1].Uint() {
 	case linux.TCGETS, linux.TIOCGWINSZ, linux.FIONREAD, linux.FIOCLEX, linux.FIONCLEX, linux.FIONBIO:
 		return 0
@@ -176,8 +310,8 @@ func ioctl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
 
 // limit returns the examining function for a call that sets a resource limit. at is
 // the index of the argument that names the limit.
-func limit(at int) func(*checkpoint, arch.SyscallArguments) abi.Reason {
-	return func(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+func limit(at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
+	return func(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 		switch args[at].Int() {
 		case linux.RLIMIT_AS, linux.RLIMIT_DATA, linux.RLIMIT_NOFILE, linux.RLIMIT_FSIZE, linux.RLIMIT_CORE, linux.RLIMIT_STACK:
 			return 0
@@ -186,14 +320,14 @@ func limit(at int) func(*checkpoint, arch.SyscallArguments) abi.Reason {
 	}
 }
 
-func prlimit(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+func prlimit(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	if args[2].Pointer() == 0 {
 		return 0 // It only reads.
 	}
-	return limit(1)(c, args)
+	return limit(1)(t, c, args)
 }
 
-func futex(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+func futex(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	switch args[1].Int() &^ (linux.FUTEX_PRIVATE_FLAG | linux.FUTEX_CLOCK_REALTIME) {
 	case linux.FUTEX_WAIT, linux.FUTEX_WAKE, linux.FUTEX_WAIT_BITSET, linux.FUTEX_WAKE_BITSET:
 		return 0
@@ -201,15 +335,17 @@ func futex(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return abi.Threads
 }
 
-func prctl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+func prctl(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	switch args[0].Int() {
+	case linux.PR_SET_NAME:
+		return allow(!isLeader(t), abi.Attributes)
 	case linux.PR_GET_NAME, linux.PR_GET_DUMPABLE, linux.PR_GET_NO_NEW_PRIVS, linux.PR_GET_PDEATHSIG, linux.PR_CAPBSET_READ:
 		return 0
 	}
 	return abi.Attributes
 }
 
-func mmap(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+func mmap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	const fixed = linux.MAP_FIXED | linux.MAP_FIXED_NOREPLACE
 	if args[3].Int()&fixed != linux.MAP_FIXED {
 		return 0 // It replaces nothing.
@@ -217,22 +353,22 @@ func mmap(c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
-func munmap(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+func munmap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
-func mprotect(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+func mprotect(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
-func mremap(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+func mremap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	if args[3].Int()&^linux.MREMAP_MAYMOVE != 0 {
 		return abi.Mappings
 	}
 	return allow(c.canMapAgain(args[0].Pointer(), max(args[1].Uint64(), hostarch.PageSize)), abi.Mappings)
 }
 
-func madvise(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	switch args[2].Int() {
 	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED:
 		return 0

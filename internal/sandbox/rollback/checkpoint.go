@@ -32,6 +32,8 @@ type checkpoint struct {
 	io         usage.IO
 	taskClocks [2]ktime.Time
 	clocks     [2]ktime.Time
+	switches   [2]uint64
+	lastID     kernel.ThreadID
 }
 
 // attributes are the parts of a task that no allowed call can change.
@@ -67,7 +69,7 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 		return nil, errors.New("a signal is pending")
 	}
 	for _, fd := range t.FDTable().GetFDs(t) {
-		if fd >= abi.Given {
+		if fd >= abi.Descriptors {
 			return nil, errors.New("the process has other descriptors")
 		}
 	}
@@ -107,6 +109,10 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 	for i, clock := range groupClocks(t) {
 		c.clocks[i] = clock.Now()
 	}
+	for i, count := range switchesOf(t) {
+		c.switches[i] = count.Load()
+	}
+	c.lastID = *lastID(t)
 	return c, nil
 }
 
@@ -119,7 +125,7 @@ func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
 	return [2]*ktime.SyntheticClock{g.UserCPUClock().(*ktime.SyntheticClock), g.CPUClock().(*ktime.SyntheticClock)}
 }
 
-// restore puts the process back to its checkpoint. If it returns a reason, the
+// restore returns the process to its checkpoint. If it returns a reason, the
 // process must exit.
 func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	c := i.saved.Load()
@@ -184,6 +190,10 @@ func (c *checkpoint) restoreCounters(t *kernel.Task) {
 	for i, clock := range groupClocks(t) {
 		clock.Store(c.clocks[i])
 	}
+	for i, count := range switchesOf(t) {
+		count.Store(c.switches[i])
+	}
+	*lastID(t) = c.lastID
 	c.io.Clone(t.IOUsage())
-	setPeak(t.MemoryManager(), t.MemoryManager().ResidentSetSize())
+	setPeak(t, t.MemoryManager().ResidentSetSize())
 }

@@ -17,7 +17,7 @@ import (
 const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
-	// maxRegions limits the mappings of a process that is put back. Removing more
+	// maxRegions limits the mappings of a process that is restored. Removing more
 	// mappings takes longer than starting a new interpreter.
 	maxRegions = 4096
 )

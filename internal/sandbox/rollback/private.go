@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"gvisor.dev/gvisor/pkg/atomicbitops"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 	"gvisor.dev/gvisor/pkg/sentry/mm"
 	"gvisor.dev/gvisor/pkg/sentry/platform"
@@ -16,8 +17,14 @@ import (
 const (
 	// platformField is Task.p, which holds the floating-point state of a running task.
 	platformField = "p"
-	// peakField is MemoryManager.maxRSS, the peak that getrusage(2) shows.
+	// peakField is MemoryManager.maxRSS and ThreadGroup.maxRSS, the peak that
+	// getrusage(2) shows. The latter changes when a thread ends.
 	peakField = "maxRSS"
+	// switchesField is Task.yieldCount and ThreadGroup.yieldCount, the number of
+	// context switches that getrusage(2) shows.
+	switchesField = "yieldCount"
+	// lastField is PIDNamespace.last, from which the next thread gets its ID.
+	lastField = "last"
 )
 
 // checkFields returns an error if a field is absent or has another type.
@@ -28,6 +35,10 @@ func checkFields() error {
 	}{
 		{reflect.TypeFor[kernel.Task](), platformField, "platform.Context"},
 		{reflect.TypeFor[mm.MemoryManager](), peakField, "uint64"},
+		{reflect.TypeFor[kernel.ThreadGroup](), peakField, "uint64"},
+		{reflect.TypeFor[kernel.Task](), switchesField, "atomicbitops.Uint64"},
+		{reflect.TypeFor[kernel.ThreadGroup](), switchesField, "atomicbitops.Uint64"},
+		{reflect.TypeFor[kernel.PIDNamespace](), lastField, "kernel.ThreadID"},
 	} {
 		found, ok := field.of.FieldByName(field.name)
 		if !ok || found.Type.String() != field.kind {
@@ -43,9 +54,26 @@ func platformOf(t *kernel.Task) platform.Context {
 	return *(*platform.Context)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
-// setPeak sets the highest resident size of a process in bytes. Only the single task
-// of this process may call it.
-func setPeak(m *mm.MemoryManager, size uint64) {
-	field := reflect.ValueOf(m).Elem().FieldByName(peakField)
-	atomic.StoreUint64((*uint64)(unsafe.Pointer(field.UnsafeAddr())), size)
+// setPeak sets the highest resident size of the task's process in bytes. The task must
+// be the only one of the process.
+func setPeak(t *kernel.Task, size uint64) {
+	for _, of := range []reflect.Value{reflect.ValueOf(t.MemoryManager()), reflect.ValueOf(t.ThreadGroup())} {
+		field := of.Elem().FieldByName(peakField)
+		atomic.StoreUint64((*uint64)(unsafe.Pointer(field.UnsafeAddr())), size)
+	}
+}
+
+// switchesOf returns the numbers of context switches of a task and of its process.
+func switchesOf(t *kernel.Task) [2]*atomicbitops.Uint64 {
+	field := func(of reflect.Value) *atomicbitops.Uint64 {
+		return (*atomicbitops.Uint64)(unsafe.Pointer(of.Elem().FieldByName(switchesField).UnsafeAddr()))
+	}
+	return [2]*atomicbitops.Uint64{field(reflect.ValueOf(t)), field(reflect.ValueOf(t.ThreadGroup()))}
+}
+
+// lastID returns the last thread ID of the task's PID namespace. The task must be the
+// only one in the namespace that can start threads or processes.
+func lastID(t *kernel.Task) *kernel.ThreadID {
+	field := reflect.ValueOf(t.PIDNamespace()).Elem().FieldByName(lastField)
+	return (*kernel.ThreadID)(unsafe.Pointer(field.UnsafeAddr()))
 }

@@ -5,6 +5,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/arch"
+	"gvisor.dev/gvisor/pkg/sentry/kernel"
 	syscalls "gvisor.dev/gvisor/pkg/sentry/syscalls/linux"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
@@ -79,7 +80,7 @@ func TestRulesOfMemory(t *testing.T) {
 	const anonymous, code, gap, fixed, remapFixed, dontNeed, dontFork = 1000 * page, 1020 * page, 1012 * page, 0x10, 2, 4, 10
 	for _, test := range []struct {
 		name string
-		rule func(*checkpoint, arch.SyscallArguments) abi.Reason
+		rule func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason
 		args arch.SyscallArguments
 		want abi.Reason
 	}{
@@ -103,7 +104,7 @@ func TestRulesOfMemory(t *testing.T) {
 		{"drop the code", madvise, arg(code, page, dontNeed), abi.Mappings},
 		{"not to children", madvise, arg(anonymous, page, dontFork), abi.Mappings},
 	} {
-		if got := test.rule(c, test.args); got != test.want {
+		if got := test.rule(nil, c, test.args); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}

@@ -89,10 +89,10 @@ func next(conn *protocol.Conn, control int, egress *network, last *program) (*pr
 	return serve(conn, control, p, egress)
 }
 
-// greet tells the host that an interpreter is ready. kept is true if the interpreter
+// greet tells the host that an interpreter is ready. restored is true if the interpreter
 // has also served the last job. Otherwise the parameter why is the reason.
-func greet(conn *protocol.Conn, kept bool, why abi.Reason) error {
-	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Kept: kept, Spent: why.String()})
+func greet(conn *protocol.Conn, restored bool, why abi.Reason) error {
+	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Restored: restored, Reason: why.String()})
 }
 
 // receivePrepare waits for a Prepare frame. The host sends the frame when a
@@ -138,7 +138,7 @@ func serve(conn *protocol.Conn, control int, p *program, egress *network) (*prog
 func (r *run) serve() error {
 	conn, p, j := r.conn, r.program, r.job
 	defer func() {
-		if p.kept {
+		if p.restored {
 			p.release()
 		} else {
 			p.close()
@@ -152,7 +152,7 @@ func (r *run) serve() error {
 	// files to collect, wait before collecting, because the processes could still
 	// change the files.
 	defer func() {
-		if !p.kept {
+		if !p.restored {
 			p.end()
 		}
 	}()
@@ -164,7 +164,7 @@ func (r *run) serve() error {
 		}
 	}
 	if len(j.OutputFiles) > 0 {
-		if !p.kept {
+		if !p.restored {
 			p.end()
 		}
 		if err := r.collect(); err != nil {

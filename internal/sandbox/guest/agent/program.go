@@ -32,11 +32,11 @@ type program struct {
 	// notices is the reading end of the pipe for the kernel's notices about the
 	// interpreter (package abi). It is -1 if the kernel sends none.
 	notices int
-	// kept is true if the kernel puts the interpreter back to its checkpoint after
-	// the run. killed is true if the interpreter was killed. spent is the reason why
-	// it was not put back.
-	kept, killed bool
-	spent        abi.Reason
+	// restored is true if the kernel restores the interpreter to its checkpoint after
+	// the run. killed is true if the interpreter was killed. reason says why
+	// it was not restored.
+	restored, killed bool
+	reason           abi.Reason
 	// inside receives functions for a thread in the program's namespaces. Closing it
 	// ends the thread.
 	inside chan func()
@@ -73,12 +73,12 @@ func (p *program) startInterpreter() error {
 		return fmt.Errorf("start interpreter: %w", err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
-	return errors.Join(err, p.watch())
+	return errors.Join(err, p.register())
 }
 
 // makeStreams creates pipes for the standard streams, and the control socket. It
 // returns the interpreter's ends.
-func (p *program) makeStreams() (theirs [abi.Given]int, err error) {
+func (p *program) makeStreams() (theirs [abi.Descriptors]int, err error) {
 	var stdin, stdout, stderr [2]int
 	for _, pipe := range []*[2]int{&stdin, &stdout, &stderr} {
 		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
@@ -99,7 +99,7 @@ func (p *program) makeStreams() (theirs [abi.Given]int, err error) {
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	p.control = pair[0]
-	return [abi.Given]int{stdin[0], stdout[1], stderr[1], pair[1]}, err
+	return [abi.Descriptors]int{stdin[0], stdout[1], stderr[1], pair[1]}, err
 }
 
 // ready waits until the interpreter is ready for a job. Then it sets the limits
@@ -176,7 +176,7 @@ func (p *program) start(j *job) error {
 	if !j.Session {
 		return errors.Join(err, closeOnce(&p.control))
 	}
-	p.forget()
+	p.unregister()
 	p.inSession = true
 	if err == nil && p.interpreter.replacesControl {
 		err = p.replaceControl()
@@ -202,7 +202,7 @@ func (p *program) replaceControl() error {
 // close closes all open descriptors and ends the thread in the namespaces.
 func (p *program) close() {
 	p.release()
-	p.forget()
+	p.unregister()
 	for _, fd := range []*int{&p.control, &p.pidfd} {
 		_ = closeOnce(fd)
 	}

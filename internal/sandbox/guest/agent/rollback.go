@@ -13,18 +13,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// canPutBack reports whether the kernel may put the interpreter back to its
+// canRestore reports whether the kernel may restore the interpreter to its
 // checkpoint after a run. Preloaded modules may hold state that must differ between
 // runs, such as seeds.
-func (p *program) canPutBack() bool {
+func (p *program) canRestore() bool {
 	return p.prepared.RollbackRuns > 0 && p.interpreter.makesCheckpoint && len(p.prepared.Preload) == 0
 }
 
-// watch permits the interpreter to make a checkpoint. The kernel reports the end of
+// register permits the interpreter to make a checkpoint. The kernel reports the end of
 // each run through a pipe that no program can open. If the kernel refuses, the
 // interpreter ends after its first run.
-func (p *program) watch() error {
-	if !p.canPutBack() {
+func (p *program) register() error {
+	if !p.canRestore() {
 		return nil
 	}
 	var pipe [2]int
@@ -32,7 +32,7 @@ func (p *program) watch() error {
 		return err
 	}
 	defer unix.Close(pipe[1])
-	_, _, errno := unix.RawSyscall6(abi.Number, abi.Watch, uintptr(p.pid), uintptr(pipe[1]),
+	_, _, errno := unix.RawSyscall6(abi.Number, abi.Register, uintptr(p.pid), uintptr(pipe[1]),
 		uintptr(p.prepared.RollbackRuns), uintptr(p.prepared.RollbackCPUMs), 0)
 	if errno != 0 {
 		return unix.Close(pipe[0])
@@ -41,23 +41,23 @@ func (p *program) watch() error {
 	return nil
 }
 
-// forget makes the kernel drop the checkpoint. The interpreter then ends as usual.
-func (p *program) forget() {
+// unregister makes the kernel drop the checkpoint. The interpreter then ends as usual.
+func (p *program) unregister() {
 	if p.notices >= 0 {
-		_, _, _ = unix.RawSyscall(abi.Number, abi.Forget, 0, 0)
+		_, _, _ = unix.RawSyscall(abi.Number, abi.Unregister, 0, 0)
 	}
 	_ = closeOnce(&p.notices)
 }
 
 // readNotice reads a notice of the kernel. It reports whether the interpreter has
-// ended and is being put back. An interpreter that was killed cannot be put back.
+// ended and is being restored. An interpreter that was killed cannot be restored.
 func (r *run) readNotice() bool {
 	p := r.program
 	notice, ok := p.nextNotice()
 	if !ok || notice.kind != abi.Ended || p.killed {
 		return false
 	}
-	p.kept = true
+	p.restored = true
 	r.exit.Code = int(notice.status)
 	return true
 }
@@ -81,14 +81,14 @@ func (p *program) nextNotice() (notice, bool) {
 		return notice{}, false
 	}
 	if b[0] == abi.Exits {
-		p.spent = abi.Reason(b[2])
+		p.reason = abi.Reason(b[2])
 	}
 	return notice{b[0], b[1]}, true
 }
 
 // release closes the descriptors that only the last run needed.
 func (p *program) release() {
-	for more := !p.kept; more; {
+	for more := !p.restored; more; {
 		_, more = p.nextNotice() // The reason may have come after the end.
 	}
 	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr} {
@@ -96,38 +96,38 @@ func (p *program) release() {
 	}
 }
 
-// next returns an interpreter for the next job. If the kernel has put back the
+// next returns an interpreter for the next job. If the kernel has restored the
 // interpreter of the last job, next returns that one. Otherwise next returns a new
 // interpreter and the reason for it. p is nil before the first job.
 func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
 	switch {
-	case p == nil, !p.kept && !p.canPutBack():
+	case p == nil, !p.restored && !p.canRestore():
 		next, err := prepare(wanted)
 		return next, 0, err
-	case !p.kept:
+	case !p.restored:
 		next, err := prepare(wanted)
-		return next, cmp.Or(p.spent, abi.Off), err
+		return next, cmp.Or(p.reason, abi.Off), err
 	case wanted.RollbackRuns == 0, wanted.Language != p.prepared.Language, !slices.Equal(wanted.Preload, p.prepared.Preload):
 		next, err := p.replace(wanted)
 		return next, abi.Off, err
 	}
-	switch err := p.renew(wanted); {
+	switch err := p.resume(wanted); {
 	case errors.Is(err, io.EOF):
 		next, err := p.replace(wanted)
-		return next, cmp.Or(p.spent, abi.Failed), err
+		return next, cmp.Or(p.reason, abi.Failed), err
 	default:
 		return p, 0, err
 	}
 }
 
-// renew gives an empty disk and new standard streams to an interpreter that the
-// kernel has put back. It returns io.EOF if the interpreter has ended instead.
-func (p *program) renew(wanted *protocol.Prepare) error {
+// resume gives an empty disk and new standard streams to an interpreter that the
+// kernel has restored. It returns io.EOF if the interpreter has ended instead.
+func (p *program) resume(wanted *protocol.Prepare) error {
 	p.prepared, p.disk = *wanted, wanted.DiskBytes
 	if p.disk == 0 {
 		p.disk = protocol.DefaultDiskBytes
 	}
-	p.kept = false
+	p.restored = false
 	if !p.waits() {
 		return io.EOF
 	}
@@ -138,7 +138,7 @@ func (p *program) renew(wanted *protocol.Prepare) error {
 	if err != nil {
 		return err
 	}
-	_, _, errno := unix.RawSyscall6(abi.Number, abi.Give, uintptr(p.pid), uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2]), uintptr(theirs[3]))
+	_, _, errno := unix.RawSyscall6(abi.Number, abi.Resume, uintptr(p.pid), uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2]), uintptr(theirs[3]))
 	for _, fd := range theirs {
 		unix.Close(fd)
 	}
@@ -148,7 +148,7 @@ func (p *program) renew(wanted *protocol.Prepare) error {
 	return p.ready()
 }
 
-// waits waits until the kernel has put the interpreter back, and returns true. It
+// waits waits until the kernel has restored the interpreter, and returns true. It
 // returns false if the interpreter has ended instead.
 func (p *program) waits() bool {
 	for {
@@ -157,7 +157,7 @@ func (p *program) waits() bool {
 			continue
 		}
 		switch n, ok := p.nextNotice(); {
-		case ok && n.kind == abi.Waits:
+		case ok && n.kind == abi.Restored:
 			return true
 		case !ok:
 			return false

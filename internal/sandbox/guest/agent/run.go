@@ -55,7 +55,7 @@ func (r *run) run() (*protocol.Exit, error) {
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}
-	if p.kept {
+	if p.restored {
 		r.over = true // There is no other process.
 	} else {
 		r.reap()

@@ -31,7 +31,7 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 		// processes started here remain in the namespaces.
 		runtime.LockOSThread()
 		entered <- p.enter()
-		if !p.canPutBack() {
+		if !p.canRestore() {
 			return
 		}
 		for do := range p.inside {

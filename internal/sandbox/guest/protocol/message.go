@@ -26,16 +26,16 @@ func (m *Prepare) visit(f *fields) {
 // Hello announces that the guest is ready for a job.
 type Hello struct {
 	Version int
-	// Kept is true if the interpreter has also served the last job. Otherwise Spent
+	// Restored is true if the interpreter has also served the last job. Otherwise Reason
 	// is the reason, as named by rollback/abi; "" before the first job.
-	Kept  bool
-	Spent string
+	Restored bool
+	Reason   string
 }
 
 func (m *Hello) visit(f *fields) {
 	number(f, &m.Version)
-	f.bool(&m.Kept)
-	f.text(&m.Spent)
+	f.bool(&m.Restored)
+	f.text(&m.Reason)
 }
 
 // Job describes a job without its code, input and files.

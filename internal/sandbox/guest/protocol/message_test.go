@@ -20,7 +20,7 @@ import (
 func messages() []protocol.Message {
 	return []protocol.Message{
 		&protocol.Prepare{Language: "python", DiskBytes: 1 << 40, Preload: []string{"numpy", "", "ü"}, RollbackRuns: 2, RollbackCPUMs: 3},
-		&protocol.Hello{Version: 6, Kept: true, Spent: "threads"},
+		&protocol.Hello{Version: 6, Restored: true, Reason: "threads"},
 		&protocol.Job{
 			Language: "python", Program: "main.py", Args: []string{"a", ""}, Env: []string{"A=1", "B=\x00\xff"}, OutputFiles: []string{"*"},
 			TimeoutMs: 1, MemoryBytes: 2, DiskBytes: 3, Processes: 4, MaxFiles: 5, MaxBytes: 6, Results: true, Network: true, Session: true,

@@ -1,5 +1,5 @@
 // Package abi defines the system calls by which the guest agent and the hook of an
-// interpreter ask the sandbox's kernel to put the interpreter back after a run.
+// interpreter ask the sandbox's kernel to restore the interpreter after a run.
 package abi
 
 // Number is the number of the agent's system call, which Linux does not use. The
@@ -9,18 +9,18 @@ const Number = 1900
 
 // The operations of the agent's system call.
 const (
-	// Watch permits a process to make a checkpoint. Arguments: process ID, write end
+	// Register permits a process to make a checkpoint. Arguments: process ID, write end
 	// of a pipe for notices, maximum number of runs, maximum processor time in
-	// milliseconds. This process replaces the process that was watched before.
-	Watch = 1
-	// Give installs descriptors 0 to 3 of a process that was put back, and lets it
+	// milliseconds. This process replaces the process that was registered before.
+	Register = 1
+	// Resume installs descriptors 0 to 3 of a process that was restored, and lets it
 	// continue. Arguments: process ID and four descriptors of the caller.
-	Give = 2
-	// Forget drops the checkpoint. The process then ends as usual.
-	Forget = 3
+	Resume = 2
+	// Unregister drops the checkpoint. The process then ends as usual.
+	Unregister = 3
 )
 
-// Advice is the value of fadvise64(2) by which a watched process makes its
+// Advice is the value of fadvise64(2) by which a registered process makes its
 // checkpoint. It is a value that Linux does not define.
 const Advice = 0x706f
 
@@ -33,25 +33,25 @@ const (
 	// Ended says that the process has ended with the exit status, and is being put
 	// back. If that fails, an Exits notice follows.
 	Ended = 'B'
-	// Waits says that the process was put back and waits for Give.
-	Waits = 'W'
-	// Exits says that the process exits, and for which reason it is not put back.
+	// Restored says that the process was restored and waits for Resume.
+	Restored = 'W'
+	// Exits says that the process exits, and for which reason it is not restored.
 	Exits = 'X'
 )
 
-// Given is the number of descriptors that Give installs: the standard streams and
+// Descriptors is the number of descriptors that Resume installs: the standard streams and
 // the control socket.
-const Given = 4
+const Descriptors = 4
 
-// Reason says why a process was not put back. The zero value means that there is no
+// Reason says why a process was not restored. The zero value means that there is no
 // reason.
 type Reason byte
 
-// Reasons why a process is not put back.
+// Reasons why a process is not restored.
 const (
 	_          Reason = iota
 	Off               // The process has no checkpoint, was killed, or does not suit the next job.
-	Worn              // The process has run too often or too long.
+	Limit             // The process has run too often or too long.
 	Threads           // It started a thread.
 	Processes         // It started a process or another program.
 	Sockets           // It used a socket.
@@ -60,13 +60,13 @@ const (
 	Mappings          // It changed a mapping of the checkpoint.
 	Attributes        // It changed an attribute that is not restored.
 	Other             // It made a system call that is not on the list.
-	Failed            // It could not be put back.
+	Failed            // It could not be restored.
 )
 
 // Reasons returns the names of all reasons.
 func Reasons() []string {
 	return []string{
-		Off: "off", Worn: "worn", Threads: "threads", Processes: "processes", Sockets: "sockets", Signals: "signals",
+		Off: "off", Limit: "limit", Threads: "threads", Processes: "processes", Sockets: "sockets", Signals: "signals",
 		Files: "files", Mappings: "mappings", Attributes: "attributes", Other: "other", Failed: "failed",
 	}[1:]
 }

@@ -1,5 +1,5 @@
 """Prints what a program can see of its process, without what differs between processes."""
-import fcntl, os, resource, signal, sys, time
+import fcntl, os, resource, signal, sys, threading, time
 
 print('modules', sorted(sys.modules))
 print('interpreter', sys.path, sys.argv, sys.getrecursionlimit(), sys.getswitchinterval(), sys.stdout.encoding)
@@ -29,11 +29,14 @@ print('status', [l for l in open('/proc/self/status') if l.startswith(wanted)])
 print('others', [n for n in os.listdir('/proc') if n.isdigit()])
 print('sockets', [sum(1 for _ in open('/proc/net/' + n)) for n in ('unix', 'tcp', 'udp')])
 usage = resource.getrusage(resource.RUSAGE_SELF)
-print('used', usage.ru_utime + usage.ru_stime < 1.5, usage.ru_maxrss < 80_000, time.process_time() < 1.5, resource.getrusage(resource.RUSAGE_CHILDREN)[:3])
+print('used', usage.ru_utime + usage.ru_stime < 1.5, usage.ru_maxrss < 80_000, time.process_time() < 1.5, resource.getrusage(resource.RUSAGE_CHILDREN)[:3], usage.ru_nvcsw < 1_000, usage.ru_minflt, usage.ru_majflt)
 io = dict(l.split(': ') for l in open('/proc/self/io').read().splitlines())
 print('io', int(io['wchar']) < 20_000, int(io['rchar']) < 5_000_000)
 numbers = [1.0, 3.0, 0.1, 0.2, 5e-324]
 print('arithmetic', numbers[0] / numbers[1], numbers[2] + numbers[3], numbers[4] * numbers[1])
+thread = threading.Thread(target=lambda: print('thread', threading.get_native_id()))
+thread.start()
+thread.join()
 if len(sys.argv) > 1 and sys.argv[1] == 'maps':
     for line in open('/proc/self/maps'):
         if '[usertrap]' not in line: print('map', line, end='')
