@@ -19,8 +19,8 @@ const jwtKeyBytes = 32
 
 // Accounts holds the account service and the audit log of a server.
 type Accounts struct {
-	// Operator creates accounts for the operator, whatever the registration mode is.
-	// It writes entries to the audit log.
+	// Operator creates accounts for the operator, even if registration is closed. It
+	// writes entries to the audit log.
 	Operator pyth.AccountService
 
 	store   pyth.Store
@@ -29,9 +29,9 @@ type Accounts struct {
 	log     *log.Log
 }
 
-// OpenAccounts opens the accounts and the audit log in the store. It sets the fields
-// of the configuration that depend on the store, and Issuer, Audience and Clock. The
-// caller closes the result.
+// OpenAccounts opens the accounts and the audit log in the store. In the
+// configuration it sets Store, Vault, JWTKey, Issuer, Audience and Clock. The caller
+// closes the result.
 func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config account.Config) (_ *Accounts, err error) {
 	signing, err := v.ServerKey(ctx, "jwt", jwtKeyBytes)
 	if err != nil {
@@ -55,11 +55,11 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	return a, nil
 }
 
-// Close writes the waiting entries of the audit log and closes it.
+// Close writes the waiting entries to the audit log and closes the log.
 func (a *Accounts) Close() error { return a.log.Close() }
 
-// openAudit opens the audit log for new entries. It explains to the operator what to
-// do if the log is damaged.
+// openAudit opens the audit log for new entries. If the log is damaged, the error
+// tells the operator what to do.
 func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.Log, error) {
 	seed, err := log.Seed(ctx, keys)
 	if err != nil {

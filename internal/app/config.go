@@ -43,17 +43,17 @@ type PoolConfig struct {
 	MaxSessions, MaxSessionsOfUser int
 	SessionIdle, SandboxIdle       time.Duration
 	SandboxRuns                    int
-	// Rollback is "on" or "off". With "on", a sandbox can restore the state that its
-	// interpreter had before a run, so that it need not start a new interpreter.
-	// RollbackRuns is the maximum number of runs of an interpreter. RollbackCPU is
-	// its maximum processor time.
+	// Rollback is "on" or "off". With "on", a sandbox restores its interpreter after a
+	// run to the state before the run. Then the next run needs no new interpreter.
+	// RollbackRuns is the maximum number of runs of one interpreter. RollbackCPU is its
+	// maximum processor time.
 	Rollback     string
 	RollbackRuns int
 	RollbackCPU  time.Duration
 }
 
-// rollback converts the settings to the form that sandbox.Config needs. recycled is
-// called after each recycling of a sandbox.
+// rollback converts the settings for sandbox.Config. recycled is called each time a
+// sandbox has been recycled.
 func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
 	if c.Rollback != "on" {
 		return sandbox.Rollback{}
@@ -96,8 +96,8 @@ type ModelConfig struct {
 	Key     []byte
 	Model   string
 	BaseURL string
-	// Form says how the model is forced to reply in the right format. "schema" uses a
-	// JSON schema, and "tool" uses a tool call.
+	// Form says how the server forces the model to reply in the right format. "schema"
+	// uses a JSON schema, and "tool" uses a tool call.
 	Form string
 	// Timeout is the time-out of one reply of the model.
 	Timeout time.Duration

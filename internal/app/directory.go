@@ -20,9 +20,9 @@ type Directory struct {
 	lock *flock.Flock
 }
 
-// LockWait is the maximum time to wait for the lock of a killed server. A child
-// process that the server was starting holds the lock until the child process calls
-// exec.
+// LockWait is the maximum time to wait for the lock of a killed server. The lock can
+// outlive the server: a child process that the server was starting holds the lock
+// until it calls exec.
 const LockWait = 2 * time.Second
 
 // OpenDirectory locks a directory, which it creates if necessary. ok is false if
@@ -59,8 +59,8 @@ func (d *Directory) Close() error { return d.lock.Close() }
 // at the same time.
 const maxSlots = 1000
 
-// openSlot locks the first subdirectory of path that no other process has locked. The
-// subdirectory may contain files of a killed process. openHost removes these files.
+// openSlot locks the first subdirectory of path that no other process has locked.
+// The subdirectory may contain files of a killed process, which openHost removes.
 func openSlot(path string) (*Directory, error) {
 	for i := range maxSlots {
 		d, ok, err := OpenDirectory(filepath.Join(path, strconv.Itoa(i)), 0)
@@ -74,9 +74,9 @@ func openSlot(path string) (*Directory, error) {
 	return nil, fmt.Errorf("all %d directories in %s are in use", maxSlots, path)
 }
 
-// cacheDir returns the directory for files that can be created again. It is the
-// given directory; if this is "", it is the user's cache directory. Only commands
-// that run without a server use it.
+// cacheDir returns the directory for files that can be created again. It returns
+// given, unless given is "". Otherwise it returns a directory in the user's cache
+// directory. Only commands that run without a server use cacheDir.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// diskGate refuses actions while the disk is full or read-only. The server must not
-// report the result of an action that it cannot record in the audit log. So such an
-// action must not start.
+// diskGate refuses actions while the disk is full or read-only. Then the server
+// cannot record actions in the audit log. An action that cannot be recorded must not
+// start.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
@@ -44,7 +44,6 @@ type gatedExecutions struct {
 	gate diskGate
 }
 
-// Execute runs a program if the disk can be written.
 func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -52,8 +51,8 @@ func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.
 	return s.ExecutionService.Execute(ctx, user, p, events)
 }
 
-// sessions returns a service that checks the disk before it opens a session. It
-// passes all calls to next.
+// sessions returns a service that checks the disk before it opens a session. Other
+// calls go to next without a check.
 func (g diskGate) sessions(next pyth.SessionService) pyth.SessionService {
 	return gatedSessions{next, g}
 }
@@ -63,7 +62,6 @@ type gatedSessions struct {
 	gate diskGate
 }
 
-// OpenSession opens a session if the disk can be written.
 func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -71,8 +69,8 @@ func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyt
 	return s.SessionService.OpenSession(ctx, user, r)
 }
 
-// packages returns a service that checks the disk before it installs packages. It
-// passes all calls to next.
+// packages returns a service that checks the disk before it installs packages. Other
+// calls go to next without a check.
 func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {
 	return gatedPackages{next, g}
 }
@@ -82,7 +80,6 @@ type gatedPackages struct {
 	gate diskGate
 }
 
-// SetPackages replaces the user's packages if the disk can be written.
 func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -90,7 +87,6 @@ func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, langua
 	return s.PackageService.SetPackages(ctx, user, language, requirements, progress)
 }
 
-// AddPackage adds a package if the disk can be written.
 func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, requirement string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -98,8 +94,8 @@ func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, languag
 	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
 }
 
-// generations returns a service that checks the disk before the model uses tokens.
-// Then it calls next.
+// generations returns a service that checks the disk and then calls next. Without
+// the check, the model would use tokens for an action that cannot be recorded.
 func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
 	return gatedGenerations{next, g}
 }
@@ -109,7 +105,6 @@ type gatedGenerations struct {
 	gate diskGate
 }
 
-// Generate generates a program if the disk can be written.
 func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
@@ -117,11 +112,10 @@ func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyt
 	return s.GenerateService.Generate(ctx, user, r, events)
 }
 
-// lowSpace is a size in bytes. If less space is free, the health check reports the
+// lowSpace is the free space, in bytes, below which the health check reports the
 // disk as degraded.
 const lowSpace = 64 << 20
 
-// health reports the state of the disk and its free space.
 func (g diskGate) health(context.Context) pyth.Check {
 	space, err := g.monitor.State()
 	check := pyth.Check{Status: pyth.CheckOK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}
@@ -139,7 +133,6 @@ func (g diskGate) health(context.Context) pyth.Check {
 	return check
 }
 
-// collectors returns the metrics of the disk.
 func (g diskGate) collectors() []prometheus.Collector {
 	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pyth_on_disk_free_bytes", Help: "Free space of the data directory's file system.",

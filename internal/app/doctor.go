@@ -20,8 +20,8 @@ type ExamineConfig struct {
 	Progress Progress
 }
 
-// Examine checks whether this host can run sandboxes. It builds the images, starts
-// sandboxes and returns what works and what does not.
+// Examine checks whether this host can run sandboxes. It builds the images and
+// starts sandboxes. The findings say what works and what does not.
 func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, err error) {
 	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
 	add(doctor.System(), doctor.Identity(rootless.Inside()))
@@ -35,7 +35,7 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
 	add(doctor.Disk(cache))
-	// A server makes the same check at its first start, before it downloads Node.
+	// A server also checks this at its first start, before it downloads Node.
 	if err := c.Node.CheckRoom(cache); err != nil {
 		add(doctor.NoImage(err))
 		return findings, nil

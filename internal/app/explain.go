@@ -8,7 +8,8 @@ import (
 )
 
 // Explain converts an error for the command line. For a *pyth.Error with field
-// errors, it returns an error that lists them. It returns other errors unchanged.
+// errors, it returns an error that lists the field errors. It returns other errors
+// unchanged.
 func Explain(err error) error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok || len(e.Fields) == 0 {

@@ -10,7 +10,7 @@ import (
 // generate.Packages.
 type generatePackages struct{ service pyth.PackageService }
 
-// Installed lists the names and versions of the user's packages.
+// Installed lists the user's packages, each as its name and version.
 func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error) {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {
@@ -23,8 +23,8 @@ func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, langu
 	return names, nil
 }
 
-// Install adds packages to the user's packages. If one of them cannot be installed,
-// it installs none.
+// Install adds packages to the user's packages. If one of the new packages cannot be
+// installed, Install installs none.
 func (p generatePackages) Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {

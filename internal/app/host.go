@@ -21,8 +21,7 @@ type host struct {
 	*sandbox.Launcher
 	images customImages
 	cgroup cgroup.Parent
-	// noCgroup says why this process cannot use a cgroup. It is nil if the process
-	// can use one.
+	// noCgroup is the reason why this process cannot use a cgroup; nil if it can.
 	noCgroup error
 }
 
@@ -32,8 +31,8 @@ type hostConfig struct {
 	image    string
 	images   customImages
 	stateDir string
-	// network opens the network of a run, and layers returns the mounts of packages.
-	// Either may be nil. Then programs have no network or no packages.
+	// network opens the network of a run; nil if programs have no network. layers
+	// returns the mounts of packages; nil if programs have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// rollback configures the rollback of interpreters. The zero value disables it.
@@ -53,8 +52,8 @@ func openHost(c *hostConfig) (*host, error) {
 		Image: c.image, Images: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
 		Rollback: c.rollback,
 	}
-	// The name of the cgroup is a hash of the state directory. So a restarted server
-	// finds and removes only cgroups of its earlier run.
+	// The name of the cgroup contains a hash of the state directory. So a restarted
+	// server removes the cgroups that it left, and no others.
 	id := sha256.Sum256([]byte(stateDir))
 	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
 	if h.noCgroup == nil {
@@ -73,10 +72,9 @@ func (h *host) pool(c pool.Config, warm warmMinimums) *pool.Pool {
 	return pool.New(c)
 }
 
-// boot starts a sandbox and its interpreter for the pool. The interpreter is started
-// for the main language of the runtime. A sandbox that was started for JavaScript can
-// also run TypeScript, and needs less memory than one that was started for
-// TypeScript.
+// boot starts a sandbox and its interpreter for the pool. It starts the interpreter
+// for the main language of the runtime. A sandbox for JavaScript can also run
+// TypeScript, and needs less memory than a sandbox for TypeScript.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
 	var language pyth.Language
 	var own pyth.Runtime
@@ -103,6 +101,6 @@ func (h *host) enforcement() pyth.Check {
 	}
 }
 
-// now returns the current time. It keeps the monotonic clock reading, with which
-// durations are measured.
+// now returns the current time with the monotonic clock reading, so that durations
+// between two results are exact.
 func now() time.Time { return time.Now() }

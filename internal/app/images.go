@@ -54,9 +54,9 @@ func (r customImage) runtimes() []pyth.Runtime {
 // customImages lists custom images, sorted by name.
 type customImages []customImage
 
-// build builds the custom images that do not exist in dir, and returns all of them.
-// It runs trial programs in sandboxes with their state in stateDir. It removes all
-// other files in stateDir.
+// build builds the custom images that do not exist in dir. It returns all custom
+// images. To prepare an image, it runs trial programs in sandboxes. stateDir is the
+// state directory of these sandboxes; all earlier files in it are removed.
 func (c ImageConfig) build(ctx context.Context, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (c ImageConfig) check() error {
 	return nil
 }
 
-// quoted returns a text that lists the names, for an error message.
+// quoted lists the quoted names for an error message.
 func quoted(runtimes []pyth.Runtime) string {
 	names := make([]string, len(runtimes))
 	for i, r := range runtimes {
@@ -120,8 +120,8 @@ func quoted(runtimes []pyth.Runtime) string {
 	return strings.Join(names, " and ")
 }
 
-// try builds the custom images that do not exist in dir. It returns the images, and a
-// finding for each image that could not be built.
+// try is like build, but it continues after an error. It returns all usable images,
+// and a finding for each image that it could not build.
 func (c ImageConfig) try(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
 	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
@@ -153,7 +153,7 @@ func (all customImages) built() []*rootfs.CustomImage {
 	return built
 }
 
-// images converts the images to the form that sandbox.Config needs.
+// images converts the images for sandbox.Config.
 func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	images := make(map[pyth.Runtime]sandbox.Image, len(all))
 	for _, r := range all {
@@ -172,7 +172,8 @@ func (all customImages) language(name pyth.Runtime) pyth.Language {
 	return all[i].language()
 }
 
-// only returns the images that contain the runtime, without their other runtimes.
+// only returns the images that contain the runtime. In the result, these images have
+// no other runtimes.
 func (all customImages) only(runtime pyth.Runtime) customImages {
 	var some customImages
 	for _, r := range all {
@@ -184,8 +185,8 @@ func (all customImages) only(runtime pyth.Runtime) customImages {
 	return some
 }
 
-// addTo adds the images to the languages that they run, and adds missing languages.
-// It returns the new list.
+// addTo adds each image to the entries of the languages that it runs. If a language
+// has no entry, addTo appends one. It returns the new list.
 func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	for _, r := range all {
 		for _, runtime := range r.runtimes() {
@@ -203,7 +204,7 @@ func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 }
 
 // Limits of a trial program, which prepares an image. The memory limit is high,
-// because the program keeps all compiled files in memory.
+// because the trial program keeps all files that it compiles in memory.
 const (
 	trialMemory = 4 << 30
 	trialDisk   = 2 << 30
@@ -219,8 +220,8 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	}
 }
 
-// runTrial runs a trial program in a sandbox of the new image, and passes the output
-// file to t.Read.
+// runTrial runs a trial program in a sandbox of the new image. It passes the
+// program's output file to t.Read.
 func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
 	h, err := openHost(&hostConfig{image: t.Image, stateDir: stateDir})
 	if err != nil {
@@ -274,9 +275,8 @@ func runSuccessfully(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*p
 	return o, nil
 }
 
-// tryPreloads imports the preloaded modules of each image. If an import fails, the
-// operator sees the error at the start of the server. Otherwise users would see it in
-// their programs.
+// tryPreloads imports the preloaded modules of each image. So the operator sees an
+// import that fails when the server starts, before users see it in their programs.
 func (all customImages) tryPreloads(ctx context.Context, h *host) error {
 	for _, r := range all {
 		if len(r.preload) == 0 {

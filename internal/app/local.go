@@ -32,8 +32,7 @@ type LocalConfig struct {
 	Logger *slog.Logger
 }
 
-// Local runs programs on this machine without a server. It runs one program at a
-// time.
+// Local runs programs on this machine without a server, one at a time.
 type Local struct {
 	Executions pyth.ExecutionService
 

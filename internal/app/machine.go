@@ -36,18 +36,18 @@ type machine struct {
 
 // machineConfig configures a machine.
 type machineConfig struct {
-	// dir is the directory for images. If sole is true, no other process uses dir,
-	// and outdated images in it are removed.
+	// dir is the directory for images. sole reports that no other process uses dir.
+	// Then openMachine removes outdated images.
 	dir  string
 	sole bool
 	// stateDir is the directory for the state of sandboxes. No other process may use
-	// it, because all files in it are removed at the start.
+	// it, because openMachine removes all files in it.
 	stateDir string
 	// node is nil if Node is not available.
 	node   *node.Binary
 	images ImageConfig
-	// network opens the network of a run, and layers returns the mounts of packages.
-	// Either may be nil. Then programs have no network or no packages.
+	// network opens the network of a run; nil if programs have no network. layers
+	// returns the mounts of packages; nil if programs have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// rollback configures the rollback of interpreters. The zero value disables it.
@@ -55,8 +55,7 @@ type machineConfig struct {
 	// progress receives the progress of building images.
 	progress Progress
 	// pool is the configuration of the pool, without the fields that host.pool sets.
-	pool pool.Config
-	// warm holds the minimum numbers of warm sandboxes.
+	pool   pool.Config
 	warm   warmMinimums
 	logger *slog.Logger
 }
@@ -84,8 +83,8 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	return &machine{versions: builtInVersions(image, c.node), images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
 }
 
-// removeOutdated removes images of earlier versions. It logs errors but does not
-// return them, because outdated images only occupy disk space.
+// removeOutdated removes images of earlier versions. It logs errors and does not
+// return them, because an outdated image only occupies disk space.
 func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logger) {
 	if removed, err := image.RemoveOthers(custom.built()...); err != nil {
 		logger.Warn("outdated images not removed", "error", err)

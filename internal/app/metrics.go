@@ -19,8 +19,8 @@ type poolMetrics struct {
 	wall    prometheus.Histogram
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
-	// interpreters counts interpreters after a program by the reason for a new one.
-	// The reason is "none" if the interpreter was restored.
+	// interpreters counts what happened to interpreters after a program. The label is
+	// the reason for a new interpreter; "none" means that it was restored.
 	interpreters *prometheus.CounterVec
 }
 
@@ -49,8 +49,7 @@ func newPoolMetrics() *poolMetrics {
 			Name: "pyth_on_interpreters_total", Help: "Python interpreters after a program, with --rollback=on, by the reason for a new interpreter. The reason none means that the interpreter was restored.",
 		}, []string{"reason"}),
 	}
-	// Create all series at the start with the value 0, so that rates include the
-	// first event.
+	// Create all time series with the value 0, so that rates include the first event.
 	for _, result := range []string{bootOK, bootFailed} {
 		m.boots.WithLabelValues(result)
 	}
@@ -63,7 +62,7 @@ func newPoolMetrics() *poolMetrics {
 	return m
 }
 
-// restored is the value of the label reason if an interpreter was restored.
+// restored is the value of the label reason if the interpreter was restored.
 const restored = "none"
 
 // Values of the label result of sandbox boots.
@@ -95,8 +94,8 @@ func (m *poolMetrics) Removed(reason pool.Reason) {
 	m.removed.WithLabelValues(string(reason)).Inc()
 }
 
-// Recycled counts an interpreter by what happened to it after a program. reason says
-// why it was replaced; "" means that it was restored.
+// Recycled counts an interpreter after a program. reason says why the interpreter
+// was replaced; "" means that it was restored.
 func (m *poolMetrics) Recycled(reason string) {
 	m.interpreters.WithLabelValues(cmp.Or(reason, restored)).Inc()
 }

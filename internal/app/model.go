@@ -15,8 +15,8 @@ import (
 // DefaultModel is the name of the model that is used if no model is configured.
 const DefaultModel = claude.DefaultModel
 
-// generate converts the settings to a configuration of the generate service. If there
-// is no API key, Model is nil in the configuration.
+// generate converts the settings to a configuration of the generate service. If
+// there is no API key, Model is nil in the result.
 func (c ModelConfig) generate() (generate.Config, error) {
 	if c.Timeout <= 0 || c.TokensPerDay < 0 {
 		return generate.Config{}, errors.New("--generate-timeout must be greater than 0, and --generate-tokens-per-day must not be negative")
@@ -77,8 +77,7 @@ func newGenerateMetrics() *generateMetrics {
 			Name: "pyth_on_generate_tokens_total", Help: "Tokens of the model, by kind: input, cached input or output.",
 		}, []string{"kind"}),
 	}
-	// Create all series at the start with the value 0, so that rates include the
-	// first event.
+	// Create all time series with the value 0, so that rates include the first event.
 	for _, result := range generate.Results() {
 		m.calls.WithLabelValues(result)
 	}

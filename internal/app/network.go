@@ -36,7 +36,7 @@ func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
-// Check returns an error if at least one of the hosts is not allowed.
+// Check returns an error if one of the hosts is not allowed.
 func (n *network) Check(hosts []string) error {
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
@@ -84,8 +84,8 @@ func (t *tunnel) Close() []pyth.Connection {
 	return all
 }
 
-// networkMetrics counts connections of programs and their bytes. It implements
-// egress.Observer.
+// networkMetrics counts the connections of programs, and the bytes in both
+// directions. It implements egress.Observer.
 type networkMetrics struct {
 	connections *prometheus.CounterVec
 	bytes       *prometheus.CounterVec

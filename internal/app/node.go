@@ -8,8 +8,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 )
 
-// noNodeError reports that Node is not available. Err is the cause, and Fix says what
-// the operator can do. Python programs run without Node.
+// noNodeError reports that Node is not available. Err is the cause, and Fix says
+// what the operator can do. Callers may continue without Node, because Python does
+// not need it.
 type noNodeError struct {
 	Err error
 	Fix string
@@ -40,8 +41,8 @@ func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, 
 }
 
 // findFor returns the Node binary for programs in the language. For Python it
-// downloads nothing and returns nil if there is no Node. If Node is available, Python
-// programs use the same image as other programs.
+// downloads nothing, and returns nil if there is no Node. It returns an existing
+// Node also for Python, so that all languages share one image.
 func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	if c.Node == "" && language.Runtime() != pyth.NodeRuntime {
 		return node.Find(node.Options{Dir: dir})

@@ -26,8 +26,7 @@ type packageParts struct {
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial connects to hosts other than the index. These are the hosts of archives,
-	// which the index names.
+	// dial connects to the hosts of archives that are not on the host of the index.
 	dial          index.Dial
 	pythonVersion string
 	// registry is the URL of the npm registry. "" selects the registry in npm's
@@ -72,8 +71,8 @@ func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
 	return index.New(index.Config{URL: c.PythonIndex, Credentials: c.PythonIndexCredentials}, parts.dial)
 }
 
-// npmRegistry returns a client of the npm registry; nil if npm packages are disabled
-// or no registry is known.
+// npmRegistry returns a client of the npm registry. It returns nil if the server has
+// no Node, if npm packages are disabled, or if no registry is known.
 func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*index.Client, error) {
 	if !parts.withNode || c.NPMPackages != "on" {
 		return nil, nil

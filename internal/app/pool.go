@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// sandboxBytes is a high estimate of the memory of an idle sandbox, in bytes. The
-// default maximum number of sandboxes depends on it.
+// sandboxBytes is a high estimate of the memory of an idle sandbox, in bytes. It
+// determines the default for --max-sandboxes.
 const sandboxBytes = 24 << 20
 
 // Maximum number and lifetime of a user's reservations for sealed passwords. The
@@ -76,7 +76,7 @@ func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	return warmMinimums{runtimes: all, image: images.WarmRuntimes}
 }
 
-// sum returns the sum of the minimums of the built-in runtimes.
+// sum returns the sum for the built-in runtimes.
 func (w warmMinimums) sum() int {
 	sum := 0
 	for _, n := range w.runtimes {

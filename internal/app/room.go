@@ -18,8 +18,8 @@ const databaseRoom = 16 << 20
 
 // CheckRoom returns an error if the disk has too little space for the first start,
 // which downloads Node and builds the image. Without this check, the first start
-// would fail after minutes. Later starts need no additional space, so CheckRoom then
-// returns nil.
+// would fail after minutes. If dir contains images, CheckRoom returns nil, because
+// later starts need no more space.
 func (c NodeConfig) CheckRoom(dir string) error {
 	if rootfs.HasImages(dir) {
 		return nil
@@ -28,7 +28,7 @@ func (c NodeConfig) CheckRoom(dir string) error {
 	node, fetched := c.nodeRoom(dir)
 	err := disk.Need(dir, need+node+fetched, "the first start")
 	if short, ok := errors.AsType[*disk.NoRoomError](err); ok && c.Node == "" && short.FreeBytes >= need {
-		return fmt.Errorf("%w, or turn off JavaScript with --node=off, which needs %s", err, humanize.IBytes(uint64(need)))
+		return fmt.Errorf("%w, or turn off JavaScript with --node=off; then %s are enough", err, humanize.IBytes(uint64(need)))
 	}
 	return err
 }

@@ -66,8 +66,8 @@ type Server struct {
 	network *network
 	node    *node.Binary
 	machine *machine
-	// installed is the package service. packages is the same service with a decorator
-	// that records changes in the audit log.
+	// installed is the package service. packages is a decorator of installed that
+	// records changes in the audit log.
 	installed *packages.Service
 	// packageImages stores the layers with the files of packages.
 	packageImages *imagestore.Store
@@ -110,8 +110,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if s.Handler, err = api.New(s.apiConfig()); err != nil {
 		return nil, err
 	}
-	// The start needs more memory than later operation. Return the rest to the
-	// system.
+	// The start needs more memory than normal operation. Return the rest to the system.
 	debug.FreeOSMemory()
 	return s, nil
 }
@@ -179,8 +178,8 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 func (s *Server) openSessions() {
 	c, m := s.config, s.machine
 	s.sessions = session.New(session.Config{
-		// In custom images, sessions run only Python. Node sessions need the built-in
-		// version of Node.
+		// In custom images, sessions run only Python, because Node sessions need the
+		// built-in version of Node.
 		Host: m.pool, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
 		Packages: s.installed, Clock: now,
 		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
@@ -192,8 +191,8 @@ func (s *Server) openSessions() {
 	s.onClose(func() error { s.encrypted.Close(); return nil })
 }
 
-// openExecutions opens the service that runs programs, and the health monitor. The
-// monitor observes all runs.
+// openExecutions opens the service that runs programs, and the health monitor, which
+// observes all runs.
 func (s *Server) openExecutions() {
 	c, m := s.config, s.machine
 	s.monitor = health.New(health.Config{
@@ -237,7 +236,7 @@ func (s *Server) apiConfig() api.Config {
 	return config
 }
 
-// generator returns the service that generates programs. It runs them with
+// generator returns the service that generates programs and runs them with
 // executions.
 func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config := s.model
@@ -266,7 +265,7 @@ func (s *Server) Versions() slog.Attr {
 	for i, r := range runtimes {
 		all[i] = slog.String(string(r), cmp.Or(s.machine.versions[r], "none"))
 	}
-	return slog.Group("", all...) // Without a name its attributes are inline.
+	return slog.Group("", all...) // The attributes of a group without a name are inline.
 }
 
 // Maintain starts goroutines that monitor the disk and delete expired data until ctx
