@@ -1,5 +1,5 @@
-// Command pyth-on-guest is the first process of every sandbox. It starts itself again
-// as unlock.Name to decrypt an encrypted program.
+// Command pyth-on-guest is the first process of every sandbox. To decrypt an
+// encrypted program, it starts itself again with argv[0] = unlock.Name.
 package main
 
 import (
@@ -18,7 +18,7 @@ func main() {
 }
 
 func run() error {
-	// In both cases the parent process passes the sockets at fixed descriptors.
+	// The parent process passes the sockets at these descriptors.
 	if os.Args[0] == unlock.Name {
 		return unlock.Run(os.Stdin)
 	}

@@ -40,7 +40,7 @@ type auditVerifyCommand struct {
 	dataFlags
 	rootKeyFlags
 	Key        string `help:"The key that 'audit key' prints. With this flag, the command does not need the root key."`
-	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint. Check also that the log still contains all entries of this checkpoint."`
+	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint. The command then also checks that the log contains all entries of this checkpoint."`
 	Save       string `type:"path" help:"File to which the checkpoint of the log is written if the check succeeds. Keep it on another machine."`
 }
 
@@ -90,8 +90,8 @@ func (c *auditVerifyCommand) Run() (err error) {
 // progressDelay is the time after which a command begins to report its progress.
 const progressDelay = 2 * time.Second
 
-// delayProgress returns a function that prints the progress of a command with p. The
-// function prints nothing until progressDelay has passed.
+// delayProgress returns a function that passes progress to p. The function passes
+// nothing until progressDelay has passed.
 func delayProgress(p *progress) func(done, total int64) {
 	started := time.Now()
 	return func(done, total int64) {

@@ -6,8 +6,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// minRequestMemory is the minimum of the default memory for request bodies, in bytes.
-// It is enough for nine bodies of the maximum size.
+// minRequestMemory is the lower limit of the default for --max-request-memory, in
+// bytes. It is enough for nine bodies of the maximum size.
 const minRequestMemory = 256 << 20
 
 // maxConnections returns the maximum number of open connections. The default is half

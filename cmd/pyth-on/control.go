@@ -37,7 +37,7 @@ type userRequest struct {
 	Password string `json:"password"`
 }
 
-// createdUser is the response to a userRequest. It describes the new account.
+// createdUser describes the new account in the response to a userRequest.
 type createdUser struct {
 	ID        string    `json:"id"`
 	Email     string    `json:"email"`
@@ -76,7 +76,7 @@ func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Log
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), short.Close())
 	}
-	listener.SetUnlinkOnClose(false) // It would unlink the name in /proc.
+	listener.SetUnlinkOnClose(false) // The function stop removes the socket.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, listener.Close(), short.Close())
 	}
@@ -159,9 +159,9 @@ func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser
 	return user, answer.Decode(user)
 }
 
-// controlPath provides a short path to the socket, through a descriptor of its
-// directory. A socket address has at most 107 bytes (unix(7)), and the path in the
-// data directory can be longer.
+// controlPath provides a short path to the socket, through a descriptor of the data
+// directory. A socket address has at most 107 bytes (unix(7)), and the usual path
+// can be longer.
 type controlPath struct {
 	directory *os.File
 	name      string

@@ -20,7 +20,7 @@ type dataFlags struct {
 }
 
 // database opens the existing database in the data directory. open is sqlite.Open or
-// sqlite.OpenToRead. This also works while a server uses the database.
+// sqlite.OpenToRead. A running server may use the database at the same time.
 func (f dataFlags) database(ctx context.Context, open func(context.Context, string) (*sqlite.Store, error)) (*sqlite.Store, error) {
 	path := filepath.Join(f.DataDir, databaseName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -58,7 +58,7 @@ func (c *doctorCommand) show(findings []doctor.Finding) error {
 	return table(os.Stdout, findings, isatty.IsTerminal(os.Stdout.Fd()))
 }
 
-// table prints the findings as a text table. It uses colours if colours is true.
+// table prints the findings as a text table, in colour if colours is true.
 func table(w io.Writer, findings []doctor.Finding, colours bool) error {
 	paint := map[doctor.Level]string{doctor.OK: "\033[32m", doctor.Warning: "\033[33m", doctor.Failure: "\033[31m"}
 	for _, f := range findings {

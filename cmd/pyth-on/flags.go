@@ -38,7 +38,7 @@ type poolFlags struct {
 	SessionIdle       time.Duration `default:"10m" help:"Default idle time-out of sessions."`
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which a user's idle sandbox is destroyed; 0 destroys it after each program."`
 	SandboxRuns       int           `default:"1000" help:"Maximum number of programs that a user's sandbox runs before it is replaced."`
-	Rollback          string        `default:"on" enum:"on,off" help:"Whether a Python interpreter is restored after a program and runs the user's next program, instead of a new interpreter: ${enum}."`
+	Rollback          string        `default:"on" enum:"on,off" help:"Whether a Python interpreter is restored after a program, so that the user's next program needs no new interpreter: ${enum}."`
 	RollbackRuns      int           `default:"100" help:"Number of programs after which an interpreter is replaced, with --rollback=on."`
 	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which an interpreter is replaced, with --rollback=on."`
 }

@@ -17,7 +17,7 @@ import (
 
 type generateCommand struct {
 	Prompt     string        `arg:"" help:"Description of the program, or - for standard input."`
-	Server     string        `placeholder:"URL" help:"URL of a server that generates and runs the program; the API key is in PYTH_ON_API_KEY (default: generate and run on this machine, with ANTHROPIC_API_KEY)."`
+	Server     string        `placeholder:"URL" help:"URL of a server that generates and runs the program; the API key is in PYTH_ON_API_KEY (default: generate and run the program on this machine, with the key in ANTHROPIC_API_KEY)."`
 	APIKeyFile string        `name:"api-key-file" type:"existingfile" help:"File with the API key for the server."`
 	Language   string        `default:"python" help:"Language of the program: python, javascript or typescript."`
 	Execute    bool          `default:"true" negatable:"" help:"Run the program, and correct it if it fails."`
@@ -65,8 +65,8 @@ func (c *generateCommand) run() (int, error) {
 	return showGeneration(g), nil
 }
 
-// request returns the request that the flags describe. It reads the prompt and the
-// files.
+// request returns the request that the flags describe. It reads the prompt from
+// standard input, and the files, if necessary.
 func (c *generateCommand) request() (*pyth.GenerateRequest, error) {
 	r := &pyth.GenerateRequest{
 		Prompt: c.Prompt, Language: pyth.Language(c.Language), Execute: c.Execute, MaxAttempts: c.Attempts, AllSecrets: true,
@@ -118,7 +118,7 @@ func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest)
 
 // showGeneration writes the output of the last program to standard output, or the
 // program itself if it was not run. It writes all other information to standard
-// error. It returns the exit code for this process.
+// error, and returns the exit code for this process.
 func showGeneration(g *pyth.Generation) int {
 	for i, a := range g.Attempts[:len(g.Attempts)-1] {
 		fmt.Fprintf(os.Stderr, "pyth-on: attempt %d %s%s\n", i+1, strings.ReplaceAll(string(a.Execution.Status), "_", " "), exceptionText(a.Execution))

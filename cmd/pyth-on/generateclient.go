@@ -17,7 +17,7 @@ import (
 // maxResponse is the maximum number of bytes that the client reads from a response.
 const maxResponse = 256 << 20
 
-// generateResponse contains the fields that this command reads from the response.
+// generateResponse contains the fields of a response that this command reads.
 type generateResponse struct {
 	Model           string
 	Attempts        []attemptResponse
@@ -76,8 +76,8 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 }
 
 // body returns the body of the API request. For a session it contains no language
-// and no limits, because the session determines both. It contains no time-out
-// either, so the server's default applies.
+// and no limits, because the session determines them. It also contains no time-out,
+// so the server's default applies.
 func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	body := map[string]any{"prompt": r.Prompt, "execute": r.Execute, "maxAttempts": r.MaxAttempts}
 	if r.Session == "" {

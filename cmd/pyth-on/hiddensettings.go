@@ -13,9 +13,8 @@ import (
 )
 
 // Environment variables with secrets: the root key, the API key for the model, and
-// the API key for a Pyth-On server. The value of a variable is either the secret
-// itself, or "fd:" and the number of a file descriptor from which the secret can be
-// read.
+// the API key for a Pyth-On server. The value is either the secret itself, or "fd:"
+// and the number of a file descriptor. The secret can be read from this descriptor.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"
 	anthropicKeyVariable = "ANTHROPIC_API_KEY"
@@ -28,9 +27,8 @@ func hiddenVariables() []string {
 	return []string{rootKeyVariable, anthropicKeyVariable, apiKeyVariable}
 }
 
-// hideSettings removes secrets from the environment, because all processes of this
-// user can read it. It moves the secrets to anonymous memory and executes this
-// program again.
+// hideSettings moves secrets from the environment to anonymous memory, and executes
+// this program again. All processes of this user can read the environment.
 func hideSettings() error {
 	environ := os.Environ()
 	moved := false

@@ -101,7 +101,7 @@ func (c *keysVerifyCommand) Run() (err error) {
 }
 
 // verification checks that the root key decrypts all encrypted values in the
-// database. It counts the values, and those that it cannot decrypt.
+// database. It counts all values and the damaged ones.
 type verification struct {
 	store    *sqlite.Store
 	vault    *vault.Vault

@@ -25,9 +25,9 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 		return err
 	case <-ctx.Done():
 	}
-	// A second signal ends the process at once, but only after signalWindow. Until
-	// then it may be a copy of the first signal. A process that receives a signal
-	// with its process group also receives the copy that its parent forwards.
+	// After signalWindow, a second signal ends the process at once. An earlier one may
+	// be a copy of the first signal: the process receives a signal with its process
+	// group, and its parent forwards the same signal.
 	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())

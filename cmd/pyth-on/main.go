@@ -26,7 +26,7 @@ type commands struct {
 	Generate generateCommand `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`
 	Users    usersCommands   `cmd:"" help:"Create accounts."`
-	Doctor   doctorCommand   `cmd:"" help:"Check whether this host can run sandboxes, and how to fix it if not."`
+	Doctor   doctorCommand   `cmd:"" help:"Check whether this host can run sandboxes, and print how to fix problems."`
 	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. This also works while the server runs."`
 	Runtime  runtimeCommands `cmd:"" help:"Build custom images."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -41,7 +41,7 @@ func (f *generateFlags) config() (app.ModelConfig, error) {
 }
 
 // secretSetting reads a key from an environment variable or a file. The key is empty
-// if neither is set. It returns an error if both are set.
+// if neither is set. If both are set, secretSetting returns an error.
 func secretSetting(variable, path, flag string) ([]byte, error) {
 	setting, given, err := hiddenSetting(variable)
 	if err != nil {

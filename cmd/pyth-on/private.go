@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// keepPrivate removes the permissions of other users on the data directory. It
-// returns an error if the directory also contains files of other programs, because
-// other users may need them.
+// keepPrivate removes the permissions of other users on the data directory. If the
+// directory also contains files of other programs, keepPrivate returns an error,
+// because other users may need these files.
 func keepPrivate(path string, logger *slog.Logger) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().Perm()&0o077 == 0 {
@@ -32,14 +32,14 @@ func keepPrivate(path string, logger *slog.Logger) error {
 			"choose another directory with --data-dir, or run `chmod 700 %s`", path, info.Mode().Perm(), foreign, path)
 	}
 	if err := os.Chmod(path, 0o700); err != nil {
-		return fmt.Errorf("other users can access the data directory: %w; choose a subdirectory with --data-dir, which the server makes private", err)
+		return fmt.Errorf("other users can access the data directory: %w; choose a subdirectory with --data-dir, and the server makes it private", err)
 	}
 	logger.Warn("data directory made private (mode 0700)", "path", path, "before", info.Mode().Perm().String())
 	return nil
 }
 
-// foreignFile returns the name of a file in the directory that a server does not
-// create. It returns "" if there is none.
+// foreignFile returns the name of a foreign file in the directory: a file that no
+// server creates. It returns "" if there is no foreign file.
 func foreignFile(path string) (string, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 // privileged returns nil if this process has the privileges to start sandboxes.
-// Otherwise it runs this program again in a user namespace in which it has these
-// privileges. Then it returns the exit code of the child as an error.
+// Otherwise it runs this program again, with these privileges, in a user namespace.
+// It returns the exit code of the child as an error.
 func privileged() error {
 	if rootless.Privileged() {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progressEvery is the minimum time between two lines about the same step. It does
-// not apply to a terminal.
+// progressEvery is the minimum time between two lines about the same step. On a
+// terminal there is no minimum.
 const progressEvery = 5 * time.Second
 
 // progress prints the progress of a long task. On a terminal it updates one line.

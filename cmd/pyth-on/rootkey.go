@@ -18,7 +18,6 @@ type rootKeyFlags struct {
 	RootKeyFile string `type:"path" help:"File with the 32-byte root key (default: root.key in the data directory, created at the first start). Alternatively, set PYTH_ON_ROOT_KEY to the key in base64."`
 }
 
-// path returns the path of the root key file.
 func (f *rootKeyFlags) path(dataDir string) string {
 	if f.RootKeyFile != "" {
 		return f.RootKeyFile

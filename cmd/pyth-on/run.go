@@ -81,7 +81,7 @@ func (c *runCommand) run() (code int, err error) {
 }
 
 // program returns the program that the arguments describe. It reads the code and the
-// program's standard input.
+// standard input of the program.
 func (c *runCommand) program() (*pyth.Program, error) {
 	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
@@ -138,8 +138,8 @@ func show(run *pyth.Execution) int {
 // imageName is the name that this command gives to the custom image in --runtime.
 const imageName = "own"
 
-// images returns the configuration of the custom image in --runtime and of its
-// modules in --preload. It is empty if neither flag is set.
+// images returns the configuration of the custom image in --runtime, with the
+// modules in --preload. The configuration is empty if neither flag is set.
 func (c *runCommand) images() app.ImageConfig {
 	var config app.ImageConfig
 	if c.Runtime != "" {
@@ -151,8 +151,8 @@ func (c *runCommand) images() app.ImageConfig {
 	return config
 }
 
-// runtime returns the runtime for the program. It is the custom image, or "" for the
-// built-in runtime of the language.
+// runtime returns the name of the custom image, or "" for the built-in runtime of
+// the language.
 func (c *runCommand) runtime() pyth.Runtime {
 	if c.Runtime == "" {
 		return ""

@@ -43,7 +43,7 @@ type serveCommand struct {
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the values of secrets in output are redacted if a request does not set redactSecrets: ${enum}."`
 	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows it)."`
 
-	MaxConnections   int   `default:"0" help:"Maximum number of open connections. At the maximum, each new connection replaces one without an authenticated request (default: half of the limit on open files, at most 10,000)."`
+	MaxConnections   int   `default:"0" help:"Maximum number of open connections. At the maximum, each new connection replaces a connection that has no authenticated request (default: half of the limit on open files, at most 10,000)."`
 	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB. One user can use a quarter of it (default: a sixteenth of the memory, at least 256)."`
 
 	TrustedProxies   []netip.Prefix `help:"Address ranges of proxies. The server trusts their X-Forwarded-For header."`
@@ -70,7 +70,7 @@ func (c *serveCommand) serve() (err error) {
 	defer stop()
 	logger := c.logger(os.Stderr)
 	defer ignoreSignals(logger)()
-	// Dependencies may write to the standard loggers.
+	// Some dependencies write to the default loggers of slog and log.
 	slog.SetDefault(logger)
 
 	data, err := c.openData(logger)
@@ -78,8 +78,8 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// Listen first, so that an error about the port appears before images are built.
-	// Building images takes long.
+	// Listen before building images, which takes long. So an error about the port
+	// appears at once.
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)

@@ -22,8 +22,8 @@ func untilStopSignal() (context.Context, context.CancelFunc) {
 // ignoreSignals makes the server log and ignore SIGHUP, SIGUSR1 and SIGUSR2, which
 // make other servers reload or rotate logs. stop restores the default actions.
 //
-// It also ignores SIGPIPE. Otherwise the server would end when the reader of its log
-// closes the pipe.
+// The server also ignores SIGPIPE, but without a log message. Otherwise it would end
+// when the reader of its log closes the pipe.
 func ignoreSignals(logger *slog.Logger) (stop func()) {
 	received := make(chan os.Signal, 8)
 	signal.Notify(received, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)

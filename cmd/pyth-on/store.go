@@ -12,16 +12,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// newServerMark is the name of a file in the data directory. It exists from the
-// beginning of the first start until the keys of the server are stored. If the first
-// start is killed, the file tells the next start to continue it.
+// newServerMark is the name of a file in the data directory. The first start of a
+// server creates the file, and removes it when the server's keys are stored. If the
+// first start is killed, the file shows the next start that the server is still new.
 const newServerMark = "new-server"
 
 // storeFlags are the flags of commands that may create the database.
 type storeFlags struct {
 	rootKeyFlags
 
-	NewDatabase bool `help:"Start with a new database even if the directory has the root key or other data of an earlier one. The accounts of the earlier database are lost."`
+	NewDatabase bool `help:"Start with a new database even if the directory has the root key or other data of an earlier database. The accounts of the earlier database are lost."`
 }
 
 // accountStore holds the open database, and the vault that encrypts secrets in the
@@ -34,8 +34,8 @@ type accountStore struct {
 }
 
 // openStore opens the database and the root key of a server. For a new server it
-// creates them. It returns an error if an earlier database is missing. A new database
-// would hide the loss of the earlier accounts.
+// creates both. If an earlier database is missing, openStore returns an error,
+// because a new database would hide the loss of the accounts.
 func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountStore, err error) {
 	path := filepath.Join(dataDir, databaseName)
 	mark := filepath.Join(dataDir, newServerMark)
@@ -43,8 +43,8 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	if err != nil {
 		return nil, err
 	}
-	// Check before SQLite creates the file or removes the write-ahead log of a missing
-	// file.
+	// Check this first, because SQLite creates a missing database and removes its
+	// write-ahead log.
 	if absent {
 		if err := f.markNew(dataDir, mark, "no database"); err != nil {
 			return nil, err
@@ -77,8 +77,8 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	return &accountStore{Store: store, vault: vault.New(keeper, store), mark: mark}, nil
 }
 
-// removeMark removes the file newServerMark, after the server's keys are stored. From
-// then on, an empty database is an error.
+// removeMark removes the file newServerMark. It must be called when the server's
+// keys are stored. From then on, an empty database is an error.
 func (s *accountStore) removeMark() error {
 	if err := os.Remove(s.mark); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -86,12 +86,12 @@ func (s *accountStore) removeMark() error {
 	return nil
 }
 
-// markNew creates the file newServerMark, which says that the server is new. It
-// returns an error if there is evidence of an earlier database. The error mentions
-// the text in has, for example "no database".
+// markNew creates the file newServerMark. If there is evidence of an earlier
+// database, it returns an error instead. has describes the state of the directory in
+// the error, for example "no database".
 func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	if _, err := os.Stat(mark); err == nil {
-		return nil // An earlier first start was interrupted.
+		return nil // The first start was interrupted.
 	}
 	if evidence := f.evidence(dataDir); evidence != "" && !f.NewDatabase {
 		return fmt.Errorf("the data directory %s has %s, but %s: the accounts of an earlier database would be lost; "+
@@ -114,8 +114,8 @@ func (f *storeFlags) evidence(dataDir string) string {
 	if _, err := os.Stat(f.path(dataDir)); err != nil && !given {
 		return ""
 	}
-	// A root key outside the data directory may belong to a new server, so look for
-	// other data.
+	// A root key that is not in the data directory may belong to a new server. So look
+	// for other evidence.
 	for _, name := range []string{"run", "packages"} {
 		if _, err := os.Stat(filepath.Join(dataDir, name)); err == nil {
 			return "a server used it before"
@@ -124,8 +124,8 @@ func (f *storeFlags) evidence(dataDir string) string {
 	return ""
 }
 
-// rootKeyInDataDir returns the path of the root key if this file exists in the data
-// directory, otherwise "".
+// rootKeyInDataDir returns the path of the root key file if the file exists and is
+// in the data directory. Otherwise it returns "".
 func (f *storeFlags) rootKeyInDataDir(dataDir string) string {
 	path, err := filepath.Abs(f.path(dataDir))
 	if err != nil || filepath.Dir(path) != dataDir {

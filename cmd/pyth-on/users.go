@@ -15,7 +15,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// usersCommands declares the commands for accounts.
 type usersCommands struct {
 	Create usersCreateCommand `cmd:"" help:"Create an account, even if --registration forbids it. This also works while the server runs."`
 }
