@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// logAccess writes one log line for a request. It omits the query, because users put
-// keys into URLs. For the same reason, it writes the path only if no route matched.
+// logAccess writes one log line for a request. Users put keys into URLs, so the line
+// contains no query. It contains the route or, if no route matched, the path.
 func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)

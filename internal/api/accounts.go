@@ -15,7 +15,7 @@ type AuthRequest struct {
 	_ struct{} `doc:"The credentials of an account."`
 
 	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account, at most 254 characters. Case does not matter." example:"ada@example.org"`
-	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"8 to 128 characters. All characters are allowed. The server rejects very common passwords and the e-mail address." example:"correct horse battery"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"8 to 128 characters. All characters are allowed. It must not be a very common password or the e-mail address." example:"correct horse battery"`
 	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration requires one. logIn ignores it." example:"inv_4f2c9a"`
 }
 
@@ -39,24 +39,23 @@ type UserInfo struct {
 	CreatedAt Timestamp `json:"createdAt" doc:"When the account was created."`
 }
 
-// VerifyRequest is the body of verifyCredentials. It contains the credential to
-// verify.
+// VerifyRequest is the body of verifyCredentials.
 type VerifyRequest struct {
 	_ struct{} `doc:"A credential to verify."`
 
-	Token string `json:"token,omitempty" minLength:"1" maxLength:"8192" doc:"A JWT or an API key. If it is present, the server ignores the credentials in the headers." example:"pyapi_x7Qd"`
+	Token string `json:"token,omitempty" minLength:"1" maxLength:"8192" doc:"A JWT or an API key. If token is present, the server ignores the credentials in the headers." example:"pyapi_x7Qd"`
 }
 
 // VerifyResponse describes the account of valid credentials.
 type VerifyResponse struct {
-	_ struct{} `doc:"The account that valid credentials belong to."`
+	_ struct{} `doc:"The account of the valid credentials."`
 
 	Valid     bool      `json:"valid" doc:"Always true. For invalid credentials the status is 401." example:"true"`
-	User      UserInfo  `json:"user" doc:"The account that the credentials belong to."`
+	User      UserInfo  `json:"user" doc:"The account of the credentials."`
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credential expires. Absent if it does not expire."`
 }
 
-// RefreshRequest is the body of refreshToken and logOut. It contains a refresh token.
+// RefreshRequest is the body of refreshToken and logOut.
 type RefreshRequest struct {
 	_ struct{} `doc:"A refresh token."`
 
@@ -68,7 +67,7 @@ type PasswordRequest struct {
 	_ struct{} `doc:"The current password and the new password."`
 
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The current password." example:"correct horse battery"`
-	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. The server rejects very common passwords and the e-mail address." example:"staple of another kind"`
+	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. It must not be a very common password or the e-mail address." example:"staple of another kind"`
 }
 
 // IDs of operations that have special rate limits.
@@ -134,7 +133,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opRefresh, Method: http.MethodPost, Path: "/api/refresh",
 			Summary: "Get a new token", Tags: []string{tagAuth},
-			Description: "Exchanges a refresh token for a new JWT and a new refresh token. If there is no body, it exchanges a valid JWT in the header for a new JWT. A refresh token can be used once. A second use revokes all refresh tokens of the same login.",
+			Description: "Exchanges a refresh token for a new JWT and a new refresh token. A refresh token can be used once. A second use revokes all refresh tokens of the same login. If there is no body, the server exchanges a valid JWT in the header for a new JWT.",
 			Security:    append([]map[string][]string{{schemeBearer: {}}}, map[string][]string{}),
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},

@@ -16,7 +16,7 @@ type AuditEntry struct {
 	_ struct{} `doc:"The record of an action."`
 
 	ID        string         `json:"id" doc:"The ID of the entry." example:"aud_01k7"`
-	Sequence  int64          `json:"sequence" doc:"The position of the entry in the log of the server, from 0. The log also contains entries of other users, so your numbers have gaps." example:"41"`
+	Sequence  int64          `json:"sequence" doc:"The position of the entry in the log of the server, from 0. The log also contains entries of other users, so the numbers of your entries have gaps." example:"41"`
 	Timestamp Timestamp      `json:"timestamp" doc:"When the action ended."`
 	Action    AuditAction    `json:"action" doc:"The action." example:"code.executed"`
 	Resource  string         `json:"resource,omitzero" doc:"The name or ID of the object of the action." example:"API_TOKEN"`
@@ -109,7 +109,7 @@ func (h *Handler) registerAudit() {
 		Operation: huma.Operation{
 			OperationID: "listAuditEntries", Method: http.MethodGet, Path: auditPath,
 			Summary: "List the audit log", Tags: []string{tagAudit},
-			Description: "Lists actions of the account and denied requests, newest first.",
+			Description: "Lists the actions and the denied requests of the account, newest first.",
 		},
 		answer: map[string]any{"entries": []any{entry}},
 	}, ifEnabled(hasLog, feature, h.listAudit))
@@ -117,7 +117,7 @@ func (h *Handler) registerAudit() {
 		Operation: huma.Operation{
 			OperationID: "getAuditCheckpoint", Method: http.MethodGet, Path: auditPath + "/checkpoint",
 			Summary: "Get the signed tree head", Tags: []string{tagAudit},
-			Description: "Returns the signed tree head of the audit log of this server. It covers all actions that the server answered before this request.",
+			Description: "Returns the signed tree head of the audit log of this server. It covers all requests that the server answered before this one.",
 		},
 		answer: head,
 	}, ifEnabled(hasLog, feature, h.getCheckpoint))

@@ -39,8 +39,8 @@ func isTrusted(ip netip.Addr, trusted []netip.Prefix) bool {
 }
 
 // network returns the key for rate limits on an IP address. For IPv6 the key is the
-// /64 network, because this is the smallest block that a customer gets (RFC 6177). So
-// all addresses of a customer share one limit.
+// /64 network, because a customer gets at least a /64 block (RFC 6177). So all
+// addresses in this block share one limit.
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || addr.Is4() {

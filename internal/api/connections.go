@@ -12,11 +12,11 @@ import (
 // request.
 //
 // At the limit, a new connection replaces a connection without an authenticated
-// request. Such a connection has sent no complete header, waits for its next request,
-// or has a request without valid credentials. The connection to replace is the oldest
-// of the address that has most such connections. So one address with many connections
-// cannot block others. If all connections have authenticated requests, the new
-// connection is closed.
+// request. Such a connection has sent no complete header, waits for its next
+// request, or has a request without valid credentials. The new connection replaces
+// the oldest such connection of the IP address that has most of them. So one address
+// with many connections cannot block others. If all connections have authenticated
+// requests, the new connection is closed.
 type connections struct {
 	// max is the maximum number of open connections; 0 means no limit.
 	max int
@@ -91,8 +91,8 @@ func (c *connections) keep(conn net.Conn) {
 	}
 }
 
-// makeRoomLocked closes a connection if the limit is reached. If no connection can be
-// replaced, it closes the added connection. Afterwards net/http calls note for the
+// makeRoomLocked closes a connection if the limit is reached. If no connection can
+// be replaced, it closes the added connection. net/http then calls note for the
 // closed connection.
 func (c *connections) makeRoomLocked(added net.Conn) {
 	if c.max == 0 || len(c.open) < c.max {

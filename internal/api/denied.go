@@ -21,13 +21,13 @@ type Denials interface {
 // action. The causes are missing or invalid credentials, rate limits, and unknown
 // encrypted programs. Callers can repeat such requests without limit. So the number
 // of entries is limited for each caller, and for all unknown callers together. The
-// next entry of an unknown caller contains the number of omitted entries.
+// next entry for an unknown caller contains the number of omitted entries.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter
 	unknown   *ratelimit.Limiter
-	// omitted counts the requests that got no entry. An entry with this number sets
-	// it to 0.
+	// omitted counts the requests without an entry. It becomes 0 when an entry contains
+	// the number.
 	omitted    atomic.Int64
 	suppressed prometheus.Counter
 }
@@ -44,8 +44,8 @@ func newDenied(to Denials, now func() time.Time) *denied {
 	}
 }
 
-// noteDenied records a denied request in the audit log. It does nothing for errors
-// other than a denial, and for operations that the log does not record.
+// noteDenied records a denied request in the audit log. It does nothing if err is
+// not a denial, or if the log does not record the operation.
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {

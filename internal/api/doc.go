@@ -1,4 +1,4 @@
-// Package api serves the API of Pyth-On over HTTP. docs/api.md describes it,
+// Package api serves the API of Pyth-On over HTTP. docs/api.md describes the API,
 // and /openapi.json specifies it.
 //
 // Guarantees:

@@ -27,9 +27,8 @@ var docsStyle string
 var docsTemplate string
 
 // contentSecurityPolicy returns the policy for the documentation pages. It allows
-// only the search form and the style sheet of the pages. The policy identifies the
-// style sheet by its hash. It forbids scripts, pictures, frames and content from
-// other hosts.
+// only the search form and the style sheet of the pages, which it identifies by a
+// hash. It forbids scripts, pictures, frames and content from other hosts.
 func contentSecurityPolicy() string {
 	sum := sha256.Sum256([]byte(docsStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +

@@ -45,14 +45,14 @@ type ZKCipher struct {
 
 // EncryptedCodeMetadata describes an encrypted program without its content.
 type EncryptedCodeMetadata struct {
-	_ struct{} `doc:"Information about an encrypted program. It does not contain the program itself."`
+	_ struct{} `doc:"Information about an encrypted program, without the program itself."`
 
 	Name           string    `json:"name" doc:"The name of the program." example:"report"`
 	Language       Language  `json:"language" doc:"The language of the program." example:"python"`
 	SizeBytes      int64     `json:"sizeBytes" doc:"The size of the ciphertext." example:"25"`
 	CreatedAt      Timestamp `json:"createdAt" doc:"When the program was first stored."`
-	UpdatedAt      Timestamp `json:"updatedAt" doc:"When its ciphertext was last replaced."`
-	LastExecutedAt Timestamp `json:"lastExecutedAt,omitzero" doc:"When the program was last run, even if the run failed. The server stores this shortly after the response."`
+	UpdatedAt      Timestamp `json:"updatedAt" doc:"When the ciphertext was last replaced."`
+	LastExecutedAt Timestamp `json:"lastExecutedAt,omitzero" doc:"When the program was last run, even if the run failed. The server stores this time shortly after the response."`
 }
 
 // EncryptedCodeList contains the encrypted programs of a user.
@@ -62,8 +62,7 @@ type EncryptedCodeList struct {
 	Code []EncryptedCodeMetadata `json:"code" doc:"The programs, sorted by name."`
 }
 
-// ZKEncryptRequest is the body of encryptProgram. It contains a program and a
-// password.
+// ZKEncryptRequest is the body of encryptProgram.
 type ZKEncryptRequest struct {
 	_ struct{} `doc:"A program to encrypt."`
 
@@ -73,14 +72,14 @@ type ZKEncryptRequest struct {
 }
 
 // ZKExecuteRequest is the body of a request that runs an encrypted program. It has
-// the fields of ExecuteRequest except code and language, which are stored with the
-// program.
+// the fields of ExecuteRequest, except code and language: the server knows them from
+// the stored program.
 type ZKExecuteRequest struct {
 	_ struct{} `doc:"The settings of a run of an encrypted program, with masterPassword or with sealedPassword and sandboxId."`
 
 	MasterPassword body.Sensitive `json:"masterPassword,omitempty" doc:"The password: 1 to 1,024 bytes of UTF-8."`
 	SealedPassword string         `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password, encrypted with the public key of the sandbox, in standard base64 with padding."`
-	SandboxID      string         `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The ID of the reserved sandbox. It can be used for one run."`
+	SandboxID      string         `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The ID of the reserved sandbox, which can be used for one run."`
 	RunOptions
 }
 
@@ -94,13 +93,13 @@ type ZKPasswordExecuteRequest struct {
 }
 
 // ZKSealedExecuteRequest is the variant of ZKExecuteRequest that contains the
-// encrypted password. Only a reserved sandbox can decrypt it, so the server cannot
-// read it.
+// encrypted password. Only the reserved sandbox can decrypt the password, so the
+// server cannot read it.
 type ZKSealedExecuteRequest struct {
 	_ struct{} `doc:"A run of an encrypted program. The password is encrypted with the public key of a reserved sandbox."`
 
 	SealedPassword string `json:"sealedPassword" minLength:"1" maxLength:"2048" doc:"The password, encrypted with the public key of the sandbox, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
-	SandboxID      string `json:"sandboxId" minLength:"1" maxLength:"128" doc:"The ID of the reserved sandbox. It can be used for one run." example:"sbx_01k7"`
+	SandboxID      string `json:"sandboxId" minLength:"1" maxLength:"128" doc:"The ID of the reserved sandbox, which can be used for one run." example:"sbx_01k7"`
 	RunOptions
 }
 
@@ -151,11 +150,12 @@ const (
 	zkPath       = "/api/v1/zk"
 	zkCodePath   = zkPath + "/code"
 	zkByNamePath = zkCodePath + "/{name}"
-	// payloadBytes is the maximum body size of an encrypted program. 1 MiB of code
-	// and the authentication tag are in base64, and 64 KiB are for the other fields.
+	// payloadBytes is the maximum body size of an encrypted program. The limit allows
+	// for 1 MiB of code with its authentication tag, in base64, and for 64 KiB of other
+	// fields.
 	payloadBytes = (pyth.MaxCodeBytes+16)*4/3 + 64<<10
-	// encryptBytes is the maximum body size of encryptProgram. Each byte of the
-	// program may need six bytes, as \u00XX.
+	// encryptBytes is the maximum body size of encryptProgram. Each byte of the program
+	// may need six bytes in JSON, as \u00XX.
 	encryptBytes = 6*pyth.MaxCodeBytes + 64<<10
 )
 
@@ -221,7 +221,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "runEncryptedProgram", Method: http.MethodPost, Path: zkPath + "/execute/{name}",
 			Summary: "Run an encrypted program", Tags: []string{tagZK},
-			Description: "Runs the program like runProgram. The sandbox decrypts it during the run. If the password is wrong, the run fails: status is failed and error.name is DecryptionError.",
+			Description: "Runs the program like runProgram. The sandbox decrypts the program during the run. If the password is wrong, the run fails: status is failed and error.name is DecryptionError.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
@@ -235,7 +235,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "reserveSandbox", Method: http.MethodPost, Path: zkPath + "/sandboxes", DefaultStatus: http.StatusCreated,
 			Summary: "Reserve a sandbox for a sealed password", Tags: []string{tagZK},
-			Description: "Reserves a sandbox, which generates a key pair. Encrypt the password with its public key, so that the server cannot read it. The sandbox can be used for one run.",
+			Description: "Reserves a sandbox for one run. The sandbox generates a key pair. Encrypt the password with the public key, so that the server cannot read the password.",
 			Errors:      []int{http.StatusConflict},
 		},
 		answer: map[string]any{
@@ -349,8 +349,8 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 	return out, err
 }
 
-// encryptedJob returns a job with the password or the sealed password of the request.
-// The caller of encryptedJob sets the program in the job.
+// encryptedJob returns a job with the password or the sealed password of the
+// request. The job contains no program yet.
 func (r *ZKExecuteRequest) encryptedJob() (*pyth.EncryptedJob, error) {
 	fault := func(location, message string) error { return pyth.Invalid(location, "%s", message) }
 	switch {

@@ -17,10 +17,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// RunSettings contains the fields that all requests that run a program have in
-// common.
+// RunSettings contains the common fields of all requests that run a program.
 type RunSettings struct {
-	_ struct{} `doc:"The settings that are common to all operations that run a program."`
+	_ struct{} `doc:"The common settings of all operations that run a program."`
 
 	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that the program receives as environment variables. If absent, the program receives all your secrets. An empty list means no secrets." example:"[\"API_TOKEN\"]"`
 	Files         []InputFile     `json:"files,omitempty" doc:"Files that the server writes to the working directory before the run."`
@@ -42,7 +41,7 @@ type RunOptions struct {
 	Runtime     string            `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the built-in runtime is used." example:"python"`
 	Stdin       string            `json:"stdin,omitempty" doc:"The standard input of the program." example:"1 2 3"`
 	Args        []string          `json:"args,omitempty" doc:"The command-line arguments of the program." example:"[\"--verbose\"]"`
-	Env         map[string]string `json:"env,omitempty" doc:"Environment variables by name. A name that is reserved for the runtime gives an error."`
+	Env         map[string]string `json:"env,omitempty" doc:"Environment variables by name. The request fails if a name is reserved for the runtime."`
 	OutputFiles []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns that select the files to return from the working directory. If absent, no files are returned." example:"[\"*.csv\"]"`
 	Isolation   Isolation         `json:"isolation,omitempty" default:"tenant" doc:"Whether the sandbox may be used again after the run."`
 	Results     *bool             `json:"results,omitempty" default:"true" doc:"Whether the response contains rich values: the value of a final expression, the arguments of display(), and figures that are open at the end."`
@@ -72,7 +71,7 @@ type LimitsRequest struct {
 	_ struct{} `doc:"The limits of a run."`
 
 	MemoryBytes int64 `json:"memoryBytes,omitempty" minimum:"1" doc:"The maximum memory of all processes together." example:"268435456"`
-	CPUMs       int64 `json:"cpuMs,omitempty" minimum:"1" doc:"The maximum processor time of all processes together. If absent, only timeoutMs limits it." example:"10000"`
+	CPUMs       int64 `json:"cpuMs,omitempty" minimum:"1" doc:"The maximum processor time of all processes together. If absent, only timeoutMs limits the processor time." example:"10000"`
 	OutputBytes int64 `json:"outputBytes,omitempty" minimum:"1" doc:"The maximum size of stdout. The same limit applies to stderr." example:"1048576"`
 	DiskBytes   int64 `json:"diskBytes,omitempty" minimum:"1" doc:"The maximum total size of the files that the run writes." example:"104857600"`
 	Processes   int64 `json:"processes,omitempty" minimum:"1" doc:"The maximum number of processes and threads that exist at the same time." example:"64"`
@@ -82,7 +81,7 @@ type LimitsRequest struct {
 type NetworkRequest struct {
 	_ struct{} `doc:"The hosts that a run may connect to."`
 
-	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Host names. *.example.net allows all subdomains of example.net. Add a colon and a port for ports other than 80 and 443. Programs connect through a proxy; HTTP_PROXY and HTTPS_PROXY contain its address. It also supports SOCKS5." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
+	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Host names. *.example.net allows all subdomains of example.net. Add a colon and a port for ports other than 80 and 443. Programs connect through a proxy, which also supports SOCKS5. HTTP_PROXY and HTTPS_PROXY contain its address." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
 }
 
 // ExecuteResponse is the result of a run.
@@ -92,7 +91,7 @@ type ExecuteResponse struct {
 	ID               string          `json:"id" doc:"The ID of the run." example:"exe_01k7"`
 	Language         Language        `json:"language" doc:"The language of the program." example:"python"`
 	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 even if the program fails." example:"succeeded"`
-	ExitCode         *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"The exit code of the program. Absent if a signal or a limit ended it." example:"0"`
+	ExitCode         *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"The exit code of the program. Absent if a signal or a limit ended the program." example:"0"`
 	Signal           string          `json:"signal,omitzero" doc:"The signal that ended the program." example:"SIGKILL"`
 	Stdout           string          `json:"stdout" doc:"The standard output. Bytes that are not UTF-8 are replaced by U+FFFD." example:"42\n"`
 	Stderr           string          `json:"stderr" doc:"The standard error. Bytes that are not UTF-8 are replaced by U+FFFD." example:""`
@@ -101,14 +100,14 @@ type ExecuteResponse struct {
 	Error            *ExecutionError `json:"error,omitempty" doc:"The uncaught exception that ended the program."`
 	Results          []ResultValue   `json:"results" doc:"Rich values, in the order in which the program displayed them."`
 	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether rich values were omitted, because there were too many or they were too large."`
-	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Media types of rich values that are not returned, for example invalid JSON or JSON that is nested too deeply."`
+	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Media types in which rich values are not returned, for example because JSON is invalid or nested too deeply."`
 	Files            []OutputFile    `json:"files" doc:"The files that match outputFiles."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that match outputFiles but are not returned."`
 	Redactions       int             `json:"redactions" doc:"The number of secret values that were replaced in the output." example:"0"`
 	Usage            Usage           `json:"usage" doc:"The resources that the run used."`
 	Labels           []string        `json:"labels,omitempty" doc:"The labels of the request."`
 	SessionID        string          `json:"sessionId,omitzero" doc:"The ID of the session of the run." example:"ses_01k7"`
-	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session no longer exists: the run ended it, or it was closed or expired during the run."`
+	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session no longer exists. The run ended the session, or the session was closed or expired during the run."`
 	CreatedAt        Timestamp       `json:"createdAt" doc:"When the server accepted the run."`
 }
 
@@ -141,7 +140,7 @@ type ExecutionError struct {
 	Line      int    `json:"line,omitzero" doc:"The line of the program in which the error occurred. Absent if unknown." example:"1"`
 }
 
-// OutputFile is a file that the response returns after a run.
+// OutputFile is a file that a run created and that the response contains.
 type OutputFile struct {
 	_ struct{} `doc:"A file that a run created."`
 
@@ -160,9 +159,9 @@ type SkippedFile struct {
 	Reason string `json:"reason" doc:"Why the file is not returned." example:"it is too large"`
 }
 
-// SkippedResult names a media type of a rich value that is not returned.
+// SkippedResult names a media type in which a rich value is not returned.
 type SkippedResult struct {
-	_ struct{} `doc:"One media type of a rich value that is not returned."`
+	_ struct{} `doc:"A media type in which a rich value is not returned."`
 
 	MediaType string `json:"mediaType" doc:"The media type." example:"application/json"`
 	Reason    string `json:"reason" doc:"Why the value is not returned in this media type." example:"it is not valid JSON"`
@@ -176,7 +175,7 @@ type Usage struct {
 	CPUMs           int64        `json:"cpuMs" doc:"The processor time of all processes together, in milliseconds." example:"9"`
 	MemoryPeakBytes int64        `json:"memoryPeakBytes" doc:"The peak memory of all processes together." example:"8388608"`
 	QueuedMs        int64        `json:"queuedMs" doc:"The time that the run waited for a sandbox, in milliseconds." example:"0"`
-	Network         []Connection `json:"network,omitempty" doc:"The connections of the run. Absent if it has no network. Connections with the same host, port, verdict and reason are one item."`
+	Network         []Connection `json:"network,omitempty" doc:"The connections of the run. Absent if the run has no network. Connections with the same host, port, verdict and reason are one item."`
 }
 
 // Connection describes connections of a run with the same host, port, verdict and
@@ -184,7 +183,7 @@ type Usage struct {
 type Connection struct {
 	_ struct{} `doc:"Connections of a run with the same host, port, verdict and reason."`
 
-	Host          string  `json:"host" doc:"The host name or IP address. Empty if the program sent none." example:"api.example.org"`
+	Host          string  `json:"host" doc:"The host name or IP address. Empty if the program named no host." example:"api.example.org"`
 	Port          int     `json:"port" doc:"The port." example:"443"`
 	SentBytes     int64   `json:"sentBytes" doc:"The number of bytes that the program sent." example:"512"`
 	ReceivedBytes int64   `json:"receivedBytes" doc:"The number of bytes that the program received." example:"2048"`
@@ -201,12 +200,13 @@ type (
 )
 
 // queueAllowance is the time that a request may take in addition to the time-out of
-// its program. The program may wait in the queue, and its sandbox must be cleaned up.
+// its program. In this time, the program waits in the queue and its sandbox is
+// cleaned up.
 const queueAllowance = 90 * time.Second
 
 // executeBodyBytes returns the maximum body size of runProgram. Files in base64 need
 // four bytes for three bytes. Code and standard input may need six bytes for one
-// byte, as \u00XX. The other fields have 1 MiB.
+// byte, as \u00XX. The other fields together get 1 MiB.
 func executeBodyBytes(l pyth.ExecutionLimits) int64 {
 	return l.MaxFilesBytes*4/3 + 6*(l.MaxCodeBytes+l.MaxStdinBytes) + 1<<20
 }
@@ -216,7 +216,7 @@ func (h *Handler) registerExecute() {
 		Operation: huma.Operation{
 			OperationID: opRun, Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{"Execute"},
-			Description: "Runs the program in a sandbox and responds when it has ended. The HTTP status is 200 even if the program fails, times out or is killed; status says how it ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events.",
+			Description: "Runs the program in a sandbox and responds when the program has ended. The HTTP status is 200 even if the program fails, times out or is killed; the field status says how it ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
@@ -277,7 +277,7 @@ func (h *Handler) boundSchemas() {
 	} {
 		s := schemas[t.Name()]
 		if s == nil {
-			continue // This server does not offer the operation.
+			continue // This server has no operation with this type.
 		}
 		bound(s, "timeoutMs", l.MaxTimeout.Milliseconds(), l.DefaultTimeout.Milliseconds())
 		if args := s.Properties["args"]; args != nil {
@@ -402,8 +402,7 @@ func inputFiles(in []InputFile) ([]pyth.File, error) {
 	return files, faults.Err()
 }
 
-// decodeBase64 decodes standard base64. Go's decoder ignores line breaks, but
-// decodeBase64 returns an error for them.
+// decodeBase64 decodes standard base64. Unlike Go's decoder, it rejects line breaks.
 func decodeBase64(s string) ([]byte, error) {
 	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
 		return nil, base64.CorruptInputError(i)

@@ -30,9 +30,9 @@ func outputFile(f pyth.File) OutputFile {
 	return out
 }
 
-// mediaType returns the media type of a file. It depends on the extension or, if the
-// extension is unknown, on the content. It does not use package mime, because the
-// table of that package depends on the host.
+// mediaType returns the media type of a file, according to the extension or, if the
+// extension is unknown, the content. It does not use package mime, whose table
+// depends on the host.
 func mediaType(name string, content []byte) string {
 	if known := mediaTypeOf(strings.ToLower(path.Ext(name))); known != "" {
 		return known

@@ -11,8 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// GenerateRequest is the body of generateProgram. It describes a program that a model
-// will write.
+// GenerateRequest is the body of generateProgram.
 type GenerateRequest struct {
 	_ struct{} `doc:"A description of a program that a model will write."`
 
@@ -20,10 +19,10 @@ type GenerateRequest struct {
 
 	Prompt          string   `json:"prompt" minLength:"1" maxLength:"32000" doc:"What the program should do. The model also receives the names and descriptions of the secrets, the names of the files and the first kilobyte of text files. In a Python session it receives the names and types of the variables." example:"Print the first ten primes."`
 	Language        Language `json:"language,omitempty" doc:"The language of the program. The default is the language of the session, or python if there is no session." example:"python"`
-	Execute         *bool    `json:"execute,omitempty" default:"true" doc:"Whether the server runs the program and lets the model correct it if it fails."`
+	Execute         *bool    `json:"execute,omitempty" default:"true" doc:"Whether the server runs the program. If the program fails, the model corrects it."`
 	Model           string   `json:"model,omitempty" maxLength:"128" doc:"The model that writes the program. If absent, the server uses its default model."`
 	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of programs that the model may write until one succeeds."`
-	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install packages that a program imports but that are not installed."`
+	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install missing packages that a program imports."`
 }
 
 // GenerateResponse contains a generated program and the result of its run.
@@ -36,7 +35,7 @@ type GenerateResponse struct {
 	Explanation     string           `json:"explanation" doc:"The explanation of the model for the last attempt." example:"Prints 42."`
 	Model           string           `json:"model" doc:"The model that wrote the program." example:"claude-sonnet-4-5"`
 	Attempts        []Attempt        `json:"attempts" doc:"All programs that the model wrote, in order."`
-	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the last attempt. Absent if it was not run. The HTTP status is 200 even if the last program failed."`
+	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the last attempt. Absent if the program was not run. The HTTP status is 200 even if the last program failed."`
 	MissingPackages []string         `json:"missingPackages" doc:"Packages that a program imported but that are not installed."`
 	Stopped         *Stopped         `json:"stopped,omitempty" doc:"Why the server did not run or correct the last program. Absent if the program succeeded or maxAttempts was reached."`
 	Usage           TokenUsage       `json:"usage" doc:"The tokens that the model used for all attempts."`
@@ -49,7 +48,7 @@ type Attempt struct {
 
 	Code        string           `json:"code" doc:"The source code." example:"print(42)"`
 	Explanation string           `json:"explanation" doc:"The explanation of the model." example:"Prints 42."`
-	Execution   *ExecuteResponse `json:"execution,omitempty" doc:"The run of the program. Absent if it was not run."`
+	Execution   *ExecuteResponse `json:"execution,omitempty" doc:"The run of the program. Absent if the program was not run."`
 }
 
 // Stopped says why a generation ended early.
@@ -93,7 +92,7 @@ func (h *Handler) registerGenerate() {
 			Summary: "Generate a program", Tags: []string{"Generate"},
 			Description: "Lets a model write a program for the prompt and runs it. If the program fails, the model corrects it until it succeeds or maxAttempts is reached. To cancel, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses: h.bothForms("The program and its run", reflect.TypeFor[GenerateResponse](),
-				"For each attempt the server sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of its run except end. "+
+				"For each attempt the server sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of the run except end. "+
 					"The last event is end with a GenerateResponse, in which stdout and stderr are empty, or error with an Error.",
 				"event: attempt\ndata: {\"number\":1}\n\nevent: code\ndata: {\"code\":\"print(42)\"}\n\n"),
 			Errors: []int{
@@ -217,14 +216,12 @@ type (
 	}
 )
 
-// Attempt sends the number of the attempt. The service calls it before the model
-// writes a program.
+// Attempt sends the number of the attempt.
 func (s *generateStream) Attempt(number int) error { return s.send("attempt", attemptEvent{number}) }
 
 // Text sends the next part of the model's explanation.
 func (s *generateStream) Text(text string) error { return s.send("text", textEvent{text}) }
 
-// Code sends the program.
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }
 
 // Started sends the ID of a new run. Before that, it sends the remaining output of

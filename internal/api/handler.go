@@ -40,9 +40,8 @@ type Config struct {
 	Packages pyth.PackageService
 	// Audit is nil if there is no audit log.
 	Audit pyth.AuditService
-	// Denials records denied requests in the audit log. These are requests for
-	// audited actions that the API itself denied. nil means that they are not
-	// recorded.
+	// Denials records requests for audited actions that the API itself denied. If
+	// Denials is nil, such requests are not recorded.
 	Denials Denials
 	// ZK is nil if the server does not support encrypted programs.
 	ZK pyth.EncryptedService
@@ -71,8 +70,8 @@ type Config struct {
 	// MetricsToken is the bearer token for GET /metrics. If it is "", the server does
 	// not serve this path.
 	MetricsToken string
-	// Collectors lists metrics that the server exports in addition to those of the
-	// API.
+	// Collectors lists further metrics to export, in addition to the metrics of this
+	// package.
 	Collectors []prometheus.Collector
 	// RequestMemoryBytes is the maximum memory for the bodies of all current
 	// requests. One caller can use a quarter of this memory. Zero means 256 MiB.
@@ -134,7 +133,7 @@ func New(cfg Config) (*Handler, error) {
 		bodies: body.NewBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
-	// Each operation has its own adapter, so the API needs none.
+	// The API needs no adapter, because each operation has one.
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
 	h.registerKeys()
@@ -171,8 +170,8 @@ func (h *Handler) Drain() { h.draining.Store(true) }
 // only on a separate listener.
 func (h *Handler) MetricsHandler() http.Handler { return h.metrics.handler() }
 
-// encode returns v as JSON. It replaces invalid UTF-8 by U+FFFD. Output of a program
-// can contain invalid UTF-8.
+// encode returns v as JSON. It replaces invalid UTF-8 by U+FFFD, because the output
+// of a program may contain invalid UTF-8.
 func encode(v any) ([]byte, error) {
 	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	if err != nil {

@@ -38,8 +38,8 @@ type HealthCheck struct {
 
 	Status HealthStatus `json:"status" doc:"The state." example:"ok"`
 	Detail string       `json:"detail,omitzero" doc:"Details of the state." example:"9.3 GiB free"`
-	// FreeBytes is a pointer, so that the response contains 0 for a full disk. nil
-	// means that the dependency is not a disk.
+	// FreeBytes is nil if the dependency is not a disk. It is a pointer, so that the
+	// response contains 0 for a full disk.
 	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"The free space of a disk." example:"10000000000"`
 	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"The size of a disk." example:"20000000000"`
 }
@@ -47,7 +47,7 @@ type HealthCheck struct {
 // HealthProblem is the error response of a server that cannot run programs. It has
 // the fields of Error and of ServerState (RFC 9457, section 3.2).
 type HealthProblem struct {
-	_ struct{} `doc:"The error if the server cannot run programs. It also contains the state of the server."`
+	_ struct{} `doc:"The error of a server that cannot run programs, with the state of the server."`
 
 	problem.Error
 	ServerState
@@ -57,7 +57,7 @@ type HealthProblem struct {
 type ProbeResponse struct {
 	_ struct{} `doc:"The response to a probe."`
 
-	Status HealthStatus `json:"status" doc:"Always ok. If the server is not ready, the status is 503." example:"ok"`
+	Status HealthStatus `json:"status" doc:"Always ok. If the server is not ready, the HTTP status is 503." example:"ok"`
 }
 
 type (
@@ -114,7 +114,7 @@ func (h *Handler) registerHealth() {
 			Operation: huma.Operation{
 				OperationID: id, Method: http.MethodGet, Path: path,
 				Summary: "Get the state of the server", Tags: []string{tagSystem},
-				Description: "Returns whether the server can run programs, and the state of its dependencies. If it cannot run programs, the status is 503 and the error also contains version, uptimeMs and checks.",
+				Description: "Returns whether the server can run programs, and the state of its dependencies. If the server cannot run programs, the HTTP status is 503 and the error also contains version, uptimeMs and checks.",
 				Responses: map[string]*huma.Response{"503": {
 					Description: http.StatusText(http.StatusServiceUnavailable),
 					Content:     map[string]*huma.MediaType{problem.MediaType: down},
@@ -137,7 +137,7 @@ func (h *Handler) registerHealth() {
 		Operation: huma.Operation{
 			OperationID: "checkReadiness", Method: http.MethodGet, Path: "/readyz",
 			Summary: "Check that the server accepts requests", Tags: []string{tagSystem},
-			Description: "Responds with 200 if the server accepts requests. The status is 503 if the server is shutting down or cannot run programs.",
+			Description: "Responds with 200 if the server accepts requests. Responds with 503 if the server is shutting down or cannot run programs.",
 		},
 		public: true, answer: map[string]any{"status": "ok"},
 	}, h.ready)
@@ -161,9 +161,9 @@ func (h *Handler) ready(ctx context.Context, _ *noInput) (*probeOutput, error) {
 	return &probeOutput{ProbeResponse{Status: statusOK}}, nil
 }
 
-// state returns the checks and the state of the server, which is the worst state of a
-// check. If the check "sandbox" is degraded, the state is unavailable, because
-// programs cannot run.
+// state returns the checks and the state of the server. The state of the server is
+// the worst state of all checks. If the check "sandbox" is degraded, the server is
+// unavailable, because programs cannot run.
 func (h *Handler) state(ctx context.Context) HealthResponse {
 	out := HealthResponse{Status: statusOK, ServerState: ServerState{
 		Version:  h.cfg.Version,

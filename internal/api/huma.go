@@ -37,7 +37,8 @@ func init() {
 }
 
 // humaError converts an error from huma to an error for the caller. huma checks only
-// parameters of the path and the query. The new messages do not contain the values.
+// parameters in the path and the query. The returned error does not contain the
+// values of parameters.
 func humaError(status int, msg string, errs []error) error {
 	if status >= http.StatusInternalServerError {
 		return errors.Join(append([]error{errors.New(msg)}, errs...)...)
@@ -58,8 +59,8 @@ func fieldErrors(errs []error) pyth.FieldErrors {
 	return fields
 }
 
-// newRegistry returns a registry of schemas. It maps types of packages that do not
-// import huma to types of this package that define a schema.
+// newRegistry returns a registry of schemas. For types of packages that do not
+// import huma, it uses the schemas of types in this package.
 func newRegistry() huma.Registry {
 	r := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	r.RegisterTypeAlias(reflect.TypeFor[pyth.Code](), reflect.TypeFor[ErrorCode]())
@@ -78,9 +79,9 @@ func (secretText) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// registration is the huma.API of one operation. huma generates documentation of
-// parameters and responses, parses parameters and writes responses. This package does
-// the rest before it calls huma.
+// registration is the huma.API of one operation. huma generates the documentation of
+// parameters and responses, parses parameters and writes responses. This package
+// does everything else, before it calls huma.
 type registration struct {
 	huma.API
 
@@ -93,7 +94,7 @@ var (
 	_ huma.OperationDocumenter = registration{}
 )
 
-// Adapter returns the registration itself, so that huma calls its Handle method.
+// Adapter returns r, so that huma calls the Handle method of r.
 func (r registration) Adapter() huma.Adapter { return r }
 
 // DocumentOperation adds the operation to the OpenAPI document.
@@ -116,8 +117,8 @@ func (r registration) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.handler.ServeHTTP(w, req)
 }
 
-// Negotiate always selects JSON, even if the caller does not accept it. JSON is more
-// useful to callers than status 406.
+// Negotiate always selects JSON, even if the caller does not accept JSON. A response
+// in JSON is more useful than status 406.
 func (registration) Negotiate(string) (string, error) { return applicationJSON, nil }
 
 // Marshal writes v as JSON.

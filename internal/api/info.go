@@ -59,7 +59,7 @@ type RunLimits struct {
 	_ struct{} `doc:"The limits of a run."`
 
 	MemoryBytes int64 `json:"memoryBytes" doc:"The maximum memory of all processes together." example:"268435456"`
-	CPUMs       int64 `json:"cpuMs,omitzero" doc:"The maximum processor time of all processes together. Absent if only the time-out limits it." example:"300000"`
+	CPUMs       int64 `json:"cpuMs,omitzero" doc:"The maximum processor time of all processes together. Absent if only the time-out limits the processor time." example:"300000"`
 	OutputBytes int64 `json:"outputBytes" doc:"The maximum size of stdout. The same limit applies to stderr." example:"1048576"`
 	DiskBytes   int64 `json:"diskBytes" doc:"The maximum total size of the files that the run writes." example:"104857600"`
 	Processes   int   `json:"processes" doc:"The maximum number of processes and threads that exist at the same time." example:"64"`

@@ -18,9 +18,9 @@ type KeyRequest struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
 }
 
-// KeyInfo describes an API key. It does not contain the key itself.
+// KeyInfo describes an API key, without the key itself.
 type KeyInfo struct {
-	_ struct{} `doc:"Information about an API key. It does not contain the key itself."`
+	_ struct{} `doc:"Information about an API key, without the key itself."`
 
 	ID        string    `json:"id" doc:"The ID of the key." example:"key_01k7"`
 	Name      string    `json:"name" doc:"A name that describes the purpose of the key." example:"ci"`
@@ -124,8 +124,7 @@ func (h *Handler) createKey(ctx context.Context, in *keyInput) (*keyOutput, erro
 	var expires time.Time
 	if e := in.Value.ExpiresAt; e != nil {
 		if expires = *e; expires.IsZero() {
-			// Reject the zero time. For the service it would mean that the key does
-			// not expire.
+			// Reject the zero time, which tells the service that the key does not expire.
 			return nil, pyth.Invalid("body.expiresAt", "must be in the future")
 		}
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 // metrics holds the metrics of one Handler. It has a separate registry, so that one
-// process can have several Handlers. The number of series is limited, because labels
-// contain routes and known methods instead of paths.
+// process can have several Handlers. The labels contain routes instead of paths, and
+// only known methods. So the number of time series is limited.
 type metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
@@ -53,7 +53,7 @@ func newMetrics(more []prometheus.Collector) *metrics {
 	return m
 }
 
-// prepare creates the series for all documented responses and for all statuses of
+// prepare creates the time series of all documented responses and of all statuses of
 // runs, with the value 0. So rates and alerts include the first request.
 func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	for path, item := range api.Paths {

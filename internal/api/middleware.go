@@ -58,11 +58,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // ambiguousFraming reports whether a proxy may disagree with this server about where
 // this request ends (request smuggling). After such a request the connection must
-// not be used again. These are requests with both Transfer-Encoding and
-// Content-Length, and requests with Transfer-Encoding in HTTP/1.0 (RFC 9112, section
-// 6.1). net/http removes the header that it ignores: Content-Length, or in HTTP/1.0
-// Transfer-Encoding. So the result is true for all requests that could have had this
-// header.
+// not be used again. RFC 9112, section 6.1, names two cases: a request with both
+// Transfer-Encoding and Content-Length, and an HTTP/1.0 request with
+// Transfer-Encoding. net/http removes the header that it ignores: Content-Length in
+// the first case, Transfer-Encoding in the second. So the result is true for every
+// request with Transfer-Encoding and for every HTTP/1.0 request.
 func ambiguousFraming(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
 }
@@ -91,7 +91,7 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	clean := r.URL.Path == path.Clean(r.URL.Path)
 	switch {
 	case !clean && isSessionFilePath(r.URL.Path):
-		h.writeError(w, r, pyth.Invalid("path.path", "must be a relative path without ., .., // and a final /"))
+		h.writeError(w, r, pyth.Invalid("path.path", "must be a relative path without ., .., // or a final /"))
 	case !clean || pattern == "":
 		h.refuse(w, r, refused)
 	default:
@@ -100,8 +100,8 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 }
 
 // refuse responds with an error to a request that matches no route. refused is the
-// mux's handler for the request. Its status says whether the path or the method is
-// wrong.
+// handler that the mux selects for the request. The status of its response says
+// whether the path or the method is wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
@@ -167,8 +167,8 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.writeError(w, r, &pyth.Error{Code: pyth.CodeInternal})
 }
 
-// response is a ResponseWriter that records the status and the size of the response.
-// It also limits the time for sending the response.
+// response is a ResponseWriter that records the status and the size of the response,
+// and limits the time for sending it.
 type response struct {
 	http.ResponseWriter
 	timeout time.Duration

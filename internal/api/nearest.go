@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxSuggested is the maximum length of a name, in bytes, for which nearest searches.
+// maxSuggested is a length in bytes. For longer names, nearest returns "".
 const maxSuggested = 64
 
 // nearest returns the known name that is most similar to name; "" if none is similar.

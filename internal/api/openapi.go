@@ -15,7 +15,7 @@ import (
 const (
 	apiName = "Pyth-On API"
 	// apiVersion is the version of the API (semantic versioning). It changes when the
-	// OpenAPI document changes. The version of the server is separate.
+	// OpenAPI document changes, independently of the version of the server.
 	apiVersion = "1.0.0"
 
 	openAPIPath = "/openapi"

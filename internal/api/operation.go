@@ -49,7 +49,7 @@ type operation struct {
 }
 
 // jsonBody holds the decoded JSON body of a request. The input type of an operation
-// embeds it. huma ignores it, because it is not exported.
+// embeds it. huma ignores the embedded field, because it is not exported.
 type jsonBody[T any] struct {
 	// Value is the decoded body. If the request has no body, all fields of Value are
 	// zero.
@@ -112,8 +112,8 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 }
 
 // serve limits the time of a request, authenticates the caller and reads the body.
-// Then it calls next, which is huma's handler. huma must not read the body. Its
-// errors contain values, and its pool of buffers would keep passwords.
+// Then it calls next, which is huma's handler. huma must not read the body, because
+// huma's errors contain values and its pool of buffers would keep passwords.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, next http.HandlerFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), op.timeout)
 	defer cancel()
@@ -204,8 +204,8 @@ func credentialsRequired() []map[string][]string {
 // filePath is the path parameter for the path of a file.
 const filePath = "{path}"
 
-// packageName is the path parameter for the name of a package. The name may contain a
-// slash after an npm scope.
+// packageName is the path parameter for the name of a package. In a name with an npm
+// scope, a slash follows the scope.
 const packageName = "{package}"
 
 // muxPattern converts an OpenAPI path to a pattern of http.ServeMux. In the pattern,

@@ -76,11 +76,11 @@ const (
 	packagePath  = packagesPath + "/" + packageName
 	tagPackages  = "Packages"
 	// packagesTimeout is the time-out of requests that change packages. It is longer
-	// than the default time-out of the service, so that callers receive the error of
-	// the service.
+	// than the service's default time-out, so that a caller receives the service's
+	// error.
 	packagesTimeout = 30 * time.Minute
-	// packagesBytes is the maximum body size. It is enough for 500 requirements in
-	// which every byte is escaped.
+	// packagesBytes is the maximum body size of replacePackages. It is enough for 500
+	// requirements in which every byte is escaped.
 	packagesBytes = 500*(6*512+8) + 1<<10
 )
 
@@ -134,7 +134,7 @@ func (h *Handler) registerPackages() {
 		Operation: huma.Operation{
 			OperationID: "removePackage", Method: http.MethodDelete, Path: packagePath,
 			Summary: "Remove a package", Tags: []string{tagPackages},
-			Description: "Removes a package and the dependencies that no other package needs. The status is 409 if other packages need it. If language is absent, the server searches the Python packages first, then the JavaScript packages.",
+			Description: "Removes a package that you requested, and the dependencies that no other package needs. A package that another package needs stays installed as a dependency. The status is 409 if the package is only a dependency. If language is absent, the server searches the Python packages first, then the JavaScript packages.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: packagesTimeout, action: pyth.ActionPackagesChanged,

@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// publish returns the OpenAPI document for callers. It differs from api, with which
-// huma checks requests. In api, each schema lists all fields and allows no others. In
-// the published document:
+// publish returns the OpenAPI document for callers. huma checks requests with the
+// document api, in which each schema lists all fields and allows no others. The
+// published document differs:
 //
 //   - the schema of a Go type that embeds other types is an allOf of their schemas;
 //   - the schema of a request type with several variants is a oneOf of the variants;
@@ -206,8 +206,8 @@ func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string
 const unevaluated = "unevaluatedProperties"
 
 // closeSchema makes an object schema reject unknown properties. An allOf needs
-// unevaluatedProperties for this, because each part of it knows only some of the
-// properties.
+// unevaluatedProperties for this, because each part of the allOf knows only some of
+// the properties.
 func closeSchema(s *huma.Schema) {
 	switch {
 	case len(s.AllOf) > 0:
@@ -342,8 +342,8 @@ func errorResponseName(status string, content *huma.MediaType) string {
 	return strings.ReplaceAll(http.StatusText(n), " ", "")
 }
 
-// exampleProblem returns an example of an error response. It is the example of the
-// operation or, without one, the first error in the catalog with this status.
+// exampleProblem returns the example of the error response in content. If there is
+// none, it returns the first error in the catalog with this status.
 func exampleProblem(status string, content *huma.MediaType) any {
 	if content.Example != nil {
 		return content.Example

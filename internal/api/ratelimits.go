@@ -19,9 +19,9 @@ type RateLimits struct {
 	RegisterPerIP ratelimit.Rate
 	// LoginPerIP limits logins and token refreshes from one IP address.
 	LoginPerIP ratelimit.Rate
-	// LoginPerAccount limits attempts to guess the password of an account, from all
-	// IP addresses together. It applies to login, registration and changes of the
-	// password. It also limits how often a user renews a JWT.
+	// LoginPerAccount limits attempts to guess the password of an account, from all IP
+	// addresses together. It applies to logins, registrations and changes of the
+	// password. LoginPerAccount also limits how often a user renews a JWT.
 	LoginPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
@@ -44,7 +44,7 @@ func DefaultRateLimits() RateLimits {
 // need at most about 25 MB.
 const maxLimitedKeys = 20_000
 
-// policy is a rate limit. The headers of responses contain its name.
+// policy is a rate limit with a name, which responses contain in their headers.
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter

@@ -17,7 +17,7 @@ type SecretInput struct {
 	_ struct{} `doc:"The value of a secret."`
 
 	Value       body.Sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No response ever contains it." example:"s3cr3t-t0ken"`
-	Description string         `json:"description,omitempty" maxLength:"1000" doc:"The purpose of the secret. It is returned in lists of secrets, and the model that generates programs receives it." example:"token of the billing service"`
+	Description string         `json:"description,omitempty" maxLength:"1000" doc:"The purpose of the secret. Lists of secrets contain the description, and the model that generates programs receives it." example:"token of the billing service"`
 }
 
 // SecretMetadata describes a secret without its value.
@@ -28,7 +28,7 @@ type SecretMetadata struct {
 	Description string    `json:"description,omitzero" doc:"The purpose of the secret." example:"token of the billing service"`
 	Version     int       `json:"version" minimum:"1" doc:"The number of values that were stored under this name, including the current one." example:"1"`
 	CreatedAt   Timestamp `json:"createdAt" doc:"When the secret was created."`
-	UpdatedAt   Timestamp `json:"updatedAt" doc:"When its value was last replaced."`
+	UpdatedAt   Timestamp `json:"updatedAt" doc:"When the value was last replaced."`
 	LastUsedAt  Timestamp `json:"lastUsedAt,omitzero" doc:"When a run last received the secret. Absent if no run has received it."`
 }
 
@@ -64,8 +64,8 @@ const (
 	tagSecrets  = "Secrets"
 	secretsPath = "/api/v1/secrets"
 	secretPath  = secretsPath + "/{name}"
-	// secretBodyBytes is the maximum body size of putSecret. It is enough for a value
-	// in which every byte is escaped, and a description.
+	// secretBodyBytes is the maximum body size of putSecret. It is enough for a
+	// description and a value in which every byte is escaped.
 	secretBodyBytes = 6*pyth.MaxSecretBytes + 16<<10
 )
 

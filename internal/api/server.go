@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// ServerConfig contains the limits on connections. A field with its zero value has
-// the default.
+// ServerConfig contains the limits on connections. The zero value of a field selects
+// its default.
 type ServerConfig struct {
 	// ReadHeaderTimeout is the time-out for receiving the header of a request. The
 	// default is 10 seconds.
@@ -22,21 +22,22 @@ type ServerConfig struct {
 	// MaxHeaderBytes is the maximum size of the header of a request. The default is
 	// 32 KiB.
 	MaxHeaderBytes int
-	// DrainDelay is the length of the first phase of Shutdown. In this phase the
-	// server accepts connections and responds with 503, so that load balancers stop
-	// using it. Zero means that there is no such phase.
+	// DrainDelay is the length of the first phase of Shutdown. In this phase the server
+	// accepts connections and responds with 503, so that load balancers stop using it.
+	// Zero skips the phase.
 	DrainDelay time.Duration
 	// CancelDelay is the time that Shutdown waits for responses to requests that it
 	// canceled. The default is 5 seconds.
 	CancelDelay time.Duration
 	// MaxConnections is the maximum number of open connections; 0 means no limit. At
-	// the limit, a new connection replaces one without an authenticated request.
+	// the limit, a new connection replaces a connection that has no authenticated
+	// request.
 	MaxConnections int
 	// Logger receives the errors of net/http; nil discards them.
 	Logger *slog.Logger
 }
 
-// Server serves a Handler on a listener. It limits connections, and the Handler
+// Server serves a Handler on a listener. The Server limits connections. The Handler
 // limits the time for bodies and responses.
 //
 // Call Serve once and Shutdown once.
@@ -100,9 +101,9 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// onceCloser is a listener whose Close method may be called twice. Server closes the
-// listener to stop accepting connections, and net/http closes it again. The second
-// call would return an error.
+// onceCloser is a listener whose Close method may be called twice. The Server closes
+// the listener to stop accepting connections, and net/http closes it again. Without
+// onceCloser, the second call would return an error.
 type onceCloser struct {
 	net.Listener
 	close func() error
@@ -111,8 +112,8 @@ type onceCloser struct {
 func (l onceCloser) Close() error { return l.close() }
 
 // Shutdown refuses new requests and waits for current requests. It does not close
-// connections at once, but responds with 503 on them. If a connection is closed, a
-// client cannot know whether its request was handled.
+// connections at once, but responds to new requests on them with 503. A client whose
+// connection is closed cannot know whether its request was handled.
 //
 // If ctx ends first, Shutdown cancels the requests, waits for CancelDelay, closes the
 // connections, and returns the error of ctx.

@@ -162,9 +162,9 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 // sniffBytes is the number of bytes that http.DetectContentType reads.
 const sniffBytes = 512
 
-// sendFile responds with the content of a file. Its headers prevent browsers from
-// displaying the file. Otherwise content from an untrusted program would have the
-// origin of this API.
+// sendFile responds with the content of a file. The response headers prevent
+// browsers from displaying the file. Otherwise content from an untrusted program
+// would have the origin of this API.
 func (h *Handler) sendFile(req *request, name string, size int64, content io.Reader) error {
 	buffered := bufio.NewReaderSize(content, sniffBytes)
 	// Ignore the error, because the file may be shorter than sniffBytes.
@@ -186,8 +186,7 @@ func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*n
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
 }
 
-// isSessionFilePath reports whether a URL path addresses a file in a session. If such
-// a path is not clean, the name of the file is invalid.
+// isSessionFilePath reports whether a URL path is the path of a file in a session.
 func isSessionFilePath(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")

@@ -18,8 +18,8 @@ type SessionRequest struct {
 	Language      Language        `json:"language,omitempty" default:"python" doc:"The language of the session. GET /api returns the languages of this server."`
 	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the built-in runtime is used." example:"python"`
 	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"The idle time-out: the time without runs after which the session ends, in milliseconds. If absent, the server uses its default." example:"600000"`
-	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that programs in the session may connect to. If absent, they have no network."`
-	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that runs in the session may use. If absent, they may use all your secrets. An empty list means no secrets." example:"[\"API_TOKEN\"]"`
+	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that programs in the session may connect to. If absent, programs have no network."`
+	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that runs in the session may use. If absent, runs may use all your secrets. An empty list means no secrets." example:"[\"API_TOKEN\"]"`
 	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. cpuMs and outputBytes are the defaults for each run."`
 }
 
@@ -91,7 +91,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "getSession", Method: http.MethodGet, Path: sessionPath,
 			Summary: "Get a session", Tags: []string{tagSessions},
-			Description: "Returns the session. This call does not extend its idle time-out.",
+			Description: "Returns the session. This call does not extend the idle time-out of the session.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: example,
@@ -109,7 +109,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "interruptSession", Method: http.MethodPost, Path: sessionPath + "/interrupt", DefaultStatus: http.StatusNoContent,
 			Summary: "Interrupt a session", Tags: []string{tagSessions},
-			Description: "Interrupts the program that is running in the session, if there is one, and responds when it has ended. The session continues. If the interpreter ignores the interrupt, the server ends the session; then sessionEnded is true in the response of the run.",
+			Description: "Interrupts the program that is running in the session, if there is one, and responds when the program has ended. The session continues. If the interpreter ignores the interrupt, the server ends the session; then sessionEnded is true in the response of the run.",
 			Errors:      []int{http.StatusNotFound},
 		},
 	}, ifSessions(h, h.interruptSession))
@@ -161,8 +161,8 @@ func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*session
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
-	// Search for the first ID after the ID in the cursor. The session in the cursor
-	// may have ended. IDs are in the order of creation.
+	// Search for the first ID after the ID in the cursor, because the session with that
+	// ID may have ended. IDs are in the order of creation.
 	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil

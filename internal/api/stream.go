@@ -14,7 +14,7 @@ import (
 )
 
 // keepAlive is the interval of comments in a stream. The comments prevent proxies
-// from closing a connection on which no events are sent.
+// from closing a connection that has no events for a long time.
 const keepAlive = 15 * time.Second
 
 // eventTimeout is the maximum time-out for sending one event. If a client does not
@@ -79,7 +79,7 @@ func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 }
 
 // stream sends the progress of a run as server-sent events. It implements
-// pyth.Events. Comments are sent from another goroutine, concurrently with events.
+// pyth.Events. A second goroutine sends comments, concurrently with events.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -92,8 +92,8 @@ type stream struct {
 
 	mu    sync.Mutex
 	begun bool
-	// rest contains the bytes of an incomplete character at the end of stdout and of
-	// stderr.
+	// rest contains the bytes of an incomplete character at the end of stdout and at
+	// the end of stderr.
 	rest [2][]byte
 }
 
@@ -112,8 +112,8 @@ func (s *stream) Started(id pyth.ExecutionID) error {
 	return s.send("start", startEvent{string(id)})
 }
 
-// Output sends output of the program. If the output ends with an incomplete
-// character, its bytes are sent with the next output.
+// Output sends output of the program. It keeps the bytes of an incomplete character
+// at the end, and sends them with the next output.
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
@@ -139,7 +139,7 @@ func (s *stream) end(last any) error {
 // flush sends the bytes of incomplete characters.
 func (s *stream) flush() error {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
-		// The JSON encoder replaces an incomplete character by U+FFFD.
+		// The JSON encoder replaces the incomplete character by U+FFFD.
 		if err := s.text(name, *s.restOf(name)); err != nil {
 			return err
 		}
@@ -195,8 +195,8 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// keepAlive sends a comment at each interval. stop ends the comments and waits until
-// the goroutine that sends them has ended.
+// keepAlive sends a comment at each interval. stop ends the goroutine that sends the
+// comments, and waits until it has ended.
 func (s *stream) keepAlive() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup

@@ -10,11 +10,11 @@ import (
 )
 
 // minRate is the minimum average rate of a transfer, in bytes per second. A transfer
-// fails if it takes longer than this rate permits plus the allowance of its pace.
+// fails if it takes longer than at minRate, plus the allowance of its pace.
 const minRate = 128 << 10
 
-// pace computes the deadline for the next part of a transfer. The deadline moves with
-// the number of transferred bytes. The time starts with the first part.
+// pace computes the deadline for the next part of a transfer. Each transferred byte
+// moves the deadline. The time of a transfer starts with its first part.
 type pace struct {
 	// allowance is added to the time that the transferred bytes need at minRate.
 	allowance time.Duration
@@ -49,7 +49,7 @@ func newUpload(w http.ResponseWriter, r *http.Request, limit int64, allowance ti
 	}, nil
 }
 
-// Read reads a part of the body. Its errors are suitable for the client.
+// Read reads a part of the body. The server may send its errors to the client.
 func (u *upload) Read(p []byte) (int, error) {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = u.control.SetReadDeadline(u.pace.deadline())

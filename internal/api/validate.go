@@ -22,7 +22,7 @@ const oneOf = "must be one of "
 const timeMessage = "must be a time in the format of RFC 3339, for example 2026-04-04T08:23:21Z"
 
 // setMessages replaces huma's validation messages, which are package variables of
-// huma. All Handlers in a process share the new messages.
+// huma. So all Handlers in a process share the new messages.
 func setMessages() {
 	validation.MsgUnexpectedProperty = problem.UnknownField
 	validation.MsgExpectedRFC3339DateTime = timeMessage
@@ -113,9 +113,9 @@ func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	}
 }
 
-// knownAt finds the unknown name at the location of f. It returns the names that are
-// known at this location, and the unknown name. ok is false if nothing is found.
-// location, schema and value describe the part of the body in which it searches.
+// knownAt finds the unknown name at the location of f. It returns the known names at
+// this location, and the unknown name. ok is false if nothing is found. location,
+// schema and value describe the part of the body that knownAt searches.
 func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
 	if schema != nil && schema.Ref != "" {
 		schema = s.registry.SchemaFromRef(schema.Ref)

@@ -1,9 +1,9 @@
 // Package body reads the JSON bodies of requests. It does not depend on the HTTP
 // framework.
 //
-// It is strict: a body must be one JSON text in UTF-8 without duplicate keys, unknown
-// fields or nulls. The error lists all faults in a body, and it contains no values
-// from the body.
+// The package is strict: a body must be one JSON text in UTF-8 without duplicate
+// keys, unknown fields or nulls. The error lists all faults in a body. It contains
+// no values from the body.
 package body
 
 import (
@@ -30,8 +30,8 @@ type Reader struct {
 type Schema interface {
 	// Check returns the errors in a decoded JSON value.
 	Check(value any) pyth.FieldErrors
-	// Suggest extends the messages about unknown names. It adds the most similar
-	// known name, or all known names.
+	// Suggest extends the messages about unknown names by the most similar known name,
+	// or by all known names.
 	Suggest(faults pyth.FieldErrors, value any)
 }
 
@@ -50,8 +50,8 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	case len(data) == 0:
 		return nil
 	}
-	// Check the media type here, because before the body was read it was unknown
-	// whether a chunked body is empty.
+	// Check the media type again. The first check could not know whether a chunked body
+	// is empty.
 	if err := checkMediaType(r.Header, true); err != nil {
 		return err
 	}
@@ -59,15 +59,15 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 }
 
 // readAll reads the whole body, because net/http can detect a disconnected client
-// only after that. It reserves memory when bytes arrive, and not according to
+// only after that. It reserves memory for the bytes that have arrived, not for
 // Content-Length. So slow clients reserve little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// Read one byte more than the limit. So the last read returns io.EOF and the
-	// buffer does not have to grow.
+	// The buffer has room for one more byte than the body. So it need not grow for the
+	// last read, which returns io.EOF.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1

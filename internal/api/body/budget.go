@@ -10,7 +10,7 @@ import (
 // Budget limits the memory of all request bodies together. It counts a body from its
 // first byte to the end of the request, because a program in the queue still needs
 // its body. It does not count bodies of up to SmallBytes, because the limit on
-// connections also limits their number.
+// connections also limits the number of small bodies.
 //
 // Each caller can use only a share of the budget, so that one caller cannot block the
 // others.
@@ -43,7 +43,8 @@ const retryBody = time.Second
 // Reservation is the part of the budget that one request holds.
 type Reservation struct {
 	budget *Budget
-	// caller is the user ID or the IP address whose share the reservation counts for.
+	// caller is the user ID or the IP address. The reservation uses the share of this
+	// caller.
 	caller string
 	bytes  int64
 }

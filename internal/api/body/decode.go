@@ -26,8 +26,8 @@ const (
 )
 
 // decode checks the body against the schema and decodes it into v. It checks the
-// whole body first, so that the response lists all errors. It overwrites data if v
-// has a confidential field.
+// whole body first, so that the response lists all errors. If v has a confidential
+// field, decode overwrites data.
 func (b *Reader) decode(data []byte, v any) (err error) {
 	if c, ok := v.(Confidential); ok {
 		field, to := c.Confidential()
@@ -39,8 +39,7 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 			}
 		}()
 	}
-	// Check the number of values first, because decoding takes far more time and
-	// memory.
+	// Check the number of values before decoding, which takes far more time and memory.
 	if err := checkShape(data); err != nil {
 		return err
 	}
@@ -114,8 +113,7 @@ func addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors 
 		}
 	case []any:
 		for i, e := range v {
-			// Build the location only for null, lists and objects, because it costs
-			// time.
+			// To save time, build the location only for null, lists and objects.
 			if !scalar(e) {
 				faults = addNulls(faults, location+"["+strconv.Itoa(i)+"]", e)
 			}

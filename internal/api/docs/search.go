@@ -28,8 +28,8 @@ const (
 // index finds the sections of the documentation that contain given words.
 type index struct {
 	sections []section
-	// words lists all words, sorted. postings maps each word to its sections, and
-	// each section to the weight of the word in it.
+	// words lists all words, sorted. postings maps each word to the sections that
+	// contain it. The inner map contains the weight of the word in each section.
 	words    []string
 	postings map[string]map[int]int
 }
@@ -104,8 +104,9 @@ func (x index) find(query string) []hit {
 	return hits
 }
 
-// beginning returns the sections with words that begin with prefix, and their
-// weights. A word that equals prefix counts twice.
+// beginning returns the sections that contain words with this prefix. It maps each
+// section to the total weight of these words. A word that equals prefix counts
+// twice.
 func (x index) beginning(prefix string) map[int]int {
 	weights := make(map[int]int)
 	first, _ := slices.BinarySearch(x.words, prefix)
@@ -133,8 +134,7 @@ func excerpt(text string, words []string) string {
 			at = min(at, i)
 		}
 	}
-	// ToLower may change the length of the text. So the offset may be outside the
-	// text.
+	// The offset may be outside the text, because ToLower may change the length.
 	if at >= len(text) {
 		at = 0
 	}

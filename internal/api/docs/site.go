@@ -18,7 +18,7 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// Index is the path of the page that lists all others.
+// Index is the path of the page that links to all other pages.
 const Index = "README.md"
 
 //go:embed page.html.tmpl
@@ -31,7 +31,7 @@ type Site struct {
 	view  view
 }
 
-// File is an HTML page, or a file to which pages link.
+// File is an HTML page, or another file to which pages link.
 type File struct {
 	MediaType string
 	Content   []byte

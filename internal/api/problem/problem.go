@@ -56,7 +56,7 @@ const defaultRetryAfter = 2 * time.Second
 
 // New converts err to the body of an error response. requestID is the ID of the
 // request. An error that is not a *pyth.Error becomes an internal error without
-// details. If a context ended, the code is CodeUnavailable.
+// details. The error of an ended context becomes CodeUnavailable.
 func New(requestID string, err error) *Error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	switch {

@@ -2,7 +2,7 @@
 // address, an account or a user.
 //
 // A limiter stores a fixed maximum number of keys, so its memory is limited. It
-// removes full buckets first, because a full bucket is the same as a new one. If no
+// removes full buckets first, because a full bucket is equal to a new one. If no
 // bucket is full, it removes the least recently used bucket, which is nearly full.
 package ratelimit
 
@@ -15,7 +15,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rate allows Count events in each period Per, and at most Count events at once. The
+// Rate allows Count events per period Per, with bursts of up to Count events. The
 // zero Rate allows everything.
 type Rate struct {
 	Count int
@@ -113,9 +113,9 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 	return b
 }
 
-// evict removes buckets before a new key is added. It looks at the two least recently
-// used buckets. So it takes constant time, and removes full buckets faster than new
-// keys arrive.
+// evict removes buckets before a new key is added. It examines only the two least
+// recently used buckets, so it takes constant time. It can remove two full buckets
+// for each new key.
 func (l *Limiter) evict(now time.Time) {
 	for range 2 {
 		oldest := l.recent.Back()
