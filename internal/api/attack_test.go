@@ -23,8 +23,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// TestAttack runs the attacks on the API that need only this package. The name of a
-// subtest begins with the number of the attack.
+// TestAttack runs those attacks that need no other package. The name of a subtest
+// begins with the number of the attack.
 func TestAttack(t *testing.T) {
 	t.Run("061_paths_out_of_the_directory", attackFilePaths)
 	t.Run("092_bombs_and_slow_requests_are_bounded", func(t *testing.T) {
@@ -92,8 +92,8 @@ func attackManyValues(t *testing.T) {
 		if res.StatusCode != 400 {
 			t.Errorf("%.30s: status %d: %.300s", body, res.StatusCode, res.body)
 		}
-		// Doubling the body's buffer allocates up to three times the body. Allow 8
-		// MiB more for the rest.
+		// The server doubles the buffer for the body repeatedly. Together, these buffers
+		// have up to three times the size of the body. Allow 8 MiB for the rest.
 		if took := allocated() - before; took > 3*uint64(len(body))+(8<<20) {
 			t.Errorf("%.30s: %d MB allocated for a body of %d MB", body, took>>20, len(body)>>20)
 		}
@@ -113,7 +113,7 @@ func allocated() uint64 {
 	return m.TotalAlloc
 }
 
-// spaces is an endless body of blanks. It counts the bytes that were read.
+// spaces is an endless body that counts the bytes that were read.
 type spaces struct{ read atomic.Int64 }
 
 func (s *spaces) Read(p []byte) (int, error) {
@@ -144,8 +144,8 @@ func attackHugeBody(t *testing.T) {
 					t.Errorf("%s: status %d", path, res.StatusCode)
 				}
 			}
-			// The server can close the connection early. Then a client that still
-			// writes gets a connection reset instead of the answer.
+			// Ignore an error. If the server closes the connection early, a client that is
+			// still writing gets a connection reset and no answer.
 			if body.read.Load() > 200<<20 {
 				t.Errorf("%s: the server read %d MB", path, body.read.Load()>>20)
 			}
@@ -165,7 +165,7 @@ func attackGzipBomb(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// Repeat one gzip member, since compressing all the data would take long.
+	// Repeat one gzip member, because compressing all data would take long.
 	bomb := strings.Repeat(member.String(), 1600)
 	s := newServer(t)
 	for _, encoding := range []string{"gzip", "GZIP", "deflate", "identity, gzip"} {
@@ -194,7 +194,8 @@ func attackHugeHeader(t *testing.T) {
 	}
 }
 
-// closed reports whether err means that the other side closed the connection.
+// closed reports whether err is an error other than a time-out, so that the server
+// has closed the connection.
 func closed(err error) bool {
 	var timeout net.Error
 	return err != nil && (!errors.As(err, &timeout) || !timeout.Timeout())

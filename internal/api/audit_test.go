@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// auditLog is an AuditService with one entry. It records the queries and the
-// denied actions.
+// auditLog is an AuditService with one entry. It records the arguments of queries,
+// and the denied actions.
 type auditLog struct {
 	mu     sync.Mutex
 	filter pyth.AuditFilter
@@ -233,8 +233,8 @@ func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 	if n := len(s.audit.noted); n > 600 {
 		t.Errorf("%d refusals were recorded in all, want at most 600", n)
 	}
-	// The next entry contains the number of omitted entries. Later entries do not
-	// repeat it.
+	// The next entry contains the number of omitted entries. Later entries must not
+	// repeat this number.
 	before := len(s.audit.noted)
 	total := before
 	for _, n := range s.audit.noted {

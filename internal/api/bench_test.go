@@ -13,7 +13,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// discard is a response writer that keeps only the status code.
 type discard struct {
 	header http.Header
 	status int
@@ -53,7 +52,6 @@ func BenchmarkExecute(b *testing.B) {
 	}
 }
 
-// BenchmarkHealth measures a request with a small answer and no authentication.
 func BenchmarkHealth(b *testing.B) {
 	h, err := api.New(config(newAccounts(), &executions{}))
 	if err != nil {

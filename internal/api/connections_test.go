@@ -6,7 +6,6 @@ import (
 	"testing"
 )
 
-// testConn is a connection from a given address. It records whether it was closed.
 type testConn struct {
 	net.Conn
 	address string

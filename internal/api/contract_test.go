@@ -45,7 +45,8 @@ func (s *server) document() document {
 	return d
 }
 
-// each calls f with every documented operation and a request for it.
+// each calls f for every documented operation. The function request returns a
+// request for the operation with the given body.
 func (d document) each(f func(name string, op operation, request func(body string) *http.Request)) {
 	for path, item := range d.Paths {
 		for method, op := range item {
@@ -80,8 +81,7 @@ func TestAuthenticateCoversAllButPublicOperations(t *testing.T) {
 	if diff := cmp.Diff(want, public); diff != "" {
 		t.Errorf("public (-want +got):\n%s", diff)
 	}
-	// These operations accept credentials in a header or in the body, and require
-	// one of them.
+	// These operations require credentials, either in a header or in the body.
 	if diff := cmp.Diff([]string{"POST /api/refresh", "POST /api/verify"}, optional); diff != "" {
 		t.Errorf("operations with optional credentials (-want +got):\n%s", diff)
 	}
@@ -98,7 +98,7 @@ func TestBodyIsStrictInEveryOperation(t *testing.T) {
 			return
 		}
 		bodies++
-		// If the document has no example for the body, no field is required.
+		// If the body has no example in the document, all its fields are optional.
 		good := "{"
 		for field, value := range op.RequestBody.Content["application/json"].Example {
 			if text, ok := value.(string); ok {

@@ -20,8 +20,6 @@ func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK = &packageStore{}, new(encrypted) })...)
 }
 
-// documentedResponse is a response in the OpenAPI document, or a reference to a
-// shared response.
 type documentedResponse struct {
 	Ref     string `json:"$ref"`
 	Content map[string]any
@@ -56,7 +54,8 @@ func (s *server) responses() map[string]map[string][]string {
 }
 
 // TestOperationsAnswerInDocumentedMediaTypes calls each operation with its example
-// and each accepted media type. send compares the answers with the document.
+// body and several values of Accept. The method send compares the answers with the
+// document.
 func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 	s := newFullServer(t)
 	documented := s.responses()

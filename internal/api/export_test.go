@@ -3,5 +3,4 @@ package api
 // NewCursor returns a cursor for a list of the user ada.
 func NewCursor(list, position string) string { return newCursor(list, "usr_ada", position) }
 
-// Nearest returns the known name that is most similar to name.
 func Nearest(name string, known ...string) string { return nearest(name, known) }

@@ -154,7 +154,7 @@ func TestGenerateStreams(t *testing.T) {
 		for n, code := range []string{"1/0", "print(42)"} {
 			for _, err := range []error{
 				e.Attempt(n + 1), e.Text("fi"), e.Text("rst"), e.Code(code), e.Started("exe"),
-				// Each run prints only the first byte of a two-byte character.
+				// The output ends with the first byte of a two-byte character.
 				e.Output(pyth.Stdout, []byte("x\xc3")),
 			} {
 				if err != nil {

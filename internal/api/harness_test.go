@@ -31,7 +31,6 @@ func ada() pyth.User {
 	return pyth.User{ID: "usr_ada", Email: "ada@example.org", PasswordHash: "HASH", CreatedAt: created}
 }
 
-// accounts is a fake AccountService. Tests can replace its results.
 type accounts struct {
 	mu       sync.Mutex
 	err      error
@@ -131,7 +130,6 @@ func (a *accounts) DeleteKey(_ context.Context, _ *pyth.Principal, id pyth.KeyID
 	return a.call("delete " + string(id))
 }
 
-// executions is an ExecutionService that records its requests.
 type executions struct {
 	mu      sync.Mutex
 	program *pyth.Program
@@ -163,7 +161,6 @@ func succeeded(stdout string) *pyth.Execution {
 	}
 }
 
-// checks is a HealthChecker with fixed results.
 type checks map[string]pyth.Check
 
 func (c checks) Health(context.Context) map[string]pyth.Check { return c }
@@ -183,7 +180,7 @@ type server struct {
 	log         *lockedBuffer
 }
 
-// lockedBuffer is a buffer for a log. It can be read and written concurrently.
+// lockedBuffer is a buffer that is safe for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -249,8 +246,8 @@ func newServer(t *testing.T, change ...func(*api.Config)) *server {
 	return s
 }
 
-// validators caches a validator for each OpenAPI document, since creating one takes
-// longer than most tests.
+// validators caches a validator for each OpenAPI document, because the creation of a
+// validator takes longer than most tests.
 var validators sync.Map
 
 func validatorOf(t *testing.T, document []byte) *openapitest.Validator {
@@ -266,7 +263,6 @@ func validatorOf(t *testing.T, document []byte) *openapitest.Validator {
 	return v
 }
 
-// answer is a response with its body.
 type answer struct {
 	*http.Response
 	body string
@@ -309,7 +305,6 @@ func (s *server) execute(body string) answer {
 	return s.send(request(http.MethodPost, "/api/v1/execute", body))
 }
 
-// problem is an error response as a client reads it.
 type problem struct {
 	Type, Title, Detail, Instance, Code, RequestID string
 	Status                                         int

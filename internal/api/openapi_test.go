@@ -41,7 +41,7 @@ func at(n node, keys ...string) node {
 	return n
 }
 
-// resolve returns the object that n refers to, or n if it is no reference.
+// resolve returns the object to which n refers. If n is no reference, it returns n.
 func resolve(d, n node) node {
 	ref, ok := n["$ref"].(string)
 	if !ok {
@@ -50,7 +50,6 @@ func resolve(d, n node) node {
 	return at(d, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
 }
 
-// eachOperation calls f for every operation of the document.
 func eachOperation(d node, f func(name string, op node)) {
 	for path, item := range at(d, "paths") {
 		for method, op := range item.(node) {
@@ -178,8 +177,9 @@ func TestOpenAPIErrorsAreComponents(t *testing.T) {
 	})
 }
 
-// TestOpenAPISchemasHaveNoDuplicates checks that two schemas with many equal properties
-// reference a common schema. A few equal properties are allowed: id, name and times.
+// TestOpenAPISchemasHaveNoDuplicates checks that two schemas with many equal
+// properties reference a common schema. Up to three equal properties are allowed,
+// for example id, name and times.
 func TestOpenAPISchemasHaveNoDuplicates(t *testing.T) {
 	const most = 3
 	schemas := at(openAPI(t), "components", "schemas")
@@ -238,8 +238,8 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 			}
 			for _, form := range forms {
 				ref, _ := form.(node)["$ref"].(string)
-				// All schemas of requests must refuse unknown fields, except
-				// ZKPayload: answers contain it too.
+				// ZKPayload is an exception: it allows unknown fields, because answers also
+				// contain it.
 				if ref != "" && ref != "#/components/schemas/ZKPayload" && !closed(resolve(d, form.(node))) {
 					t.Errorf("%s: %s allows unknown fields", name, ref)
 				}

@@ -11,7 +11,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// packageStore is a PackageService that records its requests.
 type packageStore struct {
 	err   error
 	given string

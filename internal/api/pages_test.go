@@ -29,7 +29,8 @@ func TestDocsServesEveryPage(t *testing.T) {
 		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Fatalf("%s: status %d, %v", name, res.StatusCode, res.Header)
 		}
-		// The Content-Security-Policy allows only the style with this hash.
+		// The Content-Security-Policy contains the hash of one style, so all pages must
+		// have this style.
 		if style.FindString(res.body) != reference {
 			t.Errorf("%s has another style than the reference", name)
 		}
@@ -50,8 +51,8 @@ func TestDocsServesEveryPage(t *testing.T) {
 	}
 }
 
-// TestDocsReferenceLinksToPages checks the links on pages that the server makes
-// from the OpenAPI document.
+// TestDocsReferenceLinksToPages checks the links on the generated pages: the API
+// reference, the list of errors and the search results.
 func TestDocsReferenceLinksToPages(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/docs", "/docs/errors", "/docs/search?q=secret"} {

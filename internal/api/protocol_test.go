@@ -115,8 +115,8 @@ func TestBodySizeDepthAndTimeAreLimited(t *testing.T) {
 	if res := s.send(anonymous("POST", "/api/login", loginJSON+pad[len(loginJSON):])); res.StatusCode != 200 {
 		t.Errorf("login with exactly 64 KiB: status %d: %s", res.StatusCode, res.body)
 	}
-	// The largest valid request must fit: 10 MiB of files in base64, and code and
-	// input with every byte escaped.
+	// The server must accept the largest valid request: 10 MiB of files in base64, and
+	// code and standard input with every byte escaped.
 	body := `{"code":"` + strings.Repeat(`\u0001`, 1<<20) + `","stdin":"` + strings.Repeat(`\u0001`, 1<<20) +
 		`","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", (10<<20)/3) + `"}]}`
 	if res := s.execute(body); res.StatusCode != 200 {
@@ -180,7 +180,6 @@ func TestHandlerTimeoutIs503(t *testing.T) {
 	}
 }
 
-// slowHealth returns only when its context ends.
 type slowHealth struct{}
 
 func (slowHealth) Health(ctx context.Context) map[string]pyth.Check {

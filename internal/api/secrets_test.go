@@ -13,7 +13,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// secretStore is a SecretService that records its requests.
 type secretStore struct {
 	err     error
 	all     []*pyth.Secret
@@ -108,8 +107,8 @@ func TestSecretsClearBody(t *testing.T) {
 	}
 }
 
-// remembering is a body that keeps all buffers into which the server has read it. So
-// the test can check that the server wipes them.
+// remembering is a request body that keeps the buffers of all reads. The test checks
+// that the server has cleared these buffers.
 type remembering struct {
 	from interface {
 		Read([]byte) (int, error)

@@ -44,7 +44,6 @@ func listen(t *testing.T, cfg api.ServerConfig, change ...func(*api.Config)) *li
 	return out
 }
 
-// dial opens a connection to the server. The connection has a deadline.
 func (l *listening) dial() net.Conn {
 	l.Helper()
 	c, err := net.Dial("tcp", l.addr)
@@ -60,7 +59,6 @@ func (l *listening) dial() net.Conn {
 
 const executeHead = "POST /api/v1/execute HTTP/1.1\r\nHost: x\r\nX-Api-Key: " + goodKey + "\r\nContent-Type: application/json\r\n"
 
-// write sends raw bytes on the connection.
 func (l *listening) write(c net.Conn, raw string) {
 	l.Helper()
 	if _, err := io.WriteString(c, raw); err != nil {
@@ -68,9 +66,9 @@ func (l *listening) write(c net.Conn, raw string) {
 	}
 }
 
-// blocking replaces the run function of e. Each run sends to started and waits until
-// release is closed or its context ends. Then it sends the context's error, or nil,
-// to ended.
+// blocking makes runs of e wait. Each run sends to started and waits until release
+// is closed or the context of the run ends. Then it sends nil or the error of the
+// context to ended.
 func blocking(e *executions) (started chan struct{}, release chan struct{}, ended chan error) {
 	started, release, ended = make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)
 	e.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -194,10 +192,9 @@ func TestShutdownAnswers503DuringDrainDelay(t *testing.T) {
 		t.Errorf("status %d, %v", res.StatusCode, res.Header)
 	}
 	cancel()
-	<-down //nolint:errcheck // Other tests check how it ends.
+	<-down //nolint:errcheck // Other tests check the error of Shutdown.
 }
 
-// exchange sends a request on an open connection and reads the answer.
 func (l *listening) exchange(c net.Conn, raw string) (*http.Response, string) {
 	l.Helper()
 	l.write(c, raw)
@@ -272,7 +269,7 @@ func TestShutdownAnswersOpenConnectionsUntilLastRunEnds(t *testing.T) {
 	}
 }
 
-func TestServeFailsAfterShutdown(t *testing.T) {
+func TestServeAfterShutdownClosesListener(t *testing.T) {
 	server := api.NewServer(newServer(t).handler, api.ServerConfig{})
 	if err := server.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -291,8 +288,8 @@ func TestServeFailsAfterShutdown(t *testing.T) {
 
 func TestShutdownLogsNoListenerError(t *testing.T) {
 	handler := newServer(t).handler
-	// Either Shutdown or net/http closes the connection first. The order is random,
-	// so try it often.
+	// Shutdown and net/http both close the listener. Try often, because it is random
+	// which of them is first.
 	for range 200 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -153,7 +153,7 @@ func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	}
 }
 
-// endless is a body that never ends. It counts the bytes that were read.
+// endless is a body without an end. It counts the bytes that were read.
 type endless struct{ sent int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -161,7 +161,6 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// discarding is a SessionService that reads the content of files and discards it.
 type discarding struct{ pyth.SessionService }
 
 func (discarding) WriteFile(_ context.Context, _ pyth.UserID, _ pyth.SessionID, _ string, content io.Reader) (bool, error) {
@@ -198,24 +197,24 @@ func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 	}
 }
 
-// line simulates a slow connection in a synctest bubble. The field part is the number
-// of bytes that it transfers in the time of the field every. A transfer after the
-// deadline fails.
+// line simulates a slow connection in a synctest bubble. It transfers chunk bytes in
+// each interval. A transfer after the deadline fails.
 type line struct {
-	every    time.Duration
-	part     int
+	interval    time.Duration
+	chunk     int
 	deadline time.Time
 }
 
 func (l *line) pass(n int) error {
-	time.Sleep(l.every * time.Duration(n) / time.Duration(l.part))
+	time.Sleep(l.interval * time.Duration(n) / time.Duration(l.chunk))
 	if !l.deadline.IsZero() && time.Now().After(l.deadline) {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
 }
 
-// slowSender sends a body of the given size, one part at a time.
+// slowSender is a request body that arrives one chunk at a time. left is the number
+// of bytes that have not arrived.
 type slowSender struct {
 	*httptest.ResponseRecorder
 	line
@@ -231,12 +230,11 @@ func (s *slowSender) Read(p []byte) (int, error) {
 	if s.left == 0 {
 		return 0, io.EOF
 	}
-	n := min(s.part, s.left, len(p))
+	n := min(s.chunk, s.left, len(p))
 	s.left -= n
 	return n, s.pass(n)
 }
 
-// slowReceiver is a response writer for a client that reads slowly.
 type slowReceiver struct {
 	*httptest.ResponseRecorder
 	line
@@ -260,10 +258,10 @@ func TestSessionFilesAllowSlowLargeUploads(t *testing.T) {
 		size int
 		ok   bool
 	}{
-		"16 MiB in a minute and more": {line{every: time.Second, part: 256 << 10}, 16 << 20, true},
-		"a byte each second":          {line{every: time.Second, part: 1}, 100, false},
-		"a few bytes in time":         {line{every: time.Second, part: 1}, 20, true},
-		"nothing at all":              {line{every: time.Hour, part: 1}, 1, false},
+		"16 MiB in a minute and more": {line{interval: time.Second, chunk: 256 << 10}, 16 << 20, true},
+		"a byte each second":          {line{interval: time.Second, chunk: 1}, 100, false},
+		"a few bytes in time":         {line{interval: time.Second, chunk: 1}, 20, true},
+		"nothing at all":              {line{interval: time.Hour, chunk: 1}, 1, false},
 	} {
 		s := newServer(t, func(c *api.Config) { c.BodyTimeout, c.ResponseTimeout = 30*time.Second, 30*time.Second })
 		t.Run("sending "+name, func(t *testing.T) {
@@ -301,7 +299,8 @@ func attackFilePaths(t *testing.T) {
 		"", ".", "..", "../x", "/x", "a/../../b", "a/..", "a//b", "a/", "./a", "a/./b", "../../ses_2/files/x", "../files/x",
 		"%2e", "%2e%2e", "%2e%2e/x", "..%2fx", "%2e%2e%2fx", "%2Fx", "a/%2e%2e/%2e%2e/b", "a%2f..%2f..%2fb", "a%2f%2fb", "a%2f", "%2e/a",
 	}
-	// The API passes these paths on unchanged, because they are clean.
+	// The API passes these paths to the service, because they are clean. The map
+	// contains the path that the service must receive.
 	passed := map[string]string{
 		"a%00b": "a\x00b", "%252e%252e/x": "%2e%2e/x", "a%2fb": "a/b", "a%0ab": "a\nb", "%ff": "\xff", "..a": "..a", `..%5cx`: `..\x`,
 	}
@@ -325,7 +324,7 @@ func attackFilePaths(t *testing.T) {
 			t.Errorf("with the path %q, the service stored %q", sent, s.sessions.files)
 		}
 	}
-	// ".." and "//" outside of the file path lead to no route, as for any other URL.
+	// A URL with ".." or "//" before the path of the file matches no route.
 	for _, path := range []string{"/api/v1/sessions/../files/x/..", "/api/v1/sessions//files/x/..", "/api/v1/sessions/x/filesx/..", "/api/v1/x/.."} {
 		if res := s.send(fileRequest("GET", path, nil)); res.StatusCode != 404 {
 			t.Errorf("%q: status %d: %s", path, res.StatusCode, res.body)

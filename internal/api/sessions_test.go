@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// sessions is a fake SessionService for the user ada. It records its calls.
+// sessions is a fake SessionService that records its calls.
 type sessions struct {
 	mu      sync.Mutex
 	err     error
@@ -25,8 +25,7 @@ type sessions struct {
 	list    []*pyth.Session
 	files   map[string]string
 	calls   []string
-	// failAfter is the number of bytes after which reading a file fails; 0 means
-	// never.
+	// failAfter is the number of bytes after which ReadFile fails; 0 means never.
 	failAfter int
 }
 
@@ -238,7 +237,7 @@ func TestSessionsListPages(t *testing.T) {
 	expect("?limit=2&cursor="+cursor("d"), []string{"e"}, "")
 	expect("?limit=5", []string{"a", "b", "c", "d", "e"}, "")
 	expect("?cursor="+cursor("e"), nil, "")
-	// The session that the cursor names has ended.
+	// The session in the cursor no longer exists.
 	all("a", "c")
 	expect("?cursor="+cursor("b"), []string{"c"}, "")
 }

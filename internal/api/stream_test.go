@@ -14,10 +14,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// event is one server-sent event.
 type event struct{ Name, Data string }
 
-// readEvents reads all events until the stream ends.
 func readEvents(t *testing.T, s *bufio.Scanner) []event {
 	t.Helper()
 	var events []event
@@ -39,8 +37,6 @@ func readEvents(t *testing.T, s *bufio.Scanner) []event {
 	return events
 }
 
-// streamed sends an execute request with the given Accept header and returns the
-// response.
 func (s *server) streamed(accept string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/api/v1/execute", strings.NewReader(`{"code": "x"}`))
 	r.Header.Set("Content-Type", "application/json")
@@ -141,7 +137,7 @@ func TestStreamNeedsAccept(t *testing.T) {
 }
 
 // TestAnswerThatCannotBeEncodedIs500 checks that an encoding error is a server
-// error. It must look neither like a success nor like a client disconnect.
+// error. The server must not treat it as a success or as a disconnected client.
 func TestAnswerThatCannotBeEncodedIs500(t *testing.T) {
 	for name, value := range map[string]string{
 		"equal names": `{"a":1,"a":2}`, "no JSON": `{"a":`, "too deep": strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000),

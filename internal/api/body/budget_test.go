@@ -8,7 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// readInto reads a body of size bytes without a Content-Length into the reservation.
+// readInto reads a body of size bytes, without a Content-Length, and reserves its
+// memory with r.
 func readInto(r *Reservation, size int) error { return readBounded(r, size, 1<<40) }
 
 func readBounded(r *Reservation, size int, limit int64) error {
@@ -68,8 +69,8 @@ func TestBudgetLimitsShareOfEachCaller(t *testing.T) {
 	}
 }
 
-// TestBudgetAllowsLargestBody reads the largest allowed body with a budget that is
-// smaller. The read must succeed.
+// TestBudgetAllowsLargestBody checks that the largest allowed body can be read even
+// if the configured budget is smaller.
 func TestBudgetAllowsLargestBody(t *testing.T) {
 	r := NewBudget(1<<20, 3<<20).Reserve("ada")
 	if err := readBounded(r, 3<<20, 3<<20); err != nil {

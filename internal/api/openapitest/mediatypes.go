@@ -37,7 +37,7 @@ func newMediaTypes(doc libopenapi.Document) (mediaTypes, error) {
 }
 
 // check returns an error if the media type of the response is not documented. It
-// ignores responses of undocumented operations and with undocumented statuses.
+// ignores undocumented operations and undocumented statuses.
 func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	method := strings.ToLower(req.Method)
 	if method == "head" {

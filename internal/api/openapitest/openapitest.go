@@ -1,4 +1,4 @@
-// Package openapitest checks in tests whether the responses of a server match its
+// Package openapitest checks, for tests, that the responses of a server match its
 // OpenAPI document.
 package openapitest
 
@@ -50,9 +50,9 @@ func New(document []byte) (*Validator, error) {
 	return &Validator{validate: v, mediaTypes: types}, nil
 }
 
-// Check returns an error if the status, the media type or the body of the response is
-// not documented. The response to an unknown operation must be an Error. Check
-// replaces res.Body, so that the caller can still read the body.
+// Check returns an error if the status, the media type or the body of the response
+// is not documented. For an unknown operation, the response must be an error
+// response. Check replaces res.Body, so that the caller can still read the body.
 func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -74,12 +74,12 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 		return err
 	}
 	if !strings.Contains(mediaType, "json") || res.Header.Get("Content-Disposition") != "" {
-		// Skip documentation pages and files of users. The validator would check them
-		// as API responses.
+		// Skip documentation pages and users' files, because the validator would check
+		// them as API responses.
 		return nil
 	}
 	if req.URL.Path == "/openapi.json" && res.StatusCode == http.StatusOK {
-		// Skip the OpenAPI document, because it does not contain a schema of itself.
+		// Skip the OpenAPI document, because it does not describe itself.
 		return nil
 	}
 	v.mu.Lock()
@@ -99,8 +99,9 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// isError returns an error unless the body is an Error. It validates the body as the
-// documented response of /readyz with status 503, because this response is an Error.
+// isError returns an error unless the body has the schema Error. It validates the
+// body as a response of /readyz with status 503, which is documented with this
+// schema.
 func (v *Validator) isError(res *http.Response, body []byte) error {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {
@@ -128,8 +129,8 @@ func join(faults []*validatorerrors.ValidationError) error {
 	return errors.Join(errs...)
 }
 
-// Transport is a RoundTripper that checks every response. A request fails if its
-// response does not match the document.
+// Transport is a RoundTripper that checks every response. If a response does not
+// match the document, RoundTrip returns an error.
 type Transport struct {
 	Validator *Validator
 	// Base sends the requests. nil means http.DefaultTransport.
@@ -158,8 +159,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Check only the media type of a stream. Reading the whole stream would delay the
-	// caller.
+	// Check only the media type of a stream, because reading the whole stream would
+	// delay the caller.
 	if res.Header.Get("Content-Type") == "text/event-stream" {
 		return res, t.Validator.mediaTypes.check(req, res)
 	}

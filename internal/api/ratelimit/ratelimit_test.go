@@ -12,7 +12,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// clock is a fake clock. Its time changes only when a test calls advance.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time          { return c.t }
@@ -131,8 +130,8 @@ func TestLimiterRetryAfterSuffices(t *testing.T) {
 		for d = l.Allow("k"); d.Allowed; d = l.Allow("k") {
 			c.advance(time.Millisecond / 10)
 		}
-		// The bucket uses floating point numbers. Allow for one microsecond of
-		// rounding.
+		// The bucket uses floating-point numbers, so allow a rounding error of one
+		// microsecond.
 		c.advance(d.RetryAfter + time.Microsecond)
 		if !l.Allow("k").Allowed {
 			t.Fatalf("refused after waiting for Retry-After (%v)", d.RetryAfter)
