@@ -200,8 +200,8 @@ func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 // line simulates a slow connection in a synctest bubble. It transfers chunk bytes in
 // each interval. A transfer after the deadline fails.
 type line struct {
-	interval    time.Duration
-	chunk     int
+	interval time.Duration
+	chunk    int
 	deadline time.Time
 }
 
