@@ -4,16 +4,16 @@ import (
 	"net/netip"
 )
 
-// special describes a range outside the public Internet. Unless noted, ranges
-// come from iana-ipv4-special-registry and iana-ipv6-special-registry (RFC 6890).
+// special is an address range outside the public Internet. Ranges without another
+// source come from iana-ipv4-special-registry and iana-ipv6-special-registry (RFC
+// 6890).
 type special struct {
 	prefix netip.Prefix
 	reason string
 }
 
 // specials returns the ranges that a program must not reach unless the policy's
-// AllowRanges contain them. If several ranges contain an address, the first one
-// gives the reason.
+// AllowRanges contain them. Ranges may overlap: the first match gives the reason.
 func specials() []special {
 	return []special{
 		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},                      // RFC 791
@@ -53,12 +53,13 @@ func specials() []special {
 	}
 }
 
-// global returns the IPv6 range assigned for the Internet (RFC 4291 and
+// global returns the only IPv6 range with public addresses (RFC 4291 and
 // iana-ipv6-unicast-address-assignments).
 func global() netip.Prefix { return netip.MustParsePrefix("2000::/3") }
 
-// metadata returns the addresses where clouds hand out credentials without
-// authentication. No program can ever reach them.
+// metadata returns the addresses of cloud metadata services. They give
+// credentials to any program without authentication, so no setting makes them
+// reachable.
 func metadata() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("169.254.169.0/24"),       // most clouds: 169.254.169.254
@@ -74,8 +75,8 @@ func metadata() []netip.Prefix {
 	}
 }
 
-// classify reports whether the address belongs to the public Internet. If not,
-// reason describes its range.
+// classify reports whether the address belongs to the public Internet. If it does
+// not, reason describes its range.
 func classify(addr netip.Addr) (reason string, ok bool) {
 	if !addr.IsValid() || addr.Zone() != "" {
 		return "not an address", false
@@ -92,7 +93,7 @@ func classify(addr netip.Addr) (reason string, ok bool) {
 	return "", true
 }
 
-// isMetadata reports whether a cloud's metadata service answers at the address.
+// isMetadata reports whether the address belongs to a cloud's metadata service.
 func isMetadata(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	for _, p := range metadata() {
@@ -104,8 +105,8 @@ func isMetadata(addr netip.Addr) bool {
 	return ok && isMetadata(v4)
 }
 
-// embedded returns the IPv4 address to which a translator or a tunnel would send
-// packets for addr.
+// embedded returns the IPv4 address inside an IPv6 address of a translator or
+// tunnel. Packets to addr would be forwarded to the returned address.
 func embedded(addr netip.Addr) (netip.Addr, bool) {
 	if !addr.Is6() || addr.IsLoopback() || addr.IsUnspecified() {
 		return netip.Addr{}, false

@@ -93,8 +93,8 @@ func TestAttack072UnusualAddressFormsAreRefused(t *testing.T) {
 	equal(t, r.names.questions(), []string{})
 }
 
-// dns starts a DNS server. The parameter first is its answer to the first query; the
-// parameter then is its answer to all later queries. asked counts the queries.
+// dns starts a DNS server that answers the first query with first, and all later
+// queries with then. asked counts the queries.
 func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -386,8 +386,8 @@ func TestAttack078RefusedNamesAreNotResolved(t *testing.T) {
 		t.Errorf("got reply %d", reply)
 	}
 	equal(t, r.names.questions(), []string{})
-	// The SOCKS commands BIND (2), UDP ASSOCIATE (3) and the unknown 9 are refused,
-	// so they cannot carry a DNS query.
+	// BIND (2), UDP ASSOCIATE (3) and the undefined command 9 must be refused.
+	// Only UDP ASSOCIATE could carry DNS queries.
 	for command, want := range map[byte]byte{2: 7, 3: 7, 9: 7} {
 		w := r.dial()
 		w.say("\x05\x01\x00")
@@ -439,8 +439,6 @@ func TestAttack079ServerIsNotReached(t *testing.T) {
 	}
 }
 
-// TestAttack080RulesBelongToOneRun checks that runs with one proxy have separate
-// rules, and that a run cannot change the proxy's policy.
 func TestAttack080RulesBelongToOneRun(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)

@@ -10,7 +10,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// BenchmarkConnect measures one tunnel: CONNECT, the TLS handshake, and the close.
 func BenchmarkConnect(b *testing.B) {
 	s := benchServer(b, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	p, run := benchRun(b, s)
@@ -31,7 +30,6 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
-// BenchmarkRequest measures a plain HTTP request on a keep-alive connection.
 func BenchmarkRequest(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer s.Close()
@@ -53,8 +51,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// BenchmarkTunnel measures the throughput of a tunnel from the server to the
-// client.
+// BenchmarkTunnel measures the throughput from the server to the client.
 func BenchmarkTunnel(b *testing.B) {
 	const chunk = 1 << 20
 	s := benchServer(b, func(c net.Conn) {

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// flushingBody flushes w before each Read. Otherwise a Read that waits for more
-// of the body would delay bytes that have already arrived.
+// flushingBody flushes w before each Read. Read may block until more of the body
+// arrives, and w must not hold back earlier bytes in the meantime.
 type flushingBody struct {
 	io.ReadCloser
 	w *bufio.Writer
@@ -22,23 +22,23 @@ func (f flushingBody) Read(p []byte) (int, error) {
 	return f.ReadCloser.Read(p)
 }
 
-// plainWriter hides ReadFrom of a bufio.Writer. ReadFrom would read a
-// flushingBody into the same buffer that the body flushes.
+// plainWriter hides the method ReadFrom of a bufio.Writer. ReadFrom would let
+// flushingBody write into a buffer that flushingBody flushes at the same time.
 type plainWriter interface {
 	io.Writer
 	io.ByteWriter
 	io.StringWriter
 }
 
-// writeFlushing writes a request and sends each part of its body as soon as it
-// arrives.
+// writeFlushing writes a request. It sends each part of the body as soon as the
+// part arrives.
 func writeFlushing(to io.Writer, req *http.Request) error {
 	w := bufio.NewWriter(to)
 	if req.Body != http.NoBody {
 		req.Body = flushingBody{req.Body, w}
 	}
 	if _, ok := req.Header["User-Agent"]; !ok {
-		// Without this, net/http would send its own User-Agent.
+		// An empty value prevents net/http from adding its own User-Agent.
 		req.Header["User-Agent"] = []string{""}
 	}
 	if err := req.Write(struct{ plainWriter }{w}); err != nil {
@@ -47,9 +47,9 @@ func writeFlushing(to io.Writer, req *http.Request) error {
 	return w.Flush()
 }
 
-// trailerBody wraps the body of a response. At the end of the body, when the
-// trailers are known, it removes verdictHeader from the trailers. Only the proxy may
-// set this header.
+// trailerBody wraps the body of a response. Only the proxy may set verdictHeader,
+// so trailerBody removes this header from the trailers. The trailers are known
+// only at the end of the body.
 type trailerBody struct {
 	io.ReadCloser
 	resp *http.Response
@@ -63,7 +63,8 @@ func (t trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// body wraps the body of a client's request and records how reading it ended.
+// body wraps the body of a client's request. It records whether the body was read
+// to its end, and whether a read failed.
 type body struct {
 	io.ReadCloser
 	end, broken atomic.Bool
@@ -91,7 +92,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close does not read the rest of the body, because that could take forever.
+// Close does not read the rest of the body, since the client may never send it.
 func (b *body) Close() error { return nil }
 
 func (b *body) finished() bool { return b.end.Load() }

@@ -11,17 +11,15 @@ import (
 type clientConn struct {
 	proxy *Proxy
 	run   *Run
-	// ctx ends with the connection; cancel ends the connection.
+	// ctx ends when the connection ends. Calling cancel ends the connection.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  *watch
 	client net.Conn
-	// r reads from client.
-	r *bufio.Reader
+	r      *bufio.Reader
 }
 
-// serve detects the protocol, HTTP or SOCKS5, by the first byte. Then it serves the
-// connection.
+// serve tells HTTP from SOCKS5 by the first byte, and serves the connection.
 func (s *clientConn) serve() {
 	first, err := s.r.Peek(1)
 	if err != nil {
@@ -35,8 +33,8 @@ func (s *clientConn) serve() {
 	}
 }
 
-// connect connects to the target. The connection stays open until the client's
-// connection ends or the caller closes it.
+// connect connects to the target. The new connection is closed when the client's
+// connection ends, or earlier by the caller.
 func (s *clientConn) connect(t target) (*upstream, *refusal) {
 	conn, refused := s.proxy.connect(s.ctx, s.run.rules, t)
 	if refused != nil {
@@ -55,7 +53,7 @@ func (s *clientConn) refuse(t target, refused *refusal) {
 	})
 }
 
-// finish records a connection that has ended. refused is not nil if the proxy cut
+// finish records a connection that has ended. refused is nil unless the proxy cut
 // the connection off.
 func (s *clientConn) finish(up *upstream, refused *refusal) {
 	c := Connection{

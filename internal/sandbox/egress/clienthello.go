@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// maxHello is the maximum size of a ClientHello with its records, in bytes.
-// crypto/tls rejects a ClientHello larger than 64 KiB.
+// maxHello is the maximum size of a ClientHello in bytes, including its record
+// headers. crypto/tls rejects a ClientHello larger than 64 KiB.
 const maxHello = 80 << 10
 
 // errHelloRead stops the handshake as soon as the ClientHello is complete.
 var errHelloRead = errors.New("egress: ClientHello complete")
 
-// readHello reads a ClientHello and returns its server name and the raw bytes.
-// The name is "" if there is none. For an encrypted ClientHello it returns the
+// readHello reads a ClientHello and returns its server name and its raw bytes.
+// The name is "" if the client sent none. An encrypted ClientHello gives the
 // outer name.
 func readHello(ctx context.Context, r io.Reader) (name string, raw []byte, err error) {
 	var read bytes.Buffer
@@ -35,7 +35,7 @@ func readHello(ctx context.Context, r io.Reader) (name string, raw []byte, err e
 	return name, read.Bytes(), nil
 }
 
-// helloConn lets a TLS server read from r and discards the server's writes.
+// helloConn lets a TLS server read from r, and discards what the server writes.
 type helloConn struct{ r io.Reader }
 
 func (c helloConn) Read(p []byte) (int, error)       { return c.r.Read(p) }
@@ -47,8 +47,8 @@ func (c helloConn) SetDeadline(time.Time) error      { return nil }
 func (c helloConn) SetReadDeadline(time.Time) error  { return nil }
 func (c helloConn) SetWriteDeadline(time.Time) error { return nil }
 
-// checkSNI returns a refusal if the name in a ClientHello is not allowed for the
-// target.
+// checkSNI returns a refusal if the server name of a ClientHello is not allowed
+// for the target.
 func (s *clientConn) checkSNI(t target, name string) *refusal {
 	switch {
 	case name != "":

@@ -9,24 +9,22 @@ import (
 )
 
 const (
-	// maxAddresses limits how many addresses of a name the proxy tries.
+	// maxAddresses limits how many addresses of one name the proxy tries.
 	maxAddresses = 8
-	// minAttempt is the minimum time for connecting to one address.
+	// minAttempt is the minimum time to connect to one address.
 	minAttempt = 2 * time.Second
 )
 
-// upstream is a connection to a target. It counts the bytes in each direction.
+// upstream is a connection to a target. It counts the sent and received bytes.
 type upstream struct {
 	watchedConn
 	target         target
 	sent, received atomic.Int64
-	// stopAutoClose cancels the hook that closes this connection together with
-	// the client's.
+	// stopAutoClose cancels the automatic close at the end of the client's
+	// connection.
 	stopAutoClose func() bool
 }
 
-// disconnect closes the connection. It ignores the error, since no caller could
-// use it.
 func (u *upstream) disconnect() {
 	u.stopAutoClose()
 	_ = u.Close()
@@ -44,8 +42,8 @@ func (u *upstream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// connect checks the rules and dials the target. Programs have no other path to
-// a target.
+// connect checks the rules and dials the target. A program's connections always
+// go through this check.
 func (p *Proxy) connect(ctx context.Context, rules Rules, t target) (net.Conn, *refusal) {
 	if refused := p.config.Policy.permit(rules, t); refused != nil {
 		return nil, refused
@@ -111,9 +109,9 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 	return good[:min(len(good), maxAddresses)], nil
 }
 
-// dial tries to connect to one address. If ctx has a deadline, the attempt gets an
-// equal share of the time left, but at least minAttempt. So the other addresses get
-// a share too. remaining is the number of addresses left, including addr.
+// dial tries to connect to one address. If ctx has a deadline, the remaining
+// addresses, including addr, share the time left equally. Each attempt gets at
+// least minAttempt.
 func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, remaining int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		share := max(time.Until(deadline)/time.Duration(remaining), minAttempt)

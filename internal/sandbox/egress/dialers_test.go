@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// noDialer is a dialer that fails the test when it is called.
+// noDialer fails the test when it is called.
 type noDialer struct{ t *testing.T }
 
 func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, error) {
@@ -19,11 +19,10 @@ func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, e
 	return nil, errors.New("nothing may be dialled")
 }
 
-// fixedDialer connects to one fixed address instead of the target. It records the
-// targets.
+// fixedDialer records each target, but always connects to the same address.
 type fixedDialer struct {
 	to string
-	// fail maps addresses that cannot be dialled to the error of the dial.
+	// fail maps an address to the error of dialling it.
 	fail map[string]error
 
 	mu      sync.Mutex

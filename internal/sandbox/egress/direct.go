@@ -5,9 +5,9 @@ import (
 	"net"
 )
 
-// DialContext connects the server itself to a host:port named by an untrusted
-// party. Deny and AllowRanges of the policy apply, but Off and the rules of requests
-// do not. DialContext resolves a name once and checks each address.
+// DialContext makes a connection for the server itself, to a host:port from an
+// untrusted source. The policy's Deny and AllowRanges apply; its Off and the
+// rules of runs do not. DialContext resolves a name once and checks each address.
 func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	t, err := parseTarget(address, 0)
 	if err != nil {

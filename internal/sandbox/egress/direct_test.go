@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// recordingDialer records the dialled addresses. It returns a connection to nothing.
+// recordingDialer records the dialled addresses. Nothing answers on the
+// connections that it returns.
 type recordingDialer struct{ dialled []string }
 
 func (h *recordingDialer) DialContext(_ context.Context, _, address string) (net.Conn, error) {
@@ -34,8 +35,7 @@ func TestDialContextReachesPublicHostsOnly(t *testing.T) {
 		"inside.test:443": "", "denied.test:443": "", "169.254.169.254:80": "", "127.0.0.1:80": "", "[::1]:80": "", "files.test": "", "0x7f.1:80": "",
 	} {
 		h := new(recordingDialer)
-		// Policy.Off forbids only the connections of runs, so DialContext must still
-		// work.
+		// Policy.Off applies only to runs, so DialContext must still work.
 		p := egress.New(egress.Config{Policy: egress.Policy{Deny: deny, Off: true}, Resolver: n, Dialer: h, HostAddresses: func() ([]netip.Addr, error) { return nil, nil }})
 		conn, err := p.DialContext(t.Context(), "tcp", address)
 		if got := strings.Join(h.dialled, " "); got != want || (err == nil) != (want != "") {

@@ -12,22 +12,23 @@ import (
 )
 
 // maxHead is the maximum size of the head of a request or a response, in bytes.
-// It is also the buffer size for a client's first bytes.
+// The buffer for a client's first bytes has the same size.
 const maxHead = 64 << 10
 
 var errMalformed = errors.New("egress: malformed HTTP")
 
-// request is a plain HTTP request with the headers that net/http discards.
+// request adds to an http.Request the headers that net/http removes from it.
 type request struct {
 	*http.Request
-	// host is the value of the Host header; hasHost is false without that header.
+	// host is the value of the Host header. hasHost is false if the request has
+	// none.
 	host    string
 	hasHost bool
 	// connection holds the values of the Connection header.
 	connection []string
 }
 
-// waitHead waits until the buffer contains a complete head, including its empty
+// waitHead waits until the buffer contains a complete head, including the empty
 // line.
 func waitHead(r *bufio.Reader) ([]byte, error) {
 	seen := 0
@@ -39,8 +40,8 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 		if b[0] == '\r' || b[0] == '\n' {
 			return nil, errMalformed
 		}
-		// The end of the head may have arrived in two parts: search from three
-		// bytes before the new ones.
+		// The end of the head may be split: up to three of its bytes may already
+		// have been searched.
 		from := max(seen-3, 0)
 		for _, end := range []string{"\n\n", "\n\r\n"} {
 			if i := bytes.Index(b[from:], []byte(end)); i >= 0 {
@@ -51,8 +52,8 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// peekHeader waits for a complete head and parses its header. It leaves the head in
-// the buffer for net/http, which parses the head again and discards some headers.
+// peekHeader waits for a complete head and parses its header. The head stays in
+// the buffer, so that net/http can parse it too.
 func peekHeader(r *bufio.Reader) (http.Header, error) {
 	head, err := waitHead(r)
 	if err != nil {
@@ -69,8 +70,8 @@ func peekHeader(r *bufio.Reader) (http.Header, error) {
 	return http.Header(h), nil
 }
 
-// readRequest reads the head of a request. A head is malformed if two servers
-// could interpret it differently.
+// readRequest reads the head of a request. It rejects a head that two servers
+// could interpret differently.
 func readRequest(r *bufio.Reader) (*request, error) {
 	raw, err := peekHeader(r)
 	if err != nil {
@@ -106,15 +107,15 @@ func readRequest(r *bufio.Reader) (*request, error) {
 	return out, nil
 }
 
-// hasPath reports whether the request has the form for an origin server: a path
-// instead of an absolute URL.
+// hasPath reports whether the request line contains a path instead of an absolute
+// URL.
 func (r *request) hasPath() bool {
 	return r.URL.Scheme == "" && (strings.HasPrefix(r.RequestURI, "/") || r.RequestURI == "*")
 }
 
-// removeHopHeaders removes the headers that are for the next hop only (RFC 9110,
-// section 7.6.1). connection holds the values of the Connection header. Upgrade
-// is removed too, because the proxy could not check an upgraded connection.
+// removeHopHeaders removes the headers that are meant for the next hop only (RFC
+// 9110, section 7.6.1). connection holds the values of the Connection header.
+// Upgrade is removed because the proxy could not check an upgraded connection.
 func removeHopHeaders(h http.Header, connection []string) {
 	for _, list := range connection {
 		for name := range strings.SplitSeq(list, ",") {

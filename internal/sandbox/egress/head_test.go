@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzRequest parses arbitrary requests. An accepted request must be complete. The
-// request that the proxy sends on must have only one interpretation.
+// FuzzRequest checks that the parser accepts only complete requests, and that the
+// forwarded request has only one interpretation.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n"))
 	f.Add([]byte("POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n"))

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// maxName and maxLabel are the maximum lengths of a DNS name in text and of one
-// label.
+// maxName and maxLabel limit a DNS name, written as text, and one label of it.
 const (
 	maxName  = 253
 	maxLabel = 63
@@ -22,8 +21,8 @@ var (
 	errAddress = errors.New("must be an IP address in the standard form, for example 192.0.2.1 or [2001:db8::1]")
 )
 
-// host is either a name in lower case without a trailing dot, or an unmapped
-// address without a zone. Equal hosts compare equal with ==.
+// host is either a name (lower case, no trailing dot) or an address (unmapped, no
+// zone). Equal hosts compare equal with ==.
 type host struct {
 	name string
 	addr netip.Addr
@@ -60,7 +59,7 @@ func parseHost(s string) (host, error) {
 	if err != nil {
 		return host{}, err
 	}
-	// As in the URL standard, a host that ends in a number must be an address.
+	// The URL standard treats a host whose last label is a number as an address.
 	if last := name[strings.LastIndexByte(name, '.')+1:]; isNumber(last) {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {
@@ -71,8 +70,9 @@ func parseHost(s string) (host, error) {
 	return host{name: name}, nil
 }
 
-// checkLabels checks each label and returns the name in lower case. It accepts
-// underscores, which are not allowed in host names, because some hosts use them.
+// checkLabels checks each label and returns the name in lower case. Host names
+// must not contain underscores, but checkLabels accepts them, because some hosts
+// use them.
 func checkLabels(name string) (string, error) {
 	lower := []byte(name)
 	start := 0
@@ -100,7 +100,7 @@ func checkLabels(name string) (string, error) {
 	return string(lower), nil
 }
 
-// isNumber reports whether some parser could read the label as a number.
+// isNumber reports whether any common parser could read the label as a number.
 func isNumber(label string) bool {
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {
 		return strings.Trim(hex, "0123456789abcdef") == ""
@@ -112,8 +112,8 @@ func isNumber(label string) bool {
 func toASCII(name string) (string, error) {
 	for i := range len(name) {
 		if name[i] >= 0x80 {
-			// Lookup is the profile that browsers use. It does not reject invalid
-			// UTF-8.
+			// idna.Lookup uses the same rules as browsers. It accepts invalid
+			// UTF-8, so that check is made here.
 			ascii, err := idna.Lookup.ToASCII(name)
 			if err != nil || !utf8.ValidString(name) {
 				return "", errName

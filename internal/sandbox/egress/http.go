@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// verdictHeader marks a response that comes from the proxy itself.
+// verdictHeader marks a response from the proxy itself, as opposed to the target.
 const verdictHeader = "X-Pyth-On-Egress"
 
-// maxDrain limits how many bytes of a refused request's body the proxy reads to
-// keep the connection usable.
+// maxDrain limits, in bytes, how much of a refused request's body the proxy
+// reads. Reading the whole body keeps the connection usable.
 const maxDrain = 256 << 10
 
-// serveRequest checks and serves one request. It reports whether another request
-// may follow on the connection.
+// serveRequest checks and serves one request. keepAlive reports whether the
+// connection can carry another request.
 func (s *clientConn) serveRequest() (keepAlive bool) {
 	if _, err := s.r.Peek(1); err != nil {
 		return false
@@ -69,8 +69,7 @@ func (s *clientConn) serveConnect(req *request) {
 		s.answer(req, refused)
 		return
 	}
-	// Check the header only if there is one. Some clients omit the header or its
-	// port.
+	// Some clients omit the Host header or its port.
 	if req.hasHost {
 		if named, err := parseTarget(req.host, t.port); err != nil || named != t {
 			refused := denied("the Host header of CONNECT must be its target")
@@ -93,8 +92,8 @@ func (s *clientConn) serveConnect(req *request) {
 	s.tunnel(up)
 }
 
-// proxyTarget returns the target in the absolute URL of a request. It refuses any
-// other form, because the proxy itself serves no content.
+// proxyTarget returns the target of a request with an absolute URL. It refuses
+// other requests, because the proxy itself has no content.
 func (s *clientConn) proxyTarget(req *request) (target, *refusal) {
 	switch {
 	case req.URL.Scheme == "https":
@@ -115,8 +114,8 @@ func (s *clientConn) proxyTarget(req *request) (target, *refusal) {
 	return t, nil
 }
 
-// answer sends the refusal of a request and reports whether another request may
-// follow.
+// answer responds to a refused request. keepAlive reports whether the connection
+// can carry another request.
 func (s *clientConn) answer(req *request, refused *refusal) (keepAlive bool) {
 	keep := req != nil && !req.Close && req.Method != http.MethodConnect && drain(req)
 	return s.write(req, refused, keep) && keep
@@ -143,13 +142,13 @@ func (s *clientConn) write(req *request, refused *refusal, keep bool) (ok bool) 
 	return resp.Write(w) == nil && w.Flush() == nil
 }
 
-// drain reads the rest of a request's body and reports whether it reached the
-// end.
+// drain reads the rest of a request's body and reports whether the body has
+// ended.
 func drain(req *request) bool {
 	if req.Body == http.NoBody {
 		return true
 	}
-	// With Expect: 100-continue the client sends no body.
+	// A client that sent Expect: 100-continue sends no body after a refusal.
 	if req.Header.Get("Expect") != "" {
 		return false
 	}
@@ -157,9 +156,9 @@ func drain(req *request) bool {
 	return n < maxDrain && errors.Is(err, io.EOF)
 }
 
-// forward sends a request to the target, and sends the target's response to the
-// client. refused is not nil if the target gave no valid response while the client
-// was still connected.
+// forward sends a request to the target, and the target's response to the client.
+// It returns a refusal if the target gave no valid response and the client is
+// still connected.
 func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refused *refusal) {
 	keep := !req.Close
 	body := newBody(req.Request)
@@ -167,8 +166,8 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		// Ignore the error. If the target has not answered yet, reading its response
-		// fails too.
+		// Ignore the error. The target's response is read anyway, and reading
+		// fails if there is none.
 		_ = writeFlushing(up, req.Request)
 		if body.failed() {
 			up.disconnect()
@@ -181,7 +180,7 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 		keep = keep && body.finished()
 		refused = failed(replyFailed, "host %s sent no valid HTTP response", up.target)
 		if s.ctx.Err() != nil {
-			// The client's connection ended, so the host is not at fault.
+			// The client's connection has ended, so the host is not at fault.
 			refused = nil
 		}
 		keep = refused != nil && s.write(req, refused, keep) && keep
@@ -191,8 +190,8 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 		resp.Body.Close()
 	}
 	if !keep {
-		// The goroutine may still be reading the body from the client. Closing the
-		// connection ends it.
+		// The goroutine above may still be reading the client's body. Closing the
+		// connection makes that read fail.
 		s.client.Close()
 	}
 	<-sent
@@ -210,7 +209,7 @@ func forOrigin(req *request, t target) {
 // maxInterim limits the number of 1xx responses before the final one.
 const maxInterim = 16
 
-// readResponse reads the final response of the target. It sends interim (1xx)
+// readResponse reads the target's final response. It forwards earlier 1xx
 // responses to the client.
 func (s *clientConn) readResponse(r *bufio.Reader, req *request) (*http.Response, error) {
 	for range maxInterim {
@@ -223,7 +222,7 @@ func (s *clientConn) readResponse(r *bufio.Reader, req *request) (*http.Response
 			return nil, err
 		}
 		removeHopHeaders(resp.Header, raw["Connection"])
-		resp.Header.Del(verdictHeader) // Only the proxy may set it.
+		resp.Header.Del(verdictHeader) // Only the proxy may set this header.
 		resp.Trailer.Del(verdictHeader)
 		resp.ProtoMinor = 1
 		switch {
@@ -247,18 +246,19 @@ func (s *clientConn) readResponse(r *bufio.Reader, req *request) (*http.Response
 	return nil, errMalformed
 }
 
-// writeResponse sends a response to the client. It sets resp.Close if no other
-// response can follow.
+// writeResponse sends a response to the client. It sets resp.Close if the
+// connection cannot carry another response.
 func (s *clientConn) writeResponse(resp *http.Response, req *request, body *body, keep bool) error {
 	resp.Close = !keep || !body.finished()
 	if req.Method != http.MethodHead {
-		// With a POST request, net/http would add Content-Length: 0 even to a
-		// response that must not have it, such as one with status 204.
+		// If resp.Request is a POST, net/http adds Content-Length: 0 even to
+		// responses that must not have it, such as status 204.
 		resp.Request = nil
 	}
 	if resp.ContentLength < 0 {
-		// Mark the end of the body by chunked encoding, or by closing the
-		// connection.
+		// Without a length, the body's end is marked by chunked encoding.
+		// HTTP/1.0 clients do not know chunks, so for them the connection is
+		// closed.
 		resp.TransferEncoding = []string{"chunked"}
 		if !req.ProtoAtLeast(1, 1) {
 			resp.TransferEncoding, resp.Trailer, resp.Close = nil, nil, true

@@ -27,7 +27,7 @@ func TestPlainHTTPIsForwarded(t *testing.T) {
 	equal(t, get(t, c, s.URL+"/"), answer{200, "", "GET 127.0.0.1:" + p + " / "})
 	for _, body := range []io.Reader{
 		strings.NewReader("body"),
-		struct{ io.Reader }{strings.NewReader("body")}, // The client does not know the length, so it sends chunks.
+		struct{ io.Reader }{strings.NewReader("body")}, // The client does not know the length of such a body, so it sends chunks.
 	} {
 		resp, err := c.Post("http://a.test:"+p+"/", "text/plain", body)
 		if err != nil {
@@ -315,8 +315,8 @@ func TestRequestWithRefusedBodyKeepsConnection(t *testing.T) {
 	equal(t, w.rest(), "")
 }
 
-// rawServer starts a TCP server that calls serve for each connection. It returns the
-// port.
+// rawServer starts a TCP server that calls serve for each connection. It returns
+// the server's port.
 func rawServer(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,11 +1,11 @@
 package egress
 
-// checkIdentity returns a refusal if a connection to the target may not name the
-// host in a Host header or as TLS SNI. A server with many names selects one by
-// this header or SNI, not by its address.
+// checkIdentity returns a refusal if a connection to the target must not use the name
+// h in its Host header or TLS SNI. A server with several sites selects a site by this
+// name, whatever address was dialled.
 //
-// A connection to a name must use that name. A connection to an address may also
-// use a name that the rules allow.
+// On a connection to a name, only that name is allowed. On a connection to an address,
+// the names in the rules are allowed too.
 func (s *clientConn) checkIdentity(t target, h host) *refusal {
 	if h == t.host {
 		return nil

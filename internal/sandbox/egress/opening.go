@@ -9,30 +9,30 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// opening inspects the first bytes of a connection that is neither clean HTTP nor
-// TLS, while the proxy forwards them. A server must never get an unchecked Host
-// header, which can only follow the first line.
+// opening inspects the first bytes of a connection whose protocol is unknown, while
+// the proxy forwards them. It prevents a server from reading the bytes as HTTP with a
+// Host header that the proxy has not checked.
 //
-// Servers differ in what they accept as a request. Some skip control characters
-// and Unicode spaces before it, some treat these as separators, and some accept
+// Servers accept different forms of a request line. Some skip control characters and
+// Unicode spaces before the line, some treat these as separators, and some accept
 // any word as a method. The proxy therefore ends the connection in two cases:
 //   - Some server could accept the first line as a request. The proxy stops before
 //     the line is complete.
 //   - The first line may be an HTTP/0.9 request, and a Host header names another
-//     host. Some servers read headers even after such a request.
+//     host. HTTP/0.9 has no headers, but some servers read them.
 //
 // opening never waits for more bytes, so it does not delay binary protocols.
 type opening struct {
 	state openingState
-	// word holds the first bytes of the current word in the line. words counts the
-	// words before it. first is the first word of the line. version is true if the
-	// last complete word is an HTTP version.
+	// word holds the first bytes of the current word, and words counts the words
+	// before it. first is the first word of the line. version is true if the last
+	// complete word is an HTTP version.
 	word    []byte
 	words   int
 	first   string
 	version bool
-	// line holds the first bytes of the current header. filled is true if the line
-	// has any character.
+	// line holds the first bytes of the current header. filled is false if the
+	// current line is still empty.
 	line   []byte
 	filled bool
 }
@@ -46,12 +46,12 @@ const (
 )
 
 const (
-	// version is the prefix of the last word of a request line.
+	// version starts the last word of a request line.
 	version = "HTTP/"
 	// maxWords is the maximum number of words in a request line. Non-ASCII bytes
-	// count as separators, so a path may be several words.
+	// separate words, so a path may count as several words.
 	maxWords = 8
-	// maxOpening limits how many bytes of a header are kept.
+	// maxOpening is the number of bytes that opening stores of a header.
 	maxOpening = 512
 )
 
@@ -60,14 +60,15 @@ type openingVerdict int
 
 const (
 	openingPasses openingVerdict = iota
-	// openingIsHTTP means that the bytes are HTTP in a form the proxy cannot check.
+	// openingIsHTTP means that the bytes are HTTP in a form that the proxy cannot
+	// check.
 	openingIsHTTP
 	// openingIsForAnother means that a Host header names another host.
 	openingIsForAnother
 )
 
-// inspect processes the next bytes from the client. isTarget reports whether a
-// Host header names the target.
+// inspect processes the client's next bytes. isTarget reports whether the value
+// of a Host header is the target.
 func (o *opening) inspect(b []byte, isTarget func(host string) bool) openingVerdict {
 	for _, c := range b {
 		switch o.state {
@@ -86,10 +87,10 @@ func (o *opening) inspect(b []byte, isTarget func(host string) bool) openingVerd
 	return openingPasses
 }
 
-// firstLine processes one byte and reports whether some server could accept the
-// line as a request. Such a line starts with a token and contains a version later,
-// or starts with any word and ends with a version. Like servers, firstLine skips
-// empty lines.
+// firstLine processes one byte, and reports whether some server could accept the
+// line as a request. Such a line starts with a token and later contains "HTTP/",
+// or it starts with any word and ends with an HTTP version. firstLine skips empty
+// lines, as servers do.
 func (o *opening) firstLine(c byte) bool {
 	if c > ' ' && c < 0x7f {
 		if len(o.word) < maxMethod {
@@ -118,7 +119,8 @@ func isVersion(word []byte) bool {
 	return len(word) >= len(version) && strings.EqualFold(string(word[:len(version)]), version)
 }
 
-// header processes one byte and reports whether a Host header names another host.
+// header processes one byte. It returns true at the end of a Host header that
+// names another host.
 func (o *opening) header(c byte, isTarget func(string) bool) bool {
 	if c != '\n' && c != '\r' {
 		if len(o.line) < maxOpening {
@@ -141,8 +143,8 @@ func (o *opening) header(c byte, isTarget func(string) bool) bool {
 
 func isSpace(c rune) bool { return c <= ' ' || c >= 0x7f }
 
-// methods returns the HTTP methods that a server may accept in a request line
-// without a version.
+// methods returns the HTTP methods that a server may accept in an HTTP/0.9
+// request.
 func methods() []string {
 	return []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,

@@ -11,19 +11,20 @@ import (
 type Policy struct {
 	// Off disables the network for all programs.
 	Off bool
-	// Deny takes precedence over the allowlist of a request. A denied address is
-	// also denied if a name resolves to it.
+	// Deny takes precedence over the allowlist of a request. An address in Deny
+	// is also refused when a name resolves to it.
 	Deny Rules
 	// MaxHosts limits the number of rules in a request. 0 means MaxRules, which is
 	// also the maximum.
 	MaxHosts int
-	// AllowRanges lists ranges outside the public Internet that programs may reach.
-	// Metadata services of clouds stay unreachable. An address of this host other
-	// than loopback is reachable only if a range is exactly that address.
+	// AllowRanges lists ranges outside the public Internet that programs may
+	// reach. Metadata services of clouds stay unreachable. An address of this
+	// host needs an entry with exactly this address, unless it is a loopback
+	// address.
 	AllowRanges []netip.Prefix
 }
 
-// Check returns an error if a request may not use the rules.
+// Check returns an error if the policy does not allow a request with these rules.
 func (p Policy) Check(rules Rules) error {
 	switch {
 	case rules.Len() == 0:
@@ -45,8 +46,9 @@ func (p Policy) maxHosts() int {
 	return min(p.MaxHosts, MaxRules)
 }
 
-// permit returns a refusal if a program with the rules may not reach the target.
-// It does not check the addresses to which a name resolves.
+// permit returns a refusal if a program with these rules may not reach the
+// target. If the target is a name, its addresses must be checked separately with
+// reachable.
 func (p Policy) permit(rules Rules, t target) *refusal {
 	switch {
 	case p.Off:
@@ -60,8 +62,8 @@ func (p Policy) permit(rules Rules, t target) *refusal {
 	}
 }
 
-// reachable reports whether an address may be dialled, and if not, why. own lists
-// the addresses of this host.
+// reachable reports whether an address may be dialled. If it may not, reason says
+// why. own lists the addresses of this host.
 func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reason string, ok bool) {
 	switch {
 	case addr.Zone() != "":
@@ -71,8 +73,8 @@ func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reaso
 	case p.Deny.deny(target{host: host{addr: addr}, port: port}):
 		return "denied by the operator of this server", false
 	}
-	// Loopback addresses are checked by their range. This host's other addresses
-	// cannot be distinguished from those of other machines by range.
+	// Loopback addresses are recognized by their range. This host's other
+	// addresses may be in the same range as other machines.
 	if slices.Contains(own, addr) && !addr.IsLoopback() {
 		if slices.Contains(p.AllowRanges, netip.PrefixFrom(addr, addr.BitLen())) {
 			return "", true
@@ -82,8 +84,8 @@ func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reaso
 	if reason, ok := classify(addr); ok || !p.inRanges(addr) {
 		return reason, ok
 	}
-	// An allowed range of a translator must not bypass the checks of the embedded
-	// address.
+	// A translator's range may be allowed. The embedded address must be checked
+	// even then.
 	if v4, ok := embedded(addr); ok {
 		return p.reachable(v4, port, own)
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Resolver resolves a name to its addresses. *net.Resolver implements it. Names
-// end in a dot, so that the host's search list does not apply.
+// Resolver resolves a name to its addresses. *net.Resolver implements it. The
+// proxy adds a dot to each name, so that the host's search domains do not apply.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
@@ -22,7 +22,7 @@ type Dialer interface {
 
 // Observer receives events of a Proxy. Its methods must not block.
 type Observer interface {
-	// Finished reports one ended connection, or one plain HTTP request.
+	// Finished receives one ended connection, or one plain HTTP request.
 	Finished(Connection)
 }
 
@@ -33,15 +33,17 @@ type Config struct {
 	Resolver Resolver
 	Dialer   Dialer
 	Observer Observer
-	// HostAddresses returns the addresses of this host. Programs can reach them only
-	// if the policy's AllowRanges permit it.
+	// HostAddresses returns the addresses of this host. Programs can reach them
+	// only with an entry in the policy's AllowRanges.
 	HostAddresses func() ([]netip.Addr, error)
-	// HandshakeTimeout limits the time from a request's first byte to its last
-	// header, and the time of a SOCKS5 handshake. 0 means 30 seconds.
+	// HandshakeTimeout limits the time from a request's first byte to the end of
+	// its head, and the time of a SOCKS5 handshake. 0 means 30 seconds.
 	HandshakeTimeout time.Duration
-	// DialTimeout limits resolving a name and connecting. 0 means 20 seconds.
+	// DialTimeout limits the time to resolve a name and connect. 0 means 20
+	// seconds.
 	DialTimeout time.Duration
-	// IdleTimeout closes a connection without traffic. 0 means 5 minutes.
+	// IdleTimeout is the time without traffic after which a connection is closed.
+	// 0 means 5 minutes.
 	IdleTimeout time.Duration
 	// MaxConnections limits the concurrent connections of a run. 0 means 64.
 	MaxConnections int
@@ -72,8 +74,9 @@ func New(config Config) *Proxy {
 	return &Proxy{config: config}
 }
 
-// Serve serves one connection of a program and closes it. It returns when nothing
-// of the connection remains. It returns early if ctx ends or the run is closed.
+// Serve serves one connection of a program and closes it. Serve returns when no
+// goroutine or socket of the connection remains. If ctx ends or the run is
+// closed, Serve ends the connection.
 func (p *Proxy) Serve(ctx context.Context, conn net.Conn, run *Run) {
 	defer conn.Close()
 	ctx, leave, refused := run.enter(ctx, p.config.MaxConnections)
@@ -101,7 +104,7 @@ func (p *Proxy) record(run *Run, c Connection) {
 	p.config.Observer.Finished(c)
 }
 
-// errIdle ends a connection without traffic for IdleTimeout.
+// errIdle ends a connection that had no traffic for IdleTimeout.
 var errIdle = errors.New("egress: idle timeout")
 
 type discardObserver struct{}

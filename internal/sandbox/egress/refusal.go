@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// refusal describes why a connection was refused or failed. The text is for the
+// refusal describes why a connection was refused or failed. The reason is for the
 // program's author and reveals nothing about the host's network.
 type refusal struct {
 	verdict Verdict
@@ -31,13 +31,14 @@ func malformed(reason string) *refusal {
 	return &refusal{Denied, reason, http.StatusBadRequest, replyFailed}
 }
 
-// failed returns a refusal for an allowed connection that did not succeed.
+// failed returns a refusal for a connection that was allowed, but did not
+// succeed.
 func failed(reply byte, format string, args ...any) *refusal {
 	return &refusal{Failed, fmt.Sprintf(format, args...), http.StatusBadGateway, reply}
 }
 
-// unresolved returns a refusal for a name without an address. It hides err, which
-// contains the address of the host's resolver.
+// unresolved returns a refusal for a name without an address. It does not include
+// the text of err, which contains the address of the host's resolver.
 func unresolved(t target, err error) *refusal {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return failed(replyHost, "host %s does not exist", t.host)

@@ -22,8 +22,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// rig is one run with a proxy. The proxy listens on loopback instead of behind the
-// sandbox's relay.
+// rig is one run with a proxy. The proxy listens on loopback, without a sandbox.
 type rig struct {
 	t     *testing.T
 	proxy *egress.Proxy
@@ -32,7 +31,8 @@ type rig struct {
 	names *names
 }
 
-// names is a resolver with fixed addresses. It records the names that it resolves.
+// names resolves names to fixed addresses, and records which names it was asked
+// for.
 type names struct {
 	known map[string][]netip.Addr
 
@@ -56,8 +56,7 @@ func (n *names) questions() []string {
 	return append([]string{}, n.queried...)
 }
 
-// loopback returns a policy that allows loopback addresses, where the test servers
-// listen.
+// loopback returns a policy that allows the test servers' addresses.
 func loopback() egress.Policy {
 	return egress.Policy{AllowRanges: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 }
@@ -112,7 +111,6 @@ func (r *rig) client(server *httptest.Server) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// dial opens a raw connection to the proxy.
 func (r *rig) dial() *wire {
 	r.t.Helper()
 	conn, err := net.Dial("tcp", r.addr)
@@ -136,7 +134,7 @@ func (r *rig) connect(target string) *wire {
 	return w
 }
 
-// socks sends a SOCKS5 request for the host name and the port. It returns the
+// socks sends a SOCKS5 request for a host name and a port. It returns the
 // connection and the reply code.
 func (r *rig) socks(host string, port int) (*wire, byte) {
 	r.t.Helper()
@@ -150,8 +148,8 @@ func (r *rig) socks(host string, port int) (*wire, byte) {
 	return w, reply[1]
 }
 
-// connections waits until all connections of the run have ended. It returns the
-// records about them.
+// connections waits until all connections of the run have ended, and returns
+// their records.
 func (r *rig) connections() []egress.Connection {
 	r.t.Helper()
 	r.run.Close()
@@ -162,7 +160,6 @@ func (r *rig) connections() []egress.Connection {
 	return list
 }
 
-// wire is a client that sends and receives raw bytes.
 type wire struct {
 	t *testing.T
 	net.Conn
@@ -185,13 +182,12 @@ func (w *wire) hear(n int) string {
 	return string(b)
 }
 
-// rest returns all further bytes of the connection.
 func (w *wire) rest() string {
 	b, _ := io.ReadAll(w.r)
 	return string(b)
 }
 
-// answer holds those parts of an HTTP response that tests compare.
+// answer holds the parts of an HTTP response that tests compare.
 type answer struct {
 	status  int
 	verdict string
@@ -229,8 +225,7 @@ func get(t *testing.T, c *http.Client, url string) answer {
 	return read(t, resp)
 }
 
-// refusal returns the response that the proxy sends for a denied request: status 403
-// with the reason.
+// refusal returns the proxy's response to a denied request.
 func refusal(reason string) answer { return answer{403, "denied", "pyth-on: " + reason + "\n"} }
 
 func port(t *testing.T, s *httptest.Server) string {
@@ -258,7 +253,8 @@ func server(t *testing.T, h http.HandlerFunc) *httptest.Server {
 func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	// Discard the server's errors about clients that refuse its certificate.
+	// Do not log the handshakes that fail because a client refuses the
+	// certificate.
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.EnableHTTP2 = true
 	s.StartTLS()
@@ -266,7 +262,7 @@ func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// handshake performs a TLS handshake with the server name in the tunnel.
+// handshake performs a TLS handshake in the tunnel, with the given server name.
 func (w *wire) handshake(name string) error {
 	c := tls.Client(w.Conn, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	return c.Handshake()

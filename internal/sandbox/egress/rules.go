@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The ports that a rule without a port allows.
+// Ports that a rule of an allowlist matches if it names no port.
 const (
 	portHTTP  = 80
 	portHTTPS = 443
@@ -18,7 +18,7 @@ const (
 // MaxRules is the maximum number of rules in a request.
 const MaxRules = 100
 
-// maxEntry is the maximum length of a rule in bytes before parsing. It leaves room
+// maxEntry is the maximum length of an unparsed rule, in bytes. It leaves room
 // for a name with multi-byte letters and a port.
 const maxEntry = 1024
 
@@ -33,7 +33,7 @@ var (
 // Rules is a set of hosts with ports. The zero value is empty.
 type Rules struct{ rules []rule }
 
-// rule matches one host, or all its subdomains.
+// rule matches one host or, if subdomains is true, all subdomains of it.
 type rule struct {
 	host       host
 	subdomains bool
@@ -41,7 +41,7 @@ type rule struct {
 	port uint16
 }
 
-// ParseRules parses network.allow of a request. Its error has a field for each
+// ParseRules parses the field network.allow of a request. Its error lists each
 // invalid entry.
 func ParseRules(entries []string) (Rules, error) {
 	if len(entries) > MaxRules {
@@ -68,8 +68,9 @@ func ParseRules(entries []string) (Rules, error) {
 	return rules, nil
 }
 
-// ParseDeny parses an operator's denylist. A rule without a port matches all
-// ports, and a wildcard for a top-level name such as *.internal is valid.
+// ParseDeny parses an operator's denylist. Unlike in ParseRules, a rule
+// without a port matches all ports, and a wildcard may cover a top-level name, as
+// in *.internal.
 func ParseDeny(entries []string) (Rules, error) {
 	var rules Rules
 	for _, entry := range entries {
@@ -118,7 +119,7 @@ func parseRule(entry string) (rule, error) {
 // Len returns the number of rules.
 func (r Rules) Len() int { return len(r.rules) }
 
-// Strings returns the rules in canonical spelling. ParseRules accepts this form.
+// Strings returns the rules in canonical spelling, which ParseRules accepts.
 func (r Rules) Strings() []string {
 	all := make([]string, len(r.rules))
 	for i, r := range r.rules {
@@ -138,7 +139,7 @@ func (r rule) String() string {
 	return s
 }
 
-// allow reports whether the rules, as an allowlist, match the target.
+// allow reports whether an allowlist with these rules allows the target.
 func (r Rules) allow(t target) bool {
 	isDefaultPort := t.port == portHTTP || t.port == portHTTPS
 	for _, rule := range r.rules {
@@ -149,7 +150,7 @@ func (r Rules) allow(t target) bool {
 	return false
 }
 
-// deny reports whether the rules, as a denylist, match the target.
+// deny reports whether a denylist with these rules denies the target.
 func (r Rules) deny(t target) bool {
 	for _, rule := range r.rules {
 		if rule.covers(t.host) && (rule.port == t.port || rule.port == 0) {

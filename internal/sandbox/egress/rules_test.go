@@ -269,8 +269,8 @@ func FuzzParseRules(f *testing.F) {
 	})
 }
 
-// FuzzParseTarget checks that every valid target has one canonical spelling with the
-// same meaning.
+// FuzzParseTarget checks that the canonical spelling of a target parses to the
+// same target.
 func FuzzParseTarget(f *testing.F) {
 	for _, s := range []string{"example.org:443", "[::1]:80", "127.0.0.1:1", "127.1:80", "a:b:1", "EXAMPLE.org.:80"} {
 		f.Add(s)

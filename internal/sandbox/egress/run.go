@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// maxRecords limits the number of distinct connection records of a run.
+// maxRecords limits the number of records of a run.
 const maxRecords = 1000
 
 // Verdict is the outcome of a connection.
 type Verdict string
 
-// Possible verdicts.
+// The verdicts.
 const (
 	Allowed Verdict = "allowed" // The connection was made; bytes may have passed.
 	Denied  Verdict = "denied"  // The rules or the policy forbid the connection.
@@ -23,18 +23,19 @@ const (
 // Verdicts returns all verdicts.
 func Verdicts() []Verdict { return []Verdict{Allowed, Denied, Failed} }
 
-// Connection records one connection, or several that differ only in their bytes.
+// Connection records one connection. It can also stand for several connections
+// that differ only in their number of bytes.
 type Connection struct {
-	// Host is a name in lower case or an address. It is empty if the program named
-	// no valid host.
+	// Host is a name in lower case, or an address. It is empty if the program's
+	// request contained no valid host.
 	Host string
 	Port int
-	// SentBytes went to the host; ReceivedBytes came from it.
+	// SentBytes counts the bytes to the host, ReceivedBytes those from the host.
 	SentBytes, ReceivedBytes int64
 	Verdict                  Verdict
 	// Reason explains why the connection was denied, failed or was cut off.
 	Reason string
-	// Count is the number of connections that this record represents.
+	// Count is the number of connections in this record.
 	Count int
 }
 
@@ -49,24 +50,23 @@ type Run struct {
 	mu     sync.Mutex
 	closed bool
 	open   int
-	// records are the distinct connections; dropped counts connections beyond
-	// maxRecords.
+	// dropped counts the connections without a record, because of maxRecords.
 	records []Connection
 	dropped int
 }
 
-// NewRun creates the state of a run with the allowlist. The caller must call
-// Close.
+// NewRun creates the state of a run whose allowlist is rules. The caller must
+// call Close.
 func (p *Proxy) NewRun(rules Rules) *Run {
 	r := &Run{rules: rules}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	return r
 }
 
-// errRunOver ends the connections of a run that is closed.
+// errRunOver is the reason for ending a connection when its run is closed.
 var errRunOver = errors.New("egress: run is over")
 
-// Close ends the run's connections and refuses new ones. It returns when the last
+// Close ends the run's connections and refuses new ones. It waits until the last
 // connection has ended.
 func (r *Run) Close() {
 	r.mu.Lock()
@@ -76,9 +76,10 @@ func (r *Run) Close() {
 	r.all.Wait()
 }
 
-// Connections returns the ended connections of the run, including refused ones, in
-// the order of their first occurrence. Connections that differ only in their bytes
-// share one entry. dropped counts connections beyond the limit of 1,000 entries.
+// Connections returns the connections that have ended, including refused ones, in
+// the order of their first occurrence. Connections that differ only in their
+// number of bytes share one entry. dropped counts the connections beyond the
+// limit of 1,000 entries.
 func (r *Run) Connections() (list []Connection, dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,8 +105,8 @@ func (r *Run) record(c Connection) {
 }
 
 // enter registers a connection with the run. It returns a refusal if the run is
-// closed, or already has the maximum number of open connections (most). The returned
-// context ends with ctx, with the run, or when leave is called.
+// closed, or if most connections are open already. The returned context ends with
+// ctx, with the run, or when leave is called.
 func (r *Run) enter(ctx context.Context, most int) (_ context.Context, leave func(), _ *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// protocol is the protocol of a client's first bytes.
 type protocol int
 
 const (
@@ -19,8 +18,8 @@ const (
 	protocolOther
 )
 
-// The first bytes of TLS. Some servers accept other records before the handshake,
-// or a ClientHello in SSL 2 format.
+// Values of the first bytes of TLS. Some servers accept other records before the
+// handshake record, or a ClientHello in the format of SSL 2.
 const (
 	recordFirst     = 0x14
 	recordHandshake = 0x16
@@ -30,12 +29,13 @@ const (
 	helloLast       = 0xbf
 )
 
-// maxMethod is the maximum length of an HTTP method. Real methods are shorter.
+// maxMethod is the maximum length of an HTTP method in bytes. Real methods are
+// shorter.
 const maxMethod = 32
 
-// sniff reads the client's first bytes until they identify the protocol. Bytes that
-// are not clearly HTTP or TLS are forwarded at once, because the client may wait for
-// an answer. They are inspected while they are forwarded: see opening.
+// sniff reads the client's first bytes until they identify the protocol. It does
+// not wait for more bytes than needed, because the client may wait for an answer.
+// If the bytes are not clearly HTTP or TLS, opening inspects them further.
 func sniff(r *bufio.Reader) (protocol, error) {
 	for n := 1; ; n = r.Buffered() + 1 {
 		_, err := r.Peek(n)
@@ -52,8 +52,8 @@ func sniff(r *bufio.Reader) (protocol, error) {
 	}
 }
 
-// recognize detects the protocol by the first line. An HTTP request line begins
-// with a method and contains HTTP/.
+// recognize detects the protocol from the bytes so far. An HTTP request line
+// begins with a method and contains HTTP/.
 func recognize(b []byte) protocol {
 	if p, maybe := recognizeTLS(b); maybe {
 		return p
@@ -81,8 +81,8 @@ func recognize(b []byte) protocol {
 	}
 }
 
-// recognizeTLS reports whether the bytes may be TLS. It returns unknown if it
-// needs more bytes. Invalid TLS is refused later.
+// recognizeTLS reports whether the bytes may be the start of TLS. p is unknown if
+// it needs more bytes. Invalid TLS is refused later.
 func recognizeTLS(b []byte) (p protocol, maybe bool) {
 	at := func(i int, want byte) (seen, ok bool) { return i < len(b), i >= len(b) || b[i] == want }
 	switch {

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// The codes of SOCKS5 (RFC 1928).
+// Codes of SOCKS5 (RFC 1928).
 const (
 	socksVersion = 5
 
@@ -54,7 +54,7 @@ func (s *clientConn) serveSOCKS() {
 	s.tunnel(up)
 }
 
-// readSOCKS reads a client's greeting, answers it, and reads the request.
+// readSOCKS performs a client's handshake and reads its request.
 func readSOCKS(r *bufio.Reader, w io.Writer) (target, *refusal) {
 	unfinished := malformed("the SOCKS5 handshake is incomplete")
 	var greeting [2]byte
@@ -132,8 +132,8 @@ func readSOCKSHost(r *bufio.Reader, kind byte) (host, *refusal) {
 	return h, nil
 }
 
-// writeReply answers a request. It sends a zero address, because the real one
-// would reveal part of the host's network.
+// writeReply answers a request. It always sends a zero address, because the real
+// one would reveal part of the host's network.
 func writeReply(w io.Writer, reply byte) error {
 	_, err := w.Write([]byte{socksVersion, reply, 0, typeIPv4, 0, 0, 0, 0, 0, 0})
 	return err

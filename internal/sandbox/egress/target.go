@@ -19,10 +19,10 @@ type target struct {
 	port uint16
 }
 
-// String returns the target as host:port, even if the port is the default.
+// String returns the target as host:port. It includes default ports.
 func (t target) String() string { return t.host.String() + ":" + strconv.Itoa(int(t.port)) }
 
-// authority returns the target as written in the Host header of plain HTTP.
+// authority returns the target as a Host header of plain HTTP, without port 80.
 func (t target) authority() string {
 	if t.port == portHTTP {
 		return t.host.String()
@@ -30,8 +30,8 @@ func (t target) authority() string {
 	return t.String()
 }
 
-// parseTarget parses host:port. Without a port it uses defaultPort, or returns an
-// error if defaultPort is 0.
+// parseTarget parses host:port. If s has no port, the port is defaultPort; if
+// that is 0, parseTarget returns an error.
 func parseTarget(s string, defaultPort uint16) (target, error) {
 	name, port, err := splitPort(s)
 	if err != nil {
@@ -50,7 +50,7 @@ func parseTarget(s string, defaultPort uint16) (target, error) {
 	return target{host: h, port: port}, nil
 }
 
-// splitPort splits host:port. port is 0 if there is none.
+// splitPort splits host:port. port is 0 if s has none.
 func splitPort(s string) (name string, port uint16, err error) {
 	end := strings.IndexByte(s, ':')
 	if strings.HasPrefix(s, "[") {
@@ -81,7 +81,7 @@ func splitPort(s string) (name string, port uint16, err error) {
 	return name, uint16(n), nil
 }
 
-// name returns the host of the target for a record, or "" for the zero target.
+// name returns the host for a record, or "" for the zero target.
 func (t target) name() string {
 	if t == (target{}) {
 		return ""

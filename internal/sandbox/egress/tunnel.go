@@ -10,12 +10,12 @@ import (
 	"sync/atomic"
 )
 
-// copyBuffer is the size of the copy buffer of each direction, in bytes.
+// copyBuffer is the size in bytes of the buffer for one direction.
 const copyBuffer = 32 << 10
 
-// tunnel copies bytes both ways until both sides have ended. It holds the client's
-// first bytes until they are checked. It does not hold the server's bytes, because
-// in some protocols the server speaks first.
+// tunnel copies bytes in both directions until both sides have ended. It checks
+// the client's first bytes before it forwards them. It forwards the server's
+// bytes at once, because in some protocols the server speaks first.
 func (s *clientConn) tunnel(up *upstream) {
 	var refusing atomic.Bool
 	answered := make(chan struct{})
@@ -33,8 +33,8 @@ func (s *clientConn) tunnel(up *upstream) {
 		refusing.Store(true)
 		up.disconnect()
 		if up.received.Load() > 0 {
-			// The client may not read the bytes still in transit. Closing the
-			// connection ends the copy.
+			// The client may never read the server's last bytes. Closing the
+			// connection ends the goroutine that copies them.
 			s.client.Close()
 		}
 		<-answered
@@ -46,10 +46,10 @@ func (s *clientConn) tunnel(up *upstream) {
 	s.finish(up, refused)
 }
 
-// copyHalf copies one direction of a tunnel, then closes the writing half of the
-// destination.
+// copyHalf copies one direction of a tunnel, then closes the destination for
+// writing.
 func copyHalf(to, from net.Conn) error {
-	// Hide all methods except Read and Write, since only these count bytes.
+	// Hide all methods except Read and Write: others would not count the bytes.
 	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, copyBuffer))
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func copyHalf(to, from net.Conn) error {
 	return closeWrite(to)
 }
 
-// send checks the client's first bytes, then sends these and all that follow.
+// send checks the client's first bytes, then forwards all bytes.
 func (s *clientConn) send(up *upstream) (protocol, error) {
 	p, err := sniff(s.r)
 	switch {
@@ -78,8 +78,8 @@ func (s *clientConn) send(up *upstream) (protocol, error) {
 	return p, closeWrite(up.Conn)
 }
 
-// sendOther sends bytes of any other protocol. It refuses the connection if some
-// server could read the bytes as HTTP.
+// sendOther forwards the bytes of a protocol other than HTTP and TLS. It refuses
+// the connection if some server could read the bytes as HTTP.
 func (s *clientConn) sendOther(up *upstream) error {
 	isTarget := func(name string) bool {
 		named, err := parseTarget(name, up.target.port)
@@ -114,7 +114,7 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// sendTLS sends a client's TLS connection if its SNI matches the target.
+// sendTLS forwards the client's TLS connection if its SNI matches the target.
 func (s *clientConn) sendTLS(up *upstream) error {
 	name, hello, err := readHello(s.ctx, s.r)
 	switch {
@@ -133,8 +133,8 @@ func (s *clientConn) sendTLS(up *upstream) error {
 	return err
 }
 
-// sendRequests sends a client's plain HTTP requests. It stops at the first request
-// that is not for the target.
+// sendRequests forwards the client's plain HTTP requests. It stops at the first
+// request that is not for the target.
 func (s *clientConn) sendRequests(up *upstream) error {
 	for {
 		req, err := readRequest(s.r)
@@ -158,8 +158,8 @@ func (s *clientConn) sendRequests(up *upstream) error {
 	}
 }
 
-// checkTunneled checks a request in a tunnel. The request must have a path only,
-// because a host in the URL would take precedence over the Host header.
+// checkTunneled checks a request in a tunnel. The request line must contain only
+// a path, because a host in a URL would override the Host header.
 func (s *clientConn) checkTunneled(t target, req *request) *refusal {
 	if req.Method == http.MethodConnect {
 		return denied("a connection to %s must not be a proxy", t)
@@ -170,8 +170,9 @@ func (s *clientConn) checkTunneled(t target, req *request) *refusal {
 	return s.checkHost(t, req)
 }
 
-// explain sends the reason for a refusal in the client's protocol. It sends nothing
-// if the client has already received bytes from the server.
+// explain sends the reason for a refusal in the client's protocol. After bytes of
+// the server it sends nothing, since the client would take the reason for a part
+// of them.
 func (s *clientConn) explain(up *upstream, p protocol, refused *refusal) {
 	if up.received.Load() > 0 {
 		return

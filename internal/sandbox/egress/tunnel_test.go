@@ -27,8 +27,8 @@ func TestHTTPSPassesThroughCONNECT(t *testing.T) {
 	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	equal(t, get(t, c, "https://example.com:"+p), answer{200, "", "HTTP/2.0 example.com:" + p})
 	contains(t, get(t, c, "https://b.test:"+p).body, "Forbidden")
-	// This client does not trust the test CA. The proxy passes on the server's
-	// certificate unchanged, so the client must refuse it.
+	// The proxy passes on the server's certificate unchanged. This client does
+	// not trust the test CA, so it must refuse the certificate.
 	contains(t, get(t, r.client(nil), "https://example.com:"+p).body, "certificate")
 }
 
@@ -111,8 +111,8 @@ func TestTunnelAllowsOtherProtocols(t *testing.T) {
 			w := r.connect("a.test:" + p)
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
-			// The proxy inspects only the first line. End that line, so that any
-			// bytes can follow.
+			// After the first line the proxy inspects nothing, so any bytes may
+			// follow.
 			if !strings.Contains(says, "\n") {
 				w.say("x\n")
 				equal(t, w.hear(2), "x\n")
@@ -200,8 +200,8 @@ func TestAttack075AlertDoesNotHideClientHello(t *testing.T) {
 	}
 }
 
-// splitting is a connection that splits the TLS handshake record into records of up
-// to ten bytes. It sends each record in two parts.
+// splitting is a connection that splits a TLS handshake record into records of at
+// most ten bytes. It writes each of them in two parts.
 type splitting struct{ net.Conn }
 
 func (c splitting) Write(p []byte) (int, error) {
@@ -220,8 +220,8 @@ func (c splitting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestTunnelChecksLenientRequests sends requests that HTTP does not allow, but that
-// some servers accept. The proxy must check them too.
+// TestTunnelChecksLenientRequests sends invalid requests that some servers
+// accept. The proxy must check them like valid ones.
 func TestTunnelChecksLenientRequests(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[string]string{}
@@ -245,7 +245,7 @@ func TestTunnelChecksLenientRequests(t *testing.T) {
 			r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
 			w := r.connect("a.test:" + p)
 			w.say(line[:split])
-			// Ignore errors: the proxy can close the connection before the last
+			// Ignore errors: the proxy may close the connection before the last
 			// bytes arrive.
 			_, _ = io.WriteString(w.Conn, line[split:])
 			_, _ = io.WriteString(w.Conn, rest)
@@ -266,8 +266,8 @@ func TestTunnelChecksLenientRequests(t *testing.T) {
 	}
 }
 
-// TestTunnelRefusesAmbiguousRequests sends requests that some servers interpret
-// differently, although they name the target's host.
+// TestTunnelRefusesAmbiguousRequests sends requests that name the target's host,
+// but that some servers interpret differently.
 func TestTunnelRefusesAmbiguousRequests(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
 	p := port(t, s)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// watch ends a connection after a deadline or after a time without traffic. While
-// a deadline is set, traffic does not extend the time.
+// watch ends a connection at a deadline, or after a time without traffic. While a
+// deadline is set, traffic does not postpone the end.
 type watch struct {
 	idle  time.Duration
 	timer *time.Timer
@@ -24,7 +24,7 @@ func newWatch(idle time.Duration, end func()) *watch {
 // setDeadline ends the connection after d, regardless of traffic.
 func (w *watch) setDeadline(d time.Duration) { w.set(d, true) }
 
-// clearDeadline returns to the idle time-out.
+// clearDeadline removes the deadline and restarts the idle time-out.
 func (w *watch) clearDeadline() { w.set(w.idle, false) }
 
 func (w *watch) set(d time.Duration, hasDeadline bool) {
@@ -34,7 +34,7 @@ func (w *watch) set(d time.Duration, hasDeadline bool) {
 	w.timer.Reset(d)
 }
 
-// touch restarts the idle time-out after traffic.
+// touch restarts the idle time-out. It has no effect while a deadline is set.
 func (w *watch) touch() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,7 +45,7 @@ func (w *watch) touch() {
 
 func (w *watch) stop() { w.timer.Stop() }
 
-// watchedConn restarts the idle time-out of a watch on each read and write.
+// watchedConn calls touch of its watch after each read and write.
 type watchedConn struct {
 	net.Conn
 	watch *watch
@@ -67,8 +67,8 @@ func (o watchedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// closeWrite closes the writing half of a connection. If the connection cannot be
-// half-closed it is closed completely, so that the other side sees the end.
+// closeWrite closes the connection for writing. If the connection cannot be
+// half-closed, it is closed completely, so that the other side sees the end.
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
