@@ -2,7 +2,8 @@ package pool
 
 import "time"
 
-// fillLocked starts the boots that are needed.
+// fillLocked boots sandboxes for waiting jobs, and then the wanted warm
+// sandboxes.
 func (p *Pool) fillLocked() {
 	if p.closed || p.stock.backoff.active() {
 		return
@@ -15,9 +16,9 @@ func (p *Pool) fillLocked() {
 			return
 		}
 		if p.stock.total >= p.maxSandboxesLocked() {
-			// Evict sandboxes only to boot one for a job, never to boot a warm
-			// sandbox in advance. The boots start when the evicted sandboxes are
-			// gone.
+			// Evict sandboxes only to boot one for a job, not to boot warm
+			// sandboxes in advance. Removing takes time: fillLocked is called
+			// again after it.
 			for p.stock.removing+p.stock.booting < min(lacking, p.config.MaxBoots) && len(p.stock.idle)+len(p.stock.warm) > 0 {
 				p.removeLocked(p.stock.evictable(), Evicted)
 			}
@@ -30,8 +31,8 @@ func (p *Pool) fillLocked() {
 	}
 }
 
-// maxSandboxesLocked returns the maximum number of sandboxes. While a job of the
-// server itself waits, it is one more, because such a job needs no capacity.
+// maxSandboxesLocked returns the maximum number of sandboxes. The server's own
+// jobs need no capacity, so the maximum is one higher while such a job waits.
 func (p *Pool) maxSandboxesLocked() int {
 	if p.queue.systemWaits() {
 		return p.config.MaxSandboxes + 1
@@ -39,9 +40,9 @@ func (p *Pool) maxSandboxesLocked() int {
 	return p.config.MaxSandboxes
 }
 
-// maxBootsLocked returns the maximum number of concurrent boots. While programs
-// run, only one warm sandbox boots at a time, so that boots take little processor
-// time.
+// maxBootsLocked returns the maximum number of concurrent boots. lacking is the
+// number of jobs that need a boot. While programs run and no job needs a boot,
+// only one sandbox boots at a time, to leave processor time to the programs.
 func (p *Pool) maxBootsLocked(lacking int) int {
 	if p.queue.running > 0 {
 		return min(max(lacking, 1), p.config.MaxBoots)
@@ -49,7 +50,6 @@ func (p *Pool) maxBootsLocked(lacking int) int {
 	return p.config.MaxBoots
 }
 
-// boot boots one sandbox.
 func (p *Pool) boot(k kind) {
 	started := time.Now()
 	s, err := p.config.Boot(p.ctx, k.runtime, k.layers)
@@ -74,8 +74,8 @@ func (p *Pool) boot(k kind) {
 	p.scheduleLocked()
 }
 
-// bootFailedLocked starts the backoff. After several failures in a row it returns
-// the error to a waiting job.
+// bootFailedLocked starts the backoff. After several failed boots in a row, a
+// waiting job gets the error.
 func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 	if p.closed {
 		return
@@ -90,12 +90,12 @@ func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 			p.scheduleLocked()
 		})
 	}
-	// Retry first: a single boot may fail by chance.
+	// Retry first: one boot may fail by chance.
 	if p.stock.backoff.failures++; p.stock.backoff.failures < attempts {
 		return
 	}
-	// The first waiting jobs get the sandboxes that are ready or booting. The next
-	// job gets the error.
+	// The boots in progress may still succeed. They can serve the first waiting
+	// jobs, so the error goes to the next job after those.
 	if lacking, others := p.stock.unmet(p.queue.lacking()), p.stock.booting; len(lacking) > others {
 		w := lacking[others]
 		p.queue.cancel(w)

@@ -69,7 +69,7 @@ func TestFailingBoots(t *testing.T) {
 		s.sleep(time.Minute)
 		s.set(func() { s.bootFails = nil })
 		s.warm()
-		// After a successful boot, the backoff is short again.
+		// A successful boot must have reset the backoff to its minimum.
 		next := s.tries + 1
 		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
 		s.first().die()
@@ -115,8 +115,8 @@ func TestFailingBoots(t *testing.T) {
 		s.set(func() { s.bootFails = always })
 		s.begin(isolated(job("ann", time.Hour)))
 		s.begin(job("ann", 10*time.Second))
-		// The boots of warm sandboxes fail, but the job can wait for a sandbox that
-		// is being recycled.
+		// No new sandbox can boot, but ann's second job can wait for ann's
+		// sandbox, which is recycled after the first job.
 		s.sleep(10*time.Second - recycleTime)
 		s.run(job("ann", 0))
 	})
@@ -164,8 +164,7 @@ func TestFailingBoots(t *testing.T) {
 }
 
 func TestWarmSandboxes(t *testing.T) {
-	// load dispatches n jobs per second for the given number of seconds. Each job
-	// needs a separate sandbox.
+	// load dispatches n jobs per second. Each job needs a separate sandbox.
 	load := func(s *scene, n, seconds int) {
 		for range seconds {
 			for range n {
@@ -183,7 +182,6 @@ func TestWarmSandboxes(t *testing.T) {
 		on(t, fmt.Sprintf("at %d jobs per second %d are kept", c.rate, c.want), adaptive, func(s *scene) {
 			s.warm()
 			load(s, c.rate, 120)
-			// Sandboxes that are still booting count too.
 			if got := s.Stats(); got.Warm+got.Booting != c.want {
 				s.Errorf("got %+v", got)
 			}
@@ -193,7 +191,7 @@ func TestWarmSandboxes(t *testing.T) {
 	}
 
 	on(t, "expire if there are more than wanted", adaptive, func(s *scene) {
-		// The jobs are canceled before the sandboxes have booted.
+		// Cancel the jobs before the sandboxes have booted for them.
 		calls := s.beginAll(5, func() *pyth.Job { return isolated(job("ann", 0)) })
 		for _, c := range calls {
 			c.cancel()

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// call is one dispatched job and, after done is closed, its result.
+// call is one dispatched job. The result is set when done is closed.
 type call struct {
 	job     *pyth.Job
 	cancel  context.CancelFunc
@@ -25,7 +25,7 @@ func job(tenant pyth.UserID, d time.Duration) *pyth.Job {
 	return &pyth.Job{Tenant: tenant, Timeout: d, Isolation: pyth.IsolationTenant}
 }
 
-// isolated returns j, changed so that it needs a sandbox for this job only.
+// isolated makes the job need a sandbox that serves only this job.
 func isolated(j *pyth.Job) *pyth.Job {
 	j.Isolation = pyth.IsolationExecution
 	return j
@@ -36,20 +36,19 @@ func in(language pyth.Language, j *pyth.Job) *pyth.Job {
 	return j
 }
 
-// with returns j, changed so that it needs the packages of the layer.
+// with makes the job need the packages of the layer.
 func with(layer pyth.LayerID, j *pyth.Job) *pyth.Job {
 	j.Layers = j.Layers.With(pyth.PythonRuntime, layer)
 	return j
 }
 
-// onImage returns j, changed so that it runs on a custom image. "" selects the
-// built-in image.
+// onImage makes the job need a custom image. "" means the built-in image.
 func onImage(runtime pyth.Runtime, j *pyth.Job) *pyth.Job {
 	j.Runtime = runtime
 	return j
 }
 
-// withSecrets returns j, changed so that it waits for secrets after its start.
+// withSecrets makes the job wait for its secrets after Start.
 func withSecrets(j *pyth.Job) *pyth.Job {
 	j.SecretsFollow = true
 	return j
@@ -60,7 +59,7 @@ func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	return j
 }
 
-// dispatch passes the job to the pool and returns without waiting for the result.
+// dispatch passes the job to the pool and returns at once.
 func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &call{job: j, cancel: cancel, done: make(chan struct{})}
@@ -74,7 +73,7 @@ func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	return c
 }
 
-// begin dispatches the job. It returns when the job runs or is queued.
+// begin dispatches the job. It returns when the job is running or queued.
 func (s *scene) begin(j *pyth.Job) *call {
 	c := dispatch(s.Pool, j)
 	synctest.Wait()
@@ -89,7 +88,7 @@ func (s *scene) beginAll(n int, next func() *pyth.Job) []*call {
 	return calls
 }
 
-// run dispatches the job, waits for it, and checks that it succeeds.
+// run dispatches the job and checks that it succeeds.
 func (s *scene) run(j *pyth.Job) *call {
 	s.Helper()
 	c := s.begin(j)
@@ -97,7 +96,7 @@ func (s *scene) run(j *pyth.Job) *call {
 	return c
 }
 
-// start starts the job in a sandbox and returns the run. It does not wait for the
+// start calls Start of the pool and returns the run without waiting for its
 // outcome.
 func (s *scene) start(j *pyth.Job) pyth.Run {
 	s.Helper()
@@ -108,7 +107,6 @@ func (s *scene) start(j *pyth.Job) pyth.Run {
 	return r
 }
 
-// expect waits until the call has ended and checks the job's status.
 func (s *scene) expect(c *call, want pyth.Status) {
 	s.Helper()
 	<-c.done
@@ -117,8 +115,7 @@ func (s *scene) expect(c *call, want pyth.Status) {
 	}
 }
 
-// expectQueued waits until the call has ended. The job must have succeeded, and must
-// have waited in the queue for the given time.
+// expectQueued checks that the job succeeds after exactly this time in the queue.
 func (s *scene) expectQueued(c *call, want time.Duration) {
 	s.Helper()
 	s.expect(c, pyth.StatusSucceeded)
@@ -127,8 +124,8 @@ func (s *scene) expectQueued(c *call, want time.Duration) {
 	}
 }
 
-// expectError waits until the call has ended. The error must have the code and a
-// time after which to retry.
+// expectError checks that the call fails with the code, and that the error says
+// when to retry.
 func (s *scene) expectError(c *call, want pyth.Code) {
 	s.Helper()
 	<-c.done

@@ -9,9 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// TestClose does not check for remaining sandboxes: on does so after each subtest.
 func TestClose(t *testing.T) {
-	// drain closes the pool and returns how long that took.
+	// drain closes the pool and returns how long closing took.
 	drain := func(s *scene) time.Duration {
 		started := time.Now()
 		if err := s.Close(); err != nil {

@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Config holds the limits of a pool.
+// Config holds the limits of a pool and the functions that it calls.
 type Config struct {
 	// Boot starts a sandbox that is ready for a job of the runtime with these
 	// packages.
@@ -18,32 +18,34 @@ type Config struct {
 	Runtimes []Runtime
 	// MaxWarm is the maximum number of warm sandboxes of all runtimes together.
 	MaxWarm int
-	// MaxBoots limits concurrent boots, and separately concurrent recycling.
+	// MaxBoots limits concurrent boots. It also limits how many sandboxes are
+	// recycled at the same time.
 	MaxBoots int
-	// MaxSandboxes limits the number of all sandboxes. Idle ones are evicted to
-	// make room. While a job of the server itself waits, the limit is one more.
+	// MaxSandboxes limits the number of all sandboxes. Idle sandboxes are evicted
+	// to make room. While a job of the server itself waits, the limit is one
+	// higher.
 	MaxSandboxes int
-	// MaxSessions limits the sandboxes of sessions and reservations together.
+	// MaxSessions limits the sum of all sessions and reservations.
 	MaxSessions int
 	// MaxReservations limits the reservations of one tenant. A reservation
 	// expires after ReservationTTL.
 	MaxReservations int
 	ReservationTTL  time.Duration
-	// MaxRunning limits running jobs, MaxPerTenant the running jobs of one
-	// tenant.
+	// MaxRunning limits the running jobs of all tenants. MaxPerTenant limits
+	// those of one tenant.
 	MaxRunning, MaxPerTenant int
-	// MaxQueued limits the jobs in the queue, MaxQueuedPerTenant those of one
-	// tenant. Further jobs are refused.
+	// MaxQueued limits the queued jobs of all tenants. MaxQueuedPerTenant limits
+	// those of one tenant. Further jobs are refused.
 	MaxQueued, MaxQueuedPerTenant int
-	// MemoryBytes limits the sum of the memory limits of running jobs; 0 means no
-	// limit. A job with a higher limit than this runs alone.
+	// MemoryBytes limits the sum of the memory limits of running jobs. 0 means no
+	// limit. A job whose limit exceeds MemoryBytes runs alone.
 	MemoryBytes int64
-	// IdleTimeout limits the time for which a tenant's sandbox is kept without a
-	// job. If it is 0, each sandbox serves one job.
+	// IdleTimeout is the time without a job after which a tenant's sandbox is
+	// destroyed. If IdleTimeout is 0, each sandbox serves one job.
 	IdleTimeout time.Duration
-	// MaxRuns is the number of jobs after which a sandbox is replaced; 0 means never.
-	MaxRuns int
-	// Observer receives events.
+	// MaxRuns is the number of jobs after which a sandbox is destroyed. 0 means
+	// no limit.
+	MaxRuns  int
 	Observer Observer
 	Logger   *slog.Logger
 }
@@ -51,33 +53,33 @@ type Config struct {
 // Runtime is a built-in runtime or a custom image.
 type Runtime struct {
 	Name pyth.Runtime
-	// Warm is the minimum number of warm sandboxes of the runtime.
+	// Warm is the minimum number of warm sandboxes.
 	Warm int
 }
 
 // Observer receives the events of a pool. Its methods must not block.
 type Observer interface {
-	// Booted reports a boot and its duration.
+	// Booted reports an attempt to boot a sandbox. err is nil on success.
 	Booted(took time.Duration, err error)
-	// Ran reports a job that has ended.
+	// Ran reports the outcome of a job.
 	Ran(outcome *pyth.Outcome)
 	// Refused reports a job that was refused for lack of capacity.
 	Refused()
-	// Removed reports that a sandbox is being destroyed, and why.
+	// Removed reports that the pool destroys a sandbox.
 	Removed(reason Reason)
 }
 
-// Reason is the reason why a sandbox is destroyed.
+// Reason says why a sandbox is destroyed.
 type Reason string
 
-// Reasons to destroy a sandbox.
+// The reasons.
 const (
-	MaxRuns  Reason = "max_runs" // it has run MaxRuns jobs
-	Idle     Reason = "idle"     // its tenant had no job for IdleTimeout
-	Evicted  Reason = "evicted"  // another tenant needed the capacity
+	MaxRuns  Reason = "max_runs" // it may run no further job
+	Idle     Reason = "idle"     // no job used it for IdleTimeout
+	Evicted  Reason = "evicted"  // another job needed its place
 	Broken   Reason = "broken"   // it ended, or could not be recycled
 	Drained  Reason = "drained"  // the pool is closing
-	Closed   Reason = "closed"   // its session was closed
+	Closed   Reason = "closed"   // its session or its reserved job was ended by the user
 	Expired  Reason = "expired"  // no job used its reservation in time
 	Outdated Reason = "outdated" // the packages of its tenant have changed
 )

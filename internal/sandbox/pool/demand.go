@@ -8,15 +8,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// demand measures how fast jobs take warm sandboxes, and how long a boot takes.
-// Both are exponentially weighted averages.
+// demand measures how fast jobs take warm sandboxes and how long a boot takes.
+// Both values are exponentially weighted averages.
 type demand struct {
-	rate float64   // per second, at the last update
-	at   time.Time // of the last update
-	boot float64   // seconds
+	rate float64   // jobs per second, at the time at
+	at   time.Time // the last update of rate
+	boot float64   // in seconds
 }
 
-// demandWindow is the time constant of the rate.
+// demandWindow is the time constant of the average rate. A job that long ago has
+// 1/e of the weight of a job now.
 const demandWindow = 10 * time.Second
 
 // taken records that a job took a warm sandbox.
@@ -25,13 +26,11 @@ func (d *demand) taken(now time.Time) {
 	d.at = now
 }
 
-// rateAt returns the number of warm sandboxes that jobs take per second, at the time
-// now.
+// rateAt returns the average number of warm sandboxes that jobs take per second.
 func (d *demand) rateAt(now time.Time) float64 {
 	return d.rate * math.Exp(-now.Sub(d.at).Seconds()/demandWindow.Seconds())
 }
 
-// booted adds the duration of a boot to the average.
 func (d *demand) booted(took time.Duration) {
 	if d.boot == 0 {
 		d.boot = took.Seconds()
@@ -39,10 +38,9 @@ func (d *demand) booted(took time.Duration) {
 	d.boot += (took.Seconds() - d.boot) / 8
 }
 
-// wanted returns the wanted number of warm sandboxes for each runtime. It is the
-// minimum plus the number that jobs take during two boots, so that normal bursts of
-// jobs find enough. All runtimes keep their minimum. If the sum exceeds MaxWarm,
-// they share the rest of MaxWarm in proportion to their demand.
+// wanted returns how many warm sandboxes each runtime should have: its minimum,
+// plus the number that jobs take during two boots. If the sum exceeds MaxWarm,
+// the additions are reduced in proportion, but the minimum stays.
 func (s *stock) wanted() map[pyth.Runtime]int {
 	wanted := make(map[pyth.Runtime]int)
 	room := s.config.MaxWarm
@@ -64,8 +62,8 @@ func (s *stock) wanted() map[pyth.Runtime]int {
 	return wanted
 }
 
-// nextBoot returns the kind to boot next, if any. Jobs without a sandbox come
-// first, in their order. Then come runtimes with too few warm sandboxes.
+// nextBoot returns the kind of sandbox to boot next, if any. Waiting jobs come
+// first, in their order, then runtimes with too few warm sandboxes.
 func (s *stock) nextBoot(lacking []*waiter) (kind, bool) {
 	have := maps.Clone(s.bootingFor)
 	for _, e := range s.warm {
@@ -92,8 +90,8 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// backoff delays boots after a failed one, so that a host on which all boots fail
-// does not waste processor time.
+// backoff delays further boots after a failed one. A host on which all boots fail
+// must not waste processor time.
 type backoff struct {
 	delay time.Duration
 	// failures counts the failed boots since the last success.
@@ -101,13 +99,13 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts the delay. After the delay it calls the given function.
+// begin starts the delay and calls then at its end. Each delay is twice the
+// previous one.
 func (b *backoff) begin(then func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
 	b.timer = time.AfterFunc(b.delay, then)
 }
 
-// end ends the delay.
 func (b *backoff) end() {
 	if b.timer != nil {
 		b.timer.Stop()
@@ -115,8 +113,7 @@ func (b *backoff) end() {
 	}
 }
 
-// reset clears the failures after a success.
+// reset forgets the failures after a successful boot.
 func (b *backoff) reset() { b.delay, b.failures = 0, 0 }
 
-// active reports whether boots are delayed now.
 func (b *backoff) active() bool { return b.timer != nil }

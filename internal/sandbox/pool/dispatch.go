@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// acquire adds the job to the queue and waits for its sandbox. again is true if the
-// job has lost a sandbox before its program started.
+// acquire queues the job and waits until it gets a sandbox. again is true if the
+// job had a sandbox before, but its program did not start there.
 func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {
 	w, err := p.enqueue(job, again)
 	if err != nil {
@@ -24,13 +24,14 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, 
 		p.scheduleLocked()
 		return nil, ctx.Err()
 	}
-	// The job got a sandbox just when ctx ended. Return the sandbox unused.
+	// The job got a sandbox at the moment when ctx ended. Return the unused
+	// sandbox.
 	if a := <-w.assigned; a.err == nil {
 		p.stock.disown(a.entry)
 		p.stopLocked(a.entry, job)
 		switch {
 		case a.entry.session != "":
-			// Keep the sandbox for its session. No other tenant may get it.
+			// The sandbox stays with its session. No other tenant may get it.
 			p.keepSessionLocked(a.entry, false)
 		case reservationOf(job) != "":
 			p.removeLocked(a.entry, Closed)
@@ -43,7 +44,7 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, 
 	return nil, ctx.Err()
 }
 
-// enqueue adds the job to the queue and starts it if possible.
+// enqueue queues the job, and starts it if possible.
 func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,8 +60,8 @@ func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 	return w, nil
 }
 
-// release returns a sandbox to the pool after a run. outcome and err are the results
-// of the run.
+// release returns a sandbox to the pool after a run. outcome and err are the
+// run's results.
 func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +86,7 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 	p.scheduleLocked()
 }
 
-// startLocked records that a job of the tenant uses the sandbox.
+// startLocked records that a job of the tenant uses the sandbox now.
 func (p *Pool) startLocked(e *entry, t *tenant, job *pyth.Job) {
 	p.all.Add(1)
 	e.user = t
@@ -99,8 +100,9 @@ func (p *Pool) stopLocked(e *entry, job *pyth.Job) {
 	p.queue.stopped(t, job)
 }
 
-// scheduleLocked starts jobs while there are sandboxes and capacity. Tenants take
-// turns with one job each. Then it boots missing sandboxes.
+// scheduleLocked starts waiting jobs while sandboxes and capacity suffice.
+// Tenants take turns with one job each. Then scheduleLocked boots sandboxes for
+// the remaining jobs.
 func (p *Pool) scheduleLocked() {
 	full, short := false, false
 	for i := 0; i < len(p.queue.turn); {
@@ -109,15 +111,16 @@ func (p *Pool) scheduleLocked() {
 		case full && !t.system() || p.queue.full(t):
 			i++
 		case !t.system() && !p.queue.fits(p.queue.running, p.queue.promised, t.queue[0].job):
-			// Reserve freed capacity for this job, so that small jobs cannot starve a
-			// large one.
+			// Reserve freed capacity for this job. Otherwise small jobs could
+			// starve a large one.
 			full = true
 			i++
 		case p.assignLocked(t):
 			p.queue.rotate(i)
 		default:
-			// Evict an idle sandbox for this job now. Its tenant comes later in
-			// this loop, and could otherwise start another job there.
+			// Evict an idle sandbox for this job now. The owner of that sandbox
+			// comes later in this loop and could otherwise start a job there
+			// first.
 			if !short {
 				p.fillLocked()
 			}

@@ -9,7 +9,8 @@ import (
 )
 
 func TestEviction(t *testing.T) {
-	// visit runs one job of each tenant, so that each tenant has an idle sandbox.
+	// visit runs one job of each tenant. Afterwards each tenant has an idle
+	// sandbox.
 	visit := func(s *scene, tenants ...pyth.UserID) {
 		for _, tenant := range tenants {
 			s.run(job(tenant, 0))
@@ -30,8 +31,8 @@ func TestEviction(t *testing.T) {
 
 	on(t, "takes one sandbox for each job without a sandbox", few, func(s *scene) {
 		visit(s, "ann", "bob", "cid")
-		// dan's and eve's jobs evict one sandbox each. Further jobs must not evict
-		// more sandboxes while the replacements boot.
+		// dan's and eve's first jobs evict one sandbox each. Jobs that arrive
+		// during the boots must not evict more.
 		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
 		for range 5 {
 			s.sleep(bootTime / 10)
@@ -66,8 +67,8 @@ func TestEviction(t *testing.T) {
 		running := s.begin(sized(job("cid", time.Hour), 10))
 		s.sleep(2 * bootTime)
 		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
-		// The broken sandbox is removed, and a new one boots for cid. ann's job uses
-		// the sandbox that ann already has.
+		// The pool removes the crashed sandbox and boots a new one for cid. ann's
+		// job can use ann's idle sandbox, so nothing needs to be evicted.
 		s.home(running).die()
 		for _, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
@@ -154,7 +155,7 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		own := s.begin(job("ann", 0))
 		s.expectQueued(other, removeTime+bootTime)
-		// bob's sandbox is recycled after the job. Then ann's job evicts it and
+		// After its job, bob's sandbox is recycled. Then ann's job evicts it and
 		// boots another one.
 		s.expectQueued(own, 2*(removeTime+bootTime)+recycleTime)
 	})
@@ -167,7 +168,8 @@ func TestEviction(t *testing.T) {
 		s.begin(job("bob", time.Hour))
 		s.sleep(2 * bootTime)
 		s.begin(isolated(job("bob", time.Hour)))
-		// The second job evicts ann's sandbox and boots another one.
+		// bob's second job evicts ann's sandbox and boots another one. The third
+		// job must wait.
 		s.begin(isolated(job("bob", time.Hour)))
 		s.expectQueued(s.begin(job("", 0)), bootTime)
 		s.settle()

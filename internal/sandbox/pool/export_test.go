@@ -7,8 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Faults checks the invariants of the pool's state. It returns a description of each
-// violation.
+// Faults returns a description of each violated invariant of the pool's state.
 func (p *Pool) Faults() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,8 +51,7 @@ func (p *Pool) Faults() []string {
 		expect(!own || len(withRoot(t.ready, rootOf(job))) == 0, "a job of %q waits although the tenant's sandbox is ready", t.id)
 	}
 	lacking := min(len(p.stock.unmet(p.queue.lacking())), p.config.MaxBoots)
-	// While other sandboxes are being removed, the pool need not boot a sandbox for a
-	// waiting job.
+	// While a sandbox is being removed, a waiting job need not get a boot.
 	stuck := lacking > p.stock.booting && p.stock.removing == 0 && (len(p.stock.idle) > 0 || p.stock.total < p.config.MaxSandboxes)
 	expect(!stuck || p.stock.backoff.active() || p.closed, "%d jobs lack a sandbox, but only %d sandboxes boot", lacking, p.stock.booting)
 	return faults

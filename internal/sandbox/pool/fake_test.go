@@ -9,30 +9,28 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// fake is a sandbox of the fake machine.
 type fake struct {
 	machine *machine
-	// runtime is the runtime or custom image of the sandbox.
+	// runtime is a built-in runtime or a custom image.
 	runtime pyth.Runtime
-	// layers names the packages of the sandbox.
-	layers pyth.Layers
-	done   chan struct{}
-	// beforeRecycled, if it is not nil, is called just before recycling ends.
+	layers  pyth.Layers
+	done    chan struct{}
+	// beforeRecycled, if not nil, is called just before recycling ends.
 	beforeRecycled func()
 
 	jobs     []*pyth.Job
 	outcomes int
-	// session is the session that is open in the sandbox, or "".
+	// session is the open session, or "".
 	session pyth.SessionID
-	// busy is true during a run or recycling. dirty is true from a run until the
-	// next recycling.
+	// busy is true during a run, during recycling and during a file operation.
+	// dirty is true from a run until the next recycling.
 	busy, dirty, ended, closed bool
-	// abandoned is true after Abandon: the sandbox got only a part of a job.
+	// abandoned is true if the sandbox got only a part of a job.
 	abandoned bool
 }
 
-// enter marks the sandbox as busy for a use. It records a fault if the sandbox is in
-// a state in which the pool must not use it.
+// enter marks the sandbox as busy. It records a fault if the pool must not use
+// the sandbox now.
 func (f *fake) enter(use string, dirty bool) {
 	if f.busy || f.closed || f.abandoned || f.dirty != dirty {
 		f.machine.fault("%s in a sandbox with busy %v, closed %v, abandoned %v, dirty %v", use, f.busy, f.closed, f.abandoned, f.dirty)
@@ -40,8 +38,8 @@ func (f *fake) enter(use string, dirty bool) {
 	f.busy = true
 }
 
-// Start fails if the machine's runFails returns true. If the job's secrets follow,
-// Start succeeds and Release returns the error.
+// Start fails if the machine's runFails returns true. For a job whose secrets
+// follow, Release fails instead of Start.
 func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	m := f.machine
 	m.inspect()
@@ -77,7 +75,6 @@ func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run,
 	return r, nil
 }
 
-// fakeRun is one run in a fake sandbox.
 type fakeRun struct {
 	sandbox      *fake
 	job          *pyth.Job
@@ -117,8 +114,8 @@ func (r *fakeRun) Release(ctx context.Context, _ []pyth.SecretValue) (*pyth.Outc
 	return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
 }
 
-// Abandon ends the run. Outside of sessions, the pool must not use the sandbox
-// again.
+// Abandon ends the run. The pool may use the sandbox again only if a session is
+// open.
 func (r *fakeRun) Abandon() {
 	r.sandbox.machine.set(func() {
 		r.end()
@@ -126,7 +123,7 @@ func (r *fakeRun) Abandon() {
 	})
 }
 
-// Open takes no time. It fails if the session's disk has one byte.
+// Open takes no time. It fails if the disk limit of the session is one byte.
 func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
 	if f.session != "" || len(f.jobs) > 0 {
 		f.machine.set(func() { f.machine.fault("a session is opened in a used sandbox") })
@@ -146,15 +143,13 @@ func (f *fake) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	return []pyth.FileInfo{{Path: string(f.session)}}, err
 }
 
-// WriteFile takes no time.
 func (f *fake) WriteFile(context.Context, string, io.Reader) (bool, error) { return true, nil }
 
-// ReadFile takes no time.
 func (f *fake) ReadFile(_ context.Context, _ string, consume func(int64, io.Reader) error) error {
 	return consume(0, strings.NewReader(""))
 }
 
-// DeleteFile takes no time. It always fails with CodeNotFound.
+// DeleteFile always fails with CodeNotFound.
 func (f *fake) DeleteFile(context.Context, string) error {
 	return pyth.Errorf(pyth.CodeNotFound, "The file does not exist in the session.")
 }
@@ -204,7 +199,7 @@ func (f *fake) Close() error {
 	m := f.machine
 	m.mu.Lock()
 	if f.busy && f.session != "" && !f.closed {
-		f.endLocked() // The session was closed. The sandbox's user calls Close again later.
+		f.endLocked() // CloseSession made this call during a run. The pool calls Close again after the run.
 		m.mu.Unlock()
 		return nil
 	}
@@ -222,8 +217,7 @@ func (f *fake) Close() error {
 	return nil
 }
 
-// endLocked closes done, so that the sandbox has ended. The caller must hold the
-// machine's lock.
+// endLocked ends the sandbox. The caller must hold the machine's lock.
 func (f *fake) endLocked() {
 	if !f.ended {
 		f.ended = true
@@ -231,10 +225,10 @@ func (f *fake) endLocked() {
 	}
 }
 
-// die simulates the crash of the sandbox.
+// die simulates a crash.
 func (f *fake) die() { f.machine.set(f.endLocked) }
 
-// inspect records all violations of the pool's invariants as faults.
+// inspect records each violated invariant of the pool as a fault.
 func (m *machine) inspect() {
 	p := m.pool.Load()
 	if p == nil {
@@ -245,8 +239,7 @@ func (m *machine) inspect() {
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
 	sandboxes := s.Warm + s.Idle + s.Recycling + s.Booting + s.Running + s.Sessions + s.Reserved
-	// If runs fail, their jobs return to the queue. So the queue can exceed its
-	// limit.
+	// Jobs return to the queue when their run fails, even if the queue is full.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {
 		most += m.MaxRunning

@@ -12,13 +12,15 @@ type leases struct {
 	config   *Config
 	sessions map[pyth.SessionID]*entry
 	reserved map[pyth.ReservationID]*reservation
-	// perTenant counts the reservations of each tenant, including pending ones.
+	// perTenant counts the reservations of each tenant, including those being
+	// made.
 	perTenant map[pyth.UserID]int
-	// opening counts the sessions and reservations that are being opened.
+	// opening counts the sessions and reservations that do not have a sandbox
+	// yet.
 	opening int
 }
 
-// reservation is a sandbox that is reserved for one job of its tenant.
+// reservation is a sandbox reserved for one job of its tenant.
 type reservation struct {
 	id     pyth.ReservationID
 	tenant pyth.UserID
@@ -33,25 +35,23 @@ func newLeases(config *Config) leases {
 	}
 }
 
-// full reports whether sessions and reservations have reached their maximum.
+// full reports whether the maximum of sessions and reservations is reached.
 func (l *leases) full() bool {
 	return len(l.sessions)+len(l.reserved)+l.opening >= l.config.MaxSessions
 }
 
-// openSession assigns the sandbox to the session.
 func (l *leases) openSession(id pyth.SessionID, e *entry) {
 	e.session = id
 	l.sessions[id] = e
 }
 
-// endSession ends the session of the sandbox.
 func (l *leases) endSession(e *entry) {
 	delete(l.sessions, e.session)
 	e.session = ""
 }
 
-// session returns the sandbox of a session. It returns nil if there is none, or
-// if a job or a file operation uses it.
+// session returns the sandbox of a session. It returns nil if the session does
+// not exist, or if a job or a file operation uses it.
 func (l *leases) session(id pyth.SessionID) *entry {
 	if e := l.sessions[id]; e != nil && !e.inUse() {
 		return e
@@ -70,13 +70,11 @@ func (l *leases) idleSessions() int {
 	return n
 }
 
-// reserve assigns the sandbox to the reservation.
 func (l *leases) reserve(r *reservation) {
 	r.entry.reservation = r
 	l.reserved[r.id] = r
 }
 
-// unreserve ends a reservation.
 func (l *leases) unreserve(r *reservation) {
 	r.expiry.Stop()
 	r.entry.reservation = nil
@@ -90,7 +88,7 @@ func (l *leases) countReservation(user pyth.UserID, by int) {
 	}
 }
 
-// reservationOf returns the reservation that the job uses; "" for none.
+// reservationOf returns the reservation that the job uses, or "".
 func reservationOf(job *pyth.Job) pyth.ReservationID {
 	if job.Encrypted == nil {
 		return ""

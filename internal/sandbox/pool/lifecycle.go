@@ -2,11 +2,11 @@ package pool
 
 import "time"
 
-// placeLocked adds a sandbox to those that wait for a job.
+// placeLocked makes a sandbox wait for a job.
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():
-		// The sandbox ended while it was in use; guard ignored that.
+		// guard does nothing about a sandbox that ends while it is in use.
 		p.removeLocked(e, Broken)
 		return
 	case p.closed:
@@ -20,12 +20,12 @@ func (p *Pool) placeLocked(e *entry) {
 	}
 }
 
-// expire removes a sandbox that has waited too long. It keeps the wanted number
-// of warm sandboxes.
+// expire removes a sandbox that has waited too long, unless it is needed as a
+// warm sandbox.
 func (p *Pool) expire(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// A job may have used the sandbox before expire got the lock.
+	// A job may have taken the sandbox before expire got the lock.
 	if e.expiry == nil || time.Since(e.since) < p.stock.maxIdle(e) {
 		return
 	}
@@ -37,15 +37,16 @@ func (p *Pool) expire(e *entry) {
 	p.scheduleLocked()
 }
 
-// recycleLocked makes a sandbox ready for its tenant's next job, in the background.
+// recycleLocked makes a sandbox ready for its tenant's next job. It returns
+// before the sandbox is ready.
 func (p *Pool) recycleLocked(e *entry) {
 	e.tenant.recycling = append(e.tenant.recycling, e)
 	p.stock.dirty = append(p.stock.dirty, e)
 	p.startRecyclingLocked()
 }
 
-// startRecyclingLocked starts to recycle dirty sandboxes. It recycles at most
-// MaxBoots at once, so that the first one is ready soon.
+// startRecyclingLocked recycles dirty sandboxes. Only MaxBoots are recycled at
+// the same time, so that the first ones are ready soon.
 func (p *Pool) startRecyclingLocked() {
 	for e := p.stock.nextDirty(); e != nil; e = p.stock.nextDirty() {
 		p.stock.recycling++
@@ -72,8 +73,8 @@ func (p *Pool) recycle(e *entry) {
 	p.scheduleLocked()
 }
 
-// guard removes a sandbox that ends while it waits. It ignores a sandbox that
-// ends while it is in use, since its user gets an error.
+// guard waits until the sandbox ends, and then removes it. If a job or file
+// operation uses the sandbox at that time, guard leaves the removal to it.
 func (p *Pool) guard(e *entry) {
 	select {
 	case <-e.sandbox.Done():
@@ -97,7 +98,7 @@ func (p *Pool) guard(e *entry) {
 	p.scheduleLocked()
 }
 
-// removeLocked destroys a sandbox in the background.
+// removeLocked removes a sandbox from the pool. A goroutine destroys it.
 func (p *Pool) removeLocked(e *entry, reason Reason) {
 	p.stock.unplace(e)
 	if t := e.tenant; t != nil {

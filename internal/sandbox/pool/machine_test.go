@@ -28,31 +28,33 @@ const (
 
 var errFake = errors.New("broken pipe")
 
-// machine is a fake host. Its operations only take time. It records as faults what
-// the pool must not do, and counts the observer's events.
+// machine is a fake host, whose operations only take time. It counts the
+// observer's events, and records as a fault each action that the pool must not
+// take.
 type machine struct {
 	pool.Config
-	// Warm and WarmNode are the pool's minimum numbers of warm sandboxes for Python
-	// and Node. WarmImages is the minimum for each custom image.
+	// Warm and WarmNode are the minimum numbers of warm sandboxes for Python and
+	// Node. WarmImages is the minimum for each custom image.
 	Warm, WarmNode, WarmImages int
 	pool                       atomic.Pointer[pool.Pool]
 	mu                         sync.Mutex
-	// booted, if it is not nil, is called when the pool reports a boot. The pool's
-	// lock is held then.
+	// booted, if not nil, is called when the pool reports a boot. The pool's lock
+	// is held during the call.
 	booted func()
 	// bootFails, runFails and recycleFails report whether the nth operation
-	// fails. nil means that none fails.
+	// fails. If one is nil, all its operations succeed.
 	bootFails, runFails, recycleFails func(n int) bool
 	tries, runs, recycled             int
 	all                               []*fake
-	// booting, recycling and alive count sandboxes. alive includes sandboxes that
-	// are being removed. running and memory describe the running jobs.
+	// booting, mostBooting, recycling and alive count sandboxes. A sandbox that
+	// is being removed is still alive. running and memory describe the running
+	// jobs.
 	booting, mostBooting, recycling, alive int
 	running                                map[pyth.UserID]int
 	memory                                 int64
 	faults                                 []string
 
-	// The following fields count or store the observer's events.
+	// These fields count or store the observer's events.
 	reportedBoots, reportedFailures, refused int
 	ran                                      []*pyth.Outcome
 	removed                                  map[pool.Reason]int
@@ -68,7 +70,6 @@ func newMachine() *machine {
 	return m
 }
 
-// newPool starts a pool on the machine.
 func (m *machine) newPool() *pool.Pool {
 	m.Runtimes = []pool.Runtime{
 		{Name: pyth.PythonRuntime, Warm: m.Warm},
@@ -85,7 +86,7 @@ func (m *machine) fault(format string, args ...any) {
 	m.faults = append(m.faults, fmt.Sprintf(format, args...))
 }
 
-// set calls change while it holds the machine's lock.
+// set calls change with the machine's lock held.
 func (m *machine) set(change func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -125,16 +126,16 @@ func (m *machine) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.La
 
 func (m *machine) count(change int) {
 	m.alive += change
-	if m.alive > m.MaxSandboxes+1 { // A job of the server itself can use one more.
+	if m.alive > m.MaxSandboxes+1 { // A job of the server itself may use one more.
 		m.fault("there are %d sandboxes", m.alive)
 	}
 }
 
-// wait waits for d. It fails early if ctx ends or done is closed.
+// wait waits for d. It returns early with an error if ctx ends or done is closed.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
-		// Do not create a timer that has already expired. Several goroutines would
-		// read it in a synctest bubble, which crashes the race detector of Go 1.26.
+		// Avoid a timer that has already expired. In a synctest bubble, several
+		// goroutines would read it, and the race detector of Go 1.26 crashes.
 		return ctx.Err()
 	}
 	select {
@@ -147,7 +148,7 @@ func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	}
 }
 
-// start counts a started job and checks the pool's limits.
+// start counts a running job and checks the limits of the pool.
 func (m *machine) start(job *pyth.Job) {
 	m.running[job.Tenant]++
 	if job.Tenant != "" {
@@ -170,7 +171,6 @@ func (m *machine) start(job *pyth.Job) {
 	}
 }
 
-// end removes an ended job from the counters.
 func (m *machine) end(job *pyth.Job) {
 	m.running[job.Tenant]--
 	if job.Tenant != "" {
@@ -178,7 +178,7 @@ func (m *machine) end(job *pyth.Job) {
 	}
 }
 
-// home returns the sandbox in which the call's job ran, or nil.
+// home returns the sandbox in which the job ran, or nil.
 func (m *machine) home(c *call) *fake {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -197,7 +197,7 @@ func (m *machine) first() *fake {
 	return m.all[0]
 }
 
-// The following methods implement the pool's observer.
+// The following methods implement pool.Observer.
 
 func (m *machine) Booted(took time.Duration, err error) {
 	m.set(func() {
@@ -223,8 +223,8 @@ func (m *machine) Refused() { m.set(func() { m.refused++ }) }
 
 func (m *machine) Removed(r pool.Reason) { m.set(func() { m.removed[r]++ }) }
 
-// check returns all recorded faults. It also checks that the closed pool has removed
-// and reported everything.
+// check returns all faults. The pool must be closed: check also records a fault
+// for each sandbox that remains and for each event that is missing.
 func (m *machine) check() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -260,9 +260,9 @@ type scene struct {
 	*pool.Pool
 }
 
-// on runs a subtest with a pool on a fake machine. setup changes the machine first;
-// it can be nil. After body, on closes the pool. No sandbox and no goroutine may
-// remain.
+// on runs a subtest with a pool on a fake machine. setup, if not nil, changes the
+// machine before the pool starts. At the end, on closes the pool and checks that
+// no sandbox and no goroutine remain.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -284,16 +284,16 @@ func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	})
 }
 
-// sleep waits for d, and then until the pool has handled all events.
+// sleep waits for d, and then until all goroutines of the pool wait.
 func (s *scene) sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// warm waits until all warm sandboxes have booted.
+// warm waits until the warm sandboxes have booted.
 func (s *scene) warm() { s.sleep(10 * bootTime) }
 
-// settle waits until used sandboxes are recycled or removed. It takes less time
+// settle waits until used sandboxes are recycled or removed. That takes less time
 // than a boot.
 func (s *scene) settle() { s.sleep(bootTime / 2) }
 
@@ -305,7 +305,7 @@ func (s *scene) expectStats(want pool.Stats) {
 	}
 }
 
-// expectRemoved checks the number of removals so far, by reason.
+// expectRemoved checks how many sandboxes were removed so far, by reason.
 func (s *scene) expectRemoved(want map[pool.Reason]int) {
 	s.Helper()
 	s.mu.Lock()

@@ -10,20 +10,20 @@
 //   - Running jobs, queued jobs, sandboxes and memory stay within their limits.
 //   - After Close no sandbox remains.
 //
-// A warm sandbox has had no job. An interpreter of one runtime waits in it. For a
-// job of another runtime, the sandbox must start another interpreter first. After a
-// job, a tenant's sandbox is dirty. The pool recycles it, so that an interpreter
-// waits for the next job. Then the sandbox is idle until its tenant uses it or the
-// pool removes it.
+// A sandbox is warm until its first job. An interpreter of one runtime waits in it.
+// A job of another runtime can use the sandbox too, but must wait until the other
+// interpreter has started. After a job, the sandbox is dirty. The pool recycles it,
+// so that an interpreter waits again. Then the sandbox is idle until its tenant uses
+// it or the pool removes it.
 //
 // The file system of a sandbox is fixed at boot. It is a custom image, or the
-// built-in image with or without packages. The sandbox serves only jobs for that
-// file system. Warm sandboxes that no job has requested have no packages. The
-// number of warm sandboxes of a runtime follows the rate at which jobs take them.
+// built-in image with or without packages. The sandbox serves only jobs that need
+// this file system. The pool boots warm sandboxes in advance only without packages.
+// Their number for each runtime follows the rate at which jobs take them.
 //
-// Four parts share the work. queue orders the jobs. stock chooses sandboxes.
-// leases holds the sandboxes of sessions and reservations. Pool owns the lock,
-// starts and destroys sandboxes, and moves them between the parts.
+// The type Pool consists of three parts. queue orders the jobs. stock chooses
+// sandboxes. leases holds the sandboxes of sessions and reservations. Pool itself
+// owns the lock, starts and destroys sandboxes, and moves them between the parts.
 package pool
 
 import (
@@ -33,15 +33,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Pool is a pyth.Dispatcher, a pyth.SessionHost and a pyth.ReservationHost.
+// Pool implements pyth.Dispatcher, pyth.SessionHost and pyth.ReservationHost.
 type Pool struct {
 	config Config
 	ctx    context.Context
 	cancel context.CancelFunc
-	// all counts the goroutines that use a sandbox.
+	// all counts the goroutines and jobs that use a sandbox.
 	all sync.WaitGroup
 
-	// mu protects the fields below. Methods with the suffix Locked need it.
+	// mu protects the fields below. A caller of a method with the suffix Locked
+	// must hold mu.
 	mu     sync.Mutex
 	closed bool
 	queue  queue
@@ -72,7 +73,7 @@ type Stats struct {
 	// Warm sandboxes have had no job. Idle sandboxes belong to a tenant.
 	// Recycling sandboxes will soon be idle.
 	Warm, Idle, Recycling, Booting int
-	// Sessions counts sessions without a running job; Reserved counts
+	// Sessions counts the sessions without a running job. Reserved counts the
 	// reservations.
 	Sessions, Reserved int
 	// Running and Queued count the tenants' jobs.
@@ -94,8 +95,8 @@ func (p *Pool) Stats() Stats {
 	}
 }
 
-// Close refuses new jobs and destroys the waiting sandboxes. It returns when the
-// running jobs have ended.
+// Close refuses new jobs, fails the queued ones and destroys the sandboxes that
+// wait. It returns when the running jobs have ended and no sandbox remains.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true

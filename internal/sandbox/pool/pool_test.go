@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// writer is a log output that calls a function for each line.
+// writer calls a function for each log line.
 type writer func()
 
 func (w writer) Write(line []byte) (int, error) {
@@ -19,7 +19,6 @@ func (w writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestJob tests single jobs, without regard to their tenants.
 func TestJob(t *testing.T) {
 	on(t, "a job does not wait when a sandbox is ready", nil, func(s *scene) {
 		s.warm()
@@ -115,7 +114,8 @@ func TestJob(t *testing.T) {
 		first := s.begin(job("ann", time.Minute))
 		others := []*call{s.begin(job("bob", time.Minute)), s.begin(job("cid", time.Minute)), s.begin(job("ann", time.Minute))}
 		s.expect(first, pyth.StatusSucceeded)
-		// At most one other job may end before the retried job.
+		// When the retried job starts, one other job may already run. It is the
+		// only one that may end earlier.
 		for _, c := range others {
 			s.expect(c, pyth.StatusSucceeded)
 		}
@@ -127,8 +127,8 @@ func TestJob(t *testing.T) {
 	on(t, "a retried job needs no room in the queue", func(m *machine) {
 		m.Warm, m.MaxRunning, m.MaxQueued = 2, 1, 0
 		m.Logger = slog.New(slog.NewTextHandler(writer(func() {
-			// The log line says that a job is retried. At this moment, another job
-			// takes the free capacity.
+			// The log line announces that ann's job is retried. At this moment,
+			// bob's job takes the free capacity.
 			dispatch(m.pool.Load(), job("bob", time.Minute))
 			time.Sleep(time.Millisecond)
 		}), nil))
@@ -197,8 +197,7 @@ func TestCanceledJob(t *testing.T) {
 
 	on(t, "leaves a just assigned warm sandbox to others", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
 		c, next := s.begin(job("ann", time.Hour)), s.begin(job("bob", 0))
-		// Cancel the job just before the pool assigns the sandbox, so that the
-		// job cannot leave the queue in time.
+		// Cancel the job just before the pool assigns the sandbox to it.
 		s.set(func() { s.booted = c.cancel })
 		s.expect(c, pyth.StatusCanceled)
 		s.expectQueued(next, bootTime)
@@ -245,7 +244,7 @@ func TestSandboxCrash(t *testing.T) {
 			f := s.first()
 			f.beforeRecycled = func() {
 				f.die()
-				// The crash must be noticed before recycling ends.
+				// Let the pool notice the crash before recycling ends.
 				time.Sleep(time.Millisecond)
 			}
 			s.run(job("ann", 0))

@@ -6,16 +6,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// queue holds waiting jobs and counts running jobs. It is fair: tenants take
-// turns, and the jobs of one tenant start in the order of their arrival. It does
-// not know the sandboxes. The pool's lock protects it.
+// queue holds the waiting jobs and counts the running ones. Tenants take turns,
+// and the jobs of one tenant start in the order of their arrival. queue does not
+// know which sandboxes exist. The pool's lock protects it.
 type queue struct {
 	config *Config
 	// tenants holds all tenants with jobs or sandboxes.
 	tenants map[pyth.UserID]*tenant
-	// turn lists the tenants with waiting jobs. The first is next.
+	// turn lists the tenants with waiting jobs. The first tenant is next.
 	turn []*tenant
-	// running and queued count the jobs of tenants.
+	// running and queued count jobs. Those of the server itself do not count.
 	running, queued int
 	// promised is the sum of the memory limits of running jobs, in bytes.
 	promised int64
@@ -25,10 +25,10 @@ type queue struct {
 type tenant struct {
 	id pyth.UserID
 	// queue lists the waiting jobs, oldest first.
-	queue []*waiter
-	// running counts the running jobs.
+	queue   []*waiter
 	running int
-	// layers holds the packages of the latest job that uses the built-in image.
+	// layers holds the packages of the tenant's latest job for the built-in
+	// image.
 	layers pyth.Layers
 	holding
 }
@@ -43,16 +43,15 @@ type waiter struct {
 	assigned chan assignment
 }
 
-// assignment is the sandbox for a job, or the error that explains why there is
-// none.
+// assignment is the sandbox for a job, or the reason why the job gets none.
 type assignment struct {
 	entry *entry
 	err   error
 }
 
-// add adds a job to the queue if there is room. Two kinds of jobs go to the front
-// and need no room: the server's own jobs, and jobs that return because their
-// sandbox failed before they started.
+// add queues a job if there is room. The server's own jobs need no room and go to
+// the front. So does a job whose sandbox failed before the program started
+// (again).
 func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	t := q.tenants[job.Tenant]
 	if t == nil {
@@ -85,9 +84,9 @@ func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	return w, nil
 }
 
-// refusal returns the error if the tenant may not queue another job, or nil. A
-// job that can start at once needs no room in the queue. So tenants that have
-// reached their limit cannot keep others from free capacity.
+// refusal returns an error if the tenant may not queue another job. A job that
+// can start at once needs no room in the queue. So a queue full of jobs of
+// tenants at their limit does not keep others from free capacity.
 func (q *queue) refusal(t *tenant) error {
 	placed, own := 0, 0
 	for _, other := range q.turn {
@@ -111,8 +110,8 @@ func (q *queue) refusal(t *tenant) error {
 	return nil
 }
 
-// cancel removes a job from the queue. It returns false if the job is no longer
-// in the queue.
+// cancel removes a job from the queue. It returns false if the job has already
+// left the queue.
 func (q *queue) cancel(w *waiter) bool {
 	i := slices.Index(w.tenant.queue, w)
 	if i < 0 {
@@ -126,7 +125,6 @@ func (q *queue) cancel(w *waiter) bool {
 	return true
 }
 
-// take removes the tenant's job at index i from the queue.
 func (q *queue) take(t *tenant, i int) {
 	t.queue = slices.Delete(t.queue, i, i+1)
 	if !t.system() {
@@ -134,8 +132,8 @@ func (q *queue) take(t *tenant, i int) {
 	}
 }
 
-// rotate moves the tenant at index i, whose job has started, to the end of the
-// turn. If the tenant has no more jobs, rotate removes it from the turn.
+// rotate ends the turn of the tenant at index i, whose job has started. The
+// tenant moves to the end of the list, or leaves it if it has no more jobs.
 func (q *queue) rotate(i int) {
 	t := q.turn[i]
 	q.turn = slices.Delete(q.turn, i, i+1)
@@ -144,7 +142,7 @@ func (q *queue) rotate(i int) {
 	}
 }
 
-// clear removes all waiting jobs and returns err to each.
+// clear removes all waiting jobs. Each gets the error err.
 func (q *queue) clear(err error) {
 	for _, t := range q.turn {
 		for _, w := range t.queue {
@@ -163,8 +161,8 @@ func (q *queue) forget(t *tenant) {
 	}
 }
 
-// fits reports whether a tenant's job may run in addition to the given number of
-// running jobs and the sum of their memory limits.
+// fits reports whether a tenant's job may start while other jobs run. running is
+// the number of these, promised the sum of their memory limits.
 func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 	limit := q.config.MemoryBytes
 	return running < q.config.MaxRunning &&
@@ -174,7 +172,6 @@ func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 // full reports whether the tenant has reached its limit of running jobs.
 func (q *queue) full(t *tenant) bool { return !t.system() && t.running >= q.config.MaxPerTenant }
 
-// started counts a job as running.
 func (q *queue) started(t *tenant, job *pyth.Job) {
 	t.running++
 	if !t.system() {
@@ -183,7 +180,6 @@ func (q *queue) started(t *tenant, job *pyth.Job) {
 	}
 }
 
-// stopped no longer counts a job as running.
 func (q *queue) stopped(t *tenant, job *pyth.Job) {
 	t.running--
 	if !t.system() {
@@ -199,8 +195,8 @@ func (q *queue) systemWaits() bool {
 	return t != nil && len(t.queue) > 0
 }
 
-// lacking returns the waiting jobs whose tenants have no sandbox for them that is
-// ready now or soon. Such a job needs a warm sandbox or a boot.
+// lacking returns the waiting jobs that need a warm sandbox or a boot. For the
+// others, a sandbox of their tenant is ready or will soon be.
 func (q *queue) lacking() []*waiter {
 	var lacking []*waiter
 	full, running, promised := false, q.running, q.promised
@@ -215,12 +211,13 @@ func (q *queue) lacking() []*waiter {
 				break
 			}
 			if w.job.Session != "" || reservationOf(w.job) != "" {
-				continue // These jobs have a sandbox.
+				continue // The session or reservation has a sandbox.
 			}
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !q.fits(running, promised, w.job); full {
-				// A tenant without any sandbox gets one before its turn.
-				// Otherwise it would still have no sandbox when its turn comes.
+				// This job cannot start yet. Count it only if its tenant has no
+				// usable sandbox at all, so that one is ready when its turn
+				// comes.
 				if i > 0 || t.sandboxes > 0 && !alone || len(lacking) >= q.config.MaxRunning {
 					break
 				}

@@ -15,8 +15,9 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		bound func(*machine)
-		// jobs lists the tenants whose jobs are already running or queued when a job
-		// of ann arrives. refused is the reason for refusing ann's job, or "".
+		// jobs lists the tenants of the jobs that are running or queued when
+		// ann's job arrives. refused is the start of the error for ann's job, or
+		// "" if the job is accepted.
 		jobs, refused string
 	}{
 		{"a job is refused when the queue is full", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 2 }, "bob bob cid", server},
@@ -122,8 +123,8 @@ func TestFairness(t *testing.T) {
 		for range 8 {
 			order = append(order, <-ended)
 		}
-		// ann's first job runs at once. Then ann's second job is the first in the
-		// queue, so ann is first in the turn list.
+		// ann's first job runs at once, but ann stays first in the turn list
+		// because of the second job.
 		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
 			s.Errorf("the jobs ran in the order %s", got)
 		}

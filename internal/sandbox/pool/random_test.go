@@ -12,16 +12,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// arrival is one job that arrives during a plan.
 type arrival struct {
-	// After is the time since the previous arrival, Runs the duration of the run.
-	// The job is canceled after CanceledAfter, if that is not zero.
+	// After is the time since the previous arrival. Runs is how long the program
+	// runs. If CanceledAfter is not zero, the job is canceled after this time.
 	After, Runs, CanceledAfter time.Duration
 	Tenant                     pyth.UserID
 	Isolated, Node, Secrets    bool
 	Memory                     int64
-	// Layers names the packages that the tenant has installed at this time; "" means
-	// none.
+	// Layers names the packages that the tenant has installed at this time, or is
+	// "".
 	Layers pyth.LayerID
 	// Runtime names a custom image, which has no packages. "" means the built-in
 	// image.
@@ -30,15 +29,13 @@ type arrival struct {
 	Kills bool
 }
 
-// plan is a random test case: the configuration of a pool, the failures, and the
-// jobs.
+// plan is a random test case.
 type plan struct {
 	Warm, WarmNode, MaxWarm, MaxBoots, MaxSandboxes, MaxRunning, MaxPerTenant int
 	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
 	MemoryBytes                                                               int64
 	IdleTimeout                                                               time.Duration
-	// Each list is a pattern that repeats: the nth element says whether the nth
-	// operation fails.
+	// The nth element says whether the nth operation fails. Each list repeats.
 	BootFails, RunFails, RecycleFails []bool
 	Arrivals                          []arrival
 	ClosesEarly                       bool
@@ -47,8 +44,7 @@ type plan struct {
 func plans(t *rapid.T) plan {
 	number := func(name string, least, most int) int { return rapid.IntRange(least, most).Draw(t, name) }
 	fails := func(name string) []bool { return rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, name) }
-	// All durations are multiples of the machine's durations, so that several events
-	// occur at the same time.
+	// Use only times of the machine's operations, so that events often coincide.
 	moment := func(name string) time.Duration {
 		return rapid.SampledFrom([]time.Duration{
 			0, removeTime, recycleTime, bootTime / 2, bootTime, bootTime + removeTime, 2 * bootTime, time.Minute,
@@ -75,7 +71,6 @@ func plans(t *rapid.T) plan {
 	return p
 }
 
-// machine returns a machine with the configuration of the plan.
 func (p *plan) machine() *machine {
 	m := newMachine()
 	c := &m.Config
@@ -150,12 +145,11 @@ func (p *plan) execute() []string {
 	return m.check()
 }
 
-// settle waits until all jobs have ended, and checks that the pool then becomes
+// settle waits until all jobs have ended. Then it checks that the pool becomes
 // idle.
 func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	for _, c := range calls {
-		// Three hours suffice for all jobs of a plan, even if they run one after
-		// another.
+		// Three hours suffice for all jobs of a plan, even one after another.
 		forever := time.NewTimer(3 * time.Hour)
 		select {
 		case <-c.done:

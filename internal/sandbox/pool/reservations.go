@@ -8,9 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reserve assigns a warm sandbox to a reservation. The sandbox is kept until its job
-// arrives or the reservation expires. The request waits in the queue like a job of
-// the tenant.
+// Reserve reserves a warm sandbox until the job for it arrives or the reservation
+// expires. Like a job of the tenant, Reserve waits in the queue.
 func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	if err := p.admitReservation(user); err != nil {
 		return nil, err
@@ -52,8 +51,9 @@ func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers
 	return &pyth.Reservation{ID: id, PublicKey: public, ExpiresAt: time.Now().Add(p.config.ReservationTTL)}, nil
 }
 
-// checkReserved returns an error if the sandbox is of no use: it has ended, or
-// the caller has disconnected and will never learn of the reservation.
+// checkReserved returns an error if the reservation is useless: the sandbox has
+// ended, or the caller has disconnected and will never learn the reservation's
+// ID.
 func checkReserved(ctx context.Context, e *entry) error {
 	if e.ended() {
 		return errors.New("sandbox has ended")
@@ -78,7 +78,7 @@ func (p *Pool) admitReservation(user pyth.UserID) error {
 	return nil
 }
 
-// expireReservation ends a reservation that no job has used.
+// expireReservation ends a reservation if no job has used it.
 func (p *Pool) expireReservation(r *reservation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// reserve reserves a sandbox for ann under the ID and checks that this succeeds.
+// reserve makes a reservation of ann with the ID.
 func (s *scene) reserve(id pyth.ReservationID) {
 	s.Helper()
 	before := time.Now()
@@ -26,7 +26,7 @@ func (s *scene) reserve(id pyth.ReservationID) {
 	}
 }
 
-// sealed returns j, changed so that it uses reservation "r".
+// sealed makes the job use the reservation "r".
 func sealed(j *pyth.Job) *pyth.Job {
 	j.Encrypted = &pyth.EncryptedJob{Sandbox: "r"}
 	return j
@@ -150,7 +150,7 @@ func TestReservation(t *testing.T) {
 		s.warm()
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
-		for range 20 { // The pool's select chooses randomly among ready channels.
+		for range 20 { // The pool's select chooses randomly among ready channels, so try often.
 			s.reserve("r")
 			if o, err := pyth.Dispatch(canceled, s, sealed(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)

@@ -8,29 +8,28 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// attempts is the number of sandboxes in which a job is tried. A sandbox may die
-// while it waits, but several in a row mean that the host has a problem.
+// attempts is the maximum number of sandboxes in which a job is tried. One
+// sandbox may have died while it waited; several in a row mean a problem of the
+// host.
 const attempts = 3
 
-// errAbandoned is the reason for removing a sandbox that got only a part of a
-// job.
+// errAbandoned marks a sandbox that got only a part of a job and must be removed.
 var errAbandoned = errors.New("the job was abandoned")
 
-// run is a job in a sandbox of its tenant.
 type run struct {
 	pool   *Pool
 	job    *pyth.Job
 	events pyth.Events
-	// arrived is the time of Start. queued is the time that the job waited for a
-	// sandbox.
+	// arrived is the time at which Start was called. queued is how long the job
+	// waited for its sandbox.
 	arrived time.Time
 	queued  time.Duration
-	// attempt counts the sandboxes in which the job was tried.
+	// attempt counts the sandboxes that the job has tried.
 	attempt int
-	// entry is the sandbox; started is the run in it.
+	// started is the run inside the sandbox of entry.
 	entry   *entry
 	started pyth.Run
-	// outcome is set if the job has ended without a sandbox.
+	// outcome is set if the job has ended without running in a sandbox.
 	outcome *pyth.Outcome
 }
 
@@ -44,7 +43,8 @@ func (p *Pool) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (py
 	return r, nil
 }
 
-// start tries sandboxes until one accepts the job or the run has ended.
+// start tries sandboxes until one accepts the job, or until the job has an
+// outcome.
 func (r *run) start(ctx context.Context) error {
 	for r.outcome == nil {
 		r.attempt++
@@ -67,7 +67,8 @@ func (r *run) start(ctx context.Context) error {
 }
 
 // Release runs the program to its end. If the sandbox dies before the program
-// starts, Release tries others. After ctx has ended it sends no secrets.
+// starts, Release tries others. If ctx has ended, Release does not send the
+// secrets.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	for r.outcome == nil {
 		if r.job.SecretsFollow && ctx.Err() != nil {
@@ -91,8 +92,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return r.outcome, nil
 }
 
-// failed handles a sandbox that did not start the program. If it returns nil and
-// sets no outcome, the job may be tried in another sandbox.
+// failed decides what follows after a sandbox did not start the program. The
+// caller may try another sandbox if failed returns nil and has not set r.outcome.
 func (r *run) failed(ctx context.Context, err error) error {
 	logger := r.pool.config.Logger
 	if r.job.Session != "" {
@@ -108,8 +109,9 @@ func (r *run) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// Abandon ends the run before its program starts. It removes the sandbox, which
-// got a part of the job. It keeps the sandbox of a session, which got nothing.
+// Abandon ends the run before its program starts. The sandbox has got a part of
+// the job, so the pool removes it. The sandbox of a session has got nothing and
+// is kept.
 func (r *run) Abandon() {
 	if r.outcome != nil {
 		return

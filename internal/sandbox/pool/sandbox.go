@@ -11,20 +11,21 @@ import (
 
 // Runner runs jobs in a sandbox, one at a time.
 type Runner interface {
-	// Start gives the job to the sandbox. Start and Release return an error only
-	// if the program did not start. After Abandon, only the sandbox of a session
-	// is usable.
+	// Start gives the job to the sandbox. Start, and Release of the run, return
+	// an error only if the program did not start. After Abandon of the run, the
+	// sandbox is unusable unless it holds a session.
 	Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error)
 	// Recycle makes the sandbox ready for the next job of the same tenant. After an
 	// error the sandbox is unusable.
 	Recycle(ctx context.Context) error
 }
 
-// SessionRunner holds a session, whose jobs need no Recycle between them.
+// SessionRunner holds a session. Between the jobs of a session, Recycle is not
+// called.
 type SessionRunner interface {
 	// Open prepares a warm sandbox for the session.
 	Open(ctx context.Context, spec *pyth.SessionSpec) error
-	// Files and the other methods access the files of the session.
+	// The following methods access the files of the session.
 	Files(ctx context.Context) ([]pyth.FileInfo, error)
 	WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error)
 	ReadFile(ctx context.Context, path string, to func(size int64, content io.Reader) error) error
@@ -33,8 +34,8 @@ type SessionRunner interface {
 
 // Keyer generates keys for sealed passwords.
 type Keyer interface {
-	// Key makes a warm sandbox create a key pair for the password of its job. It
-	// returns the public key.
+	// Key lets a warm sandbox generate a key pair, with which the password for
+	// its job will be sealed. It returns the public key.
 	Key(ctx context.Context) (public []byte, err error)
 }
 
@@ -43,7 +44,7 @@ type Sandbox interface {
 	Runner
 	SessionRunner
 	Keyer
-	// Done is closed when the sandbox has ended, by itself or by Close.
+	// Done is closed when the sandbox has ended, whether by itself or by Close.
 	Done() <-chan struct{}
 	// Close destroys the sandbox. The caller must always call it.
 	Close() error
@@ -52,29 +53,30 @@ type Sandbox interface {
 // entry is a sandbox in the pool.
 type entry struct {
 	sandbox Sandbox
-	// tenant owns the sandbox. It is nil while the sandbox is warm. It stays nil if
-	// the sandbox serves a single execution, a session or a reservation.
+	// tenant owns the sandbox. It is nil while the sandbox is warm. It always is
+	// nil for a sandbox that serves a single execution, a session or a
+	// reservation.
 	tenant *tenant
-	// user is the tenant whose job runs now; nil if none does.
+	// user is the tenant whose job runs in the sandbox, or nil.
 	user *tenant
-	// runs counts the finished jobs.
+	// runs counts the jobs that have ended.
 	runs int
-	// session is the session in the sandbox; "" if there is none.
+	// session is the session in the sandbox, or "".
 	session pyth.SessionID
-	// reservation is the reservation of the sandbox; nil if there is none.
+	// reservation is the reservation of the sandbox, or nil.
 	reservation *reservation
 	// busy is true during an operation on the session's files.
 	busy bool
-	// runtime is the runtime of the waiting interpreter, or of the last job.
+	// runtime is the runtime of the last job. Before the first job, it is the
+	// runtime of the interpreter that waits.
 	runtime pyth.Runtime
 	root    root
-	// expiry removes the sandbox if it waits too long; nil while the sandbox does
-	// not wait. since is the time at which the wait began.
+	// expiry removes the sandbox after it has waited too long. It is nil while
+	// the sandbox is not waiting. since is the start of the wait.
 	expiry *time.Timer
 	since  time.Time
 }
 
-// ended reports whether the sandbox has ended.
 func (e *entry) ended() bool {
 	select {
 	case <-e.sandbox.Done():
@@ -89,7 +91,7 @@ func (e *entry) inUse() bool { return e.user != nil || e.busy }
 
 // root is the file system of a sandbox. It is fixed at boot.
 type root struct {
-	// image is a custom image; "" for the built-in image.
+	// image is a custom image, or "" for the built-in image.
 	image  pyth.Runtime
 	layers pyth.Layers
 }
@@ -104,10 +106,9 @@ type kind struct {
 	layers  pyth.Layers
 }
 
-// kindOf returns the kind of sandbox that suits a job best.
+// kindOf returns the kind of sandbox in which a job starts fastest.
 func kindOf(job *pyth.Job) kind { return kind{job.RunsOn(), job.Layers} }
 
-// root returns the file system of sandboxes of the kind.
 func (k kind) root() root {
 	if k.runtime.BuiltIn() {
 		return root{layers: k.layers}
@@ -115,11 +116,11 @@ func (k kind) root() root {
 	return root{k.runtime, k.layers}
 }
 
-// withRoot returns the entries that have the file system.
+// withRoot returns the entries whose file system is r.
 func withRoot(entries []*entry, r root) []*entry {
 	other := func(e *entry) bool { return e.root != r }
 	if !slices.ContainsFunc(entries, other) {
-		return entries // The usual case: avoid an allocation for each job.
+		return entries // This is the usual case. It needs no allocation.
 	}
 	return slices.DeleteFunc(slices.Clone(entries), other)
 }

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// OpenSession assigns a warm sandbox to the session. The request waits in the queue
-// like a job of the tenant.
+// OpenSession assigns a warm sandbox to the session. Like a job of the tenant,
+// OpenSession waits in the queue.
 func (p *Pool) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	if err := p.admitSession(); err != nil {
 		return err
@@ -69,25 +69,24 @@ func (p *Pool) CloseSession(id pyth.SessionID) {
 		p.endSessionLocked(e, Closed)
 		p.scheduleLocked()
 	default:
-		// The job or operation that uses the sandbox will remove it.
+		// The job or file operation that uses the sandbox will remove it.
 		p.leases.endSession(e)
 		p.all.Go(func() { _ = e.sandbox.Close() })
 	}
 }
 
-// keepSessionLocked keeps a sandbox for its session after a run. If the session or
-// the sandbox has ended, or the pool is closed, it removes the sandbox.
+// keepSessionLocked keeps a sandbox for its session after a run. It removes the
+// sandbox if the session or the sandbox has ended, or if the pool is closed.
 func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	switch {
 	case p.closed:
 		p.endSessionLocked(e, Drained)
 	case ended || e.ended():
-		// The sandbox ended while it was in use; guard ignored that.
+		// guard does nothing about a sandbox that ends while it is in use.
 		p.endSessionLocked(e, Broken)
 	}
 }
 
-// endSessionLocked ends a session and removes its sandbox.
 func (p *Pool) endSessionLocked(e *entry, reason Reason) {
 	p.leases.endSession(e)
 	p.removeLocked(e, reason)
@@ -102,7 +101,7 @@ func (p *Pool) SessionFiles(ctx context.Context, id pyth.SessionID) (files []pyt
 	return files, err
 }
 
-// WriteSessionFile replaces a file of a session.
+// WriteSessionFile creates or replaces a file of a session.
 func (p *Pool) WriteSessionFile(ctx context.Context, id pyth.SessionID, path string, content io.Reader) (created bool, err error) {
 	err = p.withSession(id, func(s SessionRunner) error {
 		created, err = s.WriteFile(ctx, path, content)
@@ -111,8 +110,7 @@ func (p *Pool) WriteSessionFile(ctx context.Context, id pyth.SessionID, path str
 	return created, err
 }
 
-// ReadSessionFile passes the size and the content of a session's file to the given
-// function.
+// ReadSessionFile calls the function to with the size and the content of a file.
 func (p *Pool) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	return p.withSession(id, func(s SessionRunner) error { return s.ReadFile(ctx, path, to) })
 }
@@ -122,8 +120,8 @@ func (p *Pool) DeleteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return p.withSession(id, func(s SessionRunner) error { return s.DeleteFile(ctx, path) })
 }
 
-// withSession calls the given function with the sandbox of an idle session. The
-// operation does not count as a running job.
+// withSession calls use with the sandbox of a session. The session must not be in
+// use. The operation does not count as a running job.
 func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) error {
 	p.mu.Lock()
 	e := p.leases.session(id)
@@ -142,8 +140,8 @@ func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) err
 	if e.session == "" {
 		p.removeLocked(e, Closed)
 	} else {
-		// After an internal error, the session has ended. Other errors are the
-		// caller's fault and do not harm the sandbox.
+		// An internal error means that the session has ended. Other errors are
+		// the caller's fault, and the session goes on.
 		p.keepSessionLocked(e, pyth.ErrorCode(err) == pyth.CodeInternal)
 	}
 	p.scheduleLocked()

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// open opens a session for the tenant and checks that this succeeds.
+// open opens a session and checks that this succeeds.
 func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	s.Helper()
 	if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: id, Tenant: tenant}); err != nil {
@@ -18,7 +18,7 @@ func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	}
 }
 
-// within returns j, changed so that it runs in session "a".
+// within makes the job run in session "a".
 func within(j *pyth.Job) *pyth.Job {
 	j.Session = "a"
 	return j
@@ -153,7 +153,7 @@ func TestSession(t *testing.T) {
 		s.sleep(bootTime)
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
-		for range 100 { // The pool's select chooses randomly among ready channels.
+		for range 100 { // The pool's select chooses randomly among ready channels, so try often.
 			if o, err := pyth.Dispatch(canceled, s, within(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)
 			}

@@ -8,36 +8,38 @@ import (
 )
 
 // stock holds the waiting sandboxes and counts the others. It decides which
-// sandbox a job gets, which kind boots next, and which sandbox is evicted. It
-// does not start or destroy sandboxes. The pool's lock protects it.
+// sandbox a job gets, which kind of sandbox boots next, and which sandbox is
+// evicted. Pool starts and destroys the sandboxes. The pool's lock protects
+// stock.
 type stock struct {
 	config *Config
-	// warm lists sandboxes without a tenant, oldest first.
+	// warm lists the sandboxes without a tenant, oldest first.
 	warm []*entry
-	// idle lists tenants' sandboxes that wait for a job, least recently used
-	// first.
+	// idle lists the waiting sandboxes that belong to a tenant. The least recently
+	// used one is first.
 	idle []*entry
-	// dirty lists sandboxes that wait to be recycled.
+	// dirty lists the sandboxes that wait to be recycled.
 	dirty []*entry
-	// total counts all sandboxes, including booting ones.
+	// These fields count sandboxes. total includes those that are booting.
 	total, booting, recycling, removing int
-	// bootingFor counts the boots of each kind.
+	// bootingFor counts the boots in progress, by kind.
 	bootingFor map[kind]int
 	demand     map[pyth.Runtime]*demand
 	backoff    backoff
 }
 
-// holding lists the sandboxes of a tenant in the stock.
+// holding describes the sandboxes of one tenant.
 type holding struct {
 	// sandboxes counts all sandboxes of the tenant.
 	sandboxes int
-	// ready lists the tenant's idle sandboxes, most recently used last.
+	// ready lists the tenant's idle sandboxes. The most recently used one is
+	// last.
 	ready []*entry
-	// recycling lists the tenant's sandboxes that will be ready soon.
+	// recycling lists the tenant's sandboxes that will soon be ready.
 	recycling []*entry
 }
 
-// byRoot counts the sandboxes that are ready now or soon, by file system.
+// byRoot counts the ready and recycling sandboxes, by file system.
 func (h *holding) byRoot() map[root]int {
 	count := make(map[root]int, 1)
 	for _, entries := range [][]*entry{h.ready, h.recycling} {
@@ -56,10 +58,10 @@ func newStock(config *Config) stock {
 	return s
 }
 
-// choose returns a waiting sandbox with the job's file system, or nil. Sandboxes
-// with the job's runtime come first: the tenant's most recently used one, whose
-// memory is warmest, then a warm one. A sandbox of another runtime must start an
-// interpreter, which is still faster than a boot.
+// choose returns a waiting sandbox with the job's file system, or nil. It prefers
+// sandboxes with the job's runtime: first the tenant's most recently used one,
+// then a warm one. In a sandbox of another runtime an interpreter must start,
+// which is still faster than a boot.
 func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 	var own []*entry
 	warm := withRoot(s.warm, rootOf(job))
@@ -86,15 +88,15 @@ func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 	return nil
 }
 
-// take removes a waiting sandbox from the stock for a job of the tenant. A warm
-// sandbox then belongs to the tenant, unless it serves only this job.
+// take removes a waiting sandbox from the stock for a job of the tenant. If the
+// sandbox was warm, it now belongs to the tenant, unless it serves only this job.
 func (s *stock) take(e *entry, t *tenant, job *pyth.Job) {
 	s.unplace(e)
 	if e.tenant != nil {
 		return
 	}
-	// Count the job as demand for its runtime, so that a sandbox of that runtime
-	// boots next.
+	// The demand counts for the job's runtime, which may differ from the
+	// sandbox's runtime.
 	s.demand[job.RunsOn()].taken(time.Now())
 	if reusable(t, job) && s.config.IdleTimeout > 0 {
 		e.tenant = t
@@ -102,21 +104,22 @@ func (s *stock) take(e *entry, t *tenant, job *pyth.Job) {
 	}
 }
 
-// reusable reports whether a sandbox may serve the tenant after this job.
+// reusable reports whether the sandbox may serve other jobs of the tenant after
+// this job.
 func reusable(t *tenant, job *pyth.Job) bool {
 	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
 
-// mayGrow reports whether the tenant may have one more sandbox. The maximum is the
-// number of jobs that it may run at once plus the number of concurrent boots.
-// Without this maximum, the number of sandboxes would keep growing while a tenant
-// has more jobs than the machine can run.
+// mayGrow reports whether the tenant may have one more sandbox. A tenant needs
+// one sandbox for each running job and a few that boot. Without a maximum, a
+// tenant with many waiting jobs would get more and more sandboxes.
 func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
 }
 
-// outdated returns the tenant's idle sandboxes whose packages neither its last
-// job nor a waiting job uses. They must not count against the tenant's maximum.
+// outdated returns the tenant's idle sandboxes whose packages are used neither by
+// its latest job nor by a waiting job. They must not count against the tenant's
+// maximum.
 func (s *stock) outdated(t *tenant) []*entry {
 	var outdated []*entry
 	for _, e := range slices.Backward(t.ready) {
@@ -129,9 +132,9 @@ func (s *stock) outdated(t *tenant) []*entry {
 	return outdated
 }
 
-// blocking returns the tenant's least recently used sandbox if it blocks the job:
-// the tenant has its maximum of sandboxes, and none with the job's file system.
-// Otherwise it returns nil.
+// blocking returns the sandbox to remove so that the job can get another one, or
+// nil. A removal is necessary if the tenant has its maximum of sandboxes, but
+// none with the job's file system. The least recently used sandbox is removed.
 func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	if !reusable(t, job) || s.mayGrow(t) || t.byRoot()[rootOf(job)] > 0 || len(t.ready) == 0 {
 		return nil
@@ -139,7 +142,7 @@ func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	return t.ready[0]
 }
 
-// place adds a sandbox to the waiting sandboxes.
+// place makes a sandbox wait for a job.
 func (s *stock) place(e *entry) {
 	if e.tenant == nil {
 		s.warm = append(s.warm, e)
@@ -149,8 +152,8 @@ func (s *stock) place(e *entry) {
 	e.tenant.ready = append(e.tenant.ready, e)
 }
 
-// unplace removes a sandbox from the waiting sandboxes. It returns false if the
-// sandbox was not waiting.
+// unplace removes a sandbox from warm or idle. It returns false if the sandbox
+// was in neither.
 func (s *stock) unplace(e *entry) bool {
 	if e.expiry != nil {
 		e.expiry.Stop()
@@ -166,7 +169,7 @@ func (s *stock) unplace(e *entry) bool {
 	return len(*from) < before
 }
 
-// disown makes a sandbox warm again if its tenant has not run a job in it.
+// disown makes a sandbox warm again if it has not run a job yet.
 func (s *stock) disown(e *entry) {
 	if e.tenant != nil && e.runs == 0 {
 		e.tenant.sandboxes--
@@ -174,9 +177,9 @@ func (s *stock) disown(e *entry) {
 	}
 }
 
-// maxIdle returns how long a sandbox may wait for a job; 0 means forever. If
-// IdleTimeout is 0, a warm sandbox with packages still has a limit, since the job
-// for which it booted may be gone.
+// maxIdle returns how long a sandbox may wait for a job. 0 means forever. A warm
+// sandbox with packages always has a limit, since the job for which it booted may
+// be gone.
 func (s *stock) maxIdle(e *entry) time.Duration {
 	if e.root.layers != (pyth.Layers{}) && s.config.IdleTimeout == 0 {
 		return time.Minute
@@ -184,15 +187,14 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 	return s.config.IdleTimeout
 }
 
-// needed reports whether to keep a warm sandbox beyond its maximum idle time.
-// Without this sandbox, its runtime would have too few warm ones. queued is the
-// number of jobs that need a warm sandbox.
+// needed reports whether a warm sandbox must stay, although its idle time is
+// over: its runtime would otherwise have too few. queued is the number of jobs
+// that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	return e.tenant == nil && e.root.layers == (pyth.Layers{}) &&
 		s.countWarm(kind{runtime: e.runtime}) <= s.wanted()[e.runtime]+queued
 }
 
-// countWarm counts the warm sandboxes of the kind.
 func (s *stock) countWarm(k kind) int {
 	n := 0
 	for _, e := range s.warm {
@@ -203,8 +205,8 @@ func (s *stock) countWarm(k kind) int {
 	return n
 }
 
-// unmet returns the jobs that get no warm sandbox, if each warm sandbox serves one
-// job.
+// unmet returns the jobs for which no warm sandbox is left, if each warm sandbox
+// serves one job.
 func (s *stock) unmet(jobs []*waiter) []*waiter {
 	warm := make(map[root]int, 1)
 	for _, e := range s.warm {
@@ -219,9 +221,9 @@ func (s *stock) unmet(jobs []*waiter) []*waiter {
 	return left
 }
 
-// evictable returns the waiting sandbox to evict. It is the least recently used
-// idle one, if possible of a tenant with fewer waiting jobs than idle sandboxes.
-// If there is no idle one, it is the oldest warm one.
+// evictable returns the waiting sandbox to evict. It prefers idle sandboxes,
+// least recently used first, to warm ones. Among the idle ones, it prefers those
+// of tenants with more idle sandboxes than waiting jobs.
 func (s *stock) evictable() *entry {
 	if len(s.idle) == 0 {
 		return s.warm[0]
@@ -230,9 +232,10 @@ func (s *stock) evictable() *entry {
 	return s.idle[max(i, 0)]
 }
 
-// nextDirty removes and returns the dirty sandbox to recycle next: the oldest one of
-// a tenant with waiting jobs, else the oldest one. It returns nil if there is none,
-// or if MaxBoots sandboxes are being recycled.
+// nextDirty removes and returns the dirty sandbox to recycle next. It is the
+// oldest one whose tenant has waiting jobs, or else the oldest one of all.
+// nextDirty returns nil if none is dirty, or if MaxBoots sandboxes are being
+// recycled.
 func (s *stock) nextDirty() *entry {
 	if len(s.dirty) == 0 || s.recycling >= s.config.MaxBoots {
 		return nil

@@ -56,7 +56,7 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.sleep(time.Minute + recycleTime/2)
 		s.expectStats(pool.Stats{Recycling: 3, Tenants: 2})
 		// One sandbox of ann is being recycled now. bob's sandbox must be next,
-		// before ann's other one, because bob's job waits for it.
+		// because bob's job waits for it.
 		s.expectQueued(s.begin(job("bob", 0)), recycleTime/2+recycleTime)
 	})
 
