@@ -11,9 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// The programs below read a Launch frame with a hook's codec. They answer with a
-// Report frame: its message contains the arguments of the Launch frame, joined with
-// "|".
+// These programs read a Launch frame with a hook's codec. They answer with a
+// Report frame, whose message is the list of arguments, joined with "|".
 const (
 	pythonCodec = `
 import runpy, sys, os

@@ -1,7 +1,7 @@
 // Package guest embeds the files that run inside a sandbox: the guest agent, the
-// first process of each run, and the interpreters' hooks. The hooks make
-// interpreters wait for jobs. The agent is the sandbox's first process. Its code
-// is in guest/agent, its protocol in guest/protocol.
+// first process of each run, and the interpreters' hooks. A hook makes an
+// interpreter wait for jobs. The agent is the sandbox's first process. Its code
+// is in guest/agent, and its protocol in guest/protocol.
 package guest
 
 import (
@@ -24,14 +24,14 @@ var pythonPackages embed.FS
 //go:embed hook/javascript/*.cjs hook/javascript/warm.ts
 var javaScriptHook embed.FS
 
-// The paths of this package's executables in a sandbox.
+// Paths of this package's executables in a sandbox.
 const (
 	AgentPath      = "/pyth-on/guest"
 	TypeScriptPath = "/pyth-on/typescript"
 )
 
-// ToolPath is the mount point of npm, in sandboxes that resolve JavaScript packages.
-// PipPath is the path of pip in every image.
+// ToolPath is the mount point of npm in sandboxes that resolve JavaScript
+// packages. PipPath is the path of pip in every image.
 const (
 	ToolPath = "/opt/pyth-on/tool"
 	PipPath  = "/pyth-on/pip"
@@ -47,7 +47,7 @@ func Agent() ([]byte, error) {
 }
 
 // TypeScript returns the static executable for TypeScriptPath. The Node hook runs
-// it for TypeScript that Node cannot compile.
+// it for TypeScript that Node itself cannot compile.
 func TypeScript() ([]byte, error) {
 	b, err := binaries.ReadFile("bin/pyth-on-typescript")
 	if err != nil {
@@ -56,14 +56,15 @@ func TypeScript() ([]byte, error) {
 	return b, nil
 }
 
-// PythonPackages returns the built-in packages for site-packages. Programs can
+// PythonPackages returns the packages to add to site-packages. Programs can
 // import them like the standard library.
 func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "hook/python") }
 
-// PythonSite returns the content of a .pth file for site-packages. Interpreters
-// that programs start find the user's packages by this file. The waiting
-// interpreter gets them from its hook, so that no package code runs before the
-// program. The file also unloads the codec that Python loads to read .pth files.
+// PythonSite returns the content of a .pth file for site-packages. Through this file,
+// an interpreter that a program starts finds the user's packages. In the waiting
+// interpreter the file does nothing: its hook adds the packages later, so that no
+// code of a package runs before the program. The file also unloads the codec that
+// Python has loaded to read .pth files.
 func PythonSite() []byte {
 	layer := pyth.PythonRuntime.LayerPath()
 	return []byte(`import os, sys; "/pyth-on/python" in sys.path or os.path.isdir("` + layer +

@@ -7,10 +7,10 @@ import _ "embed"
 //go:embed init.elf
 var initExecutable []byte
 
-// Init returns the static executable for protocol.InitPath. It runs as the first
-// process in the namespaces of each run. It mounts /proc and closes its standard
-// output to report that. Then it waits. It adopts orphans of the run. When it is
-// killed, the kernel kills all other processes of the run.
+// Init returns the static executable for protocol.InitPath, the first process in the
+// namespaces of each run. The process mounts /proc, and closes its standard output
+// when this is done. Then it waits, and orphans of the run become its children. When
+// it is killed, the kernel kills all other processes of the run.
 //
 // Its source is firstprocess/code_amd64.s.
 func Init() []byte { return initExecutable }

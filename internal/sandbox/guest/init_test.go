@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// TestInitClosesOutputAndWaits runs Init outside a sandbox. There it cannot mount
-// /proc, but does everything else.
+// TestInitClosesOutputAndWaits runs Init outside a sandbox. Mounting /proc fails
+// there, but the rest works.
 func TestInitClosesOutputAndWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "init")
 	if err := os.WriteFile(path, guest.Init(), 0o755); err != nil {
@@ -38,7 +38,7 @@ func TestInitClosesOutputAndWaits(t *testing.T) {
 	if b, err := io.ReadAll(out); err != nil || len(b) != 0 {
 		t.Errorf("got %q, %v", b, err)
 	}
-	// Init was still running if SIGTERM ends it.
+	// The process must still be running, so that SIGTERM ends it.
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

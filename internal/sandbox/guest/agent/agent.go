@@ -1,17 +1,18 @@
 // Package agent implements the first process inside a sandbox. It starts an
-// interpreter in new namespaces, and the interpreter waits for a job. The agent
-// sends the job to the interpreter and relays the output. Then it kills all
-// processes of the job, reports the exit status from the kernel, and starts the next
-// interpreter.
+// interpreter in new namespaces, where the interpreter waits for a job. The agent
+// sends the job to the interpreter and relays the output. At the end it kills all
+// processes that the job has started, and reports the exit status from the kernel.
+// The next job gets a new interpreter, unless the kernel can put this one back to its
+// state before the job (package rollback).
 //
 // The agent guarantees that nothing of one run remains in the next: no process,
 // file, mount, socket or System V object. The agent runs as root inside the sandbox.
 // The user's program does not run as root, so it can neither signal nor trace the
 // agent. The program inherits no descriptor of the agent.
 //
-// While a job runs, one thread does all the work in a poll loop, except that
-// goroutines relay network connections. So no answer waits for another goroutine to
-// wake up.
+// While a job runs, one thread does all the work in a poll loop, so that no answer
+// waits for another thread to wake up. Only network connections are relayed by other
+// goroutines.
 package agent
 
 import (
@@ -38,11 +39,10 @@ const (
 	userID = 1000
 )
 
-// Run serves jobs one after another over the control socket. It returns when the
-// host closes the socket, which ends the sandbox. networkFD is the descriptor of
-// the egress socket.
+// Run serves jobs one after another over the control socket. The host ends the
+// sandbox by closing this socket; then Run returns. networkFD is the descriptor
+// of the egress socket.
 func Run(control *os.File, networkFD int) error {
-	// One thread does all the work, so that no other thread must wake up.
 	runtime.LockOSThread()
 	if err := restoreChildSignal(); err != nil {
 		return err
@@ -69,8 +69,8 @@ func Run(control *os.File, networkFD int) error {
 }
 
 // next prepares an interpreter and serves the next job or session. last is the
-// interpreter of the last job, or nil. next returns the interpreter that has served
-// the job, or nil after a session.
+// interpreter of the previous job, or nil. next returns the interpreter that has
+// served the job, or nil after a session.
 func next(conn *protocol.Conn, control int, egress *network, last *program) (*program, error) {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
@@ -95,8 +95,8 @@ func greet(conn *protocol.Conn, restored bool, why abi.Reason) error {
 	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Restored: restored, Reason: why.String()})
 }
 
-// receivePrepare waits for a Prepare frame. The host sends the frame when a
-// processor is free to start an interpreter.
+// receivePrepare waits for a Prepare frame. The host sends it when a processor is
+// free to start an interpreter.
 func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 	for {
 		switch kind, payload, err := conn.Receive(); {
@@ -105,14 +105,15 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 		case kind == protocol.KindPrepare:
 			p := new(protocol.Prepare)
 			return p, protocol.Decode(payload, p)
-		case kind != protocol.KindStop: // A Stop frame for the previous run arrived late.
+		case kind != protocol.KindStop: // Ignore a late Stop frame for the previous run.
 			return nil, fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
 		}
 	}
 }
 
-// serve runs one job in the waiting interpreter, or all jobs of a session. It
-// returns the interpreter, or nil after a session.
+// serve receives one job and runs it in the interpreter. If it is a job of a
+// session, serve runs all jobs of the session. It returns the interpreter, or nil
+// after a session.
 func serve(conn *protocol.Conn, control int, p *program, egress *network) (*program, error) {
 	for {
 		j, next, err := receiveJob(conn, control, p)
@@ -148,9 +149,8 @@ func (r *run) serve() error {
 	if err != nil {
 		return err
 	}
-	// Wait for the end of killed processes after the answer is sent. If there are
-	// files to collect, wait before collecting, because the processes could still
-	// change the files.
+	// Send the answer before waiting for the end of killed processes. But wait
+	// before collecting files, because the processes could still change them.
 	defer func() {
 		if !p.restored {
 			p.end()
@@ -174,8 +174,8 @@ func (r *run) serve() error {
 	return conn.SendMessage(protocol.KindExit, exit)
 }
 
-// withNetwork calls the given function. During the call, programs can use the
-// network of the job, if it has one.
+// withNetwork calls do. During the call, the program can use the network if the
+// job allows it.
 func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
 	if !r.job.Network {
 		return do()
@@ -188,9 +188,10 @@ func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, er
 	return do()
 }
 
-// pollFrame reports whether the host has sent a frame of the kind. It does not wait.
-// It drops a frame of another kind, because that frame arrived late for an operation
-// that has ended. An error means that the host has closed the socket.
+// pollFrame reports whether the host has sent a frame of this kind. It does not
+// wait. If the host has sent another frame, pollFrame drops it: it came too late
+// for an operation that has ended. An error means that the host has closed the
+// socket.
 func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
 	if !conn.Buffered() {
 		fds := [...]unix.PollFd{{Fd: int32(control), Events: unix.POLLIN}}
@@ -202,22 +203,22 @@ func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, erro
 	return got == kind, err
 }
 
-// job holds all data that the host sends before Start.
+// job holds everything that the host sends before Start.
 type job struct {
 	protocol.Job
 	stdin []byte
-	// code is the program of a session's job. For other jobs, Program names the
-	// file with the program.
-	code []byte
-	// encrypted holds the frames of an encrypted program.
+	// code is the program of a session's job. The program of any other job is in
+	// the file that Program names.
+	code      []byte
 	encrypted encryptedProgram
 	// fileError explains why an input file of a session's job could not be
-	// written; "" if all were written.
+	// written. It is "" if all were written.
 	fileError string
 }
 
-// receiveJob receives a job and its files. It returns the interpreter for the
-// job: p, or a new one if the job needs another language or disk size.
+// receiveJob receives a job with its files, and returns the interpreter for it.
+// If the interpreter p has the wrong language or disk size, receiveJob replaces
+// it.
 func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, error) {
 	j := new(job)
 	for {
@@ -250,8 +251,8 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			switch {
 			case err != nil:
 			case j.Session:
-				// Writing can fail: earlier runs may have created something at the
-				// path, or filled the disk.
+				// An error is the program's fault: earlier runs may have filled
+				// the disk, or created something else at the path.
 				if failed := p.placeFile(file.Path, file.Content); failed != nil && j.fileError == "" {
 					j.fileError = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", file.Path, failed)
 				}
@@ -261,9 +262,10 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindStart:
 			return j, p, nil
 		case protocol.KindStop, protocol.KindAbort:
-			// The frame arrived late for an operation that has ended.
+			// The frame came too late for an operation that has ended.
 		case protocol.KindPrepare:
-			// Nothing has run yet, and the host requests another interpreter.
+			// The host wants another interpreter, although the current one is
+			// unused.
 			wanted := new(protocol.Prepare)
 			if err = protocol.Decode(payload, wanted); err == nil {
 				p, err = p.replace(wanted)

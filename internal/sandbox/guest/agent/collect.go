@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// maxVisited limits the number of directory entries that are examined.
+	// maxVisited limits how many directory entries are examined.
 	maxVisited = 100_000
-	// maxSkipped limits the number of skipped files that are reported individually.
+	// maxSkipped limits how many skipped files are reported one by one.
 	maxSkipped = 100
 )
 
-// collectGrace is the minimum time to collect files, even after a run that used
-// all its time. The host's time limit for the run allows for it.
+// collectGrace is the minimum time for collecting files. It applies even if the
+// run has used all its time. The host adds it to its time limit for the run.
 const collectGrace = time.Second
 
-// collector sends the matching files of the working directory. Before it starts, all
-// processes of a run outside a session are dead. Processes of a session may still
-// run. So the collector never follows a link. It opens each directory and file by
-// name, relative to its parent, with O_NOFOLLOW.
+// collector sends the matching files of the working directory. Processes of a
+// session may change the directory at the same time. Therefore the collector
+// opens each directory and file relative to its parent, and never follows a link.
+// Outside a session, no process of the run is left.
 type collector struct {
 	run      *run
 	patterns []*workpath.Pattern
-	// until is the time at which collecting stops.
+	// until is the time at which the collector stops.
 	until   time.Time
 	stopped bool
 	files   int
@@ -50,7 +50,7 @@ func (r *run) collect() error {
 		c.until = least
 	}
 	for _, text := range r.job.OutputFiles {
-		// The host refuses requests with invalid patterns, so this does not fail.
+		// The host refuses requests with invalid patterns, so parsing succeeds.
 		if pattern, err := workpath.ParsePattern(text); err == nil {
 			c.patterns = append(c.patterns, pattern)
 		}
@@ -62,8 +62,8 @@ func (r *run) collect() error {
 	return c.directory(fd, "", 0)
 }
 
-// over reports whether to stop collecting, because the time is up or the host has
-// sent Stop.
+// over reports whether the collector must stop, because its time is up or the
+// host has sent Stop.
 func (c *collector) over() (bool, error) {
 	const pollInterval = 16
 	if !c.stopped && c.visited%pollInterval == 0 {
@@ -79,7 +79,7 @@ func (c *collector) over() (bool, error) {
 	return c.stopped, nil
 }
 
-// directory collects the files of one directory. It closes fd.
+// directory collects the files in one directory. It closes fd.
 func (c *collector) directory(fd int, prefix string, depth int) error {
 	dir := os.NewFile(uintptr(fd), prefix)
 	defer dir.Close()
@@ -145,8 +145,8 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 	return c.send(fd, full)
 }
 
-// send sends a file in pieces, up to the limit of the job. It never holds the
-// whole file in memory, because the sandbox may have no room for a copy.
+// send sends a file in pieces, up to the job's limit. The sandbox may not have
+// enough memory for the whole file.
 func (c *collector) send(fd int, full string) error {
 	if err := c.run.conn.SendMessage(protocol.KindFile, &protocol.File{Path: full}); err != nil {
 		return err
@@ -175,9 +175,9 @@ func (c *collector) send(fd int, full string) error {
 	return c.run.conn.Send(protocol.KindEnd, nil)
 }
 
-// matches reports whether a pattern matches. It also returns true if the time is
-// up, since many long patterns can take seconds for one path. over then stops the
-// collector.
+// matches reports whether a pattern matches the path. Many long patterns can take
+// seconds for one path. So matches also returns true when the time is up, and the
+// caller then stops the collector.
 func (c *collector) matches(full string) bool {
 	for _, p := range c.patterns {
 		if time.Now().After(c.until) || p.Match(full) {
@@ -187,12 +187,12 @@ func (c *collector) matches(full string) bool {
 	return false
 }
 
-// isLiteral reports whether the path equals a pattern without wildcards.
+// isLiteral reports whether a pattern without wildcards is exactly this path.
 func (c *collector) isLiteral(full string) bool {
 	return slices.ContainsFunc(c.patterns, func(p *workpath.Pattern) bool { return p.Literal() == full })
 }
 
-// refuse returns the reason why a file is not sent, or "" if it may be sent.
+// refuse returns the reason for not sending a file, or "".
 func (c *collector) refuse(full string, st *unix.Stat_t) string {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -225,7 +225,7 @@ func (c *collector) skip(full, reason string) error {
 	return c.reportSkipped(full, reason)
 }
 
-// reportSkipped tells the host about a file that is not sent.
+// reportSkipped tells the host that a file is not sent.
 func (c *collector) reportSkipped(full, reason string) error {
 	return c.run.conn.SendMessage(protocol.KindSkipped, &protocol.Skipped{Path: workpath.Display(full), Reason: reason})
 }

@@ -13,8 +13,9 @@ func devices() []string {
 	}
 }
 
-// removeDevices removes all other entries that gVisor creates in /dev. FUSE and
-// TUN devices would expose parts of gVisor's kernel that programs do not need.
+// removeDevices removes the entries of /dev that programs must not see. Through
+// FUSE and TUN devices, programs could reach parts of gVisor's kernel that they
+// do not need.
 func removeDevices() error {
 	entries, err := os.ReadDir("/dev")
 	if err != nil {
@@ -30,8 +31,8 @@ func removeDevices() error {
 	return nil
 }
 
-// hideArguments clears the agent's command line in memory. Otherwise /proc would
-// show it to programs.
+// hideArguments clears the agent's command line in memory, because programs could
+// read it in /proc.
 func hideArguments() {
 	for _, arg := range os.Args {
 		clear(unsafe.Slice(unsafe.StringData(arg), len(arg)))

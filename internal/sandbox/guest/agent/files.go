@@ -14,10 +14,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// files performs one operation on the files of a session. Threads of the session
-// may run at the same time. Therefore it opens each directory by name, relative
-// to its parent, and follows no link. An error means that the host has closed the
-// socket.
+// files performs one operation on the files of a session. Programs of the session
+// may change the files at the same time. Therefore files opens each directory
+// relative to its parent and follows no link. An error means that the host has
+// closed the socket.
 func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, name string) error {
 	switch kind {
 	case protocol.KindPut:
@@ -31,7 +31,6 @@ func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, na
 	}
 }
 
-// done sends the result of a file operation to the host.
 func done(conn *protocol.Conn, d protocol.Done, err error) error {
 	if errno := unix.Errno(0); errors.As(err, &errno) {
 		d.Failure = unix.ErrnoName(errno)
@@ -41,8 +40,8 @@ func done(conn *protocol.Conn, d protocol.Done, err error) error {
 	return conn.SendMessage(protocol.KindDone, &d)
 }
 
-// parent opens the directory of a file. It creates missing directories if create is
-// true.
+// parent opens the directory that contains a file. If create is true, it creates
+// missing directories.
 func (p *program) parent(name string, create bool) (dir int, base string, err error) {
 	if dir, err = reopenDirectory(p.work); err != nil {
 		return -1, "", err
@@ -77,8 +76,9 @@ func (p *program) parent(name string, create bool) (dir int, base string, err er
 // upload is the name of an incomplete file in the staging directory.
 const upload = "upload"
 
-// placeFile replaces a file of a session. It follows no link and opens no FIFO,
-// since programs of the session may have put one at the path.
+// placeFile creates or replaces a file of a session. Programs of the session may
+// have put a link or a FIFO at the path. So placeFile writes a new file and
+// renames it to the path.
 func (p *program) placeFile(name string, content []byte) error {
 	dir, base, err := p.parent(name, true)
 	if err != nil {
@@ -102,8 +102,8 @@ func (p *program) placeFile(name string, content []byte) error {
 	return err
 }
 
-// put receives a file into the staging directory. When the file is complete, put
-// renames it to its path.
+// put receives a file into the staging directory, and renames it to its path when
+// it is complete.
 func (p *program) put(conn *protocol.Conn, name string) error {
 	dir, base, err := p.parent(name, true)
 	fd := -1
@@ -112,7 +112,7 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 		fd, err = unix.Openat(p.staging, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 		defer func() { _ = closeOnce(&fd) }()
 	}
-	// Receive all data frames even after an error.
+	// Receive all Data frames, even after an error.
 	for {
 		kind, data, receiveErr := conn.Receive()
 		if receiveErr != nil {
@@ -143,9 +143,9 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 	return done(conn, protocol.Done{Created: created}, err)
 }
 
-// get sends a Done with the size of a file, its content, and a final Done. It stops
-// if the host sends Abort. It refuses a sparse file that is larger than the disk,
-// because sending it could take days.
+// get sends a Done with the size of a file, then the content, then a final Done.
+// It stops if the host sends Abort. It refuses a sparse file larger than the
+// disk, because sending it could take days.
 func (p *program) get(conn *protocol.Conn, control int, name string) error {
 	dir, base, err := p.parent(name, false)
 	if err != nil {
@@ -182,7 +182,7 @@ func (p *program) get(conn *protocol.Conn, control int, name string) error {
 			continue
 		}
 		if err == nil && n == 0 {
-			err = unix.ESTALE // The file was truncated during the transfer.
+			err = unix.ESTALE // The file became shorter during the transfer.
 		}
 		if err != nil {
 			return done(conn, protocol.Done{}, err)
@@ -222,13 +222,13 @@ type lister struct {
 	visited int
 }
 
-// directory lists the files of one directory. It closes fd.
+// directory lists the files in one directory. It closes fd.
 func (l *lister) directory(fd int, prefix string, depth int) error {
 	dir := os.NewFile(uintptr(fd), prefix)
 	defer dir.Close()
 	entries, err := dir.ReadDir(protocol.MaxListed)
 	if err != nil {
-		return nil // The directory is empty or was removed.
+		return nil // The directory is empty or no longer exists.
 	}
 	for _, e := range entries {
 		if l.visited++; l.visited > protocol.MaxListed {

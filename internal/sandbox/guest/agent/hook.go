@@ -9,10 +9,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errNoData means that a descriptor has no data to read yet.
+// errNoData means that there is nothing to read now, but there may be later.
 var errNoData = errors.New("no data to read for now")
 
-// descriptor is a descriptor of the agent with a Read method.
+// descriptor implements io.Reader for a file descriptor.
 type descriptor int
 
 func (d descriptor) Read(b []byte) (int, error) {
@@ -29,8 +29,8 @@ func (d descriptor) Read(b []byte) (int, error) {
 	}
 }
 
-// socket reads from a socket to a hook. Read never blocks, since the program at the
-// other end may send half a frame. Without data it returns errNoData.
+// socket reads from the socket to a hook. Read never blocks, because a hostile
+// program may send half a frame. If there is no data, Read returns errNoData.
 type socket int
 
 func (s socket) Read(b []byte) (int, error) {
@@ -49,8 +49,8 @@ func (s socket) Read(b []byte) (int, error) {
 	}
 }
 
-// fifo reads from the FIFO of rich values. The field left is the number of bytes to
-// read; after them, Read returns errNoData.
+// fifo reads from the FIFO of rich values. left is the number of bytes that may
+// still be read. When it is 0, Read returns errNoData.
 type fifo struct{ fd, left int }
 
 func (f *fifo) Read(b []byte) (int, error) {
@@ -68,9 +68,9 @@ func (f *fifo) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// sendHook sends a frame to a hook. rights contains descriptors to send with it,
-// or is nil. sendHook clears its copies of the message, since they may contain a
-// decrypted program.
+// sendHook sends a frame to a hook. rights, if not nil, contains descriptors to
+// send with the frame. sendHook clears the payload and its copy, since they may
+// contain a decrypted program.
 func sendHook(control int, frame protocol.Frame, rights []byte) error {
 	defer clear(frame.Payload)
 	wire, err := protocol.AppendFrames(nil, frame)

@@ -11,54 +11,55 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// interpreter describes how to start the interpreter of a language. Its hook waits
-// for a job on the control descriptor.
+// interpreter describes how to start an interpreter. The hook in the interpreter
+// waits for a job on the control descriptor.
 type interpreter struct {
-	// args is the command line. Its first element is the name of the executable.
+	// args is the command line. args[0] is the name of the executable.
 	args []string
-	// env lists the variables that the interpreter gets at its start, in addition to
-	// the default environment. The environment of the job replaces them later.
+	// env lists variables that the interpreter gets at its start, in addition to
+	// the default environment. When a job arrives, the job's environment replaces
+	// all of them.
 	env []string
-	// control is the number of the control descriptor in the interpreter.
+	// control is the number of the control descriptor inside the interpreter.
 	control int
-	// threads is the number of threads that the interpreter itself needs. A
-	// session needs sessionThreads more. The process limit of a program does not
-	// count them.
+	// threads is the number of threads that the interpreter needs without a
+	// program. A session needs sessionThreads more. The process limit of a job
+	// does not count these threads.
 	threads, sessionThreads int
-	// inputByPipe is true if a session gives each run a pipe as standard input.
+	// inputByPipe is true if each run of a session gets a new pipe as standard
+	// input.
 	inputByPipe bool
-	// replacesControl is true if a session replaces the control descriptor after
-	// its start, because child processes would inherit the first one.
+	// replacesControl is true if a session gets a new control descriptor at its
+	// start. Otherwise child processes would inherit the descriptor.
 	replacesControl bool
-	// interruptsOnce is true if one interrupt is enough to end any run of a session.
+	// interruptsOnce is true if one interrupt ends any run of a session.
 	interruptsOnce bool
-	// makesCheckpoint is true if the interpreter's hook makes a checkpoint (package
-	// rollback) when it is ready.
+	// makesCheckpoint is true if the hook makes a checkpoint (package rollback)
+	// before it waits for a job.
 	makesCheckpoint bool
-	// options returns the value of NODE_OPTIONS with which the interpreter must
-	// restart for a job. memory is the job's limit in bytes. options returns "" if
-	// no restart is needed.
+	// options returns the value of NODE_OPTIONS if the interpreter must restart
+	// for a job, or "". memory is the job's limit in bytes.
 	options func(memory int64) string
 }
 
-// nodeControl is the number of Node's control descriptor. It is high enough not to
-// collide with Node's own descriptors or the first files of the program.
+// nodeControl is the number of Node's control descriptor. Node's own descriptors
+// and the first files of the program have lower numbers.
 const nodeControl = 100
 
-// nodeThreads counts Node's threads: four of V8, one for delayed tasks, one for
-// the debugger, and four for blocking work.
+// nodeThreads counts four threads of V8, one for delayed tasks, one for the
+// debugger, and four for blocking work.
 const nodeThreads = 10
 
-// nodeSessionThreads counts two threads: one interrupts runs, and the other one
-// receives signals for it.
+// nodeSessionThreads counts the thread that interrupts runs, and the thread that
+// receives the signals for it.
 const nodeSessionThreads = 2
 
-// defaultMemory is the memory in bytes for which the waiting interpreter is
-// configured. Jobs with a larger limit need other options.
+// defaultMemory is the memory limit, in bytes, for which Node is started. A job
+// with a higher limit needs other options.
 const defaultMemory = 512 << 20
 
-// nodeOptions returns the Node options for a job with the memory in bytes. V8 may
-// use twice the memory, so that the job's limit takes effect first. Up to
+// nodeOptions returns the value of NODE_OPTIONS for a memory limit in bytes. V8's
+// own limit is twice as high, so that the job's limit takes effect first. Up to
 // defaultMemory, a small semi-space makes V8 collect garbage early.
 func nodeOptions(memory int64) string {
 	options := fmt.Sprintf("--require=%s/hook.cjs --max-old-space-size=%d", protocol.JavaScriptHookDir, 2*memory>>20)
@@ -68,8 +69,8 @@ func nodeOptions(memory int64) string {
 	return options
 }
 
-// nodeOptionsForMore returns the Node options for a job that needs more memory than
-// the waiting interpreter is configured for; "" for other jobs.
+// nodeOptionsForMore returns the value of NODE_OPTIONS if the limit exceeds
+// defaultMemory, or "".
 func nodeOptionsForMore(memory int64) string {
 	if memory <= defaultMemory {
 		return ""
@@ -77,9 +78,9 @@ func nodeOptionsForMore(memory int64) string {
 	return nodeOptions(memory)
 }
 
-// path returns the path of the interpreter. It searches the directories in the order
-// of PATH, since a custom image may have the interpreter in another directory than
-// the built-in image.
+// path returns the path of the executable. It searches the directories in the
+// order of PATH, because custom images may have the interpreter in another
+// directory than the built-in image.
 func (i interpreter) path() string {
 	const last = "/usr/bin/"
 	for _, dir := range []string{"/usr/local/bin/", last} {
@@ -91,8 +92,8 @@ func (i interpreter) path() string {
 }
 
 // interpreterOf returns the interpreter for the language. JavaScript and
-// TypeScript share Node and its hook, which tells the languages apart by the file
-// name.
+// TypeScript both use Node with the same hook. The hook tells them apart by the
+// file name.
 func interpreterOf(wanted *protocol.Prepare) interpreter {
 	node := interpreter{
 		env:             []string{"NODE_OPTIONS=" + nodeOptions(defaultMemory)},
@@ -126,20 +127,19 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 	}
 }
 
-// environment returns the environment with which the interpreter starts.
 func (i interpreter) environment() []string {
 	return append(defaultEnvironment(), i.env...)
 }
 
-// defaultEnvironment returns the environment of a program without variables in its
-// job. The host gives it to the agent, together with the variables that configure
-// the agent's Go runtime.
+// defaultEnvironment returns the environment of a program whose job sets no
+// variables. The agent has this environment too, with additional variables for
+// its Go runtime.
 func defaultEnvironment() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GO") })
 }
 
-// files returns the descriptors for the new process: the standard streams, and the
-// control socket as descriptor i.control.
+// files returns the descriptors for the new process. given holds the standard
+// streams and the control socket, which becomes descriptor i.control.
 func (i interpreter) files(given []uintptr) []uintptr {
 	const none = ^uintptr(0)
 	files := append(make([]uintptr, 0, i.control+1), given[:3]...)

@@ -13,29 +13,28 @@ import (
 )
 
 const (
-	// interruptInterval is the time between two interrupts of one run.
+	// interruptInterval is the usual time between two interrupts of a run.
 	interruptInterval = time.Second
-	// childInterval is the time to the second interrupt if the first one also
-	// went to children. A parent that waits in C's system() ignores the first
-	// one.
+	// childInterval is the time between the first two interrupts if the run has
+	// child processes. A parent that waits in C's system() ignores the first
+	// interrupt, which ends the child.
 	childInterval = 300 * time.Millisecond
-	// lastInterval is the time between interrupts in the second half of
+	// lastInterval is the time between two interrupts in the second half of
 	// protocol.InterruptGrace.
 	lastInterval = 50 * time.Millisecond
 	// ticks is the number of clock ticks per second in /proc.
 	ticks = 100
 )
 
-// interruption holds the state of an interrupted run.
 type interruption struct {
-	// began is the start time of the run, in clock ticks since the boot.
+	// began is the start of the run, in clock ticks since the boot.
 	began int64
-	// count is the number of interrupts so far.
+	// count counts the interrupts so far.
 	count int
-	// next is the time of the next interrupt. killAt is the time at which the
-	// interpreter is killed.
+	// next is the time of the next interrupt. At killAt, the interpreter is
+	// killed.
 	next, killAt time.Time
-	// limited is true if the program cannot start processes.
+	// limited is true if the program may no longer start processes.
 	limited bool
 }
 
@@ -48,30 +47,32 @@ func clock() int64 {
 	return now.Nano() / int64(time.Second/ticks)
 }
 
-// interrupt asks the interpreter of a session to end its run. Like the interrupt key
-// of a terminal, it also signals the processes that the run has started. It is
-// called repeatedly, because a program may ignore the first signal. Later calls kill
-// processes of the run, and after protocol.InterruptGrace the interpreter.
+// interrupt interrupts the run of a session. Like the interrupt key of a terminal, it
+// signals the interpreter and the processes that the run has started.
+//
+// interrupt is called again while the run continues, because a program may ignore the
+// signal. In the second half of protocol.InterruptGrace it kills the run's processes,
+// and at the end also the interpreter.
 func (r *run) interrupt() {
 	p, i, now := r.program, &r.interruption, time.Now()
 	if i.count == 0 {
 		i.killAt = now.Add(protocol.InterruptGrace)
 	} else if !now.Before(i.killAt) {
-		i.next = now.Add(time.Minute) // The interpreter was killed and will soon end.
+		i.next = now.Add(time.Minute) // The killed interpreter will end soon.
 		p.kill()
 		return
 	}
 	signal, interval := unix.SIGINT, interruptInterval
 	if i.killAt.Sub(now) <= protocol.InterruptGrace/2 {
-		// A program that starts one child after another may ignore every interrupt.
-		// Do not let it start more children.
+		// A program that starts one child after another may ignore every
+		// interrupt. Prevent it from starting more.
 		signal, interval = unix.SIGKILL, lastInterval
 		i.limited = p.refuseProcesses() == nil
 	}
 	if r.signalChildren(signal) && i.count == 0 {
 		interval = childInterval
 	}
-	// For Node, one interrupt is enough: a separate thread waits for it.
+	// One interrupt is enough for Node, where a separate thread waits for it.
 	if i.count == 0 || !p.interpreter.interruptsOnce {
 		_ = unix.Kill(p.pid, unix.SIGINT)
 	}
@@ -82,19 +83,19 @@ func (r *run) interrupt() {
 }
 
 // refuseProcesses prevents the program from starting processes. limitProcesses
-// permits it again.
+// undoes this.
 func (p *program) refuseProcesses() error {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_NPROC, nil, &limit); err != nil {
 		return err
 	}
-	// Set only the soft limit, because a lowered hard limit could not be raised.
+	// Set only the soft limit: a hard limit could not be raised again.
 	limit.Cur = 0
 	return unix.Prlimit(p.pid, unix.RLIMIT_NPROC, &limit, nil)
 }
 
-// afterInterrupt kills the remaining processes of an interrupted run and restores
-// the process limit.
+// afterInterrupt kills the processes that remain of an interrupted run, and
+// restores the process limit.
 func (r *run) afterInterrupt() error {
 	i := &r.interruption
 	if i.count == 0 {
@@ -107,8 +108,8 @@ func (r *run) afterInterrupt() error {
 	return nil
 }
 
-// signalChildren sends a signal to all processes that started after the run began.
-// It reports whether there are any.
+// signalChildren sends a signal to all processes that the run has started. It
+// reports whether there are any.
 func (r *run) signalChildren(signal unix.Signal) bool {
 	directories, err := os.ReadDir("/proc")
 	if err != nil {
@@ -128,17 +129,17 @@ func (r *run) signalChildren(signal unix.Signal) bool {
 	return found
 }
 
-// processStart returns the start time of a process, in clock ticks since the boot,
-// and whether it still runs. Unlike the host, it does not use the package procfs:
-// the agent is in the memory of every sandbox, and needs only two fields of one
-// file.
+// processStart returns the start time of a process in clock ticks since the boot,
+// and whether the process is still running. It does not use the package procfs as
+// the host does, because that would enlarge the agent in the memory of every
+// sandbox.
 func processStart(pid int) (began int64, running bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false
 	}
-	// The name in parentheses may contain any bytes. The state follows it, and the
-	// start time is 19 fields after the state (proc(5)).
+	// The name in parentheses may contain any bytes. After it comes the state.
+	// The start time is 19 fields after the state (proc(5)).
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 || fields[0][0] == 'Z' {
 		return 0, false

@@ -15,18 +15,17 @@ import (
 )
 
 // network is the only egress path of the sandbox. It accepts connections on a
-// loopback port and relays them over a donated socket to a proxy on the host. The
-// proxy makes all decisions.
+// loopback port, and relays them over a socket that was donated by the host. The
+// proxy at the other end decides which connections are allowed.
 type network struct {
 	// fd is the descriptor of the donated socket.
 	fd int
 	// home is a descriptor of the agent's network namespace.
 	home int
-	// mux is nil until a job has a network.
+	// mux is nil until the first job with a network.
 	mux *yamux.Session
 }
 
-// newNetwork returns the network over the socket fd.
 func newNetwork(fd int) (*network, error) {
 	// Programs must not inherit the socket.
 	unix.CloseOnExec(fd)
@@ -34,11 +33,11 @@ func newNetwork(fd int) (*network, error) {
 	return &network{fd: fd, home: home}, err
 }
 
-// open starts the relay for the program. The returned function closes all
-// connections of the relay, but keeps the socket to the host.
+// open starts the relay for the program. closeRelay closes all connections of the
+// program; the socket to the host stays open.
 func (n *network) open(p *program) (closeRelay func(), err error) {
 	if n.mux == nil {
-		// Set this first: Go's poller accepts only non-blocking descriptors.
+		// Go's poller accepts only non-blocking descriptors.
 		if err := unix.SetNonblock(n.fd, true); err != nil {
 			return nil, err
 		}
@@ -58,9 +57,9 @@ func (n *network) open(p *program) (closeRelay func(), err error) {
 	}, nil
 }
 
-// listen listens on the program's loopback. A socket belongs to the network
-// namespace of the thread that creates it. Therefore the agent's thread enters
-// the program's namespace.
+// listen listens on the loopback address in the program's network namespace. A
+// socket belongs to the namespace of the thread that creates it. So this thread
+// enters the program's namespace for the call.
 func (n *network) listen(p *program) (listener net.Listener, err error) {
 	pidfd, err := unix.PidfdOpen(p.init, 0)
 	if err != nil {
@@ -94,7 +93,7 @@ func (r *relay) accept(listener net.Listener) {
 	}
 }
 
-// relayConn relays one connection until both directions end.
+// relayConn relays one connection until both directions have ended.
 func (r *relay) relayConn(conn net.Conn) {
 	defer conn.Close()
 	stream, err := r.mux.OpenStream()
@@ -109,7 +108,7 @@ func (r *relay) relayConn(conn net.Conn) {
 	var up sync.WaitGroup
 	up.Go(func() {
 		_, _ = io.Copy(stream, conn)
-		// Close one direction; the other one continues.
+		// This closes only the direction to the host.
 		_ = stream.Close()
 	})
 	_, _ = io.Copy(conn, stream)
@@ -119,7 +118,7 @@ func (r *relay) relayConn(conn net.Conn) {
 	up.Wait()
 }
 
-// register adds open connections. It returns false if the relay is closed.
+// register records open connections. It returns false if the relay is closed.
 func (r *relay) register(all ...io.Closer) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,7 +136,7 @@ func (r *relay) unregister(all ...io.Closer) {
 	}
 }
 
-// close closes all connections and returns when none is open.
+// close closes all connections and waits until none is being relayed.
 func (r *relay) close() {
 	r.mu.Lock()
 	r.closed = true

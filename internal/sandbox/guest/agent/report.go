@@ -8,11 +8,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// maxReport limits the size of the report, in bytes. The program can write to the
-// report file.
+// maxReport limits the size of the report file in bytes, since the program can
+// write to the file too.
 const maxReport = 512 << 10
 
-// makeReport creates the report file, which the interpreter's hook writes.
+// makeReport creates the report file. The interpreter's hook will write it.
 func (p *program) makeReport() error {
 	fd, err := unix.Openat(p.reports, reportName, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -22,8 +22,8 @@ func (p *program) makeReport() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// readReport reads the hook's report of an uncaught exception. It returns nil if
-// there is no valid report.
+// readReport reads the report of an uncaught exception. It returns nil if the
+// hook wrote none, or if the report is invalid.
 func (p *program) readReport() *protocol.Report {
 	fd, err := unix.Openat(p.reports, reportName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

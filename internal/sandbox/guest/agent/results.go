@@ -8,12 +8,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// resultsName is the FIFO in runDir for rich values. An inherited descriptor does
-// not suffice: a program could close it, and a child could keep it open.
+// resultsName is the name in runDir of the FIFO for rich values. The hook opens
+// it by name: a program could close an inherited descriptor, and a child process
+// could keep it open.
 const resultsName = "results"
 
-// makeResults creates and opens the FIFO. The agent also opens the FIFO for writing.
-// Otherwise it would read the end of the FIFO when a program closes it.
+// makeResults creates and opens the FIFO. The agent opens it for writing too,
+// because it would otherwise read an end of file whenever a program closes the
+// FIFO.
 func (p *program) makeResults() error {
 	if err := unix.Mknodat(p.reports, resultsName, unix.S_IFIFO|0o200, 0); err != nil {
 		return err
@@ -26,19 +28,22 @@ func (p *program) makeResults() error {
 	return err
 }
 
-// Limits for reading the FIFO. Any process of the run can write to it.
+// Limits for reading the FIFO, since any process of the run can write to it.
 const (
-	// resultsPerStep limits the bytes read before the agent handles other events.
+	// resultsPerStep limits the bytes that are read before the agent handles
+	// other events.
 	resultsPerStep = 256 << 10
-	// maxShown limits the bytes of all values of a run. The host's limit is lower.
+	// maxShown limits the total size of a run's values in bytes. The host
+	// enforces a lower limit.
 	maxShown = 2 * protocol.MaxResult
-	// maxShownValues limits the number of values. The host's limit is lower.
+	// maxShownValues limits the number of a run's values. The host enforces a
+	// lower limit.
 	maxShownValues = 1000
 )
 
-// relayResults reads at most limit bytes from the FIFO and sends the complete rich
-// values. After an invalid frame or too many values, it discards the rest, so that
-// no process blocks on the FIFO.
+// relayResults reads at most limit bytes from the FIFO, and sends the values that
+// are complete. After an invalid frame or too many values, it discards all
+// further bytes, so that no process blocks while writing.
 func (r *run) relayResults(limit int) error {
 	if r.program.results < 0 || limit <= 0 {
 		return nil
@@ -51,7 +56,7 @@ func (r *run) relayResults(limit int) error {
 	for !r.dropped {
 		f, err := r.values.Next()
 		if errors.Is(err, errNoData) {
-			return nil // Nothing more to read for now.
+			return nil // The rest may come later.
 		}
 		r.shownBytes += len(f.Payload)
 		r.shownValues++
@@ -71,12 +76,12 @@ func (r *run) relayResults(limit int) error {
 }
 
 // relayLastResults sends the values that are in the FIFO when the program has
-// ended. Later values do not come from the program.
+// ended. Values that are written later are not from the program.
 func (r *run) relayLastResults() error { return r.relayResults(readable(r.program.results)) }
 
-// resetResults replaces the FIFO for the next run of a session if it contains
-// unread or partial values. Otherwise the next run would read a value's middle as
-// a length.
+// resetResults prepares the FIFO for the next run of a session. If the FIFO
+// contains a part of a value, resetResults replaces it. Otherwise the next run
+// would take the rest of the value for the start of a frame.
 func (r *run) resetResults() error {
 	p := r.program
 	if !r.dropped && (r.values == nil || !r.values.Buffered()) && readable(p.results) == 0 {
@@ -89,7 +94,7 @@ func (r *run) resetResults() error {
 	return p.makeResults()
 }
 
-// readable returns the number of bytes that can be read from a pipe without waiting.
+// readable returns the number of bytes that can be read without waiting.
 func readable(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 	if err != nil {

@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scratchInodes limits the number of files of a run.
+// scratchInodes limits the number of files and directories of a run.
 const scratchInodes = 65536
 
-// mountScratch mounts an empty file system. size is its size in bytes. The working
-// directory, home, /tmp and /dev/shm share it, so that one limit applies to all
-// files of the program. A small second file system holds the report, so that an
-// exception is reported even if the disk is full.
+// mountScratch mounts an empty file system of the given size in bytes. The working
+// directory, home, /tmp and /dev/shm share it, so that one limit applies to all files
+// of the program. The report is in a small second file system, so that an exception is
+// reported even if the disk is full.
 //
 // mountScratch returns descriptors of the working directory and of a staging
-// directory, where the agent assembles files. They share one mount, so that files
-// can be renamed between them. Programs cannot see the staging directory.
+// directory. The agent creates files in the staging directory, which programs cannot
+// see. Both are on one mount, so that a complete file can be renamed to its path.
 func mountScratch(size int64) (work, staging int, err error) {
 	const base = "/mnt"
 	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", size, scratchInodes)
@@ -50,8 +50,8 @@ func mountScratch(size int64) (work, staging int, err error) {
 			return -1, -1, fmt.Errorf("bind mount %s: %w", d.target, err)
 		}
 	}
-	// A new instance of devpts numbers its terminals from 0 and hides the terminals
-	// of other runs.
+	// A new instance of devpts numbers terminals from 0, and hides those of other
+	// runs.
 	if err := unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666"); err != nil {
 		return -1, -1, fmt.Errorf("mount /dev/pts: %w", err)
 	}
@@ -64,7 +64,7 @@ func mountScratch(size int64) (work, staging int, err error) {
 	if staging, err = openDirectory(base + "/staging"); err != nil {
 		return -1, -1, err
 	}
-	// Hide the file system itself: the program must see only the bind mounts.
+	// The program must see only the bind mounts.
 	if err := unix.Unmount(base, unix.MNT_DETACH); err != nil {
 		return -1, -1, err
 	}
@@ -72,8 +72,8 @@ func mountScratch(size int64) (work, staging int, err error) {
 }
 
 // writeFile writes a file of the job into the working directory. The program's
-// user owns the file and its parents. No program has run yet, so there is no link
-// to follow.
+// user owns the file and its parent directories. No program has run yet, so no
+// directory of the path can be a link.
 func (p *program) writeFile(name string, content []byte) error {
 	for i, c := range name {
 		if c != '/' {

@@ -8,11 +8,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// maxReply limits the size of the interpreter's answer after a run of a session.
+// maxReply limits the size in bytes of the interpreter's answer to a Run frame.
 const maxReply = 512 << 10
 
 // serveInSession runs one job of a session. It reports whether the session has
-// ended as well. An error means that the host has closed the socket.
+// ended too. An error means that the host has closed the socket.
 func (r *run) serveInSession() (ended bool, err error) {
 	conn, p, j := r.conn, r.program, r.job
 	exit, err := r.withNetwork(r.runInSession)
@@ -37,7 +37,7 @@ func (r *run) serveInSession() (ended bool, err error) {
 }
 
 // runInSession sends the job to the session's interpreter. It returns when the
-// interpreter has answered or died, and all output is sent.
+// interpreter has answered or died, and all output has been sent.
 func (r *run) runInSession() (*protocol.Exit, error) {
 	p := r.program
 	if r.exit.Failure = r.job.fileError; r.exit.Failure != "" {
@@ -58,15 +58,16 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}
-	// Let processes that still read the run's input reach its end.
+	// Other processes may still read the run's input. Closing the pipe gives them
+	// an end of file.
 	_ = closeOnce(&p.stdin)
 	if err := r.afterInterrupt(); err != nil {
 		return nil, err
 	}
 	if !r.replied() {
 		r.exit.Ended = true
-		// Kill the interpreter, which may have closed the control socket but still
-		// be running.
+		// The interpreter may still run, if it has only closed the control
+		// socket.
 		p.kill()
 		r.reap()
 	}
@@ -76,8 +77,9 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	if err := r.resetResults(); err != nil {
 		return nil, err
 	}
-	// All output of the run is in the pipes, because the interpreter flushed it
-	// before the answer. Later output of session threads belongs to the next run.
+	// The interpreter flushed its output before it answered, so all output of the
+	// run is in the pipes. Output that the session's threads write later belongs
+	// to the next run.
 	for _, s := range r.outputs() {
 		if err := r.relayReadable(s); err != nil {
 			return nil, err
@@ -86,11 +88,11 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	return &r.exit, nil
 }
 
-// mainName is the file in runDir with the session's module __main__. Processes
-// that multiprocessing spawns execute it.
+// mainName is the file in runDir with the code of the session's module __main__.
+// multiprocessing executes it in each process that it spawns.
 const mainName = "main.py"
 
-// makeMain creates the file mainName, which the interpreter writes.
+// makeMain creates the file mainName. The interpreter will write it.
 func (p *program) makeMain() error {
 	fd, err := unix.Openat(p.reports, mainName, unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -100,9 +102,8 @@ func (p *program) makeMain() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// begin sends the job to the interpreter. If inputByPipe is true, the message
-// contains no standard input. Instead, the reading end of a pipe is sent with the
-// message.
+// begin sends the job to the interpreter. If inputByPipe is true, begin sends the
+// reading end of a pipe instead of the standard input.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()
@@ -115,8 +116,8 @@ func (r *run) begin() error {
 		}
 		p.stdin = pipe[1]
 		defer unix.Close(pipe[0])
-		// Only the owner can open the pipe by its name /dev/stdin, so make the
-		// program's user the owner.
+		// A program may open the pipe as /dev/stdin, which only the pipe's owner
+		// can do.
 		if err := errors.Join(unix.Fchown(pipe[0], userID, userID), unix.SetNonblock(p.stdin, true)); err != nil {
 			return err
 		}
@@ -125,17 +126,17 @@ func (r *run) begin() error {
 			_ = closeOnce(&p.stdin)
 		}
 	}
-	// Clear the code, because it may be a decrypted program.
+	// The code may be a decrypted program.
 	defer clear(j.code)
 	message := protocol.Run{Results: j.Results, TimeoutMs: j.TimeoutMs, Code: j.code, Stdin: input, Args: j.Args, Env: j.Env}
-	// Ignore the error: it means that the interpreter is dead, which untilEnded
-	// detects.
+	// Ignore the error. It means that the interpreter has died, and untilEnded
+	// detects that too.
 	_ = sendHook(p.control, protocol.NewFrame(protocol.KindRun, &message), rights)
 	return nil
 }
 
-// readReply reads available bytes of the interpreter's answer. It returns true if
-// the answer is complete or too large.
+// readReply reads what has arrived of the interpreter's answer. It returns true
+// if the answer is complete or too large.
 func (r *run) readReply() bool {
 	if r.replies == nil {
 		r.replies = protocol.NewReader(socket(r.program.control), maxReply)
@@ -148,19 +149,19 @@ func (r *run) readReply() bool {
 	case errors.Is(err, protocol.ErrTooLarge):
 		return true
 	case !errors.Is(err, errNoData):
-		// The program has closed the socket, so the session ends with this run.
+		// The program has closed the socket. The session ends after this run.
 		_ = closeOnce(&r.program.control)
 	}
 	return false
 }
 
-// replied reports whether the interpreter's answer is complete.
 func (r *run) replied() bool { return r.reply != nil }
 
 // parseReply sets the exit code from the interpreter's answer. It returns the report
-// of an uncaught exception, or nil if there was none. The answer is not trustworthy,
-// since the user controls the interpreter. But there is no other source: the kernel
-// reports no status for a run in a session.
+// of an uncaught exception, or nil.
+//
+// The answer is not trustworthy, since the user controls the interpreter. But the
+// kernel gives no status for a run in a session, so there is no other source.
 func (r *run) parseReply(exit *protocol.Exit) *protocol.Report {
 	if !r.replied() {
 		return nil

@@ -15,8 +15,8 @@ import (
 )
 
 // prepare starts an interpreter in separate namespaces with an empty disk. It
-// returns when the interpreter is ready for a job. After an error it removes
-// nothing, because the sandbox is unusable then.
+// returns when the interpreter is ready for a job. It does not clean up after an
+// error, because the sandbox is then unusable anyway.
 func prepare(wanted *protocol.Prepare) (*program, error) {
 	p := &program{
 		interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes,
@@ -27,8 +27,8 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	}
 	entered := make(chan error)
 	go func() {
-		// The thread ends with this goroutine, because it stays locked. Then only the
-		// processes started here remain in the namespaces.
+		// The locked thread ends with this goroutine. So the agent does not keep
+		// a thread in the namespaces.
 		runtime.LockOSThread()
 		entered <- p.enter()
 		if !p.canRestore() {
@@ -44,15 +44,16 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	return p, p.ready()
 }
 
-// replace ends an interpreter that waits for a job, and prepares another one.
+// replace ends an interpreter that is waiting for a job, and prepares another
+// one.
 func (p *program) replace(wanted *protocol.Prepare) (*program, error) {
 	p.end()
 	p.close()
 	return prepare(wanted)
 }
 
-// enter creates the namespaces, moves the calling thread into them, and starts the
-// interpreter there.
+// enter creates the namespaces, moves the calling thread into them, and starts
+// the interpreter there.
 func (p *program) enter() error {
 	before, err := device("/proc")
 	if err != nil {
@@ -85,13 +86,13 @@ func (p *program) mount() (err error) {
 	return errors.Join(p.makeReport(), p.makeResults())
 }
 
-// namespaces lists the namespaces that each run gets. Runs share the host name of
-// the sandbox, since a program without capabilities cannot change it. In a new
-// network namespace all loopback ports are free.
+// namespaces lists the namespaces that each run gets. Runs share the sandbox's
+// host name, which a program without capabilities cannot change. In a new network
+// namespace, all loopback ports are free.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNET
 
-// startInit starts the first process of new namespaces and waits until it has
-// mounted /proc there.
+// startInit starts the first process of new namespaces. It returns when that
+// process has mounted /proc.
 func (p *program) startInit() error {
 	var pipe [2]int
 	err := unix.Pipe2(pipe[:], unix.O_CLOEXEC)
@@ -111,8 +112,8 @@ func (p *program) startInit() error {
 	return err
 }
 
-// join moves the calling thread into the namespaces of the first process. In gVisor a
-// thread can join a PID namespace, but cannot create one.
+// join moves the calling thread into the namespaces of the first process. In
+// gVisor, a thread cannot create a PID namespace for itself, but can join one.
 func (p *program) join() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return err
@@ -125,8 +126,8 @@ func (p *program) join() error {
 	return unix.Setns(pidfd, namespaces)
 }
 
-// kill kills every process except the agent. Processes that are being created die
-// with the first process of their namespaces.
+// kill sends SIGKILL to every process except the agent. A process that is just
+// being created dies later, together with the first process of its namespaces.
 func (p *program) kill() {
 	p.killed = true
 	_ = unix.Kill(-1, unix.SIGKILL)
@@ -134,8 +135,9 @@ func (p *program) kill() {
 
 // end kills all processes except the agent, and returns when they are gone.
 func (p *program) end() {
-	// gVisor lets the first process of a namespace exit before the other
-	// processes are dead. Also, the interpreter may still need to be reaped.
+	// In gVisor, the first process of a namespace may exit before the other
+	// processes are dead. The interpreter is the agent's child and must be
+	// reaped.
 	for unix.Kill(-1, unix.SIGKILL) != unix.ESRCH {
 		_, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		runtime.Gosched()
@@ -158,20 +160,20 @@ func wait(pid int) unix.WaitStatus {
 	}
 }
 
-// socketsTimeout limits the time until the last sockets of a run are closed.
+// socketsTimeout is the time for the kernel to close the last sockets of a run.
 const socketsTimeout = time.Second
 
-// checkSockets returns an error if a socket still exists after its run. gVisor
-// never frees sockets whose descriptors are in transit through each other. They
-// would keep their content, and later runs would see them in /proc/net. At least
-// one of them is a Unix socket, since only Unix sockets carry descriptors.
+// checkSockets returns an error if a socket of the last run still exists. gVisor
+// leaks two sockets if the descriptor of each is in transit through the other. A
+// later run could see them in /proc/net. It suffices to check Unix sockets, since
+// only these carry descriptors.
 func checkSockets() error {
 	for start := time.Now(); ; runtime.Gosched() {
 		list, err := os.ReadFile("/proc/net/unix")
 		if err != nil {
 			return err
 		}
-		if bytes.Count(list, []byte("\n")) <= 1 { // Only the heading.
+		if bytes.Count(list, []byte("\n")) <= 1 { // Only the heading is left.
 			return nil
 		}
 		if time.Since(start) > socketsTimeout {
@@ -186,8 +188,9 @@ func device(path string) (uint64, error) {
 	return st.Dev, err
 }
 
-// openDirectoryAt opens a directory without following a link. It checks the result,
-// because gVisor ignores O_NOFOLLOW if O_DIRECTORY is set too.
+// openDirectoryAt opens a directory, but not through a symbolic link. gVisor
+// ignores O_NOFOLLOW together with O_DIRECTORY, so openDirectoryAt checks the
+// result.
 func openDirectoryAt(dirfd int, name string) (int, error) {
 	var named, opened unix.Stat_t
 	if err := unix.Fstatat(dirfd, name, &named, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -200,7 +203,7 @@ func openDirectoryAt(dirfd int, name string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	// The entry may have been replaced between the two calls.
+	// A program may have replaced the entry between the two calls.
 	if err := unix.Fstat(fd, &opened); err != nil || opened.Ino != named.Ino || opened.Dev != named.Dev {
 		unix.Close(fd)
 		return -1, errors.Join(unix.ELOOP, err)
@@ -208,9 +211,9 @@ func openDirectoryAt(dirfd int, name string) (int, error) {
 	return fd, nil
 }
 
-// reopenDirectory returns another descriptor of a directory, with a separate read
-// position. Duplicated descriptors share the position, so a second reader would
-// miss entries.
+// reopenDirectory opens a directory a second time. Each open descriptor has a
+// separate read position. A duplicated descriptor would share the position, and
+// its reader would miss entries.
 func reopenDirectory(fd int) (int, error) {
 	return unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }

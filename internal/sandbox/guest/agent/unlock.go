@@ -14,19 +14,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/unlock"
 )
 
-// unlockID is the user ID of the decrypting process. No program has this user ID,
-// so no program can signal or trace the process.
+// unlockID is the user ID of the decrypting process. No program has this ID, so
+// no program can signal or trace the process.
 const unlockID = 65534
 
-// encryptedProgram holds the frames of an encrypted program. The agent only forwards
-// them.
+// encryptedProgram holds the frames of an encrypted program. The agent only
+// forwards the frames.
 type encryptedProgram struct {
 	frames []protocol.Frame
-	// key is the key pair for a sealed password; nil if the password is not sealed.
+	// key is the key pair for a sealed password, or nil.
 	key *lockbox.Key
 }
 
-// wipe clears the payloads of the frames, since they may contain secrets.
+// wipe clears the frames, since they may contain secrets.
 func (e *encryptedProgram) wipe() {
 	for _, f := range e.frames {
 		clear(f.Payload)
@@ -43,8 +43,8 @@ func (e *encryptedProgram) makeKey(conn *protocol.Conn) (err error) {
 }
 
 // unlock decrypts the program and stores it like an unencrypted one. If it
-// returns false, no program may run, and r.exit contains the reason. An error
-// means that the host has closed the socket.
+// returns false, the program must not run, and r.exit contains the reason. An
+// error means that the host has closed the socket.
 func (r *run) unlock() (bool, error) {
 	if len(r.job.encrypted.frames) == 0 {
 		return true, nil
@@ -78,7 +78,7 @@ func (r *run) unlock() (bool, error) {
 	return false, nil
 }
 
-// waitReadable waits until the socket is readable or the run is stopped.
+// waitReadable waits until the socket is readable, or the run must stop.
 func (r *run) waitReadable(socket int) error {
 	for {
 		wait := time.Until(r.deadline)
@@ -106,7 +106,6 @@ func (r *run) waitReadable(socket int) error {
 	}
 }
 
-// unlocker is a running decrypting process.
 type unlocker struct {
 	pid, socket int
 	file        *os.File
@@ -114,7 +113,7 @@ type unlocker struct {
 }
 
 // startUnlocker starts the decrypting process and sends it the encrypted program.
-// The process runs in the agent's namespaces, where no program can see it.
+// The process is in the agent's namespaces, so programs cannot see it.
 func startUnlocker(e *encryptedProgram) (*unlocker, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

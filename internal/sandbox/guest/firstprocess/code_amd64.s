@@ -1,10 +1,10 @@
-// The first process of each run, in machine code without a runtime: a language's
-// runtime would cost milliseconds and megabytes in every run. The code uses only
-// registers and its stack, so it runs at any address.
+// The first process of each run, in machine code. A language with a runtime would
+// cost milliseconds and megabytes in every run. The code uses only registers and
+// its stack, so it runs at any address.
 
 #include "textflag.h"
 
-// System call numbers of Linux on x86-64. The number is in AX and the arguments are
+// Numbers of Linux system calls on x86-64. AX holds the number. The arguments are
 // in DI, SI, DX, R10 and R8.
 #define SYS_close 3
 #define SYS_rt_sigaction 13
@@ -20,7 +20,7 @@
 TEXT ·code(SB), NOSPLIT|NOFRAME, $0-0
 	// Ignore SIGCHLD, so that the kernel reaps orphans of the run:
 	// rt_sigaction(SIGCHLD, {handler: SIG_IGN}, NULL, 8). The structure is built on
-	// the stack from its end: mask, restorer, flags, handler.
+	// the stack, last field first: mask, restorer, flags, handler.
 	XORL DX, DX
 	PUSHQ DX
 	PUSHQ DX
@@ -34,8 +34,9 @@ TEXT ·code(SB), NOSPLIT|NOFRAME, $0-0
 
 	// Mount /proc for the processes of these namespaces:
 	// mount("proc", "/proc", "proc", MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL).
-	// The stack holds "/proc" as a number, whose low byte comes first. Its high bytes
-	// end the string. "proc" begins one byte later. The agent checks the result.
+	// The stack holds "/proc" as a number whose low byte comes first. The number's
+	// high bytes are zero and end the string. "proc" begins one byte after "/proc".
+	// The agent checks that /proc is mounted.
 	MOVQ $0x636f72702f, AX
 	PUSHQ AX
 	LEAQ 1(SP), DI
@@ -46,14 +47,14 @@ TEXT ·code(SB), NOSPLIT|NOFRAME, $0-0
 	MOVL $SYS_mount, AX
 	SYSCALL
 
-	// Close standard output. The agent reads the other end of this pipe, and its read
-	// returns now.
+	// Close standard output, the pipe to the agent. The agent's read from the
+	// pipe returns now.
 	MOVL $1, DI
 	MOVL $SYS_close, AX
 	SYSCALL
 
-	// Wait for signals until the agent kills this process. The kernel then kills all
-	// other processes of the namespaces.
+	// Wait until the agent kills this process. The kernel then kills all other
+	// processes of the namespaces.
 wait:
 	MOVL $SYS_pause, AX
 	SYSCALL

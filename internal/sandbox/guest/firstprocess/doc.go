@@ -1,4 +1,4 @@
-// Package firstprocess assembles the program of the first process in each run's
-// namespaces. The server does not import it. Package guest embeds the executable
-// that firstprocess/generate writes.
+// Package firstprocess assembles the executable of the first process in each
+// run's namespaces. Only the command firstprocess/generate imports it. That
+// command writes the executable to a file, which package guest embeds.
 package firstprocess

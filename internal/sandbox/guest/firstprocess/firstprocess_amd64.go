@@ -9,12 +9,12 @@ import (
 )
 
 // bounds returns the address and the size in bytes of the code in code_amd64.s.
-// The linker keeps the symbols of a file in order, so the code ends where the
-// next symbol begins.
+// The code ends where the next symbol begins, since the linker keeps the symbols
+// of a file in order.
 func bounds() (start unsafe.Pointer, size uintptr)
 
-// maxCode limits the size of the code in bytes. A larger size means that the
-// linker has moved a symbol.
+// maxCode limits the size of the code in bytes. If the code seems larger, the
+// linker has moved the next symbol.
 const maxCode = 256
 
 // Executable returns a static ELF file with the code of the first process.
@@ -26,9 +26,8 @@ func Executable() ([]byte, error) {
 	return wrap(unsafe.Slice((*byte)(start), size)), nil
 }
 
-// wrap returns an ELF file with the code. The file has one segment, which
-// contains the ELF header, a program header and the code (System V ABI, chapters
-// 4 and 5).
+// wrap returns an ELF file that contains the code. Its only segment consists of
+// the ELF header, a program header and the code (System V ABI, chapters 4 and 5).
 func wrap(code []byte) []byte {
 	const base, fileHeader, programHeader = 0x400000, 64, 56
 	const headers = fileHeader + programHeader
@@ -52,7 +51,7 @@ func wrap(code []byte) []byte {
 		},
 		code,
 	} {
-		_ = binary.Write(&b, binary.LittleEndian, part) // Writing fixed-size data to memory cannot fail.
+		_ = binary.Write(&b, binary.LittleEndian, part) // Writing fixed-size data to a buffer cannot fail.
 	}
 	return b.Bytes()
 }

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// connBuffer is the size of the read buffer of a Conn, in bytes. It is large enough
-// for the output of most programs.
+// connBuffer is the size in bytes of a Conn's read buffer. It is large enough for
+// the output of most programs.
 const connBuffer = 64 << 10
 
 // Conn sends and receives frames over a byte stream. Sending is safe for concurrent
@@ -18,21 +18,21 @@ type Conn struct {
 	r  *Reader
 }
 
-// NewConn returns a Conn over rw.
+// NewConn returns a Conn that uses rw.
 func NewConn(rw io.ReadWriter) *Conn {
 	return &Conn{w: rw, r: NewReader(bufio.NewReaderSize(rw, connBuffer), MaxPayload)}
 }
 
-// Send writes one frame.
+// Send sends one frame.
 func (c *Conn) Send(kind Kind, payload []byte) error {
 	return c.SendAll(Frame{kind, payload})
 }
 
-// SendMessage writes one frame with a message.
+// SendMessage sends one frame with a message.
 func (c *Conn) SendMessage(kind Kind, m Message) error { return c.SendAll(NewFrame(kind, m)) }
 
-// SendAll writes several frames at once, so that the peer wakes only once. It clears
-// its copy of the frames, since they may contain secrets.
+// SendAll sends several frames in one write, so that the peer wakes only once. It
+// clears the buffer afterwards, since frames may contain secrets.
 func (c *Conn) SendAll(frames ...Frame) error {
 	wire, err := AppendFrames(nil, frames...)
 	if err != nil {
@@ -45,8 +45,8 @@ func (c *Conn) SendAll(frames ...Frame) error {
 	return err
 }
 
-// Buffered reports whether all or part of the next frame has already been read from
-// the stream.
+// Buffered reports whether a part of the next frame, or all of it, has already
+// been read from the stream.
 func (c *Conn) Buffered() bool { return c.r.Buffered() }
 
 // Receive reads one frame. The caller owns the payload.

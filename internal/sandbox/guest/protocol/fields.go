@@ -6,21 +6,22 @@ import (
 	"strconv"
 )
 
-// lengthSize is the size of the length before a field, in bytes.
+// lengthSize is the size in bytes of the length that precedes a field.
 const lengthSize = 4
 
-// ErrMalformed means that a payload does not have the fields of its message.
+// ErrMalformed means that a payload does not consist of the fields of its
+// message.
 var ErrMalformed = errors.New("protocol: malformed message")
 
 // Message is a payload that consists of fields.
 type Message interface {
-	// visit passes each field to a method of f, in the order on the wire.
-	// Encoding and decoding use the same method, so that they always match.
+	// visit passes each field to a method of f, in the order of the encoding.
+	// Encoding and decoding both use visit, so they always match.
 	visit(f *fields)
 }
 
-// Encode returns the payload of a message. It allocates the payload once, so that no
-// copy of a secret remains in a buffer that was too small.
+// Encode returns the payload of a message. It allocates the buffer once in its
+// full size. A growing buffer would leave copies of secrets in memory.
 func Encode(m Message) []byte {
 	f := fields{mode: measure}
 	m.visit(&f)
@@ -29,8 +30,9 @@ func Encode(m Message) []byte {
 	return f.wire
 }
 
-// Decode decodes a payload into m. It returns ErrMalformed if a field is missing,
-// surplus or invalid. Byte slices of m share memory with the payload.
+// Decode decodes a payload into m. It returns ErrMalformed if a field is invalid,
+// or if there are too few or too many fields. Byte slices in m share memory with
+// the payload.
 func Decode(payload []byte, m Message) error {
 	f := fields{mode: decode, wire: payload}
 	m.visit(&f)
@@ -43,7 +45,7 @@ func Decode(payload []byte, m Message) error {
 	return nil
 }
 
-// mode says what to do with the fields of a message.
+// mode is the operation that fields performs.
 type mode int
 
 const (
@@ -52,20 +54,20 @@ const (
 	decode
 )
 
-// fields encodes or decodes the fields of a message.
+// fields measures, encodes or decodes the fields of a message.
 type fields struct {
 	mode mode
-	// size is the sum of the sizes of the fields in bytes, while they are measured.
+	// size is the sum of the measured sizes in bytes.
 	size int
 	// wire holds the encoded fields. During decoding, it holds the fields that
-	// remain.
+	// are not decoded yet.
 	wire []byte
-	// malformed is true if the fields cannot be decoded. Further fields are then
-	// empty.
+	// malformed is true after a field that could not be decoded. All further
+	// fields are empty.
 	malformed bool
 }
 
-// put encodes a field, or measures it.
+// put encodes or measures a field.
 func put[T string | []byte](f *fields, value T) {
 	if f.mode == measure {
 		f.size += lengthSize + len(value)
@@ -75,7 +77,6 @@ func put[T string | []byte](f *fields, value T) {
 	f.wire = append(f.wire, value...)
 }
 
-// take decodes a field.
 func (f *fields) take() []byte {
 	value, rest, ok := cutField(f.wire)
 	if !ok {
@@ -85,8 +86,8 @@ func (f *fields) take() []byte {
 	return value
 }
 
-// cutField returns the first field of b and the bytes after it. It returns false if b
-// does not begin with a field.
+// cutField splits b after its first field. It returns false if b does not begin
+// with a complete field.
 func cutField(b []byte) (value, rest []byte, ok bool) {
 	if len(b) < lengthSize {
 		return nil, nil, false
@@ -125,7 +126,7 @@ func (f *fields) bool(value *bool) {
 	f.malformed = f.malformed || (text != "0" && text != "1")
 }
 
-// number visits an integer, which must fit its type.
+// number visits an integer. Decoding fails if the integer does not fit T.
 func number[T int | int64 | uint32 | uint8](f *fields, value *T) {
 	if f.mode != decode {
 		var digits [20]byte
@@ -137,9 +138,9 @@ func number[T int | int64 | uint32 | uint8](f *fields, value *T) {
 	f.malformed = f.malformed || err != nil || int64(*value) != n
 }
 
-// list visits a list of texts. Only messages to the sandbox have lists: decoded
-// lists take several times the memory of their encoding, which a hostile guest
-// could use.
+// list visits a list of texts. Only messages to the sandbox have lists. A decoded
+// list takes several times the memory of its encoding, so a hostile guest must
+// not be able to send one.
 func (f *fields) list(values *[]string) {
 	switch f.mode {
 	case measure:

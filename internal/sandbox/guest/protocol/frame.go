@@ -7,10 +7,10 @@ import (
 	"io"
 )
 
-// headerSize is the size of a frame's kind and length, in bytes.
+// headerSize is the size in bytes of a frame's kind and length.
 const headerSize = 1 + lengthSize
 
-// ErrTooLarge means that a frame exceeds the maximum size.
+// ErrTooLarge means that the payload of a frame exceeds the maximum size.
 var ErrTooLarge = errors.New("protocol: frame too large")
 
 // Frame is one unit of a stream.
@@ -19,11 +19,11 @@ type Frame struct {
 	Payload []byte
 }
 
-// NewFrame returns a frame with a message.
+// NewFrame returns a frame that carries a message.
 func NewFrame(kind Kind, m Message) Frame { return Frame{kind, Encode(m)} }
 
-// AppendFrames appends the encoded frames to wire. It allocates at most once, so
-// that no copy of a secret remains in a buffer that was too small.
+// AppendFrames appends the encoded frames to wire. It grows wire at most once. A
+// buffer that grows repeatedly would leave copies of secrets in memory.
 func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 	size := len(wire)
 	for _, f := range frames {
@@ -47,23 +47,23 @@ func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 type Reader struct {
 	stream *bufio.Reader
 	limit  int
-	// frame is the current frame. If partial is true, its payload is incomplete,
-	// and have counts the bytes read so far.
+	// frame is the current frame. If partial is true, only the first have bytes
+	// of its payload have been read.
 	frame   Frame
 	partial bool
 	have    int
 }
 
-// NewReader returns a Reader that refuses payloads over limit bytes. It reads
-// ahead, so nothing else may read from the stream.
+// NewReader returns a Reader that refuses payloads larger than limit bytes. The
+// Reader reads ahead, so nothing else may read from the stream.
 func NewReader(stream io.Reader, limit int) *Reader {
 	return &Reader{stream: bufio.NewReader(stream), limit: limit}
 }
 
-// Next returns the next frame. The caller owns the payload. At the end of the stream
-// Next returns io.EOF; within a frame it returns io.ErrUnexpectedEOF. After any
-// other error the next call continues at the same point, so the stream may be
-// non-blocking.
+// Next returns the next frame. The caller owns the payload. The error is io.EOF
+// at the end of the stream, and io.ErrUnexpectedEOF if the stream ends within a
+// frame. The stream may be non-blocking: after any other error, the next call
+// continues where this one stopped.
 func (r *Reader) Next() (Frame, error) {
 	if !r.partial {
 		header, err := r.stream.Peek(headerSize)
@@ -79,7 +79,7 @@ func (r *Reader) Next() (Frame, error) {
 		}
 		r.frame = Frame{Kind: Kind(header[0]), Payload: make([]byte, size)}
 		r.partial, r.have = true, 0
-		_, _ = r.stream.Discard(headerSize) // Peek has already buffered these bytes.
+		_, _ = r.stream.Discard(headerSize) // Peek has buffered these bytes, so this cannot fail.
 	}
 	for r.have < len(r.frame.Payload) {
 		n, err := r.stream.Read(r.frame.Payload[r.have:])
@@ -96,6 +96,6 @@ func (r *Reader) Next() (Frame, error) {
 	return f, nil
 }
 
-// Buffered reports whether all or part of the next frame has already been read from
-// the stream.
+// Buffered reports whether a part of the next frame, or all of it, has already
+// been read from the stream.
 func (r *Reader) Buffered() bool { return r.partial || r.stream.Buffered() > 0 }

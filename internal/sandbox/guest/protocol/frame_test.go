@@ -13,8 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// frames reads all frames of a stream. It also returns the error that ends the
-// stream.
+// frames reads all frames of a stream, until an error.
 func frames(r *protocol.Reader) (all []protocol.Frame, err error) {
 	for {
 		f, err := r.Next()
@@ -60,7 +59,7 @@ func TestReceiveRefusesLargeFrameBeforeAllocation(t *testing.T) {
 			t.Errorf("maximum %d: got %v", limit, err)
 		}
 	}
-	// A header with a large size must be refused before the payload is allocated.
+	// The size in this header must be refused before anything is allocated.
 	huge := []byte{'o', 255, 255, 255, 255}
 	if n := testing.AllocsPerRun(1, func() {
 		if _, err := protocol.NewReader(bytes.NewReader(huge), protocol.MaxPayload).Next(); !errors.Is(err, protocol.ErrTooLarge) {
@@ -91,8 +90,7 @@ func TestReceiveReportsTruncatedFrame(t *testing.T) {
 
 var errNothing = errors.New("nothing to read for now")
 
-// slow is a reader that alternates: one call returns errNothing, the next one
-// returns one byte.
+// slow returns errNothing and one byte in turn.
 type slow struct {
 	rest []byte
 	due  bool
@@ -127,9 +125,8 @@ func TestNextContinuesAfterNoData(t *testing.T) {
 	}
 }
 
-// FuzzReader reads arbitrary bytes in pieces of several sizes. All readers must
-// return the same frames. When the frames are encoded again, the bytes must be the
-// same.
+// FuzzReader checks that a reader finds the same frames whether the bytes come at
+// once or one by one. Encoding the frames again must give the same bytes.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte{'o', 0, 0, 0, 1, 'x', 'X', 0, 0, 0, 2, '{', '}'}, 1000)
 	f.Add([]byte{'o', 255, 255, 255, 255}, protocol.MaxPayload)

@@ -1,24 +1,24 @@
 package protocol
 
-// Modes of Launch.
+// Values of Launch.Mode.
 const (
 	ModePlain   = "plain"
-	ModeResults = "results" // the interpreter sends rich values
-	ModeSession = "session" // the interpreter runs many programs, one for each Run
+	ModeResults = "results" // the interpreter also sends rich values
+	ModeSession = "session" // the interpreter runs one program for each Run
 )
 
-// Launch tells a waiting interpreter to run its program, or to begin a session.
+// Launch tells a waiting interpreter to run its program or to begin a session.
 type Launch struct {
 	Mode string
-	// Program is the path of the program's file.
+	// Program is the path of the file with the program.
 	Program string
-	// Options contains the interpreter's options for the job if it must restart to
-	// change them; "" otherwise.
+	// Options contains new interpreter options if the interpreter must restart
+	// for this job, or is "".
 	Options     string
 	TimeoutMs   int64
 	MemoryBytes int64
 	Args        []string
-	// Env is the environment as NAME=VALUE.
+	// Env lists the environment as NAME=VALUE.
 	Env []string
 }
 
@@ -34,12 +34,12 @@ func (m *Launch) visit(f *fields) {
 
 // Run tells the interpreter of a session to run a program.
 type Run struct {
-	// Results requests rich values.
+	// Results requests the rich values of the program.
 	Results   bool
 	TimeoutMs int64
 	Code      []byte
-	// Stdin is the complete standard input. It is empty if a descriptor comes
-	// with the frame.
+	// Stdin is the whole standard input. It is empty if a descriptor for the
+	// input comes with the frame.
 	Stdin []byte
 	Args  []string
 	Env   []string
@@ -57,7 +57,8 @@ func (m *Run) visit(f *fields) {
 // Ended is the interpreter's answer to Run.
 type Ended struct {
 	Code int
-	// Report describes the uncaught exception. Its name is "" if there was none.
+	// Report describes the uncaught exception. Report.Name is "" if there was
+	// none.
 	Report Report
 }
 

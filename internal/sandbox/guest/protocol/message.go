@@ -1,16 +1,16 @@
 package protocol
 
-// Prepare describes the expected next job.
+// Prepare describes the job that the host expects next.
 type Prepare struct {
-	// Language is the language of the program, as named by the API.
+	// Language is the language's name in the API.
 	Language string
-	// DiskBytes is the size of the disk; 0 means DefaultDiskBytes.
+	// DiskBytes is the size of the disk. 0 means DefaultDiskBytes.
 	DiskBytes int64
 	// Preload lists modules that the interpreter imports before the job.
 	Preload []string
-	// RollbackRuns is the maximum number of jobs of an interpreter. 0 means that
-	// each job gets a new interpreter. RollbackCPUMs is the maximum processor time
-	// of an interpreter in milliseconds.
+	// RollbackRuns is the maximum number of jobs of one interpreter. 0 means that
+	// each job gets a new interpreter. RollbackCPUMs is the maximum processor
+	// time of one interpreter in milliseconds.
 	RollbackRuns  int
 	RollbackCPUMs int64
 }
@@ -23,7 +23,7 @@ func (m *Prepare) visit(f *fields) {
 	number(f, &m.RollbackCPUMs)
 }
 
-// Hello announces that the guest is ready for a job.
+// Hello announces that an interpreter is ready for a job.
 type Hello struct {
 	Version int
 	// Restored is true if the interpreter has also served the last job. Otherwise Reason
@@ -38,10 +38,10 @@ func (m *Hello) visit(f *fields) {
 	f.text(&m.Reason)
 }
 
-// Job describes a job without its code, input and files.
+// Job describes a job without its code, standard input and files.
 type Job struct {
 	Language string
-	// Program is the name of the file for the code.
+	// Program is the name of the file in which the guest stores the code.
 	Program     string
 	Args        []string
 	Env         []string
@@ -52,11 +52,12 @@ type Job struct {
 	Processes   int
 	MaxFiles    int
 	MaxBytes    int64
-	// Results requests rich values.
+	// Results requests the rich values of the program.
 	Results bool
 	// Network lets the program connect to ProxyAddress.
 	Network bool
-	// Session keeps the interpreter for the next job.
+	// Session makes the guest keep the interpreter, with its state, for the next
+	// job.
 	Session bool
 }
 
@@ -77,7 +78,7 @@ func (m *Job) visit(f *fields) {
 	f.bool(&m.Session)
 }
 
-// File is a file of a run.
+// File is an input or output file of a run.
 type File struct {
 	Path    string
 	Content []byte
@@ -88,11 +89,11 @@ func (m *File) visit(f *fields) {
 	f.bytes(&m.Content)
 }
 
-// Encrypted describes an encrypted program without its ciphertext: the parameters of
-// Argon2id and XChaCha20-Poly1305.
+// Encrypted describes an encrypted program without its ciphertext. It holds the
+// parameters of Argon2id and XChaCha20-Poly1305.
 type Encrypted struct {
 	Language string
-	// Name is part of the encryption; "" for none.
+	// Name is part of the encryption. It may be "".
 	Name        string
 	Salt        []byte
 	Time        uint32
@@ -129,12 +130,11 @@ func (m *Entry) visit(f *fields) {
 
 // Done reports the result of a file operation.
 type Done struct {
-	// Created is true if Put created the file.
+	// Created is true if Put created the file, and false if Put replaced it.
 	Created bool
-	// SizeBytes is the size of the file that Get reads. A separate Done with it
-	// precedes the data.
+	// SizeBytes is the size of the file in the Done before the data of Get.
 	SizeBytes int64
-	// Failure is the error's name in errno(3), or "" on success.
+	// Failure is the name of an error as in errno(3), or "" on success.
 	Failure string
 }
 
@@ -144,8 +144,8 @@ func (m *Done) visit(f *fields) {
 	f.text(&m.Failure)
 }
 
-// Report describes an uncaught exception. It comes from the user's process and is
-// shown only to that user.
+// Report describes an uncaught exception. It comes from the user's process, and
+// only this user sees it.
 type Report struct {
 	Name      string
 	Message   string
@@ -160,7 +160,7 @@ func (m *Report) visit(f *fields) {
 	number(f, &m.Line)
 }
 
-// Skipped describes an output file that was not sent.
+// Skipped describes an output file that the guest did not send.
 type Skipped struct {
 	Path   string
 	Reason string
@@ -171,21 +171,21 @@ func (m *Skipped) visit(f *fields) {
 	f.text(&m.Reason)
 }
 
-// Exit reports how the program ended. Outside a session the status comes from the
+// Exit reports how a run ended. Outside a session, Code and Signal come from the
 // kernel.
 type Exit struct {
 	// Code is the exit status if Signal is 0.
 	Code   int
 	Signal int
-	// TimedOut and Stopped are the reasons why the guest ended the program.
+	// TimedOut and Stopped say why the guest ended the program.
 	TimedOut bool
 	Stopped  bool
-	// Ended is true if a session's interpreter has ended.
+	// Ended is true if the session's interpreter has ended.
 	Ended bool
-	// DecryptionFailed is true if the program could not be decrypted and did not run.
+	// DecryptionFailed is true if the program could not be decrypted. It did not
+	// run.
 	DecryptionFailed bool
-	// Failure is the reason why the program could not be started; "" if it was
-	// started.
+	// Failure is the reason why the program could not be started, or "".
 	Failure string
 }
 

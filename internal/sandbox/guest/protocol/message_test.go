@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// messages returns one message of each type. No field is zero. Within a message,
-// fields of the same type have different values, except booleans. So a swapped or
-// missing field is detected.
+// messages returns one message of each type. No field is zero. In each message,
+// fields of the same type have different values, except booleans. So a missing
+// field, or two swapped ones, are detected.
 func messages() []protocol.Message {
 	return []protocol.Message{
 		&protocol.Prepare{Language: "python", DiskBytes: 1 << 40, Preload: []string{"numpy", "", "ü"}, RollbackRuns: 2, RollbackCPUMs: 3},
@@ -40,7 +40,6 @@ func messages() []protocol.Message {
 	}
 }
 
-// newMessage returns an empty message of the same type as m.
 func newMessage(m protocol.Message) protocol.Message {
 	n, ok := reflect.New(reflect.TypeOf(m).Elem()).Interface().(protocol.Message)
 	if !ok {
@@ -113,8 +112,8 @@ func TestRecordRefusesInvalidFields(t *testing.T) {
 	}
 }
 
-// FuzzDecode decodes arbitrary bytes as each type of message. An accepted message
-// must be the same after it is encoded and decoded again.
+// FuzzDecode checks that a message stays the same if it is encoded and decoded
+// again.
 func FuzzDecode(f *testing.F) {
 	for i, m := range messages() {
 		f.Add(i, protocol.Encode(m))

@@ -7,22 +7,23 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// ProxyAddress is the proxy's address inside a sandbox. It accepts connections
+// ProxyAddress is the proxy's address inside a sandbox. Connections are accepted
 // only while a job with a network runs.
 const ProxyAddress = "127.0.0.1:3128"
 
-// MuxConfig returns the configuration for multiplexing connections over the second
-// socket of a sandbox. The peer may be hostile, so windows limit the buffered bytes.
+// MuxConfig returns the configuration for multiplexing network connections over
+// the second socket of a sandbox. The peer may be hostile, so the sizes of
+// buffers are limited.
 func MuxConfig() *yamux.Config {
 	c := yamux.DefaultConfig()
-	// A socket between processes of one machine needs no keep-alive.
+	// Between processes of one machine no keep-alive is needed.
 	c.EnableKeepAlive = false
 	c.AcceptBacklog = 64
 	c.MaxStreamWindowSize = 256 << 10
-	// A program that does not read delays only its own connections.
+	// A program that does not read only delays its own connections.
 	c.ConnectionWriteTimeout = 30 * time.Second
 	c.StreamOpenTimeout = 30 * time.Second
-	// Streams whose other half stays open end after this time.
+	// A stream that is closed in one direction ends after this time.
 	c.StreamCloseTimeout = time.Minute
 	c.LogOutput = io.Discard
 	return c

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// MaxResult is the maximum size of a rich value, in bytes.
+// MaxResult is the maximum size of a rich value in bytes.
 const MaxResult = 8 << 20
 
-// EncodeResult encodes the payload of a Result frame: two fields for each media type,
-// its name and its data.
+// EncodeResult returns the payload of a Result frame. It has two fields for each
+// media type: the name of the media type and the data.
 func EncodeResult(forms map[string][]byte) []byte {
 	f := fields{mode: encode}
 	for _, media := range slices.Sorted(maps.Keys(forms)) {
@@ -20,8 +20,8 @@ func EncodeResult(forms map[string][]byte) []byte {
 	return f.wire
 }
 
-// DecodeResult iterates over the media types and data of a Result frame. It stops at
-// the first invalid field.
+// DecodeResult iterates over the media types of a Result frame and their data. It
+// stops at the first invalid field.
 func DecodeResult(b []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for {

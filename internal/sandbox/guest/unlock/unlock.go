@@ -1,9 +1,9 @@
-// Package unlock decrypts one program in a separate process inside the sandbox. A
-// separate process can be killed during key derivation, and its end frees the
-// memory of the derivation at once.
+// Package unlock decrypts one program in a separate process inside the sandbox. Such
+// a process can be killed during key derivation, and its end frees the memory of the
+// derivation at once.
 //
-// No program in the sandbox can read the memory of this process, which holds the
-// password, the key and the decrypted program.
+// The memory of this process holds the password, the key and the decrypted program. No
+// other program in the sandbox can read it.
 package unlock
 
 import (
@@ -18,24 +18,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Name is the argv[0] with which the guest's executable runs this package.
+// Name is the argv[0] that makes the guest's executable run this package.
 const Name = "pyth-on/unlock"
 
-// request holds the frames of an encrypted program.
 type request struct {
 	program                               protocol.Encrypted
 	ciphertext, password, sealed, private []byte
 }
 
-// Run receives an encrypted program. It answers with Code, or with Exit if the
-// program cannot be decrypted. An error means that Run could not try to decrypt
-// it.
+// Run receives an encrypted program. It answers with Code, or with Exit if
+// decryption fails. Run returns an error if it could not try to decrypt the
+// program.
 func Run(socket io.ReadWriter) error {
 	if err := harden(); err != nil {
 		return err
 	}
-	// Key derivation allocates one large block, so garbage collection only costs
-	// time.
+	// Key derivation allocates one large block. Collecting garbage would only
+	// cost time.
 	debug.SetGCPercent(-1)
 	return serve(protocol.NewConn(socket))
 }
@@ -56,7 +55,7 @@ func serve(conn *protocol.Conn) error {
 	return conn.Send(protocol.KindCode, code)
 }
 
-// harden prevents other processes from reading the memory of this one.
+// harden prevents other processes from reading the memory of this process.
 func harden() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("unlock: %w", err)

@@ -14,8 +14,7 @@ type readWriter struct {
 	io.Writer
 }
 
-// answer sends the frames to serve. It returns the kind and the payload of the
-// response.
+// answer sends the frames to serve, and returns the response.
 func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload string, err error) {
 	t.Helper()
 	var asked, answered bytes.Buffer
@@ -32,8 +31,8 @@ func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload
 	return k, string(b), nil
 }
 
-// sealed returns the frames of an encrypted program. Its password is sealed for the
-// sandbox with the given ID.
+// sealed returns the first frames of an encrypted program. The password will be
+// sealed for the given sandbox.
 func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	t.Helper()
 	box := lockbox.Box{

@@ -1,5 +1,5 @@
-// Command generate writes the executable of the first process to the file that
-// its argument names. `go generate ./internal/sandbox/guest` runs it.
+// Command generate writes the executable of the first process to the file named
+// by its argument. Run it with `go generate ./internal/sandbox/guest`.
 package main
 
 import (
