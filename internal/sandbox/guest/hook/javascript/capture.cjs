@@ -1,13 +1,12 @@
 'use strict';
 // Makes V8 report the value of a program's final expression.
 //
-// V8 accepts a code cache if the source has the same length as the source of the
-// cache. So this module compiles a modified source, with `instanceof` after the
-// final expression. The right side of `instanceof` is an object of this module,
-// which receives the value. V8 then loads this code with the original program as its
-// source. Traces, source lines above traces and toString() show the original. All
-// positions are right, because the modified source has all other text at the same
-// position.
+// V8 accepts a code cache for any source that has the same length as the cached
+// source. So this module compiles a modified program, which passes the value to an
+// object of this module by a call or by `instanceof`. Then V8 loads this code with
+// the original program as its source. Traces, the source lines above traces, and
+// toString() show the original. The modified program has all other text at the same
+// positions, so the positions in traces are right.
 
 const fs = require('fs');
 const Module = require('module');
@@ -20,21 +19,20 @@ const { hideFrames, withEvalLines } = require('./traces.cjs');
 const head = '(function (exports, require, module, __filename, __dirname) {\n';
 const tail = '\n})';
 
-// Names for the object that receives the value. The module uses a name that the
-// program does not contain.
+// Names for the object that receives the value. The module uses one that does not
+// occur in the program.
 const names = ['ª', 'º', 'µ', 'ß', 'þ', 'ÿ'];
 let declared = false;
 let receive;
 
 /**
- * Declares the object that receives the value as a constant, so that it is not a
- * property of the global object.
+ * Declares the object that receives the value. It is a constant, so that the program
+ * does not find it as a property of the global object.
  */
 function declare() {
   if (declared) return;
   declared = true;
-  // This object is a function that is called with the value, and also the right
-  // side of `instanceof`.
+  // A function that gets the value by a call, or as the left side of `instanceof`.
   const take = (...values) => {
     const receiver = receive;
     receive = undefined;
@@ -49,10 +47,7 @@ function declare() {
   delete globalThis[symbol];
 }
 
-/**
- * Returns one of the names that the source does not contain, or undefined if it
- * contains all of them.
- */
+/** Returns a name that does not occur in the source, or undefined. */
 function nameFor(source) {
   return names.find((name) => !source.includes(name));
 }
@@ -60,15 +55,15 @@ function nameFor(source) {
 const shortHead = '(function (exports,require,module,__filename,__dirname){';
 
 /**
- * Returns two sources: `work` passes the value to the receiver, and V8 shows
- * `shown`. Returns undefined if positions could be wrong. Both sources have the same
- * length, and each part of the program has the same position in both. Both begin
- * with `before` and end with `after`.
+ * Returns two sources of the same length: `work` passes the value to the receiver,
+ * and `shown` is what V8 shows. Both begin with `before` and end with `after`. Each
+ * part of the program has the same position in both. Returns undefined if positions
+ * could be wrong.
  *
- * A call around the expression needs room before it. V8 gives the position of the
- * statement to the first operation in it. That operation must be the lookup of the
- * called function. With parentheses alone, it would be the lookup of a name of the
- * program.
+ * A call around the expression needs room before it. V8 assigns the position of the
+ * statement to the first operation in it, which must be the lookup of the called
+ * function. Parentheses need less room, but then the first operation is the lookup
+ * of a name of the program.
  */
 function sources(source, found, before, after) {
   const { from, start, end, terminated, isTight } = found;
@@ -84,24 +79,24 @@ function sources(source, found, before, after) {
   const work = (opening, size, rest) => `${before}${head}${semicolon}${opening.padStart(size - semicolon.length)}${rest}`;
   if (isTight) return finish(before, `${before}${source.slice(0, start)}${expression} instanceof ${name}`, source, after);
   if (from === 0 && before !== '') {
-    // Put the call into the first line, which V8 does not show.
+    // The call replaces the end of the first line, which V8 does not show.
     return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
   }
   const isBreak = gap === 1 && (source[from] === '\n' || source[from] === '\r');
-  // V8 does not show the first half of such a line break.
+  // V8 shows `\r\n` like one line break, so `shown` can have one character more.
   const shown = isBreak ? `${head}\r\n${source.slice(start)}` : source;
   const size = isBreak ? 2 : gap;
   if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
   if (!isKnown(found, head)) return undefined;
   if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
-  // There is no space: columns in the expression are one too high.
+  // Without any room, the columns in the expression are one too high.
   if (!terminated || found.hasFunction()) return undefined;
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
 
 /**
- * Returns whether the first name that the expression reads is global, or occurs in the
- * program before the expression.
+ * Returns whether the first name that the expression reads is global, or occurs
+ * earlier in the program.
  */
 function isKnown({ firstName }, head) {
   return firstName === undefined || firstName in globalThis || head.includes(firstName);
@@ -114,7 +109,10 @@ function finish(before, work, shown, after) {
   return { work: work + after, shown: before + shown + after };
 }
 
-/** Returns the name that V8 shows for a source: its sourceURL, or the file name. */
+/**
+ * Returns the name that V8 shows for a source: the name in its sourceURL comment, or
+ * else the file name.
+ */
 function nameOf(source, filename) {
   let name = filename;
   if (source.includes('sourceURL=')) {
@@ -124,7 +122,7 @@ function nameOf(source, filename) {
 }
 
 /**
- * Compiles the program to the function that Node makes of a CommonJS module. Returns
+ * Compiles the program to a function, as Node does with a CommonJS module. Returns
  * undefined if that is not possible.
  */
 function compileFunction(source, filename, found) {
@@ -159,9 +157,9 @@ function compileModule(url, source, loader, isMain, found) {
 }
 
 /**
- * Returns the source with code that passes the value of its final expression to the
- * receiver. It is for sources that V8 shows through a source map, so only the lines
- * must stay the same.
+ * Returns the source with added code that passes the value of the final expression
+ * to the receiver. V8 shows such a source through a source map, so only its lines
+ * must stay the same, not its columns.
  */
 function handOver(source) {
   const found = finalExpression(source, isCommonJS(source) ? 'commonjs' : 'module');
@@ -173,8 +171,8 @@ function handOver(source) {
 }
 
 /**
- * Returns whether Node would run the source as CommonJS. Node itself decides this by
- * compiling.
+ * Returns whether Node would run the source as CommonJS. Node too decides this by
+ * compiling it.
  */
 function isCommonJS(source) {
   try {
@@ -185,13 +183,12 @@ function isCommonJS(source) {
   }
 }
 
-// The position in Node's code at which a CommonJS module is called, as `[line,
-// column]`. The list is empty if the position is unknown.
+// The line and column in Node's code from which CommonJS modules are called. It is
+// [] if the position is unknown.
 let place;
 
 /**
- * Finds the position at which Module.prototype._compile calls a module, and stores
- * it in `place`.
+ * Sets `place` to the position at which Module.prototype._compile calls a module.
  */
 function findPlace() {
   if (place !== undefined) return;
@@ -203,9 +200,9 @@ function findPlace() {
 }
 
 /**
- * Returns the replacement of Module.prototype._compile for one program. It calls
- * `program`, which is already compiled. It has the name and the position of Node's
- * function, so that traces do not change.
+ * Returns a function that replaces Module.prototype._compile for one program. It
+ * calls `program`, which is already compiled. Its name and the position of this call
+ * are the same as in Node, so traces do not change.
  */
 function caller(compile, program) {
   const [line, column] = place;
@@ -216,7 +213,7 @@ function caller(compile, program) {
   return script.runInThisContext()(compile, program, Reflect.apply);
 }
 
-/** Runs code in advance that is slow when it runs for the first time. */
+/** Runs code in advance whose first execution is slow. */
 function warm() {
   declare();
   findPlace();
@@ -230,9 +227,9 @@ class C extends g { #p = 1; m() { return super.m(); } } for (let i = 0; i < 2; i
 }
 
 /**
- * Makes Node call `take` once with the value of the program's final expression.
- * `program` is the path of the program, and `toJavaScript` converts its source. Node
- * loads the program as usual.
+ * Makes Node call `take` once with the value of the final expression. `program` is
+ * the path of the program. `toJavaScript` converts its source. Node loads the
+ * program as usual.
  */
 function capture(program, toJavaScript, take) {
   declare();
@@ -253,9 +250,9 @@ function capture(program, toJavaScript, take) {
 }
 
 /**
- * Replaces a property by a getter that calls `choose` with the property's value and
- * the object. If `choose` returns a value, the getter returns it and restores the
- * property. Returns a function that restores the property earlier.
+ * Replaces a property by a getter, which calls `choose` with the property's value
+ * and the object. When `choose` returns a value, the getter returns this value and
+ * restores the property. Returns a function that restores the property earlier.
  */
 function replaceOnce(object, name, choose) {
   const { value: genuine } = Object.getOwnPropertyDescriptor(object, name) ?? {};
@@ -270,12 +267,12 @@ function replaceOnce(object, name, choose) {
       try {
         chosen = choose(genuine, this);
       } catch {
-        chosen = genuine; // Node reports the error.
+        chosen = genuine; // Node will report the error.
       }
       if (chosen === undefined) return genuine;
       restore();
-      // Clear the match, so that the program does not find it in RegExp's static
-      // properties.
+      // The program could find a match of this module in RegExp's static properties.
+      // So make an empty one.
       /^/.exec('');
       return chosen;
     },
@@ -288,8 +285,7 @@ function replaceOnce(object, name, choose) {
 }
 
 /**
- * Returns the function to call in place of _compile for the program, or undefined
- * to call _compile itself.
+ * Returns the function to call instead of _compile, or undefined to call _compile.
  */
 function functionOf(program, source, genuine) {
   const named = nameOf(source, program);
@@ -310,8 +306,8 @@ function functionOf(program, source, genuine) {
 }
 
 /**
- * Returns the function to call in place of compileSourceTextModule for the program,
- * or undefined to call compileSourceTextModule itself.
+ * Returns the function to call instead of compileSourceTextModule, or undefined to
+ * call compileSourceTextModule.
  */
 function moduleOf(program, source, genuine) {
   const main = pathToFileURL(program).href;
@@ -324,7 +320,7 @@ function moduleOf(program, source, genuine) {
         /^/.exec('');
         return module;
       } catch {
-        // Let Node compile the code: V8 decides whether it is valid, not the parser.
+        // Let Node compile the code, since V8 decides whether it is valid.
       }
     }
     return genuine(url, given, loader, context);

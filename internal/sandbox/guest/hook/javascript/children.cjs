@@ -15,7 +15,7 @@ const { kill } = process;
 
 /**
  * Returns the fields after the name in the stat file of a process or thread: state,
- * parent and so on. The list is empty if the process has ended.
+ * parent and so on. Returns [] if the process has ended.
  */
 function stat(path) {
   try {
@@ -31,7 +31,6 @@ function isBlocked() {
   return stat(`${process.pid}/task/${process.pid}`)[0] !== 'R';
 }
 
-/** Lists all processes. */
 function list() {
   const found = [];
   const names = readdirSync('/proc');
@@ -61,7 +60,7 @@ function signal(pids, name) {
   }
 }
 
-/** Sends a signal to the child that was started last, and to all its descendants. */
+/** Sends a signal to the newest child process and to all its descendants. */
 function signalAwaited(name) {
   let newest;
   const processes = list();

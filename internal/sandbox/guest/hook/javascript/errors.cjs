@@ -1,6 +1,6 @@
 'use strict';
-// Describes an uncaught error. The error may be any value, and the program may
-// have changed built-in objects.
+// Describes an uncaught error. The error may be any value, and the program may have
+// changed built-in objects.
 
 const { inspect, types } = require('util');
 
@@ -28,7 +28,7 @@ function lineOf(stack, file) {
     const end = indexOf(stack, '\n', from);
     const line = slice(stack, from, end < 0 ? stack.length : end);
     const at = indexOf(line, `${file}:`);
-    // A syntax error has its position at the top of its trace.
+    // The trace of a syntax error begins with the position.
     if (at >= 0 && (startsWith(line, '    at ') || startsWith(line, file) || startsWith(line, `file://${file}`))) {
       return parseInt(slice(line, at + file.length + 1), 10) || 0;
     }
@@ -38,9 +38,7 @@ function lineOf(stack, file) {
   return 0;
 }
 
-/**
- * Returns the name of the error, its message, its trace, and its line in the file.
- */
+/** Returns the name, message and trace of the error, and its line in the file. */
 function describe(error, file) {
   if (or(false, () => isNativeError(error)) && !isProxy(error)) {
     const message = or('', () => String(error.message));
@@ -53,7 +51,7 @@ function describe(error, file) {
   return [error === null ? 'null' : typeof error, shown, shown, '0'];
 }
 
-/** Returns the fields with texts of at most the length that the agent accepts. */
+/** Returns the fields, cut to the lengths that the agent accepts. */
 function shortened(fields) {
   return [slice(fields[0], 0, 1024), slice(fields[1], 0, 16384), slice(fields[2], -65536), fields[3]];
 }

@@ -1,15 +1,15 @@
 'use strict';
-// Makes an interpreter wait for its program after its start.
+// Makes an interpreter that has started wait for its program.
 //
 // The guest agent starts `node main.js`, or main.ts, with this module in
-// NODE_OPTIONS. Before Node runs that file, it reads Module.runMain, which calls the
-// getter of replaceMain. The getter waits for the job, and then returns the function
-// that Node expects. So no frame of this module is on the stack, and Node runs
-// main.js as usual: traces, exit codes, 'exit' handlers and require.main are
-// unchanged.
+// NODE_OPTIONS. Before Node runs the file, it reads the property Module.runMain.
+// This module has replaced the property by a getter, which waits for the job and
+// then returns the function that Node expects. So no frame of this module is on the
+// stack, and Node runs the program as usual: traces, exit codes, 'exit' handlers and
+// require.main are unchanged.
 //
 // Processes that the program starts do not load this module. Worker threads do,
-// since they inherit the options of the thread that starts them. In a worker the
+// since they inherit the options of the thread that starts them. In a worker, the
 // module only removes itself.
 
 const Module = require('module');
@@ -25,12 +25,10 @@ const types = require('./types.cjs');
 
 const control = 100;
 
-// Maps the paths of the loaded modules of this directory to the modules.
+// Maps paths to the modules of this directory that were loaded.
 const own = new Map();
 
-/**
- * Removes the modules in the directory from Node's caches and stores them in `own`.
- */
+/** Removes the directory's modules from Node's caches, and stores them in `own`. */
 function forget(directory) {
   for (const cache of [Module._cache, Module._pathCache]) {
     for (const key of Object.keys(cache)) {
@@ -45,30 +43,27 @@ function receive(size) {
   const buffer = Buffer.alloc(size);
   for (let have = 0; have < size;) {
     const n = fs.readSync(control, buffer, have, size - have);
-    if (n === 0) process.reallyExit(0); // The agent has ended, so end this process too.
+    if (n === 0) process.reallyExit(0); // The agent has ended.
     have += n;
   }
   return buffer;
 }
 
-/**
- * Tells the agent that the interpreter is ready. Then waits for the job and returns
- * it.
- */
+/** Tells the agent that the interpreter is ready, and waits for the job. */
 function wait() {
   fs.writeSync(control, frame(kinds.hello, []));
   const header = receive(HEADER);
   const [mode, program, options, , memory, args, env] = fieldsOf(receive(frameSize(header) - HEADER));
   const list = (field) => fieldsOf(field).map(String);
   const job = { mode: `${mode}`, program: `${program}`, options: `${options}`, memory: `${memory}`, args: list(args), env: list(env) };
-  // Keep the socket open for a session, which receives its programs over it.
+  // A session receives its programs over the socket.
   if (job.mode !== 'session') fs.closeSync(control);
   return job;
 }
 
-/** Runs code in advance that is slow when it runs for the first time. */
+/** Runs code in advance whose first execution is slow. */
 function prepare() {
-  // Preload the modules that console.log and reads of standard input need.
+  // console.log and reads of standard input need these modules.
   require('net');
   require('stream');
   require('util').inspect({ warm: ['one', 1, new Map()] });
@@ -94,13 +89,13 @@ function setEnvironment(variables) {
     process.env[variable.slice(0, i)] = variable.slice(i + 1);
   }
   if (process.env.HOME !== home) Module._initPaths();
-  // Node does the same with this variable when it starts.
+  // Node does this at its start, if the variable is set.
   if (process.env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
 }
 
 /**
- * Returns whether Node reads the variable only at its start, such as the variables
- * of the locale.
+ * Returns whether Node reads the variable only at its start. Such variables select
+ * the locale, for example.
  */
 function needsStart(variable) {
   if (variable.startsWith('LANG=')) return variable !== 'LANG=C.UTF-8';
@@ -118,25 +113,26 @@ function startAnew(job) {
   process.execve(process.execPath, ['node', path.basename(job.program), ...job.args], env);
 }
 
-// True while an error is about to end the program.
+// True while an error is ending the program.
 let dying = false;
 
 /**
- * Ends the process like process.exit() as soon as it has nothing left to do. Node
- * would first free its data structures. That takes longer than most programs run,
- * and the kernel does it faster. Node reads process.emit just before it calls the
- * listeners of 'exit'. Without listeners, the getter ends the process instead of
- * returning.
+ * Makes Node end the process, like process.exit(), as soon as nothing is left to do.
+ * Otherwise Node would first free its data structures, which takes longer than most
+ * programs run. The kernel does this faster.
+ *
+ * Node reads process.emit just before it calls the listeners of 'exit'. If there are
+ * no listeners, the getter ends the process at this moment.
  */
 function endFast() {
   const prototype = Object.getPrototypeOf(process);
   const { reallyExit, moduleLoadList } = process;
   const needsNode = () =>
     dying || process._events.exit !== undefined || process.reallyExit !== reallyExit ||
-    // An ES module may wait for a promise that never settles. Node detects this
-    // at the end.
+    // An ES module may wait for a promise that never settles. Node reports this at
+    // the end of the process.
     process.mainModule === undefined ||
-    // Closing a database at the end may write to it.
+    // When Node closes a database at the end, it may write to the database.
     moduleLoadList.includes('NativeModule sqlite') ||
     Object.keys(Module._cache).some((name) => name.endsWith('.node'));
   Object.defineProperty(prototype, 'emit', {
@@ -153,8 +149,8 @@ function endFast() {
 }
 
 /**
- * Makes Node print the line of code at which a rejected error arose. V8 no longer
- * knows this line if the error was shown as a value before.
+ * Makes Node print the source line of the frame that threw a rejected error. V8 no
+ * longer knows this line if the error has been shown as a value.
  */
 function showPlace(error) {
   const site = placeOf(error);
@@ -173,7 +169,7 @@ function showPlace(error) {
   internals().setArrowMessage?.(error, `${file}:${line}\n${shown}\n${before}^\n`);
 }
 
-/** Reports uncaught errors after the program's own handlers have run. */
+/** Reports uncaught errors to the agent. The program's own handlers run first. */
 function reportErrors() {
   const { openSync, writeSync, closeSync } = fs;
   const { describe, shortened } = errors;
@@ -195,7 +191,7 @@ function reportErrors() {
         if (fromPromise) showPlace(error);
         report(error);
       } catch {
-        // Ignore errors: the program's output must not change.
+        // Ignore errors, because the program's output must not change.
       }
     }
     return handled;
@@ -215,13 +211,13 @@ function main() {
   forget(__dirname);
   const none = { configurable: true, enumerable: true, writable: false, value: [] };
   Object.defineProperty(process, '_preload_modules', none);
-  // Stop here in a worker thread, in which process.chdir is disabled.
+  // process.chdir is disabled only in worker threads.
   if (process.chdir.disabled) return;
   reportErrors();
   endFast();
   const { PYTH_ON_MODE: mode, PYTH_ON_MEMORY: memory } = process.env;
   if (mode !== undefined || !waits()) {
-    // Node was restarted with these variables. The program must not see them.
+    // startAnew has set these variables. The program must not see them.
     delete process.env.NODE_OPTIONS;
     delete process.env.PYTH_ON_MODE;
     delete process.env.PYTH_ON_MEMORY;
@@ -239,18 +235,17 @@ function main() {
     if (job.program.endsWith('.ts')) types.install();
     if (job.mode === 'session') return session(job.program, job.memory);
     if (job.mode === 'results') showResults(job.program, job.memory);
-    // Node itself clears the last RegExp match just before this point. Do the
-    // same.
+    // Node too clears the last RegExp match just before this point.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
-    // A bound function has no stack frame.
+    // A bound function has no frame in traces.
     return runMain.bind(Module, job.program);
   });
 }
 
 /**
- * Makes Node show the values that the program displays, and the value of its final
- * expression.
+ * Makes Node send the values that the program displays, and the value of its final
+ * expression, to the agent.
  */
 function showResults(program, memory) {
   setBounds({ memory: Number(memory) });
@@ -260,8 +255,7 @@ function showResults(program, memory) {
   const toJavaScript = (source) => {
     if (!isTypeScript) return source;
     const code = types.strip(source, pathToFileURL(program).href);
-    // Capture nothing if the source was compiled: handOver has changed the compiled
-    // code.
+    // Compiled code already contains the changes of handOver.
     return types.isCompiled(code) ? '' : code;
   };
   capture(program, toJavaScript, (value) => {
@@ -271,8 +265,8 @@ function showResults(program, memory) {
 }
 
 /**
- * Makes Node call `choose` when it reads its main function. Node then runs the
- * function that `choose` returns.
+ * Makes Node call `choose` when it reads Module.runMain. Node then calls the
+ * function that `choose` has returned.
  */
 function replaceMain(choose) {
   const { runMain } = Module;
@@ -287,7 +281,7 @@ function replaceMain(choose) {
   });
 }
 
-/** Returns the function that begins a session. */
+/** Returns a function that begins a session. */
 function session(program, memory) {
   for (const [name, module] of own) Module._cache[name] = module;
   const { begin } = require('./session.cjs');

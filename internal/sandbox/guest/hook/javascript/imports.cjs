@@ -1,10 +1,11 @@
 'use strict';
 // Makes import and export statements work in a session. The programs of a session
-// are scripts, which cannot contain these statements.
+// are scripts, which must not contain these statements.
 //
-// V8 reports the first statement that a script cannot contain. Only then does this
-// module parse the program. If the parser fails, the module rewrites the statements
-// one after another with regular expressions.
+// V8 reports the first statement that a script must not contain. Only then does this
+// module parse the program and rewrite all these statements. If the parser fails,
+// the module rewrites only the reported statement, with regular expressions. V8 then
+// reports the next one.
 
 const { linkStatements } = require('./scan.cjs');
 
@@ -19,14 +20,14 @@ const naming = /export\s*\{[^}]*\}[^\S\n]*;?/y;
 const exporting = /export\s+(?:default\s+)?(?=[^\s{*])/y;
 
 /**
- * Returns an expression that imports a module. `from` is the module's name in
- * quotes. `how` contains the import attributes.
+ * Returns an expression that imports a module. `from` is the name of the module in
+ * quotes. `how` is the text of the import attributes.
  */
 function imported(from, how) {
   return how === undefined ? `await import(${from})` : `await import(${from}, { with: ${how} })`;
 }
 
-/** Returns a declaration that replaces an import statement with these parts. */
+/** Returns a declaration in place of an import statement with these parts. */
 function declaration({ own, all, names, from, how }) {
   const value = imported(from, how);
   const found = [];
@@ -37,14 +38,14 @@ function declaration({ own, all, names, from, how }) {
 }
 
 /**
- * Converts the names in the braces of an import statement to a destructuring
- * pattern.
+ * Returns a destructuring pattern for the names in the braces of an import
+ * statement.
  */
 function namesOf(text) {
   return text?.replace(/\/\*.*?\*\/|\/\/[^\n]*/gs, '').trim().replace(/\s+as\s+/g, ': ').replace(/\s+/g, ' ');
 }
 
-/** Returns the parts of a parsed import statement for `declaration`. */
+/** Returns the parts of a parsed import statement as `declaration` needs them. */
 function partsOf(source, { specifiers, source: from, attributes }) {
   const text = (node) => source.slice(node.start, node.end);
   const parts = { from: text(from), how: attributesOf(source, attributes) };
@@ -63,37 +64,42 @@ function attributesOf(source, attributes) {
   return `{ ${attributes.map((attribute) => source.slice(attribute.start, attribute.end)).join(', ')} }`;
 }
 
-/** Replaces all characters of the text except white space by spaces. */
+/**
+ * Returns the text with a space in place of each character that is not white space.
+ */
 function blank(text) {
   return text.replace(/[^\s]/g, ' ');
 }
 
-/** Returns an edit that replaces a range by a shorter text, padded with spaces. */
+/**
+ * Returns an edit that replaces a range by a text, padded with spaces to the same
+ * length.
+ */
 function inPlace(source, start, end, text = '') {
   return { start, end, text: text + blank(source.slice(start + text.length, end)), isInPlace: true };
 }
 
 /**
- * Returns the edit that replaces a parsed export statement. `isLast` says whether it
- * is the last statement.
+ * Returns the edit for a parsed export statement. `isLast` says whether it is the
+ * program's last statement.
  */
 function withoutExport(source, node, isLast) {
   const { start, end, type, declaration: declared } = node;
   if (type === 'ExportDefaultDeclaration') {
     const isDeclaration = /^(?:Function|Class)Declaration$/.test(declared.type) && declared.id !== null;
-    // Make V8 read the rest as an expression, even if it begins with a brace or with
-    // a keyword such as `function`.
+    // After `;0,` V8 reads the rest as an expression, even if it begins with a brace
+    // or with a keyword such as `function`.
     return inPlace(source, start, declared.start, isDeclaration ? '' : ';0,');
   }
   if (declared) return inPlace(source, start, declared.start);
   if (node.source) return { start, end, text: `${imported(source.slice(node.source.start, node.source.end), attributesOf(source, node.attributes))};${isLast ? '{}' : ''}` };
-  // A block has no value, like the export statement.
+  // Like the export statement, a block has no value.
   return inPlace(source, start, end, '{}');
 }
 
 /**
  * Returns the edits for all import and export statements of the program. Returns
- * undefined if it cannot be parsed or has no such statements.
+ * undefined if the program has none, or cannot be parsed.
  */
 function rewriteAll(source) {
   const { linked, start, end } = linkStatements(source) ?? {};
@@ -107,8 +113,8 @@ function rewriteAll(source) {
       continue;
     }
     const text = declaration(partsOf(source, node));
-    // Move imports that follow other statements, since a module runs its imports
-    // first.
+    // A module runs its imports first. So move the imports that come after other
+    // statements.
     if (/^(?:\s|\/\/[^\n]*|\/\*[^]*?\*\/|(['"])use strict\1;?)*$/.test(source.slice(at, node.start))) {
       edits.push({ start: node.start, end: node.end, text });
       at = node.end;
@@ -126,8 +132,8 @@ function rewriteAll(source) {
 }
 
 /**
- * Finds the statement at the offset with regular expressions. Returns its edit in a
- * list, or undefined.
+ * Returns a list with the edit for the statement at the offset, found with regular
+ * expressions. Returns undefined if it finds no such statement.
  */
 function editAt(source, at) {
   for (const pattern of [importing, reexporting, naming, exporting]) {
@@ -146,7 +152,7 @@ function editAt(source, at) {
   return undefined;
 }
 
-/** Applies the edits. Each of them keeps the number of lines. */
+/** Applies the edits to the source. The number of lines stays the same. */
 function apply(source, edits) {
   let text = '';
   let from = 0;
@@ -160,8 +166,8 @@ function apply(source, edits) {
 }
 
 /**
- * Returns the positions from which the columns of the edited source differ from
- * those of the source. Lines and columns count from 0.
+ * Returns the positions at which the columns of the edited source begin to differ
+ * from those of the original. Lines and columns count from 0.
  */
 function shiftsOf(source, edits) {
   const shifts = [];
@@ -192,9 +198,9 @@ function shiftsOf(source, edits) {
 }
 
 /**
- * Removes import and export statements from the program. V8 has rejected the
- * statement at the line and column. Returns the program and the shifts of its
- * columns, or undefined if there is no such statement.
+ * Rewrites import and export statements, of which V8 has rejected one at the given
+ * line and column. Returns the new program and the shifts of its columns. Returns
+ * undefined if no such statement is at this position.
  */
 function rewrite(source, line, column) {
   let at = column;
@@ -208,8 +214,8 @@ function rewrite(source, line, column) {
 }
 
 /**
- * Returns the column in the source for a position in the edited source. Lines and
- * columns count from 0.
+ * Returns the original column for a position in the edited source. Lines and columns
+ * count from 0.
  */
 function columnOf(shifts, line, column) {
   let found;

@@ -1,9 +1,10 @@
 'use strict';
 // Gives access to internal parts of Node's loader.
 //
-// Node has no public function to compile its main module with a code cache, and
-// does not export its parser. V8's inspector shows the variables in the scope of
-// a loader function. internalBinding and the loader's require are among them.
+// Node has no public function that compiles its main module with a code cache, and
+// does not export its parser. But V8's inspector shows the variables that a function
+// of the loader uses. Two of these, internalBinding and the loader's require, give
+// access to the rest.
 
 const inspector = require('inspector');
 const Module = require('module');
@@ -11,7 +12,7 @@ const Module = require('module');
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /**
- * Returns the variables that a function closes over, in one object. It is empty if
+ * Returns an object with the variables that a function closes over. It is empty if
  * this release of Node does not show them.
  */
 function scopeOf(closure) {
@@ -39,7 +40,7 @@ function scopeOf(closure) {
       });
     }
   } catch {
-    // Ignore errors: the missing variables are then undefined.
+    // Ignore errors: the caller finds undefined instead of a variable.
   } finally {
     delete globalThis[name];
     session.disconnect();
@@ -50,11 +51,15 @@ function scopeOf(closure) {
 let loaded;
 
 /**
- * Returns the parts of Node's loader that the hook uses. These are: the symbol by
- * which CommonJS has import(), the function that sets the line shown with an
- * uncaught error, the compiler of ES modules, the parser, the type stripper, the
- * writer of traces and its setter, and pipes. A member is undefined if this
- * release has none.
+ * Returns the parts of Node's loader that the hook uses. A part that this release
+ * does not have is undefined. The parts are:
+ *
+ * - the symbol that gives CommonJS modules import()
+ * - the function that sets the source line above an uncaught error
+ * - the compiler of ES modules, the parser and the type stripper
+ * - the writer of traces, and the function that replaces it
+ * - the function that describes the reason of a rejection
+ * - pipes
  */
 function internals() {
   if (loaded !== undefined) return loaded;

@@ -1,10 +1,11 @@
 'use strict';
-// The codec for frames between the agent and Node's hooks.
+// Encodes and decodes frames between the agent and Node's hooks.
 //
-// It is the same codec as in the agent's package protocol. A frame has one byte
-// for the kind, four bytes for the length of the payload, and the payload. The
-// payload is a sequence of fields, each after its length in four bytes. Lengths
-// are big endian. This module calls no function that a program may have replaced.
+// The codec is the same as in the agent's package protocol. A frame consists of one
+// byte for the kind, four bytes for the length of the payload, and the payload. The
+// payload is a sequence of fields. Four bytes with its length precede each field.
+// Lengths are big endian. This module calls no function that a program may have
+// replaced.
 
 const { Buffer } = require('buffer');
 
@@ -15,11 +16,11 @@ const subarray = uncurry(Buffer.prototype.subarray);
 const readUInt32BE = uncurry(Buffer.prototype.readUInt32BE);
 const writeUInt32BE = uncurry(Buffer.prototype.writeUInt32BE);
 
-// The size of a frame's kind and length, in bytes.
+// The size in bytes of a frame's kind and length.
 const HEADER = 5;
 const kinds = { hello: 0x48, result: 0x44, report: 0x52, ended: 0x78 };
 
-/** Returns a frame. Its fields are texts or buffers. */
+/** Returns a frame with these fields, which are strings or buffers. */
 function frame(kind, fields) {
   const header = alloc(HEADER);
   header[0] = kind;
@@ -38,8 +39,8 @@ function frame(kind, fields) {
 }
 
 /**
- * Returns the size of the frame at the start of the bytes, or Infinity if too few
- * bytes have arrived.
+ * Returns the size of the frame at the start of the bytes. Returns Infinity if its
+ * header is incomplete.
  */
 function frameSize(bytes) {
   return bytes.length < HEADER ? Infinity : HEADER + readUInt32BE(bytes, 1);
@@ -56,7 +57,7 @@ function fieldsOf(payload) {
   return fields;
 }
 
-/** Returns the fields of a whole frame. */
+/** Returns the fields of a complete frame. */
 function open(bytes) {
   return fieldsOf(subarray(bytes, HEADER));
 }

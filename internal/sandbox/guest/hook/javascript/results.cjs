@@ -1,11 +1,11 @@
 'use strict';
-// Shows values: converts them to text and other forms, and sends these to the
-// agent.
+// Shows values: converts them to text and to other forms, and sends these forms to
+// the agent.
 //
-// Reading a value can run any code, but must not change how the program
-// continues. So this module calls no function that a program may have replaced.
-// It calls code of the program only where the program asks for it. That code
-// cannot end the process. The amount of output for a value is limited.
+// Reading a value can run any code, but must not change how the program continues.
+// So this module calls no function that a program may have replaced. It calls code
+// of the program only if the program has written that code to show its values. Such
+// code cannot end the process. The amount of output for a value is limited.
 
 const { Buffer } = require('buffer');
 const fs = require('fs');
@@ -45,27 +45,27 @@ const setNext = uncurry(getPrototypeOf(new Set().values()).next);
 const display = Symbol.for('Jupyter.display');
 const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
-// Shorter strings are shown without a check of the remaining memory.
+// The remaining memory is checked only for strings that are at least this long.
 const MAX_LIGHT = 10_000;
-// The memory in bytes that a new interpreter needs, and the memory that must stay
+// INTERPRETER is the memory in bytes that a new interpreter needs. RESERVE must stay
 // free while strings are shown.
 const INTERPRETER = 48 << 20;
 const RESERVE = 12 << 20;
-// Maximum number of entries of one value that are shown, over all levels.
+// Maximum number of entries that are shown of one value, over all levels.
 const MAX_ENTRIES = 10_000;
-// Maximum depth of the JSON written here. The server accepts a lower depth, and
-// reports the deeper values that it leaves out.
+// Maximum depth of JSON. The server accepts less, and reports the deeper values that
+// it leaves out.
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
-// `memory` is the limit of the process's resident memory (RSS) in bytes. It includes
-// the pages of Node's executable. Strings may take the part `share` of the free
+// `memory` limits the resident memory (RSS) of the process, in bytes. It includes
+// the pages of Node's executable. Strings may use the fraction `share` of the free
 // memory. `call` calls code of the program that shows a value.
 const bounds = { memory: Infinity, share: 1, call: (code) => code() };
 
 /**
- * Sets the bounds for a program that is about to begin. Returns its limit of
- * resident memory in bytes.
+ * Sets the bounds just before a program begins. Returns the limit of resident memory
+ * in bytes.
  */
 function setBounds(given) {
   bounds.memory = given.memory > 0 ? given.memory - INTERPRETER + rss() : Infinity;
@@ -75,24 +75,21 @@ function setBounds(given) {
 }
 
 /**
- * Returns the number of bytes that V8 needs to join the parts of a string before it
- * reads the string. Short strings count as 0.
+ * Returns how many bytes V8 needs to read a string. V8 first joins the string's
+ * parts into one. Short strings count as 0.
  */
 function weight(text) {
   return text.length < MAX_LIGHT ? 0 : text.length * (isOneByte(text) ? 1 : 2);
 }
 
-/**
- * Returns whether there is enough memory for strings with this total weight in
- * bytes.
- */
+/** Returns whether the memory suffices for strings with this total weight. */
 function fits(weighed) {
   return weighed === 0 || weighed < (bounds.memory - rss() - RESERVE) * bounds.share;
 }
 
 /**
- * Returns the value of a property, or undefined if the property is missing or has a
- * getter.
+ * Returns the value of a property. Returns undefined if there is no such property,
+ * or if it has a getter.
  */
 function lookUp(object, name) {
   for (let at = object, n = 0; at !== null && n < 1000 && !isProxy(at); at = getPrototypeOf(at), n++) {
@@ -102,7 +99,10 @@ function lookUp(object, name) {
   return undefined;
 }
 
-/** Calls code of the program so that it can neither end the program nor print. */
+/**
+ * Calls code of the program. During the call, the code can neither end the process
+ * nor print.
+ */
 function guarded(call) {
   const stop = () => {
     throw new Error('A value that is shown cannot do this');
@@ -113,7 +113,7 @@ function guarded(call) {
     try {
       defineProperty(object, name, { configurable: true, enumerable: before?.enumerable ?? true, writable: true, value });
     } catch {
-      return; // The object is frozen.
+      return; // The program has frozen the object.
     }
     undo[undo.length] = () => {
       if (before === undefined) delete object[name];
@@ -134,8 +134,8 @@ function guarded(call) {
   }
 }
 
-// Maps errors to their first frame. It contains only errors whose trace this module
-// was the first to read.
+// Maps errors to their first frame. An error is included only if this module was the
+// first to read its trace.
 const seen = new WeakMap();
 const seenGet = uncurry(WeakMap.prototype.get);
 const seenSet = uncurry(WeakMap.prototype.set);
@@ -144,12 +144,12 @@ const toMessage = uncurry(Error.prototype.toString);
 const hook = 'prepareStackTrace';
 const plain = getOwnPropertyDescriptor(Error, hook);
 
-/** Returns whether the program formats its traces itself. */
+/** Returns whether the program has set a function that writes traces. */
 function writesTraces() {
   return getOwnPropertyDescriptor(Error, hook)?.value !== plain?.value;
 }
 
-/** Writes a trace as Node does, and stores the first frame of its error. */
+/** Writes a trace as Node does, and stores the error's first frame. */
 function writeTrace(error, sites) {
   if (sites.length > 0) seenSet(seen, error, sites[0]);
   if (process.sourceMapsEnabled) return internals().prepareStackTrace(error, sites);
@@ -160,8 +160,8 @@ function writeTrace(error, sites) {
 }
 
 /**
- * Calls the function. Meanwhile, Error.prepareStackTrace stores the first frame of
- * each error: V8 no longer knows it once the trace is written.
+ * Calls the function. During the call, the first frame of each error is stored,
+ * because V8 forgets it as soon as the trace is written.
  */
 function keepPlaces(call) {
   if (writesTraces()) return call();
@@ -179,14 +179,14 @@ function keepPlaces(call) {
 }
 
 /**
- * Returns the first frame of an error if this module was the first to read its
+ * Returns the first frame of an error, if this module was the first to read its
  * trace.
  */
 function placeOf(error) {
   return typeof error === 'object' && error !== null ? seenGet(seen, error) : undefined;
 }
 
-/** Calls the function. Returns undefined if it throws. */
+/** Returns the result of the function, or undefined if it throws. */
 function attempt(call) {
   try {
     return call();
@@ -196,9 +196,9 @@ function attempt(call) {
 }
 
 /**
- * Counts what inspect would show of a value down to a depth, and stops at
- * MAX_ENTRIES. Returns the number of entries left, the weight of the strings in
- * bytes, and the number of their characters that would be shown.
+ * Counts what inspect would show of a value down to the given depth. It stops at
+ * MAX_ENTRIES. Returns how many entries are left, the weight of all strings, and the
+ * number of characters that would be shown of them.
  */
 function count(value, depth) {
   let left = MAX_ENTRIES;
@@ -247,7 +247,7 @@ function count(value, depth) {
     left -= names.length;
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
-  // The trace of an error also contains these texts. V8 makes several copies of the
+  // The trace of an error contains these texts, and V8 makes several copies of the
   // trace.
   const visitText = (at, name) => {
     const text = lookUp(at, name);
@@ -266,8 +266,8 @@ function shortened(value) {
 }
 
 /**
- * Returns a value that inspect shows like the given one. If the value's own inspect
- * method returns a long text, the text is shortened.
+ * Returns a value that inspect shows in the same way, except that a long text is cut
+ * if it comes from the value's own inspect method.
  */
 function withShortText(value) {
   const own = attempt(() => lookUp(value, inspect.custom));
@@ -281,12 +281,12 @@ function withShortText(value) {
   };
 }
 
-/** Returns the value as text, of 100,000 characters at most. */
+/** Returns the value as text of at most 100,000 characters. */
 function toText(value) {
   if (typeof value === 'string' && !fits(weight(value))) return `[String with ${value.length} characters]`;
   if (typeof value === 'symbol' && !fits(weight(descriptionOf(value) ?? ''))) return '[Symbol with a long description]';
   if (typeof value === 'string') return cut(inspect(value.length > MAX_TEXT ? slice(value, 0, MAX_TEXT) : value, { maxStringLength: MAX_TEXT }), value.length > MAX_TEXT);
-  // Writing a very large number as digits takes long.
+  // Converting a very large number to digits takes long.
   if (typeof value === 'bigint' && (value > largest || value < -largest)) return '[BigInt with more than 100,000 digits]';
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return cut(inspect(value));
   let maxStringLength = MAX_TEXT;
@@ -296,8 +296,8 @@ function toText(value) {
   if (isProxy(value)) return cut(show({ customInspect: false }) ?? last);
   if (isStringObject(value) && value.length > MAX_TEXT) return '[String with more than 100,000 characters]';
   if (isNativeError(value) && writesTraces()) {
-    // Do not read the trace: only a read by the program may call the program's
-    // trace formatter.
+    // Reading the trace would call the program's function that writes traces. Only a
+    // read by the program may do this.
     return cut(`[${lookUp(value, 'name')}: ${lookUp(value, 'message')}]`);
   }
   let depth = 2;
@@ -325,8 +325,9 @@ function cut(text, isCut = false) {
 }
 
 /**
- * Returns the value as JSON, as JSON.stringify would. Returns undefined if the value
- * has no JSON, if its JSON is too long, or if a getter would have to be called.
+ * Returns the JSON that JSON.stringify would return. Returns undefined if the value
+ * has no JSON, or if the JSON is too long. Also returns undefined if a getter would
+ * have to be called.
  */
 function toJSON(value) {
   let text = '';
@@ -335,8 +336,8 @@ function toJSON(value) {
     if (text.length > MAX_TEXT) throw new RangeError('It is too long');
   };
   /**
-   * Writes `before` and the value. Returns false and writes nothing if JSON has no
-   * such values.
+   * Writes `before` and the value. If JSON cannot express the value, writes nothing
+   * and returns false.
    */
   const visit = (at, before, depth) => {
     if (depth > MAX_DEPTH) throw new RangeError('It is too deep');
@@ -395,8 +396,8 @@ function toJSON(value) {
 }
 
 /**
- * Returns the value of the object's own property. Throws an error if the property
- * has a getter.
+ * Returns the value of an object's own property. Throws if the property has a
+ * getter.
  */
 function data(object, name) {
   const property = getOwnPropertyDescriptor(object, name);
@@ -404,7 +405,7 @@ function data(object, name) {
   return property?.value;
 }
 
-/** Returns the method with the name, or undefined. */
+/** Returns the method with this name, or undefined. */
 function method(object, name) {
   const found = lookUp(object, name);
   return typeof found === 'function' ? found : undefined;
@@ -415,7 +416,7 @@ function isPlain(value) {
   return isArray(value) || getPrototypeOf(value) === objectPrototype;
 }
 
-/** Returns the forms of the value by media type. */
+/** Returns the forms of the value, by their media types. */
 function bundle(value) {
   const forms = create(null);
   if (typeof value === 'object' && value !== null && !isProxy(value)) {
@@ -469,10 +470,10 @@ function send(forms) {
   }
 }
 
-/** Shows values. It never throws. */
+/** Sends values to the agent. It never throws. */
 function show(...values) {
   for (let i = 0; i < values.length; i++) {
-    // Ignore errors: the agent may no longer read values.
+    // Ignore errors, since the agent may have stopped reading values.
     attempt(() => send(bundle(values[i])));
   }
 }

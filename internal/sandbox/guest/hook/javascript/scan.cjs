@@ -3,9 +3,9 @@
 
 const { internals } = require('./internals.cjs');
 
-/** Operators that bind at least as tightly as instanceof. */
+/** Binary operators with at least the precedence of instanceof. */
 const tight = new Set(['+', '-', '*', '/', '%', '**', '<<', '>>', '>>>', '<', '>', '<=', '>=', 'in', 'instanceof']);
-/** Expressions after which instanceof applies to the whole expression. */
+/** Kinds of expressions to which a following instanceof applies as a whole. */
 const closed = new Set([
   'ArrayExpression', 'AwaitExpression', 'CallExpression', 'ChainExpression', 'ClassExpression', 'FunctionExpression', 'Identifier',
   'ImportExpression', 'Literal', 'MemberExpression', 'MetaProperty', 'NewExpression', 'ObjectExpression', 'TaggedTemplateExpression',
@@ -15,9 +15,9 @@ const closed = new Set([
 let Statements;
 
 /**
- * Returns a parser that keeps only the last two statements, and those that import or
- * export. It does not look for names that are declared twice: V8 does that, and
- * acorn would compare each name with all names before it.
+ * Returns a parser that keeps only the last two statements, and all import and
+ * export statements. It does not detect names that are declared twice: V8 detects
+ * them too, and acorn would compare each name with all earlier names.
  */
 function parser(acorn) {
   Statements ??= class extends acorn.Parser {
@@ -68,8 +68,7 @@ function parser(acorn) {
 }
 
 /**
- * Returns whether the statement's last token is the brace at the end of a block or a
- * body.
+ * Returns whether the statement ends with the closing brace of a block or a body.
  */
 function endsInBlock(node) {
   switch (node.type) {
@@ -94,15 +93,16 @@ function endsInBlock(node) {
 }
 
 /**
- * Returns whether `instanceof` after the expression applies to the whole expression.
+ * Returns whether `instanceof` after the expression applies to the expression as a
+ * whole.
  */
 function isTight(node) {
   return closed.has(node.type) || (node.type === 'BinaryExpression' && tight.has(node.operator));
 }
 
 /**
- * Returns whether the expression contains a function or a class. V8 may compile a
- * function later, from the source that it shows.
+ * Returns whether the expression contains a function or a class. V8 may compile such
+ * a function later, and then uses the source that it shows.
  */
 function hasFunction(node) {
   if (Array.isArray(node)) return node.some(hasFunction);
@@ -110,7 +110,7 @@ function hasFunction(node) {
   return /Function|Class/.test(node.type) || Object.values(node).some(hasFunction);
 }
 
-/** Returns the name that the expression reads first, or undefined. */
+/** Returns the first name that the expression reads, or undefined. */
 function firstName(node) {
   for (;;) {
     switch (node.type) {
@@ -150,8 +150,9 @@ function isLog(node) {
 }
 
 /**
- * Parses a source; `kind` is as in finalExpression. Returns undefined if the parser
- * fails: V8 then reports the error, or accepts the source.
+ * Parses a source of the given kind (see finalExpression). Returns undefined if the
+ * parser fails. In this case V8 reports the error, or accepts the source
+ * nevertheless.
  */
 function parse(source, kind) {
   const { acorn } = internals();
@@ -168,8 +169,9 @@ function parse(source, kind) {
 }
 
 /**
- * Returns the statements of a module that import or export, the start of its first
- * statement, and the end of its last. Returns undefined if it cannot be parsed.
+ * Returns the import and export statements of a module, with the start of its first
+ * statement and the end of its last. Returns undefined if the module cannot be
+ * parsed.
  */
 function linkStatements(source) {
   const { first, last, linked } = parse(source, 'module') ?? {};
@@ -177,18 +179,19 @@ function linkStatements(source) {
 }
 
 /**
- * Returns the place of the final expression of a program. Returns undefined if the
- * last statement is not an expression, or calls a method of console. `kind` is
- * 'commonjs', 'module' or 'console'. In the result, `from` is the end of the
- * previous statement. `terminated` is true if no semicolon is needed after that
- * statement.
+ * Finds the final expression of a program. `kind` is 'commonjs', 'module' or
+ * 'console'. Returns undefined if the last statement is no expression, or calls a
+ * method of console.
+ *
+ * In the result, `from` is the end of the previous statement. `terminated` is true
+ * if that statement needs no semicolon at its end.
  */
 function finalExpression(source, kind) {
   const { previous, last, isComplete } = parse(source, kind) ?? {};
-  // V8 does not compile an export of an undeclared name.
+  // V8 does not compile a program that exports an undeclared name.
   if (last === undefined || !isComplete || last.type !== 'ExpressionStatement' || last.isDirective || isLog(last.expression)) return undefined;
   const { start } = last;
-  // In `(a, b)` the parentheses belong to the statement.
+  // In `(a, b)` the statement includes the parentheses, but the expression does not.
   let end = last.expression.end;
   const bracketed = start !== last.expression.start;
   if (bracketed) {

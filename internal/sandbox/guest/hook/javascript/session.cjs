@@ -3,13 +3,14 @@
 //
 // V8's inspector evaluates programs like a console: declarations stay and may be
 // repeated, and `await` is allowed at the top level. Node itself calls the
-// inspector, so that no frame of this module is below the program's frames. The
-// inspector is disconnected as soon as it returns. Otherwise, during garbage
-// collection, it would report a promise that never settles, and Node would crash. A
-// promise hook provides the program's promise instead.
+// inspector, so that no frame of this module is below the program's frames.
 //
-// V8 drops all pending work of promises when it terminates running code. Steps that
-// must happen afterwards are therefore immediates.
+// The inspector is disconnected as soon as it returns. If it stayed connected, it
+// would report each promise that is freed before it settles, and Node would crash.
+// The promise of the program comes from a promise hook instead.
+//
+// When V8 terminates running code, it drops all pending work of promises. So the
+// steps that must follow a termination are immediates.
 
 const { executionAsyncResource } = require('async_hooks');
 const { subscribe } = require('diagnostics_channel');
@@ -31,8 +32,8 @@ const { fieldsOf, frame, frameSize, kinds, open } = require('./protocol.cjs');
 const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
-// The original objects, since a program may replace them. The code between two
-// programs uses only objects that programs cannot reach.
+// The original objects, since a program may replace them. Between two programs, this
+// module uses only objects that programs cannot reach.
 const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
 const { promiseHooks } = v8;
@@ -54,20 +55,20 @@ const setIn = uncurry(Map.prototype.set);
 const replace = uncurry(String.prototype.replace);
 const bind = uncurry(Function.prototype.bind);
 const test = uncurry(RegExp.prototype.test);
-// The start of the line for the function that calls programs, in traces.
+// In a trace, the frame of the function that calls programs starts with this text.
 const evaluator = '    at Session.post (node:inspector';
-// Places where Node records which callback it enters. If code is terminated at such
-// a place, Node's records are wrong, and Node aborts.
+// Places at which Node records which callback it enters. If code is terminated
+// there, the records are wrong and Node aborts.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
-// The name of the global property for the function that calls code of the program.
+// The global property that holds the function to be called by `caller`.
 const called = Symbol.for('pyth-on.call');
 const caller = new vm.Script("globalThis[Symbol.for('pyth-on.call')]()", { filename: `${__dirname}/call` });
 const { kill } = process;
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /**
- * One program of the session. `outcome` is the message to the agent, or undefined
- * while the program runs.
+ * One program of the session. `outcome` is undefined while the program runs, and
+ * then the answer to the agent.
  */
 class Run {
   constructor(number, source, wantsResults) {
@@ -75,15 +76,15 @@ class Run {
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
-    // plain is the source before the session rewrites its import and export
-    // statements. shifts lists how far the rewriting moves columns.
+    // plain is the source without the changes for import and export statements.
+    // shifts lists how these changes move columns.
     this.plain = source;
     this.shifts = [];
-    // Running processes that the program has started.
+    // Child processes that the program has started.
     this.children = [];
     this.outcome = undefined;
     this.failed = false;
-    // The number of interrupts of this run.
+    // Counts the interrupts of this run.
     this.interrupts = 0;
   }
 }
@@ -95,28 +96,28 @@ class Session {
     this.memory = memory;
     this.number = 0;
     this.run = undefined;
-    // True if an interrupt is for a program whose message has not arrived yet.
+    // True after an interrupt for a program that has not arrived yet.
     this.late = false;
     this.received = Buffer.alloc(0);
     // The inspector session that terminates the code of a run.
     this.stopper = undefined;
-    // Memory shared with the thread that interrupts runs; see watch.cjs.
+    // Memory that is shared with the thread that interrupts runs (watch.cjs).
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
-    // `writes` is the number of pending writes to these streams. If `due` is true,
-    // the run is stopped after them. A stream becomes unusable if its code is
-    // stopped during a write.
+    // A stream becomes unusable if its code is stopped during a write. `writes`
+    // counts the writes in progress. If `due` is true, the run is stopped after
+    // them.
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
     this.uncaught = process._fatalException;
-    // Maps the names of earlier runs to the shifts of their columns.
+    // Maps the names of runs to the shifts of their columns.
     this.moved = new Map();
   }
 
   begin() {
-    // Scripts of the inspector use the importer of their context, and only a new
-    // context can get an importer. At the first import, Node warns that this is
+    // Scripts of the inspector use import() of their context, and Node can set it
+    // only for a new context. Node warns at the first import that this is
     // experimental.
     vm.createContext(globalThis, { importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
     const { emitWarning } = process;
@@ -128,7 +129,7 @@ class Session {
     this.setGlobals();
     for (const output of this.outputs) this.guard(output);
     process.exit = (...code) => this.exit(...code);
-    // Node's own handler would end the session at the next uncaught error.
+    // Node's own handler would end the session at an uncaught error.
     defineProperty(process, '_fatalException', { configurable: false, enumerable: true, writable: false, value: (error, fromPromise) => this.failed(error, fromPromise) });
     const file = `${__dirname}/watch.cjs`;
     const memory = setBounds({ memory: this.memory, share: 0.75, call: (code) => this.call(code) });
@@ -145,8 +146,7 @@ class Session {
     });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
-    // Store the child processes that the run starts. An interrupt must also reach
-    // them, as in a terminal.
+    // An interrupt must also reach the child processes of the run, as in a terminal.
     subscribe('child_process', ({ process: child }) => {
       const children = this.run?.children;
       if (children !== undefined) children[children.length] = child;
@@ -157,15 +157,15 @@ class Session {
       watch.unref();
       ready();
     });
-    // Ignore errors of the thread. Without the thread, an interrupt ends the
-    // session, and the agent detects that.
+    // Ignore errors of the thread. Without it, an interrupt ends the session, and
+    // the agent detects that.
     watch.on('error', () => {});
   }
 
-  /** Makes writes to a stream immediate and complete. */
+  /** Makes each write to a stream complete before it returns. */
   guard(output) {
-    // Otherwise Node would store output that is printed faster than it is read, and
-    // would use much memory.
+    // Otherwise Node would keep output in memory if it is printed faster than the
+    // agent reads it.
     output._handle?.setBlocking?.(true);
     const { write } = output;
     this.plain.set(output, write.bind(output));
@@ -189,7 +189,7 @@ class Session {
     main._compile('module.exports = require', this.program);
     const require = main.exports;
     main.exports = {};
-    // Make paths of files relative to the program's current directory.
+    // Without a file name, require resolves paths from the current directory.
     main.filename = null;
     const display = (...values) => {
       if (this.run?.wantsResults) show(...values);
@@ -204,7 +204,7 @@ class Session {
     this.socket = new net.Socket({ handle: this.pipe });
     defineProperty(this.socket, 'emit', { ...hidden, value: emit });
     this.socket.on('data', (chunk) => this.receive(chunk));
-    // The agent has ended, so end this process too.
+    // When the agent has ended, end this process too.
     this.socket.on('error', () => {});
     this.socket.on('close', () => process.reallyExit(0));
   }
@@ -218,12 +218,12 @@ class Session {
   }
 
   /**
-   * Begins one program. The fields of its message are: whether values are wanted,
-   * the time-out, the source, the input, the arguments, and the environment.
+   * Begins one program. Its message has these fields: whether values are wanted, the
+   * time-out, the source, the input, the arguments, and the environment.
    */
   begins(fields) {
-    // Do not use an array pattern: it calls the iterator of arrays, which a program
-    // may have replaced.
+    // An array pattern would call the iterator of arrays, which a program may have
+    // replaced.
     const { 0: results, 2: source, 3: input, 4: args, 5: variables } = fields;
     const run = new Run(++this.number, bufferToString(source), bufferToString(results) === '1');
     const argv = [process.execPath, this.program];
@@ -255,7 +255,7 @@ class Session {
       this.fail(run, error);
       return;
     }
-    // The source map is for traces, and V8 does not need it.
+    // Only traces need the source map.
     if (isCompiled(run.source)) run.source = slice(run.source, 0, indexOf(run.source, '\n//# sourceMappingURL='));
     run.plain = run.source;
     if (isObject(run.source)) {
@@ -267,7 +267,7 @@ class Session {
 
   evaluate(run) {
     setImmediate(() => {
-      // Skip a run that was interrupted before it began.
+      // Do not start a run that was interrupted before.
       if (run === this.run && run.outcome === undefined) this.start(run);
     });
   }
@@ -277,7 +277,8 @@ class Session {
     let promise;
     let failure;
     let unhook;
-    // Call this before the inspector converts the value to text, which may be long.
+    // This must be called before the inspector converts the value to a text, which
+    // may be long.
     const leave = () => {
       if (session === undefined) return;
       session.post('Runtime.discardConsoleEntries');
@@ -285,8 +286,8 @@ class Session {
       session = undefined;
     };
     const program = {
-      // Node calls this just before it calls V8. Start recording only now, since
-      // other code makes promises too.
+      // Node calls this just before it calls V8. Other code makes promises too, so
+      // the hook must not be set earlier.
       toJSON() {
         unhook = promiseHooks.onInit((first) => {
           unhook();
@@ -294,19 +295,19 @@ class Session {
           follow();
         });
         setImmediate(after);
-        // Clear the match, so that the program does not find it in RegExp's
-        // static properties.
+        // The program could find a match of this module in RegExp's static
+        // properties. So make an empty one.
         /^/.exec('');
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
     };
-    // The promise must have a handler before it is rejected, or Node warns.
+    // Node would warn if the promise were rejected before it has a handler.
     const follow = () => this.follow(run, promise, leave);
     const heard = (error, said) => {
       failure = said?.exceptionDetails;
     };
-    // Bind the arguments: Node would pass them with a method of arrays, which
-    // programs can replace.
+    // Node would pass arguments of setImmediate with a method of arrays, which a
+    // program may have replaced. So bind them.
     setImmediate(bind(session.post, session, 'Runtime.evaluate', program, heard));
     const after = () => {
       unhook();
@@ -316,7 +317,7 @@ class Session {
     };
   }
 
-  /** Handles a program that V8 does not compile. */
+  /** Handles a program that V8 did not compile. */
   complain(run, error, failure) {
     if (run !== this.run || run.outcome !== undefined) return;
     if (failure === undefined) {
@@ -335,8 +336,8 @@ class Session {
   }
 
   /**
-   * Ends the run with its value. If the value is a promise, waits for the promise's
-   * value.
+   * Waits for the program's value and ends the run with it. If the value is itself a
+   * promise, also waits for that promise.
    */
   follow(run, promise, leave) {
     const succeed = (value) => this.succeed(run, value);
@@ -359,15 +360,15 @@ class Session {
     this.end(run, [exitCode(), '', '', '', '0']);
   }
 
-  /** Handles a rejection of the promise that is the run's value. */
+  /** Handles the rejection of a promise that is the value of the run. */
   reject(run, error, promise) {
     if (run === this.run && hears('unhandledRejection')) this.handle(run, () => Reflect.apply(emit, process, ['unhandledRejection', error, promise]));
     else this.raise(run, rejection(error), true);
   }
 
   /**
-   * Handles an error of the run. If the program has listeners for uncaught errors,
-   * they get the error.
+   * Handles an error of the run. If the program handles uncaught errors itself, its
+   * handlers get the error.
    */
   raise(run, error, fromPromise) {
     if (run !== this.run || run.failed) return;
@@ -376,7 +377,9 @@ class Session {
     else this.fail(run, error, fromPromise);
   }
 
-  /** Ends the run after the program's own handler of an error, which may throw. */
+  /**
+   * Calls the program's own handler of an error, which may throw, and ends the run.
+   */
   handle(run, call) {
     try {
       call();
@@ -399,17 +402,16 @@ class Session {
     try {
       said = errors.describe(error, run.name);
     } catch {
-      said = [typeof error, '', '', '0']; // The program controls this object.
+      said = [typeof error, '', '', '0']; // The program may have made this object unreadable.
     }
     this.end(run, ['1', said[0], said[1], said[2], said[3]]);
   }
 
-  /** Prints an uncaught error. */
   show(error) {
     const isError = types.isNativeError(error) && !types.isProxy(error);
     let shown;
     try {
-      // Print the value as Node prints an error that ends a program.
+      // Print the value in the same way as Node prints an error that ends a program.
       const options = isError ? { customInspect: false, depth: Math.max(inspect.defaultOptions.depth, 5) } : {};
       shown = isError && startsWith(error.stack, '<run-') ? error.stack + codeOf(error) : `Uncaught ${inspect(error, options)}`;
     } catch {
@@ -422,11 +424,11 @@ class Session {
     try {
       getFrom(this.plain, this.outputs[1])(`${shown}\n`);
     } catch {
-      // Standard error is closed.
+      // The program has closed standard error.
     }
   }
 
-  /** Handles an uncaught error. */
+  /** Replaces Node's handler of uncaught errors. */
   failed(error, fromPromise) {
     if (hears('uncaughtException') || attempt(() => process.hasUncaughtExceptionCaptureCallback())) {
       return this.uncaught(error, fromPromise);
@@ -437,10 +439,7 @@ class Session {
     return true;
   }
 
-  /**
-   * Resets Node's records of the callbacks that it is in, as Node does after any
-   * error.
-   */
+  /** Resets Node's records of entered callbacks. Node does this after any error. */
   unwind(error) {
     const own = getOwnPropertyDescriptor(process, 'emit');
     attempt(() => {
@@ -454,13 +453,13 @@ class Session {
     });
   }
 
-  /** Stores the shifts of the run's columns for traces. */
+  /** Stores how the run's columns are shifted, for traces. */
   shift(run, shifts) {
     run.shifts = shifts;
     if (shifts.length > 0) setIn(this.moved, run.name, shifts);
   }
 
-  /** Returns a trace with positions of runs mapped to the source that the user wrote. */
+  /** Returns the trace with positions in the source that the user wrote. */
   places(trace) {
     if (!includes(trace, '<run-')) return trace;
     const lines = split(trace, '\n');
@@ -484,9 +483,9 @@ class Session {
   }
 
   /**
-   * Calls code of the program that shows a value, with limits on time and memory.
-   * The thread that interrupts runs watches this code. At a limit, it ends the code
-   * by a signal. A signal of the agent also ends this code, and then the run.
+   * Calls code of the program that shows a value. The thread that interrupts runs
+   * watches the code, and ends it by SIGINT at a limit of time or memory. A SIGINT
+   * from the agent ends the code and then the run.
    */
   call(code) {
     const { state } = this;
@@ -495,7 +494,7 @@ class Session {
       ...hidden,
       value: () => {
         result = code();
-        // Wait for the signal, which will arrive soon and must not end other code.
+        // The signal is on its way and must not end other code. So wait for it here.
         if (compareExchange(state, 4, 1, 0) === 2) for (;;);
       },
     });
@@ -515,7 +514,9 @@ class Session {
     }
   }
 
-  /** Ends the code that runs now. V8 does so at the next call or loop iteration. */
+  /**
+   * Ends the current code. V8 does this at the next function call or loop iteration.
+   */
   stop() {
     this.due = false;
     this.tell(3);
@@ -534,13 +535,15 @@ class Session {
   }
 
   /**
-   * Ends the run that follows the run with this number, because the agent requests it.
-   * The thread that interrupts runs calls this function while other code runs. The
-   * thread repeats the call until the run has ended.
+   * Ends a run because the agent requests it. `number` is the number of the last run
+   * that had ended at that time, so the request is for the next one.
+   *
+   * The thread that interrupts runs calls this function while other code runs. It
+   * repeats the call until the run has ended.
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
-      // The interrupt was for a run that has ended.
+      // The run of the request has already ended.
       if (number === load(this.state, 3)) this.tell(0);
       return;
     }
@@ -559,15 +562,15 @@ class Session {
       this.fail(run, interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : ''));
     }
     else setImmediate(() => this.finish(run));
-    // A program that waits for promises in an endless loop is never busy. Stop it
-    // after many interrupts.
+    // If a program waits for promises in an endless loop, `busy` is never true. Stop
+    // such a program after many interrupts.
     if (this.writes > 0) this.due = true;
     else if ((busy && mayEnd(frames)) || run.interrupts > 60) this.stop();
   }
 
   /**
-   * Returns whether the agent has sent a run that has not begun. Reads the message
-   * of that run.
+   * Reads the next message of the agent. Returns whether there is one. Its run has
+   * not begun yet.
    */
   unread() {
     try {
@@ -580,13 +583,13 @@ class Session {
     }
   }
 
-  /** Sends a new state of the interrupt to the thread that interrupts runs. */
+  /** Sets the state of the interrupt for the thread that interrupts runs. */
   tell(state) {
     store(this.state, 0, state);
     notify(this.state, 0);
   }
 
-  /** Ends the run with the outcome once Node has completed the pending work. */
+  /** Ends the run with this outcome, after the pending work of promises. */
   end(run, outcome) {
     run.outcome = outcome;
     setImmediate(() => this.finish(run));
@@ -602,7 +605,7 @@ class Session {
       this.restore();
       this.stopper?.disconnect();
     } catch {
-      // Ignore the error, since the answer is more important.
+      // Ignore errors: the answer must be sent in any case.
     }
     this.stopper = undefined;
     const { outcome } = run;
@@ -613,8 +616,8 @@ class Session {
 }
 
 /**
- * Returns the frames as a trace, without the frames of the hook's modules and of the
- * code that calls a run.
+ * Returns a trace of these frames, without the frames of this directory's modules
+ * and of the code that calls a run.
  */
 function withoutOurs(frames) {
   let text = '';
@@ -631,7 +634,7 @@ function withoutTypes({ source, name }) {
   } catch (error) {
     if (!test(/^\s*\{/, source)) throw error;
     try {
-      // The source may be an object, which TypeScript would read as a block.
+      // The source may be an object literal, which TypeScript would read as a block.
       return slice(strip(`(${source}\n)`, name), 1, source.length + 1);
     } catch {
       throw error;
@@ -640,7 +643,7 @@ function withoutTypes({ source, name }) {
 }
 
 /**
- * Returns whether a console reads the program as an object rather than as a block.
+ * Returns whether a console reads the program as an object literal, not as a block.
  */
 function isObject(source) {
   if (!test(/^\s*\{/, source) || test(/;\s*$/, source)) return false;
@@ -653,8 +656,8 @@ function isObject(source) {
 }
 
 /**
- * Receives a socket over the descriptor, and then closes the descriptor. Processes
- * that the program starts do not inherit the socket.
+ * Receives a socket over the descriptor and closes the descriptor. Child processes
+ * of the program do not inherit this socket.
  */
 function receiveSocket(descriptor, done) {
   const { Pipe, constants } = internals().pipes;
@@ -663,7 +666,7 @@ function receiveSocket(descriptor, done) {
   pipe.onread = () => {
     const { pendingHandle } = pipe;
     pipe.close();
-    // The agent has ended, so end this process too.
+    // When the agent has ended, end this process too.
     if (!pendingHandle) process.reallyExit(0);
     done(pendingHandle);
   };
@@ -676,7 +679,7 @@ function connect() {
   return session;
 }
 
-/** Interrupts the child processes of the run that are still alive. */
+/** Interrupts the child processes of the run that are still running. */
 function interruptChildren({ children }) {
   const pids = [];
   for (let i = 0; i < children.length; i++) {
@@ -686,7 +689,7 @@ function interruptChildren({ children }) {
   if (pids.length > 0) attempt(() => signal(pids, 'SIGINT'));
 }
 
-/** Returns the object for the inspector's object ID. */
+/** Returns the object that has this object ID in the inspector. */
 function take(session, { objectId }) {
   const key = Symbol.for('pyth-on.take');
   let taken;
@@ -698,20 +701,20 @@ function take(session, { objectId }) {
 }
 
 /**
- * Returns the position in the program, as Node shows it above a trace. Line and
- * column count from 0.
+ * Returns the text that Node shows above a trace: the position, the source line, and
+ * a mark. lineNumber and columnNumber count from 0.
  */
 function where({ name, plain, shifts }, { lineNumber, columnNumber }) {
   const lines = split(plain, '\n');
-  // If the source ends too early, the error is after the last line.
+  // If the source ends too early, V8 reports a line after the last one.
   const at = Math.min(lineNumber, lines.length - 1);
   const before = at === lineNumber ? slice(lines[at], 0, imports.columnOf(shifts, at, columnNumber)) : lines[at];
   return `${name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;
 }
 
 /**
- * Returns the frames of the interrupted code, without the frames of the inspector
- * and of the functions that handle the interrupt.
+ * Returns the frames of the interrupted code. Omits the frames of the inspector and
+ * of the functions that handle the interrupt.
  */
 function callers() {
   const { stackTraceLimit } = Error;
@@ -728,11 +731,11 @@ function callers() {
 
 /**
  * Makes Node continue with the next immediate after the current one is terminated.
- * Node expects a `finally` to mark the current immediate as done. The `finally` does
- * not run after a termination, so Node would find this immediate again and again. So
- * this function turns it into one that does nothing when Node finds it again. Node
- * counts it twice. So the function adds another immediate, which Node counts but
- * never finds.
+ *
+ * Node marks an immediate as done in a `finally`, which does not run after a
+ * termination. So Node would run this immediate again and again. This function turns
+ * it into one that does nothing. Node then counts it twice as done, so the function
+ * adds another immediate that is counted but never run.
  */
 function keepImmediates() {
   const current = executionAsyncResource();
@@ -746,7 +749,9 @@ function keepImmediates() {
   after._idlePrev = before;
 }
 
-/** Returns whether the program runs, and not the code that calls the program. */
+/**
+ * Returns whether the current code belongs to the program, and not to this module.
+ */
 function isTheirs(frames) {
   let first = 0;
   while (first < frames.length && (includes(frames[first], 'node:') || endsWith(frames[first], '(<anonymous>)'))) first++;
@@ -766,8 +771,8 @@ function interruption(trace) {
 }
 
 /**
- * Returns the error that Node makes of a rejection's reason. If the reason is an
- * error, returns the reason.
+ * Returns the error that Node would report for a rejection with this reason. If the
+ * reason is an error, returns it unchanged.
  */
 function rejection(reason) {
   if (typeof reason === 'object' && reason !== null && attempt(() => getOwnPropertyDescriptor(reason, 'stack')) !== undefined) return reason;
@@ -782,19 +787,19 @@ function rejection(reason) {
   return error;
 }
 
-/** Returns whether the program listens to the event of the process. */
+/** Returns whether the program has a listener for this event of the process. */
 function hears(event) {
   return attempt(() => Reflect.apply(listenerCount, process, [event])) > 0;
 }
 
-/** Returns the text that inspect would add to an error with a code. */
+/** Returns the text that inspect adds to an error with a code. */
 function codeOf({ code }) {
   return typeof code === 'string' ? ` {\n  code: '${code}'\n}` : '';
 }
 
 /**
- * Keeps the program's use of SIGINT away from the process's handler, which belongs
- * to the thread that interrupts.
+ * Prevents Node from changing the handler of SIGINT when the program adds or removes
+ * a listener for SIGINT. The thread that interrupts runs needs the handler.
  */
 function keepSignal() {
   for (const event of ['newListener', 'removeListener']) {
@@ -807,7 +812,10 @@ function keepSignal() {
   }
 }
 
-/** Calls the function. Returns undefined if it throws: the program may have frozen an object. */
+/**
+ * Returns the result of the function, or undefined if it throws. For example, the
+ * program may have frozen an object.
+ */
 function attempt(call) {
   try {
     return call();
@@ -821,8 +829,8 @@ function exitCode() {
 }
 
 /**
- * Sets the variables. Returns a function that restores the old ones, except those
- * that the run has changed.
+ * Sets environment variables. Returns a function that restores their old values,
+ * except where the run has changed them.
  */
 function setEnvironment(variables) {
   const { env } = process;
@@ -836,7 +844,7 @@ function setEnvironment(variables) {
     before[before.length] = { name, old, given: env[name] };
     if (name === 'NODE_USE_ENV_PROXY') proxied = env[name] === '1';
   }
-  // Node does the same with this variable when it starts.
+  // Node does this at its start, if the variable is set.
   const unproxy = proxied ? require('http').setGlobalProxyFromEnv() : undefined;
   return () => {
     unproxy?.();
@@ -849,7 +857,7 @@ function setEnvironment(variables) {
   };
 }
 
-/** Makes the bytes the standard input of the process and of its children. */
+/** Makes the bytes the standard input of this process and of its children. */
 function setInput(bytes) {
   let name = '/dev/null';
   if (bytes.length > 0) {
@@ -861,7 +869,7 @@ function setInput(bytes) {
   } catch {
     // The program has closed the descriptor.
   }
-  fs.openSync(name, 'r'); // The file gets the lowest free number.
+  fs.openSync(name, 'r'); // The new descriptor is 0, the lowest free number.
   if (bytes.length > 0) fs.unlinkSync(name);
   let stream;
   attempt(() => {
@@ -873,7 +881,7 @@ function setInput(bytes) {
   });
 }
 
-/** Calls `done` when the streams from index `from` on have written their data. */
+/** Calls `done` when all streams from index `from` on have written their data. */
 function flush(streams, done, from = 0) {
   if (from === streams.length) {
     done();
@@ -889,7 +897,6 @@ function flush(streams, done, from = 0) {
   }
 }
 
-/** Begins a session in this interpreter. */
 function begin(control, program, memory) {
   new Session(control, program, memory).begin();
 }

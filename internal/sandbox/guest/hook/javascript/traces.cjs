@@ -1,9 +1,9 @@
 'use strict';
-// Removes frames from the traces that programs see: those of the hook's modules, and
-// those of the code that calls a session's runs.
+// Removes two kinds of frames from the traces that programs see: frames of this
+// directory's modules, and frames of the code that calls a session's runs.
 //
-// When a trace is first read, V8 passes its frames to a function of Node, which
-// writes the trace. A function of this module gets the frames first.
+// When a trace is first read, V8 passes its frames to a function of Node that writes
+// the trace. A function of this module gets the frames first.
 
 const { internals } = require('./internals.cjs');
 
@@ -29,9 +29,7 @@ const fileName = uncurry(getPrototypeOf(siteOf()).getFileName);
 
 let installed = false;
 let isRaw = false;
-/**
- * Node calls this function with the text of a trace. The result becomes the trace.
- */
+/** Gets the text of each trace that Node writes, and returns the text to show. */
 let rewrite = (text) => text;
 
 function fileOf(site) {
@@ -42,7 +40,10 @@ function fileOf(site) {
   }
 }
 
-/** Returns the frames without those of the hook's modules and those below a run. */
+/**
+ * Returns the frames of the program. Omits the frames of this directory's modules
+ * and the frames below a run.
+ */
 function theirs(sites) {
   let end = sites.length;
   const called = end > 1 && fileOf(sites[end - 1]) === 'node:internal/timers' ? end - 1 : end;
@@ -56,8 +57,8 @@ function theirs(sites) {
 }
 
 /**
- * Makes Node write traces without the frames of the hook. `change` gets the text of
- * each trace and returns the text to show.
+ * Hides the hook's frames in traces. `change`, if given, gets the text of each trace
+ * and returns the text to show.
  */
 function hideFrames(change) {
   if (change !== undefined) rewrite = change;
@@ -73,10 +74,10 @@ function hideFrames(change) {
 }
 
 /**
- * Corrects line numbers of the file where a trace names it as the caller of eval.
- * These numbers are one too high, because V8 does not apply the script's offset
- * there. V8 also uses the name that the source gives itself, which is the URL for
- * TypeScript. The result has the path, as in Node.
+ * Corrects the positions in a trace at which the file is named as the caller of
+ * eval. There, line numbers are one too high, because V8 ignores the offset of the
+ * script. V8 also uses the sourceURL of the file, which is a URL for TypeScript,
+ * where Node shows the path.
  */
 function withEvalLines(trace, file) {
   let text = '';
@@ -93,8 +94,8 @@ function withEvalLines(trace, file) {
 }
 
 /**
- * Returns the next place at which the trace has the name of the file in brackets,
- * as its path or its URL.
+ * Returns the next place in the trace with an opening parenthesis and the file's
+ * path or URL.
  */
 function placeIn(trace, file, from) {
   let found;
@@ -106,7 +107,9 @@ function placeIn(trace, file, from) {
   return found;
 }
 
-/** Calls the function. The traces that it reads have all frames. */
+/**
+ * Calls the function. Traces that are first read during the call contain all frames.
+ */
 function withAllFrames(call) {
   isRaw = true;
   try {

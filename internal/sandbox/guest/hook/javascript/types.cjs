@@ -1,11 +1,11 @@
 'use strict';
 // Compiles TypeScript to JavaScript.
 //
-// Node removes types and leaves all other text at its place. It refuses syntax
-// that must be compiled, such as enums and decorators. So this module replaces
-// the function that Node calls for each file. The new function first removes
-// types. If that fails, it runs a compiler in a separate process. The compiler
-// returns a source map, which Node uses for traces.
+// Node removes types and leaves all other text in its place. It refuses syntax that
+// must be compiled, such as enums and decorators. So this module replaces the
+// function that Node calls for each file. The new function also removes types first.
+// If that fails, it runs a compiler in a separate process. The compiler returns a
+// source map, which Node uses for traces.
 
 const fs = require('fs');
 const Module = require('module');
@@ -27,20 +27,18 @@ const startsWith = uncurry(String.prototype.startsWith);
 const test = uncurry(RegExp.prototype.test);
 const bufferToString = uncurry(Buffer.prototype.toString);
 
-// Maps the names of a session's runs to source maps, for runs that needed the
-// compiler.
+// Maps names of a session's runs to their source maps. Only runs that needed the
+// compiler have one.
 const maps = new Map();
 
 let installed = false;
 let spawnSync;
-/**
- * This function is called with the compiled code of a file. Node runs its result.
- */
+/** Gets the compiled code of a file, and returns the code that Node runs. */
 let rewrite = (file, code) => code;
-// The last source and its result. Node requests each file twice.
+// The latest source and its result, since Node requests each file twice.
 let last = { source: undefined };
 
-/** Returns the tsconfig.json that applies to a file, as text. */
+/** Returns the text of the tsconfig.json that applies to a file, or ''. */
 function configurationOf(file) {
   for (let directory = path.dirname(file); ; directory = path.dirname(directory)) {
     try {
@@ -61,8 +59,8 @@ function compile(file, source, jsx) {
 }
 
 /**
- * Returns whether the JavaScript has decorators or accessors. Node does not remove
- * them with the types, and V8 does not support them.
+ * Returns whether the JavaScript contains decorators or accessors. V8 does not
+ * support them, and Node does not remove them.
  */
 function needsCompiler(code) {
   if (!includes(code, '@') && !test(/\baccessor\b/, code)) return false;
@@ -76,13 +74,13 @@ function needsCompiler(code) {
   }
 }
 
-/** Returns the error from which Node makes a SyntaxError. */
+/** Returns an error that Node converts to a SyntaxError. */
 function refusal(file, text, { line, lineText, column }) {
   const before = Buffer.from(lineText).subarray(0, column).toString().replace(/[^\t]/g, ' ');
   return { code: 'InvalidSyntax', message: text, filename: file, startLine: line, snippet: `${lineText}\n${before}^\n` };
 }
 
-/** Makes Node call the compiler for TypeScript that it would refuse. */
+/** Makes Node call the compiler for TypeScript that Node itself would refuse. */
 function install() {
   if (installed) return;
   installed = true;
@@ -124,31 +122,31 @@ function install() {
 }
 
 /**
- * Makes Node run the result of `change` for the program's compiled code. `change` is
- * not called for a program that needs no compiler.
+ * Makes Node run the result of `change` instead of the program's compiled code. If
+ * the program needs no compiler, `change` is not called.
  */
 function onCompiled(program, change) {
   rewrite = (file, code) => (file === program ? change(code) : code);
 }
 
 /**
- * Returns the source with spaces in place of types. If the source needs the
- * compiler, returns the compiled code with a source map. Traces show the given name.
+ * Returns the source with spaces in place of types, or, if needed, the compiled code
+ * with a source map. Traces show the given name.
  */
 function strip(source, name) {
   install();
   return internals().strip(source, name, name);
 }
 
-/** Returns whether the JavaScript comes from the compiler. */
+/** Returns whether the compiler has made this JavaScript. */
 function isCompiled(code) {
   return includes(code, '\n//# sourceMappingURL=data:application/json;base64,');
 }
 
 /**
- * Returns the position in the TypeScript of a run for a position in its JavaScript.
- * Returns undefined if the run did not need the compiler. `name` is the name of the
- * run.
+ * Converts a position in the JavaScript of a run to the position in its TypeScript.
+ * `name` is the name of the run. Returns undefined if the run did not need the
+ * compiler.
  */
 function originOf(name, line, column) {
   let map = getFrom(maps, name);

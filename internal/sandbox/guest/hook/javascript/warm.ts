@@ -1,2 +1,2 @@
-// The hook loads this file to warm up the type stripper.
+// The hook loads this file so that the type stripper is ready for the program.
 export const warm: boolean = true;

@@ -1,22 +1,23 @@
 'use strict';
-// Ends the run of a session on SIGINT. This is a separate thread, since the
-// program's thread may be in an endless loop.
+// Ends a session's run on SIGINT. It is a separate thread, since the program's
+// thread may be in an endless loop.
 //
-// To detect the signal, it uses a feature of Node's vm module that ends code on
-// SIGINT and needs no event loop. Then the inspector makes the program's thread
-// call a function, whatever that thread is doing.
+// Node's vm module can end code on SIGINT, and needs no event loop for this. The
+// thread detects the signal in this way. Then it uses the inspector to call a
+// function in the program's thread, whatever that thread is doing.
 
 const inspector = require('inspector');
 const vm = require('vm');
 const { parentPort, workerData } = require('worker_threads');
 const { isBlocked, signalAwaited } = require('./children.cjs');
 
-// Element 0 is the state of an interrupt: 1 = interrupt the program's thread, 2 =
-// the thread was asked to end its code, 3 = the thread is about to end its code, 0 =
-// the run has ended. Element 2 is the number of the last run that has ended. Element
-// 3 is the number of the run whose successor must be interrupted. Element 4 is 1
-// while code of the program shows a value, and 2 when that code is about to be
-// ended.
+// Memory that is shared with session.cjs. Its elements are:
+//
+// - 0: the state of an interrupt. 0 = the run has ended, 1 = interrupt the program's
+//   thread, 2 = that thread was asked to end its code, 3 = it is about to do so.
+// - 2: the number of the last run that has ended.
+// - 3: the value of element 2 at the last SIGINT. The run after it is interrupted.
+// - 4: 1 while code of the program shows a value, 2 when that code must end.
 const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
@@ -50,8 +51,8 @@ function interrupt() {
   do {
     Atomics.store(state, 0, 1);
     session.post('Runtime.evaluate', { expression });
-    // A program's thread that waits for a child process cannot handle the request.
-    // Signal the child.
+    // If the program's thread waits for a child process, it cannot handle the
+    // request. So signal the child.
     while (Atomics.wait(state, 0, 1, signals.length > 0 ? 300 : undefined) === 'timed-out') {
       if (isBlocked()) signalAwaited(signals.shift());
     }
@@ -60,8 +61,8 @@ function interrupt() {
 }
 
 /**
- * Ends the code that shows a value if it takes long or uses much of the remaining
- * memory.
+ * Ends the code that shows a value if it takes too long or uses too much of the
+ * remaining memory.
  */
 function boundShowing() {
   const before = rss();
@@ -71,19 +72,18 @@ function boundShowing() {
     if (Atomics.wait(state, 4, 1, 2) !== 'timed-out') return;
   }
   if (Atomics.compareExchange(state, 4, 1, 2) !== 1) return;
-  // The program's thread gets the signal first, since it listened last.
+  // The program's thread gets the signal, because it registered last.
   process.kill(process.pid, 'SIGINT');
   Atomics.wait(state, 4, 2);
 }
 
 /**
- * Waits until the run has ended and returns true. Returns false if the program's
- * thread must be asked again.
+ * Waits until the run has ended and returns true. Returns false if the request to
+ * the program's thread must be repeated.
  */
 function ends() {
   for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
-    // If the thread is about to end its code, a new request would only end the
-    // old request.
+    // In state 3, a new request would only end the code that handles the old one.
     if (Atomics.wait(state, 0, seen, seen === 2 ? 2 : 500) === 'timed-out') return false;
   }
   return true;
@@ -91,11 +91,12 @@ function ends() {
 
 for (;;) {
   try {
-    // Keep listening, so that the signal never has its default action.
+    // There must always be a listener, because the default action of SIGINT would
+    // end the process.
     watch.runInThisContext({ breakOnSigint: true });
   } catch {
-    // Handle a signal that arrived during the last one, or before the handler was
-    // set.
+    // A signal may arrive during an interrupt, or before the handler in `forever` is
+    // active.
     interrupt();
   }
 }
