@@ -1,12 +1,13 @@
 """Reports the end of main.py and the value of its final expression.
 
-usercustomize.py loads this module before it waits for a program. CPython runs main.py
-itself. It also runs a main.py with compiled code. So this module writes compiled code
-to main.py: the program's code with two added calls. The call after the final
-expression shows its value. The call at the start restores the source and leaves an
-object at the bottom of the frame's stack. CPython drops this object when the frame
-ends for any reason, and the object's destructor reports the end. The frames, lines
-and positions of the program do not change.
+usercustomize.py loads this module before it waits for a program.
+
+CPython itself runs main.py, which may also contain compiled code. So this module writes
+the program's code, compiled and with two added calls, to main.py. The call after the
+final expression shows its value. The call at the start restores the source in main.py,
+and leaves an object at the bottom of the frame's stack. CPython drops this object when
+the frame ends for any reason, and the object's destructor reports the end. The frames,
+lines and positions of the program do not change.
 """
 
 import _ast
@@ -18,14 +19,14 @@ import sys
 
 # load() sets MAIN, the path of the program.
 
-# Names by which the compiled code finds the hook's objects. No program can use them.
+# Names of the hook's objects in the compiled code. No program can use such names.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
-# Limits for the search at the end of a large source: lines to try, and bytes to
-# search.
+# TRIES limits the lines at the end of a large source at which last_statement tries to
+# parse. TAIL limits the bytes that it searches.
 TRIES, TAIL = 20, 64 << 10
 
-# Opcodes by version of Python. With other versions, an end by an exception is
-# reported only when the interpreter ends.
+# Opcodes by version of Python. With other versions, an end by an exception is reported
+# late: when the interpreter ends.
 INSTRUCTIONS = {
     (3, 11): {
         "EXTENDED_ARG": 144,
@@ -72,14 +73,16 @@ ISA = INSTRUCTIONS.get(sys.version_info[:2])
 def capture(source, end, show, said, tree):
     """Prepare main.py so that end() is called when the program ends.
 
-    If the program reaches its final expression, show() is called first and gets the
-    value from final_value(). If show is None, no values are wanted. For a large source,
-    kept_value() returns the value at the end.
+    If the program reaches its final expression, show() is called before end(), and gets
+    the value from final_value(). show is None if no values are wanted. If the source is
+    large, show() is not called, and kept_value() returns the value at the end.
 
-    Return whether this works. It does not if the program has a syntax error; CPython then
-    reports the error itself. said records the compiler's warnings. tree is the program's
-    syntax tree. It is None for a large source: its tree would need half as much memory
-    again as its compilation.
+    said records the compiler's warnings. tree is the program's syntax tree. It is None
+    for a large source, because it would need half as much memory again as the
+    compilation.
+
+    Return whether this works. It does not work if the program has a syntax error, which
+    CPython then reports itself.
     """
     stderr, sys.stderr = sys.stderr, said
     try:
@@ -93,23 +96,22 @@ def capture(source, end, show, said, tree):
     if SHOW in code.co_names:
         setattr(builtins, SHOW, show)
     if said.text:
-        stderr.write(said.text)  # CPython does not repeat these warnings.
+        stderr.write(said.text)  # CPython will not repeat these warnings.
     return True
 
 
-# Holds the value of the final expression of a large source until kept_value() is
-# called.
+# Holds the value of a large source's final expression until kept_value() is called.
 kept = []
 
 
 def kept_value():
-    """Return the value of the final expression if it is still kept, and drop it."""
+    """Return and forget the value of a large source's final expression, or None."""
     vars(builtins).pop(END, None)
     return kept.pop() if kept else None
 
 
 def final_value(function):
-    """Call function with the value that the program has assigned for its final expression."""
+    """Call function with the value that the program has assigned to the name VALUE."""
     vars(builtins).pop(SHOW, None)
     frame = ours = sys._getframe()
     while frame.f_code.co_filename == ours.f_code.co_filename:
@@ -119,11 +121,11 @@ def final_value(function):
     try:
         function(names.get(VALUE))
     finally:
-        names.setdefault(VALUE, None)  # The program deletes the name next.
+        names.setdefault(VALUE, None)  # The program will delete the name.
 
 
 def compiled(source, shows_values, said, tree):
-    """Return the code for main.py, and a function that makes the object to report its end."""
+    """Return the code for main.py, and a function that makes the object that reports its end."""
     if ISA is not None and tree is None:
         code = compile(source, MAIN, "exec", dont_inherit=True)
         text = said.text
@@ -140,17 +142,16 @@ def compiled(source, shows_values, said, tree):
         add_calls(tree)
     code = compile(tree, MAIN, "exec", dont_inherit=True)
     if said.text:
-        # Both compilations can give the same warnings. Keep those of one
-        # compilation.
+        # Both compilations can give the same warnings. Keep those of one compilation.
         said.text = ""
         compile(source, MAIN, "exec", dont_inherit=True)
     return (code, calls) if ISA is None else (with_guard(code), guard)
 
 
 def place(code, begin):
-    """Write the code to main.py until CPython has read it.
+    """Write compiled code to main.py. The source returns when CPython has read the code.
 
-    The code calls START and gets the result of begin().
+    The code calls START, whose result is that of begin().
     """
     number = 0
     while os.path.lexists(aside := f"/work/.main.{number}.py"):
@@ -184,7 +185,7 @@ class Guard:
     __slots__ = ()
 
     def __repr__(self):
-        return "None"  # A trace function sees it as the return value of the frame.
+        return "None"  # Trace functions see this object as the return value of the frame.
 
 
 def guard(end):
@@ -194,7 +195,7 @@ def guard(end):
 
 
 def appending_guard(end):
-    """Return an object to which the value of the final expression is appended."""
+    """Return a guard that is a list, to which the code appends the value of its final expression."""
 
     class List(list):
         __slots__ = ()
@@ -209,15 +210,15 @@ def appending_guard(end):
 
 
 def calls(end):
-    """Make the program's last statement call end()."""
+    """Make END call end(). The program's last statement is a call of END."""
     setattr(builtins, END, end)
 
 
 def names_value(tree, source):
-    """Show the value of the final expression, if there is one.
+    """Add a call that shows the value of the final expression, if there is one.
 
-    The value is assigned to a name, and dropped after the call of SHOW. So it is
-    dropped at the same place as without the hook.
+    The value is assigned to a name, which is deleted after the call of SHOW. So the value
+    is dropped at the same place as without the hook.
     """
     final = tree.body[-1] if tree.body else None
     if not isinstance(final, _ast.Expr) or not shows(final.value, source):
@@ -233,7 +234,7 @@ def names_value(tree, source):
 
 
 def add_calls(tree):
-    """Put calls around the program where its code cannot be changed otherwise."""
+    """Add calls at the program's start and end, for Python versions with unknown opcodes."""
     body = tree.body
     first = 0
     while first < len(body) and (is_docstring(body[first], first) or is_future(body[first])):
@@ -244,7 +245,7 @@ def add_calls(tree):
 
 
 def statement(name, at):
-    """Return a call at a node's position."""
+    """Return a statement that calls name, with the position of the node at."""
     where = place_of(at)
     return _ast.Expr(_ast.Call(_ast.Name(name, _ast.Load(), **where), [], [], **where), **where)
 
@@ -272,7 +273,7 @@ def is_future(node):
 
 
 def shows(value, source):
-    """Return whether the final expression of a program may have a value to show."""
+    """Return whether the program's final expression may have a value to show."""
     if isinstance(value, _ast.Constant) and value.value is None:
         return False
     if isinstance(value, _ast.Call) and isinstance(value.func, _ast.Name):
@@ -282,7 +283,7 @@ def shows(value, source):
 
 
 def follows_semicolon(value, source):
-    """Return whether a semicolon follows the expression; it hides the value, as in a notebook."""
+    """Return whether a semicolon follows the expression. As in a notebook, it hides the value."""
     lines = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     rest = lines[value.end_lineno - 1 :]
     if not rest:
@@ -291,25 +292,25 @@ def follows_semicolon(value, source):
         line = rest[0].decode()
     except UnicodeDecodeError:
         line = rest[0].decode("latin-1")
-    # Columns count bytes of UTF-8, without a byte order mark.
+    # Columns are counted in bytes of UTF-8, without a byte order mark.
     rest[0] = line.lstrip("\ufeff").encode()[value.end_col_offset :]
-    # Only comments can follow the expression, no strings.
+    # After the expression there can be comments, but no strings.
     return any(b";" in part.partition(b"#")[0] for part in rest)
 
 
 def with_guard(code):
-    """Return the code with a call of START at its start.
+    """Return the code with a call of START before its first instruction.
 
-    The result of the call stays at the bottom of the stack. The code returns it instead
-    of None, so CPython drops it after the frame. If an exception ends the frame, CPython
-    drops it with the rest of the stack.
+    The result of the call stays at the bottom of the stack. The code returns this result
+    instead of None, so CPython drops it after the frame has ended. If an exception ends
+    the frame, CPython drops the result with the rest of the stack.
     """
     code = returns_bottom(code).replace(co_names=code.co_names + (START,))
     return with_call(code, "LOAD_NAME", len(code.co_names) - 1, True)
 
 
 def returns_bottom(code):
-    """Return code of a module that returns the bottom of the stack instead of None."""
+    """Return a module's code that returns the bottom of the stack instead of None."""
     body = bytearray(code.co_code)
     returns = ISA["RETURN_VALUE"]
     for at in range(0, len(body), 2):
@@ -321,18 +322,18 @@ def returns_bottom(code):
 
 
 def code_calling(code, function):
-    """Return code of a function that calls another function first."""
+    """Return a function's code that calls another function first."""
     return with_call(code.replace(co_consts=code.co_consts + (function,)), "LOAD_CONST", len(code.co_consts), False)
 
 
 def with_call(code, load, index, keep):
     """Return the code with a call before its first traceable instruction.
 
-    load and index are the instruction that loads the function to call. If keep is true,
-    the result stays on the stack.
+    The instruction load with the argument index loads the function to call. If keep is
+    true, the result of the call stays on the stack.
     """
     sample = compile("f()", "", "eval").co_code
-    call = bytearray(sample[2:-2])  # Without RESUME and without the return.
+    call = bytearray(sample[2:-2])  # Without RESUME at the start and the return at the end.
     at = next(i for i in range(0, len(call), 2) if call[i] == ISA["LOAD_NAME"])
     call[at : at + 2] = loads(load, index)
     if not keep:
@@ -347,7 +348,7 @@ def with_call(code, load, index, keep):
 
 
 def loads(load, index):
-    """Return the bytes of the instruction with the name load and an index of any size."""
+    """Return the bytes of the instruction load with an argument of any size."""
     loaded = bytearray()
     for shift in (24, 16, 8):
         if index >> shift:
@@ -356,22 +357,22 @@ def loads(load, index):
 
 
 def nowhere(units):
-    """Return entries of the position table that mark instructions without a position."""
+    """Return entries of the position table for instructions that have no position."""
     return bytes(0xF8 | min(8, units - n) - 1 for n in range(0, units, 8))
 
 
 def moved_handlers(table, units, depth):
-    """Return a table of exception handlers for code with a later start and a deeper stack."""
+    """Return the exception table for code that starts later and has a deeper stack."""
     handlers = read_handlers(table)
     return write_handlers((s + units, length, t + units, stack + 2 * depth) for s, length, t, stack in handlers)
 
 
 def read_handlers(table):
-    """Return the entries of a table of exception handlers.
+    """Return the entries of an exception table.
 
-    An entry has four numbers: start, length, target, and the stack depth with a flag
-    as its last bit. A number is stored in groups of six bits. The highest bit of a
-    byte marks the start of an entry.
+    An entry has four numbers: start, length, target, and the stack depth with a flag as
+    the lowest bit. A number is stored in groups of six bits. Bit 7 marks the first byte
+    of an entry. Bit 6 marks a byte after which the number continues.
     """
     handlers, numbers, number = [], [], 0
     for byte in table:
@@ -387,7 +388,7 @@ def read_handlers(table):
 
 
 def write_handlers(handlers):
-    """Return the table of these entries."""
+    """Return an exception table with these entries."""
     made = bytearray()
     for numbers in handlers:
         begin = len(made)
@@ -400,8 +401,7 @@ def write_handlers(handlers):
     return bytes(made)
 
 
-# The last instruction of these expressions leaves their value on the stack,
-# whatever they contain.
+# The last instruction of such an expression leaves the value on the stack.
 PLAIN = (
     _ast.Name,
     _ast.Call,
@@ -417,10 +417,10 @@ PLAIN = (
 
 
 def appends_value(code, source, depth=1):
-    """Return code of a large source that appends the final value to a list.
+    """Return code that appends the value of a large source's final expression to a list.
 
-    depth is the position of the list, counted from the top of the stack (1). Return None if
-    there is no such value, or if a short search does not find it.
+    depth is the position of the list on the stack, where 1 is the top. Return None if
+    there is no value, or if a short search does not find it.
     """
     final, lines = last_statement(source)
     if not isinstance(final, _ast.Expr) or not isinstance(final.value, PLAIN):
@@ -430,7 +430,7 @@ def appends_value(code, source, depth=1):
     size = 2 if "RETURN_CONST" in ISA else 3
     if list(body[-2 * size :: 2]) != tail[:size]:
         return None
-    # The instruction before this tail must be at the end of the expression.
+    # The instruction before this tail must be the last one of the expression.
     last = None
     units = len(body) // 2 - size
     for index, position in enumerate(code.co_positions()):
@@ -444,12 +444,11 @@ def appends_value(code, source, depth=1):
 
 
 def last_statement(source):
-    """Return the last statement of a large source, and the number of lines before the
-    parsed part.
+    """Return the last statement of a large source, and its line offset.
 
-    The search starts at the end. Text from a line that begins a statement can be parsed
-    separately. Text inside a string can look like a statement, too. The caller detects
-    that by the positions.
+    The search starts at the end. A part of the source that begins with a statement can be
+    parsed separately. Its first line may be inside a string of the source, and only look
+    like a statement. The caller detects this by comparing positions.
     """
     text = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if any(b"coding" in line for line in text.split(b"\n", 2)[:2]):

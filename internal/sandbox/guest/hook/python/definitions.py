@@ -1,7 +1,7 @@
-"""Makes the __main__ of processes that multiprocessing spawns in a session.
+"""Makes the module __main__ of processes that multiprocessing spawns in a session.
 
-A spawned process executes the file of its parent's __main__. So it has the functions
-and classes that the parent sends by name. A session has no such file, and executing all
+A spawned process executes the file of its parent's __main__. Then it has the functions
+and classes that the parent sends by name. A session has no such file, and to execute all
 its runs again would repeat their effects. So the file contains only their definitions:
 imports, functions, classes, and values made of constants and of other definitions.
 session.py loads this module when the program spawns a process.
@@ -12,14 +12,14 @@ import _frozen_importlib_external
 import marshal
 import os
 
-# SPAWNED is the file that a spawned process executes as __main__. Programs see the
-# name MAIN instead. load() sets MAIN and HIDDEN.
+# SPAWNED is the file that a spawned process executes as __main__. Programs see the name
+# MAIN instead. load() in usercustomize.py sets MAIN and HIDDEN.
 SPAWNED = "/run/main.py"
-# Maximum size of the source and of the file of definitions, in bytes.
+# Maximum sizes of the session's source and of the file SPAWNED, in bytes.
 MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10
 
-# The first statement of the file, and the code that it executes. CODE and TEXT are
-# placeholders for the session's code and source.
+# CALL is the first statement of the file. It executes PRELUDE. CODE stands for the
+# compiled prelude, and TEXT for the session's source.
 CODE, TEXT = "\0code", "\0text"
 CALL = f"exec({CODE!r}, {{'names': globals(), 'text': {TEXT!r}, 'MAIN': {MAIN!r}, 'SPAWNED': {SPAWNED!r}}})"
 PRELUDE = """
@@ -43,18 +43,18 @@ spawn.get_preparation_data = mapped(spawn.get_preparation_data)
 
 
 class SpawnedMain:
-    """Writes the definitions of a session's runs to the file SPAWNED as compiled code.
+    """Writes the definitions of a session's runs to the file SPAWNED, as compiled code.
 
-    Tracebacks of compiled code show the name MAIN and the lines of the session.
+    Tracebacks show the name MAIN and the lines of the session.
     """
 
     def __init__(self, known):
-        """known contains the names that exist in each process."""
+        """known contains the names that every process has."""
         self.definitions = Definitions(known)
         self.kept = []
 
     def update(self, lines, future):
-        """Add the new definitions in the session's lines. future has the flags of __future__."""
+        """Add the definitions in the new lines of the session. future holds its __future__ flags."""
         new = lines[len(self.kept) :]
         if not new:
             return
@@ -64,7 +64,7 @@ class SpawnedMain:
                 tree = compile("".join(new), MAIN, "exec", _ast.PyCF_ONLY_AST | future, dont_inherit=True)
                 kept = self.definitions.pick(tree, new)
             except SyntaxError:
-                pass  # The file's encoding is not UTF-8.
+                pass  # The lines declare an encoding other than UTF-8.
         self.kept += kept
         self.write("".join(lines), future)
 
@@ -81,7 +81,7 @@ class SpawnedMain:
             if len(data) <= MAX_FILE:
                 break
         else:
-            return  # Use the earlier definitions.
+            return  # Keep the file with the earlier definitions.
         data = _frozen_importlib_external.MAGIC_NUMBER + bytes(12) + data
         fd = os.open(SPAWNED, os.O_WRONLY | os.O_TRUNC)
         try:
@@ -98,19 +98,19 @@ class Definitions:
     """Selects the definitions of successive runs."""
 
     def __init__(self, known):
-        # The names that a definition may use. After an import of `*`, known is None,
-        # which means any name.
+        # Names that a definition may use. After an import of `*`, known is None: a
+        # definition may then use any name.
         self.known = set(known)
 
     def pick(self, tree, lines):
-        """Return the lines. Lines without a definition are empty."""
+        """Return the lines. Lines that do not belong to a definition are empty."""
         kept = [""] * len(lines)
         end = 0
         body = tree.body
         for i, node in enumerate(body):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
             following = body[i + 1].lineno if i + 1 < len(body) else len(lines) + 1
-            # Leave out a statement that shares a line with another one.
+            # A statement that shares a line with another one is left out.
             if first > end and node.end_lineno < following and self.defines(node):
                 kept[first - 1 : node.end_lineno] = lines[first - 1 : node.end_lineno]
             end = node.end_lineno
@@ -121,7 +121,7 @@ class Definitions:
             self.know((n.asname or n.name).partition(".")[0] for n in node.names)
         elif isinstance(node, _ast.ImportFrom):
             if node.module == "__future__":
-                return False  # The statement would not be the first one.
+                return False  # It must be the first statement of a file.
             if node.names[0].name == "*":
                 self.known = None
             self.know(n.asname or n.name for n in node.names)
@@ -137,7 +137,7 @@ class Definitions:
                 return False
             self.know(t.id for t in targets)
         elif isinstance(node, _ast.Try):
-            # Such a statement is often an import of an optional module.
+            # This is often the import of an optional module.
             bodies = [node.body, node.orelse, node.finalbody, *(h.body for h in node.handlers)]
             return all(self.defines(below) for body in bodies for below in body)
         else:
@@ -149,7 +149,7 @@ class Definitions:
             self.known.update(names)
 
     def uses_known(self, node, calls):
-        """Return whether another process can evaluate the expressions of a definition."""
+        """Return whether another process can evaluate the definition, from the names that it uses."""
         own = set()
         used = set()
         nodes = [node]
@@ -163,7 +163,8 @@ class Definitions:
                 return False
             if isinstance(node, FUNCTIONS):
                 own.add(node.name)
-                # Skip the body, which is evaluated only when the function is called.
+                # The body is not evaluated by the definition, but by calls of the
+                # function.
                 nodes += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
             elif isinstance(node, _ast.Lambda):
                 nodes += [*node.args.defaults, *filter(None, node.args.kw_defaults)]

@@ -11,8 +11,8 @@ import os
 import sys
 import time
 
-# Maximum time to show values, in seconds. If the run has less than twice this time
-# left, the maximum is half of the time left.
+# Maximum time to show values, in seconds. It is at most half of the time that the run
+# has left.
 MAX_SECONDS = 10.0
 
 getpid, monotonic = os.getpid, time.monotonic
@@ -22,9 +22,9 @@ open_file, write, close_file = os.open, os.write, os.close
 class Ending:
     """Handles the end of a program.
 
-    shown() returns the object that shows rich values; None if no values are wanted.
-    report(error) returns the message to the agent about an uncaught exception. seconds and
-    memory, in bytes, are the limits of the run.
+    shown() returns the object that shows rich values. shown is None if no values are
+    wanted. report(error) returns the message about an uncaught exception for the agent.
+    seconds and memory, in bytes, are the limits of the run.
     """
 
     def __init__(self, report, shown, seconds, memory):
@@ -36,9 +36,9 @@ class Ending:
         self.showing = self.reported = False
 
     def begin(self):
-        """Run the remaining steps after the program's own atexit handlers.
+        """Make finish() run after the program's own atexit handlers.
 
-        This serves programs for which ended() is not called.
+        This is for programs for which ended() is not called.
         """
         atexit.register(untraced(self.finish))
 
@@ -58,8 +58,7 @@ class Ending:
         try:
             self.show_figures()
         finally:
-            # atexit runs this function before the program's handlers, since it is
-            # registered last.
+            # This is registered last, so atexit runs it before the program's handlers.
             atexit.register(untraced(self.finish))
 
     def show_figures(self):
@@ -67,13 +66,13 @@ class Ending:
             self.bounded(self.shown().open_figures)
 
     def finish(self):
-        """Show figures that threads have opened meanwhile, and report an uncaught exception."""
+        """Show figures that threads have opened since, and report an uncaught exception."""
         if getpid() != self.program or self.reported:
             return
         self.reported = True
         self.show_figures()
-        # CPython stores an uncaught exception in sys.last_exc after printing it.
-        # Before Python 3.12, it uses sys.last_value.
+        # After printing an uncaught exception, CPython stores it in sys.last_exc.
+        # Before Python 3.12, it stores it in sys.last_value.
         error = getattr(sys, "last_exc", getattr(sys, "last_value", None))
         if error is None:
             return
@@ -86,14 +85,14 @@ class Ending:
             finally:
                 close_file(fd)
         except BaseException:
-            pass  # Ignore errors: the program's output must not change.
+            pass  # The program's output must not change.
 
     def bounded(self, action):
-        """Call action within the time and memory that the run has left.
+        """Call action with a part of the time and memory that the run has left.
 
-        action must not raise. If it takes too long, the handler of SIGALRM raises an exception
-        that ends it. Above the memory limit, an allocation raises MemoryError. The handler, the
-        timer and the limit are restored afterwards.
+        action must not raise an exception. After too much time, the handler of SIGALRM
+        raises one that ends it. Above the memory limit, an allocation raises MemoryError.
+        Afterwards the program's handler, timer and limit are restored.
         """
         reset_memory = self.lower_memory()
         seconds = max(0.05, min(MAX_SECONDS, (self.deadline - monotonic()) / 2))
@@ -101,7 +100,7 @@ class Ending:
         try:
             handler = _signal.signal(_signal.SIGALRM, self.expired)
             left, interval = _signal.setitimer(_signal.ITIMER_REAL, seconds, 0.2)
-        except (ValueError, OSError):  # This is not the main thread.
+        except (ValueError, OSError):  # Only the main thread can set a handler.
             handler = None
         self.showing = True
         try:
@@ -124,11 +123,11 @@ class Ending:
     def lower_memory(self):
         """Limit new allocations to three quarters of the memory that the run has left.
 
-        A larger allocation then raises MemoryError instead of ending the run. Return a
+        A larger allocation raises MemoryError, instead of ending the run. Return a
         function that removes the limit.
         """
         if "resource" not in sys.builtin_module_names or len(sys._current_frames()) > 1:
-            return lambda: None  # The limit would affect other threads too.
+            return lambda: None  # The limit would also affect other threads.
         known = "resource" in sys.modules
         try:
             import resource
@@ -154,14 +153,14 @@ class Ending:
 
 
 class Expired(BaseException):
-    """Means that the time to show values is over."""
+    """The time to show values is over."""
 
 
 def untraced(function, again=False):
     """Return a callable that calls function without the program's trace and profile functions.
 
-    These would see each call of a Python function. So C functions set them aside. again
-    says whether the callable can be called more than once.
+    The program's functions would see each call of a Python function. So they are removed
+    by functions in C. again says whether the callable can be called more than once.
     """
     partial = _functools.partial
     call = partial.__call__
@@ -172,8 +171,8 @@ def untraced(function, again=False):
         try:
             function()
         finally:
-            # The function may have called this callable again: the last entry
-            # belongs to this call.
+            # function may have called this callable again. The last entry belongs to
+            # this call.
             profile, trace = old[-2:]
             del old[-2:]
             end.clear()
@@ -193,7 +192,7 @@ def untraced(function, again=False):
 
 
 def map_again(function, values):
-    """Return map(function, values) as an object that can be iterated repeatedly."""
+    """Return an object over which one can iterate repeatedly, each time with a new map."""
 
     class Again:
         __slots__ = ()

@@ -1,8 +1,8 @@
-"""Makes a large program of a session report its end, without more memory than the compilation needs.
+"""Makes a large program of a session report its end, with little additional memory.
 
-session.py adds statements to the syntax tree of a program. The tree of a large program
-needs half as much memory again as its compilation. So this module adds instructions to
-the compiled code instead. session.py loads it when needed.
+For other programs, session.py adds statements to the syntax tree. The tree of a large
+program needs half as much memory again as its compilation. So this module adds
+instructions to the compiled code instead. session.py loads it when needed.
 """
 
 import _collections
@@ -13,10 +13,10 @@ import opcode
 
 
 class Wrapper:
-    """Makes code that does the same as Session.wrap.
+    """Makes the same changes to compiled code as Session.wrap makes to a syntax tree.
 
-    calls holds the functions of the session. calls.value appends to the list values.
-    capture holds the functions of capture.py.
+    calls holds the functions of the session, and calls.value appends to values. capture
+    holds the globals of capture.py.
     """
 
     def __init__(self, calls, values, capture):
@@ -24,7 +24,7 @@ class Wrapper:
         self.capture = capture
 
     def wrap(self, code, source, shown):
-        """Return the code with its calls. shown says whether a final value is wanted."""
+        """Return the code with added calls. shown says whether the final value is wanted."""
         if shown:
             code = self.capture["appends_value"](code, source, 2) or code
         code = self.capture["returns_bottom"](code)
@@ -32,13 +32,12 @@ class Wrapper:
         profile, trace = (_functools.partial(f, None) for f in (calls.profile, calls.trace))
         end = profile, trace, calls.end
         code = self.with_epilogue(code, end)
-        # Each call is added at the start of the code, so the last one is called
-        # first.
+        # Each call is added before the previous one, so the last one runs first.
         for function in calls.begin, _functools.partial(_operator.methodcaller("restrict"), calls):
             code = self.with_call(code, function, False)
         code = self.with_handler(code, (profile, trace), calls.end)
-        # The bottom of the stack holds the list of values and the guard. The
-        # guard calls end if the code returns early.
+        # The bottom of the stack holds the list of values and the guard. If the code
+        # returns early, the guard calls end.
         guard = type("Guard", (), {"__slots__": (), "__repr__": lambda self: "None"})
         steps = tuple(_functools.partial(_functools.partial.__call__, f) for f in map(_functools.partial, end))
         guard.__del__ = staticmethod(_functools.partial(_collections.deque, map(_functools.partial.__call__, steps), 0))
@@ -64,8 +63,9 @@ class Wrapper:
     def with_handler(self, code, before, after):
         """Return the code with a handler for all exceptions that it does not handle itself.
 
-        The handler calls the functions in before, stores the exception and calls the functions
-        in after. It also handles exceptions in the handler itself.
+        The handler calls the functions in before, stores the exception and calls the
+        function after. The handler also applies to exceptions that are raised in the
+        handler.
         """
         target = len(code.co_code) // 2
         constants = list(code.co_consts)
@@ -89,7 +89,7 @@ class Wrapper:
         return code.replace(co_exceptiontable=self.capture["write_handlers"](handlers))
 
     def extended(self, code, body, constants):
-        """Return the code with instructions at its end that have no position."""
+        """Return the code with body in place of its instructions. The added ones have no position."""
         units = (len(body) - len(code.co_code)) // 2
         return code.replace(
             co_code=bytes(body),
@@ -99,8 +99,9 @@ class Wrapper:
         )
 
     def call(self, constants, *functions):
-        """Return instructions that call a function. Its argument is the result of the second
-        function, if there is one.
+        """Return instructions that call the first of the functions.
+
+        If there is a second function, its result is the argument.
         """
         sample = compile("f(g())" if functions[1:] else "f()", "", "eval").co_code[2:-2]
         body, functions = bytearray(), list(functions)

@@ -1,13 +1,13 @@
-"""The codec for frames between the agent and the hooks of Python.
+"""Encodes and decodes frames between the agent and the Python hook.
 
-It is the same codec as in the agent's package protocol. A frame has one byte for the
-kind, four bytes for the length of the payload, and the payload. The payload is a
-sequence of fields, each after its length in four bytes. Lengths are big endian.
+The codec is the same as in the agent's package protocol. A frame consists of one byte for
+the kind, four bytes for the length of the payload, and the payload. The payload is a
+sequence of fields. Four bytes with its length precede each field. Lengths are big endian.
 """
 
 import os
 
-# The size of a frame's kind and length, in bytes.
+# The size in bytes of a frame's kind and length.
 HEADER = 5
 
 HELLO, RESULT, REPORT, ENDED = b"H", b"D", b"R", b"x"
@@ -17,7 +17,7 @@ read, leave = os.read, os._exit
 
 
 def frame(kind, *fields):
-    """Return a frame. Its fields may be str or bytes."""
+    """Return a frame with these fields, which are str or bytes."""
     message = bytearray(HEADER)
     message[:1] = kind
     for field in fields:
@@ -40,7 +40,7 @@ def fields(payload):
 
 
 def receive(control, header=b""):
-    """Return the fields of a frame. The caller may have read the start of its header."""
+    """Return the fields of the next frame. header is the part of its header that was already read."""
     header += exactly(control, HEADER - len(header))
     return fields(exactly(control, int.from_bytes(header[1:], "big")))
 

@@ -1,24 +1,24 @@
 """Reports an uncaught exception to the agent.
 
-usercustomize.py loads this module after such an exception. The module relies on nothing
-that the program can change. The program's modules may have the names of modules that
-this one needs, and methods of an exception may return anything.
+usercustomize.py loads this module after such an exception. The module must not rely on
+anything that the program can change: modules of the program may have the names of library
+modules, and methods of the exception may return anything.
 """
 
 import builtins
 import sys
 
-# Maximum length of the texts about an exception, in characters.
+# Maximum lengths of the texts about an exception, in characters.
 MAX_TRACEBACK = 65_536
 MAX_MESSAGE = 16_384
 MAX_NAME = 256
 
 
 def describe(error, trace, name, library):
-    """Return the exception as CPython shows it, and its line in the file.
+    """Return the name, message and traceback of the exception, and its line in the file name.
 
-    The result has the strings name, message, traceback and line. library is the import
-    system from before the program began.
+    The texts are those that CPython shows. All four results are strings. library is the
+    import system from before the program began.
     """
     for attempt in (library.importing, library.restored):
         try:
@@ -34,25 +34,25 @@ def describe(error, trace, name, library):
 
 
 def shown(error, trace):
-    """Return the text of an exception and its traceback, as CPython shows them."""
+    """Return the message and the traceback of an exception, as CPython shows them."""
     import traceback
 
     compact = {"compact": True} if sys.version_info >= (3, 10) else {}
     streams = sys.stdout, sys.stderr
-    # Discard all output: CPython has already printed the warnings, and the output of
+    # CPython has already printed what would be printed here: warnings, and output of
     # the exception's own methods.
     sys.stdout = sys.stderr = Sink()
     try:
         made = traceback.TracebackException(type(error), error, trace, **compact)
-        # Use the text of the exception as shown. Asking for it again would run
-        # the program's code again.
+        # This text has been made already. str(error) would run code of the program
+        # again.
         return exact(str(made)), exact("".join(made.format()))
     finally:
         sys.stdout, sys.stderr = streams
 
 
 class Sink:
-    """Sink discards what is written to it."""
+    """Discards what is written to it."""
 
     def write(self, text):
         return len(text)
@@ -62,7 +62,7 @@ class Sink:
 
 
 def plainly(error, trace):
-    """Return the same as shown() without any module, for exceptions that make modules fail."""
+    """Return the same as shown(), but without any module, since importing may have failed."""
     try:
         message = exact(str(error))
     except BaseException:
@@ -78,12 +78,12 @@ def plainly(error, trace):
 
 
 def line(error, trace, name):
-    """Return the line of the file in which the exception arose, or 0."""
+    """Return the line of the file name in which the exception was raised, or 0."""
     try:
         if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
             return int(error.lineno or 0)
     except BaseException:
-        pass  # The program controls the attributes of this object.
+        pass  # The program may have made the attributes unreadable.
     found = 0
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == name:
@@ -93,40 +93,39 @@ def line(error, trace, name):
 
 
 def trace_of(error):
-    """Return the traceback of an exception without using its own attributes."""
+    """Return the traceback of an exception, without using attributes that its class may define."""
     return BaseException.__traceback__.__get__(error)
 
 
 def exact(text):
-    """Return the string as a plain str, never as a subclass that the program defined."""
+    """Return the string as a plain str, since it may be of a subclass that the program defined."""
     return str.__str__(text)
 
 
 class Library:
-    """Imports modules of the standard library, whatever the program did.
+    """Imports modules of the standard library, regardless of what the program did.
 
     It keeps the import system from before the program began: the path without the
-    program's directory, the finders and their path hooks, the modules, and
-    builtins.__import__.
+    program's directory, the finders and path hooks, the modules, and builtins.__import__.
     """
 
     def __init__(self, path, finders, makers, modules, importer):
         self.path, self.finders, self.makers = path, finders, makers
         self.modules, self.importer = modules, importer
-        # The directory of the standard library. A module from another directory
-        # belongs to the program.
+        # The directory of the standard library. Modules from other directories belong
+        # to the program.
         self.home = modules["os"].__file__[: -len("os.py")]
 
     def importing(self):
-        """Return the import context that affects the program least."""
+        """Return a context for imports that changes the program's modules as little as possible."""
         return self.restored() if self.is_shadowed() else self.current()
 
     def current(self):
-        """Return a context for imports that also uses the program's imports."""
+        """Return a context in which imports also find modules that the program has imported."""
         return Swapped(self.settings(), None, self.importer)
 
     def restored(self):
-        """Return a context for imports as if the program had imported nothing."""
+        """Return a context in which imports work as if the program had imported nothing."""
         modules = dict(self.modules)
         if "__main__" in sys.modules:
             modules["__main__"] = sys.modules["__main__"]
@@ -136,7 +135,7 @@ class Library:
         return {"path": self.path, "meta_path": self.finders, "path_hooks": self.makers}
 
     def is_shadowed(self):
-        """Return whether the program imported a module that hides a library module."""
+        """Return whether a module of the program hides a library module."""
         names = getattr(sys, "stdlib_module_names", ())  # Since Python 3.10.
         for name, module in list(sys.modules.items()):
             if name == "__main__" or name.partition(".")[0] not in names:
@@ -152,8 +151,8 @@ class Library:
 class Swapped:
     """Replaces parts of the import system within a with statement.
 
-    settings are attributes of sys. modules replaces all modules; None keeps them. If it
-    is not None, all builtins get the values from before the program.
+    settings are new values for attributes of sys. modules replaces sys.modules, unless it
+    is None. If it is not None, all builtins also get the values from before the program.
     """
 
     def __init__(self, settings, modules, importer):

@@ -1,8 +1,8 @@
-"""Rich values: the values that a program displays, and its open figures.
+"""Sends rich values to the agent: the values that a program displays, and its open figures.
 
-usercustomize.py loads this module before it waits for a program. Making the forms of a
-value can run any code, but must not change how the program ends. So these calls are
-guarded. At the end of a program they are also limited.
+usercustomize.py loads this module before it waits for a program. The methods that convert
+a value can run any code, but must not change how the program ends. So this module catches
+their exceptions. At the end of a program it also limits their time and memory.
 """
 
 import _io
@@ -14,19 +14,19 @@ import sys
 
 # Maximum length of the text of a value, in characters.
 MAX_TEXT = 100_000
-# Maximum size of a message to the agent, in bytes, with all forms of one value.
+# Maximum size in bytes of a message to the agent. It contains all forms of one value.
 MAX_MESSAGE = 8 << 20
-# Integers with more bits are not written as decimal digits. The time grows with
-# the square of the number of digits.
+# Integers with more bits are not converted to digits, because the time grows with the
+# square of their length.
 MAX_BITS = 1_000_000
 
 
 class Results:
     """Sends the values that the program displays to the agent."""
 
-    # Media types, the methods that make these forms of a value, and the types that
-    # the methods may return. The methods have IPython's names. The types are checked
-    # because a mock returns something from any method.
+    # Media types, the methods that convert a value to them, and the types that the
+    # methods may return. The methods have the same names as in IPython. The types are
+    # checked because a mock returns something from any method.
     forms = (
         ("text/html", "_repr_html_", str),
         ("text/markdown", "_repr_markdown_", str),
@@ -40,9 +40,9 @@ class Results:
     )
 
     def __init__(self, library, codec):
-        """library returns the import system from before the program began."""
+        """library() returns the import system from before the program began."""
         self.library = library
-        # The functions of protocol.py.
+        # The globals of protocol.py.
         self.codec = codec
         self.lock = _thread.allocate_lock()
         self.figures = Figures(self)
@@ -50,7 +50,7 @@ class Results:
 
     @property
     def wanted(self):
-        """Whether values are sent. Set it before a program runs. Setting it to true calls watch()."""
+        """Whether values are sent. It must be set before a program runs. Setting it to true calls watch()."""
         return self.is_wanted
 
     @wanted.setter
@@ -60,12 +60,12 @@ class Results:
             self.watch()
 
     def display(self, *values):
-        """Send values with the run, each in its richest forms."""
+        """Send values to the agent, each in its richest forms."""
         for value in values:
             try:
                 self.send(self.bundle(value))
             except (Exception, SystemExit):
-                pass  # Skip a value that cannot be shown.
+                pass  # The value cannot be shown.
 
     def last(self, value):
         """Show the value of the final expression, as a notebook does."""
@@ -74,14 +74,14 @@ class Results:
         try:
             self.display(value)
         except BaseException:
-            pass  # An interrupt stops showing the value.
+            pass  # An interrupt ends showing the value.
 
     def open_figures(self):
-        """Show the open figures of pyplot that have not been shown in their current state."""
+        """Show the open figures of pyplot that are new or have changed."""
         try:
             self.figures.show_open()
         except BaseException:
-            pass  # Skip a figure that cannot be drawn.
+            pass  # A figure cannot be drawn.
 
     def close_figures(self):
         self.figures.close_all()
@@ -94,7 +94,7 @@ class Results:
             pass  # The program has changed the import system.
 
     def bundle(self, value):
-        """Return the forms of a value by their media types."""
+        """Return the forms of a value, by media type."""
         bundle = {}
         if claims_everything(value):
             return {"text/plain": text(value)}
@@ -102,12 +102,12 @@ class Results:
         if method is not None:
             try:
                 made = method(include=None, exclude=None)
-                if isinstance(made, tuple):  # With metadata.
+                if isinstance(made, tuple):  # The second element is metadata.
                     made = made[0]
                 if isinstance(made, dict):
                     bundle.update((k, v) for k, v in made.items() if isinstance(k, str) and v is not None)
             except (Exception, SystemExit):
-                pass  # Treat it as if the value had no such method.
+                pass  # Continue as if the value had no such method.
         for media, name, kinds in self.forms:
             method = None if media in bundle else method_of(value, name)
             if method is None:
@@ -129,7 +129,7 @@ class Results:
             try:
                 bundle["text/plain"] = text(value)
             except (Exception, SystemExit):
-                pass  # The other forms are shown.
+                pass  # The other forms are sent.
         return bundle
 
     def encode(self, media, data):
@@ -138,7 +138,7 @@ class Results:
                 try:
                     data = self.dumps(data)
                 except (TypeError, ValueError, RecursionError):
-                    data = ""  # The data is not JSON; the server reports that it was left out.
+                    data = ""  # It is not JSON. The server reports that it was left out.
         if isinstance(data, str):
             return str.encode(data, "utf-8", "replace")
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -148,8 +148,7 @@ class Results:
         return binascii.b2a_base64(data, newline=False)
 
     def dumps(self, data):
-        # Import json from the library, since the program's directory may contain a
-        # json.py.
+        # The program's directory may contain another json.py.
         with self.library().importing():
             import json
         return json.dumps(data)
@@ -165,7 +164,7 @@ class Results:
                 continue
             needed = sum(4 + len(part) for part in form)
             if size + needed > MAX_MESSAGE:
-                continue  # The other forms are shown.
+                continue  # The other forms are sent.
             fields += form
             size += needed
         if not fields:
@@ -180,7 +179,7 @@ class Results:
                 finally:
                     close_file(fd)
         except OSError:
-            pass  # There is no reader any more.
+            pass  # Nothing reads the FIFO any more.
 
 
 # The original functions, since the program may replace them.
@@ -188,10 +187,10 @@ open_file, write, close_file = os.open, os.write, os.close
 
 
 def claims_everything(value):
-    """Return whether a value claims to have an attribute that no value can have.
+    """Return whether a value claims to have an attribute that no value really has.
 
-    Mocks, modules with __getattr__ and stubs of remote objects have any attribute. So their
-    forms would be meaningless.
+    Mocks, modules with __getattr__ and stubs of remote objects seem to have any
+    attribute. Their forms would be meaningless.
     """
     try:
         return getattr(value, "_ipython_canary_method_should_not_exist_", None) is not None
@@ -200,9 +199,9 @@ def claims_everything(value):
 
 
 def method_of(value, name):
-    """Return the method that makes a form of the value, or None."""
+    """Return the method that converts the value, or None."""
     try:
-        # The methods of a class are for its instances.
+        # The methods of a class are meant for its instances.
         if isinstance(value, type):
             return None
         method = getattr(value, name, None)
@@ -220,7 +219,7 @@ def is_figure(value):
 
 
 def text(value):
-    """Return repr(value), cut to MAX_TEXT characters, without a much longer text in memory."""
+    """Return the first MAX_TEXT characters of repr(value). Avoid a much longer text in memory."""
     try:
         if is_small(value):
             made = exact(repr(value))
@@ -231,7 +230,7 @@ def text(value):
                 if len(made) > MAX_TEXT:
                     break
     except ValueError as error:
-        # The program limits the number of digits. Show the error in place of the
+        # The program has limited the number of digits. Show the error instead of the
         # value.
         if "set_int_max_str_digits" not in str(error):
             raise
@@ -240,7 +239,7 @@ def text(value):
 
 
 def is_small(value):
-    """Return whether the part of repr(value) from built-in types is short."""
+    """Return whether repr(value) is short, apart from objects that are not of built-in types."""
     left, waiting = MAX_TEXT, [value]
     while waiting:
         value = waiting.pop()
@@ -261,8 +260,8 @@ def is_small(value):
     return True
 
 
-# The texts of built-in containers: of an empty one, before and after its elements,
-# and of a container within itself.
+# Texts of built-in containers: an empty one, the start, the end, and a container inside
+# itself.
 SHAPES = {
     list: ("[]", "[", "]", "[...]"),
     tuple: ("()", "(", ")", "(...)"),
@@ -273,7 +272,7 @@ SHAPES = {
 
 
 def pieces(value, around):
-    """Yield repr(value) in pieces. around holds the ids of the containers around the value."""
+    """Yield repr(value) in pieces. around holds the ids of the containers that contain the value."""
     kind = type(value)
     if kind in SHAPES:
         empty, begin, end, again = SHAPES[kind]
@@ -311,7 +310,8 @@ def beginning(value):
         single, double = "'", '"'
     else:
         single, double = b"'", b'"'
-    # The choice of quotes depends on the whole string, so add the quotes in it.
+    # repr() chooses its quotes by the quotes in the whole string. So add those that
+    # occur in the rest.
     marks = value[:0]
     if single in value:
         marks += single
@@ -321,20 +321,20 @@ def beginning(value):
 
 
 def digits_limited():
-    """Return whether the interpreter refuses to write long integers in digits."""
+    """Return whether the interpreter refuses to convert long integers to digits."""
     return getattr(sys, "get_int_max_str_digits", int)() > 0
 
 
 def exact(made):
-    """Return the string as a plain str, not as a subclass of the program."""
+    """Return the string as a plain str, since it may be of a subclass that the program defined."""
     return str.__str__(made)
 
 
 class Figures:
-    """The figures of matplotlib.pyplot. They are shown when they are new or have changed."""
+    """Shows the figures of matplotlib.pyplot that are new or have changed."""
 
-    # These functions of pyplot use the current figure even if it was shown. The
-    # other functions draw, so they begin a new figure, as in a notebook.
+    # Functions of pyplot that use the current figure even if it has been shown. All
+    # others draw. As in a notebook, they begin a new figure.
     keeping = (
         "clf",
         "close",
@@ -349,15 +349,15 @@ class Figures:
 
     def __init__(self, results):
         self.results = results
-        # Maps the id of a figure to a reference to the figure and the hash of its
-        # last picture.
+        # Maps the id of a figure to a reference to it and the hash of its latest
+        # picture.
         self.shown = {}
-        # Figures that were open at the last call of show().
+        # References to the figures that were open at the last call of pyplot.show().
         self.ended = []
         self.busy = False
 
     def draw(self, figure):
-        """Return a picture of the figure and note that it was shown in this state."""
+        """Return a picture of the figure, and remember that this state was shown."""
         buffer = _io.BytesIO()
         figure.savefig(buffer, format="png", bbox_inches="tight")
         picture = buffer.getvalue()
@@ -367,11 +367,11 @@ class Figures:
             reference = lambda: figure  # noqa: E731
         self.shown[id(figure)] = reference, hash(picture)
         if isinstance(getattr(figure, "stale", None), bool):
-            figure.stale = False  # matplotlib sets it when the figure changes.
+            figure.stale = False  # matplotlib sets it to true when the figure changes.
         return picture
 
     def last_shown(self, figure):
-        """Return the hash of the figure's last picture, or None if it was never shown."""
+        """Return the hash of the figure's latest picture, or None if the figure was never shown."""
         reference, picture = self.shown.get(id(figure), (None, None))
         return picture if reference is not None and reference() is figure else None
 
@@ -383,12 +383,12 @@ class Figures:
             try:
                 before = self.last_shown(figure)
                 if before is not None and (getattr(figure, "stale", None) is False or is_empty(figure)):
-                    continue  # The figure has not changed, or was cleared after it was shown.
+                    continue  # It has not changed, or was cleared after it was shown.
                 picture = self.draw(figure)
                 if hash(picture) != before:
                     self.results.send({"image/png": picture, "text/plain": text(figure)})
             except (Exception, SystemExit):
-                pass  # Skip a figure that cannot be drawn.
+                pass  # This figure cannot be drawn.
 
     def close_all(self):
         pyplot = sys.modules.get("matplotlib.pyplot")
@@ -412,7 +412,7 @@ class Figures:
                 watch_imports(place, {"matplotlib.pyplot": self.instrument})
 
     def instrument(self, pyplot):
-        """Make pyplot's functions call those of this object first."""
+        """Make pyplot.show() and pyplot.gcf() call methods of this object first."""
         show, gcf = getattr(pyplot, "show", None), getattr(pyplot, "gcf", None)
         kind = type(is_small)
         if type(show) is kind and self.code_calling is not None and not hasattr(show, "__wrapped__"):
@@ -421,7 +421,7 @@ class Figures:
                 self.current = kind(gcf.__code__, gcf.__globals__, "gcf", gcf.__defaults__, gcf.__closure__)
                 gcf.__code__ = self.code_calling(gcf.__code__, self.before_gcf)
 
-    # code_calling(code, function) returns code that calls the function first. It
+    # code_calling(code, function) returns code that calls function first. code_calling
     # is None if the opcodes of this Python version are unknown.
     code_calling = None
     current = None
@@ -439,7 +439,7 @@ class Figures:
             self.busy = False
 
     def before_gcf(self):
-        """Begin a new figure if the current one has been shown and the caller draws."""
+        """Begin a new figure if the caller draws and the current figure has been shown."""
         if self.busy or not self.ended:
             return
         caller, ours = sys._getframe(1), sys._getframe().f_code.co_filename
@@ -463,11 +463,11 @@ class Figures:
 
 
 def watch_imports(place, instruments):
-    """Call functions with modules once these are imported. place is the modules' directory.
+    """Call functions when the program imports certain modules from the directory place.
 
-    instruments maps names of modules to functions. The finder that the import system keeps
-    for the directory calls them. When the modules are imported, the finder and the loaders
-    are restored.
+    instruments maps names of modules to functions, which get the module. For this, the
+    methods of the directory's finder and of the loaders are replaced. They are restored
+    when the modules have been imported.
     """
     finder = sys.path_importer_cache.get(place)
     for make in () if finder is not None else sys.path_hooks:
@@ -493,7 +493,7 @@ def watch_imports(place, instruments):
                 try:
                     instrument(module)
                 except Exception:
-                    pass  # It is not the expected module.
+                    pass  # This is not the expected module.
 
             loader.exec_module = exec_module
         return spec
@@ -503,7 +503,7 @@ def watch_imports(place, instruments):
 
 
 def open_figures(pyplot):
-    """Return the open figures, sorted by number, if possible without changing the current one."""
+    """Return the open figures, sorted by number. Avoid changing the current figure."""
     managers = getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)
     if managers is not None:
         return [manager.canvas.figure for _, manager in sorted(managers.figs.items())]

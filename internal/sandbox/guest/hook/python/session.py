@@ -1,16 +1,16 @@
-"""The interpreter of a session: runs its programs in order.
+"""Runs the programs of a session one after another in one interpreter.
 
 usercustomize.py loads this module only for sessions.
 
-A program runs with no frame below its own, as under `python3 main.py`: CPython's C
-code calls eval() with the values that serve() yields. Meanwhile serve() is suspended,
-so it is in no stack and in no traceback. To start this, main.py is made to fail.
-CPython then calls sys.excepthook with an empty stack, and the hook begins the
-iteration. A forked process leaves the iteration by SystemExit, and CPython ends it
-like any other process.
+A program runs without any frame below its own, as under `python3 main.py`. To achieve
+this, a function in C iterates over serve() and calls eval() with the values that
+serve() yields. While the program runs, serve() is suspended, so it is in no stack and
+no traceback. To start the iteration, main.py is made to fail. CPython then calls
+sys.excepthook with an empty stack, and the hook iterates. A forked process leaves the
+iteration by SystemExit, and CPython ends the process as usual.
 
-A program may change builtins, sys, signals and modules. These changes must not
-end this code, so it stores the objects that it needs in advance.
+A program may change builtins, sys, signals and modules. This code must work nevertheless,
+so it stores the objects that it needs in advance.
 """
 
 import _ast
@@ -28,12 +28,12 @@ import time
 
 COROUTINE = 0x80  # inspect.CO_COROUTINE
 TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-FUTURES = 0x1FE0000  # All flags of __future__.
+FUTURES = 0x1FE0000  # all flags of __future__
 
-# Values of these types have no destructors.
+# Values of these types have no destructor that runs code.
 HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _io.TextIOWrapper))
 
-# CPython's handler of uncaught exceptions, before the program can replace it.
+# CPython's own handler of uncaught exceptions.
 excepthook = sys.excepthook
 
 # The original functions, since the program may replace them.
@@ -45,12 +45,12 @@ getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
 
 LAST = "last_type", "last_value", "last_traceback", "last_exc"
 
-# The minimum recursion limit for this module. If the program sets a lower limit,
-# only the program runs with that limit.
+# The minimum recursion limit for this module. If the program sets a lower limit, it
+# applies only while the program runs.
 LIMIT = 1000
 
-# load() sets MAIN, the file of the module __main__. inspect looks there for the
-# source of its classes. The file exists only if the program creates it.
+# load() sets MAIN, the name of the file of __main__. inspect looks in this file for the
+# source of classes. The file exists only if the program creates it.
 
 
 class Session:
@@ -69,27 +69,28 @@ class Session:
         self.process = os.getpid()
         self.stdin = sys.stdin.encoding, sys.stdin.errors
         self.modules = sys.modules
-        # Modules imported by aside(). Programs cannot see them.
+        # Modules that aside() has imported. Programs cannot see them.
         self.private = {"linecache": linecache}
         self.shared = vars(builtins)
         self.future = 0
-        # The source lines of all runs so far.
+        # The source lines of all runs, one after another.
         self.lines = []
         self.spawned = None
         self.preparation = None
         self.loop = self.task = None
         # The last exception that guarded() caught.
         self.caught = None
-        # True if an interrupt came while the program could not receive it.
+        # True after an interrupt that came when the program could not receive it.
         self.interrupted = False
-        # A placeholder for self.calls. Syntax trees can contain only constants.
+        # A text that stands for self.calls in syntax trees, which can contain only
+        # constants.
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
-        # C functions append to these lists: the exception and the final value of a
-        # program.
+        # Functions in C append a program's exception to failures, and its final value
+        # to values.
         self.failures, self.values = [], []
-        # Objects of the program that are no longer needed. discard() destroys them.
+        # Objects of the program that are no longer needed. discard() will destroy them.
         self.discarded = []
-        # The syntax tree node of the final expression, for its position.
+        # The syntax tree node of the final expression. Only its position is used.
         self.final = None
         self.calls = namespace(
             begin=_functools.partial(_signal.signal, _signal.SIGINT, _signal.default_int_handler),
@@ -103,10 +104,10 @@ class Session:
         )
 
     def begin(self):
-        """Make CPython iterate over serve() as its program."""
+        """Make CPython iterate over serve() when it runs main.py."""
         start = _functools.partial(_collections.deque, itertools.starmap(eval, self.serve()), 0)
         start = type("Start", (), {"__str__": staticmethod(start)})()
-        # A function in C that takes any arguments and calls start.
+        # This calls start for any arguments, without a frame, since it is in C.
         sys.excepthook = _functools.partial("{0!s}".format, start)
         fd = os.open(MAIN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(fd, b"raise")
@@ -126,7 +127,7 @@ class Session:
         self.calls.end()
 
     def serve(self):
-        """Yield the arguments for eval(), without end."""
+        """Yield the arguments for eval(). Never end."""
         self.enter()
         while True:
             (results, milliseconds, code, _, *lists), stdin = self.receive()
@@ -139,7 +140,7 @@ class Session:
             for program in self.programs(name, code):
                 self.release()
                 yield program, self.main
-                # Do this first: with the program's limit, any call of a Python
+                # This must come first: with the program's limit, any call of a Python
                 # function may fail.
                 limit = getlimit()
                 if limit < LIMIT:
@@ -154,8 +155,8 @@ class Session:
     def discard(self, name):
         """Yield code that destroys objects of the program, if there are any.
 
-        Their destructors, and the warnings of these, get the same frame as in a file: the frame
-        of the final expression, or none.
+        As in a file, destructors run in the frame of the final expression, or in no
+        frame. Warnings of destructors show this frame too.
         """
         self.failures.clear()
         at = self.final
@@ -179,11 +180,11 @@ class Session:
         self.flush()
 
     def defer(self, number, frame):
-        """Handle SIGINT while the program does not run."""
+        """Handle SIGINT while no program runs."""
         self.interrupted = True
 
     def programs(self, name, code):
-        """Yield code that runs a program. Usually it is the program's own code."""
+        """Yield the code objects that run a program. Usually this is only the program's code."""
         try:
             program, wrapped = self.compile(name, code)
         except BaseException as error:
@@ -207,7 +208,7 @@ class Session:
     # Messages from and to the agent.
 
     def receive(self):
-        """Return the parts of a message and the descriptor that came with it."""
+        """Return the fields of a message and the descriptor that came with it, or None."""
         try:
             header, received, *_ = self.socket.recvmsg(self.codec["HEADER"], _socket.CMSG_SPACE(4))
             parts = self.codec["receive"](self.control, header)
@@ -233,7 +234,7 @@ class Session:
     # Switching the interpreter between the program and this module.
 
     def release(self):
-        """Set the interpreter up for the program."""
+        """Give the interpreter the state that the program expects."""
         if self.changed is not None:
             self.shared.update(self.changed)
             for name in set(self.shared) - set(self.changed):
@@ -241,14 +242,14 @@ class Session:
         self.calls.restrict = int if self.limit is None else _functools.partial(setlimit, self.limit)
 
     def retain(self, limit):
-        """Restore the interpreter's state after the program, so that this module works.
+        """Give the interpreter the state that this module needs, after the program.
 
         A process that the program has forked ends here.
         """
         self.limit = limit if limit < LIMIT else None
         try:
             same = self.shared == self.original
-        except BaseException:  # The program may have defined the comparison.
+        except BaseException:  # The program may have defined the comparison of an object.
             same = False
         self.changed = None if same else dict(self.shared)
         self.shared.update(self.original)
@@ -259,7 +260,7 @@ class Session:
             self.leave()
 
     def leave(self):
-        """End a forked process the way CPython ends a program."""
+        """End a forked process in the way in which CPython ends a program."""
         self.process = os.getpid()
         self.release()
         self.calls.begin()
@@ -271,7 +272,7 @@ class Session:
         status, *_ = self.show(kind, error, trace)
         if not issubclass(kind, KeyboardInterrupt):
             raise SystemExit(status)
-        # Like CPython, let the signal end the process after all other steps.
+        # As in CPython, the signal ends the process after all other steps.
         import atexit
 
         if "threading" in self.modules:
@@ -282,7 +283,7 @@ class Session:
         os.kill(os.getpid(), _signal.SIGINT)
 
     def guarded(self, function, *arguments):
-        """Call a function that may run code of the program; return None if it fails."""
+        """Call a function that may run code of the program. Return None if it fails."""
         try:
             try:
                 self.calls.begin()
@@ -296,13 +297,13 @@ class Session:
             return None
         finally:
             if os.getpid() != self.process:
-                os._exit(0)  # This is a fork of the code that shows a value.
+                os._exit(0)  # Code that shows a value has forked this process.
 
     def aside(self, function, *arguments):
-        """Call a function that imports modules, whatever the program has imported.
+        """Call a function that imports modules, regardless of what the program has imported.
 
-        Files of the program may have the names of library modules. So the function sees only
-        the library, and the program does not see the function's imports.
+        Files of the program may have the names of library modules. So the function finds
+        only library modules, and the program does not see what the function imports.
         """
         path = vars(sys).get("path")
         before = dict(self.modules)
@@ -323,7 +324,7 @@ class Session:
             sys.path = path
 
     def prepare(self, code, stdin, args, env):
-        """Apply the settings of the run; return a function that restores the old ones."""
+        """Apply the settings of the run. Return a function that restores the old settings."""
         self.hook["thaw"](code)
         self.main.setdefault("__name__", "__main__")
         self.main["__builtins__"] = builtins
@@ -342,7 +343,7 @@ class Session:
             time.tzset()
 
         def restore():
-            # Restore the values given for this run; keep those that the run set.
+            # Restore the variables of this run, except those that the run has changed.
             for key, value in given.items():
                 if environ.get(key) == value != before.get(key):
                     if key in before:
@@ -356,11 +357,11 @@ class Session:
 
     def set_input(self, fd):
         """Make fd the standard input of the process and of its children."""
-        if fd is not None and fd != 0:  # fd is 0 if the program has closed its standard input.
+        if fd is not None and fd != 0:  # It is 0 if the program has closed its standard input.
             os.dup2(fd, 0)
             os.close(fd)
         os.set_inheritable(0, True)
-        # Create sys.stdin as CPython does.
+        # Create sys.stdin in the same way as CPython.
         buffer = _io.open(0, "rb", closefd=False)
         buffer.raw.name = "<stdin>"
         encoding, errors = self.stdin
@@ -369,20 +370,20 @@ class Session:
         sys.stdin.mode = "r"
 
     def prefer_fork(self, code):
-        """Make multiprocessing fork, unless the program chooses otherwise.
+        """Make multiprocessing fork, unless the program selects another method.
 
-        Spawned processes would not have the state of the earlier runs.
+        Spawned processes would not have the state of earlier runs.
         """
         if b"multiprocessing" in code or b"ProcessPool" in code:
             if os.access("/work/multiprocessing", os.F_OK) or os.access("/work/multiprocessing.py", os.F_OK):
-                return  # The program imports another module of this name.
+                return  # The program's own module has this name.
             import multiprocessing.context
         context = self.modules.get("multiprocessing.context")
         if context is not None and context._default_context._actual_context is None:
             context._default_context._default_context = context._concrete_contexts["fork"]
 
     def watch(self):
-        """Prepare library modules for sessions, now or when they are imported."""
+        """Adapt library modules to sessions, now or when they are imported."""
         watch = self.hook["load"]("results")["watch_imports"]
         library = os.__file__.rpartition("/")[0]
         instruments = {"linecache": self.instrument_linecache, "multiprocessing": lambda module: self.watch()}
@@ -396,7 +397,7 @@ class Session:
             watch(library + "/multiprocessing", {"multiprocessing.spawn": self.instrument_spawn})
 
     def instrument_linecache(self, module):
-        """Give a module the lines of all runs."""
+        """Give the program's linecache the source lines of all runs."""
         for name, entry in linecache.cache.items():
             if name == MAIN or name.startswith("<run "):
                 module.cache[name] = entry
@@ -417,20 +418,20 @@ class Session:
         self.preparation = spawn.get_preparation_data = get_preparation_data
 
     def define(self):
-        """Return the file of __main__ for a spawned process."""
+        """Write the definitions for a spawned process. Return the file to execute as __main__."""
         module = self.hook["load"]("definitions")
         if self.spawned is None:
             self.spawned = module["SpawnedMain"]([*self.original, "__name__", "__file__"])
         try:
             self.spawned.update(self.lines, self.future)
         except Exception:
-            pass  # Use the earlier definitions.
+            pass  # The file keeps the earlier definitions.
         return module["SPAWNED"]
 
     # Compilation of a program.
 
     def compile(self, name, code):
-        # Decode the code the way linecache reads a file.
+        # Decode the code in the way in which linecache reads a file.
         lines = _io.StringIO(code.decode("utf-8", "replace"), None).readlines()
         self.publish(name, lines)
         try:
@@ -448,7 +449,7 @@ class Session:
         return program, wrapped
 
     def compile_large(self, name, code):
-        """Return the code of a large program, or None if compile_tree must make it."""
+        """Return the code of a large program. Return None if compile_tree must be used."""
         if len(code) <= self.hook["LARGE"]:
             return None
         capture = self.hook["load"]("capture")
@@ -472,7 +473,7 @@ class Session:
         return self.assemble(tree, name, code, shown)
 
     def assemble(self, tree, name, code, shown):
-        """Return the program's code and whether it reports its end."""
+        """Return the program's code, and whether it reports its end."""
         self.wrap(tree, shown)
         awaits = TOP_LEVEL_AWAIT if b"await" in code or b"async" in code else 0
         program = None
@@ -482,19 +483,20 @@ class Session:
             if not str(error.msg).startswith("too many statically nested"):
                 raise
         if program is None:
-            # Without the added blocks, the nesting may stay within the limit.
+            # The added blocks may have exceeded the limit. Compile the program without
+            # them.
             return compile(code, name, "exec", self.future, dont_inherit=True), False
         if program.co_flags & COROUTINE and not is_awaitable(tree, {*self.shared, *self.main}):
-            compile(tree, name, "exec", self.future, dont_inherit=True)  # Raises.
+            compile(tree, name, "exec", self.future, dont_inherit=True)  # raises the error
         return self.bind(program), True
 
     def publish(self, name, lines):
-        """Give linecache the lines of a run."""
+        """Give linecache the source lines of a run."""
         for module in (linecache, self.modules.get("linecache")):
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
-                # linecache uses this entry only if there is no file with the name
+                # linecache uses this entry only if the program has not created the file
                 # MAIN.
                 cache[MAIN] = (self.source,)
 
@@ -502,7 +504,7 @@ class Session:
         return Source("".join(self.lines))
 
     def wrap(self, tree, shown):
-        """Make the program report its end, by statements around it.
+        """Put statements around the program that make it report its end.
 
             try:
                 try:
@@ -512,7 +514,7 @@ class Session:
                 except:
                     failed(exception())
                 end()
-            except:  # After an interrupt at that moment, or an error in a trace function.
+            except:  # An interrupt came at that moment, or a trace function failed.
                 end()
                 failed(exception())
 
@@ -541,7 +543,7 @@ class Session:
     def call(self, name, at, *arguments):
         where = position(at)
         if at.end_lineno != at.lineno:
-            # A method call has the line in which the method's name ends.
+            # CPython gives a method call the line in which the method's name ends.
             where.update(end_lineno=at.lineno, end_col_offset=at.col_offset)
         function = _ast.Attribute(_ast.Constant(self.mark, **where), name, _ast.Load(), **where)
         return _ast.Call(function, list(arguments), [], **where)
@@ -550,13 +552,13 @@ class Session:
         return _ast.Expr(self.call(name, at, *arguments), **position(at))
 
     def bind(self, program):
-        """Put the functions into the program in place of the mark."""
+        """Replace the mark in the program's code by the functions."""
         mark = self.mark
         constants = tuple(self.calls if type(c) is str and c == mark else c for c in program.co_consts)
         return program.replace(co_consts=constants)
 
     def drive(self, name, coroutine):
-        """Yield code that runs a program with a top-level await."""
+        """Yield the code objects that run a program with a top-level await."""
         self.task = None
         self.guarded(self.schedule, coroutine)
         if self.task is None:
@@ -570,8 +572,8 @@ class Session:
         yield glue
         if self.task.done() or not self.failures:
             return
-        # An interrupt has ended the loop, but not the program. Cancel the
-        # program, so that the traceback shows the program's position.
+        # An interrupt has ended the loop, but not the program's task. Cancel the task,
+        # so that the traceback shows where the program was.
         kind, error, trace = self.failures[0]
         self.failures.clear()
         self.guarded(self.task.cancel)
@@ -592,14 +594,14 @@ class Session:
     # The end of a run.
 
     def outcome(self, name):
-        """Return the fields to send to the agent."""
+        """Show values and errors of the run. Return the fields for the agent."""
         outcome = "0", "", "", "", "0"
         if not self.failures:
             if self.values:
                 self.guarded(self.ending.show, self.values[0])
         else:
             kind, error, trace = self.failures[0]
-            # A SystemExit has only an exit status and is not reported as an error.
+            # SystemExit gives only an exit status. It is not reported as an error.
             if issubclass(kind, SystemExit):
                 outcome = str(self.status(error)), "", "", "", "0"
             else:
@@ -617,7 +619,7 @@ class Session:
                 self.guarded(lambda stream=stream: stream.flush())
 
     def status(self, stop):
-        """Return the exit status of a SystemExit and print its text."""
+        """Return the exit status of a SystemExit. Print its text, if it has one."""
         self.caught = None
         code = self.guarded(lambda: stop.code)
         if self.caught is not None:
@@ -637,7 +639,7 @@ class Session:
     def show(self, kind, error, trace, name=""):
         """Print an uncaught exception.
 
-        Return the exit status and the exception's fields.
+        Return the exit status, and the exception's fields for the agent.
         """
         BaseException.with_traceback(error, trace)
         self.discarded += (vars(sys).get(n) for n in LAST)
@@ -659,7 +661,7 @@ class Session:
         fault, cause, trace = self.caught
         if issubclass(fault, SystemExit):
             return self.status(cause), *said
-        # Leave out the frames of this module, as CPython leaves out its own frames.
+        # Omit the frames of this module, as CPython omits its own frames.
         while trace is not None and trace.tb_frame.f_globals is globals():
             trace = trace.tb_next
         BaseException.with_traceback(cause, trace)
@@ -670,7 +672,7 @@ class Session:
         return 1, *said
 
     def describe(self, kind, error, trace):
-        """Return CPython's own text for an unusual exception."""
+        """Return the fields of an exception for which report.py fails, with CPython's own text."""
         line = trace.tb_lineno if trace is not None else 0
         name = type.__dict__["__qualname__"].__get__(kind)
         stderr, sys.stderr = vars(sys).get("stderr"), _io.StringIO()
@@ -690,14 +692,14 @@ class Session:
 
 
 class Source(str):
-    """Source code, split into the lines of a file."""
+    """Source text that is split only at the line ends of a file."""
 
     def splitlines(self):
         return (self[:-1] if self[-1:] == "\n" else self).split("\n")
 
 
 def position(at=None):
-    """Return the position of a node, for a generated node."""
+    """Return the position of the node at, as arguments for a new node."""
     if at is None:
         return {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
     return {
@@ -708,12 +710,11 @@ def position(at=None):
     }
 
 
-# The file and line that CPython uses for warnings without a frame.
+# The file and line that CPython shows for warnings outside any frame.
 NOWHERE = ("<sys>", _ast.Pass(**dict.fromkeys(position(), 0))) if sys.version_info >= (3, 14) else ("sys", _ast.Pass(**position()))
 
 
 def attempt(body, handler, first, last):
-    """Return a try statement."""
     handlers = [_ast.ExceptHandler(None, None, handler, **position(last))]
     return _ast.Try(body, handlers, [], [], **position(first))
 
@@ -727,9 +728,9 @@ def is_future(node):
 
 
 def number_classes(tree, code, before):
-    """Set the first lines of classes to their position in all runs together.
+    """Give classes the line at which they begin in the text of all runs together.
 
-    inspect looks for a class in the file of its module, and all runs share one such file.
+    inspect searches a class in the file of its module, which is the same for all runs.
     """
     if sys.version_info < (3, 13) or before == 0 or b"class" not in code:
         return
@@ -750,10 +751,10 @@ def number_classes(tree, code, before):
 
 
 def is_awaitable(tree, known):
-    """Return whether the names that a program awaits at its top level exist.
+    """Return whether all names exist that a program awaits at its top level.
 
-    A program that awaits an unknown name would fail halfway. Refuse it in advance, as
-    CPython refuses every await outside a function.
+    CPython refuses an await outside a function in advance. Without this check, a program
+    that awaits an unknown name would fail halfway instead.
     """
     roots = set()
     nodes = [tree]
@@ -767,7 +768,7 @@ def is_awaitable(tree, known):
             if node.names[0].name == "*":
                 return True
             known.update((n.asname or n.name).partition(".")[0] for n in node.names)
-        for name in ("name", "rest"):  # Handlers of exceptions, and patterns, bind names.
+        for name in ("name", "rest"):  # Exception handlers and patterns bind names.
             if type(getattr(node, name, None)) is str:
                 known.add(getattr(node, name))
         if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)):
@@ -788,7 +789,7 @@ def is_awaitable(tree, known):
 
 
 def root(node):
-    """Return the name at the start of an expression, or None."""
+    """Return the name with which an expression starts, or None."""
     while not isinstance(node, _ast.Name):
         for field in ("func", "value"):
             if isinstance(getattr(node, field, None), _ast.AST):

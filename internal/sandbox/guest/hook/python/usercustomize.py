@@ -1,13 +1,14 @@
 """Makes an interpreter that has started wait for its program.
 
-The guest agent starts `python3 main.py` with this module on PYTHONPATH. The
-interpreter imports it as the last step of its start-up, just before it opens main.py.
-The module waits for its job. Then it removes all traces of itself and continues as if
-the interpreter had just started. So CPython runs main.py as usual: tracebacks, exit
+The guest agent starts `python3 main.py` with this module on PYTHONPATH. The interpreter
+imports the module as the last step of its start-up, just before it opens main.py. The
+module waits for its job. Then it removes all traces of itself, and the interpreter
+continues as if it had just started. So CPython runs main.py as usual: tracebacks, exit
 codes, atexit and __main__ are unchanged.
 
-Processes that the program starts do not load this module. Sub-interpreters do, since
-they are set up like the main one. There the module only removes itself.
+Processes that the program starts do not load this module. Sub-interpreters do, since they
+start in the same way as the main interpreter. In a sub-interpreter, the module only
+removes itself.
 """
 
 import _imp
@@ -15,11 +16,11 @@ import marshal
 import os
 import sys
 
-# A private copy, since programs may change the dictionary that all modules share.
+# A private copy: all modules share the original dictionary, and programs may change it.
 __builtins__ = dict(__builtins__)
 
-# The path of the program, and the file name for the code of this directory.
-# load() gives both to the modules of this directory.
+# MAIN is the path of the program. HIDDEN is the file name that the code of this
+# directory shows. load() gives both names to the modules that it loads.
 MAIN = "/work/main.py"
 HIDDEN = "<frozen importlib._bootstrap>"
 
@@ -32,7 +33,7 @@ def remove(hook_dir="/pyth-on/python"):
 
 
 def preload():
-    """Import the modules that the operator preloads for all programs."""
+    """Import the modules that the operator has configured for all programs."""
     import os
 
     names = os.environ.pop("PYTH_ON_PRELOAD", "")
@@ -41,11 +42,11 @@ def preload():
             if name:
                 __import__(name)
         except BaseException:
-            pass  # Importing it in the program will raise the error.
+            pass  # The program gets the error if it imports the module.
     if names:
         import gc
 
-        gc.collect()  # The collector never collects frozen objects.
+        gc.collect()  # freeze() would keep the garbage forever.
 
 
 def is_main():
@@ -53,7 +54,7 @@ def is_main():
         import _interpreters as interpreters
     except ImportError:
         try:
-            import _xxsubinterpreters as interpreters  # The name before Python 3.13.
+            import _xxsubinterpreters as interpreters  # its name before Python 3.13
         except ImportError:
             return True
     return interpreters.get_current() == interpreters.get_main()
@@ -75,8 +76,7 @@ def wait():
     if mode == b"session":
         import fcntl
 
-        # Use a high number: some programs close all low descriptors, and most of
-        # them stop below 1000.
+        # Some programs close all low descriptors. Most of them stop below 1000.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     os.close(control)
     args, env = ([os.fsdecode(f) for f in codec["fields"](part)] for part in (args, env))
@@ -91,11 +91,11 @@ def wait():
 
         time.tzset()
     sys.argv.extend(args)
-    getattr(sys, "orig_argv", []).extend(args)  # Since Python 3.10.
+    getattr(sys, "orig_argv", []).extend(args)  # since Python 3.10
 
     library = list(sys.path)
-    # Leave out __main__, whose content the program may finalize, and this module,
-    # which does not exist when the program runs.
+    # Two modules are left out: __main__, whose content the program may destroy, and
+    # this module, which does not exist while the program runs.
     modules = {n: m for n, m in sys.modules.items() if n in loaded and n not in ("__main__", __name__)}
     before.extend((library, list(sys.meta_path), list(sys.path_hooks), modules, __import__))
     add_packages(packages)
@@ -114,31 +114,31 @@ def wait():
     if not capture_end(source, end, shown is not None):
         end.begin()
     if sys.version_info < (3, 10):
-        loaded.add("atexit")  # The interpreter holds no other reference to the module.
+        loaded.add("atexit")  # nothing else keeps the module alive
 
 
 def checkpoint(control):
     """Ask the kernel to put this process back to this point when it exits.
 
-    Each further run continues here, too. Everything that a run needs comes after this.
+    Each further run continues from here. So everything that belongs to one run must come
+    after this call.
     """
     try:
         os.posix_fadvise(control, 0, 0, 0x706F)
     except OSError:
-        pass  # The kernel does not put this process back.
+        pass  # This kernel does not put processes back.
 
 
-# Maximum size in bytes of a source that is parsed to a syntax tree before its
-# compilation.
+# If the source has more bytes, it is compiled without a syntax tree.
 LARGE = 128 << 10
 
 
 def capture_end(source, end, shows_values):
-    """Return whether end is called when the program ends, for whatever reason.
+    """Make end run when the program ends. Return whether it will, for any kind of end.
 
-    It is not called if the program has no value to show, apparently no figures, and does
-    not mention atexit. If there are figures after all, they are shown when the interpreter
-    ends. It is also not called if CPython must report an error in the program.
+    It does not run if the program has no value to show, apparently no figures, and does not
+    mention atexit. If there are figures after all, they are shown when the interpreter ends.
+    It also does not run if CPython must report an error in the source.
     """
     import sys
 
@@ -166,13 +166,13 @@ def capture_end(source, end, shows_values):
         end.ended()
 
     if shows_values:
-        results()  # Load it now, before the program can change what it needs.
+        results()  # Load it now, since the program may change what it needs.
     show = untraced(lambda: capture["final_value"](end.show)) if shows_values else None
     return capture["capture"](source, untraced(ended), show, said, tree) and capture["ISA"] is not None
 
 
 def may_show(statement):
-    """Return whether a program's last statement may be an expression with a value."""
+    """Return whether the last statement may be an expression with a value to show."""
     if type(statement).__name__ != "Expr":
         return False
     function = getattr(statement.value, "func", None)
@@ -180,7 +180,7 @@ def may_show(statement):
 
 
 class Recorder:
-    """Stores written text."""
+    """A file that stores the text that is written to it."""
 
     def __init__(self):
         self.text = ""
@@ -193,7 +193,7 @@ class Recorder:
 
 
 def is_matplotlib_there():
-    """Return whether matplotlib seems to be installed, by the finders' directory caches."""
+    """Return whether matplotlib seems to be installed. Use the directory caches of the finders."""
     import os
     import sys
 
@@ -205,7 +205,7 @@ def is_matplotlib_there():
 
 
 def results():
-    """Return the rich values of this program."""
+    """Return the object that sends the program's rich values."""
     if "shown" not in beside:
         beside["shown"] = Results(None)
     return beside["shown"]
@@ -216,18 +216,20 @@ def display(*values):
     results().display(*values)
 
 
-# The import system from before the program began.
+# The import system from before the program began: the arguments of Library in
+# report.py.
 before = []
-# Maps the names of the loaded modules of this directory to their globals.
+# Maps names of loaded modules of this directory to their globals.
 beside = {}
 
 
 def load(name, directory="/pyth-on/python/"):
-    """Return the globals of a module of this directory. The module is never in sys.modules.
+    """Load a module of this directory, if it is not loaded yet. Return its globals.
 
-    It has the names MAIN and HIDDEN from the start. Its functions have the file name of
-    the import system. So warnings are attributed to their callers, and nothing shows the
-    path of this file.
+    The module is never in sys.modules. Its globals contain MAIN and HIDDEN from the
+    start. Its functions have the file name of the import system. So warnings are
+    attributed to the program that calls these functions, and nothing shows the path of
+    this directory.
     """
     if name not in beside:
         code = read_code(name, directory)
@@ -240,7 +242,7 @@ def load(name, directory="/pyth-on/python/"):
 
 
 def read_code(name, directory):
-    """Return a module's code, with half the system calls of the import system."""
+    """Return a module's code. This takes half the system calls of the import system."""
     try:
         fd = os.open(f"{directory}__pycache__/{name}.{sys.implementation.cache_tag}.pyc", os.O_RDONLY)
     except OSError:
@@ -254,7 +256,7 @@ def read_code(name, directory):
 
 
 def find_module(name, *rest):
-    """Import a library module for this directory, with the import system from before the program."""
+    """Import a library module for this directory. Use the import system from before the program."""
     modules, importer = before[3:] if before else ({}, __import__)
     return modules[name] if name in modules and "." not in name else importer(name, *rest)
 
@@ -290,10 +292,10 @@ def begin_session(control, library, memory):
 
 
 def freeze():
-    """Exclude the objects that exist before the program from garbage collection.
+    """Exclude the objects that exist now from garbage collection.
 
-    CPython would traverse them three times when it ends. The program's objects in __main__
-    must be collected, so __main__ gets a new dictionary.
+    CPython would traverse them three times when it ends. But the program's objects in
+    __main__ must be collected, so __main__ gets a new dictionary.
     """
     import gc
     import sys
@@ -307,7 +309,7 @@ def freeze():
 
 
 def thaw(source):
-    """Undo freeze() for a program that could notice it: a program whose source mentions gc."""
+    """Undo freeze() if the program may notice it, because its source mentions gc."""
     if b"gc" in source:
         import gc
 
@@ -328,9 +330,10 @@ def read_program():
 
 
 def find_packages(directory="/opt/pyth-on/python-packages"):
-    """Put the user's packages on the path; they were mounted at boot.
+    """Put the directory with the user's packages on the path, if there is one.
 
-    Return their directory and the names of their .pth files, which run when an interpreter starts.
+    Return the directory and the names of its .pth files. Python runs these when it
+    starts.
     """
     import os
     import sys
@@ -346,7 +349,7 @@ def find_packages(directory="/opt/pyth-on/python-packages"):
 
 
 def add_packages(packages):
-    """Process .pth files like site, but within the run's time limit."""
+    """Process .pth files as the module site does, but within the time limit of the run."""
     directory, names = packages
     if not names:
         return
@@ -357,23 +360,24 @@ def add_packages(packages):
     before = set(sys.modules)
     for name in names:
         site.addpackage(directory, name, known)
-    # Modules that the .pth files have imported belong to the program.
+    # Modules that the .pth files have imported belong to the program, so keep them.
     loaded.update(set(sys.modules) - before)
 
 
 def prepare():
-    """Do in advance what the interpreter does between now and main.py."""
+    """Do in advance what the interpreter would do before it runs main.py."""
     import sys
 
-    # Import a missing module: each finder on the path then caches the listing of
-    # its directory.
+    # When a module is not found, each finder on the path caches the listing of its
+    # directory.
     for path in sys.path:
         finder = sys.path_importer_cache.get(path)
         if finder is not None:
             finder.find_spec("usercustomize")
-    # The interpreter checks whether main.py is an archive, and caches the answer.
+    # The interpreter checks whether main.py is an archive. This cache contains the
+    # answer: no.
     sys.path_importer_cache[MAIN] = None
-    # The first execution is slow, since it loads memory pages. Do it now.
+    # The first execution of code is slow, because it loads memory pages.
     source = "def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n"
     exec(compile(compile(source, "main.py", "exec", 0x400), "main.py", "exec"), {})
 
@@ -394,5 +398,5 @@ if is_main():
 else:
     add_packages(find_packages())
 forget(loaded)
-# site treats this error as a missing module, and importlib removes the module.
+# site ignores this error like a missing module, and importlib removes the module.
 raise ImportError(name="usercustomize")
