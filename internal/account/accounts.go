@@ -28,8 +28,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	if password, err = newPassword("body.password", password, email); err != nil {
 		return nil, err
 	}
-	// Look for the account before the expensive hash is computed. If two requests for
-	// one address arrive at once, the store rejects the second.
+	// Look for an existing account first, because the hash is expensive. If two
+	// requests for one address arrive at once, the store rejects the second.
 	if _, err := s.userByEmail(ctx, given); err == nil {
 		return nil, pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 	} else if !absent(err) {
@@ -46,8 +46,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
 	key, err := s.create(ctx, user)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		// The root key was rotated after the user's data key was encrypted and before
-		// it was stored. Try again with the new root key.
+		// The root key was rotated after the user's data key was encrypted and
+		// before the data key was stored. Try again with the new root key.
 		key, err = s.create(ctx, user)
 	}
 	if err != nil {
@@ -56,7 +56,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	return s.grant(ctx, user, key)
 }
 
-// create stores the user, the first API key and the data key. It returns the API key.
+// create stores the user, the data key and the first API key. It returns the API
+// key.
 func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
 	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
 	if err != nil {
@@ -80,8 +81,8 @@ func (s *Service) mayRegister(invite string) error {
 		given := sha256.Sum256([]byte(invite))
 		valid := 0
 		for _, i := range s.config.Invites {
-			// Compare the hashes of all invites in constant time. Otherwise the
-			// duration would reveal parts of an invite.
+			// Compare all invites, and compare their hashes in constant time.
+			// Otherwise the duration would reveal parts of an invite.
 			h := sha256.Sum256([]byte(i))
 			valid |= subtle.ConstantTimeCompare(given[:], h[:])
 		}
@@ -100,7 +101,7 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	if err != nil && !absent(err) {
 		return nil, err
 	}
-	hash := s.absent
+	hash := s.dummyHash
 	if user != nil {
 		hash = user.PasswordHash
 	}
@@ -133,24 +134,24 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	return grant, nil
 }
 
-// wrongPassword returns the error for a wrong password. Callers see the same error if
-// the account does not exist. user is "" in that case.
+// wrongPassword returns the error for a wrong password or a missing account. The
+// caller cannot tell the two apart. For a missing account, user is "".
 func wrongPassword(user pyth.UserID) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong.")
 	e.Err = &pyth.CredentialError{User: user}
 	return e
 }
 
-// confirm checks that the password is still valid after the grant was stored. If the
-// password has changed in the meantime, confirm revokes the grant. The change itself
-// revoked only the grants that existed at that time.
+// confirm verifies the password again after the grant was stored. If the password
+// has changed, confirm revokes the grant, because ChangePassword revoked only the
+// grants that existed at that time.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil || user.PasswordHash == proved.PasswordHash {
 		return err
 	}
-	// A different hash does not prove a different password, because another login
-	// may have hashed the same password again.
+	// A different hash does not prove a different password: another login may have
+	// stored a new hash of the same password.
 	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
 	if err != nil || ok {
 		return err
@@ -161,13 +162,13 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// userByEmail returns the account with the e-mail address, which may be stored in
-// any of its forms. If there is no account, absent(err) is true. It also queries the
-// store for an invalid address, so that the time does not show that the address is
-// invalid.
+// userByEmail returns the account with the e-mail address. The store may contain the
+// address in any of its forms. If there is no account, absent(err) is true.
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
+		// Query the store even if the address is invalid, so that the duration does
+		// not reveal this.
 		forms = []string{""}
 	}
 	var user *pyth.User
@@ -208,7 +209,7 @@ func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, err
 	return string(key), err
 }
 
-// KeyLabel returns the label under which the vault encrypts the copy of an API key.
+// KeyLabel returns the vault's label for the encrypted copy of an API key.
 func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
@@ -255,7 +256,7 @@ func (s *Service) grantWith(user *pyth.User, key, family, refresh string) (*pyth
 }
 
 // newID returns a new identifier: the given prefix, followed by a UUID of version 7
-// (RFC 9562). New identifiers are greater than earlier ones.
+// (RFC 9562). Identifiers sort by the time of their creation.
 func newID(start string) (string, error) {
 	id, err := uuid.NewV7()
 	return start + id.String(), err

@@ -230,7 +230,7 @@ func TestLoginRehashesStaleHashes(t *testing.T) {
 	if got := s.hashOf(t, g); got != renewed {
 		t.Error("an up-to-date hash was computed again")
 	}
-	// The new hash does not end earlier logins: the refresh token is still valid.
+	// The new hash does not end earlier logins, so the refresh token is still valid.
 	if _, err := s.Refresh(t.Context(), g.RefreshToken, pyth.Client{}); err != nil {
 		t.Error(err)
 	}
@@ -286,7 +286,8 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
 		t.Error("the token or key is no longer valid")
 	}
-	// p was authenticated with the old password, so another change must fail.
+	// p was authenticated with the old password, so a change on behalf of p must
+	// fail.
 	want(t, s.ChangePassword(t.Context(), p, password, "yet another password"), pyth.CodeConflict)
 }
 

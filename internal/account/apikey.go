@@ -30,8 +30,8 @@ func newKey() (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		// 248 is the greatest multiple of 62 that fits in a byte. Skip larger values,
-		// because they would make some characters more likely than others.
+		// Skip the values from 248 (4 × 62). They would make the first eight
+		// characters more likely than the others.
 		if random[0] < 248 {
 			b = append(b, base62[random[0]%62])
 		}
@@ -62,6 +62,6 @@ func checksum(s string) string {
 	return string(b[:])
 }
 
-// hashOf returns the hash under which a key or refresh token is stored. A hash
-// without salt is enough, because both are random and too long to guess.
+// hashOf returns the hash under which a key or refresh token is stored. No salt is
+// needed, because these credentials are random and too long to guess.
 func hashOf(credential string) [32]byte { return sha256.Sum256([]byte(credential)) }

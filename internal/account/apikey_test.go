@@ -22,8 +22,7 @@ func TestNewKeyIsWellFormedAndUnique(t *testing.T) {
 			counts[c]++
 		}
 	}
-	// All 62 characters are equally likely. A deviation of 30 % is ten standard
-	// deviations.
+	// The permitted deviation of 30 % is ten standard deviations.
 	expected := keys * 32 / 62
 	for _, c := range base62 {
 		if n := counts[c]; n < expected*7/10 || n > expected*13/10 {
@@ -32,8 +31,8 @@ func TestNewKeyIsWellFormedAndUnique(t *testing.T) {
 	}
 }
 
-// TestWellFormedKeyChecksCRC32 checks the checksum of API keys, since clients can
-// check it too. 0xcbf43926 is the published CRC-32 of "123456789".
+// TestWellFormedKeyChecksCRC32 uses the published CRC-32 of "123456789", which is
+// 0xcbf43926.
 func TestWellFormedKeyChecksCRC32(t *testing.T) {
 	if got := checksum("123456789"); got != decimalInBase62(0xcbf43926) {
 		t.Errorf("got %s", got)

@@ -28,8 +28,8 @@ func (s *service) tamper(t testing.TB, statement string) {
 	}
 }
 
-// set returns an SQL statement that changes one column in the attacker's rows. The
-// attacker is the user mallory.
+// set returns an SQL statement that changes one column in the rows of mallory, the
+// attacker.
 func set(table, column, value string) string {
 	return "UPDATE " + table + " SET " + column + " = " + value + " WHERE user_id = " + idOf(mallory)
 }
@@ -40,9 +40,9 @@ func adas(table, column string) string {
 	return "(SELECT " + column + " FROM " + table + " WHERE user_id = " + idOf(email) + ")"
 }
 
-// another returns an SQL expression for the column's value with one byte changed.
-// place is the byte's position: it counts from 1, or from the end if negative.
-func another(column, place string) string {
+// changeByte returns an SQL expression for the column's value with one byte changed.
+// place is the position of the byte: 1 is the first byte, -1 the last.
+func changeByte(column, place string) string {
 	zero := "substr(" + column + ", " + place + ", 1) = X'00'"
 	rest := "substr(" + column + ", " + place + " + 1)"
 	return "CAST(substr(" + column + ", 1, " + place + " - 1) || CASE WHEN " + zero + " THEN X'01' ELSE X'00' END || " + rest + " AS BLOB)"
@@ -54,13 +54,13 @@ func TestLoginRefusesChangedDatabaseRows(t *testing.T) {
 		"attack 101: another user's data key": set("data_keys", "wrapped", adas("data_keys", "wrapped")),
 		"attack 101: another version":         set("data_keys", "version", "version + 1"),
 		"attack 101: another name":            set("api_keys", "id", "'key_other'"),
-		"attack 102: the first byte":          set("api_keys", "sealed", another("sealed", "1")),
-		"attack 102: a byte of the nonce":     set("api_keys", "sealed", another("sealed", "5")),
-		"attack 102: a byte in the middle":    set("api_keys", "sealed", another("sealed", "(length(sealed) / 2)")),
-		"attack 102: the last byte":           set("api_keys", "sealed", another("sealed", "length(sealed)")),
+		"attack 102: the first byte":          set("api_keys", "sealed", changeByte("sealed", "1")),
+		"attack 102: a byte of the nonce":     set("api_keys", "sealed", changeByte("sealed", "5")),
+		"attack 102: a byte in the middle":    set("api_keys", "sealed", changeByte("sealed", "(length(sealed) / 2)")),
+		"attack 102: the last byte":           set("api_keys", "sealed", changeByte("sealed", "length(sealed)")),
 		"attack 102: cut short":               set("api_keys", "sealed", "substr(sealed, 1, 20)"),
 		"attack 102: empty":                   set("api_keys", "sealed", "X''"),
-		"attack 102: a byte of the data key":  set("data_keys", "wrapped", another("wrapped", "length(wrapped)")),
+		"attack 102: a byte of the data key":  set("data_keys", "wrapped", changeByte("wrapped", "length(wrapped)")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)

@@ -14,16 +14,18 @@ import (
 // maxEmail is the maximum length of an address in octets (RFC 5321, 4.5.3.1.3).
 const maxEmail = 254
 
-// domains converts a domain to its canonical form in the same way as browsers (UTS
-// #46, non-transitional). It allows underscores, because names in local networks may
+// domains converts domains to the canonical form that browsers use (UTS #46,
+// non-transitional). It allows underscores, because names in local networks may
 // contain them.
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
 
-// normalizeEmail returns the canonical form of an address: without surrounding
-// spaces, in NFC (UAX #15), with the domain in lower case and in Unicode. So one
-// mailbox has one account, even if users type it with other equivalent characters or
-// with a domain in Punycode (RFC 5891). normalizeEmail returns CodeInvalid for an
-// invalid address. It does not check that the mailbox exists.
+// normalizeEmail returns the canonical form of an address, so that all spellings of
+// an address share one account. It removes surrounding spaces, converts the address
+// to NFC (UAX #15), and writes the domain in lower case and in Unicode. A domain can
+// also arrive in Punycode (RFC 5891).
+//
+// normalizeEmail returns CodeInvalid for an invalid address. It does not check that
+// the mailbox exists.
 func normalizeEmail(raw string) (string, error) {
 	email := norm.NFC.String(strings.TrimSpace(raw))
 	at := strings.LastIndexByte(email, '@')
@@ -59,7 +61,7 @@ func canonicalDomain(domain string) (string, error) {
 }
 
 // storedForms returns the forms in which the store may contain the address: the
-// canonical form, and the form that older servers stored. It returns none for an
+// canonical form, and the form that older servers stored. It returns nil for an
 // invalid address.
 func storedForms(raw string) []string {
 	normal, err := normalizeEmail(raw)
@@ -75,7 +77,7 @@ func storedForms(raw string) []string {
 	return forms
 }
 
-// notInEmail reports whether addresses must not contain r. Spaces, control characters
+// notInEmail reports whether r is forbidden in addresses. Spaces, control characters
 // and format characters could mislead a reader or forge log lines.
 func notInEmail(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.C, r) || strings.ContainsRune(`"(),:;<>[\]`, r)

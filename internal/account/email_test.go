@@ -103,8 +103,6 @@ func FuzzEmail(f *testing.F) {
 	})
 }
 
-// TestStoredFormsIncludesOldForm checks addresses that an older server stored in
-// another form.
 func TestStoredFormsIncludesOldForm(t *testing.T) {
 	for _, c := range []struct{ raw, former string }{
 		{"rene\u0301@example.org", "rene\u0301@example.org"},

@@ -2,9 +2,8 @@ package account
 
 import "golang.org/x/crypto/argon2"
 
-// NewWithCheapHashes returns a Service that limits the real cost of each password
-// hash to 64 KiB of memory and one pass. The stored hashes still name the usual
-// parameters.
+// NewWithCheapHashes returns a Service whose password hashes cost at most 64 KiB of
+// memory and one pass. The stored hashes still name the usual parameters.
 func NewWithCheapHashes(config Config) (*Service, error) {
 	return newService(config, func(password, salt []byte, _, memoryKiB uint32, parallelism uint8, size uint32) []byte {
 		return argon2.IDKey(password, salt, 1, min(memoryKiB, 64), parallelism, size)

@@ -41,7 +41,7 @@ func (c *clock) move(d time.Duration) {
 }
 
 // service is a Service for one test, with its own store and clock. Its password
-// hashes are cheap; the tests of the hasher check real ones.
+// hashes are cheap, except in the tests of the hasher.
 type service struct {
 	*account.Service
 	store pyth.Store
@@ -93,7 +93,6 @@ func (s *service) login(t testing.TB, email, password string) *pyth.Grant {
 	return g
 }
 
-// principal returns the principal of the grant's token.
 func (s *service) principal(t testing.TB, g *pyth.Grant) *pyth.Principal {
 	t.Helper()
 	p, err := s.Authenticate(t.Context(), pyth.Credentials{Bearer: g.Token})
@@ -103,7 +102,6 @@ func (s *service) principal(t testing.TB, g *pyth.Grant) *pyth.Principal {
 	return p
 }
 
-// accepts reports whether Authenticate accepts the credentials.
 func (s *service) accepts(t testing.TB, c pyth.Credentials) bool {
 	t.Helper()
 	p, err := s.Authenticate(t.Context(), c)
@@ -134,8 +132,8 @@ func invalid(t testing.TB, err error, location, value string) {
 	}
 }
 
-// race calls f n times concurrently. It returns the number of calls by error code;
-// the key "" counts successful calls.
+// race makes n concurrent calls of f and counts them by error code. The key ""
+// counts successful calls.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -152,7 +150,6 @@ func race(n int, f func(i int) error) map[pyth.Code]int {
 	return codes
 }
 
-// stored returns the content of all files of the database.
 func (s *service) stored(t testing.TB) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "*"))

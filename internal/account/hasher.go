@@ -12,22 +12,21 @@ import (
 )
 
 // current contains the Argon2id parameters (RFC 9106) for new hashes. OWASP's
-// Password Storage Cheat Sheet recommends these values for servers with limited
-// memory. Memory is limited, because many users may log in at the same time.
+// Password Storage Cheat Sheet recommends them for servers with limited memory. Each
+// hash uses little memory, because many users may log in at the same time.
 var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
 
 // maxHashWait is the maximum time to wait for a slot of the hasher.
 const maxHashWait = 10 * time.Second
 
 // hasher hashes passwords. It limits the number of concurrent hashes, because each
-// needs 19 MiB.
+// hash needs 19 MiB of memory.
 type hasher struct {
 	turns  *semaphore.Weighted
 	derive deriveFunc
 }
 
-// deriveFunc computes Argon2id. Tests use a cheaper function if the hash does not
-// matter.
+// deriveFunc computes Argon2id. Most tests use a cheaper function.
 type deriveFunc func(password, salt []byte, time, memoryKiB uint32, parallelism uint8, size uint32) []byte
 
 func newHasher(concurrent int, derive deriveFunc) *hasher {
@@ -46,7 +45,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return p.String(), nil
 }
 
-// verify reports whether the password matches the hash. stale reports that the hash
+// verify reports whether the password matches the hash. stale is true if the hash
 // was not computed with the current parameters.
 func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stale bool, err error) {
 	want, err := parsePHC(encoded)
@@ -60,9 +59,9 @@ func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stal
 	return subtle.ConstantTimeCompare(got.hash, want.hash) == 1, want.parameters != current || len(want.hash) != hashBytes, nil
 }
 
-// compute waits for a slot. Then it computes the hash of the password with the
-// parameters and the salt in p, and stores the hash in p. size is the length of the
-// hash in bytes. It fails with CodeOverloaded if no slot is free within maxHashWait.
+// compute waits for a slot, computes the hash of the password with the parameters
+// and the salt in p, and stores the hash in p. size is the length of the hash in
+// bytes. compute fails with CodeOverloaded if no slot is free within maxHashWait.
 func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
 	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
 	defer cancel()

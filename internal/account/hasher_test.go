@@ -35,8 +35,8 @@ func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
 	}
 }
 
-// TestVerifyReadsHashesOfOtherImplementations verifies a hash from the test vectors
-// of Argon2's reference implementation.
+// TestVerifyReadsHashesOfOtherImplementations uses a test vector of Argon2's
+// reference implementation.
 func TestVerifyReadsHashesOfOtherImplementations(t *testing.T) {
 	const vector = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 	ok, stale, err := newHasher(1, argon2.IDKey).verify(t.Context(), vector, "password")
@@ -59,8 +59,8 @@ func TestHashUsesTheOWASPParameters(t *testing.T) {
 	}
 }
 
-// slow is a hasher that takes one second for each hash. most is the largest number
-// of hashes that it has computed concurrently.
+// slow is a hasher that needs one second for each hash. now is the number of hashes
+// in progress, and most is the highest value of now.
 type slow struct {
 	*hasher
 	mu        sync.Mutex
@@ -108,7 +108,7 @@ func TestHashBoundsConcurrency(t *testing.T) {
 		if s.most != bound {
 			t.Errorf("%d hashes were computed concurrently", s.most)
 		}
-		// The hasher refuses a caller who would wait longer than ten seconds.
+		// A caller who would wait longer than maxHashWait is refused.
 		served := bound * int(maxHashWait/time.Second)
 		if n := codes[""]; n < served || n > served+bound || codes[""]+codes[pyth.CodeOverloaded] != callers {
 			t.Errorf("got %v", codes)
@@ -154,7 +154,6 @@ func TestHashLeavesQueueWhenContextEnds(t *testing.T) {
 	})
 }
 
-// accounts is a store that contains only the account in the field user.
 type accounts struct {
 	pyth.Store
 	user *pyth.User
@@ -167,8 +166,8 @@ func (a accounts) UserByEmail(_ context.Context, email string) (*pyth.User, erro
 	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such user.")
 }
 
-// TestLoginHashesOnceForMissingAccounts counts the computed hashes. Measured times
-// would vary too much.
+// TestLoginHashesOnceForMissingAccounts counts hashes instead of measuring the time
+// of a login, because the time varies too much.
 func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 	encoded, err := newHasher(1, argon2.IDKey).hash(t.Context(), "correct horse battery")
 	if err != nil {
@@ -187,7 +186,7 @@ func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hasher := newSlow(1)
-				s := &Service{hasher: hasher.hasher, absent: absent}
+				s := &Service{hasher: hasher.hasher, dummyHash: absent}
 				s.config.Store = accounts{user: &pyth.User{Email: "ada@example.org", PasswordHash: encoded}}
 				_, err := s.Login(t.Context(), email, "not the password")
 				if pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {

@@ -32,8 +32,8 @@ func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*py
 	}, key, nil
 }
 
-// CreateKey creates an API key. Only its hash is stored, so no other method returns
-// the key.
+// CreateKey creates an API key and returns it with its record. Only the hash of the
+// key is stored, so the key cannot be returned again.
 func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
 	name = strings.TrimSpace(name)
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxKeyName || !printable.Text(name) {

@@ -100,7 +100,7 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	if s.accepts(t, pyth.Credentials{APIKey: g.APIKey}) {
 		t.Error("a deleted key is accepted")
 	}
-	// Login returns only the first key.
+	// Login returns only the first key, and the first key was deleted.
 	if again := s.login(t, email, password); again.APIKey != "" {
 		t.Errorf("login returned %s", again.APIKey)
 	}
@@ -113,8 +113,8 @@ func TestKeysRefusesInvalidCursors(t *testing.T) {
 		_, _, err := s.Keys(t.Context(), p, cursor, 10)
 		want(t, err, pyth.CodeInvalid)
 	}
-	// A cursor can come from another user's list. The answer must still contain only
-	// the caller's keys.
+	// Even with a cursor from another user's list, the page must contain only the
+	// caller's keys.
 	keys, _, err := s.Keys(t.Context(), p, base64.RawURLEncoding.EncodeToString([]byte("key_")), 10)
 	if err != nil || len(keys) != 1 {
 		t.Errorf("got %v, %v", keys, err)

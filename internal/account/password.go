@@ -10,8 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Minimum and maximum length of a password in characters. The minimum is from NIST SP
-// 800-63B (5.1.1). The maximum limits the time for hashing.
+// These constants limit the length of a password in characters. The minimum is from
+// NIST SP 800-63B (5.1.1). The maximum limits the time for hashing.
 const (
 	minPassword = 8
 	maxPassword = 128
@@ -25,8 +25,8 @@ var commonPasswords string
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
 // newPassword checks a new password and returns its normalized form. It fails if the
-// password is too short, too long or easy to guess. location names the field for the
-// error.
+// password is too short, too long or easy to guess. location is the name of the
+// field in the error.
 func newPassword(location, raw, email string) (string, error) {
 	password := normalizePassword(raw)
 	n := utf8.RuneCountInString(password)
@@ -43,8 +43,8 @@ func newPassword(location, raw, email string) (string, error) {
 	return password, nil
 }
 
-// common reports whether the password is in the list of common passwords, which
-// attackers try first.
+// common reports whether the password is in the list of common passwords. Attackers
+// try these passwords first.
 func common(password string) bool {
 	for line := range strings.Lines(commonPasswords) {
 		if strings.EqualFold(strings.TrimSpace(line), password) {

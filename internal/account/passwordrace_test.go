@@ -8,17 +8,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 )
 
-// meanwhile is a store that calls happens once, just before it stores a refresh
-// token.
-type meanwhile struct {
+// hookedStore is a store that calls beforeStore once, just before it stores a
+// refresh token.
+type hookedStore struct {
 	pyth.Store
-	happens func()
-	last    [32]byte
+	beforeStore func()
+	last        [32]byte
 }
 
-func (m *meanwhile) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
-	if f := m.happens; f != nil {
-		m.happens = nil
+func (m *hookedStore) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
+	if f := m.beforeStore; f != nil {
+		m.beforeStore = nil
 		f()
 	}
 	m.last = t.Hash
@@ -35,13 +35,13 @@ func TestLoginDoesNotSurviveAConcurrentPasswordChange(t *testing.T) {
 		{"the hash is updated", password, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			store := new(meanwhile)
+			store := new(hookedStore)
 			s := newService(t, func(config *account.Config) {
 				store.Store = config.Store
 				config.Store = store
 			})
 			p := s.principal(t, s.register(t, email))
-			store.happens = func() { want(t, s.ChangePassword(t.Context(), p, password, c.replacement), "") }
+			store.beforeStore = func() { want(t, s.ChangePassword(t.Context(), p, password, c.replacement), "") }
 			g, err := s.Login(t.Context(), email, password)
 			want(t, err, c.want)
 			if (g == nil) != (c.want != "") {

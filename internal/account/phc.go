@@ -15,14 +15,14 @@ const (
 	hashBytes = 32
 )
 
-// parameters are the cost parameters of Argon2id.
 type parameters struct {
 	memoryKiB, time uint32
 	parallelism     uint8
 }
 
-// phc is a password hash with its parameters and salt. Its string form is the PHC
-// string format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash, in base64 without padding.
+// phc is a password hash with its parameters and salt. The method String returns the
+// PHC string format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash. Salt and hash are in
+// base64 without padding.
 type phc struct {
 	parameters
 	salt, hash []byte
@@ -57,7 +57,7 @@ func parsePHC(s string) (*phc, error) {
 	}
 	p := &phc{parameters{memory, time, uint8(parallelism)}, salt, hash}
 	if p.String() != s {
-		// Reject strings that differ from the output of String, for example by line
+		// Reject strings that String would not return, for example strings with line
 		// breaks or leading zeros.
 		return nil, errPHC
 	}

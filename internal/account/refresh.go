@@ -11,8 +11,8 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is the time during which a client may exchange the same token
-	// again. It is possible that the first response was lost.
+	// retryGrace limits the time after an exchange in which the same client may
+	// exchange the token again. The first response may have been lost.
 	retryGrace = 10 * time.Second
 )
 
@@ -26,17 +26,16 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 	}
 }
 
-// invalidRefreshToken returns the error for an invalid refresh token. The message
-// for the caller does not depend on the cause. The audit log records the cause,
-// which is the CredentialError.
+// invalidRefreshToken returns the error for an invalid refresh token. The caller
+// gets the same message for all causes. The audit log records the cause in of.
 func invalidRefreshToken(of pyth.CredentialError) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, expired or already used. Log in again.")
 	e.Err = &of
 	return e
 }
 
-// Refresh exchanges a refresh token for a new refresh token and a JWT. A token that
-// is used twice may have been stolen. In this case Refresh revokes its whole family
+// Refresh exchanges a refresh token for a new refresh token and a JWT. If a token is
+// used twice, it may have been stolen. Refresh then revokes the token's whole family
 // (RFC 9700, 4.14.2), unless the same client repeats the exchange within retryGrace.
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	hash := hashOf(refreshToken)
@@ -72,7 +71,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 }
 
 // isValid reports whether the token is valid now. It rejects tokens with an issue
-// time far in the future. Such tokens were issued while the clock was wrong, and
+// time far in the future. Such tokens were issued while the clock was wrong, so they
 // would be valid for too long.
 func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
@@ -80,8 +79,8 @@ func (s *Service) isValid(t *pyth.RefreshToken) bool {
 }
 
 // rotate marks the token in seen as used and stores the token in next. If seen was
-// used before, rotate stores next only for the same client within retryGrace.
-// Otherwise it revokes the family.
+// used before, rotate stores next only if the same client repeats the exchange
+// within retryGrace. Otherwise it revokes the family.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
 		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
@@ -107,7 +106,7 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
 
 // Renew issues a new JWT to a caller who sent a valid JWT. It fails if the login was
-// revoked. Otherwise a thief could renew a stolen JWT forever.
+// revoked, so that a thief cannot renew a stolen JWT forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
 	active, err := s.config.Store.FamilyActive(ctx, p.User.ID, p.FamilyID, s.config.Clock())
 	if err != nil {
@@ -123,8 +122,8 @@ func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, er
 	return s.grantWith(&p.User, key, p.FamilyID, "")
 }
 
-// Logout revokes the family of the refresh token, or all families of the user if
-// there is no token. It ignores tokens of other users.
+// Logout revokes the family of the refresh token. If refreshToken is "", Logout
+// revokes all families of the user. It ignores tokens of other users.
 func (s *Service) Logout(ctx context.Context, p *pyth.Principal, refreshToken string) error {
 	if refreshToken == "" {
 		return s.config.Store.RevokeAll(ctx, p.User.ID)

@@ -28,7 +28,6 @@ func (s *service) refresh(t testing.TB, token string) *pyth.Grant {
 	return g
 }
 
-// ended fails the test if one of the refresh tokens is still valid.
 func (s *service) ended(t testing.TB, tokens ...string) {
 	t.Helper()
 	for _, token := range tokens {
@@ -84,8 +83,8 @@ func TestRefreshRevokesTheFamilyOfAReusedToken(t *testing.T) {
 				if retried.RefreshToken == second.RefreshToken {
 					t.Error("the same token was returned twice")
 				}
-				// The client can still receive the first answer late. So both new
-				// tokens must be valid.
+				// The client can still receive the first answer, so both new tokens
+				// must be valid.
 				s.refresh(t, second.RefreshToken)
 				s.refresh(t, retried.RefreshToken)
 				return
@@ -176,7 +175,7 @@ func TestLogoutEndsOneOrAllLogins(t *testing.T) {
 			first := s.register(t, email)
 			second := s.login(t, email, password)
 			foreign := s.register(t, "bob@example.org")
-			for range 2 { // Revoking twice is no error.
+			for range 2 { // A second Logout is not an error.
 				want(t, s.Logout(t.Context(), s.principal(t, first), c.token(first, second, foreign)), "")
 			}
 			for g, goes := range map[*pyth.Grant]bool{first: c.firstGoes, second: c.allGoes, foreign: false} {
@@ -201,11 +200,11 @@ func TestRenewReturnsNoRefreshToken(t *testing.T) {
 	if next.RefreshToken != "" || next.Token == g.Token || next.APIKey != g.APIKey || !next.ExpiresAt.Equal(g.ExpiresAt.Add(time.Minute)) {
 		t.Errorf("got %+v", next)
 	}
-	s.refresh(t, g.RefreshToken) // Renew does not use up the token.
+	s.refresh(t, g.RefreshToken) // The refresh token is still unused after Renew.
 }
 
 func TestRenewEndsWithTheLogin(t *testing.T) {
-	const month = 30 * 24 * time.Hour // The lifetime of a refresh token.
+	const month = 30 * 24 * time.Hour // the lifetime of a refresh token
 	for _, c := range []struct {
 		name string
 		ends func(t *testing.T, s *service, g *pyth.Grant)

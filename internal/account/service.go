@@ -1,11 +1,13 @@
 // Package account authenticates callers by password, JWT, API key and refresh token.
 // It implements pyth.AccountService.
 //
-// The store contains passwords, keys and refresh tokens only as hashes. It also
-// contains an encrypted copy of the account's first key, because login returns this
-// key. The response and the time of a login do not reveal whether an account exists.
-// Only registration reveals it. The memory for password hashing is limited, whatever
-// the number of logins.
+// The store contains passwords, keys and refresh tokens only as hashes, with one
+// exception: an encrypted copy of the account's first key, because login returns
+// this key.
+//
+// Neither the response nor the duration of a login reveals whether an account
+// exists. Only registration reveals it. The memory for password hashing is limited,
+// even if many users log in at the same time.
 package account
 
 import (
@@ -20,7 +22,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Registration names the rule for creating accounts.
+// Registration decides who may create an account.
 type Registration string
 
 // Registration modes. RegistrationOpen allows everyone to create an account.
@@ -49,7 +51,7 @@ type Config struct {
 	Invites      []string
 	Clock        func() time.Time
 	// MaxConcurrentHashes limits the number of passwords that are hashed at the same
-	// time. Each needs 19 MiB of memory. Zero means one per processor.
+	// time. Each hash needs 19 MiB of memory. Zero means one hash per processor.
 	MaxConcurrentHashes int
 }
 
@@ -57,9 +59,9 @@ type Config struct {
 type Service struct {
 	config Config
 	hasher *hasher
-	// absent is the hash that Login verifies the password against if the account does
-	// not exist. So a login takes the same time whether or not the account exists.
-	absent string
+	// dummyHash replaces the password hash of an account that does not exist, so
+	// that a login takes the same time whether or not the account exists.
+	dummyHash string
 }
 
 var _ pyth.AccountService = (*Service)(nil)
@@ -89,7 +91,7 @@ func newService(config Config, derive deriveFunc) (*Service, error) {
 	}
 	s := &Service{config: config, hasher: newHasher(config.MaxConcurrentHashes, derive)}
 	var err error
-	s.absent, err = s.hasher.hash(context.Background(), "the password of nobody")
+	s.dummyHash, err = s.hasher.hash(context.Background(), "the password of nobody")
 	return s, err
 }
 
@@ -98,14 +100,13 @@ func (s *Service) PurgeExpired(ctx context.Context) error {
 	return s.config.Store.DeleteExpiredRefreshTokens(ctx, s.config.Clock())
 }
 
-// unauthenticated returns the error for missing or invalid credentials. It is the
-// same for all causes, so that it reveals nothing about the credentials.
+// unauthenticated returns the error for missing or invalid credentials. The error is
+// the same for all causes, so that it reveals nothing about the credentials.
 func unauthenticated() error {
 	return pyth.Errorf(pyth.CodeUnauthenticated, "The credentials are missing or invalid. Send an API key in the header x-api-key, or an API key or a token in Authorization: Bearer.")
 }
 
-// expired returns the error for a credential that has expired.
 func expired(message string) error { return pyth.Errorf(pyth.CodeUnauthenticated, "%s", message) }
 
-// absent reports whether err means that an object is not in the store.
+// absent reports whether err means that the store does not contain the object.
 func absent(err error) bool { return pyth.ErrorCode(err) == pyth.CodeNotFound }

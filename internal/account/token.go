@@ -15,7 +15,7 @@ import (
 // maxToken is the maximum length of a JWT in bytes.
 const maxToken = 4 << 10
 
-// claims are the claims in a JWT of this server.
+// claims are the claims of the JWTs that this server issues.
 type claims struct {
 	jwt.RegisteredClaims
 	// FamilyID identifies the login that the token belongs to.
@@ -56,8 +56,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	)
 	c := new(claims)
 	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
-	// Accept only the two header parameters that issue writes. Others, for example a
-	// key URL, could change how a token is verified.
+	// Accept only the two header parameters that issue writes. Other parameters, for
+	// example a key URL, could change how the token is verified.
 	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
 		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
 		if onlyExpired(err) {
@@ -68,8 +68,9 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	return c, nil
 }
 
-// onlyExpired reports whether expiry is the only fault of the token. The signature is
-// valid in this case, because the signature is verified before the claims.
+// onlyExpired reports whether expiry is the only fault of the token. In this case
+// the signature is valid, because the parser verifies the signature before the
+// claims.
 func onlyExpired(err error) bool {
 	if !errors.Is(err, jwt.ErrTokenExpired) {
 		return false
@@ -105,13 +106,12 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	case byToken == nil:
 		return byKey, nil
 	}
-	// If both credentials are present, return the principal of the bearer
-	// credential. It can be a JWT, and only a JWT can be renewed.
+	// If the caller sent both credentials, return the principal of the bearer
+	// credential. It may be a JWT, and only a caller with a JWT can renew it.
 	return byToken, nil
 }
 
-// byBearer authenticates the credential of an Authorization: Bearer header. It is a
-// JWT or an API key.
+// byBearer authenticates the JWT or API key of an Authorization: Bearer header.
 func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
 	if strings.HasPrefix(credential, pyth.APIKeyPrefix) {
 		return s.byKey(ctx, credential)

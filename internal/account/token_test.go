@@ -25,7 +25,7 @@ type object = map[string]any
 
 func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
 
-// part encodes v as one part of a JWT: base64url without padding, of JSON.
+// part encodes v as one part of a JWT: JSON in base64url without padding.
 func part(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -35,7 +35,7 @@ func part(t testing.TB, v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// sign returns a JWT with the header and the claims. Both can be invalid.
+// sign returns a JWT with the header and the claims, even if they are invalid.
 func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any) string {
 	t.Helper()
 	text := part(t, header) + "." + part(t, claims)
@@ -44,8 +44,8 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// claims returns the claims that the service would issue for the grant now, with the
-// changes. A nil value in change removes a claim.
+// claims returns the claims of a JWT that the service would issue now for the grant,
+// modified by change. A nil value in change removes the claim.
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{
@@ -367,8 +367,6 @@ func TestAuthenticateAnswersAllBadCredentialsEqually(t *testing.T) {
 	}
 }
 
-// TestAuthenticateReportsExpiredTokens checks that the error says that a credential
-// has expired, but only for a credential that this server issued.
 func TestAuthenticateReportsExpiredTokens(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
