@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Accounts returns a service that passes all calls to next. It records actions on
+// Accounts returns a service that passes all calls to next and records actions on
 // accounts and credentials in log.
 func Accounts(next pyth.AccountService, log Recorder) pyth.AccountService {
 	return &accounts{next, log}
@@ -19,9 +19,9 @@ type accounts struct {
 	log Recorder
 }
 
-// record records an action that authenticates the caller. If the action failed, err
-// may contain the owner of the credential. In this case the entry belongs to the
-// owner. record returns g, or the error for the caller.
+// record records an action that authenticates the caller. It returns g, or the error
+// for the caller. If the action failed and err names the owner of the credential,
+// the entry belongs to this owner.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
 	if err == nil {
@@ -38,14 +38,13 @@ func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant
 	return g, nil
 }
 
-// Register records user.registered.
 func (a *accounts) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
 	g, err := a.AccountService.Register(ctx, email, password, invite)
 	return a.record(ctx, pyth.ActionUserRegistered, g, err)
 }
 
-// Login records user.login. If the login fails, the entry is in the log of the
-// account that the caller named.
+// Login records user.login. If the password is wrong, the entry is in the log of the
+// account with this e-mail address.
 func (a *accounts) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	g, err := a.AccountService.Login(ctx, email, password)
 	return a.record(ctx, pyth.ActionUserLogin, g, err)
@@ -57,7 +56,6 @@ func (a *accounts) Refresh(ctx context.Context, refreshToken string, client pyth
 	return a.record(ctx, pyth.ActionTokenRefreshed, g, err)
 }
 
-// Renew records token.refreshed.
 func (a *accounts) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
 	g, err := a.AccountService.Renew(ctx, p)
 	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionTokenRefreshed}
@@ -67,13 +65,11 @@ func (a *accounts) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, e
 	return g, nil
 }
 
-// ChangePassword records user.password_changed.
 func (a *accounts) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	err := a.AccountService.ChangePassword(ctx, p, current, replacement)
 	return recordAfter(ctx, a.log, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionPasswordChanged}, err)
 }
 
-// CreateKey records key.created.
 func (a *accounts) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
 	k, key, err := a.AccountService.CreateKey(ctx, p, name, expiresAt)
 	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyCreated, Details: map[string]any{"name": name}}
@@ -90,7 +86,6 @@ func (a *accounts) CreateKey(ctx context.Context, p *pyth.Principal, name string
 	return k, key, nil
 }
 
-// DeleteKey records key.revoked.
 func (a *accounts) DeleteKey(ctx context.Context, p *pyth.Principal, id pyth.KeyID) error {
 	err := a.AccountService.DeleteKey(ctx, p, id)
 	return recordAfter(ctx, a.log, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyRevoked, Resource: string(id)}, err)

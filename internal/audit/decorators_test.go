@@ -21,7 +21,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// recorder is a Recorder that stores events, or fails.
+// recorder is a Recorder that stores events, unless err is set.
 type recorder struct {
 	events []pyth.AuditEvent
 	err    error
@@ -39,7 +39,6 @@ func (r *recorder) Begin(ctx context.Context, e *pyth.AuditEvent) func() error {
 	return func() error { return r.Record(ctx, e) }
 }
 
-// take returns the recorded events and removes them from the recorder.
 func (r *recorder) take() []pyth.AuditEvent {
 	events := r.events
 	r.events = nil
@@ -53,7 +52,8 @@ func (r *recorder) wants(t *testing.T, want ...pyth.AuditEvent) {
 	}
 }
 
-// seed is the seed of the log's signing key, and the key that signs access tokens.
+// seed is both the seed of the log's signing key and the key that signs access
+// tokens.
 var seed = bytes.Repeat([]byte("s"), 32)
 
 func newStore(t *testing.T) *sqlite.Store {
@@ -118,14 +118,14 @@ func TestAccountsRecordsActions(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = s.Refresh(ctx, g.RefreshToken, pyth.Client{IP: "2"})
-	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // The token's family was revoked, so the token no longer has a user.
+	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // The token was revoked with its family, so its user is unknown.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditSuccess), of(pyth.ActionTokenReused, pyth.AuditDenied), nobody(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
 	p, err := s.Authenticate(ctx, pyth.Credentials{APIKey: g.APIKey})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = s.Renew(ctx, p) // An API key does not belong to a login.
+	_, _ = s.Renew(ctx, p) // p was authenticated by API key, so there is no login.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
 	k, key, err := s.CreateKey(ctx, p, "ci", time.Now().Add(time.Hour))
@@ -153,8 +153,8 @@ func TestAccountsRecordsActions(t *testing.T) {
 	r.wants(t)
 }
 
-// TestDecoratorsReturnNoResultWithoutAnEntry checks that a call fails if its audit
-// entry cannot be written. The caller must not get the result.
+// TestDecoratorsReturnNoResultWithoutAnEntry checks that a call fails and returns no
+// result if its audit entry cannot be written.
 func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	r := new(recorder)
 	s := newAccounts(t, r)
@@ -179,8 +179,7 @@ func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	if k, key, err := s.CreateKey(t.Context(), p, "ci", time.Time{}); k != nil || key != "" || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("%v, %v", k, err)
 	}
-	// The key exists, although the audit entry about its creation could not be
-	// written.
+	// The key exists although its audit entry could not be written.
 	if keys, _, err := s.Keys(t.Context(), p, "", 10); err != nil || len(keys) != 2 {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}
@@ -379,7 +378,8 @@ func TestSecretSourceRecordsUse(t *testing.T) {
 	}
 }
 
-// heldStore is a store that writes entries, or fails, after release is closed.
+// heldStore is a store that writes no entries before release is closed. If failure
+// is set, it writes none at all.
 type heldStore struct {
 	pyth.AuditStore
 	release <-chan struct{}

@@ -1,5 +1,5 @@
-// Package audit contains decorators of the services of package pyth, which record
-// their calls. The decorators write to a Recorder. Package log implements it.
+// Package audit contains decorators for the services of package pyth. The decorators
+// record calls in a Recorder, which package log implements.
 //
-// docs/audit.md describes the actions.
+// docs/audit.md describes the recorded actions.
 package audit

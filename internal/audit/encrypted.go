@@ -6,9 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// EncryptedPrograms returns a service that passes all calls to next. It records
-// changes of encrypted programs in log. Runs of encrypted programs are recorded by
-// Executions.
+// EncryptedPrograms returns a service that passes all calls to next and records
+// changes of encrypted programs in log. The decorator Executions records the runs of
+// these programs.
 func EncryptedPrograms(next pyth.EncryptedService, log Recorder) pyth.EncryptedService {
 	return &encryptedPrograms{next, log}
 }
@@ -18,7 +18,6 @@ type encryptedPrograms struct {
 	log Recorder
 }
 
-// StoreCode records zk.stored.
 func (z *encryptedPrograms) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	stored, created, err := z.EncryptedService.StoreCode(ctx, user, name, c)
 	e := &pyth.AuditEvent{
@@ -34,7 +33,6 @@ func (z *encryptedPrograms) StoreCode(ctx context.Context, user pyth.UserID, nam
 	return stored, created, nil
 }
 
-// DeleteCode records zk.deleted.
 func (z *encryptedPrograms) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
 	err := z.EncryptedService.DeleteCode(ctx, user, name)
 	return recordAfter(ctx, z.log, &pyth.AuditEvent{User: user, Action: pyth.ActionZKDeleted, Resource: name}, err)

@@ -8,8 +8,8 @@ import (
 )
 
 // Executions returns a service that passes all calls to next and records each run in
-// log. It writes the entry after the run has ended and before it returns the outcome.
-// By then, next has delivered the events of the run.
+// log. The service writes the entry after the run has ended and before Execute
+// returns. At this time, all events of the run have been delivered.
 func Executions(next pyth.ExecutionService, log Recorder) pyth.ExecutionService {
 	return &executions{next, log}
 }
@@ -46,8 +46,8 @@ func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 	}
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
 	if p.Encrypted != nil {
-		// Do not record a hash of the ciphertext, because it does not identify the
-		// program.
+		// Do not record a hash of the ciphertext. The same program can be encrypted
+		// to other ciphertexts, so the hash would not identify it.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		e.Details["codeSha256"] = hashText(p.Code)

@@ -21,8 +21,8 @@ type generations struct {
 	promptVersion string
 }
 
-// Generate records code.generated. Executions records the runs of the generated
-// programs.
+// Generate records code.generated. It does not record the runs of the generated
+// programs, because the decorator Executions does.
 func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeGenerated, Details: map[string]any{
 		"language": string(cmp.Or(r.Language, pyth.Python)), "promptVersion": g.promptVersion, "promptSha256": hashText(r.Prompt),
@@ -31,7 +31,8 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	e.Outcome = outcomeOf(err)
 	if result != nil {
 		addGeneration(e, result)
-		// There must be an entry, because the model may have used tokens.
+		// Record a failure even if the outcome is "", because the model may have
+		// used tokens.
 		if e.Outcome == "" || result.Stopped != nil {
 			e.Outcome = pyth.AuditFailure
 		}
@@ -49,8 +50,8 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	return result, nil
 }
 
-// addGeneration adds details about a generation to the event. The details do not
-// contain the prompt or the program, but the hash of the program.
+// addGeneration adds details about a generation to the event. The details contain a
+// hash of the program, but neither the program nor the prompt.
 func addGeneration(e *pyth.AuditEvent, g *pyth.Generation) {
 	e.Resource = string(g.ID)
 	e.Details["model"], e.Details["language"], e.Details["attempts"] = g.Model, string(g.Language), g.Calls

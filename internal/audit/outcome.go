@@ -31,15 +31,16 @@ func outcomeOf(err error) pyth.AuditOutcome {
 }
 
 // recordAfter records an action that ended with err, and returns the error for the
-// caller. If the entry cannot be written, it returns CodeUnavailable instead of the
-// result. So nobody can try passwords without leaving entries.
+// caller. If the entry cannot be written, the error has CodeUnavailable, and the
+// caller does not get the result. So nobody can try passwords without leaving
+// entries.
 func recordAfter(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)
 }
 
-// recordOutcome is like recordAfter, but the event already has its outcome. If the
-// outcome is "", it records nothing.
+// recordOutcome is like recordAfter, but e already has its outcome. If the outcome
+// is "", recordOutcome records nothing.
 func recordOutcome(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	if e.Outcome == "" {
 		return err

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Packages returns a service that passes all calls to next. It records changes of
+// Packages returns a service that passes all calls to next and records changes of
 // users' packages in log.
 func Packages(next pyth.PackageService, log Recorder) pyth.PackageService {
 	return &packages{next, log}
@@ -31,7 +31,8 @@ func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.L
 	default:
 		e.Details["reason"] = string(pyth.ErrorCode(err))
 	}
-	// All languages of a runtime have the same packages, so name the main language.
+	// All languages of a runtime have the same packages, so record the main
+	// language.
 	e.Details["language"] = string(cmp.Or(language, pyth.Python).Main())
 	if err := recordAfter(ctx, p.log, e, err); err != nil {
 		return nil, err
@@ -39,20 +40,18 @@ func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.L
 	return change, nil
 }
 
-// SetPackages records packages.changed.
 func (p *packages) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.SetPackages(ctx, user, language, requirements, progress)
 	return p.record(ctx, user, language, change, err)
 }
 
-// AddPackage records packages.changed.
 func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, requirement string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.AddPackage(ctx, user, language, requirement, progress)
 	return p.record(ctx, user, language, change, err)
 }
 
-// RemovePackage records packages.changed. If the change fails and the caller named no
-// language, the entry names Python.
+// RemovePackage records packages.changed. If the change fails, the language in the
+// entry is that of the caller, or Python by default.
 func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
 	return p.record(ctx, user, language, change, err)

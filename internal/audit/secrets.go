@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Secrets returns a service that passes all calls to next. It records changes of
+// Secrets returns a service that passes all calls to next and records changes of
 // secrets in log.
 func Secrets(next pyth.SecretService, log Recorder) pyth.SecretService {
 	return &secrets{next, log}
@@ -18,8 +18,8 @@ type secrets struct {
 	log Recorder
 }
 
-// PutSecret records secret.created or secret.updated. If next fails, it is unknown
-// whether the secret exists. Then the action is secret.updated.
+// PutSecret records secret.created or secret.updated. If next fails, the action is
+// secret.updated, because it is unknown whether the secret exists.
 func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	put, created, err := s.SecretService.PutSecret(ctx, user, name, value, description)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSecretUpdated, Resource: name}
@@ -35,13 +35,12 @@ func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, 
 	return put, created, nil
 }
 
-// DeleteSecret records secret.deleted.
 func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name string) error {
 	err := s.SecretService.DeleteSecret(ctx, user, name)
 	return recordAfter(ctx, s.log, &pyth.AuditEvent{User: user, Action: pyth.ActionSecretDeleted, Resource: name}, err)
 }
 
-// Beginner is a Recorder that can also write an event in the background.
+// Beginner is a Recorder that can write events in the background.
 type Beginner interface {
 	Recorder
 	// Begin queues the event. The returned function waits until the event is durable,
@@ -49,8 +48,8 @@ type Beginner interface {
 	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 }
 
-// SecretSource returns a source that gets secrets from next. It records their use in
-// log before the values are sent to a sandbox.
+// SecretSource returns a source that gets secrets from next and records their use in
+// log. The entry is durable before the values are sent to a sandbox.
 func SecretSource(next pyth.SecretSource, log Beginner) pyth.SecretSource {
 	return &secretSource{next, log}
 }
@@ -60,8 +59,8 @@ type secretSource struct {
 	log  Beginner
 }
 
-// Reveal records secret.used, with all secrets of the run in one entry. It does not
-// wait for the entry. SecretGrant.Await waits for it.
+// Reveal records secret.used, with all secrets of the run in one entry. If next
+// succeeds, Reveal does not wait until the entry is durable; SecretGrant.Await does.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, request)
 	names := slices.Concat(request.Names, request.IfStored)

@@ -6,8 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sessions returns a service that passes all calls to next. It records in log when
-// users open and close sessions. It does not record when a session expires.
+// Sessions returns a service that passes all calls to next. When a user opens or
+// closes a session, the service records it in log. It does not record when a session
+// expires.
 func Sessions(next pyth.SessionService, log Recorder) pyth.SessionService {
 	return &sessions{next, log}
 }
@@ -17,7 +18,6 @@ type sessions struct {
 	log Recorder
 }
 
-// OpenSession records session.created.
 func (s *sessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	opened, err := s.SessionService.OpenSession(ctx, user, r)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSessionCreated}
@@ -30,7 +30,6 @@ func (s *sessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Se
 	return opened, nil
 }
 
-// CloseSession records session.deleted.
 func (s *sessions) CloseSession(ctx context.Context, user pyth.UserID, id pyth.SessionID) error {
 	err := s.SessionService.CloseSession(ctx, user, id)
 	return recordAfter(ctx, s.log, &pyth.AuditEvent{User: user, Action: pyth.ActionSessionDeleted, Resource: string(id)}, err)

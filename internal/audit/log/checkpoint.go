@@ -13,23 +13,23 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// logName is the name of the log, which is the first line of checkpoints. It is also
-// the name of the signing key.
+// logName is the name of the log and of the signing key. It is the first line of
+// every checkpoint.
 const logName = "pyth-on"
 
-// Keys provides keys of the server.
+// Keys provides the server's keys.
 type Keys interface {
 	ServerKey(ctx context.Context, name string, length int) ([]byte, error)
 }
 
-// Seed returns the seed of the signing key. The signing key of a log never changes. A
-// rotation of the root key only encrypts the seed again.
+// Seed returns the seed of the signing key. The seed never changes: a rotation of
+// the root key only encrypts it again.
 func Seed(ctx context.Context, keys Keys) ([]byte, error) {
 	return keys.ServerKey(ctx, "audit", ed25519.SeedSize)
 }
 
-// VerifierKey returns the key that verifies signatures of the signing key with this
-// seed. It has the format of C2SP signed-note: name, key hash and public key.
+// VerifierKey returns the public key for the seed, in the format of C2SP
+// signed-note: name, key hash and public key.
 func VerifierKey(seed []byte) (string, error) {
 	if len(seed) != ed25519.SeedSize {
 		return "", fmt.Errorf("audit: the seed has %d bytes, not %d", len(seed), ed25519.SeedSize)
@@ -72,8 +72,8 @@ func (s *signer) sign(t *tree) ([]byte, error) {
 // package have about 200 bytes.
 const maxCheckpoint = 64 << 10
 
-// openCheckpoint verifies a signed checkpoint with the key. It returns the size and
-// the root of the tree.
+// openCheckpoint verifies the signature of a checkpoint. It returns the size and the
+// root of the tree.
 func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 	if len(signed) == 0 {
 		return tlog.Tree{}, errors.New("there is no checkpoint")
@@ -93,8 +93,8 @@ func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 }
 
 // parseCheckpoint parses the text of a checkpoint (C2SP tlog-checkpoint). The first
-// three lines are the origin, the size and the root. Further lines are extensions,
-// which it ignores.
+// three lines are the origin, the size and the root. parseCheckpoint ignores further
+// lines, which are extensions.
 func parseCheckpoint(text, origin string) (tlog.Tree, error) {
 	lines := strings.SplitN(text, "\n", 4)
 	if len(lines) < 4 || lines[0] != origin {

@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// maxText is the maximum length, in bytes, of a text from a caller in an entry.
+	// maxText is the maximum length of a text in an entry, in bytes.
 	maxText = 256
-	// maxList is the maximum number of items in a list. It is the maximum number of
-	// secrets of a user.
+	// maxList is the maximum number of items in a list. An entry can list all
+	// secrets of a user, who can have 200.
 	maxList = 200
 )
 
 // credential matches text that looks like an API key, a refresh token or a JWT.
 var credential = regexp.MustCompile(`py(?:api|rt)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
-// clean makes text from callers safe for an entry. It replaces unprintable
-// characters, which could forge or hide lines when somebody reads the log. It
-// replaces credentials, because users paste credentials into wrong fields. It
-// truncates the text to maxText bytes.
+// clean makes a text from a caller safe for an entry. It replaces unprintable
+// characters, because they could forge or hide lines when somebody reads the log. It
+// replaces credentials, because users paste them into wrong fields. It truncates the
+// text to maxText bytes.
 func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")

@@ -11,8 +11,8 @@ import (
 )
 
 // commitAll writes the events in the queue in batches until the log is closed (group
-// commit). It does not wait for more events: a single event is written at once.
-// Events that arrive during a transaction are written in the next one.
+// commit). It does not wait until a batch is full. Events that arrive during a
+// transaction are written in the next transaction.
 func (l *Log) commitAll() {
 	defer close(l.done)
 	for range l.wake {
@@ -26,8 +26,8 @@ func (l *Log) commitAll() {
 	}
 }
 
-// nextBatch removes up to maxBatch events from the queue and returns them. closed
-// reports that the log was closed.
+// nextBatch removes up to maxBatch events from the queue and returns them. closed is
+// true if the log was closed.
 func (l *Log) nextBatch() (batch []*pending, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,9 +91,9 @@ func (l *Log) commit(batch []*pending) error {
 	return nil
 }
 
-// wasStored reports whether the failed transaction with this checkpoint was stored
-// nevertheless. This happens if the error occurs after the commit. If another process
-// has extended the log, wasStored returns ErrDamaged.
+// wasStored reports whether the transaction with this checkpoint was stored although
+// AppendAudit returned an error. This happens if the error occurs after the commit.
+// If another process has extended the log, wasStored returns ErrDamaged.
 func (l *Log) wasStored(checkpoint []byte) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

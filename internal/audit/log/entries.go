@@ -22,7 +22,7 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	if err != nil {
 		return nil, "", err
 	}
-	// Clean the label like the labels in entries, so that both match.
+	// The labels in entries were cleaned, so clean the label of the filter too.
 	f.Label = clean(f.Label)
 	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
 	if err != nil {
@@ -43,7 +43,6 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 }
 
 // formatCursor returns a cursor with the position of r, the last entry of a page.
-// Callers must not interpret the cursor.
 func formatCursor(r *pyth.AuditRecord) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", r.Timestamp.UnixMicro(), r.Sequence))
 }
@@ -62,7 +61,7 @@ func parseCursor(cursor string) (pyth.AuditPosition, error) {
 	return pyth.AuditPosition{Timestamp: time.UnixMicro(at).UTC(), Sequence: n}, nil
 }
 
-// Checkpoint returns the signed tree head after the last transaction.
+// Checkpoint returns the signed tree head of the last transaction.
 func (l *Log) Checkpoint(context.Context) ([]byte, error) {
 	_, checkpoint := l.head()
 	return checkpoint, nil
@@ -106,8 +105,7 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 	if err != nil {
 		return nil, err
 	}
-	// Check the proof, so that there is never a proof for an entry that was changed
-	// in the store.
+	// Check the proof. It is wrong if the entry was changed in the store.
 	if err := tlog.CheckRecord(proof, head.size, head.root(), sequence, entry.Hash); err != nil {
 		return nil, fmt.Errorf("%w: entry %d", ErrDamaged, sequence)
 	}

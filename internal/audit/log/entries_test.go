@@ -46,8 +46,8 @@ func TestRecordHasTheDocumentedForm(t *testing.T) {
 }
 
 // TestAttack100RecordCannotForgeALine records events with arbitrary texts. Each
-// record must be one line of canonical JSON (RFC 8785), printable and limited in
-// size.
+// record must be a single line of canonical JSON (RFC 8785). It must be printable
+// and limited in size.
 func TestAttack100RecordCannotForgeALine(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)

@@ -16,7 +16,6 @@ import (
 
 var start = time.Date(2026, 4, 4, 8, 23, 21, 123456000, time.UTC)
 
-// seed is the seed of the signing key.
 var seed = bytes.Repeat([]byte("s"), 32)
 
 func verifierKey(t testing.TB) string {
@@ -68,7 +67,6 @@ func record(t testing.TB, l *log.Log, events ...*pyth.AuditEvent) {
 	}
 }
 
-// exported returns all entries of the log, from the oldest to the newest.
 func exported(t testing.TB, store pyth.AuditStore) []string {
 	t.Helper()
 	var b bytes.Buffer
@@ -115,8 +113,8 @@ func tamper(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// storeWith is a store that calls the function append instead of AppendAudit. The
-// argument own calls the real AppendAudit.
+// storeWith is a store whose AppendAudit calls append. In append, own writes the
+// entries to the real store.
 type storeWith struct {
 	pyth.AuditStore
 	append func(own func() error) error

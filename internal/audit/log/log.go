@@ -5,10 +5,11 @@
 // one transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1).
 // Each transaction signs the new tree head (C2SP tlog-checkpoint and signed-note).
 //
-// Verify finds entries that were changed, removed, moved or added without the signing
-// key. Verify can also compare the log with an earlier checkpoint that was stored
-// elsewhere. Then it also finds changes that were made with the key. Text from
-// callers is limited in length, printable and without credentials.
+// Verify finds entries that were changed, removed, moved or added without the
+// signing key. With an earlier checkpoint that was stored elsewhere, Verify also
+// finds changes that were made with the key.
+//
+// Text from callers is made printable, limited in length and cleared of credentials.
 //
 // docs/audit.md describes the format of records and the actions.
 package log
@@ -31,7 +32,7 @@ const (
 	// maxBatch is the maximum number of events in a transaction. Other writers wait
 	// for the same database connection, so a transaction must be short.
 	maxBatch = 512
-	// maxNotes is the maximum number of notes that wait in the queue.
+	// maxNotes is the maximum number of events from Note in the queue.
 	maxNotes = 1024
 	// storeTimeout is the time-out of a transaction, including the time to wait for
 	// other writers and for the disk.
@@ -53,8 +54,8 @@ type Log struct {
 	clock  func() time.Time
 	signer *signer
 
-	// wake receives a value when the queue has events or the log is closed. The
-	// goroutine that runs commitAll waits for it.
+	// wake receives a value when the queue has events or the log is closed.
+	// commitAll waits for it.
 	wake chan struct{}
 	done chan struct{}
 
@@ -85,7 +86,8 @@ var _ pyth.AuditService = (*Log)(nil)
 var ErrDamaged = errors.New("audit: the log does not match its signed checkpoint")
 
 // Open opens the log. It returns ErrDamaged if the stored log does not match its
-// checkpoint. New entries in a damaged log would sign the damage.
+// checkpoint. A damaged log must not grow, because the next checkpoint would sign
+// the damage.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Store == nil || cfg.Clock == nil || len(cfg.Seed) != ed25519.SeedSize {
 		return nil, errors.New("audit: the configuration has no store, no clock or no seed of 32 bytes")
@@ -110,8 +112,8 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// load reads the edge of the tree and the checkpoint from the store. It returns
-// ErrDamaged if the root of the tree differs from the root in the checkpoint.
+// load reads the tree and the checkpoint from the store. It returns ErrDamaged if
+// the root of the tree differs from the root in the checkpoint.
 func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 	size, note, err := l.store.AuditHead(ctx)
 	if err != nil {
@@ -155,8 +157,8 @@ func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
 // durable. The function may be called several times.
 func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
 	wait = l.begin(ctx, e)
-	// Yield this processor to the goroutine that commits. Waking another processor
-	// takes time, and the caller will wait for the commit anyway.
+	// Yield this processor to commitAll. Waking another processor takes time, and
+	// the caller will wait for the commit anyway.
 	runtime.Gosched()
 	return wait
 }

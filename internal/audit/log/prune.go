@@ -10,11 +10,13 @@ import (
 // pruneBatch is the maximum number of records that one transaction prunes.
 const pruneBatch = 1000
 
-// Prune removes the content of entries that are older than the given time, and
-// returns the number of these entries. It starts at the oldest entry and stops at
-// the first entry that is not older than this time. It keeps all hashes, so that the
-// remaining entries can still be proved. First it writes an entry about the pruned
-// range, so that Verify can recognize other removals.
+// Prune removes the content of entries that are older than before, and returns the
+// number of these entries. It starts at the oldest entry and stops at the first
+// entry that is not older. It keeps all hashes, so that Proof still works for the
+// remaining entries.
+//
+// Before Prune removes content, it writes an entry about the range. Verify reports
+// missing content without such an entry.
 func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	size := l.Size()
 	start, err := l.firstWhole(ctx, size)
@@ -54,7 +56,7 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 const prunedBefore = "before"
 
 // firstWhole returns the sequence of the first entry that is not pruned. It uses a
-// binary search, because all pruned entries are before all others.
+// binary search, because all pruned entries come before the others.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {

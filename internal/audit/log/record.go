@@ -18,8 +18,9 @@ const version = 1
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// record is the stored form of an entry, from which the leaf hash is computed. It is
-// encoded as canonical JSON (RFC 8785), so the fields must be sorted by name.
+// record is the stored form of an entry. The leaf hash is computed from this form. A
+// record is encoded as canonical JSON (RFC 8785), so the fields must be sorted by
+// name.
 type record struct {
 	Action     pyth.Action       `json:"action"`
 	Credential pyth.Credential   `json:"credential"`
@@ -41,8 +42,8 @@ type record struct {
 type pending struct {
 	record record
 	at     time.Time
-	// written is closed when the event is durable, or after failure was set. It is
-	// nil for a note.
+	// written is closed when the event is durable or when failure is set. It is nil
+	// for an event from Note.
 	written chan struct{}
 	failure error
 }
@@ -107,8 +108,8 @@ func entryOf(content []byte) (*pyth.AuditEntry, error) {
 }
 
 // newID returns the ID of an entry: a UUID of version 7 (RFC 9562, section 5.7). Its
-// low 48 bits contain the sequence instead of random bits, as section 6.2 permits. So
-// an entry can be found by its ID without an index.
+// low 48 bits contain the sequence instead of random bits, as section 6.2 permits.
+// So the log finds an entry by its ID without an index.
 func newID(sequence int64, at time.Time) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[6:10]); err != nil {
@@ -123,7 +124,7 @@ func newID(sequence int64, at time.Time) (string, error) {
 	return id.String(), nil
 }
 
-// sequenceOf returns the sequence that the ID of an entry contains.
+// sequenceOf extracts the sequence from the ID of an entry.
 func sequenceOf(id string) (int64, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil || parsed.String() != id || parsed.Version() != 7 {

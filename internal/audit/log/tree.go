@@ -15,7 +15,7 @@ import (
 // is one such subtree for each 1 in the binary form of size.
 type tree struct {
 	size int64
-	// edge contains the hashes of these roots, by tlog index.
+	// edge contains these roots by tlog index.
 	edge map[int64]tlog.Hash
 }
 
@@ -25,8 +25,8 @@ func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)
-	// TreeHash reads exactly the hashes of the edge, so store all hashes that it
-	// reads.
+	// TreeHash reads the hashes of the edge and no others, so keep all hashes that
+	// it reads.
 	_, err := tlog.TreeHash(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		hashes, err := stored(indexes)
 		for i := range hashes {
@@ -49,7 +49,7 @@ func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 		panic(err) // All hashes that tlog reads are in the edge.
 	}
 	// Remove the hashes within the largest subtree that the leaf completed. They are
-	// not needed again.
+	// no longer needed.
 	n := t.size
 	for level := range len(hashes) - 1 {
 		delete(t.edge, tlog.StoredHashIndex(level, n>>level-1))

@@ -54,8 +54,8 @@ func (r *Report) report(format string, args ...any) {
 }
 
 // Verify reads the whole log and computes the tree again. It checks only entries
-// that exist when it begins. It reports damage in the Report. An error means that
-// the log could not be checked.
+// that exist when it begins. The Report contains all damage that Verify finds. An
+// error means that the log could not be checked.
 func Verify(ctx context.Context, v Verification) (*Report, error) {
 	size, note, err := v.Store.AuditHead(ctx)
 	if err != nil {
@@ -82,7 +82,7 @@ type check struct {
 	Report
 	// tree contains the leaves of the entries that were read so far.
 	tree *tree
-	// broken reports that entries or hashes are missing, so that no root can be
+	// broken is true if entries or hashes are missing, so that no root can be
 	// computed.
 	broken bool
 	// signed is the tree head in the stored checkpoint, and kept is the tree head in
@@ -90,8 +90,8 @@ type check struct {
 	signed, kept *tlog.Tree
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
-	// pruned lists the ranges of entries without content. Entries about pruning
-	// permit missing content for all sequences less than allowed.
+	// pruned lists the ranges of entries without content. The content may be missing
+	// for all sequences less than allowed, because entries about pruning cover them.
 	pruned  []span
 	allowed int64
 }
@@ -111,12 +111,11 @@ func (c *check) open(name string, note []byte) *tlog.Tree {
 	return &head
 }
 
-// all reads and checks all entries in order.
 func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
 	next := int64(0)
-	// This loop cannot find missing entries at the end. heads finds them, because the
-	// checkpoint contains the size and the root.
+	// This loop cannot find missing entries at the end of the log. heads finds them,
+	// because the checkpoint contains the size and the root.
 	for r, err := range records(ctx, c.Store, 0, c.Size) {
 		if err != nil {
 			return err
@@ -203,8 +202,7 @@ func (c *check) allow(e *pyth.AuditEntry) {
 	}
 }
 
-// checkPruned reports entries without content for which there is no entry about
-// pruning.
+// checkPruned reports entries without content that no entry about pruning covers.
 func (c *check) checkPruned(ctx context.Context) error {
 	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
 		return nil

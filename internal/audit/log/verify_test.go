@@ -153,9 +153,9 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 	}
 }
 
-// TestAttack104VerifyFindsARewrittenLog replaces all entries by those of another log.
-// The checkpoint in the database reveals this. If it is replaced too, only a
-// checkpoint that was saved elsewhere reveals the change.
+// TestAttack104VerifyFindsARewrittenLog replaces all entries by those of another
+// log. The checkpoint in the database reveals this. If this checkpoint is replaced
+// too, only a checkpoint that was saved elsewhere reveals the change.
 func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")
@@ -211,7 +211,7 @@ func TestPruneKeepsTheTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	// Write more entries than one batch of retention removes.
+	// Write more entries than one transaction of Prune removes.
 	for i := range 1500 {
 		at = start.Add(time.Duration(i) * time.Second)
 		if i%2 == 0 {
@@ -247,7 +247,7 @@ func TestPruneKeepsTheTree(t *testing.T) {
 	if _, err := l.Proof(t.Context(), "ada", entries[144].ID); err != nil {
 		t.Errorf("the oldest remaining entry: %v", err)
 	}
-	// Retention writes entries too. They also expire.
+	// The entries that Prune has written also expire.
 	at = start.Add(time.Hour)
 	prune(3000, 292)
 	whole(t, store, kept)
