@@ -7,19 +7,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Limits of the parameters of encrypted programs (docs/zero-knowledge.md). They
-// limit the time and the memory that a sandbox needs to derive the key.
+// These constants limit the parameters of encrypted programs
+// (docs/zero-knowledge.md). So they limit the time and the memory that a sandbox
+// needs to derive the key.
 const (
 	maxTime        = 10
 	minMemoryKiB   = 8
 	maxMemoryKiB   = 256 << 10
 	maxParallelism = 16
-	// minLaneKiB is the minimum memory of Argon2 per lane (RFC 9106, section 3.1).
+	// minLaneKiB is the minimum memory for each lane of Argon2 (RFC 9106, section
+	// 3.1).
 	minLaneKiB = 8
 )
 
-// name matches the valid names of stored programs.
-var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // faults collects the errors in the fields of a request.
 type faults struct{ pyth.FieldErrors }
@@ -38,15 +39,14 @@ func (f *faults) checkLanguage(l pyth.Language) {
 	}
 }
 
-// checkCode checks an encrypted program that a user wants to store. under is the
-// name for the stored program.
-func checkCode(under string, c *pyth.EncryptedProgram) error {
+// checkCode checks an encrypted program that a user wants to store as storedName.
+func checkCode(storedName string, c *pyth.EncryptedProgram) error {
 	var f faults
-	if !name.MatchString(under) {
+	if !validName.MatchString(storedName) {
 		f.Add("path.name", "must have 1 to 128 letters, digits, dots, underscores and hyphens, and begin with a letter or digit")
 	}
 	f.checkLanguage(c.Language)
-	if c.Name != "" && c.Name != under {
+	if c.Name != "" && c.Name != storedName {
 		f.Add("body.name", "must be the same as the name in the path, because the program was encrypted for this name")
 	}
 	f.sized("body.kdf.salt", c.KDF.Salt, lockbox.SaltBytes)
@@ -63,7 +63,7 @@ func checkCode(under string, c *pyth.EncryptedProgram) error {
 	return f.Err()
 }
 
-// checkProgram checks a program that the server is asked to encrypt.
+// checkProgram checks the arguments of Encrypt.
 func checkProgram(language pyth.Language, code, password []byte) error {
 	var f faults
 	f.checkLanguage(language)

@@ -12,15 +12,15 @@ import (
 )
 
 // Parameters of Argon2id for programs that the server encrypts. They are the second
-// recommendation of RFC 9106, section 4.
+// recommended option of RFC 9106, section 4.
 const (
 	kdfTime        = 3
 	kdfMemoryKiB   = 64 << 10
 	kdfParallelism = 4
 )
 
-// maxEncryptWait is the maximum time that Encrypt waits while too many other
-// encryptions are running.
+// maxEncryptWait is the maximum time that Encrypt waits for other encryptions to
+// end.
 const maxEncryptWait = 10 * time.Second
 
 // encrypter encrypts programs for clients. It limits the number of concurrent

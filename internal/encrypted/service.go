@@ -1,10 +1,12 @@
 // Package encrypted stores programs that clients have encrypted. The server can
 // check the format of these programs but cannot read them.
 //
-// The package checks that the parameters of a program are within the limits, so that
-// a sandbox can decrypt it. It checks that the program was encrypted for the name
-// under which it is stored. It does not store passwords or return them in errors.
-// For clients that cannot encrypt, it encrypts programs, a limited number at a time.
+// The parameters of a stored program are within the limits, so that a sandbox can
+// decrypt the program. If a program was encrypted for a name, it can be stored only
+// under this name. The package does not store passwords or return them in errors.
+//
+// The package also encrypts programs for clients that cannot encrypt, a limited
+// number at a time.
 package encrypted
 
 import (
@@ -19,7 +21,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Config configures a Service. Optional fields have defaults.
+// Config configures a Service. Packages, MaxPerUser and MaxConcurrent are optional.
 type Config struct {
 	Store pyth.EncryptedProgramStore
 	Host  pyth.ReservationHost
@@ -29,14 +31,13 @@ type Config struct {
 	Clock    func() time.Time
 	// MaxPerUser is the maximum number of programs per user. The default is 1,000.
 	MaxPerUser int
-	// MaxConcurrent is the maximum number of concurrent encryptions. Each needs 64 MiB
-	// of memory. The default is 2.
+	// MaxConcurrent is the maximum number of concurrent encryptions. Each encryption
+	// needs 64 MiB of memory. The default is 2.
 	MaxConcurrent int
 	Logger        *slog.Logger
 }
 
-// noteTimeout is the time-out for storing the time of an execution in the
-// background.
+// noteTimeout limits the time of a write by NoteExecuted.
 const noteTimeout = 30 * time.Second
 
 // Service implements pyth.EncryptedService. It is safe for concurrent use.
@@ -54,11 +55,11 @@ func New(config Config) *Service {
 	return &Service{config: config, encrypter: newEncrypter(cmp.Or(config.MaxConcurrent, 2))}
 }
 
-// Close waits until the times passed to NoteExecuted are stored.
+// Close waits until all writes by NoteExecuted have ended.
 func (s *Service) Close() { s.notes.Wait() }
 
-// StoreCode checks and stores an encrypted program. It replaces a program that has
-// the same name.
+// StoreCode checks and stores an encrypted program. It replaces the user's program
+// with the same name.
 func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	if err := checkCode(name, c); err != nil {
 		return nil, false, err
@@ -81,8 +82,8 @@ func (s *Service) Code(ctx context.Context, user pyth.UserID, name string) (*pyt
 	return s.config.Store.Code(ctx, user, name)
 }
 
-// NoteExecuted stores the current time as the program's last execution. It does not
-// wait for the store.
+// NoteExecuted stores the current time as the program's last execution. It writes in
+// the background and does not wait.
 func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 	at := s.config.Clock()
 	s.notes.Go(func() {
@@ -94,7 +95,7 @@ func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 	})
 }
 
-// Reserve reserves a sandbox for a run whose password is sealed for this sandbox.
+// Reserve reserves a sandbox. The client can then seal a password for this sandbox.
 func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservation, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -3,8 +3,7 @@
 // sandbox. docs/zero-knowledge.md describes the format for authors of clients.
 //
 // The guest decrypts programs with this package. The server encrypts programs with
-// it for clients that cannot do so. The package imports neither the guest nor the
-// server.
+// it for clients that cannot encrypt.
 package lockbox
 
 import (
@@ -40,15 +39,16 @@ var ErrDecryption = errors.New("lockbox: wrong password, or changed program")
 // Box holds the metadata of an encrypted program: everything except its ciphertext.
 type Box struct {
 	Language string `json:"language"`
-	// Name is the name that the program was encrypted for; "" if it was encrypted
-	// without a name.
+	// Name is the name to which the program is bound. It is "" if the program is not
+	// bound to a name.
 	Name  string `json:"name,omitempty"`
 	KDF   KDF    `json:"kdf"`
 	Nonce []byte `json:"nonce"`
 }
 
-// associatedData returns the language and the name, which the encryption
-// authenticates. A slash separates them, because no language contains a slash.
+// associatedData returns the data that the encryption authenticates in addition to
+// the program: the language and the name. No language contains a slash, so a slash
+// separates them.
 func (b *Box) associatedData() []byte {
 	ad := append([]byte("pyth-on/zk/1/"), b.Language...)
 	if b.Name != "" {
@@ -58,7 +58,7 @@ func (b *Box) associatedData() []byte {
 }
 
 // Seal encrypts the program and returns the ciphertext. It uses the bytes of the
-// password without any normalization.
+// password unchanged, without Unicode normalization.
 func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	if len(b.Nonce) != NonceBytes {
 		return nil, errors.New("lockbox: the nonce has the wrong size")

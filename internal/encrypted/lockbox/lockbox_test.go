@@ -160,8 +160,9 @@ func TestOpenRefusesInvalidBoxes(t *testing.T) {
 }
 
 // TestArgon2id checks the vectors of the reference implementation (test.c of
-// github.com/P-H-C/phc-winner-argon2). The vector of RFC 9106, section 5.3, uses
-// a secret, which this library does not support. The examples' tests check it.
+// github.com/P-H-C/phc-winner-argon2). The vector of RFC 9106, section 5.3, uses a
+// secret, which the Argon2 library for Go does not support. Only the tests of the
+// examples check that vector.
 func TestArgon2id(t *testing.T) {
 	for _, v := range []struct {
 		time, memoryKiB uint32
@@ -181,7 +182,7 @@ func TestArgon2id(t *testing.T) {
 }
 
 // TestXChaCha20Poly1305 checks the vector of draft-irtf-cfrg-xchacha-03, appendix
-// A.3.1. The vector with any bit flipped must be refused.
+// A.3.1. If any bit of it is flipped, decryption must fail.
 func TestXChaCha20Poly1305(t *testing.T) {
 	key := unhex(t, "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f")
 	nonce := unhex(t, "404142434445464748494a4b4c4d4e4f5051525354555657")

@@ -6,16 +6,16 @@ import (
 	"errors"
 )
 
-// sealInfo is the info parameter of HPKE. A ciphertext that was made with other info
-// cannot be decrypted as a password.
+// sealInfo is the info parameter of HPKE for passwords. Unseal cannot decrypt a
+// ciphertext that was made with another info.
 const sealInfo = "pyth-on/zk/sealed/1"
 
-// Key is the key pair of a sandbox for sealed passwords. It uses HPKE (RFC 9180) in
-// base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
+// Key is a sandbox's key pair for sealed passwords. It uses HPKE (RFC 9180) in base
+// mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
 type Key struct{ private hpke.PrivateKey }
 
-// encapsulatedBytes is the size of the encapsulated key (an X25519 public key). It
-// is the beginning of a sealed password.
+// encapsulatedBytes is the size of the encapsulated key, an X25519 public key. A
+// sealed password begins with this key.
 const encapsulatedBytes = 32
 
 // NewKey creates a random key pair.
@@ -27,8 +27,7 @@ func NewKey() (*Key, error) {
 	return &Key{private}, nil
 }
 
-// ParseKey returns the key pair of a private key. private is a result of
-// Key.Private.
+// ParseKey returns the key pair for a private key that Key.Private returned.
 func ParseKey(private []byte) (*Key, error) {
 	k, err := hpke.DHKEM(ecdh.X25519()).NewPrivateKey(private)
 	if err != nil {
@@ -63,7 +62,7 @@ func (k *Key) recipient(encapsulated, info []byte) (*hpke.Recipient, error) {
 	return hpke.NewRecipient(encapsulated, k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
 }
 
-// SealPassword encrypts the password for the sandbox with its public key. It returns
+// SealPassword encrypts the password with the public key of the sandbox. It returns
 // the encapsulated key (32 bytes) followed by the ciphertext.
 func SealPassword(public, password []byte, sandbox string) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(public)

@@ -90,8 +90,8 @@ func TestHPKE(t *testing.T) {
 }
 
 // TestPointsOfLowOrderAreRefused seals and unseals with public keys of low order.
-// With any private key, their shared secret is zero. The keys come from RFC 7748,
-// section 6.1, and from Project Wycheproof's tests of X25519.
+// For each of these keys, the shared secret is zero with any private key. The keys
+// come from RFC 7748, section 6.1, and from Project Wycheproof's tests of X25519.
 func TestPointsOfLowOrderAreRefused(t *testing.T) {
 	k := newKey(t)
 	for _, point := range []string{
