@@ -219,7 +219,7 @@ func (c *check) checkPruned(ctx context.Context) error {
 	}
 	for _, p := range c.pruned {
 		if p.from = max(p.from, c.allowed); p.from < p.to {
-			c.report("%s lost content without a record that the server pruned it", entries(p))
+			c.report("%s lost content, but no entry says that the server pruned it", entries(p))
 		}
 	}
 	return nil
