@@ -19,12 +19,10 @@ const (
 	maxPatterns   = 64
 	maxLabels     = 16
 	maxLabelBytes = 64
-	// maxExecBytes is the maximum size of the arguments. The same maximum applies to
-	// env with secrets. Linux allows 2 MiB for both together, a quarter of the
-	// stack. The lower limit leaves room for programs that start other programs with
-	// more variables.
+	// maxExecBytes limits the size of the arguments, and separately the size of env
+	// with secrets. Linux allows 2 MiB for the sum, a quarter of the stack.
 	maxExecBytes = 1 << 20
-	// minMemory is the minimum memory limit. An interpreter can start with it.
+	// minMemory is the smallest memory limit. It is enough to start an interpreter.
 	minMemory = 32 << 20
 	minDisk   = 1 << 20
 	minTime   = time.Millisecond
@@ -68,7 +66,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 }
 
 // checkSizes returns an error if the code, stdin or the files are too large. It runs
-// before the other checks, so that they process only small input.
+// first, so that the other checks process only small input.
 func (s *Service) checkSizes(job *pyth.Job) error {
 	l := s.config.Limits
 	var files int64
@@ -99,7 +97,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 
 func (s *Service) checkArgs(f *pyth.FieldErrors, args []string) {
 	if len(args) > s.config.Limits.MaxArgs {
-		f.Add("body.args", "must be at most %d", s.config.Limits.MaxArgs)
+		f.Add("body.args", "must be at most %d arguments", s.config.Limits.MaxArgs)
 	}
 	total := 0
 	for i, arg := range args {
@@ -130,7 +128,7 @@ func checkPatterns(f *pyth.FieldErrors, patterns []string) {
 
 func checkLabels(f *pyth.FieldErrors, labels []string) {
 	if len(labels) > maxLabels {
-		f.Add("body.labels", "must be at most %d", maxLabels)
+		f.Add("body.labels", "must be at most %d labels", maxLabels)
 	}
 	for i, label := range labels {
 		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || !printable.Text(label) {

@@ -2,13 +2,13 @@ package execution
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// sealedBytes is the length of a sealed password minus the length of the password: a
-// public key and a tag (RFC 9180).
+// sealedBytes is the overhead of a sealed password: a public key and a tag (RFC
+// 9180).
 const sealedBytes = 32 + 16
 
-// checkEncrypted checks an encrypted program. The memory limit of the run also
-// applies to the key derivation, so the memory of the derivation must be below this
-// limit.
+// checkEncrypted checks an encrypted program. The memory limit of the run includes
+// the key derivation, so the limit must exceed the memory of the derivation by
+// minMemory.
 func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted
 	if l == nil {

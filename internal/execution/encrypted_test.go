@@ -10,7 +10,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// encrypted returns an encrypted job. Its key derivation needs memoryKiB of memory.
+// encrypted returns an encrypted job whose key derivation needs memoryKiB of memory.
 func encrypted(memoryKiB int) *pyth.EncryptedJob {
 	return &pyth.EncryptedJob{
 		Name: "report", Password: []byte("pw"),

@@ -34,8 +34,9 @@ func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	}
 }
 
-// PathFault returns a message if the path of a file is invalid; "" if it is valid.
-// program is the path of the file that contains the code; no other file may have it.
+// PathFault returns a message if the path of a file is invalid, or "" if it is
+// valid. program is the path of the file that contains the code; no other file may
+// have it.
 func PathFault(p, program string) string {
 	if fault := workpath.Fault(p); fault != "" {
 		return fault

@@ -9,26 +9,25 @@ import (
 )
 
 const (
-	// maxHintSearch is the length of the parts of a text that are searched for
-	// network errors: its first and its last bytes.
+	// maxHintSearch limits the search for network errors in a text to its first and
+	// its last maxHintSearch bytes.
 	maxHintSearch = 16 << 10
 	// maxModule is the maximum length of a module name in a hint, in bytes.
 	maxModule = 128
 )
 
-// noNetwork matches messages of Python and Node libraries: a name cannot be
-// resolved, or a host cannot be reached.
+// noNetwork matches messages in which Python or Node libraries report that a name
+// cannot be resolved or a host cannot be reached.
 var noNetwork = regexp.MustCompile(`gaierror|Name or service not known|Temporary failure in name resolution|NameResolutionError|` +
 	`\[Errno 101\]|Network is unreachable|getaddrinfo E[A-Z_]+|ENETUNREACH|EAI_AGAIN|ENOTFOUND`)
 
-// addHint adds a hint to the error if the program failed.
 func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	if o.Error != nil {
 		o.Error.Hint = s.hint(job, o)
 	}
 }
 
-// hint returns a hint that tells the user how to fix the error; "" for none. The
+// hint returns a hint that tells the user how to fix the error, or "" for none. The
 // hint can quote a part of the error, so secrets must be redacted before the call.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
@@ -52,7 +51,7 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 		return ""
 	}
 	body := `"package": "` + pyth.PackageOf(job.Language, module) + `"`
-	if job.Language != pyth.Python { // The default.
+	if job.Language != pyth.Python { // Python is the default, so its hint is shorter.
 		body = `"language": "` + string(job.Language) + `", ` + body
 	}
 	text := "Install the package: POST /api/v1/packages {" + body + "}"
@@ -72,8 +71,8 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// providesModule reports whether the user's files contain the module. In this case,
-// hint does not suggest a package.
+// providesModule reports whether the user's files contain the module, so that no
+// package is missing.
 func providesModule(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {
 		name, _, _ := strings.Cut(f.Path, "/")
@@ -82,9 +81,9 @@ func providesModule(files []pyth.File, module string) bool {
 	})
 }
 
-// standardLibrary lists the modules of Python 3.14 (sys.stdlib_module_names). There
-// is no package to install for them. Node never reports a built-in module as
-// missing.
+// standardLibrary lists the modules of Python 3.14 (sys.stdlib_module_names). No
+// package can be installed for them. JavaScript needs no such list, because Node
+// never reports a built-in module as missing.
 const standardLibrary = `
 	abc annotationlib antigravity argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2
 	cProfile calendar cmath cmd code codecs codeop collections colorsys compileall compression concurrent

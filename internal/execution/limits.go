@@ -22,9 +22,9 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	return pyth.Invalid("body.language", "must be %s", pyth.AnyOfLanguages())
 }
 
-// FindRuntime returns the custom image with the name. It returns "" if the name is
-// empty or names the built-in runtime of the language. It returns an error if the
-// server does not offer the image or the language.
+// FindRuntime returns the name of a custom image for the language. It returns "" if
+// name is empty or names the built-in runtime of the language. It returns an error
+// if the server does not offer the image or the language.
 func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo) (pyth.Runtime, error) {
 	if name == "" || name == l.Runtime() {
 		return "", CheckLanguage(l, offered)
@@ -64,8 +64,7 @@ func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	return policy.Check(hosts)
 }
 
-// WithDefaults returns the requested limits, with the default for each limit that is
-// zero.
+// WithDefaults returns asked, with each zero limit replaced by its default.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{
 		MemoryBytes: cmp.Or(asked.MemoryBytes, defaults.MemoryBytes),

@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// isBinary reports whether the data of a result is binary. This is true if the media
-// type is not text and the data is valid base64.
+// isBinary reports whether the media type of a result is binary and the data is
+// valid base64.
 func isBinary(media, data string) bool {
 	kind, name, _ := strings.Cut(media, "/")
 	switch {

@@ -20,8 +20,8 @@ type redaction struct {
 	hidden []pyth.SecretValue
 	// paths maps the path of each output file to its redacted path.
 	paths map[string]string
-	// streamed reports that results were sent as events. Their redactions are
-	// counted already.
+	// streamed is true if results were sent as events. Their redactions are already
+	// counted.
 	streamed bool
 }
 
@@ -37,8 +37,8 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 // clear overwrites the redactor's derived data and releases its values.
 func (r *redaction) clear() { r.redactor.Clear() }
 
-// events returns events that redact all data and pass it to next. It returns nil if
-// next is nil.
+// events returns a receiver that redacts events and passes them to next. It returns
+// nil if r or next is nil.
 func (r *redaction) events(next pyth.Events) *redactedEvents {
 	if r == nil || next == nil {
 		return nil
@@ -56,7 +56,7 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 		o.Results[i] = r.result(o.Results[i])
 	}
 	if r.streamed {
-		r.count = count // They were counted when the events were sent.
+		r.count = count // These redactions were counted when the events were sent.
 	}
 	for i := range o.ResultsSkipped {
 		one := &o.ResultsSkipped[i]
@@ -74,7 +74,8 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 }
 
 // error replaces the values in an exception. The interpreter's hook may have
-// truncated its texts, so a value may be incomplete at the end of a text.
+// truncated the texts of the exception, so a value at the end of a name or message,
+// or at the beginning of a traceback, may be incomplete.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -84,8 +85,9 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut redacts a text that may be truncated. head reports that its beginning may be
-// missing; tail, that its end may be missing. A value there may be incomplete.
+// cut redacts a text that may be truncated. head and tail report whether the text
+// may be truncated at its beginning and at its end. There, cut also redacts
+// incomplete values.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -99,8 +101,8 @@ func (r *redaction) cut(text string, head, tail bool) string {
 	return before + string(out) + after
 }
 
-// path returns the redacted path of a file. If two paths are equal after redaction,
-// it adds a number to the second one.
+// path returns the redacted path of a file. If two files have the same redacted
+// path, it adds a number to the second path.
 func (r *redaction) path(name string) string {
 	if shown, ok := r.paths[name]; ok {
 		return shown
@@ -124,9 +126,9 @@ func (r *redaction) isShown(path string) bool {
 }
 
 // skipped replaces the values in the paths of files that were not returned. These
-// paths are prepared for display: unprintable characters are replaced, and long
-// paths are truncated. So skipped also searches for each value in the form in which
-// it is displayed.
+// paths were prepared for display: unprintable characters are replaced, and long
+// paths are truncated. So skipped also searches for the values as workpath.Display
+// changes them.
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return
@@ -150,8 +152,8 @@ func (r *redaction) skipped(files []pyth.SkippedFile) {
 	}
 }
 
-// output redacts the complete standard output or standard error. cut reports that it
-// was truncated.
+// output redacts standard output or standard error after the run. cut is true if the
+// output was truncated.
 func (r *redaction) output(b []byte, cut bool) []byte {
 	if len(b) == 0 {
 		return b
@@ -186,8 +188,8 @@ func (r *redaction) result(from pyth.Result) pyth.Result {
 	return to
 }
 
-// json redacts JSON and returns valid JSON. If a replacement breaks the syntax, it
-// returns the whole text as a JSON string.
+// json redacts JSON. If the redacted text is no longer valid JSON, it returns the
+// whole text as a JSON string.
 func (r *redaction) json(data string) string {
 	out := r.text(data)
 	// The replacement may have made the syntax invalid, or two member names equal.
@@ -198,7 +200,7 @@ func (r *redaction) json(data string) string {
 	return out
 }
 
-// redactedEvents redacts events and passes them to the next receiver.
+// redactedEvents redacts events and passes them to next.
 type redactedEvents struct {
 	redaction *redaction
 	next      pyth.Events
@@ -221,8 +223,9 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// end redacts and passes the held-back end of both streams. It ignores errors,
-// because the receiver may have disconnected.
+// end redacts the last bytes of both streams and passes them to next. Until then,
+// the streams hold these bytes back. end ignores errors, because the receiver may
+// have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)
 	e.endStream(pyth.Stderr, o.StderrTruncated)

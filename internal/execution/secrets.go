@@ -8,23 +8,21 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// secrets holds the secret values of a run: all decrypted values, the values that
-// the program receives, and the values to redact in its output.
+// secrets holds the secret values of a run.
 type secrets struct {
 	// grant holds all values that were decrypted for the run.
 	grant pyth.SecretGrant
 	// injected holds the values that the program receives.
 	injected []pyth.SecretValue
 	// hidden holds the values to redact: all values of grant, and the values of
-	// earlier runs in the session. The interpreter may still hold values of earlier
-	// runs.
+	// earlier runs in the session, because the interpreter may still hold them.
 	hidden []pyth.SecretValue
 }
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
 
-// follow reports whether the program must wait after its sandbox is ready: for its
-// secret values, or until the audit log has recorded their use.
+// follow reports whether the program must wait when its sandbox is ready. It waits
+// for its secret values, or until the audit log has recorded the use of the secrets.
 func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
 // reveal decrypts the secrets of a run. session is nil if the run has no session.
@@ -39,8 +37,8 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		request = sessionSecrets(p, session)
 	}
 	if s.config.Secrets == nil {
-		// No secret service means that no secret exists. Refuse a program that names
-		// one, because the program must not run without the secret.
+		// Without a secret service, no secret exists. Refuse a program that names a
+		// secret, because it must not run without the secret.
 		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
@@ -59,9 +57,10 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	return some, nil
 }
 
-// sessionSecrets returns the request for a run in a session. It covers the secrets
-// that the program names, and all other secrets of the session, whose values must be
-// redacted. A deleted secret is an error only if the program names it.
+// sessionSecrets returns the request for a run in a session. It requests the secrets
+// that the program names, and the other secrets of the session, because their values
+// must be redacted. If the program names a deleted secret, Reveal returns an error.
+// Other deleted secrets are ignored.
 func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretRequest {
 	request := pyth.SecretRequest{All: session.AllSecrets, IfStored: session.Secrets}
 	if !p.AllSecrets {
@@ -70,8 +69,9 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 	return request
 }
 
-// remember stores the injected values until the session ends. It adds the values of
-// earlier runs to hidden, because these secrets may have new values now.
+// remember stores the injected values until the session ends. It also adds the
+// values that earlier runs received to hidden, because a secret may have had another
+// value then.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
@@ -89,8 +89,6 @@ func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// injectedVariables selects the secrets that the program receives as environment
-// variables.
 func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth.SessionSpec) (some []pyth.SecretValue, err error) {
 	if session != nil && !p.AllSecrets {
 		if values, err = selectNamed(values, p.Secrets); err != nil {
@@ -101,7 +99,7 @@ func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth
 }
 
 // checkSessionSecrets returns an error if the session was opened without one of the
-// named secrets.
+// secrets with these names.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
@@ -111,8 +109,8 @@ func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// selectNamed returns the secrets with the given names. It returns an error if a
-// secret is missing.
+// selectNamed returns the secrets with the given names. It returns an error if one
+// is missing.
 func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
 	some := []pyth.SecretValue{}
 	for _, name := range names {
@@ -125,9 +123,9 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 	return some, nil
 }
 
-// withoutEnv removes the secrets that have the name of a variable in env, because
-// the program receives the variable instead of the secret. It returns an error if
-// the program lists such a secret by name.
+// withoutEnv removes each secret with the same name as a variable in env, because
+// the program receives the variable. It returns an error if the program lists such a
+// secret by name, or if env and the secrets are too large.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

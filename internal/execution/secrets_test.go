@@ -18,7 +18,7 @@ type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// recorded is returned as the field Recorded of each grant.
+	// recorded is the field Recorded of each returned grant.
 	recorded func() error
 }
 
@@ -38,8 +38,8 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
-// printing is a fake dispatcher. Each run prints the given pieces as separate
-// outputs. given lists the secrets that the run received.
+// printing is a fake dispatcher. Each run prints each of pieces as a separate
+// output. given lists the secrets that the last run received.
 type printing struct {
 	job     *pyth.Job
 	run     *run
@@ -76,7 +76,7 @@ func (p *printing) release(secrets []pyth.SecretValue, events pyth.Events) (*pyt
 	return &o, nil
 }
 
-// heard records the output and the results that it receives as events.
+// heard is a receiver of events that records output and results.
 type heard struct {
 	output  []string
 	results []pyth.Result

@@ -2,9 +2,9 @@
 // the outcome.
 //
 // Every dispatched job is complete and within the server's limits: its paths are
-// clean and relative, its variable names are allowed, and its defaults are set. If a
-// program is invalid, Execute runs nothing and returns an error for each wrong
-// field.
+// clean and relative, its variable names are allowed, and its defaults are set.
+// Execute does not run an invalid program. It returns an error that lists the
+// invalid fields.
 package execution
 
 import (
@@ -137,8 +137,8 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	return outcome, nil
 }
 
-// run starts the job. It releases the secrets to the program after their use is
-// recorded. If recording fails, it abandons the run.
+// run starts the job. It sends the secrets to the program when their use has been
+// recorded. If the recording fails, it abandons the run.
 func (s *Service) run(ctx context.Context, job *pyth.Job, given *secrets, events pyth.Events) (*pyth.Outcome, error) {
 	run, err := s.config.Dispatcher.Start(ctx, job, events)
 	if err != nil {

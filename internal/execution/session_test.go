@@ -18,7 +18,7 @@ import (
 // tests offers JavaScript only in sessions.
 type turns struct {
 	spec pyth.SessionSpec
-	// cause is the error with which the turn's context ends before the program runs.
+	// cause cancels the turn's context before the program runs, unless cause is nil.
 	cause error
 	// released lists the arguments of all calls of release.
 	released []released
@@ -52,7 +52,6 @@ func (s *turns) Remember(_ pyth.SessionID, values []pyth.SecretValue) ([]pyth.Se
 	return s.given, nil
 }
 
-// dispatcher is a function that implements Dispatcher.
 type dispatcher func(*pyth.Job) (*pyth.Outcome, error)
 
 func (d dispatcher) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
@@ -60,7 +59,7 @@ func (d dispatcher) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth
 }
 
 // withSession returns an execution service with one session. The service's clock
-// advances by one second at each reading.
+// advances by one second at each call.
 func withSession(d dispatcher) (*execution.Service, *turns) {
 	s := &turns{spec: pyth.SessionSpec{
 		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,

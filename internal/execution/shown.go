@@ -8,7 +8,7 @@ import (
 )
 
 // Maximum lengths of the texts of an exception, in bytes. The hooks in the
-// interpreters also truncate these texts. The limits of the hooks are at least as
+// interpreters truncate the same texts earlier, with limits that are at least as
 // high.
 const (
 	maxErrorName      = 256
@@ -50,7 +50,7 @@ func ending(text string, most int) string {
 	return text
 }
 
-// cutMarks holds the characters at the beginning or end of a truncated text. The
+// cutMarks holds the characters that can be at the truncated end of a text. The
 // hooks add "…" there. An incomplete character becomes U+FFFD.
 const cutMarks = "\u2026\ufffd"
 
