@@ -9,14 +9,14 @@ import (
 )
 
 // maxAnswerTokens is the maximum number of tokens of an answer, including thinking.
-// It is enough for a program of a thousand lines. Without streaming, the SDK allows
-// 21,333.
+// It is enough for a program of a thousand lines. The SDK permits at most 21,333
+// without streaming.
 const maxAnswerTokens = 20_000
 
 func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](err) }
 
-// write sends one request to the model and returns its program. If the answer
-// contains no program, the draft has no code.
+// write sends one request to the model and returns the model's program. If the
+// answer contains no program, the draft has no code.
 func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	w.result.Calls++
 	taken, err := w.reserveTokens(ctx)
@@ -46,8 +46,8 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	return reply.Draft, nil
 }
 
-// explain converts an error of the model into the error for the caller. taken and
-// used are the tokens that were reserved for the request and used by it.
+// explain converts an error of the model into the error for the caller. taken is the
+// reservation for the request, and used is its token usage.
 func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 	switch code := pyth.ErrorCode(err); {
 	case code == pyth.CodeInvalid && w.request.Model == "":
@@ -57,8 +57,8 @@ func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 			Err:     err,
 		}
 	case code == pyth.CodeLLMFailed && taken.answer < maxAnswerTokens && used.Output >= taken.answer:
-		// The answer was truncated because the user's remaining token budget was
-		// small.
+		// The answer was truncated because little was left of the user's token
+		// budget.
 		return w.exhausted()
 	}
 	return err

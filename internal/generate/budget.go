@@ -9,7 +9,7 @@ import (
 
 const (
 	// bytesPerToken is the estimated length of a token in bytes. The estimate is
-	// low, so that the reserved number of tokens is not too low.
+	// low, so that the server reserves too many tokens rather than too few.
 	bytesPerToken = 3
 	// formTokens is the estimated number of tokens that the API adds to a request,
 	// for example for the required format of the answer.
@@ -17,20 +17,21 @@ const (
 	// minAnswerTokens is the minimum number of tokens to reserve for an answer. It
 	// is enough for a short program.
 	minAnswerTokens = 1_024
-	// settleTimeout is the time-out for returning unused tokens to the budget. They
-	// are returned even if the caller has disconnected.
+	// settleTimeout is the time-out for returning unused tokens to the budget.
+	// Tokens are returned even if the caller has disconnected.
 	settleTimeout = 10 * time.Second
 )
 
-// tokens describes a reservation in the token budget. taken is the number of
-// reserved tokens, 0 without a budget; answer is the maximum number for the answer.
+// tokens is a reservation in the token budget of a day. taken is the number of
+// reserved tokens, or 0 if there is no budget. answer is the maximum number of
+// tokens for the answer.
 type tokens struct {
 	day           time.Time
 	taken, answer int64
 }
 
-// reserveTokens takes from the budget the maximum number of tokens that the request
-// can use. If fewer are left, it takes the rest, which limits the answer. It runs
+// reserveTokens reserves the maximum number of tokens that the request can use. If
+// fewer are left in the budget, it reserves those and limits the answer. It runs
 // before the request, so that concurrent requests cannot exceed the budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
@@ -51,8 +52,8 @@ func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	return t, err
 }
 
-// settle returns the unused tokens of a request to the budget. It returns none after
-// an aborted request, because the usage is unknown.
+// settle gives the unused tokens of a request back to the budget. After an aborted
+// request, it gives none back, because the usage is unknown.
 func (w *work) settle(ctx context.Context, t tokens, used pyth.TokenUsage, err error) error {
 	if t.taken == 0 || err != nil && pyth.ErrorCode(err) != pyth.CodeLLMFailed && pyth.ErrorCode(err) != pyth.CodeInvalid {
 		return nil

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of requests that the API documents. maxPrompt is a number of characters.
+// Limits of requests that the API documents. maxPrompt is in characters.
 const (
 	maxPrompt       = 32_000
 	maxAttempts     = 5

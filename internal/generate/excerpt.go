@@ -8,8 +8,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// Lengths of the beginning and the end of an output that the model receives. The end
-// is longer, because errors are usually there.
+// The model receives this many bytes of the beginning and of the end of an output.
+// The end is longer, because errors are usually there.
 const (
 	headBytes = 2 << 10
 	tailBytes = 6 << 10
@@ -37,7 +37,7 @@ func (x *excerpt) keep(b []byte) {
 	}
 }
 
-// close ends the stream and returns the excerpt. cut reports that the server had
+// close ends the stream and returns the excerpt. cut is true if the server has
 // already truncated the output.
 func (x *excerpt) close(cut bool) string {
 	x.keep(x.stream.Close(cut))

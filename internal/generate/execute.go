@@ -63,14 +63,15 @@ func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	if err != nil {
 		return nil, err
 	}
-	// With events, e has no output: the recorder has written it already.
+	// With events, e contains no output, because the recorder has already written
+	// the output to the excerpts.
 	stdout.write(e.Stdout)
 	stderr.write(e.Stderr)
 	return &runExcerpts{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package. It returns "" on success, otherwise the reason why the
-// package was not installed.
+// install installs a package. It returns "" on success. Otherwise it returns, for
+// the model, the reason why the package was not installed.
 func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
 		return "is not installed, and the user did not allow installing it"
@@ -109,8 +110,8 @@ func (w *work) outcome(run *runExcerpts) string {
 	}
 	if e := run.Error; e != nil {
 		o.Error = &programError{Name: w.excerpt(e.Name, false, true), Message: w.excerpt(e.Message, false, true), Line: e.Line, Traceback: w.excerpt(e.Traceback, true, false)}
-		// Python prints the traceback to stderr too. Remove it there, because Error
-		// has it.
+		// Python also prints the traceback to stderr. Remove it there, because Error
+		// contains it.
 		if rest, ok := strings.CutSuffix(strings.TrimRight(o.Stderr, "\n"), strings.TrimRight(o.Error.Traceback, "\n")); ok {
 			o.Stderr = rest
 		}
@@ -119,12 +120,12 @@ func (w *work) outcome(run *runExcerpts) string {
 	return string(b)
 }
 
-// minCut is the length from which a text of an exception may be truncated. It is the
-// lowest limit for such texts, in bytes.
+// minCut is the lowest limit, in bytes, for a text of an exception. A shorter text
+// is never truncated.
 const minCut = 250
 
-// excerpt returns a redacted excerpt of a text of an exception. head and tail report
-// that the beginning or the end of a long text may be missing.
+// excerpt returns a redacted excerpt of a text of an exception. head and tail tell
+// at which end a long text may be truncated.
 func (w *work) excerpt(text string, head, tail bool) string {
 	long := len(text) >= minCut
 	out, _ := w.hiding.Cut([]byte(text), head && long, tail && long)
@@ -133,8 +134,8 @@ func (w *work) excerpt(text string, head, tail bool) string {
 	return x.close(false)
 }
 
-// explanation tells the model why the run failed; "" if the status and the error
-// already say it.
+// explanation tells the model why the run failed. It returns "" if the status and
+// the error already say why.
 func (w *work) explanation(run *runExcerpts) string {
 	limits := w.config.Limits
 	switch {

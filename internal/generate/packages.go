@@ -2,8 +2,8 @@ package generate
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// missingPackage returns the package whose import failed; "" if the error is another
-// one.
+// missingPackage returns the package that the program could not import, or "" if the
+// error has another cause.
 func (w *work) missingPackage(e *pyth.ProgramError) string {
 	if e == nil {
 		return ""

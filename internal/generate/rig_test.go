@@ -18,8 +18,8 @@ import (
 
 var now = time.Date(2026, 4, 4, 18, 0, 0, 0, time.UTC)
 
-// rig is a service with a fake model server, which it calls over HTTP with the SDK.
-// The function run replaces the execution of programs.
+// rig is a test environment for the service. The model is a fake server, to which
+// the SDK sends HTTP requests. The function run replaces the execution of programs.
 type rig struct {
 	*testing.T
 	server *claudetest.Server
@@ -44,7 +44,7 @@ func newRig(t *testing.T, steps ...claudetest.Step) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, server: server, budget: &budget{}, audit: &auditor{}, asked: &observer{}, run: runs}
+	r := &rig{T: t, server: server, budget: &budget{}, audit: &auditor{}, asked: &observer{}, run: fakeRun}
 	r.config = generate.Config{
 		Model: model, Default: claudetest.Model, Timeout: 10 * time.Second, Executions: r,
 		Check:     func(pyth.UserID, *pyth.Program) error { return nil },
@@ -55,7 +55,6 @@ func newRig(t *testing.T, steps ...claudetest.Step) *rig {
 	return r
 }
 
-// Execute implements pyth.ExecutionService.
 func (r *rig) Execute(_ context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	r.mu.Lock()
 	r.programs = append(r.programs, p)
@@ -85,8 +84,9 @@ func (r *rig) generate(request pyth.GenerateRequest, events pyth.GenerateEvents)
 	return r.service().Generate(r.Context(), "ada", &request, events)
 }
 
-// executed requests a program and runs it. It fails the test on an error.
-func (r *rig) executed(request pyth.GenerateRequest) *pyth.Generation {
+// generateAndRun lets the service generate a program and run it. It fails the test
+// on an error.
+func (r *rig) generateAndRun(request pyth.GenerateRequest) *pyth.Generation {
 	r.Helper()
 	request.Execute = true
 	g, err := r.generate(request, nil)
@@ -96,7 +96,6 @@ func (r *rig) executed(request pyth.GenerateRequest) *pyth.Generation {
 	return g
 }
 
-// bodies returns the bodies of all requests that the model server received.
 func (r *rig) bodies() []string {
 	var all []string
 	for _, request := range r.server.Requests() {
@@ -105,9 +104,9 @@ func (r *rig) bodies() []string {
 	return all
 }
 
-// runs fakes the run of a program. The code selects the end: a status, or a failure
-// with a name and a message.
-func runs(p *pyth.Program) (*pyth.Execution, error) {
+// fakeRun replaces the run of a program. The code decides how the run ends: it is a
+// status, or a failure from the function failing.
+func fakeRun(p *pyth.Program) (*pyth.Execution, error) {
 	e := &pyth.Execution{ID: "exe", Language: p.Language, Session: p.Session, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}
 	kind, rest, _ := strings.Cut(p.Code, ":")
 	switch pyth.Status(kind) {
@@ -126,11 +125,11 @@ func runs(p *pyth.Program) (*pyth.Execution, error) {
 	return e, nil
 }
 
-// failing returns code that runs turns into a failure with the name and the message.
+// failing returns the code of a program that fails with this name and message in
+// fakeRun.
 func failing(name, message string) string { return "failed:" + name + ":" + message }
 
-// budget is a TokenBudgetStore that counts all tokens together, for one user on one
-// day.
+// budget is a TokenBudgetStore for one user and one day.
 type budget struct {
 	mu   sync.Mutex
 	used int64
@@ -214,7 +213,7 @@ func (s secretStore) Values(context.Context, pyth.UserID) ([]pyth.SecretValue, e
 	return all, nil
 }
 
-// sessions is a fake session service with one session in this language.
+// sessions is a fake session service with one session, which has this language.
 type sessions struct{ language pyth.Language }
 
 func (s sessions) Session(_ context.Context, _ pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {

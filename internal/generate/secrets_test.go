@@ -13,8 +13,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// encoded returns the value in the encodings that programs can print. Base64 groups
-// three bytes, so the result has one base64 encoding for each offset in a group.
+// encoded returns the value in the encodings that programs can print. Base64 encodes
+// groups of three bytes, so its output depends on the offset of the value in a
+// group. The result contains one base64 encoding for each offset.
 func encoded(value string) []string {
 	escaped, _ := json.Marshal(value)
 	base64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -90,7 +91,7 @@ func TestGenerateSendsNoSecretValues(t *testing.T) {
 					case strings.HasPrefix(p.Code, "first"):
 						return &pyth.Execution{Outcome: failed}, nil
 					}
-					return runs(p)
+					return fakeRun(p)
 				}
 				g, err := r.generate(request, events)
 				if err != nil || len(g.Attempts) != 2 {

@@ -1,5 +1,5 @@
 // Package generate lets a model write a program from a user's prompt. It runs the
-// program and lets the model correct it.
+// program, and lets the model correct the program after a failure.
 //
 // Requests to the model never contain a user's secret values, even if the prompt, a
 // file or the output of a program contains them. Output of programs is truncated and
@@ -21,15 +21,18 @@ import (
 // Model is a language model that writes programs.
 type Model interface {
 	// Write sends a request to the model and returns its program with the token
-	// usage. If text is not nil, Write streams the explanation to it in parts; an
-	// error of text aborts the request. If Write fails, the reply contains the usage
-	// that is known. Errors are CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an
-	// unknown model, and errors of ctx and text.
+	// usage.
+	//
+	// If text is not nil, Write streams the explanation to text in parts. An error
+	// from text aborts the request.
+	//
+	// If Write fails, the reply contains the known usage. The error is
+	// CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an unknown model, or an error
+	// from ctx or text.
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
-// Sessions looks up sessions. The language of a session is the language of the
-// program.
+// Sessions looks up sessions, because a program has the language of its session.
 type Sessions interface {
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)
 }
@@ -37,8 +40,8 @@ type Sessions interface {
 // Secrets looks up the secrets of a user.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
-	// Values returns the values of all secrets that can be decrypted. They are only
-	// for redaction. The caller must clear them.
+	// Values returns the values of all secrets that can be decrypted. The caller may
+	// use them only for redaction, and must clear them.
 	Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error)
 }
 
@@ -52,8 +55,8 @@ type Packages interface {
 	Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error
 }
 
-// Observer is informed about requests to the model, for metrics. Its methods must
-// not block.
+// Observer receives events about requests to the model, for metrics. Its methods
+// must not block.
 type Observer interface {
 	// Requested is called after each request to the model, with its duration and
 	// usage. The result is "answered", "malformed", "canceled" or an error code.
@@ -113,8 +116,8 @@ var _ pyth.GenerateService = (*Service)(nil)
 // New returns a Service. It sets no defaults.
 func New(config Config) *Service { return &Service{config} }
 
-// Generate lets the model write a program and runs it. It repeats this until a
-// program succeeds or the maximum number of attempts is reached.
+// Generate lets the model write a program and runs it, until a program succeeds or
+// the maximum number of attempts is reached.
 func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if s.config.Model == nil {
 		return nil, pyth.Errorf(pyth.CodeLLMNotConfigured, "This server has no model. Operators: set ANTHROPIC_API_KEY.")
@@ -142,8 +145,8 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 	if w.result.Language, err = s.language(ctx, user, r); err != nil {
 		return nil, err
 	}
-	// Check the settings of the request with a trivial program, before the model
-	// uses tokens.
+	// Check the settings of the request with a trivial program before the model uses
+	// tokens.
 	if r.Session == "" {
 		if err := s.config.Check(user, w.program("0")); err != nil {
 			return nil, err

@@ -26,7 +26,7 @@ var once = pyth.TokenUsage{
 func TestGenerateReturnsSuccessfulProgram(t *testing.T) {
 	r := newRig(t, claudetest.Program("Prints 42.", "print(42)"))
 	r.config.TokensPerDay = 100_000
-	g := r.executed(pyth.GenerateRequest{Files: []pyth.File{{Path: "a.csv", Content: []byte("x,y\n1,2\n")}}, Network: []string{"example.org"}})
+	g := r.generateAndRun(pyth.GenerateRequest{Files: []pyth.File{{Path: "a.csv", Content: []byte("x,y\n1,2\n")}}, Network: []string{"example.org"}})
 	want := &pyth.Generation{
 		ID: g.ID, Language: pyth.Python, CreatedAt: now, Model: claudetest.Model, Calls: 1, Usage: once,
 		Attempts: []pyth.Attempt{{
@@ -70,7 +70,7 @@ func TestGenerateRepairsFailingProgram(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, claudetest.Program("first", c.code), claudetest.Program("second", "good"))
-			g := r.executed(pyth.GenerateRequest{})
+			g := r.generateAndRun(pyth.GenerateRequest{})
 			if len(g.Attempts) != 2 || g.Last().Code != "good" || g.Last().Execution.Status != pyth.StatusSucceeded || g.Usage.Output != 2*once.Output || g.Stopped != nil {
 				t.Fatalf("got %+v", g)
 			}
@@ -90,7 +90,7 @@ func TestGenerateEndsAtMaximumAttempts(t *testing.T) {
 			steps = append(steps, claudetest.Program(fmt.Sprint(i), failing("ValueError", fmt.Sprint(i))))
 		}
 		r := newRig(t, steps...)
-		g := r.executed(pyth.GenerateRequest{MaxAttempts: asked})
+		g := r.generateAndRun(pyth.GenerateRequest{MaxAttempts: asked})
 		if len(g.Attempts) != want || len(r.bodies()) != want || len(r.programs) != want {
 			t.Fatalf("%d attempts, %d calls, %d runs; want %d", len(g.Attempts), len(r.bodies()), len(r.programs), want)
 		}
@@ -107,7 +107,7 @@ func TestGenerateEndsAtMaximumAttempts(t *testing.T) {
 
 func TestWriteRetriesMalformedAnswer(t *testing.T) {
 	r := newRig(t, claudetest.Content("```python\nprint(42)\n```"), claudetest.Program("x", "good"))
-	if g := r.executed(pyth.GenerateRequest{}); len(g.Attempts) != 1 || g.Last().Code != "good" || g.Usage.Output != 2*once.Output {
+	if g := r.generateAndRun(pyth.GenerateRequest{}); len(g.Attempts) != 1 || g.Last().Code != "good" || g.Usage.Output != 2*once.Output {
 		t.Errorf("got %+v", g)
 	}
 	if diff := cmp.Diff([]string{"malformed", "answered"}, r.asked.results); diff != "" {
@@ -152,7 +152,7 @@ func TestGenerateReturnsModelErrorOnlyWithoutProgram(t *testing.T) {
 			}
 			r = newRig(t, claudetest.Program("first", failing("ValueError", "no")), c.step)
 			r.config.Timeout = time.Second / 2
-			g := r.executed(pyth.GenerateRequest{})
+			g := r.generateAndRun(pyth.GenerateRequest{})
 			if len(g.Attempts) != 1 || g.Last().Execution.Status != pyth.StatusFailed || g.Stopped == nil || g.Stopped.Code != c.code {
 				t.Errorf("if the second call of the model fails: %+v", g)
 			}
@@ -166,7 +166,7 @@ func TestGenerateReturnsModelErrorOnlyWithoutProgram(t *testing.T) {
 func TestGenerateKeepsProgramWhenOverloaded(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", "good"))
 	r.run = func(*pyth.Program) (*pyth.Execution, error) { return nil, pyth.Errorf(pyth.CodeOverloaded, "full") }
-	if g := r.executed(pyth.GenerateRequest{}); g.Last().Code != "good" || g.Last().Execution != nil || g.Stopped.Code != pyth.CodeOverloaded {
+	if g := r.generateAndRun(pyth.GenerateRequest{}); g.Last().Code != "good" || g.Last().Execution != nil || g.Stopped.Code != pyth.CodeOverloaded {
 		t.Errorf("got %+v", g)
 	}
 	r.run = func(*pyth.Program) (*pyth.Execution, error) {
@@ -230,7 +230,7 @@ func TestServerWithoutModelReportsIt(t *testing.T) {
 
 func TestGenerateUsesRequestedModel(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", "good"))
-	if g := r.executed(pyth.GenerateRequest{Model: claudetest.OldModel}); g.Model != claudetest.OldModel {
+	if g := r.generateAndRun(pyth.GenerateRequest{Model: claudetest.OldModel}); g.Model != claudetest.OldModel {
 		t.Errorf("got %s", g.Model)
 	}
 	_, err := r.generate(pyth.GenerateRequest{Model: "claude-none"}, nil)
@@ -247,10 +247,10 @@ func TestGenerateUsesRequestedModel(t *testing.T) {
 
 func TestGenerateKeepsTokenBudget(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", failing("ValueError", "no")))
-	// One call reserves about 3,000 tokens for the rules, the schema and the answer.
-	// So the budget suffices for about two calls.
+	// A call starts only if about 3,000 tokens are left for the rules, the schema
+	// and the answer. So the budget is too small for five calls.
 	r.config.TokensPerDay = 7_000
-	g := r.executed(pyth.GenerateRequest{MaxAttempts: 5})
+	g := r.generateAndRun(pyth.GenerateRequest{MaxAttempts: 5})
 	if len(g.Attempts) == 0 || len(g.Attempts) == 5 || g.Stopped == nil || g.Stopped.Code != pyth.CodeTokenBudget || r.budget.used > 7_000 {
 		t.Errorf("%d attempts, %d tokens: %+v", len(g.Attempts), r.budget.used, g.Stopped)
 	}
@@ -276,7 +276,7 @@ func TestGenerateReportsTokenBudgetCutoff(t *testing.T) {
 	}
 }
 
-// short is a model whose answer ends before it is complete.
+// short is a model whose answer is truncated at the token limit.
 type short struct{}
 
 func (short) Write(_ context.Context, r *pyth.ModelRequest, _ func(string) error) (pyth.ModelReply, error) {
@@ -312,9 +312,10 @@ func TestGenerateEndsWithContext(t *testing.T) {
 	if e := r.audit.events[0]; e.Outcome != pyth.AuditFailure || e.Details["status"] != "canceled" {
 		t.Errorf("recorded %+v", e)
 	}
-	// The service does not ask the model to repair a canceled run.
+	// A canceled run ends the generation: the service does not ask the model for a
+	// correction.
 	r = newRig(t, claudetest.Program("x", "canceled:"))
-	if g := r.executed(pyth.GenerateRequest{}); len(g.Attempts) != 1 || len(r.bodies()) != 1 {
+	if g := r.generateAndRun(pyth.GenerateRequest{}); len(g.Attempts) != 1 || len(r.bodies()) != 1 {
 		t.Errorf("got %+v", g)
 	}
 }
@@ -352,7 +353,7 @@ func TestGenerateEndsWhenListenerFails(t *testing.T) {
 
 func TestGenerateAuditEntryHasNoText(t *testing.T) {
 	r := newRig(t, claudetest.Program("explained", "code-of-it"))
-	g := r.executed(pyth.GenerateRequest{Prompt: "words-of-it"})
+	g := r.generateAndRun(pyth.GenerateRequest{Prompt: "words-of-it"})
 	want := []*pyth.AuditEvent{{
 		User: "ada", Action: pyth.ActionCodeGenerated, Outcome: pyth.AuditSuccess, Resource: string(g.ID),
 		Details: map[string]any{
@@ -392,11 +393,11 @@ func TestGenerateInstallsAllowedPackages(t *testing.T) {
 			r.config.Packages = p
 			r.run = func(program *pyth.Program) (*pyth.Execution, error) {
 				if slices.Contains(p.installed, "good-one") {
-					return runs(&pyth.Program{Code: "good"})
+					return fakeRun(&pyth.Program{Code: "good"})
 				}
-				return runs(program)
+				return fakeRun(program)
 			}
-			g := r.executed(pyth.GenerateRequest{InstallPackages: c.allowed})
+			g := r.generateAndRun(pyth.GenerateRequest{InstallPackages: c.allowed})
 			if g.Last().Execution.Status != pyth.StatusSucceeded || len(r.programs) != c.runs {
 				t.Errorf("%d runs: %+v", len(r.programs), g)
 			}
@@ -422,7 +423,7 @@ func TestMissingPackagesAreFoundInNodeErrors(t *testing.T) {
 		"something else":                                                   nil,
 	} {
 		r := newRig(t, claudetest.Program("x", failing("Error", message)))
-		g := r.executed(pyth.GenerateRequest{Language: pyth.JavaScript, MaxAttempts: 1})
+		g := r.generateAndRun(pyth.GenerateRequest{Language: pyth.JavaScript, MaxAttempts: 1})
 		if diff := cmp.Diff(want, g.MissingPackages); diff != "" {
 			t.Errorf("%s: %s", message, diff)
 		}
@@ -436,9 +437,9 @@ func TestGenerateInSessionSendsDefinitions(t *testing.T) {
 		if strings.Contains(p.Code, "globals()") {
 			return &pyth.Execution{Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte(`[["frame","pandas.DataFrame"],["total","int"]]`)}}, nil
 		}
-		return runs(p)
+		return fakeRun(p)
 	}
-	r.executed(pyth.GenerateRequest{Session: "ses", AllSecrets: true})
+	r.generateAndRun(pyth.GenerateRequest{Session: "ses", AllSecrets: true})
 	if body := r.bodies()[0]; !strings.Contains(body, `{\"name\":\"frame\",\"type\":\"pandas.DataFrame\"}`) || !strings.Contains(body, "total") {
 		t.Errorf("the model got %s", body)
 	}
@@ -450,11 +451,11 @@ func TestGenerateInSessionSendsDefinitions(t *testing.T) {
 		r.run = func(p *pyth.Program) (*pyth.Execution, error) {
 			return &pyth.Execution{Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte(printed)}}, nil
 		}
-		r.executed(pyth.GenerateRequest{Session: "ses"})
+		r.generateAndRun(pyth.GenerateRequest{Session: "ses"})
 	}
 	r.config.Sessions = sessions{pyth.JavaScript}
 	r.programs = nil
-	if g := r.executed(pyth.GenerateRequest{Session: "ses"}); len(r.programs) != 1 || g.Language != pyth.JavaScript {
+	if g := r.generateAndRun(pyth.GenerateRequest{Session: "ses"}); len(r.programs) != 1 || g.Language != pyth.JavaScript {
 		t.Errorf("ran %+v", r.programs)
 	}
 }

@@ -19,8 +19,8 @@ const stateProgram = `__import__("sys").stdout.write(__import__("json").dumps([`
 	`[n, (type(v).__module__ + "." + type(v).__qualname__).removeprefix("builtins.")] ` +
 	`for n, v in list(globals().items()) if isinstance(n, str) and not n.startswith("_")][-200:]))` + "\n"
 
-// state returns the variables of the session. It returns nil if the session does not
-// print valid JSON. An error means that the session cannot run programs.
+// state returns the variables of the session. It returns nil if the output of the
+// session is not valid JSON. An error means that the session cannot run programs.
 func (w *work) state(ctx context.Context) ([]variable, error) {
 	run, err := w.config.Executions.Execute(ctx, w.user, &pyth.Program{
 		Language: pyth.Python, Code: stateProgram, Session: w.request.Session, Timeout: stateTimeout, Secrets: []string{},

@@ -11,7 +11,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of the parts of the description that the model receives.
+// These limits apply to the parts of surroundings. Sizes of files are in bytes, and
+// texts in characters.
 const (
 	maxFileHead    = 1 << 10
 	maxFileHeads   = 16 << 10
@@ -22,10 +23,9 @@ const (
 // surroundings describes the sandbox in which the program will run. The model
 // receives it as JSON, so that text in it does not look like instructions.
 type surroundings struct {
-	Language string `json:"language"`
-	Version  string `json:"version,omitempty"`
-	File     string `json:"file"`
-	// Executed reports that the server will run the program.
+	Language    string     `json:"language"`
+	Version     string     `json:"version,omitempty"`
+	File        string     `json:"file"`
 	Executed    bool       `json:"executed"`
 	TimeoutMs   int64      `json:"timeoutMs"`
 	MemoryBytes int64      `json:"memoryBytes"`
@@ -122,8 +122,8 @@ func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// Use a stream, because it also redacts a secret value that is cut off after
-		// n bytes.
+		// Use a stream, because it also redacts a secret value that ends after the
+		// first n bytes.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)
@@ -139,7 +139,6 @@ func (w *work) files() []file {
 	return files
 }
 
-// cut truncates a text to the given number of characters.
 func cut(text string, most int) string {
 	runes := []rune(text)
 	return string(runes[:min(len(runes), most)])

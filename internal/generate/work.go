@@ -15,8 +15,8 @@ type work struct {
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
-	// hiding redacts secret values in all texts for the model. It must not be used
-	// after forget, which clears the values.
+	// hiding redacts secret values in all texts for the model. Do not use it after
+	// forget, which clears the values.
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
@@ -25,7 +25,6 @@ type work struct {
 	result   *pyth.Generation
 }
 
-// hide replaces the secret values in the text.
 func (w *work) hide(text string) string {
 	out, _ := w.hiding.Text([]byte(text))
 	return string(out)
@@ -44,8 +43,8 @@ func (w *work) run(ctx context.Context) error {
 			return w.stop(ctx, err)
 		}
 		if draft.Code == "" || len(draft.Code) > pyth.MaxCodeBytes {
-			// The answer contains no program, or one that is too large. The next
-			// answer can be valid.
+			// The answer contains no program, or a program that is too large. The
+			// next answer may be valid.
 			continue
 		}
 		done, err := w.attempt(ctx, draft)
@@ -63,7 +62,7 @@ func (w *work) run(ctx context.Context) error {
 }
 
 // attempt records the draft as an attempt and runs it if the request asks for that.
-// done reports that no correction is needed.
+// done is true if no correction is needed.
 func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err error) {
 	w.result.Attempts = append(w.result.Attempts, pyth.Attempt{Draft: draft})
 	if w.events != nil {
@@ -92,9 +91,9 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 	return false, nil
 }
 
-// stop ends a generation after an error. After a temporary failure, it returns nil
-// if there is at least one attempt. The program of the last attempt is then the
-// result. Otherwise it returns the error.
+// stop handles an error that ends a generation. After a temporary failure, it
+// returns nil if there was an attempt, and the last attempt is the result. Otherwise
+// it returns the error.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

@@ -1,10 +1,10 @@
 // Package claude generates programs with the Messages API of Anthropic or of a
 // compatible server.
 //
-// A JSON schema or a forced tool call enforces the format of the answer. So the
-// package need not find the program in free text. The API key is sent only to the
-// base URL. The SDK retries temporary failures. Error messages tell the user what to
-// do, and quote neither the request nor the answer.
+// A JSON schema or a forced tool call enforces the format of the answer, so the
+// package need not search for the program in free text. The API key is sent only to
+// the base URL. The SDK retries temporary failures. Error messages tell the user
+// what to do, and quote neither the request nor the answer.
 package claude
 
 import (
@@ -31,9 +31,9 @@ const DefaultBaseURL = "https://api.anthropic.com"
 // Form selects the feature of the API that enforces the format of the answer.
 type Form string
 
-// FormSchema uses a JSON schema. It works with Claude 4.5 and later. FormTool forces
-// a tool call. It works with older models and other servers, but not with Claude
-// Sonnet 5.5, Opus 5.5 and later.
+// FormSchema enforces the format with a JSON schema. Only Claude 4.5 and later
+// support this form. FormTool forces a tool call. Older models and other servers
+// support this form, but Claude Sonnet 5.5, Opus 5.5 and later do not.
 const (
 	FormSchema Form = "schema"
 	FormTool   Form = "tool"
@@ -44,7 +44,8 @@ type Config struct {
 	Key string
 	// BaseURL is the URL of the API. The default is DefaultBaseURL.
 	BaseURL string
-	// Form is the way to enforce the answer's format. The default is FormSchema.
+	// Form selects how the format of the answer is enforced. The default is
+	// FormSchema.
 	Form Form
 }
 
@@ -76,11 +77,13 @@ func New(config Config) (*Model, error) {
 	}, nil
 }
 
-// Write asks the model for a program and returns it with the token usage. If text is
-// not nil, Write streams the explanation to it in parts; an error of text aborts the
-// request. If Write fails, the reply contains the usage that is known. Errors are
-// CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an unknown model, and errors of ctx
-// and text.
+// Write asks the model for a program and returns it with the token usage.
+//
+// If text is not nil, Write streams the explanation to text in parts. An error from
+// text aborts the request.
+//
+// If Write fails, the reply contains the known usage. The error is CodeLLMFailed,
+// CodeLLMTimeout, CodeInvalid for an unknown model, or an error from ctx or text.
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -107,7 +110,7 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()
 	message := new(anthropic.Message)
-	explanation := new(field)
+	explanation := new(explanationParser)
 	whole := false
 	for stream.Next() {
 		event := stream.Current()
@@ -136,8 +139,8 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 // errCutOff reports that the connection ended before the end of the answer.
 var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError wraps an error of Write's parameter text, to distinguish it from
-// errors of the API.
+// listenerError wraps an error that the parameter text of Write returned. So failure
+// can distinguish it from errors of the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }

@@ -16,8 +16,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// way describes how to call the model: the form of the answer, the model, and with
-// or without streaming.
 type way struct {
 	form   claude.Form
 	model  string
@@ -56,8 +54,6 @@ func request(name string) *pyth.ModelRequest {
 	return &pyth.ModelRequest{Model: name, System: "rules", Context: `{"language":"python"}`, Task: "print 42", MaxTokens: 1000}
 }
 
-// write sends the request r to the model's server. It returns the reply and the text
-// that was streamed.
 func (w way) write(ctx context.Context, t *testing.T, s *claudetest.Server, r *pyth.ModelRequest) (pyth.ModelReply, string, error) {
 	t.Helper()
 	var text strings.Builder
@@ -266,7 +262,7 @@ func TestWriteEndsWithContext(t *testing.T) {
 	}
 }
 
-// gone waits until the server has noticed that the client disconnected.
+// gone waits until the server has noticed that the client has disconnected.
 func gone(t *testing.T, s *claudetest.Server) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); s.Canceled() == 0; time.Sleep(time.Millisecond) {

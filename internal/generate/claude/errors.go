@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure converts an error of a request into the error for the caller.
+// failure converts an error of Write into the error for the caller.
 func failure(ctx context.Context, err error) error {
 	if own, ok := errors.AsType[listenerError](err); ok {
 		return own.error
@@ -41,9 +41,9 @@ func timeout(err error) *pyth.Error {
 }
 
 // refusal converts an error response of the API into the error for the caller. The
-// SDK has already retried the request. The error does not quote the response, which
-// may contain parts of the request. https://docs.anthropic.com/en/api/errors lists
-// the error types.
+// SDK has already retried the request. The error does not quote the response,
+// because the response may contain parts of the request.
+// https://docs.anthropic.com/en/api/errors lists the error types.
 func refusal(e *anthropic.Error) error {
 	cause := fmt.Errorf("the Messages API responded with %d %s (request %s)", e.StatusCode, e.Type(), e.RequestID)
 	failed := func(message string) error {

@@ -7,24 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// field extracts the explanation from the part of an answer that has arrived. The
-// explanation is the string member "explanation" of the outermost JSON object.
-type field struct {
+// explanationParser extracts the explanation from an answer that arrives in parts.
+// The explanation is the string member "explanation" of the outermost JSON object.
+type explanationParser struct {
 	depth int
-	// key is the member name that was read last in the outermost object.
+	// key is the last member name in the outermost object so far.
 	key     strings.Builder
 	isKey   bool
 	quoted  bool
-	escape  string // The part of an escape sequence that was read.
-	high    rune   // The first half of a surrogate pair.
-	awaited bool   // The next string is the value for key.
+	escape  string // The incomplete escape sequence, if any.
+	high    rune   // The first half of an incomplete surrogate pair.
+	awaited bool   // The value for key follows.
 }
 
 const explanationKey = "explanation"
 
-// write processes the next part of the answer. It returns the text by which the
-// explanation has grown.
-func (f *field) write(more string) string {
+// write processes the next part of the answer. It returns the next part of the
+// explanation.
+func (f *explanationParser) write(more string) string {
 	var text strings.Builder
 	for _, c := range more {
 		switch {
@@ -49,9 +49,9 @@ func (f *field) write(more string) string {
 	return text.String()
 }
 
-// character processes a character inside a string. It appends to text if the string
-// is the explanation.
-func (f *field) character(c rune, text *strings.Builder) {
+// character processes a character inside a string. If the string is the explanation,
+// character appends to text.
+func (f *explanationParser) character(c rune, text *strings.Builder) {
 	if f.escape == "" && c == '"' {
 		f.half(text)
 		f.quoted = false
@@ -92,14 +92,14 @@ func (f *field) character(c rune, text *strings.Builder) {
 }
 
 // half appends U+FFFD if the second half of a surrogate pair is missing.
-func (f *field) half(text *strings.Builder) {
+func (f *explanationParser) half(text *strings.Builder) {
 	if f.high != 0 {
 		f.high = 0
 		f.add(utf8.RuneError, text)
 	}
 }
 
-func (f *field) add(c rune, text *strings.Builder) {
+func (f *explanationParser) add(c rune, text *strings.Builder) {
 	switch {
 	case f.isKey:
 		f.key.WriteRune(c)

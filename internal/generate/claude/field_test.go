@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// read parses the answer in pieces of size bytes and returns the text of the field.
+// read parses the answer in pieces of size characters and returns the explanation.
 func read(answer string, size int) string {
-	var f field
+	var f explanationParser
 	var text strings.Builder
 	runes := []rune(answer)
 	for len(runes) > 0 {
@@ -58,8 +58,8 @@ func FuzzField(f *testing.F) {
 			t.Errorf("got %q in pieces of %d, and %q at once", got, size, whole)
 		}
 		var object map[string]json.RawMessage
-		// Skip answers in which the field can occur twice: the parser returns both
-		// values, but json.Unmarshal keeps only the last.
+		// Skip answers in which the explanation can occur twice: the parser returns
+		// both values, but json.Unmarshal keeps only the last.
 		if json.Unmarshal([]byte(answer), &object) != nil || object == nil || strings.Count(answer, "xplanation")+strings.Count(answer, `\u`) != 1 {
 			return
 		}

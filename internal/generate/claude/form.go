@@ -11,9 +11,9 @@ import (
 
 const (
 	toolName = "submit_program"
-	// properties are the members of the answer in a JSON schema. It is text, because
-	// a map would lose the order. The explanation is first, so that users can read
-	// it while the model writes the program.
+	// properties contains the members of the answer in a JSON schema. It is a
+	// string, because a map would lose the order. The explanation is first, so that
+	// users can read it while the model writes the program.
 	properties = `{
 		"explanation": {"type": "string", "description": "What the program does and what to know about it, in one to four sentences for the user."},
 		"code": {"type": "string", "description": "The whole source of the program, ready to be run."}
@@ -63,8 +63,8 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	return p
 }
 
-// turn returns the messages for an earlier attempt: the program of the model and its
-// outcome. i is the index of the attempt.
+// turn returns the messages for an earlier attempt: the model's program and the
+// outcome of its run. i is the index of the attempt.
 func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	answer := answer{&turn.Explanation, &turn.Code}
 	if m.form == FormTool {

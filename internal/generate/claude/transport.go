@@ -12,8 +12,8 @@ const (
 	// maximum number of tokens is far smaller.
 	maxAnswerBytes = 16 << 20
 	// maxRetryDelay is the maximum delay before a retry. If the API asks for a
-	// longer delay, the request fails at once, because the retry would exceed its
-	// time-out.
+	// longer delay, the request fails at once, because the retry would come after
+	// the request's time-out.
 	maxRetryDelay = 15 * time.Second
 )
 
@@ -31,8 +31,8 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// limitRetryDelay is a middleware of the SDK. It prevents retries that would wait
-// longer than maxRetryDelay.
+// limitRetryDelay is a middleware of the SDK. It prevents a retry if the API asks
+// for a delay longer than maxRetryDelay.
 func limitRetryDelay(r *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	res, err := next(r)
 	if err == nil && retryAfter(res) > maxRetryDelay {
@@ -41,7 +41,7 @@ func limitRetryDelay(r *http.Request, next func(*http.Request) (*http.Response, 
 	return res, err
 }
 
-// retryAfter returns the delay in the response header Retry-After; 0 if there is
+// retryAfter returns the delay in the response header Retry-After, or 0 if there is
 // none.
 func retryAfter(res *http.Response) time.Duration {
 	if res == nil {

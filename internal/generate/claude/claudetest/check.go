@@ -98,8 +98,8 @@ func check(r *http.Request, body []byte) (status int, kind, message string) {
 	return 0, "", ""
 }
 
-// formFault returns the API's error about schemas, tools and tool choice; "" if they
-// are valid.
+// formFault returns the API's error about schemas, tools and tool choice, or "" if
+// they are valid.
 func (c *call) formFault() string {
 	var schemas []schema
 	for _, t := range c.Tools {
@@ -135,7 +135,7 @@ func (c *call) formFault() string {
 	return ""
 }
 
-// messagesFault returns the API's error about the messages; "" if they are valid.
+// messagesFault returns the API's error about the messages, or "" if they are valid.
 func (c *call) messagesFault() string {
 	if len(c.Messages) == 0 {
 		return "messages: at least one message is required"

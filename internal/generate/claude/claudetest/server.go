@@ -1,6 +1,6 @@
 // Package claudetest provides a fake server of Anthropic's Messages API for tests
-// and benchmarks. The caller scripts its answers. It supports JSON, server-sent
-// events, schemas, tools and realistic failures.
+// and benchmarks. The caller scripts the responses. The server supports JSON,
+// server-sent events, schemas, tools and realistic failures.
 //
 // The server rejects invalid requests with the errors of the real API. It checks all
 // parts of the API that this module uses. It stores every request.
@@ -21,8 +21,7 @@ import (
 // Key is the API key that the server accepts.
 const Key = "sk-ant-api03-test"
 
-// Model is a model that rejects forced tool calls. OldModel is one that accepts
-// them.
+// Model rejects forced tool calls, and OldModel accepts them.
 const (
 	Model    = "claude-sonnet-5-5"
 	OldModel = "claude-haiku-4-5"
@@ -39,14 +38,14 @@ type Server struct {
 	canceled int
 }
 
-// Request is a request that the server has stored.
+// Request is a stored request.
 type Request struct {
 	Header http.Header
 	Body   []byte
 }
 
 // Start starts a server with a script. The server answers each request with the next
-// step. When one step is left, it repeats this step.
+// step, and repeats the last step.
 func Start(steps ...Step) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -61,7 +60,7 @@ func Start(steps ...Step) (*Server, error) {
 // Close stops the server.
 func (s *Server) Close() error { return s.server.Close() }
 
-// Script replaces the steps that have not been used yet.
+// Script replaces the steps that the server has not used yet.
 func (s *Server) Script(steps ...Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,8 +74,8 @@ func (s *Server) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
-// Canceled returns the number of requests that clients canceled while the server
-// hung.
+// Canceled returns the number of requests that clients canceled during Hang or
+// HangWithin.
 func (s *Server) Canceled() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +127,6 @@ func (s *Server) next(r Request) (Step, int) {
 	return step, len(s.requests)
 }
 
-// fail sends an error response in the format of the API.
 func (x *exchange) fail(status int, kind, message string) {
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.WriteHeader(status)
@@ -149,7 +147,8 @@ func errorBody(kind, message, id string) any {
 	}
 }
 
-// hang waits until the client cancels the request.
+// hang waits until the client cancels the request, and counts this request in
+// Canceled.
 func (x *exchange) hang() {
 	<-x.r.Context().Done()
 	x.server.mu.Lock()

@@ -27,18 +27,18 @@ func Program(explanation, code string) Step {
 	return Content(string(b))
 }
 
-// Content answers with the content as it is, even if its format is wrong.
+// Content answers with content unchanged, even if it has the wrong format.
 func Content(content string) Step { return func(x *exchange) { x.answer(content, x.reason()) } }
 
 // Refusal answers with the stop reason "refusal".
 func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 
-// CutOff answers with content that the model did not complete, because it reached
-// the token limit.
+// CutOff answers with content that the model did not complete because it reached the
+// token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
-// Failure answers with an API error of the given type. headers are names and values
-// in turn.
+// Failure answers with an API error of the given type. headers alternates names and
+// values.
 func Failure(status int, kind, message string, headers ...string) Step {
 	return func(x *exchange) {
 		for i := 0; i+1 < len(headers); i += 2 {
@@ -100,8 +100,8 @@ func Drop(content string) Step {
 	}
 }
 
-// BreakOff streams content and then sends an error event. The events for the end of
-// the message are missing. Without streaming, it responds with status 500.
+// BreakOff streams content and then sends an error event instead of the end of the
+// message. Without streaming, it responds with status 500.
 func BreakOff(content, kind, message string) Step {
 	return func(x *exchange) {
 		if !x.call.Stream {
@@ -204,7 +204,7 @@ func (x *exchange) index() int {
 // deltaCharacters is the number of characters in each delta event of a stream.
 const deltaCharacters = 7
 
-// delta streams content in delta events of deltaCharacters each.
+// delta streams content in delta events of deltaCharacters characters each.
 func (x *exchange) delta(content string) {
 	runes := []rune(content)
 	for len(runes) > 0 {
