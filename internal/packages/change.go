@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// SetPackages replaces the user's list of packages for a language. All requirements
-// are resolved again, to the newest versions.
+// SetPackages replaces the user's list of packages for a language. It resolves all
+// requirements again, to the newest versions.
 func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	r, err := s.resolver(language.Runtime())
 	if err != nil {
@@ -57,8 +57,8 @@ func invalid(location string, err error) error {
 	return pyth.FieldErrors{{Location: location, Message: err.Error()}}.As(pyth.CodeInvalidRequirement)
 }
 
-// errUnchanged reports that a change would have no effect. It stops the change; the
-// caller receives no error.
+// errUnchanged ends a change that would have no effect. The caller receives no
+// error.
 var errUnchanged = errors.New("packages: nothing to change")
 
 // AddPackage adds a package to the user's list. If the list already requires the
@@ -97,7 +97,8 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 }
 
 // requestWith returns a request for the packages in list and the added requirement.
-// It asks the resolver to keep the versions of all packages except the added one.
+// The request asks the resolver to keep the versions of all packages except the
+// added one.
 func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) (resolve.Request, error) {
 	var request resolve.Request
 	for _, p := range list.Packages {
@@ -118,9 +119,11 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 	return request, nil
 }
 
-// RemovePackage removes a package from the user's list, with the dependencies that
-// only it needs. If another package needs it, the package stays as a dependency. The
-// versions of the other packages do not change. If language is "", RemovePackage
+// RemovePackage removes a package from the user's list. It also removes the
+// dependencies that no other package needs. If another package depends on the
+// removed package, the removed package stays installed as a dependency.
+//
+// The versions of the other packages do not change. If language is "", RemovePackage
 // searches the lockfiles of all runtimes.
 func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (change *pyth.PackageChange, err error) {
 	r, err := s.resolver(language.Runtime())
@@ -153,9 +156,9 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 }
 
 // resolverWith returns the resolver of the runtime whose lockfile contains the
-// package. A lockfile that requires the package directly takes precedence over one
-// that has it as a dependency. If no lockfile contains the package, resolverWith
-// returns the first resolver.
+// package. If several lockfiles contain it, one that requires the package directly
+// takes precedence. If no lockfile contains it, resolverWith returns the first
+// resolver.
 func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name string) (Resolver, error) {
 	var needs Resolver
 	for _, r := range s.config.Resolvers {
@@ -205,9 +208,8 @@ func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) 
 	})
 }
 
-// change replaces a lockfile. It calls the function plan with the current lockfile
-// to get the request, resolves and installs the packages, and stores the new
-// lockfile.
+// change replaces a lockfile. It gets the request from plan, resolves and installs
+// the packages, and stores the new lockfile.
 func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, progress pyth.PackageProgress,
 	plan func(*pyth.PackageList) (resolve.Request, error),
 ) (change *pyth.PackageChange, err error) {
@@ -247,7 +249,8 @@ func changeOf(r Resolver, before, after *pyth.PackageList) *pyth.PackageChange {
 }
 
 // prepare resolves the request, installs the packages, and returns the new lockfile.
-// If the kept versions conflict with the request, it resolves again without them.
+// If the request conflicts with the versions to keep, prepare resolves it again
+// without them.
 func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList, request resolve.Request, report pyth.PackageProgress) (*pyth.PackageList, error) {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	if len(request.Direct) == 0 {
@@ -283,7 +286,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return next, s.install(ctx, user, r, next, func(p *pyth.PinnedPackage) resolve.Archive { return archives[p.Place] }, report)
 }
 
-// commit stores the new lockfile, so that later runs use its layer. It then removes
+// commit stores the new lockfile, so that later runs use its layer. Then it removes
 // unused files.
 func (s *Service) commit(ctx context.Context, user pyth.UserID, next *pyth.PackageList) error {
 	err := s.config.Store.PutPackageList(ctx, user, next)

@@ -1,11 +1,13 @@
 // Package packages manages the packages of users. It resolves requirements to
-// lockfiles and makes layers: file systems with the packages for sandboxes.
+// lockfiles and makes layers. A layer is a file system that contains the packages of
+// a lockfile, for sandboxes.
 //
 // A requirement is a package name with versions, never a URL or a path. A resolver
-// runs in a sandbox without user data and can reach only the operator's index. The
-// gateway, which runs outside the sandbox, adds the operator's credentials to the
-// resolver's requests. No code of a package runs during installation. All files of a
-// package come from one archive with the pinned hash, so that users can share them.
-// A change takes effect completely or not at all, even if the server is killed. All
-// files can be made again from the lockfiles.
+// runs in a sandbox without user data, and can reach only the operator's index. The
+// gateway runs outside the sandbox. It adds the operator's credentials to the
+// resolver's requests. No code of a package runs during installation.
+//
+// All files of a package come from one archive with the pinned hash, so that users
+// can share them. A change takes effect completely or not at all, even if the server
+// is killed. All files can be made again from the lockfiles.
 package packages

@@ -20,9 +20,9 @@ import (
 // same time.
 const maxDownloads = 4
 
-// pin adds the resolved packages to next, sorted by place. before is the current
-// lockfile. A package that it contains with the same place and hash keeps its time
-// of installation. pin returns ErrResult if the resolver left out a required
+// pin adds the resolved packages to next, sorted by place. If the current lockfile,
+// before, contains a package with the same place and hash, the package keeps its
+// time of installation. pin returns ErrResult if the resolver left out a required
 // package.
 func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
@@ -51,9 +51,9 @@ func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*re
 	return nil
 }
 
-// without returns a copy of the lockfile in which the user no longer requires the
-// direct package with the given index. The copy contains only packages that are
-// still needed.
+// without returns the lockfile after the removal of a direct package. removed is the
+// index of this package in list. The result contains only packages that are still
+// needed.
 func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	for i, p := range list.Packages {
@@ -89,8 +89,8 @@ func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.PinnedPackage) bool { return !kept[p.Place] })
 }
 
-// difference returns the names and versions of the packages that the first lockfile
-// contains and the second one does not.
+// difference returns the names and versions of the packages that only the first
+// lockfile contains.
 func difference(of, other *pyth.PackageList) []string {
 	has := map[string]bool{}
 	for _, p := range other.Packages {
@@ -106,9 +106,9 @@ func difference(of, other *pyth.PackageList) []string {
 	return names
 }
 
-// install makes the missing images of a lockfile's packages, and their layer. It
-// sets the sizes and the layer in list. archive returns the function that downloads
-// the archive of a package.
+// install makes the missing images of a lockfile's packages, and the layer with
+// these images. It sets the sizes and the layer in list. archive returns the
+// function that downloads the archive of a package.
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {
@@ -139,7 +139,7 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 }
 
 // makeImage makes the image of a package if it is missing, and sets the package's
-// size. Its errors are for users.
+// size. It returns errors for users.
 func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p *pyth.PinnedPackage, archive resolve.Archive) error {
 	size, err := s.config.Images.Image(ctx, r.ImageKey(p), s.config.MaxBytes, func(to *os.File) error {
 		path, err := archive(ctx)
@@ -171,8 +171,8 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 		err := s.install(ctx, user, r, list, r.Archive, discardProgress)
 		layer = list.Layer
 		if err == nil && layer != before {
-			// This release of the server makes other files from the same archives,
-			// so the layer has another ID.
+			// This release of the server makes other files from the same archives
+			// than an earlier release, so the layer has another ID.
 			list.Revision++
 			err = s.config.Store.PutPackageList(ctx, user, list)
 		}

@@ -26,8 +26,8 @@ type Resolver interface {
 	Parse(text string) (resolve.Requirement, error)
 	// Normalize returns the name of a package in the form that lockfiles contain.
 	Normalize(name string) string
-	// Importable reports whether programs can import the package. If not, only other
-	// packages can import it.
+	// Importable reports whether programs can import the package. Otherwise, only
+	// other packages can import it.
 	Importable(p *pyth.PinnedPackage) bool
 	// Resolve returns the newest packages that satisfy the request, with all of
 	// their dependencies.
@@ -46,8 +46,8 @@ type Resolver interface {
 type Config struct {
 	Store  pyth.PackageStore
 	Images *imagestore.Store
-	// Resolvers contains one resolver for each runtime. Lists of packages are in
-	// this order of runtimes.
+	// Resolvers contains one resolver for each runtime. Service.Packages lists the
+	// packages in the order of these resolvers.
 	Resolvers []Resolver
 	// MaxPackages is the maximum number of packages in a lockfile; 0 means 500.
 	// MaxBytes is the maximum total size of their images in bytes; 0 means 1 GiB.
@@ -69,11 +69,11 @@ type Config struct {
 type Service struct {
 	config Config
 
-	// changing holds a lock for each lockfile and for each user. The holder may
-	// change the lockfile, or use a slot.
+	// changing holds two kinds of locks. The lock of a lockfile allows its holder to
+	// change the lockfile. The lock of a user allows its holder to use a slot.
 	changing keylock.Locks
-	// slots limits the number of concurrent changes of all users. A running change
-	// holds a value in the channel.
+	// slots limits the number of concurrent changes by all users. Each running
+	// change holds a value in the channel.
 	slots chan struct{}
 
 	mu sync.Mutex
@@ -188,8 +188,8 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	return layers, nil
 }
 
-// remember caches the layers of a user. changes is the value of s.changes before
-// they were read. If any lockfile has changed since then, remember does nothing.
+// remember caches the layers of a user. changes is the value of s.changes before the
+// layers were read. If any lockfile has changed since then, remember does nothing.
 func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,7 @@
 // Package gateway gives a sandbox access to a package index and to nothing else.
 //
-// A job that resolves packages sends its requests to Host. The server requests the
-// pages from the index and answers the job. So the job learns neither the address of
+// A job that resolves packages sends its requests to Host. The server gets the pages
+// from the index and sends them to the job. So the job learns neither the address of
 // the index nor the operator's credentials.
 package gateway
 
@@ -43,7 +43,7 @@ type Route struct {
 	conns   chan net.Conn
 
 	mu sync.Mutex
-	// failed is the first failure of the index; nil if there is none.
+	// failed is the first failure of the index, or nil.
 	failed error
 }
 
@@ -54,7 +54,7 @@ func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	r.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-			host := q.URL.Host // A request to a proxy has the host in its URL.
+			host := q.URL.Host // Requests to a proxy have the host in the URL.
 			if host == "" {
 				host = q.Host
 			}
@@ -75,7 +75,7 @@ func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	return r
 }
 
-// Network returns the route with the ID as the network of its job. After Remove, it
+// Network returns the network of the job whose route has this ID. After Remove, it
 // returns a network that closes every connection.
 func (g *Gateway) Network(id pyth.GatewayID) Network {
 	g.mu.Lock()
@@ -110,7 +110,7 @@ func (r *Route) Remove() {
 	_ = r.server.Close()
 }
 
-// Err returns the first failure of the index; nil if there was none.
+// Err returns the first failure of the index, or nil if there was none.
 func (r *Route) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,9 +128,9 @@ func (r *Route) fail(err error) {
 	}
 }
 
-// Reply sends an error response to the job, because its request failed with err. It
-// stores err as a failure of the index, unless the page is missing: resolvers also
-// ask for packages that do not exist.
+// Reply tells the job that its request failed with err. It stores err as a failure
+// of the index, unless the page is missing: resolvers also ask for packages that do
+// not exist.
 func (r *Route) Reply(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[*index.StatusError](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
 		http.Error(w, "not found", http.StatusNotFound)
@@ -169,7 +169,7 @@ func (r *Route) Close() []pyth.Connection {
 	return nil
 }
 
-// notifyingConn is a connection that calls closed when it is closed.
+// notifyingConn is a connection whose Close also calls closed.
 type notifyingConn struct {
 	net.Conn
 	closed func()

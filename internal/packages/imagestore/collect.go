@@ -11,9 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// gracePeriod is the time for which Collect keeps an unreferenced layer after its last
-// use. Jobs can still wait for a sandbox with this layer. A booted sandbox keeps its
-// files open, so they can be removed.
+// gracePeriod is the time for which Collect keeps an unreferenced layer after its
+// last use. In this time, jobs may still wait for a sandbox with the layer. A booted
+// sandbox does not need the grace period, because it keeps the files open.
 const gracePeriod = 10 * time.Minute
 
 // Use records that a run uses the layers now. Collect keeps them for the grace
@@ -29,7 +29,7 @@ func (s *Store) Use(layers ...pyth.LayerID) {
 }
 
 // Hold prevents Collect from removing files until release is called. Call Hold
-// before you make new files, and release after Layer returns. From then on, the
+// before you make new files, and call release after Layer returns. From then on, the
 // grace period protects the layer.
 func (s *Store) Hold() (release func()) {
 	s.collecting.RLock()
@@ -38,8 +38,10 @@ func (s *Store) Hold() (release func()) {
 
 // Collect removes the layers that referenced does not return, unless they were used
 // recently. If archives and unneeded images take more than cacheBytes, it removes
-// the least recently used of these files. While a caller of Hold has not called
-// release, Collect does nothing; a later call removes the files.
+// the least recently used of these files.
+//
+// While a caller of Hold has not called release, Collect does nothing. A later call
+// of Collect removes the files.
 func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
 	if !s.collecting.TryLock() {
 		return nil
@@ -96,7 +98,7 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 		list, failed := s.readList(layer)
 		if failed != nil {
 			// The list is damaged, so remove it. The next run with this layer makes
-			// it again.
+			// the layer again.
 			err = errors.Join(err, os.Remove(filepath.Join(s.sets, e.Name())))
 			continue
 		}
@@ -107,9 +109,10 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 	return images, err
 }
 
-// removeExcess removes archives, and images that are not wanted, until they take at
-// most cacheBytes. No layer contains npm's image, but each use makes it the most
-// recently used file, so it is removed last.
+// removeExcess removes archives and unwanted images until the rest takes at most
+// cacheBytes. It removes the least recently used files first. The image of npm is
+// always unwanted, because no layer contains it. But each use of npm makes it the
+// most recently used file.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {
 		path string

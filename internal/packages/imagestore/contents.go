@@ -11,8 +11,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Limits for one package: the number of files, the length of a path and of each name
-// in it in bytes, and the depth of a path.
+// Limits for one package. MaxFiles is the number of files. MaxPath is the length of
+// a path, and maxNameBytes the length of a name in a path, both in bytes. maxDepth
+// is the number of names in a path.
 const (
 	MaxFiles = 50_000
 	MaxPath  = 1024
@@ -21,7 +22,8 @@ const (
 	maxDepth     = 64
 )
 
-// Errors about archives. Messages to users put "its archive" before them.
+// Errors about archives. A message to a user contains the words "its archive" before
+// the error.
 var (
 	ErrTooManyFiles = errors.New("has too many files")
 	ErrTooLarge     = errors.New("exceeds the size limit of packages")
@@ -32,11 +34,10 @@ var (
 // relative to the root of the package's image.
 type Contents struct {
 	Tree *tree.Tree
-	// Size is the space that the files take in an image. Room is the maximum of
+	// Size is the space that the files take in an image, and Room is the maximum of
 	// Size. Both are in bytes.
 	Size, Room int64
-	// files is the number of files.
-	files int
+	files      int
 }
 
 // NewContents returns empty Contents. room is the maximum size in bytes.
@@ -83,8 +84,8 @@ func FileMode(executable bool) fs.FileMode {
 // files.
 func InBlocks(size int64) int64 { return max(size+4095, 4096) &^ 4095 }
 
-// CheckPath returns an error if the path of a file in an archive is not relative and
-// clean, or exceeds a limit.
+// CheckPath checks the path of a file in an archive. It returns an error if the path
+// is not relative and clean, or exceeds a limit.
 func CheckPath(name string) error {
 	bad := func(why string) error { return fmt.Errorf("has a file whose path %s", why) }
 	switch {

@@ -57,7 +57,7 @@ func HasHash(content []byte, sri string) bool {
 }
 
 // newHash returns a new hash.Hash for the algorithm of an SRI hash. It returns false
-// if the algorithm is unknown or weak, or the SRI hash has the wrong length.
+// if the algorithm is unknown or weak, or if the SRI hash has the wrong length.
 func newHash(sri string) (hash.Hash, bool) {
 	algorithm, encoded, _ := strings.Cut(sri, "-")
 	sum, err := base64.StdEncoding.DecodeString(encoded)
@@ -75,7 +75,7 @@ func newHash(sri string) (hash.Hash, bool) {
 	return h, err == nil && len(sum) == h.Size()
 }
 
-// fileName returns a file name for the parts: a hash of all of them.
+// fileName returns a file name that is a hash of all parts.
 func fileName(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {

@@ -15,8 +15,8 @@ import (
 )
 
 // recipe is the version of the code that makes images and layers. It is part of all
-// keys. Change it when the same archives give other images; then all images are made
-// again.
+// keys. Change it when the code makes other images from the same archives. Then the
+// server makes all images again.
 const recipe = "1"
 
 // imageTime is the modification time of all files in images. It is constant, so that
@@ -72,7 +72,8 @@ func WriteImage(ctx context.Context, to *os.File, files *tree.Tree) error {
 	return erofs.Write(ctx, to, files, imageTime(), nil)
 }
 
-// openImage opens the image with the key as a file system. The caller must close it.
+// openImage opens the image with the key as a file system. The caller must close the
+// io.Closer.
 func (s *Store) openImage(key string) (fs.FS, io.Closer, error) {
 	f, err := os.Open(s.ImagePath(key))
 	if err != nil {

@@ -17,9 +17,9 @@ import (
 )
 
 // maxMounts is the maximum number of images that a layer mounts. If a layer has more
-// packages, the files of the smallest ones are copied into its image of links.
-// gVisor numbers the descriptors of images from 0, and uses numbers from 253 for
-// other descriptors.
+// packages, the files of the smallest packages are copied into its image of links.
+// The reason for the limit: gVisor numbers the descriptors of images from 0, and
+// uses numbers from 253 for other descriptors.
 const maxMounts = 96
 
 // storeDir is the directory in a layer where images are mounted.
@@ -31,7 +31,7 @@ type Package struct {
 	Key string
 }
 
-// LayerID returns the ID of the layer that contains the packages; "" if there are
+// LayerID returns the ID of the layer that contains the packages, or "" if there are
 // none. The packages must be sorted by place.
 func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	if len(packages) == 0 {
@@ -75,8 +75,7 @@ func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.Lay
 	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
 }
 
-// write calls the function content to write an unfinished file. Then it publishes
-// the file at path.
+// write lets content write an unfinished file, and then publishes the file at path.
 func (s *Store) write(path string, content func(*os.File) error) error {
 	f, err := s.TempFile()
 	if err != nil {
@@ -89,7 +88,7 @@ func (s *Store) write(path string, content func(*os.File) error) error {
 }
 
 // layerBuilder builds a layer's image of links. The interpreter finds packages
-// through these links. Each link leads to the mount point of a package's image.
+// through the links. Each link leads to the mount point of a package's image.
 type layerBuilder struct {
 	layout layout
 	files  *tree.Tree
@@ -103,8 +102,8 @@ func (b *layerBuilder) close() {
 	}
 }
 
-// add adds all packages to the layer: a mount point or a copy of the files for each
-// package, and the links.
+// add adds all packages and their links to the layer. For each package, it adds a
+// mount point or a copy of the files.
 func (b *layerBuilder) add(s *Store, packages []Package) error {
 	mounted := largest(packages, maxMounts)
 	images := make([]fs.FS, len(packages))
@@ -139,8 +138,8 @@ func largest(packages []Package, n int) map[string]bool {
 	return places
 }
 
-// copy copies the files of a package into the image of links. at is the path of
-// their directory in the image.
+// copy copies the files of a package into the image of links. at is the path of the
+// directory in this image.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -52,7 +52,8 @@ func openLinks(t *testing.T, s *Store, layer pyth.LayerID) fs.FS {
 	return image
 }
 
-// links returns the links in the layer's image of links, and the SHA-256 of it.
+// links returns the links in the layer's image of links, and the SHA-256 hash of
+// this image.
 func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]string, hash string) {
 	t.Helper()
 	b, err := os.ReadFile(s.linksPath(layer))
@@ -74,8 +75,8 @@ func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]strin
 	return targets, fmt.Sprintf("%x", sha256.Sum256(b))
 }
 
-// TestLayerLinksPackages checks the links and the bytes of images, by their hashes.
-// If the bytes change on purpose, change recipe too.
+// TestLayerLinksPackages checks the links of a layer and the hash of its image of
+// links. If a change of the hash is intended, change recipe too.
 func TestLayerLinksPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)
@@ -128,7 +129,7 @@ func TestLayerLinksPackages(t *testing.T) {
 }
 
 // TestLayerCopiesTheSmallestPackages makes a layer of more than maxMounts packages.
-// The smallest one must be copied into the image of links.
+// The smallest package must be copied into the image of links.
 func TestLayerCopiesTheSmallestPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)

@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// layout determines the places of packages in a layer, so that the interpreter finds
-// them.
+// layout determines where a layer contains the packages, so that the interpreter
+// finds them.
 type layout struct {
 	// directory returns the directory for the files of a package, relative to the
 	// layer. index is the index of the package in the layer.
@@ -31,15 +31,15 @@ func layoutOf(runtime pyth.Runtime) layout {
 
 func storeDirectory(index int, _ Package) string { return fmt.Sprintf("%s/%d", storeDir, index) }
 
-// moduleDirectory returns the directory of a package. It is below a node_modules
-// directory of this package, in which Node looks for the package's dependencies.
+// moduleDirectory returns the directory of a package. Each package is in a separate
+// node_modules directory. There, Node looks for the package's dependencies.
 func moduleDirectory(index int, p Package) string {
 	return fmt.Sprintf("%s/%d/node_modules/%s", storeDir, index, p.Name)
 }
 
 // linkModules adds two kinds of links: from each package to its dependencies, and
-// from the root of the layer to the packages that programs may import. Node resolves
-// a link before it looks for the imports of a module.
+// from the root of the layer to the packages that programs may import. Node first
+// resolves the link to a module, and then looks for the module's imports.
 func linkModules(layer *tree.Tree, packages []Package, _ []fs.FS) error {
 	indexes := map[string]int{}
 	for i, p := range packages {
@@ -83,17 +83,17 @@ func addLink(layer *tree.Tree, at, target string) error {
 	return layer.Add(at, tree.Link(strings.Repeat("../", strings.Count(at, "/"))+target))
 }
 
-// mergedEntry is a file or directory in the merged directory. If it comes from one
-// package, it is a link. If several packages have the directory, it is a directory
-// with the entries of all.
+// mergedEntry is a file or directory in the merged directory. An entry that only one
+// package has is a link. A directory that several packages have is a directory with
+// the entries of all these packages.
 type mergedEntry struct {
 	// target is the path in the layer to which the entry links.
 	target string
-	// files and name locate a linked directory in the image of its package. files is
-	// nil if the entry is a file.
+	// files and name locate a linked directory in the image of its package. For a
+	// file, files is nil.
 	files fs.FS
 	name  string
-	// children holds the entries of a merged directory; nil for a link.
+	// children holds the entries of a merged directory. For a link, it is nil.
 	children map[string]*mergedEntry
 }
 
@@ -131,8 +131,8 @@ func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	return nil
 }
 
-// addTo adds the entry, with all of its children, to the layer. at is the path of
-// the entry in the layer.
+// addTo adds the entry and all of its children to the layer. at is the path of the
+// entry in the layer.
 func (m *mergedEntry) addTo(layer *tree.Tree, at string) error {
 	if m.children == nil {
 		return addLink(layer, at, m.target)

@@ -12,7 +12,8 @@ func (s *Store) metadataPath(hash string) string { return s.downloadPath(hash) +
 // HasMetadata reports whether the store has the metadata of the archive.
 func (s *Store) HasMetadata(hash string) bool { return exists(s.metadataPath(hash)) }
 
-// Metadata returns the metadata of the archive; nil if the store does not have it.
+// Metadata returns the metadata of the archive, or nil if the store does not have
+// it.
 func (s *Store) Metadata(hash string) []byte {
 	b, err := os.ReadFile(s.metadataPath(hash))
 	if err != nil {

@@ -21,8 +21,8 @@ type Mount struct {
 	Image, Path string
 }
 
-// AddTemporary adds a layer that exists only in memory and contains one image. The
-// caller must call RemoveTemporary after the job.
+// AddTemporary adds a layer that contains one image. The store keeps this layer only
+// in memory. The caller must call RemoveTemporary after the job.
 func (s *Store) AddTemporary(m Mount) pyth.LayerID {
 	layer := pyth.LayerID(rand.Text())
 	s.mu.Lock()

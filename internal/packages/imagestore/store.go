@@ -70,7 +70,7 @@ func Open(dir string, clock func() time.Time) (*Store, error) {
 func (s *Store) TempFile() (*os.File, error) { return os.CreateTemp(s.tmp, "") }
 
 // publish closes a complete file, syncs it to disk and renames it to path. If it
-// cannot rename the file, it removes the file.
+// cannot rename the file, it removes the unfinished file.
 func publish(f *os.File, path string) error {
 	if err := errors.Join(f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))

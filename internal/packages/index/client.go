@@ -1,7 +1,7 @@
 // Package index is the HTTP client for a package index.
 //
-// It sends the operator's credentials only to the index. It follows no redirect from
-// https to http, and aborts requests that stall.
+// The client sends the operator's credentials only to the index. It does not follow
+// redirects from https to http, and aborts requests that stall.
 package index
 
 import (
@@ -23,8 +23,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPage is the maximum size of a page in bytes. It is ten times the size of the
-// longest page of PyPI.
+// MaxPage is the maximum size of a page in bytes. The longest page of PyPI has a
+// tenth of this size.
 const MaxPage = 128 << 20
 
 const (
@@ -42,13 +42,12 @@ type Config struct {
 	// URL is an http or https URL. If Credentials is "", the client uses the user
 	// and password in URL.
 	URL string
-	// Credentials are "user:password" or "Bearer token"; "" for none.
+	// Credentials are "user:password" or "Bearer token", or "" for none.
 	Credentials string
 }
 
 // Dial connects to a host other than the index, such as the target of a link. It
-// must refuse addresses that the index must not reach through this server, such as
-// private ones.
+// must refuse addresses to which links must not lead, such as private ones.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Client downloads pages and archives from one index. It is safe for concurrent use.
@@ -58,9 +57,9 @@ type Client struct {
 	http          *http.Client
 }
 
-// New returns a Client. The index itself may have any address, even a private one.
-// The client connects to all other hosts with dial. If dial is nil, they may have
-// any address too.
+// New returns a Client. The index may have any address, even a private one. The
+// client connects to all other hosts with dial. If dial is nil, these hosts may have
+// any address as well.
 func New(config Config, dial Dial) (*Client, error) {
 	base, err := url.Parse(config.URL)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
@@ -94,8 +93,9 @@ func New(config Config, dial Dial) (*Client, error) {
 	return c, nil
 }
 
-// newTransport returns a transport. It connects directly to the index, whose address
-// is index, and to the operator's proxies. It connects to other hosts with dial.
+// newTransport returns a transport that connects directly to the index and to the
+// operator's proxies, and with dial to all other hosts. index is the host and port
+// of the index.
 func newTransport(index string, dial Dial) *http.Transport {
 	var proxies sync.Map
 	return &http.Transport{
@@ -120,8 +120,8 @@ func newTransport(index string, dial Dial) *http.Transport {
 	}
 }
 
-// hostPort returns the host and the port of the URL, with the default port of its
-// scheme if it has none.
+// hostPort returns the host and the port of the URL. If the URL has no port,
+// hostPort returns the default port of the scheme.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -165,7 +165,7 @@ func (c *Client) Resolve(page *url.URL, reference string) (*url.URL, error) {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
 		return nil, errors.New("packages: the index has an invalid URL on a page")
 	case c.base.Scheme == "https" && u.Scheme != "https":
-		return nil, errors.New("packages: the index refers from https to http")
+		return nil, errors.New("packages: a page of the index links from https to http")
 	}
 	return u, nil
 }
@@ -197,8 +197,8 @@ func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Res
 	}
 	if err != nil {
 		cancel(nil)
-		// Return only the cause, because a url.Error quotes the URL and its query
-		// may be secret.
+		// Return only the cause: a url.Error quotes the URL, and the query of the
+		// URL may be secret.
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
 		}
@@ -252,8 +252,8 @@ func Unavailable(err error) error {
 	}
 }
 
-// Unmarshal parses JSON from an index. Some indexes send duplicate member names or
-// invalid UTF-8, so it accepts both.
+// Unmarshal parses JSON from an index. It accepts duplicate member names and invalid
+// UTF-8, because some indexes send them.
 func Unmarshal(b []byte, v any) error {
 	return json.Unmarshal(b, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }

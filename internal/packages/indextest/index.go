@@ -1,5 +1,5 @@
-// Package indextest provides an index of Python packages, and makes wheels for it,
-// for tests and benchmarks.
+// Package indextest provides a fake index of Python packages, and its wheels, for
+// tests and benchmarks.
 //
 // The index serves pages according to PEP 503 over HTTP on loopback. Links are
 // relative and contain SHA-256 hashes.
@@ -18,25 +18,24 @@ import (
 	"sync"
 )
 
-// Index is a running index. Call Set to change its fields while requests are
-// possible.
+// Index is a running index. While requests are possible, change its fields only with
+// Set.
 type Index struct {
 	*httptest.Server
 	mu sync.Mutex
 	// Files maps file names to wheels.
 	Files map[string][]byte
-	// Hashes maps file names to wrong hashes, which pages contain instead of the
-	// real ones.
+	// Hashes maps file names to wrong hashes. Pages contain them instead of the real
+	// hashes.
 	Hashes map[string]string
-	// Credentials is the "user:password" that requests must send; "" if they need
-	// none.
+	// Credentials is the "user:password" that requests must send, or "" for none.
 	Credentials string
 	// Broken makes all requests fail with status 500.
 	Broken bool
 	// Requests lists all requests so far, such as "GET /simple/numpy/".
 	Requests []string
-	// Hold is a channel that delays downloads of files until it is closed; nil for
-	// no delay.
+	// Hold delays downloads of files until the channel is closed. If Hold is nil,
+	// there is no delay.
 	Hold chan struct{}
 	// Holding receives a value for each delayed request.
 	Holding chan struct{}
@@ -67,8 +66,7 @@ func (x *Index) Add(wheels ...Wheel) error {
 	return nil
 }
 
-// Set calls the given function while no request reads or writes the fields of the
-// index.
+// Set calls change while no request reads or writes the fields of the index.
 func (x *Index) Set(change func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -20,7 +20,7 @@ type Wheel struct {
 	// Files maps paths to contents. Pack adds the metadata files.
 	Files map[string]string
 	// Raw lists headers of additional zip entries, for example with hostile paths.
-	// The content of each is Hostile.
+	// Hostile is the content of these entries.
 	Raw []*zip.FileHeader
 }
 

@@ -1,4 +1,4 @@
-// Package keylock provides locks that are identified by a key.
+// Package keylock provides a lock for each key.
 package keylock
 
 import (

@@ -17,8 +17,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// lockfile is the part of npm's package-lock.json (version 3) that this Go package
-// reads.
+// lockfile contains the members of npm's package-lock.json (version 3) that this Go
+// package reads.
 type lockfile struct {
 	Packages map[string]*lockEntry `json:"packages"`
 }
@@ -51,8 +51,8 @@ func (l *list) UnmarshalJSON(b []byte) error {
 }
 
 // allows reports whether a list of platforms allows the given platform. An empty
-// list and "any" allow all platforms; an exclamation mark before a platform excludes
-// it.
+// list and "any" allow all platforms. An exclamation mark before a platform excludes
+// this platform.
 func (l list) allows(value string) bool {
 	if len(l) == 0 || slices.Contains(l, "any") {
 		return true
@@ -68,8 +68,8 @@ func (l list) allows(value string) bool {
 }
 
 // candidates returns the packages in npm's lockfile that the request needs on this
-// platform. The lockfile comes from the sandbox and may be hostile. So it can only
-// choose versions from pages that npm requested.
+// platform. The lockfile comes from the sandbox and may be hostile. So candidates
+// accepts only versions on pages that npm requested.
 func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile, request resolve.Request) ([]*resolve.Candidate, error) {
 	reached, err := lock.reachable(request.Direct)
 	if err != nil {
@@ -91,8 +91,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 		c.Name, c.Version, c.Place, c.Language, c.Requires = name, e.Version, place, pyth.JavaScript, reached[place]
 		c.URL, c.Hash = u.String(), imagestore.Strongest(release.Dist.Integrity)
 		if c.Hash == "" {
-			// The registry has no hash for an old release. Pin the hash of the
-			// archive that it serves now.
+			// The registry has no hash for this old release. Pin the hash of the
+			// archive that the registry serves now.
 			if _, c.Hash, err = r.config.Images.Download(ctx, r.config.Index, u, ""); err != nil {
 				return nil, index.Unavailable(err)
 			}
@@ -150,9 +150,9 @@ func (l *lockfile) fits(place string) bool {
 		e.OS.allows("linux") && e.CPU.allows("x64") && e.Libc.allows("glibc")
 }
 
-// find returns the place at which Node finds a package that another package imports;
-// "" if there is none. from is the place of the importing package, and name is the
-// name of the imported one.
+// find returns the place at which Node finds an imported package, or "" if there is
+// none. from is the place of the importing package, and name is the name of the
+// imported package.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {
@@ -166,8 +166,8 @@ func (l *lockfile) find(from, name string) string {
 	}
 }
 
-// validPlace reports whether the path alternates between node_modules and a valid
-// package name, such as node_modules/a/node_modules/b.
+// validPlace reports whether node_modules and valid package names alternate in the
+// path, as in node_modules/a/node_modules/b.
 func validPlace(place string) bool {
 	if len(place) > imagestore.MaxPath || path.Clean(place) != place {
 		return false

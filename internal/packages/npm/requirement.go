@@ -35,7 +35,7 @@ const (
 )
 
 // parse parses a package name with a range of versions (node-semver). It accepts the
-// tag latest, which means any version. It refuses other tags, because they are no
+// tag latest, which means any version. It refuses other tags, because they are not
 // ranges.
 func parse(s string) (resolve.Requirement, error) {
 	if err := resolve.CheckText(s); err != nil {
@@ -62,7 +62,6 @@ func parse(s string) (resolve.Requirement, error) {
 	return resolve.Requirement{Name: name, Constraint: constraint, Text: name + "@" + constraint}, nil
 }
 
-// isRange reports whether the text is a range of versions.
 func isRange(s string) bool {
 	for alternative := range strings.SplitSeq(s, "||") {
 		alternative = strings.Trim(alternative, " ")

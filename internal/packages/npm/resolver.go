@@ -42,7 +42,7 @@ type Config struct {
 	Runner  resolve.Runner
 	Gateway *gateway.Gateway
 	Images  *imagestore.Store
-	// Index is the client of the registry. Nil means that no registry is configured.
+	// Index is the client of the registry. It is nil if no registry is configured.
 	Index *index.Client
 }
 
@@ -142,8 +142,8 @@ func (r *Resolver) npmImage(ctx context.Context, user pyth.UserID) (string, erro
 	return "", err
 }
 
-// Archive returns a function that downloads the package's archive, unless the store
-// has it.
+// Archive returns a function that returns the path of the package's archive. The
+// function downloads the archive if the store does not have it.
 func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	return func(ctx context.Context) (string, error) {
 		if r.config.Index == nil {

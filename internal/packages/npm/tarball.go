@@ -15,7 +15,7 @@ import (
 var errTarball = errors.New("is not a readable tarball")
 
 // inflate decompresses a tarball, so that its files can be read in any order. room
-// is the maximum size of its content in bytes.
+// is the maximum size of the files in bytes.
 func inflate(to io.Writer, from io.Reader, room int64) error {
 	z, err := gzip.NewReader(from)
 	if err != nil {
@@ -34,8 +34,8 @@ func inflate(to io.Writer, from io.Reader, room int64) error {
 }
 
 // readTarball returns the files of a package: all files below the tarball's top
-// directory, which may have any name. Their content is read from f later, so f must
-// stay open.
+// directory, which may have any name. The content of these files is read from f
+// later, so f must stay open.
 func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 }
 
 // destination returns the path of an entry in the image. It returns "" for an entry
-// that is no file: a directory or a global header.
+// that is not a file: a directory or a global header.
 func destination(h *tar.Header) (string, error) {
 	switch h.Typeflag {
 	case tar.TypeXGlobalHeader:

@@ -15,7 +15,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore/imagestoretest"
 )
 
-// file is one entry of a test tarball.
 type file struct {
 	name, content string
 	kind          byte

@@ -21,8 +21,8 @@ var compileProgram []byte
 // compiled holds the compiled .pyc files of a package, by path.
 type compiled struct {
 	files map[string]tree.Entry
-	// spool is the temporary file that contains the content of files; nil if there
-	// are none.
+	// spool is the temporary file that contains the content of files. If there are
+	// no files, spool may be nil.
 	spool *os.File
 }
 
@@ -34,8 +34,9 @@ func (c *compiled) close() {
 }
 
 // compile compiles the Python sources of a package in a sandbox that contains no
-// other package. If a hostile package attacks the compiler, it can change only its
-// own compiled files. After a time-out, the files that are complete are used.
+// other package. If a hostile package attacks the compiler, it can change only the
+// compiled files of this package. After a time-out, compile returns the files that
+// are complete.
 func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, c *imagestore.Contents) (*compiled, error) {
 	sources := sourcesOf(c)
 	if len(sources) == 0 {
@@ -53,7 +54,8 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	job.Layers = job.Layers.With(pyth.PythonRuntime, layer)
 	job.Timeout = r.config.CompileTimeout
 	// Compiled code is about as large as its source. Limit the output to four times
-	// the size of the sources, so that a hostile package cannot fill the disk.
+	// the size of the package, plus 1 MiB, so that a hostile package cannot fill the
+	// disk.
 	job.Limits.OutputBytes = min(c.Room, 4*c.Size+1<<20)
 	outcome, err := pyth.Dispatch(ctx, r.config.Runner.Dispatcher, job, &stdoutWriter{to: spool})
 	if err == nil && outcome.Status == pyth.StatusCanceled {
@@ -84,8 +86,8 @@ func sourcesOf(c *imagestore.Contents) map[string]bool {
 }
 
 // readCompiled parses the output of compile.py and returns the compiled files. The
-// output may be hostile: readCompiled accepts one file for each source, and room
-// bytes in all. It stops at the first invalid part.
+// output may be hostile, so readCompiled accepts one file for each source, and at
+// most room bytes in all. It stops at the first invalid part.
 func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (map[string]tree.Entry, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -132,8 +134,8 @@ func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (
 	}
 }
 
-// stdoutWriter is a pyth.Events that writes the standard output of a job to a
-// writer. It discards all other events.
+// stdoutWriter is a pyth.Events that writes the standard output of a job to the
+// field to. It discards all other events.
 type stdoutWriter struct{ to io.Writer }
 
 func (*stdoutWriter) Started(pyth.ExecutionID) error { return nil }

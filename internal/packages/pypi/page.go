@@ -33,10 +33,10 @@ type wheelFile struct {
 	filename, project, version string
 
 	url *url.URL
-	// hash is the SRI hash of the wheel; "" if the index does not give one.
+	// hash is the SRI hash of the wheel, or "" if the index does not give one.
 	hash string
-	// metadata is the SRI hash of the METADATA file; "" if the index does not give
-	// one.
+	// metadata is the SRI hash of the METADATA file, or "" if the index does not
+	// give one.
 	metadata string
 	// hasMetadata reports whether the index serves METADATA as a separate file.
 	hasMetadata    bool
@@ -44,9 +44,9 @@ type wheelFile struct {
 	yanked         any
 }
 
-// parsePage returns the wheels of a project that a page lists (PEP 691, PEP 503). It
-// skips other files, such as source archives. media is the media type of the page;
-// at is its URL.
+// parsePage returns the wheels of a project on an index page (PEP 691, PEP 503). It
+// skips other files, such as source archives. media is the media type of the page,
+// and at is the page's URL.
 func parsePage(from *index.Client, project string, body []byte, media string, at *url.URL) ([]*wheelFile, error) {
 	kind, _, err := mime.ParseMediaType(media)
 	if err != nil && media != "" {
@@ -95,15 +95,15 @@ type anchor struct {
 	yanked               any
 }
 
-// fragmentHash returns the hash in the fragment of a link (PEP 503) in SRI form; ""
-// if there is none.
+// fragmentHash returns the hash in the fragment of a link (PEP 503) in SRI form, or
+// "" if there is none.
 func fragmentHash(fragment string) string {
 	algorithm, digits, _ := strings.Cut(fragment, "=")
 	return imagestore.SRIFromHex(algorithm, digits)
 }
 
-// hashOfMap returns one of the hashes in SRI form, SHA-256 if possible; "" if none
-// has a known algorithm.
+// hashOfMap returns one of the hashes in SRI form, SHA-256 if possible. It returns
+// "" if no hash has a known algorithm.
 func hashOfMap(hashes map[string]string) string {
 	for _, algorithm := range []string{"sha256", "sha512", "sha384"} {
 		if h := imagestore.SRIFromHex(algorithm, hashes[algorithm]); h != "" {

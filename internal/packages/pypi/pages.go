@@ -55,8 +55,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 }
 
-// find returns the wheel to which a URL on a rewritten page leads; nil if there is
-// none.
+// find returns the wheel to which a URL on a rewritten page leads, or nil if there
+// is none.
 func (x *pages) find(address string) *wheelFile {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != gateway.Host {
@@ -79,7 +79,7 @@ func (x *pages) file(number string) *wheelFile {
 	return x.files[n]
 }
 
-// page sends the page of a project. The URLs on it lead to the gateway.
+// page sends the page of a project. The URLs on the page lead to the gateway.
 func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWriter, project string) {
 	x.mu.Lock()
 	x.requests++
@@ -132,7 +132,7 @@ func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 }
 
 // metadata sends the METADATA of a wheel. With METADATA, pip can resolve the
-// dependencies without the wheel.
+// dependencies without downloading the wheel.
 func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	if f.hash != "" {
 		if b := x.images.Metadata(f.hash); b != nil {
@@ -167,8 +167,8 @@ func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseW
 	_, _ = w.Write(b)
 }
 
-// wheel sends a wheel. It stores the wheel, so that its image can be made without a
-// second download.
+// wheel sends a wheel. It also stores the wheel, so that the image of the wheel can
+// be made without a second download.
 func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	path, err := x.download(ctx, f)
 	if err != nil {
@@ -185,9 +185,9 @@ func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWrit
 	_, _ = io.Copy(w, wheel)
 }
 
-// download returns the path of the wheel in the store and sets its hash. If the
-// wheel is missing in the store, it downloads the wheel. It stores the metadata for
-// later requests.
+// download returns the path of the wheel in the store, and sets f.hash. If the store
+// does not have the wheel, download downloads it. It also stores the wheel's
+// METADATA for later requests.
 func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	x.mu.Lock()
 	want := f.hash
@@ -203,8 +203,8 @@ func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	return path, nil
 }
 
-// storeMetadata stores the METADATA of a wheel. It ignores errors, because METADATA
-// only saves a later download of the wheel.
+// storeMetadata stores the METADATA of a wheel. It ignores errors: without METADATA
+// in the store, a later request only downloads the wheel again.
 func (x *pages) storeMetadata(wheel, hash string) {
 	if x.images.HasMetadata(hash) {
 		return

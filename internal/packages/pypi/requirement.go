@@ -27,7 +27,7 @@ var (
 	// namePattern matches the name of a package or of an extra (PEP 508).
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 	// separators matches the characters between the parts of a name. PEP 503 treats
-	// any sequence of them as one hyphen.
+	// any sequence of these characters as one hyphen.
 	separators = regexp.MustCompile(`[-_.]+`)
 	// versionPattern matches a version (PEP 440, appendix B). It also accepts the
 	// alternative spellings that PEP 440 normalizes, such as v1.0-alpha.
@@ -106,7 +106,7 @@ func parseExtras(s string) (extras []string, rest string, err error) {
 }
 
 // parseConstraint parses version comparisons, with or without parentheses, and
-// returns them in normalized form; "" if there are none.
+// returns them in normalized form. It returns "" if there are none.
 func parseConstraint(s string) (string, error) {
 	if inner, ok := strings.CutPrefix(s, "("); ok {
 		if s, ok = strings.CutSuffix(inner, ")"); !ok || strings.Trim(s, " ") == "" {

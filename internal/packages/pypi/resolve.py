@@ -1,6 +1,6 @@
 """Resolves requirements with pip to the newest versions that fit together.
 
-pip only accepts wheels, so it installs nothing and runs no code of a package.
+pip accepts only wheels and installs nothing, so no code of a package runs.
 """
 
 import json

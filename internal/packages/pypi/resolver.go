@@ -1,8 +1,8 @@
 // Package pypi resolves Python packages with pip and makes images of their wheels.
 //
-// No code of a package runs on the host or near user data. pip resolves packages in
-// a sandbox, and the host only unpacks wheels. A sandbox without other packages
-// compiles the sources of each package.
+// No code of a package runs on the host or in a sandbox with user data. pip resolves
+// packages in a sandbox, and the host only unpacks wheels. The sources of each
+// package are compiled in a sandbox that contains no other package.
 package pypi
 
 import (
@@ -30,7 +30,7 @@ type Config struct {
 	Runner  resolve.Runner
 	Gateway *gateway.Gateway
 	Images  *imagestore.Store
-	// Index is the client of the index. Nil means that no index is configured.
+	// Index is the client of the index. It is nil if no index is configured.
 	Index *index.Client
 	// PythonVersion is the version of the built-in Python, such as "3.14.6".
 	PythonVersion string
@@ -53,8 +53,8 @@ func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(
 // Normalize returns the name in the form that lockfiles contain (PEP 503).
 func (*Resolver) Normalize(name string) string { return normalize(name) }
 
-// Importable returns true. A Python lockfile has one version of each package, and
-// all programs can import it.
+// Importable returns true, because a Python lockfile has only one version of each
+// package, which all programs can import.
 func (*Resolver) Importable(*pyth.PinnedPackage) bool { return true }
 
 // ImageKey returns the key of the package's image. The key depends on the archive
@@ -100,8 +100,8 @@ type resolved struct {
 }
 
 // candidates converts the result of resolve.py into candidates. The result comes
-// from the sandbox and may be hostile. So it can only choose wheels from pages that
-// pip requested.
+// from the sandbox and may be hostile. So candidates accepts only wheels on pages
+// that pip requested.
 func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Candidate, error) {
 	var all []resolved
 	if json.Unmarshal(result, &all) != nil {
@@ -116,8 +116,8 @@ func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Ca
 		}
 		names[wheel.project] = true
 		if wheel.hash == "" {
-			// The index gives no hash. Pin the hash of the archive that it serves
-			// now.
+			// The index gives no hash. Pin the hash of the archive that the index
+			// serves now.
 			if _, err := pages.download(ctx, wheel); err != nil {
 				return nil, index.Unavailable(err)
 			}
@@ -135,8 +135,8 @@ func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Ca
 	return chosen, nil
 }
 
-// Archive returns a function that downloads the package's archive, unless the store
-// has it.
+// Archive returns a function that returns the path of the package's archive. The
+// function downloads the archive if the store does not have it.
 func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	return func(ctx context.Context) (string, error) {
 		if r.config.Index == nil {

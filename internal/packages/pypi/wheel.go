@@ -17,10 +17,10 @@ var (
 	errZip      = errors.New("is not a readable zip file")
 )
 
-// readWheel returns the files that a wheel installs (PEP 427). It checks their paths
-// and types. The sizes and checksums that the zip file declares are verified later,
-// when the files are read. It skips scripts and headers, because sandboxes cannot
-// use them.
+// readWheel returns the files that a wheel installs (PEP 427). It checks the paths
+// and types of the files. The zip file also declares sizes and checksums, which are
+// verified later when the files are read. readWheel skips scripts and headers,
+// because sandboxes cannot use them.
 func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents, error) {
 	if len(z.File) > imagestore.MaxFiles {
 		return nil, imagestore.ErrTooManyFiles
@@ -55,13 +55,13 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 // wheelReader checks the entries of a wheel, one after the other.
 type wheelReader struct {
 	project string
-	// info and data are the "NAME-VERSION" of the directories NAME-VERSION.dist-info
-	// and NAME-VERSION.data; "" until an entry of the directory is read. A wheel may
-	// have only one directory of each kind.
+	// info and data hold NAME-VERSION from the directories NAME-VERSION.dist-info
+	// and NAME-VERSION.data. Each is "" before the first entry of its directory. A
+	// wheel may have only one directory of each kind.
 	info, data string
 }
 
-// destination returns the path of an entry in the image; "" if the entry is not
+// destination returns the path of an entry in the image, or "" if the entry is not
 // installed.
 func (w *wheelReader) destination(f *zip.File) (string, error) {
 	// Skip entries for directories, because files create their parent directories.

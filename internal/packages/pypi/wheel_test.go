@@ -18,7 +18,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore/imagestoretest"
 )
 
-// file is one entry of a test wheel.
 type file struct {
 	name, content string
 	mode          fs.FileMode

@@ -8,18 +8,17 @@ import (
 )
 
 const (
-	// maxLines is the maximum number of output lines that an error quotes. It quotes
-	// the last ones.
+	// maxLines is the maximum number of output lines that an error quotes. The error
+	// quotes the last lines.
 	maxLines     = 20
 	maxLineBytes = 500
-	// maxProgress is the maximum number of output lines that are reported as
-	// progress.
+	// maxProgress is the maximum number of output lines to report as progress.
 	maxProgress = 2000
 )
 
-// output receives the events of a resolver's job. It splits the output into lines,
-// truncates them, removes facts about the server, and reports them as progress. It
-// also keeps the last lines and the output files.
+// output receives the events of a resolver's job. It splits the output into lines.
+// It truncates each line, removes facts about the server, and reports the line as
+// progress. It keeps the last lines and the output files.
 type output struct {
 	progress pyth.PackageProgress
 	line     []byte

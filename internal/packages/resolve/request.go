@@ -1,8 +1,8 @@
 // Package resolve runs package managers in sandboxes to find compatible versions.
 //
-// The sandbox contains no user data and can reach only the index. Its output and its
-// results may be hostile. So the output is truncated and cleaned, and results can
-// only choose archives that the index offered.
+// The sandbox contains no user data and can reach only the index. The output and the
+// results of the sandbox may be hostile. So the output is truncated and cleaned, and
+// results can contain only archives that the index offered.
 package resolve
 
 import (
@@ -21,8 +21,8 @@ const MaxPages = 2000
 // maxRequirement is the maximum length of a requirement in bytes.
 const maxRequirement = 512
 
-// Errors about a requirement. Each is a message for the user about the field that
-// contains the requirement.
+// Errors about a requirement. Each is a message for the user about the field with
+// the requirement.
 var (
 	ErrURL = errors.New("must be the name of a package in the index: URLs, paths and options are not supported")
 
@@ -34,7 +34,8 @@ var (
 type Requirement struct {
 	// Name is the normalized name of the package.
 	Name string
-	// Constraint limits the versions of the package; "" allows any version.
+	// Constraint limits the versions of the package. If it is "", any version is
+	// allowed.
 	Constraint string
 	// Extras lists the required extras (optional features) of a Python package,
 	// sorted.
@@ -43,9 +44,9 @@ type Requirement struct {
 	Text string
 }
 
-// CheckText returns an error if a text must not be passed to a package manager: it
-// is too long, begins or ends with a space, or contains characters other than
-// printable ASCII.
+// CheckText returns an error if a text must not be passed to a package manager. The
+// text must not be too long, begin or end with a space, or contain characters other
+// than printable ASCII.
 func CheckText(s string) error {
 	switch {
 	case len(s) > maxRequirement:
@@ -60,23 +61,24 @@ func CheckText(s string) error {
 type Request struct {
 	// Direct lists the user's requirements, one for each name.
 	Direct []Requirement
-	// Keep lists the installed packages whose versions should not change; nil for
-	// none.
+	// Keep lists the installed packages whose versions should not change. It may be
+	// nil.
 	Keep []*pyth.PinnedPackage
 }
 
 // Archive downloads the archive of a package if necessary, and returns its path.
 type Archive func(context.Context) (path string, err error)
 
-// Candidate is a package that a resolver chose. Its size is not known until its
-// image is made.
+// Candidate is a package that a resolver chose. Its size is unknown until the server
+// makes its image.
 type Candidate struct {
 	pyth.PinnedPackage
 	Archive Archive
 }
 
 // ErrResult reports an invalid result of a resolver's sandbox. For example, the
-// result contains a package that the index does not have, or lacks a required one.
+// result contains a package that the index does not have, or it lacks a required
+// package.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
 // InvalidArchive returns the error for users when an archive cannot be installed.

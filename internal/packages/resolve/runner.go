@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/index"
 )
 
-// Limits of the job of a resolver. Sizes are in bytes.
+// Limits of a resolver's job. Sizes are in bytes.
 const (
 	jobDisk      = 1 << 30
 	jobOutput    = 1 << 20
@@ -46,7 +46,7 @@ func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *p
 
 // Resolve runs a job that can reach the index through the route. It returns the
 // content of the output file named result. If the program fails, the error has
-// CodeUnsatisfiable and quotes the last lines of its output.
+// CodeUnsatisfiable and quotes the last lines of the program's output.
 func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route, result string, progress pyth.PackageProgress) ([]byte, error) {
 	job.Network = pyth.Network{Gateway: route.ID()}
 	job.OutputFiles = []string{result}

@@ -7,8 +7,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 )
 
-// Patterns for the parts of the output of pip and npm that reveal facts about this
-// server.
+// These patterns match output of pip and npm that reveals facts about this server.
 var (
 	// indexURL matches a URL of the gateway.
 	indexURL = regexp.MustCompile(`\b[a-z+]+://(?:[^\s/@]*@)?` + regexp.QuoteMeta(gateway.Host) + `(?::\d+)?(/[^\s'"<>()]*)?`)

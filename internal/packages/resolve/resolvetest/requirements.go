@@ -8,8 +8,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// HostileRequirements returns texts that a resolver must refuse as requirements
-// (attacks 81, 82 and 87). A few of them are valid in one of the runtimes.
+// HostileRequirements returns texts that are hostile or invalid as requirements
+// (attacks 81, 82 and 87). A resolver must refuse them. The only exceptions are a
+// few texts that are valid in one of the runtimes.
 func HostileRequirements() []string {
 	return []string{
 		"", " ", "-", ".", "--index-url=http://evil.example", "-r x", "-e .", "git+https://evil.example/x", "file:///etc/passwd", "./x", "../x", "/x",
@@ -21,8 +22,8 @@ func HostileRequirements() []string {
 	}
 }
 
-// CheckRefusal checks that parse refuses all hostile requirements. valid lists the
-// texts among them that are valid requirements in this runtime.
+// CheckRefusal checks that parse refuses all hostile requirements except those in
+// valid, which are valid in this runtime.
 func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error), valid ...string) {
 	t.Helper()
 	allowed := map[string]bool{}
@@ -36,9 +37,9 @@ func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error),
 	}
 }
 
-// Fuzz checks the normalized text of each requirement that parse accepts. A package
-// manager must read it as a name with versions, and parsing it again must not change
-// it. scoped allows names with a scope, such as @scope/name.
+// Fuzz checks the normalized text of each requirement that parse accepts. For a
+// package manager, the text must be a name with versions. Parsing the text again
+// must not change it. scoped allows names with a scope, such as @scope/name.
 func Fuzz(f *testing.F, parse func(string) (resolve.Requirement, error), scoped bool) {
 	f.Helper()
 	for _, text := range append(HostileRequirements(), "numpy >= 2, < 3", "a[b]!=1.0rc1", "@noble/hashes@^1.4.0", "zod@1.2.3 - 2") {
