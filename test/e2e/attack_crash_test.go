@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// killCount returns the number of times to kill the server: the environment variable
-// CRASH_KILLS, or a default.
+// killCount returns how often to kill the server. The environment variable
+// CRASH_KILLS overrides the default.
 func killCount(t testing.TB) int {
 	if text, ok := os.LookupEnv("CRASH_KILLS"); ok {
 		return must(strconv.Atoi(text))(t)
@@ -22,8 +22,8 @@ func killCount(t testing.TB) int {
 }
 
 // TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at random times
-// while clients store secrets. Each acknowledged write must be stored and in the
-// audit log.
+// while clients store secrets. The secrets and the audit log must contain each
+// acknowledged write.
 func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -34,9 +34,9 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// stored maps, for each writer, the name of a secret to the number that was last
-	// written to it. The number is negative if the write was not acknowledged.
-	// requests lists the IDs of the acknowledged requests.
+	// stored has one map for each writer, from the name of a secret to the last number
+	// written to it. The number is negative if the server did not acknowledge the
+	// write. requests lists the IDs of the acknowledged requests of each writer.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
 	for i := range stored {
@@ -54,8 +54,7 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
 					answer, err := s.tryCall(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
-						// It is unknown whether the server stored this write before
-						// it was killed.
+						// The server was killed before or after it stored this write.
 						stored[i][name] = -next[i]
 						return
 					}
@@ -68,7 +67,7 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond)))) // Wait until a random time.
+		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond))))
 		s.kill(t)
 		cancel()
 		wg.Wait()
@@ -95,8 +94,6 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Logf("%d kills, %d writes acknowledged", killCount(t), total)
 }
 
-// requireAllStored checks that the database and the audit log contain all
-// acknowledged writes.
 func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int, requests [][]string) {
 	t.Helper()
 	for i, a := range accounts {
@@ -104,8 +101,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 		for n, line := range strings.Fields(x.Stdout) {
 			got := must(strconv.Atoi(line))(t)
 			want := stored[i][fmt.Sprintf("S%d", n)]
-			// If the last write was not acknowledged, the secret has the value of
-			// that write or an earlier value.
+			// If the last write was not acknowledged, the secret can have the value of this
+			// write or of an earlier one.
 			if want > 0 && got != want || want < 0 && got > -want {
 				t.Errorf("secret S%d of account %d is %d, not %d", n, i, got, want)
 			}
@@ -119,8 +116,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 	}
 }
 
-// auditedRequests returns the IDs of the requests for which the audit log has an
-// entry about a stored secret.
+// auditedRequests returns the IDs of the requests that stored a secret according to
+// the audit log.
 func (a *account) auditedRequests(t testing.TB) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// refusesPathsOutside sends requests with an input file outside the working
-// directory, or with an unclean path. The server must refuse them.
+// refusesPathsOutside sends requests with input files outside the working directory
+// or with unclean paths. The server must refuse them.
 func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 	t.Helper()
 	for _, path := range []string{"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/./b", "a//b", "a/", "./a", strings.Repeat("d/", 600) + "f"} {
@@ -19,9 +19,9 @@ func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 	}
 }
 
-// refusesContradictions sends requests with input files that exclude each other. Two
-// files have the same path, one is in a directory that is also a file, or one has
-// the path of the program. The server must refuse them.
+// refusesContradictions sends requests with conflicting input files: two files with
+// the same path, a file inside another file, or a file with the program's path. The
+// server must refuse them.
 func (s *server) refusesContradictions(t *testing.T, a *account, request object, program string) {
 	t.Helper()
 	for _, paths := range [][]string{{"d", "d/f"}, {"d/f", "d"}, {"x", "x"}, {program, "y"}} {
@@ -49,7 +49,7 @@ func checkLinksSkipped(t *testing.T, x *execution) {
 }
 
 // checkSpecialFilesSkipped checks that the answer lists a FIFO and a socket as
-// skipped, and omits a directory.
+// skipped, and does not mention a directory.
 func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -63,8 +63,9 @@ func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 	}
 }
 
-// checkDeceptiveNames checks that files are skipped if their names could deceive a
-// reader, for example by a line break. Unusual but harmless names are returned.
+// checkDeceptiveNames checks that the answer skips files whose names could deceive a
+// reader, for example with a line break. It must contain files with unusual but
+// harmless names.
 func checkDeceptiveNames(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -83,8 +84,8 @@ func checkDeceptiveNames(t *testing.T, x *execution) {
 	}
 }
 
-// checkLinkedFilesCounted checks that each hard link to a file counts as a separate
-// file for the limits.
+// checkLinkedFilesCounted checks that each hard link counts as a separate file
+// towards the limits.
 func checkLinkedFilesCounted(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -97,13 +98,14 @@ func checkLinkedFilesCounted(t *testing.T, x *execution) {
 	}
 }
 
-// checkHonest checks an attack that replaces files by links while they are
-// collected. Only the content of the real files may be returned.
+// checkHonest checks the result of programs that replace files by links while the
+// server collects the files. The answer may only contain the content of the real
+// files.
 func checkHonest(t *testing.T, x *execution) {
 	t.Helper()
 	for _, f := range x.Files {
 		if f.Content != "honest" && f.Content != "" {
-			t.Errorf("%s holds %q", f.Path, f.Content)
+			t.Errorf("%s contains %q", f.Path, f.Content)
 		}
 	}
 }

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// javaScriptRequest returns a request that runs the JavaScript code. It also
-// contains the fields of more.
+// javaScriptRequest returns a request that runs the code, with the fields of more.
 func javaScriptRequest(code string, more object) object {
 	request := object{"language": "javascript", "code": code}
 	for name, value := range more {

@@ -67,13 +67,13 @@ while not os.path.exists('second'): time.sleep(0.01)
 `,
 		"outputFiles": []string{"first", "second"},
 	}, func(t *testing.T, x *execution) {
-		// A process changes both files all the time. The server must read them as
-		// they were at one moment.
+		// A process changes both files all the time. The server must read both at the same
+		// moment.
 		var first, second int
 		must(fmt.Sscan(string(x.fileContent(t, "first")), &first))(t)
 		must(fmt.Sscan(string(x.fileContent(t, "second")), &second))(t)
 		if x.ends(t, "succeeded"); second == 0 || first-second > 1 || first < second {
-			t.Errorf("first %d, second %d", first, second)
+			t.Errorf("first contains %d, second contains %d", first, second)
 		}
 	}),
 	programAttack("032_a_program_that_stops_itself_times_out", object{
@@ -118,7 +118,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 	exclusive(attack{"036_signals_are_exact", func(t *testing.T, s *server, a *account) {
 		forEachInParallel(65, func(n int) {
 			if n == 0 || n == 32 || n == 33 {
-				return // The number is no signal, or the C library reserves it.
+				return // The number is not a signal, or the C library reserves it.
 			}
 			x := a.execute(t, object{"timeoutMs": 2000, "code": fmt.Sprintf(
 				"import os, signal\ntry: signal.signal(%d, signal.SIG_DFL)\nexcept OSError: pass\nos.kill(os.getpid(), %d)", n, n)})
@@ -159,7 +159,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}},
 }
 
-// forEachInParallel calls f for each number from 0 to n-1. Several calls run in
+// forEachInParallel calls f for each number from 0 to n-1, with four calls in
 // parallel.
 func forEachInParallel(n int, f func(int)) {
 	var wg sync.WaitGroup
@@ -179,8 +179,7 @@ func forEachInParallel(n int, f func(int)) {
 }
 
 // killAndRestart kills a server while it runs programs and boots sandboxes. Then it
-// starts a server in the same data directory, which must remove everything that is
-// left.
+// starts a server in the same data directory. This server must remove all leftovers.
 func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	t.Helper()
 	s := startServerIn(t, data, attr, defaultStock...)

@@ -14,23 +14,20 @@ import (
 	"testing"
 )
 
-// entryWithMode returns the header of a wheel entry with the name and the file mode.
 func entryWithMode(name string, mode fs.FileMode) *zip.FileHeader {
 	h := &zip.FileHeader{Name: name}
 	h.SetMode(mode)
 	return h
 }
 
-// TestAttackPackages runs the attacks on packages. The name of a subtest begins with
-// the number of the attack.
 func TestAttackPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
 	s := startServer(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
-	// refused changes the packages and checks that the server refuses the change.
-	// The user's packages must stay the same.
+	// refused requests a change and checks that the server refuses it. The user's
+	// package list must stay the same.
 	refused := func(t *testing.T, status int, code string, packages ...string) *problem {
 		t.Helper()
 		p := s.call(t, a, "PUT", packagesPath, object{"packages": packages}).refused(t, status, code)
@@ -117,8 +114,7 @@ func TestAttackPackages(t *testing.T) {
 		for i := range 9000 {
 			many[fmt.Sprintf("many/m%d.py", i)] = ""
 		}
-		// Empty files count for the size limit too, because each file takes at least
-		// one block.
+		// Empty files also count towards the size limit: each takes at least one block.
 		x.add(t, wheel{Name: "many", Version: "1", Files: many})
 		s.call(t, a, "PUT", packagesPath, object{"packages": []string{"many"}}).refused(t, 409, "unsatisfiable")
 		for i := range 3 {
@@ -141,8 +137,8 @@ func TestAttackPackages(t *testing.T) {
 		}}, wheel{Name: "evil-hang", Version: "1", Files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
 		b.setPackages(t, "evil-pth").want(t, "evil-pth 1")
 		b.run(t, "import os, json\nprint(os.environ['STARTED'], json.dumps(1))").prints(t, "True 1\n")
-		// A package that hangs at the interpreter's start must only cause a timeout
-		// of its user's runs.
+		// A package that hangs when the interpreter starts must delay only the runs of its
+		// user, until they time out.
 		b.setPackages(t, "evil-hang").want(t, "evil-hang 1")
 		b.execute(t, object{"code": "print(1)", "timeoutMs": 500}).ends(t, "timed_out")
 		a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
@@ -157,8 +153,7 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("89 scripts of npm's packages", func(t *testing.T) {
 		b := s.register(t)
-		// The package core-js has a postinstall script that prints text. The server
-		// must not run it.
+		// The postinstall script of core-js prints text. The server must not run it.
 		var l packageList
 		s.call(t, b, "PUT", packagesPath, object{"language": "javascript", "packages": []string{"core-js@3.30.0"}}).want(t, 200, &l)
 		l.want(t, "core-js 3.30.0")
@@ -166,13 +161,13 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("90 content that differs from the index", func(t *testing.T) {
 		b := s.register(t)
-		// The index announces a hash that the wheel does not have.
+		// The index announces a hash that differs from the wheel's hash.
 		lie := wheel{Name: "liar", Version: "1", Files: map[string]string{"liar.py": "VALUE = 1\n"}}
 		x.Set(func() { x.Hashes[lie.Filename()] = strings.Repeat("ab", 32) })
 		x.add(t, lie)
 		s.call(t, b, "PUT", packagesPath, object{"packages": []string{"liar"}}).refused(t, 502, "index_unavailable")
-		// The index replaces a wheel after user b has installed it. User c gets the
-		// new content; b keeps the old one.
+		// The index replaces a wheel after user b has installed it. User c must get the
+		// new content, and user b must keep the old content.
 		one := wheel{Name: "twin", Version: "1", Files: map[string]string{"twin.py": "VALUE = 'first'\n"}}
 		x.add(t, one)
 		b.setPackages(t, "twin").want(t, "twin 1")
@@ -182,7 +177,7 @@ func TestAttackPackages(t *testing.T) {
 		c.setPackages(t, "twin").want(t, "twin 1")
 		b.run(t, "import twin\nprint(twin.VALUE)").prints(t, "first\n")
 		c.run(t, "import twin\nprint(twin.VALUE)").prints(t, "second\n")
-		// If a downloaded file is damaged on the server's disk, the server downloads
+		// If a downloaded file on the server's disk is damaged, the server must download
 		// it again.
 		for _, f := range must(filepath.Glob(filepath.Join(s.data, "packages", "downloads", "*")))(t) {
 			if !strings.HasSuffix(f, ".metadata") {
@@ -235,7 +230,7 @@ func TestAttackPackages(t *testing.T) {
 		close(done)
 		all.Wait()
 		b.run(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "2 2\n")
-		// The session keeps the packages that were installed when it was opened.
+		// The session must keep the packages that it had when it was opened.
 		in.runCode(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "1 1\n")
 	})
 }

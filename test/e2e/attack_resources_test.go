@@ -136,8 +136,8 @@ except OSError:
 `,
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {
-		// 500 pipes hold at least 31 MiB. Either the run exceeds its memory limit,
-		// or the measured memory includes the pipes.
+		// 500 pipes hold at least 31 MiB. The run must exceed its memory limit, or the
+		// measured memory must include the pipes.
 		if x.Status != "out_of_memory" && x.Usage.MemoryPeakBytes < 30*mib {
 			t.Error(x)
 		}
@@ -191,8 +191,7 @@ except OSError:
 		}
 	}),
 	programAttack("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
-		// The C library's parser of regular expressions recurses for each
-		// parenthesis.
+		// The C library's regular expression parser recurses for each parenthesis.
 		"code": "import ctypes\nctypes.CDLL(None).regcomp(ctypes.create_string_buffer(256), b'(' * 10_000_000, 1)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
@@ -209,7 +208,6 @@ except OSError:
 	}),
 }
 
-// fillDiskProgram returns a program that writes to a file until the disk is full.
 func fillDiskProgram(path string) string {
 	return fmt.Sprintf(`
 import os, errno
@@ -223,9 +221,8 @@ except OSError as e:
 `, path)
 }
 
-// floodAttack returns an attack that runs a program with endless output. stdout and
-// stderr say which streams the program floods. The server's memory must not grow
-// with the output.
+// floodAttack returns an attack with endless output. stdout and stderr say which
+// streams the program floods. The server's memory must not grow with the output.
 func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
 	return func(t *testing.T, s *server, a *account) {
 		before := s.peakMemoryBytes(t)
@@ -242,15 +239,13 @@ func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *ac
 	}
 }
 
-// peakMemoryBytes returns the maximum memory that the server process has used so
-// far.
 func (s *server) peakMemoryBytes(t testing.TB) int {
 	t.Helper()
 	return s.memoryBytes(t, "VmHWM:")
 }
 
-// memoryBytes returns one value about the server's memory, in bytes. name is a field
-// of /proc/PID/status, see proc(5).
+// memoryBytes returns a field of /proc/PID/status of the server, in bytes. See
+// proc(5).
 func (s *server) memoryBytes(t testing.TB, name string) int {
 	t.Helper()
 	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)
@@ -259,6 +254,6 @@ func (s *server) memoryBytes(t testing.TB, name string) int {
 			return must(strconv.Atoi(strings.Fields(value)[0]))(t) << 10
 		}
 	}
-	t.Fatalf("no %s", name)
+	t.Fatalf("/proc/PID/status has no %s", name)
 	return 0
 }

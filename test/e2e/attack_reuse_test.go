@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// leaveCanary is a program that writes the text to as many places as possible.
+// leaveCanary is a program that writes a text to as many places as possible.
 const leaveCanary = `
 import ctypes, mmap, multiprocessing.shared_memory as shm, os, socket, subprocess, sys, tempfile
 canary = sys.argv[1]
@@ -36,8 +36,8 @@ except OSError: pass
 os._exit(0)
 `
 
-// findCanary is a program that searches for the text and prints where it found it.
-// It gets the text in two parts, so that it does not find itself.
+// findCanary is a program that searches for a text and prints where it found it. It
+// gets the text in two parts, so that it does not find its own arguments.
 const findCanary = `
 import ctypes, os, socket, sys
 canary = (sys.argv[1] + sys.argv[2]).encode()
@@ -82,7 +82,7 @@ print(found)
 const randomSources = `import os, random, secrets, ssl, uuid
 print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), ssl.RAND_bytes(8).hex(), 'interpreter', hash('x'), id(object()))`
 
-// reuseAttacks try to get data that an earlier run left in the sandbox.
+// reuseAttacks lists attacks that search the sandbox for data of earlier runs.
 var reuseAttacks = []attack{
 	exclusive(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
@@ -104,7 +104,7 @@ var reuseAttacks = []attack{
 		if x.ends(t, "timed_out"); x.Usage.WallMs > 10_000 {
 			t.Error(x)
 		}
-		// Continue the stopped sandboxes, so that later attacks can use them.
+		// Continue the stopped sandboxes, since later attacks need them.
 		for _, pid := range before {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
@@ -157,8 +157,9 @@ var reuseAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
-// requireNoCanary runs leaveCanary as one user and findCanary as another, in turn.
-// It does so more often than there are warm sandboxes.
+// requireNoCanary runs leaveCanary and findCanary in turn, with an account for each.
+// It makes more rounds than there are warm sandboxes, so that sandboxes are used
+// twice.
 func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	for i := range 3*defaultWarm + 1 {
@@ -203,7 +204,7 @@ func attackByOverload(t *testing.T, _ *server, a *account) {
 	if grown := s.peakMemoryBytes(t) - before; grown > 64*mib {
 		t.Errorf("the server's memory grew by %d MiB", grown/mib)
 	}
-	// The server is healthy even without free capacity.
+	// A server without free capacity must still be healthy.
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, nil)
 	b.run(t, "print(42)").prints(t, "42\n")
 }

@@ -12,12 +12,12 @@ type attack struct {
 	try  func(t *testing.T, s *server, a *account)
 }
 
-// exclusiveAttack is held by an attack that uses all processors. Two such attacks at
-// once would exceed their time limits.
+// exclusiveAttack is locked during an attack that uses all processors. Two such
+// attacks in parallel would exceed their time limits.
 var exclusiveAttack sync.Mutex
 
-// exclusive returns the attack, changed so that it does not run together with other
-// exclusive attacks.
+// exclusive returns an attack that does not run in parallel with other exclusive
+// attacks.
 func exclusive(a attack) attack {
 	return attack{a.name, func(t *testing.T, s *server, as *account) {
 		exclusiveAttack.Lock()
@@ -26,8 +26,6 @@ func exclusive(a attack) attack {
 	}}
 }
 
-// programAttacks returns the groups of attacks that run programs. The attacks must
-// have no effect in any kind of sandbox.
 func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
@@ -35,13 +33,13 @@ func programAttacks() [][]attack {
 	}
 }
 
-// attacksUnlessShort returns all groups of attacks on programs. With -short it
-// returns only the given groups.
+// attacksUnlessShort returns all groups of attacks on programs, or only the given
+// groups with -short.
 //
 // The four tests below combine two settings: the isolation and the server's user.
-// With -short, the first and the last test run all attacks. So each attack meets
-// both values of each setting. The other tests run the groups whose effect depends
-// on the combination.
+// Even with -short, the first and the last test run all attacks. These two tests
+// differ in both settings, so each attack still meets each value. The other two
+// tests run only the groups that depend on the combination.
 func attacksUnlessShort(groups ...[]attack) [][]attack {
 	if testing.Short() {
 		return groups
@@ -49,17 +47,17 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 	return programAttacks()
 }
 
-// TestAttack runs all attacks on one server. The name of a subtest begins with the
-// number of the attack. After each attack the test checks that the server has returned
-// to its earlier state. The tests below check this after each group; without -short
-// they check it after each attack.
+// TestAttack runs all attacks on one server. Each subtest has the name of an attack,
+// which begins with a number. After each attack the test checks that the server has
+// freed its resources. With -short, the tests below check this only after each
+// group.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
 	s.runAttacks(t, "", true, append(programAttacks(), apiAttacks)...)
 }
 
-// TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short
+// TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short,
 // it runs only the attacks on the reuse of sandboxes.
 func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
@@ -67,26 +65,23 @@ func TestAttackWithExecutionIsolation(t *testing.T) {
 }
 
 // TestAttackAsOrdinaryUser runs the server without root. Such a server has cgroups
-// only if they are delegated to the user. With -short it runs only the attacks on
-// resources and on the reuse of sandboxes, since a server without root can enforce
-// limits in another way.
+// only if they are delegated to its user; otherwise it enforces limits in another
+// way. So with -short, the test runs only the attacks on resources and on reuse.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), attacksUnlessShort(resourceAttacks, reuseAttacks)...)
 }
 
-// TestAttackWithExecutionIsolationAsOrdinaryUser combines the settings of the two
-// tests above.
 func TestAttackWithExecutionIsolationAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// runAttacks runs the groups of attacks. Their programs request the isolation,
-// unless it is "". After each group it checks that the server has returned to its
-// earlier state. If settlesEach is true, it checks this after each attack.
+// runAttacks runs the groups of attacks with the isolation, or with the default if
+// it is "". After each group it checks that the server has freed its resources. If
+// settlesEach is true, it checks this after each attack.
 func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
 	t.Helper()
 	a := s.register(t)
@@ -108,11 +103,10 @@ func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, gr
 	}
 }
 
-// bootsSandboxPerRun reports whether each program of the account boots a sandbox and
-// -short is set. Then attacks repeat less, since each repetition is slow.
+// bootsSandboxPerRun reports whether each run boots a sandbox and -short is set.
+// Attacks then use fewer repetitions, since a boot is slow.
 func (a *account) bootsSandboxPerRun() bool { return testing.Short() && a.isolation == "execution" }
 
-// programAttack returns an attack that runs one program and checks its result.
 func programAttack(name string, request object, check func(t *testing.T, x *execution)) attack {
 	return attack{name, func(t *testing.T, _ *server, a *account) { check(t, a.execute(t, request)) }}
 }

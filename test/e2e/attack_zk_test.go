@@ -19,7 +19,6 @@ import (
 	_ "modernc.org/sqlite" // The driver of the server's database.
 )
 
-// uniqueText returns the name with random text after it.
 func uniqueText(t testing.TB, name string) string {
 	t.Helper()
 	b := make([]byte, 12)
@@ -27,8 +26,9 @@ func uniqueText(t testing.TB, name string) string {
 	return name + hex.EncodeToString(b)
 }
 
-// findText is a program that searches for texts. It searches /proc, all files and
-// its own memory. It gets each text in two halves, so that it does not find itself.
+// findText is a program that searches /proc, all files and its own memory for texts.
+// It gets each text in two halves, so that it does not find the text in its
+// arguments.
 const findText = `
 import os, sys
 texts = [(sys.argv[i] + sys.argv[i + 1]).encode() for i in range(1, len(sys.argv), 2)]
@@ -58,7 +58,7 @@ for root, dirs, names in os.walk('/'):
 `
 
 // findInMemory is a program that searches its own memory for a text. It gets the
-// text in two halves. They must not be next to each other in the memory.
+// text in two halves and never joins them, so that it does not find itself.
 const findInMemory = `
 import sys
 found = set()
@@ -79,8 +79,7 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
                 i = block.find(half, i + 1)
 `
 
-// splitTexts splits each text into two halves, as arguments for a program that
-// searches for them.
+// splitTexts splits each text into two halves, as arguments for findText.
 func splitTexts(texts ...string) []string {
 	var parts []string
 	for _, text := range texts {
@@ -89,7 +88,6 @@ func splitTexts(texts ...string) []string {
 	return parts
 }
 
-// zkAttacks lists the attacks on encrypted programs and their passwords.
 var zkAttacks = []attack{
 	{"040_a_program_that_is_decrypted_finds_no_password", func(t *testing.T, s *server, a *account) {
 		password := uniqueText(t, "password")
@@ -112,15 +110,14 @@ var zkAttacks = []attack{
 			ctx, cancel := context.WithCancel(t.Context())
 			opens["timeoutMs"] = 250_000
 			a.startEncrypted(ctx, t, "waits", opens)
-			// During the run, search in other sandboxes, of the same user and of
-			// another user.
+			// During the run, search in other sandboxes of the same user and of another user.
 			a.execute(t, look).prints(t, "[]\n")
 			b.execute(t, look).prints(t, "[]\n")
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 		}
-		// After the run, search in all sandboxes of the user, including the one of
-		// the run.
+		// After the run, search in all sandboxes of the user. One of them has run the
+		// encrypted program.
 		for range 4 {
 			a.execute(t, look).prints(t, "[]\n")
 		}
@@ -149,8 +146,7 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
-		// The program must be refused even if the database record names the other
-		// program too.
+		// The server must refuse the program even if bound_name is changed too.
 		s.execSQL(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
@@ -168,8 +164,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
 		started := time.Now().Add(-time.Second)
-		// Begin with the sealed password. In this case even the server's memory must
-		// not contain it.
+		// Begin with the sealed password, since then the test also searches the server's
+		// memory, which must not contain the password.
 		for _, how := range []string{"sealed", "master"} {
 			code, password, wrong := uniqueText(t, "code"), uniqueText(t, "password"), uniqueText(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
@@ -207,8 +203,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 }
 
-// startEncrypted starts a stored program. It returns after the program's first
-// output. The program runs until ctx ends.
+// startEncrypted starts a stored program and returns after its first output. The
+// program runs until ctx ends.
 func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string, request object) {
 	t.Helper()
 	x := a.openStreamAt(ctx, t, "/api/v1/zk/execute/"+name, a.withIsolation(request))
@@ -222,7 +218,6 @@ func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string,
 	}
 }
 
-// openDatabase opens the server's database while the server runs.
 func (s *server) openDatabase(t testing.TB) *sql.DB {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
@@ -248,14 +243,13 @@ func (s *server) queryRow(t testing.TB, into any, query string, args ...any) {
 	}
 }
 
-// indexOfContained returns the index of the first text that occurs in content, or
-// -1.
+// indexOfContained returns the index of the first text that content contains, or -1.
 func indexOfContained(content []byte, texts []string) int {
 	return slices.IndexFunc(texts, func(text string) bool { return bytes.Contains(content, []byte(text)) })
 }
 
-// requireNoProcessShows checks that no file of a process in /proc shows one of the
-// texts.
+// requireNoProcessShows checks that the command lines, environments and names of all
+// processes contain none of the texts.
 func requireNoProcessShows(t testing.TB, texts []string) {
 	t.Helper()
 	looked := 0
@@ -267,7 +261,7 @@ func requireNoProcessShows(t testing.TB, texts []string) {
 			}
 			looked++
 			if i := indexOfContained(content, texts); i >= 0 {
-				t.Errorf("%s has text %d", path, i)
+				t.Errorf("%s contains text %d", path, i)
 			}
 		}
 	}
@@ -277,7 +271,7 @@ func requireNoProcessShows(t testing.TB, texts []string) {
 }
 
 // requireNoFileContains checks that no file below dir contains one of the texts. It
-// skips files that were last written before since.
+// skips files that have not changed since the given time.
 func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []string) {
 	t.Helper()
 	const most = 256 * mib
@@ -294,14 +288,14 @@ func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []st
 			return nil
 		}
 		if i := indexOfContained(content, texts); i >= 0 {
-			t.Errorf("%s has text %d", path, i)
+			t.Errorf("%s contains text %d", path, i)
 		}
 		return nil
 	})
 }
 
-// requireNoMemoryContains checks that no writable memory of the process contains one
-// of the texts.
+// requireNoMemoryContains checks that the writable memory of the process contains
+// none of the texts.
 func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -318,8 +312,8 @@ func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 		}
 		const block = 4 * mib
 		for at := start; at < end; at += block {
-			// A text can cross the end of a block. So also read the beginning of the
-			// next block.
+			// A text can extend into the next block. So also read the beginning of that
+			// block.
 			content := make([]byte, min(block+64, end-at))
 			n, err := memory.ReadAt(content, at)
 			if err != nil && n == 0 {
