@@ -25,7 +25,7 @@ type auditEntry struct {
 	Details                                        map[string]any
 }
 
-// auditLog returns the account's audit log entries for the query, the newest first.
+// auditLog returns the account's audit log entries for the query, newest first.
 func (a *account) auditLog(t testing.TB, query string) (entries []auditEntry) {
 	t.Helper()
 	for cursor := ""; ; {
@@ -81,8 +81,8 @@ func TestAuditListsActionsOfAccount(t *testing.T) {
 	}
 }
 
-// TestAuditProofIsCheckedByExample checks the proof of an entry with the example
-// program for auditors.
+// TestAuditProofIsCheckedByExample checks the proof of an entry with
+// examples/audit-proof.
 func TestAuditProofIsCheckedByExample(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -222,8 +222,8 @@ func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 		s.call(t, a, "POST", "/api/v1/keys", object{"name": fmt.Sprint("more", i)}).want(t, 201, nil)
 	}
 	s.stop(t)
-	// Simulate an attacker who has the signing key: another server with the key
-	// writes a complete new log.
+	// Simulate an attacker who has the signing key: another server with this key writes
+	// a complete new log.
 	forged := newDataDir(t)
 	if err := os.WriteFile(filepath.Join(forged, "root.key"), must(os.ReadFile(filepath.Join(data, "root.key")))(t), 0o600); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// behaviour contains everything about the end of a program that its user can see.
+// behaviour is everything that a user sees of a finished program.
 type behaviour struct {
 	Stdout, Stderr string
 	ExitCode       int
@@ -47,7 +47,6 @@ func pythonOnHost(t *testing.T) language {
 	return language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)}
 }
 
-// language describes a language and its interpreter on the host.
 type language struct{ name, file, argv0, bin string }
 
 func compareWithHost(t *testing.T, archives []string, l language) {
@@ -78,8 +77,8 @@ type programArchive struct {
 	path      string
 	args, env []string
 	stdin     string
-	// seesResults is true if the program behaves differently with rich results,
-	// because it lists objects of the hook.
+	// seesResults is true if rich results change what the program prints. It lists all
+	// objects or modules, and the hook for rich results adds some.
 	seesResults bool
 	files       map[string]string
 }
@@ -115,8 +114,7 @@ func splitLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// request returns the request that runs the program. results says whether it asks
-// for rich results.
+// request returns the request that runs the program. results enables rich results.
 func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {
@@ -153,19 +151,14 @@ func behaviourOf(x *execution) behaviour {
 
 var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
 
-// withoutPID removes the process ID from Node's warnings, since it differs between
-// runs.
 func withoutPID(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
 
-// hostRuns caches the behaviour of each program on the host, since two tests need
-// it.
+// hostRuns caches the behaviour of each program on the host, since two tests use it.
 var hostRuns struct {
 	mu      sync.Mutex
 	outcome map[string]func(*testing.T) behaviour
 }
 
-// runOnHost returns the behaviour of the program on the host. It runs the program
-// once, even if several tests call it.
 func (p *programArchive) runOnHost(t *testing.T) behaviour {
 	t.Helper()
 	hostRuns.mu.Lock()
@@ -215,8 +208,8 @@ func (p *programArchive) runNewOnHost(t *testing.T) behaviour {
 		t.Fatal(err)
 	}
 	show := func(b []byte) string {
-		// Replace the name of the working directory by its name in the sandbox, and
-		// each invalid byte by U+FFFD as the server does.
+		// The sandbox calls the working directory /work. The server replaces each invalid
+		// byte by U+FFFD.
 		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
 	}
 	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutPID(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}

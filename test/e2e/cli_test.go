@@ -8,7 +8,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestCommandLineScripts runs the scripts of testdata/script with the real binary.
 func TestCommandLineScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -23,7 +22,6 @@ func TestCommandLineScripts(t *testing.T) {
 	})
 }
 
-// runBinary runs the binary and returns its whole output.
 func runBinary(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()

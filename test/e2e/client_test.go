@@ -14,10 +14,8 @@ import (
 	"testing"
 )
 
-// object is a JSON object.
 type object = map[string]any
 
-// account is a registered user of a server, with credentials.
 type account struct {
 	server *server
 	email  string
@@ -37,7 +35,6 @@ const password = "correct horse battery"
 
 var accountNumber atomic.Int64
 
-// register creates a new account.
 func (s *server) register(t testing.TB) *account {
 	t.Helper()
 	a := &account{server: s, email: fmt.Sprintf("user%d@example.org", accountNumber.Add(1))}
@@ -45,15 +42,13 @@ func (s *server) register(t testing.TB) *account {
 	return a
 }
 
-// answer is an HTTP response with its whole body.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// want checks the status code and decodes the JSON body into the variable, unless it
-// is nil.
+// want checks the status code. If into is not nil, it decodes the JSON body into it.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {
@@ -67,15 +62,13 @@ func (a *answer) want(t testing.TB, status int, into any) *answer {
 	return a
 }
 
-// problem is an error answer, as described by the schema Error.
+// problem is an error answer (schema Error of the API).
 type problem struct {
 	Type, Title, Detail, Instance, Code, RequestID string
 	Status                                         int
 	Errors                                         []struct{ Location, Message string }
 }
 
-// refused checks that the answer is an error with the status code and the error
-// code.
 func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	t.Helper()
 	p := new(problem)
@@ -86,8 +79,8 @@ func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	return p
 }
 
-// call sends a request and returns the answer. It uses the API key of the account,
-// or no credentials if the account is nil.
+// call sends a request and returns the answer. It uses the account's API key, or no
+// credentials if as is nil.
 func (s *server) call(t testing.TB, as *account, method, path string, body any) *answer {
 	t.Helper()
 	header := http.Header{}
@@ -106,8 +99,8 @@ func (s *server) callWithHeader(t testing.TB, header http.Header, method, path s
 	return a
 }
 
-// tryCall sends a request with the headers. Unlike callWithHeader, it returns an
-// error if the request fails.
+// tryCall sends a request with the given headers. If the request fails, it returns
+// an error and does not fail the test.
 func (s *server) tryCall(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
 	var reader io.Reader
 	switch b := body.(type) {
@@ -142,7 +135,6 @@ func (s *server) tryCall(ctx context.Context, header http.Header, method, path s
 	return &answer{res.StatusCode, res.Header, b}, err
 }
 
-// execution is the server's answer to a run.
 type execution struct {
 	ID, Language, Status, Signal, Stdout, Stderr string
 	ExitCode                                     *int
@@ -169,7 +161,6 @@ type execution struct {
 	}
 }
 
-// execute sends the request to run a program and returns the execution.
 func (a *account) execute(t testing.TB, request object) *execution {
 	t.Helper()
 	x := new(execution)
@@ -177,8 +168,8 @@ func (a *account) execute(t testing.TB, request object) *execution {
 	return x
 }
 
-// withIsolation adds the account's isolation to the request, unless it is "" or the
-// request has an isolation.
+// withIsolation adds the account's isolation to the request, unless the request
+// already has an isolation.
 func (a *account) withIsolation(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request
@@ -188,13 +179,13 @@ func (a *account) withIsolation(request object) object {
 	return request
 }
 
-// run executes Python code with default settings.
 func (a *account) run(t testing.TB, code string) *execution {
 	t.Helper()
 	return a.execute(t, object{"code": code})
 }
 
-// ends checks the status of a run. The exit code must fit the status.
+// ends checks the status of a run. It also checks that the exit code is possible
+// with this status.
 func (x *execution) ends(t testing.TB, status string) *execution {
 	t.Helper()
 	if x.Status != status {
@@ -206,8 +197,6 @@ func (x *execution) ends(t testing.TB, status string) *execution {
 	return x
 }
 
-// prints checks that a run succeeded and that its standard output is exactly this
-// text.
 func (x *execution) prints(t testing.TB, stdout string) *execution {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -217,7 +206,6 @@ func (x *execution) prints(t testing.TB, stdout string) *execution {
 	return x
 }
 
-// String describes a run for the message of a failed test.
 func (x *execution) String() string {
 	code := "none"
 	if x.ExitCode != nil {
@@ -227,8 +215,8 @@ func (x *execution) String() string {
 		x.Status, code, x.Signal, x.Stdout, x.Stderr, x.FilesSkipped, x.Usage)
 }
 
-// fileContent returns the content of an output file, or nil if the answer does not
-// contain the file.
+// fileContent returns the content of an output file, or nil if there is no such
+// file.
 func (x *execution) fileContent(t testing.TB, path string) []byte {
 	t.Helper()
 	for _, f := range x.Files {
@@ -243,7 +231,7 @@ func (x *execution) fileContent(t testing.TB, path string) []byte {
 	return nil
 }
 
-// skipReason returns the reason why the answer lists the file as skipped, or "".
+// skipReason returns the reason why the server skipped the file, or "".
 func (x *execution) skipReason(path string) string {
 	for _, f := range x.FilesSkipped {
 		if f.Path == path {

@@ -40,8 +40,8 @@ func TestOpenAPIClientsWork(t *testing.T) {
 	}
 }
 
-// TestOpenAPIPassesLinters checks the document with Redocly (recommended) and
-// Spectral (spectral:oas). Both must report nothing.
+// TestOpenAPIPassesLinters checks the document with Redocly (rule set "recommended")
+// and Spectral (rule set "spectral:oas"). Both must report nothing.
 func TestOpenAPIPassesLinters(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -79,7 +79,6 @@ func clientsDir(t *testing.T, name string) string {
 	return dir
 }
 
-// commandIn returns a command that runs in the directory.
 func commandIn(dir, name string, args ...string) *exec.Cmd {
 	c := exec.Command(name, args...)
 	c.Dir = dir
@@ -87,7 +86,6 @@ func commandIn(dir, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// mustRun runs a command and returns its output. The command must succeed.
 func mustRun(t *testing.T, c *exec.Cmd) string {
 	t.Helper()
 	out, err := c.CombinedOutput()
@@ -98,7 +96,7 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 }
 
 // runOnce calls do, unless an earlier call with the same marker and content
-// succeeded. The marker is a file that records the success.
+// succeeded. The file marker contains a hash of the content of the last success.
 func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))
@@ -145,7 +143,7 @@ func copySources(t *testing.T, from, to string) [][]byte {
 }
 
 // testGoClient returns a test of a Go client. The test generates the client with a
-// tool of the module test/clients. Then it builds and runs the program with the
+// tool of the module test/clients. Then it builds and runs the program with this
 // name.
 func testGoClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
@@ -167,12 +165,12 @@ func testGoClient(name string, generate ...string) func(*testing.T, *server, []b
 	}
 }
 
-// npmMutex is held while npm runs, because two npm processes must not fill the cache
+// npmMutex is locked while npm runs, since two npm processes must not fill the cache
 // at the same time.
 var npmMutex sync.Mutex
 
 // installNPMPackage copies an npm package to bin/clients and installs the
-// dependencies in its lockfile. It returns the package's directory.
+// dependencies from its lockfile. It returns the new directory.
 func installNPMPackage(t *testing.T, name, source string) string {
 	t.Helper()
 	dir := clientsDir(t, name)
@@ -190,8 +188,7 @@ func installNPMPackage(t *testing.T, name, source string) string {
 }
 
 // testTypeScriptClient returns a test of a TypeScript client. The test generates the
-// client with a tool of an npm package. Then it compiles and runs the program with
-// the name.
+// client with a tool from npm. Then it compiles and runs the program with this name.
 func testTypeScriptClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		const source = "../clients/typescript"

@@ -18,9 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// compatibilityVariable is the environment variable for a complete comparison, which
-// takes some minutes. Its value is the path to which the test writes the page of
-// differences. Without it, only the modules run that testdata/compatibility/modules
+// compatibilityVariable is the environment variable that enables a comparison of all
+// modules, which takes some minutes. Its value is the path of the page to write.
+// Without it, the test runs only the modules that testdata/compatibility/modules
 // marks as quick.
 const compatibilityVariable = "COMPATIBILITY"
 
@@ -28,9 +28,9 @@ const compatibilityVariable = "COMPATIBILITY"
 const moduleTime = 5 * time.Minute
 
 // TestExecutePassesCPythonTests runs CPython's regression tests from Debian, in a
-// sandbox and on the host, with the same files. Each test must have the same
-// result in both. testdata/compatibility/differences lists the exceptions and
-// their reasons.
+// sandbox and on the host, with the same files. Each test must have the same result
+// in both places. testdata/compatibility/differences lists the exceptions and their
+// reasons.
 func TestExecutePassesCPythonTests(t *testing.T) {
 	t.Parallel()
 	report := os.Getenv(compatibilityVariable)
@@ -65,7 +65,7 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 			for _, d := range compareOutcomes(want, got) {
 				d.reason = known.reason(d.test)
 				if all[module] = append(all[module], d); d.reason == "" {
-					t.Errorf("%s is %q outside and %q inside", d.test, d.outside, d.inside)
+					t.Errorf("%s: %q on the host, %q in the sandbox", d.test, d.outside, d.inside)
 				}
 			}
 			return nil
@@ -78,7 +78,7 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	}
 	for pattern, k := range known {
 		if !k.used && !strings.HasPrefix(k.reason, "At times") {
-			t.Errorf("%s no longer differs", pattern)
+			t.Errorf("%s is listed as a difference, but did not occur", pattern)
 		}
 	}
 	if err := os.WriteFile(report, renderDifferences(modules, total, all), 0o644); err != nil {
@@ -86,13 +86,13 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	}
 }
 
-// outcomes maps the name of each test to its outcome.
 type outcomes map[string]string
 
-// difference is a test that has different outcomes in the sandbox and on the host.
+// difference is a test with different outcomes on the host (outside) and in the
+// sandbox (inside).
 type difference struct{ test, outside, inside, reason string }
 
-// outcomeKind returns the part of an outcome before the details.
+// outcomeKind returns an outcome without its details.
 func outcomeKind(outcome string) string {
 	kind, _, _ := strings.Cut(outcome, ":")
 	return kind
@@ -111,14 +111,15 @@ func compareOutcomes(want, got outcomes) []difference {
 	return all
 }
 
-// knownDifference is an entry of the list of known differences, with its reason.
+// knownDifference is a difference that the test expects. used is true if it
+// occurred.
 type knownDifference struct {
 	reason string
 	used   bool
 }
 
 // differences maps names of tests to known differences. A name that ends in * stands
-// for all tests that begin with it.
+// for all tests whose names begin with the rest.
 type differences map[string]*knownDifference
 
 func knownDifferences(t *testing.T) differences {
@@ -164,8 +165,8 @@ func decodeOutcomes(t *testing.T, b []byte) outcomes {
 	return all
 }
 
-// unpackOnHost unpacks the image's root file system into a directory and returns its
-// path. It adds the files that each sandbox has.
+// unpackOnHost unpacks the image's root file system into a new directory and returns
+// its path. It adds the files that each sandbox has.
 func unpackOnHost(t *testing.T, tar string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -235,7 +236,6 @@ func runModuleOnHost(t *testing.T, root, program, module string) outcomes {
 	return decodeOutcomes(t, b)
 }
 
-// renderDifferences returns the Markdown text of docs/compatibility.md.
 func renderDifferences(modules []string, total int, all map[string][]difference) []byte {
 	var b bytes.Buffer
 	differ := 0

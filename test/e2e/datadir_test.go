@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// requireServeFails starts a server, which must refuse to start. It returns the
-// server's error message.
+// requireServeFails starts a server that must refuse to start. It returns the error
+// message.
 func requireServeFails(t *testing.T, data string) string {
 	t.Helper()
 	out, err := runBinary(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -89,7 +89,7 @@ func TestServeMakesDataDirectoryPrivate(t *testing.T) {
 	}
 	started.stop(t)
 	// After a stop, the directory contains only files that the server knows. So the
-	// server must accept the directory and make it private again.
+	// server must accept the directory and make it private.
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}

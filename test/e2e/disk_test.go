@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// dataDirOnSmallDisk returns a data directory on a separate small disk, so that a
-// test can fill the disk.
+// dataDirOnSmallDisk returns a data directory on a separate small disk, which a test
+// can fill.
 func dataDirOnSmallDisk(t *testing.T) string {
 	t.Helper()
 	data := mountDisk(t, 512*mib)
@@ -32,7 +32,6 @@ func dataDirOnSmallDisk(t *testing.T) string {
 // disks contains the mount points of all disks that tests have mounted.
 var disks sync.Map
 
-// mountDisk mounts a new disk of the given size and returns its mount point.
 func mountDisk(t *testing.T, bytes int64) string {
 	t.Helper()
 	data := t.TempDir()
@@ -42,14 +41,12 @@ func mountDisk(t *testing.T, bytes int64) string {
 		t.Skipf("only root can mount a disk: %v", err)
 	}
 	t.Cleanup(func() {
-		// The disk is busy until the kernel has closed the files of killed
-		// processes.
+		// The disk is busy until the kernel has closed the files of killed processes.
 		eventually(t, "the disk is free", func() bool { return syscall.Unmount(data, 0) == nil })
 	})
 	return data
 }
 
-// fillDisk fills the disk of the directory with one file and returns its path.
 func fillDisk(t *testing.T, dir string) string {
 	t.Helper()
 	fill := filepath.Join(dir, "fill")
@@ -63,7 +60,7 @@ func fillDisk(t *testing.T, dir string) string {
 	}
 }
 
-// TestAttack108ServerRecoversFromFullDisk fills the server's disk. It is no part of
+// TestAttack108ServerRecoversFromFullDisk fills the server's disk. It is not part of
 // TestAttack, since it needs a separate disk.
 func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	t.Parallel()
@@ -73,7 +70,7 @@ func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	a.storeSecret(t, "TOKEN", "canary-value")
 	fill := fillDisk(t, data)
 	var refused *answer
-	for range 100 { // The last page of the log can have room for some entries.
+	for range 100 { // The last page of the database log can have room for some entries.
 		if res := s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}); res.status != 200 {
 			refused = res
 			break
@@ -86,12 +83,12 @@ func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	if refused.header.Get("Retry-After") == "" {
 		t.Errorf("%v", refused.header)
 	}
-	// The server writes the log record after the answer, so wait for it.
+	// The server logs the error after it has sent the answer, so wait for the log.
 	eventually(t, "the log says that the disk is full", func() bool { return strings.Contains(s.log.String(), "database or disk is full") })
 	s.call(t, a, "POST", "/api/v1/keys", object{"name": "another"}).refused(t, 503, "unavailable")
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
-	// A run with secrets must be recorded in the audit log. That is impossible, so
-	// the server must not run the program.
+	// A run with secrets needs an entry in the audit log. The server cannot write the
+	// entry, so it must not run the program.
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
 	s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable")

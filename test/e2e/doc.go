@@ -1,4 +1,3 @@
-// Package e2e tests the program as its users see it: the real binary, over HTTP
-// and on the command line, with real sandboxes. Every response is checked against
-// the OpenAPI document that the server itself serves.
+// Package e2e tests the real binary with real sandboxes, over HTTP and on the
+// command line. It checks every response against the OpenAPI document of the server.
 package e2e

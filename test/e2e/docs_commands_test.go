@@ -22,12 +22,11 @@ import (
 type codeBlock struct {
 	line           int
 	language, text string
-	// notRun is the reason why the block does not run. A marker `<!-- not run: …
-	// -->` above the block contains it.
+	// notRun is the reason why the test does not run the block. It comes from a marker
+	// `<!-- not run: … -->` above the block.
 	notRun string
 }
 
-// codeBlocks returns the fenced code blocks of a page in order.
 func codeBlocks(t *testing.T, page string) []codeBlock {
 	t.Helper()
 	marker := regexp.MustCompile(`^<!-- not run: (.+) -->$`)
@@ -381,7 +380,7 @@ func stopServerOfPage(t *testing.T, dir string) {
 	for isRunning(pid) {
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
-			t.Error("the server does not stop")
+			t.Error("the server did not stop")
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -15,7 +15,7 @@ func readFile(t *testing.T, path string) string {
 	return string(must(os.ReadFile(path))(t))
 }
 
-// TestDocumentationIsComplete checks that the documentation lists all commands,
+// TestDocumentationIsComplete checks that the documentation mentions all commands,
 // flags, pages and directories.
 func TestDocumentationIsComplete(t *testing.T) {
 	t.Parallel()
