@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestExecuteFollowsAcceptQuality sends Accept headers with quality values. They
+// TestExecuteFollowsAcceptQuality sends Accept headers with quality values, which
 // decide the media type of the answer (RFC 9110, section 12.5.1).
 func TestExecuteFollowsAcceptQuality(t *testing.T) {
 	t.Parallel()

@@ -8,8 +8,8 @@ import (
 )
 
 // TestAuthenticationAcceptsAPIKeyAsBearer sends an API key in the header
-// Authorization, to routes of each kind. If a request has both headers, they must
-// name the same user.
+// Authorization, to routes of each kind. If a request has both headers with
+// credentials, both must belong to the same user.
 func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -38,12 +38,12 @@ func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 			s.callWithHeader(t, header, call.method, call.path, call.body).refused(t, 401, "unauthenticated")
 		}
 	}
-	// An API key cannot refresh tokens, in either header.
+	// An API key must not refresh tokens, in either header.
 	s.callWithHeader(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
 }
 
-// TestAuthenticationDistinguishesExpiredCredentials compares the messages for an
-// expired token, an invalid token and a used refresh token.
+// TestAuthenticationDistinguishesExpiredCredentials checks that expired tokens,
+// invalid tokens and used refresh tokens cause different messages.
 func TestAuthenticationDistinguishesExpiredCredentials(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--token-ttl=1s")

@@ -16,8 +16,8 @@ type documentedResponse struct {
 	Content map[string]any
 }
 
-// TestDocsShowEveryOperationAndMediaType checks the reference page of a running
-// server. It must show all operations with each media type of their answers.
+// TestDocsShowEveryOperationAndMediaType checks that the reference page of a server
+// shows all operations and all media types of their answers.
 func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -56,8 +56,8 @@ func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	}
 }
 
-// TestSessionFilesHaveDocumentedMediaType checks the media type of a file that is
-// read. The test client compares each answer with the OpenAPI document.
+// TestSessionFilesHaveDocumentedMediaType reads session files. The test client
+// checks that the media type of each answer is in the OpenAPI document.
 func TestSessionFilesHaveDocumentedMediaType(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -83,6 +83,6 @@ func TestSessionFilesHaveDocumentedMediaType(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := document.Paths["/api/v1/sessions/{id}/files/{path}"]["get"].Responses["200"].Content; len(got) != 1 || got["*/*"] == nil {
-		t.Errorf("the document has %v", got)
+		t.Errorf("the document contains %v", got)
 	}
 }

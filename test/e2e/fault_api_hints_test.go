@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// TestExecuteHintsAtNetworkAndPackages checks the hints of errors about a missing
-// network or package. It runs programs singly, as streams and in sessions of each
-// language.
+// TestExecuteHintsAtNetworkAndPackages checks the hints in errors about a missing
+// network or package. It uses single runs, streams and sessions in each language.
 func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -71,9 +70,8 @@ func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 			}
 		}
 	}
-	// There must be no hint about the network if the run has a network and the host
-	// is denied. There must be no hint about a package if the name is one of the
-	// program's files.
+	// The server must not give these hints in two cases: the run has a network but the
+	// host is denied, or the missing module has the name of one of the program's files.
 	for name, request := range map[string]object{
 		"denied":    {"code": "import urllib.request\nurllib.request.urlopen('http://example.org/')", "network": object{"allow": []string{"api.example.net"}}},
 		"a program": {"code": "raise Exception('x' * 100000 + 'gaierror' + 'x' * 100000)"},
@@ -85,7 +83,7 @@ func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 			t.Errorf("%s: %s", name, encoded)
 		}
 	}
-	// A secret value must never be taken for the name of a package.
+	// A hint must not name a secret value as a package.
 	a.storeSecret(t, "MODULE", "value_of_a_secret")
 	body := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, importlib\nimportlib.import_module(os.environ['MODULE'])"}).want(t, 200, nil).body
 	if strings.Contains(string(body), "value_of_a_secret") || strings.Contains(string(body), "value-of-a-secret") {

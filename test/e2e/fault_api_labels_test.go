@@ -8,7 +8,7 @@ import (
 )
 
 // TestExecuteReturnsAndRecordsLabels checks that the answer, the end event and the
-// audit log contain the labels of a run. The audit log can be filtered by them.
+// audit log contain the labels of a run. It also filters the audit log by labels.
 func TestExecuteReturnsAndRecordsLabels(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

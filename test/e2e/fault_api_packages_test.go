@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// TestPackagesAnswerInJSON checks the media type of answers to changes of packages.
 func TestPackagesAnswerInJSON(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -33,8 +32,8 @@ func TestPackagesAnswerInJSON(t *testing.T) {
 	}
 }
 
-// TestPackagesDeleteFindsLanguage checks that DELETE finds the language of the
-// package if the request does not name it.
+// TestPackagesDeleteFindsLanguage sends DELETE requests without a language. The
+// server must find the language of the package.
 func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -60,8 +59,8 @@ func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	}
 }
 
-// TestPackagesFailuresHideHostPaths checks the error messages and the progress
-// messages of pip and npm. They must not contain paths of the host.
+// TestPackagesFailuresHideHostPaths checks the error and progress messages of pip
+// and npm. They must not contain paths of the host.
 func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -85,7 +84,7 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 		}
 		streams := []bool{false, true}
 		if testing.Short() && !strings.HasPrefix(name, "missing in ") {
-			streams = streams[:1] // A stream has the same error as an answer.
+			streams = streams[:1] // A stream has the same error as a single answer.
 		}
 		for _, streamed := range streams {
 			header := http.Header{"X-Api-Key": {a.APIKey}}
@@ -110,8 +109,8 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	}
 }
 
-// TestPackagesChangeNeedsAuditEntry checks that a change of packages fails if its
-// audit entry cannot be written.
+// TestPackagesChangeNeedsAuditEntry checks that a change fails if the server cannot
+// write the audit entry.
 func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -129,7 +128,6 @@ func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 		{"PUT", packagesPath, object{"packages": []string{"no-such-package"}}},
 		{"DELETE", packagesPath + "/space-one", nil},
 		{"DELETE", packagesPath + "/absent", nil},
-		// Other routes must fail in the same way.
 		{"POST", "/api/v1/keys", object{"name": "ci"}},
 		{"PUT", "/api/v1/secrets/A", object{"value": "x"}},
 	} {
@@ -145,8 +143,6 @@ func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib"}).want(t, 201, nil)
 }
 
-// TestPackagesAuditRefusedChanges checks the audit entries of denied and failed
-// changes.
 func TestPackagesAuditRefusedChanges(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -186,7 +182,7 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	} {
 		s.callWithHeader(t, bad.Clone(), c.method, c.path, c.body).refused(t, 401, "unauthenticated")
 	}
-	// The server records attempts without credentials in the background. Wait for
+	// The server records requests with bad credentials in the background. So wait for
 	// the entries.
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		out, failed := runAudit(t, data, "export", "--action=packages.changed", "--outcome=denied")
@@ -200,8 +196,8 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	}
 }
 
-// setAuditBroken makes the database refuse new audit log entries if broken is true.
-// Otherwise it makes the database accept them again.
+// setAuditBroken adds a database trigger that refuses new audit entries, or removes
+// it.
 func setAuditBroken(t testing.TB, data string, broken bool) {
 	t.Helper()
 	statement := `DROP TRIGGER broken`
@@ -211,7 +207,6 @@ func setAuditBroken(t testing.TB, data string, broken bool) {
 	changeDatabase(t, data, statement)
 }
 
-// changeDatabase executes an SQL statement in the database of a running server.
 func changeDatabase(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)

@@ -9,7 +9,7 @@ import (
 )
 
 // TestListsRefuseForeignCursorsAndUnknownParameters requests lists with the cursor
-// of another list, and with unknown parameters.
+// of another list or with unknown parameters.
 func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -74,7 +74,7 @@ func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 			}
 			p := a.server.call(t, a, "POST", "/api/v1/execute", request).refused(t, 413, "too_large")
 			if !strings.Contains(p.Detail, want) || strings.Contains(p.Detail, "program") {
-				t.Errorf("want %q: %s", want, p.Detail)
+				t.Errorf("the detail does not contain %q: %s", want, p.Detail)
 			}
 		}
 	}
@@ -85,8 +85,8 @@ func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// TestGenerateWithoutModelIsNoFailure checks a server without a model. The answer
-// must not ask clients to retry, and the log must not contain an error.
+// TestGenerateWithoutModelIsNoFailure checks a server without a model. Its answer
+// must not ask clients to retry, and its log must not contain an error.
 func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -101,7 +101,7 @@ func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 }
 
 // TestRequestsExplainValidationErrors checks the field "detail" of validation
-// errors, also for nested fields.
+// errors, including errors in nested fields.
 func TestRequestsExplainValidationErrors(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -137,7 +137,7 @@ func TestRequestsExplainValidationErrors(t *testing.T) {
 }
 
 // TestExecuteNamesUnknownFieldFirst sends a required field with a misspelled name.
-// The answer must name the misspelled field, not the missing one.
+// The answer must name the misspelled field instead of the missing one.
 func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -164,7 +164,8 @@ func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 }
 
 // TestListsTakeEmptyCursorAsFirstPage requests the first page with an empty cursor,
-// as clients do that use one loop for all pages. A cursor of blanks is refused.
+// since some clients use the same loop for all pages. The server must refuse blank
+// cursors.
 func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -182,7 +183,7 @@ func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 }
 
 // TestRequestsRefuseForms sends HTML forms and partial files. The server must refuse
-// them instead of storing or running them.
+// them and must not store or run them.
 func TestRequestsRefuseForms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -210,7 +211,6 @@ func TestRequestsRefuseForms(t *testing.T) {
 	}
 }
 
-// TestRootRedirectsToDocs requests the path "/".
 func TestRootRedirectsToDocs(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

@@ -7,7 +7,7 @@ import (
 )
 
 // jsonResults lists programs that show JSON values which some parsers reject. kept
-// is true if the answer contains the value as JSON.
+// says whether the answer must contain the value as JSON.
 var jsonResults = []struct {
 	name, language, code string
 	kept                 bool
@@ -26,7 +26,7 @@ var jsonResults = []struct {
 }
 
 // TestExecuteReturnsReadableJSONForAnyResult shows unusual JSON values. The run must
-// succeed, and common clients must be able to parse the answer.
+// succeed, and common parsers must accept the answer.
 func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -51,13 +51,12 @@ func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	}
 }
 
-// readEnd reads the stream to its end and returns the data of the end event.
 func (s *stream) readEnd(t testing.TB) []byte {
 	t.Helper()
 	for {
 		e, ok := s.next(t)
 		if !ok || e.name == "error" {
-			t.Fatalf("the stream has no end: %s", e.data)
+			t.Fatalf("the stream has no end event: %s", e.data)
 		}
 		if e.name == "end" {
 			return e.data
@@ -65,7 +64,8 @@ func (s *stream) readEnd(t testing.TB) []byte {
 	}
 }
 
-// requireStrictJSON checks that a parser with strict limits accepts the answer.
+// requireStrictJSON checks the nesting depth of the answer, since some parsers limit
+// it.
 func requireStrictJSON(t *testing.T, body []byte, kept bool) {
 	t.Helper()
 	var x struct {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// diskHealth is the part of /api/health about the disk.
+// diskHealth is the part of the answer of /api/health that describes the disk.
 type diskHealth struct {
 	Status string
 	Checks map[string]struct {
@@ -25,8 +25,7 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	if res.status != status {
 		t.Errorf("health is %d: %s", res.status, res.body)
 	}
-	// Decode only the checks: in an error answer, the field status is a number
-	// instead of a text.
+	// Decode only the checks. In an error answer, status is a number and not a text.
 	var members struct{ Checks json.RawMessage }
 	if err := json.Unmarshal(res.body, &members); err != nil {
 		t.Fatal(err)
@@ -37,9 +36,8 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	return h
 }
 
-// requireRefusesWork checks that the server refuses all requests that it could not
-// record, and that the answer names the reason. state is the expected state of the
-// disk.
+// requireRefusesWork sends requests that the server must record. While the disk is
+// in the given state, the server must refuse them and name the reason.
 func requireRefusesWork(t *testing.T, a *account, session *session, state string) {
 	t.Helper()
 	s := a.server
@@ -73,14 +71,13 @@ func requireRefusesWork(t *testing.T, a *account, session *session, state string
 	if h := s.diskHealth(t, 503); h.Checks["disk"].Status != "unavailable" || h.Checks["disk"].Detail == "" || h.Checks["disk"].FreeBytes == nil || h.Checks["sandbox"].Status != "ok" {
 		t.Errorf("%+v", h)
 	}
-	// These requests need no record, so they must still work.
 	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
 	s.call(t, a, "GET", "/api/v1/sessions", nil).want(t, 200, nil)
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 }
 
-// requireWorks checks that the server works again. It also checks that the refused
-// runs did not take place.
+// requireWorks checks that the server works again and that no refused run took
+// place.
 func requireWorks(t *testing.T, a *account, session *session) {
 	t.Helper()
 	session.runCode(t, "n += 1\nprint(n)").prints(t, "1\n")
@@ -108,8 +105,8 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 		t.Errorf("free space: %v", free)
 	}
 	for range 3 {
-		// The server must notice a full disk at the next request, before a write
-		// fails and before the next periodic check.
+		// The server must notice a full disk at the next request. It must not wait for a
+		// failed write or for the next periodic check.
 		fill := fillDisk(t, data)
 		requireRefusesWork(t, a, session, "full")
 		if err := os.Remove(fill); err != nil {
@@ -138,7 +135,6 @@ func TestExecuteRefusesOnReadOnlyDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	requireRefusesWork(t, a, session, "read-only")
-	// A server must not start on a full disk.
 	if code, out := runServeUntilExit(t, "--addr=127.0.0.1:0", "--data-dir="+data); code == 0 || strings.Contains(out, "goroutine") {
 		t.Errorf("%d: %s", code, out)
 	}

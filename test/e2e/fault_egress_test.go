@@ -10,7 +10,7 @@ import (
 )
 
 // rawServer is a TCP server on this machine. It stores the bytes that it receives on
-// each connection, and answers each with a fixed text.
+// each connection. It answers every connection with a fixed text.
 type rawServer struct {
 	address  string
 	mu       sync.Mutex
@@ -31,7 +31,6 @@ func newRawServer(t *testing.T, answer string) *rawServer {
 				defer conn.Close()
 				r := bufio.NewReader(conn)
 				if answer != "" {
-					// Read the request up to the empty line.
 					for line, err := r.ReadString('\n'); err == nil && strings.TrimSpace(line) != ""; line, err = r.ReadString('\n') {
 						s.record(line)
 					}
@@ -144,7 +143,7 @@ func TestExecuteTunnelRefusesOtherHosts(t *testing.T) {
 	if strings.Contains(s.receivedText(), "evil") {
 		t.Errorf("the server received another host: %q", s.receivedText())
 	}
-	// The proxy must pass on other protocols, whatever bytes follow.
+	// The proxy must forward other protocols, even if later bytes look like HTTP.
 	run("other protocols", single, passed, "True", 5)
 }
 
@@ -175,6 +174,6 @@ for target in sys.argv[1:]:
 	session := a.openSession(t, object{"language": "python", "network": object{"allow": allow}})
 	quoted := `["` + strings.Join(targets, `", "`) + `"]`
 	session.runCode(t, strings.Replace(code, "sys.argv[1:]", quoted, 1)).prints(t, strings.Repeat("True False\n", len(targets)))
-	// Only answers of the proxy itself have the header X-Pyth-On-Egress.
+	// Only answers that the proxy itself creates have the header X-Pyth-On-Egress.
 	a.execute(t, object{"code": code, "args": []string{"other.test"}, "network": object{"allow": allow}}).prints(t, "False True\n")
 }

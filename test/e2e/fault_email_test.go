@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRegisterNormalizesEmails registers one spelling of an address. Other spellings
-// of the same address must log in to this account and cannot register.
+// TestRegisterNormalizesEmails registers one spelling of an address. With other
+// spellings of this address, users must log in to this account and cannot register.
 func TestRegisterNormalizesEmails(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

@@ -11,7 +11,6 @@ import (
 	"time"
 )
 
-// dial opens a TCP connection to the server. It is closed at the end of the test.
 func (s *server) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
@@ -19,9 +18,8 @@ func (s *server) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// startUploads starts a number of requests with a large announced body, but sends
-// only the first bytes. The server can refuse some of the requests and close their
-// connections.
+// startUploads starts requests that announce a large body and send only a part of
+// it. The server can refuse some of them and close their connections.
 func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
 	body := strings.Repeat("x", sent)
@@ -31,8 +29,9 @@ func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	}
 }
 
-// TestExecuteServesOthersDespiteLargeBodies starts large uploads that exceed one
-// user's share of the memory. The server must still accept bodies of other users.
+// TestExecuteServesOthersDespiteLargeBodies starts uploads of one user that exceed
+// the user's share of the request memory. The server must still accept bodies of
+// other users.
 func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-request-memory=128")
@@ -48,8 +47,8 @@ func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	})
 }
 
-// TestExecuteChargesQueuedFiles queues many programs with large files for one user.
-// Their total size must stay within the user's share of the memory.
+// TestExecuteChargesQueuedFiles queues programs with large files for one user. Their
+// total size must not exceed the user's share of the request memory.
 func TestExecuteChargesQueuedFiles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")
@@ -91,9 +90,9 @@ func TestExecuteChargesQueuedFiles(t *testing.T) {
 	a.run(t, "print(1)").prints(t, "1\n")
 }
 
-// TestExecuteAnswers429AtUserLimits reaches each limit of one user while the server
-// has free capacity. The answer must be 429 and say what to do. Other users must be
-// served.
+// TestExecuteAnswers429AtUserLimits exceeds each limit of one user while the server
+// has free capacity. The answer must be 429 and say what to do. The server must
+// still serve other users.
 func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
@@ -132,7 +131,7 @@ func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 }
 
 // TestServeLimitsConnections opens more connections than allowed, in each state of
-// an idle connection. Other users must be served.
+// an idle connection. The server must still serve other users.
 func TestServeLimitsConnections(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-connections=40")
@@ -161,8 +160,8 @@ func TestServeLimitsConnections(t *testing.T) {
 	}
 }
 
-// TestServeRefusesAmbiguousMessages sends requests with an ambiguous end and another
-// request after them. The server must never answer the second request.
+// TestServeRefusesAmbiguousMessages sends requests whose end is ambiguous, each with
+// another request after it. The server must never answer the second request.
 func TestServeRefusesAmbiguousMessages(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// callFile sends a request about the session's file with this path. It escapes the
-// path.
+// callFile sends a request for a file of the session. It escapes the path for the
+// URL.
 func (s *session) callFile(t testing.TB, method, path string, body any) *answer {
 	t.Helper()
 	parts := strings.Split(path, "/")
@@ -22,7 +22,6 @@ func (s *session) callFile(t testing.TB, method, path string, body any) *answer 
 	return s.server.callWithHeader(t, header, method, s.path("/files/"+strings.Join(parts, "/")), body)
 }
 
-// listFiles returns the sorted paths of the session's files.
 func (s *session) listFiles(t testing.TB) []string {
 	t.Helper()
 	var list struct{ Files []struct{ Path string } }
@@ -35,7 +34,6 @@ func (s *session) listFiles(t testing.TB) []string {
 	return paths
 }
 
-// filePaths returns the sorted paths of an execution's output files.
 func (x *execution) filePaths() []string {
 	var paths []string
 	for _, f := range x.Files {
@@ -45,8 +43,7 @@ func (x *execution) filePaths() []string {
 	return paths
 }
 
-// quoteJSON encodes a string as a JSON string, which is also a valid string literal
-// in JavaScript.
+// quoteJSON encodes s as JSON. The result is also a valid JavaScript string literal.
 func quoteJSON(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -55,8 +52,8 @@ func quoteJSON(s string) string {
 	return string(b)
 }
 
-// fileWriters maps each language to a function. The function returns a program that
-// creates the directory of the path and writes the file.
+// fileWriters has one function for each language. The function returns a program
+// that writes content to the file at path and creates missing directories.
 var fileWriters = map[string]func(path, content string) string{
 	"python": func(path, content string) string {
 		return fmt.Sprintf("import os\nos.makedirs(os.path.dirname(%[1]q) or '.', exist_ok=True)\nwith open(%[1]q, 'w') as f: f.write(%[2]q); None\n", path, content)
@@ -90,7 +87,7 @@ func TestSessionReturnsOutputFilesOfEachRun(t *testing.T) {
 						t.Fatalf("run %d returned %v, want %v", i, got, want)
 					}
 					if got := string(x.fileContent(t, path)); got != path {
-						t.Errorf("%s holds %q", path, got)
+						t.Errorf("%s contains %q", path, got)
 					}
 					if got := s.listFiles(t); !slices.Equal(got, want) {
 						t.Fatalf("after run %d the list is %v, want %v", i, got, want)
@@ -110,8 +107,8 @@ func TestSessionReturnsOutputFilesOfEachRun(t *testing.T) {
 	}
 }
 
-// unicodeNames lists unusual file names that are valid text. They contain joiners,
-// combining marks, private and unassigned characters.
+// unicodeNames lists unusual file names that the server accepts. They contain
+// joiners, combining marks, private-use characters and unassigned characters.
 var unicodeNames = []string{
 	"کتاب\u200cخانه.txt",
 	"क्\u200dष.txt",
@@ -126,8 +123,8 @@ var unicodeNames = []string{
 	"word\u2060joined/گزارش\u200cها.txt",
 }
 
-// unsafeNames lists file names that no answer may contain. They break a line, change
-// the direction of the text, or are not valid text.
+// unsafeNames lists file names that the server refuses: they contain a line break,
+// change the direction of the text, or are not valid text.
 var unsafeNames = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
 
 func TestExecuteKeepsUnicodeFileNames(t *testing.T) {
@@ -155,7 +152,7 @@ func TestExecuteKeepsUnicodeFileNames(t *testing.T) {
 			x := a.execute(t, object{"language": language, "code": code.String(), "files": given, "args": unicodeNames, "outputFiles": []string{"*.txt", "word*/**"}}).ends(t, "succeeded")
 			for _, name := range unicodeNames {
 				if got := string(x.fileContent(t, name)); got != name {
-					t.Errorf("%q holds %q: %s", name, got, x)
+					t.Errorf("%q contains %q: %s", name, got, x)
 				}
 			}
 			if len(x.Files) != len(unicodeNames) || len(x.FilesSkipped) > 0 {
@@ -176,7 +173,7 @@ func TestSessionFilesKeepUnicodeNames(t *testing.T) {
 			for _, name := range unicodeNames {
 				s.callFile(t, "PUT", name, name).want(t, 201, nil)
 				if got := s.callFile(t, "GET", name, nil).want(t, 200, nil); string(got.body) != name {
-					t.Errorf("%q holds %q", name, got.body)
+					t.Errorf("%q contains %q", name, got.body)
 				}
 				s.runCode(t, fileWriters[language](name, "again"), object{"language": language}).ends(t, "succeeded")
 			}
@@ -199,7 +196,7 @@ func TestSessionFilesKeepUnicodeNames(t *testing.T) {
 }
 
 // TestExecuteSkipsUnsafeFileNames runs programs that write files with unsafe names.
-// The run must succeed, and the answer must list the files as skipped.
+// The run must succeed, and its answer must list these files in filesSkipped.
 func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -238,8 +235,8 @@ func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	}
 }
 
-// TestSessionFilesReserveNoName uses file names that were reserved in earlier
-// versions of the server. They must work like any other name.
+// TestSessionFilesReserveNoName uses file names that earlier versions of the server
+// reserved. They must work like all other names.
 func TestSessionFilesReserveNoName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -251,11 +248,11 @@ func TestSessionFilesReserveNoName(t *testing.T) {
 				s.runCode(t, fileWriters[language](name, "mine"), object{"language": language}).ends(t, "succeeded")
 				s.callFile(t, "PUT", "other-"+strings.ReplaceAll(name, "/", "-"), "x").want(t, 201, nil)
 				if got := s.callFile(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "mine" {
-					t.Errorf("%s holds %q", name, got.body)
+					t.Errorf("%s contains %q", name, got.body)
 				}
 				s.callFile(t, "PUT", name, "put").want(t, 200, nil)
 				if got := s.callFile(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "put" {
-					t.Errorf("%s holds %q", name, got.body)
+					t.Errorf("%s contains %q", name, got.body)
 				}
 			}
 			s.runCode(t, fileWriters[language]("dir/.upload/f", ""), object{"language": language}).ends(t, "succeeded")
@@ -272,7 +269,8 @@ func TestSessionFilesReserveNoName(t *testing.T) {
 }
 
 // TestSessionInputFilesFollowNoLink creates links, directories and special files in
-// a session. The next run has input files at the same paths.
+// a session. Then it sends input files with the same paths. The server must replace
+// the old file or refuse the run, but must not write through a link.
 func TestSessionInputFilesFollowNoLink(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// processesBelow returns the IDs of the processes whose executable is below the
-// directory.
+// processesBelow returns the IDs of the processes whose executable is below dir.
 func processesBelow(dir string) []int {
 	var found []int
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
@@ -27,8 +26,8 @@ func processesBelow(dir string) []int {
 	return found
 }
 
-// killFirstStart starts a server, which builds its image. It kills the server when
-// the build has started to compile and the pause has passed.
+// killFirstStart starts a server, which builds its image. It waits until the build
+// compiles, and then for the pause. Then it kills the server.
 func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -52,7 +51,7 @@ func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause 
 	if !compiles {
 		t.Fatalf("the server ended before it compiled: %s", log)
 	}
-	time.Sleep(pause) // Kill the server at different times of the compilation.
+	time.Sleep(pause) // Different pauses kill the server at different times of the compilation.
 	_ = cmd.Process.Kill()
 	<-followed
 	_ = cmd.Wait()
@@ -77,10 +76,10 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 			}
 			moments := pauses
 			if testing.Short() && attr != nil {
-				moments = pauses[1:2] // With -short, one pause suffices for this user.
+				moments = pauses[1:2] // With -short, test this user with only one pause.
 			}
-			// Each server starts immediately after the previous one was killed. It
-			// must reach the compilation again.
+			// The next server starts immediately after the last one was killed. It must also
+			// reach the compilation.
 			for _, pause := range moments {
 				killFirstStart(t, data, attr, pause)
 			}
@@ -102,7 +101,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		64 * mib:  {"--node=off"},
 		200 * mib: {"--node=" + node},
 		380 * mib: {"--node=" + node},
-		450 * mib: nil, // Enough space for the image, but not for Node as well.
+		450 * mib: nil, // This is enough space for the image, but not for Node as well.
 	} {
 		data := mountDisk(t, size)
 		begun := time.Now()
@@ -116,12 +115,11 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		if took := time.Since(begun); took > 30*time.Second {
 			t.Errorf("%d MiB: the failed start took %v", size/mib, took)
 		}
-		// Only the lock file must remain.
 		if left := must(filepath.Glob(filepath.Join(data, "*")))(t); len(left) != 1 || filepath.Base(left[0]) != "lock" {
 			t.Errorf("%d MiB: remaining files: %v", size/mib, left)
 		}
 	}
-	// The commands `run` and `doctor` must report the missing space too.
+	// The commands `run` and `doctor` must also report the missing space.
 	cache := mountDisk(t, 100*mib)
 	if out, err := runBinary(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk space in "+cache) {
 		t.Errorf("doctor: %v: %s", err, out)
@@ -133,8 +131,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	if out, err := runBinary(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
 		t.Errorf("run: %v: %s", err, out)
 	}
-	// The server must start on a disk that is only slightly larger than the required
-	// space.
+	// The server must start on a disk that is slightly larger than the required space.
 	info := must(os.Stat(node))(t)
 	data := mountDisk(t, (256+16)*mib+info.Size()+mib)
 	s := startServerIn(t, data, nil, "--node="+node)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// floods maps names to programs that define write(), which writes to the results or
-// to standard output forever.
+// floods lists programs that define write(). This function writes forever, to the
+// results or to standard output.
 var floods = map[string]string{
 	"frames that are whole": `
 import os
@@ -62,16 +62,14 @@ func TestExecuteEndsFloodOfResults(t *testing.T) {
 			t.Parallel()
 			withResults := []bool{true, false}
 			if testing.Short() && name != "frames that are whole" && name != "standard output" {
-				// If the request wants no results, nothing reads the frames. Then
-				// one program that writes frames suffices.
+				// Without results, the server does not read the frames. In this case, one of the
+				// programs that write frames suffices.
 				withResults = []bool{true}
 			}
 			for _, results := range withResults {
-				// The run must end when the program's first process ends, not at the
-				// timeout.
+				// The run must end when the program's first process ends, not at the timeout.
 				a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
-				// At the timeout, the output before the flood must still be
-				// returned.
+				// A run that times out must return the output from before the flood.
 				x := a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": 1500, "results": results}).ends(t, "timed_out")
 				if x.Stdout != "kept\n" {
 					t.Error(x)
