@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestSessionSparseFileDelaysNothing uses sparse files. Their size is much larger
-// than their content. They must not delay other requests.
+// TestSessionSparseFileDelaysNothing reads sparse files, whose size is much larger
+// than their content. This must not delay other requests.
 func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -27,8 +27,8 @@ func TestSessionSparseFileDelaysNothing(t *testing.T) {
 					t.Errorf("HEAD of %s: status %d", name, got.status)
 				}
 			}
-			// A sparse file is sent completely if its size is within the session's
-			// disk.
+			// The server sends a sparse file completely if its size is within the size limit
+			// of the session's disk.
 			get := s.callFile(t, "GET", "d", nil).want(t, 200, nil)
 			if len(get.body) != 90<<20 {
 				t.Errorf("got %d bytes", len(get.body))
@@ -49,7 +49,7 @@ func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	}
 }
 
-// readPart reads the first bytes of a session's file and closes the connection.
+// readPart reads the first bytes of a session file and closes the connection.
 func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -63,8 +63,8 @@ func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestServeStopsDuringFileDownload stops the server while a client has read only the
-// first part of a file and reads no more.
+// TestServeStopsDuringFileDownload stops the server while a client is in the middle
+// of a file and does not read on.
 func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

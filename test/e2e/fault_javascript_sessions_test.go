@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSessionNodeEvaluatesObjectLiterals runs code that begins with a brace. As in
-// Node's console, it can be an object literal.
+// TestSessionNodeEvaluatesObjectLiterals runs code that begins with a brace. It can
+// be an object literal, as in Node's console.
 func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "{ a: [1], 'b': 2 }").requireResults(t, "{ a: [ 1 ], b: 2 }")
@@ -23,8 +23,8 @@ func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 	})
 }
 
-// TestSessionNodeSurvivesDamagedGlobals runs programs that damage all objects that
-// they can reach. The session must survive.
+// TestSessionNodeSurvivesDamagedGlobals runs programs that damage global objects.
+// The session must survive.
 func TestSessionNodeSurvivesDamagedGlobals(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
@@ -59,7 +59,6 @@ func TestSessionNodeSurvivesDamagedGlobals(t *testing.T) {
 	})
 }
 
-// TestSessionInterruptsNodeChildren interrupts runs that wait for a child process.
 func TestSessionInterruptsNodeChildren(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
@@ -82,8 +81,6 @@ func TestSessionInterruptsNodeChildren(t *testing.T) {
 	s.runCode(t, "for (let i = 0; i < 100 && "+sleeps+" > 1; i++) await new Promise((done) => setTimeout(done, 50)); console.log("+sleeps+", server.exitCode)").prints(t, "1 null\n")
 }
 
-// TestSessionNodeOpensInputByName reads the standard input of a run by its name,
-// such as /dev/stdin.
 func TestSessionNodeOpensInputByName(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for _, name := range []string{"'/dev/stdin'", "0", "'/proc/self/fd/0'"} {
@@ -93,8 +90,6 @@ func TestSessionNodeOpensInputByName(t *testing.T) {
 	})
 }
 
-// TestSessionNodeShowsHostileValues shows values with hostile getters and methods in
-// sessions.
 func TestSessionNodeShowsHostileValues(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").requireResults(t, "<Revoked Proxy>")

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sameWithoutResults runs a Node program with and without results. Everything but
-// the results must be equal. It returns the run with results.
+// sameWithoutResults runs a Node program with and without results and returns the
+// run with results. Everything but the results must be equal.
 func sameWithoutResults(t testing.TB, a *account, language, code string) *execution {
 	t.Helper()
 	request := object{"language": language, "code": code, "timeoutMs": 60_000}
@@ -32,7 +32,7 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 }
 
 // TestExecuteJavaScriptShowsHostileValues shows values with hostile getters and
-// methods. They must not change the end of the program or its output.
+// methods. They must not change the program's output or exit code.
 func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -88,8 +88,8 @@ func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptSourceIsUnchanged runs programs that could notice if the hook
-// changed their source.
+// TestExecuteJavaScriptSourceIsUnchanged runs programs that could notice a change of
+// their source by the hook.
 func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -163,7 +163,7 @@ func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 		x := a.execute(t, javaScriptRequest(code, nil)).ends(t, "succeeded")
 		x.requireResults(t, want...)
 		if len(x.Results) == 1 && strings.Contains(code, "Proxy") && len(x.Results[0]) != 1 {
-			t.Errorf("%q has invented forms: %v", code, x.Results)
+			t.Errorf("%q has more than one representation: %v", code, x.Results)
 		}
 	}
 	x := a.execute(t, javaScriptRequest("display('kept'); null.x", nil)).ends(t, "failed")
@@ -172,7 +172,6 @@ func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 	x.requireResults(t, "1", "2")
 }
 
-// TestExecuteJavaScriptAcceptsAnyFileName runs programs with unusual file names.
 func TestExecuteJavaScriptAcceptsAnyFileName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// requireJSONLog checks that each line of the log is a JSON record. Keys must be in
+// requireJSONLog checks that each line of the log is a JSON record with keys in
 // snake_case and durations in milliseconds. It returns the records.
 func requireJSONLog(t *testing.T, log string) []object {
 	t.Helper()
@@ -46,9 +46,9 @@ func requireJSONLog(t *testing.T, log string) []object {
 
 func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	t.Parallel()
-	// The data directory is empty, so the server first builds the image.
+	// The data directory is empty, so the server builds the image and logs this.
 	data := t.TempDir()
-	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes the directory private and logs that.
+	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes the directory private and logs this.
 		t.Fatal(err)
 	}
 	s := startServerIn(t, data, nil, append([]string{"--log-format=json", "--node=" + nodeBinary(t)}, defaultStock...)...)
@@ -56,8 +56,8 @@ func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
-	// gVisor writes a message when it ends. The message must not mix with the
-	// records of the log.
+	// gVisor prints a message when this signal ends it. The message must not appear
+	// between the records of the log.
 	for _, pid := range s.sandboxPIDs() {
 		_ = syscall.Kill(pid, syscall.SIGABRT)
 	}
@@ -105,8 +105,8 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 	})
 }
 
-// TestServeJSONLogAsOrdinaryUser checks the log of an ordinary user's server. This
-// server has two processes, which both write to the log.
+// TestServeJSONLogAsOrdinaryUser checks the log of an ordinary user's server. Both
+// of its processes write to this log.
 func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)

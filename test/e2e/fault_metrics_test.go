@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// metricSeries maps all series of the server's metrics to their values. Keys are
-// names with labels.
+// metricSeries returns the values of all series. The keys are names with labels.
 func (s *server) metricSeries(t *testing.T) map[string]string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -61,8 +60,8 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 			t.Errorf("%s is %q", name, value)
 		}
 	}
-	// The use of the server must create no new series. Alerts need counters that
-	// start at 0.
+	// Requests must not add a series. All counters exist from the start with the value
+	// 0, because alerts need that.
 	a := s.register(t)
 	session := a.openSession(t, object{"language": "python"})
 	session.runCode(t, "print(42)")

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// namespaceFlags maps each kind of namespace to its flag for clone(2) and
-// unshare(2).
+// namespaceFlags maps kinds of namespaces to the flags for clone(2) and unshare(2).
 var namespaceFlags = map[string]int{
 	"user": 0x10000000, "mount": 0x00020000, "network": 0x40000000, "IPC": 0x08000000, "UTS": 0x04000000,
 	"PID": 0x20000000, "cgroup": 0x02000000, "user and mount": 0x10020000, "all": 0x7e020000,
@@ -58,7 +57,7 @@ print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(o
 }
 
 // TestExecuteCountsAllStoredData checks that programs cannot store extended
-// attributes, since the size limit of a disk does not count them.
+// attributes, since the size limit of the disk does not count them.
 func TestExecuteCountsAllStoredData(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -82,8 +81,8 @@ print(sorted(os.listdir('.')))
 	a.openSession(t, object{}).runCode(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
 }
 
-// TestExecuteLimitsFileNames creates file names until the maximum number is reached.
-// Each way to remove a file must allow one more name.
+// TestExecuteLimitsFileNames creates files until the maximum number of file names is
+// reached. After a removal of any kind, one more file must be possible.
 func TestExecuteLimitsFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -119,7 +118,7 @@ print(link('f2', 'd/again', 100), os.stat('f2').st_nlink)
 	const want = "65536 (0, 'ENOSPC') 0\n1\n2\n3\n3\n3\n3\nENOENT ENOTDIR EISDIR ENOENT 3\n(100, None) 101\n"
 	a.run(t, code).prints(t, want)
 	a.execute(t, object{"code": code, "isolation": "execution"}).prints(t, want)
-	// All names must be free for the next run.
+	// The next run must have the full number of names.
 	a.run(t, code).prints(t, want)
 	a.openSession(t, object{}).runCode(t, code).prints(t, want)
 	a.execute(t, object{"language": "javascript", "code": `
@@ -130,7 +129,7 @@ try { for (; made < 100_000; made++) fs.linkSync('f', 'l' + made); } catch (e) {
 }
 
 // TestExecuteCountsFileNamesInRaces creates and removes the same names in parallel
-// processes. The number of names must stay correct.
+// processes. The counted number of names must stay correct.
 func TestExecuteCountsFileNamesInRaces(t *testing.T) {
 	t.Parallel()
 	const code = `

@@ -22,7 +22,6 @@ func removeDatabase(t *testing.T, data, pattern string) {
 	}
 }
 
-// copyDatabase copies the files of the database from one directory to another.
 func copyDatabase(t *testing.T, from, to string) {
 	t.Helper()
 	for _, path := range must(filepath.Glob(filepath.Join(from, "pyth-on.db*")))(t) {
@@ -63,7 +62,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 		},
 	} {
 		damage()
-		for range 2 { // A refused start must not change the result of the next start.
+		for range 2 { // A refused start must not let the next start succeed.
 			out := requireServeFails(t, data)
 			if !strings.Contains(out, "database") || !strings.Contains(out, key) || !strings.Contains(out, "restore pyth-on.db from a backup") || !strings.Contains(out, "--new-database") {
 				t.Errorf("%s: %s", name, out)
@@ -79,7 +78,6 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 			t.Error("the log was changed")
 		}
 	}
-	// A restored backup must contain the accounts.
 	removeDatabase(t, data, "pyth-on.db*")
 	copyDatabase(t, backup, data)
 	a.server = startServerIn(t, data, nil)
@@ -101,7 +99,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 	startServerIn(t, data, nil).register(t).run(t, "print(42)").prints(t, "42\n")
 }
 
-// TestServeAcceptsExternalRootKeyOnFirstStart checks a first start with a root key
+// TestServeAcceptsExternalRootKeyOnFirstStart starts a new server with a root key
 // that already exists outside the data directory.
 func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
@@ -133,9 +131,9 @@ func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	}
 }
 
-// TestServeContinuesKilledFirstStart creates the files of a first start that was
-// killed after it had written the root key. The next start must not report a lost
-// database.
+// TestServeContinuesKilledFirstStart creates the files that a first start leaves if
+// it is killed after it has written the root key. The next start must not report a
+// lost database.
 func TestServeContinuesKilledFirstStart(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)

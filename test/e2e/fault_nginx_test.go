@@ -18,7 +18,7 @@ import (
 )
 
 // startNginx starts nginx with the configuration from docs/operations.md and returns
-// the URL of nginx. It changes only the address of the server.
+// the URL of nginx. It changes only the address of the server in the configuration.
 func startNginx(t *testing.T, s *server) string {
 	t.Helper()
 	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/operations.md"))(t)), "```nginx\n")
@@ -28,7 +28,7 @@ func startNginx(t *testing.T, s *server) string {
 	}
 	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
 	dir := t.TempDir()
-	// Find a free port for nginx, which cannot let the kernel choose one.
+	// Choose a free port for nginx, since nginx cannot let the kernel choose one.
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	address := listener.Addr().String()
 	listener.Close()
@@ -88,7 +88,7 @@ http {
 	return "http://" + address
 }
 
-// zeros is a reader that returns zero bytes. The value is the number of bytes left.
+// zeros is a reader of zero bytes. Its value is the number of bytes that are left.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -110,14 +110,12 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	viaProxy := *a
 	viaProxy.server = &through
 
-	// Send a program with files of the maximum size.
 	content := bytes.Repeat([]byte("\xff"), 10*mib-1)
 	viaProxy.execute(t, object{
 		"code":  "import os\nprint(os.path.getsize('f'))",
 		"files": []object{{"path": "f", "content": content, "encoding": "base64"}}, "limits": object{"memoryBytes": 512 * mib},
 	}).prints(t, fmt.Sprintln(len(content)))
 
-	// Write and read files of a session.
 	session := viaProxy.openSession(t, object{"language": "python", "limits": object{"diskBytes": 512 * mib, "memoryBytes": 1024 * mib}})
 	const size = 200 * mib
 	body := zeros(size)
@@ -139,10 +137,10 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	req.Header.Set("X-Api-Key", a.APIKey)
 	res = must(http.DefaultClient.Do(req))(t)
 	if n := must(io.Copy(io.Discard, res.Body))(t); res.StatusCode != 200 || n != size {
-		t.Errorf("%d with %d bytes", res.StatusCode, n)
+		t.Errorf("status %d with %d bytes", res.StatusCode, n)
 	}
 	res.Body.Close()
-	// nginx must pass a file of 1 GiB on to the server. The server refuses it,
+	// nginx must forward a file of 1 GiB to the server. The server refuses the file,
 	// because the session does not exist.
 	whole := zeros(1 << 30)
 	res = put("ses_none", &whole, 1<<30)
@@ -151,8 +149,8 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	}
 	res.Body.Close()
 
-	// Events must arrive while the program still runs. The program must end when the
-	// client closes the connection.
+	// Events must arrive while the program runs. The program must end when the client
+	// closes the connection.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req = must(http.NewRequestWithContext(ctx, "POST", through.URL+"/api/v1/execute", strings.NewReader(

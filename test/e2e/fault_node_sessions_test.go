@@ -7,7 +7,8 @@ import (
 )
 
 // TestSessionTypeScriptAllowsExports runs programs with export statements in a
-// session, although scripts cannot contain them.
+// session. Sessions run code as scripts, and scripts normally cannot contain
+// exports.
 func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for code, want := range map[string][]string{
@@ -59,8 +60,7 @@ func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	}
 }
 
-// largeValues lists expressions whose value has a text that does not fit into
-// memory.
+// largeValues lists expressions whose values have too long a text for the memory.
 var largeValues = []string{
 	"'x'.repeat(5e8)",
 	"'é€'.repeat(2e8)",
@@ -77,7 +77,8 @@ var largeValues = []string{
 }
 
 // TestSessionNodeSurvivesLargeValues shows values that are too large for the
-// session's memory. It also shows a value whose code uses too much memory.
+// session's memory. Other values are small, but their display methods use too much
+// memory or time.
 func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
@@ -97,8 +98,7 @@ func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	})
 }
 
-// TestExecuteNodeSurvivesLargeValues does the same as
-// TestSessionNodeSurvivesLargeValues, but in single runs.
+// TestExecuteNodeSurvivesLargeValues shows largeValues in runs without a session.
 func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -112,8 +112,8 @@ func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	}
 }
 
-// TestSessionNodeRunsErrorListeners runs programs that handle uncaught errors with
-// listeners.
+// TestSessionNodeRunsErrorListeners runs programs with listeners for uncaught
+// errors.
 func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -143,8 +143,8 @@ func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	}
 }
 
-// TestSessionNodeHidesHookFrames checks that no stack trace that a program can get
-// contains a frame of the hook.
+// TestSessionNodeHidesHookFrames checks that no stack trace contains a frame of the
+// hook.
 func TestSessionNodeHidesHookFrames(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for _, code := range []string{
@@ -193,7 +193,7 @@ func TestSessionNodeHidesHookFrames(t *testing.T) {
 }
 
 // TestExecuteNodeReportsEvalPosition checks that stack traces show the line and
-// column of a call of eval, in programs with and without a final value.
+// column of the call of eval, in programs with and without a final value.
 func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -212,8 +212,8 @@ func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	}
 }
 
-// TestSessionNodeChildrenInheritNoSocket checks that child processes do not
-// inherit the session's control socket.
+// TestSessionNodeChildrenInheritNoSocket checks that child processes do not inherit
+// the session's control socket.
 func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		const open = "const fs = require('fs'), own = fs.readdirSync('/proc/self/fd').filter((f) => { try { return fs.fstatSync(Number(f)).isSocket() } catch { return false } })"
@@ -225,7 +225,7 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 			"spawnSync('sh', ['-c', '" + list + "'], { stdio: ['ignore', 'pipe', 'ignore'] }).stdout.toString()",
 			"execFileSync('ls', ['/proc/self/fd'], { stdio: ['ignore', 'pipe', 'inherit'] }).toString()",
 		} {
-			s.runCode(t, code).requireResults(t, `'0\n1\n2\n3\n'`) // The last descriptor belongs to the listing.
+			s.runCode(t, code).requireResults(t, `'0\n1\n2\n3\n'`) // Descriptor 3 is the directory that ls lists.
 		}
 		s.runCode(t, "const write = (fd) => `require('fs').writeSync(${fd}, Buffer.from([0, 0, 0, 9, 48, 0, 0, 0, 0, 0, 0, 0, 0]))`").ends(t, "succeeded")
 		s.runCode(t, "[...own, '100'].map((fd) => spawnSync(process.execPath, ['-e', write(fd)]).status)").ends(t, "succeeded")
@@ -234,8 +234,8 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 	})
 }
 
-// TestSessionNodeDeclaresNamesInLinearTime and the test below declare many names.
-// They would exceed the time limit if the time per name grew.
+// TestSessionNodeDeclaresNamesInLinearTime declares many names, as does the test
+// below. If the time per name grew with their number, the runs would time out.
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {
@@ -254,8 +254,8 @@ func TestExecuteNodeDeclaresNamesInLinearTime(t *testing.T) {
 	}
 }
 
-// declarationPrograms returns programs that declare as many names as fit into the
-// maximum size of a program or into the memory.
+// declarationPrograms returns programs that declare almost as many names as the
+// maximum program size or the memory allows.
 func declarationPrograms() []string {
 	var programs []string
 	for i, d := range []struct {

@@ -6,7 +6,8 @@ import (
 )
 
 // TestExecuteSendsOutputFilesWithoutCopies returns files of up to 10 MiB from runs
-// with 32 MiB of memory. Sending the files must not copy them in the run's memory.
+// with a memory limit of 32 MiB. So the sandbox must not copy a file in order to
+// send it.
 func TestExecuteSendsOutputFilesWithoutCopies(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
