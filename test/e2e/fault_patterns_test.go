@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// makeTree is a program that creates a tree of files for patternCases.
+// makeTree is a program that creates the files for patternCases.
 const makeTree = `
 import os
 for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt'):
@@ -14,8 +14,7 @@ for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt
     open(p, 'w').write(p);
 `
 
-// patternCases lists patterns and the files of makeTree's tree that each pattern
-// selects.
+// patternCases lists patterns and the files of makeTree that match them.
 var patternCases = []struct {
 	patterns []string
 	files    string
@@ -80,8 +79,8 @@ func TestExecuteRefusesImpossiblePatterns(t *testing.T) {
 	}
 }
 
-// TestExecuteMatchesPatternsInLinearTime uses patterns that take exponential time
-// with backtracking.
+// TestExecuteMatchesPatternsInLinearTime uses patterns for which backtracking takes
+// exponential time.
 func TestExecuteMatchesPatternsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

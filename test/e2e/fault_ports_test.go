@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// takePorts is a program that occupies ports. The server side closes the connections
-// first, so TCP keeps their ports in TIME_WAIT for a minute. The program also leaves
-// sockets of each kind.
+// takePorts is a program that occupies ports. It closes the server side of each
+// connection first, so TCP keeps the port in TIME_WAIT for a minute. It also leaves
+// sockets of other kinds open.
 const takePorts = `
 import os, socket
 for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
@@ -58,8 +58,6 @@ socket.send_fds(a, [b'x'], [s.fileno() for s in held])
 if os.fork() == 0: os._exit(0)
 `
 
-// TestExecuteLeavesNoSockets binds ports that earlier runs in the same sandbox have
-// used.
 func TestExecuteLeavesNoSockets(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
@@ -68,7 +66,7 @@ func TestExecuteLeavesNoSockets(t *testing.T) {
 	for range 3 {
 		a.run(t, takePorts).prints(t, unused)
 		a.run(t, usePorts).prints(t, clean)
-		// Make connections through the proxy, whose port usePorts binds next.
+		// These requests use the proxy. Its port is one of those that usePorts binds.
 		a.fetch(t, []string{"example.com"}, "http://example.com/", "http://example.org/")
 		a.run(t, usePorts).prints(t, clean)
 		a.run(t, passSockets).prints(t, "")
@@ -81,8 +79,8 @@ const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
 	a.run(t, usePorts).prints(t, clean)
 }
 
-// TestSessionFreesPortsOfEndedServers binds a port that an earlier run of the
-// session has used. A server that has not ended must keep its port.
+// TestSessionFreesPortsOfEndedServers binds a port that a server in an earlier run
+// of the session has used. A server that still runs must keep its port.
 func TestSessionFreesPortsOfEndedServers(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

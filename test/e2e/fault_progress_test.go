@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// testRunner returns the command of the test runner from scripts/test. If
-// binaryTests is true, it is the one for test/e2e, otherwise the one for the
-// packages. The formats differ.
+// testRunner returns a command of scripts/test: the one that tests test/e2e if
+// binaryTests is true, or the one that tests the packages. Their output formats
+// differ.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))
@@ -21,7 +21,7 @@ func testRunner(t *testing.T, binaryTests bool) []string {
 			return []string{must(filepath.Abs("../../bin/tools/gotestsum"))(t), "--format", m[1], "--", "-count=1", "./..."}
 		}
 	}
-	t.Fatalf("scripts/test has no runner: %s", script)
+	t.Fatalf("scripts/test does not run gotestsum: %s", script)
 	return nil
 }
 
@@ -57,8 +57,8 @@ func TestMakeTestShowsProgressAndFailures(t *testing.T) {
 				t.Errorf("%s: no %q in %s", name, want, out)
 			}
 		}
-		// The output is no terminal, so it must not contain colours. The last line
-		// must be the total.
+		// The output is not a terminal, so it must not contain colours. The last line must
+		// be the total.
 		if strings.Contains(string(out), "\033") || !regexp.MustCompile(`\nDONE [0-9]+ tests, 1 failure in [0-9.]+s\n$`).Match(out) {
 			t.Errorf("%s: %q", name, out)
 		}

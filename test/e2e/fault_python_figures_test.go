@@ -10,8 +10,8 @@ import (
 )
 
 // fakeMatplotlib returns the files of a fake matplotlib. Its images are texts that
-// list the drawn values. Like the real one, it closes all figures in an atexit
-// handler.
+// list the drawn values. Like the real matplotlib, it closes all figures in an
+// atexit handler.
 func fakeMatplotlib() []object {
 	return []object{
 		{"path": "matplotlib/__init__.py", "content": ""},
@@ -61,8 +61,8 @@ def close(which=None):
 	}
 }
 
-// figureResults returns the results that a run must have after drawing these figures
-// with the fake matplotlib.
+// figureResults returns the results of a run that draws these figures with the fake
+// matplotlib.
 func figureResults(drawn ...string) richResults {
 	shown := richResults{}
 	for _, d := range drawn {
@@ -72,8 +72,7 @@ func figureResults(drawn ...string) richResults {
 	return shown
 }
 
-// figurePrograms maps names to programs that draw, and to the figures that their
-// results must contain.
+// figurePrograms lists programs that draw and the figures in their results.
 var figurePrograms = map[string]struct {
 	code, status string
 	want         []string
@@ -105,16 +104,16 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 			}
 		})
 	}
-	// A program can save the current figure after showing it. So showing must not
-	// close or change it.
+	// A program can save the current figure after it has shown it. So showing must not
+	// close or change the figure.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",
 		"files": fakeMatplotlib(), "outputFiles": []string{"f.png"},
 	})
 	if got := string(x.fileContent(t, "f.png")); got != "1: [1]" {
-		t.Errorf("the file holds %q: %s", got, x)
+		t.Errorf("the file contains %q: %s", got, x)
 	}
-	// If the request wants no results, the server must not draw the figure.
+	// If the request disables results, the server must not draw the figure.
 	x = a.execute(t, object{"code": "import charts\ncharts.bars(1)", "files": fakeMatplotlib(), "results": false})
 	if x.prints(t, ""); len(x.Results) != 0 {
 		t.Errorf("got %v", x.Results)
@@ -134,7 +133,7 @@ func TestSessionReturnsFiguresAtEnd(t *testing.T) {
 				t.Errorf("%s\n(-want +got)\n%s", x, diff)
 			}
 			if x := s.runCode(t, "print('next')"); len(x.Results) != 0 {
-				t.Errorf("the figures are shown again: %v", x.Results)
+				t.Errorf("the session showed the figures again: %v", x.Results)
 			}
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hookWords lists words that would show a program that the hook exists.
+// hookWords lists words that would reveal the hook to a program.
 var hookWords = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
 func findHookWord(text string) string {
@@ -19,8 +19,8 @@ func findHookWord(text string) string {
 	return ""
 }
 
-// TestExecuteHidesHook runs programs that look for the hook in stack frames, modules
-// and other places. They must not find it.
+// TestExecuteHidesHook runs programs that search for the hook in stack frames,
+// modules and other places. They must not find it.
 func TestExecuteHidesHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -111,8 +111,8 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// TestExecuteTraceSeesOnlyProgram sets a trace function. At the end of the program
-// it must see the same events as in CPython on the host.
+// TestExecuteTraceSeesOnlyProgram sets a trace function. It must see the same events
+// at the end of the program as in CPython on the host.
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -132,8 +132,8 @@ x + 1`
 	}
 }
 
-// TestExecutePrintsCompilerWarningsOnce checks that each compiler warning is printed
-// exactly once, as in CPython.
+// TestExecutePrintsCompilerWarningsOnce checks that a run prints each compiler
+// warning exactly once, like CPython.
 func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -164,8 +164,7 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 }
 
 // TestExecuteAcceptsFilesNamedLikeLibraryModules adds files with the names of
-// modules that an error report uses. The report must use the library's modules
-// instead.
+// modules that error reports need. The report must use the library's modules.
 func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -177,7 +176,7 @@ func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	for i, content := range contents {
 		for j, name := range names {
 			if testing.Short() && j%len(contents) != i {
-				continue // With -short, each file has only one of the contents.
+				continue // With -short, test each file with only one content.
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -281,9 +280,8 @@ func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	}
 }
 
-// TestExecuteLargeProgramsInLinearTime runs programs of different sizes. The hook's
-// work must grow linearly. The memory is compared with that of a bare interpreter
-// under the same limit.
+// TestExecuteLargeProgramsInLinearTime runs large programs of different kinds. The
+// hook's work must grow linearly with the size, so that the runs do not time out.
 func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -312,8 +310,6 @@ func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	}
 }
 
-// TestExecuteFindsSharedLibraries checks that Python can load the image's shared
-// libraries by name.
 func TestExecuteFindsSharedLibraries(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// textResults returns the results of a run that shows these texts only.
+// textResults returns one result of type text/plain for each text.
 func textResults(texts ...string) richResults {
 	shown := richResults{}
 	for _, text := range texts {
@@ -17,8 +17,8 @@ func textResults(texts ...string) richResults {
 	return shown
 }
 
-// valuePrograms maps names to programs and to the texts of the values that they
-// show. All programs succeed.
+// valuePrograms lists programs and the texts of the values that they show. All
+// programs succeed.
 var valuePrograms = map[string]struct {
 	code string
 	want []string
@@ -31,7 +31,7 @@ var valuePrograms = map[string]struct {
 	"large program":             {strings.Repeat("x = 1\n", 30_000) + "[x,\n 2]", []string{"[1, 2]"}},
 	"large program with a call": {"def f(x):\n    return x\n" + strings.Repeat("y = f(1)\n", 20_000) + "f('é')  # end\n", []string{"'é'"}},
 
-	// Showing the value fails or misbehaves. The program must succeed all the same.
+	// These values cannot be shown correctly. The program must still succeed.
 	"repr exits":                {"class C:\n    def __repr__(self): raise SystemExit(3)\nC()", nil},
 	"repr calls exit()":         {"class C:\n    def _repr_html_(self): exit(3)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 	"repr is interrupted":       {"class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()", nil},
@@ -62,7 +62,7 @@ var valuePrograms = map[string]struct {
 	"globals":                                {"sorted(k for k in globals() if k[:2] != '__')", []string{"[]"}},
 	"tuple":                                  {"print(1), 5", []string{"(None, 5)"}},
 
-	// Some objects have every attribute. Only real display methods must be used.
+	// Some objects have every attribute. Only real display methods may be called.
 	"mock":                      {"from unittest.mock import Mock\nMock(__repr__=lambda self: 'mock')", []string{"mock"}},
 	"mock with a specification": {"from unittest.mock import create_autospec, MagicMock\nclass C:\n    def _repr_html_(self): return 'x'\nm = MagicMock(spec=C)\nm.__repr__ = lambda self: 'mock'\nm", []string{"mock"}},
 	"module":                    {"import types\nm = types.ModuleType('m')\nm.__getattr__ = lambda name: lambda *a, **k: 'made up'\nm.__repr__ = None\ntype(m.x()) and m", []string{"<module 'm' from <function <lambda>.<locals>.<lambda>>"}},
@@ -71,15 +71,13 @@ var valuePrograms = map[string]struct {
 	"object with any attribute": {"class C:\n    def __getattr__(self, name): return lambda *a, **k: {'text/html': name}\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 }
 
-// closeSession closes the session before the test ends, since a user may have only a
-// few open sessions.
+// closeSession closes the session before the test ends, since the number of open
+// sessions per user is limited.
 func (s *session) closeSession(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "DELETE", s.path(""), nil).want(t, 204, nil)
 }
 
-// requireValues checks that the program succeeded and that its results have these
-// texts.
 func requireValues(t *testing.T, x *execution, want []string) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -112,7 +110,7 @@ func TestSessionReturnsValues(t *testing.T) {
 	server := sharedServer(t)
 	for name, c := range valuePrograms {
 		if name == "too much memory" || name == "globals" {
-			continue // A session's memory limit covers all its runs, and its globals use more memory.
+			continue // These programs fail in a session, whose runs share one memory limit and one namespace.
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,8 +122,8 @@ func TestSessionReturnsValues(t *testing.T) {
 	}
 }
 
-// TestExecuteTruncatesLargeValues shows values whose text would not fit into memory.
-// The text must be cut while it is created.
+// TestExecuteTruncatesLargeValues shows values whose complete text would not fit
+// into memory. So the text must be cut while it is created.
 func TestExecuteTruncatesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -170,8 +168,8 @@ x`
 	}
 }
 
-// TestExecuteLimitsTimeOfShowing shows values that take forever. Showing must end
-// before the run's time limit.
+// TestExecuteLimitsTimeOfShowing shows values whose display methods never end.
+// Showing must end before the run's time limit.
 func TestExecuteLimitsTimeOfShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

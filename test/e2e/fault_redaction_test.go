@@ -10,15 +10,16 @@ import (
 	"testing"
 )
 
-// codeRunner runs code in one language, singly or in a session. The account's
-// secrets are environment variables of the run.
+// codeRunner runs code in one language, either in a new sandbox or in a session. The
+// program gets the account's secrets as environment variables.
 type codeRunner struct {
 	name, language string
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// codeRunners returns two runners each for Python and JavaScript: one for single
-// runs and one for a session. For TypeScript it returns one for single runs.
+// codeRunners returns two runners each for Python and JavaScript: one without a
+// session and one with a session. For TypeScript it returns only one without a
+// session.
 func codeRunners(t *testing.T, a *account) []codeRunner {
 	var all []codeRunner
 	for _, language := range []string{"python", "javascript", "typescript"} {
@@ -50,8 +51,8 @@ func codeRunners(t *testing.T, a *account) []codeRunner {
 	return all
 }
 
-// visiblePart returns a part of the value with length characters that the answer
-// contains, or "".
+// visiblePart searches the answer for parts of the value that have the given length.
+// It returns the first part that it finds, or "".
 func visiblePart(answer []byte, value string, length int) string {
 	for i := 0; i+length <= len(value); i++ {
 		if part := value[i : i+length]; strings.Contains(string(answer), part) {
@@ -61,8 +62,8 @@ func visiblePart(answer []byte, value string, length int) string {
 	return ""
 }
 
-// TestExecuteRedactsTruncatedOutput prints a secret value where the output is cut.
-// No part of the value may remain.
+// TestExecuteRedactsTruncatedOutput prints a secret value at the output limit, so
+// that the server cuts the value. No part of the value may remain.
 func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -99,8 +100,8 @@ func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	}
 }
 
-// TestSessionRedactsOldValues changes a secret during a session. Later runs must
-// still redact the old value.
+// TestSessionRedactsOldValues changes a secret during a session. The output of later
+// runs must not show the old value.
 func TestSessionRedactsOldValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -125,14 +126,14 @@ func TestSessionRedactsOldValues(t *testing.T) {
 					t.Errorf("after %s: %s", change, x)
 				}
 			}
-			// The value must be redacted even if this run gets no secrets.
+			// The value must be redacted even in a run without secrets.
 			x := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": code[1], "sessionId": s.ID, "secrets": []string{}}).want(t, 200, nil).body
 			if part := visiblePart(x, first, 7); part != "" {
 				t.Errorf("without secrets: %s", x)
 			}
 		})
 	}
-	// The number of old values that a session remembers is limited.
+	// A session remembers a limited number of old values. Beyond it, runs are refused.
 	s := a.openSession(t, object{"language": "python"})
 	for i := range 5 {
 		a.storeSecret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
@@ -148,8 +149,9 @@ func TestSessionRedactsOldValues(t *testing.T) {
 	}
 }
 
-// TestExecuteRedactsEveryEncoding writes values in all forms of docs/secrets.md to
-// standard output, standard error and the error message.
+// TestExecuteRedactsEveryEncoding prints values in all encodings that
+// docs/secrets.md lists. It uses standard output, standard error and the error
+// message.
 func TestExecuteRedactsEveryEncoding(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -206,7 +208,7 @@ raise ValueError('\n'.join(forms))
 			if x.ends(t, "failed"); x.Redactions < 40 {
 				t.Errorf("%s, %s: %d redactions: %s", r.name, name, x.Redactions, answer)
 			}
-			// A long part of the value in any form must not remain.
+			// The output must not contain a long part of the value in any encoding.
 			for _, text := range []string{x.Stdout, x.Stderr, x.Error.Message} {
 				for _, line := range strings.Split(text, "\n") {
 					for _, word := range strings.Split(strings.ReplaceAll(line, "[secret:"+name+"]", " "), " ") {
@@ -223,15 +225,14 @@ raise ValueError('\n'.join(forms))
 	}
 }
 
-// withEncodings returns the value and its encodings. The test searches for their
-// parts.
+// withEncodings returns the value, followed by some of its encodings.
 func withEncodings(value string) string {
 	encoded, _ := json.Marshal(value)
 	return value + fmt.Sprintf(" %x %q %s", value, value, encoded)
 }
 
-// TestExecuteRedactsSplitStreams prints a value in small pieces to a stream. The
-// stream must not show more than the answer without a stream.
+// TestExecuteRedactsSplitStreams runs a program that prints a value in small pieces.
+// The streamed output must be as redacted as the output in a single answer.
 func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -264,8 +265,8 @@ for i in range(60):
 	}
 }
 
-// TestExecuteRedactsInLinearTime measures the processor time for redacting long
-// output. It must grow linearly with the length.
+// TestExecuteRedactsInLinearTime checks that the processor time for redaction grows
+// linearly with the length of the output.
 func TestExecuteRedactsInLinearTime(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -291,7 +292,7 @@ func TestExecuteRedactsInLinearTime(t *testing.T) {
 		if x.ends(t, "succeeded"); x.Redactions != 0 || len(x.Stdout) < 7_999_998 {
 			t.Errorf("%d redactions, %d bytes", x.Redactions, len(x.Stdout))
 		}
-		// Redaction whose time is not linear took 4.4 s.
+		// An algorithm that was not linear needed 4.4 s.
 		if took := processor() - before; took > 2.5 {
 			t.Errorf("the server needed %[2].1f s of processor time for %[1]q", text, took)
 		}
@@ -299,7 +300,7 @@ func TestExecuteRedactsInLinearTime(t *testing.T) {
 }
 
 // TestExecuteRedactsFileNamesAndAllMediaTypes puts values into file names and into
-// results of all media types with text.
+// results of all media types that contain text.
 func TestExecuteRedactsFileNamesAndAllMediaTypes(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -346,7 +347,7 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 }
 
 // TestSessionWithholdsDeletedSecrets deletes a secret that a session has used. Later
-// runs must not get the secret, but must still redact its value.
+// runs must not get the secret, but their output must still be redacted.
 func TestSessionWithholdsDeletedSecrets(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

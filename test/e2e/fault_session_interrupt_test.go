@@ -17,9 +17,8 @@ func TestSessionInterruptsReachChildren(t *testing.T) {
 		"python": {
 			begin: "import os, subprocess, signal, time, threading\nserver = subprocess.Popen(['sleep', '300'])\nkept = 5\ntime.sleep(0.1)",
 			show:  "print(kept)",
-			// The process that the first run started must still live. Processes of
-			// interrupted runs must be dead soon: a signal takes some time to have
-			// its effect.
+			// The process of the first run must still live. Processes of interrupted runs
+			// must end soon, but a signal takes some time to arrive.
 			left: `
 def names():
     found = []

@@ -86,8 +86,8 @@ func TestSessionSurvivesHostilePrograms(t *testing.T) {
 	})
 }
 
-// nestedLoops returns the headers of n nested loops, one per line. The indentation
-// of the innermost body follows them.
+// nestedLoops returns the headers of n nested loops, one per line. The last line is
+// the indentation for the innermost body.
 func nestedLoops(n int) string {
 	code, indent := "", ""
 	for range n {

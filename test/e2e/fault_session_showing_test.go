@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSessionLimitsShowing shows large and slow values. Showing must use only a part
-// of the remaining memory and time, and must not end the session.
+// TestSessionLimitsShowing shows large and slow values. This must use only a part of
+// the remaining memory and time, and must not end the session.
 func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -37,8 +37,9 @@ func TestSessionLimitsShowing(t *testing.T) {
 	}
 }
 
-// TestSessionCompilesLargePrograms runs large programs. Compiling must need no more
-// memory than in CPython, and the programs must behave like small ones.
+// TestSessionCompilesLargePrograms runs large programs. The session must not need
+// more memory than CPython to compile them, and they must behave like small
+// programs.
 func TestSessionCompilesLargePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -8,23 +8,22 @@ import (
 // step is one run in a session, with the expected result.
 type step struct {
 	code string
-	// request contains additional fields of the request.
+	// request contains additional fields for the request.
 	request object
-	// stdout is the expected standard output. stderr is a text that the standard
-	// error output must contain.
+	// stdout is the expected standard output. stderr is a text that the standard error
+	// output must contain.
 	stdout, stderr string
-	// exit is the expected exit code; 0 means success.
+	// exit is the expected exit code.
 	exit int
 	// raises is the expected name of the error, or "" for none.
 	raises string
-	// line is the expected line number of the error. 0 means that any line is
-	// allowed.
+	// line is the expected line number of the error. 0 allows any line.
 	line int
-	// shows is the expected text of the only result, or "" for none.
+	// shows is the expected text of the only result, or "" for no result.
 	shows string
 }
 
-// runSteps runs the steps in a new Python session, which must not end.
+// runSteps runs the steps in a new Python session. No step may end the session.
 func (a *account) runSteps(t *testing.T, steps ...step) {
 	t.Helper()
 	s := a.openSession(t, object{})

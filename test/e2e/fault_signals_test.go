@@ -80,12 +80,12 @@ func TestServeSurvivesClosedLog(t *testing.T) {
 			t.Errorf("the server ended with %v", err)
 		}
 	case <-time.After(time.Minute):
-		t.Error("the server does not stop")
+		t.Error("the server did not stop")
 	}
 }
 
 // TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT. The server must print its
-// goroutines and exit with a failure at once. The next start must work.
+// goroutines and exit at once with a failure. The next start must work.
 func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -101,7 +101,7 @@ func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 		t.Fatal("the server still runs")
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code == 0 {
-		t.Error("the server ended with success")
+		t.Error("the server exited without an error")
 	}
 	if log := s.log.String(); !strings.Contains(log, "goroutine ") || strings.Contains(log, "canary-of-the-stack") || strings.Contains(log, a.APIKey) {
 		t.Errorf("the log is %s", log)
@@ -110,7 +110,7 @@ func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// mustPair is like must for a function that returns two values and an error.
+// mustPair is like must for calls that return two values and an error.
 func mustPair[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 	return func(t testing.TB) (A, B) {
 		t.Helper()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// namedStreams maps names to programs that open their standard streams by name. Each
+// namedStreams lists programs that open their standard streams by name. Each program
 // prints its input in capital letters, and "err" to standard error.
 var namedStreams = map[string]struct{ language, code string }{
 	"Python by /dev/stdin": {"python", `
@@ -113,7 +113,7 @@ func TestSessionOpensStreamsByName(t *testing.T) {
 }
 
 // TestAttackStreamNamesReachOnlyOwnRun tries to open the descriptors of all other
-// processes in the sandbox. The names of the standard streams must lead to the
+// processes in the sandbox. The names of the standard streams must lead only to the
 // program's own streams.
 func TestAttackStreamNamesReachOnlyOwnRun(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runUsersCreate runs `pyth-on users create` and writes the password to its standard
-// input. ok is true if the command succeeds.
+// runUsersCreate runs `pyth-on users create` with the password as standard input. ok
+// is true if the command succeeds.
 func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stderr string, ok bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"users", "create"}, args...)...)
@@ -30,11 +30,10 @@ func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stde
 	return out.String(), errs.String(), err == nil
 }
 
-// createdUser is the output of `users create --json`.
 type createdUser struct{ ID, Email, CreatedAt, APIKey string }
 
 // requireCreatedAccountWorks checks that the account can log in and run programs.
-// The audit log must show that the command created it.
+// The audit log must show that the command created the account.
 func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, password string) {
 	t.Helper()
 	a := &account{server: s, email: c.Email, authResponse: authResponse{APIKey: c.APIKey}}
@@ -55,7 +54,7 @@ func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, passwor
 
 func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
-	// The path is longer than the address of a Unix socket can be.
+	// This path is too long for the address of a Unix socket.
 	data := filepath.Join(newDataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
@@ -81,8 +80,8 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 		t.Errorf("the log says that there is no account: %s", s.log)
 	}
 	s.requireCreatedAccountWorks(t, first, "pässwörd of the first")
-	// Create several accounts in parallel while the server runs and writes to the
-	// audit log.
+	// Create several accounts in parallel while the server runs and writes to the audit
+	// log.
 	all := make([]createdUser, 4)
 	var wg sync.WaitGroup
 	for i := range all {
@@ -103,8 +102,8 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	if log := s.log.String(); strings.Contains(log, "a password of some length") || strings.Contains(log, all[0].APIKey) {
 		t.Error("the log contains a password or a key")
 	}
-	// A killed server leaves its socket behind. The command and the next server must
-	// cope with it.
+	// A killed server does not remove its socket. The command and the next server must
+	// still work.
 	s.kill(t)
 	last := create("last@example.org", "password of the last")
 	s = startServerIn(t, data, nil, "--registration=closed")
@@ -145,12 +144,11 @@ func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 			}
 		}
 	}
-	// The command must refuse a password as an argument or as a flag.
 	if out, errs, ok := runUsersCreate(t, "", "b@example.org", "a password of some length", "--data-dir="+stopped); ok {
 		t.Errorf("%s%s", out, errs)
 	}
-	// If registration is closed but there is a user, the server must not log the
-	// hint about missing accounts.
+	// If registration is closed but an account exists, the server must not log the hint
+	// about missing accounts.
 	s.stop(t)
 	if again := startServerIn(t, s.data, nil, "--registration=closed"); strings.Contains(again.log.String(), "nobody can use") {
 		t.Errorf("%s", again.log)
@@ -158,7 +156,7 @@ func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 }
 
 // TestUsersCreateForServerOfOrdinaryUser creates accounts for a server in a user
-// namespace. The command itself runs outside the namespace.
+// namespace. The command runs outside the namespace.
 func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -175,16 +173,16 @@ func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	}
 	s.stop(t)
 	if os.Getuid() == 0 {
-		// Root must not create an account now: the ordinary user's server could not
-		// use files that belong to root.
+		// The server is stopped. Root must not create an account now, because its files
+		// would belong to root and the ordinary user's server could not use them.
 		if out, errs, ok := runUsersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run the command as this user") {
 			t.Errorf("%s%s", out, errs)
 		}
 	}
 }
 
-// TestUsersCreatePromptsOnTerminal checks that the command asks for the password
-// twice and that the terminal does not show it.
+// TestUsersCreatePromptsOnTerminal checks that the command asks twice for the
+// password and that the terminal does not show it.
 func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -234,8 +232,8 @@ func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	}
 }
 
-// pseudoTerminal opens a pseudo-terminal. The test uses terminal as the user's side;
-// the command uses device.
+// pseudoTerminal opens a pseudo-terminal. The command uses device, and the test
+// types and reads at terminal.
 func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	t.Helper()
 	terminal = must(os.OpenFile("/dev/ptmx", os.O_RDWR, 0))(t)
@@ -258,6 +256,6 @@ func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	if info := must(os.Stat(filepath.Join(s.data, "control.sock")))(t); info.Mode().Type() != os.ModeSocket || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v", info.Mode())
 	}
-	// The socket's operation must not be available over the network.
+	// The operation of the socket must not be available over the network.
 	s.callWithHeader(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
 }

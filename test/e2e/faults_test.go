@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestFaultsHaveTests checks that testdata/faults.tsv names only tests that exist,
-// so that a renamed test stays in the list.
+// TestFaultsHaveTests checks that each test in testdata/faults.tsv exists, so that a
+// renamed test is also renamed in the list.
 func TestFaultsHaveTests(t *testing.T) {
 	t.Parallel()
 	function := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
@@ -45,7 +45,7 @@ func TestFaultsHaveTests(t *testing.T) {
 			}
 		}
 	}
-	// 17 classes, 26 faults in the API and the server, 28 faults in security.
+	// The list has 17 classes, 26 faults in the API and the server, and 28 in security.
 	if want := 17 + 26 + 28; faults != want {
 		t.Errorf("the list has %d faults; expected %d", faults, want)
 	}
