@@ -18,7 +18,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// generation is the JSON answer of /api/v1/generate.
 type generation struct {
 	ID, Language, Code, Explanation, Model string
 	Attempts                               []struct {
@@ -31,8 +30,8 @@ type generation struct {
 	Usage           struct{ InputTokens, CachedInputTokens, OutputTokens int64 }
 }
 
-// startModel starts a fake server for the Messages API. It answers requests with the
-// steps in order.
+// startModel starts a fake server for the Messages API. Each step answers one
+// request.
 func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	t.Helper()
 	s := must(claudetest.Start(steps...))(t)
@@ -40,8 +39,6 @@ func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	return s
 }
 
-// writeKeyFile writes the API key of the fake model server to a file and returns the
-// path.
 func writeKeyFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
@@ -51,8 +48,8 @@ func writeKeyFile(t testing.TB) string {
 	return path
 }
 
-// modelFlags returns the flags with which a server uses the fake model m, followed
-// by more.
+// modelFlags returns the server flags that select the fake model m, followed by
+// more.
 func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)
 }
@@ -64,8 +61,7 @@ func (a *account) generate(t testing.TB, request object) *generation {
 	return g
 }
 
-// modelRequests returns the headers and bodies of all requests that the fake model
-// has received.
+// modelRequests returns the headers and bodies of all requests that m has received.
 func modelRequests(m *claudetest.Server) string {
 	var all strings.Builder
 	for _, r := range m.Requests() {
@@ -156,7 +152,6 @@ func TestGenerateRepairsProgramUntilItRuns(t *testing.T) {
 	}
 }
 
-// readMetrics returns the text of the server's metrics page.
 func (s *server) readMetrics(t testing.TB) string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -194,8 +189,8 @@ func TestGenerateEndsAfterLastAttempt(t *testing.T) {
 	}
 }
 
-// TestGenerateSendsNoSecret prints secret values in all kinds of output. No request
-// to the model may contain a value.
+// TestGenerateSendsNoSecret runs programs that print secret values. No request to
+// the model may contain a value.
 func TestGenerateSendsNoSecret(t *testing.T) {
 	t.Parallel()
 	m := startModel(t)
@@ -255,7 +250,7 @@ raise ValueError(v)
 		}
 	}
 	if !strings.Contains(all, "[secret:CANARY]") || !strings.Contains(all, "[secret:OTHER]") || !strings.Contains(all, "ValueError") {
-		t.Errorf("sent: %s", all)
+		t.Errorf("the model got %s", all)
 	}
 	if strings.Contains(s.log.String(), "canary") {
 		t.Error("a value is in the log")
@@ -279,7 +274,7 @@ func TestGenerateInSessionSendsItsState(t *testing.T) {
 		}
 	}
 	if strings.Contains(all, "_hidden") || strings.Contains(all, "canary-in-a-name") {
-		t.Errorf("sent: %s", all)
+		t.Errorf("the model got %s", all)
 	}
 	s.runCode(t, "print(sorted(n for n in globals() if not n.startswith('_') and n != 'canary-in-a-name'))").prints(t, "['Counter', 'datetime', 'os', 'tally', 'total']\n")
 	a.server.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "sessionId": "none"}).refused(t, 404, "not_found")
@@ -328,10 +323,10 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 			if c.until != "stdout" {
 				eventually(t, "the call to the model ends", func() bool { return m.Canceled() > canceled })
 			}
-			// The only place in the queue must be free again.
+			// The canceled request must free its place in the queue. The queue has only one.
 			a.run(t, "print(42)").prints(t, "42\n")
 			if got := len(m.Requests()); got != before+1 {
-				t.Errorf("%d requests", got-before)
+				t.Errorf("the model got %d requests, want 1", got-before)
 			}
 		})
 	}
@@ -363,14 +358,12 @@ func TestGenerateDistinguishesModelFailures(t *testing.T) {
 	}
 	m.Script(claudetest.Program("x", "1"))
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "model": "claude-none"}).refused(t, 400, "invalid_request")
-	// If the model fails after a failed run, the answer must still contain the
-	// failed program.
+	// If the model fails after a failed run, the answer must still list the failed
+	// program.
 	m.Script(claudetest.Program("x", "1/0"), claudetest.Refusal())
 	if g := a.generate(t, object{"prompt": "x"}); len(g.Attempts) != 1 || g.Stopped == nil || g.Stopped.Code != "llm_failed" {
 		t.Errorf("got %+v", g)
 	}
-	// If the model fails after the stream has begun, an event must report the
-	// failure.
 	m.Script(claudetest.BreakOff(`{"explanation":"It`, "overloaded_error", "Overloaded"))
 	stream := a.openStreamAt(t.Context(), t, "/api/v1/generate", object{"prompt": "x"})
 	var last event
@@ -400,7 +393,8 @@ func TestGenerateWithoutKeyIsRefused(t *testing.T) {
 		Checks map[string]struct{ Status, Detail string }
 	}
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	// The missing model must not degrade the health. Missing cgroups can degrade it.
+	// The check "generate" must not degrade the server's health. The check "cgroups"
+	// may degrade it.
 	if c := health.Checks["generate"]; c.Status != "ok" || c.Detail != "not configured" || health.Status != health.Checks["limits"].Status {
 		t.Errorf("got %+v", health)
 	}
@@ -429,7 +423,7 @@ func TestGenerateKeepsDailyTokensAcrossRestarts(t *testing.T) {
 		}
 	}
 	if calls == 0 || calls == 10 {
-		t.Fatalf("%d calls", calls)
+		t.Fatalf("the model got %d requests", calls)
 	}
 	s.kill(t)
 	s = startServerIn(t, data, nil, flags...)
@@ -470,8 +464,6 @@ func TestServeHidesModelKey(t *testing.T) {
 	}
 }
 
-// runGenerate runs `pyth-on generate` with the environment. It returns the output
-// and the exit code.
 func runGenerate(t *testing.T, environ []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"generate"}, args...)...)

@@ -8,8 +8,8 @@ import (
 )
 
 // TestExecuteJavaScriptBehavesAsOnHost and TestExecuteTypeScriptBehavesAsOnHost run
-// programs in the sandbox and on the host, with the same Node. They compare the
-// results as TestExecutePythonBehavesAsOnHost does.
+// programs in the sandbox and on the host, with the same Node. The results must be
+// equal.
 func TestExecuteJavaScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareNodePrograms(t, language{name: "javascript", file: "main.js"}, 150)
@@ -28,7 +28,7 @@ func compareNodePrograms(t *testing.T, l language, least int) {
 	compareWithHost(t, archives, nodeOnHost(t, l))
 }
 
-// nodeOnHost returns the language with the path of Node on the host.
+// nodeOnHost returns l with the path of Node on the host.
 func nodeOnHost(t *testing.T, l language) language {
 	l.argv0, l.bin = "node", filepath.Join(t.TempDir(), "node")
 	if err := os.Symlink(nodeBinary(t), l.bin); err != nil {
@@ -91,8 +91,8 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	}
 }
 
-// nodeBinary returns the path of the Node binary that sandboxes use: PYTH_ON_NODE or
-// the downloaded one.
+// nodeBinary returns the path of the Node binary that sandboxes use: the value of
+// PYTH_ON_NODE or the downloaded binary.
 func nodeBinary(t testing.TB) string {
 	t.Helper()
 	if own := os.Getenv("PYTH_ON_NODE"); own != "" {
@@ -105,8 +105,8 @@ func nodeBinary(t testing.TB) string {
 	return fetched[0]
 }
 
-// downloadedNode returns the paths of the Node binaries that the first run in
-// TestMain has downloaded.
+// downloadedNode returns the paths of the Node binaries that TestMain has
+// downloaded.
 func downloadedNode(t testing.TB) []string {
 	t.Helper()
 	return must(filepath.Glob(filepath.Join(imageDir, "node-*")))(t)

@@ -16,7 +16,6 @@ import (
 	_ "modernc.org/sqlite" // The database's driver.
 )
 
-// rotateCommand returns the command that rotates the root key of the running server.
 func (s *server) rotateCommand(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(binary, "keys", "rotate", "--data-dir="+s.data)
@@ -34,7 +33,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		accounts[i].storeSecret(t, "MINE", fmt.Sprintf("value of %d", i))
 	}
 	before := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
-	// During the rotations, users register, store secrets and use them.
+	// Users register, store secrets and use them during the rotations.
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -123,14 +122,13 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 	t.Logf("%d rotations were killed, %d users registered meanwhile", killed, len(acknowledged))
 }
 
-// requireSecret runs a program that must find this value in the secret.
 func requireSecret(t testing.TB, a *account, value string) {
 	t.Helper()
 	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
 }
 
-// TestKeysRotateRemovesLeftovers creates the temporary files that killed rotations
-// leave. They contain root keys, so the next rotation must remove them.
+// TestKeysRotateRemovesLeftovers creates the temporary files of killed rotations.
+// They contain root keys, so the next rotation must remove them.
 func TestKeysRotateRemovesLeftovers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -150,7 +148,7 @@ func TestKeysRotateRemovesLeftovers(t *testing.T) {
 	left := func(by string) {
 		t.Helper()
 		if got := must(filepath.Glob(filepath.Join(s.data, ".root-key-[0-9]*")))(t); len(got) > 0 || !exists(elsewhere) {
-			t.Errorf("%s leaves %q, or removed the target of a link", by, got)
+			t.Errorf("%s left %q or removed the target of a link", by, got)
 		}
 	}
 	leave()
@@ -183,8 +181,7 @@ func TestServeHidesRootKeyFromEnvironment(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(data, "root.key")); err == nil {
 				t.Error("a key file exists as well")
 			}
-			// No process of the server may have the root key in its environment or
-			// arguments.
+			// No process of the server may have the root key in its environment or arguments.
 			for _, pid := range append(s.sandboxPIDs(), s.servingPid(), s.cmd.Process.Pid) {
 				for _, file := range []string{"environ", "cmdline"} {
 					b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
@@ -227,8 +224,7 @@ func TestKeysVerifyFindsDamagedSecret(t *testing.T) {
 	}
 	s = startServerIn(t, s.data, nil)
 	a.server = s
-	// In attack 102 only the account with the damaged secret is refused. Other
-	// accounts and secrets work.
+	// A damaged secret must affect only the runs that use it (attack 102).
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
 	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
 	a.storeSecret(t, "BAD", "anew")
@@ -245,8 +241,6 @@ func TestKeysRotateNeedsDatabase(t *testing.T) {
 	}
 }
 
-// changeStoppedDatabase executes an SQL statement in the database of a stopped
-// server.
 func changeStoppedDatabase(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)

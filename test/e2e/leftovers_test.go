@@ -19,15 +19,14 @@ import (
 // one for Node.
 const defaultWarm = 3
 
-// footprint contains the numbers of resources that a server uses on the host.
+// footprint counts the resources that a server uses on the host.
 type footprint struct {
 	sandboxes, cgroups, descriptors, mounts, goroutines, files int
 }
 
 func (s *server) footprint(t testing.TB) footprint {
 	t.Helper()
-	// Close idle connections of the client, since they use descriptors and
-	// goroutines of the server.
+	// Idle connections of the client use descriptors and goroutines of the server.
 	s.http.CloseIdleConnections()
 	return footprint{
 		sandboxes:   len(s.sandboxPIDs()),
@@ -45,8 +44,8 @@ func (s *server) waitUntilPoolFull(t testing.TB) {
 	eventually(t, "the pool is full", func() bool { return s.isIdle(t) && len(s.sandboxPIDs()) >= defaultWarm })
 }
 
-// isIdle reports whether no run, boot or recycling is in progress and the metrics
-// count all live sandboxes.
+// isIdle reports whether the server runs, boots and recycles nothing, and whether
+// its metrics count all live sandboxes.
 func (s *server) isIdle(t testing.TB) bool {
 	t.Helper()
 	if s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_booting")+s.metric(t, "pyth_on_sandboxes_renewing") > 0 {
@@ -56,8 +55,8 @@ func (s *server) isIdle(t testing.TB) bool {
 	return ready >= defaultWarm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxPIDs())
 }
 
-// These are the resources that the server uses for each further sandbox.
-// cgroupDescriptors applies only if the server has cgroups.
+// The server uses these resources for each additional sandbox. It uses
+// cgroupDescriptors only if it has cgroups.
 const (
 	sandboxDescriptors = 5
 	cgroupDescriptors  = 4
@@ -65,8 +64,8 @@ const (
 	sandboxFiles       = 3
 )
 
-// waitForFootprint waits until the server's resources are back at the earlier
-// numbers. It allows the resources of idle sandboxes that are kept for their users.
+// waitForFootprint waits until the server uses no more resources than before. It
+// allows for the idle sandboxes that the server keeps for users.
 func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	t.Helper()
 	var now footprint
@@ -85,8 +84,7 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 		if before.cgroups > 0 {
 			each += cgroupDescriptors
 		}
-		// Allow for a few descriptors and goroutines of connections that are just
-		// closing.
+		// Allow a few descriptors and goroutines for connections that are closing.
 		return now.cgroups*before.sandboxes <= before.cgroups*now.sandboxes && now.mounts <= before.mounts &&
 			now.files <= before.files+more*sandboxFiles &&
 			now.descriptors <= before.descriptors+2+more*each &&
@@ -94,7 +92,6 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	})
 }
 
-// sandboxPIDs returns the process IDs of all live sandboxes.
 func (s *server) sandboxPIDs() []int {
 	var found []int
 	for _, pid := range processesMentioning(s.data) {
@@ -106,8 +103,8 @@ func (s *server) sandboxPIDs() []int {
 	return found
 }
 
-// servingPid returns the ID of the process that serves requests. For an ordinary
-// user, it is a child of the started process, in a user namespace.
+// servingPid returns the ID of the process that serves requests. If the server
+// belongs to an ordinary user, this is a child of the started process.
 func (s *server) servingPid() int {
 	pid := s.cmd.Process.Pid
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
@@ -120,7 +117,7 @@ func (s *server) servingPid() int {
 	return pid
 }
 
-// processesMentioning returns the IDs of processes whose arguments contain the text.
+// processesMentioning returns the IDs of processes with the text in their arguments.
 // It omits the server itself.
 func processesMentioning(text string) []int {
 	var found []int
@@ -135,7 +132,6 @@ func processesMentioning(text string) []int {
 	return found
 }
 
-// cgroups returns the paths of the cgroups of the server's sandboxes.
 func (s *server) cgroups() []string {
 	var found []string
 	// The name of the server's cgroup contains a hash of its run directory.
@@ -148,13 +144,12 @@ func (s *server) cgroups() []string {
 	return found
 }
 
-// countGoroutines returns the number of goroutines of the server.
 func (s *server) countGoroutines(t testing.TB) int {
 	t.Helper()
 	return int(s.metric(t, "go_goroutines"))
 }
 
-// metric returns the current value of a server metric that has no labels.
+// metric returns the current value of a metric without labels.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -170,7 +165,7 @@ func (s *server) metric(t testing.TB, name string) float64 {
 }
 
 // countDescriptors counts the open file descriptors of the process. It omits those
-// of the database. The server opens more of them, up to a limit, when it needs them.
+// of the database, since the server opens them when it needs them.
 func countDescriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

@@ -12,7 +12,7 @@ import (
 )
 
 // fetchProgram is a Python program that requests each URL through the proxy and
-// prints the results. It uses the proxy for local addresses too.
+// prints the results. It uses the proxy even for local addresses.
 const fetchProgram = `
 import os, sys, urllib.request, urllib.error
 for url in sys.argv[1:]:
@@ -25,7 +25,7 @@ for url in sys.argv[1:]:
         print(type(e).__name__)
 `
 
-// fetchProgramNode is the JavaScript version of fetchProgram.
+// fetchProgramNode does the same as fetchProgram in JavaScript.
 const fetchProgramNode = `
 for (const url of process.argv.slice(2)) {
   try {
@@ -39,7 +39,7 @@ for (const url of process.argv.slice(2)) {
 }
 `
 
-// fetch runs fetchProgram with the URLs and with allow as the allowlist.
+// fetch runs fetchProgram with the URLs and the allowlist.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
 	return a.fetchWith(t, "python", allow, urls...)
@@ -58,8 +58,8 @@ func (a *account) fetchWith(t testing.TB, language string, allow []string, urls 
 	return a.execute(t, request)
 }
 
-// startEchoServer starts a web server on this machine. It answers with a description
-// of the request.
+// startEchoServer starts a web server that answers with a description of the
+// request.
 func startEchoServer(t testing.TB) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if to := r.URL.Query().Get("to"); to != "" {
@@ -122,8 +122,8 @@ func TestExecuteNetworkPassesSOCKS(t *testing.T) {
 			}
 			go func() {
 				defer conn.Close()
-				_, _ = io.WriteString(conn, "ready\n") // The server speaks first.
-				b, _ := io.ReadAll(conn)               // Read until the half-close.
+				_, _ = io.WriteString(conn, "ready\n") // The server sends first.
+				b, _ := io.ReadAll(conn)               // Read until the client closes its side.
 				_, _ = io.WriteString(conn, strings.ToUpper(string(b)))
 			}()
 		}

@@ -17,7 +17,7 @@ import (
 
 const packagesPath = "/api/v1/packages"
 
-// packageInfo describes an installed package in the JSON answer.
+// packageInfo is a package in the answer of the API.
 type packageInfo struct {
 	Name, Version, Requirement, Language, InstalledAt string
 	Direct                                            bool
@@ -46,8 +46,7 @@ func (a *account) listPackages(t testing.TB) packageList {
 	return l
 }
 
-// setPackages replaces the account's Python packages by the requirements and returns
-// the new list.
+// setPackages replaces the account's Python packages and returns the new list.
 func (a *account) setPackages(t testing.TB, requirements ...string) packageList {
 	t.Helper()
 	var l packageList
@@ -62,7 +61,7 @@ func (l packageList) want(t testing.TB, want string) {
 	}
 }
 
-// dependentWheels returns wheels of which some depend on others.
+// dependentWheels returns wheels. Some of them depend on others.
 func dependentWheels() []wheel {
 	module := func(name, value string) map[string]string {
 		return map[string]string{name + "/__init__.py": "VALUE = " + fmt.Sprintf("%q", value) + "\n"}
@@ -95,7 +94,7 @@ func TestPackagesInstallPython(t *testing.T) {
 	}
 	s.call(t, a, "POST", packagesPath, object{"package": "setuptools"}).want(t, 200, &p)
 	a.run(t, "import setuptools, importlib.metadata as m\nprint(m.version('setuptools') == setuptools.__version__, setuptools.__cached__.endswith('.cpython-314.pyc'), __import__('os').path.exists(setuptools.__cached__))").prints(t, "True True True\n")
-	// Child processes and sub-interpreters must find the packages too.
+	// Child processes and sub-interpreters must also find the packages.
 	a.run(t, "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import setuptools; print(1)'], text=True), end='')").prints(t, "1\n")
 	a.run(t, "from concurrent import interpreters\ni = interpreters.create()\ni.exec('import setuptools; print(1)')").prints(t, "1\n")
 	b.run(t, "import importlib.util as u\nprint(u.find_spec('setuptools'))").prints(t, "None\n")
@@ -104,8 +103,8 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.run(t, "import fast, pip, wheel\nprint(fast.answer(), pip.__version__)").prints(t, "42 23.0.1\n")
 	a.execute(t, object{"code": "import fast\nprint(fast.answer())", "isolation": "execution"}).prints(t, "42\n")
 
-	// Dependencies are installed automatically. They are removed together with the
-	// last package that needs them.
+	// The server must install dependencies automatically. It must remove them together
+	// with the last package that needs them.
 	a.setPackages(t, "likes-one").want(t, "(base-lib 1.5), likes-one 1.0")
 	a.run(t, "import base_lib, likes_one\nprint(base_lib.VALUE)").prints(t, "one and a half\n")
 	refusal := s.call(t, a, "POST", packagesPath, object{"package": "likes-two"}).refused(t, 409, "unsatisfiable")
@@ -121,8 +120,7 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.listPackages(t).want(t, "base-lib 2.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib<2"}).want(t, 200, &p)
 	a.listPackages(t).want(t, "base-lib 1.5")
-	// A change of one package must not change the versions of other packages, if
-	// possible.
+	// A change of one package must keep the versions of other packages if possible.
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "likes-one"}).want(t, 201, &p)
 	a.listPackages(t).want(t, "base-lib 1.0, likes-one 1.0")
@@ -134,7 +132,7 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.run(t, "import importlib.util as u\nprint(u.find_spec('space'))").prints(t, "None\n")
 }
 
-// wheelVersion returns the name of a package with its version in the index.
+// wheelVersion returns the name of a package and its version in the index.
 func wheelVersion(x *index, name string) string {
 	for filename := range x.Files {
 		if parts := strings.Split(filename, "-"); parts[0] == name {
@@ -155,8 +153,7 @@ func TestPackagesInstallJavaScript(t *testing.T) {
 	}
 	a.execute(t, object{"language": "javascript", "code": "const _ = require('lodash')\nconst { z } = require('zod')\nconsole.log(_.chunk([1, 2, 3], 2), z.number().safeParse('x').success)"}).prints(t, "[ [ 1, 2 ], [ 3 ] ] false\n")
 	a.execute(t, object{"language": "typescript", "code": "import { sha256 } from '@noble/hashes/sha2.js'\nimport _ from 'lodash'\nconst n: number = _.sum([40, 2])\nconsole.log(n, Buffer.from(sha256(new Uint8Array())).toString('hex').slice(0, 8))"}).prints(t, "42 e3b0c442\n")
-	// Install a package with dependencies. Some dependencies are installed in two
-	// versions.
+	// Install a package with dependencies. Some of them are installed in two versions.
 	s.call(t, a, "PUT", packagesPath, object{"language": "typescript", "packages": []string{"chalk@2", "string-width@4", "wrap-ansi@7"}}).want(t, 200, &l)
 	indirect := slices.ContainsFunc(l.Packages, func(p packageInfo) bool { return p.Name == "ansi-styles" && !p.Direct && p.Requirement == "" })
 	if !indirect {
@@ -168,7 +165,7 @@ func TestPackagesInstallJavaScript(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "@noble/hashes"}).want(t, 201, nil)
 	s.call(t, a, "DELETE", packagesPath+"/@noble%2Fhashes?language=javascript", nil).want(t, 204, nil)
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "lodash@999"}).refused(t, 409, "unsatisfiable")
-	// The lists of JavaScript and Python are separate.
+	// The lists of JavaScript and Python packages are separate.
 	a.run(t, "print(1)").prints(t, "1\n")
 	session := a.openSession(t, object{"language": "javascript"})
 	s.call(t, a, "PUT", packagesPath, object{"language": "javascript", "packages": []string{}}).want(t, 200, nil)
@@ -263,7 +260,7 @@ func TestPackagesReinstallFromLockfile(t *testing.T) {
 	a.setPackages(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 	s.stop(t)
 	// Simulate a new machine with a copy of the database. The index has a newer
-	// release, but the lockfile must be used.
+	// release, but the server must install the version from the lockfile.
 	if err := os.RemoveAll(filepath.Join(data, "packages")); err != nil {
 		t.Fatal(err)
 	}
@@ -282,9 +279,9 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	count := func(dir string) int { return len(must(os.ReadDir(filepath.Join(data, "packages", dir)))(t)) }
-	// fetched returns a function that lets n wheels be downloaded and waits until
-	// the next one is requested.
-	fetched := func(n int) func(chan struct{}) {
+	// afterDownloads returns a function that lets the server download n wheels and
+	// waits until it requests the next one.
+	afterDownloads := func(n int) func(chan struct{}) {
 		return func(release chan struct{}) {
 			for range n {
 				<-x.Holding
@@ -293,16 +290,16 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 			<-x.Holding
 		}
 	}
-	// made returns a function that continues the downloads and waits until the
+	// afterNewFile returns a function that lets the server continue and waits until the
 	// directory has one more file.
-	made := func(dir string) func(chan struct{}) {
+	afterNewFile := func(dir string) func(chan struct{}) {
 		return func(release chan struct{}) {
 			before := count(dir)
 			close(release)
 			eventually(t, "there is a new file in "+dir, func() bool { return count(dir) > before })
 		}
 	}
-	for i, moment := range []func(chan struct{}){fetched(0), fetched(1), made("tmp"), made("images"), made("sets")} {
+	for i, moment := range []func(chan struct{}){afterDownloads(0), afterDownloads(1), afterNewFile("tmp"), afterNewFile("images"), afterNewFile("sets")} {
 		slow, needed := fmt.Sprint("slow", i), fmt.Sprint("needed", i)
 		x.add(t, wheel{Name: slow, Version: "1", Requires: []string{needed}, Files: map[string]string{slow + ".py": "import " + needed}},
 			wheel{Name: needed, Version: "1", Files: map[string]string{needed + ".py": ""}})
@@ -322,17 +319,17 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 		s = startServerIn(t, data, nil, x.Flag())
 		a.server = s
 		if count("tmp") > 0 || count("sets") != 2 {
-			t.Errorf("%d: %d files remain, and %d files of layers", i, count("tmp"), count("sets"))
+			t.Errorf("moment %d: %d temporary files remain; the directory sets has %d entries, want 2", i, count("tmp"), count("sets"))
 		}
 		switch got := a.listPackages(t).String(); {
 		case got == "base-lib 1.0":
 			a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
 		case i >= 3 && got == fmt.Sprintf("(%s 1), %s 1", needed, slow):
-			// The change was already complete when the server was killed.
+			// The change was complete before the server was killed.
 			a.run(t, "import "+slow).prints(t, "")
 			a.setPackages(t, "base-lib==1.0")
 		default:
-			t.Errorf("%d: unexpected file %s", i, got)
+			t.Errorf("moment %d: unexpected packages %s", i, got)
 		}
 	}
 }
@@ -348,8 +345,8 @@ func TestPackagesAsOrdinaryUser(t *testing.T) {
 }
 
 // TestGenerateInstallsMissingPackages generates code that needs missing packages. If
-// the request allows it, they are installed permanently. Then the same code runs
-// again, without another request to the model.
+// the request allows it, the server must install them permanently. Then it must run
+// the same code again, without another request to the model.
 func TestGenerateInstallsMissingPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)

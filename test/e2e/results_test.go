@@ -7,10 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// richResults is the field "results" of an execution.
 type richResults = []map[string]any
 
-// pyplot is a Python module that shows figures as matplotlib.pyplot does.
+// pyplot is a Python module that shows figures like matplotlib.pyplot.
 const pyplot = `
 class Figure:
     def __init__(self, number):
@@ -152,8 +151,8 @@ func TestExecuteResultsCanBeTurnedOff(t *testing.T) {
 	}
 }
 
-// TestAttack060ForgedResultsHaveNoEffect checks attack 60. Printed text must never
-// become a result, and forged results must have no other effect.
+// TestAttack060ForgedResultsHaveNoEffect checks that printed text never becomes a
+// result and that forged results have no other effect.
 func TestAttack060ForgedResultsHaveNoEffect(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

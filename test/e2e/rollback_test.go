@@ -52,13 +52,12 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 	return x, reason
 }
 
-// probe returns a request for a program that prints the state of its own process.
 func probe(t *testing.T) object {
 	t.Helper()
 	return object{"code": string(must(os.ReadFile("testdata/rollback/probe.py"))(t)), "args": []string{"maps"}, "timeoutMs": 20_000}
 }
 
-// withoutMaps removes the lines about memory mappings, which differ between
+// withoutMaps removes the lines about memory mappings, since they differ between
 // interpreters.
 func withoutMaps(stdout string) string {
 	return strings.Join(slices.DeleteFunc(strings.Split(stdout, "\n"), func(line string) bool {
@@ -135,7 +134,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary in turn, in
+// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary in turn in
 // the same interpreter.
 func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	t.Parallel()
@@ -143,8 +142,8 @@ func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	requireNoCanary(t, a, a)
 }
 
-// TestRollbackMemoryIsClean leaves a text in the memory, in the environment and on
-// the stack. The next run must not find it in its memory.
+// TestRollbackMemoryIsClean leaves a text in the heap, in the environment and on the
+// stack. The next run must not find it.
 func TestRollbackMemoryIsClean(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -173,7 +172,7 @@ print(found)`).prints(t, "[]\n")
 	}
 }
 
-// TestRollbackKeepsRandomness prints random values in several runs of one
+// TestRollbackKeepsRandomness prints random values in several runs of the same
 // interpreter. No value may occur twice.
 func TestRollbackKeepsRandomness(t *testing.T) {
 	t.Parallel()
@@ -194,8 +193,8 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 	}
 }
 
-// TestRollbackIsLimited checks that an interpreter is replaced after the maximum
-// number of runs, and after the maximum processor time.
+// TestRollbackIsLimited checks that the server replaces an interpreter after the
+// maximum number of runs or the maximum processor time.
 func TestRollbackIsLimited(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--rollback-runs=3", "--rollback-cpu=2s", "--warm=1", "--max-sandboxes=1", "--max-running=1")
@@ -227,7 +226,7 @@ func TestRollbackCanBeDisabled(t *testing.T) {
 	}
 	for reason, count := range s.interpreters(t) {
 		if count != "0" {
-			t.Errorf("%s interpreters have the reason %s", count, reason)
+			t.Errorf("%s interpreters were replaced for the reason %s", count, reason)
 		}
 	}
 }

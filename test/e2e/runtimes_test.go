@@ -16,7 +16,7 @@ import (
 
 // debianImage is a custom image of Debian packages. All tests share it, and it is
 // built at most once. If the environment variable TEST_RUNTIMES names a directory,
-// later test runs reuse the image from there.
+// the image is stored there and later test runs reuse it.
 type debianImage struct {
 	name, packages, exclude string
 
@@ -36,7 +36,7 @@ func newDebianImage(name, packages, exclude string) *debianImage {
 				return "", &failedCommand{err, out}
 			}
 		}
-		// Also build the EROFS image once. Servers find it in the cache.
+		// This run builds the EROFS image into the cache, where servers find it.
 		try := exec.Command(binary, "run", "--node=off", "--cache-dir", imageDir, "--runtime", file, "-")
 		try.Stdin = strings.NewReader("print('ready')")
 		if out, err := try.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -63,7 +63,7 @@ func (r *debianImage) flag(t *testing.T) string {
 var plainDebian = newDebianImage("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
 
 // dataScience is an image with common Python packages for data science. It excludes
-// the compilers on which Debian's scipy depends.
+// the compilers that Debian's scipy depends on.
 var dataScience = newDebianImage("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
 	"gcc*,g++*,cpp*,lib*-dev,linux-libc-dev,binutils*,libasan*,libtsan*,liblsan*,libubsan*")
 
@@ -103,14 +103,14 @@ func TestRuntimeRunsProgramsInCustomImage(t *testing.T) {
 	}).prints(t, "in ['main.py', 'a'] file\n")
 
 	if x := in("x = 20\nx + 1"); !cmp.Equal(x.Results, richResults{{"text/plain": "21"}}) {
-		t.Errorf("shown results: %v", x.Results)
+		t.Errorf("got results %v", x.Results)
 	}
 	x := in("from pyth_on.display import HTML\ndisplay(HTML('<b>'))\n\ndef f():\n    return 1 / 0\nf()").ends(t, "failed")
 	if x.Error == nil || x.Error.Name != "ZeroDivisionError" || x.Error.Line != 5 || !cmp.Equal(x.Results[0]["text/html"], any("<b>")) {
 		t.Errorf("got %v", x)
 	}
 	if got := string(in("open('out', 'w').write('made')", object{"outputFiles": []string{"out"}}).fileContent(t, "out")); got != "made" {
-		t.Errorf("the file holds %q", got)
+		t.Errorf("the file contains %q", got)
 	}
 
 	in("b = bytearray(300 << 20)").ends(t, "out_of_memory")
@@ -136,7 +136,7 @@ func TestSessionKeepsRuntime(t *testing.T) {
 	x.runCode(t, "import sys\ny = sys.version_info[1]").prints(t, "")
 	x.runCode(t, "print(y)").prints(t, "11\n")
 	if got := x.runCode(t, "y + 1").Results; !cmp.Equal(got, richResults{{"text/plain": "12"}}) {
-		t.Errorf("shown results: %v", got)
+		t.Errorf("got results %v", got)
 	}
 	x.runCode(t, "1 / 0").ends(t, "failed")
 	x.runCode(t, "print(y)", object{"runtime": "debian"}).prints(t, "11\n")
@@ -163,7 +163,7 @@ import matplotlib.pyplot as plt
 plt.plot(table.n);
 `}).prints(t, "True False\n(2, 2) 15.0\n{'a': 4, 'b': 2}\n")
 	if len(x.Results) != 2 {
-		t.Fatalf("shown results: %v", x.Results)
+		t.Fatalf("got results %v", x.Results)
 	}
 	if html, _ := x.Results[0]["text/html"].(string); !strings.Contains(html, "<table") {
 		t.Errorf("the table is shown as %v", x.Results[0])
@@ -184,7 +184,7 @@ func TestRuntimePreloadSharesNoRandomState(t *testing.T) {
 		x := a.execute(t, object{"runtime": dataScience.name, "code": "import numpy, random\nprint(numpy.random.random(), random.random(), hash('x'))"}).ends(t, "succeeded")
 		for _, number := range strings.Fields(x.Stdout) {
 			if seen[number] {
-				t.Errorf("%s was repeated", number)
+				t.Errorf("%s occurs twice", number)
 			}
 			seen[number] = true
 		}
