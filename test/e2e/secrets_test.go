@@ -16,7 +16,6 @@ import (
 	"time"
 )
 
-// storeSecret stores a secret for the account under the name.
 func (a *account) storeSecret(t testing.TB, name, value string) {
 	t.Helper()
 	if s := a.server.call(t, a, "PUT", "/api/v1/secrets/"+name, object{"value": value}).status; s != 200 && s != 201 {
@@ -24,7 +23,8 @@ func (a *account) storeSecret(t testing.TB, name, value string) {
 	}
 }
 
-// secretMetadata is the response of the API about a secret, without the value.
+// secretMetadata is the answer of the API about a secret. It does not contain the
+// value.
 type secretMetadata struct {
 	Name, Description, CreatedAt, UpdatedAt, LastUsedAt string
 	Version                                             int
@@ -72,7 +72,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 		a.execute(t, object{"language": language, "code": code}).prints(t, "[secret:TOKEN] \"[secret:TOKEN]\"\n")
 		a.execute(t, object{"language": language, "code": code, "redactSecrets": false}).prints(t, "välue \"two\"\n \"välue \\\"two\\\"\\n\"\n")
 	}
-	// Child processes must get the secrets too.
+	// Child processes must also get the secrets.
 	a.execute(t, object{"code": "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import os; print(os.environ[\"OTHER\"])'], text=True), end='')", "redactSecrets": false}).prints(t, "other-value\n")
 	if got := a.listSecrets(t); len(got) != 2 || got[0].Name != "OTHER" || got[1].Version != 2 || got[0].LastUsedAt == "" || got[1].LastUsedAt < got[1].UpdatedAt {
 		t.Errorf("got %+v", got)
@@ -88,7 +88,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 	}
 	s.call(t, a, "PUT", "/api/v1/secrets/LD_PRELOAD", object{"value": "x"}).refused(t, 400, "reserved_name")
 	s.call(t, a, "PUT", "/api/v1/secrets/A-B", object{"value": "x"}).refused(t, 400, "invalid_request")
-	// Kill the server. The stored secrets must survive.
+	// The secrets must survive a kill of the server.
 	data := s.data
 	s.kill(t)
 	s = startServerIn(t, data, nil)
@@ -158,8 +158,8 @@ func TestSessionRedactsSecretsOfEarlierRuns(t *testing.T) {
 	a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID, "secrets": []string{"TWO"}}).refused(t, 400, "invalid_request")
 }
 
-// TestAttack041And103SecretLeavesNoTraceOnHost checks attacks 41 and 103. A secret
-// value may exist only in the run that uses it.
+// TestAttack041And103SecretLeavesNoTraceOnHost checks that a secret value exists
+// only in the run that uses it (attacks 41 and 103).
 func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
@@ -176,8 +176,8 @@ func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 			a.storeSecret(t, "CANARY", canary)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			// The program gets the secret, searches for it in places where it must
-			// not be, and waits.
+			// The program searches for the secret in places where it must not be. Then it
+			// waits.
 			run := a.openStream(ctx, t, object{"code": `
 import glob, os, sys
 found = []
@@ -212,9 +212,8 @@ time.sleep(60)
 	}
 }
 
-// requireNoTrace checks that the text canary is in none of these places: the data
-// directory, the log, temporary files, and the arguments and environment of other
-// processes.
+// requireNoTrace checks that the data directory, the log, temporary files, and the
+// arguments and environment of other processes do not contain canary.
 func requireNoTrace(t *testing.T, s *server, canary string) {
 	t.Helper()
 	forms := [][]byte{[]byte(canary), []byte(base64.StdEncoding.EncodeToString([]byte(canary)))[:16]}
@@ -253,8 +252,8 @@ func requireNoTrace(t *testing.T, s *server, canary string) {
 	}
 }
 
-// writtenBefore reports whether the file was last written before the time. A server
-// that started at that time has not written to it.
+// writtenBefore reports whether the file was last changed at least a second before
+// the time. If so, a server that started at that time has not changed it.
 func writtenBefore(d fs.DirEntry, at time.Time) bool {
 	info, err := d.Info()
 	return err == nil && info.ModTime().Before(at.Add(-time.Second))

@@ -23,12 +23,11 @@ import (
 )
 
 // binary is the path of the tested program, in a directory that all users can read.
-// imageDir contains built images. Data directories of tests link to them, so that
-// each image is built once. Only TestMain sets both variables.
+// imageDir contains the images. Data directories of tests link to them, so that each
+// image is built only once. TestMain sets both variables.
 var binary, imageDir string
 
-// builtInImages lists the images that imageDir contained before tests added custom
-// images.
+// builtInImages lists the images in imageDir before tests add custom images.
 var builtInImages []string
 
 func TestMain(m *testing.M) {
@@ -41,8 +40,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	closeDescriptorsOnExec()
-	// A shell starts background commands with these signals ignored, and programs
-	// would inherit that. So handle the signals here.
+	// A shell starts background commands with SIGINT and SIGQUIT ignored, and child
+	// processes would inherit this. Handling the signals here prevents it.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
 	go func() {
@@ -65,8 +64,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		imageDir = filepath.Join(dir, "cache")
-		// This run also downloads Node, unless the environment variable PYTH_ON_NODE
-		// names a Node binary.
+		// This run also downloads Node, unless the environment variable PYTH_ON_NODE names
+		// a Node binary.
 		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
 		warm.Stdin = strings.NewReader("console.log('ready')")
 		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -86,8 +85,6 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// copyProgram copies the tested program to a path where ordinary users can execute
-// it.
 func copyProgram(from, to string) error {
 	if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil {
 		return err
@@ -105,9 +102,9 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// closeDescriptorsOnExec prevents child processes from inheriting open descriptors,
-// except the standard streams. Some programs list their descriptors. On the host, the
-// list would also contain inherited ones.
+// closeDescriptorsOnExec prevents child processes from inheriting descriptors other
+// than the standard streams. Some tests compare the open descriptors of a program on
+// the host and in the sandbox.
 func closeDescriptorsOnExec() {
 	descriptors, _ := os.ReadDir("/proc/self/fd")
 	for _, d := range descriptors {
@@ -117,7 +114,6 @@ func closeDescriptorsOnExec() {
 	}
 }
 
-// server is a running `pyth-on serve` process.
 type server struct {
 	URL     string
 	data    string
@@ -129,8 +125,8 @@ type server struct {
 	started time.Time
 }
 
-// logBuffer stores the log of a server. Until the server's addresses are known, it
-// also sends each line to lines.
+// logBuffer stores the log of a server. It also sends each line to lines, where
+// waitUntilServing looks for the server's addresses.
 type logBuffer struct {
 	mu    sync.Mutex
 	b     bytes.Buffer
@@ -156,7 +152,6 @@ func (l *logBuffer) copyFrom(r io.Reader) {
 	}
 }
 
-// newDataDir returns a new data directory that already contains the built-in images.
 func newDataDir(t testing.TB) string {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -168,7 +163,7 @@ func newDataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages adds hard links to the images of imageDir to a data directory.
+// linkImages adds hard links to the images in imageDir to a data directory.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
@@ -188,8 +183,8 @@ func linkImages(dir string) error {
 
 var urlField = regexp.MustCompile(`url"?[=:]"?(http://[^\s"]+)`)
 
-// startServer starts a server in a new data directory. It returns when the server
-// accepts requests.
+// startServer starts a server in a new data directory and waits until it accepts
+// requests.
 func startServer(t testing.TB, flags ...string) *server {
 	return startServerIn(t, newDataDir(t), nil, flags...)
 }
@@ -204,15 +199,15 @@ func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags .
 	return s
 }
 
-// noStock makes a server boot no warm sandboxes. They cost seconds of processor
-// time, and most tests need few sandboxes.
+// noStock makes a server boot no warm sandboxes. Each boot takes seconds of
+// processor time, and most tests need few sandboxes.
 var noStock = []string{"--warm=0", "--warm-node=0"}
 
-// defaultStock sets the numbers of warm sandboxes that a server has by default.
+// defaultStock sets the default numbers of warm sandboxes.
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
 
 // launch starts a server in the data directory and waits until it accepts requests.
-// The server has no warm sandboxes, unless flags set them.
+// It adds noStock before the flags, so the flags can override it.
 func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
 	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
@@ -282,20 +277,18 @@ func (s *server) waitUntilServing() error {
 }
 
 // maxValidators is the maximum number of validators for one OpenAPI document. A
-// validator checks one response at a time, so with a single one parallel tests would
-// wait.
+// validator checks one response at a time, so parallel tests need several.
 const maxValidators = 3
 
-// validators holds the validators for each OpenAPI document that a server has
-// returned.
+// validators caches the validators for each OpenAPI document.
 var validators struct {
 	mu         sync.Mutex
 	ofDocument map[string][]*openapitest.Validator
 	served     int
 }
 
-// validatorFor returns a validator for the document. It creates at most
-// maxValidators, which then take turns.
+// validatorFor returns a validator for the document. It creates up to maxValidators
+// and then returns them in turn.
 func validatorFor(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
@@ -314,7 +307,6 @@ func validatorFor(document []byte) (*openapitest.Validator, error) {
 	return v, nil
 }
 
-// stop sends SIGTERM to the server and checks that it exits cleanly.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
 	select {
@@ -326,8 +318,8 @@ func (s *server) stop(t testing.TB) {
 	s.requireCleanExit(t)
 }
 
-// requireCleanExit waits until the server has exited. No processes or cgroups of the
-// server may remain.
+// requireCleanExit waits until the server has exited. Then none of its processes and
+// cgroups may remain.
 func (s *server) requireCleanExit(t testing.TB) {
 	t.Helper()
 	if err := s.waitForCleanExit(); err != nil {
@@ -346,7 +338,7 @@ func (s *server) waitForCleanExit() error {
 		}
 	case <-time.After(time.Minute):
 		_ = s.cmd.Process.Kill()
-		errs = append(errs, fmt.Errorf("the server does not stop: %s", s.log))
+		errs = append(errs, fmt.Errorf("the server did not stop: %s", s.log))
 	}
 	for _, pid := range processesMentioning(s.data) {
 		errs = append(errs, fmt.Errorf("process %d still runs", pid))
@@ -357,7 +349,6 @@ func (s *server) waitForCleanExit() error {
 	return errors.Join(errs...)
 }
 
-// kill ends the server with SIGKILL, like a crash.
 func (s *server) kill(t testing.TB) {
 	t.Helper()
 	if err := s.cmd.Process.Kill(); err != nil {
@@ -366,8 +357,8 @@ func (s *server) kill(t testing.TB) {
 	<-s.exited
 }
 
-// must returns a function. If err is not nil, the function fails the test, otherwise
-// it returns v.
+// must wraps a call that returns a value and an error. The returned function fails
+// the test if err is not nil; otherwise it returns v.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -378,12 +369,11 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// eventually polls ok until it returns true. It fails the test after some time. what
+// eventually polls ok until it returns true, or fails the test after a minute. what
 // describes the condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
-	// Increase the pauses, so that polling does not slow the server down.
 	for pause := time.Millisecond; !ok(); pause = min(2*pause, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out after a minute: %s", what)

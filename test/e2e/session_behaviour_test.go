@@ -20,29 +20,31 @@ import (
 
 var updateDifferences = flag.Bool("update-differences", false, "write what differs in sessions to testdata/session")
 
-// These reasons in the list of differences change how the test compares.
+// These reasons in the list of differences make the comparison less strict.
 const (
 	// reasonAnyEnd allows any exit code in the session.
 	reasonAnyEnd = "any-end"
-	// reasonAtTimes is for a difference that does not always occur.
+	// reasonAtTimes marks a difference that does not always occur.
 	reasonAtTimes = "at-times"
 	// reasonFault allows any difference.
 	reasonFault = "fault"
-	// reasonInterrupt allows exit code 0 for a run that was interrupted only after
-	// its last statement.
+	// reasonInterrupt allows exit code 0 if the interrupt came after the run's last
+	// statement.
 	reasonInterrupt = "interrupt"
 )
 
 // TestSessionPythonBehavesAsOnHost and the two tests below run each behaviour
-// program as the first run of a new session. They compare the result with the same
-// program on the host.
+// program as the first run of a new session. They compare the result with a run on
+// the host.
 //
-// Each difference must be listed in testdata/session/LANGUAGE.txtar. The head of
-// that file explains the reasons, one per line ("name: explanation"). Each entry has
-// the name of a program. Its first line lists the reasons, and the rest is the
-// difference. The test fails if a difference is not listed, or if a listed
-// difference does not occur. The flag -update-differences writes all differences to
-// the list. Then add the reasons of new entries by hand.
+// testdata/session/LANGUAGE.txtar lists the known differences. The head of the file
+// explains the reasons, one per line ("name: explanation"). Each entry has the name
+// of a program. Its first line lists the reasons, and the rest is the difference.
+// The test fails if a difference is not listed, or if a listed difference does not
+// occur.
+//
+// The flag -update-differences writes all differences to the list. Then add the
+// reasons of new entries by hand.
 func TestSessionPythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareInSessions(t, "behaviour", pythonOnHost(t))
@@ -77,7 +79,7 @@ func compareInSessions(t *testing.T, directory string, l language) {
 						b.ExitCode, b.Signal = want.ExitCode, want.Signal
 					}
 					if known.hasReason(reasonInterrupt) && b.ExitCode == 0 && strings.HasPrefix(b.Stderr, "Uncaught ") {
-						b.ExitCode = 1 // The signal came after the last statement of the run.
+						b.ExitCode = 1 // The interrupt came after the last statement of the run.
 					}
 					got = compareBehaviour(normalizeOutputs(want, b, "/work/"+p.file))
 					return got == "" || !*updateDifferences && known.allows(got)
@@ -110,9 +112,9 @@ func compareInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// compareInSession runs the program in a new session. Timers and threads can print
-// after the run; the next run returns their output. So empty runs follow until the
-// behaviour is as expected.
+// compareInSession runs the program in a new session until its behaviour is as
+// expected. Timers and threads can print after the run, and the next run returns
+// this output. So compareInSession runs idle programs and adds their output.
 func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
 	s := a.openSession(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
@@ -134,7 +136,7 @@ func (p *programArchive) compareInSession(t *testing.T, a *account, expected fun
 			b.ExitCode, b.Signal = late.ExitCode, late.Signal
 		}
 		if b.ExitCode == 0 && strings.HasPrefix(late.Stderr, "Uncaught ") {
-			b.ExitCode = 1 // An error between two runs is only printed.
+			b.ExitCode = 1 // A session only prints an error that occurs between two runs.
 		}
 	}
 	if deleted := a.server.call(t, a, "DELETE", s.path(""), nil); deleted.status != 204 && deleted.status != 404 {
@@ -143,30 +145,31 @@ func (p *programArchive) compareInSession(t *testing.T, a *account, expected fun
 }
 
 var (
-	// frameOfMain matches a stack frame of the function into which Node wraps a
-	// program's file.
+	// frameOfMain matches a stack frame of the program's file. Node wraps the file into
+	// a function without a name.
 	frameOfMain = regexp.MustCompile(`(?m)^( *at )(?:async )?Object\.<anonymous> \((/work/main\.[^)]*)\)`)
 	// frameOfNode matches a stack frame in one of Node's own files.
 	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
-	// sourceOfError matches the file position and the source line that Node prints
-	// before an uncaught error.
+	// sourceOfError matches the position and the source line that Node prints before an
+	// uncaught error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
-	// interruption matches the error of an interrupted run with its stack frames.
-	// Most programs are waiting at that time and have no frames.
+	// interruption matches the error of an interrupted run with its stack frames. It
+	// has no frames if the program was waiting.
 	interruption = regexp.MustCompile("(?m)^Uncaught Error: (Script execution was interrupted by `SIGINT`)(?:\\n +at [^\\n]*?)* \\{$")
 	// endOfNode matches the last lines that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
 )
 
-// normalizeOutputs makes the output of Node on the host and in a session comparable.
-// It returns both results.
+// normalizeOutputs makes the outputs of Node on the host and in a session
+// comparable, and returns both.
 //
-// A session shows an uncaught error as Node's console does: "Uncaught" and the
-// error, without the source line and Node's version. So the output on the host is
-// changed to this form. In a session, the name of the first run is replaced by the
-// name of the file. Stack frames of Node itself are removed, since they depend on
-// how the program was loaded. Frames of node:inspector are kept, because they would
-// reveal how a session runs its programs.
+// A session shows an uncaught error like Node's console: "Uncaught" and the error,
+// without the source line and Node's version. So normalizeOutputs changes the output
+// on the host to this form. In the session's output, it replaces the name of the
+// first run by the name of the file.
+//
+// It removes stack frames of Node, since they depend on how the program was loaded.
+// It keeps frames of node:inspector, because a session must not show them.
 func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)
@@ -193,8 +196,8 @@ func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behavi
 	return outside, inside
 }
 
-// compareBehaviour describes the differences between the program in a session (+)
-// and on the host (-). It returns "" if there are none.
+// compareBehaviour describes the differences of the program in a session (+) from
+// the program on the host (-), or returns "".
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {
@@ -216,7 +219,7 @@ func compareStream(b *strings.Builder, stream, outside, inside string) {
 	for line := range strings.Lines(body) {
 		line = strings.TrimSuffix(line, "\n")
 		if line == "" || !strings.ContainsRune("-+\\", rune(line[0])) {
-			continue // A line of context.
+			continue // This line is equal in both outputs.
 		}
 		if quoted := strconv.QuoteToGraphic(line); quoted != `"`+line+`"` && strings.ContainsFunc(line, func(r rune) bool { return !strconv.IsPrint(r) }) {
 			line = line[:1] + strconv.QuoteToGraphic(line[1:])
@@ -228,7 +231,7 @@ func compareStream(b *strings.Builder, stream, outside, inside string) {
 	}
 }
 
-// sessionDifferences is the list of differences in one file of testdata/session.
+// sessionDifferences is the content of a file of testdata/session.
 type sessionDifferences struct {
 	path        string
 	header      []byte

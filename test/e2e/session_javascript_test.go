@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// forEachNodeLanguage calls do with a session of JavaScript and with one of
-// TypeScript, as subtests.
+// forEachNodeLanguage calls do in two subtests: with a JavaScript session and with a
+// TypeScript session.
 func forEachNodeLanguage(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -35,8 +35,7 @@ func TestSessionNodeKeepsState(t *testing.T) {
 			s.runCode(t, "let own = await Promise.resolve('own'); own").requireResults(t, "'own'")
 		}
 		s.runCode(t, "clearInterval(others)").ends(t, "succeeded")
-		// A run ends only when its unfinished asynchronous work is done, even
-		// without await.
+		// A run must end only when its asynchronous work is done, even without await.
 		s.runCode(t, "async function main() { await new Promise((done) => setTimeout(done, 20)); console.log('done'); }\nmain()").prints(t, "done\n")
 		s.account.execute(t, object{"language": s.Language, "code": "console.log(typeof x)"}).prints(t, "undefined\n")
 	})
@@ -94,7 +93,6 @@ func TestSessionNodeReturnsValues(t *testing.T) {
 	})
 }
 
-// requireResults checks that the results of a run have these texts.
 func (x *execution) requireResults(t testing.TB, want ...string) {
 	t.Helper()
 	var got []string
@@ -177,8 +175,8 @@ func TestSessionNodeExitEndsRun(t *testing.T) {
 	})
 }
 
-// TestSessionNodeInterruptsBusyCallback starts an endless loop that runs after its
-// run has ended. The next run cannot begin, but can be interrupted.
+// TestSessionNodeInterruptsBusyCallback starts an endless loop after a run has
+// ended. The next run cannot begin, but the server can still interrupt it.
 func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
@@ -189,8 +187,8 @@ func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	s.runCode(t, "console.log(x)").prints(t, "42\n")
 }
 
-// TestSessionNodeRestartsForMoreMemory opens a session with more memory than the
-// warm Node process can use. So Node must restart.
+// TestSessionNodeRestartsForMoreMemory opens a session with a higher memory limit
+// than the warm Node process has. So the server must restart Node.
 func TestSessionNodeRestartsForMoreMemory(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})

@@ -11,28 +11,26 @@ import (
 	"time"
 )
 
-// session is an open session of an account.
 type session struct {
 	*account
 	ID, Language string
 	Executions   int
 }
 
-// openSession opens a session. It is closed at the end of the test, since its
-// threads and timers would slow down later tests.
+// openSession opens a session and closes it at the end of the test. The threads and
+// timers of an open session would slow down later tests.
 func (a *account) openSession(t testing.TB, request object) *session {
 	t.Helper()
 	s := &session{account: a}
 	server := a.server
 	server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
 	t.Cleanup(func() {
-		// The session or the server can already be gone, so ignore errors.
+		// Ignore errors, because the session or the server may already be gone.
 		_, _ = server.tryCall(context.Background(), http.Header{"X-Api-Key": {a.APIKey}}, "DELETE", s.path(""), nil)
 	})
 	return s
 }
 
-// runCode runs code in the session. more contains further fields of the request.
 func (s *session) runCode(t testing.TB, code string, more ...object) *execution {
 	t.Helper()
 	request := object{"code": code, "sessionId": s.ID}
@@ -46,7 +44,6 @@ func (s *session) runCode(t testing.TB, code string, more ...object) *execution 
 
 func (s *session) path(rest string) string { return "/api/v1/sessions/" + s.ID + rest }
 
-// requireClosed checks that the server no longer has the session.
 func (s *session) requireClosed(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "GET", s.path(""), nil).refused(t, 404, "not_found")
@@ -133,9 +130,9 @@ func TestSessionReportsEnd(t *testing.T) {
 				t.Errorf("got %s", x)
 			}
 			if !x.SessionEnded {
-				// The next run at the latest must report that the session has ended.
+				// If the first run did not report the end of the session, the next run must.
 				if x = s.runCode(t, "1"); !x.SessionEnded {
-					t.Errorf("the end is not reported: %s", x)
+					t.Errorf("no run reported the end of the session: %s", x)
 				}
 			}
 			s.requireClosed(t)
@@ -365,7 +362,7 @@ func TestSessionLeaksNothing(t *testing.T) {
 			}
 			s.runCode(t, c.count).prints(t, c.want)
 			t.Logf("%d MiB after 50 runs, %d MiB after all", first/mib, last/mib)
-			// Node's memory for new objects can grow by 24 MiB. Allow a little more.
+			// Node's heap for new objects can grow by 24 MiB. The limit is a little higher.
 			if last > first+32*mib {
 				t.Errorf("the session had %d MiB at first and %d MiB at the end", first/mib, last/mib)
 			}
@@ -374,7 +371,7 @@ func TestSessionLeaksNothing(t *testing.T) {
 }
 
 // TestSessionsRunConcurrently keeps 200 sessions open at the same time, or 40 with
-// -short. Each must keep its own variables.
+// -short. Each session must keep its own variables.
 func TestSessionsRunConcurrently(t *testing.T) {
 	t.Parallel()
 	users := 10

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// shared is a server for tests that need no flags and change no settings of the
-// server. It starts at the first use and stops after the last test.
+// shared is a server for tests that need no flags and do not change the server's
+// settings. It starts when a test first needs it and stops after the last test.
 var shared struct {
 	once   sync.Once
 	server *server
@@ -17,8 +17,8 @@ var shared struct {
 }
 
 // sharedServer returns the shared server, which has default settings. Each test must
-// register its own account. A test that checks resources of the whole server
-// (processes, memory, metrics) must start a separate server.
+// register an account. A test that checks processes, memory or metrics of the whole
+// server must start a separate server.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
 	shared.once.Do(func() {
@@ -36,8 +36,8 @@ func sharedServer(t testing.TB) *server {
 	return shared.server
 }
 
-// stopSharedServer stops the shared server, if it was started. It returns an error
-// if the server does not exit cleanly.
+// stopSharedServer stops the shared server if it is running. It returns an error if
+// the server does not exit cleanly.
 func stopSharedServer() error {
 	s := shared.server
 	if s == nil {

@@ -13,16 +13,16 @@ import (
 	"testing"
 )
 
-// The numbers of users, unless the environment variable PACKAGE_USERS is set.
-// shortSharers applies with -short.
+// These are the numbers of users, unless the environment variable PACKAGE_USERS sets
+// one. shortSharers applies with -short.
 const (
 	defaultSharers = 8
 	shortSharers   = 4
 )
 
-// TestPackagesShareFilesBetweenUsers measures the disk space of many users'
-// packages. Files of a package must be stored once for all users. The list of a
-// user must add only a little.
+// TestPackagesShareFilesBetweenUsers measures the disk space of the packages of many
+// users. The server must store the files of a package once for all users. The
+// package list of each user may take only a little space.
 func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers
@@ -78,7 +78,7 @@ func randomText(seed, size int) string {
 }
 
 // diskUsage returns the disk space of the files below dir, in bytes. Hard links to
-// one file count once.
+// the same file count once.
 func diskUsage(t *testing.T, dir string) int64 {
 	t.Helper()
 	var total int64

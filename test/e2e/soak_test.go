@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// The number of runs in the soak test, unless the environment variable SOAK_RUNS is
-// set. It is smaller with -short.
+// The soak test makes this number of runs, unless the environment variable SOAK_RUNS
+// sets it.
 const (
 	defaultSoak = 1000
 	shortSoak   = 200
 )
 
-// TestServeSoak runs many programs of many users, with all possible results. It
-// cancels some runs and kills some sandboxes. Then it checks that the server's
-// resources are back at the earlier numbers.
+// TestServeSoak runs programs of many users, with all possible results. It cancels
+// some runs and kills some sandboxes. Then the server must use no more resources
+// than before.
 func TestServeSoak(t *testing.T) {
 	t.Parallel()
 	runs, users, idle := defaultSoak, 50, "8s"
@@ -41,7 +41,6 @@ func TestServeSoak(t *testing.T) {
 	for i := range accounts {
 		accounts[i] = s.register(t)
 	}
-	// Use the server for a while before measuring the baseline.
 	s.runSoak(t, accounts, clients, runs/5)
 	before, memoryBefore := s.waitUntilIdle(t)
 	started := time.Now()
@@ -57,7 +56,6 @@ func TestServeSoak(t *testing.T) {
 	s.waitForFootprint(t, before)
 }
 
-// runSoak lets the clients run programs of random users until all runs are done.
 func (s *server) runSoak(t *testing.T, accounts []*account, clients, runs int) {
 	t.Helper()
 	var left atomic.Int64
@@ -74,8 +72,6 @@ func (s *server) runSoak(t *testing.T, accounts []*account, clients, runs int) {
 	wg.Wait()
 }
 
-// runSoakProgram runs one random program and checks the result. It cancels some runs
-// and kills some sandboxes.
 func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	header := http.Header{"X-Api-Key": {a.APIKey}}
 	ctx := t.Context()
@@ -100,7 +96,7 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	case n < 93:
 		request["code"], request["isolation"] = "print(42)", "execution"
 	case n < 98:
-		// Cancel the run: the client closes the connection.
+		// Cancel the run by closing the connection.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(50))*time.Millisecond)
 		defer cancel()
@@ -122,14 +118,14 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	}
 	var x execution
 	res.want(t, 200, &x)
-	// This run's sandbox can be the one that another client has killed.
+	// Another client can have killed this run's sandbox.
 	if x.Status != want && x.Status != "killed" {
 		t.Errorf("got %s, want %s: %s", x.Status, want, &x)
 	}
 }
 
-// waitUntilIdle waits until the sandboxes of users are gone. It returns the server's
-// resources, and its memory in bytes.
+// waitUntilIdle waits until users have no sandboxes. It returns the server's
+// resources and its memory in bytes.
 func (s *server) waitUntilIdle(t *testing.T) (footprint, int) {
 	t.Helper()
 	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// startProgram starts a program that takes two seconds, and returns when it runs.
-// The returned function waits for the answer and checks it.
+// startProgram starts a program that takes two seconds, and waits until it runs. The
+// returned function waits for the answer and checks it.
 func (a *account) startProgram(t *testing.T) (answered func()) {
 	t.Helper()
 	var x *execution
@@ -30,8 +30,8 @@ func (a *account) startProgram(t *testing.T) (answered func()) {
 	}
 }
 
-// terminate sends SIGTERM and waits until the server logs that it is stopping. A
-// positive pid is a process, a negative one a process group.
+// terminate sends SIGTERM and waits until the server logs that it stops. A negative
+// pid is a process group, as for kill(2).
 func (s *server) terminate(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
@@ -92,10 +92,10 @@ func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	}
 }
 
-// TestServeTakesGroupSignalOnce sends signals to all processes of the server's
-// process group. A terminal does so for Ctrl-C, and some supervisors for SIGTERM. An
-// ordinary user's server has two processes, and one forwards signals to the other.
-// So a signal arrives twice, but must count once.
+// TestServeTakesGroupSignalOnce sends a signal to the server's process group, as a
+// terminal does for Ctrl-C and some supervisors do for SIGTERM. A server of an
+// ordinary user has two processes, and the first forwards signals to the second. So
+// the second gets the signal twice, but must count it once.
 func TestServeTakesGroupSignalOnce(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
@@ -133,7 +133,7 @@ func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 	}()
 	eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 	s.terminate(t, s.cmd.Process.Pid)
-	time.Sleep(time.Second) // A second signal within a second counts as the first one.
+	time.Sleep(time.Second) // The server counts signals within a second as one.
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

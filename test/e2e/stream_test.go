@@ -13,31 +13,28 @@ import (
 	"time"
 )
 
-// stream is the event stream of one run.
 type stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
 }
 
-// event is one server-sent event.
 type event struct {
 	name string
 	data []byte
 }
 
-// streamHeader returns the request headers for a streamed run of the account.
 func (a *account) streamHeader() http.Header {
 	return http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 }
 
-// openStream starts a streamed run. It returns when the server begins the answer.
+// openStream starts a streamed run and returns when the server begins to answer.
 func (a *account) openStream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
 	return a.openStreamAt(ctx, t, "/api/v1/execute", a.withIsolation(request))
 }
 
-// openStreamAt sends a streamed request to the path. It returns when the server
-// begins the answer.
+// openStreamAt sends the request to the path and returns when the server begins to
+// answer.
 func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, request object) *stream {
 	t.Helper()
 	body := must(json.Marshal(request))(t)
@@ -79,7 +76,6 @@ func (s *stream) next(t testing.TB) (event, bool) {
 	}
 }
 
-// text returns the text in the data of an output event.
 func (e event) text(t testing.TB) string {
 	t.Helper()
 	var data struct{ Text string }
@@ -89,8 +85,8 @@ func (e event) text(t testing.TB) string {
 	return data.Text
 }
 
-// readAll reads all events. It returns the output by stream, the names of all events
-// in order, and the execution in the end event.
+// readAll reads all events. It returns the output of each stream, the names of the
+// events in order, and the execution from the end event.
 func (s *stream) readAll(t testing.TB) (printed map[string]string, names []string, end *execution) {
 	t.Helper()
 	text := map[string]*strings.Builder{"stdout": new(strings.Builder), "stderr": new(strings.Builder)}
@@ -157,8 +153,7 @@ func TestStreamSendsOutputDuringRun(t *testing.T) {
 			break
 		}
 	}
-	// When the client closes the connection, the run must end and free the only
-	// slot.
+	// Closing the connection must end the run and free the only slot.
 	cancel()
 	a.run(t, "print(42)").prints(t, "42\n")
 }
@@ -196,8 +191,8 @@ for i in range(1024):
 	}
 }
 
-// TestAttack016UnreadStreamEnds checks attack 16. A client starts a streamed run and
-// never reads the stream.
+// TestAttack016UnreadStreamEnds starts a streamed run and does not read the stream
+// to its end.
 func TestAttack016UnreadStreamEnds(t *testing.T) {
 	t.Parallel()
 	for language, code := range map[string]string{
@@ -213,8 +208,7 @@ func TestAttack016UnreadStreamEnds(t *testing.T) {
 			if e, ok := stream.next(t); !ok || e.name != "start" {
 				t.Fatalf("got %v", e)
 			}
-			// The client reads no further events. The run's slot must become free
-			// all the same.
+			// The client reads no more events, but the run must still free its slot.
 			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
 			if after := s.peakMemoryBytes(t); after > before+48*mib {
 				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
@@ -254,6 +248,6 @@ for i in range(20):
 			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
 		}
 	}
-	// There is no limit for this time. The test only logs it.
+	// The time has no limit, so only log it.
 	t.Logf("a line arrived at most %v after it was written", slowest)
 }

@@ -58,7 +58,7 @@ func TestRegisterByInvitationOrClosed(t *testing.T) {
 	byInvite := startServer(t, "--registration=invite", "--invites-file="+invites)
 	body := object{"email": "ada@example.org", "password": password}
 	if res := byInvite.call(t, nil, "POST", "/api/register", body); res.status != 403 {
-		t.Errorf("without an invite: %d %s", res.status, res.body)
+		t.Errorf("without an invite: status %d: %s", res.status, res.body)
 	}
 	body["invite"] = "second-invite"
 	byInvite.call(t, nil, "POST", "/api/register", body).want(t, 201, nil)
@@ -102,10 +102,10 @@ func TestMetricsNeedToken(t *testing.T) {
 		return res.StatusCode
 	}
 	if got := get(http.Header{}); got != 401 {
-		t.Errorf("without the token: %d", got)
+		t.Errorf("without the token: status %d", got)
 	}
 	if got := get(http.Header{"Authorization": {"Bearer token-of-the-metrics"}}); got != 200 {
-		t.Errorf("with the token: %d", got)
+		t.Errorf("with the token: status %d", got)
 	}
 }
 

@@ -10,9 +10,8 @@ import (
 	"testing"
 )
 
-// ordinaryUser returns process attributes and a data directory with which tests
-// start a server as an ordinary user. If the tests do not run as root, the server
-// runs as the same user as the tests.
+// ordinaryUser returns process attributes and a data directory for a server of an
+// ordinary user. If the tests do not run as root, this is the user of the tests.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := newDataDir(t)

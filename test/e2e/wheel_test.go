@@ -13,7 +13,6 @@ import (
 
 type wheel = indextest.Wheel
 
-// index is a fake package index for one test.
 type index struct{ *indextest.Index }
 
 func newIndex(t testing.TB) *index {
@@ -35,8 +34,7 @@ func (x *index) putFile(filename string, content []byte) {
 	x.Set(func() { x.Files[filename] = content })
 }
 
-// addDebianWheels adds the wheels that scripts/prerequisites has downloaded to the
-// index.
+// addDebianWheels adds the wheels that scripts/prerequisites has downloaded.
 func (x *index) addDebianWheels(t testing.TB) {
 	t.Helper()
 	found := must(fs.Glob(os.DirFS("../../bin/wheels"), "*.whl"))(t)
@@ -48,9 +46,9 @@ func (x *index) addDebianWheels(t testing.TB) {
 	}
 }
 
-// buildExtension compiles a Python extension module and returns its path. The module
-// has a function answer() that returns 42. Its source declares the needed parts of
-// CPython's stable ABI, since the headers can be missing on this machine.
+// buildExtension compiles a Python extension module and returns its path. The
+// function answer() of the module returns 42. The source declares the needed parts
+// of CPython's stable ABI, since this machine may have no CPython headers.
 func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -21,11 +21,11 @@ type encryptedProgram struct {
 	kdf                            lockbox.KDF
 }
 
-// fastKDF contains parameters with which deriving a key takes almost no time.
+// fastKDF contains cheap parameters for the key derivation, so that it takes almost
+// no time.
 var fastKDF = lockbox.KDF{Salt: []byte("sixteen bytes of"), Time: 1, MemoryKiB: 64, Parallelism: 1}
 
-// payload encrypts the program as a client does and returns the JSON body of the
-// request.
+// payload encrypts the program like a client and returns the request body.
 func (l encryptedProgram) payload(t testing.TB) object {
 	t.Helper()
 	if l.language == "" {
@@ -51,7 +51,6 @@ func (l encryptedProgram) payload(t testing.TB) object {
 	return p
 }
 
-// storeEncrypted encrypts the program and stores it under the name.
 func (a *account) storeEncrypted(t testing.TB, name string, l encryptedProgram) {
 	t.Helper()
 	if x := a.server.call(t, a, "PUT", "/api/v1/zk/code/"+name, l.payload(t)); x.status != 200 && x.status != 201 {
@@ -59,7 +58,6 @@ func (a *account) storeEncrypted(t testing.TB, name string, l encryptedProgram) 
 	}
 }
 
-// executeEncrypted runs a stored encrypted program and returns the execution.
 func (a *account) executeEncrypted(t testing.TB, name string, request object) *execution {
 	t.Helper()
 	x := new(execution)
@@ -67,8 +65,6 @@ func (a *account) executeEncrypted(t testing.TB, name string, request object) *e
 	return x
 }
 
-// requireDecryptionError checks that the run failed because the program could not be
-// decrypted.
 func (x *execution) requireDecryptionError(t testing.TB) {
 	t.Helper()
 	if x.Status != "failed" || x.ExitCode != nil || x.Signal != "" || x.Error == nil || x.Error.Name != "DecryptionError" ||
@@ -224,13 +220,13 @@ func TestEncryptedProgramsRun(t *testing.T) {
 }
 
 // exampleClients returns the example clients by language. check is the command that
-// checks the test vectors; run is the command that runs a client.
+// checks the test vectors, and run is the command that starts the client.
 func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
 	vectors := must(filepath.Abs("../../docs/zero-knowledge-vectors.json"))(t)
-	// Copy the JavaScript client to a new directory, because npm installs packages
-	// next to it.
+	// Copy the JavaScript client to a new directory, because npm installs packages next
+	// to it.
 	javaScript := t.TempDir()
 	for _, file := range must(filepath.Glob(filepath.Join(dir, "javascript", "*.js*")))(t) {
 		if err := os.WriteFile(filepath.Join(javaScript, filepath.Base(file)), must(os.ReadFile(file))(t), 0o600); err != nil {
@@ -255,7 +251,7 @@ func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	return map[string]struct{ check, run []string }{
 		"python":     {python("check.py", vectors), python("run.py")},
 		"javascript": {node("check.js", vectors), node("run.js")},
-		// The Go client's own tests check the vectors.
+		// The vectors are checked by the tests of the Go client.
 		"go": {nil, []string{client}},
 	}
 }
@@ -276,8 +272,7 @@ func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 					t.Errorf("%v: %s", err, out)
 				}
 			}
-			// Use cheap parameters for the key derivation, since some clients are
-			// slow.
+			// Use cheap parameters for the key derivation, since some clients are slow.
 			args := append(slices.Clone(example.run[1:]), "--memory-kib", "64", "--time", "1", "from-"+name, program)
 			cmd := exec.Command(example.run[0], args...)
 			cmd.Env = append(os.Environ(), "PYTH_ON_URL="+s.URL, "PYTH_ON_API_KEY="+a.APIKey, "PYTHONDONTWRITEBYTECODE=1")
@@ -286,7 +281,7 @@ func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 || string(out) != "hällo\n" {
 				t.Errorf("%v: %s", err, out)
 			}
-			// The encrypted program must be bound to its name.
+			// The server must refuse to store the program under another name.
 			p := object{}
 			s.call(t, a, "GET", "/api/v1/zk/code/from-"+name, nil).want(t, 200, &p)
 			e := s.call(t, a, "PUT", "/api/v1/zk/code/another", p).refused(t, 400, "invalid_request")
