@@ -12,9 +12,9 @@ type decoded struct {
 	ends  []int
 }
 
-// findCutHead searches for a value whose beginning was cut off at the beginning of
-// text. It returns the length of the rest of this value in the text, and the name of
-// the secret. If text contains less than MinBytes of the value, the length is 0.
+// findCutHead handles a text that begins inside a value. It returns the length of
+// the rest of the value in the text, and the name of the secret. The length is 0 if
+// the text contains less than MinBytes of a value.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	longest := 0
 	for _, s := range r.secrets {
@@ -47,7 +47,8 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 
 // decoding is a way to decode a text that begins inside an encoded value. It reads
 // the text in a view and decodes it with an encoding. offset is the number of
-// characters to skip: the rest of an incomplete escape or group.
+// characters to skip, since they are the rest of an incomplete escape or base64
+// group.
 type decoding struct {
 	view   view
 	enc    encoding
@@ -57,8 +58,8 @@ type decoding struct {
 // maxEscapes is the length of the longest escape of one character.
 const maxEscapes = len(`\ud83d\ude00`)
 
-// decodings returns all ways to decode. It includes all offsets, because the text
-// may begin at any character of an escape.
+// decodings returns all ways to decode, with all offsets: the text may begin at any
+// character of an escape or group.
 func decodings() []decoding {
 	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, escapedTwice: 2 * maxEscapes, escapedTwiceRunes: 2 * maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
 	all := make([]decoding, 0, 64)
@@ -80,8 +81,7 @@ func decodings() []decoding {
 	return all
 }
 
-// decode decodes the beginning of text. It returns at most the given number of
-// bytes.
+// decode decodes the beginning of text into at most the given number of bytes.
 func (d decoding) decode(text []byte, most int) (out decoded) {
 	in := &input{b: text, run: minJoined, last: true}
 	bits, have := 0, 0

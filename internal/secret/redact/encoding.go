@@ -1,13 +1,13 @@
 package redact
 
-// encoding is an encoding of values, such as hexadecimal. The symbols of an encoded
-// value are the characters of its encoded text.
+// encoding is an encoding of values, such as hexadecimal.
 type encoding int
 
-// The encodings. Base64 (RFC 4648) encodes groups of three bytes, so the text
-// depends on the offset of the value in a group: 0, 1 or 2. Only the characters that
-// do not depend on neighboring data are symbols. At offset 0, the symbols also
-// include the last character and the padding of a value without data after it.
+// Base64 (RFC 4648) encodes groups of three bytes. base64At1 is the encoding of a
+// value that begins one byte after the beginning of a group. Only characters that do
+// not depend on the data before and after the value are symbols. Exception: for a
+// value without data after it, base64At0 also includes the last character and the
+// padding.
 const (
 	plain encoding = iota
 	hexLower
@@ -29,8 +29,7 @@ const (
 	padding     = '='
 )
 
-// before returns the number of bytes that precede the value in its group of three
-// bytes.
+// before returns the number of bytes in a base64 group before the value.
 func (e encoding) before() int { return int(e-base64At0) % 3 }
 
 // length returns the number of symbols that encode n bytes.
@@ -47,9 +46,9 @@ func (e encoding) length(n int) int {
 	}
 }
 
-// ends reports whether the encoding of n bytes can end after k symbols. Base64 text
-// can end without padding. It can also end before the last character of the value,
-// which depends on data that follows the value.
+// ends reports whether the encoded text of n bytes may end after k symbols. Base64
+// text may have no padding. If data follows the value, the last character is no
+// symbol.
 func (e encoding) ends(n, k int) bool {
 	switch e {
 	case base64At0, base64URLAt0:
@@ -59,7 +58,7 @@ func (e encoding) ends(n, k int) bool {
 	}
 }
 
-// symbol returns the symbol of the encoded value at index k. k must be less than the
+// symbol returns the symbol at index k of the encoded value. k must be less than the
 // number of symbols.
 func (e encoding) symbol(value []byte, k int) byte {
 	switch e {
@@ -83,7 +82,8 @@ func (e encoding) symbol(value []byte, k int) byte {
 
 func nibble(value []byte, k int) int { return int(value[k/2]>>(4*(1-k%2))) & 15 }
 
-// sextet returns the 6-bit number of the base64 symbol at index k; -1 for padding.
+// sextet returns the 6-bit number of the base64 symbol at index k, or -1 for
+// padding.
 func (e encoding) sextet(value []byte, k int) int {
 	before := e.before()
 	bit := 6*((8*before+5)/6+k) - 8*before
@@ -98,10 +98,10 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank returns a number for the symbol at index k; -1 after the last symbol. Lower
-// and upper case digits have the same rank, and so have the digits of both base64
-// alphabets. Ranks sort symbols in the order of the values. Padding has the lowest
-// rank.
+// rank returns a number for the symbol at index k, or -1 after the last symbol.
+// Upper and lower case hexadecimal digits have the same rank. So do digits of both
+// base64 alphabets. If values are sorted and their symbols before k are equal, their
+// ranks are also sorted.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):
@@ -115,8 +115,8 @@ func (e encoding) rank(value []byte, k int) int {
 	}
 }
 
-// rankOf returns the rank of a character in the output; -2 if it is not a symbol of
-// this encoding.
+// rankOf returns the rank of a character in the output, or -2 if the character is
+// not a symbol of this encoding.
 func (e encoding) rankOf(c byte) int {
 	switch e {
 	case plain:
@@ -135,7 +135,7 @@ func (e encoding) rankOf(c byte) int {
 	}
 }
 
-// hexDigit returns the number of a hexadecimal digit; -2 for other characters.
+// hexDigit returns the number of a hexadecimal digit, or -2 for other characters.
 func hexDigit(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
@@ -149,8 +149,8 @@ func hexDigit(c byte) int {
 	}
 }
 
-// base64Digit returns the number of a character of the standard or the URL alphabet
-// of base64; -2 for other characters.
+// base64Digit returns the number of a digit of the standard or the URL alphabet of
+// base64, or -2 for other characters.
 func base64Digit(c byte) int {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -168,9 +168,8 @@ func base64Digit(c byte) int {
 	}
 }
 
-// startOf returns the first MinBytes symbols of an encoded value as a number. ok is
-// false if the value has fewer symbols, or if another encoding gives the same
-// symbols.
+// startOf returns the start of the encoded value. ok is false if the value has fewer
+// than MinBytes symbols, or if another encoding has the same start.
 func startOf(e encoding, value []byte) (begin uint64, ok bool) {
 	if e.length(len(value)) < MinBytes {
 		return 0, false

@@ -5,33 +5,34 @@ import (
 	"sort"
 )
 
-// follower compares the output after a matched head with the rest of long values. It
-// compares the values in Redactor.secrets from low to high, without high. Their
-// encoded forms begin with the same symbols.
+// follower compares the output after a matched head with the rest of long values.
+// These are the values with the indices low to high-1 in Redactor.secrets. The first
+// symbols of their forms (as many as the field symbols says) are equal and have
+// matched.
 type follower struct {
 	enc       encoding
 	low, high int
 	symbols   int
-	// at is the offset in the input of the next symbol to compare. In some views, an
-	// escape may begin there.
+	// at is the offset of the next symbol in the input. An escape may begin there.
 	at int
 }
 
-// maxFollowers is the maximum number of followers at a time. More than one is needed
-// only if an escape can be read in several views. In reduced mode, the maximum is
-// reducedFollowers.
+// maxFollowers is the maximum number of followers at a time. reducedFollowers is the
+// maximum in reduced mode. Several followers are needed if, for example, several
+// views can read an escape.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing creates the followers for long values whose head matched.
+// beginFollowing creates the followers for long values whose head has matched.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {
 		var first []byte // First byte of the values of each follower.
 		before := len(s.followers)
 		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
-			// Use one follower for all values with the same head and the same first
-			// byte. They are a contiguous range. The head alone does not decide the
-			// first byte, because a base64 symbol may contain only some of its bits.
+			// Use one follower for all values with the same head and the same first byte.
+			// They are next to each other in Redactor.secrets. Values with the same head can
+			// have different first bytes, because a base64 symbol may contain only some of
+			// the bits.
 			begin := s.redactor.secrets[h.secret].Value[0]
 			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
 			for i >= 0 && first[i] != begin {
@@ -54,15 +55,15 @@ func (s *Stream) beginFollowing(forms []longForm) {
 }
 
 // advanceFollowers compares the input with the values until all followers have
-// failed or need more input. It returns the end of the matched input. The result is
-// not less than the parameter before. incomplete reports that the input ends inside
-// an escape that may belong to a value.
+// failed or need more input. It returns the offset after the matched input, which is
+// at least before. incomplete is true if the input ends inside an escape that may
+// belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower
 	for len(s.followers) > 0 {
-		// Advance the follower with the lowest offset first. So followers that reach
-		// the same offset and values are recognized as equal.
+		// Advance the follower with the lowest offset. So if two followers reach the same
+		// offset with the same values, one of them can be dropped.
 		i := 0
 		for k, f := range s.followers {
 			if f.at < s.followers[i].at {
@@ -72,7 +73,7 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		f := s.followers[i]
 		s.followers = slices.Delete(s.followers, i, i+1)
 		if f.enc.rank(s.redactor.secrets[f.high-1].Value, f.symbols) < 0 {
-			continue // All of its values have ended.
+			continue // All values have ended.
 		}
 		if f.at == len(in.b) {
 			if !slices.Contains(waiting, f) {
@@ -84,8 +85,7 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		for _, o := range s.followers {
 			until = min(until, o.at)
 		}
-		// If no escape can begin at this byte, the byte is the next symbol in all
-		// views.
+		// If no escape can begin at this byte, it is the next symbol in all views.
 		alive := true
 		for alive && f.at < len(in.b) && f.at <= until && viewsOf(in.b[f.at]) == 0 {
 			if alive = s.narrow(&f, in.b[f.at]); alive {
@@ -108,8 +108,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 	return done, incomplete
 }
 
-// fork replaces a follower by one for each view in which an escape may begin at the
-// next byte. It reports whether the original follower must wait for more input.
+// fork continues the follower once in each view in which an escape may begin at the
+// next byte. It reports whether the follower also needs more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
 	possible := viewsOf(in.b[f.at])
 	if s.reduced() {
@@ -150,7 +150,7 @@ func (s *Stream) addFollower(f follower) {
 }
 
 // viewsOf returns the set of views to try at the byte c. It returns 0 if no escape
-// begins with c, so that all views are equal.
+// begins with c, since all views then read the same byte.
 func viewsOf(c byte) uint {
 	switch c {
 	case '\n', '\r':
@@ -169,8 +169,8 @@ func viewsOf(c byte) uint {
 	return 0
 }
 
-// narrow keeps only the values whose next symbol is c. It reports whether any are
-// left.
+// narrow keeps only the values whose next symbol is c. It reports whether any value
+// is left.
 func (s *Stream) narrow(f *follower, c byte) bool {
 	want := f.enc.rankOf(c)
 	rank := func(i int) int { return f.enc.rank(s.redactor.secrets[i].Value, f.symbols) }

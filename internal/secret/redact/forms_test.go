@@ -23,23 +23,25 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// documented is one form of a value: a row in the table of docs/secrets.md.
-type documented struct {
+// documentedForm is a form in which redaction finds values: a row of the table in
+// docs/secrets.md.
+type documentedForm struct {
 	name string
-	// write encodes a value in this form. Forms have many variants, of which write
-	// uses a random one.
+	// write encodes a value in this form. If the form has variants, write chooses one
+	// at random.
 	write func(r *rand.Rand, value string) string
-	// window is the number of encoded characters that must not remain, since they
-	// would reveal at least MinBytes of the value.
+	// window is the number of characters that encode MinBytes of the value. The
+	// redacted text must not contain so many consecutive characters of the encoded
+	// value.
 	window int
-	// around contains the characters that encode the data which aligned adds around
-	// a value.
+	// around contains the characters that encode the bytes which the function aligned
+	// adds before and after a value.
 	around string
 }
 
-// forms returns all forms, in the order of the table in docs/secrets.md.
-func forms() []documented {
-	return []documented{
+// forms returns all forms in the order of the table in docs/secrets.md.
+func forms() []documentedForm {
+	return []documentedForm{
 		{"the value itself", func(_ *rand.Rand, v string) string { return v }, 6, ""},
 		{"JSON strings", inJSON, 7 * 12, ""},
 		{"`repr` and `ascii` of `str`", reprOfStr, 7 * 10, ""},
@@ -89,8 +91,7 @@ func utf16Escapes(r *rand.Rand, c rune) string {
 	return b.String()
 }
 
-// inJSON encodes a value as JSON. It escapes all characters that need it, and others
-// at random.
+// inJSON encodes a value as JSON. It escapes some characters that need no escape.
 func inJSON(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted, _ := json.Marshal(v)
@@ -117,7 +118,6 @@ func inJSON(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// reprOfStr encodes a value like Python's repr or ascii of a str.
 func reprOfStr(r *rand.Rand, v string) string {
 	quote := "'"
 	if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
@@ -192,8 +192,8 @@ func literal(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// inString encodes a value in a string that is inside another string. The outer one
-// is JSON, a repr, or a literal of several lines.
+// inString encodes a value in a string that is inside another string. The outer
+// string is JSON, a repr, or a literal of several lines.
 func inString(r *rand.Rand, v string) string {
 	once := []func(*rand.Rand, string) string{inJSON, reprOfStr, reprOfBytes, func(_ *rand.Rand, v string) string { return v }}[r.IntN(4)](r, v)
 	switch r.IntN(3) {
@@ -215,8 +215,8 @@ func encodings() []*base64.Encoding {
 	return []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}
 }
 
-// aligned returns the value with up to three other bytes before and after it. They
-// shift the value within the encoding.
+// aligned adds up to three bytes before and after the value, to shift it within the
+// encoding.
 func aligned(r *rand.Rand, v string) []byte {
 	return []byte(strings.Repeat("\xa5", r.IntN(4)) + v + strings.Repeat("\x5a", r.IntN(4)))
 }
@@ -290,8 +290,8 @@ func inHTML(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// randomValue returns a typical value: a token, a password, a key of several
-// lines, or text in any script.
+// randomValue returns a typical value: a token, a password, a key of several lines,
+// or text in any script.
 func randomValue(r *rand.Rand) string {
 	alphabet := [][]rune{
 		[]rune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
@@ -307,8 +307,8 @@ func randomValue(r *rand.Rand) string {
 	return b.String()
 }
 
-// around returns text to put before or after an encoded value. It contains no
-// values, but beginnings of escapes.
+// around returns random text without values, but with beginnings of escapes. Tests
+// put it before and after an encoded value.
 func around(r *rand.Rand) string {
 	parts := []string{"", " ", "\n", "x", "%", "%4", `\`, `\u`, `\u00`, "&", "&#", "&a", "+", "=", "0", "A", "é", "\r\n", "\x00", "the output of a program "}
 	var b strings.Builder
@@ -318,15 +318,13 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks searches the text for parts of the encoded value written. It returns the
-// first part that the text contains, or "". Each part has window characters. leaks
-// ignores parts that also occur in the text before or after the value, and parts that
-// mostly consist of the characters in around.
+// leaks returns the first part of written that text contains, or "". written is an
+// encoded value, and a part has window characters. leaks ignores parts that are also
+// in before or after, and parts that consist mostly of the characters in around.
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]
-		// Skip a part with few characters of the value: most of it encodes the data
-		// around the value.
+		// Skip a part with few characters of the value. The rest encodes the added bytes.
 		if around != "" && len(strings.Trim(part, around)) < 10 {
 			continue
 		}
@@ -337,9 +335,9 @@ func leaks(text, written, before, after, around string, window int) string {
 	return ""
 }
 
-// property calls check many times for each form. written is a random value in that
-// form; before and after are random texts.
-func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string)) {
+// checkForms calls check many times for each form. written is a random value in that
+// form. before and after are random texts.
+func checkForms(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documentedForm, written, before, after string)) {
 	for _, f := range forms() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -361,10 +359,10 @@ func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Red
 }
 
 func TestTextFindsValuesInAllDocumentedForms(t *testing.T) {
-	property(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
+	checkForms(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documentedForm, written, before, after string) {
 		got, n := all.Text([]byte(before + written + after))
-		// Base64 characters at the edges of the value can remain: they also encode
-		// the data around it.
+		// Base64 characters at the ends of the value can remain, because they also encode
+		// the bytes around it.
 		if leak := leaks(string(got), written, before, after, f.around, max(f.window, 12)); n == 0 || leak != "" {
 			t.Fatalf("%q of %q remains in %q", leak, before+written+after, got)
 		}
@@ -372,7 +370,7 @@ func TestTextFindsValuesInAllDocumentedForms(t *testing.T) {
 }
 
 func TestStreamIgnoresSplits(t *testing.T) {
-	property(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, _ documented, written, before, after string) {
+	checkForms(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, _ documentedForm, written, before, after string) {
 		text := []byte(before + written + after + written)
 		cut := r.IntN(2) == 0
 		if cut {
@@ -394,7 +392,7 @@ func TestStreamIgnoresSplits(t *testing.T) {
 }
 
 func TestCutFindsTruncatedValues(t *testing.T) {
-	property(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
+	checkForms(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documentedForm, written, before, after string) {
 		at := r.IntN(len(written) + 1)
 		head, tail := before+written[:at], written[at:]+after
 		got, _ := all.Cut([]byte(head), false, true)

@@ -7,20 +7,19 @@ import (
 	"sort"
 )
 
-// maxHead is the maximum length of a head: headBytes, plus the rest of a UTF-8
-// character that begins within them.
+// maxHead is the maximum length of a head. The last character of a head may end up
+// to three bytes after headBytes (UTF-8).
 const maxHead = headBytes + 3
 
-// head is the beginning of a form: at most maxHead symbols. A form is the text of a
-// value in one encoding.
+// head is the beginning of a form. It has at most maxHead symbols.
 type head struct {
 	text   []byte
 	secret int // Index in Redactor.secrets.
 	enc    encoding
 }
 
-// heads holds the heads of all forms, sorted by text and then by secret. It works
-// like a trie: all heads with the same prefix are a contiguous range.
+// heads holds the heads of all forms, sorted by text and then by secret. It is used
+// as a trie: heads with the same prefix are next to each other.
 type heads struct {
 	all    []head
 	starts []uint64 // The start of each head, in the same order.
@@ -52,8 +51,8 @@ func (r *Redactor) makeHeads() {
 	slices.SortFunc(all, func(a, b head) int {
 		return cmp.Or(bytes.Compare(a.text, b.text), a.secret-b.secret, int(a.enc-b.enc))
 	})
-	// A value often has the same text in several encodings, for example in both
-	// base64 alphabets. Keep one head.
+	// A value often has the same text in several encodings, for example in both base64
+	// alphabets. Keep only one of these heads.
 	all = slices.CompactFunc(all, func(a, b head) bool { return a.secret == b.secret && bytes.Equal(a.text, b.text) })
 	r.heads.all = all
 	r.heads.starts = make([]uint64, len(all))
@@ -69,8 +68,8 @@ func (h *heads) clear() {
 	clear(h.starts)
 }
 
-// node is a node of the trie. It represents the heads from low to high, without
-// high. Their first depth symbols are equal.
+// node is a node of the trie. It represents the heads with the indices low to
+// high-1, whose first depth symbols are equal.
 type node struct{ low, high, depth int }
 
 func (n node) empty() bool { return n.low >= n.high }
@@ -82,11 +81,11 @@ func (h *heads) below(start uint64) node {
 	return node{low, low + high, MinBytes}
 }
 
-// next returns the child of the node n for the symbol c. It is empty if no head
+// next returns the child of node n for the symbol c. The child is empty if no head
 // continues with c.
 func (h *heads) next(n node, c byte) node {
 	heads := h.all[n.low:n.high]
-	// Skip the heads that end at this node. They are sorted before the others.
+	// Skip heads that end at this node. They are sorted before the others.
 	for len(heads) > 0 && len(heads[0].text) == n.depth {
 		heads = heads[1:]
 		n.low++

@@ -1,12 +1,16 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. The package
-// also finds hexadecimal and base64 encodings of a value (encoding.go). It finds all
-// of these even if they are escaped for JSON, URLs, HTML and other notations
-// (view.go). It searches the output in one pass, and finds a value even if it is
-// split between chunks of the stream. A value longer than 64 bytes is found by its
-// first 64 bytes, and replaced as far as the output matches. The time is linear in
-// the length of the output and does not depend on the values.
+// It replaces each value of at least MinBytes by [secret:NAME]. It also finds a
+// value in hexadecimal or base64 (encoding.go), and text that is escaped for JSON,
+// URLs, HTML and other notations (view.go). It searches the output once, and finds a
+// value even if it is split between chunks of the stream. The time is linear in the
+// length of the output and does not depend on the values.
+//
+// The files of this package use these terms. A form is the text of a value in one
+// encoding. Its bytes are called symbols. The start of a form is the number that its
+// first MinBytes symbols encode. The head of a form is its first headBytes symbols,
+// or the whole form if it is shorter. A long value is found by its head. It is then
+// replaced as far as the output matches.
 //
 // Redaction prevents accidents. It does not stop a program that wants to reveal a
 // secret, because the program can encode the value in other ways.
@@ -27,13 +31,13 @@ import (
 // match unrelated output.
 const MinBytes = 6
 
-// headBytes is the number of symbols by which a long value is found. It limits the
-// part of a stream that is held back. So a longer value is replaced even if the
-// output contains only its first headBytes symbols.
+// headBytes is the number of symbols by which a long value is found. It limits how
+// much output a stream holds back. As a consequence, a long value is replaced even
+// if the output contains only its head.
 const headBytes = 64
 
-// filterBits is the binary logarithm of the filter's size in bits. The size is 8
-// KiB, so that the filter fits into the first-level cache of a processor.
+// filterBits is the binary logarithm of the filter's size in bits. The filter has 8
+// KiB, so it fits into the first-level cache of a processor.
 const filterBits = 16
 
 // Redactor replaces the values of a set of secrets. It is safe for concurrent use
@@ -41,22 +45,22 @@ const filterBits = 16
 type Redactor struct {
 	// secrets are sorted by value, then by name.
 	secrets []pyth.SecretValue
-	// starts holds the first MinBytes symbols of each form as a number, sorted.
+	// starts holds the starts of all forms, sorted.
 	starts []uint64
-	// filter is a set of hashes of starts, with one bit for each hash. It quickly
-	// rejects most offsets of an output, because no form begins there.
+	// filter is a set of hashes of starts, with one bit for each hash. It quickly shows
+	// for most offsets of an output that no form begins there.
 	filter [1 << filterBits / 64]uint64
 	// pairs is the set of the first two bytes of all starts, with one bit for each
 	// pair.
 	pairs [1 << 16 / 64]uint64
-	// heads is created when the output contains a start for the first time, which is
-	// rare.
+	// heads is created when the output contains a start for the first time. Most
+	// outputs contain none.
 	heads  heads
 	making sync.Once
 }
 
-// New returns a Redactor for the values. It does not copy them, so the caller must
-// not change them before Clear.
+// New returns a Redactor for the secrets. It does not copy their values, so the
+// caller must not change them before Clear.
 func New(secrets []pyth.SecretValue) *Redactor {
 	r := new(Redactor)
 	for _, s := range secrets {
@@ -86,7 +90,7 @@ func New(secrets []pyth.SecretValue) *Redactor {
 }
 
 // Clear releases the values and overwrites the data derived from them. The caller
-// must clear the values themselves.
+// must clear the values.
 func (r *Redactor) Clear() {
 	r.heads.clear()
 	clear(r.starts)
@@ -99,9 +103,9 @@ func (r *Redactor) Clear() {
 // number of replacements. Without replacements, it returns text itself.
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
-// Cut is like Text for a truncated text. head reports that its beginning is missing;
-// tail, that its end is missing. At a truncated end, Cut also replaces an incomplete
-// value of at least MinBytes.
+// Cut is like Text for a truncated text. head means that the beginning is missing,
+// and tail that the end is missing. At a truncated end, Cut also replaces an
+// incomplete value of at least MinBytes.
 func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	s := r.Stream()
 	if head {
@@ -115,12 +119,11 @@ func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	return out, s.count
 }
 
-// appendMark appends [secret:NAME], which replaces a value.
 func appendMark(out []byte, name string) []byte {
 	return append(append(append(out, "[secret:"...), name...), ']')
 }
 
-// start returns the first MinBytes bytes of b as a number. These numbers sort in the
+// start returns the first MinBytes bytes of b as a number. These numbers have the
 // same order as the bytes.
 func start(b []byte) uint64 {
 	return uint64(binary.BigEndian.Uint32(b))<<16 | uint64(binary.BigEndian.Uint16(b[4:]))
@@ -132,8 +135,8 @@ func hash(start uint64) uint64 {
 	return start * 0x9E3779B97F4A7C15 >> (64 - filterBits)
 }
 
-// passes returns false if the filter excludes that a form begins with start. It can
-// return true even if no form begins with start.
+// passes reports whether the filter contains the hash of start. If not, no form
+// begins with start.
 func (r *Redactor) passes(start uint64) bool {
 	h := hash(start)
 	return r.filter[h/64]&(1<<(h%64)) != 0
@@ -158,8 +161,8 @@ func (r *Redactor) mayBeginPair(b []byte) bool {
 func (r *Redactor) mayBegin(b []byte) bool {
 	var low [MinBytes]byte
 	copy(low[:], b)
-	// If a start has the prefix b, then the first start that is not less than b has
-	// it, because starts is sorted.
+	// starts is sorted. So if any start has the prefix b, the first start that is not
+	// less than b has this prefix.
 	first := start(low[:])
 	i, _ := slices.BinarySearch(r.starts, first)
 	more := 8 * (MinBytes - len(b))

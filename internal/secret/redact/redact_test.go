@@ -183,8 +183,8 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// random returns n secrets that look like API keys.
-func random(n int) []pyth.SecretValue {
+// randomSecrets returns n secrets that look like API keys.
+func randomSecrets(n int) []pyth.SecretValue {
 	source := rand.New(rand.NewPCG(1, 2))
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	var values []string
@@ -200,7 +200,7 @@ func random(n int) []pyth.SecretValue {
 
 func BenchmarkNew(b *testing.B) {
 	for _, n := range []int{1, 20, 200} {
-		all := random(n)
+		all := randomSecrets(n)
 		b.Run(fmt.Sprintf("%d secrets", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -223,8 +223,8 @@ func BenchmarkText(b *testing.B) {
 		secrets []pyth.SecretValue
 		text    []byte
 	}{
-		"200 secrets":                            {random(200), log.Bytes()},
-		"text that consists of values":           {random(200), bytes.Repeat(random(200)[7].Value, 1<<20/40)},
+		"200 secrets":                            {randomSecrets(200), log.Bytes()},
+		"text that consists of values":           {randomSecrets(200), bytes.Repeat(randomSecrets(200)[7].Value, 1<<20/40)},
 		"200 long values that differ at the end": {alike, bytes.Repeat([]byte("a"), 1<<20)},
 		"the same, with incomplete values":       {alike, bytes.Repeat([]byte(strings.Repeat("a", 63)+"b"), 1<<20/64)},
 	} {

@@ -6,31 +6,30 @@ import (
 	"slices"
 )
 
-// found describes the matches of forms at one offset of an input.
-type found struct {
-	// end is the offset after the longest matching form; 0 if none matches. head is
-	// the index of this form's head.
+// matches describes the forms that match at one offset of the input.
+type matches struct {
+	// end is the offset after the longest matching form, or 0 if no form matches. head
+	// is the index of the head of this form.
 	end, head int
-	// long describes the matched heads of long values. The input after a head may
+	// long describes the matched heads of long values. The output after such a head may
 	// match the rest of the value.
 	long []longForm
-	// open reports that the input ended after depth symbols of a form, so that only
-	// the rest of the stream shows whether the form matches. begun is the index of
-	// one such form's head.
+	// open is true if the input ends after depth symbols of a form. Then later input
+	// decides whether the form matches. begun is the index of the head of this form.
 	open         bool
 	depth, begun int
 }
 
-// longForm is a node of the trie at which the heads of long values have matched.
-// view is the view of the match; end is the offset after it.
+// longForm is a node of the trie whose heads belong to long values and match in a
+// view. end is the offset after the match.
 type longForm struct {
 	view view
 	node node
 	end  int
 }
 
-// merge adds the matches g, found in another view at the same offset, to f.
-func (f *found) merge(g found) {
+// merge adds the matches of another view at the same offset.
+func (f *matches) merge(g matches) {
 	open, depth, begun := f.open, f.depth, f.begun
 	if g.open && (!open || g.depth > depth) {
 		open, depth, begun = true, g.depth, g.begun
@@ -42,36 +41,36 @@ func (f *found) merge(g found) {
 	f.long, f.open, f.depth, f.begun = long, open, depth, begun
 }
 
-// nameOf returns the name of the secret whose form is the longest match in f.
-func (r *Redactor) nameOf(f found) string { return r.secrets[r.heads.all[f.head].secret].Name }
+// nameOf returns the name of the secret of the longest match.
+func (r *Redactor) nameOf(f matches) string { return r.secrets[r.heads.all[f.head].secret].Name }
 
-// search searches one input for forms.
+// search is a search for forms in one input.
 type search struct {
 	*Stream
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// next holds the next offset of each mark; passed is the minimum of these
-	// offsets. For each reading, begins and needs hold the next offset of a mark in
-	// reading.begins and reading.needs. nearest is the minimum of begins.
+	// next holds the offset of the next occurrence of each mark, and passed is the
+	// lowest of these offsets. begins and needs have an offset for each reading: the
+	// lowest among the marks in reading.begins and reading.needs. nearest is the lowest
+	// offset in begins.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
 }
 
-// cursor is the state of the search in the view asIs. All forms that begin before
-// start are already found.
+// cursor is the state of the search in the view asIs. The search has already found
+// all forms that begin before start.
 type cursor struct {
 	start int
-	// walking reports that the symbols in the range [start, at) match. They lead to
-	// node in the trie.
+	// walking is true if the bytes in [start, at) lead to node in the trie.
 	walking bool
 	node    node
 	at      int
-	// have is the longest match at start so far. closed reports that no longer form
-	// can match.
-	have   found
+	// have is the longest match at start so far. closed is true if no longer form can
+	// match there.
+	have   matches
 	closed bool
 }
 
@@ -84,8 +83,7 @@ func (s *Stream) search(in *input) *search {
 	return x
 }
 
-// advance updates the next offset of each mark. If it is less than i, advance
-// searches for the mark again from i on.
+// advance updates next, so that no offset in it is less than i.
 func (x *search) advance(i int) {
 	x.passed = len(x.in.b)
 	for k, mark := range x.marks {
@@ -100,9 +98,9 @@ func (x *search) advance(i int) {
 	x.nearest = slices.Min(x.begins[:])
 }
 
-// partialMark returns the length of the incomplete mark at the end of the input,
-// after i. The stream may continue with the rest of the mark. It returns 0 if there
-// is none.
+// partialMark returns the length of an incomplete mark at the end of the input, or 0
+// if there is none. The stream may continue with the rest of the mark. partialMark
+// ignores the bytes before i.
 func (x *search) partialMark(mark string, i int) int {
 	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
 		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {
@@ -112,8 +110,8 @@ func (x *search) partialMark(mark string, i int) int {
 	return 0
 }
 
-// nextOf returns the lowest next offset of the marks in a set. Without marks, it
-// returns the length of the input.
+// nextOf returns the lowest offset in next among a set of marks. If the set is
+// empty, it returns the length of the input.
 func (x *search) nextOf(marks uint) int {
 	at := len(x.in.b)
 	for ; marks != 0; marks &= marks - 1 {
@@ -122,8 +120,9 @@ func (x *search) nextOf(marks uint) int {
 	return at
 }
 
-// findMark returns the next offset of a mark, at or after i. If line is true, the
-// mark is a line end, and findMark skips line ends at which lines are not joined.
+// findMark returns the offset of the next occurrence of a mark at or after i. If
+// line is true, the mark is a line end, and findMark ignores line ends that the view
+// joined does not skip.
 func (x *search) findMark(mark string, i int, line bool) int {
 	for {
 		at := bytes.Index(x.in.b[i:], []byte(mark))
@@ -139,7 +138,7 @@ func (x *search) findMark(mark string, i int, line bool) int {
 }
 
 // matchAt returns the matches at offset i in all views.
-func (x *search) matchAt(i int) (f found) {
+func (x *search) matchAt(i int) (f matches) {
 	if i > x.passed {
 		x.advance(i)
 	}
@@ -156,8 +155,8 @@ func (x *search) matchAt(i int) (f found) {
 	case x.redactor.mayBegin(b):
 		f.open, f.depth = true, len(b)
 	}
-	// All views are equal until the next mark. So if no mark is near, a match in
-	// another view would also be a match in the view asIs.
+	// All views read the same text until the next mark. So if no mark is near, the
+	// other views find no more forms than asIs.
 	within := MinBytes
 	if begins {
 		within = headBytes
@@ -177,7 +176,7 @@ func (x *search) matchAt(i int) (f found) {
 }
 
 // matchInView returns the matches at offset i in one view, which must not be asIs.
-func (x *search) matchInView(v view, i int) (f found) {
+func (x *search) matchInView(v view, i int) (f matches) {
 	var buffer [MinBytes + 3]byte
 	first, at := buffer[:0], i
 	for len(first) < MinBytes {
@@ -193,7 +192,7 @@ func (x *search) matchInView(v view, i int) (f found) {
 			return f
 		}
 		if s.n == 0 && at == i {
-			return f // The form begins after the line end.
+			return f // A form does not begin with a line end that the view skips.
 		}
 		first = append(first, s.bytes[:s.n]...)
 		at = next
@@ -212,14 +211,14 @@ func (x *search) matchInView(v view, i int) (f found) {
 			return f
 		}
 	}
-	f, n, _ = x.walk(v, n, at, found{})
+	f, n, _ = x.walk(v, n, at, matches{})
 	x.steps += max(n.depth-reducedHead, 0)
 	return f
 }
 
 // matchAsIs returns the matches at offset i in the view asIs. It advances the
 // cursor.
-func (x *search) matchAsIs(i int) found {
+func (x *search) matchAsIs(i int) matches {
 	c := &x.cursor
 	if !c.walking || c.start != i {
 		*c = cursor{start: i, node: x.redactor.trie().below(start(x.in.b[i:])), at: i + MinBytes}
@@ -234,8 +233,8 @@ func (x *search) matchAsIs(i int) found {
 		*c = cursor{start: i + 1}
 		return have
 	}
-	// No form matches. Continue at the next offset at which one may begin, without
-	// comparing the bytes in [i, at) again.
+	// No form matches. Continue at the next offset at which a form may begin. The bytes
+	// in [i, at) need not be compared again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {
@@ -245,7 +244,7 @@ func (x *search) matchAsIs(i int) found {
 }
 
 // skip returns the next offset, at or after i, at which a form or an escape may
-// begin. It is faster than matchAt and handles the simple cases.
+// begin. It handles simple cases faster than matchAt.
 func (x *search) skip(i int) int {
 	b := x.in.b
 	for i+MinBytes <= len(b) && i <= x.passed {
@@ -272,8 +271,8 @@ func (x *search) skip(i int) int {
 }
 
 // moveCursor advances the cursor to the next offset at which a form may begin. It
-// stops when a form matches or when an escape is near. It reports whether the cursor
-// has moved.
+// stops if a form matches or an escape is near. It reports whether the cursor has
+// moved.
 func (x *search) moveCursor() (moved bool) {
 	c, b, heads := &x.cursor, x.in.b, x.redactor.trie()
 	n, at := c.node, c.at
@@ -298,10 +297,10 @@ func (x *search) moveCursor() (moved bool) {
 	return moved
 }
 
-// walk descends in the trie from the node n while the input matches, beginning with
-// x.in.b[at]. It returns the longest match, and the last node and offset that
-// matched. have is the longest match before the call.
-func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
+// walk descends in the trie from node n while the input matches. x.in.b[at] is the
+// first byte to compare, and have is the longest match so far. walk returns the
+// longest match, and the node and offset that it has reached.
+func (x *search) walk(v view, n node, at int, have matches) (matches, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
 	if v != asIs {
@@ -310,7 +309,7 @@ func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	for {
 		ends := len(heads.all[n.low].text) == n.depth
 		if ends || n.depth >= limit {
-			have = found{end: at, head: n.low}
+			have = matches{end: at, head: n.low}
 			if n.depth >= limit {
 				have.long = []longForm{{v, n, at}}
 			}
@@ -341,8 +340,8 @@ func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	}
 }
 
-// limit returns the number of symbols after which a long value counts as found in a
-// view other than asIs.
+// limit returns the number of symbols by which a long value is found in all views
+// but asIs.
 func (x *search) limit() int {
 	if x.reduced() {
 		return reducedHead
@@ -350,33 +349,32 @@ func (x *search) limit() int {
 	return headBytes
 }
 
-// rareViews is the set of views that are not searched in reduced mode.
+// rareViews is the set of views that reduced mode skips.
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
-// reduced reports whether the search is in reduced mode. The search enters this mode
-// after too many steps. A program can cause this with output that is slow to search.
-// In reduced mode, the search replaces long escaped values after fewer symbols and
-// skips rare views.
+// reduced reports whether the search is in reduced mode. This mode begins after too
+// many steps, since a program can print output that is slow to search. It skips
+// rareViews and finds long values by fewer symbols in all views but asIs.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16
 
-// failure describes how the search continues after a mismatch at a node. The new
-// start is shift bytes after the start of the failed match. The other fields become
-// the fields of the cursor.
+// failure describes how the search continues after a mismatch at a node of the trie.
+// The next possible match begins shift bytes after the failed match. The other
+// fields become the fields of the cursor.
 type failure struct {
 	shift   int
 	walking bool
 	node    node
-	have    found
+	have    matches
 	closed  bool
 }
 
 // failures caches the results of fail and failAt.
 type failures struct {
 	nodes map[nodeKey]failure
-	// recent caches results of failAt. The index is a hash of the node and the
-	// symbol that did not match.
+	// recent caches results of failAt. The index is a hash of the node and the symbol
+	// that did not match.
 	recent [256]recentFailure
 }
 
@@ -391,8 +389,8 @@ type recentFailure struct {
 // maxFailures is the maximum number of entries in failures.nodes.
 const maxFailures = 1 << 14
 
-// failAt returns the failure of the node n for the symbol x.in.b[at]. It skips nodes
-// at which this symbol does not match either.
+// failAt returns how to continue after a mismatch of node n and the byte x.in.b[at].
+// It skips nodes at which this byte does not match either.
 func (x *search) failAt(n node, at int) failure {
 	if x.failures == nil {
 		x.failures = new(failures)
@@ -412,8 +410,8 @@ func (x *search) failAt(n node, at int) failure {
 	return f
 }
 
-// fail returns the failure of a node for any symbol. It is the failure function of
-// Aho and Corasick (1975), computed when it is needed.
+// fail returns how to continue after a mismatch of node n and any byte. It is the
+// failure function of Aho and Corasick (1975), computed on demand.
 func (x *search) fail(n node) failure {
 	key := nodeKey{n.low, n.depth}
 	if f, ok := x.failures.nodes[key]; ok {
@@ -436,7 +434,7 @@ func (x *search) findFailure(read []byte) failure {
 		if !x.redactor.begins(begin) {
 			continue
 		}
-		have, n, _ := within.walk(asIs, heads.below(begin), shift+MinBytes, found{})
+		have, n, _ := within.walk(asIs, heads.below(begin), shift+MinBytes, matches{})
 		if have.open || have.end > 0 {
 			f := failure{shift: shift, walking: true, node: n, have: have, closed: !have.open}
 			f.have.end, f.have.open = max(have.end-shift, 0), false

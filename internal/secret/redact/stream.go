@@ -4,24 +4,23 @@ package redact
 // concurrent use.
 type Stream struct {
 	redactor *Redactor
-	// rest holds the held-back end of the output, which may be the beginning of a
-	// value. covered is the number of bytes at the beginning of rest that belong to
-	// a value that is already replaced.
+	// rest is the end of the output that is held back, because a value may begin there.
+	// Its first covered bytes belong to a value that is already replaced.
 	rest    []byte
 	covered int
 	// run is the number of consecutive base64 characters before rest, at most
 	// minJoined.
 	run int
-	// followers compare the output with the rest of a long value that is already
+	// followers compare the output with the rest of a long value whose head is already
 	// replaced.
 	followers []follower
-	// steps counts the comparisons in views other than asIs. taken is the length of
-	// the output so far in bytes.
+	// steps counts the comparisons in views other than asIs. taken is the length of the
+	// output so far in bytes.
 	steps, taken int
 	failures     *failures
 	count        int
-	// cutHead is the length of an incomplete value at the beginning of the output; 0
-	// if there is none. cutName is the name of its secret.
+	// cutHead is the length of an incomplete value at the beginning of the output, or
+	// 0. cutName is the name of its secret.
 	cutHead int
 	cutName string
 }
@@ -32,14 +31,13 @@ func (r *Redactor) Stream() *Stream { return &Stream{redactor: r} }
 // Count returns the number of values replaced so far.
 func (s *Stream) Count() int { return s.count }
 
-// Write takes the next output and returns the redacted output that is complete. It
-// holds back an end of the output that may be the beginning of a value. It does not
-// retain b.
+// Write takes the next part of the output and returns redacted output. It holds back
+// the end of the output if a value may begin there. It does not retain b.
 func (s *Stream) Write(b []byte) []byte { return s.take(b, false, false) }
 
-// Close ends the stream and returns the rest of the redacted output. cut reports
-// that the output was truncated. In this case, Close also replaces an incomplete
-// value of at least MinBytes at the end.
+// Close ends the stream and returns the rest of the redacted output. cut means that
+// the output was truncated. In this case, Close also replaces the beginning of a
+// value at the end of the output, if it has at least MinBytes.
 func (s *Stream) Close(cut bool) []byte { return s.take(nil, true, cut) }
 
 func (s *Stream) take(b []byte, last, cut bool) []byte {
@@ -47,10 +45,10 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	if len(s.rest) > 0 {
 		b = append(s.rest, b...)
 	}
-	// The last escape of a truncated output may be incomplete. Treat the end of b
-	// like the middle of a stream.
+	// If the output was truncated, its last escape may be incomplete. So treat the end
+	// of b as if more output followed.
 	in := &input{b: b, run: s.run, last: last && !cut}
-	done := s.covered // The part of b before done was copied or replaced.
+	done := s.covered // The bytes before done are already copied or replaced.
 	s.rest, s.covered = nil, 0
 	if done = s.follow(in, done, last); len(s.rest) > 0 {
 		return nil
@@ -74,7 +72,7 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 			s.covered = max(done-i, 0)
 			return out
 		case f.open && cut && f.depth >= MinBytes:
-			f = found{end: len(b), head: f.begun}
+			f = matches{end: len(b), head: f.begun}
 		case f.end == 0:
 			i++
 			continue
@@ -97,14 +95,14 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	return out
 }
 
-// follow compares the input with the rest of a long value and returns the offset
-// after the match. before is the end of the part that matched already. follow holds
-// back input that may still match.
+// follow compares the input with the rest of long values and returns the offset
+// after the match. The input before the offset before has already matched. follow
+// holds back input that may still match.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)
 	if last {
 		if incomplete {
-			done = len(in.b) // The input was truncated inside an escape.
+			done = len(in.b) // The output was truncated inside an escape.
 		}
 		s.followers = nil
 	}
@@ -119,7 +117,7 @@ func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	return done
 }
 
-// keep holds back the input in.b[from:] until the next call of Write.
+// keep holds back in.b[from:] until the next call of Write.
 func (s *Stream) keep(in *input, from int) {
 	s.run = in.runBefore(from)
 	if from < len(in.b) {

@@ -13,22 +13,21 @@ type view int
 const (
 	// asIs reads the text unchanged.
 	asIs view = iota
-	// joined skips line ends, for example in base64 text with 64 or 76 characters
-	// per line. A line end is CR, LF or both, or their escapes \r and \n. Spaces
-	// after a line end belong to it.
+	// joined skips line ends, for example in base64 text with 64 or 76 characters per
+	// line. A line end is CR, LF or both, or the escapes \r and \n. The view also skips
+	// spaces after a line end.
 	joined
-	// escaped decodes backslash escapes, as in JSON (RFC 8259), in string literals
-	// of programming languages, and in the output of Python's repr and Node's
-	// inspect. \xHH and octal escapes are bytes. The view also joins literals on
-	// consecutive lines, because pprint and inspect split long strings.
+	// escaped decodes backslash escapes, as in JSON (RFC 8259), in string literals of
+	// programming languages, and in the output of Python's repr and Node's inspect.
+	// \xHH and octal escapes are bytes. The view also joins literals on consecutive
+	// lines, because pprint and inspect split long strings.
 	escaped
-	// escapedRunes is like escaped, but \xHH and octal escapes are characters,
-	// as in Python's repr of str.
+	// escapedRunes is like escaped, but \xHH and octal escapes are characters, as in
+	// Python's repr of str.
 	escapedRunes
-	// escapedTwice decodes the escapes of escaped twice, as for JSON in a JSON
-	// string.
+	// escapedTwice decodes like escaped, but twice. JSON in a JSON string needs this.
 	escapedTwice
-	// escapedTwiceRunes decodes the escapes of escapedRunes twice.
+	// escapedTwiceRunes decodes like escapedRunes, but twice.
 	escapedTwiceRunes
 	// percent decodes %HH, as in URLs (RFC 3986).
 	percent
@@ -39,13 +38,13 @@ const (
 	views // Number of views.
 )
 
-// minJoined is the number of base64 characters that must precede a line end so that
-// the view joined skips it. Otherwise, the end of every line would be held back
-// until the next line arrives.
+// minJoined is the minimum number of base64 characters before a line end that the
+// view joined skips. Without this condition, a stream would hold back the end of
+// every line.
 const minJoined = 16
 
-// marks returns the texts that begin escapes, in any view. Other code refers to a
-// mark by its index.
+// marks returns the texts with which escapes begin, in all views. A set of marks has
+// one bit for the index of each mark.
 func marks() [markCount]string {
 	return [...]string{
 		"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&", `\\`,
@@ -55,18 +54,18 @@ func marks() [markCount]string {
 
 const markCount = 19
 
-// Sets of marks, with one bit for the index of each mark. linesMarks are line ends.
-// literalsMarks connect literals on consecutive lines.
+// linesMarks is the set of marks that are line ends. literalsMarks is the set of
+// marks that connect literals on consecutive lines.
 const (
 	linesMarks    = 0xf
 	literalsMarks = 0x7f000
 )
 
-// reading lists the marks of a view, as sets of indices.
+// reading contains sets of marks for a view.
 type reading struct {
 	view view
-	// begins contains the marks that begin an escape in the view. If the text
-	// contains no mark in needs, the view equals another view and can be skipped.
+	// begins contains the marks that begin an escape in the view. If a text contains no
+	// mark in needs, another view reads the text in the same way.
 	needs, begins uint
 }
 
@@ -84,13 +83,13 @@ func readings() [views - 1]reading {
 	}
 }
 
-// input is the part of an output that is searched.
+// input is a part of the output.
 type input struct {
 	b []byte
 	// run is the number of consecutive base64 characters before b, at most
 	// minJoined.
 	run int
-	// last reports that the output ends with b.
+	// last is true if the output ends with b.
 	last bool
 }
 
@@ -107,12 +106,12 @@ func oneRune(c rune) (s symbols) {
 	return s
 }
 
-// more, as the next offset or a number of digits, means that the result depends on
-// input that has not arrived.
+// more is a special value for an offset or for a number of digits. It means that the
+// result depends on later input.
 const more = -1
 
 // read returns the symbols at offset i in a view, and the offset after them. The
-// offset is the constant more if the input ends inside an escape.
+// offset is more if the input ends inside an escape.
 func (in *input) read(v view, i int) (s symbols, next int) {
 	c := in.b[i]
 	switch {
@@ -144,8 +143,8 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 	return s, next
 }
 
-// readLineEnd returns the offset after the line ends at i and the spaces that follow
-// them; 0 if there is no line end. An escaped line end may have several backslashes,
+// readLineEnd returns the offset after the line ends at i and the spaces after them,
+// or 0 if there is no line end. An escaped line end may have several backslashes,
 // because the text may be escaped more than once.
 func (in *input) readLineEnd(i int) (next int) {
 	if !in.isJoined(i) {
@@ -178,7 +177,7 @@ scan:
 	}
 }
 
-// isJoined reports whether the view joined skips a line end at i.
+// isJoined reports whether the view joined may skip a line end at i.
 func (in *input) isJoined(i int) bool { return in.runBefore(i) >= minJoined }
 
 // runBefore returns the number of consecutive base64 characters before i, at most
@@ -197,9 +196,9 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number parses a number at the beginning of b. least and most limit the number of
-// its digits. digits is 0 if there is no such number. It is the constant more if the
-// input ends inside the number.
+// number parses a number at the beginning of b. The number must have at least least
+// and at most most digits. digits is 0 if there is no such number, and more if b
+// ends inside the number.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -232,7 +231,7 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	switch b[0] {
 	case 'x':
 		n, digits := number(b[1:], 16, 2, 2)
-		return numbered(n, runes), after(i+2, digits, in.last, 2)
+		return numbered(n, runes), afterNumber(i+2, digits, in.last, 2)
 	case 'u':
 		if len(b) > 1 && b[1] == '{' {
 			return in.readBraces(i)
@@ -240,13 +239,13 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 		return in.readUTF16(i)
 	case 'U':
 		n, digits := number(b[1:], 16, 8, 8)
-		return oneRune(n), after(i+2, digits, in.last, 8)
+		return oneRune(n), afterNumber(i+2, digits, in.last, 8)
 	case '0', '1', '2', '3', '4', '5', '6', '7':
 		n, digits := number(b, 8, 1, 3)
 		if digits == more && in.last {
 			n, digits = number(append(b[:len(b):len(b)], ' '), 8, 1, 3)
 		}
-		return numbered(n, runes), after(i+1, digits, in.last, 1)
+		return numbered(n, runes), afterNumber(i+1, digits, in.last, 1)
 	}
 	return s, 0
 }
@@ -268,8 +267,8 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 		if read.n > 1 && n == 0 {
 			return read, at
 		}
-		// The inner escape contains only characters of one byte. A longer character
-		// cannot belong to it, so its first byte is enough.
+		// The inner escape contains only characters of one byte. If the outer escape is a
+		// longer character, its first byte shows that it does not belong to the inner one.
 		inner[n], ends[n] = read.bytes[0], at
 		if n++; inner[0] != '\\' {
 			return read, at
@@ -290,9 +289,9 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 
 func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
 
-// readBreak returns the offset after the text between two literals on consecutive
-// lines: a quote, an optional +, a line end and a quote. next is 0 if there is no
-// such text.
+// readBreak reads the text between two literals on consecutive lines: a quote, an
+// optional +, a line end and a quote. It returns the offset after it, or 0 if there
+// is no such text.
 func (in *input) readBreak(i int) (next int) {
 	at := i + 1
 	skip := func(text string) {
@@ -326,7 +325,7 @@ func (in *input) readBreak(i int) (next int) {
 	}
 }
 
-// numbered returns the symbols for the number n in an escape. n is a character if
+// numbered converts the number in an escape to symbols. The number is a character if
 // runes is true, otherwise a byte.
 func numbered(n rune, runes bool) symbols {
 	if runes {
@@ -335,9 +334,9 @@ func numbered(n rune, runes bool) symbols {
 	return one(byte(n))
 }
 
-// after returns the offset after a number at i; 0 if the number is missing or too
-// short. digits and least are as in number.
-func after(i, digits int, last bool, least int) int {
+// afterNumber returns the offset afterNumber a number at i, or 0 if there is no number
+// with at least least digits. digits is a result of the function number.
+func afterNumber(i, digits int, last bool, least int) int {
 	switch {
 	case digits == 0, digits == more && last, digits > 0 && digits < least:
 		return 0
@@ -351,7 +350,7 @@ func after(i, digits int, last bool, least int) int {
 // readBraces reads an escape of the form \u{…} at i.
 func (in *input) readBraces(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+3:], 16, 1, 6)
-	if next = after(i+3, digits, in.last, 1); next <= 0 {
+	if next = afterNumber(i+3, digits, in.last, 1); next <= 0 {
 		return s, next
 	}
 	switch {
@@ -367,7 +366,7 @@ func (in *input) readBraces(i int) (s symbols, next int) {
 // pair.
 func (in *input) readUTF16(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+2:], 16, 4, 4)
-	if next = after(i+2, digits, in.last, 4); next <= 0 || !utf16.IsSurrogate(n) {
+	if next = afterNumber(i+2, digits, in.last, 4); next <= 0 || !utf16.IsSurrogate(n) {
 		return oneRune(n), next
 	}
 	const prefix = `\u`
@@ -392,7 +391,7 @@ func (in *input) readUTF16(i int) (s symbols, next int) {
 // readPercent reads an escape of the form %HH at i. next is 0 if there is none.
 func (in *input) readPercent(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+1:], 16, 2, 2)
-	return one(byte(n)), after(i+1, digits, in.last, 2)
+	return one(byte(n)), afterNumber(i+1, digits, in.last, 2)
 }
 
 // maxReference is the maximum length of a character reference in bytes.
@@ -442,7 +441,7 @@ func entities() []entity {
 	return []entity{{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"nbsp", '\u00a0'}}
 }
 
-// mayBeReference reports whether a known character reference begins with the text.
+// mayBeReference reports whether text is the beginning of a character reference.
 func mayBeReference(text string) bool {
 	if len(text) == 1 || text[1] == '#' {
 		return true
