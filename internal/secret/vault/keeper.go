@@ -16,16 +16,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// FileKeeper is a KeyKeeper that reads root keys from a file. Each key has 32 bytes;
-// the newest key is first. The file has two keys during a rotation, otherwise one.
-// FileKeeper detects changes of the file by other processes. It is safe for
-// concurrent use.
+// FileKeeper is a KeyKeeper that reads root keys from a file. The file has one key
+// of 32 bytes. During a rotation it has two, the newest first. FileKeeper notices
+// when other processes change the file. It is safe for concurrent use.
 type FileKeeper struct {
 	path string
 
 	mu   sync.Mutex
 	ring keyring
-	// read describes the file from which the keys were read, to detect changes.
+	// read describes the file when it was last read. It serves to notice changes.
 	read os.FileInfo
 }
 
@@ -42,8 +41,8 @@ func OpenFileKeeper(path string) (*FileKeeper, error) {
 	return k, nil
 }
 
-// OpenOrCreateFileKeeper is like OpenFileKeeper. If the file does not exist, it
-// first creates the file with a new root key.
+// OpenOrCreateFileKeeper is like OpenFileKeeper, but creates the file with a new
+// root key if the file does not exist.
 func OpenOrCreateFileKeeper(path string) (*FileKeeper, error) {
 	if err := createRootKey(path); err != nil {
 		return nil, fmt.Errorf("vault: root key %s: %w", path, err)
@@ -61,8 +60,8 @@ func (k *FileKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.Wrapp
 	return k.ring.wrap(key, associated)
 }
 
-// Unwrap decrypts a key. It reads the file again if the key was encrypted with an
-// unknown root key.
+// Unwrap decrypts a key. If the keeper does not know the root key that encrypted it,
+// Unwrap reads the file again.
 func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -74,7 +73,7 @@ func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associat
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// refresh reads the file again if it has changed. The caller must hold k.mu.
+// refresh reads the file if it has changed. The caller must hold k.mu.
 func (k *FileKeeper) refresh() error {
 	info, err := os.Stat(k.path)
 	if err != nil {
@@ -86,9 +85,8 @@ func (k *FileKeeper) refresh() error {
 	return k.load()
 }
 
-// load reads the file. It also keeps root keys that are no longer in the file: a
-// caller may still hold a wrapped key that it read from the store before the
-// rotation.
+// load reads the file. It also keeps root keys that are no longer in the file,
+// because a caller may still hold a wrapped key from before a rotation.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
@@ -146,7 +144,6 @@ func (k *FileKeeper) Rotating() (bool, error) {
 	return len(keys) > 1, err
 }
 
-// maxRootKeys is the maximum number of root keys in the file.
 const maxRootKeys = 2
 
 func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
@@ -173,8 +170,8 @@ func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
 }
 
 // createRootKey creates the file with a random root key, unless the file exists. It
-// never replaces a file, so that two servers that start at the same time use the
-// same key.
+// never replaces a file, so two servers that start at the same time use the same
+// key.
 func createRootKey(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -192,17 +189,17 @@ func createRootKey(path string) error {
 	})
 }
 
-// writeRootKeys replaces the file atomically by one with these keys.
+// writeRootKeys replaces the file atomically.
 func writeRootKeys(path string, keys [][]byte) error {
 	return publish(path, slices.Concat(keys...), func(made string) error { return os.Rename(made, path) })
 }
 
-// temporaryKeys is the pattern for names of temporary files, which contain root
+// temporaryKeys is the pattern for the names of temporary files, which contain root
 // keys.
 const temporaryKeys = ".root-key-*"
 
-// RemoveTemporaryKeys removes temporary files that a killed process left in the
-// directory of the root key file. They contain root keys.
+// RemoveTemporaryKeys removes temporary files next to the root key file that a
+// killed process has left. They contain root keys.
 func RemoveTemporaryKeys(path string) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)
@@ -214,7 +211,7 @@ func RemoveTemporaryKeys(path string) error {
 }
 
 // removeTemporaryKeys removes the temporary files in a directory. The caller must
-// hold the lock of the directory, so that no other process uses the files.
+// hold the lock of the directory, so that no other process is using the files.
 func removeTemporaryKeys(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -230,8 +227,8 @@ func removeTemporaryKeys(dir string) error {
 	return nil
 }
 
-// lockDirectory waits for the lock of the directory. The lock excludes other
-// processes that write root keys.
+// lockDirectory waits for the lock of the directory. All processes that write root
+// keys use this lock.
 func lockDirectory(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -248,9 +245,9 @@ func lockDirectory(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// publish writes a temporary file in the directory of path, syncs it to the disk,
-// and calls put to give it its name. It syncs first, because a key must be durable
-// before it encrypts data.
+// publish writes a temporary file in the directory of path and syncs it to the disk.
+// Then it calls put, which moves the file to its final name. The file must be on the
+// disk before a key in it encrypts data.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)
@@ -261,7 +258,7 @@ func publish(path string, content []byte, put func(made string) error) error {
 	if err := removeTemporaryKeys(dir); err != nil {
 		return err
 	}
-	// CreateTemp sets the mode 0600, so that only the owner can read the file.
+	// CreateTemp uses the mode 0600, so only the owner can read the file.
 	f, err := os.CreateTemp(dir, temporaryKeys)
 	if err != nil {
 		return err

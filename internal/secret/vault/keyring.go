@@ -13,24 +13,24 @@ import (
 // KeyKeeper encrypts keys with root keys. The root keys can be in another process or
 // device, and need not be readable.
 type KeyKeeper interface {
-	// Wrap encrypts a key with the newest root key. Pass the same associated data to
-	// Unwrap.
+	// Wrap encrypts a key with the newest root key. Unwrap needs the same associated
+	// data.
 	Wrap(ctx context.Context, key, associated []byte) (pyth.WrappedKey, error)
 	// Unwrap decrypts a key. It returns ErrDamaged if wrapped or associated was
-	// changed, or the root key is missing.
+	// changed, or if the root key is missing.
 	Unwrap(ctx context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error)
 }
 
-// Labels for HKDF-SHA256 (RFC 5869), which derives two values from a root key: the
-// key that encrypts other keys, and the ID. The root key itself encrypts nothing.
-// The ID reveals nothing about the root key.
+// These are labels for HKDF-SHA256 (RFC 5869), which derives two values from a root
+// key: the key that encrypts other keys (wrapping), and the ID (naming). So the root
+// key itself encrypts nothing, and its ID reveals nothing about it.
 const (
 	wrapping = "pyth-on/wrap/1"
 	naming   = "pyth-on/root-key-id/1"
 )
 
-// idBytes is the size of a root key's ID in bytes. It is large enough to distinguish
-// the root keys of one server.
+// idBytes is the size of a root key's ID in bytes. It suffices to distinguish the
+// root keys of one server.
 const idBytes = 8
 
 // rootKey is a root key with its ID and its wrapping key, which encrypts other keys.
@@ -78,7 +78,7 @@ func (r keyring) names() []string {
 	return names
 }
 
-// canUnwrap reports whether the keyring may have the root key that encrypted the
+// canUnwrap reports whether the keyring may contain the root key that encrypted the
 // key. It returns true for keys of older versions, which did not store the ID of the
 // root key.
 func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {

@@ -10,26 +10,26 @@ import (
 // Rotator is a KeyKeeper that supports the rotation of its root key.
 type Rotator interface {
 	KeyKeeper
-	// Begin adds a new root key as the newest one. It returns the ID of the new key,
-	// and the IDs of the other root keys. If a rotation has begun and not finished,
-	// it adds no key.
+	// Begin adds a new root key as the newest one. It returns the ID of the new key and
+	// the IDs of the other root keys. If an earlier rotation is not finished, it adds
+	// no key.
 	Begin(ctx context.Context) (newest string, others []string, err error)
-	// Finish removes all root keys except the newest. Rotate calls it when no stored
-	// key is encrypted with them.
+	// Finish removes all root keys except the newest. Rotate calls it when the removed
+	// keys encrypt no stored key.
 	Finish(ctx context.Context) error
 }
 
 // rewrapBatch is the number of keys that one transaction replaces. It is small, so
-// that the writes of a running server do not wait long.
+// that the writes of a running server need not wait long.
 const rewrapBatch = 50
 
 // Rotate adds a new root key and encrypts all stored keys with it. This also works
-// while a server runs. If Rotate was killed, the next call continues its work.
-// Rotate calls progress with the number of keys done so far.
+// while a server runs. If a call was interrupted, the next call continues its work.
+// Rotate calls progress with the number of keys that it has encrypted so far.
 //
 // After RetireRootKeys, the store refuses keys that are encrypted with old root
-// keys. So a server that still uses an old root key cannot store a key that the
-// rotation would miss.
+// keys. So a server that still uses an old root key cannot store a key that Rotate
+// would miss.
 func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress func(done int)) error {
 	id, others, err := keeper.Begin(ctx)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig is a store and a root key. The field path is the path of the key's file. The
-// field sealed holds one sealed value of each user.
+// rig is a store and a root key. path is the path of the key's file, and sealed has
+// one sealed value of each user.
 type rig struct {
 	store  *sqlite.Store
 	path   string
@@ -51,7 +51,6 @@ func newRig(t *testing.T, users int) *rig {
 	return r
 }
 
-// add creates a user with a data key and a sealed value.
 func (r *rig) add(ctx context.Context, k vault.KeyKeeper, id string) error {
 	v := vault.New(k, r.store)
 	user := pyth.UserID(id)
@@ -76,8 +75,8 @@ func (r *rig) add(ctx context.Context, k vault.KeyKeeper, id string) error {
 	return nil
 }
 
-// whole checks that the keeper k can open all values of the rig.
-func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
+// requireAllOpen checks that k can decrypt all values of the rig.
+func (r *rig) requireAllOpen(t *testing.T, k vault.KeyKeeper) {
 	t.Helper()
 	v := vault.New(k, r.store)
 	if err := v.Check(t.Context()); err != nil {
@@ -90,9 +89,10 @@ func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
 	}
 }
 
-// fragile is a store that fails at one call, as if the process was killed. The call
-// has no effect, unless after is true. left is the number of calls until then.
-type fragile struct {
+// failingStore is a store that returns errKilled at one call, as if the process was
+// killed. left counts the calls until then. If after is true, the failing call still
+// takes effect.
+type failingStore struct {
 	pyth.KeyStore
 	left  *int
 	after bool
@@ -100,7 +100,7 @@ type fragile struct {
 
 var errKilled = errors.New("killed")
 
-func (f fragile) do(call func() error) error {
+func (f failingStore) do(call func() error) error {
 	*f.left--
 	if *f.left == 0 && !f.after {
 		return errKilled
@@ -114,20 +114,20 @@ func (f fragile) do(call func() error) error {
 	return nil
 }
 
-func (f fragile) RetireRootKeys(ctx context.Context, ids []string) error {
+func (f failingStore) RetireRootKeys(ctx context.Context, ids []string) error {
 	return f.do(func() error { return f.KeyStore.RetireRootKeys(ctx, ids) })
 }
 
-func (f fragile) RewrapServerKey(ctx context.Context, k *pyth.ServerKey) error {
+func (f failingStore) RewrapServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	return f.do(func() error { return f.KeyStore.RewrapServerKey(ctx, k) })
 }
 
-func (f fragile) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error {
+func (f failingStore) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error {
 	return f.do(func() error { return f.KeyStore.RewrapDataKeys(ctx, keys) })
 }
 
 func TestRotateContinuesAfterKillAtAnyCall(t *testing.T) {
-	const users = 120 // So many users that the rotation needs three transactions.
+	const users = 120 // With so many users, the rotation needs three transactions.
 	for call := 1; call <= 5; call++ {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("call %d, after it: %v", call, after), func(t *testing.T) {
@@ -145,17 +145,17 @@ func TestRotateContinuesAfterKillAtAnyCall(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := vault.Rotate(t.Context(), k, fragile{r.store, &left, after}, func(int) {}); !errors.Is(err, errKilled) {
+				if err := vault.Rotate(t.Context(), k, failingStore{r.store, &left, after}, func(int) {}); !errors.Is(err, errKilled) {
 					t.Fatalf("got %v", err)
 				}
-				// After the failure, the running server, a restarted server and a
-				// new user must all work.
-				r.whole(t, server)
+				// After the failure, the running server, a restarted server and a new user must
+				// all work.
+				r.requireAllOpen(t, server)
 				started, err := vault.OpenFileKeeper(r.path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.whole(t, started)
+				r.requireAllOpen(t, started)
 				if err := r.add(t.Context(), server, "new"); err != nil {
 					t.Error(err)
 				}
@@ -179,8 +179,8 @@ func TestRotateContinuesAfterKillAtAnyCall(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.whole(t, started)
-				r.whole(t, server)
+				r.requireAllOpen(t, started)
+				r.requireAllOpen(t, server)
 			})
 		}
 	}
@@ -224,7 +224,7 @@ func TestRotateLosesNoKeyOfNewUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.whole(t, k)
+	r.requireAllOpen(t, k)
 	if len(r.sealed) < 62 {
 		t.Errorf("only %d users", len(r.sealed))
 	}
@@ -248,11 +248,11 @@ func TestRotateUsesTheFirstKeyOfTheSetting(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	both := setting(two + ", " + one)
-	r.whole(t, both)
+	r.requireAllOpen(t, both)
 	if err := vault.Rotate(t.Context(), both, r.store, func(int) {}); err != nil {
 		t.Fatal(err)
 	}
-	r.whole(t, setting(two))
+	r.requireAllOpen(t, setting(two))
 	if err := vault.New(setting(one), r.store).Check(t.Context()); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("the old key still works: %v", err)
 	}

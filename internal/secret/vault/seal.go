@@ -13,13 +13,13 @@ import (
 // keyBytes is the size of each key in bytes (AES-256).
 const keyBytes = 32
 
-// format is the first byte of a sealed value. It means AES-256-GCM with a random
-// nonce of 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 random nonces
-// per key. A key of this server encrypts far fewer values.
+// format is the first byte of a sealed value. It stands for AES-256-GCM with a
+// random nonce of 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 random
+// nonces per key, and a key of this server encrypts far fewer values.
 const format = 1
 
-// ErrDamaged reports that a sealed value cannot be decrypted, because the value was
-// changed or was encrypted under another label.
+// ErrDamaged means that a sealed value cannot be decrypted, because it was changed
+// or encrypted under another label.
 var ErrDamaged = errors.New("vault: the value was changed or sealed under another label")
 
 func seal(key, plaintext, associated []byte) ([]byte, error) {
@@ -57,7 +57,6 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// associatedData returns the associated data for the encryption of a user's value.
 func (l Label) associatedData(user pyth.UserID) []byte {
 	return associated("value", string(user), l.Kind, l.Name, strconv.Itoa(l.Version))
 }
@@ -68,8 +67,8 @@ func dataKeyLabel(user pyth.UserID, version int) []byte {
 
 func serverKeyLabel(name string) []byte { return associated("server key", name) }
 
-// associated joins the parts to associated data. It writes the length of each part,
-// so that different parts always give different results.
+// associated joins the parts to associated data. It writes the length before each
+// part, so that different parts always give different results.
 func associated(parts ...string) []byte {
 	var b []byte
 	for _, p := range parts {

@@ -16,8 +16,8 @@ type SettingKeeper struct{ ring keyring }
 
 var _ Rotator = (*SettingKeeper)(nil)
 
-// NewSettingKeeper parses the setting: root keys of 32 bytes each in base64 (RFC
-// 4648, section 4), separated by commas, newest first. Its errors contain no key.
+// NewSettingKeeper parses the setting. It lists root keys of 32 bytes in base64 (RFC
+// 4648, section 4), newest first, separated by commas. The errors contain no key.
 func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	var keys [][]byte
 	for part := range strings.SplitSeq(string(setting), ",") {
@@ -41,8 +41,8 @@ func (k *SettingKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, assoc
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// Begin returns the IDs of the root keys; the first key is the new one. It returns
-// an error if the setting has only one key.
+// Begin returns the IDs of the root keys. The first key is the new one. Begin
+// returns an error if the setting has only one key.
 func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	if len(k.ring) < 2 {
 		return "", nil, errors.New("the setting has only one root key; write the new key and a comma before it, here and in the setting of the server, and try again")
@@ -50,6 +50,5 @@ func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, 
 	return k.ring[0].id, k.ring[1:].names(), nil
 }
 
-// Finish does nothing, because the operator must remove the old keys from the
-// setting.
+// Finish does nothing. The operator must remove the old keys from the setting.
 func (*SettingKeeper) Finish(context.Context) error { return nil }

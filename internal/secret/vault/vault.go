@@ -2,9 +2,9 @@
 // encryption). Each user has a data key, which encrypts the user's values. A root
 // key encrypts the data keys.
 //
-// A value can be decrypted only with the same user, kind, name and version with
-// which it was encrypted. Every change of an encrypted value is detected. User and
-// label are the associated data of AES-256-GCM (NIST SP 800-38D).
+// Decryption needs the user, kind, name and version with which a value was
+// encrypted. They are the associated data of AES-256-GCM (NIST SP 800-38D).
+// Decryption also fails if the encrypted value was changed.
 package vault
 
 import (
@@ -15,8 +15,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Label identifies a value of a user. All values of a user must have different
-// labels.
+// Label identifies a value of a user. Each value of a user must have a different
+// label.
 type Label struct {
 	Kind    string
 	Name    string
@@ -32,14 +32,14 @@ type Vault struct {
 	keys   pyth.KeyStore
 }
 
-// New returns a Vault. The parameter keys is the store of the data keys and server
-// keys, which the keeper encrypts.
+// New returns a Vault. keys is the store of the data keys and server keys, which
+// keeper encrypts.
 func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
 
 // NewDataKey creates and encrypts a data key for a new user. The caller must store
-// it.
+// the key.
 func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
 	key := make([]byte, keyBytes)
 	if _, err := rand.Read(key); err != nil {
@@ -111,15 +111,15 @@ func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
 	return openWith(o.aead, sealed, label.associatedData(o.user))
 }
 
-// ServerKey returns the server's key with the given name. The first call creates a
-// random key with the given length in bytes.
+// ServerKey returns the server's key with the given name. If there is no such key,
+// it creates a random one with the given length in bytes.
 func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte, error) {
 	stored, err := v.keys.ServerKey(ctx, name)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
 		if err := v.createServerKey(ctx, name, length); err != nil && pyth.ErrorCode(err) != pyth.CodeConflict {
 			return nil, err
 		}
-		// Read the key again, because another process may have created it first.
+		// Read the stored key, because another process may have created it first.
 		stored, err = v.keys.ServerKey(ctx, name)
 	}
 	if err != nil {
@@ -141,8 +141,8 @@ func (v *Vault) createServerKey(ctx context.Context, name string, length int) er
 	return v.keys.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: wrapped})
 }
 
-// Empty reports whether the store contains no encrypted keys. In this case, the
-// server may create a new root key.
+// Empty reports whether the store contains no encrypted keys. Only then may the
+// server create a new root key.
 func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	data, err := keys.DataKeys(ctx, "", 1)
 	if err != nil {
@@ -153,8 +153,7 @@ func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 }
 
 // Check decrypts the server keys and one data key. It returns ErrDamaged if the
-// keeper does not have their root key. If the store is empty, it accepts any root
-// key.
+// keeper does not have their root key. It returns nil if the store is empty.
 func (v *Vault) Check(ctx context.Context) error {
 	server, err := v.keys.ServerKeys(ctx)
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// keys is a store of data keys, by user.
 type keys map[pyth.UserID]*pyth.DataKey
 
 func (k keys) DataKey(_ context.Context, user pyth.UserID) (*pyth.DataKey, error) {
@@ -108,7 +107,7 @@ func TestOpenNeedsTheLabelOfSeal(t *testing.T) {
 			}
 		})
 	}
-	// A data key of another user must be detected too.
+	// The data key of one user must not work for another.
 	all["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: all["ada"].Wrapped}
 	if _, err := v.Open(t.Context(), "bob", label, sealed); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("got %v", err)
