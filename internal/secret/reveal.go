@@ -8,9 +8,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reveal decrypts the requested secrets for a run, and notes the current time as
-// their last use. It returns CodeInvalid for an unknown name, and CodeSecretDamaged
-// for a value that was changed. The caller must clear the values.
+// Reveal decrypts the requested secrets for a run and stores the current time as
+// their time of last use. It returns CodeInvalid for an unknown name, and
+// CodeSecretDamaged for a stored value that was changed. The caller must clear the
+// values.
 func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	var none pyth.SecretGrant
 	if len(request.Names) == 0 && len(request.IfStored) == 0 && !request.All {
@@ -45,9 +46,9 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
-// Values decrypts all of the user's secrets, except damaged ones. The values are
-// only for redaction: Values does not change the times of last use. The caller must
-// clear them.
+// Values decrypts all of the user's secrets except damaged ones. It is for
+// redaction, so it does not change the times of last use. The caller must clear the
+// values.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil || len(sealed) == 0 {
@@ -66,9 +67,9 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	return values, nil
 }
 
-// selectNamed returns the secrets that the request names, each of them once. It
-// returns an error if a name in Names is unknown. It ignores unknown names in
-// IfStored.
+// selectNamed returns each secret that the request names once. It returns an error
+// if request.Names contains an unknown name, but ignores unknown names in
+// request.IfStored.
 func selectNamed(all []*pyth.SealedSecret, request pyth.SecretRequest) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
 	var faults pyth.FieldErrors

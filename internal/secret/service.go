@@ -1,9 +1,8 @@
-// Package secret stores users' secrets, which the vault encrypts, and decrypts them
-// for runs.
+// Package secret stores users' secrets encrypted, and decrypts them for runs.
 //
 // Only runs and redaction receive the values. The encryption authenticates the user,
-// the name and the version of a value. So a stored value that was changed or moved
-// cannot be used; other secrets still work. Errors never contain values.
+// the name and the version of a value. So a value that was changed or moved in the
+// store cannot be used, but other secrets still work. Errors never contain values.
 package secret
 
 import (
@@ -17,14 +16,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Limits of secrets that the API documents.
+// These limits are documented in the API.
 const (
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200
 )
 
-// maxPutAttempts is the maximum number of times that PutSecret tries to store a
-// value while other requests change the same secret.
+// maxPutAttempts is the maximum number of attempts to store a value while other
+// requests change the same secret.
 const maxPutAttempts = 8
 
 // Vault encrypts and decrypts values. vault.Vault implements it.
@@ -38,7 +37,7 @@ type Config struct {
 	Store pyth.SecretStore
 	Vault Vault
 	Clock func() time.Time
-	// Failed is called with the error when times of last use could not be stored.
+	// Failed is called with the error if times of last use could not be stored.
 	Failed func(error)
 }
 
@@ -54,7 +53,7 @@ var (
 	_ pyth.SecretSource  = (*Service)(nil)
 )
 
-// New returns a Service. Call Close at the end, to store times of last use.
+// New returns a Service. Call Close at the end to store times of last use.
 func New(config Config) *Service {
 	return &Service{config: config, uses: newUses(config.Store, config.Failed)}
 }
@@ -63,7 +62,8 @@ func New(config Config) *Service {
 func (s *Service) Close() { s.uses.close() }
 
 // PutSecret creates the secret or replaces its value and description. It clears
-// value. It tries again if another request changes the secret at the same time.
+// value. If another request changes the secret at the same time, PutSecret tries
+// again.
 func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	defer clear(value)
 	if err := check(name, value, description); err != nil {
@@ -92,8 +92,8 @@ func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, 
 	return nil, false, pyth.Errorf(pyth.CodeConflict, "Other requests are changing this secret at the same time. Try again.")
 }
 
-// nextVersion returns the metadata for the next version of a secret, or for the
-// first version of a new one. The caller sets the description and the sealed value.
+// nextVersion returns the metadata for the next version of a secret, which may be
+// the first. The caller must set the description and the sealed value.
 func (s *Service) nextVersion(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	now := s.config.Clock()
 	secret, err := s.config.Store.SealedSecret(ctx, user, name)
@@ -146,7 +146,7 @@ func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret
 	return all, nil
 }
 
-// Label returns the label for the encryption of a version of a secret.
+// Label returns the label with which a version of a secret is encrypted.
 func Label(name string, version int) vault.Label {
 	return vault.Label{Kind: "secret", Name: name, Version: version}
 }
@@ -179,7 +179,7 @@ func check(name string, value []byte, description string) error {
 	return faults.As(code)
 }
 
-// damagedError returns the error for the user if err is vault.ErrDamaged. It returns
+// damagedError converts vault.ErrDamaged into an error for the user. It returns
 // other errors unchanged.
 func damagedError(name string, err error) error {
 	if !errors.Is(err, vault.ErrDamaged) {

@@ -28,7 +28,7 @@ type rig struct {
 	now   time.Time
 }
 
-// with returns another Service with the rig's vault and clock, but with the given
+// with returns another Service, which uses the rig's vault and clock but another
 // store.
 func (r *rig) with(t testing.TB, store pyth.SecretStore) *secret.Service {
 	s := secret.New(secret.Config{
@@ -76,8 +76,8 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 	return s
 }
 
-// revealed returns the secrets that a run gets, as NAME=VALUE, or the code of the
-// error.
+// revealed returns the secrets that a run gets, as NAME=VALUE, or only the error
+// code.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
 	grant, err := r.Reveal(t.Context(), user, "run", pyth.SecretRequest{Names: names, All: names == nil})
@@ -219,21 +219,20 @@ func TestPutSecretLosesNoConcurrentChange(t *testing.T) {
 	}
 }
 
-// tampered is a store that calls the function change with all secrets before it
-// returns them.
-type tampered struct {
+// tamperedStore is a store that changes all secrets before it returns them.
+type tamperedStore struct {
 	pyth.SecretStore
 	change func([]*pyth.SealedSecret)
 }
 
-func (s tampered) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.SealedSecret, error) {
+func (s tamperedStore) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.SealedSecret, error) {
 	all, err := s.SecretStore.SealedSecrets(ctx, user)
 	s.change(all)
 	return all, err
 }
 
 // TestAttack101And102RevealRefusesOnlyDamagedSecrets swaps or changes ciphertexts in
-// the database (attacks 101 and 102). Undamaged secrets must stay usable.
+// the database (attacks 101 and 102). Other secrets must still work.
 func TestAttack101And102RevealRefusesOnlyDamagedSecrets(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "one")
@@ -265,7 +264,7 @@ func TestAttack101And102RevealRefusesOnlyDamagedSecrets(t *testing.T) {
 	}
 	for name, change := range flips {
 		t.Run(name, func(t *testing.T) {
-			s := r.with(t, tampered{r.store, change})
+			s := r.with(t, tamperedStore{r.store, change})
 			grant, err := s.Reveal(t.Context(), "ada", "run", pyth.SecretRequest{All: true})
 			if pyth.ErrorCode(err) != pyth.CodeSecretDamaged || grant.Values != nil || strings.Contains(err.Error(), "new one") {
 				t.Errorf("got %q, %v", grant.Values, err)
@@ -286,7 +285,7 @@ func TestValuesOpensIntactSecretsWithoutNotingUse(t *testing.T) {
 	r.put(t, "ada", "A", "one")
 	r.put(t, "ada", "B", "two")
 	r.put(t, "bob", "C", "three")
-	s := r.with(t, tampered{r.store, func(all []*pyth.SealedSecret) { all[0].Sealed[0] ^= 1 }})
+	s := r.with(t, tamperedStore{r.store, func(all []*pyth.SealedSecret) { all[0].Sealed[0] ^= 1 }})
 	for service, want := range map[*secret.Service]string{r.Service: "A=one B=two ", s: "B=two "} {
 		values, err := service.Values(t.Context(), "ada")
 		got := ""
@@ -326,8 +325,8 @@ func TestSecretsShowsTheLastUseBeforeItIsStored(t *testing.T) {
 	}
 }
 
-// memory is a store that holds secrets and one data key in memory. It records the
-// times at which secrets were used.
+// memory is a store that holds one secret and one data key in memory. It records the
+// times of last use.
 type memory struct {
 	pyth.SecretStore
 	pyth.KeyStore

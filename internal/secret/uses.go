@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// saveDelay is the maximum time from the use of a secret until its time is
-	// stored. One write stores the times of all secrets. Runs do not wait for it. A
-	// crash loses only these times, which the audit log also contains.
+	// saveDelay is the maximum time from the use of a secret until this time is stored.
+	// One write stores the times of many uses, so that runs need not wait. A crash
+	// loses only times that the audit log also contains.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )
 
-// uses keeps the times of last use of secrets in memory until they are stored. It is
-// safe for concurrent use.
+// uses keeps times of last use in memory until they are stored. It is safe for
+// concurrent use.
 type uses struct {
 	store  pyth.SecretStore
 	failed func(error)
@@ -27,7 +27,7 @@ type uses struct {
 	closed  bool
 	pending map[pyth.UserID]map[string]time.Time
 	timer   *time.Timer
-	// storing is held while save writes to the store.
+	// storing is locked while save writes to the store.
 	storing sync.Mutex
 }
 
@@ -52,8 +52,8 @@ func (u *uses) note(user pyth.UserID, secrets []pyth.SecretValue, at time.Time) 
 	}
 }
 
-// last returns the time of last use of a secret. It is the given stored time, or a
-// later time in memory.
+// last returns the time of last use of a secret: the time in memory or the stored
+// time, whichever is later.
 func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -63,7 +63,7 @@ func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	return stored
 }
 
-// save writes the pending times to the store. If that fails, it discards them.
+// save writes the pending times to the store. If this fails, it discards the times.
 func (u *uses) save() {
 	u.storing.Lock()
 	defer u.storing.Unlock()
@@ -79,8 +79,8 @@ func (u *uses) save() {
 	u.dropStored(times)
 }
 
-// snapshot returns a copy of the pending times. They also stay in memory until they
-// are stored, because last returns them.
+// snapshot returns a copy of the pending times. The times also stay in memory,
+// because last must return them until they are stored.
 func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -92,8 +92,8 @@ func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	return times
 }
 
-// dropStored removes the stored times from memory. It keeps the time of a secret
-// that was used again since the snapshot.
+// dropStored removes the stored times from memory. If a secret was used after the
+// snapshot, dropStored keeps its new time.
 func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -105,8 +105,7 @@ func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	}
 }
 
-// close stores the pending times and returns when they are stored. Later uses are
-// ignored.
+// close returns when all pending times are stored. Later uses are ignored.
 func (u *uses) close() {
 	u.mu.Lock()
 	u.closed = true
