@@ -14,7 +14,6 @@ const (
 		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
 )
 
-// keyFields returns the scan targets for keyColumns.
 func keyFields(k *pyth.APIKey) []any {
 	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, hashOf{&k.Hash}, &k.Sealed, timeOf{&k.CreatedAt}, timeOf{&k.ExpiresAt}}
 }
@@ -73,7 +72,7 @@ func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 	return err
 }
 
-// PrimaryAPIKey returns the user's oldest key with a sealed copy.
+// PrimaryAPIKey returns the user's oldest key that has a sealed copy.
 func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
 	k := new(pyth.APIKey)
 	err := s.reader.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", user).

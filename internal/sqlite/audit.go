@@ -20,14 +20,13 @@ func auditFields(r *pyth.AuditRecord) []any {
 	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
 }
 
-// appendAudit adds one record. A trigger rejects a record that is not the next one.
+// appendAudit adds one record. A trigger rejects any record except the next one.
 const appendAudit = "INSERT INTO audit_append (sequence, hashes, user_id, action, outcome, at, record, note) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?)"
 
 // AppendAudit adds records at the end of the log and replaces the checkpoint.
 func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
 	if len(records) == 1 {
-		// A single record needs no explicit transaction. Begin and commit would take
-		// time.
+		// A single record needs no explicit transaction, which would take more time.
 		return s.writeFailure(appendRecord(ctx, s.appendAudit, records[0], checkpoint))
 	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -46,7 +45,7 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 }
 
 // appendRecord adds one record. checkpoint is nil unless the record is the last one
-// of a call.
+// of a call of AppendAudit.
 func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
 	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, timeValue(r.Timestamp), r.Record, checkpoint)
 	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {
@@ -57,7 +56,7 @@ func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, ch
 
 // AuditHead returns the number of records in the log, and the last checkpoint.
 func (s *Store) AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error) {
-	// Read both in one statement, because another record may be added in between.
+	// Read both in one statement, because a record may be added between two statements.
 	err = s.reader.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM audit), (SELECT note FROM audit_checkpoint)").Scan(&size, &checkpoint)
 	return size, checkpoint, failure(err)
 }
@@ -68,8 +67,8 @@ func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFil
 	if f.Action == "" || f.Outcome != "" {
 		return s.auditPage(ctx, user, f, before, limit)
 	}
-	// The index audit_by_action is sorted by outcome before time. So read a page for
-	// each outcome and merge the pages.
+	// The index audit_by_action sorts by outcome before time. So read a page for each
+	// outcome and merge the pages.
 	var all []*pyth.AuditRecord
 	for _, f.Outcome = range pyth.AuditOutcomes() {
 		part, err := s.auditPage(ctx, user, f, before, limit)
@@ -114,8 +113,8 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if !f.Until.IsZero() {
 		until = ceilMicro(f.Until)
 	}
-	// The query returns records before (until, sequence). Sequences start at 0, so
-	// the sequence 0 excludes all records whose time equals until.
+	// The query returns records before (until, sequence). Sequences start at 0. So with
+	// the sequence 0, no record with the time until is returned.
 	sequence := int64(0)
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
@@ -132,7 +131,7 @@ func ceilMicro(t time.Time) int64 {
 }
 
 // AuditRecords returns at most limit records of all users, sorted by sequence. from
-// is the lowest sequence that it returns.
+// is the lowest sequence to return.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), hashesOf{&r.Hashes}) }
 	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)
@@ -171,7 +170,7 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 	return all, nil
 }
 
-// PruneAudit removes the content of the records with sequences in [from, to). It
+// PruneAudit removes the content of the records with sequences in [from, to), but
 // keeps their hashes.
 func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+

@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// TestAuditPagesUseIndexRanges checks the query plans. The cost of a page must not
-// depend on entries outside the page. So each query must read only one range of an
-// index, and must not sort.
+// TestAuditPagesUseIndexRanges checks the query plans. Each query must read only one
+// range of an index and must not sort. So its cost depends only on the entries of
+// the page.
 func TestAuditPagesUseIndexRanges(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {

@@ -9,14 +9,13 @@ import (
 
 const (
 	selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
-	// unlessRetired is an SQL condition without its end. Append the parameter with
-	// the ID of a root key and a parenthesis. The condition is true if the root key
-	// is not retired.
+	// unlessRetired is the first part of an SQL condition, which is true if a root key
+	// is not retired. Append the parameter with the key's ID and a closing parenthesis.
 	unlessRetired = " WHERE NOT EXISTS (SELECT 1 FROM retired_root_keys WHERE id = "
 )
 
-// insertDataKey stores a data key. It returns CodeConflict if the root key that
-// encrypts it is retired.
+// insertDataKey stores a data key. It returns CodeConflict if the data key is
+// encrypted with a retired root key.
 func insertDataKey(ctx context.Context, to executor, k *pyth.DataKey) error {
 	stored, err := affected(to.ExecContext(ctx, "INSERT INTO data_keys (user_id, version, root_key, wrapped) SELECT ?1, ?2, ?3, ?4"+unlessRetired+"?3)",
 		k.UserID, k.Version, k.Wrapped.RootKey, k.Wrapped.Bytes))
@@ -45,8 +44,8 @@ func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*
 	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
 }
 
-// DataKeysNotUnder returns at most limit data keys that are not encrypted with
-// rootKey.
+// DataKeysNotUnder returns at most limit data keys that are encrypted with other
+// root keys than rootKey.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)
 }
@@ -76,7 +75,7 @@ func scanDataKey(row scanner) (*pyth.DataKey, error) {
 	return k, row.Scan(&k.UserID, &k.Version, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
 }
 
-// RewrapDataKeys replaces the encrypted form of data keys, in one transaction.
+// RewrapDataKeys replaces the encrypted form of data keys in one transaction.
 func (s *Store) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, k := range keys {

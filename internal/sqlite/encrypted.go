@@ -10,7 +10,6 @@ import (
 
 const storedColumns = "name, language, length(ciphertext), created_at, updated_at, executed_at"
 
-// storedFields returns the scan targets for storedColumns.
 func storedFields(c *pyth.StoredProgram) []any {
 	return []any{&c.Name, &c.Language, &c.SizeBytes, timeOf{&c.CreatedAt}, timeOf{&c.UpdatedAt}, timeOf{&c.LastExecutedAt}}
 }
@@ -24,7 +23,7 @@ const upsertCode = `INSERT INTO encrypted_code
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
 // StoreCode creates or replaces an encrypted program. It returns CodeConflict if the
-// program is new and the user already has the maximum number of programs (most).
+// program is new and the user already has most programs.
 func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, most int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -60,10 +59,10 @@ func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) e
 	return err
 }
 
-// encryptedProgram is the name of the object in error messages.
+// encryptedProgram names the object in error messages.
 const encryptedProgram = "encrypted program"
 
-// Codes returns the user's encrypted programs without their ciphertexts, sorted by
+// Codes lists the user's encrypted programs without their ciphertexts, sorted by
 // name.
 func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.StoredProgram, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? ORDER BY name", user)

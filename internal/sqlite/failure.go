@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure returns CodeUnavailable for temporary errors, such as a full disk, and
-// other errors unchanged. After CodeUnavailable the caller can try again, because
-// the failed statement has stored nothing.
+// failure converts temporary errors, such as a full disk, to CodeUnavailable. It
+// returns other errors unchanged. A statement that failed with a temporary error has
+// stored nothing, so the caller can try again.
 func failure(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -29,8 +29,8 @@ func failure(err error) error {
 	return err
 }
 
-// writeFailure is failure for statements that write. It also calls diskFailed if the
-// disk caused the error.
+// writeFailure works like failure, for statements that write. It also calls
+// diskFailed if the disk caused the error.
 func (s *Store) writeFailure(err error) error {
 	if s.diskFailed != nil && isDiskFailure(err) {
 		s.diskFailed()

@@ -17,8 +17,8 @@ const (
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-// PackageList returns the user's lockfile for the runtime. If there is none, the
-// list is empty and has revision 0.
+// PackageList returns the user's lockfile for the runtime. If there is none, it
+// returns an empty list with revision 0.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
 	// Use one transaction, so that the list and its packages have the same revision.
@@ -26,7 +26,7 @@ func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.
 	if err != nil {
 		return nil, failure(err)
 	}
-	defer func() { _ = tx.Rollback() }() // Nothing was written, so there is nothing to roll back.
+	defer func() { _ = tx.Rollback() }() // The transaction has written nothing.
 	err = tx.QueryRowContext(ctx, "SELECT revision, layer FROM package_lists WHERE user_id = ? AND runtime = ?", user, runtime).
 		Scan(&list.Revision, &list.Layer)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -55,7 +55,7 @@ func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.
 	return list, failure(rows.Err())
 }
 
-// PackageLayers returns the layers of all of the user's lockfiles.
+// PackageLayers returns the layers of all lockfiles of the user.
 func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layers, error) {
 	var layers pyth.Layers
 	rows, err := s.reader.QueryContext(ctx, selectLayers, user)
@@ -106,7 +106,7 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 	})
 }
 
-// UsedLayers returns the layers of the lockfiles of all users, each once.
+// UsedLayers returns each layer in the lockfiles of all users once.
 func (s *Store) UsedLayers(ctx context.Context) ([]pyth.LayerID, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT DISTINCT layer FROM package_lists WHERE layer <> '' ORDER BY layer")
 	if err != nil {

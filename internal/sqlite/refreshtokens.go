@@ -35,9 +35,8 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 	return t, nil
 }
 
-// RotateRefreshToken marks a token as used and stores its successor. spent is the
-// hash of the used token. RotateRefreshToken returns CodeConflict if the token was
-// used before.
+// RotateRefreshToken marks the token with the hash spent as used and stores its
+// successor. It returns CodeConflict if the token was already used.
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
@@ -56,8 +55,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, 
 	})
 }
 
-// AddSuccessor stores another successor of a used token. spent is the hash of the
-// used token.
+// AddSuccessor stores another successor of a used token, which has the hash spent.
 func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := tokenExists(ctx, tx, spent); err != nil {
@@ -73,8 +71,7 @@ func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 	return asNotFound(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
 }
 
-// FamilyActive reports whether the family has a token that expires after the given
-// time.
+// FamilyActive reports whether a token of the family expires after the given time.
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
 	var active bool
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
@@ -82,7 +79,7 @@ func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family strin
 	return active, failure(err)
 }
 
-// RevokeFamily deletes all tokens of the family.
+// RevokeFamily deletes all tokens of a user's family.
 func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family string) error {
 	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)
 	return err

@@ -22,7 +22,7 @@ func scanSecret(row interface{ Scan(dest ...any) error }) (*pyth.SealedSecret, e
 	return s, row.Scan(&s.Name, &s.Description, &s.Version, timeOf{&s.CreatedAt}, timeOf{&s.UpdatedAt}, timeOf{&s.LastUsedAt}, &s.Sealed)
 }
 
-// SealedSecret returns the user's secret with the name, encrypted.
+// SealedSecret returns a secret of the user with its encrypted value.
 func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	secret, err := scanSecret(s.reader.QueryRowContext(ctx, selectSecrets+" AND name = ?", user, name))
 	if err != nil {
@@ -31,7 +31,8 @@ func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string)
 	return secret, nil
 }
 
-// SealedSecrets returns all of the user's secrets, encrypted and sorted by name.
+// SealedSecrets returns all secrets of the user with their encrypted values, sorted
+// by name.
 func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.SealedSecret, error) {
 	rows, err := s.secrets.QueryContext(ctx, user)
 	if err != nil {
@@ -50,8 +51,8 @@ func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.Se
 }
 
 // PutSecret stores a new secret or the next version of an existing one. It returns
-// CodeConflict if the version is not the next one, or if the secret is new and the
-// user already has the maximum number of secrets (limit).
+// CodeConflict if the version is not the next one. It also returns CodeConflict if
+// the secret is new and the user already has limit secrets.
 func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.SealedSecret, limit int) error {
 	var stored bool
 	var err error
@@ -78,8 +79,7 @@ func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string)
 	return err
 }
 
-// SetSecretsUsed stores times of last use of secrets. A stored later time does not
-// change.
+// SetSecretsUsed stores times of last use. It does not replace a later time.
 func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var errs []error

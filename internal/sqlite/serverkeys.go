@@ -42,7 +42,7 @@ func (s *Store) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
 }
 
 // CreateServerKey stores a new key of the server. It returns CodeConflict if a key
-// with the name exists, or if the root key that encrypts it is retired.
+// with this name exists, or if the new key is encrypted with a retired root key.
 func (s *Store) CreateServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	stored, err := s.write(ctx, "INSERT INTO server_keys (name, root_key, wrapped) SELECT ?1, ?2, ?3"+unlessRetired+"?2)",
 		k.Name, k.Wrapped.RootKey, k.Wrapped.Bytes)
@@ -61,8 +61,8 @@ func (s *Store) RewrapServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	return err
 }
 
-// RetireRootKeys makes the store refuse new keys that are encrypted with one of
-// these root keys.
+// RetireRootKeys makes the store refuse new keys that are encrypted with one of the
+// given root keys.
 func (s *Store) RetireRootKeys(ctx context.Context, ids []string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {

@@ -2,7 +2,7 @@
 //
 // Committed writes survive kill -9 and power loss, because every commit syncs the
 // write-ahead log to the disk (WAL, synchronous=FULL). Only the owner can read the
-// file. One connection writes. Several other connections read at the same time.
+// file. One connection writes, and several others read at the same time.
 package sqlite
 
 import (
@@ -32,16 +32,16 @@ var migrations embed.FS
 type Store struct {
 	writer *sql.DB
 	reader *sql.DB
-	// Prepared statements that every request or every run executes.
+	// These statements are prepared, because every request or every run executes them.
 	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
-	// diskFailed is called when a write fails because of the disk; nil for no call.
+	// diskFailed is called if a write fails because of the disk. It may be nil.
 	diskFailed func()
 }
 
 var _ pyth.Store = (*Store)(nil)
 
-// Open opens the database at path. It creates the database if necessary, and
-// migrates an older schema.
+// Open opens the database at path. It creates a missing database and migrates an
+// older schema.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -50,9 +50,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens an existing database for reading; writes fail. This also works
-// while a server uses the database. OpenToRead returns an error if the database does
-// not exist or has the schema of another version.
+// OpenToRead opens an existing database for reading, even while a server uses it.
+// Writes fail. OpenToRead returns an error if the database does not exist or has the
+// schema of another version.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s, err := openToRead(ctx, path)
 	if err != nil {
@@ -66,7 +66,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Check that the file exists, because SQLite would create it.
+	// SQLite would create a missing file, so check that the file exists.
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
@@ -100,9 +100,8 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The file contains password hashes and encrypted keys. Create it here, because
-	// SQLite would let other users read it. SQLite gives its other files the same
-	// mode.
+	// The file contains password hashes and encrypted keys. SQLite would let other
+	// users read it, so create it here. SQLite gives its other files the same mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -147,8 +146,8 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	return err
 }
 
-// connect returns a pool of at most the given number of connections, which stay
-// open. option is added to the connection settings.
+// connect returns a pool with the given maximum number of connections, which stay
+// open. It adds option to the connection settings.
 func connect(path string, connections int, option string) (*sql.DB, error) {
 	// Use a URI, so that no part of the path is read as a setting. Set busy_timeout
 	// first, because the other settings may wait for a lock.
@@ -187,11 +186,11 @@ func migrator(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
-// OnDiskFailure sets the function to call when a write fails because of the disk.
-// The function must not block. Call OnDiskFailure before the store is used.
+// OnDiskFailure sets the function to call if a write fails because of the disk. The
+// function must not block. Call OnDiskFailure before using the store.
 func (s *Store) OnDiskFailure(f func()) { s.diskFailed = f }
 
-// Ping returns an error if the database cannot be read.
+// Ping returns an error if the store cannot read the database.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM goose_db_version LIMIT 1").Scan(&one)
@@ -227,14 +226,15 @@ func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error 
 	return s.writeFailure(tx.Commit())
 }
 
-// write executes one statement. It reports whether the statement changed any row.
+// write executes one statement and reports whether it changed any row.
 func (s *Store) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
 	changed, err = affected(s.writer.ExecContext(ctx, query, args...))
 	return changed, s.writeFailure(err)
 }
 
-// asNotFound converts an error of a query for one row: to CodeNotFound if there is
-// no row, otherwise like failure. object names the row in the message.
+// asNotFound converts an error of a query for one row. If there is no row, it
+// returns CodeNotFound with the object's name in the message. Otherwise it works
+// like failure.
 func asNotFound(err error, object string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "The %s does not exist.", object)
@@ -242,7 +242,6 @@ func asNotFound(err error, object string) error {
 	return failure(err)
 }
 
-// affected reports whether a statement changed any row.
 func affected(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err
@@ -271,7 +270,7 @@ func timeValue(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// timeOf is a scan target for a column written with timeValue.
+// timeOf is a scan target for a column that was written with timeValue.
 type timeOf struct{ t *time.Time }
 
 func (d timeOf) Scan(v any) error {
@@ -286,7 +285,7 @@ func (d timeOf) Scan(v any) error {
 	return nil
 }
 
-// hashOf is a scan target for a column with a hash. NULL becomes the zero hash.
+// hashOf is a scan target for a hash column. It reads NULL as the zero hash.
 type hashOf struct{ h *[32]byte }
 
 func (d hashOf) Scan(v any) error {

@@ -156,8 +156,8 @@ func TestOpenRefusesNewerDatabase(t *testing.T) {
 	}
 }
 
-// TestAcknowledgedWritesSurviveKill starts this test binary again as a child
-// process, which writes until it is killed. It does so several times with one file.
+// TestAcknowledgedWritesSurviveKill repeatedly starts this test binary as a child
+// process. The child process writes to the file until it is killed.
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	if path := os.Getenv("STORE_TO_WRITE"); path != "" {
 		s := open(t, path)
@@ -171,8 +171,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	var stored []string
 	for round := range rounds {
-		// Kill the process after 0 to 19 writes. With 0, it can still be opening the
-		// file.
+		// Kill the process after 0 to 19 writes. With 0, it may still be opening the file.
 		stored = append(stored, storeUntilKilled(t, path, round, round%20)...)
 	}
 	s := open(t, path)
@@ -187,8 +186,9 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	}
 }
 
-// storeUntilKilled starts a process that stores users and reports each one. It kills
-// the process after the given number of reports. It returns the reported users.
+// storeUntilKilled starts a process that stores users and reports each of them. It
+// kills the process after the given number of reports and returns the reported
+// users.
 func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
@@ -209,7 +209,7 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// The process can report more users before it ends. They count too.
+			// Before the process ends, it can report more users. They count too.
 			_ = cmd.Process.Kill()
 		}
 	}
@@ -237,8 +237,8 @@ func TestFullDiskIsReportedAndHarmsNothing(t *testing.T) {
 	if err := os.WriteFile(fill, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
 	}
-	// The last page of SQLite's log can have room for some writes. So repeat each
-	// write until it fails.
+	// The last page of SQLite's log may have room for some writes. So repeat each write
+	// until it fails.
 	writes := map[string]func(id string) error{
 		"user": func(id string) error { return create(s, id) },
 		"key": func(id string) error {

@@ -15,12 +15,12 @@ const (
 	returnTokens = "UPDATE token_budgets SET tokens = max(tokens - ?3, 0) WHERE user_id = ?1 AND day = ?2"
 )
 
-// dayOf returns the day of a time in UTC, as the number of days since 1970-01-01.
+// dayOf returns the UTC day of a time as the number of days since 1970-01-01.
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
-// TakeTokens takes the tokens that are left of the day's limit, but not more than
-// the number most. It returns how many it took. It returns CodeTokenBudget if fewer
-// than the number least are left.
+// TakeTokens takes tokens from the user's budget for a day and returns their number.
+// It takes all tokens that are left of limit, but at most the number most. It
+// returns CodeTokenBudget if fewer than least are left.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
 	var taken int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// CreateUser stores a new user with the first API key and the data key.
+// CreateUser stores a new user with the user's first API key and data key.
 func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -30,7 +30,8 @@ func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
 	return s.user(ctx, "id", string(id))
 }
 
-// UserByEmail returns the user with the e-mail address, in upper or lower case.
+// UserByEmail returns the user with the e-mail address. It ignores upper and lower
+// case.
 func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	return s.user(ctx, "email_key", pyth.EmailKey(email))
 }
@@ -46,13 +47,13 @@ func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, err
 }
 
 // SetPasswordHash replaces the password hash. It returns CodeConflict if the stored
-// hash differs from the parameter old.
+// hash is not old.
 func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, replacement) })
 }
 
-// ChangePassword replaces the password hash like SetPasswordHash, and deletes all of
-// the user's refresh tokens.
+// ChangePassword replaces the password hash like SetPasswordHash. It also deletes
+// all refresh tokens of the user.
 func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := replaceHash(ctx, tx, id, old, replacement); err != nil {
