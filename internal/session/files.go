@@ -27,8 +27,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
-			// Prefer the error of source: a remote host only knows that reading
-			// failed.
+			// Prefer the error of source. A remote host only knows that reading has failed.
 			return from.err
 		}
 		return err
@@ -36,7 +35,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return created, err
 }
 
-// ReadFile passes the size and the content of a file to the callback.
+// ReadFile calls to with the size and the content of a file.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -56,8 +55,7 @@ func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.Sess
 	})
 }
 
-// withFiles waits for a turn of the session and performs the file operation do
-// during this turn.
+// withFiles waits for a turn of the session and calls do during this turn.
 func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
 	x, t, err := s.turn(ctx, user, id, false)
 	if err != nil {
@@ -85,14 +83,14 @@ func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) er
 	return nil
 }
 
-// source reads the content of a file for the host. Reading fails after more bytes
-// than the session's disk limit.
+// source reads the content of a file for the host. Read returns an error if the file
+// is larger than the session's disk limit.
 type source struct {
 	content io.Reader
-	// size is the session's disk limit in bytes. left is the number of bytes that
-	// may still be read.
+	// size is the session's disk limit in bytes. left is the number of bytes that may
+	// still be read.
 	size, left int64
-	// err is the error of a failed Read; nil before.
+	// err is the error of a failed Read, or nil.
 	err error
 }
 

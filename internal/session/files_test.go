@@ -14,7 +14,7 @@ import (
 )
 
 func TestFilesAreReadAndWritten(t *testing.T) {
-	on(t, "are written, read, listed and deleted", nil, func(s *scene) {
+	runScene(t, "are written, read, listed and deleted", nil, func(s *scene) {
 		x := s.open()
 		ctx := s.Context()
 		for _, created := range []bool{true, false} {
@@ -40,7 +40,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		}
 	})
 
-	on(t, "operations and runs wait for each other", nil, func(s *scene) {
+	runScene(t, "operations and runs wait for each other", nil, func(s *scene) {
 		x := s.open()
 		s.begin(x, time.Minute, ok())
 		start := time.Now()
@@ -52,7 +52,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		s.expect(s.begin(x, time.Second, ok()), fileTime/2, fileTime/2+time.Second)
 	})
 
-	on(t, "a missing file does not end the session", nil, func(s *scene) {
+	runScene(t, "a missing file does not end the session", nil, func(s *scene) {
 		x := s.open()
 		err := s.ReadFile(s.Context(), "ada", x.ID, "a", nil)
 		if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Message != "There is no such file." {
@@ -61,7 +61,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		s.expectThere(x, 0, false)
 	})
 
-	on(t, "a failed write returns its cause", nil, func(s *scene) {
+	runScene(t, "a failed write returns its cause", nil, func(s *scene) {
 		x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{Limits: pyth.Limits{DiskBytes: 1 << 20}})
 		if err != nil {
 			s.Fatal(err)
@@ -81,7 +81,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 		}
 	})
 
-	on(t, "operations are canceled when the session ends", nil, func(s *scene) {
+	runScene(t, "operations are canceled when the session ends", nil, func(s *scene) {
 		x := s.open()
 		time.AfterFunc(fileTime/2, func() { _ = s.CloseSession(context.Background(), "ada", x.ID) })
 		if _, err := s.Files(s.Context(), "ada", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
@@ -94,10 +94,10 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestAttack runs attacks on the files of sessions. The name of a subtest begins with
-// the number of the attack.
+// TestAttack runs attacks on the files of sessions. The names of its subtests begin
+// with the numbers of the attacks.
 func TestAttack(t *testing.T) {
-	on(t, "061_paths_out_of_the_directory", nil, func(s *scene) {
+	runScene(t, "061_paths_out_of_the_directory", nil, func(s *scene) {
 		x := s.open()
 		for _, path := range []string{
 			"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/..", "a/./b", "a//b", "a/", "./a", "a\nb", "\xff",

@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/session"
 )
 
-// Durations of the fake host's operations.
+// These are the durations of the fake host's operations.
 const (
 	openTime  = 100 * time.Millisecond
 	closeTime = 10 * time.Millisecond
@@ -24,13 +24,12 @@ const (
 // host is a fake SessionHost. It runs no programs.
 type host struct {
 	mu sync.Mutex
-	// specs holds the settings of all open sessions. closed lists the IDs of closed
-	// sessions.
+	// specs holds the settings of all open sessions, and closed the IDs of closed ones.
 	specs  map[pyth.SessionID]*pyth.SessionSpec
 	closed []pyth.SessionID
-	// files maps paths to contents. All sessions share them.
+	// files maps paths to contents. All sessions share these files.
 	files map[string]string
-	// openFails is the error that OpenSession returns, or nil.
+	// openFails is the error that OpenSession returns.
 	openFails error
 }
 
@@ -97,7 +96,7 @@ func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path str
 	})
 }
 
-// file waits for fileTime and calls do. It fails if ctx ends first.
+// file waits for fileTime and then calls do. It fails if ctx ends before.
 func (h *host) file(ctx context.Context, do func() error) error {
 	select {
 	case <-time.After(fileTime):
@@ -109,7 +108,7 @@ func (h *host) file(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// reader returns the text in the field left. It implements only io.Reader.
+// reader returns the text left. It implements only io.Reader.
 type reader struct{ left string }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -121,15 +120,15 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// scene is one subtest with a session service and a fake host.
+// scene is a subtest with a session service and a fake host.
 type scene struct {
 	*testing.T
 	*session.Service
 	host *host
 }
 
-// on runs a test in a synctest bubble, which fails if a goroutine remains.
-func on(t *testing.T, name string, change func(*session.Config), test func(s *scene)) {
+// runScene runs a subtest in a synctest bubble, which fails if a goroutine remains.
+func runScene(t *testing.T, name string, change func(*session.Config), test func(s *scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -156,7 +155,7 @@ func on(t *testing.T, name string, change func(*session.Config), test func(s *sc
 	})
 }
 
-// open opens a session of ada.
+// open opens a session for the user ada.
 func (s *scene) open() *pyth.Session {
 	s.Helper()
 	x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{})
@@ -166,20 +165,19 @@ func (s *scene) open() *pyth.Session {
 	return x
 }
 
-// run is one run in a session, with its result.
+// run is a run in a session.
 type run struct {
 	cancel context.CancelFunc
-	// begun and ended are the times when its turn began and ended, since the
-	// start of the test.
+	// begun and ended are the times of its turn, since the call of begin.
 	begun, ended time.Duration
-	// err is the error if the run got no turn. cause is the reason why the run's
-	// context ended.
+	// err is the error if the run got no turn. cause is the reason if the run's context
+	// ended.
 	err, cause error
 	done       chan struct{}
 }
 
-// begin starts a run in the session. The run takes the given time and has the given
-// outcome.
+// begin starts a run in the session. The run takes the given time and has the
+// outcome o.
 func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *run {
 	ctx, cancel := context.WithCancel(s.Context())
 	r := &run{cancel: cancel, done: make(chan struct{})}
@@ -200,7 +198,7 @@ func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *ru
 		}
 		r.ended = time.Since(start)
 		release(o, nil)
-		release(o, nil) // A second call does nothing.
+		release(o, nil) // A second call must have no effect.
 	}()
 	synctest.Wait()
 	return r
@@ -208,7 +206,7 @@ func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *ru
 
 func ok() *pyth.Outcome { return &pyth.Outcome{Status: pyth.StatusSucceeded} }
 
-// expect waits for the end of the run and checks its times.
+// expect waits for the end of the run and checks when its turn began and ended.
 func (s *scene) expect(r *run, begun, ended time.Duration) {
 	s.Helper()
 	<-r.done
@@ -217,7 +215,7 @@ func (s *scene) expect(r *run, begun, ended time.Duration) {
 	}
 }
 
-// expectRefused waits until the run is refused a turn, and checks the error code and
+// expectRefused waits until the run is refused a turn. It checks the error code and
 // the time.
 func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	s.Helper()
@@ -227,8 +225,8 @@ func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	}
 }
 
-// expectStopped waits until the run is stopped because its session ends, and checks
-// the time.
+// expectStopped waits until the run is stopped because its session has ended. It
+// checks the time.
 func (s *scene) expectStopped(r *run, at time.Duration) {
 	s.Helper()
 	<-r.done

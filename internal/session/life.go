@@ -10,25 +10,25 @@ import (
 type session struct {
 	spec    *pyth.SessionSpec
 	created time.Time
-	// idleFor is the idle time-out.
 	idleFor time.Duration
 	// gone is closed when the host has closed the session.
 	gone chan struct{}
 
 	ended      bool
 	executions int
-	// current is the active turn; nil if the session is idle. An idle session has no
+	// current is the active turn, or nil if the session is idle. An idle session has no
 	// waiting turns.
 	current *turn
 	waiting []*turn
-	// uses counts the turns that have begun. unused is the time at which the session
-	// was created or its last turn ended.
+	// uses counts the turns that have begun. unused is the time since which the session
+	// is unused: the end of its last turn, or its creation.
 	uses   int
 	unused time.Time
-	// remembered holds the secret values that the runs of the session received, for
-	// redaction.
+	// remembered holds the secret values that the runs of the session have received.
+	// They are needed for redaction.
 	remembered []pyth.SecretValue
-	// idle ends the session after the idle time-out. age ends it at the maximum age.
+	// idle ends the session after the idle time-out, and age ends it at its maximum
+	// age.
 	idle, age *time.Timer
 }
 
@@ -43,12 +43,11 @@ func (s *Service) startIdleLocked(x *session) {
 	x.unused = s.config.Clock()
 	uses := x.uses
 	x.idle = time.AfterFunc(x.idleFor, func() {
-		// Compare uses, because a turn may have begun while the timer fired.
+		// Compare uses, because a turn may have begun when the timer fired.
 		s.expire(x, func() bool { return x.uses == uses })
 	})
 }
 
-// startAgeLocked starts the timer for the maximum age.
 func (s *Service) startAgeLocked(x *session) {
 	x.age = time.AfterFunc(s.config.MaxAge, func() {
 		s.expire(x, func() bool { return true })
@@ -82,7 +81,7 @@ func (s *Service) endLocked(x *session, cause error) {
 }
 
 // disposeLocked closes the session at the host in the background. The host stops a
-// program that is running in it.
+// running program of the session.
 func (s *Service) disposeLocked(x *session) {
 	x.ended = true
 	s.busy.Go(func() {
@@ -94,7 +93,7 @@ func (s *Service) disposeLocked(x *session) {
 	})
 }
 
-// viewLocked returns the session as its user sees it.
+// viewLocked returns the description of the session for its user.
 func (s *Service) viewLocked(x *session) *pyth.Session {
 	unused := x.unused
 	if x.current != nil {

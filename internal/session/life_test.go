@@ -14,7 +14,7 @@ import (
 func TestSessionExpires(t *testing.T) {
 	const idle = 10 * time.Minute
 
-	on(t, "a session without use expires", nil, func(s *scene) {
+	runScene(t, "a session without use expires", nil, func(s *scene) {
 		x := s.open()
 		time.Sleep(idle - time.Nanosecond)
 		s.expectThere(x, 0, false)
@@ -22,7 +22,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "the idle time begins at the end of a run", nil, func(s *scene) {
+	runScene(t, "the idle time begins at the end of a run", nil, func(s *scene) {
 		x := s.open()
 		time.Sleep(idle - time.Nanosecond)
 		r := s.begin(x, 3*idle, ok())
@@ -40,7 +40,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "the idle time begins at the end of an operation on a file", nil, func(s *scene) {
+	runScene(t, "the idle time begins at the end of an operation on a file", nil, func(s *scene) {
 		x := s.open()
 		time.Sleep(idle - time.Nanosecond)
 		if _, err := s.Files(s.Context(), "ada", x.ID); err != nil {
@@ -52,7 +52,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "a session does not expire while runs wait", nil, func(s *scene) {
+	runScene(t, "a session does not expire while runs wait", nil, func(s *scene) {
 		x := s.open()
 		a, b := s.begin(x, 2*idle, ok()), s.begin(x, 2*idle, ok())
 		s.expect(a, 0, 2*idle)
@@ -60,7 +60,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectThere(x, 2, false)
 	})
 
-	on(t, "reading a session does not extend it", nil, func(s *scene) {
+	runScene(t, "reading a session does not extend it", nil, func(s *scene) {
 		x := s.open()
 		for range 10 {
 			time.Sleep(idle / 10)
@@ -69,7 +69,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "a session expires at the maximum age even during a run", func(c *session.Config) { c.MaxAge = time.Hour }, func(s *scene) {
+	runScene(t, "a session expires at the maximum age even during a run", func(c *session.Config) { c.MaxAge = time.Hour }, func(s *scene) {
 		x := s.open()
 		r, waits := s.begin(x, 2*time.Hour, ok()), s.begin(x, 0, ok())
 		time.Sleep(time.Hour - time.Minute)
@@ -81,7 +81,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "an expired session frees its place", func(c *session.Config) { c.MaxPerUser = 1 }, func(s *scene) {
+	runScene(t, "an expired session frees its place", func(c *session.Config) { c.MaxPerUser = 1 }, func(s *scene) {
 		s.expectGone(func() *pyth.Session {
 			x := s.open()
 			time.Sleep(idle)
@@ -92,7 +92,7 @@ func TestSessionExpires(t *testing.T) {
 }
 
 func TestCloseSession(t *testing.T) {
-	on(t, "ends the current run and the waiting runs", nil, func(s *scene) {
+	runScene(t, "ends the current run and the waiting runs", nil, func(s *scene) {
 		x := s.open()
 		r, waits := s.begin(x, time.Hour, ok()), s.begin(x, time.Hour, ok())
 		time.Sleep(time.Second)
@@ -111,7 +111,7 @@ func TestCloseSession(t *testing.T) {
 		}
 	})
 
-	on(t, "continues if the request is canceled", nil, func(s *scene) {
+	runScene(t, "continues if the request is canceled", nil, func(s *scene) {
 		x := s.open()
 		ctx, cancel := context.WithTimeout(s.Context(), closeTime/2)
 		defer cancel()
@@ -121,7 +121,7 @@ func TestCloseSession(t *testing.T) {
 		s.expectGone(x)
 	})
 
-	on(t, "is done if the session ends in a run", nil, func(s *scene) {
+	runScene(t, "is done if the session ends in a run", nil, func(s *scene) {
 		x := s.open()
 		r := s.begin(x, time.Second, &pyth.Outcome{Status: pyth.StatusKilled, SessionEnded: true})
 		waits := s.begin(x, 0, ok())
@@ -131,7 +131,7 @@ func TestCloseSession(t *testing.T) {
 	})
 
 	for code, gone := range map[pyth.Code]bool{pyth.CodeNotFound: true, pyth.CodeUnavailable: false, pyth.CodeInvalid: false} {
-		on(t, "is done only if the host does not know the session: "+string(code), nil, func(s *scene) {
+		runScene(t, "is done only if the host does not know the session: "+string(code), nil, func(s *scene) {
 			x := s.open()
 			_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 			if err != nil {
@@ -141,13 +141,13 @@ func TestCloseSession(t *testing.T) {
 			if gone {
 				s.expectGone(x)
 			} else {
-				// Runs that got no turn do not count as executions.
+				// A run that got no turn does not count as an execution.
 				s.expectThere(x, 0, false)
 			}
 		})
 	}
 
-	on(t, "Close closes all sessions and refuses new ones", nil, func(s *scene) {
+	runScene(t, "Close closes all sessions and refuses new ones", nil, func(s *scene) {
 		x, y := s.open(), s.open()
 		r := s.begin(x, time.Hour, ok())
 		opening := make(chan error)
@@ -156,8 +156,7 @@ func TestCloseSession(t *testing.T) {
 			opening <- err
 		}()
 		go func() {
-			// Close waits for the call that is opening a session. The call must
-			// fail.
+			// Close waits for the call that is opening a session. This call must fail.
 			if err := <-opening; pyth.ErrorCode(err) != pyth.CodeDraining {
 				s.Errorf("got %v", err)
 			}

@@ -7,16 +7,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of the secret values that are kept for one session: their number, and their
-// size in bytes. One run can receive up to 1 MiB.
+// These are the limits of the secret values that a session keeps: their number, and
+// their size in bytes. One run can receive up to 1 MiB.
 const (
 	maxRemembered      = 1000
 	maxRememberedBytes = 4 << 20
 )
 
 // Remember keeps copies of a run's secret values until the session ends. It returns
-// the values of all runs. The caller must not change them. It returns an error if
-// the session would keep too many values.
+// the values of all runs so far, which the caller must not change. It returns an
+// error if the session would keep too many values.
 func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth.SecretValue, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +46,8 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	return slices.Clip(x.remembered), nil
 }
 
-// forgetLocked clears the kept values. Call it only while no program is running in
-// the session, because the output of a program can contain the values.
+// forgetLocked clears the kept values. Do not call it while a program is running in
+// the session, because the output of the program can contain the values.
 func (x *session) forgetLocked() {
 	pyth.ClearSecrets(x.remembered)
 	x.remembered = nil

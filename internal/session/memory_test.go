@@ -8,7 +8,7 @@ import (
 )
 
 func TestRememberKeepsValuesUntilSessionEnds(t *testing.T) {
-	on(t, "", nil, func(s *scene) {
+	runScene(t, "", nil, func(s *scene) {
 		x, other := s.open(), s.open()
 		value := func(text string) []pyth.SecretValue { return []pyth.SecretValue{{Name: "S", Value: []byte(text)}} }
 		turn := func(id pyth.SessionID, values []pyth.SecretValue) []pyth.SecretValue {
@@ -25,7 +25,7 @@ func TestRememberKeepsValuesUntilSessionEnds(t *testing.T) {
 		}
 		first := value("first")
 		turn(x.ID, first)
-		pyth.ClearSecrets(first) // The session keeps a copy of the values.
+		pyth.ClearSecrets(first) // The session has copied the values.
 		turn(x.ID, value("second"))
 		all := turn(x.ID, value("first"))
 		if len(all) != 2 || string(all[0].Value) != "first" || string(all[1].Value) != "second" {
@@ -34,8 +34,8 @@ func TestRememberKeepsValuesUntilSessionEnds(t *testing.T) {
 		if all := turn(other.ID, nil); len(all) != 0 {
 			s.Errorf("another session has %q", all)
 		}
-		// If the session is closed during a run, the run's values stay intact until
-		// it ends.
+		// If the session is closed during a run, its values must stay intact until the run
+		// ends.
 		_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 		if err != nil {
 			s.Fatal(err)

@@ -2,10 +2,10 @@
 // runs, and ends sessions when they expire.
 //
 // A session executes one run or file operation at a time, in the order of the
-// requests. A session ends after its idle time-out, which starts when a turn ends,
-// or at its maximum age. When it ends, its current run and all waiting requests end
-// too. Users cannot find out whether another user's session exists. When Close
-// returns, the host has no sessions.
+// requests. A session ends at its maximum age or after its idle time-out, which
+// starts when a turn ends. Then its current run and all waiting requests also end.
+// Users cannot find out whether another user's session exists. When Close returns,
+// the host has no sessions.
 package session
 
 import (
@@ -24,12 +24,12 @@ import (
 // Config configures a Service. Optional fields have defaults.
 type Config struct {
 	Host pyth.SessionHost
-	// Limits contains the default and maximum limits of sessions, which are the same
-	// as for programs without a session.
+	// Limits contains the default and maximum limits of sessions. Programs without a
+	// session have the same limits.
 	Limits pyth.ExecutionLimits
 	// Languages lists the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
-	// Network checks the hosts that sessions request. If it is nil, programs have no
+	// Network checks the hosts that sessions request. If it is nil, sessions have no
 	// network.
 	Network execution.NetworkPolicy
 	// Secrets lists the user's secrets. If it is nil, there are no secrets.
@@ -40,17 +40,16 @@ type Config struct {
 	Clock func() time.Time
 	// MaxPerUser is the maximum number of sessions per user. The default is 20.
 	MaxPerUser int
-	// Max is the maximum number of sessions of all users. With 0, only the host
-	// limits it.
+	// Max is the maximum number of sessions of all users. If it is 0, only the host
+	// limits this number.
 	Max int
-	// DefaultIdle is the idle time-out if a request sets none. The default is 10
-	// minutes. MaxIdle is the maximum idle time-out of a session. The default is 24
-	// hours.
+	// DefaultIdle is the idle time-out if a request sets none. Its default is 10
+	// minutes. MaxIdle is the maximum idle time-out. Its default is 24 hours.
 	DefaultIdle, MaxIdle time.Duration
-	// MaxAge is the time after which a session ends even if it is in use. The
-	// default is 24 hours.
+	// MaxAge is the age at which a session ends even if it is in use. The default is 24
+	// hours.
 	MaxAge time.Duration
-	// MaxWaiting is the maximum number of requests that wait for a turn of one
+	// MaxWaiting is the maximum number of requests that may wait for a turn of one
 	// session. The default is 32.
 	MaxWaiting int
 }
@@ -68,14 +67,14 @@ const minIdle = time.Second
 // concurrent use.
 type Service struct {
 	config Config
-	// busy counts the calls that are opening or closing a session at the host.
+	// busy counts the sessions that are being opened or closed at the host.
 	busy sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	sessions map[pyth.SessionID]*session
-	// places counts the sessions of each user, including those that are being opened
-	// or closed at the host. total is the number for all users.
+	// places counts the sessions of each user, including those that are being opened or
+	// closed at the host. total is the number of sessions of all users.
 	places map[pyth.UserID]int
 	total  int
 }
@@ -103,8 +102,8 @@ func New(config Config) *Service {
 	}
 }
 
-// OpenSession opens a session at the host. Its programs have the user's current
-// packages; later changes of the packages do not affect the session.
+// OpenSession opens a session at the host. Its programs get the packages that the
+// user has now. Later changes of the packages do not affect the session.
 func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	spec, idle, err := s.spec(user, r)
 	if err != nil {
@@ -126,7 +125,8 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := newSession(spec, idle, s.config.Clock())
-	// If the client has disconnected, it does not learn the ID. Close the session.
+	// If the client has disconnected, it does not learn the session's ID. So close the
+	// session.
 	if err := ctx.Err(); err != nil {
 		s.disposeLocked(x)
 		return nil, err
@@ -143,7 +143,7 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 
 // open adds the user's packages to spec and opens the session at the host.
 func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) {
-	// The user's packages work only with built-in runtimes, not with custom images.
+	// The user's packages do not work with custom images.
 	if s.config.Packages != nil && spec.Runtime == "" {
 		if spec.Layers, err = s.config.Packages.Layers(ctx, spec.Tenant); err != nil {
 			return err
@@ -186,8 +186,8 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	return spec, idle, nil
 }
 
-// checkSecrets returns an error if the user has no secret with one of the names.
-// Runs in the session could not use it.
+// checkSecrets returns an error if the user lacks one of the named secrets. Runs in
+// the session could not use it.
 func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -203,7 +203,7 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 }
 
 // takePlace counts a new session of the user and adds 1 to busy. It returns an error
-// if the user or the server has reached the maximum.
+// if the user or the server has the maximum number of sessions.
 func (s *Service) takePlace(user pyth.UserID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,7 +221,8 @@ func (s *Service) takePlace(user pyth.UserID) error {
 	return nil
 }
 
-// leavePlaceLocked removes a session of the user from the counts of takePlace.
+// leavePlaceLocked removes a session of the user from the counts in places and
+// total.
 func (s *Service) leavePlaceLocked(user pyth.UserID) {
 	s.total--
 	if s.places[user]--; s.places[user] == 0 {
@@ -239,12 +240,13 @@ func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session
 			all = append(all, s.viewLocked(x))
 		}
 	}
-	// Version 7 UUIDs sort by the time of creation.
+	// IDs are version 7 UUIDs, which sort by the time of creation.
 	slices.SortFunc(all, func(a, b *pyth.Session) int { return cmp.Compare(a.ID, b.ID) })
 	return all, nil
 }
 
-// Session returns the session, or CodeNotFound if it is not the user's.
+// Session returns the session. It returns CodeNotFound if the session does not exist
+// or belongs to another user.
 func (s *Service) Session(_ context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,8 +271,8 @@ func (s *Service) CloseSession(ctx context.Context, user pyth.UserID, id pyth.Se
 	return wait(ctx, x.gone)
 }
 
-// Interrupt cancels the current run and returns when it has ended. It does nothing
-// if no program is running.
+// Interrupt cancels the current run and returns when the run has ended. It does
+// nothing if no program is running.
 func (s *Service) Interrupt(ctx context.Context, user pyth.UserID, id pyth.SessionID) error {
 	s.mu.Lock()
 	x, err := s.findLocked(user, id)
@@ -287,8 +289,8 @@ func (s *Service) Interrupt(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return wait(ctx, t.released)
 }
 
-// Close ends all sessions and returns when the host has closed them. OpenSession
-// then returns CodeDraining.
+// Close ends all sessions and returns when the host has closed them. Later calls of
+// OpenSession return CodeDraining.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -299,8 +301,8 @@ func (s *Service) Close() {
 	s.busy.Wait()
 }
 
-// findLocked returns the session, or CodeNotFound if it does not exist or belongs to
-// another user.
+// findLocked returns the session. It returns CodeNotFound if the session does not
+// exist or belongs to another user.
 func (s *Service) findLocked(user pyth.UserID, id pyth.SessionID) (*session, error) {
 	if x := s.sessions[id]; x != nil && x.spec.Tenant == user {
 		return x, nil

@@ -14,7 +14,7 @@ import (
 )
 
 func TestOpenSession(t *testing.T) {
-	on(t, "sets the defaults", nil, func(s *scene) {
+	runScene(t, "sets the defaults", nil, func(s *scene) {
 		x := s.open()
 		want := &pyth.Session{
 			ID: x.ID, Language: pyth.Python, CreatedAt: time.Now(), ExpiresAt: time.Now().Add(10 * time.Minute), IdleTimeout: 10 * time.Minute,
@@ -31,7 +31,7 @@ func TestOpenSession(t *testing.T) {
 		}
 	})
 
-	on(t, "uses the requested settings", nil, func(s *scene) {
+	runScene(t, "uses the requested settings", nil, func(s *scene) {
 		limits := pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Second, OutputBytes: 10, DiskBytes: 2 << 20, Processes: 3}
 		x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{Language: pyth.Python, IdleTimeout: time.Hour, Limits: limits})
 		if err != nil {
@@ -42,7 +42,7 @@ func TestOpenSession(t *testing.T) {
 		}
 	})
 
-	on(t, "checks the network policy", func(c *session.Config) { c.Network = policy{"example.org"} }, func(s *scene) {
+	runScene(t, "checks the network policy", func(c *session.Config) { c.Network = policy{"example.org"} }, func(s *scene) {
 		x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{Network: []string{"example.org"}})
 		if err != nil || !cmp.Equal(s.host.specs[x.ID].Network, []string{"example.org"}) {
 			s.Errorf("got %v, %v", s.host.specs, err)
@@ -52,7 +52,7 @@ func TestOpenSession(t *testing.T) {
 		}
 	})
 
-	on(t, "returns all validation errors", nil, func(s *scene) {
+	runScene(t, "returns all validation errors", nil, func(s *scene) {
 		for _, c := range []struct {
 			request pyth.SessionRequest
 			code    pyth.Code
@@ -86,7 +86,7 @@ func TestOpenSession(t *testing.T) {
 		}
 	})
 
-	on(t, "returns the host's error and frees its place", func(c *session.Config) { c.MaxPerUser, c.Max = 1, 1 }, func(s *scene) {
+	runScene(t, "returns the host's error and frees its place", func(c *session.Config) { c.MaxPerUser, c.Max = 1, 1 }, func(s *scene) {
 		s.host.openFails = pyth.Errorf(pyth.CodeOverloaded, "There is no room.")
 		for range 2 {
 			if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); !errors.Is(err, s.host.openFails) {
@@ -97,7 +97,7 @@ func TestOpenSession(t *testing.T) {
 		s.open()
 	})
 
-	on(t, "closes the session if the request is canceled", func(c *session.Config) { c.MaxPerUser = 1 }, func(s *scene) {
+	runScene(t, "closes the session if the request is canceled", func(c *session.Config) { c.MaxPerUser = 1 }, func(s *scene) {
 		ctx, cancel := context.WithTimeout(s.Context(), openTime/2)
 		defer cancel()
 		if _, err := s.OpenSession(ctx, "ada", &pyth.SessionRequest{}); !errors.Is(err, context.DeadlineExceeded) {
@@ -108,11 +108,11 @@ func TestOpenSession(t *testing.T) {
 		s.open()
 	})
 
-	on(t, "limits the sessions of each user", func(c *session.Config) { c.MaxPerUser = 2 }, func(s *scene) {
+	runScene(t, "limits the sessions of each user", func(c *session.Config) { c.MaxPerUser = 2 }, func(s *scene) {
 		first := s.open()
 		go func() { s.open() }()
 		synctest.Wait()
-		// A session that is still being opened counts for the quota.
+		// A session that is being opened counts towards the quota.
 		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
 			s.Errorf("got %v", err)
 		}
@@ -125,7 +125,7 @@ func TestOpenSession(t *testing.T) {
 		s.open()
 	})
 
-	on(t, "limits the sessions of all users", func(c *session.Config) { c.Max = 1 }, func(s *scene) {
+	runScene(t, "limits the sessions of all users", func(c *session.Config) { c.Max = 1 }, func(s *scene) {
 		s.open()
 		if _, err := s.OpenSession(s.Context(), "bob", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeOverloaded {
 			s.Errorf("got %v", err)
@@ -146,7 +146,7 @@ func (p policy) Check(hosts []string) error {
 }
 
 func TestSessionHidesSessionsOfOthers(t *testing.T) {
-	on(t, "every operation fails for another user's session", nil, func(s *scene) {
+	runScene(t, "every operation fails for another user's session", nil, func(s *scene) {
 		x := s.open()
 		ctx := s.Context()
 		for name, do := range map[string]func() error{
@@ -183,7 +183,7 @@ func TestSessionHidesSessionsOfOthers(t *testing.T) {
 }
 
 func TestSessionsListsTheOldestFirst(t *testing.T) {
-	on(t, "lists only the user's sessions", nil, func(s *scene) {
+	runScene(t, "lists only the user's sessions", nil, func(s *scene) {
 		a, b, c := s.open(), s.open(), s.open()
 		if _, err := s.OpenSession(s.Context(), "bob", &pyth.SessionRequest{}); err != nil {
 			s.Fatal(err)

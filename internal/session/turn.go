@@ -9,19 +9,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// errInterrupted is the cause of the end of a turn's context after Interrupt.
+// errInterrupted is the cause for the end of a turn's context after an interrupt.
 var errInterrupted = errors.New("session: interrupted")
 
 // turn is a request for exclusive use of a session. It waits in the session's queue
 // until it begins.
 type turn struct {
-	// runs is true for a run, false for a file operation.
+	// runs is true for a run, and false for a file operation.
 	runs bool
-	// context ends when the caller's context or the session ends, or after an
+	// context ends if the caller's context ends, if the session ends, or after an
 	// interrupt.
 	context context.Context
 	cancel  context.CancelCauseFunc
-	// begun is closed when the turn begins. released is closed when the turn ends.
+	// begun is closed when the turn begins, and released is closed when it ends.
 	begun, released chan struct{}
 }
 
@@ -40,7 +40,7 @@ func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID)
 	return t.context, x.spec, release, nil
 }
 
-// turn waits until the caller may use the session. If it succeeds, the caller must
+// turn waits until the caller may use the session. If turn succeeds, the caller must
 // call release.
 func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID, runs bool) (*session, *turn, error) {
 	t := &turn{runs: runs, begun: make(chan struct{}), released: make(chan struct{})}
@@ -58,13 +58,13 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x.current == t {
-		// The turn began at the same moment as its context ended.
+		// The turn began just when its context ended.
 		return x, t, nil
 	}
 	x.waiting = slices.DeleteFunc(x.waiting, func(other *turn) bool { return other == t })
 	err = context.Cause(t.context)
 	if ctx.Err() != nil {
-		// Return the error of the caller's context, not the cause of its end.
+		// The caller's context has ended. Return its error, not its cause.
 		err = ctx.Err()
 	}
 	t.cancel(nil)
@@ -91,16 +91,15 @@ func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*sessio
 	return x, nil
 }
 
-// beginLocked makes t the current turn and wakes its caller.
 func (x *session) beginLocked(t *turn) {
 	x.current = t
 	x.uses++
 	close(t.begun)
 }
 
-// release ends the turn and begins the next one. o and err are the results of a run;
-// nil for file operations. If they show that the session has ended, release removes
-// it.
+// release ends the turn and begins the next one. For a run, o and err are its
+// results; for a file operation, they are nil. If the results show that the session
+// has ended, release removes the session.
 func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

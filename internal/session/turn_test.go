@@ -12,7 +12,7 @@ import (
 )
 
 func TestTurnRunsOneAtATime(t *testing.T) {
-	on(t, "turns are given one at a time, in order of request", nil, func(s *scene) {
+	runScene(t, "turns are given one at a time, in order of request", nil, func(s *scene) {
 		x := s.open()
 		var runs []*run
 		for range 10 {
@@ -24,13 +24,13 @@ func TestTurnRunsOneAtATime(t *testing.T) {
 		s.expectThere(x, 10, false)
 	})
 
-	on(t, "turns of different sessions do not wait for each other", nil, func(s *scene) {
+	runScene(t, "turns of different sessions do not wait for each other", nil, func(s *scene) {
 		a, b := s.begin(s.open(), time.Hour, ok()), s.begin(s.open(), time.Hour, ok())
 		s.expect(a, 0, time.Hour)
 		s.expect(b, 0, time.Hour)
 	})
 
-	on(t, "a turn returns the session's settings", nil, func(s *scene) {
+	runScene(t, "a turn returns the session's settings", nil, func(s *scene) {
 		x := s.open()
 		_, spec, release, err := s.Turn(s.Context(), "ada", x.ID)
 		if err != nil || spec.ID != x.ID || spec.Tenant != "ada" || spec.Limits.Processes != 64 {
@@ -39,7 +39,7 @@ func TestTurnRunsOneAtATime(t *testing.T) {
 		release(nil, nil)
 	})
 
-	on(t, "a turn is refused when too many runs wait", func(c *session.Config) { c.MaxWaiting = 2 }, func(s *scene) {
+	runScene(t, "a turn is refused when too many runs wait", func(c *session.Config) { c.MaxWaiting = 2 }, func(s *scene) {
 		x := s.open()
 		s.begin(x, time.Minute, ok())
 		s.begin(x, time.Minute, ok())
@@ -50,7 +50,7 @@ func TestTurnRunsOneAtATime(t *testing.T) {
 		s.expect(s.begin(x, 0, ok()), 2*time.Minute, 2*time.Minute)
 	})
 
-	on(t, "a canceled run in the queue passes its turn on", nil, func(s *scene) {
+	runScene(t, "a canceled run in the queue passes its turn on", nil, func(s *scene) {
 		x := s.open()
 		first, second, third := s.begin(x, time.Minute, ok()), s.begin(x, time.Minute, ok()), s.begin(x, time.Minute, ok())
 		time.Sleep(time.Second)
@@ -64,7 +64,7 @@ func TestTurnRunsOneAtATime(t *testing.T) {
 		s.expectThere(x, 2, false)
 	})
 
-	on(t, "a run that is canceled ends, and the session continues", nil, func(s *scene) {
+	runScene(t, "a run that is canceled ends, and the session continues", nil, func(s *scene) {
 		x := s.open()
 		r := s.begin(x, time.Hour, ok())
 		next := s.begin(x, time.Minute, ok())
@@ -78,7 +78,7 @@ func TestTurnRunsOneAtATime(t *testing.T) {
 		s.expectThere(x, 2, false)
 	})
 
-	on(t, "a run that is canceled when its turn begins releases the turn", nil, func(s *scene) {
+	runScene(t, "a run that is canceled when its turn begins releases the turn", nil, func(s *scene) {
 		x := s.open()
 		s.begin(x, time.Second, ok())
 		r := s.begin(x, time.Minute, ok())
@@ -94,7 +94,7 @@ func TestTurnRunsOneAtATime(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	on(t, "ends the run, and the session continues", nil, func(s *scene) {
+	runScene(t, "ends the run, and the session continues", nil, func(s *scene) {
 		x := s.open()
 		r := s.begin(x, time.Hour, ok())
 		next := s.begin(x, time.Minute, ok())
@@ -110,7 +110,7 @@ func TestInterrupt(t *testing.T) {
 		s.expectThere(x, 2, false)
 	})
 
-	on(t, "waits for the end of the run until its context ends", nil, func(s *scene) {
+	runScene(t, "waits for the end of the run until its context ends", nil, func(s *scene) {
 		x := s.open()
 		turn, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 		if err != nil {
@@ -128,7 +128,7 @@ func TestInterrupt(t *testing.T) {
 		s.expectThere(x, 1, false)
 	})
 
-	on(t, "does nothing without a run", nil, func(s *scene) {
+	runScene(t, "does nothing without a run", nil, func(s *scene) {
 		x := s.open()
 		if err := s.Interrupt(s.Context(), "ada", x.ID); err != nil {
 			s.Error(err)
@@ -136,7 +136,7 @@ func TestInterrupt(t *testing.T) {
 		s.expect(s.begin(x, time.Second, ok()), 0, time.Second)
 	})
 
-	on(t, "does not affect operations on files", nil, func(s *scene) {
+	runScene(t, "does not affect operations on files", nil, func(s *scene) {
 		x := s.open()
 		written := make(chan error)
 		go func() {
