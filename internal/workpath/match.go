@@ -17,42 +17,41 @@ func (p *Pattern) Match(name string) bool {
 			}
 		}
 	}
-	return s.has(p.end()) || s.has(p.all())
+	return s.has(p.finalState()) || s.has(p.anyRest())
 }
 
-// Modes of the automaton. A state consists of the index of a node and a mode. The
-// final state has the index after the last node.
+// A state of the automaton consists of the index of a node and a mode. The final
+// state has the index after the last node.
 const (
 	// atNode means that the node must match the next character.
 	atNode = iota
 	// inGlob means that the position is inside a directory name that ** matches.
 	inGlob
-	// afterGlob means that ** has matched a directory and its slash, so that a slash
-	// after ** in the pattern matches nothing more.
+	// afterGlob means that ** has matched a directory and its slash. So a slash after
+	// ** in the pattern has already matched.
 	afterGlob
-	// modes is the number of modes.
 	modes
 )
 
 func (p *Pattern) state(node, mode int) int { return node*modes + mode }
 
-// end returns the state after all nodes of the pattern.
-func (p *Pattern) end() int { return p.state(len(p.nodes), atNode) }
+// finalState returns the state after all nodes of the pattern.
+func (p *Pattern) finalState() int { return p.state(len(p.nodes), atNode) }
 
-// all returns the final state that matches any rest of the path.
-func (p *Pattern) all() int { return p.state(len(p.nodes), inGlob) }
+// anyRest returns the final state that matches any rest of the path.
+func (p *Pattern) anyRest() int { return p.state(len(p.nodes), inGlob) }
 
 // states holds the possible states of the automaton at one position in a path.
 type states struct {
 	now, before []int
-	// seen holds, for each state, the last round in which it was entered.
+	// seen holds the number of the last round in which each state was entered.
 	seen  []int
 	round int
 }
 
 func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*modes) }
 
-// next begins the next round, for the next character of the path.
+// next begins the round for the next character of the path.
 func (s *states) next() {
 	s.now, s.before = s.before[:0], s.now
 	s.round++
@@ -60,8 +59,8 @@ func (s *states) next() {
 
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
-// enter adds a state, and all states that follow from it without a character. begins
-// reports that a name of the path begins at this position.
+// enter adds a state, and all states that are reached from it without a character.
+// begins is true if a name of the path begins at this position.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {
@@ -73,13 +72,13 @@ func (p *Pattern) enter(state int, begins bool) {
 	}
 }
 
-// follow calls visit for each state that follows directly without a character. It
-// returns true if the state itself can consume a character or is final.
+// follow calls visit for each state that is directly reached without a character. It
+// returns true if the given state can consume a character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	i, mode := state/modes, state%modes
 	switch {
 	case i == len(p.nodes) && mode == afterGlob:
-		visit(p.all())
+		visit(p.anyRest())
 		return false
 	case i == len(p.nodes):
 		return true
@@ -98,7 +97,7 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 		return false
 	case mode == afterGlob:
 		if n.is('/') {
-			visit(p.past(i))
+			visit(p.afterSlash(i))
 		}
 		return false
 	case n.op == opStar || n.op == opGlob:
@@ -107,8 +106,8 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 			visit(p.state(i, inGlob))
 		}
 	case n.skip > 0 && begins:
-		if p.after(n.skip) == len(p.nodes) {
-			visit(p.all())
+		if p.afterJumps(n.skip) == len(p.nodes) {
+			visit(p.anyRest())
 		} else {
 			visit(p.state(n.skip, atNode))
 		}
@@ -116,16 +115,16 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	return true
 }
 
-// past returns the state after a slash of the pattern has matched. slash is the
-// index of its node.
-func (p *Pattern) past(slash int) int {
+// afterSlash returns the state after a slash of the pattern has matched. slash is
+// the index of its node.
+func (p *Pattern) afterSlash(slash int) int {
 	if p.nodes[slash].below {
-		return p.all()
+		return p.anyRest()
 	}
 	return p.state(slash+1, atNode)
 }
 
-// step returns the state after the character c; -1 if c does not match.
+// step returns the state after the character c, or -1 if c does not match.
 func (p *Pattern) step(from int, c rune) int {
 	i, mode := from/modes, from%modes
 	if mode == inGlob {
@@ -137,7 +136,7 @@ func (p *Pattern) step(from int, c rune) int {
 	switch n := &p.nodes[i]; {
 	case n.op == opChar && n.char == c:
 		if c == '/' {
-			return p.past(i)
+			return p.afterSlash(i)
 		}
 		return p.state(i+1, atNode)
 	case c == '/':
@@ -151,10 +150,10 @@ func (p *Pattern) step(from int, c rune) int {
 	}
 }
 
-// possible reports whether any clean path can match the pattern. It searches the
-// states of the automaton, and tries only a few characters for each state.
+// possible reports whether the pattern can match any clean path. It searches the
+// states of the automaton. In each state, it tries only a few characters.
 func (p *Pattern) possible() bool {
-	// Kinds of the beginning of a name: empty, ".", "..", or any other text.
+	// These are the possible beginnings of a name: empty, ".", "..", or other text.
 	const (
 		nothing = iota
 		dot
@@ -177,7 +176,7 @@ func (p *Pattern) possible() bool {
 		if !p.follow(at.state, at.name == nothing, func(to int) { visit(place{to, at.name}) }) {
 			continue
 		}
-		if at.name == something && (at.state == p.end() || at.state == p.all()) {
+		if at.name == something && (at.state == p.finalState() || at.state == p.anyRest()) {
 			return true
 		}
 		for _, c := range p.examples(at.state) {
@@ -194,8 +193,8 @@ func (p *Pattern) possible() bool {
 	return false
 }
 
-// examples returns characters to try at a state. They include one of each kind that
-// the state distinguishes.
+// examples returns the characters to try in a state. If the state distinguishes
+// kinds of characters, they include one of each kind.
 func (p *Pattern) examples(state int) []rune {
 	examples := []rune{'/', '.', 'a'}
 	if i := state / modes; i < len(p.nodes) {

@@ -1,5 +1,5 @@
-// Package workpath defines the valid paths of files in a program's working directory,
-// and the patterns that select files.
+// Package workpath defines the valid paths of files in a program's working
+// directory, and the patterns that select files.
 //
 // The API, the host of a sandbox and the guest agent use this package, so that they
 // accept the same paths. All functions are safe for hostile input.
@@ -14,8 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
-// Limits of a path in bytes. MaxNameBytes is the limit of Linux. MaxBytes is lower
-// than the limit of Linux.
+// These are the limits of a path in bytes. MaxNameBytes is the limit of Linux.
+// MaxBytes is lower than the limit of Linux.
 const (
 	MaxBytes     = 1024
 	MaxNameBytes = 255
@@ -23,10 +23,10 @@ const (
 	MaxDepth = 64
 )
 
-// Fault returns a message if the path is invalid, for example "must not be empty";
-// "" if it is valid. A valid path is relative and clean. It may contain all
-// printable characters (package printable), so letters of all scripts and emoji are
-// allowed.
+// Fault returns a message if the path is invalid, for example "must not be empty".
+// It returns "" if the path is valid. A valid path is relative and clean. It may
+// contain all printable characters (package printable), so letters of all scripts
+// and emoji are allowed.
 func Fault(p string) string {
 	switch {
 	case p == "":
@@ -58,8 +58,7 @@ func Fault(p string) string {
 }
 
 // Display returns a path in a form that is safe to display. It replaces unprintable
-// characters and invalid UTF-8 with U+FFFD, and truncates paths longer than
-// MaxBytes.
+// characters and invalid UTF-8 with U+FFFD. It truncates paths longer than MaxBytes.
 func Display(p string) string {
 	p = printable.Clean(p)
 	if len(p) > MaxBytes {

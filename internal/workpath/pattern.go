@@ -21,13 +21,13 @@ const MaxPatternBytes = 1024
 //	{a,b}       one of several patterns, which may contain / and braces
 //	\x          the character x
 //
-// Only paths that are valid according to Fault match. The pattern itself may contain
-// ./ and //. A pattern that ends in / selects all files below that directory. The
-// time to match is proportional to the lengths of pattern and path. A Pattern is not
-// safe for concurrent use.
+// A pattern matches only paths that are valid according to Fault. The pattern itself
+// may contain ./ and //. A pattern that ends in / selects all files below that
+// directory. The time to match is proportional to the lengths of pattern and path. A
+// Pattern is not safe for concurrent use.
 type Pattern struct {
 	nodes []node
-	// literal is the only path that the pattern can match; "" if it can match
+	// literal is the only path that the pattern can match, or "" if it can match
 	// several.
 	literal string
 	states  states
@@ -38,29 +38,30 @@ type Pattern struct {
 type op byte
 
 const (
-	opChar  op = iota // the character
+	opChar  op = iota // the character in node.char
 	opAny             // ?
 	opClass           // […]
 	opStar            // *
 	opGlob            // **
-	opOpen            // {: continues at any of the alternatives
-	opJump            // , or }: continues after the braces
+	opOpen            // {: the match continues at one of the alternatives
+	opJump            // , or }: the match continues after the braces
 )
 
-// node is an element of a pattern. The next node in the list follows it, unless to
-// or skip is set.
+// node is an element of a pattern. The match continues at the next node in the list,
+// unless to or skip is set.
 type node struct {
 	op    op
 	char  rune
 	class class
-	// to holds the indices of the nodes that follow an opOpen or opJump.
+	// to holds the indices of the nodes at which the match continues after opOpen or
+	// opJump.
 	to []int
-	// skip is set for a "." of "./" and for the second slash of "//". It is the
-	// index of the node after these parts, where the match may continue at the
-	// beginning of a name. It is 0 for other nodes.
+	// skip is set for the "." of "./" and for the second slash of "//". If a name
+	// begins here, the match may continue at the index skip, as if the pattern did not
+	// contain this part. skip is 0 for other nodes.
 	skip int
-	// below reports that the pattern ends after this slash, so that it matches
-	// everything below a directory.
+	// below is true for a slash at the end of the pattern, which matches everything
+	// below a directory.
 	below bool
 }
 
@@ -116,7 +117,7 @@ func ParsePattern(s string) (*Pattern, error) {
 	return pattern, nil
 }
 
-// Literal returns the only path that the pattern can match; "" if it can match
+// Literal returns the only path that the pattern can match, or "" if it can match
 // several paths.
 func (p *Pattern) Literal() string { return p.literal }
 
@@ -124,8 +125,8 @@ func (p *Pattern) Literal() string { return p.literal }
 type parser struct {
 	rest  string
 	nodes []node
-	// open holds the indices of the opOpen nodes of unclosed braces. jumps holds the
-	// indices of the opJump nodes of each of these braces.
+	// open holds the indices of the opOpen nodes of unclosed braces. For each of these
+	// braces, jumps holds the indices of the opJump nodes.
 	open  []int
 	jumps [][]int
 }
@@ -173,8 +174,8 @@ func (p *parser) parse() error {
 
 func (p *parser) add(n node) { p.nodes = append(p.nodes, n) }
 
-// alternative ends an alternative at r, a comma or a closing brace. A closing brace
-// also ends the list of alternatives.
+// alternative ends an alternative at r, which is a comma or a closing brace. A
+// closing brace also ends the list of alternatives.
 func (p *parser) alternative(r rune) error {
 	last := len(p.open) - 1
 	if last < 0 {
@@ -194,7 +195,7 @@ func (p *parser) alternative(r rune) error {
 	return nil
 }
 
-// class parses a character class. Its opening bracket has been read.
+// class parses a character class after its opening bracket.
 func (p *parser) class() error {
 	n := node{op: opClass}
 	if p.rest != "" && (p.rest[0] == '!' || p.rest[0] == '^') {
@@ -233,8 +234,8 @@ func (p *parser) classChar() (rune, error) {
 	return r, nil
 }
 
-// mark sets skip and below for the parts that a clean path does not have: "./", "//"
-// and a final slash. It also sets literal.
+// mark sets skip and below for parts of the pattern that a clean path does not have:
+// "./", "//" and a final slash. It also sets literal.
 func (p *Pattern) mark() {
 	var text strings.Builder
 	for i := range p.nodes {
@@ -252,12 +253,12 @@ func (p *Pattern) mark() {
 		n := &p.nodes[i]
 		switch {
 		case n.is('/'):
-			n.below = p.after(i+1) == len(p.nodes)
+			n.below = p.afterJumps(i+1) == len(p.nodes)
 			if i > 0 && p.nodes[i-1].is('/') {
 				n.skip = i + 1
 			}
 		case n.is('.') && (i == 0 || p.nodes[i-1].is('/') || p.nodes[i-1].op == opOpen || p.nodes[i-1].op == opJump):
-			switch next := p.after(i + 1); {
+			switch next := p.afterJumps(i + 1); {
 			case i+1 < len(p.nodes) && p.nodes[i+1].is('/'):
 				n.skip = i + 2
 			case next == len(p.nodes):
@@ -269,9 +270,9 @@ func (p *Pattern) mark() {
 
 func (n *node) is(r rune) bool { return n.op == opChar && n.char == r }
 
-// after returns the index of the node that the match reaches from index i. It
+// afterJumps returns the index of the node that the match reaches from index i. It
 // follows jumps to the end of braces.
-func (p *Pattern) after(i int) int {
+func (p *Pattern) afterJumps(i int) int {
 	for i < len(p.nodes) && p.nodes[i].op == opJump {
 		i = p.nodes[i].to[0]
 	}
