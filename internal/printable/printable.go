@@ -1,9 +1,9 @@
-// Package printable defines which characters are printable. Texts that one user
-// chooses and others read may contain only these: paths, labels, names of keys,
-// audit entries.
+// Package printable defines which characters are printable. Some texts are chosen by
+// one user and read by others: paths, labels, names of keys, audit entries. They may
+// contain only printable characters.
 //
-// All characters are printable, except those that break a line of text or change its
-// direction. So letters of every script, joiners, emoji, private and unassigned
+// All characters are printable unless they break a line of text or change its
+// direction. So letters of all scripts, joiners, emoji, and private and unassigned
 // characters are printable. All functions are safe for hostile input.
 package printable
 
@@ -22,9 +22,9 @@ func Fault(r rune) string {
 	case r == 0x2028 || r == 0x2029: // Unicode, section 5.8.
 		return "line separators"
 	case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-		// Embeddings, overrides and isolates (UAX #9, section 2) can make a name
-		// look like another name. The direction marks of Arabic and Hebrew texts
-		// cannot, so they are printable.
+		// Embeddings, overrides and isolates (UAX #9, section 2) can make a name look like
+		// another name. The direction marks of Arabic and Hebrew texts cannot do this, so
+		// they are printable.
 		return "controls of text direction"
 	default:
 		return ""

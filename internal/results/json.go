@@ -1,6 +1,6 @@
-// Package results validates the JSON in results of programs. Every JSON value from a
-// sandbox passes through it before a response contains the value. It accepts only
-// values that common clients can parse.
+// Package results validates the JSON values in results of programs. A response
+// contains such a value only if this package accepts it. It accepts only values that
+// common clients can parse.
 package results
 
 import (
@@ -16,24 +16,25 @@ import (
 )
 
 const (
-	// MaxDepth is the maximum depth of nested arrays and objects. A response adds up
-	// to six levels. Clients in Ruby accept 100 levels, in Rust 128, in Python about
+	// MaxDepth is the maximum depth of nested arrays and objects. A response adds up to
+	// six levels. Clients in Ruby accept 100 levels, in Rust 128, and in Python about
 	// 1,000.
 	MaxDepth = 90
-	// MaxDigits is the maximum number of characters of a number. Clients in Java
-	// accept 1,000 characters, in Python 4,300.
+	// MaxDigits is the maximum number of characters of a number. Clients in Java accept
+	// 1,000 characters, and in Python 4,300.
 	MaxDigits = 1000
 )
 
-// JSON checks that data is one JSON value (RFC 8259) and returns it in a form that
-// all parsers read in the same way. It replaces invalid UTF-8 and lone surrogates
-// with U+FFFD. It returns an error with a short reason if an object has duplicate
-// names, or if the value is nested deeper than MaxDepth. It also returns an error
-// for a number that is longer than MaxDigits or out of the range of a double. The
-// time is linear in the size of data.
+// JSON checks that data is one JSON value (RFC 8259). It returns the value in a form
+// that all parsers read in the same way: it replaces invalid UTF-8 and lone
+// surrogates with U+FFFD. The time is linear in the size of data.
+//
+// JSON returns an error with a short reason if an object has duplicate names or the
+// value is nested deeper than MaxDepth. The same applies to a number that is longer
+// than MaxDigits or out of the range of a double.
 func JSON(data []byte) (string, error) {
-	// Replace invalid characters, as the JSON writer for responses does. This may
-	// make two member names equal, so check afterwards.
+	// Replace invalid characters like the JSON writer for responses. This may make two
+	// member names equal, so check afterwards.
 	text, err := jsontext.AppendFormat(nil, strings.ToValidUTF8(string(data), "\ufffd"),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(false))
 	if err != nil {
@@ -46,7 +47,7 @@ func JSON(data []byte) (string, error) {
 }
 
 // check parses the value as strictly as the JSON writer for responses. It also
-// checks depth and numbers.
+// checks the depth and the numbers.
 func check(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	for {
@@ -73,8 +74,8 @@ func check(text []byte) error {
 	}
 }
 
-// reason replaces an error of the parser by one that contains no text from the
-// value.
+// reason replaces an error of the parser, because the error may contain text from
+// the value.
 func reason(err error) error {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return errors.New("an object in JSON has two members with the same name")

@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// auditRecord returns an audit record. Its time is start plus the given number of
-// seconds.
+// auditRecord returns an audit record. Its time is the given number of seconds after
+// start.
 func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome pyth.AuditOutcome, seconds int) *pyth.AuditRecord {
 	r := &pyth.AuditRecord{
 		Sequence: sequence, User: user, Action: action, Outcome: outcome,
@@ -76,14 +76,15 @@ func testAuditAppend(t *testing.T, s pyth.Store) {
 	want(t, err, pyth.CodeNotFound)
 }
 
-// testAuditPages compares all pages for many filters with a linear search.
+// testAuditPages reads all pages for many filters and compares them with a linear
+// search.
 func testAuditPages(t *testing.T, s pyth.Store) {
 	actions := []pyth.Action{pyth.ActionUserLogin, pyth.ActionCodeExecuted, pyth.ActionCodeExecuted}
 	users := []pyth.UserID{"ada", "", "ada", "bob", "ada"}
 	records := make([]*pyth.AuditRecord, 0, 60)
 	for i := range 60 {
-		// Three records in a row have the same time. From record 40 on, times are
-		// ten seconds earlier, as after a change of the clock.
+		// Three consecutive records have the same time. From record 40 on, the times are
+		// ten seconds earlier, as if the clock was changed.
 		at := i / 3
 		if i >= 40 {
 			at -= 10

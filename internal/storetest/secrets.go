@@ -66,7 +66,7 @@ func testSecretLimit(t *testing.T, s pyth.Store) {
 	if stored != secretLimit || len(all) != secretLimit {
 		t.Errorf("%d calls succeeded and %d secrets are stored, want %d", stored, len(all), secretLimit)
 	}
-	// A new version of an existing secret is allowed even at the limit.
+	// A new version of an existing secret must be allowed even at the limit.
 	want(t, s.PutSecret(t.Context(), "ada", secret(all[0].Name, 2), secretLimit), "")
 }
 
@@ -81,10 +81,10 @@ func testSecretsUsed(t *testing.T, s pyth.Store) {
 	want(t, s.SetSecretsUsed(ctx, map[pyth.UserID]map[string]time.Time{
 		"ada": {"A": later, "B": later, "GONE": later}, "bob": {"B": start}, "nobody": {"A": later},
 	}), "")
-	// An older time does not replace a newer one.
+	// An older time must not replace a newer one.
 	want(t, s.SetSecretsUsed(ctx, map[pyth.UserID]map[string]time.Time{"ada": {"A": start}}), "")
 	want(t, s.SetSecretsUsed(ctx, nil), "")
-	// A new version keeps the time of the last use.
+	// A new version must keep the time of the last use.
 	want(t, s.PutSecret(ctx, "ada", secret("A", 2), secretLimit), "")
 	for user, expected := range map[pyth.UserID]*pyth.SealedSecret{"ada": secret("A", 2), "bob": secret("B", 1)} {
 		expected.LastUsedAt = map[pyth.UserID]time.Time{"ada": later, "bob": start}[user]

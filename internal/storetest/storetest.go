@@ -17,8 +17,8 @@ import (
 
 var start = time.Date(2026, 4, 4, 8, 23, 21, 123456000, time.UTC)
 
-// Run runs all tests. Each test calls open for a new, empty store. Run closes the
-// store when the test ends.
+// Run runs all tests. For each test, it calls open to get a new, empty store, and
+// closes the store at the end.
 func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	for name, test := range map[string]func(*testing.T, pyth.Store){
 		"a user is found as stored":                                      testUserIsFound,
@@ -70,7 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	}
 }
 
-// account contains the arguments for CreateUser.
+// account contains the arguments of CreateUser.
 type account struct {
 	user *pyth.User
 	key  *pyth.APIKey
@@ -114,7 +114,7 @@ func createToken(t *testing.T, s pyth.Store, token *pyth.RefreshToken) *pyth.Ref
 	return token
 }
 
-// want checks that err has the code. The code "" means no error.
+// want checks that err has the code. The code "" stands for no error.
 func want(t *testing.T, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -160,7 +160,7 @@ func testEmailCase(t *testing.T, s pyth.Store) {
 func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	a := create(t, s, "ada")
 	b := newAccount("bob")
-	b.key.Hash = a.key.Hash // The last of the three writes fails, because the hash exists.
+	b.key.Hash = a.key.Hash // The hash exists, so the last of the three writes fails.
 	if err := s.CreateUser(t.Context(), b.user, b.key, b.data); err == nil {
 		t.Fatal("two keys with the same hash were stored")
 	}
@@ -171,8 +171,7 @@ func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	create(t, s, "bob")
 }
 
-// race runs n concurrent calls of f. It returns the number of results with each
-// error code.
+// race makes n concurrent calls of f. It returns how often each error code occurred.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -237,8 +236,7 @@ func testPasswordHash(t *testing.T, s pyth.Store) {
 	if u.PasswordHash != "better" {
 		t.Errorf("got %q", u.PasswordHash)
 	}
-	// SetPasswordHash is for a new hash of the same password, so it revokes no
-	// tokens.
+	// SetPasswordHash stores a new hash of the same password, so it revokes no tokens.
 	_, err = s.RefreshToken(ctx, hash("token"))
 	want(t, err, "")
 }
@@ -377,7 +375,7 @@ func testRevoke(t *testing.T, s pyth.Store) {
 	createToken(t, s, token("ada", "one", "a"))
 	createToken(t, s, token("ada", "two", "b"))
 	createToken(t, s, token("bob", "three", "c"))
-	want(t, s.RevokeFamily(ctx, "bob", "one"), "") // The family of another user.
+	want(t, s.RevokeFamily(ctx, "bob", "one"), "") // The family belongs to another user.
 	_, err := s.RefreshToken(ctx, hash("a"))
 	want(t, err, "")
 	for range 2 {
