@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// measure runs one round of a measurement and returns the measured values.
+// measure makes one round of a measurement and returns the measured values.
 type measure func(context.Context) ([]float64, error)
 
-// subject is a measurement, and the series that collects its values.
+// subject is a measurement. The series into collects its values.
 type subject struct {
 	into    *series
 	measure measure
 }
 
-// alternate measures all subjects in each round. It reverses their order in every
-// second round, so that other load on the machine affects all subjects equally. It
-// skips subjects that this machine cannot measure.
+// alternate measures all subjects in each round. It reverses their order after each
+// round, so that other load on the machine affects all subjects equally. It skips
+// subjects that this machine cannot measure.
 func alternate(ctx context.Context, rounds int, onRound func(round int), subjects ...subject) error {
 	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return s.into.missingReason != "" })
 	for round := range rounds {
@@ -36,11 +36,11 @@ func alternate(ctx context.Context, rounds int, onRound func(round int), subject
 	return nil
 }
 
-// rest is the pause after load on a server. Without it, remaining background work of
-// the server would affect the next measurement.
-const rest = 500 * time.Millisecond
+// restTime is the pause after load on a server. Otherwise the server's background
+// work would affect the next measurement.
+const restTime = 500 * time.Millisecond
 
-// operation runs something once, such as a request, and returns its duration.
+// operation does something once, for example a request, and returns its duration.
 type operation func(context.Context) (time.Duration, error)
 
 // repeatN measures an operation n times in each round, without pauses.
@@ -57,8 +57,7 @@ func repeatN(n int, do operation) measure {
 	}
 }
 
-// repeatFor measures an operation repeatedly for the duration d in each round,
-// without pauses.
+// repeatFor measures an operation for the duration d in each round, without pauses.
 func repeatFor(d time.Duration, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for start := time.Now(); time.Since(start) < d; {
@@ -83,15 +82,14 @@ func repeatWithPause(n int, pause time.Duration, do operation) measure {
 	})
 }
 
-// withRest adds a rest after each round of a measurement.
+// withRest adds a pause of restTime after each round.
 func withRest(m measure) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		values, err := m(ctx)
-		return values, errors.Join(err, sleep(ctx, rest))
+		return values, errors.Join(err, sleep(ctx, restTime))
 	}
 }
 
-// sleep waits for d or until the context ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -66,8 +66,7 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// working returns an operation that takes the time d. The clock is that of a
-// synctest bubble.
+// working returns an operation that takes the time d. It needs a synctest bubble.
 func working(d time.Duration) operation {
 	return func(context.Context) (time.Duration, error) {
 		time.Sleep(d)

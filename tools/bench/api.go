@@ -11,7 +11,6 @@ import (
 	"time"
 )
 
-// api is a client of a server's API.
 type api struct {
 	url  string
 	http *http.Client
@@ -28,7 +27,6 @@ type account struct {
 	id, key string
 }
 
-// register creates an account with a random e-mail address.
 func (a *api) register(ctx context.Context) (*account, error) {
 	var registered struct {
 		APIKey string
@@ -57,8 +55,8 @@ func (a *account) executeIn(ctx context.Context, language, code string) (string,
 }
 
 // run sends a request to execute a program. It returns the program's standard
-// output, and the time from the request to the last byte of the response. It returns
-// an error if the program fails.
+// output, and the time until the last byte of the response. It returns an error if
+// the program fails.
 func (a *account) run(ctx context.Context, request map[string]any) (string, time.Duration, error) {
 	var run struct{ Status, Stdout, Stderr string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", request, http.StatusOK, &run)
@@ -68,7 +66,7 @@ func (a *account) run(ctx context.Context, request map[string]any) (string, time
 	return run.Stdout, took, err
 }
 
-// runAnswer runs the program that most measurements use, and checks its output.
+// runAnswer runs the usual program and checks its output.
 func (a *account) runAnswer(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.execute(ctx, program)
 	if err == nil && printed != answer {
@@ -77,7 +75,7 @@ func (a *account) runAnswer(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// get returns an operation that sends a GET request for the path.
+// get returns an operation that sends a GET request to the path.
 func (a *account) get(path string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		var object map[string]any
@@ -86,8 +84,8 @@ func (a *account) get(path string) operation {
 }
 
 // call sends a request, checks the status of the response and decodes its body. The
-// duration excludes the time to encode and decode JSON, which only the benchmark
-// needs.
+// duration does not include the time for encoding and decoding JSON, since this is
+// work of the benchmark.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {

@@ -14,11 +14,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// auditPage is the path of the latest 50 audit entries, the default number.
+// auditPage is the path of the latest 50 audit entries, which is the default page
+// size.
 const auditPage = "/api/v1/audit?limit=50"
 
-// auditLog measures requests for pages of a short and of a long audit log. It writes
-// the entries directly to the database of a stopped server.
+// auditLog measures requests for pages of a short and of a long audit log. It stops
+// the server and writes the entries directly to its database.
 func (b *bench) auditLog(ctx context.Context) error {
 	var tenant *account
 	if err := b.serve(ctx, b.auditData, coldFlags(), func(s *server) (err error) {
@@ -27,7 +28,7 @@ func (b *bench) auditLog(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	// Registration has already written one entry, so add 49.
+	// The registration has written one entry, so add 49.
 	if err := b.fillAudit(ctx, pyth.UserID(tenant.id), 49); err != nil {
 		return err
 	}
@@ -56,12 +57,12 @@ func (b *bench) timeAudit(ctx context.Context, tenant *account, paths []string, 
 	})
 }
 
-// auditWriters is the number of concurrent writers. Their entries share
-// transactions, which saves time.
+// auditWriters is the number of concurrent writers. They save time because their
+// entries share transactions.
 const auditWriters = 512
 
 // fillAudit adds n entries about the user to the audit log. One of every hundred
-// thousand entries is a failed login; the others are runs.
+// thousand entries is a failed login, and the others are runs.
 func (b *bench) fillAudit(ctx context.Context, user pyth.UserID, n int) (err error) {
 	store, err := sqlite.Open(ctx, filepath.Join(b.auditData, "pyth-on.db"))
 	if err != nil {

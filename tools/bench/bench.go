@@ -10,20 +10,21 @@ import (
 	"sync/atomic"
 )
 
-// bench holds the state of one benchmark run.
+// bench is the state of one benchmark run.
 type bench struct {
 	plan     plan
 	progress progress
 	results  *results
 
 	binary string
-	// warmData, coldData and auditData are data directories. Each is used by a
-	// different kind of server.
+	// warmData, coldData and auditData are data directories for different kinds of
+	// servers.
 	warmData, coldData, auditData string
-	// coldKey is an API key for the servers that use coldData.
+	// coldKey is an API key for the servers with the directory coldData.
 	coldKey string
-	// reference is the interpreter for comparisons with runs: the host's Python if
-	// there is one. embedded is the Python in the server's image, outside a sandbox.
+	// reference is the interpreter with which runs are compared: the host's Python, if
+	// there is one. embedded is the Python in the server's image. Both run outside a
+	// sandbox.
 	reference, embedded python
 
 	bare, bareEmbedded         command
@@ -32,8 +33,8 @@ type bench struct {
 	runscDirectory, runscImage command
 }
 
-// prepare creates in dir everything that the measurements need: images, commands and
-// data directories.
+// prepare creates all images, commands and data directories for the measurements in
+// the directory dir.
 func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*bench, error) {
 	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold"), auditData: filepath.Join(dir, "audit")}
 	p.step("Making the sandbox image")
@@ -50,7 +51,7 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	}
 	p.step("Unpacking the image for commands outside")
 	rootfs := filepath.Join(dir, "rootfs")
-	if err := errors.Join(unpack(image, rootfs), share(image, b.coldData), share(image, b.auditData)); err != nil {
+	if err := errors.Join(unpack(image, rootfs), linkImage(image, b.coldData), linkImage(image, b.auditData)); err != nil {
 		return nil, err
 	}
 	if err := b.findPythons(ctx, rootfs); err != nil {
@@ -60,8 +61,8 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	return b, b.findCommands(ctx, dir, image, rootfs)
 }
 
-// findPythons sets embedded and reference. The reference is the host's Python if the
-// host has one, otherwise the embedded Python.
+// findPythons sets embedded and reference. If the host has no Python, reference is
+// the embedded Python.
 func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	if b.embedded, err = findPython(ctx, "embedded", filepath.Join(rootfs, "usr/local/bin/python3")); err != nil {
 		return err
@@ -74,9 +75,9 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	return nil
 }
 
-// findCommands prepares all commands and runs each once. If a command fails on this
-// machine, its series gets a missingReason. The run also loads the command's files
-// into the page cache.
+// findCommands prepares all commands and runs each of them once, to load its files
+// into the page cache. If a command fails on this machine, its series gets a
+// missingReason.
 func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (err error) {
 	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
 	b.bareNode = node(rootfs)
@@ -111,7 +112,7 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 	b.results.pacedNode.missingReason, b.results.nodeCgroup.missingReason = b.results.bareNode.missingReason, b.results.bareNode.missingReason
 	b.results.eightBubblewraps.missingReason = b.results.bubblewrap.missingReason
 	b.results.coldRunsc.missingReason = b.results.runscDirectory.missingReason
-	for _, n := range parallel(runtime.NumCPU()) {
+	for _, n := range parallelCounts(runtime.NumCPU()) {
 		b.results.parallelRunsc = append(b.results.parallelRunsc, &series{
 			name: fmt.Sprintf("`runsc run`, %d at once", n), unit: perSecond, missingReason: b.results.runscDirectory.missingReason,
 		})
@@ -119,9 +120,9 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 	return ctx.Err()
 }
 
-// parallel returns the numbers of parallel commands to measure. They are between one
-// and two per processor, and at least two in all.
-func parallel(processors int) []int {
+// parallelCounts returns the numbers of parallel commands to measure. They range
+// from one to two commands per processor, but are at least two.
+func parallelCounts(processors int) []int {
 	most := max(2*processors, 2)
 	var tried []int
 	for n := max(processors, 2); n <= most; n += max(processors/2, 1) {
@@ -130,7 +131,6 @@ func parallel(processors int) []int {
 	return tried
 }
 
-// measure runs all phases of the benchmark.
 func (b *bench) measure(ctx context.Context) error {
 	for _, phase := range []func(context.Context) error{b.measureWarmServer, b.measurePackages, b.measureNode, b.measureNumPy, b.measureGenerate, b.measureWithoutPool, b.coldStarts, b.auditLog} {
 		if err := phase(ctx); err != nil {

@@ -3,8 +3,8 @@ package main
 import "os/exec"
 
 // bubblewrap returns a command that runs the interpreter under bubblewrap, a common
-// sandbox without its own kernel. It uses new namespaces of all kinds and a
-// read-only file system.
+// sandbox that uses the kernel of the host. The command uses new namespaces of all
+// kinds and a read-only file system.
 func bubblewrap(p python) (command, error) {
 	path, err := exec.LookPath("bwrap")
 	if err != nil {

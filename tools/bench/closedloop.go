@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// closedLoop measures the sustainable rate: the number of operations per second if
-// all clients are busy for the duration d. Each client starts an operation when its
-// previous one has ended. So closedLoop cannot measure latency at a constant rate of
-// requests.
+// closedLoop measures the sustainable rate: the number of operations per second
+// while all clients are busy, for the duration d. Each client starts an operation
+// when its last one has ended. So closedLoop is no measure of latency at a constant
+// rate of requests.
 func closedLoop(clients int, d time.Duration, do operation) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		end := time.Now().Add(d)
-		return rate(ctx, clients, func() bool { return time.Now().Before(end) }, do)
+		return measureRate(ctx, clients, func() bool { return time.Now().Before(end) }, do)
 	}
 }
 
-// rate runs an operation repeatedly in parallel clients. Each client stops when the
-// function more returns false. It returns the number of operations per second.
-func rate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
+// measureRate runs an operation repeatedly in parallel clients. A client stops when
+// more returns false. measureRate returns the number of operations per second.
+func measureRate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	started := time.Now()

@@ -38,7 +38,8 @@ func (b *bench) measureWithoutPool(ctx context.Context) error {
 	})
 }
 
-// idle waits until the server is idle and returns the memory of its processes.
+// idle waits until the server is idle. Then it returns the memory of the server's
+// processes.
 func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
 	b.progress.step("Memory of an idle server")
 	if err := sleep(ctx, b.plan.idleTime); err != nil {
@@ -56,8 +57,8 @@ func (b *bench) coldStarts(ctx context.Context) error {
 	)
 }
 
-// coldRun starts a server and measures its first run, without the start of the
-// server.
+// coldRun starts a server and measures its first run. The time does not include the
+// start of the server.
 func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 	err = b.serve(ctx, b.coldData, coldFlags(), func(s *server) error {
 		took, err = (&account{api: s.api, key: b.coldKey}).runAnswer(ctx)
@@ -66,5 +67,4 @@ func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 	return took, err
 }
 
-// coldFlags returns the flags for a server without warm sandboxes.
 func coldFlags() []string { return []string{"--warm=0", "--warm-node=0"} }

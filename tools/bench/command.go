@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// The program that most measurements run, and its expected output.
+// These are the program that most measurements run, and its expected output.
 const (
 	program = "print(42)"
 	answer  = "42\n"
 )
 
-// command is a command line whose process prints the expected output.
+// command is a command line whose process prints answer.
 type command struct {
 	path string
-	// args returns the arguments for the next run. The first is the name of the
+	// args returns the arguments for the next run, beginning with the name of the
 	// program.
 	args func() []string
 }
@@ -29,14 +29,14 @@ type command struct {
 // arguments.
 func fixedArgs(args ...string) func() []string { return func() []string { return args } }
 
-// run runs the command. It returns the time until the command printed the answer,
-// and the time until its process ended.
+// run runs the command. It returns the time until the command has printed the
+// answer, and the time until its process has ended.
 func (c command) run(ctx context.Context) (answered, ended time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.args()
 	cmd.Env = environment()
 	cmd.Dir = "/"
-	// The kernel kills the process if the benchmark is killed.
+	// If the benchmark is killed, the kernel also kills the process.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
@@ -61,7 +61,8 @@ func (c command) run(ctx context.Context) (answered, ended time.Duration, err er
 	return answered, ended, nil
 }
 
-// untilAnswered runs the command and returns the time until it printed the answer.
+// untilAnswered runs the command and returns the time until it has printed the
+// answer.
 func (c command) untilAnswered(ctx context.Context) (time.Duration, error) {
 	answered, _, err := c.run(ctx)
 	return answered, err
@@ -72,6 +73,6 @@ func (c command) untilEnded(ctx context.Context) (time.Duration, error) {
 	return ended, err
 }
 
-// environment returns the environment for all measured processes. It does not
-// contain variables that configure Python or the server.
+// environment returns the environment for all measured processes. It contains no
+// variables that configure Python or the server.
 func environment() []string { return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"} }

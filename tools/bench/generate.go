@@ -13,7 +13,7 @@ import (
 )
 
 // measureGenerate measures the time that the server adds to a generation. It uses a
-// fake model that answers at once.
+// fake model that answers immediately.
 func (b *bench) measureGenerate(ctx context.Context) (err error) {
 	model, err := claudetest.Start(claudetest.Program("Prints 42.", program))
 	if err != nil {
@@ -31,12 +31,12 @@ func (b *bench) measureGenerate(ctx context.Context) (err error) {
 			return err
 		}
 		n := b.plan.latencyRounds
-		return alternate(ctx, n, b.progress.rounds("Generation", n), subject{b.results.generated, withRest(repeatWithPause(8, rest/2, tenant.generateAnswer))})
+		return alternate(ctx, n, b.progress.rounds("Generation", n), subject{b.results.generated, withRest(repeatWithPause(8, restTime/2, tenant.generateAnswer))})
 	})
 }
 
-// generateAnswer generates the usual program without running it. A run would take
-// much longer than the part to measure.
+// generateAnswer generates the usual program but does not run it. A run would take
+// much longer than the measured part.
 func (a *account) generateAnswer(ctx context.Context) (time.Duration, error) {
 	var g struct{ Code string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/generate", map[string]any{"prompt": "print 42", "execute": false}, http.StatusOK, &g)

@@ -19,7 +19,7 @@ func findImage(data string) (string, error) {
 }
 
 // unpack copies the files of the image into a directory, so that commands outside a
-// sandbox use the same files as programs inside.
+// sandbox use the same files as programs in a sandbox.
 func unpack(image, dir string) error {
 	f, err := os.Open(image)
 	if err != nil {
@@ -33,9 +33,9 @@ func unpack(image, dir string) error {
 	return os.CopyFS(dir, content)
 }
 
-// share creates a data directory and links the image into it, so that the server
-// need not build it again.
-func share(image, data string) error {
+// linkImage creates a data directory with a link to the image, so that a server need
+// not build it.
+func linkImage(image, data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err
 	}

@@ -31,8 +31,8 @@ func TestScheduleSpreadsArrivalsEvenly(t *testing.T) {
 
 func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The server handles one request at a time. Each takes 10 ms, and the second
-		// takes 200 ms more.
+		// The server handles one request at a time. A request takes 10 ms, and the second
+		// one takes 200 ms more.
 		turn := make(chan struct{}, 1)
 		served := 0
 		send := func(context.Context) error {
@@ -49,8 +49,8 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Requests arrive every 50 ms. The second request arrives at 50 ms and ends
-		// at 260 ms. The requests that wait behind it end every 10 ms, in any order.
+		// Requests arrive every 50 ms. The second request arrives at 50 ms and ends at 260
+		// ms. The waiting requests then end every 10 ms, in any order.
 		slices.Sort(latencies)
 		var sum float64
 		for _, l := range latencies {
@@ -64,8 +64,8 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 
 func TestOpenLoopMeasuresFromSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The second request was due one second before the start, so its latency is
-		// one second.
+		// The second request was due one second before the start, so its latency is one
+		// second.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
 		if err != nil || !slices.Equal(latencies, []float64{0, 1}) {
 			t.Errorf("got %v, %v", latencies, err)
@@ -117,7 +117,7 @@ func TestRateEndsWithoutMoreWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := 20
 		taken := 0
-		_, err := rate(t.Context(), 1, func() bool { left--; return left >= 0 }, func(context.Context) (time.Duration, error) {
+		_, err := measureRate(t.Context(), 1, func() bool { left--; return left >= 0 }, func(context.Context) (time.Duration, error) {
 			taken++
 			time.Sleep(time.Millisecond)
 			return 0, nil

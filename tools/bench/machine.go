@@ -25,8 +25,8 @@ type machine struct {
 	Cores     int
 	Memory    string
 	Kernel    string
-	// Load is the load average of the last minute before the run. If it is well
-	// above zero, the machine was busy.
+	// Load is the load average of the minute before the benchmark. A value well above
+	// zero means that the machine was busy.
 	Load string
 }
 
@@ -49,8 +49,8 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 		return m, fmt.Errorf("get the version of %s: %w", binary, err)
 	}
 	m.Version = strings.TrimSpace(string(version))
-	m.Processor = field("/proc/cpuinfo", "model name")
-	kib, _ := strconv.ParseFloat(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 64)
+	m.Processor = fileField("/proc/cpuinfo", "model name")
+	kib, _ := strconv.ParseFloat(strings.TrimSuffix(fileField("/proc/meminfo", "MemTotal"), " kB"), 64)
 	m.Memory = fmt.Sprintf("%.0f GiB", kib/(1<<20))
 	load, _ := os.ReadFile("/proc/loadavg")
 	m.Load, _, _ = strings.Cut(string(load), " ")
@@ -62,9 +62,9 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 	return m, nil
 }
 
-// field returns the first value of a name in a file with lines such as "name:
+// fileField returns the first value of a name in a file with lines such as "name:
 // value". It returns "unknown" if the name is missing.
-func field(file, name string) string {
+func fileField(file, name string) string {
 	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {
 		key, value, _ := strings.Cut(line, ":")

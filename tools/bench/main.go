@@ -1,10 +1,10 @@
-// Command bench measures Pyth-On and other ways to run Python, and compares the
-// ratios of their times with the goals of the project.
+// Command bench measures the times of Pyth-On and of other ways to run Python. It
+// compares the ratios of these times with the goals of the project.
 //
-// It measures subjects alternately, in rounds, so that other load on the machine
+// It measures subjects in turn, in several rounds, so that other load on the machine
 // affects all of them. A wrong answer of a program ends the benchmark with an error.
-// A missed goal is reported but is not an error. The command is for developers and
-// is not part of the product.
+// A missed goal is reported, but is not an error. The command is for developers and
+// not part of the product.
 package main
 
 import (
@@ -98,14 +98,13 @@ func run(ctx context.Context, args []string) (err error) {
 	return writeFile(*write, r.markdown)
 }
 
-// remove removes the benchmark's directory with all its files.
 func remove(dir string) error {
 	releaseState(dir)
 	return os.RemoveAll(dir)
 }
 
-// writeFile creates or replaces the file. It does not change an existing file if
-// render fails.
+// writeFile creates or replaces the file. If render fails, an existing file does not
+// change.
 func writeFile(path string, render func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".bench-")
 	if err != nil {

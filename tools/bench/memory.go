@@ -17,8 +17,8 @@ type processes struct {
 	sandboxes [][]int
 }
 
-// processesOf finds the processes of the server that was started with the given
-// process ID.
+// processesOf returns the processes of a server. pid is the process that was
+// started.
 func processesOf(pid int) processes {
 	children := childrenOf()
 	var found processes
@@ -47,8 +47,8 @@ func descendants(children map[int][]int, pid int) []int {
 	return all
 }
 
-// isRunsc reports whether a process is gVisor. The name of its command then begins
-// with "runsc".
+// isRunsc reports whether a process belongs to gVisor. The name of such a process
+// begins with "runsc".
 func isRunsc(pid int) bool {
 	b, _ := os.ReadFile(procFile(pid, "cmdline"))
 	name, _, _ := bytes.Cut(b, []byte{0})
@@ -64,8 +64,7 @@ func childrenOf() map[int][]int {
 			continue // The process has ended.
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The name of the process may contain any characters. The last parenthesis
-		// ends it.
+		// The name in parentheses may contain any characters, even parentheses.
 		fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 		if len(fields) < 2 {
 			continue
@@ -76,17 +75,19 @@ func childrenOf() map[int][]int {
 	return children
 }
 
-// memory holds the memory use of a set of processes in bytes.
+// memory is the memory use of a set of processes in bytes.
 type memory struct {
-	// resident is the sum of all mapped pages (Rss in proc_pid_smaps(5)). share
-	// divides each shared page by the number of its processes (Pss).
+	// resident is the sum of all mapped pages (Rss in proc_pid_smaps(5)). share counts
+	// only a part of each shared page: its size divided by the number of its processes
+	// (Pss).
 	resident, share float64
-	// private is share without the pages of files: the cost of one more sandbox.
+	// private is share without the pages of files. It is the cost of one more sandbox.
 	private float64
 }
 
-// memoryOf returns the total memory of the processes. gVisor uses several processes
-// with the same address space for one program, and memoryOf counts these only once.
+// memoryOf returns the total memory of the processes. gVisor runs a program in
+// several processes with the same address space. memoryOf counts such processes only
+// once.
 func memoryOf(pids []int) (memory, error) {
 	var sum memory
 	for i, pid := range pids {
@@ -113,7 +114,6 @@ func sameMemory(a, b int) bool {
 	return errno == 0 && order == 0
 }
 
-// smapsField returns the value of a field of smaps_rollup in bytes.
 func smapsField(rollup, field string) float64 {
 	for line := range strings.Lines(rollup) {
 		if value, found := strings.CutPrefix(line, field+":"); found {
@@ -125,7 +125,7 @@ func smapsField(rollup, field string) float64 {
 }
 
 // cgroupMemory returns the memory in bytes that the kernel charges to the cgroup of
-// the process. It returns false if the benchmark itself is in this cgroup.
+// the process. It returns false if the benchmark is in the same cgroup.
 func cgroupMemory(pid int) (float64, bool) {
 	theirs, _ := os.ReadFile(procFile(pid, "cgroup"))
 	ours, _ := os.ReadFile("/proc/self/cgroup")
@@ -141,9 +141,9 @@ func cgroupMemory(pid int) (float64, bool) {
 	return v, err == nil
 }
 
-// memoryFile returns the path of the file that contains the memory use of a cgroup;
-// "" if it is unknown. cgroups is the content of /proc/PID/cgroup. Version 1 of
-// cgroups has a separate hierarchy for memory, version 2 has a single one.
+// memoryFile returns the path of the file that contains the memory use of a cgroup,
+// or "". cgroups is the content of /proc/PID/cgroup. Version 1 of cgroups has a
+// separate hierarchy for memory, and version 2 has a single hierarchy.
 func memoryFile(cgroups string) string {
 	const root = "/sys/fs/cgroup"
 	var unified string

@@ -55,7 +55,7 @@ func TestMemoryFileFindsCgroup(t *testing.T) {
 }
 
 func TestProcessesSeparatesSandboxesFromServer(t *testing.T) {
-	// Start a process that has gVisor's name, with a child process.
+	// Start a process with gVisor's name and a child process.
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "sleep 60 & echo; wait")
 	cmd.Args[0] = "runsc-launch"
 	out, err := cmd.StdoutPipe()

@@ -11,14 +11,14 @@ import (
 // nodeProgram is the JavaScript program of the measurements. It prints the answer.
 const nodeProgram = "console.log(42)"
 
-// node returns a command that runs the Node of the image outside a sandbox.
+// node returns a command that runs the image's Node outside a sandbox.
 func node(rootfs string) command {
 	path := filepath.Join(rootfs, "usr/local/bin/node")
 	return command{path: path, args: fixedArgs("node", "-e", nodeProgram)}
 }
 
-// nodeSettings returns the environment variables of the benchmark that a server
-// needs to download Node.
+// nodeSettings returns the environment variables that a server needs to download
+// Node.
 func nodeSettings() []string {
 	var settings []string
 	for _, name := range []string{"PYTH_ON_NODE", "PYTH_ON_NPM_REGISTRY", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
@@ -29,7 +29,7 @@ func nodeSettings() []string {
 	return settings
 }
 
-// measureNode measures a server that keeps two warm sandboxes, both for Node.
+// measureNode measures a server with two warm sandboxes, both for Node.
 func (b *bench) measureNode(ctx context.Context) error {
 	if b.results.bareNode.missingReason != "" {
 		return nil
@@ -52,12 +52,11 @@ func (b *bench) measureNode(ctx context.Context) error {
 		n := b.plan.latencyRounds
 		return alternate(ctx, n, b.progress.rounds("JavaScript", n),
 			subject{b.results.bareNode, repeatN(10, b.bareNode.untilEnded)},
-			subject{b.results.pacedNode, withRest(repeatWithPause(8, rest/2, tenant.runAnswerInNode))},
+			subject{b.results.pacedNode, withRest(repeatWithPause(8, restTime/2, tenant.runAnswerInNode))},
 		)
 	})
 }
 
-// runAnswerInNode runs nodeProgram and checks its output.
 func (a *account) runAnswerInNode(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.executeIn(ctx, "javascript", nodeProgram)
 	if err == nil && printed != answer {

@@ -23,11 +23,11 @@ func schedule(perSecond float64, d time.Duration) []time.Duration {
 	}
 }
 
-// openLoop sends a request at each arrival time, even if earlier requests have not
-// been answered. It returns the time from each scheduled arrival to the response, in
-// seconds; infinity for a failed request.
+// openLoop sends a request at each arrival time, even if earlier requests are not
+// answered yet. It returns the time from each scheduled arrival to the response in
+// seconds, or infinity for a failed request.
 //
-// If clients waited for responses, a stall would delay the next requests, and their
+// If clients waited for responses, a stall would delay the next requests. Then their
 // times would not show the stall. This error is called coordinated omission.
 func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
 	latencies := make([]float64, len(arrivals))

@@ -9,13 +9,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/indextest"
 )
 
-// packagesOfATenant is the number of packages that a tenant installs.
 const packagesOfATenant = 50
 
 const packagesPath = "/api/v1/packages"
 
-// measurePackages measures how much packages and secrets slow down runs, and the
-// time to install packages.
+// measurePackages measures how much packages and secrets slow down runs, and how
+// long the installation of packages takes.
 func (b *bench) measurePackages(ctx context.Context) error {
 	wheels, names := manyWheels()
 	index, err := indextest.Start(wheels...)
@@ -45,15 +44,15 @@ func (b *bench) measurePackages(ctx context.Context) error {
 		// The difference is small, so measure many rounds.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
-			subject{b.results.pacedWithout, withRest(repeatWithPause(8, rest/2, tenant.runAnswer))},
-			subject{b.results.pacedPackages, withRest(repeatWithPause(8, rest/2, owner.runAnswer))},
-			subject{b.results.pacedSecrets, withRest(repeatWithPause(8, rest/2, keeper.runAnswer))},
+			subject{b.results.pacedWithout, withRest(repeatWithPause(8, restTime/2, tenant.runAnswer))},
+			subject{b.results.pacedPackages, withRest(repeatWithPause(8, restTime/2, owner.runAnswer))},
+			subject{b.results.pacedSecrets, withRest(repeatWithPause(8, restTime/2, keeper.runAnswer))},
 		); err != nil {
 			return err
 		}
 		n = b.plan.latencyRounds
-		// Do not alternate installations with runs, because the background work of
-		// an installation would disturb the runs.
+		// Do not alternate installations with runs. The background work of an installation
+		// would disturb the runs.
 		return alternate(ctx, n, b.progress.rounds("Installing cached packages", n),
 			subject{b.results.installedAgain, withRest(repeatN(1, func(ctx context.Context) (time.Duration, error) {
 				other, err := s.register(ctx)
@@ -66,8 +65,7 @@ func (b *bench) measurePackages(ctx context.Context) error {
 	})
 }
 
-// manyWheels returns wheels of packages with ten modules each, and the names of the
-// packages.
+// manyWheels returns wheels with ten modules each, and the names of their packages.
 func manyWheels() (wheels []indextest.Wheel, names []string) {
 	for i := range packagesOfATenant {
 		name := fmt.Sprintf("bench%d", i)

@@ -5,28 +5,27 @@ import "time"
 // plan determines how many measurements the benchmark makes, and how long they take.
 type plan struct {
 	// latencyRounds is the number of rounds that measure latency. In each round, one
-	// client also sends requests without pauses for the time backToBack.
+	// client also sends requests without pauses, for the time backToBack.
 	latencyRounds int
 	backToBack    time.Duration
-	// coldStarts is the number of servers to start. The first run of each is
-	// measured.
+	// coldStarts is the number of servers to start, in order to measure their first
+	// run.
 	coldStarts int
-	// loadRounds is the number of rounds with eight busy clients. load is the
-	// duration of the load in each round, newTenants the number of tenants who run
-	// one program each.
+	// loadRounds is the number of rounds with eight busy clients, and load is the
+	// duration of each. newTenants is the number of tenants per round that run one
+	// program each.
 	loadRounds int
 	load       time.Duration
 	newTenants int
-	// openRounds is the number of rounds with a constant arrival rate. open is the
+	// openRounds is the number of rounds with a constant arrival rate, and open is the
 	// duration of each.
 	openRounds int
 	open       time.Duration
-	// pairs is the number of times that the CPU-bound programs run inside and
-	// outside a sandbox.
+	// pairs is how often the CPU-bound programs run inside and outside a sandbox.
 	pairs int
 	// auditEntries is the number of entries in the long audit log.
 	auditEntries int
-	// idleTime is the idle time of a server before its memory is read.
+	// idleTime is how long a server is idle before its memory is measured.
 	idleTime time.Duration
 }
 

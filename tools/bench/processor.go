@@ -12,7 +12,7 @@ import (
 var kernels string
 
 // kernelTimes holds the times of the programs in kernels.py, either inside or
-// outside a sandbox. all is the sum of the two kinds of programs.
+// outside a sandbox. There are two kinds of programs. all is the sum of both.
 type kernelTimes struct{ all, computing, allocating *series }
 
 func newBusy(name string) kernelTimes {
@@ -20,7 +20,8 @@ func newBusy(name string) kernelTimes {
 	return kernelTimes{all: of(), computing: of(), allocating: of()}
 }
 
-// measured returns a subject that runs kernels.py with run and collects the times.
+// measured returns a subject that runs kernels.py with the function run and collects
+// the times.
 func (b kernelTimes) measured(run func(context.Context) (string, error)) subject {
 	return subject{b.all, func(ctx context.Context) ([]float64, error) {
 		out, err := run(ctx)
@@ -37,8 +38,7 @@ func (b kernelTimes) measured(run func(context.Context) (string, error)) subject
 	}}
 }
 
-// output runs a program in the interpreter, outside a sandbox, and returns its
-// standard output.
+// output runs a program outside a sandbox and returns its standard output.
 func (p python) output(ctx context.Context, code string) (string, error) {
 	cmd := exec.CommandContext(ctx, p.path, "-c", code)
 	cmd.Env = environment()

@@ -18,7 +18,6 @@ func newProgress(f *os.File) progress {
 	return progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step shows that a step begins.
 func (p progress) step(name string) {
 	if p.terminal {
 		fmt.Fprintf(p.w, "\033[1m==>\033[0m %s\n", name)
@@ -27,8 +26,8 @@ func (p progress) step(name string) {
 	fmt.Fprintf(p.w, "==> %s\n", name)
 }
 
-// rounds returns a function that shows that a round of a step begins. Call it for
-// each round.
+// rounds returns a function that shows the progress of a step. Call it at the
+// beginning of each round.
 func (p progress) rounds(name string, total int) func(round int) {
 	return func(round int) {
 		switch {

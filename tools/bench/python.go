@@ -12,12 +12,12 @@ const hostInterpreter = "/usr/bin/python3"
 // python is a Python interpreter that runs outside a sandbox.
 type python struct {
 	path string
-	// label names the interpreter in the report, with its version.
+	// label names the interpreter and its version in the report.
 	label string
 }
 
-// findPython returns the interpreter that path runs. It asks the interpreter for the
-// path of its executable, because path may be a wrapper that takes time.
+// findPython returns the interpreter that path starts. path may be a wrapper, which
+// takes time. So findPython asks the interpreter for the path of its executable.
 func findPython(ctx context.Context, owner, path string) (python, error) {
 	out, err := python{path: path}.output(ctx, "import platform, sys; print(sys.executable); print(platform.python_version())")
 	if err != nil {
@@ -27,7 +27,6 @@ func findPython(ctx context.Context, owner, path string) (python, error) {
 	return python{path: executable, label: owner + " Python " + version}, nil
 }
 
-// command returns a command that runs the usual program with the interpreter.
 func (p python) command() command {
 	return command{path: p.path, args: fixedArgs(p.path, "-c", program)}
 }

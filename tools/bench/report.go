@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// report holds everything that the report of a benchmark run shows.
+// report holds the data for the report of a benchmark run.
 type report struct {
 	Machine machine
-	// Quick reports that the benchmark made only a few short measurements.
+	// Quick is true if the benchmark made only a few short measurements.
 	Quick    bool
 	Duration time.Duration
 	// Python is the label of the reference interpreter.
@@ -34,12 +34,11 @@ func (r report) markdown(w io.Writer) error {
 	return t.Execute(w, r)
 }
 
-// table writes the table of figures for a terminal.
 func (r report) table(w io.Writer, colours bool) error {
 	text := r.Table()
 	if colours {
-		// Add colours after the columns are aligned, because they change the lengths
-		// of texts.
+		// Add colours after aligning the columns, because they change the lengths of
+		// texts.
 		text = strings.NewReplacer(" met ", " \033[32mmet\033[0m ", " missed ", " \033[31mmissed\033[0m ").Replace(text)
 	}
 	for _, m := range r.Missing {
@@ -52,8 +51,8 @@ func (r report) table(w io.Writer, colours bool) error {
 	return err
 }
 
-// Table returns the figures as a Markdown table that is aligned for reading as plain
-// text.
+// Table returns the figures as a Markdown table with aligned columns, which is also
+// readable as plain text.
 func (r report) Table() string {
 	cells := make([][]string, 0, 1+len(r.Rows))
 	cells = append(cells, []string{"what", "figure", "compared with", "ratio", "goal", ""})
@@ -63,16 +62,16 @@ func (r report) Table() string {
 	return align(cells)
 }
 
-// cells returns the texts of the row's columns.
+// cells returns the texts for the columns of the row.
 func (r row) cells() []string {
 	figure := r.series.unit.format(r.series.quantile(r.q)) + r.spread()
 	var reference, ratio, goal string
 	if r.hasReference() {
 		reference = r.reference.name + ": " + r.reference.unit.format(r.reference.quantile(median))
 		found := ratioOf(r.series, r.q, r.reference)
-		ratio = digits(found.overall) + " ×"
+		ratio = formatDigits(found.overall) + " ×"
 		if pairwise(r.series, r.reference) {
-			ratio += fmt.Sprintf(" (%s – %s)", digits(found.low), digits(found.high))
+			ratio += fmt.Sprintf(" (%s – %s)", formatDigits(found.low), formatDigits(found.high))
 		}
 	}
 	switch {
@@ -85,8 +84,8 @@ func (r row) cells() []string {
 	return []string{r.name, figure, reference, ratio, goal, r.verdict()}
 }
 
-// spread describes how far the values of the row differ. It shows the 10th and 90th
-// percentile; for a 99th percentile, the largest value.
+// spread describes how much the values of the row differ. It shows their 10th and
+// 90th percentiles. If the figure is a 99th percentile, it shows the largest value.
 func (r row) spread() string {
 	all := r.series.values()
 	format := r.series.unit.format
@@ -100,8 +99,7 @@ func (r row) spread() string {
 	}
 }
 
-// align returns a Markdown table with aligned columns. The first line of cells is
-// the header.
+// align returns a Markdown table with aligned columns. cells[0] is the header.
 func align(cells [][]string) string {
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {

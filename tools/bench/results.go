@@ -16,7 +16,7 @@ type results struct {
 	pacedWithout, pacedPackages             *series
 	installed, installedAgain               *series
 	bareBesideNumPy, numPy, numPyAhead      *series
-	// auditEntries is the number of entries in auditMany.
+	// auditEntries is the number of entries in the log that auditMany measures.
 	auditEntries                   int
 	inside, outside                kernelTimes
 	eightClients, eightBubblewraps *series
@@ -25,7 +25,7 @@ type results struct {
 	open                           []*openRate
 }
 
-// openRate holds the latencies at one constant arrival rate, in requests per second.
+// openRate holds the latencies at a constant arrival rate, in requests per second.
 type openRate struct {
 	// share is the arrival rate divided by the sustainable rate.
 	share float64
@@ -79,8 +79,8 @@ func newResults(reference, embedded python) *results {
 	}
 }
 
-// fastestRunsc returns the series of parallel runsc commands with the highest rate;
-// nil if there is none.
+// fastestRunsc returns the series of parallel runsc commands with the highest rate,
+// or nil.
 func (r *results) fastestRunsc() *series {
 	var fastest *series
 	for _, s := range r.parallelRunsc {
@@ -92,7 +92,7 @@ func (r *results) fastestRunsc() *series {
 }
 
 // difySandbox estimates the rate of dify-sandbox with 8 clients on this machine. The
-// benchmark does not run it. The estimate scales a measurement on another machine:
+// benchmark does not run dify-sandbox. It scales a measurement from another machine:
 // 64 runs per second on two cores, where python3 took 10 ms.
 func (r *results) difySandbox(cores int) *series {
 	if r.bare.empty() {
@@ -102,11 +102,10 @@ func (r *results) difySandbox(cores int) *series {
 	return &series{name: "dify-sandbox, estimated", unit: perSecond, rounds: [][]float64{{estimate}}}
 }
 
-// absence names a measurement that was not possible on this machine, with the
-// reason.
+// absence is a measurement that this machine does not support, with the reason.
 type absence struct{ Name, Reason string }
 
-// missing lists the measurements that were not possible on this machine.
+// missing lists the measurements that this machine does not support.
 func (r *results) missing() []absence {
 	var all []absence
 	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup, r.numPy}, r.parallelRunsc...) {

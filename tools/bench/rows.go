@@ -10,16 +10,17 @@ import (
 // row is a row of the report's table.
 type row struct {
 	name string
-	// series holds the measured values. The row shows their quantile q.
+	// series holds the measured values. The row shows their quantile q as its figure.
 	series *series
 	q      float64
-	// reference is the series to whose median the figure is compared; nil for none.
+	// The row compares its figure with the median of reference, unless it is nil.
 	reference *series
 	goal      goal
 }
 
-// goal is a limit for the figure if ofFigure is set, otherwise for its ratio to the
-// reference. sign is "≤" or "≥"; "" means no goal.
+// goal is a limit for the figure of a row if ofFigure is true. Otherwise it is a
+// limit for the ratio of the figure to the reference. sign is "≤", "≥", or "" for no
+// goal.
 type goal struct {
 	sign     string
 	limit    float64
@@ -104,16 +105,16 @@ func (r *results) rows(cores int) []row {
 	return withMeasurements(slices.Concat(speed, arriving, other))
 }
 
-// withMeasurements removes the rows of empty series.
+// withMeasurements removes rows without measured values.
 func withMeasurements(rows []row) []row {
 	return slices.DeleteFunc(rows, func(r row) bool { return r.series.empty() })
 }
 
-// hasReference reports whether the row has a reference with values.
+// hasReference reports whether the row has a reference with measured values.
 func (r row) hasReference() bool { return !r.reference.empty() }
 
-// verdict returns "met" or "missed"; "" if the row has no goal, or its reference has
-// no values.
+// verdict returns "met" or "missed", or "" if the row has no goal or no reference
+// for it.
 func (r row) verdict() string {
 	v := r.series.quantile(r.q)
 	switch {

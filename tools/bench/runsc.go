@@ -15,31 +15,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Directories for runsc, relative to the directory of the benchmark.
+// These directories for runsc are relative to the directory of the benchmark.
 const (
 	stateDir   = "runsc"
 	bundlesDir = "bundles"
 )
 
-// runsc makes commands that run a program with gVisor's command line, runsc. binary
-// is the Pyth-On binary, which acts as runsc if its process has that name.
+// runsc creates commands that run a program with gVisor's command line, runsc.
+// binary is the Pyth-On binary. It acts as runsc if its process has this name.
 type runsc struct {
 	binary string
 	dir    string
 	ids    *atomic.Int64
 }
 
-// releaseState unmounts the network namespaces that gVisor left in its state
-// directory, so that the directory can be removed. If several file servers start at
-// the same time, each may mount a network namespace there.
+// releaseState unmounts the network namespaces that gVisor has left in its state
+// directory. Otherwise the directory could not be removed. There can be several,
+// since each of several file servers that start at the same time may mount one.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
 	}
 }
 
-// directory returns a command that uses a directory as the root file system, like
-// most bundles. gVisor accesses the files in its default way.
+// directory returns a command that uses a directory as the root file system. This is
+// the default way of gVisor, and most bundles use it.
 func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	bundle, err := r.bundle(ctx, "directory", func(spec map[string]any) {
 		spec["root"] = map[string]any{"path": rootfs, "readonly": true}
@@ -47,7 +47,7 @@ func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	return r.command(bundle), err
 }
 
-// image returns a command that uses the server's image, with the server's settings.
+// image returns a command that uses the server's image with the server's settings.
 func (r runsc) image(ctx context.Context, image string) (command, error) {
 	bundle, err := r.bundle(ctx, "image", func(spec map[string]any) {
 		spec["annotations"] = map[string]any{
@@ -84,16 +84,16 @@ func (r runsc) bundle(ctx context.Context, name string, change func(spec map[str
 	return dir, errors.Join(err, os.WriteFile(file, b, 0o600))
 }
 
-// command returns a command that runs a bundle. It uses the settings of the server
-// that affect time: the platform, no network, and no overlay for written files.
+// command returns a command that runs a bundle. It uses the server's settings that
+// affect the time: the platform, no network, and no overlay for written files.
 func (r runsc) command(bundle string, flags ...string) command {
 	return command{path: r.binary, args: func() []string {
 		args := []string{
 			"runsc", "--root=" + filepath.Join(r.dir, stateDir),
 			"--platform=systrap", "--network=none", "--overlay2=none", "--ignore-cgroups",
 			"--rootless=" + strconv.FormatBool(os.Geteuid() != 0),
-			// The Go module of gVisor does not contain the sidecar binaries, so use
-			// this fallback.
+			// The Go module of gVisor does not contain the sidecar binaries, so use this
+			// fallback.
 			"--sidecar-usage-policy=LEGACY_DEPRECATED_SLOW_EMBEDDED_FALLBACK",
 		}
 		args = append(args, flags...)

@@ -10,7 +10,7 @@ import (
 )
 
 // measureNumPy builds a custom image with NumPy from Debian packages. It measures
-// runs with NumPy preloaded, and runs that import NumPy.
+// runs in sandboxes with preloaded NumPy, and runs that import NumPy.
 func (b *bench) measureNumPy(ctx context.Context) error {
 	b.progress.step("Building an image with NumPy")
 	file := filepath.Join(filepath.Dir(b.warmData), "numpy.tar")
@@ -28,14 +28,14 @@ func (b *bench) measureNumPy(ctx context.Context) error {
 		n := b.plan.latencyRounds
 		return alternate(ctx, n, b.progress.rounds("NumPy", n),
 			subject{b.results.bareBesideNumPy, repeatN(10, b.bare.untilEnded)},
-			subject{b.results.numPyAhead, withRest(repeatWithPause(8, rest/2, tenant.runNumPy("ahead")))},
-			subject{b.results.numPy, withRest(repeatWithPause(8, rest/2, tenant.runNumPy("numpy")))},
+			subject{b.results.numPyAhead, withRest(repeatWithPause(8, restTime/2, tenant.runNumPy("ahead")))},
+			subject{b.results.numPy, withRest(repeatWithPause(8, restTime/2, tenant.runNumPy("numpy")))},
 		)
 	})
 }
 
-// runNumPy returns an operation that runs a program in the given image. The program
-// computes the answer with NumPy.
+// runNumPy returns an operation that computes the answer with NumPy in the given
+// image.
 func (a *account) runNumPy(runtime string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		request := map[string]any{"runtime": runtime, "code": "import numpy as np\nprint(np.full(6, 7).sum())"}

@@ -15,7 +15,7 @@ import (
 // secretsOfATenant is the number of secrets that each run of the tenant receives.
 const secretsOfATenant = 20
 
-// registerWithSecrets creates an account that has secretsOfATenant secrets.
+// registerWithSecrets creates an account with secretsOfATenant secrets.
 func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	tenant, err := a.register(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 }
 
 // redaction returns an operation that redacts 200 secrets in 1 MB of log output. The
-// duration includes preparing the redactor.
+// time includes the creation of the redactor.
 func redaction() operation {
 	secrets := make([]pyth.SecretValue, 200)
 	for i := range secrets {

@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// series collects the values of one measurement in rounds.
+// series collects the values of a measurement.
 type series struct {
-	// name names the series where a row compares its figure with it.
+	// name is shown if a row compares its figure with this series.
 	name string
 	unit unit
 	// rounds contains the values of each round, at least one per round.
 	rounds [][]float64
-	// missingReason says why this machine cannot measure the series; "" if it can.
+	// missingReason says why this machine cannot measure the series. It is "" if it
+	// can.
 	missingReason string
 }
 
@@ -22,10 +23,10 @@ func (s *series) add(round []float64) {
 	}
 }
 
-// empty reports whether the series has no values or is nil.
+// empty reports whether the series is nil or has no values.
 func (s *series) empty() bool { return s == nil || len(s.rounds) == 0 }
 
-// values returns the values of all rounds, sorted.
+// values returns the sorted values of all rounds.
 func (s *series) values() []float64 {
 	all := slices.Concat(s.rounds...)
 	slices.Sort(all)
@@ -35,22 +36,22 @@ func (s *series) values() []float64 {
 // quantile returns the q-quantile of the values of all rounds.
 func (s *series) quantile(q float64) float64 { return quantile(s.values(), q) }
 
-// quantile returns the q-quantile of sorted values by the nearest-rank method: the
-// smallest value such that at least the share q of all values is not greater. It
-// returns NaN if there are no values.
+// quantile returns the q-quantile of sorted values by the nearest-rank method. This
+// is the smallest value v for which at least the share q of all values is not
+// greater than v. It returns NaN if there are no values.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()
 	}
-	// Round the product first, because 0.07 × 100 is slightly more than 7 in
+	// Round the product before Ceil, because 0.07 × 100 is slightly more than 7 in
 	// floating point.
 	rank := int(math.Ceil(math.Round(q*float64(len(sorted))*1e9) / 1e9))
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
 // ratio compares a series with a reference. overall is the q-quantile of the series
-// divided by the median of the reference. low and high are the 10th and 90th
-// percentile of these ratios in single rounds.
+// divided by the median of the reference. Each round has such a ratio too: low is
+// the 10th and high the 90th percentile of these.
 type ratio struct{ overall, low, high float64 }
 
 func ratioOf(s *series, q float64, reference *series) ratio {
@@ -67,6 +68,6 @@ func ratioOf(s *series, q float64, reference *series) ratio {
 	}
 }
 
-// pairwise reports whether the series have the same number of rounds, at least two.
-// Only then are ratios of single rounds meaningful.
+// pairwise reports whether ratios of single rounds are meaningful: both series must
+// have the same number of rounds, and at least two.
 func pairwise(a, b *series) bool { return len(a.rounds) == len(b.rounds) && len(a.rounds) > 1 }

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Time-outs for starting and stopping a server, which normally take much less time.
+// These time-outs for starting and stopping a server are much longer than usually
+// needed.
 const (
 	startTimeout = 2 * time.Minute
 	stopTimeout  = 30 * time.Second
 )
 
-// server is a running `pyth-on serve` with a client of its API.
 type server struct {
 	*api
 	cmd    *exec.Cmd
@@ -28,7 +28,7 @@ type server struct {
 	log    *serverLog
 }
 
-// startServer starts a server and returns when the server accepts requests.
+// startServer starts a server and waits until it accepts requests.
 func startServer(ctx context.Context, binary, data string, flags ...string) (*server, error) {
 	s := &server{exited: make(chan error, 1), log: &serverLog{url: make(chan string, 1)}}
 	s.cmd = exec.CommandContext(ctx, binary, slices.Concat([]string{
@@ -38,8 +38,9 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout
-	// Setpgid: only the benchmark receives signals of the terminal. It then stops
-	// the server. Pdeathsig: the kernel kills the server if the benchmark is killed.
+	// With Setpgid, only the benchmark receives signals of the terminal; it then stops
+	// the server. With Pdeathsig, the kernel kills the server if the benchmark is
+	// killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -65,11 +66,10 @@ func (s *server) stop() error {
 	return nil
 }
 
-// pid returns the process ID of the server.
 func (s *server) pid() int { return s.cmd.Process.Pid }
 
-// serverLog receives the server's log. It keeps the last lines, and sends the
-// server's URL when the server is ready.
+// serverLog receives the server's log and keeps its last lines. When the server is
+// ready, serverLog sends the server's URL.
 type serverLog struct {
 	url chan string
 

@@ -21,12 +21,11 @@ for _ in range(int(sys.argv[1])):
     time.sleep(0.02)
 `
 
-// tickCount is the number of lines that ticks prints.
 const tickCount = 40
 
-// streamTicks runs ticks with streaming. It returns for each line the seconds from
-// the program's print until the client has read the line. Programs in a sandbox and
-// the client read the same clock.
+// streamTicks runs ticks with streaming. For each line, it returns the seconds from
+// the program's print until the client has read the line. The sandbox and the client
+// use the same clock.
 func (a *account) streamTicks(ctx context.Context) ([]float64, error) {
 	body, err := json.Marshal(map[string]any{"code": ticks, "args": []string{strconv.Itoa(tickCount)}})
 	if err != nil {

@@ -31,7 +31,7 @@ func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 func runOnce(ctx context.Context, accounts chan *account, n int) ([]float64, error) {
 	var taken atomic.Int64
 	more := func() bool { return taken.Add(1) <= int64(n) }
-	return rate(ctx, clients, more, func(ctx context.Context) (time.Duration, error) {
+	return measureRate(ctx, clients, more, func(ctx context.Context) (time.Duration, error) {
 		return (<-accounts).runAnswer(ctx)
 	})
 }

@@ -20,21 +20,21 @@ func (u unit) format(v float64) string {
 	case math.IsInf(v, 1):
 		return "refused"
 	case u == perSecond:
-		return digits(v) + "/s"
+		return formatDigits(v) + "/s"
 	case u == memorySize:
-		return digits(v/1e6) + " MB"
+		return formatDigits(v/1e6) + " MB"
 	case v >= 1:
-		return digits(v) + " s"
+		return formatDigits(v) + " s"
 	case v >= 1e-3 || v == 0:
-		return digits(v*1e3) + " ms"
+		return formatDigits(v*1e3) + " ms"
 	default:
-		return digits(v*1e6) + " µs"
+		return formatDigits(v*1e6) + " µs"
 	}
 }
 
-// digits returns a number with at least three significant digits and at most four
-// decimal places, and without an exponent.
-func digits(v float64) string {
+// formatDigits returns a number with at least three significant digits and at most
+// four decimal places. It uses no exponent.
+func formatDigits(v float64) string {
 	decimals := 2
 	if magnitude := math.Abs(v); magnitude > 0 {
 		decimals = 2 - int(math.Floor(math.Log10(magnitude)))

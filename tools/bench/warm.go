@@ -11,8 +11,8 @@ import (
 // clients is the number of parallel clients in the measurements under load.
 const clients = 8
 
-// measureWarmServer measures a server with the default settings, except that it
-// keeps no warm sandboxes for Node.
+// measureWarmServer measures a server with the default settings, but without warm
+// sandboxes for Node.
 func (b *bench) measureWarmServer(ctx context.Context) error {
 	return b.serve(ctx, b.warmData, []string{"--warm-node=0"}, func(s *server) error {
 		tenant, err := s.register(ctx)
@@ -36,7 +36,7 @@ func (b *bench) measureWarmServer(ctx context.Context) error {
 }
 
 // waitingSandboxes measures the memory of warm sandboxes, which have not run a
-// program.
+// program yet.
 func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	b.progress.step("Memory of waiting sandboxes")
 	if err := sleep(ctx, b.plan.idleTime); err != nil {
@@ -74,7 +74,7 @@ func (b *bench) latency(ctx context.Context, tenant *account) error {
 		subject{b.results.runscDirectory, repeatN(3, b.runscDirectory.untilAnswered)},
 		subject{b.results.runscImage, repeatN(3, b.runscImage.untilAnswered)},
 		subject{b.results.warm, withRest(repeatFor(b.plan.backToBack, tenant.runAnswer))},
-		subject{b.results.paced, withRest(repeatWithPause(8, rest/2, tenant.runAnswer))},
+		subject{b.results.paced, withRest(repeatWithPause(8, restTime/2, tenant.runAnswer))},
 		subject{b.results.redaction, repeatN(5, redaction())},
 		subject{b.results.line, withRest(tenant.streamTicks)},
 		subject{b.results.health, repeatN(100, tenant.get("/api/health"))},
@@ -83,7 +83,7 @@ func (b *bench) latency(ctx context.Context, tenant *account) error {
 }
 
 func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
-	// Discard the first load, because the pool adapts its size to it.
+	// Discard the first load, during which the pool still adapts its size.
 	if _, err := withRest(closedLoop(clients, time.Second, tenant.runAnswer))(ctx); err != nil {
 		return err
 	}
@@ -104,14 +104,14 @@ func (b *bench) manyTenants(ctx context.Context, s *server) error {
 	subjects := []subject{{b.results.newTenants, withRest(func(ctx context.Context) ([]float64, error) {
 		return runOnce(ctx, tenants, b.plan.newTenants)
 	})}}
-	for i, at := range parallel(runtime.NumCPU()) {
+	for i, at := range parallelCounts(runtime.NumCPU()) {
 		subjects = append(subjects, subject{b.results.parallelRunsc[i], closedLoop(at, b.plan.load, b.runscDirectory.untilEnded)})
 	}
 	return alternate(ctx, n, b.progress.rounds("Every run from a new tenant", n), subjects...)
 }
 
-// constantRates measures latency at constant rates of requests: fractions of the
-// sustainable rate.
+// constantRates measures latency at constant rates of requests, which are fractions
+// of the sustainable rate.
 func (b *bench) constantRates(ctx context.Context, tenant *account) error {
 	most := b.results.eightClients.quantile(median)
 	subjects := make([]subject, 0, len(b.results.open))
