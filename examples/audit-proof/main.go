@@ -1,10 +1,10 @@
 // Command audit-proof checks the response of GET /api/v1/audit/{id}/proof. It does
-// not trust the server. It uses only the standard library.
+// not trust the server, and it uses only the standard library.
 //
 //	curl -sS $URL/api/v1/audit/$ID/proof -H "x-api-key: $KEY" | audit-proof "$VERIFIER_KEY"
 //
-// VERIFIER_KEY is the output of `pyth-on audit key`. Ask the operator for it once. Do
-// not read it from the server that you check.
+// VERIFIER_KEY is the output of `pyth-on audit key`. Ask the operator for it once.
+// Do not read it from the server that you check.
 package main
 
 import (
@@ -42,15 +42,15 @@ func main() {
 	fmt.Fprintf(os.Stdout, "entry %d of %d is in the log:\n%s\n", p.Index, p.TreeSize, p.Record)
 }
 
-// check verifies the proof. The hashes must lead from the record to the root, and the
-// key must have signed this root.
+// check verifies the proof. The hashes must lead from the record to the root of the
+// tree, and the key must have signed this root.
 func (p *proof) check(key string) error {
 	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
 	if !ok {
 		return io.ErrUnexpectedEOF
 	}
 	// The key has the form name+hash+base64(1, public key) (C2SP signed-note). A
-	// signature line has the form "— name base64(hash, signature)" and signs the text
+	// signature line has the form "— name base64(hash, signature)". It signs the text
 	// above it.
 	parts := strings.SplitN(key, "+", 3)
 	if len(parts) != 3 {
@@ -90,7 +90,7 @@ func (p *proof) check(key string) error {
 		fn, sn = fn>>1, sn>>1
 	}
 	// The first three lines of a checkpoint are the name of the log, the size of the
-	// tree and its root.
+	// tree, and the root of the tree.
 	if want := fmt.Sprintf("%s\n%d\n%s", parts[0], p.TreeSize, base64.StdEncoding.EncodeToString(hash[:])); sn != 0 || text != want {
 		return errors.New("the root computed from the record is not the root in the checkpoint")
 	}

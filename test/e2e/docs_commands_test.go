@@ -57,34 +57,32 @@ func codeBlocks(t *testing.T, page string) []codeBlock {
 	return blocks
 }
 
-// commandPage describes how to run the commands of a page and what they must print.
+// commandPage describes how to run the commands of a page, and what they must print.
 type commandPage struct {
-	// registers is true if the commands of the page create the account that they
-	// use.
+	// registers is true if the commands of the page create an account.
 	registers bool
-	// flags returns the flags for the page's own server. If flags is nil, the
-	// commands use the shared server.
+	// flags returns the flags for a separate server. If flags is nil, the commands use
+	// the shared server.
 	flags func(t *testing.T) []string
-	// starts is true if the commands of the page start the server themselves.
+	// starts is true if the commands of the page start the server.
 	starts bool
-	// account is true if the test creates an account after the commands have started
-	// the server.
+	// account is true if the test must create an account after the commands have
+	// started the server.
 	account bool
 	// ownData is true if the commands read the data directory of the server.
 	ownData bool
 	// folder is copied to the working directory of the commands, unless it is "".
 	folder string
-	// env returns environment variables for the commands. files maps names to
-	// contents of files that the commands need. want lists texts that the output
-	// must contain.
+	// env returns environment variables for the commands. files maps names of files to
+	// their contents. want lists texts that the output must contain.
 	env   func(t *testing.T) []string
 	files map[string]string
 	want  []string
-	// notRun lists the reasons for the blocks of the page that do not run in tests.
+	// notRun lists the expected reasons of the blocks that the test does not run.
 	notRun []string
 }
 
-// commandPages returns all pages with commands, by path. Other pages of docs must
+// commandPages returns all pages with commands by path. All other pages of docs must
 // contain no commands.
 func commandPages(t *testing.T) map[string]commandPage {
 	// The fake model answers every prompt with this program.
@@ -110,8 +108,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1"},
 		},
 		"docs/packages.md": {
-			// The fake Python index contains numpy, which the page installs. npm
-			// uses the registry that this machine is configured for.
+			// The fake Python index contains numpy, which the page installs. npm uses the
+			// registry that is configured on this machine.
 			flags: func(t *testing.T) []string {
 				return []string{newIndex(t).add(t, wheel{Name: "numpy", Version: "2.1", Files: map[string]string{
 					"numpy/__init__.py": "class arange(list):\n    def __init__(self, n):\n        super().__init__(range(n))\n\n    def sum(self):\n        return sum(self)\n",
@@ -145,9 +143,9 @@ func commandPages(t *testing.T) map[string]commandPage {
 	}
 }
 
-// TestDocumentationCommandsRun runs all commands of the README and the pages. It
-// changes only the server's port, the domain of e-mail addresses, and the cost of a
-// key derivation. It skips blocks with a "not run" marker.
+// TestDocumentationCommandsRun runs all commands of the README and the other pages,
+// except blocks with a "not run" marker. It changes only the server's port, the
+// domain of e-mail addresses, and the cost of a key derivation.
 func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
@@ -181,21 +179,21 @@ var (
 	shownLanguages = []string{"", "json", "ini", "nginx"}
 )
 
-// run runs all commands of a page in one shell, in a new working directory.
+// run runs all commands of a page in one shell and in a new working directory.
 func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	dir := t.TempDir()
 	port := freePort(t)
 	var notRun []string
 	script := "set -eu -o pipefail\n" +
-		// Let curl fail if the API answers with an error.
+		// With this option, curl fails if the API answers with an error.
 		"curl() { command curl --fail-with-body \"$@\"; }\n"
 	for _, block := range blocks {
 		switch {
 		case block.notRun != "":
 			notRun = append(notRun, block.notRun)
 		case block.language == "sh":
-			// End the output of each block with a line break, so that the texts of
-			// two blocks do not join.
+			// Print a line break after each block, so that the outputs of two blocks do not
+			// join.
 			script += block.text + "echo\n"
 			if p.account && strings.Contains(block.text, "pyth-on serve") {
 				script += registerOfPages
@@ -212,8 +210,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		t.Errorf("blocks are not run for the reasons %q, want %q", notRun, p.notRun)
 	}
 	script = strings.ReplaceAll(script, "127.0.0.1:8080", "127.0.0.1:"+port)
-	// Derive keys cheaply. With the page's parameters and no native library, the
-	// Python client needs minutes.
+	// Use cheap parameters for the key derivation. With the page's parameters and
+	// without a native library, the Python client needs minutes.
 	script = strings.ReplaceAll(script, "python/run.py report", "python/run.py --memory-kib 64 --time 1 report")
 	script = strings.ReplaceAll(script, "@example.org", "@port"+port+".example.org")
 
@@ -250,7 +248,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = dir, env
 	// Write the output to a file. With a pipe, Wait would not return while a server
-	// still runs in the background.
+	// runs in the background.
 	output := must(os.Create(filepath.Join(dir, "output")))(t)
 	defer output.Close()
 	cmd.Stdout, cmd.Stderr = output, output
@@ -266,7 +264,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	}
 }
 
-// startServer returns the server for the page's commands: a new one or the shared
+// startServer returns a server for the commands of the page: a new one or the shared
 // one.
 func (p commandPage) startServer(t *testing.T, data string) *server {
 	switch {
@@ -279,7 +277,7 @@ func (p commandPage) startServer(t *testing.T, data string) *server {
 	}
 }
 
-// saveProgram saves a program as the file that its first line names.
+// saveProgram saves a program to the file that its first line names.
 func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	t.Helper()
 	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs))\n`).FindStringSubmatch(block.text)
@@ -292,8 +290,8 @@ func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	}
 }
 
-// writeTools writes the page's files and the commands of the page, such as pyth-on
-// and make, to the directory.
+// writeTools writes the files of the page to the directory, and scripts for commands
+// such as pyth-on and make.
 func (p commandPage) writeTools(t *testing.T, dir string) {
 	t.Helper()
 	tools := strings.NewReplacer("{{binary}}", binary, "{{make}}", must(exec.LookPath("make"))(t))
@@ -326,8 +324,8 @@ func (p commandPage) writeTools(t *testing.T, dir string) {
 }
 
 // pythOnOfPages is a script that replaces the command pyth-on. For serve, it stops
-// the earlier server, starts a new one in the background, and waits until programs
-// can run. For a new account it enters the password.
+// the last server, starts a new one in the background, and waits until programs can
+// run. For the creation of an account, it enters the password.
 const pythOnOfPages = `#!/usr/bin/env bash
 set -eu
 lives() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
@@ -354,15 +352,14 @@ users)
 esac
 `
 
-// registerOfPages is a script that creates an account on the server that the page
-// has started.
+// registerOfPages is a script that creates an account on the server of the page.
 const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: application/json' \
   -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
 
-// makeOfPages is a script that replaces make. It prints the commands of a target
-// instead of running them, since `make test` would run this test. It fails if the
-// Makefile does not have the target.
+// makeOfPages is a script that replaces make. It only prints the commands of a
+// target, since `make test` would run this test. It fails if the Makefile does not
+// have the target.
 const makeOfPages = `#!/usr/bin/env bash
 exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL '{{make}}' -n -C "$REPOSITORY" "$@"
 `
@@ -393,7 +390,6 @@ func isRunning(pid int) bool {
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
-// freePort returns a free TCP port on loopback.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)

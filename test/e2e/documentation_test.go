@@ -71,8 +71,8 @@ func TestDocumentationIsComplete(t *testing.T) {
 	}
 }
 
-// TestDocumentationNamesLogMessages checks log messages that the pages explain to
-// operators. Each must occur in the source.
+// TestDocumentationNamesLogMessages checks the log messages in the table of
+// docs/operations.md. The source code must contain each message.
 func TestDocumentationNamesLogMessages(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(readFile(t, "../../docs/operations.md"), "\n| message | meaning |\n")
@@ -105,8 +105,8 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 	}
 }
 
-// TestDocumentationLinksAreValid checks the links of each page: the file must exist
-// and contain the section.
+// TestDocumentationLinksAreValid checks that each link leads to a file and to a
+// section that exist.
 func TestDocumentationLinksAreValid(t *testing.T) {
 	t.Parallel()
 	links := regexp.MustCompile(`\]\(([^)\s]*)\)`)

@@ -3,9 +3,9 @@
 //
 // Usage: go run . [-memory-kib N] [-time N] NAME FILE
 //
-// The master password is the first line of standard input. Only the sandbox in which
-// the program runs can decrypt the password that this command sends. Set PYTH_ON_URL
-// to the address of the server and PYTH_ON_API_KEY to an API key.
+// The master password is the first line of standard input. The command sends it
+// encrypted, and only the sandbox that runs the program can decrypt it. Set
+// PYTH_ON_URL to the address of the server and PYTH_ON_API_KEY to an API key.
 package main
 
 import (
@@ -88,8 +88,8 @@ func run(name, file string, c cost) (exitCode int, err error) {
 	return result.ExitCode, nil
 }
 
-// call sends a request with the body in JSON. It decodes the JSON response into
-// *into. If into is nil, it ignores the response.
+// call sends a request with body as JSON. If into is not nil, call decodes the JSON
+// response into *into.
 func call(method, path string, body, into any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {

@@ -25,7 +25,7 @@ func main() {
 	fmt.Println("ok")
 }
 
-// failed returns an error if the response does not have the status.
+// failed returns an error if the response has another status.
 func failed(call string, want int, r interface{ StatusCode() int }, body []byte) error {
 	if r.StatusCode() == want {
 		return nil

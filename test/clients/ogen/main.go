@@ -27,7 +27,7 @@ func main() {
 	fmt.Println("ok")
 }
 
-// credentials sends an API key, if there is one.
+// credentials sends the API key, unless it is "".
 type credentials struct{ key string }
 
 func (c *credentials) ApiKey(context.Context, api.OperationName) (api.ApiKey, error) {
@@ -65,7 +65,6 @@ func run(ctx context.Context, url string) error {
 	return stream(ctx, url, caller)
 }
 
-// execute runs a program and returns its result.
 func execute(ctx context.Context, c *api.Client, request *api.ExecuteRequest) (*api.ExecuteResponse, error) {
 	res, err := c.RunProgram(ctx, request)
 	if err != nil {
@@ -98,7 +97,7 @@ func runProgram(ctx context.Context, c *api.Client) error {
 	return nil
 }
 
-// acceptEvents asks for a stream.
+// acceptEvents requests an event stream.
 type acceptEvents struct{}
 
 func (acceptEvents) Do(r *http.Request) (*http.Response, error) {

@@ -1,4 +1,4 @@
-// Package zk encrypts a program as docs/zero-knowledge.md describes.
+// Package zk encrypts programs as described in docs/zero-knowledge.md.
 package zk
 
 import (
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Parameters of Argon2id. They are small, because this is a test.
+// These Argon2id parameters are small, because this package is only for tests.
 const (
 	Time        = 1
 	MemoryKiB   = 8192
@@ -19,10 +19,10 @@ const (
 // Encrypted is an encrypted program. All fields are standard base64.
 type Encrypted struct{ Salt, Nonce, Ciphertext string }
 
-// Encrypt encrypts a program that is bound to no name.
+// Encrypt encrypts a program without binding it to a name.
 func Encrypt(code, password, language string) (Encrypted, error) {
 	salt, nonce := make([]byte, 16), make([]byte, chacha20poly1305.NonceSizeX)
-	_, _ = rand.Read(salt) // Read never fails.
+	_, _ = rand.Read(salt) // This call never fails.
 	_, _ = rand.Read(nonce)
 	key := argon2.IDKey([]byte(password), salt, Time, MemoryKiB, Parallelism, chacha20poly1305.KeySize)
 	aead, err := chacha20poly1305.NewX(key)
