@@ -70,8 +70,8 @@ type APIKey struct {
 
 // RefreshToken is the stored record of a refresh token. A client exchanges a token
 // once, for a new token of the same family. If a used token is sent again, its whole
-// family is revoked (RFC 9700, section 4.14.2). An exchange that the same client
-// retries is an exception.
+// family is revoked (RFC 9700, section 4.14.2). If the same client repeats the
+// exchange after a short time, nothing is revoked.
 type RefreshToken struct {
 	// Hash is the SHA-256 of the token.
 	Hash     [32]byte

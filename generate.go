@@ -54,8 +54,8 @@ type Generation struct {
 	// MissingPackages lists packages that a program imported but that are not
 	// installed.
 	MissingPackages []string
-	// Calls is the number of requests to the model. It includes requests to which the
-	// model returned no program.
+	// Calls is the number of requests to the model. It includes requests without a
+	// program in the reply.
 	Calls int
 	Usage TokenUsage
 	// Stopped is the reason why the server did not run or correct the last program.

@@ -41,7 +41,8 @@ type Network struct {
 	// Rules lists the allowed hosts. The rules were checked and are valid.
 	Rules []string
 	// Gateway identifies a service of this server. The job can connect only to this
-	// service. It is "" for no gateway. API requests cannot select a gateway.
+	// service. Gateway is "" if the job has no gateway. API requests cannot select a
+	// gateway.
 	Gateway GatewayID
 }
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// importError matches the error of a runtime about a missing module.
+// importError describes how a runtime reports a missing module.
 type importError struct {
 	// name is the name of the exception; "" matches every name.
 	name string

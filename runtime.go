@@ -33,7 +33,8 @@ const (
 // files to the built-in image.
 var runtimes = [...]runtimeEntry{
 	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
-	// Node looks for packages in /node_modules from every directory.
+	// Node searches all parent directories for node_modules, so it finds /node_modules
+	// from any directory.
 	{NodeRuntime, "Node", "/node_modules", []languageEntry{
 		{JavaScript, "main.js", []string{".mjs", ".cjs"}}, {TypeScript, "main.ts", []string{".mts", ".cts"}},
 	}},

@@ -85,8 +85,8 @@ type SecretRequest struct {
 	IfStored []string
 }
 
-// CheckSecretNames returns an error if one of the names in a request is not the name
-// of one of the secrets.
+// CheckSecretNames returns an error if names contains a name that none of the
+// secrets has.
 func CheckSecretNames(names []string, secrets []*Secret) error {
 	for i, name := range names {
 		if !slices.ContainsFunc(secrets, func(s *Secret) bool { return s.Name == name }) {

@@ -32,8 +32,8 @@ type UserStore interface {
 	// UserByEmail finds a user by e-mail address, regardless of case.
 	UserByEmail(ctx context.Context, email string) (*User, error)
 	// SetPasswordHash replaces the hash if the stored hash equals old. Otherwise it
-	// fails with CodeConflict. So a new hash of the old password cannot overwrite a
-	// concurrent change of the password.
+	// fails with CodeConflict. So a program that hashes the old password again cannot
+	// overwrite a concurrent change of the password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
 	// ChangePassword replaces the hash if the stored hash equals old. Otherwise it
 	// fails with CodeConflict. It revokes all refresh tokens of the user in the same
@@ -68,7 +68,8 @@ type RefreshTokenStore interface {
 	// that did not receive the first new token. It fails with CodeNotFound if the
 	// family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyActive reports whether the family has a token that is valid at that time.
+	// FamilyActive reports whether the family has a token that is valid at the given
+	// time.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if there are
 	// none.
@@ -174,8 +175,9 @@ type AuditPosition struct {
 	Sequence  int64
 }
 
-// AuditStore stores the audit log. Records are appended and never changed. PruneAudit
-// removes the content of old records and keeps their hashes.
+// AuditStore stores the audit log. Records never change after AppendAudit has stored
+// them, except that PruneAudit removes the content of old records. It keeps their
+// hashes.
 type AuditStore interface {
 	// AppendAudit appends records and replaces the checkpoint, in one transaction. It
 	// fails with CodeConflict if the Sequence of the first record differs from the size
@@ -187,8 +189,8 @@ type AuditStore interface {
 	// AuditPage lists at most limit records of the user that are before the position,
 	// newest first, without Hashes. The zero position means the end of the log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords lists at most limit records, sorted by sequence. from is the
-	// lowest sequence that it lists. It includes pruned records.
+	// AuditRecords lists at most limit records, including pruned ones, sorted by
+	// sequence. It starts at the sequence from.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
 	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
 	// record is missing.
@@ -218,8 +220,8 @@ type PackageStore interface {
 	// PackageList returns the user's lockfile. If there is none, it returns an empty
 	// list with revision 0.
 	PackageList(ctx context.Context, user UserID, runtime Runtime) (*PackageList, error)
-	// PackageLayers returns the layers for the user's runs. It needs only one indexed
-	// query, because each run calls it.
+	// PackageLayers returns the layers for the user's runs. It must be fast, because
+	// each run calls it.
 	PackageLayers(ctx context.Context, user UserID) (Layers, error)
 	// PutPackageList replaces the user's lockfile if the stored revision is
 	// list.Revision-1. Otherwise it fails with CodeConflict.

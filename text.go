@@ -3,7 +3,7 @@ package pyth
 import "unicode/utf8"
 
 // TrimIncompleteRune removes an incomplete UTF-8 character from the end of the text.
-// A text that was cut at a number of bytes can end with such a character.
+// A text that was truncated to a number of bytes may end with such a character.
 func TrimIncompleteRune(text []byte) []byte {
 	for i := len(text) - 1; i >= max(0, len(text)-utf8.UTFMax+1); i-- {
 		if utf8.RuneStart(text[i]) {

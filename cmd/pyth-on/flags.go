@@ -7,8 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// Flags that several commands share, and flags for one part of a server. Each type
-// has the same fields as its configuration in package app.
+// This file declares the flags that several commands share, and the flags for the
+// parts of a server. Each type has the same fields as the corresponding
+// configuration in package app.
 
 // nodeFlags selects the Node binary for sandboxes.
 type nodeFlags struct {

@@ -65,8 +65,8 @@ func (c *generateCommand) run() (int, error) {
 	return showGeneration(g), nil
 }
 
-// request returns the request that the flags describe. It reads the prompt from
-// standard input, and the files, if necessary.
+// request returns the request that the flags describe. It reads the files, and the
+// prompt if the prompt is on standard input.
 func (c *generateCommand) request() (*pyth.GenerateRequest, error) {
 	r := &pyth.GenerateRequest{
 		Prompt: c.Prompt, Language: pyth.Language(c.Language), Execute: c.Execute, MaxAttempts: c.Attempts, AllSecrets: true,

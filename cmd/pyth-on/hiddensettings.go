@@ -27,8 +27,8 @@ func hiddenVariables() []string {
 	return []string{rootKeyVariable, anthropicKeyVariable, apiKeyVariable}
 }
 
-// hideSettings moves secrets from the environment to anonymous memory, and executes
-// this program again. All processes of this user can read the environment.
+// hideSettings moves secrets from the environment, which all processes of this user
+// can read, to anonymous memory. Then it executes this program again.
 func hideSettings() error {
 	environ := os.Environ()
 	moved := false

@@ -78,8 +78,8 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// Listen before building images, which takes long. So an error about the port
-	// appears at once.
+	// Listen first, so that an error about the port appears before the server builds
+	// images, which takes long.
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)
@@ -176,7 +176,8 @@ func (c *serveCommand) warnWithoutAccounts(ctx context.Context, store pyth.KeySt
 	return err
 }
 
-// config returns the part of the server's configuration that flags set.
+// config converts the flags to a configuration of the server. The caller must set
+// the other fields of the configuration.
 func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	packages, err := c.packageFlags.config()
 	if err != nil {

@@ -43,8 +43,8 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	if err != nil {
 		return nil, err
 	}
-	// Check this first, because SQLite creates a missing database and removes its
-	// write-ahead log.
+	// Do this before opening the database, because SQLite creates a missing file and
+	// removes its write-ahead log.
 	if absent {
 		if err := f.markNew(dataDir, mark, "no database"); err != nil {
 			return nil, err
@@ -105,7 +105,8 @@ func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	return made.Close()
 }
 
-// evidence describes the evidence of an earlier database; "" if there is none.
+// evidence says what shows that there was an earlier database; "" if nothing shows
+// it.
 func (f *storeFlags) evidence(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "it contains the root key " + path

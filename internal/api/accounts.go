@@ -203,8 +203,8 @@ func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, e
 }
 
 func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, error) {
-	// Check the body before the headers. Clients often send an expired JWT together
-	// with the refresh token.
+	// Check the body before the headers, because clients often send an expired JWT
+	// together with the refresh token.
 	if token := in.Value.RefreshToken; token != "" {
 		req := requestOf(ctx)
 		client := pyth.Client{IP: req.ip, UserAgent: req.r.UserAgent()}

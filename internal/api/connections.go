@@ -14,9 +14,9 @@ import (
 // At the limit, a new connection replaces a connection without an authenticated
 // request. Such a connection has sent no complete header, waits for its next
 // request, or has a request without valid credentials. The new connection replaces
-// the oldest such connection of the IP address that has most of them. So one address
-// with many connections cannot block others. If all connections have authenticated
-// requests, the new connection is closed.
+// the oldest such connection of the IP address that has the most of them. So one
+// address with many connections cannot block others. If all connections have
+// authenticated requests, the new connection is closed.
 type connections struct {
 	// max is the maximum number of open connections; 0 means no limit.
 	max int
@@ -164,7 +164,8 @@ func (c *connections) wait(ctx context.Context) error {
 
 type connKey struct{}
 
-// requestConnection is a context value: the connection on which a request arrived.
+// requestConnection is the value of connKey in the context of a request: the
+// connection on which the request arrived.
 type requestConnection struct {
 	connections *connections
 	conn        net.Conn

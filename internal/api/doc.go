@@ -3,7 +3,7 @@
 //
 // Guarantees:
 //
-//   - Every error is application/problem+json with the schema Error, also if the
+//   - Every error is application/problem+json with the schema Error, even if the
 //     router, the decoder or a panic caused it.
 //   - Every response has X-Request-Id and a line in the access log.
 //   - Log lines and errors never contain passwords, keys, tokens, code, environment

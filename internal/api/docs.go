@@ -27,8 +27,8 @@ var docsStyle string
 var docsTemplate string
 
 // contentSecurityPolicy returns the policy for the documentation pages. It allows
-// only the search form and the style sheet of the pages, which it identifies by a
-// hash. It forbids scripts, pictures, frames and content from other hosts.
+// only the search form and one style sheet, which it identifies by a hash. It
+// forbids scripts, pictures, frames and content from other hosts.
 func contentSecurityPolicy() string {
 	sum := sha256.Sum256([]byte(docsStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -168,7 +168,7 @@ func docsOperationOf(op *huma.Operation) (docsOperation, error) {
 	return out, nil
 }
 
-// docsForms returns the forms of a body, sorted by media type.
+// docsForms describes a body in each of its media types, sorted by media type.
 func docsForms(content map[string]*huma.MediaType) ([]docsContent, error) {
 	var forms []docsContent
 	for _, mediaType := range slices.Sorted(maps.Keys(content)) {

@@ -242,7 +242,7 @@ func exampleExecution() map[string]any {
 const opRun = "runProgram"
 
 // boundSchemas sets the limits and defaults of this server in the schemas. The
-// schemas document the limits, and the server checks requests with the schemas.
+// schemas document the limits, and the server also checks requests with them.
 func (h *Handler) boundSchemas() {
 	l := h.cfg.Limits
 	schemas := h.api.OpenAPI().Components.Schemas.Map()
@@ -359,7 +359,6 @@ func (r *RunOptions) program() (*pyth.Program, error) {
 	return p, nil
 }
 
-// hosts returns the hosts that the program may connect to.
 func (r *NetworkRequest) hosts() []string {
 	if r == nil {
 		return nil

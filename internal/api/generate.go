@@ -216,10 +216,8 @@ type (
 	}
 )
 
-// Attempt sends the number of the attempt.
 func (s *generateStream) Attempt(number int) error { return s.send("attempt", attemptEvent{number}) }
 
-// Text sends the next part of the model's explanation.
 func (s *generateStream) Text(text string) error { return s.send("text", textEvent{text}) }
 
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }

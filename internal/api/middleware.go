@@ -195,7 +195,7 @@ func (w *response) WriteHeader(status int) {
 		if w.isLast() {
 			w.Header().Set("Connection", "close")
 		}
-		w.bindTime()
+		w.setDeadline()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -207,15 +207,15 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.bytes == 0 {
 		// Set the deadline again, because the time between the header and the first
 		// write does not count.
-		w.bindTime()
+		w.setDeadline()
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
 }
 
-// bindTime sets the deadline for sending the response. The time-out begins now.
-func (w *response) bindTime() {
+// setDeadline sets the deadline for sending the response. The time-out begins now.
+func (w *response) setDeadline() {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
 }

@@ -69,8 +69,8 @@ func (h *Handler) servePages() {
 func writeDocument(w http.ResponseWriter, mediaType string, content []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Security-Policy", contentSecurityPolicy())
-	// Browsers must check for a new version at each use. After an update the server
-	// may have another document.
+	// Browsers must check for a new version at each use, because an update of the
+	// server may change the document.
 	w.Header().Set("Cache-Control", "no-cache")
 	_, _ = w.Write(content)
 }

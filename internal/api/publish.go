@@ -124,8 +124,8 @@ func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema 
 	return out
 }
 
-// typeDescription returns the description of the schema of a Go type. It is in the
-// doc tag of the type's blank field.
+// typeDescription returns the description of the schema of a Go type, from the doc
+// tag of the type's blank field.
 func typeDescription(t reflect.Type) string {
 	for i := range t.NumField() {
 		if f := t.Field(i); f.Name == "_" {
@@ -181,7 +181,7 @@ func registerParts(registry huma.Registry) {
 }
 
 // resolveDefaults replaces each default that is a pointer by the value to which it
-// points. huma stores such a default for a pointer field.
+// points. huma stores a pointer if the field is a pointer.
 func resolveDefaults(registry huma.Registry) {
 	for _, s := range registry.Map() {
 		for _, p := range s.Properties {
@@ -369,9 +369,9 @@ func exampleProblem(status string, content *huma.MediaType) any {
 func parameterKey(p *huma.Param) string { return p.In + " " + p.Name + " " + p.Description }
 
 // sharedParameters returns the component names of the parameters that several
-// operations have. The map keys are parameterKeys. The component name of a path
-// parameter begins with the resource, for example SessionIdParameter for
-// /sessions/{id}.
+// operations have. The keys of the map are results of parameterKey. The component
+// name of a path parameter begins with the resource, for example SessionIdParameter
+// for /sessions/{id}.
 func sharedParameters(api *huma.OpenAPI) map[string]string {
 	names, count := map[string]string{}, map[string]int{}
 	for _, path := range slices.Sorted(maps.Keys(api.Paths)) {

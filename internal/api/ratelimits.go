@@ -93,7 +93,8 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	return h.allow(ctx, p, key)
 }
 
-// allow applies a policy to the key. It records a denied request in the audit log.
+// allow applies a policy to the key. If the policy denies the request, allow records
+// this in the audit log.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	err := p.allow(requestOf(ctx).w.Header(), key)
 	if err != nil {

@@ -107,7 +107,6 @@ type (
 	}
 )
 
-// Started sends the ID of the run.
 func (s *stream) Started(id pyth.ExecutionID) error {
 	return s.send("start", startEvent{string(id)})
 }
@@ -122,10 +121,8 @@ func (s *stream) Output(name pyth.Stream, b []byte) error {
 	return s.text(name, text[:whole])
 }
 
-// Result sends a rich value.
 func (s *stream) Result(r pyth.Result) error { return s.send("result", resultValue(r)) }
 
-// File sends a file.
 func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) }
 
 // end sends the remaining output and the last event.

@@ -10,7 +10,8 @@ import (
 )
 
 // minRate is the minimum average rate of a transfer, in bytes per second. A transfer
-// fails if it takes longer than at minRate, plus the allowance of its pace.
+// fails if it takes longer than the time at this rate plus the allowance of its
+// pace.
 const minRate = 128 << 10
 
 // pace computes the deadline for the next part of a transfer. Each transferred byte
@@ -49,7 +50,7 @@ func newUpload(w http.ResponseWriter, r *http.Request, limit int64, allowance ti
 	}, nil
 }
 
-// Read reads a part of the body. The server may send its errors to the client.
+// Read reads a part of the body. Its errors are *pyth.Error, which clients may see.
 func (u *upload) Read(p []byte) (int, error) {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = u.control.SetReadDeadline(u.pace.deadline())

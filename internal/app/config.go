@@ -43,8 +43,8 @@ type PoolConfig struct {
 	MaxSessions, MaxSessionsOfUser int
 	SessionIdle, SandboxIdle       time.Duration
 	SandboxRuns                    int
-	// Rollback is "on" or "off". With "on", a sandbox restores its interpreter after a
-	// run to the state before the run. Then the next run needs no new interpreter.
+	// Rollback is "on" or "off". With "on", a sandbox restores the earlier state of its
+	// interpreter after a run, so that the next run needs no new interpreter.
 	// RollbackRuns is the maximum number of runs of one interpreter. RollbackCPU is its
 	// maximum processor time.
 	Rollback     string

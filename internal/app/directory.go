@@ -74,9 +74,9 @@ func openSlot(path string) (*Directory, error) {
 	return nil, fmt.Errorf("all %d directories in %s are in use", maxSlots, path)
 }
 
-// cacheDir returns the directory for files that can be created again. It returns
-// given, unless given is "". Otherwise it returns a directory in the user's cache
-// directory. Only commands that run without a server use cacheDir.
+// cacheDir returns the directory for files that can be created again: given or, if
+// given is "", a directory in the user's cache directory. Only commands that run
+// without a server use cacheDir.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

@@ -204,7 +204,7 @@ func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 }
 
 // Limits of a trial program, which prepares an image. The memory limit is high,
-// because the trial program keeps all files that it compiles in memory.
+// because the trial program holds all compiled files in memory.
 const (
 	trialMemory = 4 << 30
 	trialDisk   = 2 << 30
@@ -275,8 +275,9 @@ func runSuccessfully(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*p
 	return o, nil
 }
 
-// tryPreloads imports the preloaded modules of each image. So the operator sees an
-// import that fails when the server starts, before users see it in their programs.
+// tryPreloads imports the preloaded modules of each image. So the operator learns
+// about a failing import at the start of the server, before users see the error in
+// their programs.
 func (all customImages) tryPreloads(ctx context.Context, h *host) error {
 	for _, r := range all {
 		if len(r.preload) == 0 {

@@ -62,10 +62,10 @@ func newPoolMetrics() *poolMetrics {
 	return m
 }
 
-// restored is the value of the label reason if the interpreter was restored.
+// restored is the value of the label "reason" if the interpreter was restored.
 const restored = "none"
 
-// Values of the label result of sandbox boots.
+// Values of the label "result" of sandbox boots.
 const (
 	bootOK     = "ok"
 	bootFailed = "failed"

@@ -87,7 +87,7 @@ func newGenerateMetrics() *generateMetrics {
 	return m
 }
 
-// Values of the label kind of tokens.
+// Values of the label "kind" of tokens.
 const (
 	tokensInput  = "input"
 	tokensCached = "cached_input"

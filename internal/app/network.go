@@ -109,7 +109,7 @@ func newNetworkMetrics() *networkMetrics {
 	return m
 }
 
-// Values of the label direction of bytes.
+// Values of the label "direction" of bytes.
 const (
 	bytesSent     = "sent"
 	bytesReceived = "received"

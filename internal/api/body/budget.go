@@ -55,9 +55,8 @@ func (b *Budget) Reserve(caller string) *Reservation {
 }
 
 // grow increases the reservation to size bytes. It fails with CodeQuotaExceeded if
-// the caller's share is too small, and with CodeOverloaded if the budget is too
-// small. It does not wait for memory, because waiting uploads would occupy
-// connections.
+// the caller's share is used up, and with CodeOverloaded if the budget is used up.
+// It does not wait for memory, because waiting uploads would occupy connections.
 func (r *Reservation) grow(size int64) error {
 	if size <= SmallBytes {
 		return nil
