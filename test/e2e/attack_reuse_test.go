@@ -78,7 +78,7 @@ print(found)
 `
 
 // randomSources is a program that prints random values. Then it prints values that
-// depend on the interpreter: the secret for hashes, and an address.
+// depend on the interpreter: the hash of a string, and an address.
 const randomSources = `import os, random, secrets, ssl, uuid
 print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), ssl.RAND_bytes(8).hex(), 'interpreter', hash('x'), id(object()))`
 

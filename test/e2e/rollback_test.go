@@ -13,8 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// rollbackServer starts a server with a single sandbox, whose interpreter is restored
-// after each run. It also returns a new account.
+// rollbackServer starts a server with a single sandbox and returns it with a new
+// account. The server restores the sandbox's interpreter after each run.
 func rollbackServer(t *testing.T) (*server, *account) {
 	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1h", "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	return s, s.register(t)
@@ -35,7 +35,8 @@ func (s *server) interpreters(t *testing.T) map[string]string {
 }
 
 // runAndRecycle runs a program and waits until its sandbox is recycled. It returns
-// the execution, and the reason why the interpreter was not restored, or "none".
+// the execution and the reason why the interpreter was not restored. The reason is
+// "none" if it was restored.
 func (a *account) runAndRecycle(t *testing.T, request object) (*execution, string) {
 	t.Helper()
 	before := a.server.interpreters(t)
@@ -65,9 +66,8 @@ func withoutMaps(stdout string) string {
 	}), "\n")
 }
 
-// spoiler is a program that changes its interpreter. reason is the expected reason
-// for not restoring the interpreter: "none" if it is restored, "any" if all are
-// allowed.
+// spoiler is a program that changes its interpreter. reason is the expected result
+// of runAndRecycle, or "any" if every reason is allowed.
 type spoiler struct{ reason, name, code string }
 
 func spoilers(t *testing.T) []spoiler {
@@ -86,7 +86,7 @@ func spoilers(t *testing.T) []spoiler {
 
 // TestRollbackLeavesNothing runs the probe before and after each spoiler. The probe
 // must print the same state each time. If the interpreter was restored, the memory
-// mappings must be the same too.
+// mappings must also be the same.
 func TestRollbackLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
