@@ -78,8 +78,8 @@ func WithOrigin(ctx context.Context, o *Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
 
-// OriginOf returns the origin attached to ctx. Without one it returns an origin
-// with CredentialNone.
+// OriginOf returns the origin attached to ctx. If there is none, it returns an
+// origin with CredentialNone.
 func OriginOf(ctx context.Context) Origin {
 	if o, ok := ctx.Value(originKey{}).(*Origin); ok {
 		return *o

@@ -181,7 +181,7 @@ func TestShutdownAnswers503DuringDrainDelay(t *testing.T) {
 	l := listen(t, api.ServerConfig{DrainDelay: time.Hour})
 	ctx, cancel := context.WithCancel(context.Background())
 	down := make(chan error, 1)
-	l.handler.Drain() // Draining must also take effect before the first request.
+	l.handler.Drain() // Drain before the first request, so that the response does not depend on timing.
 	go func() { down <- l.http.Shutdown(ctx) }()
 	res, err := http.Get("http://" + l.addr + "/api")
 	if err != nil {

@@ -43,7 +43,7 @@ func (r customImage) language() pyth.Language {
 	if all := r.runtimes(); len(all) > 0 {
 		return all[0].Languages()[0]
 	}
-	return pyth.Python // The boot fails.
+	return pyth.Python // The boot of an image without an interpreter fails.
 }
 
 // runtimes returns the built-in runtimes whose interpreter the image contains.
