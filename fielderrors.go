@@ -33,8 +33,8 @@ func (f FieldErrors) As(code Code) error {
 	return f.error(code)
 }
 
-// error returns an *Error. The message contains the first error and the number of
-// further errors.
+// error converts f to an *Error. The message contains the first error and the number
+// of further errors.
 func (f FieldErrors) error(code Code) *Error {
 	message := f[0].Location + ": " + strings.TrimSuffix(f[0].Message, ".")
 	if !strings.HasSuffix(message, "?") {

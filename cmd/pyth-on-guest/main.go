@@ -18,7 +18,8 @@ func main() {
 }
 
 func run() error {
-	// The parent process passes the sockets at these descriptors.
+	// The parent process passes the socket of unlock as standard input, and the sockets
+	// of the agent as descriptors 3 and 4.
 	if os.Args[0] == unlock.Name {
 		return unlock.Run(os.Stdin)
 	}

@@ -12,11 +12,9 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// request describes a file to compile.
 type request struct {
 	// File is the file name that error messages and the source map contain.
-	File string `json:"file"`
-	// Source is the TypeScript code of the file.
+	File   string `json:"file"`
 	Source string `json:"source"`
 	// Tsconfig is the content of tsconfig.json; "" if there is no such file.
 	Tsconfig string `json:"tsconfig"`
@@ -24,7 +22,6 @@ type request struct {
 	JSX bool `json:"jsx"`
 }
 
-// answer contains the JavaScript with its source map, or an error.
 type answer struct {
 	Code  string `json:"code"`
 	Map   string `json:"map"`
@@ -51,7 +48,6 @@ func main() {
 	}
 }
 
-// run reads one request, compiles its file and writes the answer.
 func run(stdin io.Reader, stdout io.Writer) error {
 	var r request
 	if err := json.NewDecoder(stdin).Decode(&r); err != nil {

@@ -90,8 +90,8 @@ func (c *auditVerifyCommand) Run() (err error) {
 // progressDelay is the time after which a command begins to report its progress.
 const progressDelay = 2 * time.Second
 
-// delayProgress returns a function that passes progress to p. The function passes
-// nothing until progressDelay has passed.
+// delayProgress returns a function that reports progress with p. The function
+// reports nothing until progressDelay has passed.
 func delayProgress(p *progress) func(done, total int64) {
 	started := time.Now()
 	return func(done, total int64) {

@@ -31,7 +31,6 @@ const (
 	maxControlBody = 16 << 10
 )
 
-// userRequest is a request to create an account.
 type userRequest struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
@@ -45,12 +44,10 @@ type createdUser struct {
 	APIKey    string    `json:"apiKey"`
 }
 
-// controlError is the response to a command that failed.
 type controlError struct {
 	Error string `json:"error"`
 }
 
-// createUser creates an account on behalf of the operator.
 func createUser(ctx context.Context, accounts pyth.AccountService, r userRequest) (*createdUser, error) {
 	ctx = pyth.WithOrigin(ctx, &pyth.Origin{Credential: pyth.CredentialNone, UserAgent: "pyth-on users create"})
 	grant, err := accounts.Register(ctx, r.Email, r.Password, "")

@@ -11,10 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// databaseName is the name of the database file in the data directory.
 const databaseName = "pyth-on.db"
 
-// dataFlags selects the data directory.
 type dataFlags struct {
 	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
 }

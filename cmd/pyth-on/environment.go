@@ -8,7 +8,6 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// settingPrefix is the prefix of all environment variables that hold settings.
 const settingPrefix = "PYTH_ON_"
 
 // checkEnvironment returns an error if a variable that begins with settingPrefix is

@@ -11,20 +11,17 @@ import (
 // parts of a server. Each type has the same fields as the corresponding
 // configuration in package app.
 
-// nodeFlags selects the Node binary for sandboxes.
 type nodeFlags struct {
 	Node        string `placeholder:"PATH" help:"Path of a Node binary, version 24 or later, for JavaScript and TypeScript; off disables both languages (default: download Node once from the npm registry)."`
 	NPMRegistry string `name:"npm-registry" placeholder:"URL" help:"URL of the npm registry for Node and for users' packages (default: the registry in npm's configuration)."`
 }
 
-// imageFlags selects custom images.
 type imageFlags struct {
 	Runtime      map[string]string `placeholder:"NAME=SOURCE" help:"A custom image: a root file system with Python or Node. SOURCE is a directory or a tar file from docker save. May be repeated."`
 	Preload      map[string]string `placeholder:"NAME=MODULES" help:"Python modules that a custom image imports before a program starts, for example science=numpy,pandas. May be repeated."`
 	WarmRuntimes int               `default:"1" help:"Minimum number of warm sandboxes for each custom image."`
 }
 
-// poolFlags limits the numbers of sandboxes, sessions and programs.
 type poolFlags struct {
 	Warm              int           `default:"2" help:"Minimum number of warm sandboxes for Python. The server keeps more under load."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes for JavaScript and TypeScript."`
@@ -44,7 +41,6 @@ type poolFlags struct {
 	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which an interpreter is replaced, with --rollback=on."`
 }
 
-// networkFlags limits the connections of programs.
 type networkFlags struct {
 	Egress           string         `default:"on" enum:"on,off" help:"Whether programs may connect to the Internet hosts that their request lists: ${enum}."`
 	EgressDeny       []string       `help:"Hosts that no program may connect to, for example example.org, *.example.org or example.org:443."`
@@ -52,7 +48,6 @@ type networkFlags struct {
 	EgressAllowRange []netip.Prefix `help:"Private address ranges that programs may connect to, for example 10.1.0.0/16."`
 }
 
-// packageFlags selects where users' packages come from, and limits the packages.
 type packageFlags struct {
 	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691); off disables Python packages."`
 	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the index in one line: user:password or Bearer TOKEN. Sandboxes never receive them."`

@@ -89,7 +89,6 @@ func (c *generateCommand) request() (*pyth.GenerateRequest, error) {
 	return r, nil
 }
 
-// runLocal generates the program and runs it on this machine.
 func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest) (_ *pyth.Generation, err error) {
 	model, err := c.config()
 	if err != nil {

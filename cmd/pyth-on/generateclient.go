@@ -54,7 +54,7 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 		return nil, err
 	}
 	req.Header = http.Header{"Content-Type": {"application/json"}, "X-Api-Key": {string(key)}}
-	// Do not follow redirects, because they would send the key to another host.
+	// Do not follow redirects, because a redirect could send the key to another host.
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
@@ -98,7 +98,6 @@ func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	return body
 }
 
-// problem converts the response of a failed request to an error.
 func problem(status string, body []byte) error {
 	var p struct {
 		Code, Title, Detail string

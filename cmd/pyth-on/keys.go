@@ -21,7 +21,6 @@ type keysCommands struct {
 	Verify keysVerifyCommand `cmd:"" help:"Check that all encrypted data can be decrypted."`
 }
 
-// keysFlags selects the data directory and the root key.
 type keysFlags struct {
 	dataFlags
 	rootKeyFlags

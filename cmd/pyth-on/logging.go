@@ -12,7 +12,6 @@ import (
 // jsonFormat is the value of --log-format for a log with one JSON object per line.
 const jsonFormat = "json"
 
-// logFlags configure the log.
 type logFlags struct {
 	LogLevel  slog.Level `default:"info" help:"Minimum level of log messages: debug, info, warn or error."`
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of log lines: ${enum}."`
@@ -36,7 +35,6 @@ func (f logFlags) progress(logger *slog.Logger) func(step string, done, total in
 	return newProgress(os.Stderr).step
 }
 
-// progressLog logs the progress of a long step.
 type progressLog struct {
 	logger *slog.Logger
 	last   string

@@ -19,7 +19,6 @@ import (
 // version is the version of this program. The linker sets it (see Makefile).
 var version = "unknown"
 
-// commands declares the subcommands and their flags.
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Serve the API over HTTP."`
 	Run      runCommand      `cmd:"" help:"Run one program in a sandbox without a server."`

@@ -33,7 +33,6 @@ func (f *modelFlags) config() (app.ModelConfig, error) {
 	}, err
 }
 
-// config returns the configuration of the models of a server.
 func (f *generateFlags) config() (app.ModelConfig, error) {
 	c, err := f.modelFlags.config()
 	c.Others, c.TokensPerDay = f.Models, f.GenerateTokensPerDay

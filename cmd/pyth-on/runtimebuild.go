@@ -10,8 +10,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/debian"
 )
 
-// runtimeCommands declares the subcommands of `pyth-on runtime`, which build custom
-// images.
 type runtimeCommands struct {
 	Build runtimeBuildCommand `cmd:"" help:"Build a root file system for serve --runtime."`
 }

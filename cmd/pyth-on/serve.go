@@ -133,7 +133,6 @@ func (c *serveCommand) serve() (err error) {
 	return c.untilStopped(ctx, stop, listener, server.Handler, logger)
 }
 
-// openData makes the data directory private and locks it.
 func (c *serveCommand) openData(logger *slog.Logger) (*app.Directory, error) {
 	if err := keepPrivate(c.DataDir, logger); err != nil {
 		return nil, err
@@ -162,8 +161,6 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 	})
 }
 
-// warnWithoutAccounts logs a warning if there are no accounts and registration is
-// closed.
 func (c *serveCommand) warnWithoutAccounts(ctx context.Context, store pyth.KeyStore, logger *slog.Logger) error {
 	if c.Registration != string(account.RegistrationClosed) {
 		return nil

@@ -27,7 +27,6 @@ type usersCreateCommand struct {
 	storeFlags
 }
 
-// Help explains how to pass the password.
 func (*usersCreateCommand) Help() string {
 	return "The command asks for the password on the terminal. Without a terminal it reads the password as one line from standard input. " +
 		"It prints the first API key of the account. A login with the API returns this key again."

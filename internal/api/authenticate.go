@@ -63,5 +63,4 @@ func credentials(h http.Header) (pyth.Credentials, error) {
 	return c, nil
 }
 
-// caller returns the authenticated caller of the request.
 func caller(ctx context.Context) *pyth.Principal { return requestOf(ctx).principal }

@@ -28,7 +28,6 @@ type connections struct {
 	quiet chan struct{}
 }
 
-// connection is the state of one connection.
 type connection struct {
 	address string
 	since   time.Time
@@ -62,7 +61,6 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// activeLocked records whether the connection has a request.
 func (c *connections) activeLocked(conn net.Conn, active bool) {
 	x := c.open[conn]
 	if x == nil || x.active == active {

@@ -15,7 +15,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// document is the part of the OpenAPI document that these tests read.
 type document struct {
 	Paths      map[string]map[string]operation
 	Components struct{ Schemas map[string]schema }

@@ -51,5 +51,4 @@ func sumOfCursor(list string, user pyth.UserID, position string) []byte {
 	return sum[:cursorSum]
 }
 
-// badCursor is the error message for an invalid cursor.
 const badCursor = "must be the nextCursor of the previous page of the same list and account; omit it for the first page"

@@ -182,7 +182,6 @@ func TestPayloadsAreChecked(t *testing.T) {
 	}
 }
 
-// ran returns the program that the execution service received.
 func (s *server) ran() *pyth.Program {
 	s.executions.mu.Lock()
 	defer s.executions.mu.Unlock()

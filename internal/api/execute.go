@@ -238,7 +238,6 @@ func exampleExecution() map[string]any {
 	}
 }
 
-// opRun is the ID of the operation that runs a program.
 const opRun = "runProgram"
 
 // boundSchemas sets the limits and defaults of this server in the schemas. The
@@ -320,7 +319,6 @@ func (h *Handler) run(ctx context.Context, program *pyth.Program) (*executeOutpu
 	return &executeOutput{Body: h.inJSON(http.StatusOK, executeResponse(e))}, nil
 }
 
-// program converts the request to a program.
 func (r *ExecuteRequest) program() (*pyth.Program, error) {
 	p, err := r.RunOptions.program()
 	if err != nil {

@@ -143,7 +143,6 @@ func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOut
 	return &generateOutput{Body: h.inJSON(http.StatusOK, response)}, nil
 }
 
-// request converts the body to a request for the service.
 func (r *GenerateRequest) request() (*pyth.GenerateRequest, error) {
 	files, err := inputFiles(r.Files)
 	if err != nil {
@@ -206,7 +205,6 @@ func executionOf(a *pyth.Attempt) *ExecuteResponse {
 // implements pyth.GenerateEvents.
 type generateStream struct{ *stream }
 
-// Types of the JSON data in events.
 type (
 	attemptEvent struct {
 		Number int `json:"number"`

@@ -13,7 +13,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// generations is a GenerateService that records its requests.
 type generations struct {
 	request *pyth.GenerateRequest
 	user    pyth.UserID

@@ -33,20 +33,22 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// Optional services. If a service is nil, its operations respond with
-	// not_implemented.
+	// Optional services. If Sessions is nil, its operations respond with
+	// not_implemented. If Secrets or Packages is nil, its operations do not exist.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
-	// Audit is nil if there is no audit log.
+	// Audit serves the audit log. If Audit is nil, its operations respond with
+	// not_implemented.
 	Audit pyth.AuditService
 	// Denials records requests for audited actions that the API itself denied. If
 	// Denials is nil, such requests are not recorded.
 	Denials Denials
-	// ZK is nil if the server does not support encrypted programs.
+	// ZK serves encrypted programs. If ZK is nil, its operations respond with
+	// not_implemented.
 	ZK pyth.EncryptedService
-	// Generations is nil if no model is configured. GenerateTimeout is the time-out
-	// of one reply of the model.
+	// Generations generates programs. If Generations is nil, its operation does not
+	// exist. GenerateTimeout is the time-out of one reply of the model.
 	Generations     pyth.GenerateService
 	GenerateTimeout time.Duration
 

@@ -71,7 +71,6 @@ func newRegistry() huma.Registry {
 // secretText defines the schema of secret text in requests.
 type secretText string
 
-// Schema returns a schema with the format password.
 func (secretText) Schema(huma.Registry) *huma.Schema {
 	least := 1
 	s := &huma.Schema{Type: huma.TypeString, Format: "password", MinLength: &least}
@@ -112,7 +111,6 @@ func (r registration) Handle(doc *huma.Operation, next func(huma.Context)) {
 	})
 }
 
-// ServeHTTP passes the request to the Handler.
 func (r registration) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.handler.ServeHTTP(w, req)
 }
@@ -121,7 +119,6 @@ func (r registration) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // in JSON is more useful than status 406.
 func (registration) Negotiate(string) (string, error) { return applicationJSON, nil }
 
-// Marshal writes v as JSON.
 func (registration) Marshal(w io.Writer, _ string, v any) error {
 	data, err := encode(v)
 	if err != nil {

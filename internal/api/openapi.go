@@ -96,7 +96,6 @@ func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, e
 	})
 }
 
-// componentName returns the name of the schema to which ref refers.
 func componentName(ref string) string {
 	return strings.TrimPrefix(ref, schemaPrefix)
 }

@@ -17,7 +17,6 @@ import (
 // node is an object of the OpenAPI document.
 type node = map[string]any
 
-// openAPI returns the document of a server with all parts of the API.
 func openAPI(t *testing.T) node {
 	t.Helper()
 	text := newFullServer(t).send(anonymous("GET", "/openapi.json", "")).body

@@ -20,8 +20,7 @@ type operation struct {
 	// example is an example of the request body for the documentation. answer is an
 	// example of the response body.
 	example, answer any
-	// bodyOptional allows requests without a body.
-	bodyOptional bool
+	bodyOptional    bool
 	// maxBytes is the maximum size of the body in bytes; zero means body.SmallBytes.
 	maxBytes int64
 	// public reports that the operation needs no credentials.
@@ -37,12 +36,11 @@ type operation struct {
 
 	// The following fields are set by register and document.
 
-	// body reads the JSON body of a request. newBody returns a pointer for the
-	// decoded body. Both are nil if requests have no body.
+	// body reads the JSON body of a request, newBody returns a pointer for the decoded
+	// body, and schema is its schema. All three are nil if requests have no body.
 	body    *body.Reader
 	newBody func() any
-	// schema is the schema of the body.
-	schema *huma.Schema
+	schema  *huma.Schema
 	// query maps the names of query parameters to their allowed values. An empty list
 	// means that all values are allowed.
 	query map[string][]string

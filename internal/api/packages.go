@@ -193,7 +193,6 @@ func (h *Handler) changePackages(ctx context.Context, change func(pyth.PackagePr
 	})
 }
 
-// progressEvent is the JSON data of a progress event.
 type progressEvent struct {
 	Step   string `json:"step"`
 	Detail string `json:"detail"`

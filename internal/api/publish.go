@@ -76,10 +76,8 @@ type publishedSchemas struct {
 	schemas map[string]*huma.Schema
 }
 
-// Map returns the published schemas by name.
 func (p *publishedSchemas) Map() map[string]*huma.Schema { return p.schemas }
 
-// MarshalJSON encodes the published schemas.
 func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.schemas, json.Deterministic(true))
 }
@@ -330,7 +328,6 @@ func publishOperation(op *huma.Operation, components *huma.Components, shared ma
 	return &out
 }
 
-// errorResponseName returns the name of the component for an error response.
 func errorResponseName(status string, content *huma.MediaType) string {
 	if content.Schema.Ref != schemaPrefix+"Error" {
 		return "ServerUnhealthy"

@@ -83,7 +83,6 @@ func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	// timeout is the maximum time for sending one event.
 	timeout time.Duration
 
 	// failed is the error of an event that could not be encoded. The run continues,
@@ -97,7 +96,6 @@ type stream struct {
 	rest [2][]byte
 }
 
-// Types of the JSON data in events.
 type (
 	startEvent struct {
 		ID string `json:"id"`

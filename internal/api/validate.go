@@ -85,7 +85,6 @@ type bodySchema struct {
 
 var _ body.Schema = (*bodySchema)(nil)
 
-// Check returns the errors in the decoded JSON value.
 func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	result := &huma.ValidateResult{}
 	path := huma.NewPathBuffer(nil, 0)

@@ -25,7 +25,6 @@ type host struct {
 	noCgroup error
 }
 
-// hostConfig configures a host.
 type hostConfig struct {
 	// image is the path of the built-in image.
 	image    string

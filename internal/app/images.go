@@ -111,7 +111,6 @@ func (c ImageConfig) check() error {
 	return nil
 }
 
-// quoted lists the quoted names for an error message.
 func quoted(runtimes []pyth.Runtime) string {
 	names := make([]string, len(runtimes))
 	for i, r := range runtimes {

@@ -34,7 +34,6 @@ type machine struct {
 	pool     *pool.Pool
 }
 
-// machineConfig configures a machine.
 type machineConfig struct {
 	// dir is the directory for images. sole reports that no other process uses dir.
 	// Then openMachine removes outdated images.
@@ -52,7 +51,6 @@ type machineConfig struct {
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// rollback configures the rollback of interpreters. The zero value disables it.
 	rollback sandbox.Rollback
-	// progress receives the progress of building images.
 	progress Progress
 	// pool is the configuration of the pool, without the fields that host.pool sets.
 	pool   pool.Config

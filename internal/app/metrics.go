@@ -71,7 +71,6 @@ const (
 	bootFailed = "failed"
 )
 
-// Booted records the duration and the result of a boot.
 func (m *poolMetrics) Booted(took time.Duration, err error) {
 	result := bootOK
 	if err != nil {
@@ -80,16 +79,13 @@ func (m *poolMetrics) Booted(took time.Duration, err error) {
 	m.boots.WithLabelValues(result).Observe(took.Seconds())
 }
 
-// Ran records the queue time and the duration of a run.
 func (m *poolMetrics) Ran(o *pyth.Outcome) {
 	m.queued.Observe(o.Usage.Queued.Seconds())
 	m.wall.Observe(o.Usage.Wall.Seconds())
 }
 
-// Refused counts a job that the pool refused because it had no capacity.
 func (m *poolMetrics) Refused() { m.refused.Inc() }
 
-// Removed counts a destroyed sandbox by reason.
 func (m *poolMetrics) Removed(reason pool.Reason) {
 	m.removed.WithLabelValues(string(reason)).Inc()
 }
@@ -122,7 +118,6 @@ func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	}
 }
 
-// auditCollectors returns the metrics of the audit log.
 func auditCollectors(l *log.Log) []prometheus.Collector {
 	counter := func(name, help string, value func(log.Stats) int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {

@@ -94,8 +94,6 @@ const (
 	tokensOutput = "output"
 )
 
-// Requested records the result, the duration and the tokens of a request to the
-// model.
 func (m *generateMetrics) Requested(result string, took time.Duration, usage pyth.TokenUsage) {
 	m.calls.WithLabelValues(result).Inc()
 	m.took.Observe(took.Seconds())

@@ -115,7 +115,6 @@ const (
 	bytesReceived = "received"
 )
 
-// Finished records the verdict and the bytes of a closed connection.
 func (m *networkMetrics) Finished(c egress.Connection) {
 	m.connections.WithLabelValues(string(c.Verdict)).Inc()
 	m.bytes.WithLabelValues(bytesSent).Add(float64(c.SentBytes))

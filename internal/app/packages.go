@@ -37,7 +37,6 @@ type packageParts struct {
 	logger   *slog.Logger
 }
 
-// newPackages creates the service for users' packages.
 func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*packages.Service, error) {
 	python, err := pythonIndex(c, parts)
 	if err != nil {

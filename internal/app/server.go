@@ -248,7 +248,6 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	return generate.New(config)
 }
 
-// features returns the names of the features that the API offers.
 func features(generate bool) []string {
 	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
 	if generate {
