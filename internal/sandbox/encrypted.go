@@ -11,12 +11,12 @@ import (
 // publicKeyBytes is the size of an X25519 public key (RFC 7748).
 const publicKeyBytes = 32
 
-// decryptionError is the error message if decryption fails. The cipher does not
-// reveal whether the password or the program is wrong.
+// decryptionError is the message for a program that could not be decrypted. The
+// cipher does not reveal whether the password or the program is wrong.
 const decryptionError = "The program could not be decrypted: the password is wrong, or another program was encrypted under this name and language. Check the password and the name."
 
-// Key tells the guest to create a key pair for the password of the next job. It
-// returns the public key. The sandbox must be warm.
+// Key tells the guest to generate a key pair, with which the password of the next
+// job will be sealed. It returns the public key. The sandbox must be warm.
 func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 	err = s.operate(ctx, protocol.KindKey, "", func() error {
 		var kind protocol.Kind
@@ -31,7 +31,7 @@ func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 	return public, err
 }
 
-// programFrames returns the frames of the job's program, plain or encrypted.
+// programFrames returns the frames of the job's program, which may be encrypted.
 func programFrames(job *pyth.Job) []protocol.Frame {
 	e := job.Encrypted
 	if e == nil {
@@ -48,8 +48,8 @@ func programFrames(job *pyth.Job) []protocol.Frame {
 		Sandbox:     string(e.Sandbox),
 	}
 	if c.Name != "" {
-		// The name is part of the encryption: decryption fails under another
-		// name.
+		// The name is part of the encryption. Under another name, decryption must
+		// fail.
 		header.Name = e.Name
 	}
 	password := protocol.Frame{Kind: protocol.KindPassword, Payload: e.Password}
@@ -61,7 +61,7 @@ func programFrames(job *pyth.Job) []protocol.Frame {
 	}
 }
 
-// wipe clears the password of a job after the job was sent.
+// wipe clears the password of a job. It is called after the job was sent.
 func wipe(job *pyth.Job) {
 	if job.Encrypted != nil {
 		clear(job.Encrypted.Password)

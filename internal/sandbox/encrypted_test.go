@@ -27,8 +27,8 @@ func encryptedJob() *pyth.Job {
 	}
 }
 
-// sent returns the payloads of the frames that the host sends to the guest for the
-// job, by kind. It omits the frame with the job itself.
+// sent returns the payloads that the host sends to the guest, by kind. It omits
+// the Job frame.
 func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	t.Helper()
 	var wire bytes.Buffer
@@ -52,8 +52,8 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 
 func TestSendKeepsProgramEncryptedAndWipesPassword(t *testing.T) {
 	header := protocol.Encrypted{
-		// The frame must contain the name from the job. The program's record can
-		// contain another name.
+		// The frame must contain the job's name, not the name in the program's
+		// record.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
 	}
 	unbound, reserved := header, header
@@ -85,8 +85,8 @@ func TestSendKeepsProgramEncryptedAndWipesPassword(t *testing.T) {
 	}
 }
 
-// TestSendKeepsPasswordAfterFailure checks that a failed send does not wipe the
-// password. The pool needs it to retry the job in another sandbox.
+// TestSendKeepsPasswordAfterFailure checks that send wipes the password only on
+// success. After a failure, the pool retries the job in another sandbox.
 func TestSendKeepsPasswordAfterFailure(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -139,7 +139,7 @@ func TestKeyDetectsAnInvalidAnswer(t *testing.T) {
 	}
 }
 
-// requestKey calls Key for a sandbox whose guest answers with the bytes of wire.
+// requestKey calls Key of a sandbox whose guest answers with the bytes of wire.
 func requestKey(t *testing.T, wire []byte) ([]byte, error) {
 	t.Helper()
 	ours, theirs, err := connect("guest")

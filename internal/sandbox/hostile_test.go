@@ -20,8 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fakeCgroup is a cgroup whose usage is always zero. It reports an out-of-memory
-// kill if oom is true.
+// fakeCgroup is a cgroup that reports no usage.
 type fakeCgroup struct {
 	cgroup.Group
 	oom bool
@@ -39,15 +38,15 @@ type readWriter struct {
 }
 
 // scripted returns a sandbox whose guest sends the bytes of wire. The host's
-// messages are written to sent, and nothing answers them.
+// messages are written to sent, and are not answered.
 func scripted(wire []byte, sent io.Writer) *Sandbox {
 	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: fakeCgroup{}}
 	s.meter = &meter{sandbox: s}
 	return s
 }
 
-// receiveAll runs a job with a guest that sends the bytes of wire and then nothing
-// more. It returns the outcome and the error of receive.
+// receiveAll runs a job in a sandbox whose guest sends the bytes of wire and
+// nothing more. The error is that of receive.
 func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -66,8 +65,8 @@ func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	return r.finish(exit, err), err
 }
 
-// encode returns the bytes of frames. The arguments alternate between a kind and its
-// payload.
+// encode encodes frames. The arguments are a kind, its payload, a kind, its
+// payload, and so on.
 func encode(frames ...any) []byte {
 	var wire bytes.Buffer
 	c := protocol.NewConn(&wire)
@@ -92,8 +91,8 @@ func encode(frames ...any) []byte {
 	return wire.Bytes()
 }
 
-// TestAttack038HostileGuestIsDetected sends messages that violate the protocol. The
-// host must report each violation as an error.
+// TestAttack038HostileGuestIsDetected sends messages that violate the protocol.
+// The host must report an error for each violation.
 func TestAttack038HostileGuestIsDetected(t *testing.T) {
 	ok := &protocol.Exit{}
 	file := func(path string, size int) *protocol.File {
@@ -134,8 +133,8 @@ func TestAttack038HostileGuestIsDetected(t *testing.T) {
 	}
 }
 
-// TestReceiveOmitsIncompleteFiles checks that the host does not return a file that
-// the guest has not sent completely.
+// TestReceiveOmitsIncompleteFiles checks that the host does not return a file of
+// which it has received only a part.
 func TestReceiveOmitsIncompleteFiles(t *testing.T) {
 	whole := []any{protocol.KindFile, &protocol.File{Path: "a"}, protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
 	for name, last := range map[string][]any{
@@ -160,9 +159,9 @@ func TestReceiveLimitsTheMediaTypesOfAResult(t *testing.T) {
 	}
 }
 
-// TestAttack038InvalidFileNameIsSkipped sends an invalid file name. The host must
-// skip the file and continue the run: the name alone does not prove that the guest is
-// hostile.
+// TestAttack038InvalidFileNameIsSkipped sends an invalid file name. This does not
+// prove that the guest is hostile, so the host must skip the file and continue
+// the run.
 func TestAttack038InvalidFileNameIsSkipped(t *testing.T) {
 	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
 		o, err := receiveAll(t, false, encode(protocol.KindFile, &protocol.File{Path: name, Content: []byte("x")}, protocol.KindEnd, []byte{}, protocol.KindExit, &protocol.Exit{}))

@@ -17,8 +17,8 @@ import (
 var errAbandoned = errors.New("the secrets of the job were not released")
 
 // Start gives the job to the sandbox. An error means that the job did not start.
-// After the run, call Recycle before the next job, except between jobs of one
-// session. events may be nil.
+// After the run, call Recycle before the next job, except between jobs of the
+// same session. events may be nil.
 func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
 		s.broken = err
@@ -45,9 +45,11 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// send sends the job to the guest, and starts the program unless sendSecrets will
-// start it. For a job of a session with secrets it sends nothing: the guest cannot
-// discard a part of a job, and the session must survive Abandon.
+// send sends the job to the guest. It also starts the program, unless the secrets
+// follow. In that case, sendSecrets starts the program.
+//
+// If the secrets follow and the job belongs to a session, send sends nothing. The job
+// may still be abandoned, and the guest could not discard a part of it.
 func (r *run) send() error {
 	frames := jobFrames(r.job)
 	switch {
@@ -57,18 +59,19 @@ func (r *run) send() error {
 		r.unsent = frames
 		return nil
 	default:
-		// Send these frames now. The guest processes them while the server records
-		// the use of the secrets.
+		// The guest can process these frames while the server records the use of
+		// the secrets.
 		return r.sandbox.conn.SendAll(frames...)
 	}
 }
 
-// sendSecrets sends the secrets and the unsent frames, and starts the program.
+// sendSecrets sends the frames that send has not sent, and the secrets. Then it
+// starts the program.
 func (r *run) sendSecrets(secrets []pyth.SecretValue) error {
 	frames := r.unsent
 	r.unsent = nil
 	for _, v := range secrets {
-		// Send each value in a separate frame, which can be cleared.
+		// In a separate frame, the value can be cleared.
 		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
 		defer clear(variable)
 		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
@@ -76,7 +79,7 @@ func (r *run) sendSecrets(secrets []pyth.SecretValue) error {
 	return r.sendStart(frames)
 }
 
-// sendStart sends the last frames of the job and starts the program. Then it wipes
+// sendStart sends these frames of the job and starts the program. Then it wipes
 // the job's password.
 func (r *run) sendStart(frames []protocol.Frame) error {
 	if err := r.sandbox.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
@@ -86,9 +89,9 @@ func (r *run) sendStart(frames []protocol.Frame) error {
 	return nil
 }
 
-// Release starts the program if it waits for its secrets, and returns the
-// outcome. If ctx ends, Release stops the program and returns StatusCanceled. An
-// error means that the program did not start.
+// Release starts the program if it is waiting for its secrets, and returns the
+// outcome. If ctx ends, Release stops the program, and the outcome has
+// StatusCanceled. An error means that the program did not start.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	s := r.sandbox
 	if r.job.SecretsFollow {
@@ -117,8 +120,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return outcome, nil
 }
 
-// Abandon ends the run before its program starts. Afterwards the sandbox is
-// unusable, unless nothing was sent.
+// Abandon ends the run before its program starts. If the guest has got a part of
+// the job, the sandbox is then unusable.
 func (r *run) Abandon() {
 	r.disconnect()
 	if r.unsent == nil {
@@ -126,7 +129,7 @@ func (r *run) Abandon() {
 	}
 }
 
-// jobFrames returns the frames of the job without its secrets.
+// jobFrames returns the frames of the job, except those with secrets.
 func jobFrames(job *pyth.Job) []protocol.Frame {
 	env := environ(job.Env)
 	if !job.Network.None() {
@@ -159,7 +162,7 @@ func jobFrames(job *pyth.Job) []protocol.Frame {
 	return frames
 }
 
-// environ returns the variables in the form of environ(7).
+// environ returns the variables as NAME=VALUE.
 func environ(variables []pyth.EnvVar) []string {
 	env := make([]string, len(variables))
 	for i, v := range variables {

@@ -3,8 +3,8 @@
 // The package guarantees isolation, limits and cleanup:
 //   - A job cannot see the host or another job.
 //   - The limits of a job hold, even if the guest is hostile.
-//   - After Close, no process, cgroup, mount, file or descriptor of the sandbox
-//     remains. New removes the leftovers of a killed server.
+//   - After Sandbox.Close, no process, cgroup, mount, file or descriptor of the
+//     sandbox remains. If the server was killed, New removes what it has left.
 package sandbox
 
 import (
@@ -29,42 +29,44 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// bootTimeout limits the time until the agent reports that it is ready. On an
-// idle machine this takes 100 ms.
+// bootTimeout limits the time from the start of gVisor until an interpreter is
+// ready. On an idle machine this takes 100 ms.
 const bootTimeout = 30 * time.Second
 
 // Config configures a Launcher.
 type Config struct {
 	// Image is the path of the EROFS image with the built-in root file system.
 	Image string
-	// Images maps the names of custom images to the images.
+	// Images maps the names of custom images to their description.
 	Images map[pyth.Runtime]Image
-	// StateDir holds the state of running sandboxes. New deletes its content. No
-	// other process may use it.
+	// StateDir holds the state of running sandboxes. New deletes everything in
+	// it. No other process may use it.
 	StateDir string
-	// Cgroup enforces limits. If it is nil, the server polls the resource usage of
-	// sandboxes.
+	// Cgroup enforces limits. If it is nil, the package polls the resource usage
+	// of sandboxes instead.
 	Cgroup cgroup.Parent
 	// Network opens the network of a run. If it is nil, runs have no network.
 	Network func(pyth.Network) (Network, error)
-	// Layers returns the mounts for packages. If it is nil, runs have no
-	// packages.
+	// Layers returns the mounts with the packages of a job. If it is nil, runs
+	// have no packages.
 	Layers func(pyth.Layers) ([]Mount, error)
-	// Rollback configures whether interpreters are restored after a run. With the
-	// zero value, each run gets a new interpreter.
+	// Rollback lets several runs of a tenant use one interpreter. With the zero
+	// value, each run gets a new interpreter.
 	Rollback Rollback
 	// Rootless must be true if the process is root only in a user namespace.
 	Rootless bool
 }
 
-// Rollback configures the use of an interpreter for several runs of one tenant.
+// Rollback configures how long an interpreter is used for several runs of one
+// tenant. After each run, the kernel restores its state from before the run.
 type Rollback struct {
-	// Runs is the maximum number of runs of an interpreter; 0 disables rollback. CPU
-	// is the maximum processor time of an interpreter.
+	// Runs is the maximum number of runs of one interpreter. 0 disables rollback.
+	// CPU is the maximum processor time of one interpreter.
 	Runs int
 	CPU  time.Duration
-	// Recycled is called after each recycling of a sandbox. The reason is "" if the
-	// interpreter was restored. It must not block. It may be nil.
+	// Recycled, if not nil, is called after a sandbox was recycled. reason is ""
+	// if the interpreter was restored, and otherwise says why not. Recycled must
+	// not block.
 	Recycled func(reason string)
 }
 
@@ -85,9 +87,10 @@ type Launcher struct {
 	stopped sync.Once
 }
 
-// New returns a launcher and removes the leftovers of an earlier server.
+// New returns a launcher. If an earlier server was killed, New removes what it
+// has left.
 func New(config Config) (*Launcher, error) {
-	// gVisor's working directory is /, so it needs absolute paths.
+	// gVisor runs in the directory /, so it needs absolute paths.
 	var err error
 	if config.Image, err = filepath.Abs(config.Image); err != nil {
 		return nil, err
@@ -120,8 +123,9 @@ func New(config Config) (*Launcher, error) {
 		}
 	}
 	go func() {
-		// The parent-death signal is sent when the thread that forked the child
-		// ends. So one locked thread forks all children.
+		// The kernel sends the parent-death signal when the thread that forked
+		// the child ends. One locked thread forks all children, so that this does
+		// not happen while the server runs.
 		runtime.LockOSThread()
 		for f := range l.forks {
 			f()
@@ -139,10 +143,11 @@ func (l *Launcher) Close() error {
 	return nil
 }
 
-// Boot starts a sandbox. It returns when an interpreter of the language waits for
-// a job. The sandbox also runs jobs of other languages, but starts them more
-// slowly. runtime names a custom image; "" selects the built-in image. Layers are
-// mounted for all runs of the sandbox. They need the built-in image.
+// Boot starts a sandbox. It returns when an interpreter of the language waits for a
+// job. Jobs of other languages can run in the sandbox too, but start more slowly.
+//
+// runtime names a custom image, or is "" for the built-in image. layers are mounted
+// for all runs of the sandbox. Only the built-in image can have layers.
 func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyth.Runtime, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -167,8 +172,8 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyt
 	return s, nil
 }
 
-// bundleFor returns the directory of the OCI bundle for a sandbox. With layers
-// it writes a separate bundle, which removeBundle deletes.
+// bundleFor returns the directory of the OCI bundle for a sandbox. For a sandbox
+// with layers it writes a separate bundle, which removeBundle deletes later.
 func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers) (string, error) {
 	if runtime != "" {
 		if _, ok := l.config.Images[runtime]; !ok || layers != (pyth.Layers{}) {
@@ -193,17 +198,16 @@ func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers
 	return dir, nil
 }
 
-// imageBundle returns the bundle directory of a custom image.
 func (l *Launcher) imageBundle(name pyth.Runtime) string {
 	return filepath.Join(l.config.StateDir, "images", string(name))
 }
 
-// layerBundle returns the bundle directory of a sandbox with layers.
 func (l *Launcher) layerBundle(id string) string {
 	return filepath.Join(l.config.StateDir, "bundles", id)
 }
 
-// connect returns a socket pair. The guest's end is blocking.
+// connect returns a socket pair. The host's end is non-blocking, the guest's end
+// is blocking.
 func connect(name string) (ours, theirs *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -215,7 +219,7 @@ func connect(name string) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(pair[0]), name), os.NewFile(uintptr(pair[1]), name), nil
 }
 
-// start starts gVisor in the sandbox's cgroup and connects its sockets.
+// start starts gVisor in a new cgroup and connects the sandbox's sockets.
 func (s *Sandbox) start(bundle string) error {
 	var theirs [2]*os.File
 	var err error
@@ -234,14 +238,14 @@ func (s *Sandbox) start(bundle string) error {
 	s.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       args,
-		Env:        []string{}, // The server's environment must not leak.
+		Env:        []string{}, // gVisor must not see the server's environment.
 		Dir:        "/",
 		Stderr:     &s.stderr,
 		ExtraFiles: theirs[:],
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid: true,
-			// If the server is killed, the sandbox must die too. gVisor sets the
-			// same signal on its own children.
+			// If the server is killed, the sandbox dies too. gVisor does the same
+			// for its own children.
 			Pdeathsig: syscall.SIGKILL,
 		},
 		WaitDelay: time.Second,
@@ -277,8 +281,8 @@ func (s *Sandbox) start(bundle string) error {
 	return nil
 }
 
-// removeLeftovers kills the processes, and deletes the cgroups and files, of an
-// earlier server that was killed.
+// removeLeftovers removes what an earlier server has left because it was killed:
+// processes, cgroups and files.
 func (l *Launcher) removeLeftovers() error {
 	if l.config.Cgroup != nil {
 		groups, err := l.config.Cgroup.Leftovers()

@@ -13,14 +13,16 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/vfs"
 )
 
-// maxLinks limits the additional hard links of all files of a run. The first name
-// of a file does not count.
+// maxLinks limits the sum of the additional hard links of all files of a run. The
+// first name of a file is not additional.
 const maxLinks = 65_536
 
 // links limits the number of additional hard links. It wraps the system calls that
-// create and remove names. gVisor's tmpfs counts files, but not names. Without this
-// limit, a file could have four billion names, and each takes memory of the
-// sandbox's kernel. The tmpfs of Linux counts each name as a file.
+// create and remove names.
+//
+// The tmpfs of Linux counts each name of a file against the limit of inodes. gVisor's
+// tmpfs does not. So a file could have four billion names, and each of them takes
+// memory of the sandbox's kernel.
 //
 // The agent mounts an empty file system for each run, so each run starts with a
 // count of 0.
@@ -29,8 +31,7 @@ type links struct {
 	count atomic.Int64
 }
 
-// restricted returns the replacement of a system call, or nil if the call is
-// unchanged.
+// restricted returns a function that replaces the system call, or nil to keep it.
 func (l *links) restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	switch name {
 	case "mount":
@@ -66,8 +67,8 @@ func (l *links) restricted(name string, call kernel.SyscallFn) kernel.SyscallFn 
 	}
 }
 
-// mount wraps mount(2) and resets the count. Only the agent can mount, and it
-// does so only between runs.
+// mount wraps mount(2). It resets the count, because only the agent can mount,
+// and only between runs.
 func (l *links) mount(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -78,8 +79,8 @@ func (l *links) mount(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// link wraps link(2) or linkat(2). At the limit it returns ENOSPC, like the tmpfs
-// of Linux.
+// link wraps link(2) or linkat(2). At the limit it returns ENOSPC, as the tmpfs
+// of Linux does.
 func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		l.mu.Lock()
@@ -95,9 +96,9 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// removing wraps a system call that can remove a name. While no file has additional
-// links, it calls gVisor's implementation. Otherwise it calls the function counting,
-// which also updates the count.
+// removing wraps a system call that can remove a name. If no file has additional
+// links, it calls gVisor's implementation. Otherwise it calls counting, which
+// performs the call and updates the count.
 func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if l.count.Load() == 0 {
@@ -119,7 +120,7 @@ func (l *links) unlink(t *kernel.Task, dirfd int32, path hostarch.Addr) error {
 	})
 }
 
-// rename renames a file and updates the count. It may replace another file.
+// rename renames a file and updates the count, since it may replace another file.
 func (l *links) rename(t *kernel.Task, dirfds [2]int32, paths [2]hostarch.Addr, flags uint32) error {
 	from, err := newPathOperation(t, dirfds[0], paths[0])
 	if err != nil {
@@ -136,16 +137,16 @@ func (l *links) rename(t *kernel.Task, dirfds [2]int32, paths [2]hostarch.Addr, 
 	})
 }
 
-// remove runs the operation and decrements the count if it removed an additional
-// link. path is a copy from the program's memory, so that check and operation use
-// the same path.
+// remove runs the operation. If the operation has removed an additional link,
+// remove decrements the count. path was copied from the program's memory once, so
+// the program cannot change it between the check and the operation.
 func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	files := t.Kernel().VFS()
 	named, err := files.GetDentryAt(t, t.Credentials(), path, &vfs.GetDentryOptions{})
 	if err != nil {
-		return operation() // No file has this name.
+		return operation() // There is no file with this name.
 	}
 	defer named.DecRef(t)
 	stat, err := files.StatAt(t, t.Credentials(), &vfs.PathOperation{Root: named, Start: named}, &vfs.StatOptions{Mask: linux.STATX_TYPE | linux.STATX_NLINK})
@@ -161,12 +162,12 @@ func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func()
 	return nil
 }
 
-// pathOperation holds a path from a system call, and references to the
-// directories where it starts.
+// pathOperation is the path argument of a system call. It holds references to the
+// directories from which the path is resolved.
 type pathOperation struct{ vfs.PathOperation }
 
-// newPathOperation copies a path from a program's memory. It does not follow a
-// symbolic link at the end of the path.
+// newPathOperation copies a path from a program's memory. If the path ends in a
+// symbolic link, the link itself is meant.
 func newPathOperation(t *kernel.Task, dirfd int32, addr hostarch.Addr) (*pathOperation, error) {
 	name, err := t.CopyInString(addr, linux.PATH_MAX)
 	if err != nil {

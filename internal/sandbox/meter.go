@@ -8,22 +8,25 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// meter measures the program's memory and processor time on the host. It reads the
-// files of the cgroup. Without a cgroup, it reads /proc files of the sandbox's
-// processes. Memory excludes the overhead of the sandbox itself.
+// meter measures the memory and processor time of the program, from the host. It
+// reads the files of the sandbox's cgroup or, without a cgroup, the files in
+// /proc of its processes. Memory does not include the overhead of the sandbox
+// itself.
 type meter struct {
 	sandbox *Sandbox
-	// sentry is the ID of the process that holds the guest's memory.
+	// sentry is the ID of the process that holds the guest's memory. It is 0 with
+	// a cgroup.
 	sentry int
-	// overhead is the memory of gVisor and the agent in bytes, without the
-	// interpreter. first is the overhead after the boot.
+	// overhead is the memory in bytes of gVisor and the agent, without the
+	// interpreter. first is its value after the boot.
 	overhead, first int64
 }
 
-// interpreterBytes returns the memory of a waiting interpreter in bytes. It
-// counts as memory of the program, as it would outside a sandbox. The values were
-// measured as the growth of guest memory when another interpreter starts. They
-// exclude the interpreter's code, which is in the image.
+// interpreterBytes returns the memory in bytes of an interpreter that waits for a job.
+// As outside a sandbox, this memory counts as memory of the program.
+//
+// The numbers are the measured growth of the guest's memory when one more interpreter
+// starts. They do not include the interpreter's code, which is in the image.
 func interpreterBytes(l pyth.Language) int64 {
 	switch l {
 	case pyth.JavaScript:
@@ -34,14 +37,14 @@ func interpreterBytes(l pyth.Language) int64 {
 	return 5 << 20
 }
 
-// overheadGrowth limits the growth of the overhead during the life of a sandbox,
-// in bytes. More growth means that memory of a run is still in use.
+// overheadGrowth limits how much the overhead may grow after the boot, in bytes.
+// If it grows more, memory of a run is still in use.
 const overheadGrowth = 32 << 20
 
-// errResidue reports that memory of a run stays in use after the run.
+// errResidue means that memory of a run is still in use after the run.
 var errResidue = errors.New("the sandbox did not release the memory of the last run")
 
-// newMeter returns a meter and measures the overhead of a waiting sandbox.
+// newMeter measures the overhead of a sandbox that is waiting for a job.
 func newMeter(s *Sandbox) *meter {
 	m := &meter{sandbox: s}
 	if s.group == nil {
@@ -53,9 +56,8 @@ func newMeter(s *Sandbox) *meter {
 }
 
 // recalibrate measures the overhead again before the next run. gVisor returns the
-// memory of a run to the host shortly after the run. Memory that is not yet
-// returned must not count as overhead, since it would raise the limit of the next
-// run.
+// memory of a run to the host with a short delay, so recalibrate waits for it.
+// Memory that counted as overhead would raise the limit of the next run.
 func (m *meter) recalibrate(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		if m.overhead = max(m.total()-interpreterBytes(m.sandbox.language), 0); m.overhead <= m.first+overheadGrowth {
@@ -72,7 +74,7 @@ func (m *meter) recalibrate(ctx context.Context) error {
 	}
 }
 
-// total returns the host memory of the whole sandbox in bytes.
+// total returns the memory of the whole sandbox in bytes.
 func (m *meter) total() int64 {
 	if m.sandbox.group != nil {
 		return m.sandbox.group.Memory()
@@ -80,10 +82,11 @@ func (m *meter) total() int64 {
 	return guestMemory(m.sentry) + anonymousMemory(m.sentry)
 }
 
-// memory returns the program's current memory in bytes.
+// memory returns the current memory of the program in bytes.
 func (m *meter) memory() int64 { return max(m.total()-m.overhead, 0) }
 
-// peak returns the program's highest memory in bytes, or 0 without a cgroup.
+// peak returns the highest memory of the program in bytes. Without a cgroup it
+// returns 0.
 func (m *meter) peak() int64 {
 	if m.sandbox.group == nil {
 		return 0
@@ -91,7 +94,7 @@ func (m *meter) peak() int64 {
 	return max(m.sandbox.group.MemoryPeak()-m.overhead, 0)
 }
 
-// cpu returns the processor time of the sandbox so far.
+// cpu returns the processor time of the sandbox since its start.
 func (m *meter) cpu() time.Duration {
 	if m.sandbox.group != nil {
 		return m.sandbox.group.CPU()

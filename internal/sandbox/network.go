@@ -15,30 +15,31 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Network provides the egress of one run.
+// Network provides the network access of one run.
 type Network interface {
-	// Serve handles one connection of a program until the connection ends. It
-	// connects the program to the requested host if the policy allows it.
+	// Serve serves one connection of the program until the connection ends. If
+	// the policy allows it, Serve connects the program to the host that it
+	// requests.
 	Serve(ctx context.Context, conn net.Conn)
-	// Close ends all connections and returns a record of each.
+	// Close ends all connections and returns their records.
 	Close() []pyth.Connection
 }
 
 var errNoNetwork = errors.New("programs have no network on this server")
 
-// tunnel connects a sandbox to the proxy on the host.
+// tunnel carries the program's connections from the sandbox to the Network.
 type tunnel struct {
 	socket *os.File
-	// mux multiplexes connections over the socket. It is nil until a job has a
-	// network.
+	// mux multiplexes connections over the socket. It is nil until the first job
+	// with a network.
 	mux *yamux.Session
-	// current is the network of the running job; nil if the job has none.
+	// current is the network of the running job, or nil.
 	current atomic.Pointer[Network]
 	serving sync.WaitGroup
 }
 
 // connect opens the network of the job. The caller must call disconnect, which
-// closes the network and returns a record of each connection.
+// closes the network and returns the records of its connections.
 func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, err error) {
 	if job.Network.None() {
 		return func() []pyth.Connection { return nil }, nil
@@ -66,9 +67,9 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 	}, nil
 }
 
-// withProxy adds environment variables that make clients use the proxy. It keeps
-// variables that the user has set. It does not set ALL_PROXY: some clients need a
-// library for a SOCKS proxy, and fail without it.
+// withProxy adds environment variables that make clients use the proxy, except
+// those that the user has set. It does not set ALL_PROXY, because some clients
+// then need a library for SOCKS, and fail without it.
 func withProxy(env []string, runtime pyth.Runtime) []string {
 	set := make(map[string]bool, len(env))
 	for _, variable := range env {
@@ -82,7 +83,7 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + loopback, "no_proxy=" + loopback,
 	}
 	if runtime == pyth.NodeRuntime {
-		// In Node.js, fetch and http use these variables only with this setting.
+		// fetch and http of Node.js ignore the variables without this setting.
 		variables = append(variables, "NODE_USE_ENV_PROXY=1")
 	}
 	for _, variable := range variables {
@@ -93,8 +94,8 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 	return env
 }
 
-// accept serves the streams that the guest opens. It closes a stream if no job with
-// a network runs: the stream is late, or the guest is hostile.
+// accept serves the streams that the guest opens. If no job with a network runs,
+// a stream is late or the guest is hostile. accept then closes the stream.
 func (t *tunnel) accept(mux *yamux.Session) {
 	for {
 		stream, err := mux.AcceptStream()
@@ -113,13 +114,13 @@ func (t *tunnel) accept(mux *yamux.Session) {
 	}
 }
 
-// halfCloser adds CloseWrite to a yamux stream. Close of yamux closes only the
-// write direction. The read direction closes when the other side closes it.
+// halfCloser adds CloseWrite to a yamux stream. In yamux, Close closes only the
+// direction of writing. The other direction ends when the peer closes it.
 type halfCloser struct{ *yamux.Stream }
 
 func (s halfCloser) CloseWrite() error { return s.Close() }
 
-// close closes the socket and waits until no stream is served.
+// close closes the socket and waits until all streams have ended.
 func (t *tunnel) close() error {
 	if t.mux == nil {
 		return t.socket.Close()

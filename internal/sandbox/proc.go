@@ -13,14 +13,14 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// clockTick is the unit of processor times in /proc. USER_HZ is 100 on all Linux
-// versions that Go supports.
+// clockTick is the unit of processor times in /proc. On all Linux versions that
+// Go supports, there are 100 ticks per second (USER_HZ).
 const clockTick = 10 * time.Millisecond
 
-// processesWith returns the IDs of the processes with the argument on their command
-// line.
+// processesWith returns the IDs of the processes that have the argument in their
+// command line.
 func processesWith(arg string) []int {
-	// Ignore errors: a process may end while this function reads it.
+	// Ignore errors: a process may end while it is read.
 	all, _ := procfs.AllProcs()
 	var found []int
 	for _, p := range all {
@@ -53,8 +53,8 @@ func descendants(pid int) []int {
 	return all
 }
 
-// sentryOf returns the ID of the sentry among the descendants of runsc. The sentry
-// holds the guest's memory. The result is 0 if there is none.
+// sentryOf returns the ID of the sentry, which holds the guest's memory, among
+// the descendants of the runsc process pid. It returns 0 if there is none.
 func sentryOf(pid int) int {
 	for _, p := range descendants(pid) {
 		if memoryFile(p) != "" {
@@ -64,8 +64,8 @@ func sentryOf(pid int) int {
 	return 0
 }
 
-// memoryFile returns the /proc path of the guest memory's descriptor in the
-// process, or "" if there is none.
+// memoryFile returns the path in /proc of the descriptor for the guest's memory,
+// or "" if the process has none.
 func memoryFile(pid int) string {
 	links, _ := filepath.Glob(procPath(pid, "fd/*"))
 	for _, link := range links {
@@ -76,7 +76,8 @@ func memoryFile(pid int) string {
 	return ""
 }
 
-// guestMemory returns the size of the guest's memory on the host in bytes.
+// guestMemory returns how much memory of the host the guest's memory takes, in
+// bytes.
 func guestMemory(pid int) int64 {
 	file := memoryFile(pid)
 	if file == "" {
@@ -102,7 +103,7 @@ func anonymousMemory(pid int) int64 {
 	return int64(status.RssAnon)
 }
 
-// processCPU returns the processor time of a running process.
+// processCPU returns the processor time of a process that is running.
 func processCPU(pid int) time.Duration {
 	fields := statFields(pid)
 	if len(fields) < 13 {
@@ -113,10 +114,11 @@ func processCPU(pid int) time.Duration {
 	return time.Duration(user+system) * clockTick
 }
 
-// statFields returns the fields of /proc/pid/stat after the process name: state,
-// parent, …. The name may contain spaces and parentheses. statFields does not use
-// the package procfs, which converts all 44 fields: reading all processes of the
-// host would take 50% longer. Without a cgroup, each run reads all processes twice.
+// statFields returns the fields of /proc/pid/stat after the name, which may contain
+// spaces and parentheses. The first fields are the state and the parent.
+//
+// Without a cgroup, each run reads all processes of the host twice. The package procfs
+// would take 50% longer, since it converts all 44 fields.
 func statFields(pid int) []string {
 	b, err := os.ReadFile(procPath(pid, "stat"))
 	if err != nil {

@@ -47,8 +47,8 @@ func TestDescendantsAreFound(t *testing.T) {
 
 func TestAnonymousMemoryGrows(t *testing.T) {
 	const size = 64 << 20
-	// Return unused heap memory to the system now, so that the measured memory does
-	// not shrink during the test.
+	// Return unused heap memory to the system now. Otherwise the measured memory
+	// might shrink during the test.
 	debug.FreeOSMemory()
 	before := anonymousMemory(os.Getpid())
 	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// withGuest returns a sandbox whose guest is a function. The function gets its end
-// of the socket, both as a connection and as a file.
+// withGuest returns a sandbox whose guest is a function. The function gets its
+// end of the socket in two forms: as a connection and as a file.
 func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	t.Helper()
 	ours, theirs, err := connect("test")
@@ -35,9 +35,9 @@ func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	return s
 }
 
-// fileServer returns a guest that answers each request with a file of size bytes. It
-// adds the bytes that it sends to sent. Like the agent, it checks for an abort
-// before each piece.
+// fileServer returns a guest that answers each request with a file of size bytes.
+// It counts the bytes that it sends in *sent. Like the agent, it looks for an
+// abort before each piece.
 func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 	return func(c *protocol.Conn, socket *os.File) {
 		for {
@@ -46,13 +46,13 @@ func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 				return
 			}
 			if kind != protocol.KindGet {
-				continue // A late abort for the last file.
+				continue // This is a late abort of the last transfer.
 			}
 			end := protocol.Done{}
 			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: size})
 			for left := size; left > 0; left -= protocol.MaxData {
 				if c.Buffered() || isReadable(socket) {
-					// During a transfer, the only message of the host is an abort.
+					// During a transfer, the host sends nothing but an abort.
 					_, _, _ = c.Receive()
 					end.Failure = "ECANCELED"
 					break

@@ -9,13 +9,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Limits of the results of a run.
+// Limits for the results of a run.
 const (
 	maxResults     = 100
 	maxResultBytes = 8 << 20
-	// maxForms limits the media types of one result.
+	// maxForms limits the number of media types of one result.
 	maxForms = 100
-	// maxSkippedResults limits the number of reported skipped results.
+	// maxSkippedResults limits how many skipped media types are reported.
 	maxSkippedResults = 100
 )
 
@@ -23,7 +23,7 @@ const (
 var mediaType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$`)
 
 // result validates and stores a result. The user's program wrote it, so it may
-// contain anything. Invalid parts are omitted.
+// contain anything. Invalid parts are left out.
 func (r *run) result(payload []byte) {
 	r.resultBytes += len(payload)
 	if len(r.outcome.Results) >= maxResults || r.resultBytes > maxResultBytes {
@@ -60,7 +60,7 @@ func (r *run) result(payload []byte) {
 	}
 }
 
-// skipResult reports an omitted media type of a result to the user.
+// skipResult reports to the user that a media type of a result was left out.
 func (r *run) skipResult(media, reason string) {
 	if len(r.outcome.ResultsSkipped) < maxSkippedResults {
 		r.outcome.ResultsSkipped = append(r.outcome.ResultsSkipped, pyth.SkippedResult{MediaType: media, Reason: reason})

@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// Limits for the output files of a run. They equal the limits for input files.
+// Limits for the output files of a run. Input files have the same limits.
 const (
 	maxOutputFiles     = 64
 	maxOutputFileBytes = 10 << 20
@@ -16,12 +16,13 @@ const (
 	maxReason          = 256
 )
 
-// maxReported limits each text of an exception in bytes. The text for the user is
-// shorter: it is truncated after secret values are replaced.
+// maxReported limits the size of each text about an exception, in bytes. The
+// texts are cut to a lower limit later, after secret values have been replaced in
+// them.
 const maxReported = 512 << 10
 
-// file starts an output file with its first piece. The guest enforces the limits
-// as well, so a violation is a protocol error.
+// file starts an output file. The guest enforces the limits too, so a violation
+// is a protocol error.
 func (r *run) file(payload []byte) error {
 	var f protocol.File
 	if err := decode(payload, &f); err != nil || r.incoming != nil || len(r.outcome.Files) >= maxOutputFiles {
@@ -31,7 +32,7 @@ func (r *run) file(payload []byte) error {
 	return r.fileData(f.Content)
 }
 
-// fileData appends a piece to the incoming file.
+// fileData appends a piece to the file that is being received.
 func (r *run) fileData(piece []byte) error {
 	r.fileBytes += len(piece)
 	if r.incoming == nil || r.fileBytes > maxOutputFileBytes {
@@ -41,7 +42,7 @@ func (r *run) fileData(piece []byte) error {
 	return nil
 }
 
-// fileEnd adds the complete incoming file to the outcome.
+// fileEnd adds the received file to the outcome.
 func (r *run) fileEnd() error {
 	if r.incoming == nil {
 		return errGuest
@@ -59,7 +60,7 @@ func (r *run) fileEnd() error {
 	return nil
 }
 
-// skipped records a file that the guest does not send.
+// skipped records a file that the guest did not send.
 func (r *run) skipped(payload []byte) error {
 	var s protocol.Skipped
 	if err := decode(payload, &s); err != nil {
@@ -68,8 +69,8 @@ func (r *run) skipped(payload []byte) error {
 	return r.skip(s.Path, s.Reason)
 }
 
-// skip adds a file to the list of skipped files. It replaces unprintable
-// characters in name and reason, which could mislead a reader.
+// skip adds a file to the list of skipped files. Unprintable characters could
+// mislead a reader, so skip replaces them.
 func (r *run) skip(name, reason string) error {
 	if len(r.outcome.FilesSkipped) >= maxSkipped || len(reason) > maxReason {
 		return errGuest
@@ -79,7 +80,7 @@ func (r *run) skip(name, reason string) error {
 	return nil
 }
 
-// programError converts the guest's report of an exception and limits its size.
+// programError converts the guest's report of an exception, and limits its size.
 func programError(r *protocol.Report) *pyth.ProgramError {
 	if r == nil {
 		return nil
@@ -92,7 +93,8 @@ func programError(r *protocol.Report) *pyth.ProgramError {
 	}
 }
 
-// bounded truncates a text from the guest. It replaces NUL and invalid UTF-8.
+// bounded limits the size of a text from the guest, and replaces NUL and invalid
+// UTF-8.
 func bounded(s string) string {
 	const replacement = "\ufffd"
 	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxReported)], replacement), "\x00", replacement)

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// pollInterval is the time between checks of limits that the kernel does not
-// enforce.
+// pollInterval is the time between two checks of the limits that the kernel does
+// not enforce.
 const pollInterval = 10 * time.Millisecond
 
 // Reasons why the host ends a run.
@@ -25,34 +25,35 @@ var (
 	errCanceled = errors.New("canceled")
 )
 
-// errGuest reports a protocol violation. Only a hostile guest causes it.
+// errGuest reports a protocol violation, which only a hostile guest commits.
 var errGuest = errors.New("the guest violated the protocol")
 
-// run holds the state of a job in progress. The receiving goroutine owns the
-// outcome; watch only requests the end of the run.
+// run holds the state of a job in progress. Only the goroutine that calls receive
+// changes the outcome. The goroutine of watch only requests the end of the run.
 type run struct {
 	sandbox *Sandbox
 	job     *pyth.Job
 	outcome *pyth.Outcome
-	// events receives output as it arrives. If it is nil, output is collected
-	// in the outcome.
+	// events gets the output when it arrives. If events is nil, the output is
+	// stored in the outcome.
 	events         pyth.Events
 	stdout, stderr printed
 	resultBytes    int
 	report         *protocol.Report
 	fileBytes      int
-	// incoming is the output file that is still incomplete; nil if there is none.
+	// incoming is the output file that is being received, or nil.
 	incoming  *pyth.File
 	started   time.Time
 	cpuBefore time.Duration
-	// unsent holds the frames that Release sends together with the secrets.
+	// unsent holds the frames that sendSecrets must still send.
 	unsent []protocol.Frame
-	// disconnect closes the network of the run and returns a record of each
-	// connection.
+	// disconnect closes the network of the run and returns the records of its
+	// connections.
 	disconnect func() []pyth.Connection
-	// cause is the first reason why the host ended the run.
+	// cause is the first reason for which the host ended the run.
 	cause atomic.Pointer[error]
-	// peak and used are the highest observed memory (bytes) and processor time (ns).
+	// peak is the highest observed memory in bytes. used is the highest observed
+	// processor time in nanoseconds.
 	peak, used atomic.Int64
 }
 
@@ -63,20 +64,21 @@ type printed struct {
 	truncated bool
 }
 
-// end tells the guest to stop the run. Only the first call has an effect.
+// end tells the guest to stop the run. All calls after the first one have no
+// effect.
 func (r *run) end(cause error) {
 	if !r.cause.CompareAndSwap(nil, &cause) {
 		return
 	}
-	// If the guest stops the program, the output so far is still returned.
-	// Otherwise the deadline expires and the sandbox is destroyed. The deadline
-	// also ends a send on a full socket.
+	// If the guest stops the program in time, the output so far is returned. If
+	// it does not, the deadline expires and the sandbox is destroyed. The
+	// deadline also ends a blocked send.
 	until := time.Now().Add(r.grace())
 	_ = r.sandbox.socket.SetDeadline(until)
 	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
 }
 
-// grace returns the time that the guest has to stop the run.
+// grace returns how long the guest may take to stop the run.
 func (r *run) grace() time.Duration {
 	if r.job.Session != "" {
 		return protocol.InterruptGrace + stopGrace
@@ -84,10 +86,10 @@ func (r *run) grace() time.Duration {
 	return stopGrace
 }
 
-// watch enforces cancellation and limits from the host until done is closed. The
-// host does not trust the guest to enforce them.
+// watch enforces cancellation and limits until done is closed. The guest enforces
+// limits too, but is not trusted.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
-	// The guest enforces the timeout. This deadline is for a hostile guest.
+	// This is for a hostile guest. Normally the guest enforces the time-out.
 	deadline := time.NewTimer(r.job.Timeout + r.grace())
 	defer deadline.Stop()
 	var poll <-chan time.Time
@@ -111,13 +113,13 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 			r.end(cause)
 		}
 		if errors.Is(cause, errMemory) && r.job.Session != "" {
-			// Kill the sandbox at once. The guest would interrupt the interpreter
-			// first, which could allocate more memory until it stops.
+			// Kill the sandbox at once. The guest would only interrupt the
+			// interpreter, which could allocate more memory before it stops.
 			_ = r.sandbox.Close()
 		}
 	}
-	// If the receiver of events blocks, the guest blocks as well. The program
-	// must still end.
+	// If the receiver of the events blocks, no message of the guest is processed.
+	// The program must still end.
 	stuck := time.NewTimer(2 * r.grace())
 	defer stuck.Stop()
 	select {
@@ -139,9 +141,9 @@ func (r *run) overLimit() error {
 	return nil
 }
 
-// cpu returns the processor time used so far. Without a cgroup, the kernel no
-// longer reports the time of ended processes, so cpu returns the highest observed
-// value.
+// cpu returns the processor time of the run so far. Without a cgroup, the
+// measured time no longer includes processes that have ended. So cpu returns the
+// highest time that was observed.
 func (r *run) cpu() time.Duration {
 	now := int64(r.sandbox.meter.cpu() - r.cpuBefore)
 	for {
@@ -155,7 +157,7 @@ func (r *run) cpu() time.Duration {
 	}
 }
 
-// sample returns the memory in use in bytes and updates the peak. With a cgroup
+// sample returns the memory in use in bytes, and updates the peak. With a cgroup
 // it returns 0, because the kernel records the peak.
 func (r *run) sample() int64 {
 	if r.sandbox.group != nil {
@@ -207,8 +209,7 @@ func (r *run) receive() (*protocol.Exit, error) {
 	}
 }
 
-// output stores or forwards output up to the limit. The first byte above the
-// limit ends the run.
+// output stores or forwards output up to the limit. More output ends the run.
 func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
 	if room := int(r.job.Limits.OutputBytes) - p.size; len(more) > room {
 		r.end(errOutput)
@@ -223,8 +224,8 @@ func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
 	}
 }
 
-// checkDelivery cancels the run if an event could not be delivered. Then it
-// discards all further events.
+// checkDelivery checks the result of delivering an event. After an error, it
+// cancels the run and discards further events.
 func (r *run) checkDelivery(err error) {
 	if err != nil {
 		r.end(errCanceled)
@@ -232,7 +233,8 @@ func (r *run) checkDelivery(err error) {
 	}
 }
 
-// discardEvents ignores all events after the receiver has disconnected.
+// discardEvents ignores all events. It is used when the receiver has
+// disconnected.
 type discardEvents struct{}
 
 func (discardEvents) Started(pyth.ExecutionID) error   { return nil }
@@ -241,8 +243,8 @@ func (discardEvents) Result(pyth.Result) error         { return nil }
 func (discardEvents) File(pyth.File) error             { return nil }
 
 // finish completes the outcome of the run. The guest's Exit message says how the
-// program ended. The reasons for which the host ended the run take precedence. The
-// program's output has no influence.
+// program ended. If the host has ended the run, its reason takes precedence. The
+// program's output has no influence on the status.
 func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	r.sample()
 	o := r.outcome
@@ -268,13 +270,13 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	case errors.Is(cause, errTime), exit != nil && exit.TimedOut:
 		o.Status = pyth.StatusTimedOut
 	case err == nil && exit.Failure != "" && r.job.Session != "" && !exit.Ended:
-		// The program did not start, and the session is unchanged.
+		// The program did not start, and the session continues.
 		o.Status = pyth.StatusFailed
 		o.Error = &pyth.ProgramError{Name: "InputFileError", Message: bounded(exit.Failure)}
 		return o
 	case err != nil, exit.Failure != "":
-		// The sandbox or the guest has ended, or the program could not be started.
-		// No limit is the cause.
+		// The sandbox or the guest has died, or the program could not be started.
+		// None of this was caused by a limit.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
 	case exit.DecryptionFailed && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed
@@ -295,7 +297,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		}
 	}
 	if exit != nil && r.job.Session != "" && !exit.Ended && o.ExitCode == nil {
-		o.Signal = "SIGINT" // SIGINT ended the run, and the interpreter still runs.
+		o.Signal = "SIGINT" // An interrupt has ended the run. The interpreter is still running.
 	}
 	if o.ExitCode == nil && o.Signal == "" && o.Status != pyth.StatusCanceled {
 		o.Signal = "SIGKILL"
@@ -307,12 +309,12 @@ func signalName(n int) string {
 	if name := unix.SignalName(unix.Signal(n)); name != "" {
 		return name
 	}
-	// unix.SignalName does not know real-time signals.
+	// unix.SignalName has no names for real-time signals.
 	const firstRealTime = 34
 	return "SIGRTMIN+" + strconv.Itoa(n-firstRealTime)
 }
 
-// decode decodes a message from the guest.
+// decode decodes a message of the guest.
 func decode(payload []byte, m protocol.Message) error {
 	if protocol.Decode(payload, m) != nil {
 		return errGuest

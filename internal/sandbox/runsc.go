@@ -13,33 +13,34 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback"
 )
 
-// launchName is the argv[0] of a gVisor process that waits for its cgroup before
-// it starts.
+// launchName is the argv[0] of a gVisor process that must wait until it is in its
+// cgroup.
 const launchName = "runsc-launch"
 
-// RunsGVisor reports whether this process was started as gVisor's runsc instead
-// of Pyth-On. Boot starts such processes. gVisor also restarts itself, under a
-// name that begins with runsc or is the name of its executable.
+// RunsGVisor reports whether this process must run gVisor's runsc instead of
+// Pyth-On. Boot starts such processes. gVisor also starts itself again, either
+// under a name that begins with runsc or as /proc/self/exe.
 func RunsGVisor(argv0 string) bool {
 	return argv0 == "/proc/self/exe" || strings.HasPrefix(filepath.Base(argv0), "runsc")
 }
 
-// GVisorMain runs gVisor. Call it only if RunsGVisor is true. It does not return.
+// GVisorMain runs gVisor and does not return. It may be called only if RunsGVisor
+// returns true.
 func GVisorMain() {
 	if os.Args[0] == launchName {
 		os.Args[0] = "runsc"
 		awaitCgroup()
 	}
 	restrictPrograms()
-	// After an error, each run gets a new interpreter. TestInstall reports the
-	// error.
+	// If this fails, rollback is off: each run gets a new interpreter.
+	// TestInstall would report the error.
 	_ = rollback.Install(syscalls.AMD64)
 	maincli.Main()
 }
 
-// awaitCgroup blocks until the server has moved this process into its cgroup, so
-// that all its children start inside the cgroup. The server signals this with a
-// byte on standard input. If the server has exited, the process exits too.
+// awaitCgroup waits until the server has moved this process into its cgroup. So
+// all children start inside the cgroup. The server then sends a byte to standard
+// input. If the server exits before, this process exits too.
 func awaitCgroup() {
 	var b [1]byte
 	if n, _ := os.Stdin.Read(b[:]); n != 1 {
@@ -55,15 +56,17 @@ func awaitCgroup() {
 	null.Close()
 }
 
-// gvisorFlags returns the global flags of runsc. The flags have these effects:
-//   - platform=systrap needs no KVM. network=none leaves only loopback.
+// gvisorFlags returns the global flags of runsc. They have these effects:
+//   - With platform=systrap, gVisor needs no KVM. With network=none, a sandbox has
+//     only loopback.
 //   - Programs cannot reach sockets, FIFOs and devices of the host. Raw sockets,
 //     setuid and io_uring are disabled.
-//   - The root file system is a read-only EROFS image without an overlay, so no
-//     gofer process is needed.
-//   - With directfs off, the sentry runs as nobody in a separate user namespace.
-//     rootless makes gVisor map nobody to the only user of our namespace.
-//   - gVisor's Go module has no sidecar binaries, so this binary replaces them.
+//   - The root file system is a read-only EROFS image without an overlay, so that
+//     gVisor needs no gofer process.
+//   - Without directfs, the sentry runs as the user nobody in a separate user
+//     namespace. With rootless, gVisor maps nobody to the only user of our namespace.
+//   - A release of gVisor has sidecar binaries, which run parts of gVisor. Its Go
+//     module lacks them. With this sidecar policy, this binary takes their place.
 func gvisorFlags(root string, rootless bool) []string {
 	return []string{
 		"--root=" + root,

@@ -19,23 +19,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// stopGrace limits how long the guest may take to stop a run. After that the
-// sandbox is destroyed.
+// stopGrace is the time that the guest has to stop a run. Then the sandbox is
+// destroyed.
 const stopGrace = 2 * time.Second
 
-// hostPids is the number of host processes and threads that the sentry and its
-// stubs need in addition to the program's processes.
+// hostPids is the number of processes and threads on the host that the sentry and
+// its stubs need, not counting those for the program's processes.
 const hostPids = 256
 
-// With these weights, sandboxes that are being prepared do not slow down running
-// programs when processor time is scarce.
+// Weights for processor time. When it is scarce, sandboxes that are being
+// prepared must not slow down running programs.
 const (
 	runningWeight   = 100
 	preparingWeight = 20
 )
 
-// Sandbox runs one job at a time. After Boot it is ready for the first job, after
-// Recycle for the next job. The caller must call Close.
+// Sandbox runs one job at a time. After Boot it is ready for its first job.
+// Before each further job, call Recycle, except in a session. The caller must
+// call Close.
 type Sandbox struct {
 	launcher *Launcher
 	id       string
@@ -47,13 +48,14 @@ type Sandbox struct {
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
-	// language is the language of the waiting interpreter or of the last job.
+	// language is the language of the last job. Before the first job, it is the
+	// language of the interpreter that waits.
 	language pyth.Language
 	// disk is the size of a session's disk in bytes.
 	disk int64
 	// preload lists the modules that the interpreter imports before a job arrives.
 	preload []string
-	// broken is the reason why no further job may run; nil if the sandbox is usable.
+	// broken is the reason why no further job may run, or nil.
 	broken  error
 	stderr  tail
 	closing sync.Once
@@ -64,7 +66,7 @@ type Sandbox struct {
 func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
 // Recycle removes all traces of the last job. It returns when an interpreter
-// waits for the next job. After an error, only Close may be called.
+// waits for the next job. After an error, the sandbox must be closed.
 func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.broken != nil {
 		return s.broken
@@ -72,10 +74,10 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.group != nil {
 		s.group.SetWeight(preparingWeight)
 	}
-	// The last job's limits may be too low to start an interpreter.
+	// With the last job's limits, an interpreter might not start.
 	err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses)
 	if err == nil {
-		// The last run may have left an expired deadline.
+		// The last run may have left a deadline that has expired.
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
@@ -91,7 +93,7 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	return err
 }
 
-// applyDefaultLimits sets the limits that most jobs use, so that such jobs start
+// applyDefaultLimits sets the limits that most jobs use. Such jobs then start
 // without writes to the cgroup.
 func (s *Sandbox) applyDefaultLimits() error {
 	if err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses); err != nil {
@@ -104,8 +106,8 @@ func (s *Sandbox) applyDefaultLimits() error {
 	return nil
 }
 
-// grant sets the host limits of the sandbox: the job's limits plus the overhead
-// of the sandbox itself.
+// grant sets the sandbox's limits on the host. They are the limits of the job,
+// plus the overhead of the sandbox.
 func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	wanted := granted{memoryBytes: s.meter.overhead + memoryBytes, pids: hostPids + 4*processes}
 	if s.group == nil || wanted == s.granted {
@@ -115,14 +117,14 @@ func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	return errors.Join(s.group.SetMemory(wanted.memoryBytes), s.group.SetPids(wanted.pids))
 }
 
-// granted holds the current limits.
+// granted holds limits as set on the host.
 type granted struct {
 	memoryBytes int64
 	pids        int
 }
 
-// prepare tells the guest to start an interpreter of the current language. It
-// waits for the interpreter and checks the guest's protocol version.
+// prepare tells the guest to prepare an interpreter of the current language. It
+// waits until the interpreter is ready, and checks the guest's protocol version.
 func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
@@ -153,9 +155,9 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	return s.socket.SetDeadline(time.Time{})
 }
 
-// recycled calls Rollback.Recycled with the reason why the guest has a new
-// interpreter, or "" if the last one was restored. The guest is not trusted, so an
-// unknown reason counts as the reason "off".
+// recycled calls Rollback.Recycled. The reason is "" if the guest has restored the
+// last interpreter, and otherwise says why not. The guest is not trusted, so an
+// unknown reason is replaced by "off".
 func (s *Sandbox) recycled(hello *protocol.Hello) {
 	report := s.launcher.config.Rollback.Recycled
 	if report == nil || !hello.Restored && hello.Reason == "" {
@@ -171,12 +173,13 @@ func (s *Sandbox) recycled(hello *protocol.Hello) {
 	report(reason)
 }
 
-// Close destroys the sandbox and returns when its processes, cgroup and files
-// are gone. It is safe for concurrent and repeated calls.
+// Close destroys the sandbox. It returns when the processes, the cgroup and the
+// files are gone. It may be called concurrently and repeatedly.
 func (s *Sandbox) Close() error {
 	s.closing.Do(func() {
-		// Find the descendants before runsc ends. They are killed below, because
-		// without a cgroup only the parent-death signal would end them.
+		// Without a cgroup, only the parent-death signal would end the
+		// descendants. So they are killed below. They must be found before runsc
+		// ends.
 		orphans := descendants(s.cmd.Process.Pid)
 		if s.group != nil {
 			_ = s.group.Kill()
@@ -200,7 +203,7 @@ func (s *Sandbox) removeGroup() error {
 	return s.group.Remove()
 }
 
-// removeState deletes the container state of runsc. A killed runsc leaves it.
+// removeState deletes the container state that a killed runsc leaves.
 func (s *Sandbox) removeState() error {
 	files, err := filepath.Glob(filepath.Join(s.launcher.root, "*"+s.id+"*"))
 	for _, f := range files {
@@ -209,16 +212,16 @@ func (s *Sandbox) removeState() error {
 	return err
 }
 
-// removeBundle deletes the sandbox's separate bundle, if it has layers.
+// removeBundle deletes the separate bundle of a sandbox with layers.
 func (s *Sandbox) removeBundle() error { return os.RemoveAll(s.launcher.layerBundle(s.id)) }
 
 // outOfMemory reports whether the host's kernel killed a process of the sandbox
-// for lack of memory.
+// because memory ran out.
 func (s *Sandbox) outOfMemory() bool {
 	return s.group != nil && s.group.OutOfMemory()
 }
 
-// tail keeps the last bytes of gVisor's error output for diagnosis.
+// tail keeps the last bytes of gVisor's error output, for error messages.
 type tail struct {
 	mu sync.Mutex
 	b  []byte

@@ -15,8 +15,7 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 	values := []pyth.SecretValue{{Name: "TOKEN", Value: []byte("canary")}}
 	for name, tt := range map[string]struct {
 		session pyth.SessionID
-		// before is true if the host sends the job's other frames before the
-		// secrets.
+		// before is true if the host sends the rest of the job before Release.
 		before bool
 	}{
 		"a job":              {before: true},
@@ -31,8 +30,8 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 			}
 			defer reader.Close()
 			t.Cleanup(func() { writer.Close() })
-			s.socket = writer         // Send sets deadlines on it.
-			s.granted.pids = hostPids // The limits of the job are already set.
+			s.socket = writer         // The run sets deadlines on it.
+			s.granted.pids = hostPids // The job's limits are already set.
 			job := &pyth.Job{Code: []byte("the code"), Timeout: time.Minute, Session: tt.session, SecretsFollow: true}
 			r, err := s.Start(t.Context(), job, nil)
 			if err != nil {

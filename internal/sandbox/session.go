@@ -11,12 +11,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// fileTimeout limits how long the guest may take for one step of a file
-// operation.
+// fileTimeout is the time that the guest has for one step of a file operation.
 const fileTimeout = 30 * time.Second
 
 // Open prepares a warm sandbox for a session. All later jobs in the sandbox must
-// belong to that session.
+// belong to this session.
 func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 	s.disk = spec.Limits.DiskBytes
 	if spec.Limits.DiskBytes == protocol.DefaultDiskBytes && spec.Language.Runtime() == s.language.Runtime() {
@@ -27,13 +26,12 @@ func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 	return s.broken
 }
 
-// rearm prepares the sandbox for the next run of a session. It resets the memory
-// peak and the deadline.
+// rearm resets the memory peak and the deadline before the next run of a session.
 func (s *Sandbox) rearm() error {
 	if s.group != nil {
 		s.group.ResetPeak()
 	}
-	// The last run may have left an expired deadline.
+	// The last run may have left a deadline that has expired.
 	return s.socket.SetDeadline(time.Time{})
 }
 
@@ -61,8 +59,8 @@ func (s *Sandbox) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	return files, err
 }
 
-// WriteFile creates or replaces a file of the session. If reading content fails,
-// the file stays unchanged.
+// WriteFile creates or replaces a file of the session. If content cannot be read
+// completely, an existing file stays unchanged.
 func (s *Sandbox) WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error) {
 	err = s.operate(ctx, protocol.KindPut, path, func() error {
 		readErr, err := s.upload(content)
@@ -79,8 +77,8 @@ func (s *Sandbox) WriteFile(ctx context.Context, path string, content io.Reader)
 	return created, err
 }
 
-// upload sends the content. If reading the content fails, upload aborts the file
-// and returns the cause as readErr.
+// upload sends the content. If content returns an error, upload aborts the
+// transfer and returns this error as readErr.
 func (s *Sandbox) upload(content io.Reader) (readErr, err error) {
 	buffer := make([]byte, protocol.MaxData)
 	for {
@@ -102,8 +100,8 @@ func (s *Sandbox) upload(content io.Reader) (readErr, err error) {
 	}
 }
 
-// ReadFile calls consume with the size and the content of a file of the session.
-// consume may stop early. ReadFile returns the error of consume.
+// ReadFile calls consume with the size and the content of a file. consume need
+// not read everything. ReadFile returns the error of consume.
 func (s *Sandbox) ReadFile(ctx context.Context, path string, consume func(size int64, content io.Reader) error) error {
 	return s.operate(ctx, protocol.KindGet, path, func() error {
 		var d protocol.Done
@@ -134,13 +132,13 @@ func (s *Sandbox) DeleteFile(ctx context.Context, path string) error {
 	return s.operate(ctx, protocol.KindRemove, path, func() error { return s.receiveDone(new(protocol.Done)) })
 }
 
-// fileError marks errors after which the sandbox is still usable.
+// fileError wraps an error after which the sandbox is still usable.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
 
-// operate requests a file operation and calls the function answer, which receives
-// the result. After an error other than a fileError, the sandbox is broken.
+// operate requests a file operation, and calls answer to receive the result.
+// After an error other than a fileError, the sandbox is unusable.
 func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, answer func() error) error {
 	if s.broken != nil {
 		return s.broken
@@ -162,7 +160,7 @@ func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, 
 	return err
 }
 
-// receive returns the guest's next message. It fails after fileTimeout.
+// receive returns the guest's next message, or an error after fileTimeout.
 func (s *Sandbox) receive() (protocol.Kind, []byte, error) {
 	if err := s.socket.SetDeadline(time.Now().Add(fileTimeout)); err != nil {
 		return 0, nil, err
@@ -170,7 +168,8 @@ func (s *Sandbox) receive() (protocol.Kind, []byte, error) {
 	return s.conn.Receive()
 }
 
-// receiveDone receives the result of an operation into d.
+// receiveDone receives the result of an operation into d. It returns an error if
+// the operation failed.
 func (s *Sandbox) receiveDone(d *protocol.Done) error {
 	kind, payload, err := s.receive()
 	if err != nil {
@@ -182,8 +181,8 @@ func (s *Sandbox) receiveDone(d *protocol.Done) error {
 	return failure(payload, d)
 }
 
-// failure decodes the result of an operation into d. It returns the error of the
-// operation.
+// failure decodes the result of an operation into d. It returns an error if the
+// operation failed.
 func failure(payload []byte, d *protocol.Done) error {
 	if decode(payload, d) != nil || d.SizeBytes < 0 {
 		return errGuest
@@ -207,22 +206,21 @@ func failure(payload []byte, d *protocol.Done) error {
 }
 
 // maxUnread limits how many bytes of a file the guest may send after an abort. A
-// correct guest only sends data that was already in transit.
+// guest that is not hostile sends at most what was already in transit.
 const maxUnread = 4 << 20
 
-// fileReader reads the content of a file while the guest sends it. Read fails
-// when the context ends.
+// fileReader reads a file while the guest sends it. Read fails when the context
+// has ended.
 type fileReader struct {
 	context context.Context
 	sandbox *Sandbox
 	left    int64
 	rest    []byte
 	done    bool
-	// failed is the error that ended reading the file early. The sandbox stays
+	// failed is an error that ended the transfer, but after which the sandbox is
 	// usable.
 	failed error
-	// broken is the error after which the guest's messages are no longer read. The
-	// sandbox is then unusable.
+	// broken is an error after which the sandbox is unusable.
 	broken error
 }
 
@@ -245,9 +243,9 @@ func (r *fileReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// end reads the rest of the guest's answer, so that the next operation starts
-// with its own answer. If the file was not read completely, it tells the guest to
-// stop and returns true.
+// end reads the rest of the guest's answer, which must not be mistaken for the
+// answer to the next operation. If a part of the file was not read, end tells the
+// guest to stop and returns true.
 func (r *fileReader) end() (aborted bool) {
 	if aborted = r.left > 0 && !r.done && r.broken == nil; aborted {
 		if r.broken = r.sandbox.socket.SetDeadline(time.Now().Add(fileTimeout)); r.broken == nil {

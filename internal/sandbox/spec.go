@@ -11,26 +11,27 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// agentCapabilities lists the capabilities of the agent inside the sandbox. The
-// agent creates and joins namespaces, mounts file systems, sets owners and
-// limits, and kills the user's processes. It has no capabilities on the host.
+// agentCapabilities lists the agent's capabilities inside the sandbox. The agent
+// creates and joins namespaces, mounts file systems, sets owners and limits, and
+// kills the user's processes. On the host it has no capabilities.
 var agentCapabilities = []string{
 	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER",
 	"CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_RESOURCE",
 }
 
-// Mount describes an EROFS image that a sandbox mounts in addition to its root.
+// Mount describes an EROFS image that a sandbox mounts in addition to its root
+// file system.
 type Mount struct {
-	// Image is the path of the image file. The sandbox keeps it open from its boot.
+	// Image is the path of the image file, which gVisor opens at boot.
 	Image string
-	// Path is the mount point. It must be a directory of the root file system or
-	// of an earlier mount.
+	// Path is the mount point. The root file system or an earlier mount must
+	// contain it as a directory.
 	Path string
 }
 
-// writeBundle writes an OCI bundle to dir, for sandboxes with this image and these
-// mounts. The spec is on disk and readable inside the sandbox. Therefore it contains
-// no tenant data except the choice of packages.
+// writeBundle writes an OCI bundle to dir, for sandboxes with this image and
+// these mounts. Programs can read its configuration inside the sandbox. So it
+// contains no data of a tenant, except which packages are mounted.
 func writeBundle(dir, image string, mounts []Mount) error {
 	empty := filepath.Join(dir, "empty")
 	if err := os.MkdirAll(empty, 0o755); err != nil {
@@ -42,8 +43,8 @@ func writeBundle(dir, image string, mounts []Mount) error {
 		Root:     &specs.Root{Path: empty, Readonly: true},
 		Process: &specs.Process{
 			Args: []string{guest.AgentPath},
-			// The agent passes its own variables to programs, except those for
-			// Go.
+			// The agent passes its environment to programs, except the variables
+			// for Go.
 			Env: append(environ(pyth.BaseEnv()), "GOMAXPROCS=2", "GOGC=50"),
 			Cwd: "/",
 			Capabilities: &specs.LinuxCapabilities{
@@ -76,7 +77,8 @@ func writeBundle(dir, image string, mounts []Mount) error {
 		},
 	}
 	for _, m := range mounts {
-		// The sentry reads the images itself, like the root. No gofer is needed.
+		// Like the root image, these images are read by the sentry itself. This
+		// needs no gofer process.
 		spec.Mounts = append(spec.Mounts, specs.Mount{
 			Destination: m.Path, Type: "erofs", Source: m.Image, Options: []string{"ro", "nosuid", "nodev"},
 		})

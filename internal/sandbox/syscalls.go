@@ -12,25 +12,25 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// newNamespaces combines the flags of clone and unshare that create a namespace.
+// newNamespaces combines the flags of clone and unshare that create namespaces.
 const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC |
 	linux.CLONE_NEWUTS | linux.CLONE_NEWPID | linux.CLONE_NEWCGROUP
 
-// newTime is the flag of unshare and clone3 that creates a time namespace. In
-// clone, the same bit is part of the signal number.
+// newTime is the flag of unshare and clone3 that creates a time namespace. clone
+// does not have this flag: there, the bit is part of the signal number.
 const newTime = 0x80
 
-// restrictPrograms replaces system calls in the tables of the sandbox's kernel.
-// The agent needs some of these calls, so only programs are restricted:
-//   - Programs cannot create or join namespaces (EPERM). In a user namespace a
-//     program has all capabilities. It could mount file systems without a disk
+// restrictPrograms replaces system calls of the sandbox's kernel. The agent needs some
+// of these calls, so the restrictions apply only to programs:
+//   - Programs cannot create or join namespaces (EPERM). In a user namespace, a
+//     program would have all capabilities. It could mount file systems without a disk
 //     limit, and use devices that the agent has removed.
-//   - Programs cannot set extended attributes (ENOTSUP, as on file systems
-//     without them). tmpfs does not count them against a limit.
-//   - The number of additional hard links is limited (ENOSPC), see links.
+//   - Programs cannot set extended attributes (ENOTSUP, as on a file system that does
+//     not support them). gVisor's tmpfs does not count them against a limit.
+//   - The number of additional hard links is limited (ENOSPC): see links.
 //
-// The agent runs as root of the sandbox. All other processes are programs and
-// cannot become root. Call restrictPrograms before gVisor starts.
+// The agent runs as root of the sandbox. All other processes are programs, and cannot
+// become root. restrictPrograms must be called before gVisor starts.
 func restrictPrograms() {
 	hardLinks := new(links)
 	for _, table := range []*kernel.SyscallTable{syscalls.AMD64, syscalls.ARM64} {
@@ -44,13 +44,12 @@ func restrictPrograms() {
 				table.Table[number] = call
 			}
 		}
-		// Init rebuilds the lookup tables, which hold copies of the functions.
+		// The lookup tables hold copies of the functions. Init builds them again.
 		table.Init()
 	}
 }
 
-// restricted returns the replacement of a system call, or nil if the call is
-// unchanged.
+// restricted returns a function that replaces the system call, or nil to keep it.
 func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	switch name {
 	case "clone":
@@ -70,10 +69,12 @@ func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// withoutTimeWait wraps setns(2) and disables TIME_WAIT in the joined network
-// namespace. Then a closed TCP connection frees its port at once. Otherwise the
-// port of one run's server would be blocked for a minute in the session's next
-// run. TIME_WAIT protects from late segments, which do not occur on loopback.
+// withoutTimeWait wraps setns(2). It disables TIME_WAIT in the network namespace that
+// a task joins.
+//
+// With TIME_WAIT, a port stays in use for a minute after its connection is closed. The
+// next run in a session could not start its server on this port. TIME_WAIT protects
+// from late segments, which do not occur on loopback.
 func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -89,8 +90,8 @@ func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 
 func always(arch.SyscallArguments) bool { return true }
 
-// refusing wraps a system call. If refused returns true for the arguments,
-// programs get err.
+// refusing wraps a system call. Programs get err if refused returns true for the
+// arguments of their call.
 func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArguments) bool) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if isProgram(t) && refused(args) {
@@ -100,12 +101,14 @@ func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArgumen
 	}
 }
 
-// isProgram reports whether the task belongs to a program and not to the agent.
+// isProgram reports whether the task belongs to a program. Otherwise it belongs
+// to the agent.
 func isProgram(t *kernel.Task) bool { return t.Credentials().EffectiveKUID != auth.RootKUID }
 
-// clone3 wraps clone3(2) and prevents programs from creating namespaces. It
-// repeats gVisor's implementation with a single copy of the arguments, so that no
-// other thread can change them between check and use.
+// clone3 wraps clone3(2). Programs cannot create namespaces with it. For
+// programs, clone3 does the same as gVisor's implementation, but copies the
+// arguments only once. So no other thread can change them between the check and
+// their use.
 func clone3(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if !isProgram(t) {

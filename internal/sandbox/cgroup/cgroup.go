@@ -1,8 +1,8 @@
 // Package cgroup limits a sandbox's resources on the host, with cgroup v1 or v2.
 //
-// The server calls Find once at start-up. Find fails if limits cannot be enforced.
-// Each sandbox then has its Group under the Parent. The limits apply to all host
-// processes of the sandbox: the sentry (gVisor's kernel) and its stubs.
+// The server calls Find once at its start. Find fails if limits cannot be enforced.
+// Each sandbox has a Group in the Parent. Its limits apply to all processes of the
+// sandbox on the host: the sentry (gVisor's kernel) and its stubs.
 package cgroup
 
 import (
@@ -18,41 +18,42 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Parent contains the cgroups of all sandboxes.
+// Parent is the cgroup that contains the cgroups of all sandboxes.
 type Parent interface {
 	// Version returns 1 or 2.
 	Version() int
-	// New creates a group. The name must be unused.
+	// New creates a group. The name must not be in use.
 	New(name string) (Group, error)
-	// Leftovers returns the existing groups, for cleanup after a crash.
+	// Leftovers returns the groups that exist. After a crash, they must be
+	// removed.
 	Leftovers() ([]Group, error)
-	// Close removes the parent cgroup if it is empty.
+	// Close removes the parent cgroup. It fails if a group is left.
 	Close() error
 }
 
-// Group limits and measures one sandbox. Methods that read a value return 0 if
-// reading fails.
+// Group limits and measures one sandbox. A method that returns a value returns 0
+// if the value cannot be read.
 type Group interface {
 	Name() string
-	// Add moves a process into the group. Its later children inherit the group.
+	// Add moves a process into the group. Children that it starts later are in
+	// the group too.
 	Add(pid int) error
-	// SetMemory sets the memory limit.
 	SetMemory(bytes int64) error
-	// SetPids sets the limit of processes and threads.
+	// SetPids limits the number of processes and threads.
 	SetPids(n int) error
-	// SetWeight sets the group's share of processor time when it is scarce. The
-	// weight is 1 to 10,000, normally 100. The call has no effect if the host lacks
-	// the cpu controller.
+	// SetWeight sets the group's share of processor time for times when it is
+	// scarce. The weight is 1 to 10,000; the default is 100. Without the cpu
+	// controller, the call has no effect.
 	SetWeight(weight int)
-	// Memory returns the memory in use in bytes.
+	// Memory returns the memory that is in use, in bytes.
 	Memory() int64
 	// MemoryPeak returns the highest memory in bytes since ResetPeak.
 	MemoryPeak() int64
 	ResetPeak()
-	// CPU returns the processor time used so far.
+	// CPU returns the processor time of the group so far.
 	CPU() time.Duration
-	// OutOfMemory reports whether the kernel killed a process of the group for
-	// lack of memory.
+	// OutOfMemory reports whether the kernel has killed a process of the group
+	// because memory ran out.
 	OutOfMemory() bool
 	// Kill kills every process of the group.
 	Kill() error
@@ -60,12 +61,12 @@ type Group interface {
 	Remove() error
 }
 
-// ErrUnavailable reports that limits cannot be enforced. The error of Find wraps it
-// and contains the cause for each cgroup version.
+// ErrUnavailable means that limits cannot be enforced. Find wraps it together
+// with the cause for each cgroup version.
 var ErrUnavailable = errors.New("no usable cgroup")
 
-// Find returns the parent cgroup with the name. It searches root (normally
-// /sys/fs/cgroup) for a hierarchy in which this process may create groups.
+// Find returns the parent cgroup with this name. It searches root, normally
+// /sys/fs/cgroup, for a hierarchy in which this process may create groups.
 func Find(root, name string) (Parent, error) {
 	v2, err2 := findV2(root, name)
 	if err2 == nil {
@@ -78,8 +79,8 @@ func Find(root, name string) (Parent, error) {
 	return nil, fmt.Errorf("%w: v2: %w; v1: %w", ErrUnavailable, err2, err1)
 }
 
-// ownPath returns the path of this process's cgroup in the controller's hierarchy.
-// The controller is "" for v2.
+// ownPath returns the path of this process's cgroup in the hierarchy of the
+// controller. For cgroup v2, the controller is "".
 func ownPath(controller string) (string, error) {
 	self, err := procfs.Self()
 	if err != nil {
@@ -98,8 +99,8 @@ func ownPath(controller string) (string, error) {
 }
 
 func write(dir, file, value string) error {
-	// Do not use O_CREATE: if the kernel lacks the file, the error must be
-	// fs.ErrNotExist.
+	// If the kernel lacks the file, the error must be fs.ErrNotExist. With
+	// O_CREATE, it would be another error.
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
@@ -122,12 +123,12 @@ func pids(dir string) []int {
 	return all
 }
 
-// removeTimeout limits the wait for killed processes. They need a processor to
-// end, which takes seconds on a loaded machine.
+// removeTimeout limits how long remove waits for killed processes. On a loaded
+// machine, they may take seconds to end.
 const removeTimeout = 10 * time.Second
 
-// remove deletes a group's directory. It retries for removeTimeout, because a killed
-// process may still be exiting.
+// remove deletes a group's directory. It tries again for removeTimeout, because
+// killed processes may not have ended yet.
 func remove(dir string) error {
 	deadline := time.Now().Add(removeTimeout)
 	for {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// tree creates a directory with the given files, which replace the kernel's cgroup
-// files.
+// tree creates a directory with files in place of the kernel's cgroup files.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,8 +34,9 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-// checkGroup sets limits and checks the written files. Then it checks the values
-// that g reads. The test files of both cgroup versions contain the same values.
+// checkGroup sets limits and checks what was written to the files. Then it checks
+// the values that g reads. The test files of both cgroup versions contain the
+// same values.
 func checkGroup(t *testing.T, g Group, memoryLimit, pidsLimit string) {
 	t.Helper()
 	if err := g.SetMemory(64 << 20); err != nil {

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// statBytes is the size of the buffer for reading a stat, in bytes. All these files
-// are smaller.
+// statBytes is the size in bytes of the buffer for reading a stat. The files are
+// smaller.
 const statBytes = 4096
 
-// stat is an open file of a cgroup that every run reads. It stays open between runs:
-// opening takes longer than reading, and cgroup v2 resets the peak only for the open
-// file. If the kernel lacks the file, read returns "".
+// stat is an open cgroup file that is read in every run. It stays open, since
+// opening takes longer than reading, and since cgroup v2 resets a peak only for
+// the descriptor that resets it. If the kernel lacks the file, read returns "".
 type stat struct{ file *os.File }
 
-// openStat opens the file for reading, and for writing if permitted.
+// openStat opens the file for reading, and also for writing if that is permitted.
 func openStat(dir, name string) stat {
 	path := filepath.Join(dir, name)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -29,20 +29,19 @@ func openStat(dir, name string) stat {
 	return stat{f}
 }
 
-// read returns the content of the file.
 func (s stat) read() string {
 	var b [statBytes]byte
 	n, _ := s.file.ReadAt(b[:], 0)
 	return string(b[:n])
 }
 
-// int returns the content of the file as a number.
 func (s stat) int() int64 {
 	n, _ := strconv.ParseInt(strings.TrimSpace(s.read()), 10, 64)
 	return n
 }
 
-// key returns the value of the key in a file of "key value" lines.
+// key returns the number after the key, in a file with one key and number per
+// line.
 func (s stat) key(key string) int64 {
 	for line := range strings.Lines(s.read()) {
 		if k, v, ok := strings.Cut(strings.TrimSpace(line), " "); ok && k == key {
@@ -53,7 +52,7 @@ func (s stat) key(key string) int64 {
 	return 0
 }
 
-// reset resets the kernel's counter, if the kernel supports it.
+// reset sets the kernel's counter to 0, if the kernel supports that.
 func (s stat) reset() { _, _ = s.file.WriteAt([]byte("0"), 0) }
 
 func (s stat) close() { _ = s.file.Close() }

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// v1Controllers lists the hierarchies that a group uses. cpuacct only measures.
+// v1Controllers lists the controllers that a group uses. cpuacct only measures.
 // cpu is optional.
 var v1Controllers = [...]string{"memory", "pids", "cpuacct", "cpu"}
 
-// v1Parent holds one directory for each hierarchy. Hierarchies that are mounted
-// together, often cpu and cpuacct, share a directory.
+// v1Parent holds one directory for each controller. Controllers that are mounted
+// together, often cpu and cpuacct, have the same directory.
 type v1Parent struct{ dirs map[string]string }
 
 func findV1(root, name string) (*v1Parent, error) {
@@ -29,7 +29,8 @@ func findV1(root, name string) (*v1Parent, error) {
 			return nil, err
 		}
 	}
-	// Test by creating a group: the directories may exist without being writable.
+	// The directories may exist without being writable. So create a group as a
+	// test.
 	g, err := p.New("probe-" + strconv.Itoa(os.Getpid()))
 	if err != nil {
 		return nil, err
@@ -41,8 +42,7 @@ func findV1(root, name string) (*v1Parent, error) {
 	return p, g.SetPids(64)
 }
 
-// v1Directory creates and returns the parent's directory in the controller's
-// hierarchy.
+// v1Directory creates and returns the parent's directory for a controller.
 func v1Directory(root, controller, name string) (string, error) {
 	mount, err := filepath.EvalSymlinks(filepath.Join(root, controller))
 	if err == nil {
@@ -55,8 +55,8 @@ func v1Directory(root, controller, name string) (string, error) {
 	if err = os.MkdirAll(dir, 0o755); err == nil {
 		return dir, nil
 	}
-	// In a container, the root of the hierarchy can be read-only. Then use the
-	// cgroup of this process.
+	// In a container, the root of the hierarchy may be read-only. Try the cgroup
+	// of this process.
 	path, pathErr := ownPath(controller)
 	if pathErr != nil {
 		return "", err
@@ -118,7 +118,7 @@ type v1Group struct {
 	stats
 }
 
-// newV1Group returns the group of the given name. It creates no directories.
+// newV1Group returns the group with this name. It does not create directories.
 func newV1Group(parents map[string]string, name string) *v1Group {
 	g := &v1Group{name: name, dirs: make(map[string]string)}
 	for c, parent := range parents {
@@ -127,7 +127,7 @@ func newV1Group(parents map[string]string, name string) *v1Group {
 	return g
 }
 
-// open opens the files that every run reads.
+// open opens the files that are read in every run.
 func (g *v1Group) open() {
 	memory := g.dirs["memory"]
 	g.stats = stats{
@@ -154,8 +154,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	dir, value := g.dirs["memory"], strconv.FormatInt(bytes, 10)
 	err := write(dir, memory, value)
 	if errors.Is(err, syscall.EINVAL) {
-		// The memory limit must not exceed the limit of memory and swap together. To
-		// raise both, raise the combined limit first.
+		// The memory limit must not exceed the combined limit of memory and swap.
+		// So raise the combined limit first.
 		if err = write(dir, both, value); err == nil {
 			err = write(dir, memory, value)
 		}
@@ -163,8 +163,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	if err != nil {
 		return err
 	}
-	// Forbid swap: it would only slow down a program that exceeds its limit.
-	// Without swap accounting in the kernel, the file is absent.
+	// Forbid swap, which would only slow down a program that exceeds its limit.
+	// The file does not exist in kernels without swap accounting.
 	if err := write(dir, both, value); err != nil && !os.IsNotExist(err) {
 		return write(dir, "memory.swappiness", "0")
 	}
@@ -176,7 +176,7 @@ func (g *v1Group) SetPids(n int) error {
 }
 
 func (g *v1Group) SetWeight(weight int) {
-	// A weight of 100 corresponds to 1024 shares.
+	// The weight 100 corresponds to 1024 shares.
 	if dir, ok := g.dirs["cpu"]; ok {
 		_ = write(dir, "cpu.shares", strconv.Itoa(weight*1024/100))
 	}

@@ -22,8 +22,8 @@ func findV2(root, name string) (*v2Parent, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Root may use the top of the hierarchy. Other users may use the delegated
-	// cgroup, in which this process runs.
+	// Root may use the top of the hierarchy. Another user may use the cgroup of
+	// this process, if it is delegated to the user.
 	var tried []error
 	for _, base := range slices.Compact([]string{root, filepath.Join(root, path)}) {
 		p := &v2Parent{dir: filepath.Join(base, name)}
@@ -36,8 +36,8 @@ func findV2(root, name string) (*v2Parent, error) {
 	return nil, errors.Join(tried...)
 }
 
-// prepare creates the parent, delegates the controllers to it and tests whether
-// limits can be set.
+// prepare creates the parent cgroup and delegates the controllers to it. It also
+// tests whether limits can be set.
 func (p *v2Parent) prepare(base string) error {
 	if err := delegate(base); err != nil {
 		return err
@@ -59,9 +59,9 @@ func (p *v2Parent) prepare(base string) error {
 	return g.SetPids(64)
 }
 
-// delegate enables the controllers for the children of dir. The "no internal
-// processes" rule forbids this while dir contains processes. Therefore delegate
-// moves them to a leaf.
+// delegate enables the controllers for the children of dir. The kernel does not
+// allow this while dir itself contains processes, so delegate moves them to a
+// child.
 func delegate(dir string) error {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {
@@ -100,8 +100,8 @@ func (p *v2Parent) New(name string) (Group, error) {
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
-	// If memory runs out, the kernel must kill the whole sandbox. A sandbox that
-	// has lost single processes is useless.
+	// If memory runs out, the kernel must kill the whole sandbox, since a sandbox
+	// without some of its processes is useless.
 	_ = write(g.dir, "memory.oom.group", "1")
 	g.open()
 	return g, nil
@@ -131,7 +131,7 @@ type v2Group struct {
 	stats
 }
 
-// open opens the files that every run reads.
+// open opens the files that are read in every run.
 func (g *v2Group) open() {
 	g.stats = stats{
 		memory: openStat(g.dir, "memory.current"),
@@ -149,7 +149,7 @@ func (g *v2Group) SetMemory(bytes int64) error {
 	if err := write(g.dir, "memory.max", strconv.FormatInt(bytes, 10)); err != nil {
 		return err
 	}
-	// Without swap accounting in the kernel, the file is absent.
+	// The file does not exist in kernels without swap accounting.
 	if err := write(g.dir, "memory.swap.max", "0"); err != nil && !os.IsNotExist(err) {
 		return err
 	}
@@ -163,8 +163,8 @@ func (g *v2Group) SetWeight(weight int) { _ = write(g.dir, "cpu.weight", strconv
 func (g *v2Group) Memory() int64     { return g.memory.int() }
 func (g *v2Group) MemoryPeak() int64 { return g.peak.int() }
 
-// ResetPeak needs Linux 6.12. On older kernels the peak includes the boot, which
-// needs less memory than any program.
+// ResetPeak needs Linux 6.12. On older kernels the peak includes the boot. But
+// the boot needs less memory than any program.
 func (g *v2Group) ResetPeak() { g.peak.reset() }
 
 func (g *v2Group) CPU() time.Duration {
@@ -176,7 +176,8 @@ func (g *v2Group) OutOfMemory() bool {
 }
 
 func (g *v2Group) Kill() error {
-	// With cgroup.kill (Linux 5.14), processes cannot escape by forking.
+	// If the kernel (since Linux 5.14) kills the processes, they cannot escape by
+	// forking.
 	if err := write(g.dir, "cgroup.kill", "1"); err == nil {
 		return nil
 	}

@@ -118,7 +118,7 @@ def wait():
 
 
 def checkpoint(control):
-    """Ask the kernel to put this process back to this point when it exits.
+    """Ask the kernel to restore this process to this point when it exits.
 
     Each further run continues from here. So everything that belongs to one run must come
     after this call.
@@ -126,7 +126,7 @@ def checkpoint(control):
     try:
         os.posix_fadvise(control, 0, 0, 0x706F)
     except OSError:
-        pass  # This kernel does not put processes back.
+        pass  # This kernel does not restore processes.
 
 
 # If the source has more bytes, it is compiled without a syntax tree.
