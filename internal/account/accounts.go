@@ -81,8 +81,8 @@ func (s *Service) mayRegister(invite string) error {
 		given := sha256.Sum256([]byte(invite))
 		valid := 0
 		for _, i := range s.config.Invites {
-			// Compare all invites, and compare their hashes in constant time.
-			// Otherwise the duration would reveal parts of an invite.
+			// Compare the hashes of all invites, in constant time. Otherwise the
+			// duration would reveal parts of an invite.
 			h := sha256.Sum256([]byte(i))
 			valid |= subtle.ConstantTimeCompare(given[:], h[:])
 		}
@@ -167,8 +167,8 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
-		// Query the store even if the address is invalid, so that the duration does
-		// not reveal this.
+		// Query the store even if the address is invalid, so that the call always
+		// takes the same time.
 		forms = []string{""}
 	}
 	var user *pyth.User

@@ -16,8 +16,8 @@ const (
 	keyRandom   = 32
 	keyChecksum = 6
 	keyLength   = len(pyth.APIKeyPrefix) + keyRandom + keyChecksum
-	// keyShown is the length of the visible prefix of a key. Users recognize a key by
-	// it.
+	// keyShown is the length of the visible prefix of a key. Users recognize a key
+	// by this prefix.
 	keyShown = len(pyth.APIKeyPrefix) + 4
 
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -30,8 +30,8 @@ func newKey() (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		// Skip the values from 248 (4 × 62). They would make the first eight
-		// characters more likely than the others.
+		// Skip 248 to 255, because 256 is not a multiple of 62. Otherwise the first
+		// eight characters would be more likely than the others.
 		if random[0] < 248 {
 			b = append(b, base62[random[0]%62])
 		}

@@ -20,9 +20,9 @@ const maxEmail = 254
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
 
 // normalizeEmail returns the canonical form of an address, so that all spellings of
-// an address share one account. It removes surrounding spaces, converts the address
-// to NFC (UAX #15), and writes the domain in lower case and in Unicode. A domain can
-// also arrive in Punycode (RFC 5891).
+// an address share one account. It removes surrounding spaces and converts the
+// address to NFC (UAX #15). It converts the domain to lower case, and from Punycode
+// (RFC 5891) to Unicode.
 //
 // normalizeEmail returns CodeInvalid for an invalid address. It does not check that
 // the mailbox exists.

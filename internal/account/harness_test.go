@@ -41,7 +41,7 @@ func (c *clock) move(d time.Duration) {
 }
 
 // service is a Service for one test, with its own store and clock. Its password
-// hashes are cheap, except in the tests of the hasher.
+// hashes are cheap, because only the tests of the hasher need real ones.
 type service struct {
 	*account.Service
 	store pyth.Store

@@ -16,7 +16,7 @@ import (
 
 func TestAuthenticateRefusesMistypedKeysWithoutALookup(t *testing.T) {
 	key := newService(t).register(t, email).APIKey
-	// The store is nil: calling it would panic.
+	// The store is nil, so any use of the store would panic.
 	s := newService(t, func(c *account.Config) { c.Store = struct{ pyth.Store }{} })
 	const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	typos := map[string]func(t *rapid.T, i int) string{

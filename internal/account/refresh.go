@@ -11,8 +11,9 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace limits the time after an exchange in which the same client may
-	// exchange the token again. The first response may have been lost.
+	// retryGrace is the time after an exchange during which the same client may
+	// exchange the token again. The client does this if it did not receive the
+	// response.
 	retryGrace = 10 * time.Second
 )
 

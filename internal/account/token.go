@@ -106,8 +106,8 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	case byToken == nil:
 		return byKey, nil
 	}
-	// If the caller sent both credentials, return the principal of the bearer
-	// credential. It may be a JWT, and only a caller with a JWT can renew it.
+	// If the caller sent two credentials, use the bearer credential. It may be a
+	// JWT, and a JWT can be renewed.
 	return byToken, nil
 }
 

@@ -378,8 +378,8 @@ func TestSecretSourceRecordsUse(t *testing.T) {
 	}
 }
 
-// heldStore is a store that writes no entries before release is closed. If failure
-// is set, it writes none at all.
+// heldStore is a store in which each write waits until release is closed. If failure
+// is set, the write then fails.
 type heldStore struct {
 	pyth.AuditStore
 	release <-chan struct{}

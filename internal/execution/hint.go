@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxHintSearch limits the search for network errors in a text to its first and
-	// its last maxHintSearch bytes.
+	// maxHintSearch is the number of bytes at the beginning and at the end of a text
+	// that are searched for network errors.
 	maxHintSearch = 16 << 10
 	// maxModule is the maximum length of a module name in a hint, in bytes.
 	maxModule = 128
@@ -71,8 +71,8 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// providesModule reports whether the user's files contain the module, so that no
-// package is missing.
+// providesModule reports whether the user's files contain the module. In this case,
+// no package is missing.
 func providesModule(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {
 		name, _, _ := strings.Cut(f.Path, "/")

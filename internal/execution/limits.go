@@ -64,7 +64,7 @@ func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	return policy.Check(hosts)
 }
 
-// WithDefaults returns asked, with each zero limit replaced by its default.
+// WithDefaults returns the requested limits, with each zero replaced by the default.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{
 		MemoryBytes: cmp.Or(asked.MemoryBytes, defaults.MemoryBytes),

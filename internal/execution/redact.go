@@ -74,8 +74,8 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 }
 
 // error replaces the values in an exception. The interpreter's hook may have
-// truncated the texts of the exception, so a value at the end of a name or message,
-// or at the beginning of a traceback, may be incomplete.
+// truncated the end of a name or message, or the beginning of a traceback. There, a
+// value may be incomplete.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -85,9 +85,8 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut redacts a text that may be truncated. head and tail report whether the text
-// may be truncated at its beginning and at its end. There, cut also redacts
-// incomplete values.
+// cut redacts a text. Its beginning may be missing if head is true, and its end if
+// tail is true. There, cut also redacts incomplete values.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -127,8 +126,8 @@ func (r *redaction) isShown(path string) bool {
 
 // skipped replaces the values in the paths of files that were not returned. These
 // paths were prepared for display: unprintable characters are replaced, and long
-// paths are truncated. So skipped also searches for the values as workpath.Display
-// changes them.
+// paths are truncated. So skipped also searches for the displayed form of each value
+// (workpath.Display).
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return
@@ -223,9 +222,8 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// end redacts the last bytes of both streams and passes them to next. Until then,
-// the streams hold these bytes back. end ignores errors, because the receiver may
-// have disconnected.
+// end redacts the bytes that the streams still hold back, and passes them to next.
+// It ignores errors, because the receiver may have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)
 	e.endStream(pyth.Stderr, o.StderrTruncated)

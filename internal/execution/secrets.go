@@ -69,9 +69,9 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 	return request
 }
 
-// remember stores the injected values until the session ends. It also adds the
-// values that earlier runs received to hidden, because a secret may have had another
-// value then.
+// remember stores the injected values until the session ends. It also adds to hidden
+// the values that earlier runs received, because a secret may have had another value
+// then.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
@@ -98,8 +98,8 @@ func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth
 	return withoutEnv(values, p)
 }
 
-// checkSessionSecrets returns an error if the session was opened without one of the
-// secrets with these names.
+// checkSessionSecrets returns an error unless the session was opened with all of the
+// named secrets.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {

@@ -54,13 +54,13 @@ func ending(text string, most int) string {
 // hooks add "…" there. An incomplete character becomes U+FFFD.
 const cutMarks = "\u2026\ufffd"
 
-// trimTail splits a text before the truncation marks at its end.
+// trimTail separates the truncation marks at the end of a text from the rest.
 func trimTail(text string) (rest, mark string) {
 	rest = strings.TrimRight(text, cutMarks)
 	return rest, text[len(rest):]
 }
 
-// trimHead splits a text after the truncation marks at its beginning.
+// trimHead separates the truncation marks at the beginning of a text from the rest.
 func trimHead(text string) (mark, rest string) {
 	rest = strings.TrimLeft(text, cutMarks)
 	return text[:len(text)-len(rest)], rest

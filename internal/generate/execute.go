@@ -70,8 +70,8 @@ func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	return &runExcerpts{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package. It returns "" on success. Otherwise it returns, for
-// the model, the reason why the package was not installed.
+// install installs a package. It returns "" on success. Otherwise it returns the
+// reason for the failure, which is part of a text for the model.
 func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
 		return "is not installed, and the user did not allow installing it"

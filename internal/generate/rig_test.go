@@ -104,8 +104,8 @@ func (r *rig) bodies() []string {
 	return all
 }
 
-// fakeRun replaces the run of a program. The code decides how the run ends: it is a
-// status, or a failure from the function failing.
+// fakeRun replaces the run of a program. If the code of the program is a status, the
+// run ends with this status. The function failing returns code for a failure.
 func fakeRun(p *pyth.Program) (*pyth.Execution, error) {
 	e := &pyth.Execution{ID: "exe", Language: p.Language, Session: p.Session, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}
 	kind, rest, _ := strings.Cut(p.Code, ":")
@@ -213,7 +213,8 @@ func (s secretStore) Values(context.Context, pyth.UserID) ([]pyth.SecretValue, e
 	return all, nil
 }
 
-// sessions is a fake session service with one session, which has this language.
+// sessions is a fake session service with one session. language is the language of
+// this session.
 type sessions struct{ language pyth.Language }
 
 func (s sessions) Session(_ context.Context, _ pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {

@@ -20,19 +20,20 @@ import (
 
 // Model is a language model that writes programs.
 type Model interface {
-	// Write sends a request to the model and returns its program with the token
+	// Write sends a request to the model and returns the program with the token
 	// usage.
 	//
-	// If text is not nil, Write streams the explanation to text in parts. An error
-	// from text aborts the request.
+	// If text is not nil, Write calls this function with each new part of the
+	// explanation. An error of the function aborts the request.
 	//
 	// If Write fails, the reply contains the known usage. The error is
 	// CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an unknown model, or an error
-	// from ctx or text.
+	// of ctx or of the function text.
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
-// Sessions looks up sessions, because a program has the language of its session.
+// Sessions looks up sessions. Generate writes a program in the language of its
+// session.
 type Sessions interface {
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // surroundings describes the sandbox in which the program will run. The model
-// receives it as JSON, so that text in it does not look like instructions.
+// receives the description as JSON, so that no text in it looks like an instruction.
 type surroundings struct {
 	Language    string     `json:"language"`
 	Version     string     `json:"version,omitempty"`
@@ -122,8 +122,8 @@ func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// Use a stream, because it also redacts a secret value that ends after the
-		// first n bytes.
+		// Use a stream, because it also redacts a secret value that continues after
+		// the first n bytes.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)

@@ -156,7 +156,7 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 }
 
 // resolverWith returns the resolver of the runtime whose lockfile contains the
-// package. If several lockfiles contain it, one that requires the package directly
+// package. If several lockfiles contain it, a lockfile that requires it directly
 // takes precedence. If no lockfile contains it, resolverWith returns the first
 // resolver.
 func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name string) (Resolver, error) {

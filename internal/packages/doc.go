@@ -1,6 +1,6 @@
 // Package packages manages the packages of users. It resolves requirements to
-// lockfiles and makes layers. A layer is a file system that contains the packages of
-// a lockfile, for sandboxes.
+// lockfiles and makes layers. A layer is a file system with the packages of a
+// lockfile. Sandboxes mount layers.
 //
 // A requirement is a package name with versions, never a URL or a path. A resolver
 // runs in a sandbox without user data, and can reach only the operator's index. The

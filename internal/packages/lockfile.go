@@ -20,11 +20,10 @@ import (
 // same time.
 const maxDownloads = 4
 
-// pin adds the resolved packages to next, sorted by place. If the current lockfile,
-// before, contains a package with the same place and hash, the package keeps its
-// time of installation. pin returns ErrResult if the resolver left out a required
-// package.
-func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
+// pin adds the resolved packages to next, sorted by place. A package keeps its time
+// of installation if the current lockfile contains it with the same place and hash.
+// pin returns ErrResult if the resolver left out a required package.
+func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
 	required := map[string]resolve.Requirement{}
 	for _, d := range direct {
@@ -37,7 +36,7 @@ func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*re
 			p.Direct, p.Requirement = true, d.Text
 			delete(required, p.Name)
 		}
-		for _, old := range before.Packages {
+		for _, old := range current.Packages {
 			if old.Place == p.Place && old.Hash == p.Hash {
 				p.InstalledAt = old.InstalledAt
 			}
@@ -139,7 +138,7 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 }
 
 // makeImage makes the image of a package if it is missing, and sets the package's
-// size. It returns errors for users.
+// size. The errors are for users.
 func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p *pyth.PinnedPackage, archive resolve.Archive) error {
 	size, err := s.config.Images.Image(ctx, r.ImageKey(p), s.config.MaxBytes, func(to *os.File) error {
 		path, err := archive(ctx)

@@ -21,7 +21,7 @@ import (
 type Resolver interface {
 	// Language returns the language of the packages.
 	Language() pyth.Language
-	// Parse parses a requirement. Its error is a message for the user, such as "must
+	// Parse parses a requirement. The error is a message for the user, such as "must
 	// be at most 512 bytes".
 	Parse(text string) (resolve.Requirement, error)
 	// Normalize returns the name of a package in the form that lockfiles contain.

@@ -23,7 +23,7 @@ type Keys interface {
 }
 
 // Seed returns the seed of the signing key. The seed never changes: a rotation of
-// the root key only encrypts it again.
+// the root key only encrypts the seed again.
 func Seed(ctx context.Context, keys Keys) ([]byte, error) {
 	return keys.ServerKey(ctx, "audit", ed25519.SeedSize)
 }

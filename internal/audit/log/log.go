@@ -9,7 +9,8 @@
 // signing key. With an earlier checkpoint that was stored elsewhere, Verify also
 // finds changes that were made with the key.
 //
-// Text from callers is made printable, limited in length and cleared of credentials.
+// Texts from callers are limited in length. Unprintable characters and credentials
+// in them are replaced.
 //
 // docs/audit.md describes the format of records and the actions.
 package log
@@ -55,7 +56,7 @@ type Log struct {
 	signer *signer
 
 	// wake receives a value when the queue has events or the log is closed.
-	// commitAll waits for it.
+	// commitAll waits for this value.
 	wake chan struct{}
 	done chan struct{}
 

@@ -10,10 +10,10 @@ import (
 // pruneBatch is the maximum number of records that one transaction prunes.
 const pruneBatch = 1000
 
-// Prune removes the content of entries that are older than before, and returns the
-// number of these entries. It starts at the oldest entry and stops at the first
-// entry that is not older. It keeps all hashes, so that Proof still works for the
-// remaining entries.
+// Prune removes the content of entries that are older than the given time, and
+// returns the number of these entries. It starts at the oldest entry and stops at
+// the first entry that is not older. It keeps all hashes, so that Proof still works
+// for the remaining entries.
 //
 // Before Prune removes content, it writes an entry about the range. Verify reports
 // missing content without such an entry.

@@ -107,9 +107,9 @@ func entryOf(content []byte) (*pyth.AuditEntry, error) {
 	}, nil
 }
 
-// newID returns the ID of an entry: a UUID of version 7 (RFC 9562, section 5.7). Its
-// low 48 bits contain the sequence instead of random bits, as section 6.2 permits.
-// So the log finds an entry by its ID without an index.
+// newID returns the ID of an entry: a UUID of version 7 (RFC 9562, section 5.7). The
+// low 48 bits of the ID contain the sequence instead of random bits, as section 6.2
+// permits. So the log finds an entry by its ID without an index.
 func newID(sequence int64, at time.Time) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[6:10]); err != nil {

@@ -15,7 +15,7 @@ import (
 // is one such subtree for each 1 in the binary form of size.
 type tree struct {
 	size int64
-	// edge contains these roots by tlog index.
+	// edge maps tlog indexes to the roots of the subtrees.
 	edge map[int64]tlog.Hash
 }
 

@@ -182,7 +182,7 @@ func TestArgon2id(t *testing.T) {
 }
 
 // TestXChaCha20Poly1305 checks the vector of draft-irtf-cfrg-xchacha-03, appendix
-// A.3.1. If any bit of it is flipped, decryption must fail.
+// A.3.1. If any bit of the vector is flipped, decryption must fail.
 func TestXChaCha20Poly1305(t *testing.T) {
 	key := unhex(t, "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f")
 	nonce := unhex(t, "404142434445464748494a4b4c4d4e4f5051525354555657")

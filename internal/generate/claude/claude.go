@@ -77,13 +77,14 @@ func New(config Config) (*Model, error) {
 	}, nil
 }
 
-// Write asks the model for a program and returns it with the token usage.
+// Write asks the model for a program and returns the program with the token usage.
 //
-// If text is not nil, Write streams the explanation to text in parts. An error from
-// text aborts the request.
+// If text is not nil, Write calls this function with each new part of the
+// explanation. An error of the function aborts the request.
 //
 // If Write fails, the reply contains the known usage. The error is CodeLLMFailed,
-// CodeLLMTimeout, CodeInvalid for an unknown model, or an error from ctx or text.
+// CodeLLMTimeout, CodeInvalid for an unknown model, or an error of ctx or of the
+// function text.
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -139,8 +140,8 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 // errCutOff reports that the connection ended before the end of the answer.
 var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError wraps an error that the parameter text of Write returned. So failure
-// can distinguish it from errors of the API.
+// listenerError wraps an error of Write's function text, to distinguish it from
+// errors of the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }
@@ -153,8 +154,8 @@ func usage(u *anthropic.Usage) pyth.TokenUsage {
 	}
 }
 
-// client returns an HTTP client that does not follow redirects, because they would
-// send the key to other hosts.
+// client returns an HTTP client that does not follow redirects. A redirect would
+// send the key to another host.
 func client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	// All requests go to one host, so all idle connections may belong to it.

@@ -11,7 +11,7 @@ import (
 // The explanation is the string member "explanation" of the outermost JSON object.
 type explanationParser struct {
 	depth int
-	// key is the last member name in the outermost object so far.
+	// key is the most recent member name of the outermost object.
 	key     strings.Builder
 	isKey   bool
 	quoted  bool

@@ -11,9 +11,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Limits for one package. MaxFiles is the number of files. MaxPath is the length of
-// a path, and maxNameBytes the length of a name in a path, both in bytes. maxDepth
-// is the number of names in a path.
+// Limits for one package. MaxFiles is the maximum number of files. MaxPath is the
+// maximum length of a path, and maxNameBytes of a name in a path, both in bytes.
+// maxDepth is the maximum number of names in a path.
 const (
 	MaxFiles = 50_000
 	MaxPath  = 1024

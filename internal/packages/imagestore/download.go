@@ -20,9 +20,10 @@ const MaxArchive = 1 << 30
 // ErrArchiveTooLarge reports that an archive exceeds MaxArchive.
 var ErrArchiveTooLarge = errors.New("packages: the archive is too large")
 
-// Download returns the path and the hash of an archive. If the store already has an
-// archive with the hash want, Download does not download it. If want is "", Download
-// always downloads the archive, and returns its SHA-256 hash.
+// Download returns the path and the hash of an archive. want is the expected hash.
+// If the store already has an archive with this hash, Download does not download it.
+// If want is "", Download always downloads the archive, and returns the SHA-256
+// hash.
 func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, want string) (path, hash string, err error) {
 	if want != "" {
 		if path, err := s.downloaded(want); path != "" || err != nil {
@@ -75,8 +76,8 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 // downloadPath returns the path at which the archive with the hash is stored.
 func (s *Store) downloadPath(hash string) string { return filepath.Join(s.downloads, fileName(hash)) }
 
-// downloaded returns the path of the archive, or "" if the store does not have it
-// with this hash. It removes a damaged archive.
+// downloaded returns the path of the archive with the hash, or "" if the store does
+// not have it. It removes a damaged archive.
 func (s *Store) downloaded(hash string) (string, error) {
 	path := s.downloadPath(hash)
 	f, err := os.Open(path)

@@ -75,7 +75,8 @@ func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.Lay
 	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
 }
 
-// write lets content write an unfinished file, and then publishes the file at path.
+// write calls the given function to write an unfinished file, and then publishes the
+// file at path.
 func (s *Store) write(path string, content func(*os.File) error) error {
 	f, err := s.TempFile()
 	if err != nil {
@@ -138,8 +139,7 @@ func largest(packages []Package, n int) map[string]bool {
 	return places
 }
 
-// copy copies the files of a package into the image of links. at is the path of the
-// directory in this image.
+// copy copies the files of a package to the given directory in the image of links.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// layout determines where a layer contains the packages, so that the interpreter
-// finds them.
+// layout determines the places of packages in a layer, so that the interpreter finds
+// them.
 type layout struct {
 	// directory returns the directory for the files of a package, relative to the
 	// layer. index is the index of the package in the layer.
@@ -83,9 +83,9 @@ func addLink(layer *tree.Tree, at, target string) error {
 	return layer.Add(at, tree.Link(strings.Repeat("../", strings.Count(at, "/"))+target))
 }
 
-// mergedEntry is a file or directory in the merged directory. An entry that only one
-// package has is a link. A directory that several packages have is a directory with
-// the entries of all these packages.
+// mergedEntry is a file or directory in the merged directory. If only one package
+// has the entry, it is a link. If several packages have the directory, it is a real
+// directory with the entries of all these packages.
 type mergedEntry struct {
 	// target is the path in the layer to which the entry links.
 	target string

@@ -47,7 +47,8 @@ type Config struct {
 }
 
 // Dial connects to a host other than the index, such as the target of a link. It
-// must refuse addresses to which links must not lead, such as private ones.
+// must refuse addresses that a link must not reach through this server, such as
+// private ones.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Client downloads pages and archives from one index. It is safe for concurrent use.

@@ -66,7 +66,8 @@ func (x *Index) Add(wheels ...Wheel) error {
 	return nil
 }
 
-// Set calls change while no request reads or writes the fields of the index.
+// Set calls the given function while no request reads or writes the fields of the
+// index.
 func (x *Index) Set(change func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

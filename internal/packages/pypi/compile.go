@@ -134,8 +134,8 @@ func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (
 	}
 }
 
-// stdoutWriter is a pyth.Events that writes the standard output of a job to the
-// field to. It discards all other events.
+// stdoutWriter is a pyth.Events that writes the standard output of a job to a
+// writer. It discards all other events.
 type stdoutWriter struct{ to io.Writer }
 
 func (*stdoutWriter) Started(pyth.ExecutionID) error { return nil }
