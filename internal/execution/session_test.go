@@ -58,8 +58,8 @@ func (d dispatcher) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth
 	return &run{release: func([]pyth.SecretValue) (*pyth.Outcome, error) { return d(job) }}, nil
 }
 
-// withSession returns an execution service with one session. The service's clock
-// advances by one second at each call.
+// withSession returns an execution service with one session. The clock advances by
+// one second each time the service reads it.
 func withSession(d dispatcher) (*execution.Service, *turns) {
 	s := &turns{spec: pyth.SessionSpec{
 		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,

@@ -64,7 +64,7 @@ type Observer interface {
 	Requested(result string, took time.Duration, usage pyth.TokenUsage)
 }
 
-// Results for Observer.Requested. After other failures, the result is an error code.
+// Results for Observer.Requested that are not error codes.
 const (
 	resultAnswered  = "answered"
 	resultMalformed = "malformed"

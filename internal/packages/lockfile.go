@@ -170,8 +170,8 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 		err := s.install(ctx, user, r, list, r.Archive, discardProgress)
 		layer = list.Layer
 		if err == nil && layer != before {
-			// This release of the server makes other files from the same archives
-			// than an earlier release, so the layer has another ID.
+			// An earlier release of the server made this layer. This release makes
+			// other files from the same archives, so the layer has another ID.
 			list.Revision++
 			err = s.config.Store.PutPackageList(ctx, user, list)
 		}

@@ -13,7 +13,7 @@ const (
 	// maxText is the maximum length of a text in an entry, in bytes.
 	maxText = 256
 	// maxList is the maximum number of items in a list. An entry can list all
-	// secrets of a user, who can have 200.
+	// secrets of a user, at most 200.
 	maxList = 200
 )
 

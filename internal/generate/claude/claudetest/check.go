@@ -68,7 +68,7 @@ type (
 )
 
 // check validates a request. It returns the status, type and message of the error
-// that the real API returns. status is 0 if the request is valid.
+// that the real API would return. status is 0 if the request is valid.
 func check(r *http.Request, body []byte) (status int, kind, message string) {
 	invalid := func(message string) (int, string, string) {
 		return http.StatusBadRequest, "invalid_request_error", message
