@@ -3,9 +3,9 @@
 //
 // Usage: node run.js [--memory-kib N] [--time N] NAME FILE
 //
-// The master password is the first line of standard input. It leaves this process
-// only sealed for the sandbox in which the program runs. PYTH_ON_URL holds the
-// server's address, and PYTH_ON_API_KEY an API key.
+// The master password is the first line of standard input. This program sends it
+// encrypted, and only the sandbox that runs FILE can decrypt it. Set PYTH_ON_URL to
+// the address of the server and PYTH_ON_API_KEY to an API key.
 
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';

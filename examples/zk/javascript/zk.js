@@ -1,5 +1,5 @@
-// Encrypts programs for Pyth-On, in the form of docs/zero-knowledge.md. Works in
-// Node and in browsers.
+// Encrypts programs for Pyth-On in the format of docs/zero-knowledge.md. Works in Node
+// and in browsers.
 
 import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { argon2id } from '@noble/hashes/argon2.js';
@@ -9,13 +9,13 @@ import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
 const random = (size) => crypto.getRandomValues(new Uint8Array(size));
 
-/** The default parameters of a key (RFC 9106, section 4). */
+/** The default Argon2id parameters (RFC 9106, section 4). */
 export const recommended = { time: 3, memoryKiB: 65536, parallelism: 4 };
 
 /**
- * Returns the payload of a program, ready to be sent as JSON. The code and the
- * password are bytes or text. A program bound to a name can be stored and run only
- * under this name.
+ * Encrypts a program and returns the payload to send as JSON. The code and the
+ * password are bytes or text. If a name is given, the server stores and runs the
+ * program only under this name.
  */
 export function encrypt(code, password, language, name, cost = recommended, salt = random(16), nonce = random(24)) {
   const cipher = xchacha20poly1305(key(password, salt, cost), nonce, utf8ToBytes(associatedData(language, name)));

@@ -1,8 +1,8 @@
-"""Encrypts programs for Pyth-On, in the form of docs/zero-knowledge.md.
+"""Encrypts programs for Pyth-On in the format of docs/zero-knowledge.md.
 
-This module needs only Python 3.9. If `argon2-cffi` or `cryptography` is installed, it
-uses their code to derive the key from a password. In pure Python that takes minutes
-with the recommended parameters.
+This module needs only Python 3.9. It derives the key from the password with
+`argon2-cffi` or `cryptography` if one of them is installed. Without both, this takes
+minutes with the recommended parameters.
 """
 
 import base64
@@ -16,10 +16,10 @@ MASK64 = 0xFFFFFFFFFFFFFFFF
 
 
 def encrypt(code, password, language, name=None, time=3, memory_kib=65536, parallelism=4, salt=None, nonce=None):
-    """Return the payload of a program, ready to be sent as JSON.
+    """Encrypt a program and return the payload to send as JSON.
 
-    The code and the password are bytes. A program bound to a name can be stored and
-    run only under this name.
+    The code and the password are bytes. If a name is given, the server stores and runs
+    the program only under this name.
     """
     salt = os.urandom(16) if salt is None else salt
     nonce = os.urandom(24) if nonce is None else nonce
@@ -238,7 +238,8 @@ def fill(blocks, turn, part, lane, time, segment):
     lanes, length = len(blocks), len(blocks[0])
     row = blocks[lane]
     zero = (0,) * 128
-    # At first the choice of the reference block does not depend on the password.
+    # In the first half of the first pass, the reference blocks do not depend on the
+    # password.
     independent = turn == 0 and part < 2
     for i in range(2 if turn == 0 and part == 0 else 0, segment):
         at = part * segment + i
