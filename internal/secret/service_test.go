@@ -321,7 +321,7 @@ func TestSecretsShowsTheLastUseBeforeItIsStored(t *testing.T) {
 	}
 	check(r.Secrets(t.Context(), "ada"))
 	if s := r.put(t, "ada", "A", "3"); !s.LastUsedAt.Equal(r.now) {
-		t.Errorf("a new value forgets the use: %+v", s)
+		t.Errorf("a new value removed the time of last use: %+v", s)
 	}
 }
 

@@ -221,7 +221,7 @@ func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	s.Helper()
 	<-r.done
 	if pyth.ErrorCode(r.err) != code || r.begun != at {
-		s.Errorf("after %v: %v, want %s after %v", r.begun, r.err, code, at)
+		s.Errorf("the run was refused after %v with %v, want %s after %v", r.begun, r.err, code, at)
 	}
 }
 
@@ -231,7 +231,7 @@ func (s *scene) expectStopped(r *run, at time.Duration) {
 	s.Helper()
 	<-r.done
 	if r.err != nil || pyth.ErrorCode(r.cause) != pyth.CodeNotFound || r.ended != at {
-		s.Errorf("after %v: %v, %v, want the session's end after %v", r.ended, r.err, r.cause, at)
+		s.Errorf("the run ended after %v with %v, cause %v; want the end of the session after %v", r.ended, r.err, r.cause, at)
 	}
 }
 

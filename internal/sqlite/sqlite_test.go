@@ -54,11 +54,11 @@ func TestOpenReadsDatabaseOfRunningServer(t *testing.T) {
 		t.Errorf("a concurrent write is missing: %v", err)
 	}
 	if err := create(reader, "bob"); pyth.ErrorCode(err) != pyth.CodeUnavailable {
-		t.Errorf("the read-only store writes: %v", err)
+		t.Errorf("write to the read-only store: %v", err)
 	}
 	record := &pyth.AuditRecord{Hashes: make([][32]byte, 1), Record: []byte("{}")}
 	if err := reader.AppendAudit(t.Context(), []*pyth.AuditRecord{record}, []byte("checkpoint")); pyth.ErrorCode(err) != pyth.CodeUnavailable {
-		t.Errorf("the read-only store writes to the audit log: %v", err)
+		t.Errorf("write to the audit log of the read-only store: %v", err)
 	}
 	if err := reader.Close(); err != nil {
 		t.Error(err)

@@ -26,7 +26,7 @@ func TestAlternateReversesEverySecondRound(t *testing.T) {
 		t.Errorf("the order is %v, want %v", order, want)
 	}
 	if len(a.into.rounds) != 3 || len(b.into.rounds) != 3 || !lacking.into.empty() {
-		t.Errorf("a has %d rounds and b has %d, want 3 each and none of the missing subject", len(a.into.rounds), len(b.into.rounds))
+		t.Errorf("a has %d rounds, b has %d; want 3 each, and none of the missing subject", len(a.into.rounds), len(b.into.rounds))
 	}
 }
 

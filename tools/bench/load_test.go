@@ -123,7 +123,7 @@ func TestRateEndsWithoutMoreWork(t *testing.T) {
 			return 0, nil
 		})
 		if err != nil || taken != 20 {
-			t.Errorf("%d ran, %v", taken, err)
+			t.Errorf("%d operations ran, %v", taken, err)
 		}
 	})
 }

@@ -386,7 +386,7 @@ func TestStreamIgnoresSplits(t *testing.T) {
 		}
 		got = append(got, s.Close(cut)...)
 		if !bytes.Equal(got, want) || s.Count() != count {
-			t.Fatalf("%q in pieces became\n%q, %d, not\n%q, %d", text, got, s.Count(), want, count)
+			t.Fatalf("%q, written in pieces, became\n%q, %d, not\n%q, %d", text, got, s.Count(), want, count)
 		}
 	})
 }

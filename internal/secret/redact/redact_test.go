@@ -131,7 +131,7 @@ func TestStreamFindsSplitValues(t *testing.T) {
 		}
 		got = append(got, s.Close(false)...)
 		if !bytes.Equal(got, want) || s.Count() != count {
-			t.Fatalf("%q in pieces became %q, not %q", text, got, want)
+			t.Fatalf("%q, written in pieces, became %q, not %q", text, got, want)
 		}
 		for _, v := range values {
 			if bytes.Contains(want, []byte(v)) {

@@ -161,7 +161,7 @@ func TestRotateContinuesAfterKillAtAnyCall(t *testing.T) {
 				}
 				half, err := os.ReadFile(r.path)
 				if err != nil || len(half) != 64 || !bytes.Equal(half[32:], before) {
-					t.Errorf("the key file does not hold the new key and then the old one: %d bytes, %v", len(half), err)
+					t.Errorf("the key file does not contain the new key and then the old one: %d bytes, %v", len(half), err)
 				}
 
 				again, err := vault.OpenFileKeeper(r.path)
@@ -226,7 +226,7 @@ func TestRotateLosesNoKeyOfNewUsers(t *testing.T) {
 	}
 	r.requireAllOpen(t, k)
 	if len(r.sealed) < 62 {
-		t.Errorf("only %d users", len(r.sealed))
+		t.Errorf("only %d users were created", len(r.sealed))
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(r.path), ".root-key*")); len(left) > 0 {
 		t.Errorf("remaining files: %v", left)
