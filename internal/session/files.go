@@ -35,7 +35,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return created, err
 }
 
-// ReadFile calls to with the size and the content of a file.
+// ReadFile passes the size and the content of a file to the callback.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err

@@ -96,7 +96,8 @@ func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path str
 	})
 }
 
-// file waits for fileTime and then calls do. It fails if ctx ends before.
+// file waits for fileTime and then calls do. It returns an error if ctx ends
+// earlier.
 func (h *host) file(ctx context.Context, do func() error) error {
 	select {
 	case <-time.After(fileTime):

@@ -23,7 +23,7 @@ const upsertCode = `INSERT INTO encrypted_code
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
 // StoreCode creates or replaces an encrypted program. It returns CodeConflict if the
-// program is new and the user already has most programs.
+// program is new and the user already has the maximum number of programs (most).
 func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, most int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {

@@ -52,7 +52,7 @@ func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.Se
 
 // PutSecret stores a new secret or the next version of an existing one. It returns
 // CodeConflict if the version is not the next one. It also returns CodeConflict if
-// the secret is new and the user already has limit secrets.
+// the secret is new and the user already has the maximum number of secrets (limit).
 func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.SealedSecret, limit int) error {
 	var stored bool
 	var err error

@@ -18,9 +18,10 @@ const (
 // dayOf returns the UTC day of a time as the number of days since 1970-01-01.
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
-// TakeTokens takes tokens from the user's budget for a day and returns their number.
-// It takes all tokens that are left of limit, but at most the number most. It
-// returns CodeTokenBudget if fewer than least are left.
+// TakeTokens takes tokens from the user's budget for the day and returns their
+// number. The budget is limit tokens. The call takes all tokens that are left, up to
+// the number most. If fewer tokens are left than the number least, it returns
+// CodeTokenBudget.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
 	var taken int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {

@@ -20,8 +20,8 @@ func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 }
 
 // refusesContradictions sends requests with conflicting input files: two files with
-// the same path, a file inside another file, or a file with the program's path. The
-// server must refuse them.
+// the same path, a path below another file, or the path of the program. The server
+// must refuse them.
 func (s *server) refusesContradictions(t *testing.T, a *account, request object, program string) {
 	t.Helper()
 	for _, paths := range [][]string{{"d", "d/f"}, {"d/f", "d"}, {"x", "x"}, {program, "y"}} {

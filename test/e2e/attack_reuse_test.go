@@ -86,7 +86,7 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 var reuseAttacks = []attack{
 	exclusive(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
-		if a.bootsSandboxPerRun() {
+		if a.needsShortAttacks() {
 			runs = 20
 		}
 		forEachInParallel(runs, func(i int) { a.run(t, fmt.Sprintf("print(%d)", i)).prints(t, fmt.Sprintf("%d\n", i)) })

@@ -103,9 +103,9 @@ func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, gr
 	}
 }
 
-// bootsSandboxPerRun reports whether each run boots a sandbox and -short is set.
-// Attacks then use fewer repetitions, since a boot is slow.
-func (a *account) bootsSandboxPerRun() bool { return testing.Short() && a.isolation == "execution" }
+// needsShortAttacks reports whether attacks must use fewer repetitions. This is so
+// with -short if each run boots a sandbox, because a boot is slow.
+func (a *account) needsShortAttacks() bool { return testing.Short() && a.isolation == "execution" }
 
 func programAttack(name string, request object, check func(t *testing.T, x *execution)) attack {
 	return attack{name, func(t *testing.T, _ *server, a *account) { check(t, a.execute(t, request)) }}

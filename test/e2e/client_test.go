@@ -48,7 +48,8 @@ type answer struct {
 	body   []byte
 }
 
-// want checks the status code. If into is not nil, it decodes the JSON body into it.
+// want checks the status code and decodes the JSON body into the variable, unless it
+// is nil.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {
@@ -80,7 +81,7 @@ func (a *answer) refused(t testing.TB, status int, code string) *problem {
 }
 
 // call sends a request and returns the answer. It uses the account's API key, or no
-// credentials if as is nil.
+// credentials if the account is nil.
 func (s *server) call(t testing.TB, as *account, method, path string, body any) *answer {
 	t.Helper()
 	header := http.Header{}

@@ -110,7 +110,7 @@ func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	}
 }
 
-// copySources copies all files below from to the directory to. It returns their
+// copySources copies all files below one directory to another. It returns their
 // contents in a fixed order.
 func copySources(t *testing.T, from, to string) [][]byte {
 	t.Helper()

@@ -48,7 +48,7 @@ func writeKeyFile(t testing.TB) string {
 	return path
 }
 
-// modelFlags returns the server flags that select the fake model m, followed by
+// modelFlags returns the server flags that select the fake model m, and the flags in
 // more.
 func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)

@@ -67,7 +67,7 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	}
 }
 
-// randomText returns size random bytes, which cannot be compressed.
+// randomText returns random bytes, which cannot be compressed.
 func randomText(seed, size int) string {
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	b := make([]byte, size)

@@ -20,7 +20,8 @@ func closedLoop(clients int, d time.Duration, do operation) measure {
 }
 
 // measureRate runs an operation repeatedly in parallel clients. A client stops when
-// more returns false. measureRate returns the number of operations per second.
+// the function more returns false. measureRate returns the number of operations per
+// second.
 func measureRate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)

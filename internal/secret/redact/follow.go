@@ -55,9 +55,9 @@ func (s *Stream) beginFollowing(forms []longForm) {
 }
 
 // advanceFollowers compares the input with the values until all followers have
-// failed or need more input. It returns the offset after the matched input, which is
-// at least before. incomplete is true if the input ends inside an escape that may
-// belong to a value.
+// failed or need more input. It returns the end of the matched input. before is the
+// end of the input that had already matched; the result is never less. incomplete is
+// true if the input ends inside an escape that may belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower

@@ -318,9 +318,10 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks returns the first part of written that text contains, or "". written is an
-// encoded value, and a part has window characters. leaks ignores parts that are also
-// in before or after, and parts that consist mostly of the characters in around.
+// leaks searches text for parts of an encoded value (written). A part has window
+// characters. leaks returns the first part that it finds, or "". It ignores parts
+// that also occur in the texts before and after the value. It also ignores parts
+// that consist mostly of the characters in the parameter around.
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]

@@ -95,9 +95,9 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	return out
 }
 
-// follow compares the input with the rest of long values and returns the offset
-// after the match. The input before the offset before has already matched. follow
-// holds back input that may still match.
+// follow compares the input with the rest of long values and returns the end of the
+// match. The parameter before is the end of the input that has already matched.
+// follow holds back input that may still match.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)
 	if last {

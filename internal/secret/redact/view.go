@@ -196,9 +196,9 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number parses a number at the beginning of b. The number must have at least least
-// and at most most digits. digits is 0 if there is no such number, and more if b
-// ends inside the number.
+// number parses a number at the beginning of b. The parameters least and most limit
+// the number of its digits. digits is 0 if there is no such number, and the constant
+// more if b ends inside the number.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -334,8 +334,9 @@ func numbered(n rune, runes bool) symbols {
 	return one(byte(n))
 }
 
-// afterNumber returns the offset afterNumber a number at i, or 0 if there is no number
-// with at least least digits. digits is a result of the function number.
+// afterNumber returns the offset after a number at i. It returns 0 if the number is
+// missing or has fewer digits than the parameter least. digits is a result of the
+// function number.
 func afterNumber(i, digits int, last bool, least int) int {
 	switch {
 	case digits == 0, digits == more && last, digits > 0 && digits < least:
