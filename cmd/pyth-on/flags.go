@@ -50,7 +50,7 @@ type networkFlags struct {
 
 type packageFlags struct {
 	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691); off disables Python packages."`
-	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the index in one line: user:password or Bearer TOKEN. Sandboxes never receive them."`
+	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the index in one line: user:password or Bearer TOKEN. Sandboxes never receive the credentials."`
 	NPMPackages            string        `name:"npm-packages" default:"on" enum:"on,off" help:"Whether users may install npm packages: ${enum}."`
 	NPMCredentials         string        `name:"npm-credentials-file" type:"existingfile" help:"File with the credentials for the npm registry in one line: user:password or Bearer TOKEN."`
 	MaxPackages            int           `name:"max-packages-per-user" default:"500" help:"Maximum number of packages per user and runtime, including dependencies."`

@@ -20,7 +20,7 @@ type generateCommand struct {
 	Server     string        `placeholder:"URL" help:"URL of a server that generates and runs the program; the API key is in PYTH_ON_API_KEY (default: generate and run the program on this machine, with the key in ANTHROPIC_API_KEY)."`
 	APIKeyFile string        `name:"api-key-file" type:"existingfile" help:"File with the API key for the server."`
 	Language   string        `default:"python" help:"Language of the program: python, javascript or typescript."`
-	Execute    bool          `default:"true" negatable:"" help:"Run the program, and correct it if it fails."`
+	Execute    bool          `default:"true" negatable:"" help:"Run the program, and let the model correct it if it fails."`
 	Attempts   int           `default:"3" help:"Maximum number of programs that the model may write until one succeeds."`
 	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file for the program. May be repeated."`
 	Allow      []string      `env:"-" help:"Hosts that the program may connect to."`

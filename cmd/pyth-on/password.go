@@ -24,7 +24,7 @@ func readPassword(ctx context.Context) (string, error) {
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
 		line, err := readLine(in)
 		if err == nil && line == "" {
-			err = errors.New("the password is empty; write it to standard input as one line")
+			err = errors.New("the password is empty; write the password to standard input as one line")
 		}
 		return line, err
 	}

@@ -40,7 +40,7 @@ type serveCommand struct {
 	packageFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
-	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the values of secrets in output are redacted if a request does not set redactSecrets: ${enum}."`
+	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values in output are redacted: ${enum}. A request can override this setting with redactSecrets."`
 	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows it)."`
 
 	MaxConnections   int   `default:"0" help:"Maximum number of open connections. At the maximum, each new connection replaces a connection that has no authenticated request (default: half of the limit on open files, at most 10,000)."`

@@ -142,7 +142,7 @@ func (f *storeFlags) rootKeyInDataDir(dataDir string) string {
 // error message.
 func (f *storeFlags) optionsWithoutAccounts(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
-		return "removing " + path + " (or with --new-database, which keeps it)"
+		return "removing " + path + " (or passing --new-database, which keeps this file)"
 	}
 	return "passing --new-database once"
 }

@@ -194,8 +194,8 @@ func attackHugeHeader(t *testing.T) {
 	}
 }
 
-// closed reports whether err is an error other than a time-out, so that the server
-// has closed the connection.
+// closed reports whether err shows that the server has closed the connection. A
+// time-out does not show this.
 func closed(err error) bool {
 	var timeout net.Error
 	return err != nil && (!errors.As(err, &timeout) || !timeout.Timeout())

@@ -28,7 +28,7 @@ type RunSettings struct {
 	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that the program may connect to. If absent, the program has no network."`
 	SessionID     string          `json:"sessionId,omitempty" maxLength:"128" doc:"The ID of the session in which the program runs. The session determines the language and all limits except cpuMs and outputBytes." example:"ses_01k7"`
 	Labels        []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings for finding the run in the audit log." example:"[\"nightly\"]"`
-	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets by [secret:NAME] in stdout, stderr, error and text results. It replaces values of at least 6 bytes, also if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
+	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets by [secret:NAME] in stdout, stderr, error and text results. It replaces values of at least 6 bytes, even if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
 }
 
 // RunOptions contains the fields of requests that run a given program. A generation

@@ -16,7 +16,7 @@ import (
 type SecretInput struct {
 	_ struct{} `doc:"The value of a secret."`
 
-	Value       body.Sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No response ever contains it." example:"s3cr3t-t0ken"`
+	Value       body.Sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No response contains the value." example:"s3cr3t-t0ken"`
 	Description string         `json:"description,omitempty" maxLength:"1000" doc:"The purpose of the secret. Lists of secrets contain the description, and the model that generates programs receives it." example:"token of the billing service"`
 }
 
