@@ -39,7 +39,6 @@ func newKey() (string, error) {
 	return string(b) + checksum(string(b)), nil
 }
 
-// wellFormedKey reports whether the key has the right format and checksum.
 func wellFormedKey(key string) bool {
 	if len(key) != keyLength || !strings.HasPrefix(key, pyth.APIKeyPrefix) {
 		return false

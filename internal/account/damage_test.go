@@ -11,7 +11,6 @@ import (
 
 const mallory = "mallory@example.org"
 
-// tamper executes an SQL statement directly in the service's database.
 func (s *service) tamper(t testing.TB, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(s.dir, "db"))

@@ -21,7 +21,6 @@ const (
 	jwtKey   = "a key of 32 bytes to sign tokens"
 )
 
-// clock is a fake clock. Its time changes only when a test calls move.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -33,7 +32,6 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// move adds d to the clock's time. d can be negative.
 func (c *clock) move(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -28,7 +28,7 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 }
 
 // invalidRefreshToken returns the error for an invalid refresh token. The caller
-// gets the same message for all causes. The audit log records the cause in of.
+// gets the same message for all causes. Only the audit log records the cause.
 func invalidRefreshToken(of pyth.CredentialError) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, expired or already used. Log in again.")
 	e.Err = &of

@@ -6,7 +6,7 @@
 // this key.
 //
 // Neither the response nor the duration of a login reveals whether an account
-// exists. Only registration reveals it. The memory for password hashing is limited,
+// exists. Only registration reveals this. The memory for password hashing is limited,
 // even if many users log in at the same time.
 package account
 

@@ -21,7 +21,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// recorder is a Recorder that stores events, unless err is set.
 type recorder struct {
 	events []pyth.AuditEvent
 	err    error
@@ -52,8 +51,6 @@ func (r *recorder) wants(t *testing.T, want ...pyth.AuditEvent) {
 	}
 }
 
-// seed is both the seed of the log's signing key and the key that signs access
-// tokens.
 var seed = bytes.Repeat([]byte("s"), 32)
 
 func newStore(t *testing.T) *sqlite.Store {

@@ -50,8 +50,8 @@ func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language py
 	return p.record(ctx, user, language, change, err)
 }
 
-// RemovePackage records packages.changed. If the change fails, the language in the
-// entry is that of the caller, or Python by default.
+// RemovePackage records packages.changed. If the change fails, the entry contains
+// the language that the caller named, or Python if the caller named none.
 func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
 	return p.record(ctx, user, language, change, err)

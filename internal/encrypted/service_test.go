@@ -19,7 +19,6 @@ import (
 
 var now = time.Date(2026, 4, 4, 8, 23, 21, 0, time.UTC)
 
-// host is a fake ReservationHost that records its calls.
 type host struct {
 	pyth.Dispatcher
 	user pyth.UserID

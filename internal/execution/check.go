@@ -20,7 +20,7 @@ const (
 	maxLabels     = 16
 	maxLabelBytes = 64
 	// maxExecBytes limits the size of the arguments, and separately the size of env
-	// with secrets. Linux allows 2 MiB for the sum, a quarter of the stack.
+	// with secrets. Linux allows 2 MiB for both together, a quarter of the stack.
 	maxExecBytes = 1 << 20
 	// minMemory is the smallest memory limit. It is enough to start an interpreter.
 	minMemory = 32 << 20

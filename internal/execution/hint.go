@@ -61,7 +61,6 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	return text + "."
 }
 
-// lacksNetwork reports whether the error looks like a failed network access.
 func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	for _, text := range []string{e.Name, e.Message, e.Traceback, string(stderr[max(0, len(stderr)-maxHintSearch):])} {
 		if noNetwork.MatchString(text[:min(len(text), maxHintSearch)]) || noNetwork.MatchString(text[max(0, len(text)-maxHintSearch):]) {

@@ -13,7 +13,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// source is a SecretSource with a few fixed secrets.
 type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
@@ -38,8 +37,8 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
-// printing is a fake dispatcher. Each run prints each of pieces as a separate
-// output. given lists the secrets that the last run received.
+// printing is a fake dispatcher. In each run, it sends each element of pieces as a
+// separate output event. given lists the secrets that the last run received.
 type printing struct {
 	job     *pyth.Job
 	run     *run
@@ -76,7 +75,6 @@ func (p *printing) release(secrets []pyth.SecretValue, events pyth.Events) (*pyt
 	return &o, nil
 }
 
-// heard is a receiver of events that records output and results.
 type heard struct {
 	output  []string
 	results []pyth.Result

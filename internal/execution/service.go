@@ -195,7 +195,6 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 	return job, nil
 }
 
-// environment returns the base environment with the user's variables added.
 func environment(given []pyth.EnvVar) []pyth.EnvVar {
 	env := pyth.BaseEnv()
 	base := len(env)

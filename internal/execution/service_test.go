@@ -14,7 +14,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// recorder is a fake dispatcher that stores the last job.
 type recorder struct{ job *pyth.Job }
 
 func (r *recorder) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
@@ -24,7 +23,6 @@ func (r *recorder) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.
 	}}, nil
 }
 
-// run adapts a function to a pyth.Run.
 type run struct {
 	release   func(secrets []pyth.SecretValue) (*pyth.Outcome, error)
 	abandoned bool

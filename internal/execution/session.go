@@ -47,7 +47,6 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	}, nil
 }
 
-// applySession copies the session's settings into the job.
 func applySession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	job.Session = session.ID
 	job.Language = session.Language

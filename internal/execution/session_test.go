@@ -19,11 +19,9 @@ import (
 type turns struct {
 	spec pyth.SessionSpec
 	// cause cancels the turn's context before the program runs, unless cause is nil.
-	cause error
-	// released lists the arguments of all calls of release.
+	cause    error
 	released []released
-	// given lists the secret values that the runs received.
-	given []pyth.SecretValue
+	given    []pyth.SecretValue
 }
 
 type released struct {

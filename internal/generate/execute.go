@@ -14,7 +14,6 @@ import (
 // maxInstalls is the maximum number of packages that one generation installs.
 const maxInstalls = 5
 
-// program returns a program with the given code and the settings of the request.
 func (w *work) program(code string) *pyth.Program {
 	r := w.request
 	return &pyth.Program{

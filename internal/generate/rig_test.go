@@ -166,7 +166,6 @@ func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) 
 	o.results = append(o.results, result)
 }
 
-// listener records the events that it receives.
 type listener struct {
 	heard []string
 	// fails is the name of the event for which the listener returns an error.

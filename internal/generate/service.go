@@ -32,7 +32,7 @@ type Model interface {
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
-// Sessions looks up sessions. Generate writes a program in the language of its
+// Sessions looks up sessions. Generate writes programs in the language of the
 // session.
 type Sessions interface {
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)

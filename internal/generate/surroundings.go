@@ -11,8 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// These limits apply to the parts of surroundings. Sizes of files are in bytes, and
-// texts in characters.
+// Limits for the fields of surroundings. maxFileHead and maxFileHeads are in bytes,
+// and maxDescription is in characters. maxListed is the maximum number of items in
+// each list.
 const (
 	maxFileHead    = 1 << 10
 	maxFileHeads   = 16 << 10

@@ -240,7 +240,6 @@ func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, prog
 	return change, err
 }
 
-// changeOf describes the difference between two lockfiles for the user.
 func changeOf(r Resolver, before, after *pyth.PackageList) *pyth.PackageChange {
 	return &pyth.PackageChange{
 		Language: r.Language(), Packages: packagesOf(after),

@@ -138,7 +138,7 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 }
 
 // makeImage makes the image of a package if it is missing, and sets the package's
-// size. The errors are for users.
+// size. It returns errors with messages for users.
 func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p *pyth.PinnedPackage, archive resolve.Archive) error {
 	size, err := s.config.Images.Image(ctx, r.ImageKey(p), s.config.MaxBytes, func(to *os.File) error {
 		path, err := archive(ctx)
@@ -180,5 +180,4 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 	return layer, err
 }
 
-// discardProgress is a pyth.PackageProgress that does nothing.
 func discardProgress(string, string) error { return nil }

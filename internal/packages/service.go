@@ -118,7 +118,6 @@ func (s *Service) resolver(runtime pyth.Runtime) (Resolver, error) {
 	return nil, index.Unavailable(index.ErrNone)
 }
 
-// collect removes files that no lockfile needs.
 func (s *Service) collect(ctx context.Context) error {
 	return s.config.Images.Collect(s.config.CacheBytes, func() ([]pyth.LayerID, error) { return s.config.Store.UsedLayers(ctx) })
 }

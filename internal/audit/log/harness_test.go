@@ -98,7 +98,6 @@ func whole(t testing.TB, store pyth.AuditStore, kept []byte) *log.Report {
 	return r
 }
 
-// tamper executes SQL statements directly in the database.
 func tamper(t testing.TB, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -113,8 +112,8 @@ func tamper(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// storeWith is a store whose AppendAudit calls append. In append, own writes the
-// entries to the real store.
+// storeWith is a store that calls a function instead of AppendAudit. The function
+// can call its argument to write the entries to the real store.
 type storeWith struct {
 	pyth.AuditStore
 	append func(own func() error) error

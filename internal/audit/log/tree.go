@@ -64,7 +64,6 @@ func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 	return out
 }
 
-// root returns the root hash of the tree.
 func (t *tree) root() tlog.Hash {
 	h, err := tlog.TreeHash(t.size, t)
 	if err != nil {

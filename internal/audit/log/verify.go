@@ -194,7 +194,7 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	}
 }
 
-// allow extends allowed if e is an entry about pruning.
+// allow increases allowed if e is an entry about pruning.
 func (c *check) allow(e *pyth.AuditEntry) {
 	// A JSON number is decoded as a float64.
 	if before, ok := e.Details[prunedBefore].(float64); ok && e.Action == pyth.ActionAuditPruned {
@@ -202,7 +202,8 @@ func (c *check) allow(e *pyth.AuditEntry) {
 	}
 }
 
-// checkPruned reports entries without content that no entry about pruning covers.
+// checkPruned reports entries that have no content although no entry about pruning
+// covers them.
 func (c *check) checkPruned(ctx context.Context) error {
 	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
 		return nil

@@ -14,7 +14,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// payload is an encrypted program in the JSON form of the API.
 type payload struct {
 	Version        int
 	Language, Name string

@@ -105,8 +105,9 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	return reply, err
 }
 
-// stream sends the request with streaming. It calls text with each new part of the
-// explanation, and returns the message. After an error, the message is incomplete.
+// stream sends the request with streaming. It calls the function text with each new
+// part of the explanation, and returns the message. After an error, the message is
+// incomplete.
 func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()

@@ -50,7 +50,7 @@ func (f *explanationParser) write(more string) string {
 }
 
 // character processes a character inside a string. If the string is the explanation,
-// character appends to text.
+// the character is appended to text.
 func (f *explanationParser) character(c rune, text *strings.Builder) {
 	if f.escape == "" && c == '"' {
 		f.half(text)

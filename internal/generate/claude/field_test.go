@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// read parses the answer in pieces of size characters and returns the explanation.
+// read parses the answer in pieces and returns the explanation. size is the number
+// of characters in each piece.
 func read(answer string, size int) string {
 	var f explanationParser
 	var text strings.Builder

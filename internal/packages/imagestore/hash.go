@@ -45,7 +45,7 @@ func Strongest(integrity string) string {
 	return best
 }
 
-// HasHash reports whether the SRI hash of the content is sri.
+// HasHash reports whether the content has the given SRI hash.
 func HasHash(content []byte, sri string) bool {
 	h, ok := newHash(sri)
 	if !ok {

@@ -37,7 +37,6 @@ func pinned(name, place string, requires ...string) *pyth.PinnedPackage {
 	return &pyth.PinnedPackage{Package: pyth.Package{Name: name}, Place: place, Requires: requires}
 }
 
-// openLinks opens the layer's image of links until the end of the test.
 func openLinks(t *testing.T, s *Store, layer pyth.LayerID) fs.FS {
 	t.Helper()
 	f, err := os.Open(s.linksPath(layer))

@@ -21,7 +21,6 @@ type layout struct {
 	link func(layer *tree.Tree, packages []Package, images []fs.FS) error
 }
 
-// layoutOf returns the layout of the layers for a runtime.
 func layoutOf(runtime pyth.Runtime) layout {
 	return map[pyth.Runtime]layout{
 		pyth.PythonRuntime: {directory: storeDirectory, link: linkMerged},

@@ -95,8 +95,8 @@ func New(config Config, dial Dial) (*Client, error) {
 }
 
 // newTransport returns a transport that connects directly to the index and to the
-// operator's proxies, and with dial to all other hosts. index is the host and port
-// of the index.
+// operator's proxies. It connects to all other hosts with dial. index is the host
+// and port of the index.
 func newTransport(index string, dial Dial) *http.Transport {
 	var proxies sync.Map
 	return &http.Transport{
@@ -121,8 +121,8 @@ func newTransport(index string, dial Dial) *http.Transport {
 	}
 }
 
-// hostPort returns the host and the port of the URL. If the URL has no port,
-// hostPort returns the default port of the scheme.
+// hostPort returns the host and the port of the URL. If the URL has no port, the
+// port is the default of the scheme.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -73,7 +73,6 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	return result, nil
 }
 
-// sourcesOf returns the set of paths of the package's Python sources.
 func sourcesOf(c *imagestore.Contents) map[string]bool {
 	sources := map[string]bool{}
 	_ = c.Tree.Walk(func(path string, e tree.Entry) error {

@@ -37,8 +37,8 @@ func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 // token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
-// Failure answers with an API error of the given type. headers alternates names and
-// values.
+// Failure answers with an API error of the given type. headers contains names and
+// values alternately.
 func Failure(status int, kind, message string, headers ...string) Step {
 	return func(x *exchange) {
 		for i := 0; i+1 < len(headers); i += 2 {
@@ -193,7 +193,6 @@ func (x *exchange) begin() {
 	x.event("content_block_start", map[string]any{"type": "content_block_start", "index": x.index(), "content_block": block})
 }
 
-// index returns the index of the content block in the message.
 func (x *exchange) index() int {
 	if x.byTool() {
 		return 0
