@@ -12,7 +12,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// firstKeyName is the name of the API key that is created with the account.
 const firstKeyName = "default"
 
 // Register creates an account.

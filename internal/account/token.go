@@ -15,7 +15,6 @@ import (
 // maxToken is the maximum length of a JWT in bytes.
 const maxToken = 4 << 10
 
-// claims are the claims of the JWTs that this server issues.
 type claims struct {
 	jwt.RegisteredClaims
 	// FamilyID identifies the login that the token belongs to.

@@ -16,8 +16,7 @@ import (
 type redaction struct {
 	redactor *redact.Redactor
 	count    int
-	// hidden holds the secret values to replace.
-	hidden []pyth.SecretValue
+	hidden   []pyth.SecretValue
 	// paths maps the path of each output file to its redacted path.
 	paths map[string]string
 	// streamed is true if results were sent as events. Their redactions are already
@@ -46,7 +45,6 @@ func (r *redaction) events(next pyth.Events) *redactedEvents {
 	return &redactedEvents{redaction: r, next: next}
 }
 
-// outcome replaces the values in all parts of an outcome.
 func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Stdout = r.output(o.Stdout, o.StdoutTruncated)
 	o.Stderr = r.output(o.Stderr, o.StderrTruncated)
@@ -199,7 +197,6 @@ func (r *redaction) json(data string) string {
 	return out
 }
 
-// redactedEvents redacts events and passes them to next.
 type redactedEvents struct {
 	redaction *redaction
 	next      pyth.Events

@@ -11,7 +11,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxInstalls is the maximum number of packages that one generation installs.
 const maxInstalls = 5
 
 func (w *work) program(code string) *pyth.Program {

@@ -16,8 +16,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// maxDownloads is the maximum number of packages that one change downloads at the
-// same time.
 const maxDownloads = 4
 
 // pin adds the resolved packages to next, sorted by place. A package keeps its time

@@ -108,7 +108,6 @@ func setDefault[T int | int64 | time.Duration](value *T, otherwise T) {
 	}
 }
 
-// resolver returns the resolver of the runtime, or an error if the runtime has none.
 func (s *Service) resolver(runtime pyth.Runtime) (Resolver, error) {
 	for _, r := range s.config.Resolvers {
 		if r.Language().Runtime() == runtime {
@@ -151,7 +150,6 @@ func packagesOf(list *pyth.PackageList) []*pyth.Package {
 	return all
 }
 
-// maxKnown is the maximum number of users whose layers are cached.
 const maxKnown = 100_000
 
 // Layers returns the layers of the user's lockfiles, usually from the cache. If
@@ -201,7 +199,6 @@ func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.known[user] = layers
 }
 
-// invalidate removes a user's layers from the cache, because a lockfile has changed.
 func (s *Service) invalidate(user pyth.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pruneBatch is the maximum number of records that one transaction prunes.
 const pruneBatch = 1000
 
 // Prune removes the content of entries that are older than the given time, and

@@ -13,7 +13,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// version is the version of the record format.
 const version = 1
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
@@ -38,7 +37,6 @@ type record struct {
 	Version    int               `json:"v"`
 }
 
-// pending is an event in the queue of the log.
 type pending struct {
 	record record
 	at     time.Time

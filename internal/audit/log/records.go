@@ -7,7 +7,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// readBatch is the number of records that one query reads.
 const readBatch = 1000
 
 // records iterates over the stored records with sequences in [from, to). If a query

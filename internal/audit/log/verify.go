@@ -11,7 +11,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxFindings is the maximum number of findings in a report.
 const maxFindings = 20
 
 // Verification contains the parameters of Verify.
@@ -76,7 +75,6 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 	return &c.Report, nil
 }
 
-// check holds the state of a verification.
 type check struct {
 	Verification
 	Report
@@ -144,7 +142,6 @@ func (c *check) missing(s span) {
 	}
 }
 
-// entry checks one entry and adds it to the tree.
 func (c *check) entry(r *pyth.AuditRecord) {
 	if len(r.Hashes) == 0 {
 		c.broken = true

@@ -23,7 +23,6 @@ const (
 	taskNote    = "What the user asks for:"
 )
 
-// params returns the API request that corresponds to r.
 func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	p := anthropic.MessageNewParams{
 		Model:     r.Model,

@@ -42,8 +42,7 @@ type Route struct {
 	server  *http.Server
 	conns   chan net.Conn
 
-	mu sync.Mutex
-	// failed is the first failure of the index, or nil.
+	mu     sync.Mutex
 	failed error
 }
 

@@ -73,7 +73,6 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 	return path, hash, os.Rename(f.Name(), path)
 }
 
-// downloadPath returns the path at which the archive with the hash is stored.
 func (s *Store) downloadPath(hash string) string { return filepath.Join(s.downloads, fileName(hash)) }
 
 // downloaded returns the path of the archive with the hash, or "" if the store does

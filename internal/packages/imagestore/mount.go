@@ -92,7 +92,6 @@ type listedImage struct {
 	Path string `json:"path"`
 }
 
-// readList reads the file that lists the layer's images.
 func (s *Store) readList(layer pyth.LayerID) (*imageList, error) {
 	if string(layer) != filepath.Base(string(layer)) {
 		return nil, fs.ErrNotExist

@@ -39,8 +39,7 @@ type Store struct {
 	// Collect.
 	collecting sync.RWMutex
 
-	mu sync.Mutex
-	// temporary holds the layers that AddTemporary added.
+	mu        sync.Mutex
 	temporary map[pyth.LayerID][]Mount
 	// used maps each layer to the time when a run last used it.
 	used map[pyth.LayerID]time.Time
@@ -111,12 +110,10 @@ const (
 // ImagePath returns the path of the image with the key.
 func (s *Store) ImagePath(key string) string { return filepath.Join(s.images, key+imageSuffix) }
 
-// listPath returns the path of the file that lists the layer's images.
 func (s *Store) listPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+listSuffix)
 }
 
-// linksPath returns the path of the layer's image of links.
 func (s *Store) linksPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+imageSuffix)
 }

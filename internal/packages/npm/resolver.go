@@ -103,7 +103,6 @@ func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolv
 	return r.candidates(ctx, pages, &lock, request)
 }
 
-// manifestOf returns a package.json that requires the packages of the request.
 func manifestOf(request resolve.Request) ([]byte, error) {
 	dependencies := map[string]string{}
 	for _, d := range request.Direct {

@@ -20,7 +20,6 @@ var (
 // shorter.
 const maxName = 128
 
-// maxExtras is the maximum number of extras in one requirement.
 const maxExtras = 16
 
 var (

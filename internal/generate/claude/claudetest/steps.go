@@ -200,7 +200,6 @@ func (x *exchange) index() int {
 	return 1
 }
 
-// deltaCharacters is the number of characters in each delta event of a stream.
 const deltaCharacters = 7
 
 // delta streams content in delta events of deltaCharacters characters each.
