@@ -109,7 +109,8 @@ func (h *host) file(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// reader returns the text left. It implements only io.Reader.
+// reader reads the text in its field left. It implements no interface except
+// io.Reader.
 type reader struct{ left string }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -166,13 +167,14 @@ func (s *scene) open() *pyth.Session {
 	return x
 }
 
-// run is a run in a session.
+// run is a run that begin has started.
 type run struct {
 	cancel context.CancelFunc
-	// begun and ended are the times of its turn, since the call of begin.
+	// begun and ended are the times at which its turn began and ended, measured from
+	// the call of begin.
 	begun, ended time.Duration
-	// err is the error if the run got no turn. cause is the reason if the run's context
-	// ended.
+	// err is the error if the run got no turn. cause is the cause with which the run's
+	// context ended.
 	err, cause error
 	done       chan struct{}
 }

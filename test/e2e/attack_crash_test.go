@@ -54,7 +54,7 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
 					answer, err := s.tryCall(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
-						// The server was killed before or after it stored this write.
+						// It is unknown whether the server stored this write before it was killed.
 						stored[i][name] = -next[i]
 						return
 					}

@@ -120,7 +120,7 @@ var reuseAttacks = []attack{
 	{"058_runs_do_not_share_randomness", func(t *testing.T, s *server, a *account) {
 		b := s.register(t)
 		b.isolation = a.isolation
-		// Runs of one user can share an interpreter, unless each run has a sandbox.
+		// Runs of one user can share an interpreter, unless each run gets a new sandbox.
 		shared := a.isolation != "execution"
 		seen := make(map[string]int)
 		for i := range 12 {
@@ -157,9 +157,9 @@ var reuseAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
-// requireNoCanary runs leaveCanary and findCanary in turn, with an account for each.
-// It makes more rounds than there are warm sandboxes, so that sandboxes are used
-// twice.
+// requireNoCanary alternates between leaveCanary with the first account and
+// findCanary with the second account. It makes more rounds than there are warm
+// sandboxes, so that sandboxes are used again.
 func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	for i := range 3*defaultWarm + 1 {

@@ -33,13 +33,13 @@ func programAttacks() [][]attack {
 	}
 }
 
-// attacksUnlessShort returns all groups of attacks on programs, or only the given
-// groups with -short.
+// attacksUnlessShort returns all groups of attacks on programs. With -short, it
+// returns only the given groups.
 //
 // The four tests below combine two settings: the isolation and the server's user.
 // Even with -short, the first and the last test run all attacks. These two tests
-// differ in both settings, so each attack still meets each value. The other two
-// tests run only the groups that depend on the combination.
+// differ in both settings, so each attack runs with each value of each setting. The
+// other two tests run only the groups that depend on the combination.
 func attacksUnlessShort(groups ...[]attack) [][]attack {
 	if testing.Short() {
 		return groups

@@ -77,8 +77,8 @@ type programArchive struct {
 	path      string
 	args, env []string
 	stdin     string
-	// seesResults is true if rich results change what the program prints. It lists all
-	// objects or modules, and the hook for rich results adds some.
+	// seesResults is true if the program prints something else when the request enables
+	// rich results. It does so because it lists objects that the hook for results adds.
 	seesResults bool
 	files       map[string]string
 }

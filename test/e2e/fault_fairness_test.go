@@ -19,7 +19,7 @@ func (s *server) dial(t testing.TB) net.Conn {
 }
 
 // startUploads starts requests that announce a large body and send only a part of
-// it. The server can refuse some of them and close their connections.
+// it. The server can refuse some of the requests and close their connections.
 func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
 	body := strings.Repeat("x", sent)

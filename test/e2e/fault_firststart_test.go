@@ -27,7 +27,7 @@ func processesBelow(dir string) []int {
 }
 
 // killFirstStart starts a server, which builds its image. It waits until the build
-// compiles, and then for the pause. Then it kills the server.
+// has begun to compile. Then it waits for the pause and kills the server.
 func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)

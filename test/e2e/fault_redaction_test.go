@@ -133,7 +133,8 @@ func TestSessionRedactsOldValues(t *testing.T) {
 			}
 		})
 	}
-	// A session remembers a limited number of old values. Beyond it, runs are refused.
+	// A session remembers a limited number of old values. When the limit is reached,
+	// the server refuses runs.
 	s := a.openSession(t, object{"language": "python"})
 	for i := range 5 {
 		a.storeSecret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
@@ -232,7 +233,7 @@ func withEncodings(value string) string {
 }
 
 // TestExecuteRedactsSplitStreams runs a program that prints a value in small pieces.
-// The streamed output must be as redacted as the output in a single answer.
+// A stream must not show more of the value than a single answer.
 func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

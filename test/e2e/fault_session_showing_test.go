@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSessionLimitsShowing shows large and slow values. This must use only a part of
-// the remaining memory and time, and must not end the session.
+// TestSessionLimitsShowing shows large and slow values. Showing a value must use
+// only a part of the remaining memory and time, and must not end the session.
 func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -323,7 +323,8 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 			if c.until != "stdout" {
 				eventually(t, "the call to the model ends", func() bool { return m.Canceled() > canceled })
 			}
-			// The canceled request must free its place in the queue. The queue has only one.
+			// The canceled request must free its place in the queue, which has only one
+			// place.
 			a.run(t, "print(42)").prints(t, "42\n")
 			if got := len(m.Requests()); got != before+1 {
 				t.Errorf("the model got %d requests, want 1", got-before)

@@ -27,7 +27,8 @@ import (
 // image is built only once. TestMain sets both variables.
 var binary, imageDir string
 
-// builtInImages lists the images in imageDir before tests add custom images.
+// builtInImages lists the images that imageDir contains before tests add custom
+// images.
 var builtInImages []string
 
 func TestMain(m *testing.M) {

@@ -11,7 +11,7 @@ import (
 // measure makes one round of a measurement and returns the measured values.
 type measure func(context.Context) ([]float64, error)
 
-// subject is a measurement. The series into collects its values.
+// subject is a measurement and the series that collects its values.
 type subject struct {
 	into    *series
 	measure measure
@@ -36,8 +36,8 @@ func alternate(ctx context.Context, rounds int, onRound func(round int), subject
 	return nil
 }
 
-// restTime is the pause after load on a server. Otherwise the server's background
-// work would affect the next measurement.
+// restTime is the pause after load on a server. Without this pause, the server's
+// background work would affect the next measurement.
 const restTime = 500 * time.Millisecond
 
 // operation does something once, for example a request, and returns its duration.

@@ -37,7 +37,7 @@ func processesOf(pid int) processes {
 	return found
 }
 
-// descendants returns the process ID and the IDs of all its descendants.
+// descendants returns pid and the IDs of all its descendants.
 func descendants(children map[int][]int, pid int) []int {
 	var all []int
 	for next := []int{pid}; len(next) > 0; next = next[1:] {
@@ -77,9 +77,8 @@ func childrenOf() map[int][]int {
 
 // memory is the memory use of a set of processes in bytes.
 type memory struct {
-	// resident is the sum of all mapped pages (Rss in proc_pid_smaps(5)). share counts
-	// only a part of each shared page: its size divided by the number of its processes
-	// (Pss).
+	// resident is the sum of all mapped pages (Rss in proc_pid_smaps(5)). share divides
+	// the size of each shared page by the number of processes that share it (Pss).
 	resident, share float64
 	// private is share without the pages of files. It is the cost of one more sandbox.
 	private float64

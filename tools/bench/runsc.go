@@ -30,16 +30,16 @@ type runsc struct {
 }
 
 // releaseState unmounts the network namespaces that gVisor has left in its state
-// directory. Otherwise the directory could not be removed. There can be several,
-// since each of several file servers that start at the same time may mount one.
+// directory. Otherwise the directory could not be removed. There can be several
+// namespaces, because file servers that start at the same time may each mount one.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
 	}
 }
 
-// directory returns a command that uses a directory as the root file system. This is
-// the default way of gVisor, and most bundles use it.
+// directory returns a command whose root file system is a directory, as in most
+// bundles. gVisor accesses its files in the default way.
 func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	bundle, err := r.bundle(ctx, "directory", func(spec map[string]any) {
 		spec["root"] = map[string]any{"path": rootfs, "readonly": true}

@@ -98,10 +98,10 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank returns a number for the symbol at index k, or -1 after the last symbol.
-// Upper and lower case hexadecimal digits have the same rank. So do digits of both
-// base64 alphabets. If values are sorted and their symbols before k are equal, their
-// ranks are also sorted.
+// rank returns a number for the symbol at index k, or -1 after the last symbol. It
+// ignores upper and lower case of hexadecimal digits, and the choice of the base64
+// alphabet. If values are sorted and their symbols before k are equal, their ranks
+// are also sorted.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):

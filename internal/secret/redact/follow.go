@@ -6,9 +6,9 @@ import (
 )
 
 // follower compares the output after a matched head with the rest of long values.
-// These are the values with the indices low to high-1 in Redactor.secrets. The first
-// symbols of their forms (as many as the field symbols says) are equal and have
-// matched.
+// These are the values with the indices low to high-1 in Redactor.secrets. The field
+// symbols is the number of symbols that have matched. They are the same for all
+// these values.
 type follower struct {
 	enc       encoding
 	low, high int

@@ -91,7 +91,8 @@ func utf16Escapes(r *rand.Rand, c rune) string {
 	return b.String()
 }
 
-// inJSON encodes a value as JSON. It escapes some characters that need no escape.
+// inJSON encodes a value as JSON. At random, it also escapes characters that need no
+// escape.
 func inJSON(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted, _ := json.Marshal(v)

@@ -65,7 +65,8 @@ const (
 type reading struct {
 	view view
 	// begins contains the marks that begin an escape in the view. If a text contains no
-	// mark in needs, another view reads the text in the same way.
+	// mark in needs, another view reads the text in the same way, so this view is not
+	// needed.
 	needs, begins uint
 }
 
