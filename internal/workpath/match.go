@@ -38,7 +38,7 @@ func (p *Pattern) state(node, mode int) int { return node*modes + mode }
 // finalState returns the state after all nodes of the pattern.
 func (p *Pattern) finalState() int { return p.state(len(p.nodes), atNode) }
 
-// anyRest returns the final state that matches any rest of the path.
+// anyRest returns the final state in which every rest of the path matches.
 func (p *Pattern) anyRest() int { return p.state(len(p.nodes), inGlob) }
 
 // states holds the possible states of the automaton at one position in a path.

@@ -17,7 +17,7 @@ import (
 
 const packagesPath = "/api/v1/packages"
 
-// packageInfo is a package in the answer of the API.
+// packageInfo describes an installed package in an answer of the API.
 type packageInfo struct {
 	Name, Version, Requirement, Language, InstalledAt string
 	Direct                                            bool

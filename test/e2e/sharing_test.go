@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// These are the numbers of users, unless the environment variable PACKAGE_USERS sets
-// one. shortSharers applies with -short.
+// The test uses this number of users, unless the environment variable PACKAGE_USERS
+// sets it. shortSharers applies with -short.
 const (
 	defaultSharers = 8
 	shortSharers   = 4

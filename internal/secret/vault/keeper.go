@@ -198,8 +198,8 @@ func writeRootKeys(path string, keys [][]byte) error {
 // keys.
 const temporaryKeys = ".root-key-*"
 
-// RemoveTemporaryKeys removes temporary files next to the root key file that a
-// killed process has left. They contain root keys.
+// RemoveTemporaryKeys removes temporary files that a killed process has left next to
+// the root key file. They contain root keys.
 func RemoveTemporaryKeys(path string) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)
