@@ -176,8 +176,8 @@ type AuditPosition struct {
 }
 
 // AuditStore stores the audit log. Records never change after AppendAudit has stored
-// them, except that PruneAudit removes the content of old records. It keeps their
-// hashes.
+// them. The only exception is PruneAudit, which removes the content of old records
+// and keeps their hashes.
 type AuditStore interface {
 	// AppendAudit appends records and replaces the checkpoint, in one transaction. It
 	// fails with CodeConflict if the Sequence of the first record differs from the size

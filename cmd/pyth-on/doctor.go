@@ -24,7 +24,7 @@ type doctorCommand struct {
 
 func (c *doctorCommand) Run() error {
 	var findings []doctor.Finding
-	err := privileged()
+	err := ensurePrivileged()
 	switch {
 	case errors.Is(err, rootless.ErrNoNamespace):
 		findings = []doctor.Finding{doctor.System(), doctor.NoIdentity(err)}
@@ -55,11 +55,11 @@ func (c *doctorCommand) show(findings []doctor.Finding) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(findings)
 	}
-	return table(os.Stdout, findings, isatty.IsTerminal(os.Stdout.Fd()))
+	return printTable(os.Stdout, findings, isatty.IsTerminal(os.Stdout.Fd()))
 }
 
-// table prints the findings as a text table, in colour if colours is true.
-func table(w io.Writer, findings []doctor.Finding, colours bool) error {
+// printTable prints the findings as a text table, in colour if colours is true.
+func printTable(w io.Writer, findings []doctor.Finding, colours bool) error {
 	paint := map[doctor.Level]string{doctor.OK: "\033[32m", doctor.Warning: "\033[33m", doctor.Failure: "\033[31m"}
 	for _, f := range findings {
 		level := fmt.Sprintf("%-7s", f.Level)

@@ -35,7 +35,7 @@ type generateCommand struct {
 
 func (c *generateCommand) Run() error {
 	if c.Server == "" {
-		if err := privileged(); err != nil {
+		if err := ensurePrivileged(); err != nil {
 			return err
 		}
 	}

@@ -6,10 +6,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
 )
 
-// privileged returns nil if this process has the privileges to start sandboxes.
-// Otherwise it runs this program again, with these privileges, in a user namespace.
-// It returns the exit code of the child as an error.
-func privileged() error {
+// ensurePrivileged returns nil if this process has the privileges to start
+// sandboxes. Otherwise it runs this program again, with these privileges, in a user
+// namespace. It returns the exit code of the child as an error.
+func ensurePrivileged() error {
 	if rootless.Privileged() {
 		return nil
 	}

@@ -44,7 +44,7 @@ type runCommand struct {
 }
 
 func (c *runCommand) Run() error {
-	if err := privileged(); err != nil {
+	if err := ensurePrivileged(); err != nil {
 		return err
 	}
 	code, err := c.run()

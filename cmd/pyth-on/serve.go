@@ -56,7 +56,7 @@ type serveCommand struct {
 }
 
 func (c *serveCommand) Run() error {
-	if err := privileged(); err != nil {
+	if err := ensurePrivileged(); err != nil {
 		return err
 	}
 	return c.serve()

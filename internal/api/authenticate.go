@@ -33,7 +33,7 @@ func (h *Handler) lookUp(ctx context.Context) error {
 		return err
 	}
 	req.principal = p
-	keepConnection(ctx)
+	setConnectionAuthenticated(ctx)
 	req.origin.Credential, req.origin.KeyPrefix = p.Credential, p.KeyPrefix
 	return nil
 }

@@ -38,10 +38,10 @@ func isTrusted(ip netip.Addr, trusted []netip.Prefix) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// network returns the key for rate limits on an IP address. For IPv6 the key is the
+// ipKey returns the key for rate limits on an IP address. For IPv6 the key is the
 // /64 network, because a customer gets at least a /64 block (RFC 6177). So all
 // addresses in this block share one limit.
-func network(ip string) string {
+func ipKey(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || addr.Is4() {
 		return ip

@@ -42,15 +42,15 @@ func newConnections(most int) *connections {
 	return c
 }
 
-// note updates the state of a connection. net/http calls it for each change
-// (ConnState).
-func (c *connections) note(conn net.Conn, state http.ConnState) {
+// updateState records the new state of a connection. net/http calls it for each
+// change (ConnState).
+func (c *connections) updateState(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch state {
 	case http.StateNew:
 		c.makeRoomLocked(conn)
-		c.open[conn] = &connection{address: network(host(conn)), since: time.Now()}
+		c.open[conn] = &connection{address: ipKey(peerIP(conn)), since: time.Now()}
 	case http.StateActive:
 		c.activeLocked(conn, true)
 	case http.StateIdle:
@@ -79,9 +79,9 @@ func (c *connections) activeLocked(conn net.Conn, active bool) {
 	}
 }
 
-// keep records that the current request has valid credentials. The connection cannot
-// be replaced until the request ends.
-func (c *connections) keep(conn net.Conn) {
+// setAuthenticated records that the current request has valid credentials. The
+// connection cannot be replaced until the request ends.
+func (c *connections) setAuthenticated(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if x := c.open[conn]; x != nil {
@@ -90,8 +90,8 @@ func (c *connections) keep(conn net.Conn) {
 }
 
 // makeRoomLocked closes a connection if the limit is reached. If no connection can
-// be replaced, it closes the added connection. net/http then calls note for the
-// closed connection.
+// be replaced, it closes the added connection. net/http then calls updateState for
+// the closed connection.
 func (c *connections) makeRoomLocked(added net.Conn) {
 	if c.max == 0 || len(c.open) < c.max {
 		return
@@ -137,8 +137,7 @@ func (c *connections) victimLocked() net.Conn {
 	return victim
 }
 
-// host returns the IP address of the peer.
-func host(conn net.Conn) string {
+func peerIP(conn net.Conn) string {
 	address := conn.RemoteAddr().String()
 	if h, _, err := net.SplitHostPort(address); err == nil {
 		return h
@@ -169,16 +168,16 @@ type requestConnection struct {
 	conn        net.Conn
 }
 
-// context returns a context with the connection, for keepConnection. All requests on
-// the connection use this context.
+// context returns a context with the connection, for setConnectionAuthenticated. All
+// requests on the connection use this context.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, requestConnection{c, conn})
 }
 
-// keepConnection calls keep for the connection in ctx. It does nothing if ctx has no
-// connection, for example in tests.
-func keepConnection(ctx context.Context) {
+// setConnectionAuthenticated calls setAuthenticated for the connection in ctx. It
+// does nothing if ctx has no connection, for example in tests.
+func setConnectionAuthenticated(ctx context.Context) {
 	if own, ok := ctx.Value(connKey{}).(requestConnection); ok {
-		own.connections.keep(own.conn)
+		own.connections.setAuthenticated(own.conn)
 	}
 }

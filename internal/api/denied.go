@@ -57,7 +57,7 @@ func (h *Handler) noteDenied(ctx context.Context, err error) {
 		return
 	}
 	e := &pyth.AuditEvent{Action: req.action, Outcome: pyth.AuditDenied, Details: map[string]any{"code": string(pyth.ErrorCode(err))}}
-	caller := network(req.ip)
+	caller := ipKey(req.ip)
 	if p := req.principal; p != nil {
 		e.User = p.User.ID
 		caller = string(e.User)

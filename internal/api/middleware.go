@@ -157,7 +157,7 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	}
 	h.log.ErrorContext(r.Context(), "panic",
 		"request_id", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
-	if w.wrote != 0 {
+	if w.sentStatus != 0 {
 		// Close the connection, so that the client does not take the incomplete
 		// response for a complete one.
 		w.Header().Set("Connection", "close")
@@ -175,23 +175,23 @@ type response struct {
 	// isLast reports whether the server must close the connection after this
 	// response.
 	isLast func() bool
-	// wrote is the status that was sent; 0 if no status was sent.
-	wrote int
-	bytes int64
+	// sentStatus is the status that was sent; 0 if no status was sent.
+	sentStatus int
+	bytes      int64
 }
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *response) status() int {
-	if w.wrote == 0 {
+	if w.sentStatus == 0 {
 		return http.StatusOK
 	}
-	return w.wrote
+	return w.sentStatus
 }
 
 func (w *response) WriteHeader(status int) {
-	if w.wrote == 0 {
-		w.wrote = status
+	if w.sentStatus == 0 {
+		w.sentStatus = status
 		if w.isLast() {
 			w.Header().Set("Connection", "close")
 		}
@@ -201,7 +201,7 @@ func (w *response) WriteHeader(status int) {
 }
 
 func (w *response) Write(p []byte) (int, error) {
-	if w.wrote == 0 {
+	if w.sentStatus == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.bytes == 0 {

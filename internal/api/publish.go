@@ -48,7 +48,7 @@ func publish(api *huma.OpenAPI) *huma.OpenAPI {
 		}
 		doc.Paths[path] = &published
 	}
-	requests, responses := uses(&doc, schemas)
+	requests, responses := usedSchemas(&doc, schemas)
 	for name, s := range schemas {
 		switch {
 		case !requests[name] && !responses[name]:
@@ -91,7 +91,7 @@ func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema 
 	if t != nil {
 		description = typeDescription(t)
 	}
-	if forms, ok := formsOf(t); ok {
+	if forms, ok := variantsOf(t); ok {
 		out := &huma.Schema{Description: description}
 		for _, form := range forms {
 			out.OneOf = append(out.OneOf, registry.Schema(form, true, ""))
@@ -133,9 +133,9 @@ func typeDescription(t reflect.Type) string {
 	return ""
 }
 
-// formsOf returns the variants of a request type. The second result is false if the
-// type has no variants.
-func formsOf(t reflect.Type) ([]reflect.Type, bool) {
+// variantsOf returns the variants of a request type. The second result is false if
+// the type has no variants.
+func variantsOf(t reflect.Type) ([]reflect.Type, bool) {
 	if t == nil {
 		return nil, false
 	}
@@ -166,7 +166,7 @@ func registerParts(registry huma.Registry) {
 	for _, name := range slices.Collect(maps.Keys(registry.Map())) {
 		t := registry.TypeFromRef(schemaPrefix + name)
 		parts := embedded(t)
-		if forms, ok := formsOf(t); ok {
+		if forms, ok := variantsOf(t); ok {
 			parts = append(parts, forms...)
 		}
 		for _, part := range parts {
@@ -241,8 +241,8 @@ func openSchema(s *huma.Schema) {
 	}
 }
 
-// uses returns the names of the schemas to which requests and responses refer.
-func uses(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, responses map[string]bool) {
+// usedSchemas returns the names of the schemas to which requests and responses refer.
+func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, responses map[string]bool) {
 	requests, responses = map[string]bool{}, map[string]bool{}
 	content := func(used map[string]bool, content map[string]*huma.MediaType) {
 		for _, m := range content {

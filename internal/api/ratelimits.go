@@ -76,7 +76,7 @@ func newLimiters(r RateLimits, now func() time.Time) *limiters {
 func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	req := requestOf(ctx)
 	var p *policy
-	key := network(req.ip)
+	key := ipKey(req.ip)
 	switch operationID {
 	case opRegister:
 		p = h.limits.registerIP

@@ -38,7 +38,7 @@ func (r *request) caller() string {
 	if r.principal != nil {
 		return string(r.principal.User.ID)
 	}
-	return network(r.ip)
+	return ipKey(r.ip)
 }
 
 type requestKey struct{}

@@ -81,7 +81,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 			MaxHeaderBytes:    cfg.MaxHeaderBytes,
 			BaseContext:       func(net.Listener) context.Context { return base },
 			ConnContext:       connections.context,
-			ConnState:         connections.note,
+			ConnState:         connections.updateState,
 			ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 		},
 	}

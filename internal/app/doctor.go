@@ -55,7 +55,7 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 		add(doctor.NoNode(reason.Err, reason.Fix))
 	}
 	add(doctor.Tools(image.Missing))
-	custom, failed := c.Images.try(ctx, cache, slot.Join("state"), c.Progress)
+	custom, failed := c.Images.buildUsable(ctx, cache, slot.Join("state"), c.Progress)
 	h, err := openHost(&hostConfig{image: image.Path, images: custom, stateDir: slot.Join("state")})
 	if err != nil {
 		add(doctor.NoSandbox(err))

@@ -119,9 +119,9 @@ func quoted(runtimes []pyth.Runtime) string {
 	return strings.Join(names, " and ")
 }
 
-// try is like build, but it continues after an error. It returns all usable images,
-// and a finding for each image that it could not build.
-func (c ImageConfig) try(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
+// buildUsable is like build, but it continues after an error. It returns all usable
+// images, and a finding for each image that it could not build.
+func (c ImageConfig) buildUsable(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
 	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
 	}
