@@ -87,8 +87,8 @@ func hiddenDescriptor(name string) (int, bool) {
 }
 
 // passHidden returns the files with secrets, for exec.Cmd.ExtraFiles. In the child
-// their descriptors start at 3. passHidden sets the environment variables to these
-// descriptors.
+// process, the descriptors of these files start at 3. passHidden sets the
+// environment variables to these descriptors.
 func passHidden() ([]*os.File, error) {
 	var files []*os.File
 	for _, name := range hiddenVariables() {

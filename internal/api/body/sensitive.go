@@ -14,7 +14,7 @@ type Sensitive []byte
 // overwritten the value.
 func (*Sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
-// Confidential is a type of body with one sensitive field.
+// Confidential is the interface of bodies with one sensitive field.
 type Confidential interface {
 	// Confidential returns the JSON name of the field and a pointer to the field.
 	Confidential() (field string, to *Sensitive)
