@@ -1,5 +1,5 @@
-// Package disk determines the free space of a file system, and whether files in it
-// can be written.
+// Package disk determines how much space a file system has, and whether files in
+// it can be written.
 package disk
 
 import (
@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Space describes the disk space of a file system in bytes.
+// Space describes the space of a file system.
 type Space struct {
-	// FreeBytes is the free space without blocks that are reserved for root.
+	// FreeBytes is the free space, without the blocks that are reserved for root.
 	// TotalBytes is the size of the file system.
 	FreeBytes, TotalBytes int64
-	// ReadOnly reports that the file system is mounted read-only.
+	// ReadOnly is true if the file system is mounted read-only.
 	ReadOnly bool
 }
 
-// SpaceOf returns the space of the file system that contains the path. It makes one
-// system call, which takes about a microsecond.
+// SpaceOf returns the space of the file system that contains the path. It takes
+// about a microsecond, since it makes only one system call.
 func SpaceOf(path string) (Space, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
@@ -34,11 +34,12 @@ func SpaceOf(path string) (Space, error) {
 	}, nil
 }
 
-// NoRoomError reports that a file system has too little free space.
+// NoRoomError means that a file system has too little free space.
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For names the purpose of the space. The error text begins with it.
+	// For says what the space is needed for. The text of the error begins with
+	// it.
 	For string
 }
 
@@ -47,8 +48,8 @@ func (e *NoRoomError) Error() string {
 		e.For, humanize.IBytes(uint64(e.NeededBytes)), e.Dir, humanize.IBytes(uint64(max(e.FreeBytes, 0))))
 }
 
-// Need returns a NoRoomError if the file system of the directory has less than the
-// given free space. The directory need not exist. If the free space is unknown, Need
+// Need returns a NoRoomError if the file system of dir has less free space than
+// bytes. dir need not exist yet. If the free space cannot be determined, Need
 // returns nil.
 func Need(dir string, bytes int64, purpose string) error {
 	space, err := SpaceOf(dir)

@@ -15,30 +15,31 @@ import (
 )
 
 const (
-	// lowBytes is the free space below which each check makes a trial write. With so
-	// little space, free blocks do not prove that files can be written.
+	// lowBytes is the free space below which every check makes a trial write.
+	// With so little space, a positive number of free blocks does not prove that
+	// files can be written.
 	lowBytes = 8 << 20
-	// recordBytes is the maximum disk space that the audit record of one run needs,
-	// including the growth of the database files. It is the size of a trial write
-	// when space is low.
+	// recordBytes is the size of a trial write if there is less space than
+	// lowBytes. The audit record of one run needs at most this space, including
+	// the growth of the database files.
 	recordBytes = 256 << 10
-	// probeBytes is the size of a trial write when there is enough space.
+	// probeBytes is the size of a trial write if there is enough space.
 	probeBytes = 4 << 10
-	// probeInterval is the time between the trial writes of Watch.
+	// probeInterval is the time between two trial writes of Watch.
 	probeInterval = 10 * time.Second
-	// repeatAfter is the minimum time between two trial writes of Check. In between,
-	// Check returns the last result.
+	// repeatAfter is the minimum time between two trial writes of Check. Until
+	// then, Check returns the last result.
 	repeatAfter = 100 * time.Millisecond
 )
 
 // ProbeName is the name of the file that each trial write creates and removes.
 const ProbeName = ".disk-probe"
 
-// FullError reports that files in a directory cannot be written: the disk is full,
-// read-only or faulty.
+// FullError means that files in a directory cannot be written, because the disk
+// is full, read-only or faulty.
 type FullError struct {
 	Space Space
-	// Err is the error of the trial write; nil if there was no trial write.
+	// Err is the error of the trial write, or nil if there was none.
 	Err error
 }
 
@@ -51,36 +52,38 @@ func (e *FullError) Error() string {
 
 func (e *FullError) Unwrap() error { return e.Err }
 
-// Monitor checks whether a directory can be written. It is safe for concurrent use.
+// Monitor checks whether files in a directory can be written. It is safe for
+// concurrent use.
 type Monitor struct {
 	dir    string
 	logger *slog.Logger
 	wake   chan struct{}
-	// faulty reports that the last trial write failed.
+	// faulty is true if the last check found a failure.
 	faulty atomic.Bool
 
 	mu    sync.Mutex
 	at    time.Time
 	space Space
 	fault error
-	// logged reports that the failure was logged.
+	// logged is true if this failure has been logged.
 	logged bool
 }
 
-// NewMonitor returns a Monitor for the directory. Run Watch in the background to
-// detect failures that Check cannot see.
+// NewMonitor returns a Monitor for the directory. The caller must run Watch in a
+// goroutine: it detects failures that Check alone cannot detect.
 func NewMonitor(dir string, logger *slog.Logger) *Monitor {
 	return &Monitor{dir: dir, logger: logger, wake: make(chan struct{}, 1)}
 }
 
-// Check returns a *FullError if files in the directory cannot be written. If there
-// is enough space and the last trial write succeeded, it costs one system call.
+// Check returns a *FullError if files in the directory cannot be written.
+// Normally it makes only one system call. If there is little space, or the last
+// check failed, it makes a trial write.
 func (m *Monitor) Check() error {
 	_, err := m.state()
 	return err
 }
 
-// State returns the free space and the result of Check.
+// State returns the space of the file system, together with the result of Check.
 func (m *Monitor) State() (Space, error) { return m.state() }
 
 func (m *Monitor) state() (Space, error) {
@@ -96,8 +99,8 @@ func (m *Monitor) state() (Space, error) {
 	return space, nil
 }
 
-// retry makes a trial write and returns its result. If the last result is newer than
-// repeatAfter and the free space is the same, it returns the last result without a
+// retry returns the result of a trial write. If the last result is newer than
+// repeatAfter and the free space is the same, retry returns that result without a
 // trial write.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()
@@ -108,7 +111,7 @@ func (m *Monitor) retry(space Space) error {
 	return m.probeLocked(space, false)
 }
 
-// record stores a failure that was found without a trial write, and returns it.
+// record stores and returns a failure that was found without a trial write.
 func (m *Monitor) record(space Space, fault error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -116,8 +119,8 @@ func (m *Monitor) record(space Space, fault error) error {
 	return fault
 }
 
-// probeLocked makes a trial write and stores its result. If sync is true, it waits
-// until the data is on the disk.
+// probeLocked makes a trial write and stores its result. If sync is true, it
+// waits until the data is on the disk.
 func (m *Monitor) probeLocked(space Space, sync bool) error {
 	size := probeBytes
 	if space.FreeBytes < lowBytes {
@@ -131,8 +134,8 @@ func (m *Monitor) probeLocked(space Space, sync bool) error {
 	return fault
 }
 
-// recordLocked stores the result of a check. It logs a message if the directory has
-// become full or writable.
+// recordLocked stores the result of a check. It logs when files can no longer be
+// written, and when they can be written again.
 func (m *Monitor) recordLocked(space Space, fault error) {
 	m.at, m.space, m.fault = time.Now(), space, fault
 	m.faulty.Store(fault != nil)
@@ -146,17 +149,17 @@ func (m *Monitor) recordLocked(space Space, fault error) {
 	m.logged = fault != nil
 }
 
-// Failed informs the Monitor that another component could not write. Watch then
+// Failed tells the Monitor that a write failed in another component. Watch then
 // makes a trial write at once.
 func (m *Monitor) Failed() {
 	select {
 	case m.wake <- struct{}{}:
-	default: // A trial write is requested already.
+	default: // A trial write has already been requested.
 	}
 }
 
-// Watch makes a trial write every probeInterval, and after each call of Failed. It
-// returns when the context ends.
+// Watch makes a trial write every probeInterval, and after each call of Failed.
+// It returns when ctx ends.
 func (m *Monitor) Watch(ctx context.Context) {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
@@ -177,7 +180,7 @@ func (m *Monitor) Watch(ctx context.Context) {
 	}
 }
 
-// write makes a trial write: it creates a file of the given size and removes it.
+// write creates a file of the given size and removes it.
 func write(path string, size int, sync bool) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// syncBuffer is a log buffer that several goroutines can use.
+// syncBuffer is a log buffer for several goroutines.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -33,8 +33,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// until waits until ok returns true. The monitor works in the background, so ok is
-// polled.
+// until polls until ok returns true, because the monitor works in another
+// goroutine.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
@@ -63,8 +63,7 @@ func TestMonitorNoticesFailureAndRecovery(t *testing.T) {
 		if err := m.Check(); err != nil {
 			t.Fatal(err)
 		}
-		// Put a directory at the path of the probe file. Then the monitor cannot
-		// write the file.
+		// A directory at the path of the probe file makes each trial write fail.
 		until(t, "a directory is at the path of the probe file", func() bool { return os.Mkdir(probe, 0o700) == nil })
 		m.Failed()
 		until(t, "the check reports the fault", func() bool { return m.Check() != nil })

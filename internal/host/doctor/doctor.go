@@ -1,8 +1,8 @@
 // Package doctor checks whether a host can run programs safely.
 //
-// It tests everything that it reports. For example, it reports a limit as enforced
-// only after the limit has stopped a program that exceeded it. Each finding that is
-// not OK says how to fix it.
+// Everything that it reports has been tested. For example, it reports a limit as
+// enforced only after the limit has stopped a program. Each finding that is not OK
+// says how to fix the problem.
 package doctor
 
 import (
@@ -20,24 +20,24 @@ import (
 // Level is the severity of a finding.
 type Level string
 
-// OK means that no action is needed. Warning means that a feature is missing or slow.
-// Failure means that programs cannot run or that a limit is not enforced.
+// OK requires no action. Warning means that a feature is missing or slow. Failure
+// means that programs cannot run, or that a limit is not enforced.
 const (
 	OK      Level = "ok"
 	Warning Level = "warning"
 	Failure Level = "failure"
 )
 
-// Finding is the result of one check, for the operator.
+// Finding is the result of one check, as shown to the operator.
 type Finding struct {
 	Name   string `json:"name"`
 	Level  Level  `json:"level"`
 	Detail string `json:"detail"`
-	// Fix says what to do. It is empty if Level is OK.
+	// Fix says how to fix the problem. It is empty if Level is OK.
 	Fix string `json:"fix,omitempty"`
 }
 
-// Failed reports whether one of the findings is a Failure.
+// Failed reports whether at least one finding is a Failure.
 func Failed(findings []Finding) bool {
 	for _, f := range findings {
 		if f.Level == Failure {
@@ -47,7 +47,7 @@ func Failed(findings []Finding) bool {
 	return false
 }
 
-// System checks the kernel and the architecture, and returns the finding.
+// System returns a finding about the kernel and the architecture.
 func System() Finding {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -64,9 +64,9 @@ func System() Finding {
 	return f
 }
 
-// Identity returns a finding about the user that starts sandboxes. If namespaced is
-// true, the process is root of a user namespace, and hostUID is its user ID on the
-// host.
+// Identity returns a finding about the user that starts sandboxes. If namespaced
+// is true, this process is root only in a user namespace, and hostUID is its user
+// ID on the host.
 func Identity(hostUID int, namespaced bool) Finding {
 	f := Finding{Name: "identity", Level: OK, Detail: "root"}
 	if namespaced {
@@ -75,17 +75,16 @@ func Identity(hostUID int, namespaced bool) Finding {
 	return f
 }
 
-// NoIdentity returns the finding that this user cannot start sandboxes. err says
-// what to do about it.
+// NoIdentity returns the finding that this user cannot start sandboxes. The text
+// of err says how to fix that.
 func NoIdentity(err error) Finding {
 	return Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 }
 
-// minFree is the free disk space in bytes below which Disk warns.
+// minFree is the free disk space, in bytes, below which Disk warns.
 const minFree = 1 << 30
 
-// Disk checks the free space in the file system of the directory, and returns the
-// finding.
+// Disk returns a finding about the free space in the directory's file system.
 func Disk(dir string) Finding {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -104,12 +103,13 @@ func Python(version string) Finding {
 	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is built in"}
 }
 
-// NoNode returns the finding that Node is not available, with the reason.
+// NoNode returns the finding that Node is not available, and why.
 func NoNode(reason error, fix string) Finding {
 	return Finding{Name: "node", Level: Warning, Detail: "JavaScript and TypeScript are not available: " + reason.Error(), Fix: fix}
 }
 
-// Tools returns a finding about common commands that are missing in sandboxes.
+// Tools returns a finding about common commands. missing lists those that
+// sandboxes do not have.
 func Tools(missing []string) Finding {
 	if len(missing) == 0 {
 		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the common commands"}
@@ -126,8 +126,9 @@ func NoImage(err error) Finding {
 	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
 }
 
-// Cgroup returns a finding with the version of the cgroups that enforce limits. If
-// the server cannot use cgroups, version is 0 and reason says why.
+// Cgroup returns a finding about cgroups. version is the version of the cgroups
+// that enforce limits. It is 0 if the server cannot use cgroups; reason then says
+// why.
 func Cgroup(version int, reason error) Finding {
 	if version != 0 {
 		return Finding{Name: "cgroup", Level: OK, Detail: fmt.Sprintf("version %d", version)}
@@ -148,8 +149,9 @@ func NoSandbox(err error) Finding {
 const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptrace or seccomp user notification; " +
 	"containers often forbid them: run outside a container, or start the container with `--security-opt seccomp=unconfined`"
 
-// Sandboxes checks each limit: it runs a program that exceeds the limit. It returns
-// the findings. kernel reports that a cgroup enforces the memory limit.
+// Sandboxes returns a finding for each limit. It runs a program that exceeds the
+// limit, and checks what happens. kernel says whether a cgroup enforces the
+// memory limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
 	first := tryBoot(ctx, d)
 	findings := []Finding{first}

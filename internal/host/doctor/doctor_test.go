@@ -10,15 +10,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/doctor"
 )
 
-// host is a function that implements a dispatcher: it returns the outcome of each
-// job.
+// host is a dispatcher. The function gets each job and returns its outcome.
 type host func(*pyth.Job) (*pyth.Outcome, error)
 
 func (h host) Start(_ context.Context, j *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	return run{h, j}, nil
 }
 
-// run is one job that was started on the fake host.
 type run struct {
 	host host
 	job  *pyth.Job
@@ -30,7 +28,7 @@ func (r run) Release(context.Context, []pyth.SecretValue) (*pyth.Outcome, error)
 
 func (run) Abandon() {}
 
-// good is a fake host on which all limits work.
+// good is a host on which all limits work.
 func good(j *pyth.Job) (*pyth.Outcome, error) {
 	o := &pyth.Outcome{Status: pyth.StatusSucceeded}
 	code := string(j.Code)
@@ -53,7 +51,7 @@ func good(j *pyth.Job) (*pyth.Outcome, error) {
 	return o, nil
 }
 
-// broken is a fake host on which Node does not start.
+// broken is a host on which Node does not start.
 func broken(*pyth.Job) (*pyth.Outcome, error) {
 	return &pyth.Outcome{Status: pyth.StatusFailed, Stderr: []byte("version `GLIBC_2.99' not found")}, nil
 }

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Runtime runs a program in a custom image and returns the finding. versions lists
-// the versions of the image's interpreters, for the text.
+// Runtime runs a program in a custom image and returns the finding. versions is a
+// text with the versions of the image's interpreters.
 func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language pyth.Language, versions string) Finding {
 	j := job("print(6 * 7)")
 	if language == pyth.JavaScript {
@@ -25,7 +25,7 @@ func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language
 	return Finding{Name: "runtime", Level: OK, Detail: fmt.Sprintf("%s runs programs with %s", name, versions)}
 }
 
-// NoRuntime returns the finding that a custom image cannot be used, with the reason.
+// NoRuntime returns the finding that a custom image cannot be used, and why.
 func NoRuntime(name pyth.Runtime, reason error) Finding {
 	return Finding{
 		Name: "runtime", Level: Failure, Detail: fmt.Sprintf("%s does not run: %v", name, reason),

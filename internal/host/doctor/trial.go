@@ -9,15 +9,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// trial is a program that exceeds a limit, with the expected outcome.
+// trial is a program that exceeds a limit, together with the expected outcome.
 type trial struct {
 	name   string
 	code   string
 	limits func(*pyth.Job)
-	// status and stdout are the expected status and output.
 	status pyth.Status
 	stdout string
-	// how says which component enforces the limit, for the operator.
+	// how tells the operator which component enforces the limit.
 	how   string
 	level Level
 	fix   string
@@ -52,8 +51,8 @@ func trials(kernel bool) []trial {
 		},
 		{
 			name: "disk",
-			// Write two files, so that the program reaches the limit of all files
-			// together, not the limit of one file.
+			// The program writes two files, to reach the limit of all files
+			// together and not a limit of one file.
 			code: "import errno, os\nos.write(os.open('a', os.O_CREAT | os.O_WRONLY), bytes(400 << 10))\n" +
 				"f = os.open('/tmp/b', os.O_CREAT | os.O_WRONLY)\ntry:\n    for _ in range(100):\n        os.write(f, bytes(4 << 10))\n" +
 				"except OSError as e:\n    print(errno.errorcode[e.errno])\n",
@@ -103,7 +102,8 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 	return f
 }
 
-// tryBoot runs a program in a new sandbox and returns the finding.
+// tryBoot runs a program in a new sandbox, and returns a finding about the
+// sandbox.
 func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	started := time.Now()
 	o, err := pyth.Dispatch(ctx, d, job("print(6 * 7)"), nil)
@@ -119,8 +119,8 @@ func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
-// Node runs a program with Node and returns the finding. The operator can choose the
-// Node binary, so it is possible that it does not work in a sandbox.
+// Node runs a program with Node and returns the finding. The operator may have
+// chosen a Node binary that does not work in sandboxes.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript

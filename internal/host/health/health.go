@@ -1,8 +1,8 @@
 // Package health checks whether the server works.
 //
-// The check "sandbox" is OK only if a program ended by itself within the last
-// MaxAge. For any number of clients, the package starts at most one trial run in
-// that time, or in RetryAge after a failure.
+// The check "sandbox" is OK only if a program ended by itself within the last MaxAge.
+// The package makes a trial run if no user's program did. However many clients ask, it
+// makes at most one trial run per MaxAge or, after a failure, per RetryAge.
 package health
 
 import (
@@ -15,38 +15,40 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is the time for which a run that ended by itself proves that sandboxes
-// work. RetryAge is the time for which a failure is reported without a new trial
-// run. It is short, so that a recovery is reported soon.
+// MaxAge is how long a run that ended by itself proves that sandboxes work.
+// RetryAge is how long a failure is reported before the next trial run. It is
+// short, so that a recovery is noticed soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
 )
 
-// probe is the program of a trial run. It prints 42 only if an interpreter runs it.
+// probe is the program of a trial run. Its output 42 proves that an interpreter
+// has run it.
 const probe = "print(6 * 7)"
 
 // Config configures a Monitor.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Limits are the limits of trial runs.
+	// Limits apply to trial runs.
 	Limits pyth.Limits
-	// Database returns an error if the database does not work.
+	// Database returns an error if the database does not respond.
 	Database func(context.Context) error
-	// More maps the names of further checks to their functions.
+	// More contains further checks by name.
 	More map[string]func(context.Context) pyth.Check
-	// Fixed maps names to results that do not change while the server runs.
+	// Fixed contains results, by name, that do not change while the server runs.
 	Fixed map[string]pyth.Check
 	Clock func() time.Time
 }
 
 // Monitor checks the server's health. It is also a pyth.Dispatcher that wraps
-// another one. A user's program that ends by itself proves that sandboxes work and
-// saves a trial run. Monitor is safe for concurrent use.
+// another one: a user's program that ends by itself proves that sandboxes work,
+// and makes a trial run unnecessary. Monitor is safe for concurrent use.
 type Monitor struct {
 	config Config
 
-	// probing is a semaphore. It contains a value during a trial run.
+	// probing is a semaphore for trial runs. It contains a value during a trial
+	// run.
 	probing chan struct{}
 
 	mu   sync.Mutex
@@ -68,14 +70,13 @@ func (m *Monitor) Start(ctx context.Context, job *pyth.Job, events pyth.Events) 
 	return &run{Run: r, monitor: m}, nil
 }
 
-// run wraps a run of the wrapped Dispatcher.
 type run struct {
 	pyth.Run
 	monitor *Monitor
 }
 
-// Release waits for the outcome. If the program ended by itself, it records that
-// sandboxes work.
+// Release waits for the outcome. If the program has ended by itself, Release
+// records that sandboxes work.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	outcome, err := r.Run.Release(ctx, secrets)
 	if err == nil && outcome.ExitCode != nil {
@@ -84,8 +85,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return outcome, err
 }
 
-// Health runs all checks and returns their results by name. It stops waiting for a
-// trial run when the context ends.
+// Health makes all checks and returns their results by name. When ctx ends, it
+// does not wait for a trial run any longer.
 func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),
@@ -111,7 +112,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	if check, ok := m.recent(); ok {
 		return check
 	}
-	// Make only one trial run at a time. Other callers wait for its result.
+	// Only one caller makes a trial run. The others wait for its result.
 	select {
 	case m.probing <- struct{}{}:
 		defer func() { <-m.probing }()
@@ -126,7 +127,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	return check
 }
 
-// try makes a trial run and returns the result of the check.
+// try makes a trial run and returns its result.
 func (m *Monitor) try(ctx context.Context) pyth.Check {
 	ctx, cancel := context.WithTimeout(ctx, MaxAge)
 	defer cancel()
@@ -155,8 +156,7 @@ func (m *Monitor) record(check pyth.Check) {
 	m.last, m.at = check, m.config.Clock()
 }
 
-// recent returns the result of the last run. It returns false if that result is too
-// old.
+// recent returns the last result. It returns false if that result is too old.
 func (m *Monitor) recent() (pyth.Check, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,8 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/health"
 )
 
-// host is a dispatcher that returns outcome and err for each job. It counts the
-// jobs.
+// host is a dispatcher that counts jobs. Each job gets outcome and err.
 type host struct {
 	jobs    atomic.Int64
 	outcome *pyth.Outcome

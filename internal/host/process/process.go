@@ -1,7 +1,7 @@
 // Package process runs child processes that cannot outlive this process.
 //
 // The kernel kills a child when this process ends, even by kill -9. It does not kill
-// the children of the child.
+// the child's children.
 package process
 
 import (
@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// Run runs the command like exec.Cmd.Run, and lets the kernel kill it if this
-// process ends.
+// Run runs the command like exec.Cmd.Run. If this process ends, the kernel kills the
+// command.
 //
-// The kernel kills the child when the thread that started it ends (PR_SET_PDEATHSIG,
-// prctl(2)), and the Go runtime may end threads at any time. Therefore Run locks the
+// The kernel does this when the thread that started the child ends (PR_SET_PDEATHSIG,
+// prctl(2)). The Go runtime may end threads at any time. Therefore Run locks the
 // goroutine to its thread until the child has ended.
 func Run(cmd *exec.Cmd) error {
 	runtime.LockOSThread()

@@ -15,14 +15,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// parent is an environment variable. If it is set, this test binary acts as the
-// parent process, which the test kills.
+// parent is the name of an environment variable. If it is set, the test binary
+// acts as the parent process that the test kills.
 const parent = "PROCESS_TEST_PARENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(parent) != "" {
-		// The child prints its process ID. Without process.Run's protection, it
-		// would survive the death of its parent.
+		// The child prints its process ID. It would outlive its parent if it were
+		// not started by process.Run.
 		cmd := exec.CommandContext(context.Background(), "sh", "-c", "echo $$; exec sleep 600")
 		cmd.Stdout = os.Stdout
 		fmt.Fprintln(os.Stderr, process.Run(cmd))

@@ -1,6 +1,6 @@
-// Package rootless lets an ordinary user run sandboxes. It starts this program again
-// as root of a new user namespace, in which gVisor can create the namespaces that it
-// needs. On the host, the process keeps only the permissions of the user.
+// Package rootless lets ordinary users run sandboxes. It starts this program
+// again as root of a new user namespace, where gVisor can create the namespaces
+// that it needs. On the host, the process has only the permissions of the user.
 package rootless
 
 import (
@@ -18,12 +18,12 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// needed is the set of capabilities that gVisor needs to start a sandbox: CAP_SETGID,
-// CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
+// needed is the set of capabilities with which gVisor can start a sandbox:
+// CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
 const needed = 1<<6 | 1<<7 | 1<<18 | 1<<21
 
-// ErrNoNamespace reports that the host forbids user namespaces for ordinary users.
-// Its text says how to allow them.
+// ErrNoNamespace means that the host does not allow user namespaces for ordinary
+// users. Its text says how to allow them.
 var ErrNoNamespace = errors.New("this host does not allow ordinary users to create user namespaces; " +
 	"allow them with `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000` " +
 	"(and on Ubuntu `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`), or run as root")
@@ -36,7 +36,7 @@ func Privileged() bool {
 }
 
 // Inside reports whether this process is root only in a user namespace. If it is,
-// uid is the user ID of the process on the host.
+// uid is the process's user ID on the host.
 func Inside() (uid int, inside bool) {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
@@ -47,17 +47,19 @@ func Inside() (uid int, inside bool) {
 		return 0, false
 	}
 	outside, err := strconv.Atoi(fields[1])
-	// The initial namespace maps all users; a namespace made by Run maps only one.
+	// A namespace made by Run maps exactly one user. The initial namespace maps
+	// all users.
 	return outside, err == nil && fields[2] == "1"
 }
 
-// Run starts this program again in a new user namespace, with the same arguments and
-// environment. It forwards signals to the child, waits for it, and returns its exit
-// code. The child inherits the files as descriptors 3, 4 and so on.
+// Run starts this program again in a new user namespace, with the same arguments
+// and environment. It waits until the child has ended, and returns the child's
+// exit code. Meanwhile it forwards signals to the child. The child gets the files
+// as descriptors 3, 4 and so on.
 func Run(files ...*os.File) (int, error) {
-	// The kernel kills the child when the thread that started it ends. Lock the
-	// thread until the child has ended, because the Go runtime may end other threads
-	// at any time.
+	// The kernel kills the child when the thread that started it ends. The Go
+	// runtime may end threads at any time. So lock this thread until the child
+	// has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
@@ -81,8 +83,8 @@ func Run(files ...*os.File) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			// In the foreground, the terminal sends these signals to both processes,
-			// so do not forward them.
+			// A terminal sends these signals to all processes in the foreground,
+			// so the child has already got this one.
 			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
 				continue
 			}
