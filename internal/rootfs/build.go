@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// recipe is part of an image's name. Change it when the code that adds Python
-	// or writes the image changes. All other inputs are hashed.
+	// recipe is part of an image's name. Change it together with the code that
+	// adds Python or writes the image. All other inputs are hashed.
 	recipe = "3"
 
 	imagePrefix = "rootfs-"
@@ -31,14 +31,14 @@ const (
 	buildPrefix = ".rootfs-build-"
 )
 
-// Options configure Build. The zero value is ready to use.
+// Options configure Build. The zero value can be used.
 type Options struct {
-	// Node is the path of a Node binary for the image; "" for none.
+	// Node is the path of a Node binary to put into the image, or "".
 	Node string
-	// Progress is called with the name of a step and the number of its completed and
-	// total parts. nil disables progress reports.
+	// Progress, if not nil, is called with the name of a step and the number of
+	// its completed and total parts.
 	Progress func(step string, done, total int)
-	// Logger logs new and damaged images. nil disables logging.
+	// Logger, if not nil, logs new and damaged images.
 	Logger *slog.Logger
 }
 
@@ -48,18 +48,20 @@ type Image struct {
 	Path string
 	// PythonVersion is the version of the image's Python, such as "3.14.6".
 	PythonVersion string
-	// Missing lists the optional tools and libraries that this machine lacks,
-	// sorted.
+	// Missing lists the optional tools and libraries that this machine lacks. It
+	// is sorted.
 	Missing []string
 }
 
-// Build returns the image for the options. If dir does not contain the image, Build
-// makes it. The image's name contains a hash of its inputs. Finding the image takes
-// a fraction of a second. Making it takes some seconds, and temporarily about 400 MB
-// of disk. If the disk has less free space, Build fails with a *disk.NoRoomError
-// before it writes anything. Several processes may build in the same directory. If
-// ctx ends, Build removes unfinished files. Build keeps images with other inputs,
-// such as those of an earlier release, since they may be in use; see RemoveOthers.
+// Build returns the image for the options, and makes it if dir does not contain it.
+// The name of an image contains a hash of its inputs. To find an image takes a
+// fraction of a second. To make an image takes some seconds, and temporarily about
+// 400 MB of disk. If the disk has less free space, Build fails with a
+// *disk.NoRoomError before it writes anything.
+//
+// Several processes may use the same directory at the same time. If ctx ends, Build
+// removes unfinished files. Build keeps images with other inputs, such as those of an
+// earlier release, since they may be in use (see RemoveOthers).
 //
 // If this machine lacks a library that Python needs, the error names the packages to
 // install.
@@ -108,16 +110,16 @@ type builder struct {
 	Options
 	dir  string
 	plan plan
-	// prefix is the first part of the image's file name. The checksum of the content
-	// follows it. find compares this checksum with the content to detect damage.
+	// prefix is the first part of the image's file name. The checksum of the
+	// content follows it. find detects damage by comparing the two.
 	prefix string
-	// need is the disk space in bytes that the build needs temporarily; 0 if
+	// need is the disk space in bytes that the build needs temporarily, or 0 if
 	// unknown.
 	need int64
 }
 
-// fillPlan adds all files except those of the interpreters to the plan. It returns
-// the optional files that this machine lacks.
+// fillPlan adds all files of the image to the plan, except those of the
+// interpreters. It returns the names of optional files that this machine lacks.
 func (b *builder) fillPlan(h host) (missing []string, err error) {
 	skeleton(b.plan)
 	settings(b.plan)
@@ -140,9 +142,9 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	return missing, nil
 }
 
-// findOrMake returns the path of the image. If the image does not exist, it calls
-// the function build with a temporary directory. A lock lets only one process build
-// at a time.
+// findOrMake returns the path of the image. If the image does not exist,
+// findOrMake calls build with a temporary directory. A lock prevents two
+// processes from building at the same time.
 func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
@@ -182,7 +184,8 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 	return path, nil
 }
 
-// find returns the path of the image; "" if it is missing or damaged.
+// find returns the path of the image. It returns "" if the image does not exist,
+// or is damaged.
 func (b *builder) find() (string, error) {
 	entries, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -207,12 +210,12 @@ func (b *builder) find() (string, error) {
 	return "", nil
 }
 
-// name returns the file name of the image whose content has the checksum.
+// name returns the image's file name for the checksum of its content.
 func (b *builder) name(sum uint32) string { return fmt.Sprintf("%s%08x%s", b.prefix, sum, suffix) }
 
-// checksum returns the CRC-32C of a file. It takes some hundredths of a second
-// and detects accidental damage. It need not detect manipulation: only the server
-// can write to the directory.
+// checksum returns the CRC-32C of a file, which takes some hundredths of a
+// second. It detects accidental damage. It need not detect manipulation, because
+// only the server can write to the directory.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -226,10 +229,9 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// make makes the image and returns its path. The directory work is for temporary
-// files.
+// make makes the image and returns its path. It creates temporary files in work.
 func (b *builder) make(ctx context.Context, work string) (string, error) {
-	// The path of the Python executable must be absolute.
+	// The Python executable is run with its absolute path.
 	work, err := filepath.Abs(work)
 	if err != nil {
 		return "", err
@@ -270,12 +272,13 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 	return b.write(ctx, files, filepath.Join(work, "image"), nil)
 }
 
-// imageTime returns the modification time of all files in the image. It is constant,
-// so that the same inputs make the same bytes. A zip archive can represent it.
+// imageTime returns the modification time of all files in the image. It is
+// constant, so that the same inputs give the same bytes. It is not before 1980,
+// because zip archives cannot store such a time.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// write writes the tree and a trailer to a temporary file, syncs it to disk and
-// renames it to its final name.
+// write writes the tree and the trailer to the file temporary. Then it renames
+// the file to its final name. All data is on the disk when it returns.
 func (b *builder) write(ctx context.Context, files *tree.Tree, temporary string, trailer []byte) (string, error) {
 	sum, err := b.writeFile(ctx, files, temporary, trailer)
 	if err != nil {
@@ -292,7 +295,8 @@ func (b *builder) write(ctx context.Context, files *tree.Tree, temporary string,
 	return path, errors.Join(d.Sync(), d.Close())
 }
 
-// writeFile writes the tree and a trailer to a file, and returns its checksum.
+// writeFile writes the tree and the trailer to a new file, and returns the file's
+// checksum.
 func (b *builder) writeFile(ctx context.Context, files *tree.Tree, path string, trailer []byte) (uint32, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
 	if err != nil {

@@ -82,11 +82,11 @@ func TestBuildReplacesADamagedImage(t *testing.T) {
 	}
 	name := filepath.Base(shared(t).Path)
 	dir := filepath.Join(t.TempDir(), "a directory * with [1] odd name")
-	// The build removes the leftovers of a killed build, but keeps all other files.
+	// Build must remove the files of a killed build, and keep all other files.
 	if err := os.MkdirAll(filepath.Join(dir, ".rootfs-build-123", "python"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	stale := name[:strings.LastIndex(name, "-")] + "-00000000.erofs" // A wrong checksum.
+	stale := name[:strings.LastIndex(name, "-")] + "-00000000.erofs" // This checksum is wrong.
 	const other = "rootfs-00000000000000000000000000000000-00000000.erofs"
 	for name, content := range map[string][]byte{other: nil, "notes": nil, stale: content, name: content[:len(content)/2]} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// collector copies files of this machine into a plan.
+// collector copies files of this machine to a plan.
 type collector struct {
 	host
 	plan plan
 }
 
-// tool adds a program of this machine and its libraries to the plan. It returns
+// tool adds a program of this machine, with its libraries. It returns
 // fs.ErrNotExist if this machine lacks the program.
 func (c *collector) tool(name string) error {
 	for _, dir := range c.programs {
@@ -34,8 +34,9 @@ func (c *collector) tool(name string) error {
 		if err := c.runnable(data, target); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		// Use the base name of the resolved program. A link adds the requested name,
-		// since the behaviour of a program can depend on its name.
+		// If the program was found through a link, it gets the name of the link's
+		// target. The requested name is added as a link, since programs can
+		// behave differently under different names.
 		at := "usr/bin/" + filepath.Base(target)
 		if have, taken := c.plan[at]; taken && !sameFile(have, data) {
 			at = "usr/bin/" + name
@@ -49,7 +50,6 @@ func (c *collector) tool(name string) error {
 	return fs.ErrNotExist
 }
 
-// sameFile reports whether the entry is a file with the content.
 func sameFile(e tree.Entry, content []byte) bool {
 	if !e.Mode.IsRegular() || e.Size != int64(len(content)) {
 		return false
@@ -58,9 +58,9 @@ func sameFile(e tree.Entry, content []byte) bool {
 	return e.CopyTo(&have) == nil && bytes.Equal(have.Bytes(), content)
 }
 
-// runnable adds the libraries that a program or library needs, or the shell of a
-// script. It returns an error if one of them is missing. origin is the path of the
-// file with data.
+// runnable adds everything that a program or library needs: the libraries or, for
+// a script, the shell. It returns an error if something is missing. data is the
+// content of the file, and origin is its path.
 func (c *collector) runnable(data []byte, origin string) error {
 	if rest, script := bytes.CutPrefix(data, []byte("#!")); script {
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -84,8 +84,8 @@ func (c *collector) runnable(data []byte, origin string) error {
 	return nil
 }
 
-// library adds a shared library with its dependencies. It searches the given
-// directories first, then those of the loader.
+// library adds a shared library and the libraries that it needs. It searches the
+// directories in first, then those of the loader.
 func (c *collector) library(name string, first []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()
@@ -94,7 +94,7 @@ func (c *collector) library(name string, first []string) error {
 		return fmt.Errorf("%q is not the name of a library", name)
 	}
 	for _, dir := range slices.Concat(first, c.libraries) {
-		// Use the resolved directory. The loader in the image searches it too.
+		// The loader in the image searches the resolved directory too.
 		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			continue
@@ -109,10 +109,10 @@ func (c *collector) library(name string, first []string) error {
 		}
 		needs, err := readNeeds(bytes.NewReader(data))
 		if err != nil {
-			continue // The loader also skips libraries for other architectures.
+			continue // Like the loader, skip libraries for other architectures.
 		}
-		// Add the library before its dependencies. This ends the recursion if
-		// libraries depend on each other.
+		// Add the library before those that it needs. Otherwise two libraries
+		// that need each other would cause an endless recursion.
 		c.plan.file(at, 0o644, data)
 		for _, needed := range needs.libraries {
 			if err := c.library(needed, needs.searched(dir)); err != nil {
@@ -142,8 +142,8 @@ func (c *collector) loader() error {
 	return nil
 }
 
-// terminal adds the terminfo entry of a terminal and reports whether this machine
-// has the entry. Entries are in directories named after their first letter.
+// terminal adds the terminfo entry of a terminal. It returns false if this
+// machine has none. An entry is in the directory named after its first letter.
 func (c *collector) terminal(name string) bool {
 	for _, dir := range c.terminfo {
 		entry := filepath.Join(name[:1], name)
@@ -155,8 +155,8 @@ func (c *collector) terminal(name string) bool {
 	return false
 }
 
-// locale adds the locale C.UTF-8, which the C library does not include. It reports
-// whether this machine has the locale.
+// locale adds the locale C.UTF-8, which is not part of the C library. It returns
+// false if this machine does not have it.
 func (c *collector) locale() bool {
 	for _, dir := range c.locales {
 		found := false
@@ -177,8 +177,8 @@ func (c *collector) locale() bool {
 	return false
 }
 
-// readRegular returns the content of a regular file and follows links. It returns an
-// error for other types of files, since reading them can block.
+// readRegular returns the content of a regular file, possibly through links. It
+// refuses other types of files, since reading them can block.
 func readRegular(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -190,8 +190,8 @@ func readRegular(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// merged converts the path of a library on this machine to its path in the image. In
-// the image, the directories /lib and /lib64 are below /usr.
+// merged converts the path of a library on this machine to its path in the image.
+// There, /lib and /lib64 are links to directories in /usr.
 func merged(name string) string {
 	name = inImage(name)
 	if strings.HasPrefix(name, "lib/") || strings.HasPrefix(name, "lib64/") {

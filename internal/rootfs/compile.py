@@ -20,8 +20,8 @@ import tarfile
 import warnings
 from importlib.util import MAGIC_NUMBER, cache_from_source
 
-# Directories that are not compiled. Tests are rarely imported, and often make up a
-# third of a package.
+# Directories that are not compiled. Tests are often a third of a package, but are
+# rarely imported.
 LEFT_OUT = {"__pycache__", "tests", "test", "idlelib", "lib2to3"}
 
 
@@ -72,7 +72,7 @@ def part(number, of, all):
             try:
                 add(archive, cache_from_source(at), compiled(source, at))
             except Exception:
-                pass  # The source has a syntax error; importing it would fail too.
+                pass  # The source has a syntax error, so it cannot be imported anyway.
 
 
 def main():

@@ -18,55 +18,55 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// customRecipe is part of a custom image's name. Change it when the code that makes
-// custom images changes.
+// customRecipe is part of a custom image's name. Change it together with the code
+// that makes custom images.
 const customRecipe = "runtime 1"
 
-// CustomImage is an operator's root file system with an interpreter.
+// CustomImage is an image made from an operator's root file system, which
+// contains an interpreter.
 type CustomImage struct {
 	// Path is the path of the EROFS image.
 	Path string
-	// Versions maps each runtime in the image to its version. It is never empty.
+	// Versions maps each runtime in the image to the version of its interpreter.
+	// It is never empty.
 	Versions map[pyth.Runtime]string
 }
 
 // CustomOptions configure BuildCustom.
 type CustomOptions struct {
-	// Progress and Logger are as in Options.
+	// Progress and Logger have the same meaning as in Options.
 	Progress func(step string, done, total int)
 	Logger   *slog.Logger
-	// Try runs a program in a sandbox. Programs of the image are untrusted and must
-	// never run outside a sandbox.
+	// Try runs a program in a sandbox. The image's programs are not trusted, so
+	// they must never run outside a sandbox.
 	Try func(ctx context.Context, t Trial) error
 }
 
-// Trial is a program to run in a sandbox of an image.
+// Trial is a program that must run in a sandbox of an image.
 type Trial struct {
 	Image    string
 	Language pyth.Language
 	Program  []byte
-	// Files maps the paths of additional files in the working directory to their
-	// content.
+	// Files contains additional files in the working directory, by path.
 	Files map[string][]byte
-	// Output is the path of the file that the program writes. Read receives its
-	// content.
+	// Output is the path of a file that the program writes. Read gets the content
+	// of this file.
 	Output string
 	Read   func(io.Reader) error
-	// Large allows the output file to exceed the size limit for output files of a
-	// run.
+	// If Large is true, the output file may exceed the usual size limit.
 	Large bool
 }
 
-// BuildCustom returns the custom image of a source. The source is a directory with a
-// root file system, or a file that package oci can read. BuildCustom makes the image
-// unless dir contains it. The image's name depends on the content of the source,
-// which BuildCustom reads each time.
+// BuildCustom returns the custom image for a source, and makes it if dir does not
+// contain it. The source is a directory with a root file system, or a file that
+// package oci can read. The name of the image depends on the content of the source.
+// So BuildCustom reads the source each time.
 //
-// BuildCustom adds the agent, mount points and accounts. It compiles all modules
-// that the image's Python can import, which takes about a minute with numpy and
-// pandas. The build needs three times the disk space of the source.
+// BuildCustom adds the agent, mount points and accounts to the files of the source. It
+// also compiles all modules that the image's Python can import. With numpy and pandas
+// this takes about a minute. The build needs three times the disk space of the source.
 //
-// If the source can run neither Python nor Node, the error names the missing parts.
+// If the source can run neither Python nor Node, the error names what is missing.
 func BuildCustom(ctx context.Context, dir, source string, options CustomOptions) (*CustomImage, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()
@@ -147,18 +147,18 @@ func digest(ctx context.Context, source string) (string, error) {
 // customBuilder makes a custom image.
 type customBuilder struct {
 	*builder
-	// extra contains files that are added only if the source lacks them.
+	// extra contains files that are added only if the source does not have them.
 	extra plan
 	work  string
 	try   func(context.Context, Trial) error
 	tree  *tree.Tree
-	// versions holds the versions of the interpreters examined so far.
+	// versions contains the versions of the interpreters that have been examined.
 	versions map[pyth.Runtime]string
 }
 
-// make makes two images and returns the path of the second one. In a sandbox of the
-// first image, Python compiles all modules. The second image also contains the
-// compiled files.
+// make makes the image in two steps, and returns its path. It makes a first image,
+// for a sandbox in which Python compiles all modules. Then it makes the final image,
+// which also contains the compiled files.
 func (r *customBuilder) make(ctx context.Context, source string) (path string, err error) {
 	if r.tree, err = tree.NewSpooled(r.work); err != nil {
 		return "", err
@@ -190,8 +190,9 @@ func (r *customBuilder) make(ctx context.Context, source string) (path string, e
 	return r.write(ctx, r.tree, filepath.Join(r.work, "image"), trailer)
 }
 
-// read adds the files of the source to the tree. The tree reads their content later,
-// so call closed only after the last use of the tree.
+// read adds the files of the source to the tree. The tree reads their content
+// later. So the caller must call closed, but only when it no longer uses the
+// tree.
 func (r *customBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {
@@ -218,11 +219,10 @@ func (r *customBuilder) read(ctx context.Context, source string) (closed func(),
 	return func() {}, errors.Join(err, image.Close())
 }
 
-// prepare removes compiled files from the tree and adds Pyth-On's files. It returns
-// the interpreters in the tree.
+// prepare adds Pyth-On's files to the tree, and returns the interpreters that the
+// tree contains.
 func (r *customBuilder) prepare() ([]interpreter, error) {
-	// Remove compiled files, since they no longer match the times of their
-	// sources.
+	// Remove compiled files, because the times of their sources are not kept.
 	var stale []string
 	err := r.tree.Walk(func(path string, e tree.Entry) error {
 		if e.Mode.IsDir() && filepath.Base(path) == "__pycache__" {
@@ -244,12 +244,12 @@ func (r *customBuilder) prepare() ([]interpreter, error) {
 	return findInterpreters(r.tree)
 }
 
-// trailerSize is the size in bytes of the block that describes a custom image. The
-// block follows the file system.
+// trailerSize is the size in bytes of the trailer, which follows the file system
+// of a custom image.
 const trailerSize = 4096
 
-// trailer returns the block that follows the file system of a custom image: the
-// versions in JSON, padded to trailerSize.
+// trailer returns the trailer of a custom image: its versions as JSON, padded to
+// trailerSize.
 func trailer(versions map[pyth.Runtime]string) ([]byte, error) {
 	b, err := json.Marshal(versions)
 	if err != nil || len(b) > trailerSize {
@@ -258,7 +258,6 @@ func trailer(versions map[pyth.Runtime]string) ([]byte, error) {
 	return append(b, bytes.Repeat([]byte("\n"), trailerSize-len(b))...), nil
 }
 
-// readTrailer reads the trailer of an image.
 func readTrailer(path string) (*CustomImage, error) {
 	f, err := os.Open(path)
 	if err != nil {

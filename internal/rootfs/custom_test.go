@@ -21,11 +21,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// program is an ELF header for x86-64 (System V ABI, chapter 4) with padding.
+// program is a padded ELF header for x86-64 (System V ABI, chapter 4).
 var program = append([]byte("\x7fELF\x02\x01\x01"), append(make([]byte, 11), append([]byte{62, 0}, make([]byte, 64)...)...)...)
 
-// source creates a directory with the files and returns its path. A content that
-// begins with "→" makes a symbolic link to the rest of the content.
+// source creates a directory with files. The map has the content of each path. A
+// content "→target" makes a symbolic link to the target.
 func source(t *testing.T, all map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,7 +45,7 @@ func source(t *testing.T, all map[string]string) string {
 }
 
 // python creates a root file system with a file that looks like a Python
-// interpreter. It returns the path.
+// interpreter.
 func python(t *testing.T) string {
 	return source(t, map[string]string{
 		"usr/bin/python3.11": string(program), "usr/bin/python3": "→python3.11", "bin": "→usr/bin",
@@ -55,8 +55,8 @@ func python(t *testing.T) string {
 	})
 }
 
-// returned returns a fake for the trial run in a sandbox. The fake returns an
-// archive with info and with compiled files of the given names.
+// returned returns a fake of CustomOptions.Try. The program's output is an
+// archive with info, and with a compiled file for each name.
 func returned(t *testing.T, info string, names ...string) func(context.Context, rootfs.Trial) error {
 	t.Helper()
 	var b bytes.Buffer
@@ -195,7 +195,8 @@ func TestBuildCustomLinksPythonsWithOtherNames(t *testing.T) {
 func TestBuildCustomRefusesOtherSources(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, rootfs.Trial) error { return errors.New("it does not start") }
-	// The output of a sandbox is untrusted: these archives contain invalid files.
+	// evil returns an archive with invalid files. The output of a sandbox is not
+	// trusted.
 	evil := func(info string, names ...string) func(context.Context, rootfs.Trial) error {
 		return returned(t, info, names...)
 	}

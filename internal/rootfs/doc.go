@@ -1,11 +1,11 @@
-// Package rootfs makes the root file system of sandboxes: a read-only EROFS
-// image. The image contains Python with a compiled standard library, Node if it
-// is available, and the guest agent. The C library and common command line tools
-// come from this machine. The image also has root certificates, time zones and
-// mount points.
+// Package rootfs makes the root file system of sandboxes, a read-only EROFS image.
 //
-// The same inputs make the same bytes. Only the named programs and libraries of
-// this machine enter the image: no account, host name, setting or key. All files
-// belong to root, and none is setuid. Build finds an existing image quickly, and
-// makes a damaged one again.
+// The image contains Python with a compiled standard library, Node if it is available,
+// and the guest agent. The C library and common command line tools come from this
+// machine. The image also has root certificates, time zones and mount points.
+//
+// The same inputs always give the same bytes. From this machine, only selected programs
+// and libraries get into the image: no account, host name, setting or key.
+// All files belong to root, and none is setuid. Build finds an existing image quickly,
+// and makes a damaged image again.
 package rootfs

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// settings adds the system configuration to the plan. The configuration is the same
-// on all machines: a copy of this machine's configuration would reveal facts about
-// the machine. The guest agent runs programs as the account that is defined here.
+// settings adds the system configuration. It is the same on all machines, because
+// a copy of this machine's configuration would reveal facts about the machine. It
+// also defines the account under which the guest agent runs programs.
 func settings(p plan) {
 	for path, text := range map[string]string{
 		"etc/passwd": `root:x:0:0:root:/root:/bin/sh
@@ -73,18 +73,19 @@ ID=pyth-on
 	p.link("etc/mtab", "/proc/self/mounts")
 }
 
-// certificates adds the root certificates that Mozilla trusts to the plan. The
-// embedded Python's OpenSSL and the libraries of wheels look for them at the paths
-// below.
+// certificates adds the root certificates that Mozilla trusts. The paths below
+// are those at which the embedded Python's OpenSSL and the libraries of wheels
+// look for them.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {
-		// Skip constrained roots: the file format cannot express the constraint,
-		// so readers would trust them fully.
+		// Some roots are trusted only under a constraint. The file format cannot
+		// express that, and readers would trust these roots fully. So leave them
+		// out.
 		if root.Constraint != nil {
 			continue
 		}
-		_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // Writing to memory does not fail.
+		_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // Writing to a buffer cannot fail.
 	}
 	const file = "etc/ssl/certs/ca-certificates.crt"
 	p.file(file, 0o644, roots.Bytes())

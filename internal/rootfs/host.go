@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// loader is the path of the dynamic loader in x86-64 programs (System V ABI, AMD64
-// supplement).
+// loader is the path of the dynamic loader in x86-64 programs (System V ABI,
+// AMD64 supplement).
 const loader = "/lib64/ld-linux-x86-64.so.2"
 
-// host lists the paths at which this machine has programs, libraries and other files
-// for the image.
+// host lists where this machine has programs, libraries and other files for the
+// image.
 type host struct {
 	programs []string
-	// libraries lists the loader's directories in its search order. The image has
-	// no loader cache, so the loader searches no others.
+	// libraries lists the directories that the loader searches, in its order. The
+	// image has no loader cache, so the loader searches no other directory there.
 	libraries []string
 	loader    string
 	terminfo  []string
 	locales   []string
 }
 
-// thisHost returns the directories that Debian and other distributions use.
+// thisHost returns the directories of Debian and of other distributions.
 func thisHost() host {
 	return host{
 		programs: []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"},
@@ -37,8 +37,8 @@ func thisHost() host {
 	}
 }
 
-// addTo adds this machine's files to the plan. It returns the names of missing
-// optional files.
+// addTo adds this machine's files to the plan. It returns the names of the
+// optional files that this machine lacks.
 func (h host) addTo(p plan) (missing []string, err error) {
 	c := &collector{host: h, plan: p}
 	var absent []string

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// place creates a directory with copies of files from this machine and returns its
-// path. files maps names in the directory to source paths.
+// place creates a directory with copies of files from this machine. files maps
+// names in the directory to the paths of the originals.
 func place(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func scripts(t *testing.T, texts map[string]string) string {
 	return dir
 }
 
-// planned maps the paths of a plan to the mode and the target or content.
+// planned describes each path of a plan: its mode, and its target or content.
 func planned(t *testing.T, p plan) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -141,7 +141,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	t.Parallel()
 	dir := scripts(t, map[string]string{
 		"perl":  "#!/usr/bin/perl\n",
-		"bashy": "#!/bin/bash\n", // bash is not in the directory.
+		"bashy": "#!/bin/bash\n", // The directory does not contain bash.
 		"env":   "#!/usr/bin/env sh\n",
 		"empty": "",
 		"text":  "echo no interpreter is named\n",
@@ -153,7 +153,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
 		t.Fatal(err)
 	}
-	// The directory contains the program bash without its libraries.
+	// This directory contains bash, but not its libraries.
 	bash := place(t, map[string]string{"bash": "/bin/bash"})
 	c := &collector{host: host{programs: []string{dir, bash}}, plan: make(plan)}
 	for _, name := range []string{"perl", "bashy", "env", "empty", "text", "elf", "directory", "dangling", "absent", "bash"} {
@@ -166,7 +166,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	}
 }
 
-// hostLibrary returns the path of a shared library on this machine.
+// hostLibrary returns the path of a shared library of this machine.
 func hostLibrary(t *testing.T, name string) string {
 	t.Helper()
 	for _, dir := range thisHost().libraries {
@@ -222,7 +222,7 @@ func TestLibrarySkipsOtherMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const machine = 18  // Offset of e_machine in an ELF header.
+	const machine = 18  // the offset of e_machine in an ELF header
 	data[machine] = 183 // EM_AARCH64.
 	foreign := scripts(t, map[string]string{name: string(data)})
 	h := thisHost()

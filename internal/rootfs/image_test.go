@@ -63,7 +63,7 @@ func TestImageHasTheExpectedLinks(t *testing.T) {
 		"usr/share/zoneinfo/Asia/Tokyo": "usr/share/zoneinfo/Asia/Tokyo",
 	} {
 		if name == "bin/sh" {
-			// The machine decides which shell /bin/sh is. The image has the same.
+			// /bin/sh of the image must be the same shell as on this machine.
 			host, err := filepath.EvalSymlinks("/bin/sh")
 			if err != nil {
 				t.Fatal(err)
@@ -81,7 +81,7 @@ func TestImageHasNoBrokenLinks(t *testing.T) {
 	fsys := open(t)
 	links := 0
 	walk(t, fsys, func(name string, stat *goerofs.Stat) {
-		// Skip etc/mtab: it points into /proc, which is not mounted here.
+		// etc/mtab points into /proc, which is not mounted here.
 		if stat.Mode.Type() != fs.ModeSymlink || name == "etc/mtab" {
 			return
 		}
@@ -123,8 +123,8 @@ func TestImageBelongsToRootWithoutSetuid(t *testing.T) {
 	})
 }
 
-// TestImageHasOnlyFixedFilesInEtc compares the files in /etc with a fixed list.
-// Other files could be copies from this machine.
+// TestImageHasOnlyFixedFilesInEtc checks that /etc contains only the listed
+// files. Any other file could be a copy from this machine.
 func TestImageHasOnlyFixedFilesInEtc(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
@@ -210,8 +210,8 @@ func TestImageHasTheCompiledStandardLibrary(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		// The flags 1 mean that the file contains a hash of the source, and that
-		// Python does not check it (PEP 552).
+		// With the flags 1, the file contains a hash of its source, and Python
+		// does not check this hash (PEP 552).
 		if !bytes.Equal(compiled[4:8], []byte{1, 0, 0, 0}) {
 			t.Errorf("%s has flags %v", name, compiled[4:8])
 		}
@@ -238,8 +238,8 @@ func TestImageOmitsUnneededFiles(t *testing.T) {
 	}
 }
 
-// loaderDirs lists the directories with shared libraries: first those of Debian's
-// loader, then those of other distributions.
+// loaderDirs lists directories with shared libraries: those of Debian's loader
+// first, then those of other distributions.
 var loaderDirs = []string{
 	"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib",
 }
@@ -375,7 +375,7 @@ func TestImageHasTimeZones(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"} {
-		// Files of time zones begin with "TZif" (RFC 9636, section 3.1).
+		// A time zone file begins with "TZif" (RFC 9636, section 3.1).
 		if !bytes.HasPrefix(read(t, fsys, "usr/share/zoneinfo/"+zone), []byte("TZif")) {
 			t.Errorf("%s is not a time zone", zone)
 		}

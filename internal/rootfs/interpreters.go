@@ -28,10 +28,10 @@ var compileProgram string
 // interpreter describes an interpreter that a custom image can contain.
 type interpreter struct {
 	runtime pyth.Runtime
-	// title is the name shown to operators; program is the file name.
+	// title is the name that operators see. program is the file name.
 	title, program string
-	// examine runs the interpreter in a sandbox and stores the version of the
-	// interpreter. first is the path of the sandbox's image.
+	// examine runs the interpreter in a sandbox of the image first, and stores
+	// the interpreter's version.
 	examine func(r *customBuilder, ctx context.Context, first string) error
 }
 
@@ -43,9 +43,9 @@ func interpreters() []interpreter {
 	}
 }
 
-// findInterpreters finds interpreters in the common directories of images. If the
-// guest agent does not search the directory of an interpreter, findInterpreters adds
-// a link in /usr/local/bin.
+// findInterpreters searches the directories in which images usually have
+// interpreters. If the guest agent would not find an interpreter in its
+// directory, findInterpreters adds a link in /usr/local/bin.
 func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	var found []interpreter
 	var titles []string
@@ -71,9 +71,9 @@ func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	return found, nil
 }
 
-// findInterpreter returns the path of the program with the name, such as python3. In
-// each directory it also accepts names with a minor version, such as python3.14,
-// highest version first.
+// findInterpreter returns the path of a program, such as python3. In each
+// directory, a name with a minor version, such as python3.14, is accepted too.
+// The highest version is preferred.
 func findInterpreter(t *tree.Tree, name string) (string, error) {
 	var why error
 	for _, dir := range []string{"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"} {
@@ -103,7 +103,7 @@ func findInterpreter(t *tree.Tree, name string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// checkProgram returns an error if the file is not an x86-64 program.
+// checkProgram returns an error if the file is not a program for x86-64.
 func checkProgram(t *tree.Tree, at string) error {
 	e, err := t.Stat(at)
 	if err != nil {
@@ -128,16 +128,16 @@ func checkProgram(t *tree.Tree, at string) error {
 	return nil
 }
 
-// Limits of the compiled files that a sandbox returns: the number of files, and the
-// size of one file and of all files in bytes.
+// Limits for the compiled files that a sandbox returns: their number, the size of
+// one file, and the size of all files, in bytes.
 const (
 	maxCompiled     = 500_000
 	maxCompiledFile = 64 << 20
 	maxCompiledAll  = 4 << 30
 )
 
-// compile runs Python in a sandbox, where Python compiles all modules. compile adds
-// the compiled files to the tree. first is the path of the sandbox's image.
+// compile lets the image's Python compile all modules, in a sandbox of the image
+// first. It adds the compiled files to the tree.
 func (r *customBuilder) compile(ctx context.Context, first string) error {
 	sources, err := moduleSources()
 	if err != nil {
@@ -156,8 +156,9 @@ func (r *customBuilder) compile(ctx context.Context, first string) error {
 	return nil
 }
 
-// addCompiled reads an archive of compiled files and adds the files to the tree. The
-// archive comes from a sandbox and is untrusted. Then addCompiled calls addModules.
+// addCompiled adds the compiled files in an archive to the tree. The archive
+// comes from a sandbox and is not trusted. At the end, addCompiled calls
+// addModules.
 func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
 	unpacked, err := gzip.NewReader(out)
 	if err != nil {
@@ -193,14 +194,14 @@ func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) er
 	return fmt.Errorf("it returned more than %d files", maxCompiled)
 }
 
-// reserved reports whether the path is in a directory where sandboxes mount file
-// systems, or where only Pyth-On adds files.
+// reserved reports whether the path is below a directory that belongs to Pyth-On:
+// sandboxes mount file systems there, or Pyth-On adds files.
 func reserved(name string) bool {
 	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)
 }
 
-// readInfo reads info.json. It stores the version of Python and returns the
+// readInfo reads info.json. It stores the version of Python, and returns the
 // directory for Python packages.
 func (r *customBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
 	var info struct{ Version, Packages string }
@@ -214,8 +215,8 @@ func (r *customBuilder) readInfo(name string, content io.Reader) (packages strin
 	return info.Packages, nil
 }
 
-// addModules adds Pyth-On's own Python modules to the image. packages is the path of
-// their directory in the image.
+// addModules adds Pyth-On's Python modules to the tree, in the directory
+// packages.
 func (r *customBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
@@ -227,13 +228,13 @@ func (r *customBuilder) addModules(packages string, sources map[string][]byte) e
 	return nil
 }
 
-// isVersion reports whether the text is a version such as "3.11.2".
+// isVersion reports whether s is a version such as "3.11.2".
 func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode runs Node in a sandbox and stores the version of Node. first is the
-// path of the sandbox's image.
+// examineNode runs Node in a sandbox of the image first, and stores Node's
+// version.
 func (r *customBuilder) examineNode(ctx context.Context, first string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{

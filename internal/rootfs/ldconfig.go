@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// ldconfig adds a script to the plan that lists the image's shared libraries like
-// `ldconfig -p`. Python's ctypes.util.find_library calls it. The list is complete,
-// because the image is read-only.
+// ldconfig adds a script that lists the image's shared libraries, as `ldconfig
+// -p` does. Python's ctypes.util.find_library needs it. The image is read-only,
+// so the list stays correct.
 func ldconfig(p plan) {
 	var lines []string
 	for _, at := range slices.Sorted(maps.Keys(p)) {

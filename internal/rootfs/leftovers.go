@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// removeTimeout limits the wait for processes that still write to removed
-	// files. Such processes die within milliseconds.
+	// removeTimeout limits how long removeUsed waits for processes that still
+	// write to a removed directory. Such processes die within milliseconds.
 	removeTimeout = 10 * time.Second
 	removeRetry   = 10 * time.Millisecond
 )
 
-// removeLeftovers removes the files of killed builds. The caller holds the lock,
-// so no other build runs.
+// removeLeftovers removes the files of killed builds, and damaged copies of the
+// image. The caller must hold the lock, so that no other build runs.
 func (b *builder) removeLeftovers() error {
 	left, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -37,9 +37,9 @@ func (b *builder) removeLeftovers() error {
 	return nil
 }
 
-// removeUsed removes a directory to which the Python of a killed build may still
-// write until that Python dies. It also kills processes whose executable is in the
-// directory, since earlier releases left such processes.
+// removeUsed removes the directory of a killed build. The build's Python may
+// still write to it for a moment. After a release before this one, processes
+// whose executable is in the directory may be left; removeUsed kills them.
 func removeUsed(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -70,16 +70,16 @@ func killProgramsBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// runsBelow reports whether link (/proc/PID/exe) points to a file below the
-// directory. The file may have been deleted.
+// runsBelow reports whether link, which is /proc/PID/exe, points to a file below
+// dir. The file may have been deleted already.
 func runsBelow(link, dir string) bool {
 	program, err := os.Readlink(link)
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
 }
 
-// killIf kills the process pid if the function meant returns true. It calls the
-// function after it has opened the process, so that a new process with the same ID
-// is not killed.
+// killIf kills the process pid if meant returns true. It calls meant only after
+// it has opened the process. So it cannot kill a new process that has got the
+// same ID.
 func killIf(pid int, meant func() bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

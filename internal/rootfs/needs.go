@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// needs describes the dependencies of an ELF program or library.
+// needs describes what an ELF program or library needs.
 type needs struct {
 	libraries []string
-	// paths lists the directories that the loader searches first, from RUNPATH or
-	// RPATH.
+	// paths lists the directories that the loader searches first. It comes from
+	// RUNPATH or RPATH.
 	paths []string
 }
 
-// readNeeds reads the dependencies of an x86-64 program or library from its dynamic
-// section (System V ABI, chapter 5; ld.so(8)).
+// readNeeds reads the dynamic section of an x86-64 program or library (System V
+// ABI, chapter 5; ld.so(8)).
 func readNeeds(file io.ReaderAt) (needs, error) {
 	f, err := elf.NewFile(file)
 	if err != nil {
@@ -43,8 +43,8 @@ func readNeeds(file io.ReaderAt) (needs, error) {
 	return n, nil
 }
 
-// searched returns the directories in n.paths, with $ORIGIN replaced by origin. It
-// returns only system directories: files keep their paths in the image, and a home
+// searched returns n.paths with origin in place of $ORIGIN. It returns only
+// system directories, because files have the same path in the image, and a home
 // directory would reveal facts about this machine.
 func (n needs) searched(origin string) []string {
 	var dirs []string

@@ -9,10 +9,12 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// RemoveOthers removes unfinished builds and all other images from the directory,
-// such as those of earlier releases. It keeps the given custom images. It returns
-// the number of removed files. The caller must ensure that no other process boots
-// from these images. While another process builds, RemoveOthers removes nothing.
+// RemoveOthers removes all other images from the image's directory, such as those of
+// earlier releases, except the given custom images. It also removes unfinished builds.
+// It returns the number of removed files.
+//
+// No other process may boot sandboxes from the removed images; the caller must ensure
+// that. While another process builds an image, RemoveOthers removes nothing.
 func (i *Image) RemoveOthers(custom ...*CustomImage) (removed int, err error) {
 	kept := map[string]bool{filepath.Base(i.Path): true}
 	for _, c := range custom {

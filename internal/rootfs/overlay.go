@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fillPlans fills the plan with the files that every custom image gets. It fills
-// extra with the files for images whose source lacks them.
+// fillPlans fills r.plan with the files that every custom image gets, and r.extra
+// with the files that it gets only if the source does not have them.
 func (r *customBuilder) fillPlans() error {
 	settings(r.plan)
 	certificates(r.extra)
@@ -26,7 +26,7 @@ func (r *customBuilder) fillPlans() error {
 	if err := agent(r.plan); err != nil {
 		return err
 	}
-	// Leave out Pyth-On's own modules: addModules adds them in the directory of
+	// Do not add Pyth-On's modules here. addModules adds them to the directory of
 	// the image's Python.
 	maps.DeleteFunc(r.plan, func(name string, _ tree.Entry) bool { return strings.HasPrefix(name, "usr/local/lib/") })
 	for _, dir := range []string{"dev/pts", "dev/shm", "home/sandbox", "mnt", "proc", "run", "sys", "work"} {
@@ -39,23 +39,23 @@ func (r *customBuilder) fillPlans() error {
 	return nil
 }
 
-// overlay adds the files of the plan to the tree, and the files of extra that the
-// tree lacks.
+// overlay adds the files of r.plan to the tree, and those files of r.extra that
+// the tree does not have.
 func (r *customBuilder) overlay() error {
-	// Remove existing entries where sandboxes mount file systems, or where only
-	// Pyth-On may add files. They could be links to other directories.
+	// Sandboxes mount file systems here, or only Pyth-On may add files. Entries
+	// of the source could be links that lead elsewhere, so remove them.
 	for _, dir := range []string{
 		"dev", "proc", "run", "sys", "tmp", "work", "mnt", "root", "home/sandbox", "var/run", "var/tmp",
 		path.Dir(inImage(guest.AgentPath)),
-		// These files describe accounts that the image does not have.
+		// The image does not have the accounts that these files describe.
 		"etc/shadow", "etc/gshadow", "etc/shadow-", "etc/gshadow-", "etc/passwd-", "etc/group-",
 	} {
 		if err := r.tree.Remove(dir); err != nil {
 			return err
 		}
 	}
-	// Programs are not root and must reach all files, whatever the mode of the
-	// source's root.
+	// Programs are not root. They must reach all files, even if the source's root
+	// directory has another mode.
 	if err := r.tree.Dir(".", 0o755); err != nil {
 		return err
 	}
@@ -81,8 +81,8 @@ func (r *customBuilder) overlay() error {
 	return absent.overlay(r.tree)
 }
 
-// moduleSources returns the sources of Pyth-On's own Python modules and of the hook.
-// The keys are the paths at which compile.py expects them.
+// moduleSources returns the sources of Pyth-On's modules and of the hook, at the
+// paths where compile.py expects them.
 func moduleSources() (map[string][]byte, error) {
 	packages, err := guest.PythonPackages()
 	if err != nil {
@@ -101,5 +101,4 @@ func moduleSources() (map[string][]byte, error) {
 	})
 }
 
-// hookDir returns the directory of the hook in the image.
 func hookDir() string { return inImage(protocol.PythonHookDir) }

@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// plan contains the files of an image except the interpreters, by path as in io/fs.
-// It is a list of additions and not a tree: it does not contain the parents of its
-// paths, so that a custom image keeps its directories.
+// plan contains the files of an image, except those of the interpreters, by path
+// as in io/fs. It does not contain the parents of its paths, as a tree would. So
+// a custom image keeps the directories of its source.
 type plan map[string]tree.Entry
 
 func (p plan) dir(path string, mode fs.FileMode) { p[path] = tree.Dir(mode) }
@@ -23,22 +23,21 @@ func (p plan) file(path string, mode fs.FileMode, data []byte) { p[path] = tree.
 
 func (p plan) link(path, target string) { p[path] = tree.Link(target) }
 
-// has reports whether the plan has the path.
 func (p plan) has(path string) bool {
 	_, ok := p[path]
 	return ok
 }
 
-// key returns a hash for the image's name. The hash covers the plan and the
-// parameter python, which identifies the inputs that are not in the plan.
+// key returns a hash for the image's name. It covers the plan and the string
+// python, which identifies all inputs that are not in the plan.
 func (p plan) key(python string) (string, error) {
 	h := sha256.New()
-	// Hash the length of each part too, so that different parts never give the same
-	// bytes.
-	length := func(n int64) { _ = binary.Write(h, binary.BigEndian, n) } // Never fails.
+	// The length of each part is hashed too. Otherwise different parts could give
+	// the same bytes.
+	length := func(n int64) { _ = binary.Write(h, binary.BigEndian, n) } // This cannot fail.
 	part := func(s string) {
 		length(int64(len(s)))
-		_, _ = io.WriteString(h, s) // Never fails.
+		_, _ = io.WriteString(h, s) // This cannot fail.
 	}
 	part(python)
 	for _, path := range slices.Sorted(maps.Keys(p)) {
@@ -57,7 +56,7 @@ func (p plan) key(python string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// addTo adds all entries to a tree that has none of them.
+// addTo adds all entries to a tree. The tree must not contain any of them.
 func (p plan) addTo(t *tree.Tree) error {
 	for path, e := range p {
 		if err := t.Add(path, e); err != nil {
@@ -67,9 +66,9 @@ func (p plan) addTo(t *tree.Tree) error {
 	return nil
 }
 
-// overlay adds all entries to a tree and replaces existing ones.
+// overlay adds all entries to a tree. It replaces those that exist.
 func (p plan) overlay(t *tree.Tree) error {
-	// In sorted order, directories come before their entries.
+	// In this order, directories come before their entries.
 	for _, path := range slices.Sorted(maps.Keys(p)) {
 		if err := t.Put(path, p[path]); err != nil {
 			return err

@@ -23,7 +23,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// The Python release that the module github.com/kluctl/go-embed-python embeds.
+// The Python release in the Go module github.com/kluctl/go-embed-python.
 const (
 	pythonModule  = "github.com/kluctl/go-embed-python"
 	pythonVersion = "3.14.6"
@@ -31,9 +31,9 @@ const (
 )
 
 // pythonIdentity returns a string that identifies the content of the embedded
-// Python. Hashing its files would require unpacking them, which takes too long for
-// each start. So the string is the checksum of the Go module. If the binary has no
-// module checksums, it is a hash of the binary.
+// Python. Hashing the files would take too long at each start, since they would
+// have to be unpacked. So the string is the checksum of the Go module. If this
+// binary was built without module checksums, the string is a hash of the binary.
 func pythonIdentity() (string, error) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
@@ -54,8 +54,8 @@ func pythonIdentity() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// unpackPython unpacks the embedded Python into dir, without files that a sandbox
-// cannot use. It takes about a second and cannot be canceled.
+// unpackPython unpacks the embedded Python into dir, except files that are
+// useless in a sandbox. It takes about a second, and cannot be canceled.
 func unpackPython(dir string) error {
 	if _, err := embedded.NewEmbeddedPythonWithTmpDir(dir, false); err != nil {
 		return fmt.Errorf("rootfs: unpack Python: %w", err)
@@ -65,10 +65,10 @@ func unpackPython(dir string) error {
 		return fmt.Errorf("rootfs: the embedded Python is not %s: %w", pythonVersion, err)
 	}
 	for _, pattern := range []string{
-		// Tk needs a display, and programs cannot install packages in the image.
+		// These need a display, or install packages, which the read-only image
+		// does not allow.
 		"ensurepip", "idlelib", "test", "tkinter", "turtledemo",
-		// Building extensions needs a compiler and headers, which the image
-		// lacks.
+		// This is for building extensions, which needs a compiler and headers.
 		"config-*",
 		"lib-dynload/_test*", "lib-dynload/_ctypes_test*", "lib-dynload/_tkinter*",
 	} {
@@ -85,9 +85,9 @@ func unpackPython(dir string) error {
 	return nil
 }
 
-// compilePython compiles the standard library of the Python in dir and Pyth-On's own
-// modules. First it writes Pyth-On's modules to the directory ownDir, under their
-// paths in the image.
+// compilePython compiles the standard library of the Python in dir, and Pyth-On's
+// modules. Before, it writes Pyth-On's modules to ownDir, where they have the
+// same paths as in the image.
 func compilePython(ctx context.Context, dir string) error {
 	own := filepath.Join(dir, ownDir)
 	modules, err := ownModules()
@@ -109,11 +109,12 @@ func compilePython(ctx context.Context, dir string) error {
 	)
 }
 
-// ownDir is the directory below the unpacked Python in which Pyth-On's own
-// modules are compiled.
+// ownDir is the subdirectory of the unpacked Python in which Pyth-On's modules
+// are compiled.
 const ownDir = "own"
 
-// ownModules returns the sources of Pyth-On's own modules, by path in the image.
+// ownModules returns the sources of Pyth-On's modules, by their paths in the
+// image.
 func ownModules() (map[string][]byte, error) {
 	modules := map[string][]byte{
 		path.Join("usr/local/lib", pythonName, "site-packages/pyth-on.pth"): guest.PythonSite(),
@@ -136,7 +137,7 @@ func ownModules() (map[string][]byte, error) {
 	return modules, err
 }
 
-// addHook adds the sources of the Python hook to files. Their paths are below dir.
+// addHook adds the sources of the Python hook to files, with paths below dir.
 func addHook(files map[string][]byte, dir string) error {
 	hook, err := guest.PythonHook()
 	if err != nil {
@@ -154,13 +155,14 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles all files below the directory named by sources, with the
-// Python in dir. In tracebacks, paths begin with prefix, the directory in the image,
-// and not with strip. Python never compares the results with the sources: one
-// read-only image contains both, and each comparison costs a system call.
+// compileAll compiles all files below the directory sources with the Python in dir. In
+// tracebacks, paths begin with prefix, the directory in the image, instead of strip.
+//
+// Python never compares the compiled files with their sources. The read-only image
+// contains both, and each comparison would cost a system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
-	// This Python and the code it runs are part of this binary, so they are trusted.
-	// Python gets no environment variables.
+	// This Python and the code that it runs are part of this binary, so they are
+	// trusted.
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
 		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
 		"-s", strip, "-p", prefix, sources)
@@ -211,8 +213,8 @@ func addPython(t *tree.Tree, dir string) error {
 	})
 }
 
-// addCompiled adds Pyth-On's own modules in compiled form, so that interpreters
-// start faster.
+// addCompiled adds the compiled files of Pyth-On's modules. With them,
+// interpreters start faster.
 func addCompiled(t *tree.Tree, dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".pyc" {
@@ -226,8 +228,7 @@ func addCompiled(t *tree.Tree, dir string) error {
 	})
 }
 
-// addFile adds a file of this machine to the tree. name is its path on this machine,
-// and at is its path in the tree.
+// addFile adds the file name of this machine to the tree, at the path at.
 func addFile(t *tree.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -1,10 +1,10 @@
 package rootfs
 
-// requiredLibrary is a library that Python or its wheels need.
+// requiredLibrary is a library that Python or wheels need.
 type requiredLibrary struct{ name, debianPackage string }
 
-// requiredLibraries returns the libraries of the embedded Python, and the
-// libraries that wheels may expect on every machine (PEP 600).
+// requiredLibraries returns the libraries that the embedded Python needs, and
+// those that wheels may expect on every machine (PEP 600).
 func requiredLibraries() []requiredLibrary {
 	return []requiredLibrary{
 		{"libc.so.6", "libc6"},
@@ -18,7 +18,7 @@ func requiredLibraries() []requiredLibrary {
 	}
 }
 
-// optionalLibraries returns further libraries that some wheels expect.
+// optionalLibraries returns libraries that only some wheels expect.
 func optionalLibraries() []string {
 	return []string{
 		"libanl.so.1", "libatomic.so.1", "libcrypt.so.1", "libexpat.so.1",
@@ -26,7 +26,7 @@ func optionalLibraries() []string {
 	}
 }
 
-// tools returns the programs that Python code often calls.
+// tools returns programs that Python code often calls.
 func tools() []string {
 	return []string{
 		"[", "awk", "base64", "basename", "bash", "cat", "chmod", "clear", "cmp", "comm", "cp",
@@ -40,7 +40,7 @@ func tools() []string {
 	}
 }
 
-// terminals returns the terminals whose terminfo entries the image contains.
+// terminals returns the names of the terminals that programs in a sandbox know.
 func terminals() []string {
 	return []string{"dumb", "linux", "screen", "vt100", "xterm", "xterm-256color"}
 }

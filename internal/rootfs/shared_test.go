@@ -16,8 +16,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// sharedDir contains an image that the tests share and never change, since building
-// an image takes seconds.
+// sharedDir contains an image that all tests share, since building one takes
+// seconds. Tests must not change it.
 var sharedDir string
 
 func TestMain(m *testing.M) {
@@ -32,11 +32,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is the result of one builder. Several builders run concurrently for the same
-// image.
+// built is the result of one of several builds that run at the same time for the
+// same image.
 type built struct {
 	image *rootfs.Image
-	// steps lists the steps that this builder reported as finished.
+	// steps lists the steps that this build reported as finished.
 	steps []string
 }
 
@@ -67,7 +67,6 @@ func shared(t *testing.T) *rootfs.Image {
 	return all[0].image
 }
 
-// open opens the shared image.
 func open(t *testing.T) fs.FS {
 	t.Helper()
 	f, err := os.Open(shared(t).Path)
@@ -91,7 +90,7 @@ func read(t *testing.T, fsys fs.FS, name string) []byte {
 	return data
 }
 
-// walk calls visit for all entries of the image.
+// walk calls visit for each entry of the image.
 func walk(t *testing.T, fsys fs.FS, visit func(name string, stat *goerofs.Stat)) {
 	t.Helper()
 	err := fs.WalkDir(fsys, ".", func(name string, _ fs.DirEntry, err error) error {
@@ -110,8 +109,8 @@ func walk(t *testing.T, fsys fs.FS, visit func(name string, stat *goerofs.Stat))
 	}
 }
 
-// resolve follows all symbolic links in a path, as for a process in the sandbox. It
-// returns the final path.
+// resolve returns the path without symbolic links, as a process in the sandbox
+// would resolve it.
 func resolve(fsys fs.FS, name string) (string, error) {
 	done, left := ".", strings.Split(name, "/")
 	for range 1000 {

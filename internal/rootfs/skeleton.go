@@ -9,9 +9,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// skeleton adds the directories and links of every image to the plan.
+// skeleton adds the directories and links that every image has.
 func skeleton(p plan) {
-	// Include mount points, since a sandbox cannot make them in a read-only root.
+	// Mount points must exist, since a sandbox cannot create them in a read-only
+	// root.
 	for _, dir := range []string{
 		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
 		inImage(guest.ToolPath),
@@ -32,14 +33,14 @@ func skeleton(p plan) {
 		"lib":     "usr/lib",
 		"lib64":   "usr/lib64",
 		"var/run": "/run",
-		// With this link, files in /var/tmp count towards the disk limit.
+		// Through this link, files in /var/tmp count towards the disk limit.
 		"var/tmp": "/tmp",
 	} {
 		p.link(at, target)
 	}
 }
 
-// agent adds the guest agent, its hooks and Pyth-On's own modules to the plan.
+// agent adds the guest agent, its hooks and Pyth-On's modules.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {
@@ -75,5 +76,5 @@ func agent(p plan) error {
 	})
 }
 
-// inImage converts an absolute path in the image to a path of the plan.
+// inImage converts an absolute path in the image to the form that plans use.
 func inImage(path string) string { return path[1:] }

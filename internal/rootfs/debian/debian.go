@@ -1,9 +1,9 @@
-// Package debian makes root file systems from Debian packages. It uses the apt
-// and dpkg-deb of this machine and needs no root.
+// Package debian makes root file systems from Debian packages. It uses the apt and
+// dpkg-deb of this machine, and needs no root.
 //
-// apt checks each package against the signature of its archive. No code of a
-// package runs, neither programs nor maintainer scripts. The packages of this
-// machine are neither used nor changed. The same packages make the same bytes.
+// apt verifies each package by the signature of its archive. No program and no
+// maintainer script of a package runs. The packages that are installed on this machine
+// are neither used nor changed. The same packages always give the same bytes.
 package debian
 
 import (
@@ -26,32 +26,35 @@ import (
 
 // Options configure Build.
 type Options struct {
-	// Packages lists the packages to install in the syntax of apt-get: python3,
+	// Packages lists packages in the syntax of apt-get, for example python3 or
 	// python3-numpy=1:1.24.2-1.
 	Packages []string
-	// Exclude lists patterns of package names (path/filepath.Match). Matching
-	// packages are left out, even if other packages depend on them.
+	// Exclude lists patterns for package names, in the syntax of
+	// path/filepath.Match. Matching packages are left out, even if other packages
+	// depend on them.
 	Exclude []string
 	// Suite is the release, such as "trixie". Mirror is the URL of the archive.
-	// If both are "", Build uses the configuration of this machine's apt.
+	// If both are "", Build uses the archives that are configured on this
+	// machine.
 	Suite, Mirror string
-	// Dir holds temporary files: the packages and their unpacked content.
+	// Dir is a directory for temporary files: the packages and their unpacked
+	// content.
 	Dir string
 	// Progress is called with the name of a step and the number of its completed and
 	// total parts.
 	Progress func(step string, done, total int)
 }
 
-// keyring is the path of the keys of Debian's archive.
+// keyring is the path of the keys for Debian's archive.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// basePackages returns packages that most programs expect: a shell and common
-// tools.
+// basePackages returns the packages of a shell and common tools, which most
+// programs expect.
 func basePackages() []string {
 	return []string{"base-files", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"}
 }
 
-// Build writes the root file system as a tar archive to w. It returns the sorted
+// Build writes the root file system to w, as a tar archive. It returns the sorted
 // names of its packages.
 func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err error) {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
@@ -93,7 +96,7 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	if err := applyPostinst(files); err != nil {
 		return nil, err
 	}
-	// The time is constant, so that the same packages make the same bytes.
+	// A constant time, so that the same packages give the same bytes.
 	at := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	const mib = 1 << 20
 	return packages, files.WriteTar(ctx, w, at, func(done, total int64) {
@@ -101,14 +104,15 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	})
 }
 
-// apt runs apt-get with separate directories, as if no package were installed.
+// apt runs apt-get with separate state directories, in which no package is
+// installed.
 type apt struct {
 	Options
 	dir string
 }
 
-// download downloads the packages and their dependencies. It returns the paths of
-// the package files, sorted by name.
+// download downloads the packages, including those that they depend on. It
+// returns the paths of the package files, sorted by name.
 func (a *apt) download(ctx context.Context) ([]string, error) {
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "log", "etc"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
@@ -141,8 +145,8 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	return slices.DeleteFunc(debs, excluded), nil
 }
 
-// writeSources writes the list of archives for apt if the options name a suite.
-// Without a suite and a mirror, apt uses this machine's list.
+// writeSources writes apt's list of archives if the options name a suite.
+// Otherwise apt uses this machine's list.
 func (a *apt) writeSources(ctx context.Context) error {
 	if a.Suite == "" && a.Mirror == "" {
 		return nil
@@ -175,8 +179,8 @@ func (a *apt) writeSources(ctx context.Context) error {
 }
 
 // configuredArchives returns the URLs of Debian's archive and of its security
-// updates from the configuration of this machine's apt. security is "" if there
-// are no security updates.
+// updates, as configured for apt on this machine. security is "" if no security
+// updates are configured.
 func configuredArchives(ctx context.Context) (mirror, security string, err error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages").Output()
 	if err != nil {
@@ -198,21 +202,21 @@ func configuredArchives(ctx context.Context) (mirror, security string, err error
 
 func (a *apt) sources() string { return filepath.Join(a.dir, "etc/sources.list") }
 
-// run runs apt-get with the arguments and reports its progress as step. Options
-// (apt.conf(5)) make apt-get use separate directories.
+// run runs apt-get and reports its progress under the name step. The options
+// (apt.conf(5)) select the separate state directories.
 func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	options := []string{
 		"Dir::State=" + filepath.Join(a.dir, "state"),
 		"Dir::State::status=" + filepath.Join(a.dir, "status"),
 		"Dir::Cache=" + filepath.Join(a.dir, "cache"),
 		"Dir::Log=" + filepath.Join(a.dir, "log"),
-		// Do not change to the user of apt's sandbox, who cannot write to the
-		// directories.
+		// Do not switch to the user of apt's own sandbox, who could not write to
+		// the directories.
 		"APT::Sandbox::User=",
 		"APT::Architecture=amd64",
 		"APT::Architectures=amd64",
 		"APT::Update::Error-Mode=any",
-		// Disable hooks: they act on changes of this machine's packages.
+		// Disable hooks, which are meant for changes of this machine's packages.
 		"APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "DPkg::Pre-Install-Pkgs=",
 		"Acquire::Languages=none",
 		"APT::Status-Fd=3",
@@ -256,8 +260,8 @@ func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	return nil
 }
 
-// relay reports apt's progress. Each line has kind, item, percent and text,
-// separated by colons ("README.progress-reporting" of apt).
+// relay reports apt's progress. A line has four fields, separated by colons:
+// kind, item, percent and text (README.progress-reporting of apt).
 func (a *apt) relay(step string, status io.Reader) {
 	last := 0
 	for lines := bufio.NewScanner(status); lines.Scan(); {
@@ -270,10 +274,11 @@ func (a *apt) relay(step string, status io.Reader) {
 			a.Progress(step, last, 100)
 		}
 	}
-	_, _ = io.Copy(io.Discard, status) // The scanner stops at a line that is too long.
+	_, _ = io.Copy(io.Discard, status) // The loop stops early at a line that is too long.
 }
 
-// errorLines returns the errors and warnings in the output of apt.
+// errorLines returns the errors and warnings in apt's output. Without any, it
+// returns the whole output.
 func errorLines(output string) string {
 	var lines []string
 	for line := range strings.Lines(output) {
@@ -287,7 +292,7 @@ func errorLines(output string) string {
 	return strings.Join(lines, "; ")
 }
 
-// name returns the name of the package in the file deb.
+// name returns the name of the package in a package file.
 func name(deb string) string {
 	name, _, _ := strings.Cut(filepath.Base(deb), "_")
 	return name

@@ -15,8 +15,8 @@ import (
 
 func quiet(string, int, int) {}
 
-// unsigned creates a Debian archive with one package and no signature. It returns
-// the path.
+// unsigned creates a Debian archive that contains one package and has no
+// signature. It returns the archive's path.
 func unsigned(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -2,7 +2,7 @@ package debian
 
 import "github.com/pyth-on/pyth-on/internal/rootfs/tree"
 
-// ApplyPostinst calls addSkeleton, then applyPostinst.
+// ApplyPostinst lets tests call addSkeleton and applyPostinst.
 func ApplyPostinst(t *tree.Tree) error {
 	if err := addSkeleton(t); err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 )
 
 // addSkeleton adds the directories and links that must exist before the first
-// package is unpacked. /bin and others are links, as in every Debian since 12
-// (UsrMerge). Packages are unpacked through these links.
+// package is unpacked. Since Debian 12, /bin and others are links (UsrMerge).
+// Packages are unpacked through these links.
 func addSkeleton(t *tree.Tree) error {
 	var all error
 	for at, target := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {
@@ -20,8 +20,8 @@ func addSkeleton(t *tree.Tree) error {
 	return all
 }
 
-// applyPostinst makes the changes that matter from the packages' postinst
-// scripts. The scripts themselves do not run.
+// applyPostinst makes those changes of the packages' postinst scripts that matter
+// for programs. The scripts themselves do not run.
 func applyPostinst(t *tree.Tree) error {
 	for _, step := range []func(*tree.Tree) error{linkAlternatives, linkShell, addAccounts, removeDocuments} {
 		if err := step(t); err != nil {
@@ -31,8 +31,9 @@ func applyPostinst(t *tree.Tree) error {
 	return nil
 }
 
-// linkAlternatives links libraries and commands that several packages provide
-// (update-alternatives(1)). Of several libraries it links the fastest.
+// linkAlternatives adds links for libraries and commands that several packages
+// provide (update-alternatives(1)). If several libraries exist, the link leads to
+// the fastest one.
 func linkAlternatives(t *tree.Tree) error {
 	const libraries = "usr/lib/x86_64-linux-gnu"
 	for _, name := range []string{"libblas.so.3", "liblapack.so.3", "libopenblas.so.0"} {
@@ -50,8 +51,8 @@ func linkAlternatives(t *tree.Tree) error {
 	return nil
 }
 
-// link creates a link to a file in the same directory, if the file exists and the
-// name is free.
+// link creates a link to a file in the same directory, if that file exists and
+// the link's name is not in use.
 func link(t *tree.Tree, at, target string) error {
 	if _, err := t.Stat(path.Join(path.Dir(at), target)); err != nil {
 		return nil
@@ -62,7 +63,8 @@ func link(t *tree.Tree, at, target string) error {
 	return t.Link(at, target)
 }
 
-// linkShell links /bin/sh. Older dash packages create this link in postinst.
+// linkShell adds the link /bin/sh. Older dash packages create it only in their
+// postinst script.
 func linkShell(t *tree.Tree) error {
 	return errors.Join(link(t, "usr/bin/sh", "dash"), link(t, "usr/bin/sh", "bash"))
 }
@@ -80,7 +82,7 @@ func addAccounts(t *tree.Tree) error {
 	return nil
 }
 
-// removeDocuments removes documentation, which programs do not need. It keeps
+// removeDocuments removes documentation, since programs do not need it. It keeps
 // licenses.
 func removeDocuments(t *tree.Tree) error {
 	var unread []string

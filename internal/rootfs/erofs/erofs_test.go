@@ -25,7 +25,7 @@ import (
 
 var epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// addition is one call of a method that adds an entry to a tree.
+// addition describes an entry that a test adds to a tree.
 type addition struct {
 	path   string
 	mode   fs.FileMode
@@ -76,8 +76,7 @@ func write(additions []addition) ([]byte, error) {
 	return image.Bytes(), err
 }
 
-// expect returns the records that a reader must return for a tree with the
-// additions.
+// expect returns what a reader must return for a tree with these entries.
 func expect(additions []addition) listing {
 	base := record{Nlink: 1, Mtime: uint64(epoch.Unix())}
 	directory := func(mode fs.FileMode) record {
@@ -126,8 +125,8 @@ func expect(additions []addition) listing {
 	return all
 }
 
-// many returns additions of count files to the directory "many". Each file name has
-// nameLength bytes.
+// many returns count files in the directory "many". Their names have nameLength
+// bytes.
 func many(count, nameLength int) []addition {
 	all := make([]addition, 0, count)
 	for i := range count {
@@ -165,8 +164,8 @@ func TestWriteIsReadable(t *testing.T) {
 		"entries that take many blocks":        many(5000, 20),
 		"entries with the longest names":       many(100, 255),
 		"entries whose last block is one name": many(16*15-1, 255),
-		// The entries "." and ".." take 27 bytes; the others take 12 bytes and
-		// their names: 4096 in total.
+		// Entries take 12 bytes and their name. "." and ".." take 27 bytes
+		// together. The sum is exactly 4096.
 		"entries that fill a block to its end":      append(many(15, 255), file("many/"+strings.Repeat("x", 52), 0o644, "")),
 		"entries that take one byte more":           append(many(15, 255), file("many/"+strings.Repeat("x", 53), 0o644, "")),
 		"deeply nested directories":                 {file(strings.Repeat("d/", 200)+"f", 0o644, "deep")},
@@ -231,7 +230,7 @@ func TestWriteIsReadableForAnyTree(t *testing.T) {
 				r.Fatalf("%s reads otherwise (-want +got):\n%s", reader, diff)
 			}
 		}
-		// The order of the additions must not change the image.
+		// The order in which entries are added must not matter.
 		shuffled := rapid.Permutation(additions).Draw(r, "order")
 		if again, err := write(shuffled); err != nil || !bytes.Equal(image, again) {
 			r.Fatalf("the same tree gives other bytes, error %v", err)
@@ -318,14 +317,15 @@ func TestWriteChecksumsTheSuperblock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image[1024+128+3] ^= 1 // The checksum also covers the following bytes.
+	image[1024+128+3] ^= 1 // The checksum covers these bytes too.
 	if _, err := openWithGVisor(t, image); err == nil {
 		t.Error("gVisor opens it")
 	}
 }
 
-// TestWriteKeepsTheBytes checks the hash of an image. If the format changes on
-// purpose, change the hash, and recipe in the packages rootfs and imagestore.
+// TestWriteKeepsTheBytes fails if the bytes of an image change. If the change is
+// intended, update the hash here, and recipe in the packages rootfs and
+// imagestore.
 func TestWriteKeepsTheBytes(t *testing.T) {
 	t.Parallel()
 	image, err := write(append(many(500, 20),
@@ -341,7 +341,8 @@ func TestWriteKeepsTheBytes(t *testing.T) {
 	}
 }
 
-// TestWriteLeavesTheTreeUnchanged writes one tree twice. The images must be the same.
+// TestWriteLeavesTheTreeUnchanged checks that a second image of the same tree is
+// equal.
 func TestWriteLeavesTheTreeUnchanged(t *testing.T) {
 	t.Parallel()
 	files, err := treeOf([]addition{file("d/a", 0o644, "a"), link("l", "d")})

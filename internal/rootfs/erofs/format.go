@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Constants and structures of the on-disk format, little endian. The names follow
-// fs/erofs/erofs_fs.h of Linux.
+// Constants of the format, whose numbers are little endian. The names are like
+// those in Linux's fs/erofs/erofs_fs.h.
 const (
 	superMagic  = 0xe0f5e1e2
 	superOffset = 1024
@@ -19,8 +19,8 @@ const (
 	blockBits = 12
 	blockSize = 1 << blockBits
 
-	// slotBits is the binary logarithm of the slot size, which is 32 bytes. The
-	// number of an inode is its offset in slots.
+	// slotBits is the binary logarithm of the slot size, 32 bytes. An inode's
+	// number is its offset in slots.
 	slotBits  = 5
 	inodeSize = 1 << slotBits
 
@@ -30,7 +30,7 @@ const (
 	featureChecksum = 1
 )
 
-// statMode returns the mode of an entry with the values of stat(2).
+// statMode converts a mode to the values of stat(2).
 func statMode(mode fs.FileMode) uint16 {
 	bits := uint16(mode.Perm())
 	if mode&fs.ModeSticky != 0 {
@@ -46,7 +46,8 @@ func statMode(mode fs.FileMode) uint16 {
 	}
 }
 
-// fileType returns the type in a directory entry for the mode of an inode.
+// fileType returns the type that a directory entry contains for an inode with
+// this mode.
 func fileType(mode fs.FileMode) uint8 {
 	switch mode.Type() {
 	case fs.ModeDir:
@@ -58,8 +59,8 @@ func fileType(mode fs.FileMode) uint8 {
 	}
 }
 
-// putSuper writes the superblock into the first block of the image. The rest of
-// the block must be complete, since the checksum includes it.
+// putSuper writes the superblock into the first block of the image. Everything
+// else in the block must already be written, since the checksum covers it.
 func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
 	b := block[superOffset:]
 	le := binary.LittleEndian
@@ -68,17 +69,17 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 	b[12] = blockBits
 	le.PutUint16(b[14:], uint16(root))
 	le.PutUint64(b[16:], uint64(inodes))
-	// Compact inodes have no time; the superblock's time applies to all.
+	// Compact inodes have no time. The time of the superblock applies to all.
 	le.PutUint64(b[24:], uint64(modTime.Unix()))
 	le.PutUint32(b[36:], uint32(blocks))
 	// These fields stay zero: extension slots, nanoseconds, start of the inodes
 	// (the first block), extended attributes, UUID, name, features, devices.
 
-	// The format's CRC-32C starts from all ones; the result is not inverted.
+	// Package crc32 inverts the result at the end, but EROFS does not.
 	le.PutUint32(b[4:], ^crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// putInode writes a compact inode with plain data, owned by root.
+// putInode writes a compact inode that belongs to root and has plain data blocks.
 func putInode(b []byte, n *inode, number, links int) {
 	le := binary.LittleEndian
 	le.PutUint16(b[4:], statMode(n.Mode))
@@ -86,11 +87,11 @@ func putInode(b []byte, n *inode, number, links int) {
 	le.PutUint32(b[8:], n.size)
 	le.PutUint32(b[16:], n.block)
 	le.PutUint32(b[20:], uint32(number))
-	// These fields stay zero: format (compact, plain), extended attributes, user,
-	// group.
+	// These fields stay zero: format (compact, plain), extended
+	// attributes, user, group.
 }
 
-// putDirent writes a directory entry. Its name starts at nameOffset of the block.
+// putDirent writes a directory entry. The name is at nameOffset in the block.
 func putDirent(b []byte, n *inode, nameOffset int) {
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], n.nid)

@@ -13,16 +13,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// maxSubdirs is the largest number of directories in a directory. A compact inode
-// counts links in 16 bits, and every directory has two links to itself.
+// maxSubdirs is the maximum number of directories in one directory. A compact
+// inode has 16 bits for the number of links, and two links lead to each directory
+// anyway.
 const maxSubdirs = math.MaxUint16 - 2
 
 // layout holds the positions of all parts of an image. The superblock and the
-// inodes come first, then the data of directories, links and files.
+// inodes come first. The data of directories, links and files follows.
 type layout struct {
-	// inodes holds the root and all entries, parents first, sorted by name.
+	// inodes lists the root and all entries. Parents come first, and entries of a
+	// directory are sorted by name.
 	inodes []*inode
-	// data holds the inodes with data blocks, in order.
+	// data lists the inodes that have data, in the order of the data.
 	data   []*inode
 	blocks int64
 }
@@ -73,7 +75,7 @@ func layoutOf(files *tree.Tree) (*layout, error) {
 	return l, nil
 }
 
-// collect lists the root and all entries of the tree.
+// collect fills l.inodes.
 func (l *layout) collect(files *tree.Tree) error {
 	e, err := files.Lstat(".")
 	if err != nil {
@@ -82,11 +84,11 @@ func (l *layout) collect(files *tree.Tree) error {
 	root := &inode{Entry: e}
 	root.parent = root
 	l.inodes = append(l.inodes, root)
-	// dirs holds the directories of the current path.
+	// dirs lists the directories on the path of the current entry.
 	dirs := []*inode{root}
 	return files.Walk(func(at string, e tree.Entry) error {
 		depth := strings.Count(at, "/")
-		// A substring of the path would keep the whole path in memory.
+		// Clone the name: a substring would keep the whole path in memory.
 		n := &inode{Entry: e, name: strings.Clone(path.Base(at)), parent: dirs[depth]}
 		n.parent.children = append(n.parent.children, n)
 		l.inodes = append(l.inodes, n)
@@ -95,8 +97,8 @@ func (l *layout) collect(files *tree.Tree) error {
 	})
 }
 
-// measure sets the size of the inode's data in bytes. For directories and links it
-// also sets the data.
+// measure sets the size of the inode's data in bytes. For a directory or a link,
+// it also sets the data itself.
 func (n *inode) measure() error {
 	switch n.Mode.Type() {
 	case fs.ModeDir:
@@ -127,14 +129,14 @@ func (n *inode) subdirs() int {
 	return count
 }
 
-// dirent is a name in a directory.
+// dirent is one entry of a directory.
 type dirent struct {
 	name string
 	to   *inode
 }
 
-// dirents returns the entries of a directory, sorted by name. In each block, all
-// entries come before their names.
+// dirents returns the encoded entries of a directory, sorted by name. A block
+// contains first its entries and then their names.
 func (n *inode) dirents() []byte {
 	entries := make([]dirent, 0, len(n.children)+2)
 	entries = append(entries, dirent{".", n}, dirent{"..", n.parent})
@@ -162,8 +164,8 @@ func (n *inode) dirents() []byte {
 	return data
 }
 
-// headSize returns the size of the superblock and the inodes in bytes, rounded up to
-// whole blocks.
+// headSize returns the size in bytes of the superblock and the inodes, rounded up
+// to whole blocks.
 func (l *layout) headSize() int64 {
 	size := superOffset + superSize + int64(len(l.inodes))*inodeSize
 	return (size + blockSize - 1) &^ (blockSize - 1)

@@ -14,9 +14,9 @@ import (
 	gvisor "gvisor.dev/gvisor/pkg/erofs"
 )
 
-// record contains what a reader returned for one entry of the file system.
+// record contains what a reader has returned for one entry.
 type record struct {
-	// Mode is st_mode as in stat(2): the type and the permissions.
+	// Mode is st_mode of stat(2): the type and the permissions.
 	Mode   uint32
 	Nlink  uint32
 	UID    uint32
@@ -25,14 +25,14 @@ type record struct {
 	Size   uint64
 	Data   string
 	Target string
-	// Names lists the entries of a directory in the reader's order.
+	// Names lists the names in a directory, in the reader's order.
 	Names []string
 }
 
-// listing maps each path of a file system to the record of its entry.
+// listing maps each path to its record.
 type listing map[string]record
 
-// readers returns independent implementations of EROFS readers, by name.
+// readers returns several independent EROFS readers, by name.
 func readers() map[string]func(*testing.T, []byte) listing {
 	return map[string]func(*testing.T, []byte) listing{
 		"gVisor":   readWithGVisor,
@@ -76,8 +76,8 @@ func readWithGVisor(t *testing.T, image []byte) listing {
 		switch {
 		case inode.IsRegular():
 			r.Size = inode.Size()
-			// gVisor maps the content into the memory of programs, so it must begin
-			// at the start of a page.
+			// gVisor maps the data into the memory of programs, so it must start
+			// at a page boundary.
 			offset, err := inode.DataOffset()
 			if err != nil {
 				t.Fatalf("%s: %v", at, err)

@@ -9,11 +9,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Write writes an image of the tree to w. All entries get the time, in whole
-// seconds. After each part it calls progress with the written and total bytes,
-// unless progress is nil. It opens each file once, when it writes the file's
-// content. It returns the first error of w, of a file's content, or of ctx. After
-// an error the image is unusable.
+// Write writes an image of the tree to w. All entries get the time modTime, in whole
+// seconds. progress, if not nil, is called after each part with the written and total
+// bytes.
+//
+// Write opens each file once, when it writes the content. It returns the first error
+// of w, of a file's content, or of ctx. After an error the image is unusable.
 func Write(ctx context.Context, w io.Writer, files *tree.Tree, modTime time.Time, progress func(written, total int64)) error {
 	l, err := layoutOf(files)
 	if err != nil {
@@ -41,7 +42,7 @@ func Write(ctx context.Context, w io.Writer, files *tree.Tree, modTime time.Time
 	return out.Flush()
 }
 
-// head returns the encoded superblock and inodes.
+// head returns the bytes of the superblock and the inodes.
 func (l *layout) head(modTime time.Time) []byte {
 	b := make([]byte, l.headSize())
 	for i, n := range l.inodes {
@@ -55,7 +56,6 @@ func (l *layout) head(modTime time.Time) []byte {
 	return b
 }
 
-// write writes the inode's data.
 func (n *inode) write(w io.Writer) error {
 	if n.data != nil {
 		_, err := w.Write(n.data)

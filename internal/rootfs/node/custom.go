@@ -12,19 +12,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// minMajor is the lowest supported major version of Node. Older versions cannot
-// run the hook.
+// minMajor is the lowest major version of Node that can run the hook.
 const minMajor = 24
 
-// Custom returns the operator's Node binary at path. It returns an error if the
+// Custom checks the operator's Node binary at path. It returns an error if the
 // binary cannot run in a sandbox.
 func Custom(ctx context.Context, path string) (*Binary, error) { return custom(ctx, path, []string{}) }
 
-// custom implements Custom. It runs the binary with the environment environ to get
-// its version.
+// custom implements Custom. It runs the binary, with the environment environ, to
+// get its version.
 func custom(ctx context.Context, path string, environ []string) (*Binary, error) {
-	// Resolve links and refuse wrapper scripts, because the image gets only this
-	// file.
+	// The image gets only one file. So resolve links, and refuse scripts that
+	// start another program.
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %w", err)

@@ -21,7 +21,8 @@ import (
 // binaryInPackage is the path of the binary in npm's packages of Node.
 const binaryInPackage = "package/bin/node"
 
-// stallTimeout ends a download after this time without a byte from the registry.
+// stallTimeout is the time without data from the registry after which a download
+// is ended.
 const stallTimeout = time.Minute
 
 var (
@@ -30,7 +31,7 @@ var (
 	errStalled   = errors.New("the registry sent no data in time")
 )
 
-// fetch downloads the release and returns the path of its binary.
+// fetch downloads the release and returns the path of the binary.
 func (s *store) fetch(ctx context.Context) (string, error) {
 	registry := s.Registry
 	if registry == "" {
@@ -51,7 +52,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The default client uses the proxies in the environment variables.
+	// The default client uses the proxies that the environment configures.
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", contextCause(ctx, err)
@@ -72,8 +73,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// contextCause returns the cause of the end of ctx. If ctx has not ended, it returns
-// err.
+// contextCause returns the reason why ctx has ended, or err if ctx has not ended.
 func contextCause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -81,7 +81,7 @@ func contextCause(ctx context.Context, err error) error {
 	return err
 }
 
-// address returns the URL of the release in a registry.
+// address returns the URL of the release in the registry.
 func (r release) address(registry string) (string, error) {
 	u, err := url.Parse(registry)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -90,8 +90,8 @@ func (r release) address(registry string) (string, error) {
 	return u.JoinPath(r.name, "-", r.name+"-"+r.version+".tgz").String(), nil
 }
 
-// install extracts the binary. It gives the file its final name only if the
-// package has the pinned hash.
+// install extracts the binary from the package. The file gets its final name only
+// if the package has the pinned hash.
 func (s *store) install(body io.Reader) (path string, err error) {
 	f, err := os.CreateTemp(s.Dir, temporaryPrefix+"*")
 	if err != nil {
@@ -106,8 +106,8 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	hash := sha512.New()
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
-	// The hash also covers the bytes after the archive, so read them. Report a wrong
-	// hash rather than other errors.
+	// Read the bytes after the archive, because the hash covers them too. A wrong
+	// hash is reported in preference to other errors.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
 	}
@@ -139,7 +139,7 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	return path, errors.Join(d.Sync(), d.Close())
 }
 
-// extract writes the Node binary to w and ignores all other files.
+// extract writes the Node binary of the package to w.
 func extract(w io.Writer, compressed io.Reader) error {
 	content, err := gzip.NewReader(compressed)
 	if err != nil {
@@ -165,7 +165,7 @@ func extract(w io.Writer, compressed io.Reader) error {
 	}
 }
 
-// limitedReader fails if there are more bytes than expected.
+// limitedReader returns an error after left bytes, if more follow.
 type limitedReader struct {
 	r    io.Reader
 	left int64
@@ -179,7 +179,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// progressReader reports the number of bytes read and restarts the stall timer.
+// progressReader reports how much has been read, and restarts the stall timer.
 type progressReader struct {
 	r        io.Reader
 	stalled  *time.Timer
@@ -195,7 +195,7 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.stalled.Reset(stallTimeout)
 	p.done += int64(n)
-	// Do not report the last part: the caller reports it after its checks.
+	// The caller reports the last part, after it has checked the download.
 	if parts := int(p.done / mib); parts > p.reported && p.done < p.total {
 		p.reported = parts
 		p.tell(parts, p.parts())
@@ -207,5 +207,4 @@ func (p *progressReader) parts() int { return int((max(p.total, p.done) + mib - 
 
 func (p *progressReader) finish() { p.tell(p.parts(), p.parts()) }
 
-// trimmed returns the output of a command without surrounding space.
 func trimmed(output []byte) string { return strings.TrimSpace(string(output)) }

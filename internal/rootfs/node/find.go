@@ -18,19 +18,19 @@ const (
 	namePrefix = "node-"
 	lockName   = "node.lock"
 	lockRetry  = 50 * time.Millisecond
-	// temporaryPrefix is the prefix of the names of unfinished downloads.
+	// temporaryPrefix begins the names of unfinished downloads.
 	temporaryPrefix = ".node-fetch-"
 )
 
 // Options configure Find and Fetch.
 type Options struct {
-	// Dir is the directory of downloaded binaries.
+	// Dir is the directory for downloaded binaries.
 	Dir string
-	// Registry is the URL of the npm registry; "" for the one in npm's
-	// configuration.
+	// Registry is the URL of the npm registry. If it is "", npm's configuration
+	// applies.
 	Registry string
-	// Progress is called with the name of a step and the number of its completed and
-	// total parts. nil disables progress reports.
+	// Progress, if not nil, is called with the name of a step and the number of
+	// its completed and total parts.
 	Progress func(step string, done, total int)
 
 	release release
@@ -39,11 +39,12 @@ type Options struct {
 // Binary is a Node binary on this machine.
 type Binary struct {
 	Path string
-	// Version is the version of Node without a leading v, such as "24.21.0".
+	// Version is the version without a leading v, such as "24.21.0".
 	Version string
 }
 
-// Find returns the pinned release in the directory, or nil if it is not there.
+// Find returns the pinned release in the directory. It returns nil if the
+// directory does not contain it.
 func Find(options Options) (*Binary, error) {
 	s := options.store()
 	path, err := s.find()
@@ -53,9 +54,9 @@ func Find(options Options) (*Binary, error) {
 	return s.binary(path), nil
 }
 
-// Fetch returns the pinned release, and downloads it unless the directory
-// contains it. If several processes call Fetch, one downloads and the others
-// wait.
+// Fetch returns the pinned release. It downloads the release if the directory
+// does not contain it. If several processes call Fetch, one of them downloads,
+// and the others wait.
 func Fetch(ctx context.Context, options Options) (*Binary, error) {
 	s := options.store()
 	if b, err := Find(options); b != nil || err != nil {
@@ -100,10 +101,11 @@ func (s *store) binary(path string) *Binary {
 }
 
 // prefix is the first part of the binary's file name. The checksum of the content
-// follows it. find compares this checksum with the content to detect damage.
+// follows it. find detects damage by comparing the two.
 func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
 
-// find returns the path of the binary; "" if it is missing or damaged.
+// find returns the path of the binary. It returns "" if the binary does not
+// exist, or is damaged.
 func (s *store) find() (string, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -126,8 +128,7 @@ func (s *store) find() (string, error) {
 func (s *store) name(sum uint32) string { return fmt.Sprintf("%s%08x", s.prefix(), sum) }
 
 // removeOthers removes damaged binaries, other releases and unfinished downloads.
-// Root file system images do not need these files, since each image contains a copy
-// of its binary.
+// Images do not need these files, since each image contains a copy of its binary.
 func (s *store) removeOthers() error {
 	entries, err := os.ReadDir(s.Dir)
 	for _, e := range entries {
@@ -138,8 +139,8 @@ func (s *store) removeOthers() error {
 	return err
 }
 
-// checksum returns the CRC-32C of a file, which is fast and detects accidental
-// damage.
+// checksum returns the CRC-32C of a file, which detects accidental damage and is
+// fast.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -25,7 +25,7 @@ type entry struct {
 	name, content, link string
 }
 
-// pack returns a compressed package in npm's format with the entries.
+// pack returns a compressed npm package with the entries.
 func pack(t *testing.T, entries ...entry) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -54,8 +54,8 @@ func integrityOf(b []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// registry is a server that returns the same package for every path. It records the
-// requested paths.
+// registry is a server that returns the same package for each path. It records
+// the paths.
 type registry struct {
 	*httptest.Server
 	asked []string
@@ -232,7 +232,7 @@ func TestFetchLimitsSizes(t *testing.T) {
 			t.Errorf("%d bytes were sent and %d read: %v", l.size, n, err)
 		}
 	}
-	// The size of the unpacked package is limited too.
+	// The size of the unpacked package must be limited too.
 	bomb := pack(t, entry{name: "package/filler", content: strings.Repeat("\x00", 1<<20)}, good[1])
 	z, err := gzip.NewReader(bytes.NewReader(bomb))
 	if err != nil {
@@ -272,8 +272,8 @@ func TestFetchRemovesFilesWhenInterrupted(t *testing.T) {
 	}
 }
 
-// npm makes a shell script the command npm for one test. PATH then contains no other
-// commands. If script is "", there is no npm.
+// npm installs a shell script as the command npm for one test. No other command
+// is in PATH. If script is "", there is no npm either.
 func npm(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -328,8 +328,8 @@ func TestCustomRefusesOldAndOtherPrograms(t *testing.T) {
 	}
 }
 
-// answerVariable is an environment variable. If it is set, this test binary prints
-// the variable's value and runs no tests.
+// answerVariable is the name of an environment variable. If it is set, the test
+// binary prints its value and runs no tests.
 const answerVariable = "NODEJS_TEST_ANSWER"
 
 func TestMain(m *testing.M) {

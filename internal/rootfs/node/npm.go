@@ -10,14 +10,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// commandTimeout limits the duration of node and npm commands. Most of them take
+// commandTimeout limits the time of a node or npm command. Most commands take
 // less than a second.
 const commandTimeout = 20 * time.Second
 
 // ErrNoRegistry means that no npm registry is configured.
 var ErrNoRegistry = errors.New("no npm registry is configured")
 
-// Registry returns the registry in the configuration of this machine's npm.
+// Registry returns the registry that is configured for npm on this machine.
 func Registry(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()

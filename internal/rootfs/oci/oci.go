@@ -1,9 +1,9 @@
-// Package oci reads container images from files. It supports files of `docker
-// save` and `podman save`, OCI image layouts in a tar file, and tar files of a
-// root file system, such as those of `docker export`.
+// Package oci reads container images from files. It supports files of `docker save`
+// and `podman save`, OCI image layouts in a tar file, and tar files with a root file
+// system, such as those of `docker export`.
 //
-// It unpacks blobs to a temporary directory and names them by their digests. It
-// returns an error for a layer whose digest differs from the one in the image.
+// Blobs are unpacked to a temporary directory, where their digests are their names. The
+// digest of each layer is checked.
 package oci
 
 import (
@@ -32,16 +32,17 @@ type Image struct {
 	dir    string
 }
 
-// layer is a tar archive. Layers are applied in order.
+// layer is a tar archive. The layers of an image are unpacked in order, one over
+// another.
 type layer struct {
 	open func() (io.ReadCloser, error)
-	// digest is the required SHA-256 of the content in hexadecimal; "" if the image has
-	// none.
+	// digest is the SHA-256 that the content must have, in hexadecimal. It is ""
+	// if the file names none.
 	digest string
 }
 
-// Open opens the file. It unpacks blobs to a temporary directory below dir; Close
-// removes them.
+// Open opens the file. It unpacks blobs to a temporary directory below dir, which
+// Close removes.
 func Open(file, dir string) (*Image, error) {
 	docker, ociLayout, err := kind(file)
 	if err != nil {
@@ -62,7 +63,6 @@ func Open(file, dir string) (*Image, error) {
 	return i, nil
 }
 
-// Close removes the unpacked blobs.
 func (i *Image) Close() error {
 	if i.dir == "" {
 		return nil
@@ -70,8 +70,8 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls the function use for each layer, in order, with the layer's tar
-// archive. It calls progress with the number of layers read and of all layers.
+// Layers calls use with the tar archive of each layer, in order. It calls
+// progress with the number of layers that have been read, and of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -99,9 +99,10 @@ func (l layer) read(use func(io.Reader) error) error {
 	return nil
 }
 
-// kind returns the format of the file. It looks for the manifest of `docker save`,
-// and for the file oci-layout (OCI image specification, "Image Layout"). An OCI
-// layout can contain both. A plain root file system contains neither.
+// kind returns the format of the file. It searches for the manifest of `docker
+// save`, and for the file oci-layout (OCI image specification, "Image Layout").
+// The file may contain both. If it contains neither, it is a plain root file
+// system.
 func kind(file string) (docker, ociLayout bool, err error) {
 	err = names(file, func(name string, _ io.Reader) error {
 		docker = docker || name == "manifest.json"
@@ -135,7 +136,7 @@ func names(file string, visit func(name string, content io.Reader) error) error 
 	}
 }
 
-// openTar opens a tar file, which may be compressed with gzip.
+// openTar opens a tar file. The file may be compressed with gzip.
 func openTar(file string) (io.ReadCloser, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -181,7 +182,7 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	if i.dir, err = os.MkdirTemp(dir, ".oci-"); err != nil {
 		return err
 	}
-	// Unpack only files of an image layout.
+	// Only files of an image layout are unpacked.
 	blob := regexp.MustCompile(`^(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})$`)
 	err = names(file, func(name string, content io.Reader) error {
 		if !blob.MatchString(name) {
@@ -212,8 +213,8 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	return i.use(image)
 }
 
-// choose returns the image for Linux on x86-64 from an index. The image can be in a
-// nested index.
+// choose returns the image for Linux on x86-64 in an index. Indexes may be
+// nested.
 func choose(index v1.ImageIndex) (v1.Image, error) {
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -247,7 +248,7 @@ func choose(index v1.ImageIndex) (v1.Image, error) {
 	return found[0], nil
 }
 
-// use sets the layers of i to those of the given image.
+// use takes the layers of image for i.
 func (i *Image) use(image v1.Image) error {
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -260,8 +261,8 @@ func (i *Image) use(image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	// The config contains the required digests. Layer.DiffID would compute digests
-	// from the content instead.
+	// These are the digests that the content must have. Layer.DiffID would
+	// compute digests from the content.
 	ids := config.RootFS.DiffIDs
 	if len(ids) != len(layers) {
 		return fmt.Errorf("it has %d layers, but its configuration names %d", len(layers), len(ids))

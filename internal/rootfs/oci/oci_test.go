@@ -22,7 +22,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/oci"
 )
 
-// archive returns a tar archive with one file of the given name.
+// archive returns a tar archive with one file.
 func archive(t *testing.T, name string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -36,8 +36,8 @@ func archive(t *testing.T, name string) []byte {
 	return b.Bytes()
 }
 
-// image returns an image for the architecture. It has one layer per name, and each
-// layer contains a file of that name.
+// image returns an image for the architecture, with one layer for each name. The
+// layer contains one file with this name.
 func image(t *testing.T, architecture string, names ...string) v1.Image {
 	t.Helper()
 	i, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: architecture, OS: "linux"})
@@ -57,8 +57,8 @@ func image(t *testing.T, architecture string, names ...string) v1.Image {
 	return i
 }
 
-// saved returns the path of a tar file with the images, in the format of `docker
-// save`.
+// saved creates a file with the images in the format of `docker save`, and
+// returns its path.
 func saved(t *testing.T, images ...v1.Image) string {
 	t.Helper()
 	all := make(map[name.Tag]v1.Image)
@@ -76,8 +76,8 @@ func saved(t *testing.T, images ...v1.Image) string {
 	return file
 }
 
-// laidOut returns the path of a tar file with the images, as an OCI layout. change
-// modifies the layout's directory before it is packed.
+// laidOut creates a tar file with an OCI layout of the images, and returns its
+// path. change may modify the layout's directory before it is packed.
 func laidOut(t *testing.T, change func(dir string), images ...v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -125,8 +125,7 @@ func write(t *testing.T, content []byte) string {
 	return file
 }
 
-// read opens the image file and returns the names of the files in its layers. Each
-// layer has one file.
+// read opens an image file and returns the names of the files in its layers.
 func read(t *testing.T, file string) ([]string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -185,7 +184,8 @@ func TestLayersAreInOrder(t *testing.T) {
 
 func TestOpenRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
-	// damage changes the content of a layer, whose file name is still the old hash.
+	// damage changes the content of a layer, but not its file name, which is the
+	// old hash.
 	damage := func(dir string) {
 		blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
 		if err != nil {

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// Add adds an entry at a new path. Unlike Put, it follows no links, replaces nothing
-// and refuses invalid modes. The path is as in io/fs. Missing parents get mode 0755.
-// If a directory exists only as a parent, Add sets its mode.
+// Add adds an entry at a path that must be new. Unlike Put, it does not follow
+// links, does not replace anything, and refuses invalid modes. The path is as in
+// io/fs. Missing parents get the mode 0755. If the path is such a parent, Add
+// only sets its mode.
 func (t *Tree) Add(path string, e Entry) error {
 	err := e.check()
 	if err == nil {
@@ -56,7 +57,7 @@ func (t *Tree) insert(path string, e Entry) error {
 	return nil
 }
 
-// newNode returns a node of the current layer.
+// newNode returns a node that belongs to the current layer.
 func (t *Tree) newNode(e Entry) *node {
 	n := &node{Entry: e, layer: t.layer}
 	if e.Mode.IsDir() {
@@ -65,14 +66,15 @@ func (t *Tree) newNode(e Entry) *node {
 	return n
 }
 
-// newParent returns a directory that exists only because of an entry below it.
+// newParent returns a directory that was not added itself, but is the parent of
+// an entry.
 func (t *Tree) newParent() *node {
 	n := t.newNode(Dir(0o755))
 	n.implicit = true
 	return n
 }
 
-// count counts a new entry. It fails if there are too many.
+// count counts a new entry. It returns an error if there are too many entries.
 func (t *Tree) count() error {
 	if t.entries++; t.entries > maxEntries {
 		return fmt.Errorf("there are more than %d entries", maxEntries)

@@ -11,7 +11,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addition is an entry with its path.
 type addition struct {
 	path  string
 	entry tree.Entry

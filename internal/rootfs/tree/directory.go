@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Directory adds the content of a directory of this machine, without following
-// links. The tree reads the files later, so they must stay until the tree is
-// closed.
+// Directory adds the content of a directory of this machine. It does not follow
+// links. The tree reads the content of the files later, so they must exist until
+// the tree is no longer used.
 func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
@@ -40,7 +40,8 @@ func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 	})
 }
 
-// openRegular opens a file, and fails unless it is still a regular file.
+// openRegular opens a file. It returns an error if the file is no longer a
+// regular file.
 func openRegular(root *os.Root, path string) (io.ReadCloser, error) {
 	before, err := root.Lstat(path)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// MaxFile is the size limit of one file in bytes. EROFS stores the size in 32
-	// bits.
+	// MaxFile is the maximum size of one file in bytes. EROFS stores the size in
+	// 32 bits.
 	MaxFile = 4<<30 - 1
-	// maxTarget is Linux's PATH_MAX in bytes, without the zero byte at the end.
+	// maxTarget is Linux's PATH_MAX in bytes, without the NUL at the end.
 	maxTarget = 4095
 )
 
@@ -25,7 +25,7 @@ type Entry struct {
 	Target string
 	// Size is the size of a file in bytes.
 	Size int64
-	// Open returns a reader of the content of a file, which has Size bytes.
+	// Open opens the content of a file. The content has Size bytes.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -43,14 +43,14 @@ func File(mode fs.FileMode, content []byte) Entry {
 	}
 }
 
-// CopyTo writes the content of a file to w. It fails if the content does not have
-// Size bytes.
+// CopyTo writes the content of a file to w. It returns an error if the content
+// does not have Size bytes.
 func (e Entry) CopyTo(w io.Writer) error {
 	r, err := e.Open()
 	if err != nil {
 		return err
 	}
-	// Read one more byte to detect a file that has grown.
+	// Read one byte more, to notice that a file has grown.
 	size, err := io.Copy(w, io.LimitReader(r, e.Size+1))
 	if err == nil && size != e.Size {
 		err = fmt.Errorf("files: a file has %d bytes instead of %d", size, e.Size)
@@ -58,8 +58,8 @@ func (e Entry) CopyTo(w io.Writer) error {
 	return errors.Join(err, r.Close())
 }
 
-// check returns an error for an entry that a tree cannot contain. It refuses bits
-// that raise privileges, since trees are for untrusted programs.
+// check returns an error if a tree must not contain the entry. Bits that raise
+// privileges are refused, since trees are for untrusted programs.
 func (e Entry) check() error {
 	if e.Mode&^(fs.ModeType|acceptedBits) != 0 {
 		return fmt.Errorf("mode %v has bits other than permissions and the sticky bit", e.Mode)
@@ -80,5 +80,6 @@ func (e Entry) check() error {
 	return nil
 }
 
-// acceptedBits are the permission bits and the sticky bit of a mode.
+// acceptedBits are the bits of a mode that a tree keeps: the permissions and the
+// sticky bit.
 const acceptedBits = fs.ModePerm | fs.ModeSticky

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// With these names, a layer removes entries of earlier layers (OCI image
+// With files of these names, a layer removes entries of earlier layers (OCI image
 // specification, "Whiteouts").
 const (
 	whiteout = ".wh."
@@ -25,8 +25,9 @@ func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) { return t.whiteout(h.Name) })
 }
 
-// Unpack adds a tar archive like dpkg: a directory of the archive does not replace
-// an existing link to a directory. No name is a whiteout.
+// Unpack adds a tar archive in the way of dpkg. If the tree has a link to a
+// directory, and the archive has a directory at the same path, the link stays.
+// Unpack treats no name as a whiteout.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
 		if h.Typeflag != tar.TypeDir {
@@ -41,8 +42,8 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// extract adds the entries of the archive. It calls the function special for each
-// entry, and skips the entry if the function returns true.
+// extract adds the entries of the archive. It calls special for each entry. If
+// special returns true, it has handled the entry, and extract skips it.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {
@@ -51,8 +52,8 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 		}
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			// Read the rest, because the checksum of a layer also covers the bytes
-			// after the end of the archive.
+			// The checksum of a layer also covers the bytes after the end of the
+			// archive, so read them.
 			_, err := io.Copy(io.Discard, r)
 			return err
 		}
@@ -69,8 +70,8 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 	}
 }
 
-// add adds an entry of an archive. For a device or a FIFO, it only removes an
-// existing entry at the path, since a sandbox cannot use these types.
+// add adds an entry of an archive. A device or a FIFO is not added, since a
+// sandbox cannot use it, but removes an entry at the same path.
 func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	mode := h.FileInfo().Mode()
 	switch h.Typeflag {
@@ -91,8 +92,8 @@ func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	return fmt.Errorf("files: %q has the unsupported type %q", h.Name, h.Typeflag)
 }
 
-// sparse reports whether the entry is a sparse file. A few bytes of a sparse file
-// can unpack to terabytes.
+// sparse reports whether the entry is a sparse file. Such a file may have a few
+// bytes in the archive and terabytes when it is unpacked.
 func sparse(h *tar.Header) bool {
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
@@ -102,7 +103,7 @@ func sparse(h *tar.Header) bool {
 	return false
 }
 
-// hardLink adds a second name for an existing file.
+// hardLink adds another name for an existing file.
 func (t *Tree) hardLink(at, target string) error {
 	e, err := t.Lstat(target)
 	if err != nil {
@@ -114,8 +115,8 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.Put(at, e)
 }
 
-// whiteout reports whether the name is a whiteout. If so, it removes the entries of
-// earlier layers that the whiteout denotes.
+// whiteout reports whether the name is that of a whiteout. If it is, whiteout
+// removes the entries of earlier layers to which it applies.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))
 	if !strings.HasPrefix(base, whiteout) {
@@ -142,8 +143,8 @@ func (t *Tree) whiteout(name string) (bool, error) {
 	return true, nil
 }
 
-// prune removes the child with the name and all entries below it. It keeps entries
-// of the given layer, and directories that contain such entries.
+// prune removes the child with this name, and all entries below it. It keeps
+// entries of the given layer, and the directories that contain such entries.
 func (n *node) prune(name string, layer int) {
 	child := n.children[name]
 	if child == nil {
@@ -158,8 +159,10 @@ func (n *node) prune(name string, layer int) {
 }
 
 // WriteTar writes the tree as an archive, sorted by name. All entries belong to root
-// and have the same time (at), so that the same tree makes the same bytes. progress
-// receives the written and total bytes of files; nil disables progress reports.
+// and get the time at, so that the same tree gives the same bytes.
+//
+// progress, if not nil, is called with the number of bytes of files that have been
+// written, and of all files.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
 	var done, total int64

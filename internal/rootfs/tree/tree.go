@@ -1,12 +1,13 @@
-// Package tree represents a file tree: the root file system of a sandbox, or the
-// files of packages. It makes trees from the layers of an image, from Debian
-// packages, from a directory or from single entries. Package erofs writes them.
+// Package tree represents a file tree: the root file system of a sandbox, or the files
+// of packages. A tree can be made from the layers of an image, from Debian packages,
+// from a directory, or from single entries. Package erofs writes trees as images.
 //
-// Archives and directories are untrusted. Paths and links are resolved within the
-// tree and never on this machine. Devices, sockets, pipes and mode bits that raise
-// privileges are left out. The content of files is not held in memory: files of
-// archives are copied to a temporary file (the spool), and files of directories stay
-// where they are.
+// Archives and directories are not trusted. Paths and links are resolved within the
+// tree, never on this machine. Devices, sockets, pipes and mode bits that raise
+// privileges are left out.
+//
+// The content of files is not held in memory. Files of archives are copied to a
+// temporary file, the spool. Files of directories are read when they are needed.
 package tree
 
 import (
@@ -21,53 +22,54 @@ import (
 )
 
 const (
-	// maxEntries limits the memory of a tree. The image of a whole distribution has
-	// several hundred thousand entries.
+	// maxEntries limits the memory that a tree takes. The image of a whole
+	// distribution has several hundred thousand entries.
 	maxEntries = 2_000_000
-	// maxLinks limits the links in one path, as Linux does (path_resolution(7)).
+	// maxLinks is the maximum number of links that are followed for one path, as
+	// in Linux (path_resolution(7)).
 	maxLinks = 40
 	// maxName is Linux's NAME_MAX, in bytes.
 	maxName = 255
-	// maxSpool is the size limit of all files in a spool, in bytes. Without this
+	// maxSpool is the maximum size in bytes of all files in a spool. Without this
 	// limit, a small archive could unpack to a very large tree.
 	maxSpool = 64 << 30
 )
 
-// ErrNotDirectory reports that a path goes through a file.
+// ErrNotDirectory means that a file is in the middle of a path.
 var ErrNotDirectory = errors.New("there is a file where a directory should be")
 
-// node is an entry with its children. Hard links of one file share its content.
+// node is an entry, with its children if it is a directory. Hard links of one
+// file have equal entries.
 type node struct {
 	Entry
 	children map[string]*node
-	// layer is the number of the layer that contains the entry.
+	// layer is the number of the layer from which the entry comes.
 	layer int
-	// implicit is true for a directory that exists only because of an entry below
-	// it.
+	// implicit is true for a directory that was not added itself, but is the
+	// parent of an entry.
 	implicit bool
 }
 
-// Tree is a file system: the root of a sandbox, or the files of packages. Paths are
-// as in io/fs, or begin with a slash. Only one goroutine may use it.
+// Tree is a tree of files. Paths are as in io/fs, or begin with a slash. Only one
+// goroutine at a time may use a Tree.
 type Tree struct {
 	root    *node
 	entries int
 	layer   int
-	// spool is the temporary file for the content of archives; nil if the tree comes
-	// from New.
+	// spool is the temporary file with the content of archives, or nil.
 	spool   *os.File
 	spooled int64
 }
 
-// New returns an empty tree. It has no spool and need not be closed.
+// New returns an empty tree without a spool. Such a tree need not be closed.
 func New() *Tree {
 	t := new(Tree)
 	t.root = t.newParent()
 	return t
 }
 
-// NewSpooled returns an empty tree for archives. It stores the content of their
-// files in an unnamed temporary file in dir. Close frees this file.
+// NewSpooled returns an empty tree for archives. It copies the content of their
+// files to an unnamed temporary file in dir, which Close frees.
 func NewSpooled(dir string) (*Tree, error) {
 	spool, err := os.CreateTemp(dir, ".spool-")
 	if err != nil {
@@ -81,7 +83,7 @@ func NewSpooled(dir string) (*Tree, error) {
 	return t, nil
 }
 
-// Close frees the content of files. The tree is unusable afterwards.
+// Close frees the spool. The tree must not be used afterwards.
 func (t *Tree) Close() error {
 	if t.spool == nil {
 		return nil
@@ -89,10 +91,9 @@ func (t *Tree) Close() error {
 	return t.spool.Close()
 }
 
-// Put adds an entry. It follows links in the path, creates missing parents, and
-// replaces an entry at the path. If a directory replaces a directory, the existing
-// entries in it remain. Put drops mode bits other than permissions and the sticky
-// bit.
+// Put adds an entry, or replaces the entry at the path. It follows links in the path
+// and creates missing parents. If a directory replaces a directory, the entries in it
+// stay. Put ignores mode bits other than permissions and the sticky bit.
 func (t *Tree) Put(path string, e Entry) error {
 	e.Mode &= fs.ModeType | acceptedBits
 	return t.put(path, func() (Entry, error) { return e, nil })
@@ -109,7 +110,7 @@ func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
 	return t.Put(path, File(mode&acceptedBits, content))
 }
 
-// Spool puts a file and copies its content from the reader to the temporary file.
+// Spool puts a file, whose content it copies from the reader to the spool.
 func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	return t.put(path, func() (Entry, error) {
 		at := t.spooled
@@ -122,8 +123,7 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	})
 }
 
-// put puts the entry that the function read returns. It calls the function only if
-// the path is valid.
+// put puts the entry that read returns. It calls read only if the path is valid.
 func (t *Tree) put(path string, read func() (Entry, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
@@ -142,8 +142,8 @@ func (t *Tree) put(path string, read func() (Entry, error)) error {
 	return nil
 }
 
-// replace replaces the entry with the name in the directory parent. parent is nil
-// for the root.
+// replace puts the entry e into the directory parent, under this name. For the
+// root, parent is nil.
 func (t *Tree) replace(parent *node, name string, e Entry) error {
 	n := t.newNode(e)
 	have := t.root
@@ -167,8 +167,8 @@ func (t *Tree) replace(parent *node, name string, e Entry) error {
 	return nil
 }
 
-// parent returns the parent directory of the path and the last name in the path. It
-// creates missing directories. For the root it returns a nil node.
+// parent returns the directory that contains the path, and the last name of the
+// path. It creates missing directories. For the root it returns a nil node.
 func (t *Tree) parent(path string) (*node, string, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -182,7 +182,8 @@ func (t *Tree) parent(path string) (*node, string, error) {
 	return dir, last, nil
 }
 
-// split returns the names in the path. It returns an error if one of them is "..".
+// split returns the names in the path. It returns an error if the path contains
+// "..".
 func split(path string) ([]string, error) {
 	var names []string
 	for name := range strings.SplitSeq(path, "/") {
@@ -197,8 +198,8 @@ func split(path string) ([]string, error) {
 	return names, nil
 }
 
-// walk returns the node at the path and follows links. If making is true, it
-// makes missing directories.
+// walk follows the names, and links, from the root and returns the node at the
+// end. If making is true, it creates missing directories.
 func (t *Tree) walk(names []string, making bool) (*node, error) {
 	way := []*node{t.root}
 	left := slices.Clone(names)
@@ -270,7 +271,8 @@ func (t *Tree) Stat(path string) (Entry, error) {
 	return n.Entry, nil
 }
 
-// Lstat returns the entry at the path. It does not follow a link at the end.
+// Lstat returns the entry at the path. If the path ends in a link, Lstat returns
+// the link.
 func (t *Tree) Lstat(path string) (Entry, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -287,8 +289,8 @@ func (t *Tree) Lstat(path string) (Entry, error) {
 	return parent.children[names[last]].Entry, nil
 }
 
-// Names returns the sorted names in the directory at the path; nil if it is not a
-// directory.
+// Names returns the sorted names in the directory at the path. If there is no
+// directory, it returns nil.
 func (t *Tree) Names(path string) []string {
 	names, err := split(path)
 	if err != nil {
@@ -301,8 +303,9 @@ func (t *Tree) Names(path string) []string {
 	return slices.Sorted(maps.Keys(n.children))
 }
 
-// Walk calls visit for all entries below the root, sorted by name, parents first.
-// visit may add and remove entries below its path. Walk visits the added ones.
+// Walk calls visit for all entries below the root. It visits parents first, and
+// the entries of a directory sorted by name. visit may add and remove entries
+// below its path; Walk visits the added ones too.
 func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
 
 func walk(n *node, path string, visit func(string, Entry) error) error {
