@@ -59,8 +59,8 @@ type Config struct {
 type Service struct {
 	config Config
 	hasher *hasher
-	// dummyHash replaces the password hash of an account that does not exist, so
-	// that a login takes the same time whether or not the account exists.
+	// dummyHash replaces the password hash of a missing account, so that a login
+	// takes the same time whether or not the account exists.
 	dummyHash string
 }
 

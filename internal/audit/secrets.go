@@ -18,8 +18,8 @@ type secrets struct {
 	log Recorder
 }
 
-// PutSecret records secret.created or secret.updated. If next fails, the action is
-// secret.updated, because it is unknown whether the secret exists.
+// PutSecret records secret.created or secret.updated. If the call fails, the action
+// is secret.updated, because it is unknown whether the secret exists.
 func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	put, created, err := s.SecretService.PutSecret(ctx, user, name, value, description)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSecretUpdated, Resource: name}

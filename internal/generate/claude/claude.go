@@ -1,7 +1,7 @@
 // Package claude generates programs with the Messages API of Anthropic or of a
 // compatible server.
 //
-// A JSON schema or a forced tool call enforces the format of the answer, so the
+// A JSON schema or a forced tool call enforces the format of the answer. So the
 // package need not search for the program in free text. The API key is sent only to
 // the base URL. The SDK retries temporary failures. Error messages tell the user
 // what to do, and quote neither the request nor the answer.

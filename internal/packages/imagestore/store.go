@@ -118,7 +118,7 @@ func (s *Store) linksPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+imageSuffix)
 }
 
-// layerOf returns the ID of the layer to which a file in the directory sets belongs.
+// layerOf returns the ID of the layer to which the file with this name belongs.
 func layerOf(name string) pyth.LayerID {
 	return pyth.LayerID(strings.TrimSuffix(strings.TrimSuffix(name, listSuffix), imageSuffix))
 }

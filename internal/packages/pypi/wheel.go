@@ -103,7 +103,8 @@ func (w *wheelReader) destination(f *zip.File) (string, error) {
 	return inner, nil
 }
 
-// isDist reports whether the text consists of the project's name and a version.
+// isDist reports whether the text is the project's name, a hyphen and a version. It
+// does not check the version.
 func isDist(dist, project string) bool {
 	name, _, ok := strings.Cut(dist, "-")
 	return ok && normalize(name) == project

@@ -81,8 +81,8 @@ type Candidate struct {
 // package.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
-// InvalidArchive returns the error for users when an archive cannot be installed.
-// The message puts "its archive" before cause.
+// InvalidArchive returns the error for users when an archive cannot be installed. In
+// the message, cause follows the words "its archive".
 func InvalidArchive(name, version string, cause error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeUnsatisfiable,
