@@ -85,15 +85,15 @@ func (c *collector) runnable(data []byte, origin string) error {
 }
 
 // library adds a shared library and the libraries that it needs. It searches the
-// directories in first, then those of the loader.
-func (c *collector) library(name string, first []string) error {
+// preferred directories first, then those of the loader.
+func (c *collector) library(name string, preferred []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()
 	}
 	if filepath.Base(name) != name {
 		return fmt.Errorf("%q is not the name of a library", name)
 	}
-	for _, dir := range slices.Concat(first, c.libraries) {
+	for _, dir := range slices.Concat(preferred, c.libraries) {
 		// The loader in the image searches the resolved directory too.
 		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {

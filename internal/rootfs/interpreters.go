@@ -30,9 +30,9 @@ type interpreter struct {
 	runtime pyth.Runtime
 	// title is the name that operators see. program is the file name.
 	title, program string
-	// examine runs the interpreter in a sandbox of the image first, and stores
-	// the interpreter's version.
-	examine func(r *customBuilder, ctx context.Context, first string) error
+	// examine runs the interpreter in a sandbox of the image at this path, and
+	// stores the interpreter's version.
+	examine func(r *customBuilder, ctx context.Context, image string) error
 }
 
 // interpreters lists the interpreters of custom images.
@@ -136,9 +136,9 @@ const (
 	maxCompiledAll  = 4 << 30
 )
 
-// compile lets the image's Python compile all modules, in a sandbox of the image
-// first. It adds the compiled files to the tree.
-func (r *customBuilder) compile(ctx context.Context, first string) error {
+// compile lets Python compile all modules, in a sandbox of the image at this path. It
+// adds the compiled files to the tree.
+func (r *customBuilder) compile(ctx context.Context, image string) error {
 	sources, err := moduleSources()
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (r *customBuilder) compile(ctx context.Context, first string) error {
 	const step = "Compiling the modules of the image's Python"
 	r.Progress(step, 0, 1)
 	err = r.try(ctx, Trial{
-		Image: first, Language: pyth.Python, Program: []byte(compileProgram), Files: sources, Large: true,
+		Image: image, Language: pyth.Python, Program: []byte(compileProgram), Files: sources, Large: true,
 		Output: "compiled.tar.gz", Read: func(out io.Reader) error { return r.addCompiled(out, sources) },
 	})
 	if err != nil {
@@ -233,12 +233,12 @@ func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode runs Node in a sandbox of the image first, and stores Node's
+// examineNode runs Node in a sandbox of the image at this path, and stores Node's
 // version.
-func (r *customBuilder) examineNode(ctx context.Context, first string) error {
+func (r *customBuilder) examineNode(ctx context.Context, image string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{
-		Image: first, Language: pyth.JavaScript, Program: []byte(program), Output: "version",
+		Image: image, Language: pyth.JavaScript, Program: []byte(program), Output: "version",
 		Read: func(out io.Reader) error {
 			b, err := io.ReadAll(io.LimitReader(out, 64))
 			if err == nil && !isVersion(string(b)) {

@@ -228,7 +228,8 @@ func addCompiled(t *tree.Tree, dir string) error {
 	})
 }
 
-// addFile adds the file name of this machine to the tree, at the path at.
+// addFile adds a file of this machine to the tree. name is the file's path on this
+// machine, and at is its path in the tree.
 func addFile(t *tree.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -159,11 +159,11 @@ func (n *node) prune(name string, layer int) {
 }
 
 // WriteTar writes the tree as an archive, sorted by name. All entries belong to root
-// and get the time at, so that the same tree gives the same bytes.
+// and get the time modTime, so that the same tree gives the same bytes.
 //
 // progress, if not nil, is called with the number of bytes of files that have been
 // written, and of all files.
-func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
+func (t *Tree) WriteTar(ctx context.Context, w io.Writer, modTime time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
 	var done, total int64
 	err := t.Walk(func(_ string, e Entry) error { total += e.Size; return nil })
@@ -174,7 +174,7 @@ func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := writeEntry(archive, path, e, at); err != nil {
+		if err := writeEntry(archive, path, e, modTime); err != nil {
 			return err
 		}
 		if done += e.Size; progress != nil && e.Size > 0 {
@@ -185,8 +185,8 @@ func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress
 	return errors.Join(err, archive.Close())
 }
 
-func writeEntry(archive *tar.Writer, path string, e Entry, at time.Time) error {
-	h := &tar.Header{Name: path, Mode: int64(e.Mode.Perm()), ModTime: at, Format: tar.FormatPAX}
+func writeEntry(archive *tar.Writer, path string, e Entry, modTime time.Time) error {
+	h := &tar.Header{Name: path, Mode: int64(e.Mode.Perm()), ModTime: modTime, Format: tar.FormatPAX}
 	if e.Mode&fs.ModeSticky != 0 {
 		h.Mode |= 0o1000
 	}

@@ -4,16 +4,16 @@ import (
 	"net/netip"
 )
 
-// special is an address range outside the public Internet. Ranges without another
-// source come from iana-ipv4-special-registry and iana-ipv6-special-registry (RFC
-// 6890).
+// special is an address range outside the public Internet.
 type special struct {
 	prefix netip.Prefix
 	reason string
 }
 
 // specials returns the ranges that a program must not reach unless the policy's
-// AllowRanges contain them. Ranges may overlap: the first match gives the reason.
+// AllowRanges contain them. Most of them are in iana-ipv4-special-registry and
+// iana-ipv6-special-registry (RFC 6890). Ranges may overlap: the first match
+// gives the reason.
 func specials() []special {
 	return []special{
 		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},                      // RFC 791

@@ -93,9 +93,9 @@ func TestAttack072UnusualAddressFormsAreRefused(t *testing.T) {
 	equal(t, r.names.questions(), []string{})
 }
 
-// dns starts a DNS server that answers the first query with first, and all later
-// queries with then. asked counts the queries.
-func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
+// dns starts a DNS server whose answer changes after the first query. first and
+// second are the two answers. asked counts the queries.
+func dns(t *testing.T, first, second [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -120,7 +120,7 @@ func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int3
 			if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
 				address := first
 				if asked.Add(1) > 1 {
-					address = then
+					address = second
 				}
 				m.Answers = []dnsmessage.Resource{{
 					Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 0},

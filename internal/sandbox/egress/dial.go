@@ -11,7 +11,7 @@ import (
 const (
 	// maxAddresses limits how many addresses of one name the proxy tries.
 	maxAddresses = 8
-	// minAttempt is the minimum time to connect to one address.
+	// minAttempt is the minimum time-out of one attempt to connect.
 	minAttempt = 2 * time.Second
 )
 
@@ -20,8 +20,8 @@ type upstream struct {
 	watchedConn
 	target         target
 	sent, received atomic.Int64
-	// stopAutoClose cancels the automatic close at the end of the client's
-	// connection.
+	// This connection is closed when the client's connection ends. stopAutoClose
+	// disables that.
 	stopAutoClose func() bool
 }
 
@@ -109,9 +109,9 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 	return good[:min(len(good), maxAddresses)], nil
 }
 
-// dial tries to connect to one address. If ctx has a deadline, the remaining
-// addresses, including addr, share the time left equally. Each attempt gets at
-// least minAttempt.
+// dial tries to connect to one address. remaining is the number of addresses that
+// are left to try, including addr. If ctx has a deadline, they share the time
+// equally, but each attempt gets at least minAttempt.
 func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, remaining int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		share := max(time.Until(deadline)/time.Duration(remaining), minAttempt)

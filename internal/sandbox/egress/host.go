@@ -9,7 +9,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// maxName and maxLabel limit a DNS name, written as text, and one label of it.
+// maxName and maxLabel are the maximum lengths of a DNS name and of one label, in
+// bytes.
 const (
 	maxName  = 253
 	maxLabel = 63

@@ -46,12 +46,12 @@ const (
 )
 
 const (
-	// version starts the last word of a request line.
+	// version is the prefix of the last word of a request line.
 	version = "HTTP/"
 	// maxWords is the maximum number of words in a request line. Non-ASCII bytes
 	// separate words, so a path may count as several words.
 	maxWords = 8
-	// maxOpening is the number of bytes that opening stores of a header.
+	// maxOpening limits how many bytes of a header are stored.
 	maxOpening = 512
 )
 

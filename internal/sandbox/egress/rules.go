@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Ports that a rule of an allowlist matches if it names no port.
+// If a rule of an allowlist names no port, it matches these ports.
 const (
 	portHTTP  = 80
 	portHTTPS = 443

@@ -50,7 +50,7 @@ type Run struct {
 	mu     sync.Mutex
 	closed bool
 	open   int
-	// dropped counts the connections without a record, because of maxRecords.
+	// dropped counts the connections that have no record because of maxRecords.
 	records []Connection
 	dropped int
 }
@@ -105,16 +105,16 @@ func (r *Run) record(c Connection) {
 }
 
 // enter registers a connection with the run. It returns a refusal if the run is
-// closed, or if most connections are open already. The returned context ends with
-// ctx, with the run, or when leave is called.
-func (r *Run) enter(ctx context.Context, most int) (_ context.Context, leave func(), _ *refusal) {
+// closed, or if limit connections are open already. The returned context ends
+// with ctx, with the run, or when leave is called.
+func (r *Run) enter(ctx context.Context, limit int) (_ context.Context, leave func(), _ *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.closed:
 		return nil, nil, denied("the run has ended")
-	case r.open >= most:
-		return nil, nil, denied("a run may have at most %d connections at the same time", most)
+	case r.open >= limit:
+		return nil, nil, denied("a run may have at most %d connections at the same time", limit)
 	}
 	r.open++
 	r.all.Add(1)

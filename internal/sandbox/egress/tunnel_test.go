@@ -111,8 +111,7 @@ func TestTunnelAllowsOtherProtocols(t *testing.T) {
 			w := r.connect("a.test:" + p)
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
-			// After the first line the proxy inspects nothing, so any bytes may
-			// follow.
+			// End the first line. After it, the proxy inspects nothing.
 			if !strings.Contains(says, "\n") {
 				w.say("x\n")
 				equal(t, w.hear(2), "x\n")

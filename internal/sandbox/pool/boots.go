@@ -17,8 +17,8 @@ func (p *Pool) fillLocked() {
 		}
 		if p.stock.total >= p.maxSandboxesLocked() {
 			// Evict sandboxes only to boot one for a job, not to boot warm
-			// sandboxes in advance. Removing takes time: fillLocked is called
-			// again after it.
+			// sandboxes in advance. fillLocked is called again when the evicted
+			// sandboxes are gone.
 			for p.stock.removing+p.stock.booting < min(lacking, p.config.MaxBoots) && len(p.stock.idle)+len(p.stock.warm) > 0 {
 				p.removeLocked(p.stock.evictable(), Evicted)
 			}

@@ -11,8 +11,8 @@ import (
 // demand measures how fast jobs take warm sandboxes and how long a boot takes.
 // Both values are exponentially weighted averages.
 type demand struct {
-	rate float64   // jobs per second, at the time at
-	at   time.Time // the last update of rate
+	rate float64 // jobs per second, when last updated
+	at   time.Time // time of the last update of rate
 	boot float64   // in seconds
 }
 
@@ -99,11 +99,11 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts the delay and calls then at its end. Each delay is twice the
-// previous one.
-func (b *backoff) begin(then func()) {
+// begin starts the delay, which is twice the previous one. At its end, it calls
+// resume.
+func (b *backoff) begin(resume func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
-	b.timer = time.AfterFunc(b.delay, then)
+	b.timer = time.AfterFunc(b.delay, resume)
 }
 
 func (b *backoff) end() {

@@ -2,7 +2,7 @@ package pool
 
 import "time"
 
-// placeLocked makes a sandbox wait for a job.
+// placeLocked adds a sandbox to those that wait for a job.
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():
@@ -74,7 +74,8 @@ func (p *Pool) recycle(e *entry) {
 }
 
 // guard waits until the sandbox ends, and then removes it. If a job or file
-// operation uses the sandbox at that time, guard leaves the removal to it.
+// operation uses the sandbox at that time, guard does nothing: the sandbox is
+// removed after the job or operation.
 func (p *Pool) guard(e *entry) {
 	select {
 	case <-e.sandbox.Done():

@@ -49,9 +49,9 @@ type assignment struct {
 	err   error
 }
 
-// add queues a job if there is room. The server's own jobs need no room and go to
-// the front. So does a job whose sandbox failed before the program started
-// (again).
+// add queues a job if there is room. Two kinds of jobs need no room and go to the
+// front: the server's own jobs, and jobs whose sandbox failed before the program
+// started. For the latter, again is true.
 func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	t := q.tenants[job.Tenant]
 	if t == nil {
@@ -85,8 +85,8 @@ func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 }
 
 // refusal returns an error if the tenant may not queue another job. A job that
-// can start at once needs no room in the queue. So a queue full of jobs of
-// tenants at their limit does not keep others from free capacity.
+// can start at once needs no room in the queue. So tenants that have reached
+// their limit cannot fill the queue and keep others from free capacity.
 func (q *queue) refusal(t *tenant) error {
 	placed, own := 0, 0
 	for _, other := range q.turn {

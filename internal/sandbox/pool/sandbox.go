@@ -28,7 +28,7 @@ type SessionRunner interface {
 	// The following methods access the files of the session.
 	Files(ctx context.Context) ([]pyth.FileInfo, error)
 	WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error)
-	ReadFile(ctx context.Context, path string, to func(size int64, content io.Reader) error) error
+	ReadFile(ctx context.Context, path string, consume func(size int64, content io.Reader) error) error
 	DeleteFile(ctx context.Context, path string) error
 }
 
@@ -53,9 +53,9 @@ type Sandbox interface {
 // entry is a sandbox in the pool.
 type entry struct {
 	sandbox Sandbox
-	// tenant owns the sandbox. It is nil while the sandbox is warm. It always is
-	// nil for a sandbox that serves a single execution, a session or a
-	// reservation.
+	// tenant owns the sandbox. It is nil while the sandbox is warm. If the
+	// sandbox serves a single execution, a session or a reservation, tenant is
+	// always nil.
 	tenant *tenant
 	// user is the tenant whose job runs in the sandbox, or nil.
 	user *tenant

@@ -110,9 +110,9 @@ func (p *Pool) WriteSessionFile(ctx context.Context, id pyth.SessionID, path str
 	return created, err
 }
 
-// ReadSessionFile calls the function to with the size and the content of a file.
-func (p *Pool) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
-	return p.withSession(id, func(s SessionRunner) error { return s.ReadFile(ctx, path, to) })
+// ReadSessionFile calls consume with the size and the content of a file.
+func (p *Pool) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, consume func(size int64, content io.Reader) error) error {
+	return p.withSession(id, func(s SessionRunner) error { return s.ReadFile(ctx, path, consume) })
 }
 
 // DeleteSessionFile deletes a file of a session.
@@ -120,8 +120,9 @@ func (p *Pool) DeleteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return p.withSession(id, func(s SessionRunner) error { return s.DeleteFile(ctx, path) })
 }
 
-// withSession calls use with the sandbox of a session. The session must not be in
-// use. The operation does not count as a running job.
+// withSession calls use with the sandbox of a session. It fails if a job or
+// another operation uses the session. The operation does not count as a running
+// job.
 func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) error {
 	p.mu.Lock()
 	e := p.leases.session(id)

@@ -110,8 +110,8 @@ func reusable(t *tenant, job *pyth.Job) bool {
 	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
 
-// mayGrow reports whether the tenant may have one more sandbox. A tenant needs
-// one sandbox for each running job and a few that boot. Without a maximum, a
+// mayGrow reports whether the tenant may have one more sandbox. The maximum
+// allows one for each running job, and some that boot. Without a maximum, a
 // tenant with many waiting jobs would get more and more sandboxes.
 func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
@@ -142,7 +142,7 @@ func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	return t.ready[0]
 }
 
-// place makes a sandbox wait for a job.
+// place adds a sandbox to those that wait for a job.
 func (s *stock) place(e *entry) {
 	if e.tenant == nil {
 		s.warm = append(s.warm, e)
