@@ -230,3 +230,101 @@ func TestRollbackCanBeDisabled(t *testing.T) {
 		}
 	}
 }
+
+// importProbe is a program that imports the modules of its arguments. It prints what
+// an import changes.
+const importProbe = `import sys
+for name in sys.argv[1:]: __import__(name)
+import builtins, _frozen_importlib, _frozen_importlib_external, posix
+print('modules', list(sys.modules))
+print('attributes', [(n, sorted(vars(m))) for n, m in list(sys.modules.items()) if n != '__main__'])
+print('files', [(n, getattr(m, '__file__', None), getattr(m, '__cached__', None), repr(m.__spec__)) for n, m in list(sys.modules.items()) if n != '__main__'])
+print('importers', sorted(sys.path_importer_cache), sys.meta_path, len(sys.path_hooks))
+print('import system', _frozen_importlib.__name__, _frozen_importlib_external.__name__, builtins.__import__)
+if 'copyreg' in sys.modules: print('copyreg', sorted(map(repr, sys.modules['copyreg'].dispatch_table)))
+if 're' in sys.modules: print('patterns', len(sys.modules['re']._cache))
+if 'logging' in sys.modules: print('time', abs(sys.modules['logging']._startTime / 1e9 - __import__('time').time()) < 5)
+import atexit, gc
+print('callbacks', atexit._ncallbacks(), gc.get_freeze_count(), gc.get_threshold(), gc.isenabled())
+print('signals', [__import__('signal').getsignal(n) for n in (2, 13, 17)])
+`
+
+// importedModules lists modules that programs import. Some of them are imported ahead.
+var importedModules = strings.Fields(`json re random datetime collections itertools functools math typing string time
+	statistics dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator textwrap
+	urllib.parse contextlib traceback logging argparse tempfile shutil glob subprocess threading inspect uuid secrets
+	calendar struct types numbers html pprint queue zlib abc timeit unicodedata locale difflib asyncio importlib.util
+	unittest sqlite3 http.client email.message xml.etree.ElementTree ctypes ssl concurrent.futures.thread os.path
+	collections.abc logging.handlers json.tool importlib importlib.metadata zoneinfo configparser ast tokenize`)
+
+// TestRollbackHidesModules compares imports in a restored interpreter, which has
+// imported modules ahead, with imports in a new interpreter.
+func TestRollbackHidesModules(t *testing.T) {
+	t.Parallel()
+	s, a := rollbackServer(t)
+	b := s.register(t)
+	b.isolation = "execution"
+	compare := func(t *testing.T, code string, args ...string) {
+		t.Helper()
+		request := object{"code": code, "args": append([]string{}, args...), "timeoutMs": 20_000}
+		x, reason := a.runAndRecycle(t, request)
+		if x.ends(t, "succeeded"); reason != "none" {
+			t.Fatalf("the interpreter was not restored: %s", reason)
+		}
+		want := b.execute(t, request).ends(t, "succeeded")
+		hideAddresses := regexp.MustCompile(`0x[0-9a-f]+`)
+		if diff := cmp.Diff(hideAddresses.ReplaceAllString(want.Stdout, "0x"), hideAddresses.ReplaceAllString(x.Stdout, "0x")); diff != "" {
+			t.Errorf("a new interpreter (-) and a restored one (+) differ:\n%s", diff)
+		}
+	}
+	for range 3 {
+		a.runAndRecycle(t, object{"code": "print(42)"})
+	}
+	a.run(t, "import _frozen_importlib as i; print(len(i._load_unlocked.__globals__['hidden']) > 100)").prints(t, "True\n")
+	t.Run("nothing is imported", func(t *testing.T) { compare(t, importProbe) })
+	sets := [][]string{{"json", "random", "datetime", "re", "collections"}, {"asyncio", "logging", "typing"}, {"logging", "random", "threading"}, importedModules[:40], importedModules[40:]}
+	if !testing.Short() {
+		for _, name := range importedModules {
+			sets = append(sets, []string{name})
+		}
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 10 {
+		shuffled := slices.Clone(importedModules)
+		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		sets = append(sets, shuffled[:1+random.IntN(8)])
+	}
+	for _, names := range sets {
+		t.Run(strings.Join(names[:min(len(names), 8)], ","), func(t *testing.T) { compare(t, importProbe, names...) })
+	}
+	for name, code := range map[string]string{
+		"subclasses": "def show(c, n=0):\n    print(n * ' ', c.__name__)\n    for s in c.__subclasses__(): show(s, n + 1)\nshow(BaseException)",
+		"local module": "open('re.py', 'w').write('left = 7\\ndef compile(*a): return 0\\nVERBOSE = MULTILINE = DOTALL = IGNORECASE = 0\\n')\n" +
+			"import re; print(re.left)\ntry: import json; print(json.decoder.FLAGS)\nexcept Exception as e: print(repr(e))",
+		"changed attribute": "import time; time.monotonic = lambda: 7\nimport queue, threading, sched\nprint(queue.time(), threading._time())",
+		"replaced module":   "import sys, types\nsys.modules['bisect'] = types.SimpleNamespace(bisect=7, bisect_right=1)\ntry: import random; print(random._bisect)\nexcept Exception as e: print(repr(e))",
+		"missing module":    "import sys\nsys.modules['_json'] = None\nimport json, json.scanner\nprint(json.scanner.c_make_scanner, json.loads('[1]'))",
+		"import twice":      "import sys, json\nold = json\ndel sys.modules['json']\nimport json\nprint(json is old, json.loads is old.loads, json.JSONDecoder is old.JSONDecoder)",
+		"reload":            "import importlib, json\nprint(importlib.reload(json) is json, json.loads('{}'))",
+		"trace":             "import sys\nlines = set()\nsys.settrace(lambda f, e, a: lines.add(f.f_code.co_filename) or None)\nimport json, csv\nsys.settrace(None)\nprint(sorted(l for l in lines if 'json' in l or 'csv' in l))",
+		"finder": "import sys\nclass Finder:\n    def find_spec(name, path, target=None): print('find', name)\nsys.meta_path.insert(0, Finder)\n" +
+			"import json, argparse, logging",
+		"fork":    "import os, random\nif os.fork() == 0: os._exit(0)\nprint(os.wait()[1])",
+		"threads": "import threading, concurrent.futures, queue\nprint(threading.main_thread().name, threading.active_count(), threading.current_thread() is threading.main_thread())",
+		"exception of an import": "open('broken.py', 'w').write('import json\\nraise ValueError(7)\\n')\nimport traceback\ntry: import broken\n" +
+			"except ValueError: traceback.print_exc(file=__import__('sys').stdout)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "fork" { // The interpreter cannot be restored after this program.
+				a.run(t, code).prints(t, "0\n")
+				for range 3 {
+					a.runAndRecycle(t, object{"code": "print(42)"})
+				}
+				return
+			}
+			compare(t, code)
+		})
+	}
+}

@@ -11,7 +11,7 @@ import (
 // demand measures how fast jobs take warm sandboxes and how long a boot takes.
 // Both values are exponentially weighted averages.
 type demand struct {
-	rate float64 // jobs per second, when last updated
+	rate float64   // jobs per second, when last updated
 	at   time.Time // time of the last update of rate
 	boot float64   // in seconds
 }

@@ -28,7 +28,11 @@ type checkpoint struct {
 	attributes attributes
 	// descriptors is the size of the descriptor table, which cannot shrink.
 	descriptors int
-	// The counters that a process can read about itself.
+	counters    counters
+}
+
+// counters are the numbers that a process can read about its own use of resources.
+type counters struct {
 	io         usage.IO
 	taskClocks [2]ktime.Time
 	clocks     [2]ktime.Time
@@ -102,6 +106,11 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 	if err := c.save(t); err != nil {
 		return nil, err
 	}
+	c.counters.save(t)
+	return c, nil
+}
+
+func (c *counters) save(t *kernel.Task) {
 	t.IOUsage().Clone(&c.io)
 	for i, clock := range taskClocks(t) {
 		c.taskClocks[i] = clock.Now()
@@ -113,7 +122,6 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 		c.switches[i] = count.Load()
 	}
 	c.lastID = *lastID(t)
-	return c, nil
 }
 
 func taskClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
@@ -165,7 +173,7 @@ func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	if !t.SetSignalStack(c.stack) {
 		return abi.Failed
 	}
-	c.restoreCounters(t)
+	i.counters.restore(t)
 	return 0
 }
 
@@ -181,9 +189,8 @@ func (c *checkpoint) restoreFiles(t *kernel.Task) {
 	t.FSContext().SwapUmask(c.umask)
 }
 
-// restoreCounters resets the counters that the process can read about its own use of
-// resources.
-func (c *checkpoint) restoreCounters(t *kernel.Task) {
+// restore resets the counters of the task and of its process.
+func (c *counters) restore(t *kernel.Task) {
 	for i, clock := range taskClocks(t) {
 		clock.Store(c.taskClocks[i])
 	}

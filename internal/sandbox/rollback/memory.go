@@ -17,6 +17,8 @@ import (
 const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
+	// copySize is the amount of memory in bytes that is copied at once.
+	copySize = 256 << 10
 	// maxRegions limits the mappings of a process that is restored. Removing more
 	// mappings takes longer than starting a new interpreter.
 	maxRegions = 4096
@@ -125,6 +127,7 @@ func (m *memory) save(t *kernel.Task) error {
 		return fmt.Errorf("read break: %w", err)
 	}
 	m.regions = regions(t)
+	buffer := make([]byte, copySize)
 	size := 0
 	for _, r := range m.regions {
 		if !r.perms.Write {
@@ -148,11 +151,14 @@ func (m *memory) save(t *kernel.Task) error {
 		if size += int(at.Length()); size > maxContent {
 			return errors.New("the process has too much memory")
 		}
-		data := make([]byte, at.Length())
-		if _, err := mm.CopyIn(t, at.Start, data, usermem.IOOpts{}); err != nil {
-			return fmt.Errorf("save %v: %w", at, err)
+		for at.Length() > 0 {
+			data := buffer[:min(uint64(len(buffer)), uint64(at.Length()))]
+			if _, err := mm.CopyIn(t, at.Start, data, usermem.IOOpts{}); err != nil {
+				return fmt.Errorf("save %v: %w", at, err)
+			}
+			m.content = append(m.content, split(at.Start, data)...)
+			at.Start += hostarch.Addr(len(data))
 		}
-		m.content = append(m.content, split(at.Start, data)...)
 	}
 	if m.unused.Length() == 0 {
 		return errors.New("the process has no stack")

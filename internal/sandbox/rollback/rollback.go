@@ -84,6 +84,8 @@ type interpreter struct {
 	// the interpreter's task uses these fields.
 	runs int
 	cpu  time.Duration
+	// counters are the counters at the first checkpoint.
+	counters *counters
 }
 
 // retire marks the interpreter as unusable for the given reason. If the reason is 0,
@@ -128,11 +130,15 @@ func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 			return call(t, number, args)
 		}
 		saved, err := newCheckpoint(t)
+		if err == nil && i.counters == nil {
+			i.counters = &saved.counters
+		}
 		if err != nil {
 			t.Debugf("rollback: no checkpoint: %v", err)
 			i.retire(abi.Off)
 			return call(t, number, args)
 		}
+		i.counters.restore(t) // Programs must not see the work between two checkpoints.
 		i.saved.Store(saved)
 		return 0, nil, nil
 	}
@@ -151,13 +157,27 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 			if i.notify(t, abi.Ended, status, 0) != nil {
 				why = abi.Failed
 			} else if why = i.restore(t); why == 0 && i.waitForDescriptors(t) == nil {
-				return 0, nil, nil
+				return 0, nil, i.nextCheckpoint()
 			}
 		}
 		_ = i.notify(t, abi.Exits, status, why)
 		m.drop(t, i)
 		return call(t, number, args)
 	}
+}
+
+// returningRuns is the number of runs after which a user is expected to run more
+// programs. Then the interpreter may prepare more for each run.
+const returningRuns = 2
+
+// nextCheckpoint returns EAGAIN if the interpreter should make a new checkpoint. It
+// then drops the old one.
+func (i *interpreter) nextCheckpoint() error {
+	if i.runs != returningRuns {
+		return nil
+	}
+	i.saved.Store(nil)
+	return linuxerr.EAGAIN
 }
 
 // exitReason counts the run. It returns the reason why the process cannot be restored, or

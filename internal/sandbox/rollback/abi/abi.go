@@ -21,7 +21,9 @@ const (
 )
 
 // Advice is the value of fadvise64(2) by which a registered process makes its
-// checkpoint. It is a value that Linux does not define.
+// checkpoint. It is a value that Linux does not define. The call returns once for each
+// run. EAGAIN means that the user has run several programs: the process should prepare
+// more for each run, and make a new checkpoint.
 const Advice = 0x706f
 
 // NoticeSize is the size of a notice in bytes: its kind, the exit status and the

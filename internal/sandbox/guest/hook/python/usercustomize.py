@@ -70,7 +70,15 @@ def wait():
     codec, ending = load("protocol"), load("ending")
     prepare()
     freeze()
-    checkpoint(control)
+    if checkpoint(control):
+        ahead = load("ahead")
+        forget(loaded)  # The program gets other modules than this directory.
+        ahead["import_all"]()
+        # Python may keep /dev/urandom open. It opens it again if the descriptor is closed.
+        os.closerange(control + 1, 64)
+        freeze()
+        ahead["begin"]()
+        checkpoint(control)
     os.write(control, codec["frame"](codec["HELLO"]))
     mode, _, _, milliseconds, memory, args, env = codec["receive"](control)
     if mode == b"session":
@@ -121,12 +129,14 @@ def checkpoint(control):
     """Ask the kernel to restore this process to this point when it exits.
 
     Each further run continues from here. So everything that belongs to one run must come
-    after this call.
+    after this call. Return whether the user has returned, so that it is worth to import
+    modules and to make another checkpoint.
     """
     try:
         os.posix_fadvise(control, 0, 0, 0x706F)
-    except OSError:
-        pass  # This kernel does not restore processes.
+    except OSError as error:
+        return error.errno == 11  # EAGAIN. Other errors: this kernel does not restore processes.
+    return False
 
 
 # If the source has more bytes, it is compiled without a syntax tree.
@@ -310,6 +320,14 @@ def freeze():
 
 def thaw(source):
     """Undo freeze() if the program may notice it, because its source mentions gc."""
+    imported = beside.get("ahead")
+    if imported and b"__subclasses__" in source:
+        import gc
+
+        imported["drop"]()
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
     if b"gc" in source:
         import gc
 
