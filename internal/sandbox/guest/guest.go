@@ -62,7 +62,7 @@ func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "hook/pytho
 
 // PythonSite returns the content of a .pth file for site-packages. Through this file,
 // an interpreter that a program starts finds the user's packages. In the waiting
-// interpreter the file does nothing: its hook adds the packages later, so that no
+// interpreter the file does nothing. There the hook adds the packages later, so that no
 // code of a package runs before the program. The file also unloads the codec that
 // Python has loaded to read .pth files.
 func PythonSite() []byte {

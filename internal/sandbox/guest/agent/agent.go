@@ -89,8 +89,8 @@ func next(conn *protocol.Conn, control int, egress *network, last *program) (*pr
 	return serve(conn, control, p, egress)
 }
 
-// greet tells the host that an interpreter is ready. restored is true if the interpreter
-// has also served the last job. Otherwise the parameter why is the reason.
+// greet tells the host that an interpreter is ready. If restored is true, it is
+// the interpreter of the previous job. If not, why is the reason.
 func greet(conn *protocol.Conn, restored bool, why abi.Reason) error {
 	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Restored: restored, Reason: why.String()})
 }
@@ -149,8 +149,9 @@ func (r *run) serve() error {
 	if err != nil {
 		return err
 	}
-	// Send the answer before waiting for the end of killed processes. But wait
-	// before collecting files, because the processes could still change them.
+	// Wait for killed processes only after the answer is sent. If files are
+	// collected, wait earlier, because the processes could still change the
+	// files.
 	defer func() {
 		if !p.restored {
 			p.end()

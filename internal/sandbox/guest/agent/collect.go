@@ -23,7 +23,8 @@ const (
 )
 
 // collectGrace is the minimum time for collecting files. It applies even if the
-// run has used all its time. The host adds it to its time limit for the run.
+// run has used all its time. The host allows this time in addition to the run's
+// time-out.
 const collectGrace = time.Second
 
 // collector sends the matching files of the working directory. Processes of a

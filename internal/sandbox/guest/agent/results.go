@@ -80,8 +80,8 @@ func (r *run) relayResults(limit int) error {
 func (r *run) relayLastResults() error { return r.relayResults(readable(r.program.results)) }
 
 // resetResults prepares the FIFO for the next run of a session. If the FIFO
-// contains a part of a value, resetResults replaces it. Otherwise the next run
-// would take the rest of the value for the start of a frame.
+// contains a part of a value, resetResults replaces the FIFO. Otherwise the next
+// run would take the rest of the value for the start of a frame.
 func (r *run) resetResults() error {
 	p := r.program
 	if !r.dropped && (r.values == nil || !r.values.Buffered()) && readable(p.results) == 0 {

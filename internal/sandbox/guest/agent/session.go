@@ -103,7 +103,7 @@ func (p *program) makeMain() error {
 }
 
 // begin sends the job to the interpreter. If inputByPipe is true, begin sends the
-// reading end of a pipe instead of the standard input.
+// reading end of a pipe instead of the input itself.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()

@@ -45,7 +45,7 @@ func Decode(payload []byte, m Message) error {
 	return nil
 }
 
-// mode is the operation that fields performs.
+// mode is the operation for which a fields value is used.
 type mode int
 
 const (

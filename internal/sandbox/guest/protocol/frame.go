@@ -47,11 +47,11 @@ func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 type Reader struct {
 	stream *bufio.Reader
 	limit  int
-	// frame is the current frame. If partial is true, only the first have bytes
-	// of its payload have been read.
-	frame   Frame
-	partial bool
-	have    int
+	// partial is true while the payload of frame is incomplete. received counts
+	// the bytes of the payload that have arrived.
+	frame    Frame
+	partial  bool
+	received int
 }
 
 // NewReader returns a Reader that refuses payloads larger than limit bytes. The
@@ -78,12 +78,12 @@ func (r *Reader) Next() (Frame, error) {
 			return Frame{}, ErrTooLarge
 		}
 		r.frame = Frame{Kind: Kind(header[0]), Payload: make([]byte, size)}
-		r.partial, r.have = true, 0
+		r.partial, r.received = true, 0
 		_, _ = r.stream.Discard(headerSize) // Peek has buffered these bytes, so this cannot fail.
 	}
-	for r.have < len(r.frame.Payload) {
-		n, err := r.stream.Read(r.frame.Payload[r.have:])
-		r.have += n
+	for r.received < len(r.frame.Payload) {
+		n, err := r.stream.Read(r.frame.Payload[r.received:])
+		r.received += n
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}

@@ -90,7 +90,7 @@ func TestReceiveReportsTruncatedFrame(t *testing.T) {
 
 var errNothing = errors.New("nothing to read for now")
 
-// slow returns errNothing and one byte in turn.
+// slow alternately returns errNothing and one byte.
 type slow struct {
 	rest []byte
 	due  bool

@@ -26,8 +26,9 @@ func (m *Prepare) visit(f *fields) {
 // Hello announces that an interpreter is ready for a job.
 type Hello struct {
 	Version int
-	// Restored is true if the interpreter has also served the last job. Otherwise Reason
-	// is the reason, as named by rollback/abi; "" before the first job.
+	// Restored is true if the interpreter has also served the previous job. If
+	// not, Reason says why, with a name from rollback/abi. Before the first job,
+	// Reason is "".
 	Restored bool
 	Reason   string
 }
@@ -132,7 +133,8 @@ func (m *Entry) visit(f *fields) {
 type Done struct {
 	// Created is true if Put created the file, and false if Put replaced it.
 	Created bool
-	// SizeBytes is the size of the file in the Done before the data of Get.
+	// SizeBytes is the size of a file. It is set only in the Done that precedes
+	// the data of a Get.
 	SizeBytes int64
 	// Failure is the name of an error as in errno(3), or "" on success.
 	Failure string

@@ -15,8 +15,8 @@ import (
 )
 
 // messages returns one message of each type. No field is zero. In each message,
-// fields of the same type have different values, except booleans. So a missing
-// field, or two swapped ones, are detected.
+// fields of the same type have different values, except booleans. So the tests
+// detect missing and swapped fields.
 func messages() []protocol.Message {
 	return []protocol.Message{
 		&protocol.Prepare{Language: "python", DiskBytes: 1 << 40, Preload: []string{"numpy", "", "ü"}, RollbackRuns: 2, RollbackCPUMs: 3},

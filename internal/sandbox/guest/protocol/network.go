@@ -20,7 +20,7 @@ func MuxConfig() *yamux.Config {
 	c.EnableKeepAlive = false
 	c.AcceptBacklog = 64
 	c.MaxStreamWindowSize = 256 << 10
-	// A program that does not read only delays its own connections.
+	// If a program does not read, it delays only its own connections.
 	c.ConnectionWriteTimeout = 30 * time.Second
 	c.StreamOpenTimeout = 30 * time.Second
 	// A stream that is closed in one direction ends after this time.

@@ -56,8 +56,7 @@ import "time"
 // a disk of this size before a job arrives.
 const DefaultDiskBytes = 100 << 20
 
-// Paths in a sandbox of the first process of each run, and of the interpreters'
-// hooks.
+// Paths in a sandbox: the first process of each run, and the interpreters' hooks.
 const (
 	InitPath          = "/pyth-on/init"
 	PythonHookDir     = "/pyth-on/python"
@@ -71,8 +70,8 @@ const Version = 7
 // of a job fits, together with its path.
 const MaxPayload = 12 << 20
 
-// MaxListed is the maximum number of files that the list of a session's files
-// contains. Both guest and host enforce it.
+// MaxListed is the maximum number of files in the list of a session's files. Both
+// guest and host enforce it.
 const MaxListed = 10_000
 
 // MaxData is the maximum size of a Data frame's payload in bytes.

@@ -201,8 +201,8 @@ function findPlace() {
 
 /**
  * Returns a function that replaces Module.prototype._compile for one program. It
- * calls `program`, which is already compiled. Its name and the position of this call
- * are the same as in Node, so traces do not change.
+ * calls `program`, which is already compiled. The function's name and the position
+ * of the call are the same as in Node, so traces do not change.
  */
 function caller(compile, program) {
   const [line, column] = place;
@@ -213,7 +213,7 @@ function caller(compile, program) {
   return script.runInThisContext()(compile, program, Reflect.apply);
 }
 
-/** Runs code in advance whose first execution is slow. */
+/** Runs code in advance, because its first execution is slow. */
 function warm() {
   declare();
   findPlace();

@@ -61,7 +61,7 @@ function wait() {
   return job;
 }
 
-/** Runs code in advance whose first execution is slow. */
+/** Runs code in advance, because its first execution is slow. */
 function prepare() {
   // console.log and reads of standard input need these modules.
   require('net');

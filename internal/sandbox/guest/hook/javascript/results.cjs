@@ -58,9 +58,9 @@ const MAX_ENTRIES = 10_000;
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
-// `memory` limits the resident memory (RSS) of the process, in bytes. It includes
-// the pages of Node's executable. Strings may use the fraction `share` of the free
-// memory. `call` calls code of the program that shows a value.
+// `memory` limits the resident memory (RSS) of the process, in bytes. This memory
+// includes the pages of Node's executable. Strings may use the fraction `share` of
+// the free memory. `call` calls code of the program that shows a value.
 const bounds = { memory: Infinity, share: 1, call: (code) => code() };
 
 /**
@@ -247,8 +247,8 @@ function count(value, depth) {
     left -= names.length;
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
-  // The trace of an error contains these texts, and V8 makes several copies of the
-  // trace.
+  // An error's trace contains its message and its name, and V8 makes several copies
+  // of the trace.
   const visitText = (at, name) => {
     const text = lookUp(at, name);
     if (typeof text === 'string') weighed += 4 * weight(text);
@@ -266,8 +266,8 @@ function shortened(value) {
 }
 
 /**
- * Returns a value that inspect shows in the same way, except that a long text is cut
- * if it comes from the value's own inspect method.
+ * Returns a value that inspect shows in the same way. Only a long text of the
+ * value's own inspect method is cut.
  */
 function withShortText(value) {
   const own = attempt(() => lookUp(value, inspect.custom));

@@ -180,8 +180,8 @@ function linkStatements(source) {
 
 /**
  * Finds the final expression of a program. `kind` is 'commonjs', 'module' or
- * 'console'. Returns undefined if the last statement is no expression, or calls a
- * method of console.
+ * 'console'. Returns undefined if the last statement is not an expression, or calls
+ * a method of console.
  *
  * In the result, `from` is the end of the previous statement. `terminated` is true
  * if that statement needs no semicolon at its end.

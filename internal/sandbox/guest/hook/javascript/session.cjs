@@ -543,7 +543,7 @@ class Session {
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
-      // The run of the request has already ended.
+      // The run that the agent wanted to end has ended already.
       if (number === load(this.state, 3)) this.tell(0);
       return;
     }
@@ -569,8 +569,8 @@ class Session {
   }
 
   /**
-   * Reads the next message of the agent. Returns whether there is one. Its run has
-   * not begun yet.
+   * Reads the agent's next message, whose run has not begun yet. Returns whether
+   * there is such a message.
    */
   unread() {
     try {

@@ -245,7 +245,7 @@ def add_calls(tree):
 
 
 def statement(name, at):
-    """Return a statement that calls name, with the position of the node at."""
+    """Return a statement that calls `name`, with the position of the node `at`."""
     where = place_of(at)
     return _ast.Expr(_ast.Call(_ast.Name(name, _ast.Load(), **where), [], [], **where), **where)
 
@@ -310,7 +310,7 @@ def with_guard(code):
 
 
 def returns_bottom(code):
-    """Return a module's code that returns the bottom of the stack instead of None."""
+    """Return a module's code, changed to return the bottom of the stack instead of None."""
     body = bytearray(code.co_code)
     returns = ISA["RETURN_VALUE"]
     for at in range(0, len(body), 2):
@@ -322,15 +322,16 @@ def returns_bottom(code):
 
 
 def code_calling(code, function):
-    """Return a function's code that calls another function first."""
+    """Return a function's code, changed to call another function first."""
     return with_call(code.replace(co_consts=code.co_consts + (function,)), "LOAD_CONST", len(code.co_consts), False)
 
 
 def with_call(code, load, index, keep):
     """Return the code with a call before its first traceable instruction.
 
-    The instruction load with the argument index loads the function to call. If keep is
-    true, the result of the call stays on the stack.
+    `load` names the instruction that loads the function to call, and `index` is the
+    argument of this instruction. If keep is true, the result of the call stays on the
+    stack.
     """
     sample = compile("f()", "", "eval").co_code
     call = bytearray(sample[2:-2])  # Without RESUME at the start and the return at the end.
@@ -348,7 +349,7 @@ def with_call(code, load, index, keep):
 
 
 def loads(load, index):
-    """Return the bytes of the instruction load with an argument of any size."""
+    """Return the bytes of the instruction `load` with an argument of any size."""
     loaded = bytearray()
     for shift in (24, 16, 8):
         if index >> shift:

@@ -121,7 +121,7 @@ class Definitions:
             self.know((n.asname or n.name).partition(".")[0] for n in node.names)
         elif isinstance(node, _ast.ImportFrom):
             if node.module == "__future__":
-                return False  # It must be the first statement of a file.
+                return False  # Such an import must be the first statement of a file.
             if node.names[0].name == "*":
                 self.known = None
             self.know(n.asname or n.name for n in node.names)

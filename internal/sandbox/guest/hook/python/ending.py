@@ -88,11 +88,11 @@ class Ending:
             pass  # The program's output must not change.
 
     def bounded(self, action):
-        """Call action with a part of the time and memory that the run has left.
+        """Call `action` with a part of the time and memory that the run has left.
 
-        action must not raise an exception. After too much time, the handler of SIGALRM
-        raises one that ends it. Above the memory limit, an allocation raises MemoryError.
-        Afterwards the program's handler, timer and limit are restored.
+        `action` must not raise an exception. After too much time, the handler of SIGALRM
+        raises one that ends the action. Above the memory limit, an allocation raises
+        MemoryError. Afterwards the program's handler, timer and limit are restored.
         """
         reset_memory = self.lower_memory()
         seconds = max(0.05, min(MAX_SECONDS, (self.deadline - monotonic()) / 2))
@@ -157,10 +157,10 @@ class Expired(BaseException):
 
 
 def untraced(function, again=False):
-    """Return a callable that calls function without the program's trace and profile functions.
+    """Return a callable that calls `function` without the program's trace and profile functions.
 
     The program's functions would see each call of a Python function. So they are removed
-    by functions in C. again says whether the callable can be called more than once.
+    by functions in C. `again` says whether the callable can be called more than once.
     """
     partial = _functools.partial
     call = partial.__call__
@@ -171,7 +171,7 @@ def untraced(function, again=False):
         try:
             function()
         finally:
-            # function may have called this callable again. The last entry belongs to
+            # `function` may have called this callable again. The last entry belongs to
             # this call.
             profile, trace = old[-2:]
             del old[-2:]

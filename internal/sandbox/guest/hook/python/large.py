@@ -63,8 +63,8 @@ class Wrapper:
     def with_handler(self, code, before, after):
         """Return the code with a handler for all exceptions that it does not handle itself.
 
-        The handler calls the functions in before, stores the exception and calls the
-        function after. The handler also applies to exceptions that are raised in the
+        The handler calls the functions `before`, stores the exception, and calls the
+        function `after`. The handler also applies to exceptions that are raised in the
         handler.
         """
         target = len(code.co_code) // 2
@@ -89,7 +89,10 @@ class Wrapper:
         return code.replace(co_exceptiontable=self.capture["write_handlers"](handlers))
 
     def extended(self, code, body, constants):
-        """Return the code with body in place of its instructions. The added ones have no position."""
+        """Return the code with the instructions `body`, which begin with those of the code.
+
+        The added instructions have no position.
+        """
         units = (len(body) - len(code.co_code)) // 2
         return code.replace(
             co_code=bytes(body),

@@ -15,7 +15,7 @@ MAX_NAME = 256
 
 
 def describe(error, trace, name, library):
-    """Return the name, message and traceback of the exception, and its line in the file name.
+    """Return the name, message and traceback of the exception, and its line in the file `name`.
 
     The texts are those that CPython shows. All four results are strings. library is the
     import system from before the program began.
@@ -78,7 +78,7 @@ def plainly(error, trace):
 
 
 def line(error, trace, name):
-    """Return the line of the file name in which the exception was raised, or 0."""
+    """Return the line at which the exception was raised in the file `name`, or 0."""
     try:
         if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
             return int(error.lineno or 0)

@@ -349,8 +349,8 @@ class Figures:
 
     def __init__(self, results):
         self.results = results
-        # Maps the id of a figure to a reference to it and the hash of its latest
-        # picture.
+        # Maps the id of a figure to a reference to the figure, and to the hash of its
+        # latest picture.
         self.shown = {}
         # References to the figures that were open at the last call of pyplot.show().
         self.ended = []
@@ -383,7 +383,7 @@ class Figures:
             try:
                 before = self.last_shown(figure)
                 if before is not None and (getattr(figure, "stale", None) is False or is_empty(figure)):
-                    continue  # It has not changed, or was cleared after it was shown.
+                    continue  # The figure has not changed, or was cleared after it was shown.
                 picture = self.draw(figure)
                 if hash(picture) != before:
                     self.results.send({"image/png": picture, "text/plain": text(figure)})
@@ -463,11 +463,11 @@ class Figures:
 
 
 def watch_imports(place, instruments):
-    """Call functions when the program imports certain modules from the directory place.
+    """Call functions when the program imports certain modules from the directory `place`.
 
-    instruments maps names of modules to functions, which get the module. For this, the
-    methods of the directory's finder and of the loaders are replaced. They are restored
-    when the modules have been imported.
+    instruments maps names of modules to functions, which get the module. To achieve this,
+    the methods of the directory's finder and of the loaders are replaced. They are
+    restored when the modules have been imported.
     """
     finder = sys.path_importer_cache.get(place)
     for make in () if finder is not None else sys.path_hooks:

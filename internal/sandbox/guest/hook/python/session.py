@@ -107,7 +107,7 @@ class Session:
         """Make CPython iterate over serve() when it runs main.py."""
         start = _functools.partial(_collections.deque, itertools.starmap(eval, self.serve()), 0)
         start = type("Start", (), {"__str__": staticmethod(start)})()
-        # This calls start for any arguments, without a frame, since it is in C.
+        # A function in C that calls start, whatever its arguments are. It has no frame.
         sys.excepthook = _functools.partial("{0!s}".format, start)
         fd = os.open(MAIN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(fd, b"raise")
@@ -357,7 +357,7 @@ class Session:
 
     def set_input(self, fd):
         """Make fd the standard input of the process and of its children."""
-        if fd is not None and fd != 0:  # It is 0 if the program has closed its standard input.
+        if fd is not None and fd != 0:  # fd is 0 if the program has closed its standard input.
             os.dup2(fd, 0)
             os.close(fd)
         os.set_inheritable(0, True)
@@ -699,7 +699,7 @@ class Source(str):
 
 
 def position(at=None):
-    """Return the position of the node at, as arguments for a new node."""
+    """Return the position of the node `at`, as arguments for a new node."""
     if at is None:
         return {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
     return {

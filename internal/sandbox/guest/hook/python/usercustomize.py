@@ -144,11 +144,12 @@ LARGE = 128 << 10
 
 
 def capture_end(source, end, shows_values):
-    """Make end run when the program ends. Return whether it will, for any kind of end.
+    """Make the program call end() when it ends. Return whether it will, however it ends.
 
-    It does not run if the program has no value to show, apparently no figures, and does not
-    mention atexit. If there are figures after all, they are shown when the interpreter ends.
-    It also does not run if CPython must report an error in the source.
+    end() is not called if the program has no value to show, apparently no figures, and
+    does not mention atexit. If there are figures after all, they are shown when the
+    interpreter ends. end() is also not called if CPython must report an error in the
+    source.
     """
     import sys
 
@@ -266,7 +267,10 @@ def read_code(name, directory):
 
 
 def find_module(name, *rest):
-    """Import a library module for this directory. Use the import system from before the program."""
+    """Import a library module for the modules of this directory.
+
+    Use the import system from before the program.
+    """
     modules, importer = before[3:] if before else ({}, __import__)
     return modules[name] if name in modules and "." not in name else importer(name, *rest)
 
