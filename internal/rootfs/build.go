@@ -229,9 +229,10 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// make makes the image and returns its path. It creates temporary files in work.
+// make makes the image and returns its path. It creates temporary files in the
+// directory work.
 func (b *builder) make(ctx context.Context, work string) (string, error) {
-	// The Python executable is run with its absolute path.
+	// The Python executable must be run with its absolute path.
 	work, err := filepath.Abs(work)
 	if err != nil {
 		return "", err
@@ -277,8 +278,8 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 // because zip archives cannot store such a time.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// write writes the tree and the trailer to the file temporary. Then it renames
-// the file to its final name. All data is on the disk when it returns.
+// write writes the tree and the trailer to a temporary file, and then renames
+// this file to its final name. All data is on the disk when write returns.
 func (b *builder) write(ctx context.Context, files *tree.Tree, temporary string, trailer []byte) (string, error) {
 	sum, err := b.writeFile(ctx, files, temporary, trailer)
 	if err != nil {

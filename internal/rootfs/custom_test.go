@@ -24,8 +24,9 @@ import (
 // program is a padded ELF header for x86-64 (System V ABI, chapter 4).
 var program = append([]byte("\x7fELF\x02\x01\x01"), append(make([]byte, 11), append([]byte{62, 0}, make([]byte, 64)...)...)...)
 
-// source creates a directory with files. The map has the content of each path. A
-// content "→target" makes a symbolic link to the target.
+// source creates a directory with files. The keys of the map are the paths of the
+// files, and the values are their content. A content "→target" makes a symbolic
+// link to the target.
 func source(t *testing.T, all map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -55,8 +56,8 @@ func python(t *testing.T) string {
 	})
 }
 
-// returned returns a fake of CustomOptions.Try. The program's output is an
-// archive with info, and with a compiled file for each name.
+// returned returns a fake of CustomOptions.Try. The output of the program is an
+// archive. It contains info, and a compiled file for each name.
 func returned(t *testing.T, info string, names ...string) func(context.Context, rootfs.Trial) error {
 	t.Helper()
 	var b bytes.Buffer

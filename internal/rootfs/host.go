@@ -15,8 +15,9 @@ const loader = "/lib64/ld-linux-x86-64.so.2"
 // image.
 type host struct {
 	programs []string
-	// libraries lists the directories that the loader searches, in its order. The
-	// image has no loader cache, so the loader searches no other directory there.
+	// libraries lists the directories that the loader searches, in the loader's
+	// order. The image has no loader cache, so the loader searches no other
+	// directory there.
 	libraries []string
 	loader    string
 	terminfo  []string

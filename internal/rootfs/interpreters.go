@@ -215,8 +215,7 @@ func (r *customBuilder) readInfo(name string, content io.Reader) (packages strin
 	return info.Packages, nil
 }
 
-// addModules adds Pyth-On's Python modules to the tree, in the directory
-// packages.
+// addModules adds Pyth-On's Python modules to the tree, below the path packages.
 func (r *customBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {

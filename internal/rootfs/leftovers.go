@@ -38,8 +38,8 @@ func (b *builder) removeLeftovers() error {
 }
 
 // removeUsed removes the directory of a killed build. The build's Python may
-// still write to it for a moment. After a release before this one, processes
-// whose executable is in the directory may be left; removeUsed kills them.
+// still write to the directory for a moment. Builds of earlier releases can leave
+// processes whose executable is in the directory: removeUsed kills them.
 func removeUsed(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -20,9 +20,9 @@ import (
 // pipDir is the directory of pip in the directory of the unpacked Python.
 const pipDir = "pip"
 
-// unpackPip unpacks the embedded pip into a subdirectory of dir. It is not in
-// site-packages, so programs cannot import it. Only the package resolver uses its
-// path.
+// unpackPip unpacks the embedded pip into a subdirectory of dir, and not into
+// site-packages, so programs cannot import pip. Only the package resolver uses
+// its path.
 func unpackPip(dir string) (err error) {
 	lib, err := embedded.NewPipLib("pyth-on-" + rand.Text())
 	if err != nil {

@@ -28,8 +28,8 @@ func (p plan) has(path string) bool {
 	return ok
 }
 
-// key returns a hash for the image's name. It covers the plan and the string
-// python, which identifies all inputs that are not in the plan.
+// key returns a hash for the image's name. It covers the plan and python, a
+// string which identifies all inputs that are not in the plan.
 func (p plan) key(python string) (string, error) {
 	h := sha256.New()
 	// The length of each part is hashed too. Otherwise different parts could give

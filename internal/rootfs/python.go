@@ -86,8 +86,8 @@ func unpackPython(dir string) error {
 }
 
 // compilePython compiles the standard library of the Python in dir, and Pyth-On's
-// modules. Before, it writes Pyth-On's modules to ownDir, where they have the
-// same paths as in the image.
+// modules. First, it writes Pyth-On's modules to ownDir, where they have the same
+// paths as in the image.
 func compilePython(ctx context.Context, dir string) error {
 	own := filepath.Join(dir, ownDir)
 	modules, err := ownModules()
@@ -155,11 +155,9 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles all files below the directory sources with the Python in dir. In
-// tracebacks, paths begin with prefix, the directory in the image, instead of strip.
-//
-// Python never compares the compiled files with their sources. The read-only image
-// contains both, and each comparison would cost a system call.
+// compileAll compiles all files below sources with the Python in dir. In
+// tracebacks, paths begin with prefix, the directory in the image. prefix
+// replaces the path strip.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	// This Python and the code that it runs are part of this binary, so they are
 	// trusted.

@@ -38,8 +38,7 @@ func SpaceOf(path string) (Space, error) {
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For says what the space is needed for. The text of the error begins with
-	// it.
+	// For names what needs the space. The text of the error begins with it.
 	For string
 }
 

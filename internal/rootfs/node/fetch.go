@@ -165,7 +165,8 @@ func extract(w io.Writer, compressed io.Reader) error {
 	}
 }
 
-// limitedReader returns an error after left bytes, if more follow.
+// limitedReader returns an error if it reads more bytes than the limit. left is
+// the number of bytes that may still be read.
 type limitedReader struct {
 	r    io.Reader
 	left int64

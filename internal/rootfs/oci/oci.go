@@ -70,8 +70,9 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls use with the tar archive of each layer, in order. It calls
-// progress with the number of layers that have been read, and of all layers.
+// Layers calls use with the tar archive of each layer, in order. Before each
+// layer, it calls progress with the number of layers that are read, and the
+// number of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -248,7 +249,7 @@ func choose(index v1.ImageIndex) (v1.Image, error) {
 	return found[0], nil
 }
 
-// use takes the layers of image for i.
+// use sets the layers of i to the layers of image.
 func (i *Image) use(image v1.Image) error {
 	config, err := image.ConfigFile()
 	if err != nil {

@@ -123,7 +123,7 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	})
 }
 
-// put puts the entry that read returns. It calls read only if the path is valid.
+// put adds the entry that read returns. It calls read only if the path is valid.
 func (t *Tree) put(path string, read func() (Entry, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
@@ -142,8 +142,9 @@ func (t *Tree) put(path string, read func() (Entry, error)) error {
 	return nil
 }
 
-// replace puts the entry e into the directory parent, under this name. For the
-// root, parent is nil.
+// replace puts the entry e into the directory parent, in place of an entry with
+// the same name. If both are directories, the files in the directory stay. For
+// the root, parent is nil.
 func (t *Tree) replace(parent *node, name string, e Entry) error {
 	n := t.newNode(e)
 	have := t.root
@@ -198,8 +199,8 @@ func split(path string) ([]string, error) {
 	return names, nil
 }
 
-// walk follows the names, and links, from the root and returns the node at the
-// end. If making is true, it creates missing directories.
+// walk starts at the root, follows the names and all links, and returns the node
+// at the end. If making is true, it creates missing directories.
 func (t *Tree) walk(names []string, making bool) (*node, error) {
 	way := []*node{t.root}
 	left := slices.Clone(names)
