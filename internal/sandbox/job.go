@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errAbandoned is the reason why a sandbox is unusable after Abandon: it has got
-// only a part of a job.
+// errAbandoned is the reason why a sandbox is unusable after Abandon: the sandbox
+// has received only a part of a job.
 var errAbandoned = errors.New("the secrets of the job were not released")
 
 // Start gives the job to the sandbox. An error means that the job did not start.

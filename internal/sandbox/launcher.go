@@ -58,7 +58,8 @@ type Config struct {
 }
 
 // Rollback configures how long an interpreter is used for several runs of one
-// tenant. After each run, the kernel restores its state from before the run.
+// tenant. After each run, the kernel restores the state that the interpreter had
+// before the run.
 type Rollback struct {
 	// Runs is the maximum number of runs of one interpreter. 0 disables rollback.
 	// CPU is the maximum processor time of one interpreter.

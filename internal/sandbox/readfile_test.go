@@ -36,8 +36,8 @@ func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 }
 
 // fileServer returns a guest that answers each request with a file of size bytes.
-// It counts the bytes that it sends in *sent. Like the agent, it looks for an
-// abort before each piece.
+// It adds the number of bytes that it has sent to *sent. Like the agent, it looks
+// for an abort before each piece.
 func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 	return func(c *protocol.Conn, socket *os.File) {
 		for {

@@ -12,8 +12,9 @@ import (
 const statBytes = 4096
 
 // stat is an open cgroup file that is read in every run. It stays open, since
-// opening takes longer than reading, and since cgroup v2 resets a peak only for
-// the descriptor that resets it. If the kernel lacks the file, read returns "".
+// opening takes longer than reading. In cgroup v2, a peak is reset only for the
+// descriptor that was used for resetting it. If the kernel lacks the file, read
+// returns "".
 type stat struct{ file *os.File }
 
 // openStat opens the file for reading, and also for writing if that is permitted.

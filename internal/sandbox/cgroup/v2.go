@@ -176,7 +176,7 @@ func (g *v2Group) OutOfMemory() bool {
 }
 
 func (g *v2Group) Kill() error {
-	// If the kernel (since Linux 5.14) kills the processes, they cannot escape by
+	// If the kernel kills the processes (since Linux 5.14), they cannot escape by
 	// forking.
 	if err := write(g.dir, "cgroup.kill", "1"); err == nil {
 		return nil
