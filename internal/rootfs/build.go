@@ -110,8 +110,8 @@ type builder struct {
 	Options
 	dir  string
 	plan plan
-	// prefix is the first part of the image's file name. The checksum of the
-	// content follows it. find detects damage by comparing the two.
+	// prefix is the first part of the image's file name. The second part is the
+	// checksum of the content, with which find detects damage.
 	prefix string
 	// need is the disk space in bytes that the build needs temporarily, or 0 if
 	// unknown.

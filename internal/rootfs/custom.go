@@ -191,8 +191,7 @@ func (r *customBuilder) make(ctx context.Context, source string) (path string, e
 }
 
 // read adds the files of the source to the tree. The tree reads their content
-// later. So the caller must call closed, but only when it no longer uses the
-// tree.
+// later, so the caller must not call closed before the last use of the tree.
 func (r *customBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {

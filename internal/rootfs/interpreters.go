@@ -44,8 +44,8 @@ func interpreters() []interpreter {
 }
 
 // findInterpreters searches the directories in which images usually have
-// interpreters. If the guest agent would not find an interpreter in its
-// directory, findInterpreters adds a link in /usr/local/bin.
+// interpreters. If an interpreter is in a directory that the guest agent does not
+// search, findInterpreters adds a link in /usr/local/bin.
 func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	var found []interpreter
 	var titles []string
@@ -215,7 +215,8 @@ func (r *customBuilder) readInfo(name string, content io.Reader) (packages strin
 	return info.Packages, nil
 }
 
-// addModules adds Pyth-On's Python modules to the tree, below the path packages.
+// addModules adds Pyth-On's Python modules to the tree. packages is the path of
+// the directory for the modules.
 func (r *customBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {

@@ -155,9 +155,11 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles all files below sources with the Python in dir. In
-// tracebacks, paths begin with prefix, the directory in the image. prefix
-// replaces the path strip.
+// compileAll compiles all files below sources with the Python in dir. In tracebacks, the
+// first part of a path, strip, is replaced by prefix, the directory in the image.
+//
+// Python never compares the compiled files with their sources. The read-only image
+// contains both, and each comparison would cost a system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	// This Python and the code that it runs are part of this binary, so they are
 	// trusted.

@@ -324,8 +324,8 @@ func TestWriteChecksumsTheSuperblock(t *testing.T) {
 }
 
 // TestWriteKeepsTheBytes fails if the bytes of an image change. If the change is
-// intended, update the hash here, and recipe in the packages rootfs and
-// imagestore.
+// intended, update the hash here, and the constant recipe in the packages rootfs
+// and imagestore.
 func TestWriteKeepsTheBytes(t *testing.T) {
 	t.Parallel()
 	image, err := write(append(many(500, 20),

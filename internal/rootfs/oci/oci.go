@@ -37,12 +37,12 @@ type Image struct {
 type layer struct {
 	open func() (io.ReadCloser, error)
 	// digest is the SHA-256 that the content must have, in hexadecimal. It is ""
-	// if the file names none.
+	// if the file contains no digest.
 	digest string
 }
 
-// Open opens the file. It unpacks blobs to a temporary directory below dir, which
-// Close removes.
+// Open opens the file. It unpacks blobs to a temporary directory below dir. Close
+// removes the temporary directory.
 func Open(file, dir string) (*Image, error) {
 	docker, ociLayout, err := kind(file)
 	if err != nil {

@@ -25,9 +25,9 @@ func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) { return t.whiteout(h.Name) })
 }
 
-// Unpack adds a tar archive in the way of dpkg. If the tree has a link to a
-// directory, and the archive has a directory at the same path, the link stays.
-// Unpack treats no name as a whiteout.
+// Unpack adds a tar archive as dpkg does: if the tree has a link to a directory,
+// and the archive has a directory at the same path, the link stays. Unpack treats
+// no name as a whiteout.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
 		if h.Typeflag != tar.TypeDir {

@@ -69,7 +69,7 @@ func New() *Tree {
 }
 
 // NewSpooled returns an empty tree for archives. It copies the content of their
-// files to an unnamed temporary file in dir, which Close frees.
+// files to an unnamed temporary file in dir. Close frees this file.
 func NewSpooled(dir string) (*Tree, error) {
 	spool, err := os.CreateTemp(dir, ".spool-")
 	if err != nil {
@@ -306,7 +306,7 @@ func (t *Tree) Names(path string) []string {
 
 // Walk calls visit for all entries below the root. It visits parents first, and
 // the entries of a directory sorted by name. visit may add and remove entries
-// below its path; Walk visits the added ones too.
+// below the path that it gets. Walk visits the added entries too.
 func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
 
 func walk(n *node, path string, visit func(string, Entry) error) error {
