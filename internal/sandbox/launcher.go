@@ -4,7 +4,7 @@
 //   - A job cannot see the host or another job.
 //   - The limits of a job hold, even if the guest is hostile.
 //   - After Sandbox.Close, no process, cgroup, mount, file or descriptor of the
-//     sandbox remains. If the server was killed, New removes what it has left.
+//     sandbox remains. If the server was killed, New removes what remains.
 package sandbox
 
 import (

@@ -40,7 +40,7 @@ func GVisorMain() {
 
 // awaitCgroup waits until the server has moved this process into its cgroup. So
 // all children start inside the cgroup. The server then sends a byte to standard
-// input. If the server exits before, this process exits too.
+// input. If the server exits without sending the byte, this process exits too.
 func awaitCgroup() {
 	var b [1]byte
 	if n, _ := os.Stdin.Read(b[:]); n != 1 {

@@ -41,9 +41,9 @@ type Group interface {
 	SetMemory(bytes int64) error
 	// SetPids limits the number of processes and threads.
 	SetPids(n int) error
-	// SetWeight sets the group's share of processor time for times when it is
-	// scarce. The weight is 1 to 10,000; the default is 100. Without the cpu
-	// controller, the call has no effect.
+	// SetWeight sets the share of processor time that the group gets when
+	// processor time is scarce. The weight is 1 to 10,000; the default is 100.
+	// Without the cpu controller, the call has no effect.
 	SetWeight(weight int)
 	// Memory returns the memory that is in use, in bytes.
 	Memory() int64

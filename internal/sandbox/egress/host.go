@@ -114,7 +114,7 @@ func toASCII(name string) (string, error) {
 	for i := range len(name) {
 		if name[i] >= 0x80 {
 			// idna.Lookup uses the same rules as browsers. It accepts invalid
-			// UTF-8, so that check is made here.
+			// UTF-8, so UTF-8 is checked here.
 			ascii, err := idna.Lookup.ToASCII(name)
 			if err != nil || !utf8.ValidString(name) {
 				return "", errName

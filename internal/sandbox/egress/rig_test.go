@@ -123,7 +123,7 @@ func (r *rig) dial() *wire {
 	return &wire{t: r.t, Conn: conn, r: bufio.NewReader(conn)}
 }
 
-// connect opens a tunnel to the target with CONNECT.
+// connect sends a CONNECT request to open a tunnel to the target.
 func (r *rig) connect(target string) *wire {
 	r.t.Helper()
 	w := r.dial()

@@ -30,7 +30,8 @@ type Connection struct {
 	// request contained no valid host.
 	Host string
 	Port int
-	// SentBytes counts the bytes to the host, ReceivedBytes those from the host.
+	// SentBytes counts the bytes to the host, and ReceivedBytes counts the bytes
+	// from the host.
 	SentBytes, ReceivedBytes int64
 	Verdict                  Verdict
 	// Reason explains why the connection was denied, failed or was cut off.

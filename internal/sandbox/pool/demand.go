@@ -16,8 +16,8 @@ type demand struct {
 	boot float64   // in seconds
 }
 
-// demandWindow is the time constant of the average rate. A job that long ago has
-// 1/e of the weight of a job now.
+// demandWindow is the time constant of the average rate: after this time, a job
+// counts only 1/e of what a new job counts.
 const demandWindow = 10 * time.Second
 
 // taken records that a job took a warm sandbox.

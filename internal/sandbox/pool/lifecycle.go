@@ -6,7 +6,7 @@ import "time"
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():
-		// guard does nothing about a sandbox that ends while it is in use.
+		// If a sandbox ends while it is in use, guard does not remove it.
 		p.removeLocked(e, Broken)
 		return
 	case p.closed:

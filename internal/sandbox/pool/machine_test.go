@@ -42,7 +42,7 @@ type machine struct {
 	// is held during the call.
 	booted func()
 	// bootFails, runFails and recycleFails report whether the nth operation
-	// fails. If one is nil, all its operations succeed.
+	// fails. If a function is nil, its operations succeed.
 	bootFails, runFails, recycleFails func(n int) bool
 	tries, runs, recycled             int
 	all                               []*fake

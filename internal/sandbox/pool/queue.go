@@ -162,7 +162,7 @@ func (q *queue) forget(t *tenant) {
 }
 
 // fits reports whether a tenant's job may start while other jobs run. running is
-// the number of these, promised the sum of their memory limits.
+// the number of the other jobs, and promised is the sum of their memory limits.
 func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 	limit := q.config.MemoryBytes
 	return running < q.config.MaxRunning &&
@@ -216,8 +216,8 @@ func (q *queue) lacking() []*waiter {
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !q.fits(running, promised, w.job); full {
 				// This job cannot start yet. Count it only if its tenant has no
-				// usable sandbox at all, so that one is ready when its turn
-				// comes.
+				// usable sandbox at all, so that a sandbox is ready when the
+				// tenant's turn comes.
 				if i > 0 || t.sandboxes > 0 && !alone || len(lacking) >= q.config.MaxRunning {
 					break
 				}

@@ -19,8 +19,8 @@ type arrival struct {
 	Tenant                     pyth.UserID
 	Isolated, Node, Secrets    bool
 	Memory                     int64
-	// Layers names the packages that the tenant has installed at this time, or is
-	// "".
+	// Layers names the packages that the tenant has installed when the job
+	// arrives, or is "".
 	Layers pyth.LayerID
 	// Runtime names a custom image, which has no packages. "" means the built-in
 	// image.

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// reserve makes a reservation of ann with the ID.
+// reserve makes a reservation with this ID for ann.
 func (s *scene) reserve(id pyth.ReservationID) {
 	s.Helper()
 	before := time.Now()

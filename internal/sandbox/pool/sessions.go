@@ -82,7 +82,7 @@ func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	case p.closed:
 		p.endSessionLocked(e, Drained)
 	case ended || e.ended():
-		// guard does nothing about a sandbox that ends while it is in use.
+		// If a sandbox ends while it is in use, guard does not remove it.
 		p.endSessionLocked(e, Broken)
 	}
 }

@@ -89,8 +89,8 @@ func next(conn *protocol.Conn, control int, egress *network, last *program) (*pr
 	return serve(conn, control, p, egress)
 }
 
-// greet tells the host that an interpreter is ready. If restored is true, it is
-// the interpreter of the previous job. If not, why is the reason.
+// greet tells the host that an interpreter is ready. restored is true if it is
+// the interpreter of the previous job. Otherwise, why contains the reason.
 func greet(conn *protocol.Conn, restored bool, why abi.Reason) error {
 	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Restored: restored, Reason: why.String()})
 }

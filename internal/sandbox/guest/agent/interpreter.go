@@ -51,7 +51,7 @@ const nodeControl = 100
 const nodeThreads = 10
 
 // nodeSessionThreads counts the thread that interrupts runs, and the thread that
-// receives the signals for it.
+// receives signals for this thread.
 const nodeSessionThreads = 2
 
 // defaultMemory is the memory limit, in bytes, for which Node is started. A job

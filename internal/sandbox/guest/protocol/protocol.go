@@ -78,6 +78,6 @@ const MaxListed = 10_000
 const MaxData = 256 << 10
 
 // InterruptGrace is the time in which the interpreter of a session must end an
-// interrupted run. Then the interpreter is killed, and the session is lost. So
-// the time is long enough for a busy machine.
+// interrupted run. After this time, the interpreter is killed and the session is
+// lost. Therefore the time is long enough for a busy machine.
 const InterruptGrace = 4 * time.Second

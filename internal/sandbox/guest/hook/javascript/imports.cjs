@@ -45,7 +45,10 @@ function namesOf(text) {
   return text?.replace(/\/\*.*?\*\/|\/\/[^\n]*/gs, '').trim().replace(/\s+as\s+/g, ': ').replace(/\s+/g, ' ');
 }
 
-/** Returns the parts of a parsed import statement as `declaration` needs them. */
+/**
+ * Returns the parts of a parsed import statement, in the form that `declaration`
+ * expects.
+ */
 function partsOf(source, { specifiers, source: from, attributes }) {
   const text = (node) => source.slice(node.start, node.end);
   const parts = { from: text(from), how: attributesOf(source, attributes) };

@@ -3,9 +3,9 @@
 // the agent.
 //
 // Reading a value can run any code, but must not change how the program continues.
-// So this module calls no function that a program may have replaced. It calls code
-// of the program only if the program has written that code to show its values. Such
-// code cannot end the process. The amount of output for a value is limited.
+// So this module calls no function that a program may have replaced. It calls only
+// such code of the program as is meant to show values, and this code cannot end the
+// process. The amount of output for a value is limited.
 
 const { Buffer } = require('buffer');
 const fs = require('fs');

@@ -116,9 +116,9 @@ class Session {
   }
 
   begin() {
-    // Scripts of the inspector use import() of their context, and Node can set it
-    // only for a new context. Node warns at the first import that this is
-    // experimental.
+    // Scripts of the inspector use the import() of their context. Node can set
+    // import() only for a new context, and warns at its first use that this is
+    // experimental. So use it once now, without warnings.
     vm.createContext(globalThis, { importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
     const { emitWarning } = process;
     process.emitWarning = () => {};
@@ -583,7 +583,7 @@ class Session {
     }
   }
 
-  /** Sets the state of the interrupt for the thread that interrupts runs. */
+  /** Tells the thread that interrupts runs the state of the interrupt. */
   tell(state) {
     store(this.state, 0, state);
     notify(this.state, 0);

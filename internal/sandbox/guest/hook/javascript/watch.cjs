@@ -72,7 +72,8 @@ function boundShowing() {
     if (Atomics.wait(state, 4, 1, 2) !== 'timed-out') return;
   }
   if (Atomics.compareExchange(state, 4, 1, 2) !== 1) return;
-  // The program's thread gets the signal, because it registered last.
+  // Both threads have registered for the signal. Only the program's thread gets it,
+  // because it registered last.
   process.kill(process.pid, 'SIGINT');
   Atomics.wait(state, 4, 2);
 }

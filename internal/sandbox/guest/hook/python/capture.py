@@ -431,7 +431,7 @@ def appends_value(code, source, depth=1):
     size = 2 if "RETURN_CONST" in ISA else 3
     if list(body[-2 * size :: 2]) != tail[:size]:
         return None
-    # The instruction before this tail must be the last one of the expression.
+    # The instruction before the tail must be the last one of the expression.
     last = None
     units = len(body) // 2 - size
     for index, position in enumerate(code.co_positions()):

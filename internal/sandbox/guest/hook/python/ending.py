@@ -66,7 +66,10 @@ class Ending:
             self.bounded(self.shown().open_figures)
 
     def finish(self):
-        """Show figures that threads have opened since, and report an uncaught exception."""
+        """Report an uncaught exception.
+
+        Before this, show the figures that threads have opened since main.py ended.
+        """
         if getpid() != self.program or self.reported:
             return
         self.reported = True

@@ -151,8 +151,8 @@ class Library:
 class Swapped:
     """Replaces parts of the import system within a with statement.
 
-    settings are new values for attributes of sys. modules replaces sys.modules, unless it
-    is None. If it is not None, all builtins also get the values from before the program.
+    settings are new values for attributes of sys. modules, if not None, replaces
+    sys.modules. In this case, all builtins also get the values from before the program.
     """
 
     def __init__(self, settings, modules, importer):

@@ -514,7 +514,7 @@ class Session:
                 except:
                     failed(exception())
                 end()
-            except:  # An interrupt came at that moment, or a trace function failed.
+            except:  # An interrupt came outside the inner try, or a trace function failed.
                 end()
                 failed(exception())
 

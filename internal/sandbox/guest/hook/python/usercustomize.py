@@ -420,5 +420,6 @@ if is_main():
 else:
     add_packages(find_packages())
 forget(loaded)
-# site ignores this error like a missing module, and importlib removes the module.
+# For site, this error means that there is no module usercustomize. importlib
+# removes the module.
 raise ImportError(name="usercustomize")
