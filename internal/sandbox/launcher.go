@@ -88,8 +88,8 @@ type Launcher struct {
 	stopped sync.Once
 }
 
-// New returns a launcher. If an earlier server was killed, New removes what it
-// has left.
+// New returns a launcher. If an earlier server was killed, New removes what this
+// server has left.
 func New(config Config) (*Launcher, error) {
 	// gVisor runs in the directory /, so it needs absolute paths.
 	var err error

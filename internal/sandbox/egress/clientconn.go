@@ -19,7 +19,7 @@ type clientConn struct {
 	r      *bufio.Reader
 }
 
-// serve tells HTTP from SOCKS5 by the first byte, and serves the connection.
+// serve detects HTTP or SOCKS5 by the first byte, and serves the connection.
 func (s *clientConn) serve() {
 	first, err := s.r.Peek(1)
 	if err != nil {
