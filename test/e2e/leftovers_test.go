@@ -107,14 +107,27 @@ func (s *server) sandboxPIDs() []int {
 // belongs to an ordinary user, this is a child of the started process.
 func (s *server) servingPid() int {
 	pid := s.cmd.Process.Pid
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, child := range strings.Fields(string(b)) {
-		if cmdline, _ := os.ReadFile("/proc/" + child + "/cmdline"); bytes.Contains(cmdline, []byte("\x00serve\x00")) {
-			n, _ := strconv.Atoi(child)
-			return n
+	for _, child := range childrenOf(pid) {
+		if cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); bytes.Contains(cmdline, []byte("\x00serve\x00")) {
+			return child
 		}
 	}
 	return pid
+}
+
+// childrenOf returns the IDs of the processes that any thread of a process has
+// started.
+func childrenOf(pid int) []int {
+	var all []int
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, task := range tasks {
+		b, _ := os.ReadFile(task)
+		for _, child := range strings.Fields(string(b)) {
+			n, _ := strconv.Atoi(child)
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // processesMentioning returns the IDs of processes with the text in their arguments.
