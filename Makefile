@@ -28,8 +28,15 @@ internal/sandbox/guest/bin/pyth-on-typescript: $(wildcard cmd/pyth-on-typescript
 	$(call say,'Building the TypeScript compiler')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-typescript
 
-bin/pyth-on: internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript $(SOURCES) go.mod go.sum
-	$(call say,'Building bin/pyth-on with gVisor and Python inside (a minute the first time)')
+# bin/pyth-on also embeds the executable of sandboxes, which contains gVisor.
+internal/sandbox/executable/bin/pyth-on-sandbox: $(wildcard cmd/pyth-on-sandbox/*.go internal/sandbox/kernel/*.go internal/sandbox/kernel/launch/*.go internal/sandbox/rollback/*.go internal/sandbox/rollback/abi/*.go) go.mod
+	$(call say,'Building the executable of sandboxes with gVisor inside (a minute the first time)')
+	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-sandbox
+
+EMBEDDED := internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript internal/sandbox/executable/bin/pyth-on-sandbox
+
+bin/pyth-on: $(EMBEDDED) $(SOURCES) go.mod go.sum
+	$(call say,'Building bin/pyth-on with Python inside (a minute the first time)')
 	@go build -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/pyth-on
 
 run: bin/pyth-on
@@ -52,7 +59,7 @@ bin/tools/gotestsum: tools/go.mod tools/go.sum
 	$(call say,'Building the test runner')
 	@go -C tools build -o ../$@ gotest.tools/gotestsum
 
-lint: bin/tools/golangci-lint internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript
+lint: bin/tools/golangci-lint $(EMBEDDED)
 	@go mod verify >/dev/null
 	@nice -n 10 bin/tools/golangci-lint run ./...
 	@cd tools/bench && nice -n 10 ../../bin/tools/golangci-lint run --config ../../.golangci.yml ./...

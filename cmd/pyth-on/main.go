@@ -13,7 +13,6 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/app"
-	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
 // version is the version of this program. The linker sets it (see Makefile).
@@ -38,11 +37,6 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	// This binary also contains gVisor. It runs as gVisor if it is started under one
-	// of the names that RunsGVisor knows.
-	if sandbox.RunsGVisor(os.Args[0]) {
-		sandbox.GVisorMain()
-	}
 	if err := hideSettings(); err != nil {
 		os.Exit(fail(err, os.Args[1:]))
 	}

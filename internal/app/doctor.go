@@ -9,6 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/doctor"
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
 	"github.com/pyth-on/pyth-on/internal/rootfs"
+	"github.com/pyth-on/pyth-on/internal/sandbox/executable"
 )
 
 // ExamineConfig configures Examine.
@@ -20,8 +21,8 @@ type ExamineConfig struct {
 	Progress Progress
 }
 
-// Examine checks whether this host can run sandboxes. It builds the images and
-// starts sandboxes. The findings say what works and what does not.
+// Examine checks whether this host can run sandboxes. It unpacks the executable of
+// sandboxes, builds the images and starts sandboxes. The findings say what works and what does not.
 func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, err error) {
 	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
 	add(doctor.System(), doctor.Identity(rootless.Inside()))
@@ -45,6 +46,11 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 	if err != nil && !without {
 		return nil, err
 	}
+	program, err := executable.Unpack(ctx, cache)
+	if err != nil {
+		add(doctor.NoExecutable(err))
+		return findings, nil
+	}
 	image, err := rootfs.Build(ctx, cache, rootfs.Options{Node: pathOf(node), Progress: c.Progress})
 	if err != nil {
 		add(doctor.NoImage(err))
@@ -55,8 +61,8 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 		add(doctor.NoNode(reason.Err, reason.Fix))
 	}
 	add(doctor.Tools(image.Missing))
-	custom, failed := c.Images.buildUsable(ctx, cache, slot.Join("state"), c.Progress)
-	h, err := openHost(&hostConfig{image: image.Path, images: custom, stateDir: slot.Join("state")})
+	custom, failed := c.Images.buildUsable(ctx, cache, trialHost{program, slot.Join("state")}, c.Progress)
+	h, err := openHost(&hostConfig{executable: program, image: image.Path, images: custom, stateDir: slot.Join("state")})
 	if err != nil {
 		add(doctor.NoSandbox(err))
 		return findings, nil

@@ -26,10 +26,12 @@ type host struct {
 }
 
 type hostConfig struct {
-	// image is the path of the built-in image.
-	image    string
-	images   customImages
-	stateDir string
+	// executable is the path of the executable of sandboxes, and image is the path of
+	// the built-in image.
+	executable string
+	image      string
+	images     customImages
+	stateDir   string
 	// network opens the network of a run; nil if programs have no network. layers
 	// returns the mounts of packages; nil if programs have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
@@ -48,7 +50,7 @@ func openHost(c *hostConfig) (*host, error) {
 	_, inside := rootless.Inside()
 	h := &host{images: c.images}
 	config := sandbox.Config{
-		Image: c.image, Images: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
+		Executable: c.executable, Image: c.image, Images: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
 		Rollback: c.rollback,
 	}
 	// The name of the cgroup contains a hash of the state directory. So a restarted

@@ -55,15 +55,14 @@ func (r customImage) runtimes() []pyth.Runtime {
 type customImages []customImage
 
 // build builds the custom images that do not exist in dir. It returns all custom
-// images. To prepare an image, it runs trial programs in sandboxes. stateDir is the
-// state directory of these sandboxes; all earlier files in it are removed.
-func (c ImageConfig) build(ctx context.Context, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
+// images. To prepare an image, it runs trial programs on the host for trials.
+func (c ImageConfig) build(ctx context.Context, dir string, trials trialHost, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
 	var all customImages
 	for _, name := range slices.Sorted(maps.Keys(c.Runtime)) {
-		r, err := c.buildOne(ctx, name, dir, stateDir, progress, logger)
+		r, err := c.buildOne(ctx, name, dir, trials, progress, logger)
 		if err != nil {
 			return nil, fmt.Errorf("--runtime %s: %w", name, err)
 		}
@@ -72,10 +71,10 @@ func (c ImageConfig) build(ctx context.Context, dir, stateDir string, progress f
 	return all, nil
 }
 
-func (c ImageConfig) buildOne(ctx context.Context, name, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (*customImage, error) {
+func (c ImageConfig) buildOne(ctx context.Context, name, dir string, trials trialHost, progress func(string, int, int), logger *slog.Logger) (*customImage, error) {
 	built, err := rootfs.BuildCustom(ctx, dir, c.Runtime[name], rootfs.CustomOptions{
 		Progress: progress, Logger: logger,
-		Try: func(ctx context.Context, t rootfs.Trial) error { return runTrial(ctx, stateDir, t) },
+		Try: trials.run,
 	})
 	if err != nil {
 		return nil, err
@@ -121,12 +120,12 @@ func quoted(runtimes []pyth.Runtime) string {
 
 // buildUsable is like build, but it continues after an error. It returns all usable
 // images, and a finding for each image that it could not build.
-func (c ImageConfig) buildUsable(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
+func (c ImageConfig) buildUsable(ctx context.Context, dir string, trials trialHost, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
 	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Runtime)) {
-		r, err := c.buildOne(ctx, name, dir, stateDir, progress, slog.New(slog.DiscardHandler))
+		r, err := c.buildOne(ctx, name, dir, trials, progress, slog.New(slog.DiscardHandler))
 		if err != nil {
 			failed = append(failed, doctor.NoRuntime(pyth.Runtime(name), err))
 			continue
@@ -219,10 +218,17 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	}
 }
 
-// runTrial runs a trial program in a sandbox of the new image. It passes the
-// program's output file to t.Read.
-func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
-	h, err := openHost(&hostConfig{image: t.Image, stateDir: stateDir})
+// trialHost says how to start the sandboxes of trial programs.
+type trialHost struct {
+	// executable is the path of the executable of sandboxes. stateDir is the state
+	// directory of the sandboxes. Each trial removes all earlier files in stateDir.
+	executable, stateDir string
+}
+
+// run runs a trial program in a sandbox of the new image. It passes the program's
+// output file to t.Read.
+func (host trialHost) run(ctx context.Context, t rootfs.Trial) (err error) {
+	h, err := openHost(&hostConfig{executable: host.executable, image: t.Image, stateDir: host.stateDir})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
+	"github.com/pyth-on/pyth-on/internal/sandbox/executable"
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
@@ -35,8 +36,8 @@ type machine struct {
 }
 
 type machineConfig struct {
-	// dir is the directory for images. sole reports that no other process uses dir.
-	// Then openMachine removes outdated images.
+	// dir is the directory for images and for the executable of sandboxes. sole
+	// reports that no other process uses dir. Then openMachine removes outdated files.
 	dir  string
 	sole bool
 	// stateDir is the directory for the state of sandboxes. No other process may use
@@ -58,20 +59,24 @@ type machineConfig struct {
 	logger *slog.Logger
 }
 
-// openMachine builds missing images and starts the pool of sandboxes.
+// openMachine unpacks the executable of sandboxes, builds missing images and starts the pool of sandboxes.
 func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) {
+	program, err := executable.Unpack(ctx, c.dir)
+	if err != nil {
+		return nil, err
+	}
 	image, err := rootfs.Build(ctx, c.dir, rootfs.Options{Node: pathOf(c.node), Progress: c.progress})
 	if err != nil {
 		return nil, err
 	}
-	custom, err := c.images.build(ctx, c.dir, c.stateDir, c.progress, c.logger)
+	custom, err := c.images.build(ctx, c.dir, trialHost{program, c.stateDir}, c.progress, c.logger)
 	if err != nil {
 		return nil, err
 	}
 	if c.sole {
-		removeOutdated(image, custom, c.logger)
+		removeOutdated(image, custom, program, c.logger)
 	}
-	h, err := openHost(&hostConfig{image: image.Path, images: custom, stateDir: c.stateDir, network: c.network, layers: c.layers, rollback: c.rollback})
+	h, err := openHost(&hostConfig{executable: program, image: image.Path, images: custom, stateDir: c.stateDir, network: c.network, layers: c.layers, rollback: c.rollback})
 	if err != nil {
 		return nil, err
 	}
@@ -81,13 +86,18 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	return &machine{versions: builtInVersions(image, c.node), images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
 }
 
-// removeOutdated removes images of earlier versions. It logs errors and does not
-// return them, because an outdated image only occupies disk space.
-func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logger) {
+// removeOutdated removes images and executables of earlier versions. It logs errors
+// and does not return them, because an outdated file only occupies disk space.
+func removeOutdated(image *rootfs.Image, custom customImages, program string, logger *slog.Logger) {
 	if removed, err := image.RemoveOthers(custom.built()...); err != nil {
 		logger.Warn("outdated images not removed", "error", err)
 	} else if removed > 0 {
 		logger.Info("outdated images removed", "count", removed)
+	}
+	if removed, err := executable.RemoveOthers(program); err != nil {
+		logger.Warn("outdated executables of sandboxes not removed", "error", err)
+	} else if removed > 0 {
+		logger.Info("outdated executables of sandboxes removed", "count", removed)
 	}
 }
 

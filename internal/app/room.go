@@ -10,6 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
+	"github.com/pyth-on/pyth-on/internal/sandbox/executable"
 )
 
 // databaseRoom is the disk space, in bytes, for a new database and the state of
@@ -17,14 +18,14 @@ import (
 const databaseRoom = 16 << 20
 
 // CheckRoom returns an error if the disk has too little space for the first start,
-// which downloads Node and builds the image. Without this check, the first start
+// which downloads Node, unpacks the executable of sandboxes and builds the image. Without this check, the first start
 // would fail after minutes. If dir contains images, CheckRoom returns nil, because
 // later starts need no more space.
 func (c NodeConfig) CheckRoom(dir string) error {
 	if rootfs.HasImages(dir) {
 		return nil
 	}
-	need := rootfs.RoomBytes(0) + databaseRoom
+	need := rootfs.RoomBytes(0) + executable.SizeBytes() + databaseRoom
 	node, fetched := c.nodeRoom(dir)
 	err := disk.Need(dir, need+node+fetched, "the first start")
 	if short, ok := errors.AsType[*disk.NoRoomError](err); ok && c.Node == "" && short.FreeBytes >= need {

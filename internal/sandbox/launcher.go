@@ -27,6 +27,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/sandbox/cgroup"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/launch"
 )
 
 // bootTimeout limits the time from the start of gVisor until an interpreter is
@@ -35,6 +36,8 @@ const bootTimeout = 30 * time.Second
 
 // Config configures a Launcher.
 type Config struct {
+	// Executable is the path of the executable of sandboxes.
+	Executable string
 	// Image is the path of the EROFS image with the built-in root file system.
 	Image string
 	// Images maps the names of custom images to their description.
@@ -93,6 +96,9 @@ type Launcher struct {
 func New(config Config) (*Launcher, error) {
 	// gVisor runs in the directory /, so it needs absolute paths.
 	var err error
+	if config.Executable, err = filepath.Abs(config.Executable); err != nil {
+		return nil, err
+	}
 	if config.Image, err = filepath.Abs(config.Image); err != nil {
 		return nil, err
 	}
@@ -234,10 +240,10 @@ func (s *Sandbox) start(bundle string) error {
 	defer theirs[1].Close()
 	s.conn = protocol.NewConn(s.socket)
 	l := s.launcher
-	args := append([]string{launchName}, gvisorFlags(l.root, l.config.Rootless)...)
+	args := append([]string{launch.Name}, gvisorFlags(l.root, l.config.Rootless)...)
 	args = append(args, "run", "--bundle="+bundle, "--pass-fd=3:3", "--pass-fd=4:4", s.id)
 	s.cmd = &exec.Cmd{
-		Path:       "/proc/self/exe",
+		Path:       l.config.Executable,
 		Args:       args,
 		Env:        []string{}, // gVisor must not see the server's environment.
 		Dir:        "/",

@@ -110,15 +110,20 @@ func TestServeRefusesDirectoryOfOtherUser(t *testing.T) {
 	}
 }
 
-func TestServeRemovesOldImages(t *testing.T) {
+func TestServeRemovesOutdatedFiles(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
 	old := filepath.Join(data, "rootfs-0123456789abcdef0123456789abcdef-01234567.erofs")
-	if err := os.WriteFile(old, []byte("an image"), 0o400); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{old, filepath.Join(data, "sandbox-0123456789abcdef")} {
+		if err := os.WriteFile(path, []byte("outdated"), 0o500); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := startServerIn(t, data, nil)
 	if left := must(filepath.Glob(filepath.Join(data, "rootfs-*.erofs")))(t); len(left) != 1 || left[0] == old {
+		t.Errorf("remaining files: %v", left)
+	}
+	if left := must(filepath.Glob(filepath.Join(data, "sandbox-*")))(t); len(left) != 1 || filepath.Base(left[0]) == "sandbox-0123456789abcdef" {
 		t.Errorf("remaining files: %v", left)
 	}
 	s.register(t).run(t, "print(42)").prints(t, "42\n")

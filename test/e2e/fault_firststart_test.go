@@ -86,7 +86,7 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 			eventually(t, "all processes of the killed start have ended", func() bool { return len(processesBelow(data)) == 0 })
 			s := startServerIn(t, data, attr)
 			s.register(t).run(t, "print(42)").prints(t, "42\n")
-			if left := must(filepath.Glob(filepath.Join(data, ".[rn]*")))(t); len(left) > 0 {
+			if left := must(filepath.Glob(filepath.Join(data, ".[rns]*")))(t); len(left) > 0 {
 				t.Errorf("remaining files: %v", left)
 			}
 			s.stop(t)
@@ -133,7 +133,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	}
 	// The server must start on a disk that is slightly larger than the required space.
 	info := must(os.Stat(node))(t)
-	data := mountDisk(t, (256+16)*mib+info.Size()+mib)
+	data := mountDisk(t, (256+16)*mib+must(os.Stat(sandboxExecutable(t)))(t).Size()+info.Size()+mib)
 	s := startServerIn(t, data, nil, "--node="+node)
 	s.register(t).run(t, "print(42)").prints(t, "42\n")
 	s.stop(t)

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -164,7 +165,8 @@ func newDataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages adds hard links to the images in imageDir to a data directory.
+// linkImages adds hard links to the images in imageDir, and to the other files that a
+// server makes at its first start, to a data directory.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
@@ -174,7 +176,11 @@ func linkImages(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, image := range append(images, node...) {
+	executables, err := filepath.Glob(filepath.Join(imageDir, "sandbox-*"))
+	if err != nil {
+		return err
+	}
+	for _, image := range slices.Concat(images, node, executables) {
 		if err := os.Link(image, filepath.Join(dir, filepath.Base(image))); err != nil {
 			return err
 		}

@@ -27,6 +27,8 @@ type bench struct {
 	// sandbox.
 	reference, embedded python
 
+	gvisor runsc
+
 	bare, bareEmbedded         command
 	bareNode                   command
 	bubblewrap                 command
@@ -58,7 +60,12 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 		return nil, err
 	}
 	b.results = newResults(b.reference, b.embedded)
-	return b, b.findCommands(ctx, dir, image, rootfs)
+	executable, err := findExecutable(b.warmData)
+	if err != nil {
+		return nil, err
+	}
+	b.gvisor = runsc{binary: executable, dir: dir, ids: new(atomic.Int64)}
+	return b, b.findCommands(ctx, image, rootfs)
 }
 
 // findPythons sets embedded and reference. If the host has no Python, reference is
@@ -78,14 +85,13 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 // findCommands prepares all commands and runs each of them once, to load its files
 // into the page cache. If a command fails on this machine, its series gets a
 // missingReason.
-func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (err error) {
+func (b *bench) findCommands(ctx context.Context, image, rootfs string) (err error) {
 	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
 	b.bareNode = node(rootfs)
-	gvisor := runsc{binary: b.binary, dir: dir, ids: new(atomic.Int64)}
-	if b.runscDirectory, err = gvisor.directory(ctx, rootfs); err != nil {
+	if b.runscDirectory, err = b.gvisor.directory(ctx, rootfs); err != nil {
 		return err
 	}
-	if b.runscImage, err = gvisor.image(ctx, image); err != nil {
+	if b.runscImage, err = b.gvisor.image(ctx, image); err != nil {
 		return err
 	}
 	if b.bubblewrap, err = bubblewrap(b.reference); err != nil {

@@ -18,6 +18,16 @@ func findImage(data string) (string, error) {
 	return images[0], nil
 }
 
+// findExecutable returns the path of the executable of sandboxes that a server has
+// unpacked in its data directory.
+func findExecutable(data string) (string, error) {
+	executables, err := filepath.Glob(filepath.Join(data, "sandbox-*"))
+	if err != nil || len(executables) != 1 {
+		return "", fmt.Errorf("find the single executable of sandboxes: %v, %w", executables, err)
+	}
+	return executables[0], nil
+}
+
 // unpack copies the files of the image into a directory, so that commands outside a
 // sandbox use the same files as programs in a sandbox.
 func unpack(image, dir string) error {

@@ -37,11 +37,6 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 		return m, fmt.Errorf("%w; build it with `make build`", err)
 	}
 	m.Go = built.GoVersion
-	for _, module := range built.Deps {
-		if module.Path == "gvisor.dev/gvisor" {
-			m.GVisor = module.Version
-		}
-	}
 	cmd := exec.CommandContext(ctx, binary, "version")
 	cmd.Env = environment()
 	version, err := cmd.Output()
@@ -60,6 +55,20 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 	}
 	m.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
 	return m, nil
+}
+
+// gvisorVersion returns the version of gVisor in the executable of sandboxes.
+func gvisorVersion(executable string) (string, error) {
+	built, err := buildinfo.ReadFile(executable)
+	if err != nil {
+		return "", err
+	}
+	for _, module := range built.Deps {
+		if module.Path == "gvisor.dev/gvisor" {
+			return module.Version, nil
+		}
+	}
+	return "", fmt.Errorf("%s does not contain gVisor", executable)
 }
 
 // fileField returns the first value of a name in a file with lines such as "name:

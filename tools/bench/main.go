@@ -85,8 +85,11 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	if conditions.GVisor, err = gvisorVersion(b.gvisor.binary); err != nil {
+		return err
+	}
 	if *profile != "" {
-		return b.profile(ctx, dir, *profile)
+		return b.profile(ctx, *profile)
 	}
 	if err := b.measure(ctx); err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 )
 
 // startPrograms is a program that starts 200 interpreters, one after the other, and
@@ -19,7 +18,7 @@ for _ in range(200):
 // profile runs startPrograms in a sandbox and writes a CPU profile of gVisor's
 // kernel. It uses the server's settings, but enables profiling. Servers never do
 // this, because it weakens gVisor's protection.
-func (b *bench) profile(ctx context.Context, dir, file string) error {
+func (b *bench) profile(ctx context.Context, file string) error {
 	image, err := findImage(b.warmData)
 	if err != nil {
 		return err
@@ -27,8 +26,7 @@ func (b *bench) profile(ctx context.Context, dir, file string) error {
 	if file, err = filepath.Abs(file); err != nil {
 		return err
 	}
-	gvisor := runsc{binary: b.binary, dir: dir, ids: new(atomic.Int64)}
-	bundle, err := gvisor.bundle(ctx, "profile", func(spec map[string]any) {
+	bundle, err := b.gvisor.bundle(ctx, "profile", func(spec map[string]any) {
 		spec["annotations"] = map[string]any{
 			"dev.gvisor.spec.rootfs.source": image,
 			"dev.gvisor.spec.rootfs.type":   "erofs",
@@ -41,11 +39,11 @@ func (b *bench) profile(ctx context.Context, dir, file string) error {
 		return err
 	}
 	b.progress.step("Profiling gVisor while interpreters start")
-	took, err := gvisor.command(bundle, "--directfs=false", "--profile", "--profile-cpu="+file).untilEnded(ctx)
+	took, err := b.gvisor.command(bundle, "--directfs=false", "--profile", "--profile-cpu="+file).untilEnded(ctx)
 	if err != nil {
 		return fmt.Errorf("write the profile: %w", err)
 	}
 	_, err = fmt.Fprintf(os.Stdout, "200 interpreters started in %v. To see where the processor time went:\n"+
-		"  go tool pprof -http=: %s %s\n", took.Round(1e6), b.binary, file)
+		"  go tool pprof -http=: %s\n", took.Round(1e6), file)
 	return err
 }

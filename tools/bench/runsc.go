@@ -22,7 +22,7 @@ const (
 )
 
 // runsc creates commands that run a program with gVisor's command line, runsc.
-// binary is the Pyth-On binary. It acts as runsc if its process has this name.
+// binary is the executable of sandboxes, which a server has unpacked.
 type runsc struct {
 	binary string
 	dir    string

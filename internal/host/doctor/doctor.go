@@ -126,6 +126,12 @@ func NoImage(err error) Finding {
 	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
 }
 
+// NoExecutable returns the finding that the executable of sandboxes could not be
+// unpacked or cannot run.
+func NoExecutable(err error) Finding {
+	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
+}
+
 // Cgroup returns a finding about cgroups. version is the version of the cgroups
 // that enforce limits. It is 0 if the server cannot use cgroups; reason then says
 // why.

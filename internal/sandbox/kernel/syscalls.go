@@ -1,4 +1,4 @@
-package sandbox
+package kernel
 
 import (
 	"gvisor.dev/gvisor/pkg/abi/linux"

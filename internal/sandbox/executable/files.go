@@ -1,0 +1,140 @@
+package executable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/internal/host/disk"
+)
+
+const (
+	prefix = "sandbox-"
+	// hashBytes is the length of the hash in the name of a file.
+	hashBytes    = 8
+	unpackPrefix = ".sandbox-unpack-"
+	lockName     = "sandbox.lock"
+	lockRetry    = 10 * time.Millisecond
+
+	// mode lets the sentry execute the file again after it has become the user
+	// nobody.
+	mode = 0o555
+)
+
+// unpack returns the path of the executable in dir, and writes it if necessary. A
+// lock lets only one process write at a time.
+func (e *executable) unpack(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, e.name)
+	if e.isUnpacked(path) {
+		return path, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	lock := flock.New(filepath.Join(dir, lockName))
+	defer lock.Close()
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+		return "", fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if e.isUnpacked(path) {
+		return path, nil
+	}
+	if err := removeLeftovers(dir); err != nil {
+		return "", err
+	}
+	if err := disk.Need(dir, e.size, "the executable of sandboxes"); err != nil {
+		return "", err
+	}
+	return path, e.write(path)
+}
+
+// isUnpacked reports whether the file at path is complete. Its name contains a hash of
+// the content, so the size shows whether it is complete. The file must belong to root
+// or to this user, because it runs outside a sandbox, with the rights of this process.
+func (e *executable) isUnpacked(path string) bool {
+	var file unix.Stat_t
+	return unix.Lstat(path, &file) == nil && file.Mode == unix.S_IFREG|mode && file.Size == e.size &&
+		(file.Uid == 0 || int(file.Uid) == os.Geteuid())
+}
+
+// write writes the executable to a temporary file, syncs it to disk and renames it to
+// path.
+func (e *executable) write(path string) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, unpackPrefix)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, io.NewSectionReader(e.content, 0, e.size))
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// removeLeftovers removes the temporary files of killed processes. The caller holds
+// the lock, so no other process is writing.
+func removeLeftovers(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, unpackPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, path := range left {
+		errs = append(errs, os.Remove(path))
+	}
+	return errors.Join(errs...)
+}
+
+// RemoveOthers removes all other executables from the directory of the executable at
+// path, such as those of earlier releases, and temporary files of killed processes.
+// It returns the number of removed files. The caller must ensure that no other process
+// starts these executables. While another process unpacks, RemoveOthers removes
+// nothing.
+func RemoveOthers(path string) (removed int, err error) {
+	dir := filepath.Dir(path)
+	lock := flock.New(filepath.Join(dir, lockName))
+	defer lock.Close()
+	if locked, err := lock.TryLock(); err != nil || !locked {
+		return 0, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	names := regexp.MustCompile(fmt.Sprintf("^%s[0-9a-f]{%d}$", prefix, 2*hashBytes))
+	for _, entry := range entries {
+		name := entry.Name()
+		if name == filepath.Base(path) || !names.MatchString(name) && !strings.HasPrefix(name, unpackPrefix) {
+			continue
+		}
+		if failed := os.Remove(filepath.Join(dir, name)); failed != nil {
+			err = errors.Join(err, failed)
+			continue
+		}
+		removed++
+	}
+	return removed, err
+}
