@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,22 +23,26 @@ func rollbackServer(t *testing.T) (*server, *account) {
 }
 
 // interpreters returns the values of the metric pyth_on_interpreters_total by
-// reason.
+// reason. The value of "removed" is the number of sandboxes that were removed.
 func (s *server) interpreters(t *testing.T) map[string]string {
 	t.Helper()
-	all := map[string]string{}
+	all, removed := map[string]string{}, 0.0
 	name := regexp.MustCompile(`^pyth_on_interpreters_total\{reason="(.*)"\}$`)
 	for series, value := range s.metricSeries(t) {
 		if m := name.FindStringSubmatch(series); m != nil {
 			all[m[1]] = value
 		}
+		if strings.HasPrefix(series, "pyth_on_sandboxes_removed_total{") {
+			removed += must(strconv.ParseFloat(value, 64))(t)
+		}
 	}
+	all["removed"] = fmt.Sprint(removed)
 	return all
 }
 
 // runAndRecycle runs a program and waits until its sandbox is recycled. It returns
 // the execution and the reason why the interpreter was not restored. The reason is
-// "none" if it was restored.
+// "none" if it was restored, and "removed" if the sandbox was removed.
 func (a *account) runAndRecycle(t *testing.T, request object) (*execution, string) {
 	t.Helper()
 	before := a.server.interpreters(t)
@@ -66,17 +72,27 @@ func withoutMaps(stdout string) string {
 	}), "\n")
 }
 
+func diffLines(before, after string) string {
+	return cmp.Diff(strings.Split(before, "\n"), strings.Split(after, "\n"))
+}
+
 // spoiler is a program that changes its interpreter. reason is the expected result
 // of runAndRecycle, or "any" if every reason is allowed.
-type spoiler struct{ reason, name, code string }
+type spoiler struct {
+	reason, name string
+	request      object
+}
 
 func spoilers(t *testing.T) []spoiler {
 	t.Helper()
 	archive := must(txtar.ParseFile("testdata/rollback/spoilers.txtar"))(t)
 	var all []spoiler
-	for _, file := range archive.Files {
+	files := []object{{"path": "machine.py", "content": string(archive.Files[0].Data)}}
+	for _, file := range archive.Files[1:] {
 		reason, name, _ := strings.Cut(file.Name, "/")
-		all = append(all, spoiler{reason, name, string(file.Data)})
+		all = append(all, spoiler{reason, name, object{
+			"code": string(file.Data), "files": files, "stdin": strings.Repeat("left\n", 1000), "timeoutMs": 20_000,
+		}})
 	}
 	if len(all) < 50 {
 		t.Fatalf("only %d spoilers were found", len(all))
@@ -97,17 +113,18 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 	want := withoutMaps(first.Stdout)
 	check := func(t *testing.T, sp spoiler) {
+		removed := s.interpreters(t)["removed"]
 		before, _ := a.runAndRecycle(t, probe(t))
-		x, reason := a.runAndRecycle(t, object{"code": sp.code, "stdin": strings.Repeat("left\n", 1000), "timeoutMs": 20_000})
+		x, reason := a.runAndRecycle(t, sp.request)
 		if sp.reason != "any" && reason != sp.reason {
 			t.Errorf("the reason is %s, want %s: %s", reason, sp.reason, x)
 		}
 		after, _ := a.runAndRecycle(t, probe(t))
-		if diff := cmp.Diff(want, withoutMaps(after.ends(t, "succeeded").Stdout)); diff != "" {
+		if diff := diffLines(want, withoutMaps(after.ends(t, "succeeded").Stdout)); diff != "" {
 			t.Errorf("the state before (-) and after (+) differs:\n%s", diff)
 		}
-		if reason == "none" && before.Stdout != after.Stdout {
-			t.Errorf("the mappings before (-) and after (+) differ:\n%s", cmp.Diff(before.Stdout, after.Stdout))
+		if reason == "none" && removed == s.interpreters(t)["removed"] && before.Stdout != after.Stdout {
+			t.Errorf("the mappings before (-) and after (+) differ:\n%s", diffLines(before.Stdout, after.Stdout))
 		}
 	}
 	for _, sp := range all {
@@ -119,12 +136,12 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	t.Run("in_random_order", func(t *testing.T) {
 		for range 100 {
 			sp := all[random.IntN(len(all))]
-			a.execute(t, object{"code": sp.code, "timeoutMs": 20_000})
+			a.execute(t, sp.request)
 			if random.IntN(4) > 0 {
 				continue
 			}
 			after, _ := a.runAndRecycle(t, probe(t))
-			if diff := cmp.Diff(want, withoutMaps(after.ends(t, "succeeded").Stdout)); diff != "" {
+			if diff := diffLines(want, withoutMaps(after.ends(t, "succeeded").Stdout)); diff != "" {
 				t.Fatalf("after %s, seed %d, the state differs:\n%s", sp.name, seed, diff)
 			}
 		}

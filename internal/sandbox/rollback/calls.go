@@ -21,6 +21,9 @@ type rule struct {
 	before func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason
 	// after examines the result of a successful call.
 	after func(*kernel.Task, uintptr) abi.Reason
+	// inThreads replaces the call in a process with several threads. It returns the
+	// result of the call.
+	inThreads func(*kernel.Task, arch.SyscallArguments) (uintptr, abi.Reason, error)
 }
 
 // allowed returns the rules of all allowed system calls. Every other call makes the
@@ -53,7 +56,10 @@ func allowed() map[string]rule {
 	// These calls make descriptors, which restore closes.
 	add(rule{}, "pipe", "pipe2", "eventfd", "eventfd2", "epoll_create", "epoll_create1", "epoll_ctl", "timerfd_create",
 		"timerfd_settime", "timerfd_gettime", "memfd_create")
-	add(rule{after: opened}, "open", "openat", "openat2", "creat")
+	add(openRule(ofOpen), "open")
+	add(openRule(ofOpenAt), "openat")
+	add(openRule(ofCreat), "creat")
+	add(rule{before: withoutThreads, after: opened}, "openat2")
 	add(rule{before: fcntl}, "fcntl")
 	add(rule{before: ioctl}, "ioctl")
 	// asyncio uses a pair of sockets in each event loop, and some modules look for
@@ -91,7 +97,8 @@ func allowed() map[string]rule {
 	add(rule{before: futex}, "futex")
 	// A program may start threads that end before the program ends. Threads set their
 	// own attributes, which end with them.
-	add(rule{after: startedThread}, "clone", "clone3")
+	add(rule{before: cloneFlags, after: startedThread}, "clone")
+	add(rule{after: startedThread}, "clone3")
 	add(rule{before: inThread(abi.Threads)}, "exit")
 	add(rule{before: inThread(abi.Attributes)}, "rseq", "set_robust_list")
 	add(rule{before: prctl}, "prctl")
@@ -149,33 +156,6 @@ func allow(condition bool, why abi.Reason) abi.Reason {
 	return why
 }
 
-// opened examines the file that an open call has returned. A program may read files
-// of the image, /proc, /sys and /dev. It may also write to file systems of the run
-// and to memory devices.
-func opened(t *kernel.Task, result uintptr) abi.Reason {
-	file := t.GetFile(int32(result))
-	if file == nil {
-		return abi.Files
-	}
-	defer file.DecRef(t)
-	switch file.Mount().Filesystem().FilesystemType().Name() {
-	case "tmpfs", "pipefs":
-		return 0
-	case "erofs", "proc", "sysfs":
-		return allow(!file.IsWritable(), abi.Files)
-	case "dev":
-		return allow(!file.IsWritable() || isMemoryDevice(t, file), abi.Files)
-	}
-	return abi.Files
-}
-
-// isMemoryDevice reports whether a file is a device like /dev/null, which stores
-// nothing. See mem(4).
-func isMemoryDevice(t *kernel.Task, file *vfs.FileDescription) bool {
-	stat, err := file.Stat(t, vfs.StatOptions{Mask: linux.STATX_TYPE})
-	return err == nil && stat.Mode&linux.S_IFMT == linux.S_IFCHR && stat.RdevMajor == linux.MEM_MAJOR
-}
-
 // startedThread examines the task that a clone call has created. If the task has
 // already ended, its kind is unknown.
 func startedThread(t *kernel.Task, result uintptr) abi.Reason {
@@ -184,6 +164,16 @@ func startedThread(t *kernel.Task, result uintptr) abi.Reason {
 		return abi.Threads
 	}
 	return allow(created.ThreadGroup() == t.ThreadGroup(), abi.Processes)
+}
+
+// cloneFlags examines the flags of clone(2).
+func cloneFlags(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	return allow(args[0].Uint64()&linux.CLONE_THREAD != 0, abi.Processes)
+}
+
+// withoutThreads denies a call in a process with several threads.
+func withoutThreads(t *kernel.Task, _ *checkpoint, _ arch.SyscallArguments) abi.Reason {
+	return allow(t.ThreadGroup().Count() == 1, abi.Threads)
 }
 
 // isLeader reports whether the task is the first thread of its process, which
@@ -324,6 +314,9 @@ func prlimit(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reas
 	if args[2].Pointer() == 0 {
 		return 0 // It only reads.
 	}
+	if of := kernel.ThreadID(args[0].Int()); of != 0 && of != t.PIDNamespace().IDOfThreadGroup(t.ThreadGroup()) {
+		return abi.Attributes // restore resets only the limits of the process itself.
+	}
 	return limit(1)(t, c, args)
 }
 
@@ -345,7 +338,13 @@ func prctl(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 	return abi.Attributes
 }
 
-func mmap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
+// mmap denies executable memory, except code of the image. With its own machine code,
+// a program can load segment registers, which the kernel can neither see nor restore.
+// systrap needs them in each thread.
+func mmap(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
+	if args[2].Int()&linux.PROT_EXEC != 0 && !isImageCode(t, args) {
+		return abi.Mappings
+	}
 	const fixed = linux.MAP_FIXED | linux.MAP_FIXED_NOREPLACE
 	if args[3].Int()&fixed != linux.MAP_FIXED {
 		return 0 // It replaces nothing.
@@ -353,19 +352,33 @@ func mmap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason 
 	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
+// isImageCode reports whether an mmap call maps a file of the image without write
+// access.
+func isImageCode(t *kernel.Task, args arch.SyscallArguments) bool {
+	if args[3].Int()&linux.MAP_ANONYMOUS != 0 || args[2].Int()&linux.PROT_WRITE != 0 {
+		return false
+	}
+	file := t.GetFile(args[4].Int())
+	if file == nil {
+		return true // The call fails.
+	}
+	defer file.DecRef(t)
+	return file.Mount().Filesystem().FilesystemType().Name() == "erofs"
+}
+
 func munmap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
-	return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+	return allow(c.unmaps(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
 func mprotect(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
-	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+	return allow(args[2].Int()&linux.PROT_EXEC == 0 && !c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
 func mremap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	if args[3].Int()&^linux.MREMAP_MAYMOVE != 0 {
 		return abi.Mappings
 	}
-	return allow(c.canMapAgain(args[0].Pointer(), max(args[1].Uint64(), hostarch.PageSize)), abi.Mappings)
+	return allow(c.unmaps(args[0].Pointer(), max(args[1].Uint64(), hostarch.PageSize)), abi.Mappings)
 }
 
 func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {

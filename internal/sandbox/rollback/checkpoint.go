@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// checkpoint is the state of a waiting interpreter. It is not modified after
-// newCheckpoint.
+// checkpoint is the state of a waiting interpreter. Only memory.unmapped is modified
+// after newCheckpoint.
 type checkpoint struct {
 	memory
 	registers  *arch.Context64
@@ -33,7 +33,7 @@ type checkpoint struct {
 
 // counters are the numbers that a process can read about its own use of resources.
 type counters struct {
-	io         usage.IO
+	io         [2]usage.IO
 	taskClocks [2]ktime.Time
 	clocks     [2]ktime.Time
 	switches   [2]uint64
@@ -45,7 +45,9 @@ type attributes struct {
 	credentials *auth.Credentials
 	name        string
 	personality uint32
+	niceness    int
 	oomScore    int32
+	coreFilter  uint32
 	deathSignal linux.Signal
 	noNewPrivs  bool
 	subreaper   bool
@@ -56,7 +58,9 @@ func attributesOf(t *kernel.Task) attributes {
 		credentials: t.Credentials(),
 		name:        t.Name(),
 		personality: t.Personality(),
+		niceness:    t.Niceness(),
 		oomScore:    t.OOMScoreAdj(),
+		coreFilter:  t.GetCoredumpFilter(),
 		deathSignal: t.ParentDeathSignal(),
 		noNewPrivs:  t.GetNoNewPrivs(),
 		subreaper:   t.ThreadGroup().IsChildSubreaper(),
@@ -111,7 +115,9 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 }
 
 func (c *counters) save(t *kernel.Task) {
-	t.IOUsage().Clone(&c.io)
+	for i, counters := range ioOf(t) {
+		counters.Clone(&c.io[i])
+	}
 	for i, clock := range taskClocks(t) {
 		c.taskClocks[i] = clock.Now()
 	}
@@ -201,6 +207,8 @@ func (c *counters) restore(t *kernel.Task) {
 		count.Store(c.switches[i])
 	}
 	*lastID(t) = c.lastID
-	c.io.Clone(t.IOUsage())
+	for i, counters := range ioOf(t) {
+		c.io[i].Clone(counters)
+	}
 	setPeak(t, t.MemoryManager().ResidentSetSize())
 }

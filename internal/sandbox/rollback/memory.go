@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
@@ -76,8 +77,12 @@ func regions(t *kernel.Task) []region {
 // memory is the saved memory of a process.
 type memory struct {
 	regions []region
-	brk     hostarch.Addr
-	content []content
+	// unmapped has an element for each region. The element is true if the program
+	// has unmapped a part of the region. A mapping in its place can have attributes
+	// that regions does not show, so restore replaces it.
+	unmapped []atomic.Bool
+	brk      hostarch.Addr
+	content  []content
 	// unused is the part of the stack below stackWindow, which holds no data.
 	unused hostarch.AddrRange
 }
@@ -90,16 +95,28 @@ type content struct {
 
 // contains reports whether a range overlaps a mapping of the checkpoint.
 func (m *memory) contains(start hostarch.Addr, size uint64) bool {
-	return m.touches(start, size, func(*region) bool { return true })
+	return m.touches(start, size, func(int) bool { return true })
 }
 
 // canMapAgain reports whether all mappings of the checkpoint that a range overlaps
 // can be mapped again.
 func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
-	return !m.touches(start, size, func(r *region) bool { return !r.isAnonymous() })
+	return !m.touches(start, size, func(i int) bool { return !m.regions[i].isAnonymous() })
 }
 
-func (m *memory) touches(start hostarch.Addr, size uint64, matches func(*region) bool) bool {
+// unmaps notes that the program unmaps a range. It reports whether all mappings of
+// the checkpoint that the range overlaps can be mapped again.
+func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
+	return !m.touches(start, size, func(i int) bool {
+		m.unmapped[i].Store(true)
+		return !m.regions[i].isAnonymous()
+	})
+}
+
+// touches reports whether a range overlaps a mapping that matches. It also returns
+// true if it cannot tell. matches gets the index of each mapping in the range, until
+// it returns true.
+func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
 	wanted, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
 	if !ok {
 		return true
@@ -112,7 +129,7 @@ func (m *memory) touches(start hostarch.Addr, size uint64, matches func(*region)
 		return true
 	}
 	for i := range m.regions {
-		if r := &m.regions[i]; r.Overlaps(wanted) && matches(r) {
+		if m.regions[i].Overlaps(wanted) && matches(i) {
 			return true
 		}
 	}
@@ -128,6 +145,7 @@ func (m *memory) save(t *kernel.Task) error {
 	}
 	m.regions = regions(t)
 	buffer := make([]byte, copySize)
+	m.unmapped = make([]atomic.Bool, len(m.regions))
 	size := 0
 	for _, r := range m.regions {
 		if !r.perms.Write {
@@ -193,6 +211,11 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 	mm := t.MemoryManager()
 	if brk, err := mm.Brk(t, m.brk); err != nil || brk != m.brk {
 		return abi.Mappings
+	}
+	for i := range m.unmapped {
+		if m.unmapped[i].Swap(false) && mm.MUnmap(t, m.regions[i].Start, uint64(m.regions[i].Length())) != nil {
+			return abi.Failed
+		}
 	}
 	now := regions(t)
 	if len(now) > maxRegions {

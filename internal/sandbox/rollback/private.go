@@ -10,6 +10,7 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 	"gvisor.dev/gvisor/pkg/sentry/mm"
 	"gvisor.dev/gvisor/pkg/sentry/platform"
+	"gvisor.dev/gvisor/pkg/sentry/usage"
 )
 
 // Fields of gVisor's types that are not exported. checkFields verifies that they
@@ -23,6 +24,9 @@ const (
 	// switchesField is Task.yieldCount and ThreadGroup.yieldCount, the number of
 	// context switches that getrusage(2) shows.
 	switchesField = "yieldCount"
+	// ioField is ThreadGroup.ioUsage, the input and output of threads that have
+	// ended.
+	ioField = "ioUsage"
 	// lastField is PIDNamespace.last, from which the next thread gets its ID.
 	lastField = "last"
 )
@@ -38,6 +42,7 @@ func checkFields() error {
 		{reflect.TypeFor[kernel.ThreadGroup](), peakField, "uint64"},
 		{reflect.TypeFor[kernel.Task](), switchesField, "atomicbitops.Uint64"},
 		{reflect.TypeFor[kernel.ThreadGroup](), switchesField, "atomicbitops.Uint64"},
+		{reflect.TypeFor[kernel.ThreadGroup](), ioField, "*usage.IO"},
 		{reflect.TypeFor[kernel.PIDNamespace](), lastField, "kernel.ThreadID"},
 	} {
 		found, ok := field.of.FieldByName(field.name)
@@ -69,6 +74,13 @@ func switchesOf(t *kernel.Task) [2]*atomicbitops.Uint64 {
 		return (*atomicbitops.Uint64)(unsafe.Pointer(of.Elem().FieldByName(switchesField).UnsafeAddr()))
 	}
 	return [2]*atomicbitops.Uint64{field(reflect.ValueOf(t)), field(reflect.ValueOf(t.ThreadGroup()))}
+}
+
+// ioOf returns the counters of input and output of a task and of the threads of its
+// process that have ended.
+func ioOf(t *kernel.Task) [2]*usage.IO {
+	field := reflect.ValueOf(t.ThreadGroup()).Elem().FieldByName(ioField)
+	return [2]*usage.IO{t.IOUsage(), *(**usage.IO)(unsafe.Pointer(field.UnsafeAddr()))}
 }
 
 // lastID returns the last thread ID of the task's PID namespace. The task must be the

@@ -49,7 +49,7 @@ func Install(table *kernel.SyscallTable) error {
 		case !listed:
 			why := cmp.Or(denied[call.Name], abi.Other)
 			call.Fn = m.guarded(call.Fn, rule{before: func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason { return why }})
-		case r.before != nil || r.after != nil:
+		case r.before != nil || r.after != nil || r.inThreads != nil:
 			call.Fn = m.guarded(call.Fn, r)
 		default:
 			continue
@@ -112,6 +112,11 @@ func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 		}
 		if r.before != nil {
 			i.retire(r.before(t, i.saved.Load(), args))
+		}
+		if r.inThreads != nil && t.ThreadGroup().Count() != 1 {
+			result, why, err := r.inThreads(t, args)
+			i.retire(why)
+			return result, nil, err
 		}
 		result, control, err := call(t, number, args)
 		if r.after != nil && err == nil {
@@ -180,23 +185,25 @@ func (i *interpreter) nextCheckpoint() error {
 	return linuxerr.EAGAIN
 }
 
-// exitReason counts the run. It returns the reason why the process cannot be restored, or
-// 0.
+// exitReason counts the run. It returns the reason why the process cannot be
+// restored, or 0.
 func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
 	if why := abi.Reason(i.reason.Load()); why != 0 {
 		return why
+	}
+	if !isLeader(t) || !endsAlone(t) {
+		return abi.Threads
 	}
 	i.runs++
 	i.cpu += t.ThreadGroup().CPUStats().UserTime + t.ThreadGroup().CPUStats().SysTime
 	switch {
 	case i.runs >= i.maxRuns || i.cpu >= i.maxCPU:
 		return abi.Limit
-	case !isLeader(t) || !endsAlone(t):
-		return abi.Threads
 	case t.PIDNamespace().NumTasks() != ownTasks:
 		return abi.Processes
 	}
-	return 0
+	// Until endsAlone has returned, another thread could still make system calls.
+	return abi.Reason(i.reason.Load())
 }
 
 // threadGrace limits the wait for a thread that ends. A program that has joined its

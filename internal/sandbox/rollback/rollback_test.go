@@ -1,6 +1,7 @@
 package rollback
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/hostarch"
@@ -63,7 +64,7 @@ const page = hostarch.PageSize
 // testMemory returns a memory with two regions: writable anonymous memory and the
 // code of a file. There is a gap between them.
 func testMemory() *memory {
-	return &memory{regions: []region{
+	return &memory{unmapped: make([]atomic.Bool, 2), regions: []region{
 		{AddrRange: addresses(1000*page, 1010*page), perms: hostarch.ReadWrite},
 		{AddrRange: addresses(1020*page, 1030*page), perms: hostarch.ReadExecute, inode: 7, name: "/usr/lib/code"},
 	}}
@@ -91,11 +92,13 @@ func TestRulesOfMemory(t *testing.T) {
 		{"map into the code", mmap, arg(gap, 8*page+1, 0, fixed), abi.Mappings},
 		{"map over gVisor's table", mmap, arg(uint64(trapRange.Start), page, 0, fixed), abi.Mappings},
 		{"map a size that overflows", mmap, arg(gap, 1<<64-1, 0, fixed), abi.Mappings},
+		{"map memory for code", mmap, arg(0, page, 7, 0x22), abi.Mappings},
 		{"unmap memory", munmap, arg(anonymous, page), 0},
 		{"unmap the code", munmap, arg(code+5*page, page), abi.Mappings},
 		{"unmap everything", munmap, arg(0x1000, 1<<46), abi.Mappings},
 		{"protect memory", mprotect, arg(anonymous, page, 1), abi.Mappings},
 		{"protect the gap", mprotect, arg(gap, page, 1), 0},
+		{"make code", mprotect, arg(gap, page, 5), abi.Mappings},
 		{"move memory", mremap, arg(anonymous, page, 2*page, 1), 0},
 		{"move the code", mremap, arg(code, page, 2*page, 1), abi.Mappings},
 		{"copy the code", mremap, arg(code, 0, 2*page, 1), abi.Mappings},
@@ -106,6 +109,30 @@ func TestRulesOfMemory(t *testing.T) {
 	} {
 		if got := test.rule(nil, c, test.args); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// TestUnmappedRegionsAreNoted checks that restore will replace the regions that a
+// program has unmapped, because their attributes can have changed.
+func TestUnmappedRegionsAreNoted(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		start hostarch.Addr
+		size  uint64
+		want  bool
+	}{
+		{"gap", 1012 * page, page, false},
+		{"one page", 1005 * page, 1, true},
+		{"first byte", 999 * page, page + 1, true},
+		{"page before", 999 * page, page, false},
+	} {
+		m := testMemory()
+		if !m.unmaps(test.start, test.size) {
+			t.Errorf("%s: it cannot be mapped again", test.name)
+		}
+		if got := m.unmapped[0].Load(); got != test.want {
+			t.Errorf("%s: unmapped is %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -1,5 +1,5 @@
 """Prints what a program can see of its process, without what differs between processes."""
-import fcntl, os, resource, signal, sys, threading, time
+import array, fcntl, os, resource, signal, socket, sys, threading, time, zlib
 
 print('modules', sorted(sys.modules))
 print('interpreter', sys.path, sys.argv, sys.getrecursionlimit(), sys.getswitchinterval(), sys.stdout.encoding)
@@ -32,11 +32,38 @@ usage = resource.getrusage(resource.RUSAGE_SELF)
 print('used', usage.ru_utime + usage.ru_stime < 1.5, usage.ru_maxrss < 80_000, time.process_time() < 1.5, resource.getrusage(resource.RUSAGE_CHILDREN)[:3], usage.ru_nvcsw < 1_000, usage.ru_minflt, usage.ru_majflt)
 io = dict(l.split(': ') for l in open('/proc/self/io').read().splitlines())
 print('io', int(io['wchar']) < 20_000, int(io['rchar']) < 5_000_000)
+for kind, address in ((socket.SOCK_STREAM, ('127.0.0.1', 4711)), (socket.SOCK_DGRAM, ('0.0.0.0', 4711))):
+    with socket.socket(socket.AF_INET, kind) as s: s.bind(address)
+pair = socket.socketpair()
+pair[0].bind(b'\0left')
+for s in pair: s.close()
+with open('/etc/passwd') as f: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
 numbers = [1.0, 3.0, 0.1, 0.2, 5e-324]
 print('arithmetic', numbers[0] / numbers[1], numbers[2] + numbers[3], numbers[4] * numbers[1])
 thread = threading.Thread(target=lambda: print('thread', threading.get_native_id()))
 thread.start()
 thread.join()
-if len(sys.argv) > 1 and sys.argv[1] == 'maps':
-    for line in open('/proc/self/maps'):
-        if '[usertrap]' not in line: print('map', line, end='')
+if 'maps' in sys.argv:
+    for line in open('/proc/self/smaps'):
+        if '-' in line.split()[0]: shown = '[usertrap]' not in line
+        if shown and ('-' in line.split()[0] or line.startswith('VmFlags')): print('map', line, end='')
+    print('map', [l for l in open('/proc/self/status') if l.startswith('Vm')], open('/proc/self/statm').read())
+    print('map', open('/proc/self/io').read().split())
+if 'pages' in sys.argv:
+    # The checksums of all private writable pages except those of the stack.
+    numbers, buffer = array.array('I', bytes(4 << 16)), bytearray(4096)
+    with open('/proc/self/maps') as f: lines = f.read().splitlines()
+    ranges = [tuple(int(x, 16) for x in l.split()[0].split('-')) for l in lines if ' rw-p ' in l and '[stack]' not in l]
+    fd, count = os.open('/proc/self/mem', os.O_RDONLY), 0
+    for start, end in ranges:
+        for at in range(start, end, 4096):
+            os.preadv(fd, [buffer], at)
+            numbers[count] = zlib.crc32(buffer)
+            count += 1
+    count = 0
+    for start, end in ranges:
+        for at in range(start, end, 4096):
+            print(f'page {at:x} {numbers[count]:x}')
+            count += 1
+# The identifiers of mounts count up, so the size of this file varies.
+for fields in sorted(l.split()[3:] for l in open('/proc/self/mountinfo')): print('mount', fields)
