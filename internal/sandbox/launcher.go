@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -270,7 +271,7 @@ func (s *Sandbox) start(bundle string) error {
 	started := make(chan error)
 	l.forks <- func() { started <- s.cmd.Start() }
 	if err := <-started; err != nil {
-		return errors.Join(err, s.closeSockets(), s.removeGroup())
+		return errors.Join(explainStart(err), s.closeSockets(), s.removeGroup())
 	}
 	go func() {
 		_ = s.cmd.Wait()
@@ -286,6 +287,17 @@ func (s *Sandbox) start(bundle string) error {
 		return errors.Join(err, s.Close())
 	}
 	return nil
+}
+
+// explainStart adds to an error of the start of gVisor what the operator can do.
+func explainStart(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; the file was removed: restart the server, which makes it again", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; this host does not allow the execution of the file: allow it, or choose another directory", err)
+	}
+	return err
 }
 
 // removeLeftovers removes what an earlier server has left because it was killed:
