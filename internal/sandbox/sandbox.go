@@ -74,8 +74,11 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.group != nil {
 		s.group.SetWeight(preparingWeight)
 	}
-	// With the last job's limits, an interpreter might not start.
-	err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses)
+	// With the last job's limits, an interpreter might not start. But the kernel
+	// refuses a limit below the memory in use, and gVisor frees the job's memory with
+	// a delay. So a higher limit stays until recalibrate has waited for that.
+	memory := max(pyth.DefaultMemoryBytes, s.granted.memoryBytes-s.meter.overhead)
+	err := s.grant(memory, pyth.DefaultProcesses)
 	if err == nil {
 		// The last run may have left a deadline that has expired.
 		err = s.socket.SetDeadline(time.Time{})
