@@ -18,7 +18,7 @@ import (
 // rollbackServer starts a server with a single sandbox and returns it with a new
 // account. The server restores the sandbox's interpreter after each run.
 func rollbackServer(t *testing.T) (*server, *account) {
-	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1h", "--warm=1", "--max-sandboxes=1", "--max-running=1")
+	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	return s, s.register(t)
 }
 

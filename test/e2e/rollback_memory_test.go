@@ -1,0 +1,105 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// sandboxMemory returns the memory in bytes that the host sees in the sandboxes: the
+// programs' memory and that of gVisor.
+func (s *server) sandboxMemory(t *testing.T) (total int64) {
+	t.Helper()
+	for _, pid := range s.sandboxPIDs() {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		for line := range strings.Lines(string(status)) {
+			if value, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+				total += must(strconv.ParseInt(strings.Fields(value)[0], 10, 64))(t) << 10
+			}
+		}
+		descriptors, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		for _, d := range descriptors {
+			path := fmt.Sprintf("/proc/%d/fd/%s", pid, d.Name())
+			var st syscall.Stat_t
+			if target, _ := os.Readlink(path); strings.HasPrefix(target, "/memfd:runsc-memory") && syscall.Stat(path, &st) == nil {
+				total += st.Blocks * 512
+			}
+		}
+	}
+	return total
+}
+
+// TestRollbackGivesMemoryBack checks that the host gets the memory of a large program
+// back when the interpreter is restored.
+func TestRollbackGivesMemoryBack(t *testing.T) {
+	t.Parallel()
+	s, a := rollbackServer(t)
+	for range 20 {
+		a.runAndRecycle(t, object{"code": "print(42)"})
+	}
+	before := s.sandboxMemory(t)
+	x, reason := a.runAndRecycle(t, object{"code": `
+large = bytearray(512 << 20)
+for at in range(0, len(large), 4096): large[at] = 1
+small = [bytes([n % 256]) * 600 for n in range(100_000)]`, "limits": object{"memoryBytes": 1024 * mib}, "timeoutMs": 60_000})
+	if x.ends(t, "succeeded"); reason != "none" {
+		t.Fatalf("the interpreter was not restored: %s", reason)
+	}
+	if x.Usage.MemoryPeakBytes < 512*mib {
+		t.Errorf("the program used only %d bytes", x.Usage.MemoryPeakBytes)
+	}
+	eventually(t, "the memory is given back", func() bool { return s.sandboxMemory(t) < before+6*mib })
+	a.run(t, "print(42)").prints(t, "42\n")
+}
+
+// soakPrograms use different parts of an interpreter.
+var soakPrograms = []string{
+	"print(42)",
+	"import json, re, datetime, random\nprint(json.dumps([random.random() for _ in range(100)])[:0] + '42')",
+	"b = bytearray(5 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1\nprint(42)",
+	"import os\nfor n in range(20): open(f'f{n}', 'w').write('x' * 10_000)\nprint(42)",
+	"import mmap, os\nfd = os.open('/dev/shm/m', os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 1 << 20)\nm = mmap.mmap(fd, 1 << 20)\nm[:5] = b'12345'\nprint(42, flush=True)\nos._exit(0)",
+	"import threading\nt = [threading.Thread(target=print, args=(42,)) for _ in range(1)]\nfor x in t: x.start()\nfor x in t: x.join()",
+	"import socket\na, b = socket.socketpair()\na.send(b'42')\nprint(int(b.recv(2)))",
+}
+
+// TestRollbackSoak runs many programs in one interpreter. The memory of its sandbox
+// must not grow. The environment variable SOAK_RUNS sets the number of programs.
+func TestRollbackSoak(t *testing.T) {
+	t.Parallel()
+	runs := 1000
+	if testing.Short() {
+		runs = 300
+	}
+	if s := os.Getenv("SOAK_RUNS"); s != "" {
+		runs = must(strconv.Atoi(s))(t)
+	}
+	s, a := rollbackServer(t)
+	before := s.interpreters(t)
+	early, started := int64(0), time.Now()
+	for run := range runs {
+		x := a.execute(t, object{"code": soakPrograms[run%len(soakPrograms)]})
+		if x.ends(t, "succeeded"); x.Stdout != "42\n" {
+			t.Fatalf("run %d printed %q", run, x.Stdout)
+		}
+		if run == max(runs/10, 200) {
+			early = s.sandboxMemory(t)
+		}
+	}
+	took := time.Since(started)
+	late := s.sandboxMemory(t)
+	t.Logf("%d runs, %.0f a second; %.1f MiB after a tenth, %.1f MiB at the end", runs, float64(runs)/took.Seconds(), float64(early)/mib, float64(late)/mib)
+	if late > early+8*mib {
+		t.Error("the memory has grown")
+	}
+	a.runAndRecycle(t, object{"code": "print(42)"})
+	for reason, count := range s.interpreters(t) {
+		if reason != "none" && count != before[reason] {
+			t.Errorf("interpreters were replaced for the reason %s", reason)
+		}
+	}
+}
