@@ -59,6 +59,16 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 	return x, reason
 }
 
+// prepareInterpreter runs so many programs that the interpreter has imported modules
+// ahead. Before that it has other mappings.
+func (a *account) prepareInterpreter(t *testing.T) {
+	t.Helper()
+	for range 3 {
+		a.runAndRecycle(t, object{"code": "print(42)"})
+	}
+	a.run(t, "import _frozen_importlib as i; print(len(i._load_unlocked.__globals__['hidden']) > 100)").prints(t, "True\n")
+}
+
 func probe(t *testing.T) object {
 	t.Helper()
 	return object{"code": string(must(os.ReadFile("testdata/rollback/probe.py"))(t)), "args": []string{"maps"}, "timeoutMs": 20_000}
@@ -112,7 +122,11 @@ func TestRollbackLeavesNothing(t *testing.T) {
 		t.Fatalf("the interpreter was not restored: %s", reason)
 	}
 	want := withoutMaps(first.Stdout)
+	prepared := false
 	check := func(t *testing.T, sp spoiler) {
+		if !prepared {
+			a.prepareInterpreter(t)
+		}
 		removed := s.interpreters(t)["removed"]
 		before, _ := a.runAndRecycle(t, probe(t))
 		x, reason := a.runAndRecycle(t, sp.request)
@@ -123,7 +137,8 @@ func TestRollbackLeavesNothing(t *testing.T) {
 		if diff := diffLines(want, withoutMaps(after.ends(t, "succeeded").Stdout)); diff != "" {
 			t.Errorf("the state before (-) and after (+) differs:\n%s", diff)
 		}
-		if reason == "none" && removed == s.interpreters(t)["removed"] && before.Stdout != after.Stdout {
+		prepared = reason == "none" && removed == s.interpreters(t)["removed"]
+		if prepared && before.Stdout != after.Stdout {
 			t.Errorf("the mappings before (-) and after (+) differ:\n%s", diffLines(before.Stdout, after.Stdout))
 		}
 	}
@@ -294,10 +309,7 @@ func TestRollbackHidesModules(t *testing.T) {
 			t.Errorf("a new interpreter (-) and a restored one (+) differ:\n%s", diff)
 		}
 	}
-	for range 3 {
-		a.runAndRecycle(t, object{"code": "print(42)"})
-	}
-	a.run(t, "import _frozen_importlib as i; print(len(i._load_unlocked.__globals__['hidden']) > 100)").prints(t, "True\n")
+	a.prepareInterpreter(t)
 	t.Run("nothing is imported", func(t *testing.T) { compare(t, importProbe) })
 	sets := [][]string{{"json", "random", "datetime", "re", "collections"}, {"asyncio", "logging", "typing"}, {"logging", "random", "threading"}, importedModules[:40], importedModules[40:]}
 	if !testing.Short() {
@@ -336,9 +348,7 @@ func TestRollbackHidesModules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if name == "fork" { // The interpreter cannot be restored after this program.
 				a.run(t, code).prints(t, "0\n")
-				for range 3 {
-					a.runAndRecycle(t, object{"code": "print(42)"})
-				}
+				a.prepareInterpreter(t)
 				return
 			}
 			compare(t, code)
