@@ -44,7 +44,9 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	program := string(must(os.ReadFile("testdata/compatibility/run.py"))(t))
 	known := knownDifferences(t)
 	outside := unpackOnHost(t, must(plainDebian.tar())(t))
-	s := startServer(t, plainDebian.flag(t), "--max-timeout=10m")
+	// The modules use much processor time. They must nevertheless run in restored
+	// interpreters, if the calls of the module before permit that.
+	s := startServer(t, plainDebian.flag(t), "--max-timeout=10m", "--rollback-runs=1000000", "--rollback-cpu=1000h")
 	a := s.register(t)
 
 	var mu sync.Mutex
@@ -73,6 +75,11 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	}
 	_ = group.Wait()
 	t.Logf("%d tests of %d modules", total, len(modules))
+	interpreters := s.interpreters(t)
+	t.Logf("interpreters by the reason why they were not restored: %v", interpreters)
+	if interpreters["none"] == "0" || interpreters["failed"] != "0" {
+		t.Error("no interpreter was restored, or one could not be restored")
+	}
 	if report == "" {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -222,6 +223,56 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 			}
 			seen[value] = true
 		}
+	}
+}
+
+// TestRollbackKeepsNetworkRules checks that a restored interpreter has no way to the
+// network that an earlier run had, and that it can use the network if it may.
+func TestRollbackKeepsNetworkRules(t *testing.T) {
+	t.Parallel()
+	_, a := rollbackServer(t)
+	ask := "import socket\ntry: socket.create_connection(('127.0.0.1', 3128)); print('open')\nexcept OSError: print('closed')"
+	for range 3 {
+		for _, code := range []string{"print(42)", "import socket\ns = socket.socket()\ns.setsockopt(1, 15, 1)\ns.bind(('127.0.0.1', 4711))\nprint(42)"} {
+			x, reason := a.runAndRecycle(t, object{"code": code, "network": object{"allow": []string{"example.org"}}})
+			if x.prints(t, "42\n"); reason != "none" {
+				t.Errorf("the interpreter was not restored: %s", reason)
+			}
+		}
+		_, reason := a.runAndRecycle(t, object{"code": "import os, socket\ns = socket.socket()\ns.bind(('127.0.0.1', 3128))\nos._exit(0)"})
+		if reason != "none" {
+			t.Errorf("the interpreter was not restored: %s", reason)
+		}
+		x, _ := a.runAndRecycle(t, object{"code": ask, "network": object{"allow": []string{"example.org"}}})
+		x.prints(t, "open\n")
+		x, _ = a.runAndRecycle(t, object{"code": ask})
+		x.prints(t, "closed\n")
+	}
+}
+
+// TestRollbackNeedsUnseededModules uses an image that loads the module random before
+// each program. Its interpreters must not be restored. A program must not be able to
+// make a checkpoint instead.
+func TestRollbackNeedsUnseededModules(t *testing.T) {
+	t.Parallel()
+	root := unpackOnHost(t, must(plainDebian.tar())(t))
+	if err := os.WriteFile(filepath.Join(root, "usr/lib/python3/dist-packages/seeds.pth"), []byte("import random\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, "--runtime=seeded="+root, "--warm=1", "--max-sandboxes=1", "--max-running=1")
+	a := s.register(t)
+	a.execute(t, object{"runtime": "seeded", "code": "print(42)"}).prints(t, "42\n") // This replaces a warm sandbox.
+	seen := map[string]bool{}
+	for range 4 {
+		x, reason := a.runAndRecycle(t, object{"runtime": "seeded", "code": `import os, random, sys
+for fd in range(3): 
+    try: os.posix_fadvise(fd, 0, 0, 0x706f); print('checkpoint')
+    except OSError: pass
+print(random.random())`})
+		if x.ends(t, "succeeded"); reason != "off" || seen[x.Stdout] || strings.Contains(x.Stdout, "checkpoint") {
+			t.Errorf("the reason is %s: %s", reason, x)
+		}
+		seen[x.Stdout] = true
 	}
 }
 

@@ -252,6 +252,11 @@ func (m *Manager) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (
 		return 0, nil, m.register(t, args)
 	case abi.Resume:
 		return 0, nil, m.resume(t, args)
+	case abi.Seal:
+		if i := m.current.Load(); i != nil && i.saved.Load() == nil {
+			i.retire(abi.Off)
+		}
+		return 0, nil, nil
 	case abi.Unregister:
 		m.drop(t, m.current.Load())
 		return 0, nil, nil

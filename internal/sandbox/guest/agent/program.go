@@ -107,6 +107,7 @@ func (p *program) makeStreams() (theirs [abi.Descriptors]int, err error) {
 func (p *program) ready() error {
 	hello, err := protocol.NewReader(descriptor(p.control), 0).Next()
 	if err == nil && hello.Kind == protocol.KindHello {
+		p.seal()
 		return errors.Join(p.limitAll(), p.countThreads())
 	}
 	message := make([]byte, 4096)

@@ -41,6 +41,14 @@ func (p *program) register() error {
 	return nil
 }
 
+// seal forbids the interpreter to make a checkpoint. The interpreter must be ready: a
+// checkpoint of the program itself would outlive the run.
+func (p *program) seal() {
+	if p.notices >= 0 {
+		_, _, _ = unix.RawSyscall(abi.Number, abi.Seal, 0, 0)
+	}
+}
+
 // unregister makes the kernel drop the checkpoint. The interpreter then ends as usual.
 func (p *program) unregister() {
 	if p.notices >= 0 {

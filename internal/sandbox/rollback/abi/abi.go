@@ -18,6 +18,9 @@ const (
 	Resume = 2
 	// Unregister drops the checkpoint. The process then ends as usual.
 	Unregister = 3
+	// Seal forbids the registered process to make a checkpoint from now on. Otherwise
+	// a program could make one if its hook did not.
+	Seal = 4
 )
 
 // Advice is the value of fadvise64(2) by which a registered process makes its
