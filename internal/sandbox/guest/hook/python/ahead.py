@@ -18,8 +18,7 @@ NAMES = """
     re json random datetime collections itertools functools math typing string time statistics
     dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator
     textwrap urllib.parse contextlib traceback logging argparse tempfile shutil glob subprocess
-    threading inspect uuid secrets calendar array struct types numbers html pprint queue zlib abc
-    timeit unicodedata binascii locale difflib cmath concurrent.futures asyncio importlib.util
+    threading inspect uuid secrets calendar array struct types numbers abc queue pprint timeit
 """.split()
 
 # The hidden modules by name.
