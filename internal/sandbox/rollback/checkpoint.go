@@ -108,6 +108,9 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 	}
 	c.registers = t.Arch().Fork()
 	if err := c.save(t); err != nil {
+		if c.arena != nil {
+			c.arena.free()
+		}
 		return nil, err
 	}
 	c.counters.save(t)

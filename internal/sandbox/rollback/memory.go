@@ -18,6 +18,9 @@ import (
 const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
+	// releaseSize is the size in bytes of a range of zeros that is released, so that
+	// it takes no memory until the program uses it.
+	releaseSize = 256 << 10
 	// copySize is the amount of memory in bytes that is copied at once.
 	copySize = 256 << 10
 	// maxRegions limits the mappings of a process that is restored. Removing more
@@ -83,14 +86,23 @@ type memory struct {
 	unmapped []atomic.Bool
 	brk      hostarch.Addr
 	content  []content
+	arena    *arena
 	// unused is the part of the stack below stackWindow, which holds no data.
 	unused hostarch.AddrRange
 }
 
-// content is the saved content of a range. If data is nil, all bytes are zero.
+// content is the content of a range: zeros, or bytes in the arena.
 type content struct {
-	at   hostarch.AddrRange
-	data []byte
+	at     hostarch.AddrRange
+	zero   bool
+	offset int
+	// anonymous says that the range has no file, so that released memory is zero.
+	anonymous bool
+}
+
+// isLargeZero reports whether releasing the memory is better than writing zeros.
+func (c *content) isLargeZero() bool {
+	return c.zero && c.anonymous && c.at.Length() >= releaseSize
 }
 
 // contains reports whether a range overlaps a mapping of the checkpoint.
@@ -148,6 +160,14 @@ func (m *memory) save(t *kernel.Task) error {
 	m.unmapped = make([]atomic.Bool, len(m.regions))
 	size := 0
 	for _, r := range m.regions {
+		if r.perms.Write {
+			size += int(r.Length())
+		}
+	}
+	if m.arena, err = newArena(size); err != nil {
+		return fmt.Errorf("allocate memory for the checkpoint: %w", err)
+	}
+	for _, r := range m.regions {
 		if !r.perms.Write {
 			continue
 		}
@@ -166,43 +186,53 @@ func (m *memory) save(t *kernel.Task) error {
 				return fmt.Errorf("clear unused stack: %w", err)
 			}
 		}
-		if size += int(at.Length()); size > maxContent {
-			return errors.New("the process has too much memory")
-		}
 		for at.Length() > 0 {
 			data := buffer[:min(uint64(len(buffer)), uint64(at.Length()))]
 			if _, err := mm.CopyIn(t, at.Start, data, usermem.IOOpts{}); err != nil {
 				return fmt.Errorf("save %v: %w", at, err)
 			}
-			m.content = append(m.content, split(at.Start, data)...)
+			if m.add(at.Start, data, r.inode == 0); m.arena.used > maxContent {
+				return errors.New("the process has too much memory")
+			}
 			at.Start += hostarch.Addr(len(data))
 		}
 	}
 	if m.unused.Length() == 0 {
 		return errors.New("the process has no stack")
 	}
-	return nil
+	return m.releaseZeros(t)
 }
 
-// split divides data into ranges of pages. In each range, either all pages are zero
-// or none is.
-func split(start hostarch.Addr, data []byte) []content {
-	var all []content
+// add divides data into ranges of pages, and saves those that are not zero. In each
+// range, either all pages are zero or none is. anonymous says that the memory is zero
+// after it has been released.
+func (m *memory) add(start hostarch.Addr, data []byte, anonymous bool) {
 	var zero [hostarch.PageSize]byte
-	isZero := func(at int) bool { return bytes.Equal(data[at:at+hostarch.PageSize], zero[:]) }
-	for at := 0; at < len(data); {
-		end, zeros := at+hostarch.PageSize, isZero(at)
-		for end < len(data) && isZero(end) == zeros {
-			end += hostarch.PageSize
+	for at := 0; at < len(data); at += hostarch.PageSize {
+		page := data[at : at+hostarch.PageSize]
+		c := content{at: hostarch.AddrRange{Start: start + hostarch.Addr(at), End: start + hostarch.Addr(at+hostarch.PageSize)}, anonymous: anonymous}
+		if c.zero = bytes.Equal(page, zero[:]); !c.zero {
+			c.offset = m.arena.add(page)
 		}
-		c := content{at: hostarch.AddrRange{Start: start + hostarch.Addr(at), End: start + hostarch.Addr(end)}}
-		if !zeros {
-			c.data = slices.Clone(data[at:end])
+		if last := len(m.content) - 1; last >= 0 && m.content[last].zero == c.zero && m.content[last].at.End == c.at.Start && m.content[last].anonymous == anonymous {
+			m.content[last].at.End = c.at.End
+		} else {
+			m.content = append(m.content, c)
 		}
-		all = append(all, c)
-		at = end
 	}
-	return all
+}
+
+// releaseZeros returns the memory of large ranges of zeros to the host. Most programs
+// do not use all of this memory, and reading it for the checkpoint has allocated it.
+func (m *memory) releaseZeros(t *kernel.Task) error {
+	for i := range m.content {
+		if c := &m.content[i]; c.isLargeZero() {
+			if err := t.MemoryManager().Decommit(c.at.Start, uint64(c.at.Length())); err != nil {
+				return fmt.Errorf("release zeros: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // restore restores mappings and content. It returns a reason if a mapping is not as
@@ -243,18 +273,31 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 	if mm.Decommit(m.unused.Start, uint64(m.unused.Length())) != nil {
 		return abi.Failed
 	}
-	for _, c := range m.content {
-		var err error
-		if c.data == nil {
-			_, err = mm.ZeroOut(t, c.at.Start, int64(c.at.Length()), usermem.IOOpts{})
-		} else {
-			_, err = mm.CopyOut(t, c.at.Start, c.data, usermem.IOOpts{})
-		}
-		if err != nil {
+	release := m.arena.hold()
+	if release == nil {
+		return abi.Off
+	}
+	defer release()
+	for i := range m.content {
+		if m.content[i].restore(t, m.arena) != nil {
 			return abi.Failed
 		}
 	}
 	return 0
+}
+
+// restore writes the content to the memory of the process.
+func (c *content) restore(t *kernel.Task, from *arena) (err error) {
+	mm, size := t.MemoryManager(), int(c.at.Length())
+	switch {
+	case c.isLargeZero():
+		err = mm.Decommit(c.at.Start, uint64(size))
+	case c.zero:
+		_, err = mm.ZeroOut(t, c.at.Start, int64(size), usermem.IOOpts{})
+	default:
+		_, err = mm.CopyOut(t, c.at.Start, from.bytes[c.offset:c.offset+size], usermem.IOOpts{})
+	}
+	return err
 }
 
 // subtract returns the parts of the regions in a that no region in b covers. Both

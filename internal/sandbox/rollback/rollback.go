@@ -145,6 +145,9 @@ func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 		}
 		i.counters.restore(t) // Programs must not see the work between two checkpoints.
 		i.saved.Store(saved)
+		if m.current.Load() != i { // The agent has dropped the interpreter meanwhile.
+			saved.arena.free()
+		}
 		return 0, nil, nil
 	}
 }
@@ -181,7 +184,7 @@ func (i *interpreter) nextCheckpoint() error {
 	if i.runs != returningRuns {
 		return nil
 	}
-	i.saved.Store(nil)
+	i.saved.Swap(nil).arena.free()
 	return linuxerr.EAGAIN
 }
 
@@ -236,6 +239,9 @@ func (m *Manager) drop(t *kernel.Task, i *interpreter) {
 		return
 	}
 	i.retire(abi.Off)
+	if saved := i.saved.Load(); saved != nil {
+		saved.arena.free()
+	}
 	i.notice.DecRef(t)
 }
 

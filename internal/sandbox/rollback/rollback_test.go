@@ -1,6 +1,7 @@
 package rollback
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -168,11 +169,39 @@ func TestSubtract(t *testing.T) {
 	}
 }
 
-func TestSplit(t *testing.T) {
+func TestMemoryAddSavesPagesWithContent(t *testing.T) {
+	arena, err := newArena(5 * page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer arena.free()
+	m := &memory{arena: arena}
 	data := make([]byte, 5*page)
 	data[2*page+5] = 1
-	got := split(page, data)
-	if len(got) != 3 || got[0].data != nil || got[2].data != nil || got[1].at != addresses(3*page, 4*page) || got[1].data[5] != 1 {
-		t.Errorf("%v", got)
+	m.add(page, data[:2*page], true)
+	m.add(3*page, data[2*page:], true)
+	want := []content{
+		{at: addresses(page, 3*page), zero: true, anonymous: true},
+		{at: addresses(3*page, 4*page), anonymous: true},
+		{at: addresses(4*page, 6*page), zero: true, anonymous: true},
+	}
+	if !slices.Equal(m.content, want) || arena.used != page || arena.bytes[5] != 1 {
+		t.Errorf("got %+v, want %+v", m.content, want)
+	}
+}
+
+func TestArenaFree(t *testing.T) {
+	arena, err := newArena(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := arena.hold()
+	done := make(chan struct{})
+	go func() { arena.free(); close(done) }()
+	arena.bytes[0] = 1 // free must wait.
+	release()
+	<-done
+	if arena.hold() != nil {
+		t.Error("the arena is not free")
 	}
 }

@@ -1,0 +1,50 @@
+package rollback
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// arena holds the saved content of a process outside of Go's heap. So its memory is
+// returned to the host at once when it is freed, and the garbage collector ignores it.
+type arena struct {
+	mu    sync.Mutex
+	bytes []byte
+	used  int
+}
+
+// newArena returns an arena for at most size bytes. It takes memory only for the bytes
+// that are added.
+func newArena(size int) (*arena, error) {
+	bytes, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	return &arena{bytes: bytes}, err
+}
+
+// add copies data into the arena and returns its offset.
+func (a *arena) add(data []byte) int {
+	at := a.used
+	a.used += copy(a.bytes[at:], data)
+	return at
+}
+
+// hold prevents free until the caller calls the returned function. It returns nil if
+// the arena is free.
+func (a *arena) hold() func() {
+	a.mu.Lock()
+	if a.bytes == nil {
+		a.mu.Unlock()
+		return nil
+	}
+	return a.mu.Unlock
+}
+
+// free returns the memory to the host.
+func (a *arena) free() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.bytes != nil {
+		_ = unix.Munmap(a.bytes)
+		a.bytes = nil
+	}
+}
