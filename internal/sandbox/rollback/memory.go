@@ -18,9 +18,6 @@ import (
 const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
-	// releaseSize is the size in bytes of a range of zeros that is released, so that
-	// it takes no memory until the program uses it.
-	releaseSize = 256 << 10
 	// copySize is the amount of memory in bytes that is copied at once.
 	copySize = 256 << 10
 	// maxRegions limits the mappings of a process that is restored. Removing more
@@ -96,13 +93,6 @@ type content struct {
 	at     hostarch.AddrRange
 	zero   bool
 	offset int
-	// anonymous says that the range has no file, so that released memory is zero.
-	anonymous bool
-}
-
-// isLargeZero reports whether releasing the memory is better than writing zeros.
-func (c *content) isLargeZero() bool {
-	return c.zero && c.anonymous && c.at.Length() >= releaseSize
 }
 
 // contains reports whether a range overlaps a mapping of the checkpoint.
@@ -191,7 +181,7 @@ func (m *memory) save(t *kernel.Task) error {
 			if _, err := mm.CopyIn(t, at.Start, data, usermem.IOOpts{}); err != nil {
 				return fmt.Errorf("save %v: %w", at, err)
 			}
-			if m.add(at.Start, data, r.inode == 0); m.arena.used > maxContent {
+			if m.add(at.Start, data); m.arena.used > maxContent {
 				return errors.New("the process has too much memory")
 			}
 			at.Start += hostarch.Addr(len(data))
@@ -200,39 +190,25 @@ func (m *memory) save(t *kernel.Task) error {
 	if m.unused.Length() == 0 {
 		return errors.New("the process has no stack")
 	}
-	return m.releaseZeros(t)
+	return nil
 }
 
 // add divides data into ranges of pages, and saves those that are not zero. In each
-// range, either all pages are zero or none is. anonymous says that the memory is zero
-// after it has been released.
-func (m *memory) add(start hostarch.Addr, data []byte, anonymous bool) {
+// range, either all pages are zero or none is.
+func (m *memory) add(start hostarch.Addr, data []byte) {
 	var zero [hostarch.PageSize]byte
 	for at := 0; at < len(data); at += hostarch.PageSize {
 		page := data[at : at+hostarch.PageSize]
-		c := content{at: hostarch.AddrRange{Start: start + hostarch.Addr(at), End: start + hostarch.Addr(at+hostarch.PageSize)}, anonymous: anonymous}
+		c := content{at: hostarch.AddrRange{Start: start + hostarch.Addr(at), End: start + hostarch.Addr(at+hostarch.PageSize)}}
 		if c.zero = bytes.Equal(page, zero[:]); !c.zero {
 			c.offset = m.arena.add(page)
 		}
-		if last := len(m.content) - 1; last >= 0 && m.content[last].zero == c.zero && m.content[last].at.End == c.at.Start && m.content[last].anonymous == anonymous {
+		if last := len(m.content) - 1; last >= 0 && m.content[last].zero == c.zero && m.content[last].at.End == c.at.Start {
 			m.content[last].at.End = c.at.End
 		} else {
 			m.content = append(m.content, c)
 		}
 	}
-}
-
-// releaseZeros returns the memory of large ranges of zeros to the host. Most programs
-// do not use all of this memory, and reading it for the checkpoint has allocated it.
-func (m *memory) releaseZeros(t *kernel.Task) error {
-	for i := range m.content {
-		if c := &m.content[i]; c.isLargeZero() {
-			if err := t.MemoryManager().Decommit(c.at.Start, uint64(c.at.Length())); err != nil {
-				return fmt.Errorf("release zeros: %w", err)
-			}
-		}
-	}
-	return nil
 }
 
 // restore restores mappings and content. It returns a reason if a mapping is not as
@@ -289,12 +265,11 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 // restore writes the content to the memory of the process.
 func (c *content) restore(t *kernel.Task, from *arena) (err error) {
 	mm, size := t.MemoryManager(), int(c.at.Length())
-	switch {
-	case c.isLargeZero():
-		err = mm.Decommit(c.at.Start, uint64(size))
-	case c.zero:
+	if c.zero {
+		// Release of the memory would be visible: the resident size would depend on the
+		// pages that the last program has used.
 		_, err = mm.ZeroOut(t, c.at.Start, int64(size), usermem.IOOpts{})
-	default:
+	} else {
 		_, err = mm.CopyOut(t, c.at.Start, from.bytes[c.offset:c.offset+size], usermem.IOOpts{})
 	}
 	return err

@@ -178,12 +178,12 @@ func TestMemoryAddSavesPagesWithContent(t *testing.T) {
 	m := &memory{arena: arena}
 	data := make([]byte, 5*page)
 	data[2*page+5] = 1
-	m.add(page, data[:2*page], true)
-	m.add(3*page, data[2*page:], true)
+	m.add(page, data[:2*page])
+	m.add(3*page, data[2*page:])
 	want := []content{
-		{at: addresses(page, 3*page), zero: true, anonymous: true},
-		{at: addresses(3*page, 4*page), anonymous: true},
-		{at: addresses(4*page, 6*page), zero: true, anonymous: true},
+		{at: addresses(page, 3*page), zero: true},
+		{at: addresses(3*page, 4*page)},
+		{at: addresses(4*page, 6*page), zero: true},
 	}
 	if !slices.Equal(m.content, want) || arena.used != page || arena.bytes[5] != 1 {
 		t.Errorf("got %+v, want %+v", m.content, want)
