@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arena holds the saved content of a process outside of Go's heap. So its memory is
-// returned to the host at once when it is freed, and the garbage collector ignores it.
+// arena holds the saved content of a process outside of Go's heap. The garbage
+// collector ignores this memory, and free returns it to the host at once.
 type arena struct {
 	mu    sync.Mutex
 	bytes []byte
@@ -28,8 +28,8 @@ func (a *arena) add(data []byte) int {
 	return at
 }
 
-// hold prevents free until the caller calls the returned function. It returns nil if
-// the arena is free.
+// hold makes free wait until the caller calls the returned function. hold returns
+// nil if the arena has been freed.
 func (a *arena) hold() func() {
 	a.mu.Lock()
 	if a.bytes == nil {

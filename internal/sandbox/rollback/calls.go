@@ -21,7 +21,7 @@ type rule struct {
 	before func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason
 	// after examines the result of a successful call.
 	after func(*kernel.Task, uintptr) abi.Reason
-	// inThreads replaces the call in a process with several threads. It returns the
+	// inThreads makes the call if the process has several threads. It returns the
 	// result of the call.
 	inThreads func(*kernel.Task, arch.SyscallArguments) (uintptr, abi.Reason, error)
 }
@@ -74,7 +74,8 @@ func allowed() map[string]rule {
 	// file systems that the agent mounts anew for each run.
 	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 		"symlink", "symlinkat", "truncate")
-	// These calls change attributes of files, which exist in /proc and in pipes too.
+	// These calls change attributes of files. Files in /proc and pipes have
+	// attributes too, so the rules check where a file is.
 	add(rule{before: attributesAt(-1, 0)}, "chmod", "utime", "utimes")
 	add(rule{before: attributesAt(0, 1)}, "fchmodat", "futimesat", "utimensat")
 	add(rule{before: attributesOfFile}, "fchmod")
@@ -92,8 +93,8 @@ func allowed() map[string]rule {
 	add(rule{before: mprotect}, "mprotect")
 	add(rule{before: mremap}, "mremap")
 	add(rule{before: madvise}, "madvise")
-	// This call waits until a word in memory changes. At the end of the run no thread
-	// waits, because there is only one.
+	// This call waits until a word in memory changes. At the end of the run no
+	// thread waits, because only one thread is left.
 	add(rule{before: futex}, "futex")
 	// A program may start threads that end before the program ends. Threads set their
 	// own attributes, which end with them.
@@ -116,8 +117,8 @@ func denied() map[string]abi.Reason {
 			all[name] = why
 		}
 	}
-	// A new process can outlive the program, share its memory, or take a process ID.
-	// A program that is executed has other memory.
+	// A new process can outlive the program, share its memory, or take a process
+	// ID. After execve, the process has other memory.
 	add(abi.Processes, "fork", "vfork", "execve", "execveat", "pidfd_open", "pidfd_getfd",
 		"pidfd_send_signal", "kcmp", "ptrace", "process_vm_readv", "process_vm_writev", "setsid", "setpgid", "unshare", "setns")
 	// A connection can outlive its descriptor, and a message can contain descriptors.
@@ -125,7 +126,7 @@ func denied() map[string]abi.Reason {
 	add(abi.Signals, "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "signalfd", "signalfd4", "timer_create",
 		"timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime")
 	// These calls can change files outside the file systems of the run, such as
-	// those of /proc. Or their descriptors act on other objects.
+	// files in /proc, or they return descriptors that act on other objects.
 	add(abi.Files, "chown", "fchown", "lchown", "fchownat", "mknod", "mknodat",
 		"setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
 		"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "fanotify_init", "fanotify_mark", "chroot",
@@ -140,7 +141,8 @@ func denied() map[string]abi.Reason {
 		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "seccomp", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
 		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
 		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
-	// Most of these calls are not implemented, and a program has no use for them.
+	// gVisor does not implement most of these calls, and programs do not need the
+	// others.
 	add(abi.Other, "afs_syscall", "bpf", "create_module", "delete_module", "epoll_ctl_old", "epoll_wait_old", "finit_module",
 		"get_kernel_syms", "getpmsg", "init_module", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
 		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load",
@@ -148,7 +150,8 @@ func denied() map[string]abi.Reason {
 	return all
 }
 
-// allow returns 0 if the condition is true. Otherwise it returns the reason why.
+// allow returns 0 if the condition is true. Otherwise it returns the given
+// reason.
 func allow(condition bool, why abi.Reason) abi.Reason {
 	if condition {
 		return 0
@@ -157,7 +160,7 @@ func allow(condition bool, why abi.Reason) abi.Reason {
 }
 
 // startedThread examines the task that a clone call has created. If the task has
-// already ended, its kind is unknown.
+// already ended, it may have been a process, so the interpreter becomes unusable.
 func startedThread(t *kernel.Task, result uintptr) abi.Reason {
 	created := t.PIDNamespace().TaskWithID(kernel.ThreadID(result))
 	if created == nil {
@@ -166,7 +169,7 @@ func startedThread(t *kernel.Task, result uintptr) abi.Reason {
 	return allow(created.ThreadGroup() == t.ThreadGroup(), abi.Processes)
 }
 
-// cloneFlags examines the flags of clone(2).
+// cloneFlags allows clone(2) only for threads.
 func cloneFlags(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return allow(args[0].Uint64()&linux.CLONE_THREAD != 0, abi.Processes)
 }
@@ -176,8 +179,8 @@ func withoutThreads(t *kernel.Task, _ *checkpoint, _ arch.SyscallArguments) abi.
 	return allow(t.ThreadGroup().Count() == 1, abi.Threads)
 }
 
-// isLeader reports whether the task is the first thread of its process, which
-// restore returns to its checkpoint.
+// isLeader reports whether the task is the first thread of its process. restore
+// returns this thread to its checkpoint.
 func isLeader(t *kernel.Task) bool { return t == t.ThreadGroup().Leader() }
 
 // inThread returns a rule that allows a call in all threads except the first one.
@@ -207,9 +210,9 @@ func attributesOfFile(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments)
 	return changes(t, args[0].Int(), fspath.Path{})
 }
 
-// attributesAt returns the rule for a call that changes attributes of the file at a
-// path. directory is the index of the argument with the directory; -1 if there is
-// none. at is the index of the path.
+// attributesAt returns the rule for a call that changes attributes of the file at
+// a path. directory is the index of the argument with the directory, or -1. at is
+// the index of the argument with the path.
 func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 		from := int32(linux.AT_FDCWD)
@@ -217,7 +220,7 @@ func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.Syscal
 			from = args[directory].Int()
 		}
 		address := args[at].Pointer()
-		if address == 0 { // futimens(3) names an open file.
+		if address == 0 { // futimens(3) makes such a call for an open file.
 			return changes(t, from, fspath.Path{})
 		}
 		name, err := t.CopyInString(address, linux.PATH_MAX)
@@ -228,10 +231,10 @@ func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.Syscal
 	}
 }
 
-// changes examines the file whose attributes a call changes. The path starts at the
-// directory from; the empty path names the file from itself. The program may change
-// files of the run. Another thread could replace the path before the call uses it, so
-// there must be none.
+// changes examines a call that changes attributes of a file. Only files of the
+// run may be changed. A relative path starts at the descriptor from; an empty
+// path means the file of this descriptor. Another thread could replace the path
+// before the call uses it, so the process must have only one thread.
 func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 	if t.ThreadGroup().Count() != 1 {
 		return abi.Threads
@@ -298,8 +301,8 @@ func ioctl(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 	return abi.Files
 }
 
-// limit returns the examining function for a call that sets a resource limit. at is
-// the index of the argument that names the limit.
+// limit returns the rule for a call that sets a resource limit. at is the index
+// of the argument that names the limit.
 func limit(at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 		switch args[at].Int() {
@@ -338,9 +341,9 @@ func prctl(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 	return abi.Attributes
 }
 
-// mmap denies executable memory, except code of the image. With its own machine code,
-// a program can load segment registers, which the kernel can neither see nor restore.
-// systrap needs them in each thread.
+// mmap denies executable memory, except code of the image. A program with its own
+// machine code could change segment registers. The kernel can neither see nor
+// restore them, but systrap needs them in each thread.
 func mmap(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	if args[2].Int()&linux.PROT_EXEC != 0 && !isImageCode(t, args) {
 		return abi.Mappings

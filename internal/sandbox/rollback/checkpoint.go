@@ -186,7 +186,8 @@ func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	return 0
 }
 
-// restoreFiles closes all descriptors. The agent gives the process new ones.
+// restoreFiles closes all descriptors, and resets the working directory and the
+// umask. The agent gives the process new descriptors.
 func (c *checkpoint) restoreFiles(t *kernel.Task) {
 	t.FDTable().RemoveIf(t, func(*vfs.FileDescription, kernel.FDFlags) bool { return true })
 	// The agent mounts new file systems for the next run. An old working directory

@@ -29,9 +29,9 @@ const (
 // current function. Everything deeper is unused at the checkpoint.
 const (
 	redZone = 128
-	// stackWindow is the size of the unused part of the stack that is overwritten
-	// with zeros. Most programs use no more. The memory of the deeper part is
-	// returned to the host.
+	// stackWindow is the size of the unused part of the stack that is saved as
+	// zeros. Most programs do not use more stack. The memory of everything deeper
+	// is returned to the host.
 	stackWindow = 128 << 10
 )
 
@@ -62,7 +62,8 @@ func (r *region) isTrapTable() bool {
 	return r.name == "[usertrap]" && r.inode == 0 && !r.perms.Write && trapRange.IsSupersetOf(r.AddrRange)
 }
 
-// regions returns the mappings of a process without gVisor's own.
+// regions returns the mappings of a process, except those that gVisor makes in
+// every process.
 func regions(t *kernel.Task) []region {
 	var all []region
 	t.MemoryManager().ReadMapsDataInto(t, func(start, end hostarch.Addr, perms hostarch.AccessType, private string, offset uint64, major, minor uint32, inode uint64, path string) {
@@ -78,8 +79,9 @@ func regions(t *kernel.Task) []region {
 type memory struct {
 	regions []region
 	// unmapped has an element for each region. The element is true if the program
-	// has unmapped a part of the region. A mapping in its place can have attributes
-	// that regions does not show, so restore replaces it.
+	// has unmapped a part of the region. The program may have mapped that part
+	// again, with attributes that regions does not show. So restore maps the
+	// whole region again.
 	unmapped []atomic.Bool
 	brk      hostarch.Addr
 	content  []content
@@ -115,9 +117,9 @@ func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	})
 }
 
-// touches reports whether a range overlaps a mapping that matches. It also returns
-// true if it cannot tell. matches gets the index of each mapping in the range, until
-// it returns true.
+// touches reports whether a range overlaps a mapping that matches. It also
+// returns true if the range is invalid, or overlaps gVisor's table. matches gets
+// the index of each mapping in the range, until it returns true.
 func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
 	wanted, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
 	if !ok {

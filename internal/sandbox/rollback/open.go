@@ -65,8 +65,9 @@ func openedFile(t *kernel.Task, file *vfs.FileDescription) abi.Reason {
 }
 
 // openInThreads does the work of openat(2) in a process with several threads. It
-// examines the file before it has a descriptor, which other threads could use or
-// replace. With /proc/self/mem, a thread could write to code.
+// examines the file before the file gets a descriptor, because other threads
+// could use or replace the descriptor. For example, a thread could write to code
+// through /proc/self/mem.
 func openInThreads(t *kernel.Task, args openArguments) (uintptr, abi.Reason, error) {
 	name, err := t.CopyInString(args.path.Pointer(), linux.PATH_MAX)
 	if err != nil {

@@ -13,13 +13,14 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/usage"
 )
 
-// Fields of gVisor's types that are not exported. checkFields verifies that they
-// exist.
+// Names of unexported fields in gVisor's types. checkFields verifies that the
+// fields exist.
 const (
 	// platformField is Task.p, which holds the floating-point state of a running task.
 	platformField = "p"
-	// peakField is MemoryManager.maxRSS and ThreadGroup.maxRSS, the peak that
-	// getrusage(2) shows. The latter changes when a thread ends.
+	// peakField is MemoryManager.maxRSS and ThreadGroup.maxRSS, the highest
+	// resident size, which getrusage(2) shows. ThreadGroup.maxRSS changes when a
+	// thread ends.
 	peakField = "maxRSS"
 	// switchesField is Task.yieldCount and ThreadGroup.yieldCount, the number of
 	// context switches that getrusage(2) shows.
@@ -68,7 +69,8 @@ func setPeak(t *kernel.Task, size uint64) {
 	}
 }
 
-// switchesOf returns the numbers of context switches of a task and of its process.
+// switchesOf returns pointers to the numbers of context switches of a task and of
+// its process.
 func switchesOf(t *kernel.Task) [2]*atomicbitops.Uint64 {
 	field := func(of reflect.Value) *atomicbitops.Uint64 {
 		return (*atomicbitops.Uint64)(unsafe.Pointer(of.Elem().FieldByName(switchesField).UnsafeAddr()))
@@ -83,8 +85,8 @@ func ioOf(t *kernel.Task) [2]*usage.IO {
 	return [2]*usage.IO{t.IOUsage(), *(**usage.IO)(unsafe.Pointer(field.UnsafeAddr()))}
 }
 
-// lastID returns the last thread ID of the task's PID namespace. The task must be the
-// only one in the namespace that can start threads or processes.
+// lastID returns a pointer to the last thread ID of the task's PID namespace. The
+// task must be the only one in the namespace that can start threads or processes.
 func lastID(t *kernel.Task) *kernel.ThreadID {
 	field := reflect.ValueOf(t.PIDNamespace()).Elem().FieldByName(lastField)
 	return (*kernel.ThreadID)(unsafe.Pointer(field.UnsafeAddr()))

@@ -5,9 +5,9 @@
 //
 // The package guarantees that nothing of one run remains in the next. Memory,
 // mappings, registers, descriptors, signals, limits and counters of the interpreter
-// are restored. The calls that can leave anything else make the interpreter
-// unusable: it exits after its run, and the agent starts another. Calls are denied
-// by default, see allowed.
+// are restored. A system call that could change anything else makes the interpreter
+// unusable: the interpreter exits after its run, and the agent starts a new one. The
+// function allowed lists the calls that do not make it unusable.
 package rollback
 
 import (
@@ -32,8 +32,9 @@ type Manager struct {
 	current atomic.Pointer[interpreter]
 }
 
-// Install replaces entries of the table. Call it before gVisor starts. It returns an
-// error if this gVisor lacks a field that the package needs.
+// Install replaces entries of the table. Call it before gVisor starts. It returns
+// an error if this version of gVisor lacks a field that the package needs, or has
+// a call with the number of the agent's call.
 func Install(table *kernel.SyscallTable) error {
 	if err := checkFields(); err != nil {
 		return err
@@ -76,15 +77,15 @@ type interpreter struct {
 	reason atomic.Uint32
 	// saved is the checkpoint; nil before it is made.
 	saved atomic.Pointer[checkpoint]
-	// waiting is true from the time at which the interpreter was restored until it
-	// has descriptors. given then receives a value.
+	// waiting is true while the restored interpreter waits for descriptors. given
+	// receives a value when the interpreter has them.
 	waiting atomic.Bool
 	given   chan struct{}
 	// runs counts the runs of the interpreter, and cpu is its processor time. Only
 	// the interpreter's task uses these fields.
 	runs int
 	cpu  time.Duration
-	// counters are the counters at the first checkpoint.
+	// counters are the counters at the first checkpoint; nil before it is made.
 	counters *counters
 }
 
@@ -92,8 +93,8 @@ type interpreter struct {
 // it does nothing. If the interpreter is already unusable, the first reason stays.
 func (i *interpreter) retire(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 
-// active returns the task's interpreter if it has a checkpoint and can still be put
-// back. Otherwise it returns nil.
+// active returns the task's interpreter if it has a checkpoint and can still be
+// restored. Otherwise active returns nil.
 func (m *Manager) active(t *kernel.Task) *interpreter {
 	i := m.current.Load()
 	if i == nil || i.group != t.ThreadGroup() || i.saved.Load() == nil || i.reason.Load() != 0 {
@@ -152,7 +153,7 @@ func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// exit wraps exit_group(2). It restores the process if it can.
+// exit wraps exit_group(2). It restores the process if possible.
 func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()
@@ -175,11 +176,11 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 }
 
 // returningRuns is the number of runs after which a user is expected to run more
-// programs. Then the interpreter may prepare more for each run.
+// programs. Then the interpreter should do more work in advance.
 const returningRuns = 2
 
-// nextCheckpoint returns EAGAIN if the interpreter should make a new checkpoint. It
-// then drops the old one.
+// nextCheckpoint returns EAGAIN if the interpreter should make a new checkpoint.
+// In this case it frees the old one.
 func (i *interpreter) nextCheckpoint() error {
 	if i.runs != returningRuns {
 		return nil
@@ -287,8 +288,9 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	return nil
 }
 
-// waitForDescriptors tells the agent that the process was restored, and waits until the agent has
-// given it descriptors. It returns an error if the process is killed.
+// waitForDescriptors tells the agent that the process was restored, and waits
+// until the agent has given it descriptors. It returns an error if the process is
+// killed.
 func (i *interpreter) waitForDescriptors(t *kernel.Task) error {
 	i.waiting.Store(true)
 	if err := i.notify(t, abi.Restored, 0, 0); err != nil {

@@ -18,15 +18,16 @@ const (
 	Resume = 2
 	// Unregister drops the checkpoint. The process then ends as usual.
 	Unregister = 3
-	// Seal forbids the registered process to make a checkpoint from now on. Otherwise
-	// a program could make one if its hook did not.
+	// Seal forbids the registered process to make a checkpoint if it has not made
+	// one yet. Otherwise the program could make one.
 	Seal = 4
 )
 
 // Advice is the value of fadvise64(2) by which a registered process makes its
-// checkpoint. It is a value that Linux does not define. The call returns once for each
-// run. EAGAIN means that the user has run several programs: the process should prepare
-// more for each run, and make a new checkpoint.
+// checkpoint. It is a value that Linux does not define. The call returns once for
+// each run. EAGAIN means that the user has run several programs. The process
+// should then do more work in advance, such as imports, and make a new
+// checkpoint.
 const Advice = 0x706f
 
 // NoticeSize is the size of a notice in bytes: its kind, the exit status and the
@@ -35,8 +36,8 @@ const NoticeSize = 3
 
 // The kinds of notices.
 const (
-	// Ended says that the process has ended with the exit status, and is being put
-	// back. If that fails, an Exits notice follows.
+	// Ended says that the process has ended with the exit status, and is being
+	// restored. If restoring it fails, an Exits notice follows.
 	Ended = 'B'
 	// Restored says that the process was restored and waits for Resume.
 	Restored = 'W'
@@ -57,14 +58,14 @@ const (
 	_          Reason = iota
 	Off               // The process has no checkpoint, was killed, or does not suit the next job.
 	Limit             // The process has run too often or too long.
-	Threads           // It started a thread.
-	Processes         // It started a process or another program.
-	Sockets           // It used a socket.
-	Signals           // It sent a signal, or a signal was pending.
-	Files             // It changed a file in a way that outlives it.
-	Mappings          // It changed a mapping of the checkpoint.
-	Attributes        // It changed an attribute that is not restored.
-	Other             // It made a system call that is not on the list.
+	Threads           // It had threads at its end, or used threads in a way that is not allowed.
+	Processes         // It may have started a process or another program.
+	Sockets           // It used a socket in a way that is not allowed.
+	Signals           // It sent a signal or made a timer that sends one, or a signal was pending.
+	Files             // It may have changed a file that outlives the run.
+	Mappings          // It changed mappings in a way that is not restored, or may have shared memory.
+	Attributes        // It may have changed an attribute that is not restored.
+	Other             // It made another system call that is not allowed.
 	Failed            // It could not be restored.
 )
 
