@@ -17,11 +17,11 @@ import (
 // descriptors and process IDs are valid in the agent.
 type program struct {
 	interpreter interpreter
-	// prepared is the host's request that started the interpreter.
+	// prepared is the host's latest request for this interpreter.
 	prepared protocol.Prepare
 	disk     int64
-	// init is the first process of the namespaces, and pid the interpreter. pidfd
-	// becomes readable when the interpreter has ended.
+	// init and pid are the IDs of the first process of the namespaces and of the
+	// interpreter. pidfd becomes readable when the interpreter has ended.
 	init, pid, pidfd int
 	// These are descriptors of directories. work is the working directory, and
 	// reports contains the report of an uncaught exception. staging is on the same
@@ -37,8 +37,8 @@ type program struct {
 	// it was not restored.
 	restored, killed bool
 	reason           abi.Reason
-	// inside receives functions for a thread in the program's namespaces. Closing it
-	// ends the thread.
+	// inside receives functions that a thread in the program's namespaces calls.
+	// Closing inside ends the thread.
 	inside chan func()
 	// inSession is true if the interpreter has started a session.
 	inSession bool

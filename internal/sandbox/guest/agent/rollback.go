@@ -14,8 +14,8 @@ import (
 )
 
 // canRestore reports whether the kernel may restore the interpreter to its
-// checkpoint after a run. Preloaded modules may hold state that must differ between
-// runs, such as seeds.
+// checkpoint after a run. It returns false if modules were preloaded, because
+// they may hold state that must differ between runs, such as seeds.
 func (p *program) canRestore() bool {
 	return p.prepared.RollbackRuns > 0 && p.interpreter.makesCheckpoint && len(p.prepared.Preload) == 0
 }
@@ -41,8 +41,9 @@ func (p *program) register() error {
 	return nil
 }
 
-// seal forbids the interpreter to make a checkpoint. The interpreter must be ready: a
-// checkpoint of the program itself would outlive the run.
+// seal forbids the interpreter to make a checkpoint if it has not made one yet.
+// seal is called when the interpreter is ready: a checkpoint that the program
+// makes would outlive the run.
 func (p *program) seal() {
 	if p.notices >= 0 {
 		_, _, _ = unix.RawSyscall(abi.Number, abi.Seal, 0, 0)
@@ -97,7 +98,7 @@ func (p *program) nextNotice() (notice, bool) {
 // release closes the descriptors that only the last run needed.
 func (p *program) release() {
 	for more := !p.restored; more; {
-		_, more = p.nextNotice() // The reason may have come after the end.
+		_, more = p.nextNotice() // The notice with the reason may follow the one about the end.
 	}
 	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr} {
 		_ = closeOnce(fd)
@@ -105,8 +106,9 @@ func (p *program) release() {
 }
 
 // next returns an interpreter for the next job. If the kernel has restored the
-// interpreter of the last job, next returns that one. Otherwise next returns a new
-// interpreter and the reason for it. p is nil before the first job.
+// interpreter of the last job, next returns that one. Otherwise it returns a new
+// interpreter, and the reason why the last one was not restored. p is nil before
+// the first job.
 func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
 	switch {
 	case p == nil, !p.restored && !p.canRestore():

@@ -31,7 +31,7 @@ type run struct {
 	// further values are dropped.
 	shownBytes, shownValues int
 	dropped                 bool
-	// interruption holds the state of interrupting a session's run.
+	// interruption describes how far the interruption of a session's run has got.
 	interruption interruption
 	buffer       [64 << 10]byte
 }
@@ -56,7 +56,7 @@ func (r *run) run() (*protocol.Exit, error) {
 		return nil, err
 	}
 	if p.restored {
-		r.over = true // There is no other process.
+		r.over = true // A restored interpreter leaves no other process.
 	} else {
 		r.reap()
 		// The run ends with the interpreter. Kill all other processes now, so that

@@ -1,8 +1,8 @@
 """Imports common modules before the checkpoint and hides them from the program.
 
-When the program imports a hidden module, it gets the hidden module and all effects that the
-import has otherwise. This is only so if the program would load the same file, and if the
-modules that the hidden module uses are unchanged. Otherwise the module is loaded as usual.
+When the program imports a hidden module, it gets this module, and the import has all its
+usual effects. If the program would load another file, or if a module that the hidden module
+uses has changed, the module is loaded as usual instead.
 """
 
 import builtins
@@ -27,28 +27,28 @@ hidden = {}
 known = {}
 
 
-# The hidden modules that the current import of the program has provided so far.
+# The hidden modules that the program's current import has used so far.
 served = []
 
 
 class Hidden:
-    """A hidden module, with what its import has done."""
+    """A hidden module and the effects of its import."""
 
     def __init__(self, name):
         self.name = name
         self.module = None
-        # The names of the modules that it has imported, in order.
+        # The names of the modules that the module has imported, in order.
         self.needs = []
-        # What it has imported from modules: (module name, attribute, value).
+        # What the module has imported from others: (module name, attribute, value).
         self.values = []
         # Changes of dictionaries of other modules: (dictionary, key, old value, new value).
         self.changes = []
-        # Functions that it has registered: (function, arguments, named arguments).
+        # Functions that the module has registered: (function, arguments, named arguments).
         self.calls = []
 
 
 class Missing:
-    """The value of a key that a dictionary does not have."""
+    """Stands for the value of a key that a dictionary does not have."""
 
 
 def import_all():
@@ -116,7 +116,7 @@ def begin():
 
 
 def dictionaries():
-    """Return the dictionaries of other modules that the import of a module changes."""
+    """Return the dictionaries that belong to a module, but that imports of others change."""
     yield from (sys.modules, sys.path_importer_cache, vars(importlib), vars(external))
     for name, attributes in (("copyreg", ("dispatch_table",)), ("re", ("_cache", "_cache2"))):
         for attribute in attributes:
@@ -159,7 +159,7 @@ def undo(entry):
 
 
 def serve(spec):
-    """Load a module: return the hidden one if it is equal to the one that would be loaded."""
+    """Load a module. Return the hidden module instead, if the program would load an equal one."""
     entry = hidden.get(spec.name)
     if entry is None or sys.gettrace() or sys.getprofile() or not is_same_file(spec, entry.module.__spec__):
         return serve.normal_load(spec)
@@ -170,14 +170,14 @@ def serve(spec):
     for dictionary, key, _, value in entry.changes:
         dictionary[key] = value
     if not provide(entry):
-        # Load all modules again that this import has loaded.
+        # Forget all modules that this import has loaded, and load them as usual.
         for entry in reversed(served[mark:]):
             undo(entry)
         del served[mark:]
         for name in set(sys.modules) - before:
             del sys.modules[name]
         return serve.normal_load(spec)
-    # importlib moves a loaded module to the end too.
+    # Like importlib, move a loaded module to the end.
     sys.modules[spec.name] = sys.modules.pop(spec.name)
     if mark == 0:
         finish()
@@ -185,7 +185,7 @@ def serve(spec):
 
 
 def finish():
-    """Do what cannot be undone, after an import by the program is complete."""
+    """After an import by the program is complete, do what cannot be undone."""
     while served:
         entry = served.pop(0)
         for function, args, named in entry.calls:

@@ -75,9 +75,9 @@ def wait():
     seeded = {"random", "_ssl", "numpy"}.intersection(sys.modules)
     if not seeded and checkpoint(control):
         ahead = load("ahead")
-        forget(loaded)  # The program gets other modules than this directory.
+        forget(loaded)  # The program must not get the modules that this directory uses.
         ahead["import_all"]()
-        # Python may keep /dev/urandom open. It opens it again if the descriptor is closed.
+        # Python may keep /dev/urandom open. If this is closed, Python opens it again.
         os.closerange(control + 1, 64)
         freeze()
         ahead["begin"]()
@@ -132,13 +132,13 @@ def checkpoint(control):
     """Ask the kernel to restore this process to this point when it exits.
 
     Each further run continues from here. So everything that belongs to one run must come
-    after this call. Return whether the user has returned, so that it is worth to import
-    modules and to make another checkpoint.
+    after this call. Return whether the user has run several programs, so that it is worth
+    importing modules and making another checkpoint.
     """
     try:
         os.posix_fadvise(control, 0, 0, 0x706F)
     except OSError as error:
-        return error.errno == 11  # EAGAIN. Other errors: this kernel does not restore processes.
+        return error.errno == 11  # EAGAIN. Other errors mean that this kernel restores no processes.
     return False
 
 
