@@ -289,7 +289,7 @@ func (s *Sandbox) start(bundle string) error {
 	return nil
 }
 
-// explainStart adds to an error of the start of gVisor what the operator can do.
+// explainStart adds advice for the operator to an error from starting gVisor.
 func explainStart(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

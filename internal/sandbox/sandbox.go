@@ -75,8 +75,9 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 		s.group.SetWeight(preparingWeight)
 	}
 	// With the last job's limits, an interpreter might not start. But the kernel
-	// refuses a limit below the memory in use, and gVisor frees the job's memory with
-	// a delay. So a higher limit stays until recalibrate has waited for that.
+	// refuses a limit below the memory in use, and gVisor frees the job's memory
+	// with a delay. So a higher limit stays until recalibrate has waited for the
+	// memory to be freed.
 	memory := max(pyth.DefaultMemoryBytes, s.granted.memoryBytes-s.meter.overhead)
 	err := s.grant(memory, pyth.DefaultProcesses)
 	if err == nil {

@@ -46,7 +46,6 @@ func SizeBytes() int64 {
 	return e.size
 }
 
-// executable is an executable that can be unpacked.
 type executable struct {
 	// name is the name of the unpacked file.
 	name    string
@@ -54,9 +53,10 @@ type executable struct {
 	size    int64
 }
 
-// embedded returns the embedded executable. Its name contains a hash of the build ID,
-// which Go makes from the content of the executable. To hash the content itself would
-// take some hundredths of a second, and the server would keep all of it in memory.
+// embedded returns the embedded executable. Its name contains a hash of the build
+// ID, which Go makes from the content of the executable. Hashing the content
+// itself would take some hundredths of a second, and the server would then keep
+// all of it in memory.
 func embedded() (*executable, error) {
 	f, err := binaries.Open("bin/pyth-on-sandbox")
 	if err != nil {

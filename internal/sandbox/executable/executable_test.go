@@ -136,8 +136,8 @@ func TestUnpackReplacesIncompleteFile(t *testing.T) {
 	}
 }
 
-// TestUnpackReplacesFileOfOtherUser plants a file of another user, for which the test
-// must run as root.
+// TestUnpackReplacesFileOfOtherUser plants a file of another user. Only root can
+// do this, so the test ends earlier for other users.
 func TestUnpackReplacesFileOfOtherUser(t *testing.T) {
 	dir, e := t.TempDir(), script()
 	path := filepath.Join(dir, e.name)
@@ -179,8 +179,8 @@ func TestUnpackLeavesNothingAfterError(t *testing.T) {
 	}
 }
 
-// TestCheckExecutionExplainsNoexec mounts a file system with noexec, for which the
-// test must run as root.
+// TestCheckExecutionExplainsNoexec mounts a file system with noexec. Only root
+// can do this, so the test ends earlier for other users.
 func TestCheckExecutionExplainsNoexec(t *testing.T) {
 	dir := t.TempDir()
 	path, err := script().unpack(t.Context(), dir)

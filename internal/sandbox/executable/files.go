@@ -19,14 +19,15 @@ import (
 
 const (
 	prefix = "sandbox-"
-	// hashBytes is the length of the hash in the name of a file.
+	// hashBytes is the length of the hash in the name of a file. In the name,
+	// each byte takes two hexadecimal digits.
 	hashBytes    = 8
 	unpackPrefix = ".sandbox-unpack-"
 	lockName     = "sandbox.lock"
 	lockRetry    = 10 * time.Millisecond
 
-	// mode lets the sentry execute the file again after it has become the user
-	// nobody.
+	// With mode, the sentry can execute the file again after the sentry has
+	// become the user nobody.
 	mode = 0o555
 )
 
@@ -57,9 +58,10 @@ func (e *executable) unpack(ctx context.Context, dir string) (string, error) {
 	return path, e.write(path)
 }
 
-// isUnpacked reports whether the file at path is complete. Its name contains a hash of
-// the content, so the size shows whether it is complete. The file must belong to root
-// or to this user, because it runs outside a sandbox, with the rights of this process.
+// isUnpacked reports whether the file at path is complete. The name of the file
+// depends on its content, so the size shows whether the file is complete. The file
+// must belong to root or to this user, because it runs outside a sandbox, with the
+// rights of this process.
 func (e *executable) isUnpacked(path string) bool {
 	var file unix.Stat_t
 	return unix.Lstat(path, &file) == nil && file.Mode == unix.S_IFREG|mode && file.Size == e.size &&
@@ -108,11 +110,11 @@ func removeLeftovers(dir string) error {
 	return errors.Join(errs...)
 }
 
-// RemoveOthers removes all other executables from the directory of the executable at
-// path, such as those of earlier releases, and temporary files of killed processes.
-// It returns the number of removed files. The caller must ensure that no other process
-// starts these executables. While another process unpacks, RemoveOthers removes
-// nothing.
+// RemoveOthers removes all other executables from the directory of the executable
+// at path, such as those of earlier releases. It also removes temporary files of
+// killed processes. It returns the number of removed files. The caller must
+// ensure that no other process starts these executables. While another process
+// unpacks, RemoveOthers removes nothing.
 func RemoveOthers(path string) (removed int, err error) {
 	dir := filepath.Dir(path)
 	lock := flock.New(filepath.Join(dir, lockName))

@@ -34,7 +34,7 @@ func Main() {
 func commands() map[util.SubCommand]string {
 	return map[util.SubCommand]string{
 		new(cmd.Run): "",
-		// run starts the other commands.
+		// The command run starts the following ones.
 		new(boot):             "",
 		new(cmd.Gofer):        "",
 		new(sentrycmd.Umount): "",
@@ -58,7 +58,7 @@ func (b *boot) Execute(ctx context.Context, f *flag.FlagSet, args ...any) subcom
 
 // awaitCgroup waits until the server has moved this process into its cgroup. So
 // all children start inside the cgroup. The server then sends a byte to standard
-// input. If the server exits before, this process exits too.
+// input. If the server exits without sending the byte, this process exits too.
 func awaitCgroup() {
 	var b [1]byte
 	if n, _ := os.Stdin.Read(b[:]); n != 1 {
