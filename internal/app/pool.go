@@ -13,7 +13,7 @@ import (
 
 // sandboxBytes is a high estimate of the memory of an idle sandbox, in bytes. It
 // determines the default for --max-sandboxes.
-const sandboxBytes = 24 << 20
+const sandboxBytes = 44 << 20
 
 // Maximum number and lifetime of a user's reservations for sealed passwords. The
 // lifetime is short, because a client encrypts the password as soon as it has the
