@@ -42,7 +42,7 @@ type poolFlags struct {
 }
 
 type networkFlags struct {
-	Egress           string         `default:"on" enum:"on,off" help:"Whether programs may connect to the Internet hosts that their request lists: ${enum}."`
+	Egress           string         `default:"on" enum:"on,off" help:"Whether a program may connect to the Internet hosts in network.allow of its request: ${enum}."`
 	EgressDeny       []string       `help:"Hosts that no program may connect to, for example example.org, *.example.org or example.org:443."`
 	EgressMaxHosts   int            `default:"0" help:"Maximum number of hosts that a request may list (default: 100)."`
 	EgressAllowRange []netip.Prefix `help:"Private address ranges that programs may connect to, for example 10.1.0.0/16."`

@@ -16,7 +16,7 @@ type runtimeCommands struct {
 
 type runtimeBuildCommand struct {
 	FromDebian []string `required:"" placeholder:"PACKAGES" help:"Debian packages to install with their dependencies, for example python3,python3-numpy."`
-	Exclude    []string `placeholder:"PATTERNS" help:"Patterns of packages that are not installed, even if other packages depend on them, for example gcc-*."`
+	Exclude    []string `placeholder:"PATTERNS" help:"Name patterns of packages to leave out, even if other packages depend on them, for example gcc-*."`
 	Suite      string   `help:"Debian release, for example trixie (default: from the configuration of apt on this machine)."`
 	Mirror     string   `placeholder:"URL" help:"URL of the Debian archive (default: from the configuration of apt on this machine)."`
 	Output     string   `short:"o" required:"" type:"path" help:"Path of the tar file to write."`

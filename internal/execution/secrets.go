@@ -124,8 +124,8 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 }
 
 // withoutEnv removes each secret with the same name as a variable in env, because
-// the program receives the variable. It returns an error if the program lists such a
-// secret by name, or if env and the secrets are too large.
+// the program receives the variable instead. It returns an error if the program lists such a
+// secret by name, or if env and the secrets together are too large.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

@@ -50,7 +50,7 @@ func (e Entry) CopyTo(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Read one byte more, to notice that a file has grown.
+	// Read one extra byte, to detect that the file has grown.
 	size, err := io.Copy(w, io.LimitReader(r, e.Size+1))
 	if err == nil && size != e.Size {
 		err = fmt.Errorf("files: a file has %d bytes instead of %d", size, e.Size)

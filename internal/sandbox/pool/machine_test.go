@@ -134,8 +134,8 @@ func (m *machine) count(change int) {
 // wait waits for d. It returns early with an error if ctx ends or done is closed.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
-		// Avoid a timer that has already expired. In a synctest bubble, several
-		// goroutines would read it, and the race detector of Go 1.26 crashes.
+		// Do not create a timer that has already expired. In a synctest bubble, such
+		// a timer crashes the race detector of Go 1.26.
 		return ctx.Err()
 	}
 	select {

@@ -38,9 +38,9 @@ const (
 	views // Number of views.
 )
 
-// minJoined is the minimum number of base64 characters before a line end that the
-// view joined skips. Without this condition, a stream would hold back the end of
-// every line.
+// minJoined is the number of base64 characters that must precede a line end. After
+// fewer characters, the view "joined" does not skip the line end. Otherwise a stream
+// would hold back the end of every line.
 const minJoined = 16
 
 // marks returns the texts with which escapes begin, in all views. A set of marks has
