@@ -70,8 +70,8 @@ type APIKey struct {
 
 // RefreshToken is the stored record of a refresh token. A client exchanges a token
 // once, for a new token of the same family. If a used token is sent again, its whole
-// family is revoked (RFC 9700, section 4.14.2). If the same client repeats the
-// exchange after a short time, nothing is revoked.
+// family is revoked (RFC 9700, section 4.14.2). There is one exception: for a short
+// time after the exchange, the same client may repeat it.
 type RefreshToken struct {
 	// Hash is the SHA-256 of the token.
 	Hash     [32]byte
@@ -83,8 +83,8 @@ type RefreshToken struct {
 	// SpentAt is the time at which the token was exchanged for a new one. It is zero
 	// for an unused token.
 	SpentAt time.Time
-	// ClientHash identifies the client that exchanged the token. For a short time, the
-	// same client may repeat the exchange.
+	// ClientHash identifies the client that exchanged the token. Only this client may
+	// repeat the exchange.
 	ClientHash [32]byte
 }
 
@@ -156,8 +156,8 @@ type AccountService interface {
 	// CreateKey creates an API key. It returns the stored record and the key itself,
 	// which is not stored. A zero expiresAt means that the key does not expire.
 	CreateKey(ctx context.Context, p *Principal, name string, expiresAt time.Time) (*APIKey, string, error)
-	// Keys returns at most limit keys of the caller after the cursor, and the cursor
-	// of the next page. The returned cursor is "" on the last page.
+	// Keys returns the caller's keys after the cursor, at most "limit" of them, and the
+	// cursor of the next page. The returned cursor is "" on the last page.
 	Keys(ctx context.Context, p *Principal, cursor string, limit int) ([]*APIKey, string, error)
 	DeleteKey(ctx context.Context, p *Principal, id KeyID) error
 }

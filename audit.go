@@ -143,11 +143,12 @@ type AuditProof struct {
 // AuditService gives users access to their entries. It is safe for concurrent use.
 // For an entry of another user it fails with CodeNotFound.
 type AuditService interface {
-	// Entries returns at most limit entries after the cursor, newest first, and the
-	// cursor of the next page. The returned cursor is "" on the last page.
+	// Entries returns the user's entries after the cursor, newest first, at most
+	// "limit" of them. It also returns the cursor of the next page. The returned cursor
+	// is "" on the last page.
 	Entries(ctx context.Context, user UserID, f AuditFilter, cursor string, limit int) ([]*AuditEntry, string, error)
-	// Checkpoint returns the signed tree head of the log (C2SP tlog-checkpoint). It
-	// covers all requests that the server answered before the call.
+	// Checkpoint returns the signed tree head of the log (C2SP tlog-checkpoint). The
+	// tree head covers all requests that the server answered before the call.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// VerifierKey returns the key that verifies checkpoints (C2SP signed-note).
 	VerifierKey() string

@@ -73,9 +73,9 @@ type EncryptedService interface {
 	// Encrypt encrypts a program for clients that cannot encrypt it themselves. The
 	// result has no name. Encrypt does not store the password.
 	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedProgram, error)
-	// StoreCode creates or replaces the user's program with the name. It fails with
-	// CodeConflict if the program is new and the user already has the maximum number
-	// of programs.
+	// StoreCode stores the program under the name. It replaces an existing program of
+	// the user with this name. It fails with CodeConflict if the program is new and the
+	// user already has the maximum number of programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's encrypted programs, sorted by name.
@@ -93,10 +93,11 @@ type EncryptedService interface {
 // ReservationHost holds the sandboxes of reservations. It may run in another process
 // or on another machine. If a Job names a reservation, Start runs the Job in the
 // reserved sandbox and ends the reservation. Start fails with CodeNotFound if the
-// job's user has no such reservation.
+// job's user has no reservation with this ID.
 type ReservationHost interface {
 	Dispatcher
 	// Reserve takes a sandbox, mounts the layers and returns when the sandbox has
-	// generated its key pair. Its errors are those of EncryptedService.Reserve.
+	// generated its key pair. It fails with the same errors as
+	// EncryptedService.Reserve.
 	Reserve(ctx context.Context, user UserID, layers Layers, id ReservationID) (*Reservation, error)
 }

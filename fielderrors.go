@@ -15,7 +15,7 @@ func (f *FieldErrors) Add(location, format string, args ...any) {
 	*f = append(*f, FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 }
 
-// Within adds an error if the value is less than low or greater than high.
+// Within adds an error if the value is less than "low" or greater than "high".
 func (f *FieldErrors) Within(location string, value, low, high int64) {
 	if value < low || value > high {
 		f.Add(location, "must be between %s and %s%s", Digits(low), Digits(high), Unit(location))

@@ -49,7 +49,8 @@ type Generation struct {
 	CreatedAt time.Time
 	// Model is the name of the model that was used.
 	Model string
-	// Attempts lists the generated programs, at least one. The last one is the result.
+	// Attempts lists the generated programs. The last one is the result. Attempts is
+	// empty only if Generate also returned an error.
 	Attempts []Attempt
 	// MissingPackages lists packages that a program imported but that are not
 	// installed.
@@ -73,8 +74,9 @@ type Attempt struct {
 // Last returns the last attempt, which is the result.
 func (g *Generation) Last() *Attempt { return &g.Attempts[len(g.Attempts)-1] }
 
-// TokenUsage counts the tokens of a model. Input includes the tokens from the
-// provider's cache; CachedInput counts only those from the cache.
+// TokenUsage counts the tokens of a model. CachedInput counts the tokens from the
+// provider's cache. Input counts all input tokens, including the tokens from the
+// cache.
 type TokenUsage struct {
 	Input       int64
 	CachedInput int64
@@ -89,11 +91,11 @@ func (u *TokenUsage) Add(more TokenUsage) {
 }
 
 // GenerateEvents receives the progress of a generation. The rules for Events also
-// apply to its methods.
+// apply to the methods of GenerateEvents.
 type GenerateEvents interface {
 	// Attempt is called before the model writes a program. number counts the calls of
-	// Attempt, from 1. The model may return no program; then neither Code nor the
-	// events of a run follow.
+	// Attempt, from 1. If the model returns no program, Code is not called and no run
+	// follows.
 	Attempt(number int) error
 	// Text passes the next part of the model's explanation of the program.
 	Text(text string) error
@@ -112,7 +114,7 @@ type GenerateEvents interface {
 //
 // Generate can return both an error and a Generation. The Generation describes the
 // work before the error, for example the tokens used, so that the audit log can
-// record it. Its Attempts are empty if the model wrote no program.
+// record it. The Generation has no Attempts if the model wrote no program.
 type GenerateService interface {
 	Generate(ctx context.Context, user UserID, r *GenerateRequest, events GenerateEvents) (*Generation, error)
 }

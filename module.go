@@ -22,7 +22,7 @@ var importErrors = map[Runtime]importError{
 }
 
 // distributions maps the names of Python modules to names of packages. It lists
-// widely used modules whose package has another name.
+// widely used modules whose names differ from the names of their packages.
 func distributions() map[string]string {
 	return map[string]string{
 		"attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "cairo": "pycairo", "Crypto": "pycryptodome", "cv2": "opencv-python",

@@ -22,8 +22,8 @@ type Limits struct {
 	CPU         time.Duration
 	// OutputBytes limits stdout and stderr separately.
 	OutputBytes int64
-	// DiskBytes limits the total size of the files in the working directory, home,
-	// /tmp and /dev/shm.
+	// DiskBytes limits the total size of the files in the working directory, the home
+	// directory, /tmp and /dev/shm.
 	DiskBytes int64
 	// Processes limits the number of processes and threads that exist at one time.
 	Processes int

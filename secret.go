@@ -33,9 +33,9 @@ func ClearSecrets(values []SecretValue) {
 	}
 }
 
-// SecretGrant holds the secrets for a run. It stays in the server's process. The
-// values must not leave the process before the audit log has recorded their use. The
-// server may send the job to a sandbox while the log records the use.
+// SecretGrant holds the secrets for a run. The values must not leave the server's
+// process before the audit log has recorded their use. The server may already send
+// the job, without the values, to a sandbox.
 type SecretGrant struct {
 	// Values are the secrets. The caller owns and clears them.
 	Values []SecretValue

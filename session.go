@@ -105,7 +105,7 @@ type SessionTurns interface {
 	// context ends when ctx ends, when the run is interrupted, or when the session
 	// ends. If the session has ended, the cause of the returned context is an Error
 	// with CodeNotFound. The caller must call release with the results of Dispatch. If
-	// the caller does not call Dispatch, it must pass an error.
+	// the caller has not called Dispatch, it must pass an error to release.
 	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(*Outcome, error), err error)
 	// Remember stores the secret values of a run and returns the values of all runs of
 	// the session so far. The caller must redact all of these values, because the

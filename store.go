@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Store holds the persistent data. When a write returns nil, the change survives kill
-// -9 and power loss. Methods fail with CodeNotFound if an object does not exist. A
-// Store is safe for concurrent use.
+// Store holds the persistent data. When a write returns nil, the change survives
+// SIGKILL and power loss. Methods fail with CodeNotFound if an object does not
+// exist. A Store is safe for concurrent use.
 type Store interface {
 	UserStore
 	APIKeyStore
@@ -31,13 +31,13 @@ type UserStore interface {
 	User(ctx context.Context, id UserID) (*User, error)
 	// UserByEmail finds a user by e-mail address, regardless of case.
 	UserByEmail(ctx context.Context, email string) (*User, error)
-	// SetPasswordHash replaces the hash if the stored hash equals old. Otherwise it
-	// fails with CodeConflict. So a program that hashes the old password again cannot
-	// overwrite a concurrent change of the password.
+	// SetPasswordHash replaces the hash "old" with the hash "replacement". It fails
+	// with CodeConflict if a different hash is stored. So a login that hashes the
+	// password with new parameters cannot overwrite a concurrent change of the
+	// password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
-	// ChangePassword replaces the hash if the stored hash equals old. Otherwise it
-	// fails with CodeConflict. It revokes all refresh tokens of the user in the same
-	// transaction.
+	// ChangePassword is like SetPasswordHash, but also revokes all refresh tokens of
+	// the user in the same transaction.
 	ChangePassword(ctx context.Context, id UserID, old, replacement string) error
 }
 
@@ -46,8 +46,8 @@ type APIKeyStore interface {
 	CreateAPIKey(ctx context.Context, key *APIKey) error
 	// APIKeyByHash returns the key and its user.
 	APIKeyByHash(ctx context.Context, hash [32]byte) (*APIKey, *User, error)
-	// APIKeys lists at most limit keys of the user, oldest first. It lists only keys
-	// with an ID greater than after.
+	// APIKeys lists the user's keys whose ID is greater than "after", oldest first. It
+	// lists at most "limit" keys.
 	APIKeys(ctx context.Context, user UserID, after KeyID, limit int) ([]*APIKey, error)
 	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
 	// has no key with this ID.
@@ -106,8 +106,8 @@ type ServerKey struct {
 // rotation of the root key cannot miss keys that are created during the rotation.
 type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
-	// DataKeys lists at most limit data keys, sorted by user ID. It lists only keys
-	// of users with an ID greater than after.
+	// DataKeys lists the data keys of users whose ID is greater than "after", sorted by
+	// user ID. It lists at most "limit" keys.
 	DataKeys(ctx context.Context, after UserID, limit int) ([]*DataKey, error)
 	// ServerKey returns the key with the name.
 	ServerKey(ctx context.Context, name string) (*ServerKey, error)
@@ -118,8 +118,8 @@ type KeyStore interface {
 	// RetireRootKeys makes the store reject keys that are encrypted with these root
 	// keys. A root key may be retired more than once.
 	RetireRootKeys(ctx context.Context, ids []string) error
-	// DataKeysNotUnder lists at most limit data keys that are not encrypted with
-	// this root key.
+	// DataKeysNotUnder lists data keys that are not encrypted with this root key, at
+	// most "limit" of them.
 	DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*DataKey, error)
 	// RewrapDataKeys replaces the encrypted form of the keys in one transaction. It
 	// skips keys whose version has changed.
@@ -143,7 +143,7 @@ type SecretStore interface {
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
 	// one. An existing secret keeps its times of creation and last use. PutSecret fails
 	// with CodeConflict if the version is not the next one. It fails with the same code
-	// if the secret is new and the user already has as many secrets as limit.
+	// if the secret is new and the user already has "limit" secrets.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
 	// SetSecretsUsed stores the time of last use of each secret. It ignores secrets
@@ -186,11 +186,12 @@ type AuditStore interface {
 	// AuditHead returns the size of the log and the last checkpoint, which is nil if
 	// there is none. The size is the sequence of the next record.
 	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
-	// AuditPage lists at most limit records of the user that are before the position,
-	// newest first, without Hashes. The zero position means the end of the log.
+	// AuditPage lists the user's records before the position, newest first and without
+	// Hashes. It lists at most "limit" records. The zero position means the end of the
+	// log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords lists at most limit records, including pruned ones, sorted by
-	// sequence. It starts at the sequence from.
+	// AuditRecords lists the records from sequence "from" on, including pruned records,
+	// sorted by sequence. It lists at most "limit" records.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
 	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
 	// record is missing.
@@ -201,10 +202,9 @@ type AuditStore interface {
 
 // EncryptedProgramStore stores encrypted programs.
 type EncryptedProgramStore interface {
-	// StoreCode creates or replaces the user's program with the name. A replaced
-	// program keeps its times of creation and last execution. StoreCode fails with
-	// CodeConflict if the program is new and the user already has as many programs as
-	// most.
+	// StoreCode stores the program under the name. If it replaces an existing program,
+	// the times of creation and last execution stay the same. StoreCode fails with
+	// CodeConflict if the name is new and the user already has "most" programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's programs, sorted by the bytes of their names.
@@ -234,10 +234,10 @@ type PackageStore interface {
 // TokenBudgetStore counts the model tokens that each user used on a day. Days are in
 // UTC. The store keeps only the latest day of each user.
 type TokenBudgetStore interface {
-	// TakeTokens takes between least and most tokens, as many as possible, from the
-	// user's budget of the day. It returns the number of tokens that it took. limit is
-	// the size of the budget. If fewer tokens than least are left, TakeTokens takes
-	// none and fails with CodeTokenBudget.
+	// TakeTokens takes as many tokens as possible, at most "most", from the user's
+	// budget of the day. It returns the number of tokens that it took. The size of the
+	// budget is "limit". If fewer than "least" tokens are left, TakeTokens takes none
+	// and fails with CodeTokenBudget.
 	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
 	// ReturnTokens returns unused tokens to the user's budget of the day. A negative
 	// number takes further tokens from the budget. If the day is not the user's latest
