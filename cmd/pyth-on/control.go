@@ -114,8 +114,8 @@ func answerControl(w http.ResponseWriter, status int, body any) {
 // directory.
 var errNoControl = errors.New("no server accepts commands in the data directory")
 
-// askServer asks the server that uses the data directory to create an account. It
-// returns errNoControl if no server is running.
+// askServer sends the request for an account to the server that uses the data
+// directory. It returns errNoControl if no server is running.
 func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser, error) {
 	body, err := json.Marshal(r)
 	if err != nil {

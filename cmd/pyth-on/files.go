@@ -28,8 +28,8 @@ func lines(path string) ([]string, error) {
 }
 
 // onlyLine returns the only non-empty line of a file. It returns an error if the
-// file does not have exactly one such line, and "" if path is "". content names the
-// kind of content in the error message.
+// file does not have exactly one such line, and "" if path is "". The parameter
+// "content" names the kind of content for the error message.
 func onlyLine(path, content string) (string, error) {
 	all, err := lines(path)
 	if err != nil || path == "" {

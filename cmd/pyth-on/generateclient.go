@@ -75,9 +75,9 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 	return a.generation(), nil
 }
 
-// body returns the body of the API request. For a session it contains no language
-// and no limits, because the session determines them. It also contains no time-out,
-// so the server's default applies.
+// body returns the body of the API request. For a session it contains no language,
+// limits or time-out: the session determines the language and the limits, and the
+// server's default time-out applies.
 func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	body := map[string]any{"prompt": r.Prompt, "execute": r.Execute, "maxAttempts": r.MaxAttempts}
 	if r.Session == "" {

@@ -107,8 +107,9 @@ func passHidden() ([]*os.File, error) {
 // maxHiddenSetting is the maximum length of a secret, in bytes.
 const maxHiddenSetting = 4 << 10
 
-// hiddenSetting reads the secret in a variable. given is false if the variable is not
-// set. A second call fails, because the first call closes the descriptor.
+// hiddenSetting reads the secret in a variable. The result "given" is false if the
+// variable is not set. A second call fails, because the first call closes the
+// descriptor.
 func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	fd, given := hiddenDescriptor(name)
 	if !given {

@@ -25,9 +25,9 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 		return err
 	case <-ctx.Done():
 	}
-	// After signalWindow, a second signal ends the process at once. An earlier second
-	// signal may be a copy of the first one: a signal to the process group reaches this
-	// process directly, and its parent forwards the signal too.
+	// After signalWindow, a second signal ends the process at once. Before that, a
+	// second signal may be a copy of the first one: a signal to the process group
+	// reaches this process directly, and its parent forwards the signal too.
 	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())

@@ -55,7 +55,7 @@ func run(args []string) int {
 		},
 	)
 	if err != nil {
-		panic(err) // The tags of the struct commands are invalid.
+		panic(err) // The struct type named "commands" has invalid tags.
 	}
 	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
 		return fail(err, args)

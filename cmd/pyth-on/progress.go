@@ -25,8 +25,9 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step prints the progress of the step with the given name. done is the number of
-// completed parts. total is the number of all parts; 0 if it is unknown.
+// step prints the progress of the step with the given name. The parameter "done" is
+// the number of completed parts, and "total" is the number of all parts; 0 if this
+// number is unknown.
 func (p *progress) step(name string, done, total int) {
 	finished := done == total
 	if p.terminal {

@@ -20,8 +20,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Exit codes of `run` for a program that did not exit by itself. The values are those
-// of timeout(1) and of shells. exitSignal is added to the number of the signal.
+// Exit codes of `run` for a program that did not exit by itself. timeout(1) and
+// shells use the same values. exitSignal is added to the number of the signal.
 const (
 	exitTimedOut = 124
 	exitNotRun   = 125

@@ -20,10 +20,11 @@ func untilStopSignal() (context.Context, context.CancelFunc) {
 }
 
 // ignoreSignals makes the server log and ignore SIGHUP, SIGUSR1 and SIGUSR2, which
-// make other servers reload or rotate logs. stop restores the default actions.
+// make other servers reload or rotate logs. The function stop restores the default
+// actions.
 //
-// The server also ignores SIGPIPE, but without a log message. Otherwise it would end
-// when the reader of its log closes the pipe.
+// The server also ignores SIGPIPE, but without a log message. By default, SIGPIPE
+// would end the server when the reader of its log closes the pipe.
 func ignoreSignals(logger *slog.Logger) (stop func()) {
 	received := make(chan os.Signal, 8)
 	signal.Notify(received, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)

@@ -43,8 +43,8 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	if err != nil {
 		return nil, err
 	}
-	// Do this before opening the database, because SQLite creates a missing file and
-	// removes its write-ahead log.
+	// Call markNew before SQLite opens the database. SQLite creates a missing file and
+	// removes the write-ahead log of an earlier database.
 	if absent {
 		if err := f.markNew(dataDir, mark, "no database"); err != nil {
 			return nil, err
@@ -87,8 +87,8 @@ func (s *accountStore) removeMark() error {
 }
 
 // markNew creates the file newServerMark. If there is evidence of an earlier
-// database, it returns an error instead. has describes the state of the directory in
-// the error, for example "no database".
+// database, it returns an error instead. The parameter "has" describes the state of
+// the directory for the error, for example "no database".
 func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	if _, err := os.Stat(mark); err == nil {
 		return nil // The first start was interrupted.
@@ -105,8 +105,8 @@ func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	return made.Close()
 }
 
-// evidence says what shows that there was an earlier database; "" if nothing shows
-// it.
+// evidence describes a sign of an earlier database for an error message; "" if there
+// is no sign.
 func (f *storeFlags) evidence(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "it contains the root key " + path
