@@ -55,7 +55,7 @@ func levelOf(code pyth.Code) slog.Level {
 func safePath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
-		// API keys have a prefix. A JWT starts with the base64 of {".
+		// API keys have a prefix. A JWT starts with eyJ, the base64 of {".
 		if strings.Contains(s, pyth.APIKeyPrefix) || strings.HasPrefix(s, "eyJ") {
 			segments[i] = "[credential]"
 		}

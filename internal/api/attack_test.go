@@ -23,7 +23,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// TestAttack runs those attacks that need no other package. The name of a subtest
+// TestAttack runs the attacks that need no other package. The name of a subtest
 // begins with the number of the attack.
 func TestAttack(t *testing.T) {
 	t.Run("061_paths_out_of_the_directory", attackFilePaths)
@@ -93,7 +93,8 @@ func attackManyValues(t *testing.T) {
 			t.Errorf("%.30s: status %d: %.300s", body, res.StatusCode, res.body)
 		}
 		// The server doubles the buffer for the body repeatedly. Together, these buffers
-		// have up to three times the size of the body. Allow 8 MiB for the rest.
+		// have up to three times the size of the body. Allow 8 MiB for all other
+		// allocations.
 		if took := allocated() - before; took > 3*uint64(len(body))+(8<<20) {
 			t.Errorf("%.30s: %d MB allocated for a body of %d MB", body, took>>20, len(body)>>20)
 		}
@@ -113,7 +114,7 @@ func allocated() uint64 {
 	return m.TotalAlloc
 }
 
-// spaces is an endless body that counts the bytes that were read.
+// spaces is an endless body. The field "read" counts the bytes that were read.
 type spaces struct{ read atomic.Int64 }
 
 func (s *spaces) Read(p []byte) (int, error) {

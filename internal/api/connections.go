@@ -14,9 +14,9 @@ import (
 // At the limit, a new connection replaces a connection without an authenticated
 // request. Such a connection has sent no complete header, waits for its next
 // request, or has a request without valid credentials. The new connection replaces
-// the oldest such connection of the IP address that has the most of them. So one
-// address with many connections cannot block others. If all connections have
-// authenticated requests, the new connection is closed.
+// the oldest such connection of the IP address with the most such connections. So
+// one address with many connections cannot block other addresses. If all connections
+// have authenticated requests, the new connection is closed.
 type connections struct {
 	// max is the maximum number of open connections; 0 means no limit.
 	max int
@@ -24,7 +24,7 @@ type connections struct {
 	mu   sync.Mutex
 	open map[net.Conn]*connection
 	busy int
-	// quiet is closed while no connection has a request.
+	// The channel quiet is closed while no connection has a request.
 	quiet chan struct{}
 }
 

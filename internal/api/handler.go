@@ -41,8 +41,8 @@ type Config struct {
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.
 	Audit pyth.AuditService
-	// Denials records requests for audited actions that the API itself denied. If
-	// Denials is nil, such requests are not recorded.
+	// Denials records requests that the API itself denied, if the audit log records the
+	// requested action. If Denials is nil, denied requests are not recorded.
 	Denials Denials
 	// ZK serves encrypted programs. If ZK is nil, its operations respond with
 	// not_implemented.
@@ -75,8 +75,8 @@ type Config struct {
 	// Collectors lists further metrics to export, in addition to the metrics of this
 	// package.
 	Collectors []prometheus.Collector
-	// RequestMemoryBytes is the maximum memory for the bodies of all current
-	// requests. One caller can use a quarter of this memory. Zero means 256 MiB.
+	// RequestMemoryBytes is the maximum memory for the bodies of all current requests.
+	// One caller can use at most a quarter of this memory. Zero means 256 MiB.
 	RequestMemoryBytes int64
 	// BodyTimeout is the time-out for receiving a body; zero means 30 seconds.
 	BodyTimeout time.Duration

@@ -165,8 +165,8 @@ type checks map[string]pyth.Check
 
 func (c checks) Health(context.Context) map[string]pyth.Check { return c }
 
-// server is a Handler with fake services. send checks every response against the
-// handler's OpenAPI document.
+// server is a Handler with fake services. The method send checks every response
+// against the handler's OpenAPI document.
 type server struct {
 	*testing.T
 	handler     *api.Handler

@@ -102,7 +102,8 @@ func (r registration) DocumentOperation(doc *huma.Operation) {
 	r.OpenAPI().AddOperation(doc)
 }
 
-// Handle adds the operation to the mux. next is huma's handler for the operation.
+// Handle adds the operation to the mux. The parameter "next" is huma's handler for
+// the operation.
 func (r registration) Handle(doc *huma.Operation, next func(huma.Context)) {
 	r.handler.mux.HandleFunc(doc.Method+" "+muxPattern(doc.Path), func(w http.ResponseWriter, req *http.Request) {
 		r.handler.serve(w, req, r.op, func(w http.ResponseWriter, req *http.Request) {

@@ -205,8 +205,8 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.bytes == 0 {
-		// Set the deadline again, because the time between the header and the first
-		// write does not count.
+		// Set the deadline again, because the time between the header and the first write
+		// does not count towards the time-out.
 		w.setDeadline()
 	}
 	n, err := w.ResponseWriter.Write(p)

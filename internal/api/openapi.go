@@ -78,8 +78,8 @@ func (h *Handler) serveDocuments() {
 	h.servePages()
 }
 
-// serveStatic adds a route that serves a document. It calls document at the first
-// request and not before, so that the server starts faster.
+// serveStatic adds a route that serves a document. It calls the function "document"
+// only at the first request, so that the server starts faster.
 func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, error)) {
 	once := sync.OnceValues(document)
 	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {

@@ -32,7 +32,8 @@ func openAPI(t *testing.T) node {
 	return d
 }
 
-// at returns the object at a path of keys, or an empty object if there is none.
+// This function returns the object at a path of keys, or an empty object if there is
+// none.
 func at(n node, keys ...string) node {
 	for _, key := range keys {
 		n, _ = n[key].(node)
@@ -40,7 +41,7 @@ func at(n node, keys ...string) node {
 	return n
 }
 
-// resolve returns the object to which n refers. If n is no reference, it returns n.
+// resolve returns the object to which n refers. If n has no $ref, resolve returns n.
 func resolve(d, n node) node {
 	ref, ok := n["$ref"].(string)
 	if !ok {

@@ -37,7 +37,8 @@ type operation struct {
 	// The following fields are set by register and document.
 
 	// body reads the JSON body of a request, newBody returns a pointer for the decoded
-	// body, and schema is its schema. All three are nil if requests have no body.
+	// body, and schema is the schema of the body. All three are nil if requests have no
+	// body.
 	body    *body.Reader
 	newBody func() any
 	schema  *huma.Schema
@@ -72,7 +73,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	}
 	switch {
 	case op.public:
-		// An empty list says in the document that the operation needs no credentials.
+		// In the document, an empty list means that the operation needs no credentials.
 		op.Security = []map[string][]string{}
 	case op.optionalCredentials:
 	default:

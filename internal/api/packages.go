@@ -177,8 +177,8 @@ func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput
 	return nil, err
 }
 
-// changePackages calls change and responds with its result. If the caller accepts
-// events, it sends the progress of the change first.
+// changePackages calls the function "change" and responds with the result. If the
+// caller accepts events, changePackages sends the progress of the change first.
 func (h *Handler) changePackages(ctx context.Context, change func(pyth.PackageProgress) (int, any, error)) (*packageOutput, error) {
 	if !acceptsEvents(ctx) {
 		status, result, err := change(nil)

@@ -15,8 +15,8 @@ import (
 )
 
 // publish returns the OpenAPI document for callers. huma checks requests with the
-// document api, in which each schema lists all fields and allows no others. The
-// published document differs:
+// document in the parameter "api". There, each schema lists all fields and rejects
+// unknown fields. The published document differs:
 //
 //   - the schema of a Go type that embeds other types is an allOf of their schemas;
 //   - the schema of a request type with several variants is a oneOf of the variants;
@@ -160,8 +160,8 @@ func embedded(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// registerParts adds the schemas of types that other types embed, and of the variants
-// of request types. huma adds only the types that operations use.
+// registerParts adds the schemas of types that are embedded in other types, and of
+// the variants of request types. huma adds only the types that operations use.
 func registerParts(registry huma.Registry) {
 	for _, name := range slices.Collect(maps.Keys(registry.Map())) {
 		t := registry.TypeFromRef(schemaPrefix + name)
@@ -190,7 +190,8 @@ func resolveDefaults(registry huma.Registry) {
 	}
 }
 
-// basesOf returns the names of the schemas whose Go types other types embed.
+// basesOf returns the names of the schemas whose Go types are embedded in other
+// types.
 func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string]bool {
 	bases := map[string]bool{}
 	for name := range schemas {
@@ -216,7 +217,7 @@ func closeSchema(s *huma.Schema) {
 }
 
 // wrapDefaults moves the default of each property into an allOf. Client generators
-// assume that a property with a default is always present. This is wrong for
+// assume that a property with a default is always present, which is wrong for
 // requests.
 func wrapDefaults(s *huma.Schema) {
 	for _, part := range slices.Concat(s.AllOf, []*huma.Schema{s}) {
@@ -297,7 +298,8 @@ func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Sch
 }
 
 // publishOperation returns a copy of the operation in which shared parameters,
-// headers and error responses are references. It adds their components to components.
+// headers and error responses are references. It adds the definitions of these
+// references to "components".
 func publishOperation(op *huma.Operation, components *huma.Components, shared map[string]string) *huma.Operation {
 	out := *op
 	out.Parameters = slices.Clone(op.Parameters)

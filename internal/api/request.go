@@ -14,7 +14,7 @@ type request struct {
 	ip string
 	// route is the pattern that matched the request; "" if no pattern matched.
 	route string
-	// r is the HTTP request. w writes the response to r.
+	// r is the HTTP request, and w writes its response.
 	r *http.Request
 	w http.ResponseWriter
 	// principal is nil until the caller is authenticated.

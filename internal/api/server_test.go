@@ -66,9 +66,10 @@ func (l *listening) write(c net.Conn, raw string) {
 	}
 }
 
-// blocking makes runs of e wait. Each run sends to started and waits until release
-// is closed or the context of the run ends. Then it sends nil or the error of the
-// context to ended.
+// blocking changes e so that its runs wait. Each run sends a value to the channel
+// "started" and waits until the channel "release" is closed or the context of the
+// run ends. Then the run sends nil, or the error of the context, to the channel
+// "ended".
 func blocking(e *executions) (started chan struct{}, release chan struct{}, ended chan error) {
 	started, release, ended = make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)
 	e.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {

@@ -197,8 +197,9 @@ func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 	}
 }
 
-// line simulates a slow connection in a synctest bubble. It transfers chunk bytes in
-// each interval. A transfer after the deadline fails.
+// line simulates a slow connection in a synctest bubble. The field "chunk" is the
+// number of bytes that it transfers in each interval. A transfer after the deadline
+// fails.
 type line struct {
 	interval time.Duration
 	chunk    int
@@ -213,8 +214,8 @@ func (l *line) pass(n int) error {
 	return nil
 }
 
-// slowSender is a request body that arrives one chunk at a time. left is the number
-// of bytes that have not arrived.
+// slowSender is a request body that arrives one chunk at a time. The field left
+// counts the bytes that have not arrived yet.
 type slowSender struct {
 	*httptest.ResponseRecorder
 	line
@@ -299,8 +300,8 @@ func attackFilePaths(t *testing.T) {
 		"", ".", "..", "../x", "/x", "a/../../b", "a/..", "a//b", "a/", "./a", "a/./b", "../../ses_2/files/x", "../files/x",
 		"%2e", "%2e%2e", "%2e%2e/x", "..%2fx", "%2e%2e%2fx", "%2Fx", "a/%2e%2e/%2e%2e/b", "a%2f..%2f..%2fb", "a%2f%2fb", "a%2f", "%2e/a",
 	}
-	// The API passes these paths to the service, because they are clean. The map
-	// contains the path that the service must receive.
+	// The API passes these paths to the service, because they are clean. The map values
+	// are the paths that the service must receive.
 	passed := map[string]string{
 		"a%00b": "a\x00b", "%252e%252e/x": "%2e%2e/x", "a%2fb": "a/b", "a%0ab": "a\nb", "%ff": "\xff", "..a": "..a", `..%5cx`: `..\x`,
 	}

@@ -34,9 +34,10 @@ func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execu
 	})
 }
 
-// streamTo calls run, which sends events to a stream. Then it sends the result of
-// run as the last event. If run fails after the first event, the last event is the
-// error. If run fails before the first event, streamTo returns the error.
+// streamTo calls the function "run", which sends events to a stream. Then streamTo
+// sends the result of the function as the last event. If the function fails after
+// the first event, the last event is the error. If the function fails before the
+// first event, streamTo returns the error.
 func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
 	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
@@ -60,8 +61,8 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	return nil
 }
 
-// inJSON returns a function that writes answer as JSON with the status. If answer
-// cannot be encoded, the function responds with an internal error.
+// inJSON returns a function that writes the answer as JSON with the status. If the
+// answer cannot be encoded, the function responds with an internal error.
 func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	return func(ctx huma.Context) {
 		req := requestOf(ctx.Context())
@@ -85,14 +86,14 @@ type stream struct {
 	control *http.ResponseController
 	timeout time.Duration
 
-	// failed is the error of an event that could not be encoded. The run continues,
-	// and the last event reports the error.
+	// The field "failed" holds the error of an event that could not be encoded. The run
+	// continues, and the last event reports the error.
 	failed error
 
 	mu    sync.Mutex
 	begun bool
-	// rest contains the bytes of an incomplete character at the end of stdout and at
-	// the end of stderr.
+	// The field "rest" holds the bytes of an incomplete character at the end of stdout,
+	// and of another one at the end of stderr.
 	rest [2][]byte
 }
 
@@ -177,7 +178,8 @@ func (s *stream) write(b []byte) error {
 		s.begun = true
 		header := s.w.Header()
 		header.Set("Content-Type", eventStream)
-		// Disable buffering in proxies such as nginx, which would delay events.
+		// Disable buffering in proxies such as nginx, because buffering would delay
+		// events.
 		header.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}
@@ -190,8 +192,8 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// keepAlive sends a comment at each interval. stop ends the goroutine that sends the
-// comments, and waits until it has ended.
+// keepAlive starts a goroutine that sends a comment at each interval. The function
+// stop ends the goroutine and waits until it has ended.
 func (s *stream) keepAlive() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup

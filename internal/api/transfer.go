@@ -9,13 +9,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// minRate is the minimum average rate of a transfer, in bytes per second. A transfer
-// fails if it takes longer than the time at this rate plus the allowance of its
-// pace.
+// minRate is the minimum average rate of a transfer, in bytes per second. A slower
+// transfer fails. The field "allowance" of pace gives each transfer additional time.
 const minRate = 128 << 10
 
 // pace computes the deadline for the next part of a transfer. Each transferred byte
-// moves the deadline. The time of a transfer starts with its first part.
+// moves the deadline forward. The time of a transfer starts with its first part.
 type pace struct {
 	// allowance is added to the time that the transferred bytes need at minRate.
 	allowance time.Duration

@@ -113,8 +113,9 @@ func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 }
 
 // knownAt finds the unknown name at the location of f. It returns the known names at
-// this location, and the unknown name. ok is false if nothing is found. location,
-// schema and value describe the part of the body that knownAt searches.
+// this location, and the unknown name. The result "ok" is false if knownAt finds
+// nothing. The parameters location, schema and value describe the part of the body
+// that knownAt searches.
 func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
 	if schema != nil && schema.Ref != "" {
 		schema = s.registry.SchemaFromRef(schema.Ref)

@@ -58,9 +58,9 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	return b.decode(data, v)
 }
 
-// readAll reads the whole body, because net/http can detect a disconnected client
-// only after that. It reserves memory for the bytes that have arrived, not for
-// Content-Length. So slow clients reserve little memory.
+// readAll reads the whole body, because net/http detects a disconnected client only
+// after the whole body was read. It reserves memory for the bytes that have arrived,
+// not for Content-Length. So slow clients reserve little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, TooLarge(limit)
@@ -114,7 +114,7 @@ func ReadError(err error, limit int64) error {
 	return pyth.Invalid("body", "could not be read completely")
 }
 
-// TooLarge returns the error for a body with more than limit bytes.
+// TooLarge returns the error for a body that is larger than the limit, in bytes.
 func TooLarge(limit int64) error {
 	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: the maximum is %s bytes. Send a smaller body; GET /api returns the limits.", pyth.Digits(limit))
 }

@@ -29,8 +29,8 @@ const DefaultMemory = 256 << 20
 // The share is larger only if the largest body needs more.
 const sharesOfBudget = 4
 
-// NewBudget returns a budget of total bytes. A share has at least the size of the
-// largest body, and the budget at least the size of a share.
+// NewBudget returns a budget with the given total, in bytes. A share has at least
+// the size of the largest body, and the budget at least the size of a share.
 func NewBudget(total, largest int64) *Budget {
 	share := max(total/sharesOfBudget, largest+1)
 	return &Budget{total: max(total, share), share: share, held: map[string]int64{}}
@@ -54,9 +54,10 @@ func (b *Budget) Reserve(caller string) *Reservation {
 	return &Reservation{budget: b, caller: caller}
 }
 
-// grow increases the reservation to size bytes. It fails with CodeQuotaExceeded if
-// the caller's share is used up, and with CodeOverloaded if the budget is used up.
-// It does not wait for memory, because waiting uploads would occupy connections.
+// grow increases the reservation to the given size, in bytes. It fails with
+// CodeQuotaExceeded if the caller's share is used up, and with CodeOverloaded if the
+// budget is used up. It does not wait for memory, because waiting uploads would
+// occupy connections.
 func (r *Reservation) grow(size int64) error {
 	if size <= SmallBytes {
 		return nil

@@ -27,7 +27,7 @@ const (
 
 // decode checks the body against the schema and decodes it into v. It checks the
 // whole body first, so that the response lists all errors. If v has a confidential
-// field, decode overwrites data.
+// field, decode overwrites "data" with zeros at the end.
 func (b *Reader) decode(data []byte, v any) (err error) {
 	if c, ok := v.(Confidential); ok {
 		field, to := c.Confidential()

@@ -20,9 +20,10 @@ type Confidential interface {
 	Confidential() (field string, to *Sensitive)
 }
 
-// conceal returns the text of a field of a JSON object. In data it overwrites the
-// text with the letter x, so that later readers of data cannot see it. It does not
-// change values other than strings, because the schema rejects them.
+// conceal returns the text of a field of a JSON object. It overwrites the text in
+// the parameter "data" with the letter x, so that later readers of the data cannot
+// see the text. It does not change values other than strings, because the schema
+// rejects them.
 func conceal(data []byte, field string) Sensitive {
 	var text Sensitive
 	// A decoder of a bytes.Buffer does not copy the bytes, so its offsets are offsets

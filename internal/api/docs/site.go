@@ -196,8 +196,9 @@ func withoutComments(source []byte) []byte { return commentLine.ReplaceAll(sourc
 
 var notInID = regexp.MustCompile(`[^\pL\pN _-]`)
 
-// headingIDs generates the anchors of headings like GitHub does. So links to sections
-// work here and on GitHub. The keys are the anchors in use on a page.
+// headingIDs generates the anchors of headings in the same way as GitHub. So links
+// to sections work on these pages and on GitHub. The keys of the map are the anchors
+// in use on a page.
 type headingIDs map[string]bool
 
 // Generate returns an unused anchor for a heading.

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rate allows Count events per period Per, with bursts of up to Count events. The
-// zero Rate allows everything.
+// Rate allows Count events in a period, with bursts of up to Count events. Per is
+// the length of the period. The zero Rate allows everything.
 type Rate struct {
 	Count int
 	Per   time.Duration
