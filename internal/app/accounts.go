@@ -19,8 +19,8 @@ const jwtKeyBytes = 32
 
 // Accounts holds the account service and the audit log of a server.
 type Accounts struct {
-	// Operator creates accounts for the operator, even if registration is closed. It
-	// writes entries to the audit log.
+	// Operator creates accounts on behalf of the operator, even if registration is
+	// closed. It writes entries to the audit log.
 	Operator pyth.AccountService
 
 	store   pyth.Store

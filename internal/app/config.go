@@ -9,11 +9,11 @@ import (
 
 // NodeConfig selects the Node binary for sandboxes.
 type NodeConfig struct {
-	// Node is the path of a Node binary. "" downloads Node, and "off" disables
-	// JavaScript and TypeScript.
+	// Node is the path of a Node binary. If it is "", Node is downloaded. If it is
+	// "off", JavaScript and TypeScript are disabled.
 	Node string
-	// NPMRegistry is the URL of the registry for Node and for users' packages. ""
-	// selects the registry in npm's configuration.
+	// NPMRegistry is the URL of the registry for Node and for users' packages; "" for
+	// the registry in npm's configuration.
 	NPMRegistry string
 }
 
@@ -45,15 +45,15 @@ type PoolConfig struct {
 	SandboxRuns                    int
 	// Rollback is "on" or "off". With "on", a sandbox restores the earlier state of its
 	// interpreter after a run, so that the next run needs no new interpreter.
-	// RollbackRuns is the maximum number of runs of one interpreter. RollbackCPU is its
-	// maximum processor time.
+	// RollbackRuns is the maximum number of runs of one interpreter. RollbackCPU is the
+	// maximum processor time of one interpreter.
 	Rollback     string
 	RollbackRuns int
 	RollbackCPU  time.Duration
 }
 
-// rollback converts the settings for sandbox.Config. recycled is called each time a
-// sandbox has been recycled.
+// rollback converts the settings for sandbox.Config. The function "recycled" is
+// called each time a sandbox has been recycled.
 func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
 	if c.Rollback != "on" {
 		return sandbox.Rollback{}

@@ -25,9 +25,9 @@ type Directory struct {
 // until it calls exec.
 const LockWait = 2 * time.Second
 
-// OpenDirectory locks a directory, which it creates if necessary. ok is false if
-// another process holds the lock for longer than wait. Only the current user can
-// access a new directory, because it may contain keys.
+// OpenDirectory locks a directory, which it creates if necessary. The result "ok" is
+// false if another process holds the lock for longer than the time "wait". Only the
+// current user can access a new directory, because it may contain keys.
 func OpenDirectory(path string, wait time.Duration) (d *Directory, ok bool, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -74,9 +74,9 @@ func openSlot(path string) (*Directory, error) {
 	return nil, fmt.Errorf("all %d directories in %s are in use", maxSlots, path)
 }
 
-// cacheDir returns the directory for files that can be created again: given or, if
-// given is "", a directory in the user's cache directory. Only commands that run
-// without a server use cacheDir.
+// cacheDir returns the directory for files that can be created again. This is the
+// directory "given" or, if no directory is given, a subdirectory of the user's cache
+// directory. Only commands that run without a server use cacheDir.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

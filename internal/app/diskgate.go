@@ -12,9 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// diskGate refuses actions while the disk is full or read-only. Then the server
-// cannot record actions in the audit log. An action that cannot be recorded must not
-// start.
+// diskGate refuses actions while the disk is full or read-only, because the server
+// could not record them in the audit log.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
@@ -33,8 +32,7 @@ func (g diskGate) check() error {
 	}
 }
 
-// executions returns a service that checks the disk before each run and then calls
-// next.
+// executions returns a service that checks the disk before each call of "next".
 func (g diskGate) executions(next pyth.ExecutionService) pyth.ExecutionService {
 	return gatedExecutions{next, g}
 }
@@ -52,7 +50,7 @@ func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.
 }
 
 // sessions returns a service that checks the disk before it opens a session. Other
-// calls go to next without a check.
+// calls go to "next" without a check.
 func (g diskGate) sessions(next pyth.SessionService) pyth.SessionService {
 	return gatedSessions{next, g}
 }
@@ -70,7 +68,7 @@ func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyt
 }
 
 // packages returns a service that checks the disk before it installs packages. Other
-// calls go to next without a check.
+// calls go to "next" without a check.
 func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {
 	return gatedPackages{next, g}
 }
@@ -94,8 +92,9 @@ func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, languag
 	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
 }
 
-// generations returns a service that checks the disk and then calls next. Without
-// the check, the model would use tokens for an action that cannot be recorded.
+// generations returns a service that checks the disk before each call of "next".
+// Without the check, the model would use tokens for an action that cannot be
+// recorded.
 func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
 	return gatedGenerations{next, g}
 }

@@ -22,7 +22,8 @@ type ExamineConfig struct {
 }
 
 // Examine checks whether this host can run sandboxes. It unpacks the executable of
-// sandboxes, builds the images and starts sandboxes. The findings say what works and what does not.
+// sandboxes, builds the images and starts sandboxes. The findings say what works and
+// what does not work.
 func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, err error) {
 	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
 	add(doctor.System(), doctor.Identity(rootless.Inside()))

@@ -54,7 +54,7 @@ func openHost(c *hostConfig) (*host, error) {
 		Rollback: c.rollback,
 	}
 	// The name of the cgroup contains a hash of the state directory. So a restarted
-	// server removes the cgroups that it left, and no others.
+	// server removes the cgroups that it created before, and no others.
 	id := sha256.Sum256([]byte(stateDir))
 	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
 	if h.noCgroup == nil {

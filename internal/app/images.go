@@ -55,7 +55,8 @@ func (r customImage) runtimes() []pyth.Runtime {
 type customImages []customImage
 
 // build builds the custom images that do not exist in dir. It returns all custom
-// images. To prepare an image, it runs trial programs on the host for trials.
+// images. To prepare an image, it runs trial programs in sandboxes that trials.run
+// starts.
 func (c ImageConfig) build(ctx context.Context, dir string, trials trialHost, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -170,8 +171,8 @@ func (all customImages) language(name pyth.Runtime) pyth.Language {
 	return all[i].language()
 }
 
-// only returns the images that contain the runtime. In the result, these images have
-// no other runtimes.
+// only is a filter: it returns the images that contain the runtime. The returned
+// images list no other runtime.
 func (all customImages) only(runtime pyth.Runtime) customImages {
 	var some customImages
 	for _, r := range all {
@@ -183,8 +184,8 @@ func (all customImages) only(runtime pyth.Runtime) customImages {
 	return some
 }
 
-// addTo adds each image to the entries of the languages that it runs. If a language
-// has no entry, addTo appends one. It returns the new list.
+// addTo adds each image to the entries of the languages that the image runs. If a
+// language has no entry, addTo appends one. It returns the new list.
 func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	for _, r := range all {
 		for _, runtime := range r.runtimes() {

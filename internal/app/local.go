@@ -12,8 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// Progress receives the progress of a long step. done is the number of completed
-// parts. total is the number of all parts; 0 if it is unknown.
+// Progress receives the progress of a long step. The parameter "done" is the number
+// of completed parts, and "total" is the number of all parts; 0 if this number is
+// unknown.
 type Progress = func(step string, done, total int)
 
 // LocalConfig configures a Local.

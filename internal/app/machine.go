@@ -36,8 +36,8 @@ type machine struct {
 }
 
 type machineConfig struct {
-	// dir is the directory for images and for the executable of sandboxes. sole
-	// reports that no other process uses dir. Then openMachine removes outdated files.
+	// dir is the directory for images and for the executable of sandboxes. If "sole" is
+	// true, no other process uses dir, and openMachine removes outdated files from it.
 	dir  string
 	sole bool
 	// stateDir is the directory for the state of sandboxes. No other process may use
@@ -59,7 +59,8 @@ type machineConfig struct {
 	logger *slog.Logger
 }
 
-// openMachine unpacks the executable of sandboxes, builds missing images and starts the pool of sandboxes.
+// openMachine unpacks the executable of sandboxes, builds missing images and starts
+// the pool of sandboxes.
 func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) {
 	program, err := executable.Unpack(ctx, c.dir)
 	if err != nil {

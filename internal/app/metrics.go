@@ -20,7 +20,7 @@ type poolMetrics struct {
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
 	// interpreters counts what happened to interpreters after a program. The label is
-	// the reason for a new interpreter; "none" means that it was restored.
+	// the reason for a new interpreter; "none" means that the interpreter was restored.
 	interpreters *prometheus.CounterVec
 }
 
@@ -91,7 +91,7 @@ func (m *poolMetrics) Removed(reason pool.Reason) {
 }
 
 // Recycled counts an interpreter after a program. reason says why the interpreter
-// was replaced; "" means that it was restored.
+// was replaced; "" means that the interpreter was restored.
 func (m *poolMetrics) Recycled(reason string) {
 	m.interpreters.WithLabelValues(cmp.Or(reason, restored)).Inc()
 }

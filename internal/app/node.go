@@ -41,8 +41,8 @@ func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, 
 }
 
 // findFor returns the Node binary for programs in the language. For Python it
-// downloads nothing, and returns nil if there is no Node. It returns an existing
-// Node also for Python, so that all languages share one image.
+// downloads nothing: it returns an existing Node, so that all languages share one
+// image, or nil if there is none.
 func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	if c.Node == "" && language.Runtime() != pyth.NodeRuntime {
 		return node.Find(node.Options{Dir: dir})

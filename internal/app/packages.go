@@ -29,7 +29,7 @@ type packageParts struct {
 	// dial connects to the hosts of archives that are not on the host of the index.
 	dial          index.Dial
 	pythonVersion string
-	// registry is the URL of the npm registry. "" selects the registry in npm's
+	// registry is the URL of the npm registry; "" for the registry in npm's
 	// configuration.
 	registry string
 	// withNode reports that the server has Node. npm packages need Node.

@@ -76,7 +76,7 @@ func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	return warmMinimums{runtimes: all, image: images.WarmRuntimes}
 }
 
-// sum returns the total for the built-in runtimes.
+// sum returns the sum of the minimums for the built-in runtimes.
 func (w warmMinimums) sum() int {
 	sum := 0
 	for _, n := range w.runtimes {

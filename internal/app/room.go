@@ -18,9 +18,9 @@ import (
 const databaseRoom = 16 << 20
 
 // CheckRoom returns an error if the disk has too little space for the first start,
-// which downloads Node, unpacks the executable of sandboxes and builds the image. Without this check, the first start
-// would fail after minutes. If dir contains images, CheckRoom returns nil, because
-// later starts need no more space.
+// which downloads Node, unpacks the executable of sandboxes and builds the image.
+// Without this check, the first start would fail only after minutes. If dir contains
+// images, CheckRoom returns nil, because later starts need no more space.
 func (c NodeConfig) CheckRoom(dir string) error {
 	if rootfs.HasImages(dir) {
 		return nil

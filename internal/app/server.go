@@ -66,8 +66,8 @@ type Server struct {
 	network *network
 	node    *node.Binary
 	machine *machine
-	// installed is the package service. packages is a decorator of installed that
-	// records changes in the audit log.
+	// installed is the package service. The field "packages" holds the same service
+	// with a decorator that records changes in the audit log.
 	installed *packages.Service
 	// packageImages stores the layers with the files of packages.
 	packageImages *imagestore.Store
@@ -110,7 +110,8 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if s.Handler, err = api.New(s.apiConfig()); err != nil {
 		return nil, err
 	}
-	// The start needs more memory than normal operation. Return the rest to the system.
+	// The start needs more memory than normal operation. Return unused memory to the
+	// system.
 	debug.FreeOSMemory()
 	return s, nil
 }
