@@ -134,7 +134,7 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 }
 
 // wrongPassword returns the error for a wrong password or a missing account. The
-// caller cannot tell the two apart. For a missing account, user is "".
+// message is the same in both cases. For a missing account, user is "".
 func wrongPassword(user pyth.UserID) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong.")
 	e.Err = &pyth.CredentialError{User: user}
@@ -142,8 +142,8 @@ func wrongPassword(user pyth.UserID) error {
 }
 
 // confirm verifies the password again after the grant was stored. If the password
-// has changed, confirm revokes the grant, because ChangePassword revoked only the
-// grants that existed at that time.
+// has changed in the meantime, confirm revokes the grant, because ChangePassword
+// revoked only earlier grants.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil || user.PasswordHash == proved.PasswordHash {
@@ -214,7 +214,7 @@ func KeyLabel(id pyth.KeyID) vault.Label {
 }
 
 // ChangePassword replaces the password of the caller. It fails with
-// CodeInvalidCredentials if current is not the current password.
+// CodeInvalidCredentials if the given current password is wrong.
 func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
 	if err != nil {

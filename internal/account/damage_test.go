@@ -40,7 +40,8 @@ func adas(table, column string) string {
 }
 
 // changeByte returns an SQL expression for the column's value with one byte changed.
-// place is the position of the byte: 1 is the first byte, -1 the last.
+// The parameter "place" is the position of the byte: 1 is the first byte, and -1 is
+// the last byte.
 func changeByte(column, place string) string {
 	zero := "substr(" + column + ", " + place + ", 1) = X'00'"
 	rest := "substr(" + column + ", " + place + " + 1)"

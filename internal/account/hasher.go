@@ -45,8 +45,8 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return p.String(), nil
 }
 
-// verify reports whether the password matches the hash. stale is true if the hash
-// was not computed with the current parameters.
+// verify reports whether the password matches the hash. The result "stale" is true
+// if the hash was not computed with the current parameters.
 func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stale bool, err error) {
 	want, err := parsePHC(encoded)
 	if err != nil {
@@ -60,8 +60,9 @@ func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stal
 }
 
 // compute waits for a slot, computes the hash of the password with the parameters
-// and the salt in p, and stores the hash in p. size is the length of the hash in
-// bytes. compute fails with CodeOverloaded if no slot is free within maxHashWait.
+// and the salt in p, and stores the hash in p. The parameter "size" is the length of
+// the hash in bytes. compute fails with CodeOverloaded if no slot is free within
+// maxHashWait.
 func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
 	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
 	defer cancel()

@@ -25,8 +25,8 @@ var commonPasswords string
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
 // newPassword checks a new password and returns its normalized form. It fails if the
-// password is too short, too long or easy to guess. location is the name of the
-// field in the error.
+// password is too short, too long or easy to guess. The parameter "location" names
+// the field in the error.
 func newPassword(location, raw, email string) (string, error) {
 	password := normalizePassword(raw)
 	n := utf8.RuneCountInString(password)

@@ -79,9 +79,9 @@ func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
 }
 
-// rotate marks the token in seen as used and stores the token in next. If seen was
-// used before, rotate stores next only if the same client repeats the exchange
-// within retryGrace. Otherwise it revokes the family.
+// rotate marks the token "seen" as used and stores the token "next". If "seen" was
+// used before, rotate stores "next" only if the same client repeats the exchange
+// within retryGrace. If not, it revokes the family.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
 		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
