@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Accounts returns a service that passes all calls to next and records actions on
-// accounts and credentials in log.
+// Accounts returns a service that passes all calls to "next" and records actions on
+// accounts and credentials in the log.
 func Accounts(next pyth.AccountService, log Recorder) pyth.AccountService {
 	return &accounts{next, log}
 }

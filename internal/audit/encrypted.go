@@ -6,9 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// EncryptedPrograms returns a service that passes all calls to next and records
-// changes of encrypted programs in log. The decorator Executions records the runs of
-// these programs.
+// EncryptedPrograms returns a service that passes all calls to "next" and records
+// changes of encrypted programs in the log. The decorator Executions records the
+// runs of these programs.
 func EncryptedPrograms(next pyth.EncryptedService, log Recorder) pyth.EncryptedService {
 	return &encryptedPrograms{next, log}
 }

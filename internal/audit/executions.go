@@ -7,9 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Executions returns a service that passes all calls to next and records each run in
-// log. The service writes the entry after the run has ended and before Execute
-// returns. At this time, all events of the run have been delivered.
+// Executions returns a service that passes all calls to "next" and records each run
+// in the log. The service writes the entry after the run has ended and before
+// Execute returns. At this time, all events of the run have been delivered.
 func Executions(next pyth.ExecutionService, log Recorder) pyth.ExecutionService {
 	return &executions{next, log}
 }
@@ -21,7 +21,8 @@ type executions struct {
 
 // Execute records code.executed, or zk.executed for an encrypted program.
 func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
-	// Build the event before the run, because next may clear fields of the program.
+	// Build the event before the run, because the call of next may clear fields of the
+	// program.
 	e := executionEvent(user, p)
 	run, err := x.next.Execute(ctx, user, p, events)
 	if err == nil {

@@ -9,8 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Generations returns a service that passes all calls to next and records each
-// generation in log. promptVersion identifies the server's instructions to the model.
+// Generations returns a service that passes all calls to "next" and records each
+// generation in the log. promptVersion identifies the server's instructions to the
+// model.
 func Generations(next pyth.GenerateService, log Recorder, promptVersion string) pyth.GenerateService {
 	return &generations{next, log, promptVersion}
 }

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Packages returns a service that passes all calls to next and records changes of
-// users' packages in log.
+// Packages returns a service that passes all calls to "next" and records changes of
+// users' packages in the log.
 func Packages(next pyth.PackageService, log Recorder) pyth.PackageService {
 	return &packages{next, log}
 }
@@ -18,7 +18,7 @@ type packages struct {
 	log Recorder
 }
 
-// record records packages.changed. If the change failed, the detail reason is the
+// record records packages.changed. If the change failed, the detail "reason" is the
 // error code, or "canceled" if ctx has ended.
 func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.Language, change *pyth.PackageChange, err error) (*pyth.PackageChange, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Details: map[string]any{}}

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Secrets returns a service that passes all calls to next and records changes of
-// secrets in log.
+// Secrets returns a service that passes all calls to "next" and records changes of
+// secrets in the log.
 func Secrets(next pyth.SecretService, log Recorder) pyth.SecretService {
 	return &secrets{next, log}
 }
@@ -48,8 +48,8 @@ type Beginner interface {
 	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 }
 
-// SecretSource returns a source that gets secrets from next and records their use in
-// log. The entry is durable before the values are sent to a sandbox.
+// SecretSource returns a source that gets secrets from "next" and records their use
+// in the log. The entry is durable before the values are sent to a sandbox.
 func SecretSource(next pyth.SecretSource, log Beginner) pyth.SecretSource {
 	return &secretSource{next, log}
 }
@@ -59,8 +59,9 @@ type secretSource struct {
 	log  Beginner
 }
 
-// Reveal records secret.used, with all secrets of the run in one entry. If next
-// succeeds, Reveal does not wait until the entry is durable; SecretGrant.Await does.
+// Reveal records secret.used, with all secrets of the run in one entry. If
+// next.Reveal succeeds, Reveal returns before the entry is durable.
+// SecretGrant.Await waits for the entry.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, request)
 	names := slices.Concat(request.Names, request.IfStored)

@@ -6,9 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sessions returns a service that passes all calls to next. When a user opens or
-// closes a session, the service records it in log. It does not record when a session
-// expires.
+// Sessions returns a service that passes all calls to "next". When a user opens or
+// closes a session, the service records the action in the log. It does not record
+// the expiry of a session.
 func Sessions(next pyth.SessionService, log Recorder) pyth.SessionService {
 	return &sessions{next, log}
 }

@@ -26,8 +26,8 @@ func (l *Log) commitAll() {
 	}
 }
 
-// nextBatch removes up to maxBatch events from the queue and returns them. closed is
-// true if the log was closed.
+// nextBatch removes up to maxBatch events from the queue and returns them. The
+// result "closed" is true if the log was closed.
 func (l *Log) nextBatch() (batch []*pending, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -43,7 +43,7 @@ func (l *Log) nextBatch() (batch []*pending, closed bool) {
 }
 
 // finish passes err to the callers that wait for the batch. If err is not nil, it
-// counts the notes in the batch as lost.
+// counts the events from Note in the batch as lost.
 func (l *Log) finish(batch []*pending, err error) {
 	lost := int64(0)
 	for _, p := range batch {

@@ -15,8 +15,8 @@ import (
 
 func leafHash(record []byte) [32]byte { return tlog.RecordHash(record) }
 
-// Entries returns at most limit entries of the user, newest first, and the cursor of
-// the next page.
+// Entries returns the user's entries, newest first, at most "limit" of them, and the
+// cursor of the next page.
 func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, cursor string, limit int) ([]*pyth.AuditEntry, string, error) {
 	before, err := parseCursor(cursor)
 	if err != nil {

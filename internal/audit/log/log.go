@@ -75,8 +75,8 @@ type Stats struct {
 	// Entries is the number of entries written. Commits is the number of transactions
 	// that wrote them.
 	Entries, Commits int64
-	// Lost is the number of notes that were not written because the queue was full or
-	// the store failed.
+	// Lost is the number of events from Note that were not written because the queue
+	// was full or the store failed.
 	Lost int64
 }
 
@@ -227,7 +227,7 @@ func (l *Log) wakeUp() {
 	}
 }
 
-// Stats returns the numbers of entries, transactions and lost notes.
+// Stats returns the numbers of entries, transactions and lost events.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()

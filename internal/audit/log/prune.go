@@ -55,7 +55,7 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 const prunedBefore = "before"
 
 // firstWhole returns the sequence of the first entry that is not pruned. It uses a
-// binary search, because all pruned entries come before the others.
+// binary search, because all pruned entries come before all other entries.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {

@@ -25,8 +25,7 @@ func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)
-	// TreeHash reads the hashes of the edge and no others, so keep all hashes that
-	// it reads.
+	// TreeHash reads only the hashes of the edge, so keep all hashes that it reads.
 	_, err := tlog.TreeHash(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		hashes, err := stored(indexes)
 		for i := range hashes {

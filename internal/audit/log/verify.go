@@ -84,12 +84,13 @@ type check struct {
 	// computed.
 	broken bool
 	// signed is the tree head in the stored checkpoint, and kept is the tree head in
-	// Kept. A tree head is nil if its checkpoint is absent or invalid.
+	// Verification.Kept. A tree head is nil if its checkpoint is absent or invalid.
 	signed, kept *tlog.Tree
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
 	// pruned lists the ranges of entries without content. The content may be missing
-	// for all sequences less than allowed, because entries about pruning cover them.
+	// for all sequences below the value of "allowed", because entries about pruning
+	// cover these sequences.
 	pruned  []span
 	allowed int64
 }
@@ -112,8 +113,8 @@ func (c *check) open(name string, note []byte) *tlog.Tree {
 func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
 	next := int64(0)
-	// This loop cannot find missing entries at the end of the log. heads finds them,
-	// because the checkpoint contains the size and the root.
+	// This loop cannot find missing entries at the end of the log. The method heads
+	// finds them, because the checkpoint contains the size and the root.
 	for r, err := range records(ctx, c.Store, 0, c.Size) {
 		if err != nil {
 			return err
@@ -191,7 +192,7 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	}
 }
 
-// allow increases allowed if e is an entry about pruning.
+// allow increases the field "allowed" if e is an entry about pruning.
 func (c *check) allow(e *pyth.AuditEntry) {
 	// A JSON number is decoded as a float64.
 	if before, ok := e.Details[prunedBefore].(float64); ok && e.Action == pyth.ActionAuditPruned {

@@ -14,8 +14,8 @@ import (
 
 func base64Of(h [32]byte) string { return base64.StdEncoding.EncodeToString(h[:]) }
 
-// logOf creates a file with a log of nine entries and returns its path. kept is a
-// checkpoint of the first seven entries.
+// logOf creates a file with a log of nine entries and returns its path. The result
+// "kept" is a checkpoint of the first seven entries.
 func logOf(t testing.TB, user string) (path string, kept []byte) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "db")
@@ -38,7 +38,7 @@ func logOf(t testing.TB, user string) (path string, kept []byte) {
 func TestAttack104VerifyFindsChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		statements []string
-		// says lists texts that the findings must contain, in this order.
+		// The findings must contain these texts, in this order.
 		says []string
 	}{
 		"an entry is edited": {
@@ -153,9 +153,9 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 	}
 }
 
-// TestAttack104VerifyFindsARewrittenLog replaces all entries by those of another
-// log. The checkpoint in the database reveals this. If this checkpoint is replaced
-// too, only a checkpoint that was saved elsewhere reveals the change.
+// TestAttack104VerifyFindsARewrittenLog replaces all entries by the entries of a
+// different log. The checkpoint in the database reveals this. If this checkpoint is
+// replaced too, only a checkpoint that was saved elsewhere reveals the change.
 func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")
