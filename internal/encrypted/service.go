@@ -58,8 +58,8 @@ func New(config Config) *Service {
 // Close waits until all writes by NoteExecuted have ended.
 func (s *Service) Close() { s.notes.Wait() }
 
-// StoreCode checks and stores an encrypted program. It replaces the user's program
-// with the same name.
+// StoreCode checks and stores an encrypted program. It replaces an existing program
+// of the user with the same name.
 func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	if err := checkCode(name, c); err != nil {
 		return nil, false, err

@@ -7,7 +7,7 @@ import (
 )
 
 // sealInfo is the info parameter of HPKE for passwords. Unseal cannot decrypt a
-// ciphertext that was made with another info.
+// ciphertext that was made with a different info parameter.
 const sealInfo = "pyth-on/zk/sealed/1"
 
 // Key is a sandbox's key pair for sealed passwords. It uses HPKE (RFC 9180) in base
