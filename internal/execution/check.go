@@ -19,8 +19,9 @@ const (
 	maxPatterns   = 64
 	maxLabels     = 16
 	maxLabelBytes = 64
-	// maxExecBytes limits the size of the arguments, and separately the size of env
-	// with secrets. Linux allows 2 MiB for both together, a quarter of the stack.
+	// maxExecBytes limits the size of the arguments, and separately the size of the
+	// environment variables and secrets. Linux allows 2 MiB for all of these together,
+	// a quarter of the stack.
 	maxExecBytes = 1 << 20
 	// minMemory is the smallest memory limit. It is enough to start an interpreter.
 	minMemory = 32 << 20

@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// checkFiles checks the paths of the request's files. program is the path of the
-// file that contains the code.
+// checkFiles checks the paths of the request's files. The parameter "program" is the
+// path of the file that contains the code.
 func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
@@ -35,8 +35,8 @@ func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 }
 
 // PathFault returns a message if the path of a file is invalid, or "" if it is
-// valid. program is the path of the file that contains the code; no other file may
-// have it.
+// valid. The parameter "program" is the path of the file that contains the code; no
+// other file may have this path.
 func PathFault(p, program string) string {
 	if fault := workpath.Fault(p); fault != "" {
 		return fault

@@ -83,8 +83,9 @@ func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
 	return f
 }
 
-// checkLimits adds an error for each invalid limit. given is the size of the
-// request's files and code in bytes, which count towards the disk limit.
+// checkLimits adds an error for each invalid limit. The parameter "given" is the
+// size of the request's files and code in bytes. Files and code count towards the
+// disk limit.
 func checkLimits(f *pyth.FieldErrors, l, most pyth.Limits, given int64) {
 	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {

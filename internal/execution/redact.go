@@ -36,8 +36,8 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 // clear overwrites the redactor's derived data and releases its values.
 func (r *redaction) clear() { r.redactor.Clear() }
 
-// events returns a receiver that redacts events and passes them to next. It returns
-// nil if r or next is nil.
+// events returns a receiver that redacts events and passes them to "next". It
+// returns nil if r or "next" is nil.
 func (r *redaction) events(next pyth.Events) *redactedEvents {
 	if r == nil || next == nil {
 		return nil
@@ -72,8 +72,8 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 }
 
 // error replaces the values in an exception. The interpreter's hook may have
-// truncated the end of a name or message, or the beginning of a traceback. There, a
-// value may be incomplete.
+// truncated the end of a name or message, or the beginning of a traceback. At these
+// places, a value may be incomplete.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -83,8 +83,9 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut redacts a text. Its beginning may be missing if head is true, and its end if
-// tail is true. There, cut also redacts incomplete values.
+// cut redacts a text. If "head" is true, the beginning of the text may be missing.
+// If "tail" is true, the end may be missing. At these places, cut also redacts
+// incomplete values.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -149,8 +150,8 @@ func (r *redaction) skipped(files []pyth.SkippedFile) {
 	}
 }
 
-// output redacts standard output or standard error after the run. cut is true if the
-// output was truncated.
+// output redacts standard output or standard error after the run. The parameter
+// "cut" is true if the output was truncated.
 func (r *redaction) output(b []byte, cut bool) []byte {
 	if len(b) == 0 {
 		return b
@@ -219,7 +220,7 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// end redacts the bytes that the streams still hold back, and passes them to next.
+// end redacts the bytes that the streams still hold back, and passes them to "next".
 // It ignores errors, because the receiver may have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)

@@ -14,8 +14,8 @@ type secrets struct {
 	grant pyth.SecretGrant
 	// injected holds the values that the program receives.
 	injected []pyth.SecretValue
-	// hidden holds the values to redact: all values of grant, and the values of
-	// earlier runs in the session, because the interpreter may still hold them.
+	// hidden holds the values to redact: all values of grant, and the values of earlier
+	// runs in the session, because the interpreter may still hold these values.
 	hidden []pyth.SecretValue
 }
 
@@ -69,9 +69,9 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 	return request
 }
 
-// remember stores the injected values until the session ends. It also adds to hidden
-// the values that earlier runs received, because a secret may have had another value
-// then.
+// remember stores the injected values until the session ends. It sets the field
+// hidden to the values of the grant and the values that earlier runs received. The
+// same secret may have had a different value in an earlier run.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
@@ -124,8 +124,8 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 }
 
 // withoutEnv removes each secret with the same name as a variable in env, because
-// the program receives the variable instead. It returns an error if the program lists such a
-// secret by name, or if env and the secrets together are too large.
+// the program receives the variable instead. It returns an error if the program
+// lists such a secret by name, or if env and the secrets together are too large.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

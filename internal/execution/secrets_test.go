@@ -38,7 +38,8 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 }
 
 // printing is a fake dispatcher. In each run, it sends each element of pieces as a
-// separate output event. given lists the secrets that the last run received.
+// separate output event. The field "given" lists the secrets that the last run
+// received.
 type printing struct {
 	job     *pyth.Job
 	run     *run
