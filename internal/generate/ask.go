@@ -46,8 +46,9 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	return reply.Draft, nil
 }
 
-// explain converts an error of the model into the error for the caller. taken is the
-// reservation for the request, and used is the token usage of the request.
+// explain converts an error of the model into the error for the caller. The
+// parameter "taken" holds the reservation for the request, and "used" holds the
+// token usage of the request.
 func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 	switch code := pyth.ErrorCode(err); {
 	case code == pyth.CodeInvalid && w.request.Model == "":

@@ -22,17 +22,18 @@ const (
 	settleTimeout = 10 * time.Second
 )
 
-// tokens is a reservation in the token budget of a day. taken is the number of
-// reserved tokens, or 0 if there is no budget. answer is the maximum number of
-// tokens for the answer.
+// tokens is a reservation in the token budget of a day. The field "taken" is the
+// number of reserved tokens, or 0 if there is no budget. The field "answer" is the
+// maximum number of tokens for the answer.
 type tokens struct {
 	day           time.Time
 	taken, answer int64
 }
 
 // reserveTokens reserves the maximum number of tokens that the request can use. If
-// fewer are left in the budget, it reserves those and limits the answer. It runs
-// before the request, so that concurrent requests cannot exceed the budget.
+// fewer tokens are left in the budget, it reserves all of these and limits the
+// answer. It runs before the request, so that concurrent requests cannot exceed the
+// budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
 	if w.config.Budget == nil || w.config.TokensPerDay <= 0 {

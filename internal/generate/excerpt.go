@@ -37,8 +37,8 @@ func (x *excerpt) keep(b []byte) {
 	}
 }
 
-// close ends the stream and returns the excerpt. cut is true if the server has
-// already truncated the output.
+// close ends the stream and returns the excerpt. The parameter "cut" is true if the
+// server has already truncated the output.
 func (x *excerpt) close(cut bool) string {
 	x.keep(x.stream.Close(cut))
 	between := ""

@@ -26,8 +26,9 @@ func (w *work) program(code string) *pyth.Program {
 type runExcerpts struct {
 	*pyth.Execution
 	stdout, stderr string
-	// missing is the package that the program could not import; "" for none.
-	// notInstalled is the reason why the server did not install it.
+	// The field "missing" names the package that the program could not import; "" for
+	// none. The field "notInstalled" is the reason why the server did not install this
+	// package.
 	missing, notInstalled string
 }
 
@@ -68,8 +69,8 @@ func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	return &runExcerpts{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package. It returns "" on success. Otherwise it returns the
-// reason for the failure, which is part of a text for the model.
+// install installs a package. It returns "" on success. After a failure it returns
+// the reason, which becomes part of a text for the model.
 func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
 		return "is not installed, and the user did not allow installing it"
@@ -122,8 +123,9 @@ func (w *work) outcome(run *runExcerpts) string {
 // is never truncated.
 const minCut = 250
 
-// excerpt returns a redacted excerpt of a text of an exception. head and tail tell
-// at which end a long text may be truncated.
+// excerpt returns a redacted excerpt of a text of an exception. The parameters
+// "head" and "tail" tell whether a long text may be truncated at its beginning and
+// at its end.
 func (w *work) excerpt(text string, head, tail bool) string {
 	long := len(text) >= minCut
 	out, _ := w.hiding.Cut([]byte(text), head && long, tail && long)

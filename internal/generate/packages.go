@@ -9,7 +9,8 @@ func (w *work) missingPackage(e *pyth.ProgramError) string {
 		return ""
 	}
 	name := pyth.PackageOf(w.result.Language, pyth.MissingModule(w.result.Language, e))
-	// The program controls the message. Ignore it if it contains a secret value.
+	// The program controls the message. Ignore the error if the message contains a
+	// secret value.
 	if w.hide(e.Message) != e.Message || w.hide(name) != name {
 		return ""
 	}

@@ -125,8 +125,8 @@ func fakeRun(p *pyth.Program) (*pyth.Execution, error) {
 	return e, nil
 }
 
-// failing returns the code of a program that fails with this name and message in
-// fakeRun.
+// failing returns code for fakeRun. The run fails with an exception that has this
+// name and this message.
 func failing(name, message string) string { return "failed:" + name + ":" + message }
 
 // budget is a TokenBudgetStore for one user and one day.
@@ -168,7 +168,7 @@ func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) 
 
 type listener struct {
 	heard []string
-	// fails is the name of the event for which the listener returns an error.
+	// The listener returns an error for the event with this name.
 	fails string
 }
 

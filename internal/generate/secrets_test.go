@@ -57,7 +57,7 @@ func TestGenerateSendsNoSecretValues(t *testing.T) {
 					failed.Stdout, failed.Stderr = []byte(shown.String()), []byte("x"+shown.String())
 					failed.Error = &pyth.ProgramError{Name: values["TOKEN"], Message: shown.String(), Traceback: shown.String()}
 				case "cut output":
-					// Make the excerpt of the output end or begin inside a value.
+					// In these outputs, an excerpt begins or ends inside a secret value.
 					failed.Stdout = []byte(strings.Repeat(".", 2<<10-9) + values["TOKEN"] + strings.Repeat(".", 9000) + values["TOKEN"] + strings.Repeat(".", 6<<10-10))
 					failed.Stderr = []byte(strings.Repeat(".", 7000) + values["TOKEN"][:12])
 					failed.StderrTruncated = true

@@ -23,12 +23,12 @@ type Model interface {
 	// Write sends a request to the model and returns the program with the token
 	// usage.
 	//
-	// If text is not nil, Write calls this function with each new part of the
+	// If "text" is not nil, Write calls this function with each new part of the
 	// explanation. An error of the function aborts the request.
 	//
-	// If Write fails, the reply contains the known usage. The error is
-	// CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an unknown model, or an error
-	// of ctx or of the function text.
+	// If Write fails, the reply contains the known usage. The error is CodeLLMFailed,
+	// CodeLLMTimeout, CodeInvalid for an unknown model, or an error of ctx or of the
+	// function "text".
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
@@ -117,8 +117,9 @@ var _ pyth.GenerateService = (*Service)(nil)
 // New returns a Service. It sets no defaults.
 func New(config Config) *Service { return &Service{config} }
 
-// Generate lets the model write a program and runs it, until a program succeeds or
-// the maximum number of attempts is reached.
+// Generate lets the model write a program and runs it if the request asks for a run.
+// It makes attempts until a program succeeds or the maximum number of attempts is
+// reached.
 func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if s.config.Model == nil {
 		return nil, pyth.Errorf(pyth.CodeLLMNotConfigured, "This server has no model. Operators: set ANTHROPIC_API_KEY.")

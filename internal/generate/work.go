@@ -62,7 +62,7 @@ func (w *work) run(ctx context.Context) error {
 }
 
 // attempt records the draft as an attempt and runs it if the request asks for that.
-// done is true if no correction is needed.
+// The result "done" is true if no correction is needed.
 func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err error) {
 	w.result.Attempts = append(w.result.Attempts, pyth.Attempt{Draft: draft})
 	if w.events != nil {
@@ -92,8 +92,8 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 }
 
 // stop handles an error that ends a generation. After a temporary failure, it
-// returns nil if there was an attempt, and the last attempt is the result. Otherwise
-// it returns the error.
+// returns nil if there was an attempt; the last attempt is then the result. In all
+// other cases it returns the error.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

@@ -32,8 +32,9 @@ const DefaultBaseURL = "https://api.anthropic.com"
 type Form string
 
 // FormSchema enforces the format with a JSON schema. Only Claude 4.5 and later
-// support this form. FormTool forces a tool call. Older models and other servers
-// support this form, but Claude Sonnet 5.5, Opus 5.5 and later do not.
+// support this form. FormTool forces a tool call. Older Claude models and compatible
+// servers of other providers support this form. Claude Sonnet 5.5, Opus 5.5 and
+// later models do not.
 const (
 	FormSchema Form = "schema"
 	FormTool   Form = "tool"
@@ -79,12 +80,12 @@ func New(config Config) (*Model, error) {
 
 // Write asks the model for a program and returns the program with the token usage.
 //
-// If text is not nil, Write calls this function with each new part of the
+// If "text" is not nil, Write calls this function with each new part of the
 // explanation. An error of the function aborts the request.
 //
 // If Write fails, the reply contains the known usage. The error is CodeLLMFailed,
 // CodeLLMTimeout, CodeInvalid for an unknown model, or an error of ctx or of the
-// function text.
+// function "text".
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -105,9 +106,9 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	return reply, err
 }
 
-// stream sends the request with streaming. It calls the function text with each new
-// part of the explanation, and returns the message. After an error, the message is
-// incomplete.
+// stream sends the request with streaming. It calls the function "text" with each
+// new part of the explanation, and returns the message. After an error, the message
+// is incomplete.
 func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()
@@ -141,8 +142,8 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 // errCutOff reports that the connection ended before the end of the answer.
 var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError wraps an error of Write's function text, to distinguish it from
-// errors of the API.
+// listenerError wraps an error from the function "text" that Write calls, to
+// distinguish this error from errors of the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }

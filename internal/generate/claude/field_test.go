@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// read parses the answer in pieces and returns the explanation. size is the number
-// of characters in each piece.
+// read parses the answer in pieces and returns the explanation. The parameter "size"
+// is the number of characters in each piece.
 func read(answer string, size int) string {
 	var f explanationParser
 	var text strings.Builder

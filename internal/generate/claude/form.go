@@ -63,7 +63,7 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 }
 
 // turn returns the messages for an earlier attempt: the model's program and the
-// outcome of its run. i is the index of the attempt.
+// outcome of its run. The parameter i is the index of the attempt.
 func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	answer := answer{&turn.Explanation, &turn.Code}
 	if m.form == FormTool {

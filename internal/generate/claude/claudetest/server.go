@@ -114,7 +114,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(x)
 }
 
-// next stores a request and returns its step and its number, starting with 1.
+// next stores a request and returns the step for the request and the number of the
+// request, from 1.
 func (s *Server) next(r Request) (Step, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

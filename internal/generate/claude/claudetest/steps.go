@@ -27,14 +27,13 @@ func Program(explanation, code string) Step {
 	return Content(string(b))
 }
 
-// Content answers with content unchanged, even if it has the wrong format.
+// Content answers with the given content, unchanged, even if its format is wrong.
 func Content(content string) Step { return func(x *exchange) { x.answer(content, x.reason()) } }
 
 // Refusal answers with the stop reason "refusal".
 func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 
-// CutOff answers with content that the model did not complete because it reached the
-// token limit.
+// CutOff answers with content that was cut off at the token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
 // Failure answers with an API error of the given type. headers contains names and
@@ -75,7 +74,8 @@ func Redirect(to string) Step {
 // Hang sends no answer and waits until the client cancels the request.
 func Hang() Step { return func(x *exchange) { x.hang() } }
 
-// HangWithin streams content and then hangs until the client cancels the request.
+// HangWithin streams the content and then hangs until the client cancels the
+// request.
 func HangWithin(content string) Step {
 	return func(x *exchange) {
 		x.begin()
@@ -85,7 +85,7 @@ func HangWithin(content string) Step {
 }
 
 // Drop closes the connection before the end of the response. With streaming, it
-// sends content first.
+// sends the content first.
 func Drop(content string) Step {
 	return func(x *exchange) {
 		if x.call.Stream {
@@ -100,8 +100,8 @@ func Drop(content string) Step {
 	}
 }
 
-// BreakOff streams content and then sends an error event instead of the end of the
-// message. Without streaming, it responds with status 500.
+// BreakOff streams the content and then sends an error event instead of the end of
+// the message. Without streaming, it responds with status 500.
 func BreakOff(content, kind, message string) Step {
 	return func(x *exchange) {
 		if !x.call.Stream {
@@ -202,7 +202,8 @@ func (x *exchange) index() int {
 
 const deltaCharacters = 7
 
-// delta streams content in delta events of deltaCharacters characters each.
+// delta streams the content in delta events. Each event has deltaCharacters
+// characters.
 func (x *exchange) delta(content string) {
 	runes := []rune(content)
 	for len(runes) > 0 {
