@@ -34,11 +34,11 @@ func Main() {
 func commands() map[util.SubCommand]string {
 	return map[util.SubCommand]string{
 		new(cmd.Run): "",
-		// The command run starts the following ones.
+		// The command "run" starts the following commands.
 		new(boot):             "",
 		new(cmd.Gofer):        "",
 		new(sentrycmd.Umount): "",
-		// tools/bench uses spec to write bundles.
+		// tools/bench writes bundles with the command "spec".
 		new(cmd.Spec): "",
 	}
 }

@@ -97,8 +97,8 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 }
 
 // removing wraps a system call that can remove a name. If no file has additional
-// links, it calls gVisor's implementation. Otherwise it calls counting, which
-// performs the call and updates the count.
+// links, it calls gVisor's implementation. Otherwise it calls the given
+// function, which performs the system call and updates the count.
 func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if l.count.Load() == 0 {

@@ -101,8 +101,8 @@ func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArgumen
 	}
 }
 
-// isProgram reports whether the task belongs to a program. Otherwise it belongs
-// to the agent.
+// isProgram reports whether the task belongs to a program. All other tasks
+// belong to the agent.
 func isProgram(t *kernel.Task) bool { return t.Credentials().EffectiveKUID != auth.RootKUID }
 
 // clone3 wraps clone3(2). Programs cannot create namespaces with it. For
