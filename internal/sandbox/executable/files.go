@@ -26,8 +26,8 @@ const (
 	lockName     = "sandbox.lock"
 	lockRetry    = 10 * time.Millisecond
 
-	// With mode, the sentry can execute the file again after the sentry has
-	// become the user nobody.
+	// This mode lets all users execute the file, because the sentry executes it
+	// again as the user nobody.
 	mode = 0o555
 )
 
