@@ -126,7 +126,8 @@ func denied() map[string]abi.Reason {
 	add(abi.Signals, "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "signalfd", "signalfd4", "timer_create",
 		"timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime")
 	// These calls can change files outside the file systems of the run, such as
-	// files in /proc, or they return descriptors that act on other objects.
+	// files in /proc, or they return descriptors that can act on objects
+	// outside the run.
 	add(abi.Files, "chown", "fchown", "lchown", "fchownat", "mknod", "mknodat",
 		"setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
 		"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "fanotify_init", "fanotify_mark", "chroot",
@@ -141,8 +142,8 @@ func denied() map[string]abi.Reason {
 		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "seccomp", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
 		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
 		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
-	// gVisor does not implement most of these calls, and programs do not need the
-	// others.
+	// gVisor lacks most of these calls, and programs do not need the few that it
+	// has.
 	add(abi.Other, "afs_syscall", "bpf", "create_module", "delete_module", "epoll_ctl_old", "epoll_wait_old", "finit_module",
 		"get_kernel_syms", "getpmsg", "init_module", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
 		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load",
@@ -199,8 +200,8 @@ func socket(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reaso
 	return allow((family == linux.AF_INET || family == linux.AF_INET6) && (kind == linux.SOCK_STREAM || kind == linux.SOCK_DGRAM), abi.Sockets)
 }
 
-// sendTo denies messages to an address. Other messages reach only the other socket of
-// a pair.
+// sendTo denies messages to an address. A message without an address reaches only
+// the other end of a socket pair.
 func sendTo(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return allow(args[4].Pointer() == 0, abi.Sockets)
 }
@@ -211,8 +212,8 @@ func attributesOfFile(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments)
 }
 
 // attributesAt returns the rule for a call that changes attributes of the file at
-// a path. directory is the index of the argument with the directory, or -1. at is
-// the index of the argument with the path.
+// a path. "directory" is the index of the argument with the directory, or -1.
+// "at" is the index of the argument with the path.
 func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 		from := int32(linux.AT_FDCWD)
@@ -232,9 +233,10 @@ func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.Syscal
 }
 
 // changes examines a call that changes attributes of a file. Only files of the
-// run may be changed. A relative path starts at the descriptor from; an empty
-// path means the file of this descriptor. Another thread could replace the path
-// before the call uses it, so the process must have only one thread.
+// run may be changed. A relative path starts at the directory with the
+// descriptor "from". An empty path means the file with this descriptor. Another
+// thread could replace the path before the call uses it, so the process must
+// have only one thread.
 func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 	if t.ThreadGroup().Count() != 1 {
 		return abi.Threads
@@ -258,7 +260,8 @@ func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 			return allow(isOfRun(start), abi.Files)
 		}
 	}
-	// The call may follow a symbolic link or change the link.
+	// The call may follow a symbolic link or change the link itself. So check
+	// both files.
 	for _, follow := range []bool{false, true} {
 		found, err := t.Kernel().VFS().GetDentryAt(t, t.Credentials(), &vfs.PathOperation{
 			Root: root, Start: start, Path: path, FollowFinalSymlink: follow,
@@ -301,8 +304,8 @@ func ioctl(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 	return abi.Files
 }
 
-// limit returns the rule for a call that sets a resource limit. at is the index
-// of the argument that names the limit.
+// limit returns the rule for a call that sets a resource limit. "at" is the
+// index of the argument with the number of the limit.
 func limit(at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 		switch args[at].Int() {
@@ -315,7 +318,7 @@ func limit(at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Re
 
 func prlimit(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	if args[2].Pointer() == 0 {
-		return 0 // It only reads.
+		return 0 // The call only reads.
 	}
 	if of := kernel.ThreadID(args[0].Int()); of != 0 && of != t.PIDNamespace().IDOfThreadGroup(t.ThreadGroup()) {
 		return abi.Attributes // restore resets only the limits of the process itself.
@@ -350,7 +353,7 @@ func mmap(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason 
 	}
 	const fixed = linux.MAP_FIXED | linux.MAP_FIXED_NOREPLACE
 	if args[3].Int()&fixed != linux.MAP_FIXED {
-		return 0 // It replaces nothing.
+		return 0 // The call replaces nothing.
 	}
 	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }

@@ -102,14 +102,14 @@ func (m *memory) contains(start hostarch.Addr, size uint64) bool {
 	return m.touches(start, size, func(int) bool { return true })
 }
 
-// canMapAgain reports whether all mappings of the checkpoint that a range overlaps
-// can be mapped again.
+// canMapAgain returns false if a range overlaps a mapping of the checkpoint that
+// cannot be mapped again.
 func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool { return !m.regions[i].isAnonymous() })
 }
 
-// unmaps notes that the program unmaps a range. It reports whether all mappings of
-// the checkpoint that the range overlaps can be mapped again.
+// unmaps records that the program unmaps a range. It returns false if the range
+// overlaps a mapping of the checkpoint that cannot be mapped again.
 func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool {
 		m.unmapped[i].Store(true)
@@ -117,9 +117,10 @@ func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	})
 }
 
-// touches reports whether a range overlaps a mapping that matches. It also
-// returns true if the range is invalid, or overlaps gVisor's table. matches gets
-// the index of each mapping in the range, until it returns true.
+// touches reports whether a range overlaps a mapping for which the function
+// matches returns true. It also returns true if the range is invalid, or
+// overlaps gVisor's table. touches calls matches with the index of each mapping
+// in the range, until matches returns true.
 func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
 	wanted, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
 	if !ok {
@@ -213,8 +214,8 @@ func (m *memory) add(start hostarch.Addr, data []byte) {
 	}
 }
 
-// restore restores mappings and content. It returns a reason if a mapping is not as
-// it was.
+// restore restores mappings and content. It returns a reason if a mapping is not
+// the same as at the checkpoint.
 func (m *memory) restore(t *kernel.Task) abi.Reason {
 	mm := t.MemoryManager()
 	if brk, err := mm.Brk(t, m.brk); err != nil || brk != m.brk {
@@ -268,8 +269,8 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 func (c *content) restore(t *kernel.Task, from *arena) (err error) {
 	mm, size := t.MemoryManager(), int(c.at.Length())
 	if c.zero {
-		// Release of the memory would be visible: the resident size would depend on the
-		// pages that the last program has used.
+		// Do not release the memory instead: programs could see this, because the
+		// resident size would depend on the pages that the last program has used.
 		_, err = mm.ZeroOut(t, c.at.Start, int64(size), usermem.IOOpts{})
 	} else {
 		_, err = mm.CopyOut(t, c.at.Start, from.bytes[c.offset:c.offset+size], usermem.IOOpts{})

@@ -90,7 +90,8 @@ type interpreter struct {
 }
 
 // retire marks the interpreter as unusable for the given reason. If the reason is 0,
-// it does nothing. If the interpreter is already unusable, the first reason stays.
+// retire does nothing. If the interpreter is already unusable, the first reason
+// stays.
 func (i *interpreter) retire(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 
 // active returns the task's interpreter if it has a checkpoint and can still be
@@ -206,7 +207,8 @@ func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
 	case t.PIDNamespace().NumTasks() != ownTasks:
 		return abi.Processes
 	}
-	// Until endsAlone has returned, another thread could still make system calls.
+	// Read the reason again: until endsAlone has returned, another thread could
+	// still make system calls that set it.
 	return abi.Reason(i.reason.Load())
 }
 

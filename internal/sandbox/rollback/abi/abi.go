@@ -18,8 +18,8 @@ const (
 	Resume = 2
 	// Unregister drops the checkpoint. The process then ends as usual.
 	Unregister = 3
-	// Seal forbids the registered process to make a checkpoint if it has not made
-	// one yet. Otherwise the program could make one.
+	// Seal forbids the registered process to make its first checkpoint. Without
+	// Seal, a program could make the first checkpoint.
 	Seal = 4
 )
 
