@@ -18,8 +18,8 @@ const maxHello = 80 << 10
 var errHelloRead = errors.New("egress: ClientHello complete")
 
 // readHello reads a ClientHello and returns its server name and its raw bytes.
-// The name is "" if the client sent none. An encrypted ClientHello gives the
-// outer name.
+// The name is "" if the client sent none. For an encrypted ClientHello, it is
+// the outer name.
 func readHello(ctx context.Context, r io.Reader) (name string, raw []byte, err error) {
 	var read bytes.Buffer
 	conn := tls.Server(helloConn{r: io.TeeReader(io.LimitReader(r, maxHello), &read)}, &tls.Config{

@@ -20,8 +20,8 @@ type upstream struct {
 	watchedConn
 	target         target
 	sent, received atomic.Int64
-	// This connection is closed when the client's connection ends. stopAutoClose
-	// disables that.
+	// Unless stopAutoClose is called, the connection is closed when the client's
+	// connection ends.
 	stopAutoClose func() bool
 }
 
@@ -110,8 +110,8 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 }
 
 // dial tries to connect to one address. remaining is the number of addresses that
-// are left to try, including addr. If ctx has a deadline, they share the time
-// equally, but each attempt gets at least minAttempt.
+// are left to try, including addr. If ctx has a deadline, these addresses share
+// the time equally, but each attempt gets at least minAttempt.
 func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, remaining int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		share := max(time.Until(deadline)/time.Duration(remaining), minAttempt)

@@ -14,7 +14,7 @@
 //   - Memory, time and connections of each run are limited.
 //   - Each connection is recorded, with its bytes and the reason for a refusal.
 //   - After Serve returns, no goroutine or socket of the connection remains. After
-//     Run.Close returns, none of the run remains.
+//     Run.Close returns, no goroutine or socket of the run remains.
 //
 // The proxy does not decrypt TLS, so it cannot read what a program exchanges with an
 // allowed host.

@@ -14,8 +14,8 @@ import (
 // Host header that the proxy has not checked.
 //
 // Servers accept different forms of a request line. Some skip control characters and
-// Unicode spaces before the line, some treat these as separators, and some accept
-// any word as a method. The proxy therefore ends the connection in two cases:
+// Unicode spaces before the line. Some treat such characters as separators, and some
+// accept any word as a method. The proxy therefore ends the connection in two cases:
 //   - Some server could accept the first line as a request. The proxy stops before
 //     the line is complete.
 //   - The first line may be an HTTP/0.9 request, and a Host header names another

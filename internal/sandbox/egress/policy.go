@@ -63,7 +63,7 @@ func (p Policy) permit(rules Rules, t target) *refusal {
 }
 
 // reachable reports whether an address may be dialled. If it may not, reason says
-// why. own lists the addresses of this host.
+// why. The parameter own lists the addresses of this host.
 func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reason string, ok bool) {
 	switch {
 	case addr.Zone() != "":
@@ -84,8 +84,8 @@ func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reaso
 	if reason, ok := classify(addr); ok || !p.inRanges(addr) {
 		return reason, ok
 	}
-	// A translator's range may be allowed. The embedded address must be checked
-	// even then.
+	// AllowRanges may contain the range of an IPv6 translator. Even then, the
+	// embedded address must be checked.
 	if v4, ok := embedded(addr); ok {
 		return p.reachable(v4, port, own)
 	}

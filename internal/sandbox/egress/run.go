@@ -106,8 +106,8 @@ func (r *Run) record(c Connection) {
 }
 
 // enter registers a connection with the run. It returns a refusal if the run is
-// closed, or if limit connections are open already. The returned context ends
-// with ctx, with the run, or when leave is called.
+// closed, or if the limit of open connections is reached. The returned context
+// ends with ctx, with the run, or at a call of the returned function.
 func (r *Run) enter(ctx context.Context, limit int) (_ context.Context, leave func(), _ *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -49,7 +49,8 @@ func (s *clientConn) tunnel(up *upstream) {
 // copyHalf copies one direction of a tunnel, then closes the destination for
 // writing.
 func copyHalf(to, from net.Conn) error {
-	// Hide all methods except Read and Write: others would not count the bytes.
+	// Hide all methods except Read and Write. io.CopyBuffer would use methods
+	// that do not count the bytes.
 	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, copyBuffer))
 	if err != nil {
 		return err

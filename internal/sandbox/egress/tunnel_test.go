@@ -111,7 +111,7 @@ func TestTunnelAllowsOtherProtocols(t *testing.T) {
 			w := r.connect("a.test:" + p)
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
-			// End the first line. After it, the proxy inspects nothing.
+			// End the first line, since the proxy inspects nothing after it.
 			if !strings.Contains(says, "\n") {
 				w.say("x\n")
 				equal(t, w.hear(2), "x\n")
