@@ -10,8 +10,8 @@ import (
 
 // Config holds the limits of a pool and the functions that it calls.
 type Config struct {
-	// Boot starts a sandbox with these packages. It returns when an interpreter
-	// of the runtime waits for a job.
+	// Boot starts a sandbox with the given packages. It returns when an
+	// interpreter of the runtime waits for a job.
 	Boot func(context.Context, pyth.Runtime, pyth.Layers) (Sandbox, error)
 	// Runtimes lists the built-in runtimes and the custom images, in the order in
 	// which their warm sandboxes boot.

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// acquire queues the job and waits until it gets a sandbox. again is true if the
-// job had a sandbox before, but its program did not start there.
+// acquire queues the job and waits until it gets a sandbox. The parameter again
+// is true if the job already had a sandbox in which its program did not start.
 func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {
 	w, err := p.enqueue(job, again)
 	if err != nil {
@@ -111,16 +111,15 @@ func (p *Pool) scheduleLocked() {
 		case full && !t.system() || p.queue.full(t):
 			i++
 		case !t.system() && !p.queue.fits(p.queue.running, p.queue.promised, t.queue[0].job):
-			// Reserve freed capacity for this job. Otherwise small jobs could
+			// Reserve freed capacity for this job, so that small jobs cannot
 			// starve a large one.
 			full = true
 			i++
 		case p.assignLocked(t):
 			p.queue.rotate(i)
 		default:
-			// Evict an idle sandbox for this job now. The owner of that sandbox
-			// comes later in this loop and could otherwise start a job there
-			// first.
+			// Evict an idle sandbox for this job now. If it stayed, a later
+			// iteration of this loop could start a job of its owner in it.
 			if !short {
 				p.fillLocked()
 			}

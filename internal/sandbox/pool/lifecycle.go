@@ -6,7 +6,8 @@ import "time"
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():
-		// If a sandbox ends while it is in use, guard does not remove it.
+		// If a sandbox ends while it is in use, guard does not remove it. So
+		// remove it here.
 		p.removeLocked(e, Broken)
 		return
 	case p.closed:

@@ -42,7 +42,7 @@ type machine struct {
 	// is held during the call.
 	booted func()
 	// bootFails, runFails and recycleFails report whether the nth operation
-	// fails. If a function is nil, its operations succeed.
+	// fails. If the function is nil, the operation always succeeds.
 	bootFails, runFails, recycleFails func(n int) bool
 	tries, runs, recycled             int
 	all                               []*fake

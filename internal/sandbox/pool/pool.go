@@ -11,10 +11,10 @@
 //   - After Close no sandbox remains.
 //
 // A sandbox is warm until its first job. An interpreter of one runtime waits in it.
-// A job of another runtime can use the sandbox too, but must wait until the other
-// interpreter has started. After a job, the sandbox is dirty. The pool recycles it,
-// so that an interpreter waits again. Then the sandbox is idle until its tenant uses
-// it or the pool removes it.
+// A job of another runtime can use the sandbox too, but must wait until an
+// interpreter of its runtime has started. After a job, the sandbox is dirty. The
+// pool recycles it, so that an interpreter waits again. Then the sandbox is idle
+// until its tenant uses it or the pool removes it.
 //
 // The file system of a sandbox is fixed at boot. It is a custom image, or the
 // built-in image with or without packages. The sandbox serves only jobs that need

@@ -15,7 +15,7 @@ type queue struct {
 	tenants map[pyth.UserID]*tenant
 	// turn lists the tenants with waiting jobs. The first tenant is next.
 	turn []*tenant
-	// running and queued count jobs. Those of the server itself do not count.
+	// running and queued count jobs, except the jobs of the server itself.
 	running, queued int
 	// promised is the sum of the memory limits of running jobs, in bytes.
 	promised int64
@@ -51,7 +51,7 @@ type assignment struct {
 
 // add queues a job if there is room. Two kinds of jobs need no room and go to the
 // front: the server's own jobs, and jobs whose sandbox failed before the program
-// started. For the latter, again is true.
+// started. For a job whose sandbox failed, the parameter again is true.
 func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	t := q.tenants[job.Tenant]
 	if t == nil {
@@ -85,8 +85,8 @@ func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 }
 
 // refusal returns an error if the tenant may not queue another job. A job that
-// can start at once needs no room in the queue. So tenants that have reached
-// their limit cannot fill the queue and keep others from free capacity.
+// can start at once needs no room in the queue. So if some tenants have reached
+// their limit and fill the queue, other tenants can still use free capacity.
 func (q *queue) refusal(t *tenant) error {
 	placed, own := 0, 0
 	for _, other := range q.turn {
@@ -133,7 +133,8 @@ func (q *queue) take(t *tenant, i int) {
 }
 
 // rotate ends the turn of the tenant at index i, whose job has started. The
-// tenant moves to the end of the list, or leaves it if it has no more jobs.
+// tenant moves to the end of the list, or leaves the list if no job of the
+// tenant waits.
 func (q *queue) rotate(i int) {
 	t := q.turn[i]
 	q.turn = slices.Delete(q.turn, i, i+1)
@@ -195,8 +196,8 @@ func (q *queue) systemWaits() bool {
 	return t != nil && len(t.queue) > 0
 }
 
-// lacking returns the waiting jobs that need a warm sandbox or a boot. For the
-// others, a sandbox of their tenant is ready or will soon be.
+// lacking returns the waiting jobs that need a warm sandbox or a boot. For all
+// other waiting jobs, a sandbox of their tenant is ready or will soon be ready.
 func (q *queue) lacking() []*waiter {
 	var lacking []*waiter
 	full, running, promised := false, q.running, q.promised

@@ -9,8 +9,8 @@ import (
 )
 
 // attempts is the maximum number of sandboxes in which a job is tried. One
-// sandbox may have died while it waited; several in a row mean a problem of the
-// host.
+// sandbox may have died while it waited. If several have died, the host has a
+// problem.
 const attempts = 3
 
 // errAbandoned marks a sandbox that got only a part of a job and must be removed.
@@ -26,7 +26,7 @@ type run struct {
 	queued  time.Duration
 	// attempt counts the sandboxes that the job has tried.
 	attempt int
-	// started is the run inside the sandbox of entry.
+	// entry is the job's sandbox, and started is the run in this sandbox.
 	entry   *entry
 	started pyth.Run
 	// outcome is set if the job has ended without running in a sandbox.
@@ -67,8 +67,8 @@ func (r *run) start(ctx context.Context) error {
 }
 
 // Release runs the program to its end. If the sandbox dies before the program
-// starts, Release tries others. If ctx has ended, Release does not send the
-// secrets.
+// starts, Release tries other sandboxes. If ctx has ended, Release does not
+// send the secrets.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	for r.outcome == nil {
 		if r.job.SecretsFollow && ctx.Err() != nil {

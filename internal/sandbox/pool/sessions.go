@@ -58,7 +58,7 @@ func (p *Pool) admitSession() error {
 }
 
 // CloseSession destroys the session's sandbox. A run in the sandbox ends with the
-// status killed.
+// status "killed".
 func (p *Pool) CloseSession(id pyth.SessionID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +82,8 @@ func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	case p.closed:
 		p.endSessionLocked(e, Drained)
 	case ended || e.ended():
-		// If a sandbox ends while it is in use, guard does not remove it.
+		// If a sandbox ends while it is in use, guard does not remove it. So
+		// remove it here.
 		p.endSessionLocked(e, Broken)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// stock holds the waiting sandboxes and counts the others. It decides which
-// sandbox a job gets, which kind of sandbox boots next, and which sandbox is
-// evicted. Pool starts and destroys the sandboxes. The pool's lock protects
+// stock holds the waiting sandboxes and counts all other sandboxes. It decides
+// which sandbox a job gets, which kind of sandbox boots next, and which sandbox
+// is evicted. Pool starts and destroys the sandboxes. The pool's lock protects
 // stock.
 type stock struct {
 	config *Config
@@ -110,9 +110,9 @@ func reusable(t *tenant, job *pyth.Job) bool {
 	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
 
-// mayGrow reports whether the tenant may have one more sandbox. The maximum
-// allows one for each running job, and some that boot. Without a maximum, a
-// tenant with many waiting jobs would get more and more sandboxes.
+// mayGrow reports whether the tenant may have one more sandbox. The maximum is
+// the maximum of running jobs, plus the maximum of concurrent boots. Without a
+// maximum, a tenant with many waiting jobs would get more and more sandboxes.
 func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
 }
@@ -152,8 +152,8 @@ func (s *stock) place(e *entry) {
 	e.tenant.ready = append(e.tenant.ready, e)
 }
 
-// unplace removes a sandbox from warm or idle. It returns false if the sandbox
-// was in neither.
+// unplace removes a sandbox from the list warm or idle. It returns false if the
+// sandbox was in neither list.
 func (s *stock) unplace(e *entry) bool {
 	if e.expiry != nil {
 		e.expiry.Stop()
@@ -188,8 +188,8 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 }
 
 // needed reports whether a warm sandbox must stay, although its idle time is
-// over: its runtime would otherwise have too few. queued is the number of jobs
-// that need a warm sandbox.
+// over. It must stay if its runtime would have too few warm sandboxes without
+// it. queued is the number of jobs that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	return e.tenant == nil && e.root.layers == (pyth.Layers{}) &&
 		s.countWarm(kind{runtime: e.runtime}) <= s.wanted()[e.runtime]+queued
