@@ -139,7 +139,7 @@ func TestKeyDetectsAnInvalidAnswer(t *testing.T) {
 	}
 }
 
-// requestKey calls Key of a sandbox whose guest answers with the bytes of wire.
+// requestKey calls Key of a sandbox whose guest answers with the given bytes.
 func requestKey(t *testing.T, wire []byte) ([]byte, error) {
 	t.Helper()
 	ours, theirs, err := connect("guest")

@@ -11,8 +11,9 @@ import "strconv"
 //     gVisor needs no gofer process.
 //   - Without directfs, the sentry runs as the user nobody in a separate user
 //     namespace. With rootless, gVisor maps nobody to the only user of our namespace.
-//   - A release of gVisor has sidecar binaries, which run parts of gVisor. Its Go
-//     module lacks them. With this sidecar policy, our executable takes their place.
+//   - A release of gVisor has sidecar binaries, which run parts of gVisor. The Go
+//     module of gVisor lacks these binaries. With this sidecar policy, our
+//     executable takes their place.
 func gvisorFlags(root string, rootless bool) []string {
 	return []string{
 		"--root=" + root,

@@ -37,16 +37,16 @@ type readWriter struct {
 	io.Writer
 }
 
-// scripted returns a sandbox whose guest sends the bytes of wire. The host's
-// messages are written to sent, and are not answered.
+// scripted returns a sandbox whose guest sends the given bytes. The host's
+// messages go to a writer, and the guest does not answer them.
 func scripted(wire []byte, sent io.Writer) *Sandbox {
 	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: fakeCgroup{}}
 	s.meter = &meter{sandbox: s}
 	return s
 }
 
-// receiveAll runs a job in a sandbox whose guest sends the bytes of wire and
-// nothing more. The error is that of receive.
+// receiveAll runs a job in a sandbox whose guest sends only the given bytes. It
+// returns the error of receive.
 func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	t.Helper()
 	reader, writer, err := os.Pipe()

@@ -45,11 +45,11 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// send sends the job to the guest. It also starts the program, unless the secrets
-// follow. In that case, sendSecrets starts the program.
+// send sends the job to the guest and starts the program. If the job has secrets,
+// send does not start the program: sendSecrets does this later.
 //
-// If the secrets follow and the job belongs to a session, send sends nothing. The job
-// may still be abandoned, and the guest could not discard a part of it.
+// If the job has secrets and belongs to a session, send sends nothing. The job may
+// still be abandoned, and the guest cannot discard a part of a session's job.
 func (r *run) send() error {
 	frames := jobFrames(r.job)
 	switch {
@@ -65,13 +65,13 @@ func (r *run) send() error {
 	}
 }
 
-// sendSecrets sends the frames that send has not sent, and the secrets. Then it
+// sendSecrets sends the remaining frames of the job and the secrets. Then it
 // starts the program.
 func (r *run) sendSecrets(secrets []pyth.SecretValue) error {
 	frames := r.unsent
 	r.unsent = nil
 	for _, v := range secrets {
-		// In a separate frame, the value can be cleared.
+		// Each secret has its own frame, so that its value can be cleared.
 		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
 		defer clear(variable)
 		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
@@ -79,8 +79,8 @@ func (r *run) sendSecrets(secrets []pyth.SecretValue) error {
 	return r.sendStart(frames)
 }
 
-// sendStart sends these frames of the job and starts the program. Then it wipes
-// the job's password.
+// sendStart sends the given frames of the job and starts the program. Then it
+// wipes the job's password.
 func (r *run) sendStart(frames []protocol.Frame) error {
 	if err := r.sandbox.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
 		return err

@@ -92,8 +92,8 @@ type Launcher struct {
 	stopped sync.Once
 }
 
-// New returns a launcher. If an earlier server was killed, New removes what this
-// server has left.
+// New returns a launcher. If an earlier server was killed, New removes the
+// processes, cgroups and files that remain from it.
 func New(config Config) (*Launcher, error) {
 	// gVisor runs in the directory /, so it needs absolute paths.
 	var err error

@@ -83,7 +83,7 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + loopback, "no_proxy=" + loopback,
 	}
 	if runtime == pyth.NodeRuntime {
-		// fetch and http of Node.js ignore the variables without this setting.
+		// Without this setting, fetch and http of Node.js ignore the variables.
 		variables = append(variables, "NODE_USE_ENV_PROXY=1")
 	}
 	for _, variable := range variables {
@@ -94,8 +94,9 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 	return env
 }
 
-// accept serves the streams that the guest opens. If no job with a network runs,
-// a stream is late or the guest is hostile. accept then closes the stream.
+// accept serves the streams that the guest opens. If no job with a network is
+// running, accept closes the stream: either the stream came too late, or the
+// guest is hostile.
 func (t *tunnel) accept(mux *yamux.Session) {
 	for {
 		stream, err := mux.AcceptStream()

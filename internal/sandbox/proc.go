@@ -53,8 +53,9 @@ func descendants(pid int) []int {
 	return all
 }
 
-// sentryOf returns the ID of the sentry, which holds the guest's memory, among
-// the descendants of the runsc process pid. It returns 0 if there is none.
+// sentryOf searches the descendants of a runsc process for the sentry, which
+// holds the guest's memory. It returns the ID of the sentry, or 0 if there is
+// none.
 func sentryOf(pid int) int {
 	for _, p := range descendants(pid) {
 		if memoryFile(p) != "" {
@@ -76,7 +77,7 @@ func memoryFile(pid int) string {
 	return ""
 }
 
-// guestMemory returns how much memory of the host the guest's memory takes, in
+// guestMemory returns the amount of the host's memory that the guest uses, in
 // bytes.
 func guestMemory(pid int) int64 {
 	file := memoryFile(pid)

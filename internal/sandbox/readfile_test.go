@@ -36,8 +36,8 @@ func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 }
 
 // fileServer returns a guest that answers each request with a file of size bytes.
-// It adds the number of bytes that it has sent to *sent. Like the agent, it looks
-// for an abort before each piece.
+// It counts the bytes in *sent. Like the agent, it looks for an abort before it
+// sends each piece.
 func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 	return func(c *protocol.Conn, socket *os.File) {
 		for {
@@ -52,7 +52,7 @@ func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: size})
 			for left := size; left > 0; left -= protocol.MaxData {
 				if c.Buffered() || isReadable(socket) {
-					// During a transfer, the host sends nothing but an abort.
+					// During a transfer, the host can only send an abort.
 					_, _, _ = c.Receive()
 					end.Failure = "ECANCELED"
 					break

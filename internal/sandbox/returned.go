@@ -49,7 +49,8 @@ func (r *run) fileEnd() error {
 	}
 	f := *r.incoming
 	r.incoming = nil
-	// The guest applies the same rule, but an invalid name must not end the run.
+	// The guest checks paths by the same rule. But a path that is invalid
+	// nevertheless must not end the run.
 	if fault := workpath.Fault(f.Path); fault != "" {
 		return r.skip(f.Path, "its path "+fault)
 	}

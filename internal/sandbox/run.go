@@ -141,9 +141,9 @@ func (r *run) overLimit() error {
 	return nil
 }
 
-// cpu returns the processor time of the run so far. Without a cgroup, the
-// measured time no longer includes processes that have ended. So cpu returns the
-// highest time that was observed.
+// cpu returns the processor time of the run so far. Without a cgroup, a
+// measurement does not include processes that have already ended. So cpu returns
+// the highest time that was observed.
 func (r *run) cpu() time.Duration {
 	now := int64(r.sandbox.meter.cpu() - r.cpuBefore)
 	for {
