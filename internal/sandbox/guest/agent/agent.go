@@ -2,8 +2,8 @@
 // interpreter in new namespaces, where the interpreter waits for a job. The agent
 // sends the job to the interpreter and relays the output. At the end it kills all
 // processes that the job has started, and reports the exit status from the kernel.
-// The next job gets a new interpreter, unless the kernel can restore this one (package
-// rollback).
+// The next job gets a new interpreter, unless the kernel can restore the current one
+// (package rollback).
 //
 // The agent guarantees that nothing of one run remains in the next: no process,
 // file, mount, socket or System V object. The agent runs as root inside the sandbox.

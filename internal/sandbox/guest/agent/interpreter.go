@@ -69,8 +69,8 @@ func nodeOptions(memory int64) string {
 	return options
 }
 
-// nodeOptionsForMore returns the value of NODE_OPTIONS if the limit exceeds
-// defaultMemory, or "".
+// nodeOptionsForMore returns the value of NODE_OPTIONS for a limit above
+// defaultMemory. For any other limit it returns "".
 func nodeOptionsForMore(memory int64) string {
 	if memory <= defaultMemory {
 		return ""

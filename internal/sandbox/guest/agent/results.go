@@ -13,9 +13,9 @@ import (
 // could keep it open.
 const resultsName = "results"
 
-// makeResults creates and opens the FIFO. The agent opens it for writing too,
-// because it would otherwise read an end of file whenever a program closes the
-// FIFO.
+// makeResults creates and opens the FIFO. The agent opens it for writing too.
+// Without this, the agent would read an end of file whenever a program closes
+// the FIFO.
 func (p *program) makeResults() error {
 	if err := unix.Mknodat(p.reports, resultsName, unix.S_IFIFO|0o200, 0); err != nil {
 		return err

@@ -96,8 +96,8 @@ func (r *run) reap() {
 	}
 }
 
-// drain sends the rest of a stream. More output can arrive until the last process
-// with the stream open is dead.
+// drain sends the rest of a stream. More output can arrive until every process
+// that can write to the stream is dead.
 func (r *run) drain(s stream) error {
 	for *s.fd >= 0 {
 		fds := [...]unix.PollFd{{Fd: int32(*s.fd), Events: unix.POLLIN}}
@@ -149,7 +149,7 @@ func (r *run) outputs() [2]stream {
 // or, in a session, has answered.
 func (r *run) step(deadline time.Time) (ended bool, err error) {
 	p := r.program
-	// Poll ignores descriptors of -1.
+	// Poll ignores the descriptor -1.
 	fds := [...]unix.PollFd{
 		{Fd: int32(p.pidfd), Events: unix.POLLIN},
 		{Fd: int32(r.control), Events: unix.POLLIN},
@@ -174,7 +174,7 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		r.stop()
 		return false, nil
 	}
-	// Round up. Otherwise Poll would return at once again and again during the
+	// Round up, so that Poll does not return at once again and again during the
 	// last millisecond.
 	if _, err := unix.Poll(fds[:], int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
 		return false, err

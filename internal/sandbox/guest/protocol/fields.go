@@ -45,7 +45,7 @@ func Decode(payload []byte, m Message) error {
 	return nil
 }
 
-// mode is the operation for which a fields value is used.
+// mode is the operation for which a value of type fields is used.
 type mode int
 
 const (

@@ -22,8 +22,9 @@ type Frame struct {
 // NewFrame returns a frame that carries a message.
 func NewFrame(kind Kind, m Message) Frame { return Frame{kind, Encode(m)} }
 
-// AppendFrames appends the encoded frames to wire. It grows wire at most once. A
-// buffer that grows repeatedly would leave copies of secrets in memory.
+// AppendFrames appends the encoded frames to the given buffer. It grows the
+// buffer at most once. A buffer that grows repeatedly would leave copies of
+// secrets in memory.
 func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 	size := len(wire)
 	for _, f := range frames {
@@ -47,8 +48,8 @@ func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 type Reader struct {
 	stream *bufio.Reader
 	limit  int
-	// partial is true while the payload of frame is incomplete. received counts
-	// the bytes of the payload that have arrived.
+	// partial is true while the payload of the current frame is incomplete.
+	// received counts the bytes of the payload that have arrived.
 	frame    Frame
 	partial  bool
 	received int
@@ -63,7 +64,7 @@ func NewReader(stream io.Reader, limit int) *Reader {
 // Next returns the next frame. The caller owns the payload. The error is io.EOF
 // at the end of the stream, and io.ErrUnexpectedEOF if the stream ends within a
 // frame. The stream may be non-blocking: after any other error, the next call
-// continues where this one stopped.
+// continues where the failed call stopped.
 func (r *Reader) Next() (Frame, error) {
 	if !r.partial {
 		header, err := r.stream.Peek(headerSize)

@@ -34,7 +34,7 @@ func (m *Launch) visit(f *fields) {
 
 // Run tells the interpreter of a session to run a program.
 type Run struct {
-	// Results requests the rich values of the program.
+	// Results is true if the rich values of the program are wanted.
 	Results   bool
 	TimeoutMs int64
 	Code      []byte

@@ -27,8 +27,8 @@ func (m *Prepare) visit(f *fields) {
 type Hello struct {
 	Version int
 	// Restored is true if the interpreter has also served the previous job. If
-	// not, Reason says why, with a name from rollback/abi. Before the first job,
-	// Reason is "".
+	// Restored is false, Reason is the name of the reason in package
+	// rollback/abi. Before the first job, Reason is "".
 	Restored bool
 	Reason   string
 }
@@ -53,7 +53,7 @@ type Job struct {
 	Processes   int
 	MaxFiles    int
 	MaxBytes    int64
-	// Results requests the rich values of the program.
+	// Results is true if the rich values of the program are wanted.
 	Results bool
 	// Network lets the program connect to ProxyAddress.
 	Network bool

@@ -45,9 +45,9 @@
 //
 // # Trust
 //
-// The host treats all frames from the guest as hostile, and the agent all frames from
-// hooks. A receiver checks each length before it allocates memory. Limits that the
-// guest enforces are enforced by the host too.
+// The host treats all frames from the guest as hostile. In the same way, the agent
+// treats all frames from hooks as hostile. A receiver checks each length before it
+// allocates memory. Limits that the guest enforces are enforced by the host too.
 package protocol
 
 import "time"

@@ -60,10 +60,10 @@ const shortHead = '(function (exports,require,module,__filename,__dirname){';
  * part of the program has the same position in both. Returns undefined if positions
  * could be wrong.
  *
- * A call around the expression needs room before it. V8 assigns the position of the
- * statement to the first operation in it, which must be the lookup of the called
- * function. Parentheses need less room, but then the first operation is the lookup
- * of a name of the program.
+ * A call around the expression needs space before the expression. V8 assigns the
+ * position of the statement to the first operation in the statement, which must
+ * be the lookup of the called function. Parentheses need less space, but then the
+ * first operation is the lookup of a name of the program.
  */
 function sources(source, found, before, after) {
   const { from, start, end, terminated, isTight } = found;
@@ -89,7 +89,7 @@ function sources(source, found, before, after) {
   if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
   if (!isKnown(found, head)) return undefined;
   if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
-  // Without any room, the columns in the expression are one too high.
+  // Without any space before the expression, the columns in it are one too high.
   if (!terminated || found.hasFunction()) return undefined;
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
@@ -171,8 +171,8 @@ function handOver(source) {
 }
 
 /**
- * Returns whether Node would run the source as CommonJS. Node too decides this by
- * compiling it.
+ * Returns whether Node would run the source as CommonJS. Node decides this in the
+ * same way: it tries to compile the source.
  */
 function isCommonJS(source) {
   try {

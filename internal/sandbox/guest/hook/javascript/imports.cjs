@@ -2,10 +2,10 @@
 // Makes import and export statements work in a session. The programs of a session
 // are scripts, which must not contain these statements.
 //
-// V8 reports the first statement that a script must not contain. Only then does this
-// module parse the program and rewrite all these statements. If the parser fails,
-// the module rewrites only the reported statement, with regular expressions. V8 then
-// reports the next one.
+// V8 reports the first statement that a script must not contain. After such a
+// report, this module parses the program and rewrites all import and export
+// statements. If the parser fails, the module rewrites only the reported
+// statement, with regular expressions. V8 then reports the next statement.
 
 const { linkStatements } = require('./scan.cjs');
 

@@ -106,7 +106,7 @@ class Session {
     this.outputs = [process.stdout, process.stderr];
     // A stream becomes unusable if its code is stopped during a write. `writes`
     // counts the writes in progress. If `due` is true, the run is stopped after
-    // them.
+    // these writes.
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
@@ -164,8 +164,8 @@ class Session {
 
   /** Makes each write to a stream complete before it returns. */
   guard(output) {
-    // Otherwise Node would keep output in memory if it is printed faster than the
-    // agent reads it.
+    // With non-blocking writes, Node would keep output in memory if the program
+    // prints faster than the agent reads.
     output._handle?.setBlocking?.(true);
     const { write } = output;
     this.plain.set(output, write.bind(output));
@@ -535,8 +535,8 @@ class Session {
   }
 
   /**
-   * Ends a run because the agent requests it. `number` is the number of the last run
-   * that had ended at that time, so the request is for the next one.
+   * Ends a run because the agent requests it. `number` is the number of the last
+   * run that had ended before the request. So the request is for the next run.
    *
    * The thread that interrupts runs calls this function while other code runs. It
    * repeats the call until the run has ended.
@@ -881,7 +881,10 @@ function setInput(bytes) {
   });
 }
 
-/** Calls `done` when all streams from index `from` on have written their data. */
+/**
+ * Calls `done` when the streams, starting with index `from`, have written their
+ * data.
+ */
 function flush(streams, done, from = 0) {
   if (from === streams.length) {
     done();

@@ -1,6 +1,6 @@
 'use strict';
-// Ends a session's run on SIGINT. It is a separate thread, since the program's
-// thread may be in an endless loop.
+// Ends a session's run on SIGINT. This module runs in a separate thread, since
+// the program's thread may be in an endless loop.
 //
 // Node's vm module can end code on SIGINT, and needs no event loop for this. The
 // thread detects the signal in this way. Then it uses the inspector to call a
@@ -16,7 +16,8 @@ const { isBlocked, signalAwaited } = require('./children.cjs');
 // - 0: the state of an interrupt. 0 = the run has ended, 1 = interrupt the program's
 //   thread, 2 = that thread was asked to end its code, 3 = it is about to do so.
 // - 2: the number of the last run that has ended.
-// - 3: the value of element 2 at the last SIGINT. The run after it is interrupted.
+// - 3: the value of element 2 at the last SIGINT. The run with the next number is
+//   interrupted.
 // - 4: 1 while code of the program shows a value, 2 when that code must end.
 const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');

@@ -1,8 +1,8 @@
 """Imports common modules before the checkpoint and hides them from the program.
 
 When the program imports a hidden module, it gets this module, and the import has all its
-usual effects. If the program would load another file, or if a module that the hidden module
-uses has changed, the module is loaded as usual instead.
+usual effects. If the program would load another file, or if the hidden module uses
+a module that has changed, the module is loaded as usual instead.
 """
 
 import builtins
@@ -39,7 +39,7 @@ class Hidden:
         self.module = None
         # The names of the modules that the module has imported, in order.
         self.needs = []
-        # What the module has imported from others: (module name, attribute, value).
+        # What the module has imported from other modules: (module, attribute, value).
         self.values = []
         # Changes of dictionaries of other modules: (dictionary, key, old value, new value).
         self.changes = []
@@ -116,7 +116,7 @@ def begin():
 
 
 def dictionaries():
-    """Return the dictionaries that belong to a module, but that imports of others change."""
+    """Yield dictionaries of modules that the import of another module can change."""
     yield from (sys.modules, sys.path_importer_cache, vars(importlib), vars(external))
     for name, attributes in (("copyreg", ("dispatch_table",)), ("re", ("_cache", "_cache2"))):
         for attribute in attributes:

@@ -2,12 +2,12 @@
 
 usercustomize.py loads this module before it waits for a program.
 
-CPython itself runs main.py, which may also contain compiled code. So this module writes
-the program's code, compiled and with two added calls, to main.py. The call after the
-final expression shows its value. The call at the start restores the source in main.py,
-and leaves an object at the bottom of the frame's stack. CPython drops this object when
-the frame ends for any reason, and the object's destructor reports the end. The frames,
-lines and positions of the program do not change.
+CPython itself runs main.py, which may contain compiled code instead of source. So this
+module writes the program's code, compiled and with two added calls, to main.py. The call
+after the final expression shows its value. The call at the start restores the source in
+main.py, and leaves an object at the bottom of the frame's stack. CPython drops this
+object when the frame ends for any reason, and the object's destructor reports the end.
+The frames, lines and positions of the program do not change.
 """
 
 import _ast
@@ -77,9 +77,8 @@ def capture(source, end, show, said, tree):
     the value from final_value(). show is None if no values are wanted. If the source is
     large, show() is not called, and kept_value() returns the value at the end.
 
-    said records the compiler's warnings. tree is the program's syntax tree. It is None
-    for a large source, because it would need half as much memory again as the
-    compilation.
+    The object said records the compiler's warnings. tree is the program's syntax tree.
+    It is None for a large source, because compilation with a tree needs 50% more memory.
 
     Return whether this works. It does not work if the program has a syntax error, which
     CPython then reports itself.
@@ -149,9 +148,9 @@ def compiled(source, shows_values, said, tree):
 
 
 def place(code, begin):
-    """Write compiled code to main.py. The source returns when CPython has read the code.
+    """Write compiled code to main.py. When CPython has read it, restore the source.
 
-    The code calls START, whose result is that of begin().
+    The code calls START, which returns the result of begin().
     """
     number = 0
     while os.path.lexists(aside := f"/work/.main.{number}.py"):
@@ -402,7 +401,7 @@ def write_handlers(handlers):
     return bytes(made)
 
 
-# The last instruction of such an expression leaves the value on the stack.
+# The last instruction of an expression of these types leaves its value on the stack.
 PLAIN = (
     _ast.Name,
     _ast.Call,

@@ -149,7 +149,7 @@ class Definitions:
             self.known.update(names)
 
     def uses_known(self, node, calls):
-        """Return whether another process can evaluate the definition, from the names that it uses."""
+        """Return whether another process can evaluate the definition with the names that it knows."""
         own = set()
         used = set()
         nodes = [node]

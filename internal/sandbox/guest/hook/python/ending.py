@@ -24,7 +24,7 @@ class Ending:
 
     shown() returns the object that shows rich values. shown is None if no values are
     wanted. report(error) returns the message about an uncaught exception for the agent.
-    seconds and memory, in bytes, are the limits of the run.
+    seconds and memory (in bytes) are the limits of the run.
     """
 
     def __init__(self, report, shown, seconds, memory):
@@ -94,8 +94,9 @@ class Ending:
         """Call `action` with a part of the time and memory that the run has left.
 
         `action` must not raise an exception. After too much time, the handler of SIGALRM
-        raises one that ends the action. Above the memory limit, an allocation raises
-        MemoryError. Afterwards the program's handler, timer and limit are restored.
+        raises an exception that ends the action. Above the memory limit, an allocation
+        raises MemoryError. Afterwards the program's handler, timer and limit are
+        restored.
         """
         reset_memory = self.lower_memory()
         seconds = max(0.05, min(MAX_SECONDS, (self.deadline - monotonic()) / 2))

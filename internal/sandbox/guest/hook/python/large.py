@@ -1,8 +1,8 @@
 """Makes a large program of a session report its end, with little additional memory.
 
-For other programs, session.py adds statements to the syntax tree. The tree of a large
-program needs half as much memory again as its compilation. So this module adds
-instructions to the compiled code instead. session.py loads it when needed.
+For other programs, session.py adds statements to the syntax tree. For a large
+program, compilation with a tree needs 50% more memory. So this module adds instructions
+to the compiled code instead. session.py loads it when needed.
 """
 
 import _collections
@@ -15,8 +15,8 @@ import opcode
 class Wrapper:
     """Makes the same changes to compiled code as Session.wrap makes to a syntax tree.
 
-    calls holds the functions of the session, and calls.value appends to values. capture
-    holds the globals of capture.py.
+    The argument calls contains the functions of the session. calls.value appends to the
+    list values. The argument capture contains the globals of capture.py.
     """
 
     def __init__(self, calls, values, capture):
@@ -89,7 +89,7 @@ class Wrapper:
         return code.replace(co_exceptiontable=self.capture["write_handlers"](handlers))
 
     def extended(self, code, body, constants):
-        """Return the code with the instructions `body`, which begin with those of the code.
+        """Return the code with the instructions `body`, which begin with the code's own.
 
         The added instructions have no position.
         """
@@ -104,7 +104,7 @@ class Wrapper:
     def call(self, constants, *functions):
         """Return instructions that call the first of the functions.
 
-        If there is a second function, its result is the argument.
+        If there is a second function, its result is the argument of the first.
         """
         sample = compile("f(g())" if functions[1:] else "f()", "", "eval").co_code[2:-2]
         body, functions = bytearray(), list(functions)

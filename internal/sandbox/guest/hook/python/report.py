@@ -151,8 +151,9 @@ class Library:
 class Swapped:
     """Replaces parts of the import system within a with statement.
 
-    settings are new values for attributes of sys. modules, if not None, replaces
-    sys.modules. In this case, all builtins also get the values from before the program.
+    The argument settings contains new values for attributes of the module sys. If the
+    argument modules is not None, it replaces sys.modules. In this case, all builtins
+    also get the values from before the program.
     """
 
     def __init__(self, settings, modules, importer):

@@ -310,8 +310,8 @@ def beginning(value):
         single, double = "'", '"'
     else:
         single, double = b"'", b'"'
-    # repr() chooses its quotes by the quotes in the whole string. So add those that
-    # occur in the rest.
+    # repr() chooses the quotes around its result by the quotes in the whole string. So
+    # add the quotes that the whole string contains.
     marks = value[:0]
     if single in value:
         marks += single
@@ -334,7 +334,7 @@ class Figures:
     """Shows the figures of matplotlib.pyplot that are new or have changed."""
 
     # Functions of pyplot that use the current figure even if it has been shown. All
-    # others draw. As in a notebook, they begin a new figure.
+    # other functions draw. As in a notebook, a function that draws begins a new figure.
     keeping = (
         "clf",
         "close",

@@ -45,8 +45,8 @@ getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
 
 LAST = "last_type", "last_value", "last_traceback", "last_exc"
 
-# The minimum recursion limit for this module. If the program sets a lower limit, it
-# applies only while the program runs.
+# The minimum recursion limit for this module. If the program sets a lower limit, the
+# lower limit applies only while the program runs.
 LIMIT = 1000
 
 # load() sets MAIN, the name of the file of __main__. inspect looks in this file for the
@@ -140,8 +140,8 @@ class Session:
             for program in self.programs(name, code):
                 self.release()
                 yield program, self.main
-                # This must come first: with the program's limit, any call of a Python
-                # function may fail.
+                # Raise the limit before anything else: with the program's limit, any
+                # call of a Python function may fail.
                 limit = getlimit()
                 if limit < LIMIT:
                     setlimit(LIMIT)
@@ -753,8 +753,8 @@ def number_classes(tree, code, before):
 def is_awaitable(tree, known):
     """Return whether all names exist that a program awaits at its top level.
 
-    CPython refuses an await outside a function in advance. Without this check, a program
-    that awaits an unknown name would fail halfway instead.
+    Outside a session, CPython refuses a top-level await before the program starts.
+    Without this check, a program that awaits an unknown name would fail halfway instead.
     """
     roots = set()
     nodes = [tree]

@@ -147,10 +147,10 @@ LARGE = 128 << 10
 
 
 def capture_end(source, end, shows_values):
-    """Make the program call end() when it ends. Return whether it will, however it ends.
+    """Make the program call end() when it ends. Return whether every kind of end calls it.
 
-    end() is not called if the program has no value to show, apparently no figures, and
-    does not mention atexit. If there are figures after all, they are shown when the
+    end() is not called if the program has no value to show, seems to have no figures,
+    and does not mention atexit. If there are figures after all, they are shown when the
     interpreter ends. end() is also not called if CPython must report an error in the
     source.
     """
