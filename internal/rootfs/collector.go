@@ -111,8 +111,9 @@ func (c *collector) library(name string, preferred []string) error {
 		if err != nil {
 			continue // Like the loader, skip libraries for other architectures.
 		}
-		// Add the library before those that it needs. Otherwise two libraries
-		// that need each other would cause an endless recursion.
+		// Add the library before the libraries that it needs. In the reverse
+		// order, two libraries that need each other would cause an endless
+		// recursion.
 		c.plan.file(at, 0o644, data)
 		for _, needed := range needs.libraries {
 			if err := c.library(needed, needs.searched(dir)); err != nil {

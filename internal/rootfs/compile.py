@@ -62,9 +62,10 @@ def add(archive, name, data):
 
 
 def part(number, of, all):
-    """Writes one part of an archive: each source whose index % `of` is `number`.
+    """Writes the part `number` of an archive, which has `of` parts.
 
-    The part does not contain the end of the archive.
+    The part contains each source whose index modulo `of` is `number`. It does not
+    contain the end of the archive.
     """
     with gzip.open(f"part{number}", "wb", 1) as out:
         archive = tarfile.open(fileobj=out, mode="w")

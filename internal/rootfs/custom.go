@@ -191,7 +191,8 @@ func (r *customBuilder) make(ctx context.Context, source string) (path string, e
 }
 
 // read adds the files of the source to the tree. The tree reads their content
-// later, so the caller must not call closed before the last use of the tree.
+// later, so the caller must not call the returned function before the last use
+// of the tree.
 func (r *customBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {

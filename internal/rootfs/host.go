@@ -16,8 +16,8 @@ const loader = "/lib64/ld-linux-x86-64.so.2"
 type host struct {
 	programs []string
 	// libraries lists the directories that the loader searches, in the loader's
-	// order. The image has no loader cache, so the loader searches no other
-	// directory there.
+	// order. In the image, the loader searches no other directories, because
+	// the image has no loader cache.
 	libraries []string
 	loader    string
 	terminfo  []string

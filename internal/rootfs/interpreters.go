@@ -30,8 +30,8 @@ type interpreter struct {
 	runtime pyth.Runtime
 	// title is the name that operators see. program is the file name.
 	title, program string
-	// examine runs the interpreter in a sandbox of the image at this path, and
-	// stores the interpreter's version.
+	// examine runs the interpreter in a sandbox of the given image, and stores
+	// the interpreter's version.
 	examine func(r *customBuilder, ctx context.Context, image string) error
 }
 
@@ -136,8 +136,8 @@ const (
 	maxCompiledAll  = 4 << 30
 )
 
-// compile lets Python compile all modules, in a sandbox of the image at this path. It
-// adds the compiled files to the tree.
+// compile lets Python compile all modules, in a sandbox of the given image. It adds
+// the compiled files to the tree.
 func (r *customBuilder) compile(ctx context.Context, image string) error {
 	sources, err := moduleSources()
 	if err != nil {
@@ -233,7 +233,7 @@ func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode runs Node in a sandbox of the image at this path, and stores Node's
+// examineNode runs Node in a sandbox of the given image, and stores Node's
 // version.
 func (r *customBuilder) examineNode(ctx context.Context, image string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`

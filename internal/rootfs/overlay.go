@@ -42,8 +42,9 @@ func (r *customBuilder) fillPlans() error {
 // overlay adds the files of r.plan to the tree, and those files of r.extra that
 // the tree does not have.
 func (r *customBuilder) overlay() error {
-	// Sandboxes mount file systems here, or only Pyth-On may add files. Entries
-	// of the source could be links that lead elsewhere, so remove them.
+	// In these directories, sandboxes mount file systems, or only Pyth-On may
+	// add files. In the source, the directories could be links that lead
+	// elsewhere, so remove them.
 	for _, dir := range []string{
 		"dev", "proc", "run", "sys", "tmp", "work", "mnt", "root", "home/sandbox", "var/run", "var/tmp",
 		path.Dir(inImage(guest.AgentPath)),

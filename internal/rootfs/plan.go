@@ -13,8 +13,8 @@ import (
 )
 
 // plan contains the files of an image, except those of the interpreters, by path
-// as in io/fs. It does not contain the parents of its paths, as a tree would. So
-// a custom image keeps the directories of its source.
+// as in io/fs. Unlike a tree, it does not contain the parents of its paths. So a
+// custom image keeps the directories of its source.
 type plan map[string]tree.Entry
 
 func (p plan) dir(path string, mode fs.FileMode) { p[path] = tree.Dir(mode) }
@@ -28,8 +28,8 @@ func (p plan) has(path string) bool {
 	return ok
 }
 
-// key returns a hash for the image's name. It covers the plan and python, a
-// string which identifies all inputs that are not in the plan.
+// key returns a hash for the image's name. The hash covers the plan and the
+// given string, which identifies all inputs that are not in the plan.
 func (p plan) key(python string) (string, error) {
 	h := sha256.New()
 	// The length of each part is hashed too. Otherwise different parts could give

@@ -65,10 +65,11 @@ func unpackPython(dir string) error {
 		return fmt.Errorf("rootfs: the embedded Python is not %s: %w", pythonVersion, err)
 	}
 	for _, pattern := range []string{
-		// These need a display, or install packages, which the read-only image
-		// does not allow.
+		// These modules need a display, or install packages, which the
+		// read-only image does not allow.
 		"ensurepip", "idlelib", "test", "tkinter", "turtledemo",
-		// This is for building extensions, which needs a compiler and headers.
+		// This directory is for building extensions, which needs a compiler and
+		// headers.
 		"config-*",
 		"lib-dynload/_test*", "lib-dynload/_ctypes_test*", "lib-dynload/_tkinter*",
 	} {
@@ -155,8 +156,9 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles all files below sources with the Python in dir. In tracebacks, the
-// first part of a path, strip, is replaced by prefix, the directory in the image.
+// compileAll compiles all files below sources with the Python in dir. Tracebacks
+// show paths in the image: the argument strip is the first part of a source's path,
+// and the argument prefix replaces this part.
 //
 // Python never compares the compiled files with their sources. The read-only image
 // contains both, and each comparison would cost a system call.
@@ -228,8 +230,8 @@ func addCompiled(t *tree.Tree, dir string) error {
 	})
 }
 
-// addFile adds a file of this machine to the tree. name is the file's path on this
-// machine, and at is its path in the tree.
+// addFile adds a file of this machine to the tree. The argument name is the file's
+// path on this machine. The argument at is the file's path in the tree.
 func addFile(t *tree.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

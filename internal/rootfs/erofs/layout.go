@@ -14,8 +14,8 @@ import (
 )
 
 // maxSubdirs is the maximum number of directories in one directory. A compact
-// inode has 16 bits for the number of links, and two links lead to each directory
-// anyway.
+// inode has 16 bits for the number of links, and every directory has two links
+// even without subdirectories.
 const maxSubdirs = math.MaxUint16 - 2
 
 // layout holds the positions of all parts of an image. The superblock and the

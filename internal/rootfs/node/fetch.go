@@ -106,8 +106,8 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	hash := sha512.New()
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
-	// Read the bytes after the archive, because the hash covers them too. A wrong
-	// hash is reported in preference to other errors.
+	// Read the bytes after the archive, because the hash covers them too. An
+	// error about a wrong hash takes precedence over other errors.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
 	}
@@ -165,8 +165,8 @@ func extract(w io.Writer, compressed io.Reader) error {
 	}
 }
 
-// limitedReader returns an error if it reads more bytes than the limit. left is
-// the number of bytes that may still be read.
+// limitedReader returns an error if it reads more bytes than the limit. The
+// field left is the number of bytes that may still be read.
 type limitedReader struct {
 	r    io.Reader
 	left int64

@@ -273,7 +273,7 @@ func TestFetchRemovesFilesWhenInterrupted(t *testing.T) {
 }
 
 // npm installs a shell script as the command npm for one test. No other command
-// is in PATH. If script is "", there is no npm either.
+// is in PATH. If script is "", PATH does not even contain npm.
 func npm(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -71,8 +71,8 @@ func (i *Image) Close() error {
 }
 
 // Layers calls use with the tar archive of each layer, in order. Before each
-// layer, it calls progress with the number of layers that are read, and the
-// number of all layers.
+// layer, it calls progress with the number of layers that have been read, and
+// the number of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))

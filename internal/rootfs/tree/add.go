@@ -8,8 +8,8 @@ import (
 
 // Add adds an entry at a path that must be new. Unlike Put, it does not follow
 // links, does not replace anything, and refuses invalid modes. The path is as in
-// io/fs. Missing parents get the mode 0755. If the path is such a parent, Add
-// only sets its mode.
+// io/fs. Missing parents get the mode 0755. If the path is a directory that was
+// made as a missing parent, Add only sets its mode.
 func (t *Tree) Add(path string, e Entry) error {
 	err := e.check()
 	if err == nil {

@@ -70,8 +70,9 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 	}
 }
 
-// add adds an entry of an archive. A device or a FIFO is not added, since a
-// sandbox cannot use it, but removes an entry at the same path.
+// add adds an entry of an archive. It does not add devices and FIFOs, since a
+// sandbox cannot use them. But a device or FIFO still removes an earlier entry
+// at its path.
 func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	mode := h.FileInfo().Mode()
 	switch h.Typeflag {
@@ -115,8 +116,8 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.Put(at, e)
 }
 
-// whiteout reports whether the name is that of a whiteout. If it is, whiteout
-// removes the entries of earlier layers to which it applies.
+// whiteout reports whether a file with this name is a whiteout. If it is, the
+// function removes the entries of earlier layers to which the whiteout applies.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))
 	if !strings.HasPrefix(base, whiteout) {
@@ -161,8 +162,8 @@ func (n *node) prune(name string, layer int) {
 // WriteTar writes the tree as an archive, sorted by name. All entries belong to root
 // and get the time modTime, so that the same tree gives the same bytes.
 //
-// progress, if not nil, is called with the number of bytes of files that have been
-// written, and of all files.
+// progress, if not nil, is called with the number of written bytes and the number
+// of all bytes. Both numbers count only the content of files.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer, modTime time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
 	var done, total int64
