@@ -38,7 +38,8 @@ func SpaceOf(path string) (Space, error) {
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For names what needs the space. The text of the error begins with it.
+	// For is the object or operation that needs the space. The text of the
+	// error begins with it.
 	For string
 }
 
@@ -48,8 +49,8 @@ func (e *NoRoomError) Error() string {
 }
 
 // Need returns a NoRoomError if the file system of dir has less free space than
-// bytes. dir need not exist yet. If the free space cannot be determined, Need
-// returns nil.
+// the given number of bytes. dir need not exist yet. If the free space cannot
+// be determined, Need returns nil.
 func Need(dir string, bytes int64, purpose string) error {
 	space, err := SpaceOf(dir)
 	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {

@@ -19,9 +19,9 @@ const (
 	// With so little space, a positive number of free blocks does not prove that
 	// files can be written.
 	lowBytes = 8 << 20
-	// recordBytes is the size of a trial write if there is less space than
-	// lowBytes. The audit record of one run needs at most this space, including
-	// the growth of the database files.
+	// recordBytes is the size of a trial write if less space than lowBytes is
+	// free. The audit record of one run needs at most this space, including the
+	// growth of the database files.
 	recordBytes = 256 << 10
 	// probeBytes is the size of a trial write if there is enough space.
 	probeBytes = 4 << 10
@@ -65,7 +65,7 @@ type Monitor struct {
 	at    time.Time
 	space Space
 	fault error
-	// logged is true if this failure has been logged.
+	// logged is true if the current failure has been logged.
 	logged bool
 }
 

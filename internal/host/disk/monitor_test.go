@@ -33,8 +33,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// until polls until ok returns true, because the monitor works in another
-// goroutine.
+// until calls ok repeatedly and returns when ok returns true. The monitor works
+// in another goroutine.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {

@@ -16,8 +16,8 @@ import (
 )
 
 // MaxAge is how long a run that ended by itself proves that sandboxes work.
-// RetryAge is how long a failure is reported before the next trial run. It is
-// short, so that a recovery is noticed soon.
+// RetryAge is how long a failure is reported before the next trial run.
+// RetryAge is short, so that a recovery is noticed soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
@@ -42,8 +42,9 @@ type Config struct {
 }
 
 // Monitor checks the server's health. It is also a pyth.Dispatcher that wraps
-// another one: a user's program that ends by itself proves that sandboxes work,
-// and makes a trial run unnecessary. Monitor is safe for concurrent use.
+// another Dispatcher: a user's program that ends by itself proves that
+// sandboxes work, and makes a trial run unnecessary. Monitor is safe for
+// concurrent use.
 type Monitor struct {
 	config Config
 
@@ -112,7 +113,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	if check, ok := m.recent(); ok {
 		return check
 	}
-	// Only one caller makes a trial run. The others wait for its result.
+	// Only one caller makes a trial run. All other callers wait for its result.
 	select {
 	case m.probing <- struct{}{}:
 		defer func() { <-m.probing }()
