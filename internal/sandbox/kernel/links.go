@@ -20,9 +20,9 @@ const maxLinks = 65_536
 // links limits the number of additional hard links. It wraps the system calls that
 // create and remove names.
 //
-// The tmpfs of Linux counts each name of a file against the limit of inodes. gVisor's
-// tmpfs does not. So a file could have four billion names, and each of them takes
-// memory of the sandbox's kernel.
+// The tmpfs of Linux counts each name of a file against the limit of inodes, but
+// gVisor's tmpfs does not count names. So a file could have four billion names, and
+// each name takes memory of the sandbox's kernel.
 //
 // The agent mounts an empty file system for each run, so each run starts with a
 // count of 0.
