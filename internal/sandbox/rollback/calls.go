@@ -392,8 +392,8 @@ func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reas
 	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED:
 		return 0
 	case linux.MADV_DONTNEED:
-		// The call clears memory. restore writes the content of these mappings
-		// again.
+		// The call clears memory. restore can write the content again if the
+		// mapping can be mapped again.
 		return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	}
 	return abi.Mappings

@@ -36,8 +36,8 @@ const (
 )
 
 // trapRange is the address range in which gVisor maps its table of patched system
-// calls. It adds the table when it patches the first call of a process. That can
-// happen after the checkpoint.
+// calls. gVisor adds the table when it patches the first system call of a
+// process, which can be after the checkpoint.
 var trapRange = hostarch.AddrRange{Start: 0x60000, End: 0x70000}
 
 // region is a mapping as /proc/self/maps describes it.
@@ -80,7 +80,7 @@ type memory struct {
 	regions []region
 	// unmapped has an element for each region. The element is true if the program
 	// has unmapped a part of the region. The program may have mapped that part
-	// again, with attributes that regions does not show. So restore maps the
+	// again, with attributes that a region does not record. So restore maps the
 	// whole region again.
 	unmapped []atomic.Bool
 	brk      hostarch.Addr
