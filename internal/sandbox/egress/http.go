@@ -166,8 +166,8 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		// Ignore the error. The target's response is read anyway, and reading
-		// fails if there is none.
+		// Ignore the error. The target's response is read in any case, and
+		// reading fails if there is no response.
 		_ = writeFlushing(up, req.Request)
 		if body.failed() {
 			up.disconnect()
