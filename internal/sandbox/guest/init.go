@@ -8,8 +8,8 @@ import _ "embed"
 var initExecutable []byte
 
 // Init returns the static executable for protocol.InitPath, the first process in the
-// namespaces of each run. The process mounts /proc, and closes its standard output
-// when this is done. Then it waits, and orphans of the run become its children. When
+// namespaces of each run. The process mounts /proc, and after that closes its
+// standard output. Then it waits, and orphans of the run become its children. When
 // it is killed, the kernel kills all other processes of the run.
 //
 // Its source is firstprocess/code_amd64.s.

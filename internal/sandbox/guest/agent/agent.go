@@ -175,8 +175,8 @@ func (r *run) serve() error {
 	return conn.SendMessage(protocol.KindExit, exit)
 }
 
-// withNetwork calls do. During the call, the program can use the network if the
-// job allows it.
+// withNetwork calls the function do. During the call, the program can use the
+// network if the job allows it.
 func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
 	if !r.job.Network {
 		return do()

@@ -83,7 +83,7 @@ func (r *run) interrupt() {
 }
 
 // refuseProcesses prevents the program from starting processes. limitProcesses
-// undoes this.
+// allows it again.
 func (p *program) refuseProcesses() error {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_NPROC, nil, &limit); err != nil {

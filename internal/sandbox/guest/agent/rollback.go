@@ -75,7 +75,7 @@ func (r *run) readNotice() bool {
 type notice struct{ kind, status byte }
 
 // nextNotice reads a notice without waiting, and stores its reason. It returns false
-// if there is none.
+// if there is no notice.
 func (p *program) nextNotice() (notice, bool) {
 	if p.notices < 0 {
 		return notice{}, false
@@ -106,9 +106,9 @@ func (p *program) release() {
 }
 
 // next returns an interpreter for the next job. If the kernel has restored the
-// interpreter of the last job, next returns that one. Otherwise it returns a new
-// interpreter, and the reason why the last one was not restored. p is nil before
-// the first job.
+// interpreter of the last job, next returns this interpreter. Otherwise it
+// returns a new interpreter, and the reason why the last one was not restored. p
+// is nil before the first job.
 func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
 	switch {
 	case p == nil, !p.restored && !p.canRestore():

@@ -164,9 +164,9 @@ func wait(pid int) unix.WaitStatus {
 const socketsTimeout = time.Second
 
 // checkSockets returns an error if a socket of the last run still exists. gVisor
-// leaks two sockets if the descriptor of each is in transit through the other. A
-// later run could see them in /proc/net. It suffices to check Unix sockets, since
-// only these carry descriptors.
+// leaks two sockets if the descriptor of each socket is in transit through the
+// other socket. A later run could see them in /proc/net. It suffices to check
+// Unix sockets, since only Unix sockets carry descriptors.
 func checkSockets() error {
 	for start := time.Now(); ; runtime.Gosched() {
 		list, err := os.ReadFile("/proc/net/unix")

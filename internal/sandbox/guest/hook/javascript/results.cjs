@@ -197,8 +197,8 @@ function attempt(call) {
 
 /**
  * Counts what inspect would show of a value down to the given depth. It stops at
- * MAX_ENTRIES. Returns how many entries are left, the weight of all strings, and the
- * number of characters that would be shown of them.
+ * MAX_ENTRIES. Returns how many entries are left, the weight of all strings, and
+ * the number of their characters that inspect would show.
  */
 function count(value, depth) {
   let left = MAX_ENTRIES;

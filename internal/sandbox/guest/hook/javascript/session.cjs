@@ -157,8 +157,8 @@ class Session {
       watch.unref();
       ready();
     });
-    // Ignore errors of the thread. Without it, an interrupt ends the session, and
-    // the agent detects that.
+    // Ignore errors of the thread. Without the thread, an interrupt ends the
+    // session, and the agent detects this end.
     watch.on('error', () => {});
   }
 
