@@ -138,7 +138,8 @@ func ownModules() (map[string][]byte, error) {
 	return modules, err
 }
 
-// addHook adds the sources of the Python hook to files, with paths below dir.
+// addHook adds the sources of the Python hook to the map. Their paths are below
+// dir.
 func addHook(files map[string][]byte, dir string) error {
 	hook, err := guest.PythonHook()
 	if err != nil {

@@ -144,8 +144,8 @@ func (t *Tree) put(path string, read func() (Entry, error)) error {
 }
 
 // replace puts the entry e into the directory parent, in place of an entry with
-// the same name. If both are directories, the files in the directory stay. For
-// the root, parent is nil.
+// the same name. If both entries are directories, the files in the directory
+// stay. For the root, parent is nil.
 func (t *Tree) replace(parent *node, name string, e Entry) error {
 	n := t.newNode(e)
 	have := t.root
