@@ -89,7 +89,8 @@ func (r *run) grace() time.Duration {
 // watch enforces cancellation and limits until done is closed. The guest enforces
 // limits too, but is not trusted.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
-	// This is for a hostile guest. Normally the guest enforces the time-out.
+	// The timer is for a hostile guest. Normally the guest enforces the
+	// time-out.
 	deadline := time.NewTimer(r.job.Timeout + r.grace())
 	defer deadline.Stop()
 	var poll <-chan time.Time

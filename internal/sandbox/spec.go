@@ -30,8 +30,9 @@ type Mount struct {
 }
 
 // writeBundle writes an OCI bundle to dir, for sandboxes with this image and
-// these mounts. Programs can read its configuration inside the sandbox. So it
-// contains no data of a tenant, except which packages are mounted.
+// these mounts. Programs can read the bundle's configuration inside the
+// sandbox. So the configuration contains no data of a tenant, except which
+// packages are mounted.
 func writeBundle(dir, image string, mounts []Mount) error {
 	empty := filepath.Join(dir, "empty")
 	if err := os.MkdirAll(empty, 0o755); err != nil {
