@@ -20,8 +20,8 @@ const (
 	maxContent = 64 << 20
 	// copySize is the amount of memory in bytes that is copied at once.
 	copySize = 256 << 10
-	// maxRegions limits the mappings of a process that is restored. Removing more
-	// mappings takes longer than starting a new interpreter.
+	// maxRegions limits the number of mappings of a process that is restored. To
+	// remove more mappings takes longer than to start a new interpreter.
 	maxRegions = 4096
 )
 
@@ -117,10 +117,10 @@ func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	})
 }
 
-// touches reports whether a range overlaps a mapping for which the function
-// matches returns true. It also returns true if the range is invalid, or
-// overlaps gVisor's table. touches calls matches with the index of each mapping
-// in the range, until matches returns true.
+// touches reports whether the function matches returns true for a mapping that
+// a range overlaps. The function gets the index of each such mapping, until it
+// returns true. touches also returns true if the range is invalid, or overlaps
+// gVisor's table.
 func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
 	wanted, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
 	if !ok {

@@ -114,9 +114,9 @@ func TestRulesOfMemory(t *testing.T) {
 	}
 }
 
-// TestUnmappedRegionsAreNoted checks that unmaps marks the regions that a program
-// unmaps. restore replaces these regions, because their attributes can have
-// changed.
+// TestUnmappedRegionsAreNoted checks that the method unmaps marks the regions
+// that a program unmaps. restore replaces these regions, because their attributes
+// can have changed.
 func TestUnmappedRegionsAreNoted(t *testing.T) {
 	for _, test := range []struct {
 		name  string
