@@ -24,9 +24,9 @@ import (
 // opening never waits for more bytes, so it does not delay binary protocols.
 type opening struct {
 	state openingState
-	// word holds the first bytes of the current word, and words counts the words
-	// before it. first is the first word of the line. version is true if the last
-	// complete word is an HTTP version.
+	// word holds the first bytes of the current word, and words is the number of
+	// words before it. first is the first word of the line. version is true if
+	// the last complete word is an HTTP version.
 	word    []byte
 	words   int
 	first   string
