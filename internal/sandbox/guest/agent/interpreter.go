@@ -50,8 +50,8 @@ const nodeControl = 100
 // debugger, and four for blocking work.
 const nodeThreads = 10
 
-// nodeSessionThreads counts the thread that interrupts runs, and the thread that
-// receives signals for this thread.
+// nodeSessionThreads counts two threads: the interrupt thread (watch.cjs), and
+// the thread that receives signals for the interrupt thread.
 const nodeSessionThreads = 2
 
 // defaultMemory is the memory limit, in bytes, for which Node is started. A job

@@ -101,7 +101,7 @@ class Session {
     this.received = Buffer.alloc(0);
     // The inspector session that terminates the code of a run.
     this.stopper = undefined;
-    // Memory that is shared with the thread that interrupts runs (watch.cjs).
+    // Memory that is shared with the interrupt thread (watch.cjs).
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
     // A stream becomes unusable if its code is stopped during a write. `writes`
@@ -117,8 +117,8 @@ class Session {
 
   begin() {
     // Scripts of the inspector use the import() of their context. Node can set
-    // import() only for a new context, and warns at its first use that this is
-    // experimental. So use it once now, without warnings.
+    // import() only for a new context, and warns at the first use that this
+    // feature is experimental. So use import() once now, without warnings.
     vm.createContext(globalThis, { importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
     const { emitWarning } = process;
     process.emitWarning = () => {};
@@ -483,9 +483,9 @@ class Session {
   }
 
   /**
-   * Calls code of the program that shows a value. The thread that interrupts runs
-   * watches the code, and ends it by SIGINT at a limit of time or memory. A SIGINT
-   * from the agent ends the code and then the run.
+   * Calls code of the program that shows a value. The interrupt thread watches
+   * the code, and ends it by SIGINT at a limit of time or memory. A SIGINT from
+   * the agent ends the code and then the run.
    */
   call(code) {
     const { state } = this;
@@ -538,8 +538,8 @@ class Session {
    * Ends a run because the agent requests it. `number` is the number of the last
    * run that had ended before the request. So the request is for the next run.
    *
-   * The thread that interrupts runs calls this function while other code runs. It
-   * repeats the call until the run has ended.
+   * The interrupt thread calls this function while other code runs. It repeats
+   * the call until the run has ended.
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
@@ -583,7 +583,7 @@ class Session {
     }
   }
 
-  /** Tells the thread that interrupts runs the state of the interrupt. */
+  /** Sends the state of the interrupt to the interrupt thread. */
   tell(state) {
     store(this.state, 0, state);
     notify(this.state, 0);
@@ -798,8 +798,8 @@ function codeOf({ code }) {
 }
 
 /**
- * Prevents Node from changing the handler of SIGINT when the program adds or removes
- * a listener for SIGINT. The thread that interrupts runs needs the handler.
+ * Prevents Node from changing the handler of SIGINT when the program adds or
+ * removes a listener for SIGINT. The interrupt thread needs the handler.
  */
 function keepSignal() {
   for (const event of ['newListener', 'removeListener']) {

@@ -89,7 +89,7 @@ class Wrapper:
         return code.replace(co_exceptiontable=self.capture["write_handlers"](handlers))
 
     def extended(self, code, body, constants):
-        """Return the code with the instructions `body`, which begin with the code's own.
+        """Return the code with its instructions replaced by `body`, which begins with them.
 
         The added instructions have no position.
         """

@@ -730,7 +730,7 @@ def is_future(node):
 def number_classes(tree, code, before):
     """Give classes the line at which they begin in the text of all runs together.
 
-    inspect searches a class in the file of its module, which is the same for all runs.
+    The module inspect searches a class in the file of its module. All runs share this file.
     """
     if sys.version_info < (3, 13) or before == 0 or b"class" not in code:
         return
