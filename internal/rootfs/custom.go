@@ -49,8 +49,8 @@ type Trial struct {
 	Program  []byte
 	// Files contains additional files in the working directory, by path.
 	Files map[string][]byte
-	// Output is the path of a file that the program writes. Read gets the content
-	// of this file.
+	// Output is the path of a file that the program writes. The function Read
+	// gets the content of this file.
 	Output string
 	Read   func(io.Reader) error
 	// If Large is true, the output file may exceed the usual size limit.
