@@ -61,8 +61,8 @@ func invalid(location string, err error) error {
 // error.
 var errUnchanged = errors.New("packages: nothing to change")
 
-// AddPackage adds a package to the user's list. If the list already requires the
-// package, AddPackage replaces this requirement.
+// AddPackage adds a package to the user's list. It replaces an existing requirement
+// for the same package.
 func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, text string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	r, err := s.resolver(language.Runtime())
 	if err != nil {
@@ -96,9 +96,9 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 	return nil, resolve.ErrResult
 }
 
-// requestWith returns a request for the packages in list and the added requirement.
-// The request asks the resolver to keep the versions of all packages except the
-// added one.
+// requestWith returns a request for the added requirement and the direct packages of
+// the list. The request asks the resolver to keep the versions of all packages
+// except the added one.
 func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) (resolve.Request, error) {
 	var request resolve.Request
 	for _, p := range list.Packages {
@@ -123,7 +123,7 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 // dependencies that no other package needs. If another package depends on the
 // removed package, the removed package stays installed as a dependency.
 //
-// The versions of the other packages do not change. If language is "", RemovePackage
+// The remaining packages keep their versions. If language is "", RemovePackage
 // searches the lockfiles of all runtimes.
 func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (change *pyth.PackageChange, err error) {
 	r, err := s.resolver(language.Runtime())
@@ -156,8 +156,8 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 }
 
 // resolverWith returns the resolver of the runtime whose lockfile contains the
-// package. If several lockfiles contain it, a lockfile that requires it directly
-// takes precedence. If no lockfile contains it, resolverWith returns the first
+// package. Among several such lockfiles, it prefers one that requires the package
+// directly. If no lockfile contains the package, resolverWith returns the first
 // resolver.
 func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name string) (Resolver, error) {
 	var needs Resolver
@@ -179,8 +179,8 @@ func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name strin
 	return cmp.Or(needs, s.config.Resolvers[0]), nil
 }
 
-// withLockfile reads the user's lockfile for the runtime and calls f with it. It
-// holds the lock of this lockfile until f returns, so that changes do not run
+// withLockfile reads the user's lockfile for the runtime and passes it to f. It
+// holds the lock of the lockfile until f returns, so that changes do not run
 // concurrently.
 func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, f func(context.Context, *pyth.PackageList) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
@@ -194,8 +194,8 @@ func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime py
 	})
 }
 
-// inSlot waits for one of the server's slots for changes and calls f. Each user can
-// use only one slot, so that no user can block the others.
+// inSlot waits for one of the server's slots for changes and calls f. A user can
+// hold only one slot at a time, so that no user can block the others.
 func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) error {
 	return s.changing.Do(ctx, string(user), func() error {
 		select {
@@ -248,8 +248,8 @@ func changeOf(r Resolver, before, after *pyth.PackageList) *pyth.PackageChange {
 }
 
 // prepare resolves the request, installs the packages, and returns the new lockfile.
-// If the request conflicts with the versions to keep, prepare resolves it again
-// without them.
+// If the versions to keep are incompatible with the requirements, prepare resolves
+// the request again without keeping any versions.
 func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList, request resolve.Request, report pyth.PackageProgress) (*pyth.PackageList, error) {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	if len(request.Direct) == 0 {

@@ -26,8 +26,8 @@ type Resolver interface {
 	Parse(text string) (resolve.Requirement, error)
 	// Normalize returns the name of a package in the form that lockfiles contain.
 	Normalize(name string) string
-	// Importable reports whether programs can import the package. Otherwise, only
-	// other packages can import it.
+	// Importable reports whether programs can import the package. Some packages can
+	// be imported only by other packages.
 	Importable(p *pyth.PinnedPackage) bool
 	// Resolve returns the newest packages that satisfy the request, with all of
 	// their dependencies.

@@ -127,9 +127,9 @@ func (r *Route) fail(err error) {
 	}
 }
 
-// Reply tells the job that its request failed with err. It stores err as a failure
-// of the index, unless the page is missing: resolvers also ask for packages that do
-// not exist.
+// Reply tells the job that its request failed with err. It records err as a failure
+// of the index, but does not record a missing page: resolvers may ask for packages
+// that do not exist.
 func (r *Route) Reply(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[*index.StatusError](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
 		http.Error(w, "not found", http.StatusNotFound)

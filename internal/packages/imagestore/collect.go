@@ -36,9 +36,9 @@ func (s *Store) Hold() (release func()) {
 	return s.collecting.RUnlock
 }
 
-// Collect removes the layers that referenced does not return, unless they were used
-// recently. If archives and unneeded images take more than cacheBytes, it removes
-// the least recently used of these files.
+// Collect calls referenced to get the layers that are needed. It removes all other
+// layers, unless they were used recently. If archives and unneeded images take more
+// than cacheBytes, Collect removes the least recently used of these files.
 //
 // While a caller of Hold has not called release, Collect does nothing. A later call
 // of Collect removes the files.
@@ -109,10 +109,10 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 	return images, err
 }
 
-// removeExcess removes archives and unwanted images until the rest takes at most
-// cacheBytes. It removes the least recently used files first. The image of npm is
-// always unwanted, because no layer contains it. But each use of npm makes it the
-// most recently used file.
+// removeExcess removes archives and unwanted images, the least recently used first,
+// until the remaining ones take at most cacheBytes. The image of npm is always
+// unwanted, because no layer contains it. But each use of npm makes it the most
+// recently used file.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {
 		path string

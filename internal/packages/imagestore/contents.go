@@ -12,8 +12,8 @@ import (
 )
 
 // Limits for one package. MaxFiles is the maximum number of files. MaxPath is the
-// maximum length of a path, and maxNameBytes of a name in a path, both in bytes.
-// maxDepth is the maximum number of names in a path.
+// maximum length of a path in bytes. maxNameBytes is the maximum length in bytes of
+// one name in a path, and maxDepth is the maximum number of names.
 const (
 	MaxFiles = 50_000
 	MaxPath  = 1024
@@ -22,8 +22,8 @@ const (
 	maxDepth     = 64
 )
 
-// Errors about archives. A message to a user contains the words "its archive" before
-// the error.
+// Errors about archives. In a message to a user, each error follows the words "its
+// archive".
 var (
 	ErrTooManyFiles = errors.New("has too many files")
 	ErrTooLarge     = errors.New("exceeds the size limit of packages")
@@ -34,8 +34,8 @@ var (
 // relative to the root of the package's image.
 type Contents struct {
 	Tree *tree.Tree
-	// Size is the space that the files take in an image, and Room is the maximum of
-	// Size. Both are in bytes.
+	// Size is the space in bytes that the files take in an image. Room is the
+	// maximum of Size.
 	Size, Room int64
 	files      int
 }

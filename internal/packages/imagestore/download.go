@@ -68,8 +68,8 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 		return "", "", ErrHash
 	}
 	path = s.downloadPath(hash)
-	// The file need not be synced to disk, because downloaded verifies its hash
-	// before each use.
+	// The file need not be synced to disk, because its hash is verified before each
+	// use.
 	return path, hash, os.Rename(f.Name(), path)
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // recipe is the version of the code that makes images and layers. It is part of all
-// keys. Change it when the code makes other images from the same archives. Then the
-// server makes all images again.
+// keys. Change it when the code begins to make different images from the same
+// archives. Then the server makes all images again.
 const recipe = "1"
 
 // imageTime is the modification time of all files in images. It is constant, so that

@@ -30,15 +30,15 @@ func layoutOf(runtime pyth.Runtime) layout {
 
 func storeDirectory(index int, _ Package) string { return fmt.Sprintf("%s/%d", storeDir, index) }
 
-// moduleDirectory returns the directory of a package. Each package is in a separate
-// node_modules directory. There, Node looks for the package's dependencies.
+// moduleDirectory returns the directory of a package. Each package has its own
+// node_modules directory, in which Node looks for the package's dependencies.
 func moduleDirectory(index int, p Package) string {
 	return fmt.Sprintf("%s/%d/node_modules/%s", storeDir, index, p.Name)
 }
 
 // linkModules adds two kinds of links: from each package to its dependencies, and
-// from the root of the layer to the packages that programs may import. Node first
-// resolves the link to a module, and then looks for the module's imports.
+// from the root of the layer to the packages that programs may import. Node resolves
+// the link to a module before it looks for the module's imports.
 func linkModules(layer *tree.Tree, packages []Package, _ []fs.FS) error {
 	indexes := map[string]int{}
 	for i, p := range packages {
@@ -82,23 +82,23 @@ func addLink(layer *tree.Tree, at, target string) error {
 	return layer.Add(at, tree.Link(strings.Repeat("../", strings.Count(at, "/"))+target))
 }
 
-// mergedEntry is a file or directory in the merged directory. If only one package
-// has the entry, it is a link. If several packages have the directory, it is a real
-// directory with the entries of all these packages.
+// mergedEntry is a file or directory in the merged directory. An entry that only one
+// package has is a link. If several packages have the same directory, the entry is a
+// real directory with the entries of all these packages.
 type mergedEntry struct {
 	// target is the path in the layer to which the entry links.
 	target string
-	// files and name locate a linked directory in the image of its package. For a
-	// file, files is nil.
+	// files and name locate a linked directory in the image of its package. If the
+	// entry is a file, both are unset.
 	files fs.FS
 	name  string
 	// children holds the entries of a merged directory. For a link, it is nil.
 	children map[string]*mergedEntry
 }
 
-// merge adds the entries of a directory of a package. dir is the path of the
-// directory in files, and at is its path in the layer. If several packages have the
-// same file, the first package wins.
+// merge adds the entries of a directory of a package. dir is the directory's path in
+// the package, and at is its path in the layer. If several packages have the same
+// file, the first package wins.
 func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {

@@ -68,8 +68,8 @@ func (l list) allows(value string) bool {
 }
 
 // candidates returns the packages in npm's lockfile that the request needs on this
-// platform. The lockfile comes from the sandbox and may be hostile. So candidates
-// accepts only versions on pages that npm requested.
+// platform. The lockfile comes from the sandbox and may be hostile. So only versions
+// on pages that npm requested are accepted.
 func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile, request resolve.Request) ([]*resolve.Candidate, error) {
 	reached, err := lock.reachable(request.Direct)
 	if err != nil {
@@ -103,8 +103,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 	return chosen, nil
 }
 
-// reachable returns the packages that the requirements need. It maps the place of
-// each package to the places of its dependencies.
+// reachable returns the packages that the requirements need. The result maps the
+// place of each package to the places of its dependencies.
 func (l *lockfile) reachable(direct []resolve.Requirement) (map[string][]string, error) {
 	reached := map[string][]string{}
 	var pending []string

@@ -35,8 +35,8 @@ const (
 )
 
 // parse parses a package name with a range of versions (node-semver). It accepts the
-// tag latest, which means any version. It refuses other tags, because they are not
-// ranges.
+// tag "latest", which allows any version. It refuses other tags, because they are
+// not ranges.
 func parse(s string) (resolve.Requirement, error) {
 	if err := resolve.CheckText(s); err != nil {
 		return resolve.Requirement{}, err

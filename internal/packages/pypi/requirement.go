@@ -84,7 +84,8 @@ func parse(s string) (resolve.Requirement, error) {
 }
 
 // parseExtras parses a list such as [one,two] at the start of s. It returns the
-// extras and the rest of s. If there is no list, the rest is s.
+// extras and the text after the list. If there is no list, it returns all of s as
+// the rest.
 func parseExtras(s string) (extras []string, rest string, err error) {
 	if !strings.HasPrefix(s, "[") {
 		return nil, s, nil

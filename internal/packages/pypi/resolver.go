@@ -100,8 +100,8 @@ type resolved struct {
 }
 
 // candidates converts the result of resolve.py into candidates. The result comes
-// from the sandbox and may be hostile. So candidates accepts only wheels on pages
-// that pip requested.
+// from the sandbox and may be hostile. So only wheels on pages that pip requested
+// are accepted.
 func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Candidate, error) {
 	var all []resolved
 	if json.Unmarshal(result, &all) != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// maxLines is the maximum number of output lines that an error quotes. The error
-	// quotes the last lines.
+	// maxLines is the maximum number of output lines that an error quotes, counted
+	// from the end of the output.
 	maxLines     = 20
 	maxLineBytes = 500
 	// maxProgress is the maximum number of output lines to report as progress.

@@ -21,8 +21,8 @@ const MaxPages = 2000
 // maxRequirement is the maximum length of a requirement in bytes.
 const maxRequirement = 512
 
-// Errors about a requirement. Each is a message for the user about the field with
-// the requirement.
+// Errors about a requirement. They are messages for the user about the request's
+// field that contains the requirement.
 var (
 	ErrURL = errors.New("must be the name of a package in the index: URLs, paths and options are not supported")
 

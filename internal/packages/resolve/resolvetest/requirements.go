@@ -22,8 +22,8 @@ func HostileRequirements() []string {
 	}
 }
 
-// CheckRefusal checks that parse refuses all hostile requirements, except the texts
-// in valid. These are valid requirements in this runtime.
+// CheckRefusal checks that parse refuses all hostile requirements, except for the
+// given texts, which are valid requirements in this runtime.
 func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error), valid ...string) {
 	t.Helper()
 	allowed := map[string]bool{}
