@@ -1,8 +1,9 @@
 // Package secret stores users' secrets encrypted, and decrypts them for runs.
 //
 // Only runs and redaction receive the values. The encryption authenticates the user,
-// the name and the version of a value. So a value that was changed or moved in the
-// store cannot be used, but other secrets still work. Errors never contain values.
+// the name and the version of a value. A value that was changed or moved in the
+// store cannot be used, but the other secrets still work. Errors never contain
+// values.
 package secret
 
 import (
@@ -92,8 +93,8 @@ func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, 
 	return nil, false, pyth.Errorf(pyth.CodeConflict, "Other requests are changing this secret at the same time. Try again.")
 }
 
-// nextVersion returns the metadata for the next version of a secret, which may be
-// the first. The caller must set the description and the sealed value.
+// nextVersion returns the metadata for the next version of a secret, or for the
+// first version. The caller must set the description and the sealed value.
 func (s *Service) nextVersion(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	now := s.config.Clock()
 	secret, err := s.config.Store.SealedSecret(ctx, user, name)

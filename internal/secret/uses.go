@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// saveDelay is the maximum time from the use of a secret until this time is stored.
-	// One write stores the times of many uses, so that runs need not wait. A crash
-	// loses only times that the audit log also contains.
+	// saveDelay is the maximum time until a time of last use is stored. One write
+	// stores the times of many uses, so that runs need not wait. A crash loses only
+	// times that the audit log also contains.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )
@@ -80,7 +80,7 @@ func (u *uses) save() {
 }
 
 // snapshot returns a copy of the pending times. The times also stay in memory,
-// because last must return them until they are stored.
+// because the method last must return them until they are stored.
 func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -12,9 +12,9 @@ type decoded struct {
 	ends  []int
 }
 
-// findCutHead handles a text that begins inside a value. It returns the length of
-// the rest of the value in the text, and the name of the secret. The length is 0 if
-// the text contains less than MinBytes of a value.
+// findCutHead handles a text whose beginning is missing, so that it may begin inside
+// a value. It returns the length of this incomplete value in the text, and the name
+// of the secret. The length is 0 if the text contains less than MinBytes of a value.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	longest := 0
 	for _, s := range r.secrets {
@@ -45,10 +45,10 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	return length, name
 }
 
-// decoding is a way to decode a text that begins inside an encoded value. It reads
-// the text in a view and decodes it with an encoding. offset is the number of
-// characters to skip, since they are the rest of an incomplete escape or base64
-// group.
+// decoding is a way to decode a text that begins inside an encoded value. The text
+// is first read in a view and then decoded with an encoding. offset is the number of
+// characters to skip at the beginning, where an escape or a base64 group may be
+// incomplete.
 type decoding struct {
 	view   view
 	enc    encoding
@@ -58,8 +58,8 @@ type decoding struct {
 // maxEscapes is the length of the longest escape of one character.
 const maxEscapes = len(`\ud83d\ude00`)
 
-// decodings returns all ways to decode, with all offsets: the text may begin at any
-// character of an escape or group.
+// decodings returns all ways to decode a text, with all offsets: the text may begin
+// at any character of an escape or group.
 func decodings() []decoding {
 	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, escapedTwice: 2 * maxEscapes, escapedTwiceRunes: 2 * maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
 	all := make([]decoding, 0, 64)

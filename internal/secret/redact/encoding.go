@@ -5,9 +5,9 @@ type encoding int
 
 // Base64 (RFC 4648) encodes groups of three bytes. base64At1 is the encoding of a
 // value that begins one byte after the beginning of a group. Only characters that do
-// not depend on the data before and after the value are symbols. Exception: for a
-// value without data after it, base64At0 also includes the last character and the
-// padding.
+// not depend on the data before and after the value are symbols. Exception: in
+// base64At0, the last character and the padding are also symbols, because there may
+// be no data after the value.
 const (
 	plain encoding = iota
 	hexLower
@@ -47,7 +47,7 @@ func (e encoding) length(n int) int {
 }
 
 // ends reports whether the encoded text of n bytes may end after k symbols. Base64
-// text may have no padding. If data follows the value, the last character is no
+// text may end without padding. If data follows the value, the last character is no
 // symbol.
 func (e encoding) ends(n, k int) bool {
 	switch e {
@@ -98,10 +98,10 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank returns a number for the symbol at index k, or -1 after the last symbol. It
-// ignores upper and lower case of hexadecimal digits, and the choice of the base64
-// alphabet. If values are sorted and their symbols before k are equal, their ranks
-// are also sorted.
+// rank returns a number for the symbol at index k, or -1 after the last symbol. Both
+// cases of a hexadecimal digit have the same rank, and so have equal digits of the
+// two base64 alphabets. If values are sorted and their symbols before k are equal,
+// their ranks at k are also sorted.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):

@@ -5,10 +5,10 @@ import (
 	"sort"
 )
 
-// follower compares the output after a matched head with the rest of long values.
-// These are the values with the indices low to high-1 in Redactor.secrets. The field
-// symbols is the number of symbols that have matched. They are the same for all
-// these values.
+// follower compares the output after a matched head with the rest of long values:
+// the values with the indices low to high-1 in Redactor.secrets. The field symbols
+// is the number of symbols that have matched. These symbols are the same for all the
+// values.
 type follower struct {
 	enc       encoding
 	low, high int
@@ -55,15 +55,15 @@ func (s *Stream) beginFollowing(forms []longForm) {
 }
 
 // advanceFollowers compares the input with the values until all followers have
-// failed or need more input. It returns the end of the matched input. before is the
-// end of the input that had already matched; the result is never less. incomplete is
-// true if the input ends inside an escape that may belong to a value.
+// failed or need more input. done is the end of the matched input. It is never less
+// than before, the end of the input that had already matched. incomplete is true if
+// the input ends inside an escape that may belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower
 	for len(s.followers) > 0 {
-		// Advance the follower with the lowest offset. So if two followers reach the same
-		// offset with the same values, one of them can be dropped.
+		// Advance the follower with the lowest offset first. If it then has the same
+		// offset and values as another follower, it can be dropped.
 		i := 0
 		for k, f := range s.followers {
 			if f.at < s.followers[i].at {
@@ -108,8 +108,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 	return done, incomplete
 }
 
-// fork continues the follower once in each view in which an escape may begin at the
-// next byte. It reports whether the follower also needs more input.
+// fork replaces the follower by one follower for each view to try at the next byte.
+// It reports whether the follower must also wait for more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
 	possible := viewsOf(in.b[f.at])
 	if s.reduced() {
@@ -150,7 +150,7 @@ func (s *Stream) addFollower(f follower) {
 }
 
 // viewsOf returns the set of views to try at the byte c. It returns 0 if no escape
-// begins with c, since all views then read the same byte.
+// begins with c, because then all views read the same byte.
 func viewsOf(c byte) uint {
 	switch c {
 	case '\n', '\r':

@@ -34,8 +34,8 @@ type documentedForm struct {
 	// redacted text must not contain so many consecutive characters of the encoded
 	// value.
 	window int
-	// around contains the characters that encode the bytes which the function aligned
-	// adds before and after a value.
+	// around contains the characters that encode added bytes. The function aligned
+	// adds bytes before and after a value.
 	around string
 }
 
@@ -319,14 +319,15 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks searches text for parts of an encoded value (written). A part has window
-// characters. leaks returns the first part that it finds, or "". It ignores parts
-// that also occur in the texts before and after the value. It also ignores parts
-// that consist mostly of the characters in the parameter around.
+// leaks returns the first part of an encoded value (the parameter written) that the
+// text contains, or "". A part has as many characters as the parameter window says.
+// leaks ignores parts that also occur in the texts before and after the value. It
+// also ignores parts that consist mostly of characters in the parameter around.
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]
-		// Skip a part with few characters of the value. The rest encodes the added bytes.
+		// Skip a part that has few characters of the value and mostly characters
+		// that encode added bytes.
 		if around != "" && len(strings.Trim(part, around)) < 10 {
 			continue
 		}
@@ -337,8 +338,8 @@ func leaks(text, written, before, after, around string, window int) string {
 	return ""
 }
 
-// checkForms calls check many times for each form. written is a random value in that
-// form. before and after are random texts.
+// checkForms calls the given function many times for each form. The arguments
+// include a random value in that form, and random texts to put before and after it.
 func checkForms(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documentedForm, written, before, after string)) {
 	for _, f := range forms() {
 		t.Run(f.name, func(t *testing.T) {

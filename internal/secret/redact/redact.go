@@ -1,16 +1,16 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// It replaces each value of at least MinBytes by [secret:NAME]. It also finds a
-// value in hexadecimal or base64 (encoding.go), and text that is escaped for JSON,
-// URLs, HTML and other notations (view.go). It searches the output once, and finds a
-// value even if it is split between chunks of the stream. The time is linear in the
-// length of the output and does not depend on the values.
+// It replaces each value of at least MinBytes by [secret:NAME]. It also finds values
+// in hexadecimal or base64 (encoding.go), and values in text that is escaped for
+// JSON, URLs, HTML and other notations (view.go). It searches the output once, and
+// finds a value even if it is split between chunks of the stream. The time is linear
+// in the length of the output and does not depend on the values.
 //
 // The files of this package use these terms. A form is the text of a value in one
 // encoding. Its bytes are called symbols. The start of a form is the number that its
 // first MinBytes symbols encode. The head of a form is its first headBytes symbols,
-// or the whole form if it is shorter. A long value is found by its head. It is then
-// replaced as far as the output matches.
+// or the whole form if it is shorter. A long value is found by its head. The rest of
+// the value is then replaced as far as the output matches it.
 //
 // Redaction prevents accidents. It does not stop a program that wants to reveal a
 // secret, because the program can encode the value in other ways.
@@ -31,9 +31,9 @@ import (
 // match unrelated output.
 const MinBytes = 6
 
-// headBytes is the number of symbols by which a long value is found. It limits how
-// much output a stream holds back. As a consequence, a long value is replaced even
-// if the output contains only its head.
+// headBytes is the number of symbols by which a long value is found. This number
+// limits how much output a stream holds back. As a consequence, a long value is
+// replaced even if the output contains only its head.
 const headBytes = 64
 
 // filterBits is the binary logarithm of the filter's size in bits. The filter has 8
@@ -47,8 +47,8 @@ type Redactor struct {
 	secrets []pyth.SecretValue
 	// starts holds the starts of all forms, sorted.
 	starts []uint64
-	// filter is a set of hashes of starts, with one bit for each hash. It quickly shows
-	// for most offsets of an output that no form begins there.
+	// filter is a set of hashes of starts, with one bit for each hash. For most
+	// offsets of an output, it shows quickly that no form begins there.
 	filter [1 << filterBits / 64]uint64
 	// pairs is the set of the first two bytes of all starts, with one bit for each
 	// pair.
@@ -103,9 +103,9 @@ func (r *Redactor) Clear() {
 // number of replacements. Without replacements, it returns text itself.
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
-// Cut is like Text for a truncated text. head means that the beginning is missing,
-// and tail that the end is missing. At a truncated end, Cut also replaces an
-// incomplete value of at least MinBytes.
+// Cut is like Text for a truncated text. If head is true, the beginning of the text
+// is missing. If tail is true, the end is missing. At a truncated end, Cut also
+// replaces an incomplete value of at least MinBytes.
 func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	s := r.Stream()
 	if head {

@@ -8,14 +8,15 @@ import (
 
 // matches describes the forms that match at one offset of the input.
 type matches struct {
-	// end is the offset after the longest matching form, or 0 if no form matches. head
-	// is the index of the head of this form.
+	// end is the offset after the longest matching form, or 0 if no form matches.
+	// head is the index of the longest form's head.
 	end, head int
-	// long describes the matched heads of long values. The output after such a head may
+	// long describes the matched heads of long values. The output after a head may
 	// match the rest of the value.
 	long []longForm
-	// open is true if the input ends after depth symbols of a form. Then later input
-	// decides whether the form matches. begun is the index of the head of this form.
+	// open is true if the input ends inside a form, after "depth" symbols. Later
+	// input then decides whether the form matches. begun is the index of the form's
+	// head.
 	open         bool
 	depth, begun int
 }
@@ -51,9 +52,9 @@ type search struct {
 	marks    [markCount]string
 	readings [views - 1]reading
 	// next holds the offset of the next occurrence of each mark, and passed is the
-	// lowest of these offsets. begins and needs have an offset for each reading: the
-	// lowest among the marks in reading.begins and reading.needs. nearest is the lowest
-	// offset in begins.
+	// lowest of these offsets. begins has an offset for each reading: the lowest
+	// offset of a mark in reading.begins. needs is the same for the marks in
+	// reading.needs. nearest is the lowest offset in begins.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
@@ -68,8 +69,8 @@ type cursor struct {
 	walking bool
 	node    node
 	at      int
-	// have is the longest match at start so far. closed is true if no longer form can
-	// match there.
+	// have is the longest match at start so far. closed is true if no longer form
+	// can match at start.
 	have   matches
 	closed bool
 }
@@ -83,7 +84,7 @@ func (s *Stream) search(in *input) *search {
 	return x
 }
 
-// advance updates next, so that no offset in it is less than i.
+// advance updates the offsets in x.next, so that all of them are at least i.
 func (x *search) advance(i int) {
 	x.passed = len(x.in.b)
 	for k, mark := range x.marks {
@@ -110,7 +111,7 @@ func (x *search) partialMark(mark string, i int) int {
 	return 0
 }
 
-// nextOf returns the lowest offset in next among a set of marks. If the set is
+// nextOf returns the lowest offset in x.next for a set of marks. If the set is
 // empty, it returns the length of the input.
 func (x *search) nextOf(marks uint) int {
 	at := len(x.in.b)
@@ -121,8 +122,8 @@ func (x *search) nextOf(marks uint) int {
 }
 
 // findMark returns the offset of the next occurrence of a mark at or after i. If
-// line is true, the mark is a line end, and findMark ignores line ends that the view
-// joined does not skip.
+// line is true, the mark is a line end. Then findMark ignores the occurrences that
+// the view "joined" does not skip.
 func (x *search) findMark(mark string, i int, line bool) int {
 	for {
 		at := bytes.Index(x.in.b[i:], []byte(mark))
@@ -155,8 +156,8 @@ func (x *search) matchAt(i int) (f matches) {
 	case x.redactor.mayBegin(b):
 		f.open, f.depth = true, len(b)
 	}
-	// All views read the same text until the next mark. So if no mark is near, the
-	// other views find no more forms than asIs.
+	// All views read the same text until the next mark. So if no mark is near, no
+	// other view finds more forms than the view asIs.
 	within := MinBytes
 	if begins {
 		within = headBytes
@@ -298,8 +299,8 @@ func (x *search) moveCursor() (moved bool) {
 }
 
 // walk descends in the trie from node n while the input matches. x.in.b[at] is the
-// first byte to compare, and have is the longest match so far. walk returns the
-// longest match, and the node and offset that it has reached.
+// first byte to compare, and have is the longest match so far. walk returns the new
+// longest match, and the node and the offset at which it stopped.
 func (x *search) walk(v view, n node, at int, have matches) (matches, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -341,7 +342,7 @@ func (x *search) walk(v view, n node, at int, have matches) (matches, node, int)
 }
 
 // limit returns the number of symbols by which a long value is found in all views
-// but asIs.
+// except asIs.
 func (x *search) limit() int {
 	if x.reduced() {
 		return reducedHead
@@ -353,8 +354,9 @@ func (x *search) limit() int {
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
 // reduced reports whether the search is in reduced mode. This mode begins after too
-// many steps, since a program can print output that is slow to search. It skips
-// rareViews and finds long values by fewer symbols in all views but asIs.
+// many steps, because a program can print output that is slow to search. In all
+// views except asIs, reduced mode finds long values by fewer symbols. It skips
+// rareViews.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16

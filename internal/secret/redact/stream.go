@@ -35,9 +35,9 @@ func (s *Stream) Count() int { return s.count }
 // the end of the output if a value may begin there. It does not retain b.
 func (s *Stream) Write(b []byte) []byte { return s.take(b, false, false) }
 
-// Close ends the stream and returns the rest of the redacted output. cut means that
-// the output was truncated. In this case, Close also replaces the beginning of a
-// value at the end of the output, if it has at least MinBytes.
+// Close ends the stream and returns the rest of the redacted output. If cut is true,
+// the output was truncated. Then Close also replaces an incomplete value at the end
+// of the output, if at least MinBytes of the value are there.
 func (s *Stream) Close(cut bool) []byte { return s.take(nil, true, cut) }
 
 func (s *Stream) take(b []byte, last, cut bool) []byte {
@@ -45,8 +45,8 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	if len(s.rest) > 0 {
 		b = append(s.rest, b...)
 	}
-	// If the output was truncated, its last escape may be incomplete. So treat the end
-	// of b as if more output followed.
+	// If the output was truncated, its last escape may be incomplete. So treat b as
+	// if more output followed.
 	in := &input{b: b, run: s.run, last: last && !cut}
 	done := s.covered // The bytes before done are already copied or replaced.
 	s.rest, s.covered = nil, 0
@@ -96,7 +96,7 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 }
 
 // follow compares the input with the rest of long values and returns the end of the
-// match. The parameter before is the end of the input that has already matched.
+// match. The parameter before is the end of the input that had already matched.
 // follow holds back input that may still match.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)

@@ -13,21 +13,22 @@ type view int
 const (
 	// asIs reads the text unchanged.
 	asIs view = iota
-	// joined skips line ends, for example in base64 text with 64 or 76 characters per
-	// line. A line end is CR, LF or both, or the escapes \r and \n. The view also skips
-	// spaces after a line end.
+	// joined skips line ends, for example in base64 text with 64 or 76 characters
+	// per line. A line end is CR, LF or both, or the escapes \r and \n. Spaces after
+	// a line end are also skipped.
 	joined
-	// escaped decodes backslash escapes, as in JSON (RFC 8259), in string literals of
-	// programming languages, and in the output of Python's repr and Node's inspect.
-	// \xHH and octal escapes are bytes. The view also joins literals on consecutive
-	// lines, because pprint and inspect split long strings.
+	// escaped decodes backslash escapes, as in JSON (RFC 8259), in string literals
+	// of programming languages, and in the output of Python's repr and Node's
+	// inspect. \xHH and octal escapes are bytes. Literals on consecutive lines are
+	// joined, because pprint and inspect split long strings.
 	escaped
 	// escapedRunes is like escaped, but \xHH and octal escapes are characters, as in
 	// Python's repr of str.
 	escapedRunes
-	// escapedTwice decodes like escaped, but twice. JSON in a JSON string needs this.
+	// escapedTwice is like escaped, but decodes twice, for example for JSON in a
+	// JSON string.
 	escapedTwice
-	// escapedTwiceRunes decodes like escapedRunes, but twice.
+	// escapedTwiceRunes is like escapedRunes, but decodes twice.
 	escapedTwiceRunes
 	// percent decodes %HH, as in URLs (RFC 3986).
 	percent
@@ -38,13 +39,13 @@ const (
 	views // Number of views.
 )
 
-// minJoined is the number of base64 characters that must precede a line end. After
-// fewer characters, the view "joined" does not skip the line end. Otherwise a stream
-// would hold back the end of every line.
+// minJoined is the number of consecutive base64 characters that must precede a line
+// end, so that the view "joined" skips the line end. Without such a minimum, a
+// stream would hold back the end of every line.
 const minJoined = 16
 
-// marks returns the texts with which escapes begin, in all views. A set of marks has
-// one bit for the index of each mark.
+// marks returns the texts with which escapes begin, in all views. A set of marks is
+// a number in which each mark has one bit.
 func marks() [markCount]string {
 	return [...]string{
 		"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&", `\\`,
@@ -61,12 +62,12 @@ const (
 	literalsMarks = 0x7f000
 )
 
-// reading contains sets of marks for a view.
+// reading contains two sets of marks for a view.
 type reading struct {
 	view view
-	// begins contains the marks that begin an escape in the view. If a text contains no
-	// mark in needs, another view reads the text in the same way, so this view is not
-	// needed.
+	// begins contains the marks that begin an escape in the view. needs contains the
+	// marks that make the view necessary: without them, another view reads the text
+	// in the same way.
 	needs, begins uint
 }
 
@@ -108,11 +109,11 @@ func oneRune(c rune) (s symbols) {
 }
 
 // more is a special value for an offset or for a number of digits. It means that the
-// result depends on later input.
+// value depends on later input.
 const more = -1
 
-// read returns the symbols at offset i in a view, and the offset after them. The
-// offset is more if the input ends inside an escape.
+// read returns the symbols at offset i in a view, and the offset after them. This
+// offset is the constant more if the input ends inside an escape.
 func (in *input) read(v view, i int) (s symbols, next int) {
 	c := in.b[i]
 	switch {
@@ -178,7 +179,7 @@ scan:
 	}
 }
 
-// isJoined reports whether the view joined may skip a line end at i.
+// isJoined reports whether the view "joined" may skip a line end at i.
 func (in *input) isJoined(i int) bool { return in.runBefore(i) >= minJoined }
 
 // runBefore returns the number of consecutive base64 characters before i, at most
@@ -198,8 +199,8 @@ func (in *input) runBefore(i int) int {
 }
 
 // number parses a number at the beginning of b. The parameters least and most limit
-// the number of its digits. digits is 0 if there is no such number, and the constant
-// more if b ends inside the number.
+// the number of its digits. digits is 0 if b begins with no such number. digits is
+// the constant more if b ends inside the number.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -251,8 +252,8 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	return s, 0
 }
 
-// readTwice reads an escape at i in text that was escaped twice. v is escaped or
-// escapedRunes.
+// readTwice reads an escape at i in text that was escaped twice. v must be escaped
+// or escapedRunes.
 func (in *input) readTwice(i int, v view) (s symbols, next int) {
 	var inner [maxEscapes]byte
 	var ends [maxEscapes]int
@@ -268,8 +269,9 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 		if read.n > 1 && n == 0 {
 			return read, at
 		}
-		// The inner escape contains only characters of one byte. If the outer escape is a
-		// longer character, its first byte shows that it does not belong to the inner one.
+		// The inner escape contains only characters of one byte. If the outer escape
+		// is a longer character, its first byte shows that the character does not
+		// belong to the inner escape.
 		inner[n], ends[n] = read.bytes[0], at
 		if n++; inner[0] != '\\' {
 			return read, at
@@ -291,8 +293,8 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
 
 // readBreak reads the text between two literals on consecutive lines: a quote, an
-// optional +, a line end and a quote. It returns the offset after it, or 0 if there
-// is no such text.
+// optional +, a line end and a quote. It returns the offset after this text, or 0 if
+// the text at i is different.
 func (in *input) readBreak(i int) (next int) {
 	at := i + 1
 	skip := func(text string) {
@@ -326,8 +328,8 @@ func (in *input) readBreak(i int) (next int) {
 	}
 }
 
-// numbered converts the number in an escape to symbols. The number is a character if
-// runes is true, otherwise a byte.
+// numbered converts the number in an escape to symbols. The number means a character
+// if runes is true, and a byte if it is false.
 func numbered(n rune, runes bool) symbols {
 	if runes {
 		return oneRune(n)
@@ -335,9 +337,9 @@ func numbered(n rune, runes bool) symbols {
 	return one(byte(n))
 }
 
-// afterNumber returns the offset after a number at i. It returns 0 if the number is
-// missing or has fewer digits than the parameter least. digits is a result of the
-// function number.
+// afterNumber returns the offset after a number at i. digits is the result of the
+// function number. afterNumber returns 0 if the number is missing or has fewer
+// digits than the parameter least.
 func afterNumber(i, digits int, last bool, least int) int {
 	switch {
 	case digits == 0, digits == more && last, digits > 0 && digits < least:

@@ -24,7 +24,7 @@ type FileKeeper struct {
 
 	mu   sync.Mutex
 	ring keyring
-	// read describes the file when it was last read. It serves to notice changes.
+	// read describes the file when it was last read, so that changes are noticed.
 	read os.FileInfo
 }
 
@@ -86,7 +86,7 @@ func (k *FileKeeper) refresh() error {
 }
 
 // load reads the file. It also keeps root keys that are no longer in the file,
-// because a caller may still hold a wrapped key from before a rotation.
+// because a caller may still hold a key that was wrapped before a rotation.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
@@ -247,7 +247,7 @@ func lockDirectory(dir string) (unlock func(), err error) {
 
 // publish writes a temporary file in the directory of path and syncs it to the disk.
 // Then it calls put, which moves the file to its final name. The file must be on the
-// disk before a key in it encrypts data.
+// disk before a key from it encrypts data.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)

@@ -22,8 +22,9 @@ type KeyKeeper interface {
 }
 
 // These are labels for HKDF-SHA256 (RFC 5869), which derives two values from a root
-// key: the key that encrypts other keys (wrapping), and the ID (naming). So the root
-// key itself encrypts nothing, and its ID reveals nothing about it.
+// key: the key that encrypts other keys (wrapping), and the root key's ID (naming).
+// So the root key itself encrypts nothing, and the ID reveals nothing about the root
+// key.
 const (
 	wrapping = "pyth-on/wrap/1"
 	naming   = "pyth-on/root-key-id/1"
@@ -79,8 +80,8 @@ func (r keyring) names() []string {
 }
 
 // canUnwrap reports whether the keyring may contain the root key that encrypted the
-// key. It returns true for keys of older versions, which did not store the ID of the
-// root key.
+// given key. It returns true for keys that an older version of the server encrypted,
+// because that version did not store the ID of the root key.
 func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {
 	return slices.ContainsFunc(r, func(k *rootKey) bool { return k.wraps(wrapped) })
 }

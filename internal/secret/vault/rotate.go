@@ -14,16 +14,16 @@ type Rotator interface {
 	// the IDs of the other root keys. If an earlier rotation is not finished, it adds
 	// no key.
 	Begin(ctx context.Context) (newest string, others []string, err error)
-	// Finish removes all root keys except the newest. Rotate calls it when the removed
-	// keys encrypt no stored key.
+	// Finish removes all root keys except the newest. Rotate calls Finish when the
+	// stored keys are no longer encrypted with the old root keys.
 	Finish(ctx context.Context) error
 }
 
 // rewrapBatch is the number of keys that one transaction replaces. It is small, so
-// that the writes of a running server need not wait long.
+// that a running server need not wait long to write.
 const rewrapBatch = 50
 
-// Rotate adds a new root key and encrypts all stored keys with it. This also works
+// Rotate adds a new root key and encrypts all stored keys with it. This works even
 // while a server runs. If a call was interrupted, the next call continues its work.
 // Rotate calls progress with the number of keys that it has encrypted so far.
 //

@@ -16,9 +16,8 @@ type SettingKeeper struct{ ring keyring }
 
 var _ Rotator = (*SettingKeeper)(nil)
 
-// NewSettingKeeper parses the setting. A setting lists root keys of 32 bytes in
-// base64 (RFC 4648, section 4), newest first, separated by commas. The errors
-// contain no key.
+// NewSettingKeeper parses the setting: root keys of 32 bytes in base64 (RFC 4648,
+// section 4), newest first, separated by commas. The errors contain no key.
 func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	var keys [][]byte
 	for part := range strings.SplitSeq(string(setting), ",") {

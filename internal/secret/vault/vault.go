@@ -3,7 +3,7 @@
 // key encrypts the data keys.
 //
 // Decryption needs the user, kind, name and version with which a value was
-// encrypted. They are the associated data of AES-256-GCM (NIST SP 800-38D).
+// encrypted. These are the associated data of AES-256-GCM (NIST SP 800-38D).
 // Decryption also fails if the encrypted value was changed.
 package vault
 
@@ -32,8 +32,8 @@ type Vault struct {
 	keys   pyth.KeyStore
 }
 
-// New returns a Vault. keys is the store of the data keys and server keys, which
-// keeper encrypts.
+// New returns a Vault. keys is the store of the data keys and server keys. keeper
+// encrypts these keys.
 func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
@@ -119,7 +119,7 @@ func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte,
 		if err := v.createServerKey(ctx, name, length); err != nil && pyth.ErrorCode(err) != pyth.CodeConflict {
 			return nil, err
 		}
-		// Read the stored key, because another process may have created it first.
+		// Return the stored key, because another process may have created it first.
 		stored, err = v.keys.ServerKey(ctx, name)
 	}
 	if err != nil {
@@ -141,8 +141,8 @@ func (v *Vault) createServerKey(ctx context.Context, name string, length int) er
 	return v.keys.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: wrapped})
 }
 
-// Empty reports whether the store contains no encrypted keys. Only then may the
-// server create a new root key.
+// Empty reports whether the store contains no encrypted keys. The server may create
+// a new root key only if the store is empty.
 func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	data, err := keys.DataKeys(ctx, "", 1)
 	if err != nil {
@@ -153,7 +153,8 @@ func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 }
 
 // Check decrypts the server keys and one data key. It returns ErrDamaged if the
-// keeper does not have their root key. It returns nil if the store is empty.
+// keeper does not have the root key that encrypted them. It returns nil if the store
+// is empty.
 func (v *Vault) Check(ctx context.Context) error {
 	server, err := v.keys.ServerKeys(ctx)
 	if err != nil {
