@@ -27,7 +27,8 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
-			// Prefer the error of source. A remote host only knows that reading has failed.
+			// Prefer the error of the reader, because a remote host only knows that
+			// reading has failed.
 			return from.err
 		}
 		return err
@@ -55,7 +56,8 @@ func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.Sess
 	})
 }
 
-// withFiles waits for a turn of the session and calls do during this turn.
+// withFiles waits for a turn of the session and calls the given function during the
+// turn.
 func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
 	x, t, err := s.turn(ctx, user, id, false)
 	if err != nil {

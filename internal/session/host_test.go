@@ -24,7 +24,8 @@ const (
 // host is a fake SessionHost. It runs no programs.
 type host struct {
 	mu sync.Mutex
-	// specs holds the settings of all open sessions, and closed the IDs of closed ones.
+	// specs holds the settings of all open sessions. closed holds the IDs of the
+	// sessions that were closed.
 	specs  map[pyth.SessionID]*pyth.SessionSpec
 	closed []pyth.SessionID
 	// files maps paths to contents. All sessions share these files.
@@ -96,8 +97,8 @@ func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path str
 	})
 }
 
-// file waits for fileTime and then calls do. It returns an error if ctx ends
-// earlier.
+// file waits for fileTime and then calls the given function. It returns an error if
+// ctx ends earlier.
 func (h *host) file(ctx context.Context, do func() error) error {
 	select {
 	case <-time.After(fileTime):
@@ -109,7 +110,7 @@ func (h *host) file(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// reader reads the text in its field left. It implements no interface except
+// reader returns the text in its only field. It implements no interface except
 // io.Reader.
 type reader struct{ left string }
 
@@ -167,11 +168,11 @@ func (s *scene) open() *pyth.Session {
 	return x
 }
 
-// run is a run that begin has started.
+// run describes a run that was started with scene.begin.
 type run struct {
 	cancel context.CancelFunc
-	// begun and ended are the times at which its turn began and ended, measured from
-	// the call of begin.
+	// begun and ended are the times at which the run's turn began and ended,
+	// measured from the call of scene.begin.
 	begun, ended time.Duration
 	// err is the error if the run got no turn. cause is the cause with which the run's
 	// context ended.
@@ -218,8 +219,8 @@ func (s *scene) expect(r *run, begun, ended time.Duration) {
 	}
 }
 
-// expectRefused waits until the run is refused a turn. It checks the error code and
-// the time.
+// expectRefused waits until the session refuses the run. It checks the error code
+// and the time.
 func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	s.Helper()
 	<-r.done
@@ -228,8 +229,8 @@ func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	}
 }
 
-// expectStopped waits until the run is stopped because its session has ended. It
-// checks the time.
+// expectStopped waits until the end of the session stops the run. It checks the
+// time.
 func (s *scene) expectStopped(r *run, at time.Duration) {
 	s.Helper()
 	<-r.done

@@ -2,10 +2,10 @@
 // runs, and ends sessions when they expire.
 //
 // A session executes one run or file operation at a time, in the order of the
-// requests. A session ends at its maximum age or after its idle time-out, which
-// starts when a turn ends. Then its current run and all waiting requests also end.
-// Users cannot find out whether another user's session exists. When Close returns,
-// the host has no sessions.
+// requests. It ends at its maximum age or after its idle time-out, which starts when
+// a turn ends. When a session ends, its current run and all waiting requests also
+// end. Users cannot find out whether another user's session exists. When Close
+// returns, the host has no sessions.
 package session
 
 import (
@@ -152,8 +152,8 @@ func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) 
 	return s.config.Host.OpenSession(ctx, spec)
 }
 
-// spec checks the request. It returns the settings of the session with all defaults,
-// and the idle time-out.
+// spec checks the request. It returns the settings of the session, with defaults for
+// missing fields, and the idle time-out.
 func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionSpec, time.Duration, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -186,8 +186,8 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	return spec, idle, nil
 }
 
-// checkSecrets returns an error if the user lacks one of the named secrets. Runs in
-// the session could not use it.
+// checkSecrets returns an error if the user does not have all of the named secrets.
+// Runs in the session could not use a missing one.
 func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
 	if len(names) == 0 {
 		return nil

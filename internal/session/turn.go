@@ -58,7 +58,8 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x.current == t {
-		// The turn began just when its context ended.
+		// The turn has begun although its context has ended. The caller must release
+		// it.
 		return x, t, nil
 	}
 	x.waiting = slices.DeleteFunc(x.waiting, func(other *turn) bool { return other == t })
@@ -71,8 +72,8 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	return nil, nil, err
 }
 
-// enqueue begins the turn if the session is idle. Otherwise it adds the turn to the
-// queue. It returns an error if the queue is full.
+// enqueue begins the turn if the session is idle. If the session is busy, it adds
+// the turn to the queue. It returns an error if the queue is full.
 func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,9 +98,9 @@ func (x *session) beginLocked(t *turn) {
 	close(t.begun)
 }
 
-// release ends the turn and begins the next one. For a run, o and err are its
-// results; for a file operation, they are nil. If the results show that the session
-// has ended, release removes the session.
+// release ends the turn and begins the next one. o and err are the results of a run.
+// For a file operation, both are nil. If the results show that the session has
+// ended, release removes the session.
 func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
