@@ -113,8 +113,9 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if !f.Until.IsZero() {
 		until = ceilMicro(f.Until)
 	}
-	// The query returns records before (until, sequence). Sequences start at 0. So with
-	// the sequence 0, no record with the time until is returned.
+	// The query returns the records whose (time, sequence) is less than (until,
+	// sequence). Sequences start at 0. So the sequence 0 excludes all records whose
+	// time is equal to until.
 	sequence := int64(0)
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
@@ -154,7 +155,7 @@ func (s *Store) auditRecords(ctx context.Context, fields func(*pyth.AuditRecord)
 	return records, failure(rows.Err())
 }
 
-// AuditHashes returns the hashes of each of the records.
+// AuditHashes returns the hashes of each record with one of the given sequences.
 func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	find, err := s.reader.PrepareContext(ctx, "SELECT hashes FROM audit WHERE sequence = ?")
 	if err != nil {

@@ -44,8 +44,8 @@ func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*
 	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
 }
 
-// DataKeysNotUnder returns at most limit data keys that are encrypted with other
-// root keys than rootKey.
+// DataKeysNotUnder returns at most limit data keys that are encrypted with a root
+// key other than rootKey.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)
 }

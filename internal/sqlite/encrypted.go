@@ -22,8 +22,9 @@ const upsertCode = `INSERT INTO encrypted_code
 	memory_kib = excluded.memory_kib, parallelism = excluded.parallelism, nonce = excluded.nonce,
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
-// StoreCode creates or replaces an encrypted program. It returns CodeConflict if the
-// program is new and the user already has the maximum number of programs (most).
+// StoreCode creates or replaces an encrypted program. The parameter "most" is the
+// maximum number of a user's programs. StoreCode returns CodeConflict if a new
+// program would exceed this number.
 func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, most int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {

@@ -80,7 +80,7 @@ func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family strin
 	return active, failure(err)
 }
 
-// RevokeFamily deletes all tokens of a user's family.
+// RevokeFamily deletes all refresh tokens of a token family of the user.
 func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family string) error {
 	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)
 	return err

@@ -147,7 +147,7 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 }
 
 // connect returns a pool with the given maximum number of connections, which stay
-// open. It adds option to the connection settings.
+// open. It adds the given option to the connection settings.
 func connect(path string, connections int, option string) (*sql.DB, error) {
 	// Use a URI, so that no part of the path is read as a setting. Set busy_timeout
 	// first, because the other settings may wait for a lock.
@@ -233,8 +233,8 @@ func (s *Store) write(ctx context.Context, query string, args ...any) (changed b
 }
 
 // asNotFound converts an error of a query for one row. If there is no row, it
-// returns CodeNotFound with the object's name in the message. Otherwise it works
-// like failure.
+// returns CodeNotFound with the object's name in the message. It converts all other
+// errors like the function failure.
 func asNotFound(err error, object string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "The %s does not exist.", object)

@@ -209,7 +209,7 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// Before the process ends, it can report more users. They count too.
+			// The process can report more users before it ends. These also count.
 			_ = cmd.Process.Kill()
 		}
 	}

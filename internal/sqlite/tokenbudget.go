@@ -18,9 +18,10 @@ const (
 // dayOf returns the UTC day of a time as the number of days since 1970-01-01.
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
-// TakeTokens takes tokens from the user's budget for the day and returns their
-// number. The budget is limit tokens. The call takes all tokens that are left, up to
-// the number most. If fewer tokens are left than the number least, it returns
+// TakeTokens takes tokens from the user's budget for the day and returns how many it
+// has taken. The parameter "limit" is the whole budget of the day. TakeTokens takes
+// all remaining tokens, but at most as many as the parameter "most" allows. If fewer
+// tokens remain than the parameter "least", it takes none and returns
 // CodeTokenBudget.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
 	var taken int64
