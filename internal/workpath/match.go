@@ -27,8 +27,8 @@ const (
 	atNode = iota
 	// inGlob means that the position is inside a directory name that ** matches.
 	inGlob
-	// afterGlob means that ** has matched a directory and its slash. So a slash after
-	// ** in the pattern has already matched.
+	// afterGlob means that ** has matched a directory and the slash after it. So a
+	// slash after ** in the pattern has already matched.
 	afterGlob
 	modes
 )
@@ -38,13 +38,14 @@ func (p *Pattern) state(node, mode int) int { return node*modes + mode }
 // finalState returns the state after all nodes of the pattern.
 func (p *Pattern) finalState() int { return p.state(len(p.nodes), atNode) }
 
-// anyRest returns the final state in which every rest of the path matches.
+// anyRest returns the final state that accepts all remaining characters of the path.
 func (p *Pattern) anyRest() int { return p.state(len(p.nodes), inGlob) }
 
 // states holds the possible states of the automaton at one position in a path.
 type states struct {
 	now, before []int
-	// seen holds the number of the last round in which each state was entered.
+	// seen holds, for each state, the number of the last round in which the state
+	// was entered.
 	seen  []int
 	round int
 }
@@ -59,8 +60,8 @@ func (s *states) next() {
 
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
-// enter adds a state, and all states that are reached from it without a character.
-// begins is true if a name of the path begins at this position.
+// enter adds a state, and all states that can be reached from it without reading a
+// character. begins is true if a name of the path begins at this position.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {
@@ -72,8 +73,9 @@ func (p *Pattern) enter(state int, begins bool) {
 	}
 }
 
-// follow calls visit for each state that is directly reached without a character. It
-// returns true if the given state can consume a character or is final.
+// follow calls visit for each state that can be reached directly from the given
+// state without reading a character. It returns true if the given state can read a
+// character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	i, mode := state/modes, state%modes
 	switch {
@@ -124,7 +126,8 @@ func (p *Pattern) afterSlash(slash int) int {
 	return p.state(slash+1, atNode)
 }
 
-// step returns the state after the character c, or -1 if c does not match.
+// step returns the state after the state "from" has read the character c, or -1 if c
+// does not match.
 func (p *Pattern) step(from int, c rune) int {
 	i, mode := from/modes, from%modes
 	if mode == inGlob {
@@ -194,7 +197,7 @@ func (p *Pattern) possible() bool {
 }
 
 // examples returns the characters to try in a state. If the state distinguishes
-// kinds of characters, they include one of each kind.
+// kinds of characters, the result includes one of each kind.
 func (p *Pattern) examples(state int) []rune {
 	examples := []rune{'/', '.', 'a'}
 	if i := state / modes; i < len(p.nodes) {

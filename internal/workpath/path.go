@@ -14,7 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
-// These are the limits of a path in bytes. MaxNameBytes is the limit of Linux.
+// These are the limits of a path in bytes. MaxNameBytes limits each name in the
+// path, and MaxBytes limits the whole path. MaxNameBytes is the limit of Linux.
 // MaxBytes is lower than the limit of Linux.
 const (
 	MaxBytes     = 1024

@@ -48,7 +48,7 @@ const (
 )
 
 // node is an element of a pattern. The match continues at the next node in the list,
-// unless to or skip is set.
+// unless the field "to" or "skip" is set.
 type node struct {
 	op    op
 	char  rune
@@ -56,12 +56,13 @@ type node struct {
 	// to holds the indices of the nodes at which the match continues after opOpen or
 	// opJump.
 	to []int
-	// skip is set for the "." of "./" and for the second slash of "//". If a name
-	// begins here, the match may continue at the index skip, as if the pattern did not
-	// contain this part. skip is 0 for other nodes.
+	// skip is set for "." as a whole name and for the second slash of "//". If a
+	// name begins at this node, the match may also continue at the node with the
+	// index skip. The nodes before that index then count as absent. skip is 0 for
+	// all other nodes.
 	skip int
-	// below is true for a slash at the end of the pattern, which matches everything
-	// below a directory.
+	// below is true for a slash at the end of the pattern. The slash matches
+	// everything below a directory.
 	below bool
 }
 
@@ -234,8 +235,8 @@ func (p *parser) classChar() (rune, error) {
 	return r, nil
 }
 
-// mark sets skip and below for parts of the pattern that a clean path does not have:
-// "./", "//" and a final slash. It also sets literal.
+// mark sets the fields "skip" and "below" of nodes for parts that a clean path does
+// not have: "./", "//" and a final slash. It also sets the literal of the pattern.
 func (p *Pattern) mark() {
 	var text strings.Builder
 	for i := range p.nodes {
