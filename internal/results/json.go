@@ -26,15 +26,15 @@ const (
 )
 
 // JSON checks that data is one JSON value (RFC 8259). It returns the value in a form
-// that all parsers read in the same way: it replaces invalid UTF-8 and lone
-// surrogates with U+FFFD. The time is linear in the size of data.
+// that all parsers read in the same way: invalid UTF-8 and lone surrogates are
+// replaced with U+FFFD. The time is linear in the size of data.
 //
-// JSON returns an error with a short reason if an object has duplicate names or the
-// value is nested deeper than MaxDepth. The same applies to a number that is longer
-// than MaxDigits or out of the range of a double.
+// JSON returns an error with a short reason if an object has duplicate names, or if
+// the value is nested deeper than MaxDepth. It also returns an error if a number is
+// longer than MaxDigits or out of the range of a double.
 func JSON(data []byte) (string, error) {
-	// Replace invalid characters like the JSON writer for responses. This may make two
-	// member names equal, so check afterwards.
+	// Replace invalid characters, as the JSON writer for responses does. This can
+	// make two member names equal, so check the result.
 	text, err := jsontext.AppendFormat(nil, strings.ToValidUTF8(string(data), "\ufffd"),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(false))
 	if err != nil {
