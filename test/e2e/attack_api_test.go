@@ -25,8 +25,8 @@ var apiAttacks = []attack{
 		before := s.peakMemoryBytes(t)
 		header := http.Header{"X-Api-Key": {a.APIKey}}
 		huge := io.MultiReader(strings.NewReader(`{"code": "`), io.LimitReader(endlessBlanks{}, 1<<30))
-		// The server refuses the body before it has read all of it. It can also close the
-		// connection, so an error is allowed.
+		// The server can close the connection before it has received the whole body,
+		// so an error is allowed.
 		if res, err := s.tryCall(t.Context(), header, "POST", "/api/v1/execute", huge); err == nil {
 			res.refused(t, 413, "too_large")
 		}
@@ -57,7 +57,8 @@ var apiAttacks = []attack{
 				if err != nil {
 					t.Error(err)
 				} else if res.status != 200 {
-					// The server can refuse a login that would wait too long for the password hash.
+					// The server can refuse a login whose password hash would have
+					// to wait too long.
 					res.refused(t, 503, "overloaded")
 				}
 			})

@@ -67,8 +67,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 `,
 		"outputFiles": []string{"first", "second"},
 	}, func(t *testing.T, x *execution) {
-		// A process changes both files all the time. The server must read both at the same
-		// moment.
+		// A process changes both files all the time. The answer must contain both
+		// files as they were at one moment.
 		var first, second int
 		must(fmt.Sscan(string(x.fileContent(t, "first")), &first))(t)
 		must(fmt.Sscan(string(x.fileContent(t, "second")), &second))(t)
@@ -179,7 +179,8 @@ func forEachInParallel(n int, f func(int)) {
 }
 
 // killAndRestart kills a server while it runs programs and boots sandboxes. Then it
-// starts a server in the same data directory. This server must remove all leftovers.
+// starts a server in the same data directory. The new server must remove everything
+// that the killed one has left.
 func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	t.Helper()
 	s := startServerIn(t, data, attr, defaultStock...)

@@ -159,7 +159,7 @@ var reuseAttacks = []attack{
 
 // requireNoCanary alternates between leaveCanary with the first account and
 // findCanary with the second account. It makes more rounds than there are warm
-// sandboxes, so that sandboxes are used again.
+// sandboxes, so that the server must reuse sandboxes.
 func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	for i := range 3*defaultWarm + 1 {

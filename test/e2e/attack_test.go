@@ -37,9 +37,10 @@ func programAttacks() [][]attack {
 // returns only the given groups.
 //
 // The four tests below combine two settings: the isolation and the server's user.
-// Even with -short, the first and the last test run all attacks. These two tests
-// differ in both settings, so each attack runs with each value of each setting. The
-// other two tests run only the groups that depend on the combination.
+// Even with -short, the first and the last of these tests run all attacks. The two
+// tests differ in both settings, so each attack runs with each value of each
+// setting. With -short, the second and the third test run only the groups that
+// depend on the combination.
 func attacksUnlessShort(groups ...[]attack) [][]attack {
 	if testing.Short() {
 		return groups
@@ -48,9 +49,9 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 }
 
 // TestAttack runs all attacks on one server. Each subtest has the name of an attack,
-// which begins with a number. After each attack the test checks that the server has
-// freed its resources. With -short, the tests below check this only after each
-// group.
+// which begins with a number. After each attack, the test checks that the server has
+// freed its resources. With -short, the other tests check the resources only after
+// each group of attacks.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
@@ -65,8 +66,9 @@ func TestAttackWithExecutionIsolation(t *testing.T) {
 }
 
 // TestAttackAsOrdinaryUser runs the server without root. Such a server has cgroups
-// only if they are delegated to its user; otherwise it enforces limits in another
-// way. So with -short, the test runs only the attacks on resources and on reuse.
+// only if they are delegated to its user. Without cgroups, it enforces limits in
+// another way. So with -short, the test runs only the attacks on resources and on
+// reuse.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -79,10 +81,11 @@ func TestAttackWithExecutionIsolationAsOrdinaryUser(t *testing.T) {
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// runAttacks runs the groups of attacks with the isolation, or with the default if
-// it is "". After each group it checks that the server runs programs and has freed
-// its resources. If settlesEach is true, it checks this after each attack. Where the
-// next attack uses the same sandbox, a program always runs in between.
+// runAttacks runs the groups of attacks with the given isolation, or with the
+// default if isolation is "". After each group, it checks that the server runs
+// programs and has freed its resources. If settlesEach is true, it also checks this
+// after each attack. With the default isolation, the next attack uses the same
+// sandbox. So in this case, a program always runs between two attacks.
 func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
 	t.Helper()
 	a := s.register(t)
@@ -107,8 +110,8 @@ func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, gr
 	}
 }
 
-// needsShortAttacks reports whether attacks must use fewer repetitions. This is so
-// with -short if each run boots a sandbox, because a boot is slow.
+// needsShortAttacks reports whether attacks must use fewer repetitions. This is the
+// case if each run boots a sandbox, which is slow, and the test runs with -short.
 func (a *account) needsShortAttacks() bool { return testing.Short() && a.isolation == "execution" }
 
 func programAttack(name string, request object, check func(t *testing.T, x *execution)) attack {

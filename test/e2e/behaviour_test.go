@@ -77,8 +77,9 @@ type programArchive struct {
 	path      string
 	args, env []string
 	stdin     string
-	// seesResults is true if the program prints something else when the request enables
-	// rich results. It does so because it lists objects that the hook for results adds.
+	// seesResults is true if the output of the program depends on whether the
+	// request enables rich results. Such a program lists objects, and the hook for
+	// results adds some.
 	seesResults bool
 	files       map[string]string
 }
@@ -114,7 +115,8 @@ func splitLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// request returns the request that runs the program. results enables rich results.
+// request returns the request that runs the program. If results is true, the request
+// enables rich results.
 func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {

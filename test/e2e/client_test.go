@@ -48,8 +48,8 @@ type answer struct {
 	body   []byte
 }
 
-// want checks the status code and decodes the JSON body into the variable, unless it
-// is nil.
+// want checks the status code and decodes the JSON body into the given variable,
+// unless the variable is nil.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {

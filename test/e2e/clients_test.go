@@ -95,8 +95,9 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// runOnce calls do, unless an earlier call with the same marker and content
-// succeeded. The file marker contains a hash of the content of the last success.
+// runOnce calls the given function, unless an earlier call with the same marker and
+// content succeeded. marker is the path of a file with a hash of the content of the
+// last success.
 func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))
@@ -143,8 +144,8 @@ func copySources(t *testing.T, from, to string) [][]byte {
 }
 
 // testGoClient returns a test of a Go client. The test generates the client with a
-// tool of the module test/clients. Then it builds and runs the program with this
-// name.
+// tool of the module test/clients. Then it builds and runs the program with the
+// given name.
 func testGoClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		dir := clientsDir(t, name)
@@ -188,7 +189,8 @@ func installNPMPackage(t *testing.T, name, source string) string {
 }
 
 // testTypeScriptClient returns a test of a TypeScript client. The test generates the
-// client with a tool from npm. Then it compiles and runs the program with this name.
+// client with a tool from npm. Then it compiles and runs the program with the given
+// name.
 func testTypeScriptClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		const source = "../clients/typescript"

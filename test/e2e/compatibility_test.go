@@ -44,8 +44,9 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	program := string(must(os.ReadFile("testdata/compatibility/run.py"))(t))
 	known := knownDifferences(t)
 	outside := unpackOnHost(t, must(plainDebian.tar())(t))
-	// The modules use much processor time. They must nevertheless run in restored
-	// interpreters, if the calls of the module before permit that.
+	// Set high limits, because the modules use much processor time. A module must
+	// run in a restored interpreter, unless the previous module made a call that
+	// prevents restoring.
 	s := startServer(t, plainDebian.flag(t), "--max-timeout=10m", "--rollback-runs=1000000", "--rollback-cpu=1000h")
 	a := s.register(t)
 
@@ -126,7 +127,7 @@ type knownDifference struct {
 }
 
 // differences maps names of tests to known differences. A name that ends in * stands
-// for all tests whose names begin with the rest.
+// for all tests whose names begin with the text before the *.
 type differences map[string]*knownDifference
 
 func knownDifferences(t *testing.T) differences {

@@ -358,8 +358,8 @@ const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: appl
 `
 
 // makeOfPages is a script that replaces make. It only prints the commands of a
-// target, since `make test` would run this test. It fails if the Makefile does not
-// have the target.
+// target, because the commands of `make test` would run this test. It fails if the
+// Makefile does not have the target.
 const makeOfPages = `#!/usr/bin/env bash
 exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL '{{make}}' -n -C "$REPOSITORY" "$@"
 `

@@ -55,8 +55,8 @@ func TestServeRunsSlimExecutableInSandboxes(t *testing.T) {
 	}
 }
 
-// descendantsOf returns the IDs of all processes that the process has started, and of
-// those that they have started.
+// descendantsOf returns the IDs of the children of the process, of their children,
+// and so on.
 func descendantsOf(pid int) []int {
 	all := childrenOf(pid)
 	for _, child := range all {

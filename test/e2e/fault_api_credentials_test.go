@@ -8,8 +8,8 @@ import (
 )
 
 // TestAuthenticationAcceptsAPIKeyAsBearer sends an API key in the header
-// Authorization, to routes of each kind. If a request has both headers with
-// credentials, both must belong to the same user.
+// Authorization to routes of each kind. If a request has both headers with
+// credentials, both credentials must belong to the same user.
 func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

@@ -27,7 +27,7 @@ func processesBelow(dir string) []int {
 }
 
 // killFirstStart starts a server, which builds its image. It waits until the build
-// has begun to compile. Then it waits for the pause and kills the server.
+// has begun to compile. After the given pause, it kills the server.
 func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -78,8 +78,8 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 			if testing.Short() && attr != nil {
 				moments = pauses[1:2] // With -short, test this user with only one pause.
 			}
-			// The next server starts immediately after the last one was killed. It must also
-			// reach the compilation.
+			// Each server starts immediately after the previous one was killed. It
+			// must still reach the compilation.
 			for _, pause := range moments {
 				killFirstStart(t, data, attr, pause)
 			}

@@ -8,7 +8,7 @@ import (
 )
 
 // sameWithoutResults runs a Node program with and without results and returns the
-// run with results. Everything but the results must be equal.
+// run with results. Except for the results, both runs must be equal.
 func sameWithoutResults(t testing.TB, a *account, language, code string) *execution {
 	t.Helper()
 	request := object{"language": language, "code": code, "timeoutMs": 60_000}
@@ -88,8 +88,8 @@ func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptSourceIsUnchanged runs programs that could notice a change of
-// their source by the hook.
+// TestExecuteJavaScriptSourceIsUnchanged runs programs that would notice if the hook
+// changed their source.
 func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -105,8 +105,8 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 	})
 }
 
-// TestServeJSONLogAsOrdinaryUser checks the log of an ordinary user's server. Both
-// of its processes write to this log.
+// TestServeJSONLogAsOrdinaryUser checks the log of an ordinary user's server. Such a
+// server has two processes, which write to the same log.
 func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)

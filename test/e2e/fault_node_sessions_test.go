@@ -235,7 +235,8 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 }
 
 // TestSessionNodeDeclaresNamesInLinearTime declares many names, as does the test
-// below. If the time per name grew with their number, the runs would time out.
+// below. If the time per name grew with the number of names, the runs would time
+// out.
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {

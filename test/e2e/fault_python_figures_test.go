@@ -72,7 +72,8 @@ func figureResults(drawn ...string) richResults {
 	return shown
 }
 
-// figurePrograms lists programs that draw and the figures in their results.
+// figurePrograms lists programs that draw, with the figures that their results must
+// contain.
 var figurePrograms = map[string]struct {
 	code, status string
 	want         []string
@@ -104,8 +105,8 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 			}
 		})
 	}
-	// A program can save the current figure after it has shown it. So showing must not
-	// close or change the figure.
+	// A program can save the current figure after the figure was shown. So showing a
+	// figure must not close or change it.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",
 		"files": fakeMatplotlib(), "outputFiles": []string{"f.png"},

@@ -111,8 +111,8 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// TestExecuteTraceSeesOnlyProgram sets a trace function. It must see the same events
-// at the end of the program as in CPython on the host.
+// TestExecuteTraceSeesOnlyProgram sets a trace function. At the end of the program,
+// the function must see the same events as in CPython on the host.
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

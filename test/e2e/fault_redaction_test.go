@@ -233,7 +233,7 @@ func withEncodings(value string) string {
 }
 
 // TestExecuteRedactsSplitStreams runs a program that prints a value in small pieces.
-// A stream must not show more of the value than a single answer.
+// A stream of events must not show more of the value than a single JSON answer.
 func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -7,7 +7,7 @@ import (
 
 // TestSessionFramesMatchFile runs programs that print stack frames, in a session and
 // as a file. Except for the file name, the output must be the same. runSteps checks
-// that it does not show the hook.
+// that the output does not show the hook.
 func TestSessionFramesMatchFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -115,8 +115,8 @@ func (s *server) servingPid() int {
 	return pid
 }
 
-// childrenOf returns the IDs of the processes that any thread of a process has
-// started.
+// childrenOf returns the IDs of the process's children. Any thread of the process
+// can have started them.
 func childrenOf(pid int) []int {
 	var all []int
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))

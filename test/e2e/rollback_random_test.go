@@ -59,7 +59,8 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 		if before[0].maps == after[0].maps {
 			changed := changedPages(before, after)
 			if len(changed) > 0 {
-				// Some pages contain times in seconds. They change again.
+				// Some pages contain times in seconds. Probe again after more than a
+				// second, to find the pages that change by themselves.
 				time.Sleep(1100 * time.Millisecond)
 				changed = changedPages(before, [2]*probed{after[0], look()})
 			}
@@ -109,8 +110,8 @@ func parseProbe(stdout string) *probed {
 }
 
 // changedPages returns the pages that have changed between two pairs of probes of
-// the same interpreter. It ignores pages that the probe itself changes: they differ
-// between both probes of a pair, because they contain times for example.
+// the same interpreter. It ignores pages that differ between the two probes of a
+// pair. Such pages contain times, for example.
 func changedPages(before, after [2]*probed) []uint64 {
 	var changed []uint64
 	for _, at := range slices.Sorted(maps.Keys(before[0].pages)) {

@@ -66,8 +66,9 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 	return x, reason
 }
 
-// prepareInterpreter runs so many programs that the interpreter has imported modules
-// ahead. Before that it has other mappings.
+// prepareInterpreter runs enough programs for the interpreter to import its modules
+// in advance. The memory mappings of the interpreter are different before it has
+// imported them.
 func (a *account) prepareInterpreter(t *testing.T) {
 	t.Helper()
 	for range 3 {
@@ -233,8 +234,9 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 	}
 }
 
-// TestRollbackKeepsNetworkRules checks that a restored interpreter has no way to the
-// network that an earlier run had, and that it can use the network if it may.
+// TestRollbackKeepsNetworkRules checks that a restored interpreter cannot use the
+// network access of an earlier run. It also checks that an allowed run can use the
+// network in a restored interpreter.
 func TestRollbackKeepsNetworkRules(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -258,8 +260,8 @@ func TestRollbackKeepsNetworkRules(t *testing.T) {
 }
 
 // TestRollbackNeedsUnseededModules uses an image that loads the module random before
-// each program. Its interpreters must not be restored. A program must not be able to
-// make a checkpoint instead.
+// each program. Interpreters of this image must not be restored. A program must not
+// be able to make a checkpoint either.
 func TestRollbackNeedsUnseededModules(t *testing.T) {
 	t.Parallel()
 	root := unpackOnHost(t, must(plainDebian.tar())(t))
@@ -339,7 +341,8 @@ print('callbacks', atexit._ncallbacks(), gc.get_freeze_count(), gc.get_threshold
 print('signals', [__import__('signal').getsignal(n) for n in (2, 13, 17)])
 `
 
-// importedModules lists modules that programs import. Some of them are imported ahead.
+// importedModules lists modules that programs import. A restored interpreter has
+// imported some of them in advance.
 var importedModules = strings.Fields(`json re random datetime collections itertools functools math typing string time
 	statistics dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator textwrap
 	urllib.parse contextlib traceback logging argparse tempfile shutil glob subprocess threading inspect uuid secrets
@@ -347,8 +350,8 @@ var importedModules = strings.Fields(`json re random datetime collections iterto
 	unittest sqlite3 http.client email.message xml.etree.ElementTree ctypes ssl concurrent.futures.thread os.path
 	collections.abc logging.handlers json.tool importlib importlib.metadata zoneinfo configparser ast tokenize`)
 
-// TestRollbackHidesModules compares imports in a restored interpreter, which has
-// imported modules ahead, with imports in a new interpreter.
+// TestRollbackHidesModules compares imports in two interpreters: a restored one,
+// which has imported modules in advance, and a new one.
 func TestRollbackHidesModules(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)

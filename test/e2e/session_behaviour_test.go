@@ -196,8 +196,8 @@ func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behavi
 	return outside, inside
 }
 
-// compareBehaviour describes the differences of the program in a session (+) from
-// the program on the host (-), or returns "".
+// compareBehaviour describes how the program in a session (+) behaves differently
+// from the program on the host (-). It returns "" if there is no difference.
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// forEachNodeLanguage calls do in two subtests: with a JavaScript session and with a
-// TypeScript session.
+// forEachNodeLanguage calls the given function in two subtests: with a JavaScript
+// session and with a TypeScript session.
 func forEachNodeLanguage(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

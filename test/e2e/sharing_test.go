@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// The test uses this number of users, unless the environment variable PACKAGE_USERS
-// sets it. shortSharers applies with -short.
+// These are the numbers of users without and with -short. The environment variable
+// PACKAGE_USERS overrides both.
 const (
 	defaultSharers = 8
 	shortSharers   = 4

@@ -94,8 +94,8 @@ func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 
 // TestServeTakesGroupSignalOnce sends a signal to the server's process group, as a
 // terminal does for Ctrl-C and some supervisors do for SIGTERM. A server of an
-// ordinary user has two processes, and the first forwards signals to the second. So
-// the second gets the signal twice, but must count it once.
+// ordinary user has two processes, and the first process forwards signals to the
+// second one. So the second process gets the signal twice, but must count it once.
 func TestServeTakesGroupSignalOnce(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{

@@ -248,6 +248,6 @@ for i in range(20):
 			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
 		}
 	}
-	// The time has no limit, so only log it.
+	// The test sets no limit for this time and only logs it.
 	t.Logf("a line arrived at most %v after it was written", slowest)
 }
