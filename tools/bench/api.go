@@ -84,8 +84,8 @@ func (a *account) get(path string) operation {
 }
 
 // call sends a request, checks the status of the response and decodes its body. The
-// duration does not include the time for encoding and decoding JSON, since this is
-// work of the benchmark.
+// duration does not include the time for encoding and decoding JSON, because the
+// benchmark does this work, not the server.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// auditPage is the path of the latest 50 audit entries. 50 is the default number.
+// auditPage is the path of the latest 50 audit entries, the default size of a page.
 const auditPage = "/api/v1/audit?limit=50"
 
 // auditLog measures requests for pages of a short and of a long audit log. It stops

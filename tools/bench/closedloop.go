@@ -10,8 +10,8 @@ import (
 
 // closedLoop measures the sustainable rate: the number of operations per second
 // while all clients are busy, for the duration d. Each client starts an operation
-// when its last one has ended. So closedLoop is no measure of latency at a constant
-// rate of requests.
+// when its previous one has ended. So closedLoop cannot measure latency at a
+// constant rate of requests.
 func closedLoop(clients int, d time.Duration, do operation) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		end := time.Now().Add(d)
@@ -20,8 +20,8 @@ func closedLoop(clients int, d time.Duration, do operation) measure {
 }
 
 // measureRate runs an operation repeatedly in parallel clients. A client stops when
-// the function more returns false. measureRate returns the number of operations per
-// second.
+// the function "more" returns false. measureRate returns the number of operations
+// per second.
 func measureRate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// These are the program that most measurements run, and its expected output.
+// program is the program that most measurements run. answer is its expected output.
 const (
 	program = "print(42)"
 	answer  = "42\n"
 )
 
-// command is a command line whose process prints answer.
+// command is a command line whose process must print the answer.
 type command struct {
 	path string
 	// args returns the arguments for the next run, beginning with the name of the

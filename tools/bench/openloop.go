@@ -24,11 +24,12 @@ func schedule(perSecond float64, d time.Duration) []time.Duration {
 }
 
 // openLoop sends a request at each arrival time, even if earlier requests are not
-// answered yet. It returns the time from each scheduled arrival to the response in
-// seconds, or infinity for a failed request.
+// answered yet. For each request, it returns the seconds from the scheduled arrival
+// to the response, or infinity if the request failed.
 //
-// If clients waited for responses, a stall would delay the next requests. Then their
-// times would not show the stall. This error is called coordinated omission.
+// If clients waited for responses, a stall would delay the next requests, and the
+// measured times would not show the stall. This error is called coordinated
+// omission.
 func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
 	latencies := make([]float64, len(arrivals))
 	var sent sync.WaitGroup

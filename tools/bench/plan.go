@@ -12,13 +12,13 @@ type plan struct {
 	// run.
 	coldStarts int
 	// loadRounds is the number of rounds with eight busy clients, and load is the
-	// duration of each. newTenants is the number of tenants per round that run one
-	// program each.
+	// duration of such a round. newTenants is the number of tenants per round that
+	// run one program each.
 	loadRounds int
 	load       time.Duration
 	newTenants int
-	// openRounds is the number of rounds with a constant arrival rate, and open is the
-	// duration of each.
+	// openRounds is the number of rounds with a constant arrival rate, and open is
+	// the duration of such a round.
 	openRounds int
 	open       time.Duration
 	// pairs is how often the CPU-bound programs run inside and outside a sandbox.

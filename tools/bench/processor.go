@@ -12,7 +12,8 @@ import (
 var kernels string
 
 // kernelTimes holds the times of the programs in kernels.py, either inside or
-// outside a sandbox. There are two kinds of programs. all is the sum of both.
+// outside a sandbox. computing and allocating are the times of the two kinds of
+// programs. The field "all" holds the sums of both times.
 type kernelTimes struct{ all, computing, allocating *series }
 
 func newBusy(name string) kernelTimes {
@@ -20,8 +21,8 @@ func newBusy(name string) kernelTimes {
 	return kernelTimes{all: of(), computing: of(), allocating: of()}
 }
 
-// measured returns a subject that runs kernels.py with the function run and collects
-// the times.
+// measured returns a subject that runs kernels.py with the given function and
+// collects the times.
 func (b kernelTimes) measured(run func(context.Context) (string, error)) subject {
 	return subject{b.all, func(ctx context.Context) ([]float64, error) {
 		out, err := run(ctx)

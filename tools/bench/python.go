@@ -16,8 +16,9 @@ type python struct {
 	label string
 }
 
-// findPython returns the interpreter that path starts. path may be a wrapper, which
-// takes time. So findPython asks the interpreter for the path of its executable.
+// findPython returns the interpreter that the program at path starts. This program
+// may be a wrapper, which would make each start slower. So findPython asks the
+// interpreter for the path of its own executable.
 func findPython(ctx context.Context, owner, path string) (python, error) {
 	out, err := python{path: path}.output(ctx, "import platform, sys; print(sys.executable); print(platform.python_version())")
 	if err != nil {

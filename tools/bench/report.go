@@ -37,8 +37,8 @@ func (r report) markdown(w io.Writer) error {
 func (r report) table(w io.Writer, colours bool) error {
 	text := r.Table()
 	if colours {
-		// Add colours after aligning the columns, because they change the lengths of
-		// texts.
+		// Add colours after aligning the columns, because colours change the lengths
+		// of texts.
 		text = strings.NewReplacer(" met ", " \033[32mmet\033[0m ", " missed ", " \033[31mmissed\033[0m ").Replace(text)
 	}
 	for _, m := range r.Missing {

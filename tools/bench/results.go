@@ -1,7 +1,7 @@
 package main
 
 // results holds the series of all measurements. A subject that is compared with
-// several others has one series for each comparison.
+// several other subjects has one series for each comparison.
 type results struct {
 	bare, embedded, bubblewrap              *series
 	runscDirectory, runscImage              *series
@@ -25,7 +25,8 @@ type results struct {
 	open                           []*openRate
 }
 
-// openRate holds the latencies at a constant arrival rate, in requests per second.
+// openRate holds the latencies of requests that arrive at a constant rate. The rate
+// is in requests per second.
 type openRate struct {
 	// share is the arrival rate divided by the sustainable rate.
 	share float64
@@ -91,9 +92,9 @@ func (r *results) fastestRunsc() *series {
 	return fastest
 }
 
-// difySandbox estimates the rate of dify-sandbox with 8 clients on this machine. The
-// benchmark does not run dify-sandbox. It scales a measurement from another machine:
-// 64 runs per second on two cores, where python3 took 10 ms.
+// difySandbox estimates the rate of dify-sandbox with 8 clients on this machine,
+// because the benchmark does not run dify-sandbox. The estimate scales a measurement
+// from another machine: 64 runs per second on two cores, where python3 took 10 ms.
 func (r *results) difySandbox(cores int) *series {
 	if r.bare.empty() {
 		return nil

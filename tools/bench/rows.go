@@ -13,14 +13,15 @@ type row struct {
 	// series holds the measured values. The row shows their quantile q as its figure.
 	series *series
 	q      float64
-	// The row compares its figure with the median of reference, unless it is nil.
+	// reference is the series with whose median the row compares its figure. It may
+	// be nil.
 	reference *series
 	goal      goal
 }
 
-// goal is a limit for the figure of a row if ofFigure is true. Otherwise it is a
-// limit for the ratio of the figure to the reference. sign is "≤", "≥", or "" for no
-// goal.
+// goal is a limit for a row. If ofFigure is true, it limits the figure of the row.
+// If ofFigure is false, it limits the ratio of the figure to the reference. sign is
+// "≤", "≥", or "" for no goal.
 type goal struct {
 	sign     string
 	limit    float64

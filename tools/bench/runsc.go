@@ -30,8 +30,8 @@ type runsc struct {
 }
 
 // releaseState unmounts the network namespaces that gVisor has left in its state
-// directory. Otherwise the directory could not be removed. There can be several
-// namespaces, because file servers that start at the same time may each mount one.
+// directory, so that the directory can be removed. There can be several namespaces,
+// because file servers that start at the same time may each mount one.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
@@ -59,7 +59,7 @@ func (r runsc) image(ctx context.Context, image string) (command, error) {
 }
 
 // bundle writes an OCI bundle and returns its directory. gVisor generates the spec,
-// and change modifies it.
+// and the given function changes it.
 func (r runsc) bundle(ctx context.Context, name string, change func(spec map[string]any)) (string, error) {
 	dir := filepath.Join(r.dir, bundlesDir, name)
 	if err := os.MkdirAll(filepath.Join(dir, "rootfs"), 0o755); err != nil {

@@ -12,8 +12,7 @@ type series struct {
 	unit unit
 	// rounds contains the values of each round, at least one per round.
 	rounds [][]float64
-	// missingReason says why this machine cannot measure the series. It is "" if it
-	// can.
+	// missingReason says why this machine cannot measure the series, or is "".
 	missingReason string
 }
 
@@ -36,9 +35,9 @@ func (s *series) values() []float64 {
 // quantile returns the q-quantile of the values of all rounds.
 func (s *series) quantile(q float64) float64 { return quantile(s.values(), q) }
 
-// quantile returns the q-quantile of sorted values by the nearest-rank method. This
-// is the smallest value v for which at least the share q of all values is not
-// greater than v. It returns NaN if there are no values.
+// quantile returns the q-quantile of sorted values by the nearest-rank method: the
+// smallest value that is at least as large as a fraction q of all values. It returns
+// NaN if there are no values.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()
@@ -50,8 +49,8 @@ func quantile(sorted []float64, q float64) float64 {
 }
 
 // ratio compares a series with a reference. overall is the q-quantile of the series
-// divided by the median of the reference. Each round has such a ratio too: low is
-// the 10th and high the 90th percentile of these.
+// divided by the median of the reference. low and high are the 10th and 90th
+// percentile of the same ratio, computed for each single round.
 type ratio struct{ overall, low, high float64 }
 
 func ratioOf(s *series, q float64, reference *series) ratio {

@@ -38,9 +38,9 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout
-	// With Setpgid, only the benchmark receives signals of the terminal; it then stops
-	// the server. With Pdeathsig, the kernel kills the server if the benchmark is
-	// killed.
+	// With Setpgid, only the benchmark receives signals of the terminal. The
+	// benchmark then stops the server. With Pdeathsig, the kernel kills the server
+	// if the benchmark is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
