@@ -43,15 +43,15 @@ func main() {
 }
 
 // check verifies the proof. The hashes must lead from the record to the root of the
-// tree, and the key must have signed this root.
+// tree, and the key must have signed the root.
 func (p *proof) check(key string) error {
 	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
 	if !ok {
 		return io.ErrUnexpectedEOF
 	}
 	// The key has the form name+hash+base64(1, public key) (C2SP signed-note). A
-	// signature line has the form "— name base64(hash, signature)". It signs the text
-	// above it.
+	// signature line has the form "— name base64(hash, signature)". The signature is
+	// for the text above the line.
 	parts := strings.SplitN(key, "+", 3)
 	if len(parts) != 3 {
 		return errors.New("VERIFIER_KEY is not a verifier key: use the output of `pyth-on audit key`")

@@ -88,8 +88,8 @@ func run(name, file string, c cost) (exitCode int, err error) {
 	return result.ExitCode, nil
 }
 
-// call sends a request with a JSON body. It decodes the JSON response into *into,
-// unless into is nil.
+// call sends a request with a JSON body. It decodes the JSON response into the given
+// variable, unless the variable is nil.
 func call(method, path string, body, into any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {
