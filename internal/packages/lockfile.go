@@ -18,9 +18,9 @@ import (
 
 const maxDownloads = 4
 
-// pin adds the resolved packages to next, sorted by place. A package keeps its time
-// of installation if the current lockfile contains it with the same place and hash.
-// pin returns ErrResult if the resolver left out a required package.
+// pin adds the resolved packages to the next lockfile, sorted by place. A package
+// keeps its time of installation if the current lockfile contains it with the same
+// place and hash. pin returns ErrResult if the resolver left out a required package.
 func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
 	required := map[string]resolve.Requirement{}
@@ -49,8 +49,8 @@ func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*r
 }
 
 // without returns the lockfile after the removal of a direct package. removed is the
-// index of this package in list. The result contains only packages that are still
-// needed.
+// index of this package in the lockfile. The result contains only packages that are
+// still needed.
 func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	for i, p := range list.Packages {
@@ -104,7 +104,7 @@ func difference(of, other *pyth.PackageList) []string {
 }
 
 // install makes the missing images of a lockfile's packages, and the layer with
-// these images. It sets the sizes and the layer in list. archive returns the
+// these images. It sets the sizes and the layer in the lockfile. archive returns the
 // function that downloads the archive of a package.
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,

@@ -121,8 +121,9 @@ func (s *Service) collect(ctx context.Context) error {
 	return s.config.Images.Collect(s.config.CacheBytes, func() ([]pyth.LayerID, error) { return s.config.Store.UsedLayers(ctx) })
 }
 
-// Packages lists the user's packages, sorted by runtime and name. If language is not
-// "", it lists only the packages of this language.
+// Packages lists the user's packages, in the order of Config.Resolvers and then
+// sorted by name. If language is not "", it lists only the packages of this
+// language.
 func (s *Service) Packages(ctx context.Context, user pyth.UserID, language pyth.Language) ([]*pyth.Package, error) {
 	all := []*pyth.Package{}
 	for _, r := range s.config.Resolvers {

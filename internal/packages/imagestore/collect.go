@@ -63,7 +63,7 @@ func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, err
 }
 
 // recentlyUsed returns the layers within their grace period. It removes the other
-// layers from used.
+// layers from s.used.
 func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
