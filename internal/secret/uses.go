@@ -80,7 +80,7 @@ func (u *uses) save() {
 }
 
 // snapshot returns a copy of the pending times. The times also stay in memory,
-// because the method last must return them until they are stored.
+// because the method "last" must return them until they are stored.
 func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 )
 
 // follower compares the output after a matched head with the rest of long values:
-// the values with the indices low to high-1 in Redactor.secrets. The field symbols
+// the values with the indices low to high-1 in Redactor.secrets. The field "symbols"
 // is the number of symbols that have matched. These symbols are the same for all the
 // values.
 type follower struct {
@@ -56,8 +56,8 @@ func (s *Stream) beginFollowing(forms []longForm) {
 
 // advanceFollowers compares the input with the values until all followers have
 // failed or need more input. done is the end of the matched input. It is never less
-// than before, the end of the input that had already matched. incomplete is true if
-// the input ends inside an escape that may belong to a value.
+// than the parameter "before", the end of the input that had already matched.
+// incomplete is true if the input ends inside an escape that may belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower

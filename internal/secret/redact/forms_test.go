@@ -34,8 +34,8 @@ type documentedForm struct {
 	// redacted text must not contain so many consecutive characters of the encoded
 	// value.
 	window int
-	// around contains the characters that encode added bytes. The function aligned
-	// adds bytes before and after a value.
+	// around contains the characters that encode the extra bytes before and after a
+	// value. The function "aligned" adds these bytes.
 	around string
 }
 
@@ -319,10 +319,10 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks returns the first part of an encoded value (the parameter written) that the
-// text contains, or "". A part has as many characters as the parameter window says.
-// leaks ignores parts that also occur in the texts before and after the value. It
-// also ignores parts that consist mostly of characters in the parameter around.
+// leaks returns the first part of an encoded value (the parameter "written") that
+// the text contains, or "". The parameter "window" is the length of a part. leaks
+// ignores parts that also occur in the texts before and after the value. It also
+// ignores parts that consist mostly of characters in the parameter "around".
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]

@@ -51,8 +51,8 @@ func (r *Redactor) makeHeads() {
 	slices.SortFunc(all, func(a, b head) int {
 		return cmp.Or(bytes.Compare(a.text, b.text), a.secret-b.secret, int(a.enc-b.enc))
 	})
-	// A value often has the same text in several encodings, for example in both base64
-	// alphabets. Keep only one of these heads.
+	// A value often has the same text in several encodings, for example in both
+	// base64 alphabets. Keep only one head for each text.
 	all = slices.CompactFunc(all, func(a, b head) bool { return a.secret == b.secret && bytes.Equal(a.text, b.text) })
 	r.heads.all = all
 	r.heads.starts = make([]uint64, len(all))
@@ -85,7 +85,7 @@ func (h *heads) below(start uint64) node {
 // continues with c.
 func (h *heads) next(n node, c byte) node {
 	heads := h.all[n.low:n.high]
-	// Skip heads that end at this node. They are sorted before the others.
+	// Skip heads that end at this node. They come before the longer heads.
 	for len(heads) > 0 && len(heads[0].text) == n.depth {
 		heads = heads[1:]
 		n.low++

@@ -4,8 +4,9 @@ package redact
 // concurrent use.
 type Stream struct {
 	redactor *Redactor
-	// rest is the end of the output that is held back, because a value may begin there.
-	// Its first covered bytes belong to a value that is already replaced.
+	// rest is the end of the output that is held back, because a value may begin
+	// there. The field "covered" is the number of its first bytes that belong to a
+	// value that is already replaced.
 	rest    []byte
 	covered int
 	// run is the number of consecutive base64 characters before rest, at most
@@ -96,7 +97,7 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 }
 
 // follow compares the input with the rest of long values and returns the end of the
-// match. The parameter before is the end of the input that had already matched.
+// match. The parameter "before" is the end of the input that had already matched.
 // follow holds back input that may still match.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)

@@ -113,7 +113,7 @@ func oneRune(c rune) (s symbols) {
 const more = -1
 
 // read returns the symbols at offset i in a view, and the offset after them. This
-// offset is the constant more if the input ends inside an escape.
+// offset is the constant "more" if the input ends inside an escape.
 func (in *input) read(v view, i int) (s symbols, next int) {
 	c := in.b[i]
 	switch {
@@ -198,9 +198,9 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number parses a number at the beginning of b. The parameters least and most limit
-// the number of its digits. digits is 0 if b begins with no such number. digits is
-// the constant more if b ends inside the number.
+// number parses a number at the beginning of b. The parameters "least" and "most"
+// limit the number of its digits. digits is 0 if b begins with no such number.
+// digits is the constant "more" if b ends inside the number.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -338,8 +338,8 @@ func numbered(n rune, runes bool) symbols {
 }
 
 // afterNumber returns the offset after a number at i. digits is the result of the
-// function number. afterNumber returns 0 if the number is missing or has fewer
-// digits than the parameter least.
+// function "number". afterNumber returns 0 if the number is missing or has fewer
+// digits than the parameter "least".
 func afterNumber(i, digits int, last bool, least int) int {
 	switch {
 	case digits == 0, digits == more && last, digits > 0 && digits < least:

@@ -10,9 +10,9 @@ import (
 // Rotator is a KeyKeeper that supports the rotation of its root key.
 type Rotator interface {
 	KeyKeeper
-	// Begin adds a new root key as the newest one. It returns the ID of the new key and
-	// the IDs of the other root keys. If an earlier rotation is not finished, it adds
-	// no key.
+	// Begin adds a new root key as the newest one. It returns the ID of the new key
+	// and the IDs of the other root keys. If an earlier rotation is not finished,
+	// Begin adds no key.
 	Begin(ctx context.Context) (newest string, others []string, err error)
 	// Finish removes all root keys except the newest. Rotate calls Finish when the
 	// stored keys are no longer encrypted with the old root keys.
