@@ -29,8 +29,8 @@ type Config struct {
 	Limits pyth.ExecutionLimits
 	// Languages lists the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
-	// Network checks the hosts that sessions request. If it is nil, sessions have no
-	// network.
+	// Network checks the hosts in a request for a session. If it is nil, sessions
+	// have no network.
 	Network execution.NetworkPolicy
 	// Secrets lists the user's secrets. If it is nil, there are no secrets.
 	Secrets Secrets
