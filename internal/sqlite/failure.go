@@ -29,7 +29,7 @@ func failure(err error) error {
 	return err
 }
 
-// writeFailure works like the function failure, but for statements that write. It
+// writeFailure works like the function "failure", but for statements that write. It
 // also calls diskFailed if the disk caused the error.
 func (s *Store) writeFailure(err error) error {
 	if s.diskFailed != nil && isDiskFailure(err) {

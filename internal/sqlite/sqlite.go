@@ -234,7 +234,7 @@ func (s *Store) write(ctx context.Context, query string, args ...any) (changed b
 
 // asNotFound converts an error of a query for one row. If there is no row, it
 // returns CodeNotFound with the object's name in the message. It converts all other
-// errors like the function failure.
+// errors like the function "failure".
 func asNotFound(err error, object string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "The %s does not exist.", object)

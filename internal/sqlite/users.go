@@ -47,7 +47,7 @@ func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, err
 }
 
 // SetPasswordHash replaces the password hash. It returns CodeConflict if the stored
-// hash differs from the parameter old.
+// hash differs from the parameter "old".
 func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, replacement) })
 }
