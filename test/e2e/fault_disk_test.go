@@ -76,8 +76,8 @@ func requireRefusesWork(t *testing.T, a *account, session *session, state string
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 }
 
-// requireWorks checks that the server works again and that no refused run took
-// place.
+// requireWorks checks that the server works again and has not run the refused
+// programs.
 func requireWorks(t *testing.T, a *account, session *session) {
 	t.Helper()
 	session.runCode(t, "n += 1\nprint(n)").prints(t, "1\n")

@@ -56,7 +56,7 @@ func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
-	// gVisor prints a message when this signal ends it. The message must not appear
+	// gVisor prints a message when SIGABRT ends it. The message must not appear
 	// between the records of the log.
 	for _, pid := range s.sandboxPIDs() {
 		_ = syscall.Kill(pid, syscall.SIGABRT)

@@ -66,7 +66,8 @@ func TestExecuteLeavesNoSockets(t *testing.T) {
 	for range 3 {
 		a.run(t, takePorts).prints(t, unused)
 		a.run(t, usePorts).prints(t, clean)
-		// These requests use the proxy. Its port is one of those that usePorts binds.
+		// These requests use the proxy. The proxy's port is one of the ports that
+		// usePorts binds.
 		a.fetch(t, []string{"example.com"}, "http://example.com/", "http://example.org/")
 		a.run(t, usePorts).prints(t, clean)
 		a.run(t, passSockets).prints(t, "")

@@ -175,8 +175,8 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary in turn in
-// the same interpreter.
+// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary alternately
+// in the same interpreter.
 func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)

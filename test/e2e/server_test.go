@@ -165,8 +165,8 @@ func newDataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages adds hard links to the images in imageDir, and to the other files that a
-// server makes at its first start, to a data directory.
+// linkImages fills a data directory with hard links to the images in imageDir, and
+// to the other files that a server makes at its first start.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
@@ -295,7 +295,7 @@ var validators struct {
 }
 
 // validatorFor returns a validator for the document. It creates up to maxValidators
-// and then returns them in turn.
+// validators for a document, and then returns them one after the other.
 func validatorFor(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
@@ -365,7 +365,7 @@ func (s *server) kill(t testing.TB) {
 }
 
 // must wraps a call that returns a value and an error. The returned function fails
-// the test if err is not nil; otherwise it returns v.
+// the test if err is not nil, and returns v.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()

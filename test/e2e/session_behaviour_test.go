@@ -39,9 +39,9 @@ const (
 //
 // testdata/session/LANGUAGE.txtar lists the known differences. The head of the file
 // explains the reasons, one per line ("name: explanation"). Each entry has the name
-// of a program. Its first line lists the reasons, and the rest is the difference.
-// The test fails if a difference is not listed, or if a listed difference does not
-// occur.
+// of a program. The first line of the entry lists the reasons, and the other lines
+// are the difference. The test fails if a difference is not listed, or if a listed
+// difference does not occur.
 //
 // The flag -update-differences writes all differences to the list. Then add the
 // reasons of new entries by hand.
