@@ -1,6 +1,6 @@
 // Package printable defines which characters are printable. Some texts are chosen by
-// one user and read by others: paths, labels, names of keys, audit entries. They may
-// contain only printable characters.
+// one user and read by others: paths, labels, names of keys, audit entries. These
+// texts may contain only printable characters.
 //
 // All characters are printable unless they break a line of text or change its
 // direction. So letters of all scripts, joiners, emoji, and private and unassigned
