@@ -53,8 +53,8 @@ type search struct {
 	readings [views - 1]reading
 	// next holds the offset of the next occurrence of each mark, and passed is the
 	// lowest of these offsets. begins has an offset for each reading: the lowest
-	// offset of a mark in reading.begins. needs is the same for the marks in
-	// reading.needs. nearest is the lowest offset in begins.
+	// offset of a mark in reading.begins. needs has the corresponding offsets for
+	// the marks in reading.needs. nearest is the lowest offset in begins.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
