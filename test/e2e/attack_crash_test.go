@@ -101,8 +101,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 		for n, line := range strings.Fields(x.Stdout) {
 			got := must(strconv.Atoi(line))(t)
 			want := stored[i][fmt.Sprintf("S%d", n)]
-			// If the last write was not acknowledged, the secret can have the value of this
-			// write or of an earlier one.
+			// If the last write was not acknowledged, the secret can have the value
+			// of this write or of an earlier write.
 			if want > 0 && got != want || want < 0 && got > -want {
 				t.Errorf("secret S%d of account %d is %d, not %d", n, i, got, want)
 			}

@@ -166,7 +166,7 @@ var (
 // A session shows an uncaught error like Node's console: "Uncaught" and the error,
 // without the source line and Node's version. So normalizeOutputs changes the output
 // on the host to this form. In the session's output, it replaces the name of the
-// first run by the name of the file.
+// first run with the name of the file.
 //
 // It removes stack frames of Node, since they depend on how the program was loaded.
 // It keeps frames of node:inspector, because a session must not show them.
