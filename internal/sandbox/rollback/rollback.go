@@ -77,9 +77,9 @@ type interpreter struct {
 	reason atomic.Uint32
 	// saved is the checkpoint; nil before it is made.
 	saved atomic.Pointer[checkpoint]
-	// waiting is true while the restored interpreter waits for descriptors. given
-	// receives a value when the interpreter has them.
-	waiting atomic.Bool
+	// waiting is the last notice if the interpreter waits for the agent, and otherwise
+	// 0. given receives a value when the wait ends.
+	waiting atomic.Uint32
 	given   chan struct{}
 	// runs counts the runs of the interpreter, and cpu is its processor time. Only
 	// the interpreter's task uses these fields.
@@ -164,9 +164,9 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 		status := byte(args[0].Int())
 		why := i.exitReason(t)
 		if why == 0 {
-			if i.notify(t, abi.Ended, status, 0) != nil {
+			if i.waitForAgent(t, abi.Ended, status) != nil {
 				why = abi.Failed
-			} else if why = i.restore(t); why == 0 && i.waitForDescriptors(t) == nil {
+			} else if why = i.restore(t); why == 0 && i.waitForAgent(t, abi.Restored, 0) == nil {
 				return 0, nil, i.nextCheckpoint()
 			}
 		}
@@ -266,6 +266,11 @@ func (m *Manager) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (
 			i.retire(abi.Off)
 		}
 		return 0, nil, nil
+	case abi.Restore:
+		if i := m.current.Load(); i != nil && i.waiting.CompareAndSwap(abi.Ended, 0) {
+			i.given <- struct{}{}
+		}
+		return 0, nil, nil
 	case abi.Unregister:
 		m.drop(t, m.current.Load())
 		return 0, nil, nil
@@ -290,12 +295,12 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	return nil
 }
 
-// waitForDescriptors tells the agent that the process was restored, and waits
-// until the agent has given it descriptors. It returns an error if the process is
-// killed.
-func (i *interpreter) waitForDescriptors(t *kernel.Task) error {
-	i.waiting.Store(true)
-	if err := i.notify(t, abi.Restored, 0, 0); err != nil {
+// waitForAgent sends a notice and waits for the operation of the agent that follows:
+// Restore after Ended, and Resume after Restored. It returns an error if the process
+// is killed.
+func (i *interpreter) waitForAgent(t *kernel.Task, notice, status byte) error {
+	i.waiting.Store(uint32(notice))
+	if err := i.notify(t, notice, status, 0); err != nil {
 		return err
 	}
 	return t.Block(i.given)
@@ -305,7 +310,7 @@ func (i *interpreter) waitForDescriptors(t *kernel.Task) error {
 func (m *Manager) resume(t *kernel.Task, args arch.SyscallArguments) error {
 	i := m.current.Load()
 	group := t.PIDNamespace().ThreadGroupWithID(kernel.ThreadID(args[1].Int()))
-	if i == nil || group == nil || i.group != group || !i.waiting.CompareAndSwap(true, false) {
+	if i == nil || group == nil || i.group != group || !i.waiting.CompareAndSwap(abi.Restored, 0) {
 		return linuxerr.ESRCH
 	}
 	target := group.Leader()

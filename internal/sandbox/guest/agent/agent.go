@@ -76,6 +76,7 @@ func next(conn *protocol.Conn, control int, egress *network, last *program) (*pr
 	if err != nil {
 		return nil, err
 	}
+	last.restore()
 	if err := checkSockets(); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (p *program) unregister() {
 }
 
 // readNotice reads a notice of the kernel. It reports whether the interpreter has
-// ended and is being restored. An interpreter that was killed cannot be restored.
+// ended and can be restored. An interpreter that was killed cannot be restored.
 func (r *run) readNotice() bool {
 	p := r.program
 	notice, ok := p.nextNotice()
@@ -158,8 +158,16 @@ func (p *program) resume(wanted *protocol.Prepare) error {
 	return p.ready()
 }
 
-// waits waits until the kernel has restored the interpreter, and returns true. It
-// returns false if the interpreter has ended instead.
+// restore lets the kernel restore the interpreter if it has ended. The kernel first
+// closes the descriptors of the last run. p may be nil.
+func (p *program) restore() {
+	if p != nil && p.restored {
+		_, _, _ = unix.RawSyscall(abi.Number, abi.Restore, 0, 0)
+	}
+}
+
+// waits returns true when the kernel has restored the interpreter. It returns false
+// if the interpreter has ended instead.
 func (p *program) waits() bool {
 	for {
 		fds := [...]unix.PollFd{{Fd: int32(p.notices), Events: unix.POLLIN}, {Fd: int32(p.pidfd), Events: unix.POLLIN}}

@@ -21,6 +21,9 @@ const (
 	// Seal forbids the registered process to make its first checkpoint. Without
 	// Seal, a program could make the first checkpoint.
 	Seal = 4
+	// Restore restores a process that has ended. So the host can first measure what the
+	// program has used.
+	Restore = 5
 )
 
 // Advice is the value of fadvise64(2) by which a registered process makes its
@@ -36,8 +39,8 @@ const NoticeSize = 3
 
 // The kinds of notices.
 const (
-	// Ended says that the process has ended with the exit status, and is being
-	// restored. If restoring it fails, an Exits notice follows.
+	// Ended says that the process has ended with the exit status, and waits for
+	// Restore. If restoring it fails, an Exits notice follows.
 	Ended = 'B'
 	// Restored says that the process was restored and waits for Resume.
 	Restored = 'W'
