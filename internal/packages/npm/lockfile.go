@@ -67,9 +67,9 @@ func (l list) allows(value string) bool {
 	return !positive || slices.Contains(l, value)
 }
 
-// candidates returns the packages in npm's lockfile that the request needs on this
-// platform. The lockfile comes from the sandbox and may be hostile. So only versions
-// on pages that npm requested are accepted.
+// candidates returns the packages in npm's lockfile that are needed for the request
+// on this platform. The lockfile comes from the sandbox and may be hostile. So only
+// versions on pages that npm requested are accepted.
 func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile, request resolve.Request) ([]*resolve.Candidate, error) {
 	reached, err := lock.reachable(request.Direct)
 	if err != nil {

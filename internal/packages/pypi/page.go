@@ -28,7 +28,7 @@ const (
 // Python, ABI and platform.
 var wheelName = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-([A-Za-z0-9_.!+]+)(?:-([0-9][A-Za-z0-9_.]*))?-([A-Za-z0-9_.]+)-([A-Za-z0-9_.]+)-([A-Za-z0-9_.]+)\.whl$`)
 
-// wheelFile is a wheel that a page of the index lists.
+// wheelFile is a wheel on a page of the index.
 type wheelFile struct {
 	filename, project, version string
 
