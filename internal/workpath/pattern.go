@@ -23,8 +23,8 @@ const MaxPatternBytes = 1024
 //
 // A pattern matches only paths that are valid according to Fault. The pattern itself
 // may contain ./ and //. A pattern that ends in / selects all files below the
-// directory. The time to match grows with the product of the lengths of pattern and
-// path, not faster. A Pattern is not safe for concurrent use.
+// directory. The time to match is at most proportional to the product of the lengths
+// of pattern and path. A Pattern is not safe for concurrent use.
 type Pattern struct {
 	nodes []node
 	// literal is the only path that the pattern can match, or "" if it can match
