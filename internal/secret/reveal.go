@@ -67,9 +67,9 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	return values, nil
 }
 
-// selectNamed returns the secrets that the request names, each of them once. It
-// returns an error if request.Names contains an unknown name, but ignores unknown
-// names in request.IfStored.
+// selectNamed returns the requested secrets, each of them once. It returns an error
+// if request.Names contains an unknown name, but ignores unknown names in
+// request.IfStored.
 func selectNamed(all []*pyth.SealedSecret, request pyth.SecretRequest) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
 	var faults pyth.FieldErrors

@@ -62,9 +62,9 @@ func New(config Config) *Service {
 // Close stores the times of last use that are still in memory.
 func (s *Service) Close() { s.uses.close() }
 
-// PutSecret creates the secret or replaces its value and description. It clears
-// value. If another request changes the secret at the same time, PutSecret tries
-// again.
+// PutSecret creates the secret or replaces its value and description. It clears the
+// parameter "value". If another request changes the secret at the same time,
+// PutSecret tries again.
 func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	defer clear(value)
 	if err := check(name, value, description); err != nil {
