@@ -111,7 +111,7 @@ func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, gr
 }
 
 // needsShortAttacks reports whether attacks must use fewer repetitions. This is the
-// case if each run boots a sandbox, which is slow, and the test runs with -short.
+// case with -short if each run boots a sandbox, because a boot is slow.
 func (a *account) needsShortAttacks() bool { return testing.Short() && a.isolation == "execution" }
 
 func programAttack(name string, request object, check func(t *testing.T, x *execution)) attack {

@@ -277,7 +277,8 @@ func (p commandPage) startServer(t *testing.T, data string) *server {
 	}
 }
 
-// saveProgram saves a program to the file that its first line names.
+// saveProgram saves a program to a file. The first line of the program contains the
+// name of the file.
 func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	t.Helper()
 	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs))\n`).FindStringSubmatch(block.text)

@@ -164,7 +164,8 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 }
 
 // TestExecuteAcceptsFilesNamedLikeLibraryModules adds files with the names of
-// modules that error reports need. The report must use the library's modules.
+// modules that are needed for error reports. The report must use the library's
+// modules.
 func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
