@@ -67,7 +67,7 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 		tolerance int64
 	}{
 		{"print(42)", mib},
-		{"b = bytearray(50_000_000)\nfor i in range(0, len(b), 4096): b[i] = 1", 5 * mib / 2},
+		{"b = bytearray(50_000_000)\nfor i in range(0, len(b), 4096): b[i] = 1", 4 * mib},
 	} {
 		a.prepareInterpreter(t)
 		var least, most int64 = 1 << 60, 0

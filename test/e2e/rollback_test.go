@@ -72,7 +72,9 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 func (a *account) prepareInterpreter(t *testing.T) {
 	t.Helper()
 	for range 3 {
-		a.runAndRecycle(t, object{"code": "print(42)"})
+		if _, reason := a.runAndRecycle(t, object{"code": "print(42)"}); reason != "none" {
+			t.Errorf("the interpreter was not restored: %s", reason)
+		}
 	}
 	x, _ := a.runAndRecycle(t, object{"code": "import _frozen_importlib as i; print(len(i._load_unlocked.__globals__['hidden']) > 50)"})
 	x.prints(t, "True\n")
