@@ -14,8 +14,8 @@ type arena struct {
 	used  int
 }
 
-// newArena returns an arena for at most size bytes. It takes memory only for the bytes
-// that are added.
+// newArena returns an arena for at most the given number of bytes. It takes memory
+// only for the bytes that are added.
 func newArena(size int) (*arena, error) {
 	bytes, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	return &arena{bytes: bytes}, err
