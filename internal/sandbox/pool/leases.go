@@ -12,8 +12,8 @@ type leases struct {
 	config   *Config
 	sessions map[pyth.SessionID]*entry
 	reserved map[pyth.ReservationID]*reservation
-	// perTenant counts the reservations of each tenant, including those being
-	// made.
+	// perTenant counts the reservations of each tenant, including the
+	// reservations that are being made.
 	perTenant map[pyth.UserID]int
 	// opening counts the sessions and reservations that do not have a sandbox
 	// yet.

@@ -13,17 +13,18 @@ import (
 )
 
 type arrival struct {
-	// After is the time since the previous arrival. Runs is how long the program
-	// runs. If CanceledAfter is not zero, the job is canceled after this time.
+	// After is the time since the previous arrival. Runs is the duration of the
+	// program. If CanceledAfter is not zero, the job is canceled after this
+	// time.
 	After, Runs, CanceledAfter time.Duration
 	Tenant                     pyth.UserID
 	Isolated, Node, Secrets    bool
 	Memory                     int64
-	// Layers names the packages that the tenant has installed when the job
-	// arrives, or is "".
+	// Layers is the ID of the packages that the tenant has installed when the
+	// job arrives, or "".
 	Layers pyth.LayerID
-	// Runtime names a custom image, which has no packages. "" means the built-in
-	// image.
+	// Runtime is the name of a custom image, which has no packages, or "" for
+	// the built-in image.
 	Runtime pyth.Runtime
 	// Kills makes the newest sandbox crash when the job arrives.
 	Kills bool
