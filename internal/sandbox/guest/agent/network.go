@@ -136,7 +136,7 @@ func (r *relay) unregister(all ...io.Closer) {
 	}
 }
 
-// close closes all connections and waits until none is being relayed.
+// close closes all connections and waits until no connection is being relayed.
 func (r *relay) close() {
 	r.mu.Lock()
 	r.closed = true

@@ -41,9 +41,9 @@ const (
 	maxShownValues = 1000
 )
 
-// relayResults reads at most limit bytes from the FIFO, and sends the values that
-// are complete. After an invalid frame or too many values, it discards all
-// further bytes, so that no process blocks while writing.
+// relayResults reads at most the given number of bytes from the FIFO, and sends
+// the values that are complete. After an invalid frame or too many values, it
+// discards all further bytes, so that no process blocks while writing.
 func (r *run) relayResults(limit int) error {
 	if r.program.results < 0 || limit <= 0 {
 		return nil

@@ -55,8 +55,8 @@ type Reader struct {
 	received int
 }
 
-// NewReader returns a Reader that refuses payloads larger than limit bytes. The
-// Reader reads ahead, so nothing else may read from the stream.
+// NewReader returns a Reader that refuses payloads above the given size in
+// bytes. The Reader reads ahead, so nothing else may read from the stream.
 func NewReader(stream io.Reader, limit int) *Reader {
 	return &Reader{stream: bufio.NewReader(stream), limit: limit}
 }
