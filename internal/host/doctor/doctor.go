@@ -156,8 +156,8 @@ const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptr
 	"containers often forbid them: run outside a container, or start the container with `--security-opt seccomp=unconfined`"
 
 // Sandboxes returns a finding for each limit. It runs a program that exceeds the
-// limit, and checks what happens. kernel says whether a cgroup enforces the
-// memory limit.
+// limit, and checks what happens. kernel is true if a cgroup enforces the memory
+// limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
 	first := tryBoot(ctx, d)
 	findings := []Finding{first}

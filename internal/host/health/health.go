@@ -15,9 +15,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is how long a run that ended by itself proves that sandboxes work.
-// RetryAge is how long a failure is reported before the next trial run.
-// RetryAge is short, so that a recovery is noticed soon.
+// If a run ends by itself, this proves for MaxAge that sandboxes work. RetryAge
+// is the time between a failure and the next trial run. RetryAge is short, so
+// that a recovery is noticed soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
