@@ -70,8 +70,8 @@ type Rollback struct {
 	Runs int
 	CPU  time.Duration
 	// Recycled, if not nil, is called after a sandbox was recycled. reason is ""
-	// if the interpreter was restored, and otherwise says why not. Recycled must
-	// not block.
+	// if the interpreter was restored. If it was not restored, reason says why.
+	// Recycled must not block.
 	Recycled func(reason string)
 }
 
@@ -154,8 +154,9 @@ func (l *Launcher) Close() error {
 // Boot starts a sandbox. It returns when an interpreter of the language waits for a
 // job. Jobs of other languages can run in the sandbox too, but start more slowly.
 //
-// runtime names a custom image, or is "" for the built-in image. layers are mounted
-// for all runs of the sandbox. Only the built-in image can have layers.
+// The argument runtime is the name of a custom image, or "" for the built-in image.
+// layers are mounted for all runs of the sandbox. Only the built-in image can have
+// layers.
 func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyth.Runtime, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
