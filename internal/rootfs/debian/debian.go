@@ -145,7 +145,7 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	return slices.DeleteFunc(debs, excluded), nil
 }
 
-// writeSources writes apt's list of archives if the options name a suite.
+// writeSources writes apt's list of archives if the options contain a suite.
 // Otherwise apt uses this machine's list.
 func (a *apt) writeSources(ctx context.Context) error {
 	if a.Suite == "" && a.Mirror == "" {
