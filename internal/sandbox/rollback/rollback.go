@@ -77,8 +77,8 @@ type interpreter struct {
 	reason atomic.Uint32
 	// saved is the checkpoint; nil before it is made.
 	saved atomic.Pointer[checkpoint]
-	// waiting is the last notice if the interpreter waits for the agent, and otherwise
-	// 0. given receives a value when the wait ends.
+	// waiting is the last notice while the interpreter waits for the agent; at other
+	// times it is 0. given receives a value when the wait ends.
 	waiting atomic.Uint32
 	given   chan struct{}
 	// runs counts the runs of the interpreter, and cpu is its processor time. Only
@@ -295,8 +295,8 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	return nil
 }
 
-// waitForAgent sends a notice and waits for the operation of the agent that follows:
-// Restore after Ended, and Resume after Restored. It returns an error if the process
+// waitForAgent sends a notice and waits for the agent's next operation. After Ended,
+// this is Restore. After Restored, it is Resume. It returns an error if the process
 // is killed.
 func (i *interpreter) waitForAgent(t *kernel.Task, notice, status byte) error {
 	i.waiting.Store(uint32(notice))

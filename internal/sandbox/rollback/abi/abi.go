@@ -21,8 +21,8 @@ const (
 	// Seal forbids the registered process to make its first checkpoint. Without
 	// Seal, a program could make the first checkpoint.
 	Seal = 4
-	// Restore restores a process that has ended. So the host can first measure what the
-	// program has used.
+	// Restore restores a process that has ended. It is a separate operation, so that
+	// the host can first measure what the program has used.
 	Restore = 5
 )
 
