@@ -133,9 +133,16 @@ func (i interpreter) environment() []string {
 
 // defaultEnvironment returns the environment of a program whose job sets no
 // variables. The agent has this environment too, with additional variables for
-// its Go runtime.
+// its Go runtime. gVisor gives the variables in random order, so sort them: PATH
+// first, as in a job.
 func defaultEnvironment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GO") })
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GO") })
+	slices.Sort(env)
+	if i := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }); i > 0 {
+		path := env[i]
+		env = slices.Insert(slices.Delete(env, i, i+1), 0, path)
+	}
+	return env
 }
 
 // files returns the descriptors for the new process. given holds the standard
