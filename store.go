@@ -204,8 +204,8 @@ type AuditStore interface {
 type EncryptedProgramStore interface {
 	// StoreCode stores the program under the name. If it replaces an existing program,
 	// the times of creation and last execution stay the same. StoreCode fails with
-	// CodeConflict if the name is new and the user already has "most" programs.
-	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
+	// CodeConflict if the name is new and the user already has "limit" programs.
+	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, limit int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's programs, sorted by the bytes of their names.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
@@ -234,11 +234,11 @@ type PackageStore interface {
 // TokenBudgetStore counts the model tokens that each user used on a day. Days are in
 // UTC. The store keeps only the latest day of each user.
 type TokenBudgetStore interface {
-	// TakeTokens takes as many tokens as possible, at most "most", from the user's
+	// TakeTokens takes as many tokens as possible, at most "maximum", from the user's
 	// budget of the day. It returns the number of tokens that it took. The size of the
-	// budget is "limit". If fewer than "least" tokens are left, TakeTokens takes none
+	// budget is "limit". If fewer than "minimum" tokens are left, TakeTokens takes none
 	// and fails with CodeTokenBudget.
-	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
+	TakeTokens(ctx context.Context, user UserID, day time.Time, minimum, maximum, limit int64) (taken int64, err error)
 	// ReturnTokens returns unused tokens to the user's budget of the day. A negative
 	// number takes further tokens from the budget. If the day is not the user's latest
 	// day, ReturnTokens does nothing.

@@ -13,7 +13,7 @@ import (
 type modelFlags struct {
 	Model            string        `default:"${model}" help:"The model that writes programs."`
 	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"URL of the Messages API, for example of a gateway or a compatible server (default: Anthropic's)."`
-	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key for the model. Alternatively, set ANTHROPIC_API_KEY to the key."`
+	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key for the model. Alternatively, pass the key in ANTHROPIC_API_KEY."`
 	ModelForm        string        `default:"schema" enum:"schema,tool" help:"How the format of the answer is enforced: schema uses a JSON schema; tool uses a forced tool call, for models and servers that do not support JSON schemas."`
 	GenerateTimeout  time.Duration `default:"3m" help:"Time-out for one answer from the model."`
 }

@@ -64,10 +64,10 @@ func parsePHC(s string) (*phc, error) {
 	return p, nil
 }
 
-func cost(field, name string, least, most uint32) (uint32, error) {
+func cost(field, name string, minimum, maximum uint32) (uint32, error) {
 	value, ok := strings.CutPrefix(field, name)
 	n, err := strconv.ParseUint(value, 10, 32)
-	if !ok || err != nil || uint32(n) < least || uint32(n) > most {
+	if !ok || err != nil || uint32(n) < minimum || uint32(n) > maximum {
 		return 0, errPHC
 	}
 	return uint32(n), nil

@@ -36,8 +36,8 @@ type connection struct {
 	active, authenticated bool
 }
 
-func newConnections(most int) *connections {
-	c := &connections{max: most, open: map[net.Conn]*connection{}, quiet: make(chan struct{})}
+func newConnections(limit int) *connections {
+	c := &connections{max: limit, open: map[net.Conn]*connection{}, quiet: make(chan struct{})}
 	close(c.quiet)
 	return c
 }

@@ -100,7 +100,7 @@ type ExecuteResponse struct {
 	Error            *ExecutionError `json:"error,omitempty" doc:"The uncaught exception that ended the program."`
 	Results          []ResultValue   `json:"results" doc:"Rich values, in the order in which the program displayed them."`
 	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether rich values were omitted, because there were too many or they were too large."`
-	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Media types in which rich values are not returned, for example because JSON is invalid or nested too deeply."`
+	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Forms of rich values that are left out, with the media type and the reason of each. For example, JSON can be nested too deeply."`
 	Files            []OutputFile    `json:"files" doc:"The files that match outputFiles."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that match outputFiles but are not returned."`
 	Redactions       int             `json:"redactions" doc:"The number of secret values that were replaced in the output." example:"0"`

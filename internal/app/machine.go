@@ -96,9 +96,9 @@ func removeOutdated(image *rootfs.Image, custom customImages, program string, lo
 		logger.Info("outdated images removed", "count", removed)
 	}
 	if removed, err := executable.RemoveOthers(program); err != nil {
-		logger.Warn("outdated executables of sandboxes not removed", "error", err)
+		logger.Warn("outdated sandbox executables not removed", "error", err)
 	} else if removed > 0 {
-		logger.Info("outdated executables of sandboxes removed", "count", removed)
+		logger.Info("outdated sandbox executables removed", "count", removed)
 	}
 }
 

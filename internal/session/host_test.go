@@ -229,8 +229,8 @@ func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	}
 }
 
-// expectStopped waits until the end of the session stops the run. It checks the
-// time.
+// expectStopped waits until the run is stopped because its session has ended. It
+// checks when the run ended.
 func (s *scene) expectStopped(r *run, at time.Duration) {
 	s.Helper()
 	<-r.done

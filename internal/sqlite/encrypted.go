@@ -22,10 +22,10 @@ const upsertCode = `INSERT INTO encrypted_code
 	memory_kib = excluded.memory_kib, parallelism = excluded.parallelism, nonce = excluded.nonce,
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
-// StoreCode creates or replaces an encrypted program. The parameter "most" is the
+// StoreCode creates or replaces an encrypted program. The parameter "limit" is the
 // maximum number of a user's programs. StoreCode returns CodeConflict if a new
 // program would exceed this number.
-func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, most int) (stored *pyth.StoredProgram, created bool, err error) {
+func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, limit int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var have, others int
@@ -34,7 +34,7 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 		if err != nil {
 			return err
 		}
-		if created = have == 0; created && others >= most {
+		if created = have == 0; created && others >= limit {
 			return pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d encrypted programs. Delete a program first.", others)
 		}
 		if _, err := tx.ExecContext(ctx, upsertCode, user, name, c.Language, c.Name, c.KDF.Salt, c.KDF.Time, c.KDF.MemoryKiB,

@@ -21,16 +21,16 @@ func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 // TakeTokens takes tokens from the user's budget for the day and returns how many it
 // has taken. The parameter "limit" is the whole budget of the day. TakeTokens takes
 // all remaining tokens, but at most as many as the parameter "most" allows. If fewer
-// tokens remain than the parameter "least", it takes none and returns
+// tokens remain than the parameter "minimum", it takes none and returns
 // CodeTokenBudget.
-func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
+func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, minimum, maximum, limit int64) (int64, error) {
 	var taken int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var used int64
 		if err := tx.QueryRowContext(ctx, selectTokens, user, dayOf(day)).Scan(&used); err != nil {
 			return err
 		}
-		if taken = min(most, limit-used); taken < least {
+		if taken = min(maximum, limit-used); taken < minimum {
 			return pyth.Errorf(pyth.CodeTokenBudget, "The token budget for today is exhausted.")
 		}
 		_, err := tx.ExecContext(ctx, putTokens, user, dayOf(day), used+taken)

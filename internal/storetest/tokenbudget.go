@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func take(t *testing.T, s pyth.TokenBudgetStore, user pyth.UserID, day time.Time, least, most, limit, expected int64) {
+func take(t *testing.T, s pyth.TokenBudgetStore, user pyth.UserID, day time.Time, minimum, maximum, limit, expected int64) {
 	t.Helper()
-	taken, err := s.TakeTokens(t.Context(), user, day, least, most, limit)
+	taken, err := s.TakeTokens(t.Context(), user, day, minimum, maximum, limit)
 	if expected == 0 {
 		want(t, err, pyth.CodeTokenBudget)
 	} else {

@@ -111,8 +111,9 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// TestExecuteTraceSeesOnlyProgram sets a trace function. At the end of the program,
-// the function must see the same events as in CPython on the host.
+// TestExecuteTraceSeesOnlyProgram sets a trace function. For the last lines of the
+// program, the function must see the same events as in plain CPython, and none of
+// the hook.
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

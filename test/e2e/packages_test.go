@@ -125,7 +125,7 @@ func TestPackagesInstallPython(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"package": "likes-one"}).want(t, 201, &p)
 	a.listPackages(t).want(t, "base-lib 1.0, likes-one 1.0")
 
-	// Install packages that share a namespace, and packages that are single modules.
+	// Install packages that share a namespace, and packages that consist of a single module.
 	a.setPackages(t, "space-one", "space-two")
 	a.run(t, "import space.one, space.two, single, importlib.resources as r\nprint(space.one.VALUE, space.two.VALUE, single.VALUE, (r.files('space') / 'data/x.txt').read_text())").prints(t, "1 2 0 text\n")
 	a.setPackages(t).want(t, "")

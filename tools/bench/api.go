@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -75,6 +76,31 @@ func (a *account) runAnswer(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
+// runImporting runs the program with imports and checks its output.
+func (a *account) runImporting(ctx context.Context) (time.Duration, error) {
+	printed, took, err := a.execute(ctx, importing)
+	if err == nil && printed != answer {
+		err = fmt.Errorf("the program with imports printed %q", printed)
+	}
+	return took, err
+}
+
+// runInSession creates a session, runs the usual program in it and closes the session.
+// The duration is the time until the answer of the run.
+func (a *account) runInSession(ctx context.Context) (time.Duration, error) {
+	var session struct{ ID string }
+	created, err := a.call(ctx, http.MethodPost, "/api/v1/sessions", map[string]any{"language": "python"}, http.StatusCreated, &session)
+	if err != nil {
+		return 0, err
+	}
+	printed, took, err := a.run(ctx, map[string]any{"language": "python", "code": program, "sessionId": session.ID})
+	if err == nil && printed != answer {
+		err = fmt.Errorf("the session printed %q", printed)
+	}
+	_, ended := a.call(ctx, http.MethodDelete, "/api/v1/sessions/"+session.ID, nil, http.StatusNoContent, nil)
+	return created + took, errors.Join(err, ended)
+}
+
 // get returns an operation that sends a GET request to the path.
 func (a *account) get(path string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
@@ -83,7 +109,8 @@ func (a *account) get(path string) operation {
 	}
 }
 
-// call sends a request, checks the status of the response and decodes its body. The
+// call sends a request, checks the status of the response and decodes its body, unless
+// into is nil. The
 // duration does not include the time for encoding and decoding JSON, because the
 // benchmark does this work, not the server.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
@@ -116,6 +143,9 @@ func (a *account) call(ctx context.Context, method, path string, body any, statu
 	}
 	if res.StatusCode != status {
 		return 0, fmt.Errorf("%s %s: %s: %s", method, path, res.Status, b)
+	}
+	if into == nil {
+		return took, nil
 	}
 	return took, json.Unmarshal(b, into)
 }

@@ -30,6 +30,7 @@ type bench struct {
 	gvisor runsc
 
 	bare, bareEmbedded         command
+	bareImporting              command
 	bareNode                   command
 	bubblewrap                 command
 	runscDirectory, runscImage command
@@ -86,7 +87,8 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 // into the page cache. If a command fails on this machine, its series gets a
 // missingReason.
 func (b *bench) findCommands(ctx context.Context, image, rootfs string) (err error) {
-	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
+	b.bare, b.bareEmbedded = b.reference.command(program), b.embedded.command(program)
+	b.bareImporting = b.reference.command(importing)
 	b.bareNode = node(rootfs)
 	if b.runscDirectory, err = b.gvisor.directory(ctx, rootfs); err != nil {
 		return err
@@ -103,6 +105,7 @@ func (b *bench) findCommands(ctx context.Context, image, rootfs string) (err err
 	}{
 		{b.results.bare, b.bare},
 		{b.results.embedded, b.bareEmbedded},
+		{b.results.bareImporting, b.bareImporting},
 		{b.results.bareNode, b.bareNode},
 		{b.results.bubblewrap, b.bubblewrap},
 		{b.results.runscDirectory, b.runscDirectory},

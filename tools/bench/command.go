@@ -14,7 +14,9 @@ import (
 // program is the program that most measurements run. answer is its expected output.
 const (
 	program = "print(42)"
-	answer  = "42\n"
+	// importing is a program that imports common modules.
+	importing = "import json, random, datetime, re, collections\n" + program
+	answer    = "42\n"
 )
 
 // command is a command line whose process must print the answer.

@@ -28,6 +28,6 @@ func findPython(ctx context.Context, owner, path string) (python, error) {
 	return python{path: executable, label: owner + " Python " + version}, nil
 }
 
-func (p python) command() command {
+func (p python) command(program string) command {
 	return command{path: p.path, args: fixedArgs(p.path, "-c", program)}
 }

@@ -6,6 +6,7 @@ type results struct {
 	bare, embedded, bubblewrap              *series
 	runscDirectory, runscImage              *series
 	warm, paced, health, keys               *series
+	bareImporting, importing, session       *series
 	cold, coldRunsc                         *series
 	sandboxOwn, sandboxShare, sandboxCgroup *series
 	idle, idleOwn, idleAfter                *series
@@ -44,6 +45,9 @@ func newResults(reference, embedded python) *results {
 		runscImage:       of("`runsc run` of an image", seconds),
 		warm:             of("warm, back to back", seconds),
 		paced:            of("warm, with pauses", seconds),
+		bareImporting:    of("the same imports in "+reference.label, seconds),
+		importing:        of("warm with imports, with pauses", seconds),
+		session:          of("session until its first answer", seconds),
 		health:           of("GET /api/health", seconds),
 		keys:             of("GET /api/v1/keys", seconds),
 		cold:             of("cold", seconds),

@@ -60,17 +60,20 @@ func (r *results) rows(cores int) []row {
 		{"warm, 1 client with pauses, p50", r.paced, median, r.bare, atMost(0.25)},
 		{"warm, 1 client with pauses, p99", r.paced, p99, r.bare, atMost(1)},
 
+		{"warm with five imports, p50", r.importing, median, r.bareImporting, atMost(0.25)},
+		{"creating a session and its first run, p50", r.session, median, r.bare, atMost(3)},
+
 		{fmt.Sprintf("the same with %d secrets, p50", secretsOfATenant), r.pacedSecrets, median, r.pacedWithout, atMost(1.1)},
 		{fmt.Sprintf("the same with %d packages, p50", packagesOfATenant), r.pacedPackages, median, r.pacedWithout, atMost(1.05)},
-		{"warm with NumPy preloaded, p50", r.numPyAhead, median, r.bareBesideNumPy, atMost(0.25)},
+		{"warm with NumPy preloaded, p50", r.numPyAhead, median, r.bareBesideNumPy, atMost(0.5)},
 		{"… compared with an import in the program", r.numPyAhead, median, r.numPy, goal{}},
 
 		{"`node -e 'console.log(42)'`, bare", r.bareNode, median, nil, goal{}},
-		{"warm JavaScript, 1 client with pauses, p50", r.pacedNode, median, r.bareNode, atMost(0.08)},
+		{"warm JavaScript, 1 client with pauses, p50", r.pacedNode, median, r.bareNode, atMost(0.15)},
 		{"warm JavaScript, 1 client with pauses, p99", r.pacedNode, p99, r.bareNode, goal{}},
 
-		{"one tenant, 8 clients", r.eightClients, median, r.eightBubblewraps, atLeast(1)},
-		{"one tenant, 8 clients", r.eightClients, median, r.difySandbox(cores), atLeast(2)},
+		{"one tenant, 8 clients", r.eightClients, median, r.eightBubblewraps, atLeast(3)},
+		{"one tenant, 8 clients", r.eightClients, median, r.difySandbox(cores), atLeast(4)},
 		{"every run from a new tenant", r.newTenants, median, r.fastestRunsc(), atLeast(2)},
 	}
 	arriving := make([]row, 0, 2*len(r.open))
@@ -78,16 +81,16 @@ func (r *results) rows(cores int) []row {
 		name := fmt.Sprintf("one tenant, %s arriving (%.0f %%)", perSecond.format(o.rate), o.share*100)
 		arriving = append(arriving,
 			row{name + ", p50", o.series, median, r.bare, goal{}},
-			row{name + ", p99", o.series, p99, r.bare, goal{}})
+			row{name + ", p99", o.series, p99, r.bare, atMost(2)})
 	}
 	other := []row{
 		{"CPU-bound Python inside", r.inside.all, median, r.outside.all, atMost(1.03)},
 		{"… the part that allocates little", r.inside.computing, median, r.outside.computing, goal{}},
 		{"… the part that allocates much", r.inside.allocating, median, r.outside.allocating, goal{}},
-		{"waiting sandbox, private memory", r.sandboxOwn, median, nil, figureAtMost(25e6)},
-		{"… with its share of shared pages", r.sandboxShare, median, nil, figureAtMost(25e6)},
-		{"… counted by its cgroup", r.sandboxCgroup, median, nil, figureAtMost(25e6)},
-		{"… counted by its cgroup, with Node", r.nodeCgroup, median, nil, figureAtMost(25e6)},
+		{"waiting sandbox, private memory", r.sandboxOwn, median, nil, figureAtMost(32e6)},
+		{"… with its share of shared pages", r.sandboxShare, median, nil, goal{}},
+		{"… counted by its cgroup", r.sandboxCgroup, median, nil, figureAtMost(32e6)},
+		{"… counted by its cgroup, with Node", r.nodeCgroup, median, nil, figureAtMost(32e6)},
 		{"idle server, empty pool", r.idle, median, nil, figureAtMost(60e6)},
 		{"… without the pages of the binary", r.idleOwn, median, nil, figureAtMost(60e6)},
 		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},
