@@ -20,7 +20,7 @@ func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
 // TakeTokens takes tokens from the user's budget for the day and returns how many it
 // has taken. The parameter "limit" is the whole budget of the day. TakeTokens takes
-// all remaining tokens, but at most as many as the parameter "most" allows. If fewer
+// all remaining tokens, but at most as many as the parameter "maximum" allows. If fewer
 // tokens remain than the parameter "minimum", it takes none and returns
 // CodeTokenBudget.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, minimum, maximum, limit int64) (int64, error) {
