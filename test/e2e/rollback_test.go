@@ -410,7 +410,8 @@ func TestRollbackHidesModules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "fork" { // The interpreter cannot be restored after this program.
-				a.run(t, code).prints(t, "0\n")
+				x, _ := a.runAndRecycle(t, object{"code": code})
+				x.prints(t, "0\n")
 				a.prepareInterpreter(t)
 				return
 			}

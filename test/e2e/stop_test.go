@@ -80,14 +80,14 @@ func TestServeAnswersOpenConnectionsWhileStopping(t *testing.T) {
 
 func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--drain-delay=1s")
+	s := startServer(t, "--drain-delay=5s")
 	s.http.CloseIdleConnections()
 	begun := time.Now()
 	s.terminate(t, s.cmd.Process.Pid)
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "draining")
 	s.call(t, nil, "POST", "/api/login", object{"email": "a@b", "password": "c"}).refused(t, 503, "draining")
 	s.requireCleanExit(t)
-	if took := time.Since(begun); took < time.Second || took > 20*time.Second {
+	if took := time.Since(begun); took < 5*time.Second || took > 30*time.Second {
 		t.Errorf("the server stopped after %v", took)
 	}
 }
