@@ -63,6 +63,7 @@ func Open(file, dir string) (*Image, error) {
 	return i, nil
 }
 
+// Close removes the files that were unpacked from the image.
 func (i *Image) Close() error {
 	if i.dir == "" {
 		return nil
