@@ -81,6 +81,8 @@ type interpreter struct {
 	// times it is 0. given receives a value when the wait ends.
 	waiting atomic.Uint32
 	given   chan struct{}
+	// anew is true if the process must make a new checkpoint.
+	anew atomic.Bool
 	// runs counts the runs of the interpreter, and cpu is its processor time. Only
 	// the interpreter's task uses these fields.
 	runs int
@@ -176,14 +178,10 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// returningRuns is the number of runs after which a user is expected to run more
-// programs. Then the interpreter should do more work in advance.
-const returningRuns = 2
-
-// nextCheckpoint returns EAGAIN if the interpreter should make a new checkpoint.
-// In this case it frees the old one.
+// nextCheckpoint returns EAGAIN if the agent has requested a new checkpoint. In this
+// case it frees the old one.
 func (i *interpreter) nextCheckpoint() error {
-	if i.runs != returningRuns {
+	if !i.anew.Swap(false) {
 		return nil
 	}
 	i.saved.Swap(nil).arena.free()
@@ -259,7 +257,7 @@ func (m *Manager) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (
 	switch args[0].Int() {
 	case abi.Register:
 		return 0, nil, m.register(t, args)
-	case abi.Resume:
+	case abi.Resume, abi.ResumeAnew:
 		return 0, nil, m.resume(t, args)
 	case abi.Seal:
 		if i := m.current.Load(); i != nil && i.saved.Load() == nil {
@@ -313,6 +311,7 @@ func (m *Manager) resume(t *kernel.Task, args arch.SyscallArguments) error {
 	if i == nil || group == nil || i.group != group || !i.waiting.CompareAndSwap(abi.Restored, 0) {
 		return linuxerr.ESRCH
 	}
+	i.anew.Store(args[0].Int() == abi.ResumeAnew)
 	target := group.Leader()
 	var err error
 	for number := range int32(abi.Descriptors) {

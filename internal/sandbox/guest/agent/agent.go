@@ -57,9 +57,10 @@ func Run(control *os.File, networkFD int) error {
 		return err
 	}
 	var last *program
+	seen := imports{}
 	for {
 		var err error
-		switch last, err = next(conn, int(control.Fd()), egress, last); {
+		switch last, err = next(conn, int(control.Fd()), egress, last, seen); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -71,7 +72,7 @@ func Run(control *os.File, networkFD int) error {
 // next prepares an interpreter and serves the next job or session. last is the
 // interpreter of the previous job, or nil. next returns the interpreter that has
 // served the job, or nil after a session.
-func next(conn *protocol.Conn, control int, egress *network, last *program) (*program, error) {
+func next(conn *protocol.Conn, control int, egress *network, last *program, seen imports) (*program, error) {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
 		return nil, err
@@ -80,14 +81,14 @@ func next(conn *protocol.Conn, control int, egress *network, last *program) (*pr
 	if err := checkSockets(); err != nil {
 		return nil, err
 	}
-	p, why, err := last.next(wanted)
+	p, why, err := last.next(wanted, seen)
 	if err != nil {
 		return nil, err
 	}
 	if err := greet(conn, p == last, why); err != nil {
 		return nil, err
 	}
-	return serve(conn, control, p, egress)
+	return serve(conn, control, p, egress, seen)
 }
 
 // greet tells the host that an interpreter is ready. restored is true if it is
@@ -115,7 +116,7 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 // serve receives one job and runs it in the interpreter. If it is a job of a
 // session, serve runs all jobs of the session. It returns the interpreter, or nil
 // after a session.
-func serve(conn *protocol.Conn, control int, p *program, egress *network) (*program, error) {
+func serve(conn *protocol.Conn, control int, p *program, egress *network, seen imports) (*program, error) {
 	for {
 		j, next, err := receiveJob(conn, control, p)
 		if err != nil {
@@ -127,7 +128,9 @@ func serve(conn *protocol.Conn, control int, p *program, egress *network) (*prog
 			deadline: time.Now().Add(time.Duration(j.TimeoutMs) * time.Millisecond),
 		}
 		if !j.Session {
-			return p, r.serve()
+			err := r.serve()
+			seen.add(j.source)
+			return p, err
 		}
 		if ended, err := r.serveInSession(); ended || err != nil {
 			return nil, err
@@ -211,7 +214,9 @@ type job struct {
 	stdin []byte
 	// code is the program of a session's job. The program of any other job is in
 	// the file that Program names.
-	code      []byte
+	code []byte
+	// source is the same for any other job; nil if the program is encrypted.
+	source    []byte
 	encrypted encryptedProgram
 	// fileError explains why an input file of a session's job could not be
 	// written. It is "" if all were written.
@@ -237,6 +242,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			if j.Session {
 				j.code = payload
 			} else {
+				j.source = payload
 				err = p.writeFile(j.Program, payload)
 			}
 		case protocol.KindEncrypted, protocol.KindCipher, protocol.KindPassword, protocol.KindSealed:

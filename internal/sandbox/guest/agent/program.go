@@ -36,7 +36,9 @@ type program struct {
 	// the run. killed is true if the interpreter was killed. reason says why
 	// it was not restored.
 	restored, killed bool
-	reason           abi.Reason
+	// importedAhead is true if the interpreter has imported modules in advance.
+	importedAhead bool
+	reason        abi.Reason
 	// inside receives functions that a thread in the program's namespaces calls.
 	// Closing inside ends the thread.
 	inside chan func()

@@ -109,7 +109,7 @@ func (p *program) release() {
 // interpreter of the last job, next returns this interpreter. Otherwise it
 // returns a new interpreter, and the reason why the last one was not restored. p
 // is nil before the first job.
-func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
+func (p *program) next(wanted *protocol.Prepare, seen imports) (*program, abi.Reason, error) {
 	switch {
 	case p == nil, !p.restored && !p.canRestore():
 		next, err := prepare(wanted)
@@ -121,7 +121,7 @@ func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
 		next, err := p.replace(wanted)
 		return next, abi.Off, err
 	}
-	switch err := p.resume(wanted); {
+	switch err := p.resume(wanted, seen); {
 	case errors.Is(err, io.EOF):
 		next, err := p.replace(wanted)
 		return next, cmp.Or(p.reason, abi.Failed), err
@@ -131,8 +131,10 @@ func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
 }
 
 // resume gives an empty disk and new standard streams to an interpreter that the
-// kernel has restored. It returns io.EOF if the interpreter has ended instead.
-func (p *program) resume(wanted *protocol.Prepare) error {
+// kernel has restored. If the user's programs usually import common modules, the
+// interpreter imports these modules once in advance. resume returns io.EOF if the
+// interpreter has ended instead.
+func (p *program) resume(wanted *protocol.Prepare, seen imports) error {
 	p.prepared, p.disk = *wanted, wanted.DiskBytes
 	if p.disk == 0 {
 		p.disk = protocol.DefaultDiskBytes
@@ -148,7 +150,14 @@ func (p *program) resume(wanted *protocol.Prepare) error {
 	if err != nil {
 		return err
 	}
-	_, _, errno := unix.RawSyscall6(abi.Number, abi.Resume, uintptr(p.pid), uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2]), uintptr(theirs[3]))
+	operation, names := uintptr(abi.Resume), seen.usual()
+	if len(names) > 0 && !p.importedAhead {
+		operation, p.importedAhead = abi.ResumeAnew, true
+		if err := sendHook(p.control, protocol.NewFrame(protocol.KindImports, &protocol.Imports{Names: names}), nil); err != nil {
+			return err
+		}
+	}
+	_, _, errno := unix.RawSyscall6(abi.Number, operation, uintptr(p.pid), uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2]), uintptr(theirs[3]))
 	for _, fd := range theirs {
 		unix.Close(fd)
 	}

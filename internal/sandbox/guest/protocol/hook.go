@@ -32,6 +32,12 @@ func (m *Launch) visit(f *fields) {
 	f.list(&m.Env)
 }
 
+// Imports lists the modules that a restored interpreter imports before it makes a new
+// checkpoint.
+type Imports struct{ Names []string }
+
+func (m *Imports) visit(f *fields) { f.list(&m.Names) }
+
 // Run tells the interpreter of a session to run a program.
 type Run struct {
 	// Results is true if the rich values of the program are wanted.

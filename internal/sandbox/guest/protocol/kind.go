@@ -56,8 +56,9 @@ const (
 // Frames between the agent and a hook. The hook also sends Hello (empty), Result
 // and Report.
 const (
-	KindLaunch Kind = 'l'
-	KindSocket Kind = 'c' // empty: a descriptor comes with the frame and replaces the control socket
-	KindRun    Kind = 'r'
-	KindEnded  Kind = 'x'
+	KindLaunch  Kind = 'l'
+	KindImports Kind = 'i' // modules to import before the next checkpoint
+	KindSocket  Kind = 'c' // empty: a descriptor comes with the frame and replaces the control socket
+	KindRun     Kind = 'r'
+	KindEnded   Kind = 'x'
 )

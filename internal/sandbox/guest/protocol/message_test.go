@@ -34,6 +34,7 @@ func messages() []protocol.Message {
 		&protocol.Report{Name: "ValueError", Message: "m", Traceback: "t", Line: -1},
 		&protocol.Skipped{Path: "p", Reason: "r"},
 		&protocol.Exit{Code: 1, Signal: 9, TimedOut: true, Stopped: true, Ended: true, DecryptionFailed: true, Failure: "f"},
+		&protocol.Imports{Names: []string{"json", "re"}},
 		&protocol.Launch{Mode: protocol.ModeSession, Program: "p", Options: "o", TimeoutMs: 1, MemoryBytes: 2, Args: []string{"a"}, Env: []string{"A=1"}},
 		&protocol.Run{Results: true, TimeoutMs: 1, Code: []byte("c"), Stdin: []byte("i"), Args: []string{"a"}, Env: []string{"A=1"}},
 		&protocol.Ended{Code: 3, Report: protocol.Report{Name: "n", Message: "m", Traceback: "t", Line: 4}},

@@ -24,13 +24,15 @@ const (
 	// Restore restores a process that has ended. It is a separate operation, so that
 	// the host can first measure what the program has used.
 	Restore = 5
+	// ResumeAnew is like Resume, but the call that made the checkpoint returns
+	// EAGAIN. The process should then do more work in advance, such as imports, and
+	// make a new checkpoint.
+	ResumeAnew = 6
 )
 
 // Advice is the value of fadvise64(2) by which a registered process makes its
 // checkpoint. It is a value that Linux does not define. The call returns once for
-// each run. EAGAIN means that the user has run several programs. The process
-// should then do more work in advance, such as imports, and make a new
-// checkpoint.
+// each run.
 const Advice = 0x706f
 
 // NoticeSize is the size of a notice in bytes: its kind, the exit status and the

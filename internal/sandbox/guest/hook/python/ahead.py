@@ -13,14 +13,6 @@ import time
 import _frozen_importlib as importlib
 import _frozen_importlib_external as external
 
-# Modules that many programs import.
-NAMES = """
-    re json random datetime collections itertools functools math typing string time statistics
-    dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator
-    textwrap urllib.parse contextlib traceback logging argparse tempfile shutil glob subprocess
-    threading inspect uuid secrets calendar array struct types numbers abc queue pprint timeit
-""".split()
-
 # The hidden modules by name.
 hidden = {}
 # All modules at the time of hide(), by name.
@@ -51,8 +43,8 @@ class Missing:
     """Stands for the value of a key that a dictionary does not have."""
 
 
-def import_all():
-    """Import the modules and hide them."""
+def import_all(wanted):
+    """Import the modules with these names and hide them."""
     normal = builtins.__import__, importlib._load_unlocked
     stack, changed, importers = [], set(), dict(sys.path_importer_cache)
 
@@ -96,7 +88,7 @@ def import_all():
     register = os.register_at_fork, atexit.register
     os.register_at_fork, atexit.register = map(recording, register)
     try:
-        for name in NAMES:
+        for name in wanted:
             try:
                 import_and_record(name)
             except ImportError:

@@ -74,9 +74,10 @@ def wait():
     # runs.
     seeded = {"random", "_ssl", "numpy"}.intersection(sys.modules)
     if not seeded and checkpoint(control):
+        names = [os.fsdecode(f) for f in codec["fields"](codec["receive"](control)[0])]
         ahead = load("ahead")
         forget(loaded)  # The program must not get the modules that this directory uses.
-        ahead["import_all"]()
+        ahead["import_all"](names)
         # Python may keep /dev/urandom open. If this is closed, Python opens it again.
         os.closerange(control + 1, 64)
         freeze()
@@ -132,8 +133,8 @@ def checkpoint(control):
     """Ask the kernel to restore this process to this point when it exits.
 
     Each further run continues from here. So everything that belongs to one run must come
-    after this call. Return whether the user has run several programs, so that it is worth
-    importing modules and making another checkpoint.
+    after this call. Return whether the agent wants the interpreter to import modules and to
+    make another checkpoint.
     """
     try:
         os.posix_fadvise(control, 0, 0, 0x706F)
