@@ -111,7 +111,7 @@ func TestRowsNeedMeasurements(t *testing.T) {
 		t.Errorf("got %d rows without measurements", len(rows))
 	}
 	r.bare.add([]float64{0.01})
-	r.eightClients.add([]float64{128})
+	r.eightClients.add([]float64{256})
 	rows := r.rows(2)
 	if len(rows) != 3 {
 		t.Fatalf("got %+v", rows)
