@@ -286,14 +286,7 @@ func (b *builder) write(ctx context.Context, files *tree.Tree, temporary string,
 		return "", err
 	}
 	path := filepath.Join(b.dir, b.name(sum))
-	if err := os.Rename(temporary, path); err != nil {
-		return "", err
-	}
-	d, err := os.Open(b.dir)
-	if err != nil {
-		return "", err
-	}
-	return path, errors.Join(d.Sync(), d.Close())
+	return path, disk.Rename(temporary, path)
 }
 
 // writeFile writes the tree and the trailer to a new file, and returns the file's

@@ -1,12 +1,10 @@
 package rootfs
 
 import (
-	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/gofrs/flock"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
 // RemoveOthers removes all other images from the image's directory, such as those of
@@ -20,27 +18,8 @@ func (i *Image) RemoveOthers(custom ...*CustomImage) (removed int, err error) {
 	for _, c := range custom {
 		kept[filepath.Base(c.Path)] = true
 	}
-	dir := filepath.Dir(i.Path)
-	lock := flock.New(filepath.Join(dir, lockName))
-	defer lock.Close()
-	if locked, err := lock.TryLock(); err != nil || !locked {
-		return 0, err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		name := e.Name()
+	return disk.RemoveOutdated(filepath.Dir(i.Path), lockName, func(name string) bool {
 		image := strings.HasPrefix(name, imagePrefix) && strings.HasSuffix(name, suffix)
-		if kept[name] || !image && !strings.HasPrefix(name, buildPrefix) {
-			continue
-		}
-		if failed := os.RemoveAll(filepath.Join(dir, name)); failed != nil {
-			err = errors.Join(err, failed)
-			continue
-		}
-		removed++
-	}
-	return removed, err
+		return !kept[name] && (image || strings.HasPrefix(name, buildPrefix))
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/packages/keylock"
 )
 
@@ -74,14 +75,11 @@ func publish(f *os.File, path string) error {
 	if err := errors.Join(f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	d, err := os.Open(filepath.Dir(path))
+	err := disk.Rename(f.Name(), path)
 	if err != nil {
-		return err
+		_ = os.Remove(f.Name()) // It does not exist if only the last sync failed.
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }
 
 // discard closes and removes an unfinished file. It returns err, joined with the

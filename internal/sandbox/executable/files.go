@@ -71,8 +71,7 @@ func (e *executable) isUnpacked(path string) bool {
 // write writes the executable to a temporary file, syncs it to disk and renames it to
 // path.
 func (e *executable) write(path string) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, unpackPrefix)
+	f, err := os.CreateTemp(filepath.Dir(path), unpackPrefix)
 	if err != nil {
 		return err
 	}
@@ -84,16 +83,12 @@ func (e *executable) write(path string) (err error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = disk.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		_ = os.Remove(f.Name()) // It does not exist if only the last sync failed.
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }
 
 // removeLeftovers removes the temporary files of killed processes. The caller holds
@@ -116,27 +111,8 @@ func removeLeftovers(dir string) error {
 // ensure that no other process starts these executables. While another process
 // unpacks, RemoveOthers removes nothing.
 func RemoveOthers(path string) (removed int, err error) {
-	dir := filepath.Dir(path)
-	lock := flock.New(filepath.Join(dir, lockName))
-	defer lock.Close()
-	if locked, err := lock.TryLock(); err != nil || !locked {
-		return 0, err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, err
-	}
 	names := regexp.MustCompile(fmt.Sprintf("^%s[0-9a-f]{%d}$", prefix, 2*hashBytes))
-	for _, entry := range entries {
-		name := entry.Name()
-		if name == filepath.Base(path) || !names.MatchString(name) && !strings.HasPrefix(name, unpackPrefix) {
-			continue
-		}
-		if failed := os.Remove(filepath.Join(dir, name)); failed != nil {
-			err = errors.Join(err, failed)
-			continue
-		}
-		removed++
-	}
-	return removed, err
+	return disk.RemoveOutdated(filepath.Dir(path), lockName, func(name string) bool {
+		return name != filepath.Base(path) && (names.MatchString(name) || strings.HasPrefix(name, unpackPrefix))
+	})
 }

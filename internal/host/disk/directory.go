@@ -1,0 +1,48 @@
+package disk
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// Rename renames a file and syncs the directory of the new path. The file itself must
+// be synced before.
+func Rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// RemoveOutdated removes the entries of dir for whose names outdated returns true,
+// and everything below them. It returns the number of removed entries. While another
+// process holds the lock on the file lockName in dir, RemoveOutdated removes nothing.
+func RemoveOutdated(dir, lockName string, outdated func(name string) bool) (removed int, err error) {
+	lock := flock.New(filepath.Join(dir, lockName))
+	defer lock.Close()
+	if locked, err := lock.TryLock(); err != nil || !locked {
+		return 0, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if !outdated(e.Name()) {
+			continue
+		}
+		if failed := os.RemoveAll(filepath.Join(dir, e.Name())); failed != nil {
+			err = errors.Join(err, failed)
+			continue
+		}
+		removed++
+	}
+	return removed, err
+}
