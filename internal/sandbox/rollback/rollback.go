@@ -139,13 +139,13 @@ func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 			return call(t, number, args)
 		}
 		saved, err := newCheckpoint(t)
-		if err == nil && i.counters == nil {
-			i.counters = &saved.counters
-		}
 		if err != nil {
 			t.Debugf("rollback: no checkpoint: %v", err)
 			i.retire(abi.Off)
 			return call(t, number, args)
+		}
+		if i.counters == nil {
+			i.counters = &saved.counters
 		}
 		i.counters.restore(t) // Programs must not see the work between two checkpoints.
 		i.saved.Store(saved)

@@ -215,7 +215,7 @@ type job struct {
 	// code is the program of a session's job. The program of any other job is in
 	// the file that Program names.
 	code []byte
-	// source is the same for any other job; nil if the program is encrypted.
+	// source is the beginning of a program whose imports are counted; nil for others.
 	source    []byte
 	encrypted encryptedProgram
 	// fileError explains why an input file of a session's job could not be
@@ -242,7 +242,9 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			if j.Session {
 				j.code = payload
 			} else {
-				j.source = payload
+				if p.canRestore() {
+					j.source = scanned(payload)
+				}
 				err = p.writeFile(j.Program, payload)
 			}
 		case protocol.KindEncrypted, protocol.KindCipher, protocol.KindPassword, protocol.KindSealed:

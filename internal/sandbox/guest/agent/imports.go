@@ -16,7 +16,8 @@ var commonModules = strings.Fields(`
 	threading inspect uuid secrets calendar array struct types numbers abc queue pprint timeit zlib`)
 
 const (
-	// scannedBytes limits how much of a program is searched for imports.
+	// scannedBytes limits how much of a program is searched for imports. The agent
+	// keeps this part until the program has ended.
 	scannedBytes = 16 << 10
 	// usualRuns is the number of programs that must import a module before an
 	// interpreter imports it in advance.
@@ -26,11 +27,16 @@ const (
 // imports counts how many programs of the user have imported each common module.
 type imports map[string]int
 
+// scanned returns a copy of the part of a program that is searched for imports.
+func scanned(program []byte) []byte {
+	return bytes.Clone(program[:min(len(program), scannedBytes)])
+}
+
 // add counts the modules that a program imports. It searches the text for import
 // statements at the beginning of lines, so it can miss some of them.
 func (i imports) add(source []byte) {
 	found := make(map[string]bool)
-	for line := range bytes.Lines(source[:min(len(source), scannedBytes)]) {
+	for line := range bytes.Lines(source) {
 		for statement := range strings.SplitSeq(string(line), ";") {
 			for _, name := range importedBy(statement) {
 				if slices.Contains(commonModules, name) && !found[name] {

@@ -16,7 +16,7 @@ func TestImportsUsual(t *testing.T) {
 		"try:\n\timport random\nexcept ImportError: pass\nfrom urllib.parse import (\n    quote)\n" + strings.Repeat("#", scannedBytes) + "\nimport re",
 	}
 	for _, p := range programs {
-		seen.add([]byte(p))
+		seen.add(scanned([]byte(p)))
 	}
 	if diff := cmp.Diff([]string{"json", "random", "urllib.parse"}, slices.Sorted(slices.Values(seen.usual()))); diff != "" {
 		t.Error(diff)
