@@ -21,11 +21,12 @@ type plan struct {
 	// the duration of such a round.
 	openRounds int
 	open       time.Duration
-	// pairs is how often the CPU-bound programs run inside and outside a sandbox.
+	// pairs is the number of times that the CPU-bound programs run inside and outside
+	// a sandbox.
 	pairs int
 	// auditEntries is the number of entries in the long audit log.
 	auditEntries int
-	// idleTime is how long a server is idle before its memory is measured.
+	// idleTime is the idle time of a server before its memory is measured.
 	idleTime time.Duration
 }
 
