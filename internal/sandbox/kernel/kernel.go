@@ -49,7 +49,7 @@ type boot struct{ sentrycmd.Boot }
 
 // Execute implements subcommands.Command. It returns when the sandbox has ended.
 func (b *boot) Execute(ctx context.Context, f *flag.FlagSet, args ...any) subcommands.ExitStatus {
-	restrictPrograms()
+	changeCalls()
 	// If this fails, rollback is off: each run gets a new interpreter.
 	// TestCheckFields would report the error.
 	_ = rollback.Install(syscalls.AMD64)

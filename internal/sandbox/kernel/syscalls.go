@@ -10,6 +10,8 @@ import (
 	syscalls "gvisor.dev/gvisor/pkg/sentry/syscalls/linux"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/batch"
 )
 
 // newNamespaces combines the flags of clone and unshare that create namespaces.
@@ -20,7 +22,8 @@ const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWN
 // does not have this flag: there, the bit is part of the signal number.
 const newTime = 0x80
 
-// restrictPrograms replaces system calls of the sandbox's kernel. The agent needs some
+// changeCalls adds the agent's call (package batch), and replaces system calls of the
+// sandbox's kernel. The agent needs some
 // of these calls, so the restrictions apply only to programs:
 //   - Programs cannot create or join namespaces (EPERM). In a user namespace, a
 //     program would have all capabilities. It could mount file systems without a disk
@@ -30,8 +33,8 @@ const newTime = 0x80
 //   - The number of additional hard links is limited (ENOSPC): see links.
 //
 // The agent runs as root of the sandbox. All other processes are programs, and cannot
-// become root. restrictPrograms must be called before gVisor starts.
-func restrictPrograms() {
+// become root. changeCalls must be called before gVisor starts.
+func changeCalls() {
 	hardLinks := new(links)
 	for _, table := range []*kernel.SyscallTable{syscalls.AMD64, syscalls.ARM64} {
 		for number, call := range table.Table {
@@ -44,6 +47,7 @@ func restrictPrograms() {
 				table.Table[number] = call
 			}
 		}
+		table.Table[batch.Number] = kernel.Syscall{Name: "batch", Fn: runBatch, SupportLevel: kernel.SupportFull}
 		// The lookup tables hold copies of the functions. Init builds them again.
 		table.Init()
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
+	"sync"
 
 	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
@@ -23,6 +23,9 @@ const (
 	// maxRegions limits the number of mappings of a process that is restored. To
 	// remove more mappings takes longer than to start a new interpreter.
 	maxRegions = 4096
+	// maxUnmapped limits the number of ranges that the program may unmap from the
+	// mappings of the checkpoint.
+	maxUnmapped = 1024
 )
 
 // Distances below the stack pointer in bytes. The red zone may hold data of the
@@ -78,11 +81,11 @@ func regions(t *kernel.Task) []region {
 // memory is the saved memory of a process.
 type memory struct {
 	regions []region
-	// unmapped has an element for each region. The element is true if the program
-	// has unmapped a part of the region. The program may have mapped that part
-	// again, with attributes that a region does not record. So restore maps the
-	// whole region again.
-	unmapped []atomic.Bool
+	// unmapped lists what the program has unmapped from the regions. The program may
+	// have mapped it again, with attributes that a region does not record. So restore
+	// maps it again. mu protects unmapped.
+	mu       sync.Mutex
+	unmapped []hostarch.AddrRange
 	brk      hostarch.Addr
 	content  []content
 	arena    *arena
@@ -109,12 +112,19 @@ func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 }
 
 // unmaps records that the program unmaps a range. It returns false if the range
-// overlaps a mapping of the checkpoint that cannot be mapped again.
+// overlaps a mapping of the checkpoint that cannot be mapped again, or if the program
+// has unmapped too many ranges.
 func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
-	return !m.touches(start, size, func(i int) bool {
-		m.unmapped[i].Store(true)
-		return !m.regions[i].isAnonymous()
+	if !m.canMapAgain(start, size) {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.touches(start, size, func(i int) bool {
+		m.unmapped = append(m.unmapped, m.regions[i].Intersect(pages(start, size)))
+		return false
 	})
+	return len(m.unmapped) <= maxUnmapped
 }
 
 // touches reports whether the function matches returns true for a mapping that
@@ -122,15 +132,8 @@ func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 // returns true. touches also returns true if the range is invalid, or overlaps
 // gVisor's table.
 func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
-	wanted, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
-	if !ok {
-		return true
-	}
-	if wanted.End, ok = wanted.End.RoundUp(); !ok {
-		return true
-	}
-	wanted.Start = wanted.Start.RoundDown()
-	if wanted.Overlaps(trapRange) {
+	wanted := pages(start, size)
+	if wanted.Length() == 0 && size > 0 || wanted.Overlaps(trapRange) {
 		return true
 	}
 	for i := range m.regions {
@@ -139,6 +142,19 @@ func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) boo
 		}
 	}
 	return false
+}
+
+// pages returns the pages of a range. It returns an empty range if the range is invalid.
+func pages(start hostarch.Addr, size uint64) hostarch.AddrRange {
+	r, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
+	if !ok {
+		return hostarch.AddrRange{}
+	}
+	if r.End, ok = r.End.RoundUp(); !ok {
+		return hostarch.AddrRange{}
+	}
+	r.Start = r.Start.RoundDown()
+	return r
 }
 
 // save saves all mappings of the process, and the content of the writable ones.
@@ -150,7 +166,6 @@ func (m *memory) save(t *kernel.Task) error {
 	}
 	m.regions = regions(t)
 	buffer := make([]byte, copySize)
-	m.unmapped = make([]atomic.Bool, len(m.regions))
 	size := 0
 	for _, r := range m.regions {
 		if r.perms.Write {
@@ -221,11 +236,12 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 	if brk, err := mm.Brk(t, m.brk); err != nil || brk != m.brk {
 		return abi.Mappings
 	}
-	for i := range m.unmapped {
-		if m.unmapped[i].Swap(false) && mm.MUnmap(t, m.regions[i].Start, uint64(m.regions[i].Length())) != nil {
+	for _, r := range m.unmapped {
+		if mm.MUnmap(t, r.Start, uint64(r.Length())) != nil {
 			return abi.Failed
 		}
 	}
+	m.unmapped = m.unmapped[:0]
 	now := regions(t)
 	if len(now) > maxRegions {
 		return abi.Mappings

@@ -77,10 +77,11 @@ type interpreter struct {
 	reason atomic.Uint32
 	// saved is the checkpoint; nil before it is made.
 	saved atomic.Pointer[checkpoint]
-	// waiting is the last notice while the interpreter waits for the agent; at other
-	// times it is 0. given receives a value when the wait ends.
-	waiting atomic.Uint32
-	given   chan struct{}
+	// waits is the operation for which the interpreter waits; at other times it is 0.
+	// given receives a value when the wait ends. restored receives a value when the
+	// interpreter is restored or cannot be restored.
+	waits           atomic.Uint32
+	given, restored chan struct{}
 	// anew is true if the process must make a new checkpoint.
 	anew atomic.Bool
 	// runs counts the runs of the interpreter, and cpu is its processor time. Only
@@ -166,9 +167,8 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 		status := byte(args[0].Int())
 		why := i.exitReason(t)
 		if why == 0 {
-			if i.waitForAgent(t, abi.Ended, status) != nil {
-				why = abi.Failed
-			} else if why = i.restore(t); why == 0 && i.waitForAgent(t, abi.Restored, 0) == nil {
+			why = i.waitAndRestore(t, status)
+			if why == 0 && t.Block(i.given) == nil {
 				return 0, nil, i.nextCheckpoint()
 			}
 		}
@@ -178,11 +178,28 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// nextCheckpoint returns EAGAIN if the agent has requested a new checkpoint. In this
-// case it frees the old one.
+// waitAndRestore reports the end of the program, waits until the agent wants to restore
+// the process, and restores it. It returns a reason if the process must exit.
+func (i *interpreter) waitAndRestore(t *kernel.Task, status byte) (why abi.Reason) {
+	defer func() {
+		if why == 0 {
+			i.waits.Store(abi.Resume)
+		}
+		i.restored <- struct{}{}
+	}()
+	i.waits.Store(abi.Restore)
+	if i.notify(t, abi.Ended, status, 0) != nil || t.Block(i.given) != nil {
+		return abi.Failed
+	}
+	return i.restore(t)
+}
+
+// nextCheckpoint returns the error that the process gets from the call that made the
+// checkpoint: EALREADY, or EAGAIN if the agent wants a new checkpoint. In this case
+// nextCheckpoint frees the old one.
 func (i *interpreter) nextCheckpoint() error {
 	if !i.anew.Swap(false) {
-		return nil
+		return linuxerr.EALREADY
 	}
 	i.saved.Swap(nil).arena.free()
 	return linuxerr.EAGAIN
@@ -265,10 +282,7 @@ func (m *Manager) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (
 		}
 		return 0, nil, nil
 	case abi.Restore:
-		if i := m.current.Load(); i != nil && i.waiting.CompareAndSwap(abi.Ended, 0) {
-			i.given <- struct{}{}
-		}
-		return 0, nil, nil
+		return 0, nil, m.restore(t)
 	case abi.Unregister:
 		m.drop(t, m.current.Load())
 		return 0, nil, nil
@@ -287,28 +301,36 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	}
 	m.drop(t, m.current.Load())
 	m.current.Store(&interpreter{
-		group: group, notice: notice, given: make(chan struct{}, 1),
+		group: group, notice: notice, given: make(chan struct{}, 1), restored: make(chan struct{}, 1),
 		maxRuns: int(args[3].Int()), maxCPU: time.Duration(args[4].Int64()) * time.Millisecond,
 	})
 	return nil
 }
 
-// waitForAgent sends a notice and waits for the agent's next operation. After Ended,
-// this is Restore. After Restored, it is Resume. It returns an error if the process
-// is killed.
-func (i *interpreter) waitForAgent(t *kernel.Task, notice, status byte) error {
-	i.waiting.Store(uint32(notice))
-	if err := i.notify(t, notice, status, 0); err != nil {
-		return err
+// restore lets the waiting process restore itself, and waits for this. It returns ECHILD
+// if the process exits instead. If restore is interrupted, the caller must call it again.
+func (m *Manager) restore(t *kernel.Task) error {
+	i := m.current.Load()
+	if i == nil {
+		return linuxerr.ECHILD
 	}
-	return t.Block(i.given)
+	if i.waits.CompareAndSwap(abi.Restore, 0) {
+		i.given <- struct{}{}
+	}
+	switch {
+	case t.Block(i.restored) != nil:
+		return linuxerr.EINTR
+	case i.waits.Load() != abi.Resume:
+		return linuxerr.ECHILD
+	}
+	return nil
 }
 
 // resume installs files of the caller as the descriptors of the waiting process.
 func (m *Manager) resume(t *kernel.Task, args arch.SyscallArguments) error {
 	i := m.current.Load()
 	group := t.PIDNamespace().ThreadGroupWithID(kernel.ThreadID(args[1].Int()))
-	if i == nil || group == nil || i.group != group || !i.waiting.CompareAndSwap(abi.Restored, 0) {
+	if i == nil || group == nil || i.group != group || !i.waits.CompareAndSwap(abi.Resume, 0) {
 		return linuxerr.ESRCH
 	}
 	i.anew.Store(args[0].Int() == abi.ResumeAnew)

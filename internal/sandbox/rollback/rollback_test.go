@@ -2,9 +2,9 @@ package rollback
 
 import (
 	"slices"
-	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/arch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
@@ -65,7 +65,7 @@ const page = hostarch.PageSize
 // testMemory returns a memory with two regions: writable anonymous memory and the
 // code of a file. There is a gap between them.
 func testMemory() *memory {
-	return &memory{unmapped: make([]atomic.Bool, 2), regions: []region{
+	return &memory{regions: []region{
 		{AddrRange: addresses(1000*page, 1010*page), perms: hostarch.ReadWrite},
 		{AddrRange: addresses(1020*page, 1030*page), perms: hostarch.ReadExecute, inode: 7, name: "/usr/lib/code"},
 	}}
@@ -114,28 +114,41 @@ func TestRulesOfMemory(t *testing.T) {
 	}
 }
 
-// TestUnmappedRegionsAreNoted checks that the method unmaps marks the regions
-// that a program unmaps. restore replaces these regions, because their attributes
-// can have changed.
-func TestUnmappedRegionsAreNoted(t *testing.T) {
+// TestUnmappedRangesAreNoted checks that the method unmaps notes what a program unmaps
+// from the mappings of the checkpoint. restore maps it again, because its attributes can
+// have changed.
+func TestUnmappedRangesAreNoted(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		start hostarch.Addr
 		size  uint64
-		want  bool
+		want  []hostarch.AddrRange
 	}{
-		{"gap", 1012 * page, page, false},
-		{"one page", 1005 * page, 1, true},
-		{"first byte", 999 * page, page + 1, true},
-		{"page before", 999 * page, page, false},
+		{"gap", 1012 * page, page, nil},
+		{"one page", 1005 * page, 1, []hostarch.AddrRange{addresses(1005*page, 1006*page)}},
+		{"first byte", 999 * page, page + 1, []hostarch.AddrRange{addresses(1000*page, 1001*page)}},
+		{"everything", 990 * page, 25 * page, []hostarch.AddrRange{addresses(1000*page, 1010*page)}},
+		{"page before", 999 * page, page, nil},
 	} {
 		m := testMemory()
 		if !m.unmaps(test.start, test.size) {
 			t.Errorf("%s: it cannot be mapped again", test.name)
 		}
-		if got := m.unmapped[0].Load(); got != test.want {
-			t.Errorf("%s: unmapped is %v, want %v", test.name, got, test.want)
+		if diff := cmp.Diff(test.want, m.unmapped); diff != "" {
+			t.Errorf("%s: the unmapped ranges differ (-want +got):\n%s", test.name, diff)
 		}
+	}
+}
+
+func TestUnmappedRangesAreLimited(t *testing.T) {
+	m := testMemory()
+	for i := range maxUnmapped {
+		if !m.unmaps(1000*page, page) {
+			t.Fatalf("range %d: the program may not unmap it", i)
+		}
+	}
+	if m.unmaps(1000*page, page) {
+		t.Errorf("the program may unmap %d ranges", maxUnmapped+1)
 	}
 }
 

@@ -44,6 +44,11 @@ const (
 // of the egress socket.
 func Run(control *os.File, networkFD int) error {
 	runtime.LockOSThread()
+	// resume moves this thread between mount namespaces. For this, the thread must not
+	// share its working directory with other threads.
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return err
+	}
 	if err := restoreChildSignal(); err != nil {
 		return err
 	}
@@ -77,8 +82,7 @@ func next(conn *protocol.Conn, control int, egress *network, last *program, seen
 	if err != nil {
 		return nil, err
 	}
-	last.restore()
-	if err := checkSockets(); err != nil {
+	if err := last.restore(); err != nil {
 		return nil, err
 	}
 	p, why, err := last.next(wanted, seen)
@@ -143,9 +147,7 @@ func serve(conn *protocol.Conn, control int, p *program, egress *network, seen i
 func (r *run) serve() error {
 	conn, p, j := r.conn, r.program, r.job
 	defer func() {
-		if p.restored {
-			p.release()
-		} else {
+		if !p.restored {
 			p.close()
 		}
 	}()

@@ -39,25 +39,18 @@ type program struct {
 	// importedAhead is true if the interpreter has imported modules in advance.
 	importedAhead bool
 	reason        abi.Reason
-	// inside receives functions that a thread in the program's namespaces calls.
-	// Closing inside ends the thread.
-	inside chan func()
 	// inSession is true if the interpreter has started a session.
 	inSession bool
 	// The agent's ends of the standard streams, or -1 if closed.
 	stdin, stdout, stderr int
 }
 
-// startInterpreter starts the interpreter as the unprivileged user. The calling
-// thread must be in the program's namespaces.
-func (p *program) startInterpreter() error {
-	streams, err := p.makeStreams()
-	if err != nil {
-		return err
-	}
+// startInterpreter starts the interpreter as the unprivileged user, with the given
+// descriptors. The calling thread must be in the program's namespaces.
+func (p *program) startInterpreter(streams [abi.Descriptors]*int32) (err error) {
 	theirs := make([]uintptr, 0, len(streams))
 	for _, fd := range streams {
-		theirs = append(theirs, uintptr(fd))
+		theirs = append(theirs, uintptr(*fd))
 	}
 	p.pid, err = syscall.ForkExec(p.interpreter.path(), p.interpreter.args, &syscall.ProcAttr{
 		Dir:   workDir,
@@ -75,42 +68,41 @@ func (p *program) startInterpreter() error {
 		return fmt.Errorf("start interpreter: %w", err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
-	return errors.Join(err, p.register())
+	// A checkpoint contains the limits, so set them first.
+	return errors.Join(err, p.limitAll(), p.register())
 }
 
-// makeStreams creates pipes for the standard streams, and the control socket. It
-// returns the interpreter's ends.
-func (p *program) makeStreams() (theirs [abi.Descriptors]int, err error) {
-	var stdin, stdout, stderr [2]int
-	for _, pipe := range []*[2]int{&stdin, &stdout, &stderr} {
-		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-			return theirs, err
-		}
+// makeStreams adds calls that create pipes for the standard streams, and the control
+// socket. It returns the interpreter's ends.
+func (p *program) makeStreams(c *calls) (theirs [abi.Descriptors]*int32) {
+	for i, ours := range []*int{&p.stdin, &p.stdout, &p.stderr} {
+		pipe := new([2]int32)
+		c.add("create pipe", unix.SYS_PIPE2, pipe, unix.O_CLOEXEC)
 		// A program may also open its streams by name, as /dev/stdin. Only the owner
 		// can open a pipe by name, so make the program's user the owner.
-		if err := unix.Fchown(pipe[0], userID, userID); err != nil {
-			return theirs, fmt.Errorf("change owner of standard streams: %w", err)
+		c.add("change owner of pipe", unix.SYS_FCHOWN, &pipe[0], userID, userID)
+		their, our := &pipe[1], &pipe[0]
+		if i == 0 {
+			their, our = our, their
 		}
+		// The agent must not block if the program does not read or write.
+		c.add("change mode of pipe", unix.SYS_FCNTL, our, unix.F_SETFL, unix.O_NONBLOCK)
+		c.assign(ours, our)
+		theirs[i] = their
 	}
-	p.stdin, p.stdout, p.stderr = stdin[1], stdout[0], stderr[0]
-	// The agent must not block if the program does not read or write.
-	for _, fd := range []int{p.stdin, p.stdout, p.stderr} {
-		if err := unix.SetNonblock(fd, true); err != nil {
-			return theirs, err
-		}
-	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	p.control = pair[0]
-	return [abi.Descriptors]int{stdin[0], stdout[1], stderr[1], pair[1]}, err
+	pair := new([2]int32)
+	c.add("create control socket", unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0, pair)
+	c.assign(&p.control, &pair[0])
+	theirs[abi.Descriptors-1] = &pair[1]
+	return theirs
 }
 
-// ready waits until the interpreter is ready for a job. Then it sets the limits
-// that all jobs share.
+// ready waits until the interpreter is ready for a job.
 func (p *program) ready() error {
 	hello, err := protocol.NewReader(descriptor(p.control), 0).Next()
 	if err == nil && hello.Kind == protocol.KindHello {
 		p.seal()
-		return errors.Join(p.limitAll(), p.countThreads())
+		return p.countThreads()
 	}
 	message := make([]byte, 4096)
 	n, _ := unix.Read(p.stderr, message)
@@ -144,20 +136,21 @@ func (p *program) limit(resource int, value uint64) error {
 
 // limitProcesses sets the process limit of the program.
 func (p *program) limitProcesses(j *job) error {
+	return p.limit(unix.RLIMIT_NPROC, p.processLimit(j))
+}
+
+func (p *program) processLimit(j *job) uint64 {
 	threads := p.interpreter.threads
 	if j.Session {
 		threads += p.interpreter.sessionThreads
 	}
 	// gVisor allows one process more than the limit.
-	return p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+threads))
+	return uint64(max(j.Processes-1, 0) + threads)
 }
 
 // start applies the limits of the job and starts the program. For a session, the
 // interpreter then waits for code.
 func (p *program) start(j *job) error {
-	if err := p.limitProcesses(j); err != nil {
-		return err
-	}
 	launch := protocol.Launch{
 		Mode:        protocol.ModePlain,
 		Program:     path.Join(workDir, j.Program),
@@ -175,16 +168,36 @@ func (p *program) start(j *job) error {
 	case j.Results:
 		launch.Mode = protocol.ModeResults
 	}
-	err := sendHook(p.control, protocol.NewFrame(protocol.KindLaunch, &launch), nil)
+	frame := protocol.NewFrame(protocol.KindLaunch, &launch)
+	defer clear(frame.Payload)
+	wire, err := protocol.AppendFrames(nil, frame)
+	if err != nil {
+		return err
+	}
+	defer clear(wire)
+	c, limit := newCalls(), p.processLimit(j)
+	c.add("set process limit", unix.SYS_PRLIMIT64, p.pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: limit, Max: limit}, 0)
+	sent := c.add("send job", unix.SYS_WRITE, p.control, wire, len(wire))
+	if err := c.run(); err != nil {
+		return err
+	}
+	if err := writeAll(p.control, wire[*sent:]); err != nil {
+		return err
+	}
+	c = newCalls()
+	if j.Session || len(j.stdin) == 0 {
+		c.close(&p.stdin)
+	}
 	if !j.Session {
-		return errors.Join(err, closeOnce(&p.control))
+		c.close(&p.control)
+		return c.run()
 	}
 	p.unregister()
 	p.inSession = true
-	if err == nil && p.interpreter.replacesControl {
+	if p.interpreter.replacesControl {
 		err = p.replaceControl()
 	}
-	return errors.Join(err, closeOnce(&p.stdin))
+	return errors.Join(err, c.run())
 }
 
 // replaceControl sends the interpreter a new control socket over the current one,
@@ -202,14 +215,17 @@ func (p *program) replaceControl() error {
 	return err
 }
 
-// close closes all open descriptors and ends the thread in the namespaces.
+// close closes all open descriptors. It stores the reason for which the interpreter
+// was not restored.
 func (p *program) close() {
-	p.release()
-	p.unregister()
-	for _, fd := range []*int{&p.control, &p.pidfd} {
-		_ = closeOnce(fd)
+	for more := true; more; {
+		_, more = p.nextNotice() // The notice with the reason may follow the one about the end.
 	}
-	close(p.inside)
+	p.unregister()
+	c := newCalls()
+	p.release(c)
+	c.close(&p.pidfd)
+	_ = c.run()
 }
 
 // closeOnce closes a descriptor and sets it to -1. It does nothing if the descriptor

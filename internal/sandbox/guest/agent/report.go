@@ -12,14 +12,11 @@ import (
 // write to the file too.
 const maxReport = 512 << 10
 
-// makeReport creates the report file. The interpreter's hook will write it.
-func (p *program) makeReport() error {
-	fd, err := unix.Openat(p.reports, reportName, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return unix.Fchown(fd, userID, userID)
+// makeReport adds calls that create the report file. The interpreter's hook will
+// write it.
+func makeReport(c *calls, reports *int32) {
+	c.add("create report", unix.SYS_MKNODAT, reports, reportName, unix.S_IFREG|0o600, 0)
+	c.add("change owner of report", unix.SYS_FCHOWNAT, reports, reportName, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // readReport reads the report of an uncaught exception. It returns nil if the

@@ -13,19 +13,13 @@ import (
 // could keep it open.
 const resultsName = "results"
 
-// makeResults creates and opens the FIFO. The agent opens it for writing too.
-// Without this, the agent would read an end of file whenever a program closes
-// the FIFO.
-func (p *program) makeResults() error {
-	if err := unix.Mknodat(p.reports, resultsName, unix.S_IFIFO|0o200, 0); err != nil {
-		return err
-	}
-	if err := unix.Fchownat(p.reports, resultsName, userID, userID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return err
-	}
-	var err error
-	p.results, err = unix.Openat(p.reports, resultsName, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	return err
+// makeResults adds calls that create and open the FIFO. reports is a descriptor of its
+// directory. The agent opens the FIFO for writing too. Without this, the agent would
+// read an end of file whenever a program closes the FIFO.
+func (p *program) makeResults(c *calls, reports any) {
+	c.add("create FIFO", unix.SYS_MKNODAT, reports, resultsName, unix.S_IFIFO|0o200, 0)
+	c.add("change owner of FIFO", unix.SYS_FCHOWNAT, reports, resultsName, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
+	c.assign(&p.results, c.add("open FIFO", unix.SYS_OPENAT, reports, resultsName, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0))
 }
 
 // Limits for reading the FIFO, since any process of the run can write to it.
@@ -91,7 +85,9 @@ func (r *run) resetResults() error {
 	if err := unix.Unlinkat(p.reports, resultsName, 0); err != nil {
 		return err
 	}
-	return p.makeResults()
+	c := newCalls()
+	p.makeResults(c, p.reports)
+	return c.run()
 }
 
 // readable returns the number of bytes that can be read without waiting.

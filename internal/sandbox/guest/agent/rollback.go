@@ -3,8 +3,6 @@ package agent
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -95,13 +93,10 @@ func (p *program) nextNotice() (notice, bool) {
 	return notice{b[0], b[1]}, true
 }
 
-// release closes the descriptors that only the last run needed.
-func (p *program) release() {
-	for more := !p.restored; more; {
-		_, more = p.nextNotice() // The notice with the reason may follow the one about the end.
-	}
-	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr} {
-		_ = closeOnce(fd)
+// release adds calls that close the descriptors that only the last run needed.
+func (p *program) release(c *calls) {
+	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.control} {
+		c.close(fd)
 	}
 }
 
@@ -121,92 +116,80 @@ func (p *program) next(wanted *protocol.Prepare, seen imports) (*program, abi.Re
 		next, err := p.replace(wanted)
 		return next, abi.Off, err
 	}
-	switch err := p.resume(wanted, seen); {
-	case errors.Is(err, io.EOF):
-		next, err := p.replace(wanted)
-		return next, cmp.Or(p.reason, abi.Failed), err
-	default:
-		return p, 0, err
-	}
+	return p, 0, p.resume(wanted, seen)
 }
 
 // resume gives an empty disk and new standard streams to an interpreter that the
 // kernel has restored. If the user's programs usually import common modules, the
-// interpreter imports these modules once in advance. resume returns io.EOF if the
-// interpreter has ended instead.
+// interpreter imports these modules once in advance.
 func (p *program) resume(wanted *protocol.Prepare, seen imports) error {
 	p.prepared, p.disk = *wanted, wanted.DiskBytes
 	if p.disk == 0 {
 		p.disk = protocol.DefaultDiskBytes
 	}
 	p.restored = false
-	if !p.waits() {
-		return io.EOF
-	}
-	if err := p.within(p.remount); err != nil {
-		return err
-	}
-	theirs, err := p.makeStreams()
-	if err != nil {
-		return err
-	}
-	operation, names := uintptr(abi.Resume), seen.usual()
-	if len(names) > 0 && !p.importedAhead {
-		operation, p.importedAhead = abi.ResumeAnew, true
-		if err := sendHook(p.control, protocol.NewFrame(protocol.KindImports, &protocol.Imports{Names: names}), nil); err != nil {
-			return err
+	c := newCalls()
+	p.remount(c)
+	theirs := p.makeStreams(c)
+	resume := func(operation int) {
+		c.add("resume interpreter", abi.Number, operation, p.pid, theirs[0], theirs[1], theirs[2], theirs[3])
+		for _, fd := range theirs {
+			c.add("close", unix.SYS_CLOSE, fd)
 		}
 	}
-	_, _, errno := unix.RawSyscall6(abi.Number, operation, uintptr(p.pid), uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2]), uintptr(theirs[3]))
-	for _, fd := range theirs {
-		unix.Close(fd)
+	names := seen.usual()
+	if len(names) == 0 || p.importedAhead {
+		resume(abi.Resume)
+		return c.run()
 	}
-	if errno != 0 {
-		return fmt.Errorf("give descriptors to the interpreter: %w", errno)
+	p.importedAhead = true
+	resume(abi.ResumeAnew)
+	if err := c.run(); err != nil {
+		return err
+	}
+	if err := sendHook(p.control, protocol.NewFrame(protocol.KindImports, &protocol.Imports{Names: names}), nil); err != nil {
+		return err
 	}
 	return p.ready()
 }
 
-// restore lets the kernel restore the interpreter if it has ended. The kernel first
-// closes the descriptors of the last run. p may be nil.
-func (p *program) restore() {
-	if p != nil && p.restored {
-		_, _, _ = unix.RawSyscall(abi.Number, abi.Restore, 0, 0)
+// restore lets the kernel restore the interpreter if it has ended, and checks that no
+// socket of the last run is left. The kernel first closes the descriptors of the
+// interpreter. p may be nil.
+func (p *program) restore() error {
+	if p == nil || !p.restored {
+		return checkSockets()
 	}
+	c := newCalls()
+	p.release(c)
+	restored := c.add("restore interpreter", abi.Number, abi.Restore)
+	list := listSockets(c)
+	err := c.run()
+	if *restored < 0 {
+		// The interpreter could not be restored and exits.
+		p.restored = false
+		p.end()
+		p.close()
+		p.reason = cmp.Or(p.reason, abi.Failed)
+		return checkSockets()
+	}
+	if err == nil && list.count() > 0 {
+		err = checkSockets()
+	}
+	return err
 }
 
-// waits returns true when the kernel has restored the interpreter. It returns false
-// if the interpreter has ended instead.
-func (p *program) waits() bool {
-	for {
-		fds := [...]unix.PollFd{{Fd: int32(p.notices), Events: unix.POLLIN}, {Fd: int32(p.pidfd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds[:], -1); errors.Is(err, unix.EINTR) {
-			continue
-		}
-		switch n, ok := p.nextNotice(); {
-		case ok && n.kind == abi.Restored:
-			return true
-		case !ok:
-			return false
-		}
-	}
-}
-
-// remount replaces the file systems of the last run by empty ones. The calling
-// thread must be in the program's namespaces.
-func (p *program) remount() error {
+// remount adds calls that replace the file systems of the last run by empty ones. They
+// move the calling thread into the program's mount namespace and back.
+func (p *program) remount(c *calls) {
+	ours := c.add("open mount namespace", unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	theirs := c.add("open first process", unix.SYS_PIDFD_OPEN, p.init, 0)
+	c.add("join mount namespace", unix.SYS_SETNS, theirs, unix.CLONE_NEWNS)
 	for _, target := range []string{runDir, "/dev/pts", "/dev/shm", "/tmp", "/home/sandbox", workDir} {
-		if err := unix.Unmount(target, unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmount %s: %w", target, err)
-		}
+		c.add("unmount "+target, unix.SYS_UMOUNT2, target, unix.MNT_DETACH)
 	}
-	return p.mount()
-}
-
-// within calls the given function in the thread that is in the program's namespaces,
-// and returns its result.
-func (p *program) within(do func() error) error {
-	result := make(chan error)
-	p.inside <- func() { result <- do() }
-	return <-result
+	p.mount(c)
+	c.add("return to mount namespace", unix.SYS_SETNS, ours, unix.CLONE_NEWNS)
+	c.add("close", unix.SYS_CLOSE, ours)
+	c.add("close", unix.SYS_CLOSE, theirs)
 }

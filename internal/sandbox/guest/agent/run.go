@@ -49,9 +49,6 @@ func (r *run) run() (*protocol.Exit, error) {
 		p.end()
 		return &r.exit, nil
 	}
-	if len(r.job.stdin) == 0 {
-		_ = closeOnce(&p.stdin)
-	}
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}

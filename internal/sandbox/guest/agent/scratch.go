@@ -2,8 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"os"
-	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,64 +9,50 @@ import (
 // scratchInodes limits the number of files and directories of a run.
 const scratchInodes = 65536
 
-// mountScratch mounts an empty file system of the given size in bytes. The working
-// directory, home, /tmp and /dev/shm share it, so that one limit applies to all files
-// of the program. The report is in a small second file system, so that an exception is
-// reported even if the disk is full.
+// mountScratch adds calls that mount an empty file system of the given size in bytes. The
+// working directory, home, /tmp and /dev/shm share it, so that one limit applies to all
+// files of the program. The report is in a small second file system, so that an exception
+// is reported even if the disk is full.
 //
 // mountScratch returns descriptors of the working directory and of a staging
 // directory. The agent creates files in the staging directory, which programs cannot
 // see. Both are on one mount, so that a complete file can be renamed to its path.
-func mountScratch(size int64) (work, staging int, err error) {
+func mountScratch(c *calls, size int64) (work, staging *int32) {
 	const base = "/mnt"
 	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", size, scratchInodes)
-	if err := unix.Mount("scratch", base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
-		return -1, -1, fmt.Errorf("mount scratch: %w", err)
-	}
+	c.add("mount scratch", unix.SYS_MOUNT, "scratch", base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options)
 	for _, d := range []struct {
 		name, target string
-		mode         os.FileMode
+		mode         int
 	}{
-		{"work", workDir, 0o755},
-		{"home", "/home/sandbox", 0o755},
-		{"tmp", "/tmp", 0o777 | os.ModeSticky},
-		{"shm", "/dev/shm", 0o777 | os.ModeSticky},
+		{"/work", workDir, 0o755},
+		{"/home", "/home/sandbox", 0o755},
+		{"/tmp", "/tmp", unix.S_ISVTX | 0o777},
+		{"/shm", "/dev/shm", unix.S_ISVTX | 0o777},
 	} {
-		from := path.Join(base, d.name)
-		if err := os.Mkdir(from, 0o755); err != nil {
-			return -1, -1, err
+		from := base + d.name
+		c.add("create "+from, unix.SYS_MKDIRAT, unix.AT_FDCWD, from, 0o755)
+		if d.mode&unix.S_ISVTX != 0 {
+			c.add("change mode of "+from, unix.SYS_FCHMODAT, unix.AT_FDCWD, from, d.mode) // mkdir would apply the umask.
+		} else {
+			c.add("change owner of "+from, unix.SYS_FCHOWNAT, unix.AT_FDCWD, from, userID, userID, 0)
 		}
-		if err := os.Chmod(from, d.mode); err != nil {
-			return -1, -1, err
-		}
-		if d.mode&os.ModeSticky == 0 {
-			if err := os.Chown(from, userID, userID); err != nil {
-				return -1, -1, err
-			}
-		}
-		if err := unix.Mount(from, d.target, "", unix.MS_BIND, ""); err != nil {
-			return -1, -1, fmt.Errorf("bind mount %s: %w", d.target, err)
-		}
+		c.add("bind mount "+d.target, unix.SYS_MOUNT, from, d.target, "", unix.MS_BIND, 0)
 	}
 	// A new instance of devpts numbers terminals from 0, and hides those of other
 	// runs.
-	if err := unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666"); err != nil {
-		return -1, -1, fmt.Errorf("mount /dev/pts: %w", err)
-	}
-	if err := os.Mkdir(base+"/staging", 0o700); err != nil {
-		return -1, -1, err
-	}
-	if work, err = openDirectory(base + "/work"); err != nil {
-		return -1, -1, err
-	}
-	if staging, err = openDirectory(base + "/staging"); err != nil {
-		return -1, -1, err
-	}
+	c.add("mount /dev/pts", unix.SYS_MOUNT, "devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666")
+	c.add("create staging directory", unix.SYS_MKDIRAT, unix.AT_FDCWD, base+"/staging", 0o700)
+	work, staging = openDirectoryLater(c, base+"/work"), openDirectoryLater(c, base+"/staging")
 	// The program must see only the bind mounts.
-	if err := unix.Unmount(base, unix.MNT_DETACH); err != nil {
-		return -1, -1, err
-	}
-	return work, staging, unix.Mount("run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
+	c.add("unmount scratch", unix.SYS_UMOUNT2, base, unix.MNT_DETACH)
+	c.add("mount "+runDir, unix.SYS_MOUNT, "run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
+	return work, staging
+}
+
+// openDirectoryLater adds a call that opens a directory.
+func openDirectoryLater(c *calls, path string) *int32 {
+	return c.add("open "+path, unix.SYS_OPENAT, unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
 // writeFile writes a file of the job into the working directory. The program's
@@ -89,15 +73,21 @@ func (p *program) writeFile(name string, content []byte) error {
 			return err
 		}
 	}
-	fd, err := unix.Openat(p.work, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
-	if err != nil {
+	c := newCalls()
+	fd := c.add("create file", unix.SYS_OPENAT, p.work, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	c.add("change owner of file", unix.SYS_FCHOWN, fd, userID, userID)
+	written := c.add("write file", unix.SYS_WRITE, fd, content, len(content))
+	c.add("close file", unix.SYS_CLOSE, fd)
+	if err := c.run(); err != nil {
+		if *fd > 0 {
+			unix.Close(int(*fd))
+		}
 		return err
 	}
-	defer unix.Close(fd)
-	if err := writeAll(fd, content); err != nil {
-		return err
+	if int(*written) < len(content) {
+		return unix.ENOSPC // Only a full disk ends a write early.
 	}
-	return unix.Fchown(fd, userID, userID)
+	return nil
 }
 
 func writeAll(fd int, b []byte) error {

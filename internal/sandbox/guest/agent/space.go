@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -20,7 +19,7 @@ import (
 func prepare(wanted *protocol.Prepare) (*program, error) {
 	p := &program{
 		interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes,
-		notices: -1, inside: make(chan func()),
+		notices: -1,
 	}
 	if p.disk == 0 {
 		p.disk = protocol.DefaultDiskBytes
@@ -31,12 +30,6 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 		// a thread in the namespaces.
 		runtime.LockOSThread()
 		entered <- p.enter()
-		if !p.canRestore() {
-			return
-		}
-		for do := range p.inside {
-			do()
-		}
 	}()
 	if err := <-entered; err != nil {
 		return nil, err
@@ -68,22 +61,25 @@ func (p *program) enter() error {
 	if after, err := device("/proc"); err != nil || after == before {
 		return errors.Join(errors.New("the first process did not mount /proc"), err)
 	}
-	if err := p.mount(); err != nil {
+	c := newCalls()
+	p.mount(c)
+	streams := p.makeStreams(c)
+	if err := c.run(); err != nil {
 		return err
 	}
-	return p.startInterpreter()
+	return p.startInterpreter(streams)
 }
 
-// mount mounts the file systems of a run. The calling thread must be in the
+// mount adds calls that mount the file systems of a run. The calling thread must be in the
 // program's namespaces.
-func (p *program) mount() (err error) {
-	if p.work, p.staging, err = mountScratch(p.disk); err != nil {
-		return err
-	}
-	if p.reports, err = openDirectory(runDir); err != nil {
-		return err
-	}
-	return errors.Join(p.makeReport(), p.makeResults())
+func (p *program) mount(c *calls) {
+	work, staging := mountScratch(c, p.disk)
+	reports := openDirectoryLater(c, runDir)
+	makeReport(c, reports)
+	p.makeResults(c, reports)
+	c.assign(&p.work, work)
+	c.assign(&p.staging, staging)
+	c.assign(&p.reports, reports)
 }
 
 // namespaces lists the namespaces that each run gets. Runs share the sandbox's
@@ -169,18 +165,34 @@ const socketsTimeout = time.Second
 // Unix sockets, since only Unix sockets carry descriptors.
 func checkSockets() error {
 	for start := time.Now(); ; runtime.Gosched() {
-		list, err := os.ReadFile("/proc/net/unix")
-		if err != nil {
+		c := newCalls()
+		list := listSockets(c)
+		if err := c.run(); err != nil || list.count() == 0 {
 			return err
-		}
-		if bytes.Count(list, []byte("\n")) <= 1 { // Only the heading is left.
-			return nil
 		}
 		if time.Since(start) > socketsTimeout {
 			return errors.New("sockets of the last run are still open")
 		}
 	}
 }
+
+// socketList is the beginning of the kernel's list of Unix sockets.
+type socketList struct {
+	text [1024]byte
+	size *int32
+}
+
+// listSockets adds calls that read the list.
+func listSockets(c *calls) *socketList {
+	list := new(socketList)
+	fd := c.add("open list of sockets", unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/net/unix", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	list.size = c.add("read list of sockets", unix.SYS_READ, fd, list.text[:], len(list.text))
+	c.add("close list of sockets", unix.SYS_CLOSE, fd)
+	return list
+}
+
+// count returns the number of sockets in the list. The first line is a heading.
+func (l *socketList) count() int { return bytes.Count(l.text[:*l.size], []byte("\n")) - 1 }
 
 func device(path string) (uint64, error) {
 	var st unix.Stat_t

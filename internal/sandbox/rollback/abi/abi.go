@@ -14,7 +14,8 @@ const (
 	// milliseconds. This process replaces the process that was registered before.
 	Register = 1
 	// Resume installs descriptors 0 to 3 of a process that was restored, and lets it
-	// continue. Arguments: process ID and four descriptors of the caller.
+	// continue. In the process, the call that made the checkpoint returns EALREADY.
+	// Arguments: process ID and four descriptors of the caller.
 	Resume = 2
 	// Unregister drops the checkpoint. The process then ends as usual.
 	Unregister = 3
@@ -22,10 +23,10 @@ const (
 	// Seal, a program could make the first checkpoint.
 	Seal = 4
 	// Restore restores a process that has ended. It is a separate operation, so that
-	// the host can first measure what the program has used.
+	// the host can first measure what the program has used. It returns when the process
+	// waits for Resume, or ECHILD if the process exits instead.
 	Restore = 5
-	// ResumeAnew is like Resume, but the call that made the checkpoint returns
-	// EAGAIN. The process should then do more work in advance, such as imports, and
+	// ResumeAnew is like Resume, but the call returns EAGAIN. The process should then do more work in advance, such as imports, and
 	// make a new checkpoint.
 	ResumeAnew = 6
 )
@@ -44,8 +45,6 @@ const (
 	// Ended says that the process has ended with the exit status, and waits for
 	// Restore. If restoring it fails, an Exits notice follows.
 	Ended = 'B'
-	// Restored says that the process was restored and waits for Resume.
-	Restored = 'W'
 	// Exits says that the process exits, and for which reason it is not restored.
 	Exits = 'X'
 )

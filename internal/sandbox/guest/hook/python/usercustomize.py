@@ -73,7 +73,8 @@ def wait():
     # The .pth files of the image can have loaded modules whose state must differ between
     # runs.
     seeded = {"random", "_ssl", "numpy"}.intersection(sys.modules)
-    if not seeded and checkpoint(control):
+    state = None if seeded else checkpoint(control)
+    if state == MORE:
         names = [os.fsdecode(f) for f in codec["fields"](codec["receive"](control)[0])]
         ahead = load("ahead")
         forget(loaded)  # The program must not get the modules that this directory uses.
@@ -82,8 +83,9 @@ def wait():
         os.closerange(control + 1, 64)
         freeze()
         ahead["begin"]()
-        checkpoint(control)
-    os.write(control, codec["frame"](codec["HELLO"]))
+        state = checkpoint(control)
+    if state != RESTORED:
+        os.write(control, codec["frame"](codec["HELLO"]))
     mode, _, _, milliseconds, memory, args, env = codec["receive"](control)
     if mode == b"session":
         import fcntl
@@ -129,18 +131,22 @@ def wait():
         loaded.add("atexit")  # nothing else keeps the module alive
 
 
+# Error numbers by which checkpoint() reports that the kernel has restored the process
+# (EALREADY), or that the agent also wants imports and another checkpoint (EAGAIN).
+RESTORED, MORE = 114, 11
+
+
 def checkpoint(control):
     """Ask the kernel to restore this process to this point when it exits.
 
     Each further run continues from here. So everything that belongs to one run must come
-    after this call. Return whether the agent wants the interpreter to import modules and to
-    make another checkpoint.
+    after this call. Return the error number, or None after the checkpoint is made.
     """
     try:
         os.posix_fadvise(control, 0, 0, 0x706F)
     except OSError as error:
-        return error.errno == 11  # EAGAIN. Other errors mean that this kernel restores no processes.
-    return False
+        return error.errno  # Other errors mean that this kernel restores no processes.
+    return None
 
 
 # If the source has more bytes, it is compiled without a syntax tree.
@@ -347,8 +353,9 @@ def read_program():
 
     fd = os.open(MAIN, os.O_RDONLY)
     try:
-        source = b""
-        while part := os.read(fd, 1 << 20):
+        size, source = os.fstat(fd).st_size, b""
+        # A larger buffer than necessary would be a new mapping.
+        while len(source) < size and (part := os.read(fd, size - len(source))):
             source += part
     finally:
         os.close(fd)

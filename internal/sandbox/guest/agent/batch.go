@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/batch"
+)
+
+// calls is a list of system calls that the kernel makes at once (package batch).
+type calls struct {
+	list  [batch.Max]batch.Call
+	names [batch.Max]string
+	count int
+	// kept holds everything to which arguments point.
+	kept []any
+	// assignments take place when all calls have succeeded.
+	assignments []assignment
+}
+
+// newCalls returns an empty list. The list must be on the heap, because the kernel gets
+// addresses of its fields, and Go moves stacks. A function that is not inlined returns
+// pointers to the heap only.
+//
+//go:noinline
+func newCalls() *calls { return new(calls) }
+
+type assignment struct {
+	to   *int
+	from *int32
+}
+
+// add adds a call and returns a pointer to its result. The name describes the
+// call in errors. Numbers are arguments themselves. For strings, byte slices and pairs,
+// the argument is an address. For a result of another call, it is the value of that
+// result.
+func (c *calls) add(name string, number uintptr, args ...any) *int32 {
+	call := &c.list[c.count]
+	call.Number, c.names[c.count] = uint64(number), name
+	c.count++
+	for i, arg := range args {
+		c.kept = append(c.kept, arg)
+		switch arg := arg.(type) {
+		case int:
+			call.Arguments[i] = uint64(arg)
+		case string:
+			b := append([]byte(arg), 0)
+			c.kept = append(c.kept, b)
+			call.Arguments[i] = uint64(uintptr(unsafe.Pointer(&b[0])))
+		case []byte:
+			call.Arguments[i] = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(arg))))
+		case *[2]int32:
+			call.Arguments[i] = uint64(uintptr(unsafe.Pointer(arg)))
+		case *unix.Rlimit:
+			call.Arguments[i] = uint64(uintptr(unsafe.Pointer(arg)))
+		case *int32:
+			call.Arguments[i] = uint64(uintptr(unsafe.Pointer(arg)))
+			call.Indirect |= 1 << i
+		default:
+			panic(fmt.Sprintf("argument of type %T", arg))
+		}
+	}
+	return (*int32)(unsafe.Pointer(&call.Result)) // The low half: the target is little-endian.
+}
+
+// assign sets *to to a result when all calls have succeeded.
+func (c *calls) assign(to *int, from *int32) {
+	c.kept = append(c.kept, from)
+	c.assignments = append(c.assignments, assignment{to, from})
+}
+
+// close adds a call that closes a descriptor, unless it is -1, and sets it to -1.
+func (c *calls) close(fd *int) {
+	if *fd >= 0 {
+		c.add("close", unix.SYS_CLOSE, *fd)
+		*fd = -1
+	}
+}
+
+// run makes the calls. It stops at the first call that fails and returns its error.
+func (c *calls) run() error {
+	for next := 0; next < c.count; {
+		done, _, errno := unix.Syscall(batch.Number, uintptr(unsafe.Pointer(&c.list[next])), uintptr(c.count-next), 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return fmt.Errorf("make system calls: %w", errno)
+		}
+		next += int(done)
+		if next == c.count {
+			break
+		}
+		if err := unix.Errno(-c.list[next].Result); !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("%s: %w", c.names[next], err)
+		}
+	}
+	for _, a := range c.assignments {
+		*a.to = int(*a.from)
+	}
+	runtime.KeepAlive(c)
+	return nil
+}
