@@ -115,6 +115,7 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	}
 	s.broken = err
 	outcome := r.finish(exit, err)
+	r.sandbox.restorable = err == nil && exit.Restorable
 	outcome.Usage.Network = r.disconnect()
 	outcome.SessionEnded = r.job.Session != "" && (err != nil || exit.Ended)
 	return outcome, nil

@@ -48,6 +48,10 @@ type Sandbox struct {
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
+	// weight is the group's current share of processor time.
+	weight int
+	// restorable is true if the guest can restore the interpreter of the last job.
+	restorable bool
 	// language is the language of the last job. Before the first job, it is the
 	// language of the interpreter that waits.
 	language pyth.Language
@@ -71,8 +75,8 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.broken != nil {
 		return s.broken
 	}
-	if s.group != nil {
-		s.group.SetWeight(preparingWeight)
+	if !s.restorable {
+		s.setWeight(preparingWeight)
 	}
 	// With the last job's limits, an interpreter might not start. But the kernel
 	// refuses a limit below the memory in use, and gVisor frees the job's memory
@@ -105,15 +109,28 @@ func (s *Sandbox) applyDefaultLimits() error {
 	}
 	if s.group != nil {
 		s.group.ResetPeak()
-		s.group.SetWeight(runningWeight)
 	}
+	s.setWeight(runningWeight)
 	return nil
 }
+
+// setWeight sets the sandbox's share of processor time.
+func (s *Sandbox) setWeight(weight int) {
+	if s.group != nil && s.weight != weight {
+		s.weight = weight
+		s.group.SetWeight(weight)
+	}
+}
+
+// memoryStep is the unit of memory limits in bytes. The overhead of a sandbox varies by
+// less from run to run, so most runs need no write to the cgroup.
+const memoryStep = 1 << 20
 
 // grant sets the sandbox's limits on the host. They are the limits of the job,
 // plus the overhead of the sandbox.
 func (s *Sandbox) grant(memoryBytes int64, processes int) error {
-	wanted := granted{memoryBytes: s.meter.overhead + memoryBytes, pids: hostPids + 4*processes}
+	memory := (s.meter.overhead + memoryBytes + memoryStep - 1) / memoryStep * memoryStep
+	wanted := granted{memoryBytes: memory, pids: hostPids + 4*processes}
 	if s.group == nil || wanted == s.granted {
 		return nil
 	}

@@ -22,9 +22,9 @@ const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWN
 // does not have this flag: there, the bit is part of the signal number.
 const newTime = 0x80
 
-// changeCalls adds the agent's call (package batch), and replaces system calls of the
-// sandbox's kernel. The agent needs some
-// of these calls, so the restrictions apply only to programs:
+// changeCalls adds the agent's call (package batch) and replaces system calls of the
+// sandbox's kernel. For the agent, short sleeps get longer: see longer. The agent needs
+// all other calls, so these restrictions apply only to programs:
 //   - Programs cannot create or join namespaces (EPERM). In a user namespace, a
 //     program would have all capabilities. It could mount file systems without a disk
 //     limit, and use devices that the agent has removed.
@@ -66,6 +66,8 @@ func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 		return clone3(call)
 	case "setns":
 		return refusing(withoutTimeWait(call), linuxerr.EPERM, always)
+	case "nanosleep":
+		return longer(call)
 	case "setxattr", "lsetxattr", "fsetxattr":
 		return refusing(call, linuxerr.ENOTSUP, always)
 	default:

@@ -64,7 +64,7 @@ func (r *run) readNotice() bool {
 	if !ok || notice.kind != abi.Ended || p.killed {
 		return false
 	}
-	p.restored = true
+	p.restored, r.exit.Restorable = true, true
 	r.exit.Code = int(notice.status)
 	return true
 }

@@ -187,6 +187,8 @@ type Exit struct {
 	// DecryptionFailed is true if the program could not be decrypted. It did not
 	// run.
 	DecryptionFailed bool
+	// Restorable is true if the kernel can restore the interpreter.
+	Restorable bool
 	// Failure is the reason why the program could not be started, or "".
 	Failure string
 }
@@ -198,5 +200,6 @@ func (m *Exit) visit(f *fields) {
 	f.bool(&m.Stopped)
 	f.bool(&m.Ended)
 	f.bool(&m.DecryptionFailed)
+	f.bool(&m.Restorable)
 	f.text(&m.Failure)
 }

@@ -1,0 +1,41 @@
+package kernel
+
+import (
+	"time"
+
+	"gvisor.dev/gvisor/pkg/abi/linux"
+	"gvisor.dev/gvisor/pkg/errors/linuxerr"
+	"gvisor.dev/gvisor/pkg/sentry/arch"
+	"gvisor.dev/gvisor/pkg/sentry/kernel"
+)
+
+// Durations of the Go runtime of the agent. While a goroutine is in a system call, the
+// runtime's monitor (sysmon in runtime/proc.go) sleeps again and again, from
+// shortestSleep up to longestSleep. Shorter sleeps are from the scheduler.
+const (
+	shortestSleep = 20 * time.Microsecond
+	longestSleep  = 10 * time.Millisecond
+)
+
+// longer wraps nanosleep(2). It makes the sleeps of the agent's monitor as long as
+// the longest one. In a sandbox, a system call takes longer than shortestSleep, so
+// the monitor would use a large part of the processor time of a short run. The
+// monitor only redistributes work, and the agent has almost nothing to redistribute.
+func longer(call kernel.SyscallFn) kernel.SyscallFn {
+	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
+		if isProgram(t) {
+			return call(t, number, args)
+		}
+		var wanted linux.Timespec
+		if _, err := wanted.CopyIn(t, args[0].Pointer()); err != nil {
+			return 0, nil, err
+		}
+		if d := wanted.ToDuration(); d < shortestSleep || d > longestSleep {
+			return call(t, number, args)
+		}
+		if _, err := t.BlockWithTimeout(nil, true, longestSleep); !linuxerr.Equals(linuxerr.ETIMEDOUT, err) {
+			return 0, nil, linuxerr.EINTR
+		}
+		return 0, nil, nil
+	}
+}
