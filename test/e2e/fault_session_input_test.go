@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -30,4 +31,26 @@ func TestSessionStandardInputMatchesFile(t *testing.T) {
 		step{code: "os.close(0)"},
 		step{code: "print(sys.stdin.read(), sys.__stdin__ is sys.stdin)", request: object{"stdin": "third"}, stdout: "third True\n"},
 	)
+}
+
+// TestSessionNodeReadsInputBesideThreads opens files in other threads all the time. Node
+// replaces descriptor 0 in two steps, and a file of another thread may take the
+// number in between.
+func TestSessionNodeReadsInputBesideThreads(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
+	s.runCode(t, `const fs = require('fs');
+const { Worker } = require('worker_threads');
+const code = "const fs = require('fs'); for (;;) fs.closeSync(fs.openSync('/dev/zero'))";
+const workers = [];
+for (let i = 0; i < 2; i++) workers.push(new Worker(code, { eval: true }));
+await Promise.all(workers.map((worker) => new Promise((online) => worker.on('online', online))));`).prints(t, "")
+	for i := range 40 {
+		input := fmt.Sprint("input ", i)
+		s.runCode(t, "console.log(fs.readFileSync(process.stdin.fd, 'utf8'))", object{"stdin": input}).prints(t, input+"\n")
+	}
+	s.runCode(t, `for (const worker of workers) await worker.terminate();
+const open = fs.readdirSync('/proc/self/fd').filter((fd) => fs.existsSync('/proc/self/fd/' + fd));
+console.log(open.filter((fd) => fs.readlinkSync('/proc/self/fd/' + fd).includes('.stdin-')).length);`,
+		object{"stdin": "last"}).prints(t, "1\n")
 }

@@ -39,7 +39,7 @@ const { then } = Promise.prototype;
 const { promiseHooks } = v8;
 const { emit, listenerCount } = require('events').prototype;
 const { assign, defineProperty, getOwnPropertyDescriptor } = Object;
-const { compareExchange, load, notify, store } = Atomics;
+const { compareExchange, load, notify, store, wait } = Atomics;
 const { concat } = Buffer;
 const uncurry = (method) => (self, ...list) => Reflect.apply(method, self, list);
 const indexOf = uncurry(String.prototype.indexOf);
@@ -857,6 +857,27 @@ function setEnvironment(variables) {
   };
 }
 
+// The descriptor of the standard input.
+let inputDescriptor = 0;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Opens the file as descriptor 0, the lowest free number, and returns the
+ * descriptor.
+ *
+ * Node has no dup2, so the old descriptor 0 is closed first. Another thread may open
+ * a file in between and get 0. Usually that thread closes its file soon, so try again
+ * for some time. If the file stays open, the result is another number.
+ */
+function openInput(name) {
+  for (let tries = inputDescriptor === 0 ? 200 : 0; ; tries--) {
+    const fd = fs.openSync(name, 'r');
+    if (fd === 0 || tries === 0) return fd;
+    fs.closeSync(fd);
+    wait(pause, 0, 0, 1);
+  }
+}
+
 /** Makes the bytes the standard input of this process and of its children. */
 function setInput(bytes) {
   let name = '/dev/null';
@@ -865,18 +886,18 @@ function setInput(bytes) {
     fs.writeFileSync(name, bytes, { flag: 'wx', mode: 0o600 });
   }
   try {
-    fs.closeSync(0);
+    fs.closeSync(inputDescriptor);
   } catch {
     // The program has closed the descriptor.
   }
-  fs.openSync(name, 'r'); // The new descriptor is 0, the lowest free number.
+  inputDescriptor = openInput(name);
   if (bytes.length > 0) fs.unlinkSync(name);
   let stream;
   attempt(() => {
     defineProperty(process, 'stdin', {
       configurable: true,
       enumerable: true,
-      get: () => (stream ??= new fs.ReadStream(null, { fd: 0, autoClose: false })),
+      get: () => (stream ??= new fs.ReadStream(null, { fd: inputDescriptor, autoClose: false })),
     });
   });
 }
