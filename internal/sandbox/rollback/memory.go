@@ -177,6 +177,7 @@ func (m *memory) save(t *kernel.Task) error {
 	}
 	for _, r := range m.regions {
 		if !r.perms.Write {
+			makeResident(t, &r)
 			continue
 		}
 		if r.shared {
@@ -209,6 +210,16 @@ func (m *memory) save(t *kernel.Task) error {
 		return errors.New("the process has no stack")
 	}
 	return nil
+}
+
+// makeResident makes gVisor count a mapping of a file as resident. Otherwise gVisor
+// counts it from the first access on, and the resident size would show which mappings
+// earlier programs have used.
+func makeResident(t *kernel.Task, r *region) {
+	if r.perms.Read {
+		// An error means that the file is shorter than the mapping.
+		_, _ = t.MemoryManager().CopyIn(t, r.Start, make([]byte, 1), usermem.IOOpts{})
+	}
 }
 
 // add divides data into ranges of pages, and saves those that are not zero. In each

@@ -1,5 +1,5 @@
 """Prints what a program can see of its process, without what differs between processes."""
-import array, fcntl, os, resource, signal, socket, sys, threading, time, zlib
+import fcntl, os, resource, signal, socket, sys, threading, time
 
 print('modules', sorted(sys.modules))
 print('interpreter', sys.path, sys.argv, sys.getrecursionlimit(), sys.getswitchinterval(), sys.stdout.encoding)
@@ -46,25 +46,8 @@ thread.join()
 if 'maps' in sys.argv:
     for line in open('/proc/self/smaps'):
         if '-' in line.split()[0]: shown = '[usertrap]' not in line
-        if shown and ('-' in line.split()[0] or line.startswith('VmFlags')): print('map', line, end='')
-    # The resident size is not compared: the kernel allocates memory in large blocks.
-    print('map', [l for l in open('/proc/self/status') if l.startswith(('VmSize', 'VmData'))])
+        if shown and ('-' in line.split()[0] or line.startswith(('VmFlags', 'Rss'))): print('map', line, end='')
+    print('map', [l for l in open('/proc/self/status') if l.startswith('Vm')])
     print('map', open('/proc/self/io').read().split())
-if 'pages' in sys.argv:
-    # The checksums of all private writable pages except those of the stack.
-    numbers, buffer = array.array('I', bytes(4 << 16)), bytearray(4096)
-    with open('/proc/self/maps') as f: lines = f.read().splitlines()
-    ranges = [tuple(int(x, 16) for x in l.split()[0].split('-')) for l in lines if ' rw-p ' in l and '[stack]' not in l]
-    fd, count = os.open('/proc/self/mem', os.O_RDONLY), 0
-    for start, end in ranges:
-        for at in range(start, end, 4096):
-            os.preadv(fd, [buffer], at)
-            numbers[count] = zlib.crc32(buffer)
-            count += 1
-    count = 0
-    for start, end in ranges:
-        for at in range(start, end, 4096):
-            print(f'page {at:x} {numbers[count]:x}')
-            count += 1
 # The identifiers of mounts count up, so the size of this file varies.
 for fields in sorted(l.split()[3:] for l in open('/proc/self/mountinfo')): print('mount', fields)
