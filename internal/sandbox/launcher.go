@@ -148,7 +148,7 @@ func New(config Config) (*Launcher, error) {
 // which inherit it. The default of Linux is 50 µs. A Go program like gVisor wakes up every
 // 20 µs plus this time while it has work (sysmon in runtime/proc.go). Sleeps of programs
 // get longer by this time.
-const timerSlack = 250 * time.Microsecond
+const timerSlack = 500 * time.Microsecond
 
 // Close stops the launcher. It does not close the sandboxes.
 func (l *Launcher) Close() error {

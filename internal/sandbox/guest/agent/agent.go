@@ -62,10 +62,10 @@ func Run(control *os.File, networkFD int) error {
 		return err
 	}
 	var last *program
-	seen := imports{}
+	seen, buffer := imports{}, make([]byte, 64<<10)
 	for {
 		var err error
-		switch last, err = next(conn, int(control.Fd()), egress, last, seen); {
+		switch last, err = next(conn, int(control.Fd()), egress, last, seen, buffer); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -77,7 +77,7 @@ func Run(control *os.File, networkFD int) error {
 // next prepares an interpreter and serves the next job or session. last is the
 // interpreter of the previous job, or nil. next returns the interpreter that has
 // served the job, or nil after a session.
-func next(conn *protocol.Conn, control int, egress *network, last *program, seen imports) (*program, error) {
+func next(conn *protocol.Conn, control int, egress *network, last *program, seen imports, buffer []byte) (*program, error) {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func next(conn *protocol.Conn, control int, egress *network, last *program, seen
 	if err := greet(conn, p == last, why); err != nil {
 		return nil, err
 	}
-	return serve(conn, control, p, egress, seen)
+	return serve(conn, control, p, egress, seen, buffer)
 }
 
 // greet tells the host that an interpreter is ready. restored is true if it is
@@ -120,7 +120,7 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 // serve receives one job and runs it in the interpreter. If it is a job of a
 // session, serve runs all jobs of the session. It returns the interpreter, or nil
 // after a session.
-func serve(conn *protocol.Conn, control int, p *program, egress *network, seen imports) (*program, error) {
+func serve(conn *protocol.Conn, control int, p *program, egress *network, seen imports, buffer []byte) (*program, error) {
 	for {
 		j, next, err := receiveJob(conn, control, p)
 		if err != nil {
@@ -128,7 +128,7 @@ func serve(conn *protocol.Conn, control int, p *program, egress *network, seen i
 		}
 		p = next
 		r := &run{
-			conn: conn, control: control, program: p, job: j, network: egress,
+			conn: conn, control: control, program: p, job: j, network: egress, buffer: buffer,
 			deadline: time.Now().Add(time.Duration(j.TimeoutMs) * time.Millisecond),
 		}
 		if !j.Session {

@@ -13,21 +13,25 @@ import (
 
 // calls is a list of system calls that the kernel makes at once (package batch).
 type calls struct {
-	list  [batch.Max]batch.Call
-	names [batch.Max]string
-	count int
+	list  []batch.Call
+	names []string
 	// kept holds everything to which arguments point.
 	kept []any
 	// assignments take place when all calls have succeeded.
 	assignments []assignment
 }
 
-// newCalls returns an empty list. The list must be on the heap, because the kernel gets
-// addresses of its fields, and Go moves stacks. A function that is not inlined returns
-// pointers to the heap only.
+// newCalls returns an empty list with room for the given number of calls. The list must be
+// on the heap, because the kernel gets addresses of its elements, and Go moves stacks. A
+// function that is not inlined returns pointers to the heap only.
 //
 //go:noinline
-func newCalls() *calls { return new(calls) }
+func newCalls(room int) *calls {
+	return &calls{list: make([]batch.Call, 0, room), names: make([]string, 0, room)}
+}
+
+// few is enough room for all lists that mount no file systems.
+const few = 16
 
 type assignment struct {
 	to   *int
@@ -39,9 +43,11 @@ type assignment struct {
 // the argument is an address. For a result of another call, it is the value of that
 // result.
 func (c *calls) add(name string, number uintptr, args ...any) *int32 {
-	call := &c.list[c.count]
-	call.Number, c.names[c.count] = uint64(number), name
-	c.count++
+	if len(c.list) == cap(c.list) {
+		panic("no room for another call") // A larger list would be at another address.
+	}
+	c.list, c.names = append(c.list, batch.Call{Number: uint64(number)}), append(c.names, name)
+	call := &c.list[len(c.list)-1]
 	for i, arg := range args {
 		c.kept = append(c.kept, arg)
 		switch arg := arg.(type) {
@@ -83,8 +89,8 @@ func (c *calls) close(fd *int) {
 
 // run makes the calls. It stops at the first call that fails and returns its error.
 func (c *calls) run() error {
-	for next := 0; next < c.count; {
-		done, _, errno := unix.Syscall(batch.Number, uintptr(unsafe.Pointer(&c.list[next])), uintptr(c.count-next), 0)
+	for next := 0; next < len(c.list); {
+		done, _, errno := unix.Syscall(batch.Number, uintptr(unsafe.Pointer(&c.list[next])), uintptr(len(c.list)-next), 0)
 		if errno == unix.EINTR {
 			continue
 		}
@@ -92,7 +98,7 @@ func (c *calls) run() error {
 			return fmt.Errorf("make system calls: %w", errno)
 		}
 		next += int(done)
-		if next == c.count {
+		if next == len(c.list) {
 			break
 		}
 		if err := unix.Errno(-c.list[next].Result); !errors.Is(err, unix.EINTR) {

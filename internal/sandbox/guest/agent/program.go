@@ -148,6 +148,9 @@ func (p *program) processLimit(j *job) uint64 {
 	return uint64(max(j.Processes-1, 0) + threads)
 }
 
+// smallJob is the size in bytes of a job that an empty socket accepts at once.
+const smallJob = 4 << 10
+
 // start applies the limits of the job and starts the program. For a session, the
 // interpreter then waits for code.
 func (p *program) start(j *job) error {
@@ -175,16 +178,16 @@ func (p *program) start(j *job) error {
 		return err
 	}
 	defer clear(wire)
-	c, limit := newCalls(), p.processLimit(j)
+	c, limit := newCalls(few), p.processLimit(j)
 	c.add("set process limit", unix.SYS_PRLIMIT64, p.pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: limit, Max: limit}, 0)
-	sent := c.add("send job", unix.SYS_WRITE, p.control, wire, len(wire))
-	if err := c.run(); err != nil {
-		return err
+	if len(wire) <= smallJob {
+		c.add("send job", unix.SYS_WRITE, p.control, wire, len(wire))
+	} else {
+		if err := errors.Join(c.run(), writeAll(p.control, wire)); err != nil {
+			return err
+		}
+		c = newCalls(few)
 	}
-	if err := writeAll(p.control, wire[*sent:]); err != nil {
-		return err
-	}
-	c = newCalls()
 	if j.Session || len(j.stdin) == 0 {
 		c.close(&p.stdin)
 	}
@@ -222,7 +225,7 @@ func (p *program) close() {
 		_, more = p.nextNotice() // The notice with the reason may follow the one about the end.
 	}
 	p.unregister()
-	c := newCalls()
+	c := newCalls(few)
 	p.release(c)
 	c.close(&p.pidfd)
 	_ = c.run()

@@ -63,7 +63,7 @@ func (r *run) relayResults(limit int) error {
 		}
 	}
 	for {
-		if _, err := r.fifo.Read(r.buffer[:]); err != nil {
+		if _, err := r.fifo.Read(r.buffer); err != nil {
 			return nil
 		}
 	}
@@ -85,7 +85,7 @@ func (r *run) resetResults() error {
 	if err := unix.Unlinkat(p.reports, resultsName, 0); err != nil {
 		return err
 	}
-	c := newCalls()
+	c := newCalls(few)
 	p.makeResults(c, p.reports)
 	return c.run()
 }

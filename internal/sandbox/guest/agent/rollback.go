@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/batch"
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
@@ -128,7 +129,7 @@ func (p *program) resume(wanted *protocol.Prepare, seen imports) error {
 		p.disk = protocol.DefaultDiskBytes
 	}
 	p.restored = false
-	c := newCalls()
+	c := newCalls(batch.Max)
 	p.remount(c)
 	theirs := p.makeStreams(c)
 	resume := func(operation int) {
@@ -160,7 +161,7 @@ func (p *program) restore() error {
 	if p == nil || !p.restored {
 		return checkSockets()
 	}
-	c := newCalls()
+	c := newCalls(few)
 	p.release(c)
 	restored := c.add("restore interpreter", abi.Number, abi.Restore)
 	list := listSockets(c)

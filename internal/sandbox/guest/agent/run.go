@@ -33,7 +33,8 @@ type run struct {
 	dropped                 bool
 	// interruption describes how far the interruption of a session's run has got.
 	interruption interruption
-	buffer       [64 << 10]byte
+	// buffer is for reading. All runs of a sandbox share it.
+	buffer []byte
 }
 
 // run starts the program. It returns when the program has ended and all output is
@@ -53,13 +54,12 @@ func (r *run) run() (*protocol.Exit, error) {
 		return nil, err
 	}
 	if p.restored {
-		r.over = true // A restored interpreter leaves no other process.
-	} else {
-		r.reap()
-		// The run ends with the interpreter. Kill all other processes now, so that
-		// none can change a file before the files are collected.
-		p.kill()
+		return &r.exit, r.relayRest()
 	}
+	r.reap()
+	// The run ends with the interpreter. Kill all other processes now, so that
+	// none can change a file before the files are collected.
+	p.kill()
 	if err := r.relayLastResults(); err != nil {
 		return nil, err
 	}
@@ -69,6 +69,34 @@ func (r *run) run() (*protocol.Exit, error) {
 		}
 	}
 	return &r.exit, nil
+}
+
+// relayRest sends what the streams and the FIFO of a restored interpreter still
+// contain. No process can write to them anymore.
+func (r *run) relayRest() error {
+	c := newCalls(few)
+	var sizes []*[2]int32
+	for _, fd := range []int{r.program.results, r.program.stdout, r.program.stderr} {
+		size := new([2]int32)
+		if sizes = append(sizes, size); fd >= 0 {
+			c.add("count bytes", unix.SYS_IOCTL, fd, unix.TIOCINQ, size)
+		}
+	}
+	if err := c.run(); err != nil {
+		return err
+	}
+	if err := r.relayResults(int(sizes[0][0])); err != nil {
+		return err
+	}
+	for i, s := range r.outputs() {
+		if sizes[1+i][0] == 0 {
+			continue
+		}
+		if err := r.relayReadable(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // untilEnded handles events until the program has ended or, in a session, has
@@ -223,7 +251,7 @@ func (r *run) stop() {
 
 // relay sends the available bytes of a stream, and closes the stream at its end.
 func (r *run) relay(s stream) error {
-	n, err := unix.Read(*s.fd, r.buffer[:])
+	n, err := unix.Read(*s.fd, r.buffer)
 	switch {
 	case n > 0:
 		return r.conn.Send(s.kind, r.buffer[:n])

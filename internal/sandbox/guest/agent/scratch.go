@@ -73,7 +73,7 @@ func (p *program) writeFile(name string, content []byte) error {
 			return err
 		}
 	}
-	c := newCalls()
+	c := newCalls(few)
 	fd := c.add("create file", unix.SYS_OPENAT, p.work, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	c.add("change owner of file", unix.SYS_FCHOWN, fd, userID, userID)
 	written := c.add("write file", unix.SYS_WRITE, fd, content, len(content))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/batch"
 )
 
 // prepare starts an interpreter in separate namespaces with an empty disk. It
@@ -61,7 +62,7 @@ func (p *program) enter() error {
 	if after, err := device("/proc"); err != nil || after == before {
 		return errors.Join(errors.New("the first process did not mount /proc"), err)
 	}
-	c := newCalls()
+	c := newCalls(batch.Max)
 	p.mount(c)
 	streams := p.makeStreams(c)
 	if err := c.run(); err != nil {
@@ -165,7 +166,7 @@ const socketsTimeout = time.Second
 // Unix sockets, since only Unix sockets carry descriptors.
 func checkSockets() error {
 	for start := time.Now(); ; runtime.Gosched() {
-		c := newCalls()
+		c := newCalls(few)
 		list := listSockets(c)
 		if err := c.run(); err != nil || list.count() == 0 {
 			return err

@@ -33,7 +33,7 @@ func messages() []protocol.Message {
 		&protocol.Done{Created: true, SizeBytes: math.MaxInt64, Failure: "ENOENT"},
 		&protocol.Report{Name: "ValueError", Message: "m", Traceback: "t", Line: -1},
 		&protocol.Skipped{Path: "p", Reason: "r"},
-		&protocol.Exit{Code: 1, Signal: 9, TimedOut: true, Stopped: true, Ended: true, DecryptionFailed: true, Failure: "f"},
+		&protocol.Exit{Code: 1, Signal: 9, TimedOut: true, Stopped: true, Ended: true, DecryptionFailed: true, Restorable: true, Failure: "f"},
 		&protocol.Imports{Names: []string{"json", "re"}},
 		&protocol.Launch{Mode: protocol.ModeSession, Program: "p", Options: "o", TimeoutMs: 1, MemoryBytes: 2, Args: []string{"a"}, Env: []string{"A=1"}},
 		&protocol.Run{Results: true, TimeoutMs: 1, Code: []byte("c"), Stdin: []byte("i"), Args: []string{"a"}, Env: []string{"A=1"}},
