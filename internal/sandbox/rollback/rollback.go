@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -227,18 +228,42 @@ func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
 	return abi.Reason(i.reason.Load())
 }
 
-// threadGrace limits the wait for a thread that ends. A program that has joined its
-// threads can call exit_group shortly before the last one is gone.
-const threadGrace = 2 * time.Millisecond
+// A program that has joined its threads can call exit_group before they are gone.
+// threadGrace limits the wait for them. It is long, because the threads of a busy
+// machine wait for a processor. runningGrace applies while a thread still runs.
+const (
+	threadGrace  = time.Second
+	runningGrace = 2 * time.Millisecond
+)
 
-// endsAlone reports whether the task is the only one of its process.
+// endsAlone reports whether the task is the only one of its process. It waits for
+// threads that end.
 func endsAlone(t *kernel.Task) bool {
-	for start := time.Now(); t.ThreadGroup().Count() != 1; runtime.Gosched() {
-		if time.Since(start) > threadGrace {
+	group, start := t.ThreadGroup(), time.Now()
+	for group.Count() != 1 {
+		waited := time.Since(start)
+		if waited > threadGrace || waited > runningGrace && othersRun(t) {
 			return false
+		}
+		if waited < runningGrace {
+			runtime.Gosched()
+		} else {
+			time.Sleep(runningGrace / 10)
 		}
 	}
 	return true
+}
+
+// othersRun reports whether another thread of the process has not begun to exit.
+func othersRun(t *kernel.Task) bool {
+	var others []*kernel.Task
+	t.ThreadGroup().ForEachTask(func(other *kernel.Task) bool {
+		if other != t {
+			others = append(others, other)
+		}
+		return true
+	})
+	return slices.ContainsFunc(others, func(other *kernel.Task) bool { return other.ExitState() == kernel.TaskExitNone })
 }
 
 // ownTasks counts the tasks in the interpreter's PID namespace: the first process of
