@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -374,7 +376,7 @@ func stopServerOfPage(t *testing.T, dir string) {
 	}
 	pid := must(strconv.Atoi(strings.TrimSpace(string(b))))(t)
 	_ = syscall.Kill(pid, syscall.SIGTERM)
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for isRunning(pid) {
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -391,9 +393,21 @@ func isRunning(pid int) bool {
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
+// nextPort is the last port that freePort has returned.
+var nextPort atomic.Int32
+
+// freePort returns a port that is free. It is below the ports that the kernel chooses
+// for other servers, so it stays free until the caller uses it.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+	nextPort.CompareAndSwap(0, int32(10_000+os.Getpid()%10_000))
+	for {
+		port := fmt.Sprint(nextPort.Add(1))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = l.Close()
+			return port
+		} else if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
 }

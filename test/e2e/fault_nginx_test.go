@@ -28,10 +28,8 @@ func startNginx(t *testing.T, s *server) string {
 	}
 	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
 	dir := t.TempDir()
-	// Choose a free port for nginx, since nginx cannot let the kernel choose one.
-	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	address := listener.Addr().String()
-	listener.Close()
+	// nginx cannot let the kernel choose a port.
+	address := "127.0.0.1:" + freePort(t)
 	user := ""
 	if os.Getuid() == 0 {
 		user = "user root;\n"

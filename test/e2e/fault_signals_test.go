@@ -55,7 +55,7 @@ func TestServeSurvivesClosedLog(t *testing.T) {
 	s := startServer(t)
 	data := s.data
 	s.stop(t)
-	cmd := exec.Command(binary, "serve", "--addr="+strings.TrimPrefix(s.URL, "http://"), "--data-dir="+data, "--log-level=debug")
+	cmd := exec.Command(binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data, "--log-level=debug")
 	cmd.Stderr = w
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,14 @@ func TestServeSurvivesClosedLog(t *testing.T) {
 	_ = w.Close()
 	log := &logBuffer{lines: make(chan string, 1000)}
 	go log.copyFrom(r)
-	eventually(t, "the server serves", func() bool { return strings.Contains(log.String(), "msg=serving") })
+	eventually(t, "the server serves", func() bool {
+		_, line, found := strings.Cut(log.String(), "msg=serving ")
+		if url := urlField.FindStringSubmatch(line); found && url != nil {
+			s.URL = url[1]
+			return true
+		}
+		return false
+	})
 	_ = r.Close()
 	for range 3 { // Each request writes a line to the log.
 		s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
@@ -79,7 +86,7 @@ func TestServeSurvivesClosedLog(t *testing.T) {
 		if err != nil {
 			t.Errorf("the server ended with %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Error("the server did not stop")
 	}
 }
@@ -97,7 +104,7 @@ func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	}
 	select {
 	case <-s.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the server still runs")
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code == 0 {
