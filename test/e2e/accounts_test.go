@@ -77,7 +77,7 @@ func TestAuthenticationRefusesCredentialsOfTwoUsers(t *testing.T) {
 
 func TestAuthenticationRefusesExpiredTokens(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--token-ttl=4s")
+	s := startServer(t, "--token-ttl=10s")
 	a := s.register(t)
 	verify := func(token string) int {
 		return s.callWithHeader(t, bearerHeader(token), "POST", "/api/verify", nil).status

@@ -47,7 +47,7 @@ more();`, object{"timeoutMs": 3000}), func(t *testing.T, x *execution) {
 		}
 	})),
 	programAttack("003_more_memory_than_the_limit_is_out_of_memory_in_node", javaScriptRequest(
-		`const b = Buffer.alloc((64 << 20) + 1, 1); setTimeout(() => console.log('alive', b.length), 1000);`,
+		`const b = Buffer.alloc((64 << 20) + 1, 1); setTimeout(() => console.log('alive', b.length), 20_000);`,
 		object{"limits": object{"memoryBytes": 64 * mib}}), checkStatus("out_of_memory")),
 	programAttack("003_less_memory_than_the_limit_is_granted_in_node", javaScriptRequest(
 		`const b = Buffer.alloc(40 << 20, 1); console.log('alive');`,

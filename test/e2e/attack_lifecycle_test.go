@@ -38,7 +38,7 @@ if os.fork() == 0:
 os.wait()
 print('parent')
 `).prints(t, "parent\n")
-		if x.Usage.WallMs > 10_000 {
+		if x.Usage.WallMs > 25_000 {
 			t.Error(x)
 		}
 	}},
@@ -48,7 +48,7 @@ print('parent')
 	programAttack("030_a_child_that_keeps_stdout_open_delays_nothing", object{
 		"code": "import subprocess\nsubprocess.Popen(['sleep', '60'])\nprint('done')",
 	}, func(t *testing.T, x *execution) {
-		if x.prints(t, "done\n"); x.Usage.WallMs > 10_000 {
+		if x.prints(t, "done\n"); x.Usage.WallMs > 25_000 {
 			t.Error(x)
 		}
 	}),
@@ -120,17 +120,17 @@ while not os.path.exists('second'): time.sleep(0.01)
 			if n == 0 || n == 32 || n == 33 {
 				return // The number is not a signal, or the C library reserves it.
 			}
-			x := a.execute(t, object{"timeoutMs": 2000, "code": fmt.Sprintf(
-				"import os, signal\ntry: signal.signal(%d, signal.SIG_DFL)\nexcept OSError: pass\nos.kill(os.getpid(), %d)", n, n)})
-			want, signal := "failed", signalNames[n]
+			want, signal, timeout := "failed", signalNames[n], 30_000
 			switch syscall.Signal(n) {
 			case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG, syscall.SIGWINCH:
 				want, signal = "succeeded", "" // These signals are ignored by default.
 			case syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
-				want, signal = "timed_out", "SIGKILL"
+				want, signal, timeout = "timed_out", "SIGKILL", 2000
 			case syscall.SIGKILL:
 				want = "killed"
 			}
+			x := a.execute(t, object{"timeoutMs": timeout, "code": fmt.Sprintf(
+				"import os, signal\ntry: signal.signal(%d, signal.SIG_DFL)\nexcept OSError: pass\nos.kill(os.getpid(), %d)", n, n)})
 			if x.Status != want || x.Signal != signal {
 				t.Errorf("signal %d: %s", n, x)
 			}

@@ -52,7 +52,7 @@ finally:
 `,
 	}, checkStdout("63\n")),
 	programAttack("003_more_memory_than_the_limit_is_out_of_memory", object{
-		"code":   "import time\nx = b'x' * ((64 << 20) + 1)\ntime.sleep(1)\nprint('alive')",
+		"code":   "import time\nx = b'x' * ((64 << 20) + 1)\ntime.sleep(20)\nprint('alive')",
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {
 		x.ends(t, "out_of_memory")
@@ -70,7 +70,7 @@ import os, time
 for _ in range(3):
     if os.fork() == 0:
         x = b'x' * (40 << 20)
-        time.sleep(5)
+        time.sleep(20)
         os._exit(0)
 for _ in range(3):
     os.wait()
@@ -79,7 +79,7 @@ print('alive')
 		"limits": object{"memoryBytes": 80 * mib},
 	}, checkStatus("out_of_memory")),
 	programAttack("005_a_memfd_counts", object{
-		"code":   "import ctypes, os, time\nfd = ctypes.CDLL(None).memfd_create(b'x', 0)\nfor _ in range(200):\n    os.write(fd, bytes(b'x') * (1 << 20))\ntime.sleep(1)\nprint('alive')",
+		"code":   "import ctypes, os, time\nfd = ctypes.CDLL(None).memfd_create(b'x', 0)\nfor _ in range(200):\n    os.write(fd, bytes(b'x') * (1 << 20))\ntime.sleep(20)\nprint('alive')",
 		"limits": object{"memoryBytes": 64 * mib},
 	}, checkStatus("out_of_memory")),
 	programAttack("006_shared_memory_is_bounded", object{"code": fillDiskProgram("/dev/shm/f"), "limits": object{"diskBytes": 8 * mib}}, checkStdout("ENOSPC True\n")),
@@ -132,7 +132,7 @@ try:
         except BlockingIOError:
             pass
 except OSError:
-    time.sleep(1)
+    time.sleep(3)
 `,
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {

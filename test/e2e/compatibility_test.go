@@ -57,15 +57,22 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	group.SetLimit(2)
 	for _, module := range modules {
 		group.Go(func() error {
-			want := runModuleOnHost(t, outside, program, module)
-			got := runModuleInSandbox(t, a, program, module)
+			want, differ := compareModule(t, a, outside, program, module)
 			mu.Lock()
 			defer mu.Unlock()
+			if slices.ContainsFunc(differ, func(d difference) bool { return known.reason(d.test) == "" }) {
+				// Tests of CPython with time limits can fail on a busy machine. Only a
+				// difference that occurs again counts.
+				_, again := compareModule(t, a, outside, program, module)
+				differ = slices.DeleteFunc(differ, func(d difference) bool {
+					return known.reason(d.test) == "" && !slices.ContainsFunc(again, func(other difference) bool { return other.test == d.test })
+				})
+			}
 			total += len(want)
 			if len(want) == 0 {
 				t.Errorf("%s has no tests", module)
 			}
-			for _, d := range compareOutcomes(want, got) {
+			for _, d := range differ {
 				d.reason = known.reason(d.test)
 				if all[module] = append(all[module], d); d.reason == "" {
 					t.Errorf("%s: %q on the host, %q in the sandbox", d.test, d.outside, d.inside)
@@ -104,6 +111,13 @@ type difference struct{ test, outside, inside, reason string }
 func outcomeKind(outcome string) string {
 	kind, _, _ := strings.Cut(outcome, ":")
 	return kind
+}
+
+// compareModule runs the tests of a module on the host and in the sandbox. It returns
+// the outcomes on the host and the differences.
+func compareModule(t *testing.T, a *account, root, program, module string) (outcomes, []difference) {
+	want := runModuleOnHost(t, root, program, module)
+	return want, compareOutcomes(want, runModuleInSandbox(t, a, program, module))
 }
 
 func compareOutcomes(want, got outcomes) []difference {

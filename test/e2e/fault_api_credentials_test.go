@@ -51,7 +51,7 @@ func TestAuthenticationDistinguishesExpiredCredentials(t *testing.T) {
 	verify := func(token string) *problem {
 		return s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + token}}, "POST", "/api/verify", nil).refused(t, 401, "unauthenticated")
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		if s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).status == 401 {
 			break
 		}

@@ -184,7 +184,7 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	}
 	// The server records requests with bad credentials in the background. So wait for
 	// the entries.
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		out, failed := runAudit(t, data, "export", "--action=packages.changed", "--outcome=denied")
 		lines := slices.DeleteFunc(strings.Split(out, "\n"), func(l string) bool { return !strings.Contains(l, "with-a-bad-key") })
 		if len(lines) == 3 {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -97,27 +98,31 @@ func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
 	a, other := s.register(t), s.register(t)
-	done := make(chan *answer, 8)
-	for range 4 {
-		go func() {
-			res, _ := s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(3)"})
-			done <- res
-		}()
-	}
-	refused := 0
-	for range 4 {
-		if res := <-done; res.status == 429 {
-			p := res.refused(t, 429, "too_many_executions")
-			if !strings.Contains(p.Detail, "Try again") || res.header.Get("Retry-After") == "" {
-				t.Errorf("the answer does not say what to do: %s", res.body)
-			}
-			refused++
-		} else {
-			res.want(t, 200, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	running := a.openStream(ctx, t, object{"code": "import time\nprint('begun', flush=True)\ntime.sleep(200)", "timeoutMs": 250_000})
+	for e, ok := running.next(t); e.name != "stdout"; e, ok = running.next(t) {
+		if !ok {
+			t.Fatal("the stream ended")
 		}
 	}
-	if refused != 2 {
-		t.Errorf("%d of 4 programs were refused, want 2", refused)
+	queued := make(chan *answer, 1)
+	go func() {
+		res, _ := s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "print(1)"})
+		queued <- res
+	}()
+	eventually(t, "a program is in the queue", func() bool { return s.metric(t, "pyth_on_executions_waiting") == 1 })
+	for range 2 {
+		res := s.call(t, a, "POST", "/api/v1/execute", object{"code": "print(1)"})
+		if p := res.refused(t, 429, "too_many_executions"); !strings.Contains(p.Detail, "Try again") || res.header.Get("Retry-After") == "" {
+			t.Errorf("the answer does not say what to do: %s", res.body)
+		}
+	}
+	cancel()
+	if res := <-queued; res == nil {
+		t.Error("the queued program has no answer")
+	} else {
+		res.want(t, 200, nil)
 	}
 	for _, language := range []string{"python", "javascript"} {
 		a.openSession(t, object{"language": language})
@@ -146,7 +151,7 @@ func TestServeLimitsConnections(t *testing.T) {
 			for range 120 {
 				_, _ = io.WriteString(s.dial(t), begin)
 			}
-			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 			res := must(client.Get(s.URL + "/api/health"))(t)
 			_ = res.Body.Close()
 			if res.StatusCode != 200 {
@@ -178,7 +183,7 @@ func TestServeRefusesAmbiguousMessages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conn := s.dial(t)
 			_, _ = io.WriteString(conn, first+second)
-			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+			_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 			r := bufio.NewReader(conn)
 			res := must(http.ReadResponse(r, nil))(t)
 			_, _ = io.Copy(io.Discard, res.Body)

@@ -104,16 +104,12 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		450 * mib: nil, // This is enough space for the image, but not for Node as well.
 	} {
 		data := mountDisk(t, size)
-		begun := time.Now()
 		code, out := runServeUntilExit(t, append(flags, "--addr=127.0.0.1:0", "--data-dir="+data)...)
 		if code != 1 || !regexp.MustCompile(`the first start needs [0-9.]+ MiB of disk space in `+data+`, but only [0-9.]+ MiB are free; free some space`).MatchString(out) || strings.Contains(out, "==>") {
 			t.Errorf("%d MiB: exit code %d: %s", size/mib, code, out)
 		}
 		if flags == nil && !strings.Contains(out, "--node=off") {
 			t.Errorf("%d MiB: %s", size/mib, out)
-		}
-		if took := time.Since(begun); took > 30*time.Second {
-			t.Errorf("%d MiB: the failed start took %v", size/mib, took)
 		}
 		if left := must(filepath.Glob(filepath.Join(data, "*")))(t); len(left) != 1 || filepath.Base(left[0]) != "lock" {
 			t.Errorf("%d MiB: remaining files: %v", size/mib, left)

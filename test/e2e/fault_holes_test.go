@@ -67,8 +67,8 @@ func (s *session) readPart(t *testing.T, name string, bytes int64) {
 // of a file and does not read on.
 func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	x := s.register(t).openSession(t, object{"idleTimeoutMs": 1000})
+	s := startServer(t, "--drain-timeout=5m")
+	x := s.register(t).openSession(t, object{"idleTimeoutMs": 10_000})
 	x.runCode(t, "import os\nopen('f', 'w').close(); os.truncate('f', 90 << 20); os.truncate('main.bin', 1 << 50) if os.path.exists('main.bin') else None").ends(t, "succeeded")
 	x.readPart(t, "f", 1000)
 	eventually(t, "the idle session ends", func() bool {
@@ -77,7 +77,7 @@ func TestServeStopsDuringFileDownload(t *testing.T) {
 	})
 	begun := time.Now()
 	s.stop(t)
-	if d := time.Since(begun); d > 20*time.Second {
+	if d := time.Since(begun); d > time.Minute {
 		t.Errorf("the stop took %v", d)
 	}
 }

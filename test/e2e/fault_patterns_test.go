@@ -94,7 +94,7 @@ func TestExecuteMatchesPatternsInLinearTime(t *testing.T) {
 		strings.Repeat("*{a,?}", 150) + "b",
 	}
 	for _, pattern := range patterns {
-		request := object{"code": "open('a' * 200, 'w').write('x'); open('ok', 'w').write('x'); None", "outputFiles": []string{pattern, "ok"}, "timeoutMs": 20_000}
+		request := object{"code": "open('a' * 200, 'w').write('x'); open('ok', 'w').write('x'); None", "outputFiles": []string{pattern, "ok"}, "timeoutMs": 60_000}
 		if x := a.execute(t, request).ends(t, "succeeded"); !slices.Equal(x.filePaths(), []string{"ok"}) {
 			t.Errorf("%.20s: %s", pattern, x)
 		}

@@ -51,8 +51,9 @@ func TestSessionInterruptTracesShowOnlyProgram(t *testing.T) {
 			"  File \"<run>\", line 2, in f\n    while True: pass\n                ^^^^\nKeyboardInterrupt\n",
 		"import _thread\nlock = _thread.allocate_lock()\nlock.acquire()\nlock.acquire()": "Traceback (most recent call last):\n  File \"<run>\", line 4, in <module>\n    lock.acquire()\n    ~~~~~~~~~~~~^^\nKeyboardInterrupt\n",
 	} {
-		x := s.runCode(t, code, object{"timeoutMs": 700})
-		if got := runName.ReplaceAllString(x.Stderr, "<run>"); x.Status != "timed_out" || x.SessionEnded || got != want {
+		trace := func(x *execution) string { return runName.ReplaceAllString(x.Stderr, "<run>") }
+		x := s.runUntilTimeout(t, code, 700, func(x *execution) bool { return trace(x) == want })
+		if x.Status != "timed_out" || x.SessionEnded || trace(x) != want {
 			t.Errorf("%q: got %s", code, x)
 		}
 	}

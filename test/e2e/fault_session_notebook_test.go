@@ -39,7 +39,7 @@ func TestSessionAllowsTopLevelAwait(t *testing.T) {
 			"t = asyncio.create_task(busy())\nawait asyncio.sleep(60)": "",
 			"import time\nawait asyncio.to_thread(time.sleep, 5)":      "",
 		} {
-			x := s.runCode(t, code, object{"timeoutMs": 700})
+			x := s.runUntilTimeout(t, code, 700, func(x *execution) bool { return x.Stdout == stdout })
 			if x.Status != "timed_out" || x.SessionEnded || x.Stdout != stdout {
 				t.Errorf("%q: got %s", code, x)
 			}

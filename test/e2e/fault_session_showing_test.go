@@ -24,7 +24,7 @@ func TestSessionLimitsShowing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := a.openSession(t, object{})
-			x := s.runCode(t, c.code, object{"timeoutMs": 8000}).ends(t, "succeeded")
+			x := s.runCode(t, c.code, object{"timeoutMs": 12_000}).ends(t, "succeeded")
 			text := ""
 			if len(x.Results) > 0 {
 				text, _ = x.Results[0]["text/plain"].(string)
@@ -87,7 +87,7 @@ func TestSessionCompilesLargePrograms(t *testing.T) {
 			"import time\ntime.sleep(60)":           "line 20002, in <module>\n    time.sleep(60)\n    ~~~~~~~~~~^^^^\nKeyboardInterrupt\n",
 			"def f():\n    while True: pass\nf()\n": "line 20002, in f\n    while True: pass\n                ^^^^\nKeyboardInterrupt\n",
 		} {
-			x := s.runCode(t, large+code, object{"timeoutMs": 1000})
+			x := s.runUntilTimeout(t, large+code, 1000, func(x *execution) bool { return strings.HasSuffix(x.Stderr, want) })
 			if x.Status != "timed_out" || x.SessionEnded || !strings.HasSuffix(x.Stderr, want) {
 				t.Errorf("%q: got %s", code, x)
 			}

@@ -166,7 +166,7 @@ func TestGenerateEndsAfterLastAttempt(t *testing.T) {
 	m.Script(
 		claudetest.Program("1", "while True: pass"), claudetest.Program("2", "x = bytearray(1 << 30)"),
 		claudetest.Program("3", "while True: print('x' * 1000)"), claudetest.Program("4", "import numpy_of_another_kind"), claudetest.Program("5", "raise KeyError('k')"))
-	g := a.generate(t, object{"prompt": "fail", "maxAttempts": 5, "timeoutMs": 1000, "limits": object{"outputBytes": 10_000, "memoryBytes": 64 * mib}})
+	g := a.generate(t, object{"prompt": "fail", "maxAttempts": 5, "timeoutMs": 5000, "limits": object{"outputBytes": 10_000, "memoryBytes": 64 * mib}})
 	for i, status := range []string{"timed_out", "out_of_memory", "output_limit", "failed", "failed"} {
 		g.Attempts[i].Execution.ends(t, status)
 	}
@@ -174,7 +174,7 @@ func TestGenerateEndsAfterLastAttempt(t *testing.T) {
 		t.Errorf("got %+v", g)
 	}
 	all := modelRequests(m)
-	for _, part := range []string{"1000 ms", "memory limit of " + fmt.Sprint(64*mib) + " bytes", "output limit of 10000 bytes", "numpy-of-another-kind is not installed"} {
+	for _, part := range []string{"5000 ms", "memory limit of " + fmt.Sprint(64*mib) + " bytes", "output limit of 10000 bytes", "numpy-of-another-kind is not installed"} {
 		if !strings.Contains(all, part) {
 			t.Errorf("%q was not sent", part)
 		}
@@ -336,7 +336,7 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 func TestGenerateDistinguishesModelFailures(t *testing.T) {
 	t.Parallel()
 	m := startModel(t)
-	s := startServer(t, modelFlags(t, m, "--generate-timeout=1s")...)
+	s := startServer(t, modelFlags(t, m, "--generate-timeout=10s")...)
 	a := s.register(t)
 	for name, c := range map[string]struct {
 		step   claudetest.Step

@@ -249,7 +249,7 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 // waitUntilServing waits until the server has logged its addresses. Then it creates
 // the HTTP client.
 func (s *server) waitUntilServing() error {
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(patience)
 	for s.URL == "" || s.metrics == "" {
 		select {
 		case line, ok := <-s.log.lines:
@@ -343,7 +343,7 @@ func (s *server) waitForCleanExit() error {
 		if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 			errs = append(errs, fmt.Errorf("the server exited with %d: %s", code, s.log))
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		_ = s.cmd.Process.Kill()
 		errs = append(errs, fmt.Errorf("the server did not stop: %s", s.log))
 	}
@@ -376,14 +376,18 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// eventually polls ok until it returns true, or fails the test after a minute. what
+// patience is the maximum time of a wait. It is long, since other programs can use
+// all processors.
+const patience = 5 * time.Minute
+
+// eventually polls ok until it returns true, or fails the test after patience. what
 // describes the condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; !ok(); pause = min(2*pause, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("timed out after a minute: %s", what)
+			t.Fatalf("timed out after %v: %s", patience, what)
 		}
 		time.Sleep(pause)
 	}

@@ -118,14 +118,14 @@ func compareInSessions(t *testing.T, directory string, l language) {
 func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
 	s := a.openSession(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
-	request["sessionId"], request["timeoutMs"] = s.ID, 15_000
+	request["sessionId"], request["timeoutMs"] = s.ID, 60_000
 	x := s.execute(t, request)
 	b := behaviourOf(x)
 	idle := "await new Promise((done) => setTimeout(done, 100))"
 	if p.name == "python" {
 		idle = "__import__('time').sleep(0.1)"
 	}
-	for range 20 {
+	for range 100 {
 		if expected(b) || x.SessionEnded {
 			break
 		}

@@ -42,6 +42,27 @@ func (s *session) runCode(t testing.TB, code string, more ...object) *execution 
 	return s.execute(t, request)
 }
 
+// untilTimeout calls run with a time-out in milliseconds that the program must reach.
+// On a busy machine, the time-out can end a program that has just begun. So
+// untilTimeout repeats the call with twice the time until begun returns true.
+func untilTimeout(milliseconds int, run func(milliseconds int) *execution, begun func(x *execution) bool) *execution {
+	const most = 30_000
+	for {
+		x := run(milliseconds)
+		if milliseconds *= 2; begun(x) || milliseconds > most || x.SessionEnded {
+			return x
+		}
+	}
+}
+
+// runUntilTimeout runs code that does not end by itself, as untilTimeout describes.
+func (s *session) runUntilTimeout(t testing.TB, code string, milliseconds int, begun func(x *execution) bool) *execution {
+	t.Helper()
+	return untilTimeout(milliseconds, func(milliseconds int) *execution {
+		return s.runCode(t, code, object{"timeoutMs": milliseconds})
+	}, begun)
+}
+
 func (s *session) path(rest string) string { return "/api/v1/sessions/" + s.ID + rest }
 
 func (s *session) requireClosed(t testing.TB) {
@@ -125,7 +146,11 @@ func TestSessionReportsEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := a.openSession(t, object{"language": c.language})
-			x := s.runCode(t, c.code, object{"timeoutMs": 3000})
+			timeout := 60_000
+			if c.status == "timed_out" || c.status == "" {
+				timeout = 3000
+			}
+			x := s.runCode(t, c.code, object{"timeoutMs": timeout})
 			if c.status != "" && (x.Status != c.status || x.Signal != c.signal) {
 				t.Errorf("got %s", x)
 			}
@@ -191,7 +216,7 @@ func TestSessionInterruptKeepsSession(t *testing.T) {
 			}
 			for _, code := range c.busy {
 				t.Run("by its time-out", func(t *testing.T) {
-					x := s.runCode(t, code, object{"timeoutMs": 500})
+					x := s.runUntilTimeout(t, code, 500, func(x *execution) bool { return x.Stdout != "" })
 					if x.Status != "timed_out" || x.Signal != "SIGINT" || x.Stdout != "begun\n" || x.SessionEnded {
 						t.Errorf("%s: %s", code, x)
 					}

@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-// startProgram starts a program that takes two seconds, and waits until it runs. The
+// startProgram starts a program and waits until it runs. The program takes ten
+// seconds, so that it still runs when the test goes on, even on a busy machine. The
 // returned function waits for the answer and checks it.
 func (a *account) startProgram(t *testing.T) (answered func()) {
 	t.Helper()
 	var x *execution
 	var wg sync.WaitGroup
-	wg.Go(func() { x = a.run(t, "import time\ntime.sleep(2)\nprint('done')") })
+	wg.Go(func() { x = a.run(t, "import time\ntime.sleep(10)\nprint('done')") })
 	eventually(t, "the program runs", func() bool { return a.server.metric(t, "pyth_on_executions_running") == 1 })
 	return func() {
 		t.Helper()
@@ -80,14 +81,14 @@ func TestServeAnswersOpenConnectionsWhileStopping(t *testing.T) {
 
 func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--drain-delay=5s")
+	s := startServer(t, "--drain-delay=10s")
 	s.http.CloseIdleConnections()
 	begun := time.Now()
 	s.terminate(t, s.cmd.Process.Pid)
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "draining")
 	s.call(t, nil, "POST", "/api/login", object{"email": "a@b", "password": "c"}).refused(t, 503, "draining")
 	s.requireCleanExit(t)
-	if took := time.Since(begun); took < 5*time.Second || took > 30*time.Second {
+	if took := time.Since(begun); took < 10*time.Second || took > time.Minute {
 		t.Errorf("the server stopped after %v", took)
 	}
 }
@@ -124,12 +125,12 @@ func TestServeTakesGroupSignalOnce(t *testing.T) {
 
 func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := startServer(t, "--drain-timeout=5m")
 	a := s.register(t)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
+		_, _ = s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(200)", "timeoutMs": 250_000})
 	}()
 	eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 	s.terminate(t, s.cmd.Process.Pid)
@@ -139,7 +140,7 @@ func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 	}
 	select {
 	case <-s.exited:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the server still runs")
 	}
 	<-gone
