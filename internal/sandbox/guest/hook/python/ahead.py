@@ -35,6 +35,8 @@ class Hidden:
         self.values = []
         # Changes of dictionaries of other modules: (dictionary, key, old value, new value).
         self.changes = []
+        # Attributes that the module has added to classes of _ast: (class, name, value).
+        self.attributes = []
         # Functions that the module has registered: (function, arguments, named arguments).
         self.calls = []
 
@@ -51,6 +53,7 @@ def import_all(wanted):
     def load_and_record(spec):
         entry = Hidden(spec.name)
         before = [(d, dict(d)) for d in dictionaries()]
+        classes = [(c, set(vars(c))) for c in node_classes()] if spec.name == "ast" else []
         stack.append(entry)
         try:
             entry.module = normal[1](spec)
@@ -63,6 +66,8 @@ def import_all(wanted):
                     continue
                 changed.add((id(dictionary), key))
                 entry.changes.append((dictionary, key, old.get(key, Missing), value))
+        for cls, old in classes:
+            entry.attributes += [(cls, n, v) for n, v in vars(cls).items() if n not in old]
         hidden[spec.name] = entry
         return entry.module
 
@@ -85,6 +90,7 @@ def import_all(wanted):
     builtins.__import__, importlib._load_unlocked = import_and_record, load_and_record
     import_and_record("atexit")
     import_and_record("copyreg")  # Its table must exist before modules change it.
+    import_and_record("_ast")  # So must its classes.
     atexit = hidden["atexit"].module
     register = os.register_at_fork, atexit.register
     os.register_at_fork, atexit.register = map(recording, register)
@@ -118,6 +124,11 @@ def dictionaries():
                 yield dictionary
 
 
+def node_classes():
+    """Return the classes of _ast. They are the same for all imports of a process."""
+    return [c for c in vars(sys.modules["_ast"]).values() if isinstance(c, type)]
+
+
 def record(entry, name, attributes):
     entry.needs.append(name)
     module = sys.modules[name]
@@ -149,6 +160,9 @@ def undo(entry):
             dictionary.pop(key, None)
         else:
             dictionary[key] = old
+    for cls, name, _ in entry.attributes:
+        if name in vars(cls):
+            delattr(cls, name)
 
 
 def serve(spec):
@@ -162,6 +176,8 @@ def serve(spec):
     sys.modules[spec.name] = entry.module
     for dictionary, key, _, value in entry.changes:
         dictionary[key] = value
+    for cls, name, value in entry.attributes:
+        setattr(cls, name, value)
     if not provide(entry):
         # Forget all modules that this import has loaded, and load them as usual.
         for entry in reversed(served[mark:]):

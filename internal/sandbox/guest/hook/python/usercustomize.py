@@ -279,10 +279,17 @@ def read_code(name, directory):
 def find_module(name, *rest):
     """Import a library module for the modules of this directory.
 
-    Use the import system from before the program.
+    Use the import system from before the program. Leave hidden modules (ahead.py) for
+    the program: to import them would use them up, and the program would load them again.
     """
     modules, importer = before[3:] if before else ({}, __import__)
-    return modules[name] if name in modules and "." not in name else importer(name, *rest)
+    if "." not in name:
+        if name in modules:
+            return modules[name]
+        hidden = beside["ahead"]["hidden"] if "ahead" in beside else {}
+        if name in hidden:
+            return hidden[name].module
+    return importer(name, *rest)
 
 
 def library():
