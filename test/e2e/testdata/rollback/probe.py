@@ -1,6 +1,14 @@
 """Prints what a program can see of its process, without what differs between processes."""
 import fcntl, os, resource, signal, socket, sys, threading, time
 
+# The mappings come first: what the program reads later has different sizes, such as
+# numbers of inodes and mounts, and its heap grows with them.
+if 'maps' in sys.argv:
+    for line in open('/proc/self/smaps'):
+        if '-' in line.split()[0]: shown = '[usertrap]' not in line
+        if shown and ('-' in line.split()[0] or line.startswith(('VmFlags', 'Rss'))): print('map', line, end='')
+    print('map', [l for l in open('/proc/self/status') if l.startswith('Vm')])
+    print('map', open('/proc/self/io').read().split())
 print('modules', sorted(sys.modules))
 print('interpreter', sys.path, sys.argv, sys.getrecursionlimit(), sys.getswitchinterval(), sys.stdout.encoding)
 print('hooks', len(sys.meta_path), len(sys.path_hooks), sys.excepthook is sys.__excepthook__)
@@ -43,11 +51,5 @@ print('arithmetic', numbers[0] / numbers[1], numbers[2] + numbers[3], numbers[4]
 thread = threading.Thread(target=lambda: print('thread', threading.get_native_id()))
 thread.start()
 thread.join()
-if 'maps' in sys.argv:
-    for line in open('/proc/self/smaps'):
-        if '-' in line.split()[0]: shown = '[usertrap]' not in line
-        if shown and ('-' in line.split()[0] or line.startswith(('VmFlags', 'Rss'))): print('map', line, end='')
-    print('map', [l for l in open('/proc/self/status') if l.startswith('Vm')])
-    print('map', open('/proc/self/io').read().split())
 # The identifiers of mounts count up, so the size of this file varies.
 for fields in sorted(l.split()[3:] for l in open('/proc/self/mountinfo')): print('mount', fields)
