@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -56,9 +57,9 @@ small = [bytes([n % 256]) * 600 for n in range(100_000)]`, "limits": object{"mem
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// TestRollbackMeasuresEachRun checks that the memory that the server reports for a
-// program does not depend on the programs that its interpreter has run before. In
-// particular, it does not include the work of restoring the interpreter.
+// TestRollbackMeasuresEachRun checks that the memory and the processor time that the
+// server reports for a program do not depend on the programs that its interpreter has
+// run before. In particular, they do not include the work of restoring the interpreter.
 func TestRollbackMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -70,6 +71,43 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 	}
 	if most-least > mib {
 		t.Errorf("equal programs used %d to %d bytes", least, most)
+	}
+	const interpreter = 5 // The memory of an interpreter in MiB, which counts too.
+	allocate := func(size int) {
+		code := fmt.Sprintf("b = bytearray(%d << 20)\nfor i in range(0, len(b), 4096): b[i] = 1", size)
+		used := float64(a.run(t, code).ends(t, "succeeded").Usage.MemoryPeakBytes) / mib
+		if want := float64(size + interpreter); math.Abs(used-want) > want/20 {
+			t.Errorf("a program with %d MiB used %.1f MiB", size, used)
+		}
+	}
+	compute := func(n int) int64 {
+		code := fmt.Sprintf("n = 0\nfor i in range(%d): n += i * i", n)
+		return a.run(t, code).ends(t, "succeeded").Usage.CPUMs
+	}
+	// These programs need about 100 and 500 ms of processor time.
+	sizes := []int{1_000_000, 5_000_000}
+	before := make([]int64, len(sizes))
+	for i, n := range sizes {
+		before[i] = compute(n)
+		for range 9 {
+			before[i] = min(before[i], compute(n))
+		}
+	}
+	for range 25 { // 100 runs
+		allocate(50)
+		a.run(t, "print(42)").prints(t, "42\n")
+		allocate(200)
+		a.run(t, "import json, logging").ends(t, "succeeded")
+	}
+	for i, n := range sizes {
+		// Other processes of the host slow a program down, so the least time counts.
+		now := compute(n)
+		for run := 0; run < 50 && now > before[i]*105/100; run++ {
+			now = min(now, compute(n))
+		}
+		if now > before[i]*105/100 || now < before[i]*80/100 {
+			t.Errorf("a program used %d ms of processor time, and %d ms after 100 other programs", before[i], now)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
@@ -303,6 +304,19 @@ func (c *content) restore(t *kernel.Task, from *arena) (err error) {
 		_, err = mm.CopyOut(t, c.at.Start, from.bytes[c.offset:c.offset+size], usermem.IOOpts{})
 	}
 	return err
+}
+
+// settleTimeout limits the wait of settle, so that an error in gVisor cannot stop the
+// agent.
+const settleTimeout = 2 * time.Second
+
+// settle waits until gVisor has returned all freed memory to the host. gVisor does
+// this in another goroutine.
+func settle(t *kernel.Task) {
+	file := t.Kernel().MemoryFile()
+	for start := time.Now(); hasWaste(file) && time.Since(start) < settleTimeout; {
+		time.Sleep(50 * time.Microsecond)
+	}
 }
 
 // subtract returns the parts of the regions in a that no region in b covers. Both

@@ -9,6 +9,7 @@ import (
 	"gvisor.dev/gvisor/pkg/atomicbitops"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 	"gvisor.dev/gvisor/pkg/sentry/mm"
+	"gvisor.dev/gvisor/pkg/sentry/pgalloc"
 	"gvisor.dev/gvisor/pkg/sentry/platform"
 	"gvisor.dev/gvisor/pkg/sentry/usage"
 )
@@ -28,6 +29,9 @@ const (
 	// ioField is ThreadGroup.ioUsage, the input and output of threads that have
 	// ended.
 	ioField = "ioUsage"
+	// wasteField is MemoryFile.haveWaste, which is true while gVisor must still return
+	// freed memory to the host.
+	wasteField = "haveWaste"
 	// lastField is PIDNamespace.last, from which the next thread gets its ID.
 	lastField = "last"
 )
@@ -44,6 +48,7 @@ func checkFields() error {
 		{reflect.TypeFor[kernel.Task](), switchesField, "atomicbitops.Uint64"},
 		{reflect.TypeFor[kernel.ThreadGroup](), switchesField, "atomicbitops.Uint64"},
 		{reflect.TypeFor[kernel.ThreadGroup](), ioField, "*usage.IO"},
+		{reflect.TypeFor[pgalloc.MemoryFile](), wasteField, "bool"},
 		{reflect.TypeFor[kernel.PIDNamespace](), lastField, "kernel.ThreadID"},
 	} {
 		found, ok := field.of.FieldByName(field.name)
@@ -90,4 +95,10 @@ func ioOf(t *kernel.Task) [2]*usage.IO {
 func lastID(t *kernel.Task) *kernel.ThreadID {
 	field := reflect.ValueOf(t.PIDNamespace()).Elem().FieldByName(lastField)
 	return (*kernel.ThreadID)(unsafe.Pointer(field.UnsafeAddr()))
+}
+
+// hasWaste reports whether gVisor must still return freed memory of the file to the
+// host. It reads the field without gVisor's lock, so it can return an old value.
+func hasWaste(file *pgalloc.MemoryFile) bool {
+	return *(*bool)(unsafe.Pointer(reflect.ValueOf(file).Elem().FieldByName(wasteField).UnsafeAddr()))
 }

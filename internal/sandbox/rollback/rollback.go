@@ -308,6 +308,9 @@ func (m *Manager) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (
 		return 0, nil, nil
 	case abi.Restore:
 		return 0, nil, m.restore(t)
+	case abi.Settle:
+		settle(t)
+		return 0, nil, nil
 	case abi.Unregister:
 		m.drop(t, m.current.Load())
 		return 0, nil, nil

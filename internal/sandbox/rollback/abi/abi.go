@@ -29,6 +29,10 @@ const (
 	// ResumeAnew is like Resume, but the call returns EAGAIN. The process should then do more work in advance, such as imports, and
 	// make a new checkpoint.
 	ResumeAnew = 6
+	// Settle waits until the kernel has returned the memory of the last run to the host.
+	// Otherwise the host would count this memory as overhead of the sandbox, and would
+	// report too little memory for the next run.
+	Settle = 7
 )
 
 // Advice is the value of fadvise64(2) by which a registered process makes its
