@@ -101,7 +101,7 @@ func (m *meter) cpu() time.Duration {
 	}
 	pid := m.sandbox.cmd.Process.Pid
 	var sum time.Duration
-	for _, p := range append(descendants(pid), pid) {
+	for _, p := range append(quickDescendants(pid), pid) {
 		sum += processCPU(p)
 	}
 	return sum

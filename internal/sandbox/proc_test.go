@@ -35,13 +35,18 @@ func TestDescendantsAreFound(t *testing.T) {
 	if got := processesWith("no process has this argument " + mark); len(got) != 0 {
 		t.Errorf("processesWith found %v", got)
 	}
-	all := descendants(os.Getpid())
-	parent, grandchild := slices.Index(all, child.Process.Pid), slices.Index(all, sleeping[0])
-	if parent < 0 || grandchild < parent {
-		t.Errorf("descendants are %v, want %d before %d", all, child.Process.Pid, sleeping[0])
+	for name, find := range map[string]func(int) []int{"descendants": descendants, "quickDescendants": quickDescendants} {
+		all := find(os.Getpid())
+		parent, grandchild := slices.Index(all, child.Process.Pid), slices.Index(all, sleeping[0])
+		if parent < 0 || grandchild < parent {
+			t.Errorf("%s are %v, want %d before %d", name, all, child.Process.Pid, sleeping[0])
+		}
+		if slices.Contains(all, os.Getpid()) {
+			t.Errorf("%s are %v, with the process itself", name, all)
+		}
 	}
-	if slices.Contains(all, os.Getpid()) {
-		t.Errorf("descendants are %v, with the process itself", all)
+	if found := quickDescendants(-1); len(found) != 0 {
+		t.Errorf("a process that does not exist has the descendants %v", found)
 	}
 }
 

@@ -201,8 +201,10 @@ func (s *Sandbox) Close() error {
 		// Without a cgroup, only the parent-death signal would end the
 		// descendants. So they are killed below. They must be found before runsc
 		// ends.
-		orphans := descendants(s.cmd.Process.Pid)
-		if s.group != nil {
+		var orphans []int
+		if s.group == nil {
+			orphans = descendants(s.cmd.Process.Pid)
+		} else {
 			_ = s.group.Kill()
 		}
 		_ = s.cmd.Process.Kill()
