@@ -11,7 +11,7 @@ import (
 )
 
 // metricSeries returns the values of all series. The keys are names with labels.
-func (s *server) metricSeries(t *testing.T) map[string]string {
+func (s *server) metricSeries(t testing.TB) map[string]string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
 	defer res.Body.Close()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -33,7 +34,7 @@ func (s *server) footprint(t testing.TB) footprint {
 		cgroups:     len(s.cgroups()),
 		descriptors: countDescriptors(s.servingPid()),
 		mounts:      countMounts(),
-		goroutines:  s.countGoroutines(t),
+		goroutines:  int(s.metric(t, "go_goroutines")),
 		files:       countFiles(s.data),
 	}
 }
@@ -48,11 +49,17 @@ func (s *server) waitUntilPoolFull(t testing.TB) {
 // its metrics count all live sandboxes.
 func (s *server) isIdle(t testing.TB) bool {
 	t.Helper()
-	if s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_booting")+s.metric(t, "pyth_on_sandboxes_renewing") > 0 {
-		return false
+	now := s.metricSeries(t)
+	sum := func(names ...string) int {
+		n := 0
+		for _, name := range names {
+			n += must(strconv.Atoi(now[name]))(t)
+		}
+		return n
 	}
-	ready := s.metric(t, "pyth_on_sandboxes_ready")
-	return ready >= defaultWarm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxPIDs())
+	ready := sum("pyth_on_sandboxes_ready")
+	return sum("pyth_on_executions_running", "pyth_on_sandboxes_booting", "pyth_on_sandboxes_renewing") == 0 && ready >= defaultWarm &&
+		ready+sum("pyth_on_sandboxes_idle", "pyth_on_sessions_waiting", "pyth_on_sandboxes_reserved") == len(s.sandboxPIDs())
 }
 
 // The server uses these resources for each additional sandbox. It uses
@@ -145,21 +152,47 @@ func processesMentioning(text string) []int {
 	return found
 }
 
-func (s *server) cgroups() []string {
-	var found []string
-	// The name of the server's cgroup contains a hash of its run directory.
-	id := sha256.Sum256([]byte(filepath.Join(s.data, "run")))
-	name := "pyth-on-" + hex.EncodeToString(id[:6])
+// cgroupParents contains the cgroups in which servers create groups. All servers with
+// cgroups use the same ones, since they inherit the cgroups of the tests. The list is
+// empty until findCgroupParents has found a server with cgroups.
+var cgroupParents struct {
+	mu    sync.Mutex
+	paths []string
+}
+
+// findCgroupParents fills cgroupParents. The server must be running, because its
+// groups exist until it stops.
+func (s *server) findCgroupParents() {
+	cgroupParents.mu.Lock()
+	defer cgroupParents.mu.Unlock()
+	if len(cgroupParents.paths) > 0 {
+		return
+	}
 	for _, below := range []string{"", "*", "*/*", "*/*/*", "*/*/*/*"} {
-		groups, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", below, name, "px-*"))
+		groups, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", below, s.cgroupName()))
+		for _, group := range groups {
+			cgroupParents.paths = append(cgroupParents.paths, filepath.Dir(group))
+		}
+	}
+}
+
+// cgroupName returns the name of the server's cgroup. It contains a hash of the run
+// directory.
+func (s *server) cgroupName() string {
+	id := sha256.Sum256([]byte(filepath.Join(s.data, "run")))
+	return "pyth-on-" + hex.EncodeToString(id[:6])
+}
+
+// cgroups returns the cgroups of the server's sandboxes.
+func (s *server) cgroups() []string {
+	cgroupParents.mu.Lock()
+	defer cgroupParents.mu.Unlock()
+	var found []string
+	for _, parent := range cgroupParents.paths {
+		groups, _ := filepath.Glob(filepath.Join(parent, s.cgroupName(), "px-*"))
 		found = append(found, groups...)
 	}
 	return found
-}
-
-func (s *server) countGoroutines(t testing.TB) int {
-	t.Helper()
-	return int(s.metric(t, "go_goroutines"))
 }
 
 // metric returns the current value of a metric without labels.

@@ -198,7 +198,7 @@ func startServer(t testing.TB, flags ...string) *server {
 
 func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...string) *server {
 	t.Helper()
-	s, err := launch(data, attr, flags...)
+	s, err := launch(data, attr, append(npmRegistry(), flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,6 +212,16 @@ var noStock = []string{"--warm=0", "--warm-node=0"}
 
 // defaultStock sets the default numbers of warm sandboxes.
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
+
+// npmRegistry returns the flag that names npm's registry, if npm has one. Without the
+// flag, each start of a server runs npm. Only the shared server does this.
+var npmRegistry = sync.OnceValue(func() []string {
+	out, err := exec.Command("npm", "config", "get", "registry").Output()
+	if url := strings.TrimSpace(string(out)); err == nil && strings.HasPrefix(url, "http") {
+		return []string{"--npm-registry=" + url}
+	}
+	return nil
+})
 
 // launch starts a server in the data directory and waits until it accepts requests.
 // It adds noStock before the flags, so the flags can override it.
@@ -243,6 +253,7 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 		_ = s.cmd.Process.Kill()
 		return nil, err
 	}
+	s.findCgroupParents()
 	return s, nil
 }
 
