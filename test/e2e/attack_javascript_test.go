@@ -41,7 +41,7 @@ let n = 0;
 	exclusive(programAttack("002_a_bomb_of_workers_in_node_is_bounded", javaScriptRequest(`
 const {Worker} = require('worker_threads');
 const more = () => new Worker('setInterval(() => {}, 1000)', {eval: true}).on('error', () => {}).on('online', more);
-more();`, object{"timeoutMs": 3000}), func(t *testing.T, x *execution) {
+more();`, object{"timeoutMs": 1200}), func(t *testing.T, x *execution) {
 		if x.Status != "out_of_memory" && x.Status != "failed" && x.Status != "timed_out" {
 			t.Error(x)
 		}
@@ -59,9 +59,9 @@ more();`, object{"timeoutMs": 3000}), func(t *testing.T, x *execution) {
 			t.Errorf("%d bytes of output", len(x.Stdout))
 		}
 	})),
-	programAttack("017_a_loop_in_node_ends_in_time", javaScriptRequest(`for (;;);`, object{"timeoutMs": 500}), checkStatus("timed_out")),
+	programAttack("017_a_loop_in_node_ends_in_time", javaScriptRequest(`for (;;);`, object{"timeoutMs": 300}), checkStatus("timed_out")),
 	programAttack("018_waiting_in_node_ends_in_time", javaScriptRequest(`Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`, object{"timeoutMs": 500}), checkStatus("timed_out")),
-	programAttack("021_a_regular_expression_in_node_ends_in_time", javaScriptRequest(`/^(a+)+$/.test('a'.repeat(50) + 'b');`, object{"timeoutMs": 500}), checkStatus("timed_out")),
+	programAttack("021_a_regular_expression_in_node_ends_in_time", javaScriptRequest(`/^(a+)+$/.test('a'.repeat(50) + 'b');`, object{"timeoutMs": 300}), checkStatus("timed_out")),
 	exclusive(programAttack("022_a_heap_bomb_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push({x: a.length});`, nil), checkStatus("out_of_memory"))),
 	exclusive(programAttack("022_a_bomb_of_strings_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push('x'.repeat(1e6) + a.length + Math.random());`, nil), checkStatus("out_of_memory"))),
 	exclusive(programAttack("022_a_bomb_of_buffers_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push(new Uint8Array(new ArrayBuffer(1 << 20)).fill(1));`, nil), checkStatus("out_of_memory"))),

@@ -15,7 +15,7 @@ import (
 var lifecycleAttacks = []attack{
 	programAttack("026_signals_that_are_ignored_do_not_delay_the_end", object{
 		"code":      "import signal\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass",
-		"timeoutMs": 500,
+		"timeoutMs": 300,
 	}, checkStatus("timed_out")),
 	programAttack("027_killing_all_processes_reaches_only_the_run", object{
 		"code": "import os, subprocess, time\np = subprocess.Popen(['sleep', '60'])\nos.kill(-1, 9)\nprint(p.wait())",
