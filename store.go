@@ -200,6 +200,26 @@ type AuditStore interface {
 	PruneAudit(ctx context.Context, from, to int64) error
 }
 
+// SharedAuditStore is an AuditStore to which several servers append.
+type SharedAuditStore interface {
+	AuditStore
+	// LockAudit calls f while no other server can append to the log. The records that
+	// f appends are stored, in one transaction, when LockAudit returns nil. LockAudit
+	// may call f again after a failure that stored nothing.
+	LockAudit(ctx context.Context, f func(context.Context, LockedAudit) error) error
+}
+
+// LockedAudit is an audit log to which no other server can append. It is valid until
+// the function that received it returns.
+type LockedAudit interface {
+	// Head returns the same values as AuditHead.
+	Head() (size int64, checkpoint []byte)
+	// AuditHashes is like the method of AuditStore.
+	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
+	// Append is like AppendAudit. It may be called once.
+	Append(records []*AuditRecord, checkpoint []byte) error
+}
+
 // EncryptedProgramStore stores encrypted programs.
 type EncryptedProgramStore interface {
 	// StoreCode stores the program under the name. If it replaces an existing program,

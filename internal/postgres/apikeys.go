@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at"
+
+	selectKeyByHash = "SELECT " + keyColumns + ", u.id, u.email, u.password_hash, u.created_at" +
+		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = $1"
+
+	insertKey = "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+)
+
+func keyFields(k *pyth.APIKey) []any {
+	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, hashOf{&k.Hash}, &k.Sealed, timeOf{&k.CreatedAt}, timeOf{&k.ExpiresAt}}
+}
+
+func keyValues(k *pyth.APIKey) []any {
+	return []any{k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, timeValue(k.CreatedAt), timeValue(k.ExpiresAt)}
+}
+
+// CreateAPIKey stores a new API key.
+func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
+	_, err := s.write(ctx, insertKey, keyValues(key)...)
+	return err
+}
+
+// APIKeyByHash returns the API key with the hash, and its user.
+func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
+	k, u := new(pyth.APIKey), new(pyth.User)
+	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
+	if err := s.row(ctx, selectKeyByHash, []any{hash[:]}, fields...); err != nil {
+		return nil, nil, asNotFound(err, "key")
+	}
+	return k, u, nil
+}
+
+// APIKeys returns at most limit of the user's keys, oldest first. after is the ID of
+// the last key of the previous page.
+func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
+	scan := func(row pgx.CollectableRow) (*pyth.APIKey, error) {
+		k := new(pyth.APIKey)
+		return k, row.Scan(keyFields(k)...)
+	}
+	return collect(ctx, s, scan, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3", user, after, limit)
+}
+
+// DeleteAPIKey deletes a key. It returns CodeNotFound if the user has no such key.
+func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyID) error {
+	return s.deleteOne(ctx, "key", "DELETE FROM api_keys WHERE user_id = $1 AND id = $2", user, id)
+}
+
+// deleteOne executes a statement that deletes an object. It returns CodeNotFound if
+// the object does not exist.
+func (s *Store) deleteOne(ctx context.Context, object, query string, args ...any) error {
+	deleted, err := s.write(ctx, query, args...)
+	err = asNoRows(err)
+	if err == nil && !deleted {
+		err = pgx.ErrNoRows
+	}
+	return asNotFound(err, object)
+}
+
+// PrimaryAPIKey returns the user's oldest key that has a sealed copy.
+func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
+	k := new(pyth.APIKey)
+	err := s.row(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = $1 AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", []any{user}, keyFields(k)...)
+	if err != nil {
+		return nil, asNotFound(err, "key")
+	}
+	return k, nil
+}

@@ -1,0 +1,131 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/puddle/v2"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// SQLSTATE codes of PostgreSQL.
+const (
+	uniqueViolation      = "23505"
+	characterNotInSet    = "22021"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	readOnlyTransaction  = "25006"
+	lockNotAvailable     = "55P03"
+	queryCanceled        = "57014"
+	insufficientRights   = "42501"
+	noSuchDatabase       = "3D000"
+	idleInTransaction    = "25P03"
+)
+
+// errTimeout is the cause of a context that ended because of callTimeout.
+var errTimeout = errors.New("postgres: no response in time")
+
+// failure converts errors. Temporary errors become CodeUnavailable. Errors because the
+// caller's context ended become the error of the context.
+func failure(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*pyth.Error](err); ok {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if isTemporary(err) {
+		return &pyth.Error{
+			Code:    pyth.CodeUnavailable,
+			Message: "The server's database is not available now. Try again later.",
+			Err:     err,
+		}
+	}
+	return err
+}
+
+// asNoRows converts the error of a statement that searches for a text. PostgreSQL
+// refuses texts that it cannot store, such as U+0000. No row contains such a text.
+func asNoRows(err error) error {
+	if sqlState(err) == characterNotInSet {
+		return pgx.ErrNoRows
+	}
+	return err
+}
+
+func sqlState(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// duplicate reports whether a statement failed because a unique value already
+// exists.
+func duplicate(err error) bool { return sqlState(err) == uniqueViolation }
+
+// isRolledBack reports whether PostgreSQL rolled the transaction back because of a
+// concurrent transaction.
+func isRolledBack(err error) bool {
+	state := sqlState(err)
+	return state == serializationFailure || state == deadlockDetected
+}
+
+// isConnectionFailure reports whether the connection could not be established or was
+// closed.
+func isConnectionFailure(err error) bool {
+	if state := sqlState(err); state != "" {
+		// 08: connection exceptions. 57P: PostgreSQL stops or starts.
+		return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P") || state == idleInTransaction
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// isTemporary reports whether the error can disappear without a change of the
+// request.
+func isTemporary(err error) bool {
+	switch state := sqlState(err); {
+	case strings.HasPrefix(state, "53"): // Full disk, no memory, too many connections.
+		return true
+	case strings.HasPrefix(state, "58"): // I/O errors.
+		return true
+	case state == readOnlyTransaction, state == lockNotAvailable, state == queryCanceled:
+		return true
+	}
+	return isConnectionFailure(err) || isRolledBack(err) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, puddle.ErrClosedPool)
+}
+
+// explain adds advice to an error of Open.
+func explain(err error) error {
+	var advice string
+	switch state := sqlState(err); {
+	case state == insufficientRights:
+		advice = "make the user of the URL the owner of the database"
+	case state == noSuchDatabase:
+		advice = "create the database, for example with `createdb`"
+	case strings.HasPrefix(state, "28"):
+		advice = "check the user and the password in the URL"
+	case isConnectionFailure(err), errors.Is(err, context.DeadlineExceeded):
+		advice = "check that PostgreSQL runs, and check the host and the port in the URL"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, advice)
+}

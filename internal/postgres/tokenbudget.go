@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	selectTokens = "SELECT coalesce(max(tokens), 0) FROM token_budgets WHERE user_id = $1 AND day = $2"
+	putTokens    = "INSERT INTO token_budgets (user_id, day, tokens) VALUES ($1, $2, $3)" +
+		" ON CONFLICT (user_id) DO UPDATE SET day = excluded.day, tokens = excluded.tokens"
+	returnTokens = "UPDATE token_budgets SET tokens = greatest(tokens - $3, 0) WHERE user_id = $1 AND day = $2"
+)
+
+// dayOf returns the UTC day of a time as the number of days since 1970-01-01.
+func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
+
+// TakeTokens takes tokens from the user's budget for the day and returns how many it
+// has taken. The parameter "limit" is the whole budget of the day. TakeTokens takes
+// all remaining tokens, but at most as many as the parameter "maximum" allows. If fewer
+// tokens remain than the parameter "minimum", it takes none and returns
+// CodeTokenBudget.
+func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, minimum, maximum, limit int64) (int64, error) {
+	var taken int64
+	err := s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		// Concurrent calls, even of several servers, must not exceed the limit together.
+		if err := lockUser(ctx, tx, user); err != nil {
+			return err
+		}
+		var used int64
+		if err := tx.QueryRow(ctx, selectTokens, user, dayOf(day)).Scan(&used); err != nil {
+			return err
+		}
+		if taken = min(maximum, limit-used); taken < minimum {
+			return pyth.Errorf(pyth.CodeTokenBudget, "The token budget for today is exhausted.")
+		}
+		_, err := tx.Exec(ctx, putTokens, user, dayOf(day), used+taken)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return taken, nil
+}
+
+// ReturnTokens returns unused tokens to the user's budget for the day.
+func (s *Store) ReturnTokens(ctx context.Context, user pyth.UserID, day time.Time, tokens int64) error {
+	_, err := s.write(ctx, returnTokens, user, dayOf(day), tokens)
+	return err
+}

@@ -1,0 +1,88 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// CreateUser stores a new user with the user's first API key and data key.
+func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)",
+			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, timeValue(u.CreatedAt))
+		if duplicate(err) {
+			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
+		}
+		if err != nil {
+			return err
+		}
+		if err := insertDataKey(ctx, tx, dataKey); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, insertKey, keyValues(key)...)
+		return err
+	})
+}
+
+// lockUser locks the row of the user until the end of the transaction. Transactions
+// with this lock run one after the other. The lock does not block readers, or
+// transactions that store rows of the user without lockUser.
+func lockUser(ctx context.Context, tx pgx.Tx, user pyth.UserID) error {
+	var one int
+	err := tx.QueryRow(ctx, "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", user).Scan(&one)
+	return asNotFound(err, "user")
+}
+
+// User returns the user with the ID.
+func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
+	return s.user(ctx, "id", string(id))
+}
+
+// UserByEmail returns the user with the e-mail address. It ignores upper and lower
+// case.
+func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, error) {
+	return s.user(ctx, "email_key", pyth.EmailKey(email))
+}
+
+func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, error) {
+	u := new(pyth.User)
+	err := s.row(ctx, "SELECT id, email, password_hash, created_at FROM users WHERE "+column+" = $1", []any{value},
+		&u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
+	if err != nil {
+		return nil, asNotFound(err, "user")
+	}
+	return u, nil
+}
+
+// SetPasswordHash replaces the password hash. It returns CodeConflict if the stored
+// hash differs from the parameter "old".
+func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, replacement string) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error { return replaceHash(ctx, tx, id, old, replacement) })
+}
+
+// ChangePassword replaces the password hash like SetPasswordHash. It also deletes all
+// refresh tokens of the user.
+func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replacement string) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := replaceHash(ctx, tx, id, old, replacement); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "DELETE FROM refresh_tokens WHERE user_id = $1", id)
+		return err
+	})
+}
+
+// replaceHash also locks the row of the user, like lockUser.
+func replaceHash(ctx context.Context, tx pgx.Tx, id pyth.UserID, old, replacement string) error {
+	if err := lockUser(ctx, tx, id); err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3", replacement, id, old)
+	if err == nil && tag.RowsAffected() == 0 {
+		return pyth.Errorf(pyth.CodeConflict, "The password was changed by another request at the same time.")
+	}
+	return err
+}
