@@ -64,48 +64,138 @@ func (l *Log) finish(batch []*pending, err error) {
 func (l *Log) commit(batch []*pending) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	grown := l.tree.clone()
-	records := make([]*pyth.AuditRecord, len(batch))
-	for i, p := range batch {
-		r, err := p.recordAt(grown.size)
-		if err != nil {
-			return err
-		}
-		r.Hashes = grown.add(r.Record)
-		records[i] = r
+	var (
+		next *extension
+		err  error
+	)
+	if l.shared != nil {
+		next, err = l.appendShared(ctx, batch)
+	} else if next, err = l.extend(l.tree, batch); err == nil {
+		err = l.store.AppendAudit(ctx, next.records, next.checkpoint)
 	}
-	checkpoint, err := l.signer.sign(grown)
 	if err != nil {
-		return err
-	}
-	if err := l.store.AppendAudit(ctx, records, checkpoint); err != nil {
-		if stored, seen := l.wasStored(checkpoint); seen != nil || !stored {
+		if next == nil {
+			return unavailable(err)
+		}
+		if stored, seen := l.wasStored(next); seen != nil || !stored {
 			return unavailable(errors.Join(err, seen))
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tree, l.checkpoint = grown, checkpoint
 	l.stats.Commits++
 	l.stats.Entries += int64(len(batch))
+	// A reader may have seen entries that another server added after this batch.
+	if next.tree.size > l.tree.size {
+		l.tree, l.checkpoint = next.tree, next.checkpoint
+	}
 	return nil
 }
 
-// wasStored reports whether the transaction with this checkpoint was stored although
-// AppendAudit returned an error. This happens if the error occurs after the commit.
-// If another process has extended the log, wasStored returns ErrDamaged.
-func (l *Log) wasStored(checkpoint []byte) (bool, error) {
+// extension contains new records and the state of the log after them.
+type extension struct {
+	records    []*pyth.AuditRecord
+	tree       *tree
+	checkpoint []byte
+}
+
+// extend creates the records of the batch, which follow the records in the tree.
+func (l *Log) extend(t *tree, batch []*pending) (*extension, error) {
+	e := &extension{records: make([]*pyth.AuditRecord, len(batch)), tree: t.clone()}
+	for i, p := range batch {
+		r, err := p.recordAt(e.tree.size)
+		if err != nil {
+			return nil, err
+		}
+		r.Hashes = e.tree.add(r.Record)
+		e.records[i] = r
+	}
+	var err error
+	e.checkpoint, err = l.signer.sign(e.tree)
+	return e, err
+}
+
+// appendShared appends the batch to a log to which other servers append too. It
+// returns the last extension that it tried to store, even if there is an error.
+func (l *Log) appendShared(ctx context.Context, batch []*pending) (next *extension, err error) {
+	err = l.shared.LockAudit(ctx, func(ctx context.Context, locked pyth.LockedAudit) (err error) {
+		next = nil
+		size, note := locked.Head()
+		known, checkpoint := l.head()
+		if size < known.size {
+			return fmt.Errorf("%w: the store has %d entries, but this server has seen %d; "+
+				"if the database was restored from a backup, restart the server", ErrDamaged, size, known.size)
+		}
+		t, err := l.treeOf(ctx, locked, known, checkpoint, size, note)
+		if err != nil {
+			return err
+		}
+		if next, err = l.extend(t, batch); err != nil {
+			return err
+		}
+		return locked.Append(next.records, next.checkpoint)
+	})
+	return next, err
+}
+
+// treeOf returns the tree for the head of a shared log. It reads the tree from the
+// store only if another server has appended to the log since this server read the
+// known tree. It returns ErrDamaged if the head is not validly signed, or if it
+// contradicts the known tree.
+func (l *Log) treeOf(ctx context.Context, store hashStore, known *tree, checkpoint []byte, size int64, note []byte) (*tree, error) {
+	if size == known.size && (bytes.Equal(note, checkpoint) || size == 0 && note == nil) {
+		return known, nil
+	}
+	t, err := l.treeAt(ctx, store, size, note)
+	if err == nil && size == known.size && t.root() != known.root() {
+		err = fmt.Errorf("%w: this server has seen another log of %d entries", ErrDamaged, size)
+	}
+	return t, err
+}
+
+// refresh returns the newest head of the log. If other servers append to the log,
+// refresh reads the head from the store.
+func (l *Log) refresh(ctx context.Context) (*tree, []byte, error) {
+	known, checkpoint := l.head()
+	if l.shared == nil {
+		return known, checkpoint, nil
+	}
+	size, note, err := l.store.AuditHead(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := l.treeOf(ctx, l.store, known, checkpoint, size, note)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.size > l.tree.size {
+		l.tree, l.checkpoint = t, note
+	}
+	return l.tree, l.checkpoint, nil
+}
+
+// wasStored reports whether the records were stored although the store returned an
+// error. This happens if the error occurs after the commit. If another process has
+// extended a log that is not shared, wasStored returns ErrDamaged.
+func (l *Log) wasStored(next *extension) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	size, note, err := l.store.AuditHead(ctx)
+	first := next.records[0]
+	found, err := l.store.AuditRecords(ctx, first.Sequence, 1)
 	if err != nil {
 		return false, err
 	}
-	if bytes.Equal(note, checkpoint) {
+	if len(found) == 0 {
+		return false, nil
+	}
+	// A record contains random bits, so no other server has written the same record.
+	if found[0].Sequence == first.Sequence && bytes.Equal(found[0].Record, first.Record) {
 		return true, nil
 	}
-	if size != l.tree.size {
-		return false, fmt.Errorf("%w: the store has %d entries, this server has written %d", ErrDamaged, size, l.tree.size)
+	if l.shared == nil {
+		return false, fmt.Errorf("%w: another process has written entry %d", ErrDamaged, first.Sequence)
 	}
 	return false, nil
 }

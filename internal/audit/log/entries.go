@@ -62,9 +62,9 @@ func parseCursor(cursor string) (pyth.AuditPosition, error) {
 }
 
 // Checkpoint returns the signed tree head of the last transaction.
-func (l *Log) Checkpoint(context.Context) ([]byte, error) {
-	_, checkpoint := l.head()
-	return checkpoint, nil
+func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
+	_, checkpoint, err := l.refresh(ctx)
+	return checkpoint, err
 }
 
 // VerifierKey returns the key that verifies checkpoints.
@@ -84,6 +84,12 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 		return nil, absent
 	}
 	head, checkpoint := l.head()
+	if sequence >= head.size {
+		// Another server may have written the entry.
+		if head, checkpoint, err = l.refresh(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if sequence >= head.size {
 		return nil, absent
 	}

@@ -40,9 +40,12 @@ const (
 	storeTimeout = 30 * time.Second
 )
 
-// Config configures a Log. All fields are required.
+// Config configures a Log. All fields except Shared are required.
 type Config struct {
 	Store pyth.AuditStore
+	// Shared is the same store as Store if other servers append to the log too. It is
+	// nil if this server is the only one.
+	Shared pyth.SharedAuditStore
 	// Seed is the seed of the Ed25519 key that signs checkpoints. It has 32 bytes
 	// (RFC 8032).
 	Seed  []byte
@@ -52,6 +55,7 @@ type Config struct {
 // Log is the audit log. It is safe for concurrent use.
 type Log struct {
 	store  pyth.AuditStore
+	shared pyth.SharedAuditStore
 	clock  func() time.Time
 	signer *signer
 
@@ -64,7 +68,8 @@ type Log struct {
 	waiting []*pending
 	notes   int
 	closed  bool
-	// tree and checkpoint contain the state after the last transaction.
+	// tree and checkpoint contain the newest state of the log that this server has
+	// written or read.
 	tree       *tree
 	checkpoint []byte
 	stats      Stats
@@ -98,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		store: cfg.Store, clock: cfg.Clock, signer: signer,
+		store: cfg.Store, shared: cfg.Shared, clock: cfg.Clock, signer: signer,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if l.tree, l.checkpoint, err = l.load(ctx); err != nil {
@@ -120,21 +125,31 @@ func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if size == 0 && note == nil {
-		return newTree(), nil, nil
+	t, err := l.treeAt(ctx, l.store, size, note)
+	return t, note, err
+}
+
+// treeAt reads the tree with this size from the store. It returns ErrDamaged if the
+// root of the tree differs from the root in the checkpoint.
+func (l *Log) treeAt(ctx context.Context, store hashStore, size int64, checkpoint []byte) (*tree, error) {
+	if size == 0 && checkpoint == nil {
+		return newTree(), nil
 	}
-	t, err := readTree(ctx, l.store, size)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	t, err := readTree(ctx, store, size)
+	if pyth.ErrorCode(err) == pyth.CodeUnavailable {
+		return nil, err
 	}
-	signed, err := openCheckpoint(note, l.signer.key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	signed, err := openCheckpoint(checkpoint, l.signer.key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if root := t.root(); signed.N != size || signed.Hash != root {
-		return nil, nil, fmt.Errorf("%w: the checkpoint covers %d entries with root %v, the store has %d with root %v", ErrDamaged, signed.N, signed.Hash, size, root)
+		return nil, fmt.Errorf("%w: the checkpoint covers %d entries with root %v, the store has %d with root %v", ErrDamaged, signed.N, signed.Hash, size, root)
 	}
-	return t, note, nil
+	return t, nil
 }
 
 // Close writes the waiting events and closes the log. Later calls of Record
@@ -249,9 +264,14 @@ func unavailable(err error) error {
 	}
 }
 
+// hashStore reads hashes of records. All kinds of audit stores implement it.
+type hashStore interface {
+	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
+}
+
 // hashesAt returns a function that reads hashes of the tree from the store. Package
 // tlog identifies each hash by its index.
-func hashesAt(ctx context.Context, store pyth.AuditStore) tlog.HashReaderFunc {
+func hashesAt(ctx context.Context, store hashStore) tlog.HashReaderFunc {
 	return func(indexes []int64) ([]tlog.Hash, error) {
 		sequences := make([]int64, len(indexes))
 		levels := make([]int, len(indexes))

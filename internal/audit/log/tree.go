@@ -6,8 +6,6 @@ import (
 	"maps"
 
 	"golang.org/x/mod/sumdb/tlog"
-
-	pyth "github.com/pyth-on/pyth-on"
 )
 
 // tree is the part of a Merkle tree that is needed to add leaves and to compute the
@@ -22,7 +20,7 @@ type tree struct {
 func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 
 // readTree reads the edge of a tree with the given number of leaves from the store.
-func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
+func readTree(ctx context.Context, store hashStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)
 	// TreeHash reads only the hashes of the edge, so keep all hashes that it reads.
