@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+)
+
+// digest computes a hash of rows. Equal values have equal hashes in all databases,
+// even if a database stores a text as bytes, or a truth value as a number.
+type digest struct {
+	hash hash.Hash
+	rows int64
+}
+
+func newDigest() *digest { return &digest{hash: sha256.New()} }
+
+// Kinds of values in the hashed form of a row.
+const (
+	kindNull = iota
+	kindNumber
+	kindBytes
+)
+
+// add adds a row. The hashed form of a value is its kind and its content. The content
+// of bytes begins with their number, so that different rows have different forms.
+func (d *digest) add(row []any) error {
+	var form []byte
+	for _, value := range row {
+		switch v := value.(type) {
+		case nil:
+			form = append(form, kindNull)
+		case int64:
+			form = binary.BigEndian.AppendUint64(append(form, kindNumber), uint64(v))
+		case bool:
+			number := uint64(0)
+			if v {
+				number = 1
+			}
+			form = binary.BigEndian.AppendUint64(append(form, kindNumber), number)
+		case string:
+			form = binary.BigEndian.AppendUint64(append(form, kindBytes), uint64(len(v)))
+			form = append(form, v...)
+		case []byte:
+			form = binary.BigEndian.AppendUint64(append(form, kindBytes), uint64(len(v)))
+			form = append(form, v...)
+		default:
+			return fmt.Errorf("a value has the type %T", value)
+		}
+	}
+	d.rows++
+	_, err := d.hash.Write(form)
+	return err
+}
+
+func (d *digest) sum() []byte { return d.hash.Sum(nil) }

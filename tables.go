@@ -1,0 +1,18 @@
+package pyth
+
+import (
+	"context"
+	"iter"
+)
+
+// TableSource reads all tables of a store, so that they can be copied to another
+// store. It reads one consistent state.
+type TableSource interface {
+	// Tables returns the columns of each table, by the name of the table.
+	Tables(ctx context.Context) (map[string][]string, error)
+	// Count returns the number of rows of a table.
+	Count(ctx context.Context, table string) (int64, error)
+	// Rows returns the given columns of all rows, sorted by the columns in "order".
+	// Values are int64, string, []byte or nil. Texts and bytes sort by their bytes.
+	Rows(ctx context.Context, table string, columns, order []string) iter.Seq2[[]any, error]
+}
