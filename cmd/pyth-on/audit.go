@@ -12,7 +12,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
-	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
 type auditCommand struct {
@@ -23,7 +22,7 @@ type auditCommand struct {
 
 // verifierKey returns the key that verifies checkpoints of the server. It decrypts
 // the signing key with the root key.
-func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *sqlite.Store) (string, error) {
+func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store pyth.KeyStore) (string, error) {
 	keeper, err := k.keeper(ctx, dataDir, store)
 	if err != nil {
 		return "", err
@@ -37,7 +36,7 @@ func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *s
 }
 
 type auditVerifyCommand struct {
-	dataFlags
+	serverFlags
 	rootKeyFlags
 	Key        string `help:"The key that 'audit key' prints. With this flag, the command does not need the root key."`
 	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint. The command then also checks that the log contains all entries of this checkpoint."`
@@ -47,7 +46,7 @@ type auditVerifyCommand struct {
 func (c *auditVerifyCommand) Run() (err error) {
 	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.database(ctx, sqlite.OpenToRead)
+	store, err := c.openToRead(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func delayProgress(p *progress) func(done, total int64) {
 }
 
 type auditExportCommand struct {
-	dataFlags
+	serverFlags
 	Since   time.Time `help:"Export only entries at or after this time, for example 2026-04-04T00:00:00Z."`
 	Until   time.Time `help:"Export only entries before this time."`
 	User    string    `help:"Export only entries of the user with this ID."`
@@ -113,7 +112,7 @@ type auditExportCommand struct {
 func (c *auditExportCommand) Run() (err error) {
 	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.database(ctx, sqlite.OpenToRead)
+	store, err := c.openToRead(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,12 +133,12 @@ func (c *auditExportCommand) selects(r *pyth.AuditRecord) bool {
 }
 
 type auditKeyCommand struct {
-	dataFlags
+	serverFlags
 	rootKeyFlags
 }
 
 func (c *auditKeyCommand) Run() (err error) {
-	store, err := c.database(context.Background(), sqlite.OpenToRead)
+	store, err := c.openToRead(context.Background())
 	if err != nil {
 		return err
 	}

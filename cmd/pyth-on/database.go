@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,24 +9,119 @@ import (
 	"os"
 	"path/filepath"
 
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/postgres"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
+// databaseName is the name of the SQLite database in the data directory.
 const databaseName = "pyth-on.db"
+
+// databaseFlags select a PostgreSQL database. A flag cannot contain a password,
+// because all users of the machine can read the arguments of a process. So
+// PYTH_ON_DATABASE can contain the URL, and hideSettings hides this variable.
+type databaseFlags struct {
+	Database     string `env:"-" placeholder:"URL" help:"URL of a PostgreSQL database, which several servers can use, as postgres://USER@HOST/NAME (default: an SQLite database in the data directory). If the URL has a password, set PYTH_ON_DATABASE or --database-file instead."`
+	DatabaseFile string `type:"existingfile" help:"File with the URL of the PostgreSQL database."`
+	// flag is the name of the flag for Database, for errors; "" means --database.
+	flag string
+}
+
+// url returns the URL of the PostgreSQL database; "" for an SQLite database. It may be
+// called once.
+func (f *databaseFlags) url() (string, error) {
+	hidden, given, err := hiddenSetting(databaseVariable)
+	if err != nil {
+		return "", err
+	}
+	defer clear(hidden)
+	return f.choose(string(hidden), given)
+}
+
+func (f *databaseFlags) choose(hidden string, given bool) (string, error) {
+	flag := cmp.Or(f.flag, "--database")
+	switch {
+	case f.Database != "" && f.DatabaseFile != "", given && f.DatabaseFile != "", given && f.Database != "" && f.Database != hidden:
+		return "", fmt.Errorf("more than one of %s, --database-file and %s is given; choose one", flag, databaseVariable)
+	case f.DatabaseFile != "":
+		url, err := onlyLine(f.DatabaseFile, "URL of the database")
+		if err != nil {
+			return "", err
+		}
+		return url, postgres.CheckURL(url)
+	case f.Database != "":
+		return f.Database, checkArgument(flag, f.Database)
+	case given:
+		return hidden, postgres.CheckURL(hidden)
+	}
+	return "", nil
+}
+
+// checkArgument returns an error if the URL in the flag is not valid or has a
+// password.
+func checkArgument(flag, url string) error {
+	if err := postgres.CheckURL(url); err != nil {
+		return err
+	}
+	if postgres.HasPassword(url) {
+		return fmt.Errorf("the URL in %s has a password, and all users of this machine can read the arguments of a process; "+
+			"remove the password from the flag, and set %s or --database-file to the URL", flag, databaseVariable)
+	}
+	return nil
+}
 
 type dataFlags struct {
 	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
 }
 
-// database opens the existing database in the data directory. The function "open" is
-// sqlite.Open or sqlite.OpenToRead. A running server may use the database at the
-// same time.
-func (f dataFlags) database(ctx context.Context, open func(context.Context, string) (*sqlite.Store, error)) (*sqlite.Store, error) {
-	path := filepath.Join(f.DataDir, databaseName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the database %s does not exist; set --data-dir to the data directory of the server", path)
-	} else if err != nil {
+// serverFlags select the database of a server for other commands.
+type serverFlags struct {
+	dataFlags
+	databaseFlags
+}
+
+// openToRead opens the existing database for reading. Running servers may use the
+// database at the same time.
+func (f *serverFlags) openToRead(ctx context.Context) (pyth.Store, error) {
+	url, err := f.url()
+	if err != nil {
 		return nil, err
 	}
-	return open(ctx, path)
+	if url != "" {
+		return postgres.OpenToRead(ctx, url)
+	}
+	path, err := f.sqlitePath()
+	if err != nil {
+		return nil, err
+	}
+	return sqlite.OpenToRead(ctx, path)
+}
+
+// open opens the existing database. Running servers may use the database at the same
+// time.
+func (f *serverFlags) open(ctx context.Context) (pyth.Store, error) {
+	url, err := f.url()
+	if err != nil {
+		return nil, err
+	}
+	if url != "" {
+		return postgres.Open(ctx, url)
+	}
+	path, err := f.sqlitePath()
+	if err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, path)
+}
+
+// sqlitePath returns the path of the SQLite database, or an error if the database
+// does not exist.
+func (f *dataFlags) sqlitePath() (string, error) {
+	path := filepath.Join(f.DataDir, databaseName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("the database %s does not exist; set --data-dir to the data directory of the server", path)
+	} else if err != nil {
+		return "", err
+	}
+	return path, nil
 }

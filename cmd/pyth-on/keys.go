@@ -11,9 +11,9 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/postgres"
 	"github.com/pyth-on/pyth-on/internal/secret"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
-	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
 type keysCommands struct {
@@ -22,7 +22,7 @@ type keysCommands struct {
 }
 
 type keysFlags struct {
-	dataFlags
+	serverFlags
 	rootKeyFlags
 }
 
@@ -31,7 +31,7 @@ type keysRotateCommand struct{ keysFlags }
 func (c *keysRotateCommand) Run() (err error) {
 	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.database(ctx, sqlite.Open)
+	store, err := c.serverFlags.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,13 @@ func (c *keysRotateCommand) Run() (err error) {
 	keeper, err := c.keeper(ctx, c.DataDir, store)
 	if err != nil {
 		return err
+	}
+	if shared, ok := store.(*postgres.Store); ok {
+		unlock, err := lockShared(ctx, shared, keeper)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
 	}
 	total := 0
 	const step = "Encrypting keys with the new root key"
@@ -67,12 +74,32 @@ func (c *keysRotateCommand) Run() (err error) {
 	return nil
 }
 
+// lockShared prepares the rotation of the root key of several servers. It returns an
+// error if the servers cannot know the new root key, or if another rotation runs.
+func lockShared(ctx context.Context, store *postgres.Store, keeper vault.Rotator) (unlock func() error, err error) {
+	if file, ok := keeper.(*vault.FileKeeper); ok {
+		rotating, err := file.Rotating()
+		if err != nil {
+			return nil, err
+		}
+		if !rotating {
+			return nil, errors.New("the other servers of the database would not know a new root key from this command; " +
+				"first give the new root key to all servers, as the page PostgreSQL of the documentation describes")
+		}
+	}
+	unlock, ok, err := store.LockRotation(ctx)
+	if err == nil && !ok {
+		err = errors.New("another rotation is running")
+	}
+	return unlock, err
+}
+
 type keysVerifyCommand struct{ keysFlags }
 
 func (c *keysVerifyCommand) Run() (err error) {
 	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.database(ctx, sqlite.OpenToRead)
+	store, err := c.openToRead(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,7 +129,7 @@ func (c *keysVerifyCommand) Run() (err error) {
 // verification checks that the root key decrypts all encrypted values in the
 // database. It counts all values and the damaged ones.
 type verification struct {
-	store    *sqlite.Store
+	store    pyth.Store
 	vault    *vault.Vault
 	progress *progress
 

@@ -23,6 +23,7 @@ type commands struct {
 	Run      runCommand      `cmd:"" help:"Run one program in a sandbox without a server."`
 	Generate generateCommand `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`
+	Migrate  migrateCommand  `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
 	Users    usersCommands   `cmd:"" help:"Create accounts."`
 	Doctor   doctorCommand   `cmd:"" help:"Check whether this host can run sandboxes, and print how to fix problems."`
 	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. This also works while the server runs."`

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/postgres"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
@@ -52,20 +53,28 @@ func (f *rootKeyFlags) keeper(ctx context.Context, dataDir string, store pyth.Ke
 type openFile func(path string) (*vault.FileKeeper, error)
 
 func (f *rootKeyFlags) checked(ctx context.Context, dataDir string, store pyth.KeyStore, open openFile) (vault.Rotator, error) {
-	keeper, from, err := f.open(dataDir, open)
+	keeper, from, err := f.open(dataDir, store, open)
 	if err != nil {
 		return nil, err
 	}
 	if err := vault.New(keeper, store).Check(ctx); errors.Is(err, vault.ErrDamaged) {
-		return nil, fmt.Errorf("%s is not the root key of the accounts in the database; "+
-			"restore the right key from a backup, or choose another --data-dir", from)
+		return nil, fmt.Errorf("%s is not the root key of the accounts in the database; %s", from, rootKeyAdvice(store))
 	} else if err != nil {
 		return nil, err
 	}
 	return keeper, nil
 }
 
-func (f *rootKeyFlags) open(dataDir string, open openFile) (keeper vault.Rotator, from string, err error) {
+// rootKeyAdvice says what to do if the root key of the database is missing.
+func rootKeyAdvice(store pyth.KeyStore) string {
+	if _, shared := store.(*postgres.Store); shared {
+		return "all servers of a database need the same root key: copy root.key from the data directory of the server that created it, " +
+			"or set " + rootKeyVariable + " for each server"
+	}
+	return "restore the right key from a backup, or choose another --data-dir"
+}
+
+func (f *rootKeyFlags) open(dataDir string, store pyth.KeyStore, open openFile) (keeper vault.Rotator, from string, err error) {
 	setting, given, err := hiddenSetting(rootKeyVariable)
 	if err != nil {
 		return nil, "", err
@@ -81,8 +90,7 @@ func (f *rootKeyFlags) open(dataDir string, open openFile) (keeper vault.Rotator
 	path := f.path(dataDir)
 	file, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("the root key %s does not exist, but the database has accounts that need it; "+
-			"restore it from a backup, or choose another --data-dir", path)
+		return nil, "", fmt.Errorf("the root key %s does not exist, but the database has accounts that need it; %s", path, rootKeyAdvice(store))
 	}
 	return file, path, err
 }

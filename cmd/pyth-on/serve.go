@@ -94,7 +94,7 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	monitor := disk.NewMonitor(data.Path, logger)
-	store.OnDiskFailure(monitor.Failed)
+	store.onDiskFailure(monitor.Failed)
 	accounts, err := c.openAccounts(ctx, store)
 	if err != nil {
 		return err
@@ -128,8 +128,12 @@ func (c *serveCommand) serve() (err error) {
 	defer stopMetrics()
 	server.Maintain(ctx)
 	address := "http://" + listener.Addr().String()
+	database := slog.Group("") // An empty group is not logged.
+	if store.description != "" {
+		database = slog.String("database", store.description)
+	}
 	logger.Info("serving", slog.String("url", address), slog.String("docs", address+"/docs"), slog.String("version", version),
-		server.Versions(), slog.String("data", data.Path))
+		server.Versions(), slog.String("data", data.Path), database)
 	return c.untilStopped(ctx, stop, listener, server.Handler, logger)
 }
 
@@ -155,7 +159,7 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 	if c.Registration == "invite" && len(invites) == 0 {
 		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
 	}
-	return app.OpenAccounts(ctx, store, store.vault, account.Config{
+	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{
 		TokenTTL: c.TokenTTL, RefreshTTL: c.RefreshTTL,
 		Registration: account.Registration(c.Registration), Invites: invites,
 	})

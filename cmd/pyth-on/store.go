@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/postgres"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
@@ -19,6 +21,7 @@ const newServerMark = "new-server"
 
 // storeFlags are the flags of commands that may create the database.
 type storeFlags struct {
+	databaseFlags
 	rootKeyFlags
 
 	NewDatabase bool `help:"Start with a new database even if the directory has the root key or other data of an earlier database. The accounts of the earlier database are lost."`
@@ -27,16 +30,82 @@ type storeFlags struct {
 // accountStore holds the open database, and the vault that encrypts secrets in the
 // database.
 type accountStore struct {
-	*sqlite.Store
+	pyth.Store
 	vault *vault.Vault
 	// mark is the path of the file newServerMark.
 	mark string
+	// description describes a PostgreSQL database for the log. It is "" for an SQLite
+	// database.
+	description string
+}
+
+// onDiskFailure sets the function to call if a write fails because of the local disk.
+func (s *accountStore) onDiskFailure(f func()) {
+	if local, ok := s.Store.(*sqlite.Store); ok {
+		local.OnDiskFailure(f)
+	}
 }
 
 // openStore opens the database and the root key of a server. For a new server it
 // creates both. If an earlier database is missing, openStore returns an error,
 // because a new database would hide the loss of the accounts.
-func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountStore, err error) {
+func (f *storeFlags) openStore(ctx context.Context, dataDir string) (*accountStore, error) {
+	url, err := f.url()
+	if err != nil {
+		return nil, err
+	}
+	if url != "" {
+		return f.openPostgres(ctx, dataDir, url)
+	}
+	return f.openSQLite(ctx, dataDir)
+}
+
+// openPostgres opens a PostgreSQL database. Another server may have created its
+// accounts.
+func (f *storeFlags) openPostgres(ctx context.Context, dataDir, url string) (_ *accountStore, err error) {
+	store, err := postgres.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.Close())
+		}
+	}()
+	s := &accountStore{Store: store, mark: filepath.Join(dataDir, newServerMark), description: postgres.Describe(url)}
+	empty, err := vault.Empty(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	if empty {
+		if err := f.refuseUnmigrated(dataDir); err != nil {
+			return nil, err
+		}
+		if err := f.markNew(dataDir, s.mark, "the database "+s.description, "is empty", "choose the right database with --database"); err != nil {
+			return nil, err
+		}
+	}
+	keeper, err := f.openOrCreateKeeper(ctx, dataDir, store)
+	if err != nil {
+		return nil, err
+	}
+	s.vault = vault.New(keeper, store)
+	return s, nil
+}
+
+// refuseUnmigrated returns an error if the data directory has an SQLite database,
+// because a server with an empty PostgreSQL database would hide its accounts.
+func (f *storeFlags) refuseUnmigrated(dataDir string) error {
+	path := filepath.Join(dataDir, databaseName)
+	absent, err := isAbsent(path)
+	if err != nil || absent || f.NewDatabase {
+		return err
+	}
+	return fmt.Errorf("the PostgreSQL database is empty, but the data directory %s has an SQLite database with accounts; "+
+		"move them with `pyth-on migrate --from sqlite:%s`, or start without them by passing --new-database once", dataDir, path)
+}
+
+func (f *storeFlags) openSQLite(ctx context.Context, dataDir string) (_ *accountStore, err error) {
 	path := filepath.Join(dataDir, databaseName)
 	mark := filepath.Join(dataDir, newServerMark)
 	absent, err := isAbsent(path)
@@ -46,7 +115,7 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	// Call markNew before SQLite opens the database. SQLite creates a missing file and
 	// removes the write-ahead log of an earlier database.
 	if absent {
-		if err := f.markNew(dataDir, mark, "no database"); err != nil {
+		if err := f.markNew(dataDir, mark, "the data directory "+dataDir, "has no database", restore); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +134,7 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 			return nil, err
 		}
 		if empty {
-			if err := f.markNew(dataDir, mark, "an empty database"); err != nil {
+			if err := f.markNew(dataDir, mark, "the data directory "+dataDir, "has an empty database", restore); err != nil {
 				return nil, err
 			}
 		}
@@ -86,17 +155,20 @@ func (s *accountStore) removeMark() error {
 	return nil
 }
 
+// restore is the advice for a missing SQLite database.
+const restore = "restore " + databaseName + " from a backup"
+
 // markNew creates the file newServerMark. If there is evidence of an earlier
-// database, it returns an error instead. The parameter "has" describes the state of
-// the directory for the error, for example "no database".
-func (f *storeFlags) markNew(dataDir, mark, has string) error {
+// database, it returns an error instead. The other parameters are for the error: the
+// object and its state, for example "is empty", and the advice.
+func (f *storeFlags) markNew(dataDir, mark, object, state, advice string) error {
 	if _, err := os.Stat(mark); err == nil {
 		return nil // The first start was interrupted.
 	}
 	if evidence := f.evidence(dataDir); evidence != "" && !f.NewDatabase {
-		return fmt.Errorf("the data directory %s has %s, but %s: the accounts of an earlier database would be lost; "+
-			"restore %s from a backup, or start without these accounts by %s",
-			dataDir, has, evidence, databaseName, f.optionsWithoutAccounts(dataDir))
+		return fmt.Errorf("%s %s, but %s: the accounts of an earlier database would be lost; "+
+			"%s, or start without these accounts by %s",
+			object, state, evidence, advice, f.optionsWithoutAccounts(dataDir))
 	}
 	made, err := os.OpenFile(mark, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -116,7 +116,7 @@ func (c *usersCreateCommand) createWithoutServer(ctx context.Context, data *app.
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	accounts, err := app.OpenAccounts(ctx, store, store.vault, account.Config{})
+	accounts, err := app.OpenAccounts(ctx, store.Store, store.vault, account.Config{})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,10 @@ type Accounts struct {
 // closes the result.
 func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config account.Config) (_ *Accounts, err error) {
 	signing, err := v.ServerKey(ctx, "jwt", jwtKeyBytes)
+	if errors.Is(err, vault.ErrDamaged) {
+		// Another server has created the key since this server checked its root key.
+		return nil, fmt.Errorf("%w: another server that uses the database has another root key; give all servers the same root key", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,8 @@ func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.
 		return nil, err
 	}
 	defer clear(seed)
-	l, err := log.Open(ctx, log.Config{Store: store, Seed: seed, Clock: now})
+	shared, _ := store.(pyth.SharedAuditStore) // nil if only one server can use the store.
+	l, err := log.Open(ctx, log.Config{Store: store, Shared: shared, Seed: seed, Clock: now})
 	if errors.Is(err, log.ErrDamaged) {
 		return nil, fmt.Errorf("%w; run `pyth-on audit verify` to find the damaged entries. The server does not extend a damaged log: "+
 			"keep a copy as evidence, and restore the database from a backup", err)
