@@ -89,7 +89,6 @@ func next(conn *protocol.Conn, control int, egress *network, last *program, seen
 	if err != nil {
 		return nil, err
 	}
-	settle()
 	if err := greet(conn, p == last, why); err != nil {
 		return nil, err
 	}

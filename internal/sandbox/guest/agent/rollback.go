@@ -137,6 +137,7 @@ func (p *program) resume(wanted *protocol.Prepare, seen imports) error {
 		for _, fd := range theirs {
 			c.add("close", unix.SYS_CLOSE, fd)
 		}
+		settle(c)
 	}
 	names := seen.usual()
 	if len(names) == 0 || p.importedAhead {
@@ -180,9 +181,9 @@ func (p *program) restore() error {
 	return err
 }
 
-// settle waits until the kernel has returned the memory of the last run to the host. The
-// host then measures the memory of the sandbox without a run.
-func settle() { _, _, _ = unix.Syscall(abi.Number, abi.Settle, 0, 0) }
+// settle adds a call that waits until the kernel has returned the memory of the last run
+// to the host. The host then measures the memory of the sandbox without a run.
+func settle(c *calls) { c.add("return memory", abi.Number, abi.Settle) }
 
 // remount adds calls that replace the file systems of the last run by empty ones. They
 // move the calling thread into the program's mount namespace and back.

@@ -35,7 +35,12 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	if err := <-entered; err != nil {
 		return nil, err
 	}
-	return p, p.ready()
+	if err := p.ready(); err != nil {
+		return nil, err
+	}
+	c := newCalls(few)
+	settle(c)
+	return p, c.run()
 }
 
 // replace ends an interpreter that is waiting for a job, and prepares another
