@@ -218,7 +218,9 @@ type job struct {
 	// the file that Program names.
 	code []byte
 	// source is the beginning of a program whose imports are counted; nil for others.
-	source    []byte
+	source []byte
+	// small is a program that is at most maxSmall bytes long; nil for others.
+	small     []byte
 	encrypted encryptedProgram
 	// fileError explains why an input file of a session's job could not be
 	// written. It is "" if all were written.
@@ -246,6 +248,9 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			} else {
 				if p.canRestore() {
 					j.source = scanned(payload)
+				}
+				if len(payload) <= maxSmall {
+					j.small = payload
 				}
 				err = p.writeFile(j.Program, payload)
 			}

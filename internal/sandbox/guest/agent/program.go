@@ -148,8 +148,13 @@ func (p *program) processLimit(j *job) uint64 {
 	return uint64(max(j.Processes-1, 0) + threads)
 }
 
-// smallJob is the size in bytes of a job that an empty socket accepts at once.
-const smallJob = 4 << 10
+const (
+	// maxSmall is the size in bytes of the largest program that the hook gets with its
+	// job, so that it need not read the file.
+	maxSmall = 4 << 10
+	// smallJob is the size in bytes of a job that an empty socket accepts at once.
+	smallJob = 8 << 10
+)
 
 // start applies the limits of the job and starts the program. For a session, the
 // interpreter then waits for code.
@@ -162,6 +167,7 @@ func (p *program) start(j *job) error {
 		MemoryBytes: j.MemoryBytes,
 		Args:        j.Args,
 		Env:         j.Env,
+		Source:      j.small,
 	}
 	switch {
 	case j.Session:

@@ -20,6 +20,8 @@ type Launch struct {
 	Args        []string
 	// Env lists the environment as NAME=VALUE.
 	Env []string
+	// Source is the content of the file Program if it is small, or empty.
+	Source []byte
 }
 
 func (m *Launch) visit(f *fields) {
@@ -30,6 +32,7 @@ func (m *Launch) visit(f *fields) {
 	number(f, &m.MemoryBytes)
 	f.list(&m.Args)
 	f.list(&m.Env)
+	f.bytes(&m.Source)
 }
 
 // Imports lists the modules that a restored interpreter imports before it makes a new

@@ -35,7 +35,7 @@ func messages() []protocol.Message {
 		&protocol.Skipped{Path: "p", Reason: "r"},
 		&protocol.Exit{Code: 1, Signal: 9, TimedOut: true, Stopped: true, Ended: true, DecryptionFailed: true, Restorable: true, Failure: "f"},
 		&protocol.Imports{Names: []string{"json", "re"}},
-		&protocol.Launch{Mode: protocol.ModeSession, Program: "p", Options: "o", TimeoutMs: 1, MemoryBytes: 2, Args: []string{"a"}, Env: []string{"A=1"}},
+		&protocol.Launch{Mode: protocol.ModeSession, Program: "p", Options: "o", TimeoutMs: 1, MemoryBytes: 2, Args: []string{"a"}, Env: []string{"A=1"}, Source: []byte("s")},
 		&protocol.Run{Results: true, TimeoutMs: 1, Code: []byte("c"), Stdin: []byte("i"), Args: []string{"a"}, Env: []string{"A=1"}},
 		&protocol.Ended{Code: 3, Report: protocol.Report{Name: "n", Message: "m", Traceback: "t", Line: 4}},
 	}

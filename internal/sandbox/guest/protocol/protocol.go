@@ -64,7 +64,7 @@ const (
 )
 
 // Version is increased with every incompatible change of the protocol.
-const Version = 8
+const Version = 9
 
 // MaxPayload is the maximum size of a frame's payload in bytes. The largest file
 // of a job fits, together with its path.

@@ -86,7 +86,7 @@ def wait():
         state = checkpoint(control)
     if state != RESTORED:
         os.write(control, codec["frame"](codec["HELLO"]))
-    mode, _, _, milliseconds, memory, args, env = codec["receive"](control)
+    mode, _, _, milliseconds, memory, args, env, source = codec["receive"](control)
     if mode == b"session":
         import fcntl
 
@@ -116,7 +116,7 @@ def wait():
     if mode == b"session":
         begin_session(kept, library, int(memory))
         return
-    source = read_program()
+    source = source or read_program()
     thaw(source)
     shown = None
     if mode == b"results":
