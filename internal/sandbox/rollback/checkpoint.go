@@ -146,11 +146,6 @@ func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
 // process must exit.
 func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	c := i.saved.Load()
-	for id := range int32(linux.ITIMER_PROF + 1) {
-		if _, err := t.Setitimer(id, linux.ItimerVal{}); err != nil {
-			return abi.Failed
-		}
-	}
 	for signal := linux.Signal(1); signal.IsValid(); signal++ {
 		if signal == linux.SIGKILL || signal == linux.SIGSTOP {
 			continue
@@ -184,6 +179,16 @@ func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	}
 	i.counters.restore(t)
 	return 0
+}
+
+// stopTimers stops the timers that send signals. It reports whether this has worked.
+func stopTimers(t *kernel.Task) bool {
+	for id := range int32(linux.ITIMER_PROF + 1) {
+		if _, err := t.Setitimer(id, linux.ItimerVal{}); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // restoreFiles closes all descriptors, and resets the working directory and the

@@ -223,6 +223,13 @@ func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
 	case t.PIDNamespace().NumTasks() != ownTasks:
 		return abi.Processes
 	}
+	// A timer must not interrupt the process while it waits for the agent.
+	if !stopTimers(t) {
+		return abi.Failed
+	}
+	if t.PendingSignals() != 0 {
+		return abi.Signals
+	}
 	// Read the reason again: until endsAlone has returned, another thread could
 	// still make system calls that set it.
 	return abi.Reason(i.reason.Load())
