@@ -92,6 +92,10 @@ def wait():
 
         # Some programs close all low descriptors. Most of them stop below 1000.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
+    else:
+        # Wait until the agent has closed its end. Programs could see this end in
+        # /proc/net/unix.
+        os.read(control, 1)
     os.close(control)
     args, env = ([os.fsdecode(f) for f in codec["fields"](part)] for part in (args, env))
 
