@@ -38,8 +38,9 @@ func interpreterBytes(l pyth.Language) int64 {
 }
 
 // overheadGrowth limits how much the overhead may grow after the boot, in bytes.
-// If it grows more, memory of a run is still in use.
-const overheadGrowth = 32 << 20
+// If it grows more, memory of a run is still in use. Modules that the interpreter
+// imports in advance need 30 MiB, half of it for the checkpoint.
+const overheadGrowth = 48 << 20
 
 // errResidue means that memory of a run is still in use after the run.
 var errResidue = errors.New("the sandbox did not release the memory of the last run")
