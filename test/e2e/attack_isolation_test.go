@@ -156,13 +156,13 @@ print(call(310, 1, ctypes.byref(v), 1, ctypes.byref(v), 1, 0), call(311, 1, ctyp
 		}
 	}),
 	{"046_a_user_namespace_gives_nothing_outside", func(t *testing.T, s *server, a *account) {
-		before := countMounts()
+		before := s.countMounts()
 		x := a.run(t, syscallPrelude+`
 print(call(272, 0x10000000 | 0x00020000))
 print(call(165, b'none', b'/tmp', b'tmpfs', 0, 0), call(165, b'/proc', b'/tmp', b'', 4096, 0))
 print(os.path.exists('/etc/shadow'))
 `).ends(t, "succeeded")
-		if !strings.HasSuffix(x.Stdout, "False\n") || countMounts() != before {
+		if !strings.HasSuffix(x.Stdout, "False\n") || s.countMounts() != before {
 			t.Error(x)
 		}
 		a.run(t, "import os\nprint(os.listdir('/tmp'))").prints(t, "[]\n")

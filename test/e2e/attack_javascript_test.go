@@ -68,7 +68,7 @@ more();`, object{"timeoutMs": 1200}), func(t *testing.T, x *execution) {
 	exclusive(programAttack("022_a_bomb_in_a_worker_is_out_of_memory", javaScriptRequest(
 		`new (require('worker_threads').Worker)('const a = []; for (;;) a.push({x: a.length});', {eval: true});`, nil), checkStatus("out_of_memory"))),
 	exclusive(programAttack("022_a_bomb_with_much_memory_is_out_of_memory", javaScriptRequest(
-		`const a = []; for (;;) a.push({x: a.length});`, object{"limits": object{"memoryBytes": 768 * mib}}), checkStatus("out_of_memory"))),
+		`const a = []; for (;;) a.push({x: a.length});`, object{"timeoutMs": 60_000, "limits": object{"memoryBytes": 768 * mib}}), checkStatus("out_of_memory"))),
 	exclusive(programAttack("022_garbage_is_none", javaScriptRequest(`
 const live = new Map();
 for (let i = 0; i < 2e6; i++) live.set(i % 200000, {i, a: [i, i + 1], s: 'x' + i});

@@ -42,9 +42,18 @@ func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	compareWithHost(t, archives, pythonOnHost(t))
 }
 
+// unpackedPython unpacks Python once for all tests and returns the path of the
+// interpreter.
+var unpackedPython = sync.OnceValues(func() (string, error) {
+	outside, err := python.NewEmbeddedPythonWithTmpDir(filepath.Join(filepath.Dir(imageDir), "python"), false)
+	if err != nil {
+		return "", err
+	}
+	return outside.GetExePath()
+})
+
 func pythonOnHost(t *testing.T) language {
-	outside := must(python.NewEmbeddedPythonWithTmpDir(t.TempDir(), false))(t)
-	return language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)}
+	return language{name: "python", file: "main.py", argv0: "python3", bin: must(unpackedPython())(t)}
 }
 
 type language struct{ name, file, argv0, bin string }

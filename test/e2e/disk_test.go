@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 )
@@ -29,14 +28,9 @@ func dataDirOnSmallDisk(t *testing.T) string {
 	return data
 }
 
-// disks contains the mount points of all disks that tests have mounted.
-var disks sync.Map
-
 func mountDisk(t *testing.T, bytes int64) string {
 	t.Helper()
 	data := t.TempDir()
-	disks.Store(data, true)
-	t.Cleanup(func() { disks.Delete(data) })
 	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", bytes)); err != nil {
 		t.Skipf("only root can mount a disk: %v", err)
 	}
