@@ -88,7 +88,7 @@ func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 			"({ [Symbol.for('nodejs.util.inspect.custom')]() { for (;;); } })",
 			"class Slow { [Symbol.for('Jupyter.display')]() { for (;;); } }; new Slow()",
 		}, largeValues...) {
-			x := s.runCode(t, code).ends(t, "succeeded")
+			x := s.runCode(t, code, object{"timeoutMs": 120_000}).ends(t, "succeeded")
 			if x.SessionEnded || len(x.Results) != 1 {
 				t.Fatalf("%s: %.300s", code, x)
 			}
@@ -104,7 +104,7 @@ func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"javascript", "typescript"} {
 		for _, code := range largeValues {
-			x := a.execute(t, object{"language": language, "code": code}).ends(t, "succeeded")
+			x := a.execute(t, object{"language": language, "code": code, "timeoutMs": 120_000}).ends(t, "succeeded")
 			if len(x.Results) != 1 {
 				t.Errorf("%s: %.300s", code, x)
 			}
@@ -240,7 +240,7 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {
-			s.runCode(t, code, object{"timeoutMs": 20_000}).ends(t, "succeeded").requireResults(t, fmt.Sprint(i))
+			s.runCode(t, code, object{"timeoutMs": 40_000}).ends(t, "succeeded").requireResults(t, fmt.Sprint(i))
 		}
 	})
 }
@@ -250,7 +250,7 @@ func TestExecuteNodeDeclaresNamesInLinearTime(t *testing.T) {
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"javascript", "typescript"} {
 		for i, code := range declarationPrograms() {
-			a.execute(t, object{"language": language, "code": code, "timeoutMs": 20_000}).ends(t, "succeeded").requireResults(t, fmt.Sprint(i))
+			a.execute(t, object{"language": language, "code": code, "timeoutMs": 40_000}).ends(t, "succeeded").requireResults(t, fmt.Sprint(i))
 		}
 	}
 }
