@@ -51,7 +51,7 @@ func (l *listening) dial() net.Conn {
 		l.Fatal(err)
 	}
 	l.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		l.Fatal(err)
 	}
 	return c
@@ -100,7 +100,7 @@ func TestServerCancelsRunOfClosedConnection(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("the run ended with %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the run did not stop")
 	}
 }

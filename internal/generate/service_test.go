@@ -285,7 +285,7 @@ func (short) Write(_ context.Context, r *pyth.ModelRequest, _ func(string) error
 
 func TestBudgetKeepsTokensOfUnfinishedCalls(t *testing.T) {
 	r := newRig(t, claudetest.Hang())
-	r.config.TokensPerDay, r.config.Timeout = 100_000, 50*time.Millisecond
+	r.config.TokensPerDay, r.config.Timeout = 100_000, time.Second
 	if _, err := r.generate(pyth.GenerateRequest{}, nil); pyth.ErrorCode(err) != pyth.CodeLLMTimeout || r.budget.used < 20_000 {
 		t.Errorf("got %v; %d tokens", err, r.budget.used)
 	}

@@ -32,7 +32,7 @@ func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(work, "a", "3")); err == nil {
 			break
 		}
@@ -49,7 +49,7 @@ func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "killed") {
 			t.Errorf("the process ended with %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the process still runs")
 	}
 	left, err := os.ReadDir(dir)

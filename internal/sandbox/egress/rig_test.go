@@ -119,7 +119,7 @@ func (r *rig) dial() *wire {
 	}
 	r.t.Cleanup(func() { conn.Close() })
 	// The deadline makes a test fail instead of hanging.
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return &wire{t: r.t, Conn: conn, r: bufio.NewReader(conn)}
 }
 
