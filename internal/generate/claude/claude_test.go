@@ -229,6 +229,23 @@ func TestWriteRetriesBrokenConnections(t *testing.T) {
 	}
 }
 
+// expiring is a context whose deadline passes when the channel is closed.
+type expiring struct {
+	context.Context
+	expired chan struct{}
+}
+
+func (e expiring) Done() <-chan struct{} { return e.expired }
+
+func (e expiring) Err() error {
+	select {
+	case <-e.expired:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestWriteEndsWithContext(t *testing.T) {
 	for name, w := range ways() {
 		for what, step := range map[string]claudetest.Step{"before an answer": claudetest.Hang(), "within it": claudetest.HangWithin(`{"explanation":"It`)} {
@@ -236,9 +253,14 @@ func TestWriteEndsWithContext(t *testing.T) {
 				continue
 			}
 			t.Run(name+" "+what+"  by timeout", func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-				defer cancel()
+				ctx := expiring{t.Context(), make(chan struct{})}
 				s := serve(t, step)
+				go func() {
+					for len(s.Requests()) == 0 {
+						time.Sleep(time.Millisecond)
+					}
+					close(ctx.expired)
+				}()
 				if _, _, err := w.write(ctx, t, s, request(w.model)); pyth.ErrorCode(err) != pyth.CodeLLMTimeout {
 					t.Errorf("got %v", err)
 				}
@@ -265,7 +287,7 @@ func TestWriteEndsWithContext(t *testing.T) {
 // gone waits until the server has noticed that the client has disconnected.
 func gone(t *testing.T, s *claudetest.Server) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); s.Canceled() == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); s.Canceled() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the call did not end")
 		}
