@@ -62,11 +62,11 @@ more();`, object{"timeoutMs": 1200}), func(t *testing.T, x *execution) {
 	programAttack("017_a_loop_in_node_ends_in_time", javaScriptRequest(`for (;;);`, object{"timeoutMs": 300}), checkStatus("timed_out")),
 	programAttack("018_waiting_in_node_ends_in_time", javaScriptRequest(`Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`, object{"timeoutMs": 500}), checkStatus("timed_out")),
 	programAttack("021_a_regular_expression_in_node_ends_in_time", javaScriptRequest(`/^(a+)+$/.test('a'.repeat(50) + 'b');`, object{"timeoutMs": 300}), checkStatus("timed_out")),
-	exclusive(programAttack("022_a_heap_bomb_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push({x: a.length});`, nil), checkStatus("out_of_memory"))),
-	exclusive(programAttack("022_a_bomb_of_strings_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push('x'.repeat(1e6) + a.length + Math.random());`, nil), checkStatus("out_of_memory"))),
-	exclusive(programAttack("022_a_bomb_of_buffers_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push(new Uint8Array(new ArrayBuffer(1 << 20)).fill(1));`, nil), checkStatus("out_of_memory"))),
+	exclusive(programAttack("022_a_heap_bomb_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push({x: a.length});`, object{"timeoutMs": 60_000}), checkStatus("out_of_memory"))),
+	exclusive(programAttack("022_a_bomb_of_strings_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push('x'.repeat(1e6) + a.length + Math.random());`, object{"timeoutMs": 60_000}), checkStatus("out_of_memory"))),
+	exclusive(programAttack("022_a_bomb_of_buffers_is_out_of_memory", javaScriptRequest(`const a = []; for (;;) a.push(new Uint8Array(new ArrayBuffer(1 << 20)).fill(1));`, object{"timeoutMs": 60_000}), checkStatus("out_of_memory"))),
 	exclusive(programAttack("022_a_bomb_in_a_worker_is_out_of_memory", javaScriptRequest(
-		`new (require('worker_threads').Worker)('const a = []; for (;;) a.push({x: a.length});', {eval: true});`, nil), checkStatus("out_of_memory"))),
+		`new (require('worker_threads').Worker)('const a = []; for (;;) a.push({x: a.length});', {eval: true});`, object{"timeoutMs": 60_000}), checkStatus("out_of_memory"))),
 	exclusive(programAttack("022_a_bomb_with_much_memory_is_out_of_memory", javaScriptRequest(
 		`const a = []; for (;;) a.push({x: a.length});`, object{"timeoutMs": 60_000, "limits": object{"memoryBytes": 768 * mib}}), checkStatus("out_of_memory"))),
 	exclusive(programAttack("022_garbage_is_none", javaScriptRequest(`
