@@ -89,10 +89,15 @@ func requireWorks(t *testing.T, a *account, session *session) {
 	}
 }
 
+// withoutBootsInAdvance limits the sandboxes of a server so that it boots none in
+// advance. On a slow machine, the server would otherwise do so after some runs. On a
+// full disk, such a boot fails, and then the health check of sandboxes fails too.
+var withoutBootsInAdvance = []string{"--max-sandboxes=3", "--max-running=3"}
+
 func TestExecuteRefusesOnFullDisk(t *testing.T) {
 	t.Parallel()
 	data := dataDirOnSmallDisk(t)
-	s := startServerIn(t, data, nil)
+	s := startServerIn(t, data, nil, withoutBootsInAdvance...)
 	a := s.register(t)
 	a.storeSecret(t, "TOKEN", "canary-value")
 	session := a.openSession(t, object{"language": "python"})
@@ -124,7 +129,7 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 func TestExecuteRefusesOnReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	data := dataDirOnSmallDisk(t)
-	s := startServerIn(t, data, nil)
+	s := startServerIn(t, data, nil, withoutBootsInAdvance...)
 	a := s.register(t)
 	a.storeSecret(t, "TOKEN", "canary-value")
 	session := a.openSession(t, object{"language": "python"})
