@@ -38,7 +38,9 @@ const (
 type Principal struct {
 	User       User
 	Credential Credential
-	// KeyPrefix is the visible start of the API key; "" for a JWT.
+	// KeyID is the ID of the API key, and KeyPrefix is its visible start. Both are ""
+	// for a JWT.
+	KeyID     KeyID
 	KeyPrefix string
 	// FamilyID identifies the login that issued the JWT; "" for an API key.
 	FamilyID string

@@ -10,25 +10,27 @@ type Action string
 
 // Actions of the audit log. docs/audit.md describes each action.
 const (
-	ActionUserRegistered  Action = "user.registered"
-	ActionUserLogin       Action = "user.login"
-	ActionPasswordChanged Action = "user.password_changed"
-	ActionTokenRefreshed  Action = "token.refreshed"
-	ActionTokenReused     Action = "token.reuse_detected"
-	ActionKeyCreated      Action = "key.created"
-	ActionKeyRevoked      Action = "key.revoked"
-	ActionCodeExecuted    Action = "code.executed"
-	ActionCodeGenerated   Action = "code.generated"
-	ActionSecretCreated   Action = "secret.created"
-	ActionSecretUpdated   Action = "secret.updated"
-	ActionSecretDeleted   Action = "secret.deleted"
-	ActionSecretUsed      Action = "secret.used"
-	ActionPackagesChanged Action = "packages.changed"
-	ActionZKStored        Action = "zk.stored"
-	ActionZKDeleted       Action = "zk.deleted"
-	ActionZKExecuted      Action = "zk.executed"
-	ActionSessionCreated  Action = "session.created"
-	ActionSessionDeleted  Action = "session.deleted"
+	ActionUserRegistered    Action = "user.registered"
+	ActionUserLogin         Action = "user.login"
+	ActionPasswordChanged   Action = "user.password_changed"
+	ActionTokenRefreshed    Action = "token.refreshed"
+	ActionTokenReused       Action = "token.reuse_detected"
+	ActionKeyCreated        Action = "key.created"
+	ActionKeyRevoked        Action = "key.revoked"
+	ActionCodeExecuted      Action = "code.executed"
+	ActionCodeGenerated     Action = "code.generated"
+	ActionSecretCreated     Action = "secret.created"
+	ActionSecretUpdated     Action = "secret.updated"
+	ActionSecretDeleted     Action = "secret.deleted"
+	ActionSecretUsed        Action = "secret.used"
+	ActionPackagesChanged   Action = "packages.changed"
+	ActionZKStored          Action = "zk.stored"
+	ActionZKDeleted         Action = "zk.deleted"
+	ActionZKExecuted        Action = "zk.executed"
+	ActionSessionCreated    Action = "session.created"
+	ActionSessionDeleted    Action = "session.deleted"
+	ActionExecutionCanceled Action = "execution.canceled"
+	ActionExecutionDeleted  Action = "execution.deleted"
 	// ActionAuditPruned records that the content of old entries was removed after their
 	// retention period. An entry with this action belongs to no user.
 	ActionAuditPruned Action = "audit.pruned"
@@ -41,6 +43,7 @@ func Actions() []Action {
 		ActionKeyCreated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
+		ActionExecutionCanceled, ActionExecutionDeleted,
 	}
 }
 
@@ -64,6 +67,7 @@ func AuditOutcomes() []AuditOutcome {
 // Origin describes the source of a request.
 type Origin struct {
 	Credential Credential
+	KeyID      KeyID
 	KeyPrefix  string
 	IP         string
 	UserAgent  string

@@ -34,10 +34,12 @@ type GenerateRequest struct {
 	// KeepSecrets disables redaction of secret values in the output that the user
 	// receives. The model never receives secret values.
 	KeepSecrets bool
-	Timeout     time.Duration
-	Limits      Limits
-	Network     []string
-	Session     SessionID
+	// NoStore is passed to each run; see Program.
+	NoStore bool
+	Timeout time.Duration
+	Limits  Limits
+	Network []string
+	Session SessionID
 	// Labels are added to the audit entry of each run.
 	Labels []string
 }

@@ -82,6 +82,16 @@ type Program struct {
 	KeepSecrets bool
 	// Encrypted is set if the program is encrypted; Code is empty then.
 	Encrypted *EncryptedJob
+
+	// ID is the ID of the run, and CreatedAt is the time at which the server accepted
+	// the run. If ID is "", the ExecutionService sets both.
+	ID        ExecutionID
+	CreatedAt time.Time
+	// NoStore disables the storage of the code and the output.
+	NoStore bool
+	// Started is called when a sandbox has received the job. It may be nil. It must not
+	// block.
+	Started func()
 }
 
 // ExecutionID identifies one run of a program.

@@ -18,6 +18,7 @@ type Store interface {
 	EncryptedProgramStore
 	PackageStore
 	TokenBudgetStore
+	ExecutionStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
 	Close() error
@@ -263,4 +264,32 @@ type TokenBudgetStore interface {
 	// number takes further tokens from the budget. If the day is not the user's latest
 	// day, ReturnTokens does nothing.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
+}
+
+// ExecutionStore stores the records of runs. An ended record never changes, except
+// that its content can be removed.
+type ExecutionStore interface {
+	// PutExecutions stores new records and replaces records that have not ended, in one
+	// transaction. It ignores a record that exists and has ended. It also ignores
+	// records of users that do not exist. If Sealed is nil, the stored content is
+	// removed.
+	PutExecutions(ctx context.Context, records []*SealedExecution) error
+	SealedExecution(ctx context.Context, user UserID, id ExecutionID) (*SealedExecution, error)
+	// Executions lists the user's records that match the filter, by descending ID. It
+	// lists at most "limit" records with an ID less than "before"; "" means no bound.
+	Executions(ctx context.Context, user UserID, f ExecutionFilter, before ExecutionID, limit int) ([]*ExecutionRecord, error)
+	// DeleteExecution deletes a record and its content. It fails with CodeConflict if
+	// the run has not ended.
+	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
+	// UnendedExecutions lists the records of all users that have not ended, without
+	// their content, by ascending ID. It lists at most "limit" records with an ID
+	// greater than "after".
+	UnendedExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ExecutionRecord, error)
+	// ExpireExecutionContents removes the content of runs that ended before the given
+	// time, and sets their Content to ContentExpired. It changes at most "limit" runs
+	// and returns their number.
+	ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error)
+	// DeleteOldExecutions deletes records of ended runs that were created before the
+	// given time. It deletes at most "limit" records and returns their number.
+	DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error)
 }

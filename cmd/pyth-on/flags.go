@@ -48,6 +48,11 @@ type networkFlags struct {
 	EgressAllowRange []netip.Prefix `help:"Private address ranges that programs may connect to, for example 10.1.0.0/16."`
 }
 
+type recordFlags struct {
+	KeepRuns   time.Duration `default:"720h" help:"How long records of runs are kept; 0 keeps them forever."`
+	KeepOutput time.Duration `default:"24h" help:"How long the code and output of runs are kept, encrypted; 0 does not store them."`
+}
+
 type packageFlags struct {
 	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691); off disables Python packages."`
 	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the index in one line: user:password or Bearer TOKEN. Sandboxes never receive the credentials."`

@@ -38,6 +38,7 @@ type serveCommand struct {
 	networkFlags
 	generateFlags
 	packageFlags
+	recordFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values in output are redacted: ${enum}. A request can override this setting with redactSecrets."`
@@ -196,7 +197,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		AuditRetention: c.AuditRetention,
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
 		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Model: model,
-		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off",
+		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags),
 		API: api.Config{
 			TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},

@@ -151,6 +151,6 @@ func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error
 		return nil, expired("The API key has expired. Create a new one.")
 	}
 	return &pyth.Principal{
-		User: *user, Credential: pyth.CredentialAPIKey, KeyPrefix: record.Prefix, ExpiresAt: record.ExpiresAt,
+		User: *user, Credential: pyth.CredentialAPIKey, KeyID: record.ID, KeyPrefix: record.Prefix, ExpiresAt: record.ExpiresAt,
 	}, nil
 }

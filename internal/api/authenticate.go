@@ -34,7 +34,7 @@ func (h *Handler) lookUp(ctx context.Context) error {
 	}
 	req.principal = p
 	setConnectionAuthenticated(ctx)
-	req.origin.Credential, req.origin.KeyPrefix = p.Credential, p.KeyPrefix
+	req.origin.Credential, req.origin.KeyID, req.origin.KeyPrefix = p.Credential, p.KeyID, p.KeyPrefix
 	return nil
 }
 

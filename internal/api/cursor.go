@@ -10,10 +10,11 @@ import (
 
 // Names of the lists that have cursors.
 const (
-	cursorAudit    = "audit"
-	cursorKeys     = "keys"
-	cursorSecrets  = "secrets"
-	cursorSessions = "sessions"
+	cursorAudit      = "audit"
+	cursorExecutions = "executions"
+	cursorKeys       = "keys"
+	cursorSecrets    = "secrets"
+	cursorSessions   = "sessions"
 )
 
 // cursorSum is the length of the checksum in a cursor, in bytes.

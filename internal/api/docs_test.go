@@ -11,13 +11,19 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
 // newFullServer returns a server with all parts of the API.
 func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 	t.Helper()
-	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK = &packageStore{}, new(encrypted) })...)
+	r := newRecords()
+	r.all = append(r.all, &pyth.RecordedExecution{ExecutionRecord: pyth.ExecutionRecord{
+		ID: "key_1", User: "usr_ada", State: pyth.StateEnded, Language: pyth.Python, CreatedAt: created, EndedAt: created,
+		Status: pyth.StatusSucceeded, Content: pyth.ContentNone,
+	}})
+	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK, c.Records = &packageStore{}, new(encrypted), r })...)
 }
 
 type documentedResponse struct {

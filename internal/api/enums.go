@@ -14,6 +14,10 @@ type (
 	Language string
 	// ExecutionStatus says how a run ended.
 	ExecutionStatus string
+	// ExecutionState says how far a run has come.
+	ExecutionState string
+	// ContentState says whether code and output of a run are stored.
+	ContentState string
 	// Isolation says whether a sandbox may be used again after a run.
 	Isolation string
 	// Encoding says how the content of a file is encoded in JSON.
@@ -68,6 +72,21 @@ func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
 		"How a run ended. `succeeded`: the program exited with 0. `failed`: it exited with another code, ended with an uncaught exception, or was ended by a signal that it caused itself. "+
 			"`timed_out`, `out_of_memory` and `output_limit`: it exceeded a limit. `killed`: SIGKILL ended it, but it exceeded no limit. `canceled`: the caller ended it.",
 		pyth.Statuses()...)
+}
+
+// Schema returns a schema that refers to the component ExecutionState.
+func (ExecutionState) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "ExecutionState",
+		"How far a run has come. `queued`: the program has not started. `running`: it has started. `ended`: the run does not change any more.",
+		pyth.ExecutionStates()...)
+}
+
+// Schema returns a schema that refers to the component ContentState.
+func (ContentState) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "ContentState",
+		"Whether the server has the code and the output of a run. `stored`: it has them. `none`: the request or the server disabled their storage, or the program was encrypted. "+
+			"`omitted`: they were too large, or the server had no memory for them. `expired`: they were deleted after their retention period.",
+		pyth.ContentStates()...)
 }
 
 // Schema returns a schema that refers to the component Isolation.

@@ -27,7 +27,8 @@ type RunSettings struct {
 	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of a run. An absent limit has its default value."`
 	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that the program may connect to. If absent, the program has no network."`
 	SessionID     string          `json:"sessionId,omitempty" maxLength:"128" doc:"The ID of the session in which the program runs. The session determines the language and all limits except cpuMs and outputBytes." example:"ses_01k7"`
-	Labels        []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings for finding the run in the audit log." example:"[\"nightly\"]"`
+	Labels        []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings for finding the run in the list of runs and in the audit log." example:"[\"nightly\"]"`
+	Store         *bool           `json:"store,omitempty" default:"true" doc:"Whether the server stores the code and the output of the run for a while. If false, it stores only metadata, such as the status and the duration. The server never stores code and output of encrypted programs."`
 	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets by [secret:NAME] in stdout, stderr, error and text results. It replaces values of at least 6 bytes, even if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
 }
 
@@ -88,11 +89,9 @@ type NetworkRequest struct {
 type ExecuteResponse struct {
 	_ struct{} `doc:"The result of a run."`
 
-	ID               string          `json:"id" doc:"The ID of the run." example:"exe_01k7"`
-	Language         Language        `json:"language" doc:"The language of the program." example:"python"`
+	RunMetadata
+
 	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 even if the program fails." example:"succeeded"`
-	ExitCode         *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"The exit code of the program. Absent if a signal or a limit ended the program." example:"0"`
-	Signal           string          `json:"signal,omitzero" doc:"The signal that ended the program." example:"SIGKILL"`
 	Stdout           string          `json:"stdout" doc:"The standard output. Bytes that are not UTF-8 are replaced by U+FFFD." example:"42\n"`
 	Stderr           string          `json:"stderr" doc:"The standard error. Bytes that are not UTF-8 are replaced by U+FFFD." example:""`
 	StdoutTruncated  bool            `json:"stdoutTruncated" doc:"Whether stdout was longer than its limit."`
@@ -106,9 +105,20 @@ type ExecuteResponse struct {
 	Redactions       int             `json:"redactions" doc:"The number of secret values that were replaced in the output." example:"0"`
 	Usage            Usage           `json:"usage" doc:"The resources that the run used."`
 	Labels           []string        `json:"labels,omitempty" doc:"The labels of the request."`
-	SessionID        string          `json:"sessionId,omitzero" doc:"The ID of the session of the run." example:"ses_01k7"`
 	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session no longer exists. The run ended the session, or the session was closed or expired during the run."`
-	CreatedAt        Timestamp       `json:"createdAt" doc:"When the server accepted the run."`
+}
+
+// RunMetadata contains the fields that the result and the record of a run have in
+// common.
+type RunMetadata struct {
+	_ struct{} `doc:"The metadata of a run."`
+
+	ID        string    `json:"id" doc:"The ID of the run." example:"0196f0a2-1234-7abc-8def-0123456789ab"`
+	Language  Language  `json:"language" doc:"The language of the program." example:"python"`
+	ExitCode  *int      `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"The exit code of the program. Absent if a signal or a limit ended the program." example:"0"`
+	Signal    string    `json:"signal,omitzero" doc:"The signal that ended the program." example:"SIGKILL"`
+	SessionID string    `json:"sessionId,omitzero" doc:"The ID of the session of the run." example:"ses_01k7"`
+	CreatedAt Timestamp `json:"createdAt" doc:"When the server accepted the run."`
 }
 
 // ResultValue is a rich value. It maps each media type of the value to the data.
@@ -175,6 +185,7 @@ type Usage struct {
 	CPUMs           int64        `json:"cpuMs" doc:"The processor time of all processes together, in milliseconds." example:"9"`
 	MemoryPeakBytes int64        `json:"memoryPeakBytes" doc:"The peak memory of all processes together." example:"8388608"`
 	QueuedMs        int64        `json:"queuedMs" doc:"The time that the run waited for a sandbox, in milliseconds." example:"0"`
+	NetworkBytes    int64        `json:"networkBytes,omitzero" doc:"The number of bytes that all connections of the run sent and received. Only records of runs have it." example:"0"`
 	Network         []Connection `json:"network,omitempty" doc:"The connections of the run. Absent if the run has no network. Connections with the same host, port, verdict and reason are one item."`
 }
 
@@ -215,7 +226,7 @@ func (h *Handler) registerExecute() {
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: opRun, Method: http.MethodPost, Path: "/api/v1/execute",
-			Summary: "Run a program", Tags: []string{"Execute"},
+			Summary: "Run a program", Tags: []string{tagExecute},
 			Description: "Runs the program in a sandbox and responds when the program has ended. The HTTP status is 200 even if the program fails, times out or is killed; the field status says how it ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
@@ -238,7 +249,10 @@ func exampleExecution() map[string]any {
 	}
 }
 
-const opRun = "runProgram"
+const (
+	tagExecute = "Execute"
+	opRun      = "runProgram"
+)
 
 // boundSchemas sets the limits and defaults of this server in the schemas. The
 // schemas document the limits, and the server also checks requests with them.
@@ -349,6 +363,7 @@ func (r *RunOptions) program() (*pyth.Program, error) {
 		Results:     r.Results == nil || *r.Results,
 		Secrets:     r.Secrets,
 		AllSecrets:  r.Secrets == nil,
+		NoStore:     r.Store != nil && !*r.Store,
 		KeepSecrets: r.RedactSecrets != nil && !*r.RedactSecrets,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
@@ -409,11 +424,11 @@ func decodeBase64(s string) ([]byte, error) {
 
 func executeResponse(e *pyth.Execution) ExecuteResponse {
 	out := ExecuteResponse{
-		ID:               string(e.ID),
-		Language:         Language(e.Language),
+		RunMetadata: RunMetadata{
+			ID: string(e.ID), Language: Language(e.Language), ExitCode: e.ExitCode, Signal: e.Signal,
+			SessionID: string(e.Session), CreatedAt: Timestamp(e.CreatedAt),
+		},
 		Status:           ExecutionStatus(e.Status),
-		ExitCode:         e.ExitCode,
-		Signal:           e.Signal,
 		Stdout:           string(e.Stdout),
 		Stderr:           string(e.Stderr),
 		StdoutTruncated:  e.StdoutTruncated,
@@ -431,9 +446,7 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 			Network:         networkUsage(e.Usage.Network),
 		},
 		Labels:       e.Labels,
-		SessionID:    string(e.Session),
 		SessionEnded: e.SessionEnded,
-		CreatedAt:    Timestamp(e.CreatedAt),
 	}
 	if x := e.Error; x != nil {
 		out.Error = &ExecutionError{Name: x.Name, Message: x.Message, Traceback: x.Traceback, Hint: x.Hint, Line: x.Line}

@@ -158,6 +158,7 @@ func (r *GenerateRequest) request() (*pyth.GenerateRequest, error) {
 		Files:           files,
 		Secrets:         r.Secrets,
 		AllSecrets:      r.Secrets == nil,
+		NoStore:         r.Store != nil && !*r.Store,
 		KeepSecrets:     r.RedactSecrets != nil && !*r.RedactSecrets,
 		Timeout:         time.Duration(r.TimeoutMs) * time.Millisecond,
 		Limits:          r.Limits.limits(),

@@ -38,6 +38,9 @@ type Config struct {
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
+	// Records serves the records of runs. If Records is nil, its operations respond
+	// with not_implemented.
+	Records pyth.RecordService
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.
 	Audit pyth.AuditService
@@ -101,6 +104,9 @@ type Handler struct {
 	metrics  *metrics
 	bodies   *body.Budget
 	draining atomic.Bool
+	// drained ends when Drain is called.
+	drained   context.Context
+	stopWaits context.CancelFunc
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -134,12 +140,14 @@ func New(cfg Config) (*Handler, error) {
 		denied: newDenied(cfg.Denials, cfg.Now),
 		bodies: body.NewBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}
+	h.drained, h.stopWaits = context.WithCancel(context.Background())
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
 	// The API needs no adapter, because each operation has one.
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
 	h.registerKeys()
 	h.registerExecute()
+	h.registerExecutions()
 	h.registerSessions()
 	h.registerSessionFiles()
 	h.registerSecrets()
@@ -164,9 +172,12 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Drain makes the handler refuse new requests. Current requests continue. Health
-// checks, probes and metrics remain available.
-func (h *Handler) Drain() { h.draining.Store(true) }
+// Drain makes the handler refuse new requests. Current requests continue, but do not
+// wait for the end of other runs. Health checks, probes and metrics remain available.
+func (h *Handler) Drain() {
+	h.draining.Store(true)
+	h.stopWaits()
+}
 
 // MetricsHandler returns a handler that serves the metrics without a token. Use it
 // only on a separate listener.

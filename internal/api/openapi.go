@@ -41,7 +41,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: tagAuth, Description: "Accounts, tokens and passwords."},
 			{Name: tagSecrets, Description: "Secrets that programs receive as environment variables. The server stores them encrypted and never returns them."},
 			{Name: tagKeys, Description: "API keys of the account."},
-			{Name: "Execute", Description: "Runs of programs."},
+			{Name: tagExecute, Description: "Runs of programs, and their records."},
 			{Name: tagSessions, Description: "Interpreters that keep their state and files between runs."},
 			{Name: "Generate", Description: "Programs that a model writes."},
 			{Name: tagZK, Description: "Encrypted programs. Only a sandbox decrypts them."},

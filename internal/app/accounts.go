@@ -62,6 +62,12 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 // Close writes the waiting entries to the audit log and closes the log.
 func (a *Accounts) Close() error { return a.log.Close() }
 
+// shared reports whether several servers can use the database.
+func (a *Accounts) shared() bool {
+	_, ok := a.store.(pyth.SharedAuditStore)
+	return ok
+}
+
 // openAudit opens the audit log for new entries. If the log is damaged, the error
 // tells the operator what to do.
 func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.Log, error) {

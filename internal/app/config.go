@@ -108,3 +108,10 @@ type ModelConfig struct {
 	// limit.
 	TokensPerDay int64
 }
+
+// RecordConfig says how long the records of runs are kept.
+type RecordConfig struct {
+	// KeepRuns is the retention period of records; 0 means forever. KeepOutput is the
+	// retention period of code and output; 0 means that they are not stored.
+	KeepRuns, KeepOutput time.Duration
+}

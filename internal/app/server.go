@@ -21,12 +21,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
+	"github.com/pyth-on/pyth-on/internal/runs"
 	"github.com/pyth-on/pyth-on/internal/secret"
 	"github.com/pyth-on/pyth-on/internal/session"
 )
 
 // purgeInterval is the interval at which expired data is deleted.
 const purgeInterval = time.Hour
+
+// liveInterval is the time after which the record of a running program is stored
+// although the program has not ended. If the server is then killed, the record tells
+// the user that the run was lost.
+const liveInterval = time.Second
+
+// lostAfter is longer than a run waits for a sandbox and for its end, in addition to
+// its time-out.
+const lostAfter = 5 * time.Minute
 
 // ServerConfig configures a Server.
 type ServerConfig struct {
@@ -49,6 +59,7 @@ type ServerConfig struct {
 	Limits   pyth.ExecutionLimits
 	// KeepSecrets disables the redaction of secret values in output.
 	KeepSecrets bool
+	Records     RecordConfig
 
 	// API contains the settings of the API. NewServer sets the services in API.
 	API      api.Config
@@ -75,6 +86,7 @@ type Server struct {
 	sessions      *session.Service
 	encrypted     *encrypted.Service
 	executions    *execution.Service
+	records       *runs.Service
 	model         generate.Config
 	monitor       *health.Monitor
 	metrics       struct {
@@ -107,6 +119,9 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	}
 	s.openSessions()
 	s.openExecutions()
+	if err := s.openRecords(ctx); err != nil {
+		return nil, err
+	}
 	if s.Handler, err = api.New(s.apiConfig()); err != nil {
 		return nil, err
 	}
@@ -210,16 +225,42 @@ func (s *Server) openExecutions() {
 	})
 }
 
+// openRecords opens the service that keeps records of runs.
+func (s *Server) openRecords(ctx context.Context) error {
+	c := s.config
+	s.records = runs.New(runs.Config{
+		Executions: s.executions, Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: now, Logger: c.Logger,
+		StoreContent: c.Records.KeepOutput > 0,
+	})
+	s.onClose(func() error { s.records.Close(); return nil })
+	return s.recoverRecords(ctx)
+}
+
+// recoverRecords completes the records of lost runs. If several servers use the
+// database, a run is lost only when it is older than any run that can still be live.
+func (s *Server) recoverRecords(ctx context.Context) error {
+	before := now()
+	if s.config.Accounts.shared() {
+		before = before.Add(-s.config.Limits.MaxTimeout - lostAfter)
+	}
+	lost, err := s.records.Recover(ctx, before)
+	if lost > 0 {
+		s.config.Logger.Warn("runs lost with their server", "runs", lost)
+	}
+	return err
+}
+
 // apiConfig returns the configuration of the API with all services. Decorators record
 // the actions of the services in the audit log. While the disk cannot be written,
 // diskGate refuses actions.
 func (s *Server) apiConfig() api.Config {
 	c, log := s.config, s.config.Accounts.log
-	executions := s.gate.executions(audit.Executions(s.executions, log))
+	executions := s.gate.executions(audit.Executions(s.records, log))
 	config := c.API
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
+	config.Records = audit.Records(s.records, log)
 	config.Secrets = audit.Secrets(s.secrets, log)
 	config.Packages = s.gate.packages(s.packages)
 	config.ZK = audit.EncryptedPrograms(s.encrypted, log)
@@ -250,7 +291,7 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 }
 
 func features(generate bool) []string {
-	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
+	all := []string{"auth", "execute", "streaming", "executions", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
 	if generate {
 		all = append(all, "generate")
 	}
@@ -274,6 +315,15 @@ func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
 	go runPeriodically(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
+	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {
+		return s.records.StoreLive(ctx, liveInterval)
+	})
+	if c.Accounts.shared() {
+		go runPeriodically(ctx, lostAfter, c.Logger, "records of lost runs not completed", s.recoverRecords)
+	}
+	go runPeriodically(ctx, purgeInterval, c.Logger, "old records of runs not deleted", func(ctx context.Context) error {
+		return c.Records.prune(ctx, s.records)
+	})
 	if c.AuditRetention > 0 {
 		prune := func(ctx context.Context) error { return pruneAudit(ctx, c.Accounts.log, c.AuditRetention, c.Logger) }
 		go runPeriodically(ctx, purgeInterval, c.Logger, "audit log not pruned", prune)

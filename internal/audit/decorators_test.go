@@ -576,3 +576,34 @@ func TestGenerationsRecordsOutcomes(t *testing.T) {
 		}
 	}
 }
+
+type recordsOf struct {
+	pyth.RecordService
+	err error
+}
+
+func (s recordsOf) CancelExecution(context.Context, pyth.UserID, pyth.ExecutionID) (*pyth.RecordedExecution, error) {
+	return &pyth.RecordedExecution{}, s.err
+}
+
+func (s recordsOf) DeleteExecution(context.Context, pyth.UserID, pyth.ExecutionID) error {
+	return s.err
+}
+
+func TestRecordsRecordsCancellationAndDeletion(t *testing.T) {
+	r := new(recorder)
+	for err, outcome := range map[error]pyth.AuditOutcome{
+		nil: pyth.AuditSuccess, pyth.Errorf(pyth.CodeNotFound, ""): pyth.AuditDenied, pyth.Errorf(pyth.CodeConflict, ""): pyth.AuditFailure,
+	} {
+		s := audit.Records(recordsOf{err: err}, r)
+		_, _ = s.CancelExecution(t.Context(), "ada", "exe_1")
+		_ = s.DeleteExecution(t.Context(), "ada", "exe_1")
+		r.wants(t,
+			pyth.AuditEvent{User: "ada", Action: pyth.ActionExecutionCanceled, Outcome: outcome, Resource: "exe_1"},
+			pyth.AuditEvent{User: "ada", Action: pyth.ActionExecutionDeleted, Outcome: outcome, Resource: "exe_1"})
+	}
+	r.err = errors.New("full")
+	if got, err := audit.Records(recordsOf{}, r).CancelExecution(t.Context(), "ada", "exe_1"); got != nil || pyth.ErrorCode(err) != pyth.CodeUnavailable {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -13,8 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	pyth "github.com/pyth-on/pyth-on"
 )
 
@@ -78,11 +76,11 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	if p.Session != "" {
 		return s.executeInSession(ctx, user, p, events)
 	}
-	job, err := s.Job(user, p)
+	created := s.config.Clock()
+	job, err := s.job(user, p, nil, created)
 	if err != nil {
 		return nil, err
 	}
-	created := s.config.Clock()
 	// The user's packages work only with built-in runtimes, not with custom images.
 	if s.config.Packages != nil && job.Runtime == "" {
 		if job.Layers, err = s.config.Packages.Layers(ctx, user); err != nil {
@@ -97,10 +95,19 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	return &pyth.Execution{
 		ID:        job.ID,
 		Language:  job.Language,
-		CreatedAt: created,
+		CreatedAt: acceptedAt(p, created),
 		Labels:    p.Labels,
 		Outcome:   *outcome,
 	}, nil
+}
+
+// acceptedAt returns the time at which the server accepted the run. The parameter
+// "now" is the current time.
+func acceptedAt(p *pyth.Program, now time.Time) time.Time {
+	if p.ID != "" {
+		return p.CreatedAt
+	}
+	return now
 }
 
 // dispatch runs the job with its secrets. session is nil if the run has no session.
@@ -113,7 +120,7 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	job.SecretsFollow = given.follow()
 	hiding := s.redaction(given.hidden, p)
 	if hiding == nil {
-		outcome, err := s.run(ctx, job, given, events)
+		outcome, err := s.run(ctx, job, p, given, events)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +132,7 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	if redacted != nil {
 		events = redacted
 	}
-	outcome, err := s.run(ctx, job, given, events)
+	outcome, err := s.run(ctx, job, p, given, events)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +146,13 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 
 // run starts the job. It sends the secrets to the program when their use has been
 // recorded. If the recording fails, it abandons the run.
-func (s *Service) run(ctx context.Context, job *pyth.Job, given *secrets, events pyth.Events) (*pyth.Outcome, error) {
+func (s *Service) run(ctx context.Context, job *pyth.Job, p *pyth.Program, given *secrets, events pyth.Events) (*pyth.Outcome, error) {
 	run, err := s.config.Dispatcher.Start(ctx, job, events)
 	if err != nil {
 		return nil, err
+	}
+	if p.Started != nil {
+		p.Started()
 	}
 	if err := given.grant.Await(); err != nil {
 		run.Abandon()
@@ -154,18 +164,15 @@ func (s *Service) run(ctx context.Context, job *pyth.Job, given *secrets, events
 // Job returns the job of a program without a session, with all defaults. It returns
 // an error if the program is invalid.
 func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
-	return s.job(user, p, nil)
+	return s.job(user, p, nil, s.config.Clock())
 }
 
 // job returns the job of a program, with all defaults. session is nil if the run has
-// no session. The error lists all invalid fields.
-func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec) (*pyth.Job, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, err
-	}
+// no session. If the program has no ID, the ID of the job contains the time "now".
+// The error lists all invalid fields.
+func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec, now time.Time) (*pyth.Job, error) {
 	job := &pyth.Job{
-		ID:          pyth.ExecutionID(id.String()),
+		ID:          p.ID,
 		Tenant:      user,
 		Language:    cmp.Or(p.Language, pyth.Python),
 		Code:        []byte(p.Code),
@@ -179,6 +186,9 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 		Results:     p.Results,
 		Encrypted:   p.Encrypted,
 		Network:     pyth.Network{Rules: p.Network},
+	}
+	if job.ID == "" {
+		job.ID = pyth.NewExecutionID(now)
 	}
 	if session != nil {
 		applySession(job, p, session)

@@ -23,7 +23,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	}
 	var outcome *pyth.Outcome
 	defer func() { release(outcome, err) }()
-	job, err := s.job(user, p, session)
+	job, err := s.job(user, p, session, created)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	return &pyth.Execution{
 		ID:        job.ID,
 		Language:  job.Language,
-		CreatedAt: created,
+		CreatedAt: acceptedAt(p, created),
 		Labels:    p.Labels,
 		Session:   session.ID,
 		Outcome:   *outcome,

@@ -18,7 +18,7 @@ func (w *work) program(code string) *pyth.Program {
 	return &pyth.Program{
 		Language: w.result.Language, Code: code, Files: r.Files, Timeout: r.Timeout, Limits: r.Limits, Network: r.Network,
 		Results: true, Session: r.Session, Secrets: r.Secrets, AllSecrets: r.AllSecrets,
-		KeepSecrets: r.KeepSecrets, Labels: r.Labels,
+		KeepSecrets: r.KeepSecrets, NoStore: r.NoStore, Labels: r.Labels,
 	}
 }
 

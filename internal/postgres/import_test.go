@@ -43,6 +43,12 @@ func filled(t testing.TB) *sqlite.Store {
 			}}),
 			s.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: pyth.WrappedKey{RootKey: "r", Bytes: []byte{3}}}),
 			s.RetireRootKeys(ctx, []string{"old " + name}),
+			s.PutExecutions(ctx, []*pyth.SealedExecution{
+				{ExecutionRecord: pyth.ExecutionRecord{
+					ID: pyth.NewExecutionID(at), User: u, State: pyth.StateEnded, Language: pyth.Python, Labels: []string{"a", "ü"}, EndedAt: at,
+				}, Sealed: []byte{0, 1}},
+				{ExecutionRecord: pyth.ExecutionRecord{ID: pyth.NewExecutionID(at), User: u, State: pyth.StateQueued}},
+			}),
 		} {
 			if err != nil {
 				t.Fatal(err)

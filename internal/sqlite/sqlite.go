@@ -33,7 +33,7 @@ type Store struct {
 	writer *sql.DB
 	reader *sql.DB
 	// These statements are prepared, because every request or every run executes them.
-	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
+	keyByHash, secrets, dataKey, appendAudit, putExecution *sql.Stmt
 	// diskFailed is called if a write fails because of the disk. It may be nil.
 	diskFailed func()
 }
@@ -87,7 +87,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 		err = fmt.Errorf("the database has schema %d, but this version of pyth-on needs schema %d; start the server to migrate the database", current, known)
 	}
 	if err == nil {
-		s.appendAudit, err = s.writer.PrepareContext(ctx, appendAudit)
+		err = s.prepareWrites(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -128,7 +128,15 @@ func (s *Store) prepare(ctx context.Context, path string) (err error) {
 	if err := s.openReader(ctx, path); err != nil {
 		return err
 	}
-	s.appendAudit, err = s.writer.PrepareContext(ctx, appendAudit)
+	return s.prepareWrites(ctx)
+}
+
+// prepareWrites prepares the statements that write.
+func (s *Store) prepareWrites(ctx context.Context) (err error) {
+	if s.appendAudit, err = s.writer.PrepareContext(ctx, appendAudit); err != nil {
+		return err
+	}
+	s.putExecution, err = s.writer.PrepareContext(ctx, putExecution)
 	return err
 }
 
@@ -199,7 +207,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close closes all connections.
 func (s *Store) Close() error {
 	var errs []error
-	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets, s.dataKey, s.appendAudit} {
+	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets, s.dataKey, s.appendAudit, s.putExecution} {
 		if prepared != nil {
 			errs = append(errs, prepared.Close())
 		}

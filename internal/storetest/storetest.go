@@ -61,6 +61,15 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"tokens are taken up to the limit and returned":                  testTokenBudget,
 		"each day has its own token budget":                              testTokenBudgetOfADay,
 		"concurrent calls take no tokens beyond the limit":               testTokenBudgetRace,
+		"a record of a run is found as stored":                           testExecution,
+		"a record changes until the run ends":                            testExecutionChanges,
+		"a record of another user is not found":                          testForeignExecution,
+		"records are filtered and listed in pages":                       testExecutions,
+		"a record is deleted after the end of the run":                   testDeleteExecution,
+		"records that have not ended are listed for all users":           testUnendedExecutions,
+		"the content of old runs expires":                                testExpireContents,
+		"old records are deleted":                                        testDeleteOldExecutions,
+		"one of several concurrent ends of a run is stored":              testExecutionEndRace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

@@ -27,7 +27,11 @@ func seal(key, plaintext, associated []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal([]byte{format}, nil, plaintext, associated), nil
+	return sealWith(aead, plaintext, associated), nil
+}
+
+func sealWith(aead cipher.AEAD, plaintext, associated []byte) []byte {
+	return aead.Seal([]byte{format}, nil, plaintext, associated)
 }
 
 func open(key, sealed, associated []byte) ([]byte, error) {

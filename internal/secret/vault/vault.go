@@ -111,6 +111,26 @@ func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
 	return openWith(o.aead, sealed, label.associatedData(o.user))
 }
 
+// Sealer encrypts several values of one user. It decrypts the data key only once.
+type Sealer struct {
+	user pyth.UserID
+	aead cipher.AEAD
+}
+
+// Sealer returns a Sealer for the user.
+func (v *Vault) Sealer(ctx context.Context, user pyth.UserID) (*Sealer, error) {
+	o, err := v.Opener(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return &Sealer{user, o.aead}, nil
+}
+
+// Seal encrypts a value like Vault.Seal.
+func (s *Sealer) Seal(label Label, plaintext []byte) []byte {
+	return sealWith(s.aead, plaintext, label.associatedData(s.user))
+}
+
 // ServerKey returns the server's key with the given name. If there is no such key,
 // it creates a random one with the given length in bytes.
 func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte, error) {

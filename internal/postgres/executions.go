@@ -1,0 +1,226 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
+	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
+	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content"
+
+// scanExecution scans a record, and further columns into the given targets.
+func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any) error {
+	var labels string
+	err := row.Scan(append([]any{
+		&r.ID, &r.User, &r.State, &r.Language, &labels, &r.Session, &r.Encrypted, &r.Key,
+		timeOf{&r.StartedAt},
+		timeOf{&r.EndedAt},
+		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
+		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content,
+	}, more...)...)
+	if err != nil {
+		return err
+	}
+	r.CreatedAt = r.ID.CreatedAt()
+	if labels == "[]" {
+		return nil
+	}
+	return json.Unmarshal([]byte(labels), &r.Labels)
+}
+
+// putExecution does nothing if the user does not exist or if the record has ended.
+const putExecution = `INSERT INTO executions
+	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
+	wall, cpu, memory_peak, queued, network_bytes, content)
+	SELECT $1, id, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), $9::bigint, $10::bigint, nullif($11, ''), nullif($12, ''), $13::bigint,
+	nullif($14, ''), $15::bigint, $16::bigint, $17::bigint, $18::bigint, $19::bigint, $20
+	FROM users WHERE id = $2
+	ON CONFLICT (id) DO UPDATE SET
+	state = excluded.state, language = excluded.language, session_id = excluded.session_id, started_at = excluded.started_at,
+	ended_at = excluded.ended_at, status = excluded.status, reason = excluded.reason, exit_code = excluded.exit_code,
+	signal = excluded.signal, wall = excluded.wall, cpu = excluded.cpu, memory_peak = excluded.memory_peak, queued = excluded.queued,
+	network_bytes = excluded.network_bytes, content = excluded.content
+	WHERE executions.state <> 'ended' AND executions.user_id = $2`
+
+const (
+	putLabel      = "INSERT INTO execution_labels (user_id, label, execution_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+	putContent    = "INSERT INTO execution_contents (execution_id, ended_at, sealed) VALUES ($1, $2, $3) ON CONFLICT (execution_id) DO UPDATE SET ended_at = excluded.ended_at, sealed = excluded.sealed"
+	deleteContent = "DELETE FROM execution_contents WHERE execution_id = $1"
+	recordOfRun   = "run"
+)
+
+// PutExecutions creates records and updates records that have not ended. It ignores
+// records that have ended, and records of users that do not exist.
+func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
+	// Change the rows in the same order in all transactions, so that two of them cannot
+	// wait for each other. The versions of one record keep their order.
+	sorted := slices.Clone(records)
+	slices.SortStableFunc(sorted, func(a, b *pyth.SealedExecution) int { return cmp.Compare(a.ID, b.ID) })
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		for _, r := range sorted {
+			if err := putRecord(ctx, tx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) error {
+	labels := "[]"
+	if len(r.Labels) > 0 {
+		b, err := json.Marshal(r.Labels)
+		if err != nil {
+			return err
+		}
+		labels = string(b)
+	}
+	tag, err := tx.Exec(ctx, putExecution, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
+		timeValue(r.StartedAt), timeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
+		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	batch := new(pgx.Batch)
+	for _, label := range r.Labels {
+		batch.Queue(putLabel, r.User, label, r.ID)
+	}
+	if r.Sealed == nil {
+		batch.Queue(deleteContent, r.ID)
+	} else {
+		batch.Queue(putContent, r.ID, timeValue(r.EndedAt), r.Sealed)
+	}
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// SealedExecution returns a record with its encrypted content.
+func (s *Store) SealedExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.SealedExecution, error) {
+	scan := func(row pgx.CollectableRow) (*pyth.SealedExecution, error) {
+		r := new(pyth.SealedExecution)
+		return r, scanExecution(row, &r.ExecutionRecord, &r.Sealed)
+	}
+	all, err := collect(ctx, s, scan, "SELECT "+executionColumns+", c.sealed FROM executions e"+
+		" LEFT JOIN execution_contents c ON c.execution_id = e.id WHERE e.id = $1 AND e.user_id = $2", id, user)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, asNotFound(pgx.ErrNoRows, recordOfRun)
+	}
+	return all[0], nil
+}
+
+// Executions lists the user's records that match the filter, newest first.
+func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
+	args := []any{user}
+	where := []string{"e.user_id = $1"}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, fmt.Sprintf("%s $%d", condition, len(args)))
+	}
+	from, id := "executions e", "e.id"
+	if f.Label != "" {
+		from, id = "execution_labels l JOIN executions e ON e.id = l.execution_id", "l.execution_id"
+		where = append(where, "l.user_id = $1")
+		add("l.label =", f.Label)
+	}
+	switch f.State {
+	case "":
+	case pyth.StateEnded:
+		where = append(where, "e.state = 'ended'")
+	default:
+		where = append(where, "e.state <> 'ended'")
+		add("e.state =", f.State)
+	}
+	for _, c := range []struct{ condition, value string }{
+		{"e.status =", string(f.Status)}, {"e.language =", string(f.Language)}, {"e.session_id =", string(f.Session)}, {"e.key_id =", string(f.Key)},
+	} {
+		if c.value != "" {
+			add(c.condition, c.value)
+		}
+	}
+	if !f.Until.IsZero() {
+		if bound := pyth.ExecutionIDBound(f.Until); before == "" || bound < before {
+			before = bound
+		}
+	}
+	if before != "" {
+		add(id+" <", before)
+	}
+	if !f.Since.IsZero() {
+		add(id+" >=", pyth.ExecutionIDBound(f.Since))
+	}
+	args = append(args, limit)
+	return s.executions(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s DESC LIMIT $%d",
+		executionColumns, from, strings.Join(where, " AND "), id, len(args)), args...)
+}
+
+func (s *Store) executions(ctx context.Context, query string, args ...any) ([]*pyth.ExecutionRecord, error) {
+	scan := func(row pgx.CollectableRow) (*pyth.ExecutionRecord, error) {
+		r := new(pyth.ExecutionRecord)
+		return r, scanExecution(row, r)
+	}
+	return collect(ctx, s, scan, query, args...)
+}
+
+// DeleteExecution deletes a record and its content. It returns CodeConflict if the
+// run has not ended.
+func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) error {
+	err := s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var state pyth.ExecutionState
+		if err := tx.QueryRow(ctx, "SELECT state FROM executions WHERE id = $1 AND user_id = $2 FOR UPDATE", id, user).Scan(&state); err != nil {
+			return asNotFound(err, recordOfRun)
+		}
+		if state != pyth.StateEnded {
+			return pyth.Errorf(pyth.CodeConflict, "The run has not ended. Cancel it first, and wait for its end.")
+		}
+		_, err := tx.Exec(ctx, "DELETE FROM executions WHERE id = $1", id)
+		return err
+	})
+	return asNotFound(asNoRows(err), recordOfRun)
+}
+
+// UnendedExecutions lists records of all users that have not ended, oldest first.
+func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
+	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.state <> 'ended' AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
+}
+
+// expireContents skips rows that another server removes at the same time.
+const expireContents = `WITH old AS (
+		DELETE FROM execution_contents WHERE execution_id IN (
+			SELECT execution_id FROM execution_contents WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		RETURNING execution_id)
+	UPDATE executions SET content = $3 FROM old WHERE id = old.execution_id`
+
+// ExpireExecutionContents removes the content of runs that ended before the given
+// time. It returns the number of runs.
+func (s *Store) ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.count(ctx, expireContents, timeValue(before), limit, pyth.ContentExpired)
+}
+
+// DeleteOldExecutions deletes records of ended runs that were created before the
+// given time. It returns the number of records.
+func (s *Store) DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.count(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE id < $1 AND state = 'ended' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",
+		pyth.ExecutionIDBound(before), limit)
+}
+
+// count executes one statement and returns the number of rows that it changed.
+func (s *Store) count(ctx context.Context, query string, args ...any) (n int, err error) {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, query, args...)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, err
+}

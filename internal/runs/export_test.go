@@ -1,0 +1,4 @@
+package runs
+
+// Label is the label of the content of a run.
+var Label = label

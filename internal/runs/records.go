@@ -1,0 +1,129 @@
+package runs
+
+import (
+	"context"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// pollInterval is the interval at which Execution looks for the end of a run of
+// another server.
+const pollInterval = 250 * time.Millisecond
+
+// Executions lists the user's records. First it stores the records of the user's live
+// runs, so that the list contains them.
+func (s *Service) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
+	if err := s.storeLive(ctx, s.live.ofUser(user)); err != nil {
+		return nil, err
+	}
+	return s.config.Store.Executions(ctx, user, f, before, limit)
+}
+
+// storeLive stores the current records of runs that have not ended, and waits until
+// the records of ended runs are stored.
+func (s *Service) storeLive(ctx context.Context, live []*run) error {
+	if len(live) == 0 {
+		return nil
+	}
+	if err := s.storeUnended(ctx, live); err != nil {
+		return err
+	}
+	return s.writer.sync(ctx)
+}
+
+func (s *Service) storeUnended(ctx context.Context, live []*run) error {
+	s.storing.Lock()
+	defer s.storing.Unlock()
+	var records []*pyth.SealedExecution
+	for _, r := range live {
+		r.mu.Lock()
+		if r.record.State != pyth.StateEnded && r.stored != r.record.State {
+			r.stored = r.record.State
+			records = append(records, &pyth.SealedExecution{ExecutionRecord: r.record})
+		}
+		r.mu.Unlock()
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	return s.config.Store.PutExecutions(ctx, records)
+}
+
+// StoreLive stores the current records of all runs that have lasted longer than the
+// given time. If the server is killed, the next start finds these records.
+func (s *Service) StoreLive(ctx context.Context, longer time.Duration) error {
+	return s.storeUnended(ctx, s.live.unstored(s.config.Clock().Add(-longer)))
+}
+
+// Execution returns a run with its content. If the run has not ended, it waits for
+// its end.
+func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, wait time.Duration) (*pyth.RecordedExecution, error) {
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	for {
+		r, err := s.current(ctx, user, id)
+		if err != nil || r.State == pyth.StateEnded || wait <= 0 {
+			return r, err
+		}
+		var ended chan struct{}
+		var poll <-chan time.Time
+		if live := s.live.find(user, id); live != nil {
+			ended = live.ended
+		} else {
+			poll = time.After(pollInterval)
+		}
+		select {
+		case <-ended:
+		case <-poll:
+		case <-deadline.C:
+			wait = 0
+		case <-ctx.Done():
+			return r, nil
+		}
+	}
+}
+
+// current returns the current state of a run.
+func (s *Service) current(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
+	if r := s.live.find(user, id); r != nil {
+		return r.snapshot(), nil
+	}
+	stored, err := s.config.Store.SealedExecution(ctx, user, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &pyth.RecordedExecution{ExecutionRecord: stored.ExecutionRecord}
+	c, err := s.open(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		out.Code, out.Outcome = c.Code, c.Outcome
+	}
+	return out, nil
+}
+
+// CancelExecution cancels a run that has not ended.
+func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
+	if r := s.live.find(user, id); r != nil {
+		r.cancel(errCanceled)
+		return r.snapshot(), nil
+	}
+	return s.current(ctx, user, id)
+}
+
+// DeleteExecution deletes the record of an ended run.
+func (s *Service) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) error {
+	if r := s.live.find(user, id); r != nil {
+		if r.snapshot().State != pyth.StateEnded {
+			return pyth.Errorf(pyth.CodeConflict, "The run has not ended. Cancel it first, and wait for its end.")
+		}
+		if err := s.writer.sync(ctx); err != nil {
+			return err
+		}
+	}
+	s.storing.Lock()
+	defer s.storing.Unlock()
+	return s.config.Store.DeleteExecution(ctx, user, id)
+}

@@ -1,0 +1,181 @@
+package runs
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// run is a live run: it has not ended, or its record is not stored yet.
+type run struct {
+	cancel context.CancelCauseFunc
+	// The channel ended is closed when the run has ended.
+	ended chan struct{}
+	// stores reports that code and output will be stored. code is "" otherwise.
+	stores bool
+	code   string
+	// capture is nil if the caller does not receive events.
+	capture *capture
+	// outcome and events are set when the run ends. outcome is nil if it is not stored.
+	// size is the memory that both and the code take from the budget.
+	outcome *pyth.Outcome
+	events  []event
+	size    int64
+
+	mu     sync.Mutex
+	record pyth.ExecutionRecord
+	// stored is the state of the run in the store, if the run has not ended; "" if the
+	// store does not contain the run.
+	stored pyth.ExecutionState
+}
+
+// start records that a sandbox has received the job.
+func (r *run) start(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.record.State == pyth.StateQueued {
+		r.record.State, r.record.StartedAt = pyth.StateRunning, at
+	}
+}
+
+// snapshot returns the current record with its content.
+func (r *run) snapshot() *pyth.RecordedExecution {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := &pyth.RecordedExecution{ExecutionRecord: r.record, Code: r.code}
+	if r.record.State == pyth.StateEnded {
+		if out.Outcome = r.outcome; out.Outcome == nil {
+			out.Code = ""
+		}
+	}
+	return out
+}
+
+// keep takes memory for the content of the run and keeps the outcome. It returns
+// false if there is not enough memory.
+func (r *run) keep(memory *budget, o *pyth.Outcome) bool {
+	size := int64(len(r.code)) + outcomeBytes(o)
+	if !memory.take(size) {
+		if r.capture != nil {
+			r.capture.release()
+		}
+		return false
+	}
+	r.size = size
+	if r.capture != nil {
+		stdout, stderr, events, ok := r.capture.content()
+		r.size += r.capture.size
+		if !ok {
+			memory.release(r.size)
+			r.size = 0
+			return false
+		}
+		o.Stdout, o.Stderr, r.events = stdout, stderr, events
+	}
+	r.outcome = o
+	return true
+}
+
+// outcomeBytes returns the approximate size of the outcome.
+func outcomeBytes(o *pyth.Outcome) int64 {
+	n := len(o.Stdout) + len(o.Stderr)
+	for _, r := range o.Results {
+		for media, data := range r {
+			n += len(media) + len(data)
+		}
+	}
+	for _, f := range o.Files {
+		n += len(f.Path) + len(f.Content)
+	}
+	if o.Error != nil {
+		n += len(o.Error.Message) + len(o.Error.Traceback)
+	}
+	return int64(n)
+}
+
+// registry contains the live runs.
+type registry struct {
+	mu   sync.Mutex
+	runs map[pyth.ExecutionID]*run
+}
+
+func newRegistry() *registry { return &registry{runs: map[pyth.ExecutionID]*run{}} }
+
+func (x *registry) add(r *run) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.runs[r.record.ID] = r
+}
+
+func (x *registry) remove(r *run) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.runs, r.record.ID)
+}
+
+// find returns the live run of the user; nil if there is none.
+func (x *registry) find(user pyth.UserID, id pyth.ExecutionID) *run {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r := x.runs[id]; r != nil && r.record.User == user {
+		return r
+	}
+	return nil
+}
+
+// ofUser returns the live runs of the user.
+func (x *registry) ofUser(user pyth.UserID) (all []*run) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range x.runs {
+		if r.record.User == user {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// unstored returns the runs that were created before the given time, have not ended,
+// and have no stored record.
+func (x *registry) unstored(before time.Time) (all []*run) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range x.runs {
+		if r.record.CreatedAt.Before(before) && r.needsRecord() {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// needsRecord reports that the run has not ended and that its current state is not
+// stored.
+func (r *run) needsRecord() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record.State != pyth.StateEnded && r.stored != r.record.State
+}
+
+// budget limits memory. It is safe for concurrent use.
+type budget struct {
+	mu   sync.Mutex
+	free int64
+}
+
+func (b *budget) take(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > b.free {
+		return false
+	}
+	b.free -= n
+	return true
+}
+
+func (b *budget) release(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += n
+}

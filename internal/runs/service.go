@@ -1,0 +1,223 @@
+// Package runs keeps the records of users' runs: their metadata, and for a shorter
+// time their code and output.
+//
+// A Service wraps the service that executes programs. It knows the live runs of this
+// server, and can cancel them. When a run has ended, the caller gets the result
+// first. A goroutine stores the record afterwards, together with other records in
+// one transaction. Code and output are encrypted with the user's data key.
+package runs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+)
+
+// Config configures a Service. All fields except the limits are required.
+type Config struct {
+	// Executions runs the programs.
+	Executions pyth.ExecutionService
+	Store      pyth.ExecutionStore
+	Vault      *vault.Vault
+	Clock      func() time.Time
+	Logger     *slog.Logger
+	// StoreContent enables the storage of code and output.
+	StoreContent bool
+	// MaxContentBytes is the maximum size of the code and output of all runs that are
+	// not stored yet; 0 means 64 MiB. Above this limit, a record is stored without
+	// them.
+	MaxContentBytes int64
+	// MaxWaiting is the maximum number of records that are not stored yet; 0 means
+	// 10,000. At this limit, a run ends only after other records are stored.
+	MaxWaiting int
+	// WriteDelay is the time that a record waits for other records of the same
+	// transaction; 0 means 50 ms.
+	WriteDelay time.Duration
+}
+
+// Service implements pyth.ExecutionService and pyth.RecordService. It is safe for
+// concurrent use.
+type Service struct {
+	config Config
+	live   *registry
+	memory *budget
+	writer *writer
+	// storing serializes storeLive and the deletion of records. Without it, storeLive
+	// could store a record again that was deleted.
+	storing sync.Mutex
+}
+
+var (
+	_ pyth.ExecutionService = (*Service)(nil)
+	_ pyth.RecordService    = (*Service)(nil)
+)
+
+// Defaults of a Config.
+const (
+	defaultContentBytes = 64 << 20
+	defaultWaiting      = 10_000
+	defaultWriteDelay   = 50 * time.Millisecond
+)
+
+// New returns a Service. The caller closes it after the last call of Execute.
+func New(c Config) *Service {
+	if c.MaxContentBytes == 0 {
+		c.MaxContentBytes = defaultContentBytes
+	}
+	if c.MaxWaiting == 0 {
+		c.MaxWaiting = defaultWaiting
+	}
+	if c.WriteDelay == 0 {
+		c.WriteDelay = defaultWriteDelay
+	}
+	s := &Service{config: c, live: newRegistry(), memory: &budget{free: c.MaxContentBytes}}
+	s.writer = newWriter(writerConfig{delay: c.WriteDelay, capacity: c.MaxWaiting, write: s.store, forget: s.forget, logger: c.Logger})
+	return s
+}
+
+// Close stores all waiting records.
+func (s *Service) Close() { s.writer.close() }
+
+// errCanceled is the cause of a context that CancelExecution has ended.
+var errCanceled = errors.New("runs: the run was canceled")
+
+// Execute runs the program and enqueues its record. It does not wait until the
+// record is stored.
+func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+	named := *p
+	if named.ID == "" {
+		named.ID = pyth.NewExecutionID(s.config.Clock())
+	}
+	named.CreatedAt = named.ID.CreatedAt()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := s.begin(ctx, user, &named, cancel)
+	next := named.Started
+	named.Started = func() {
+		r.start(s.config.Clock())
+		if next != nil {
+			next()
+		}
+	}
+	if events != nil {
+		r.capture = &capture{next: events, memory: s.memory, enabled: r.stores}
+		events = r.capture
+	}
+	e, err := s.config.Executions.Execute(ctx, user, &named, events)
+	if err != nil && errors.Is(context.Cause(ctx), errCanceled) {
+		// The run was canceled while it waited for its session.
+		e, err = canceled(&named), nil
+	}
+	if err != nil {
+		s.discard(r)
+		return nil, err
+	}
+	s.end(ctx, r, e)
+	return e, nil
+}
+
+// canceled returns the result of a run that was canceled before its program started.
+func canceled(p *pyth.Program) *pyth.Execution {
+	language := p.Language
+	if language == "" {
+		language = pyth.Python
+	}
+	return &pyth.Execution{
+		ID: p.ID, Language: language, CreatedAt: p.CreatedAt, Labels: p.Labels, Session: p.Session,
+		Outcome: pyth.Outcome{Status: pyth.StatusCanceled},
+	}
+}
+
+// begin adds a run to the live runs.
+func (s *Service) begin(ctx context.Context, user pyth.UserID, p *pyth.Program, cancel context.CancelCauseFunc) *run {
+	r := &run{
+		cancel: cancel,
+		ended:  make(chan struct{}),
+		stores: s.config.StoreContent && !p.NoStore && p.Encrypted == nil,
+		record: pyth.ExecutionRecord{
+			ID: p.ID, User: user, State: pyth.StateQueued, Language: p.Language, Labels: slices.Clone(p.Labels), Session: p.Session,
+			CreatedAt: p.CreatedAt, Key: pyth.OriginOf(ctx).KeyID, Content: pyth.ContentNone,
+		},
+	}
+	if r.record.Language == "" {
+		r.record.Language = pyth.Python
+	}
+	if p.Encrypted != nil {
+		r.record.Encrypted = p.Encrypted.Name
+	}
+	if r.stores {
+		r.code = p.Code
+	}
+	s.live.add(r)
+	return r
+}
+
+// end completes the record of a run and enqueues it.
+func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution) {
+	outcome := e.Outcome
+	r.mu.Lock()
+	rec := &r.record
+	rec.State, rec.EndedAt = pyth.StateEnded, s.config.Clock()
+	rec.Language, rec.Status, rec.ExitCode, rec.Signal = e.Language, outcome.Status, outcome.ExitCode, outcome.Signal
+	rec.Usage, rec.NetworkBytes = outcome.Usage, networkBytes(outcome.Usage.Network)
+	rec.Usage.Network = nil
+	if r.stores {
+		rec.Content = pyth.ContentOmitted
+		if r.keep(s.memory, &outcome) {
+			rec.Content = pyth.ContentStored
+		}
+	}
+	r.mu.Unlock()
+	close(r.ended)
+	if err := s.writer.add(ctx, r); err != nil {
+		s.config.Logger.Error("record of a run lost", "execution_id", rec.ID, "error", err)
+		s.forget(r)
+	}
+}
+
+// discard removes a run that was refused. It did not run, so it needs no record.
+func (s *Service) discard(r *run) {
+	if r.capture != nil {
+		r.capture.release()
+	}
+	s.live.remove(r)
+	close(r.ended)
+	s.storing.Lock()
+	defer s.storing.Unlock()
+	r.mu.Lock()
+	r.record.State, r.record.Status, r.record.EndedAt = pyth.StateEnded, pyth.StatusCanceled, s.config.Clock()
+	record, stored := r.record, r.stored != ""
+	r.mu.Unlock()
+	if !stored {
+		return
+	}
+	// A list of runs has stored the record.
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	err := s.config.Store.PutExecutions(ctx, []*pyth.SealedExecution{{ExecutionRecord: record}})
+	if err == nil {
+		err = s.config.Store.DeleteExecution(ctx, record.User, record.ID)
+	}
+	if err != nil {
+		s.config.Logger.Error("record of a refused run not deleted", "execution_id", record.ID, "error", err)
+	}
+}
+
+// forget removes a run whose record is stored or lost.
+func (s *Service) forget(r *run) {
+	s.memory.release(r.size)
+	s.live.remove(r)
+}
+
+func networkBytes(connections []pyth.Connection) (n int64) {
+	for _, c := range connections {
+		n += c.SentBytes + c.ReceivedBytes
+	}
+	return n
+}

@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
+	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
+	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content"
+
+func executionFields(r *pyth.ExecutionRecord) []any {
+	return []any{
+		&r.ID, &r.User, &r.State, &r.Language,
+		labelsOf{r},
+		&r.Session, &r.Encrypted, &r.Key,
+		timeOf{&r.StartedAt},
+		timeOf{&r.EndedAt},
+		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
+		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content,
+	}
+}
+
+// labelsOf is a scan target for the labels of a record. It also sets CreatedAt, which
+// the ID contains. The ID is scanned first.
+type labelsOf struct{ r *pyth.ExecutionRecord }
+
+func (d labelsOf) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("column contains labels of type %T", v)
+	}
+	d.r.CreatedAt = d.r.ID.CreatedAt()
+	if text == "[]" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), &d.r.Labels)
+}
+
+// putExecution does nothing if the user does not exist or if the record has ended.
+const putExecution = `INSERT INTO executions
+	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
+	wall, cpu, memory_peak, queued, network_bytes, content)
+	SELECT ?1, ?2, ?3, ?4, ?5, nullif(?6, ''), nullif(?7, ''), nullif(?8, ''), ?9, ?10, nullif(?11, ''), nullif(?12, ''), ?13, nullif(?14, ''),
+	?15, ?16, ?17, ?18, ?19, ?20
+	FROM users WHERE id = ?2
+	ON CONFLICT (id) DO UPDATE SET
+	state = ?3, language = ?4, session_id = nullif(?6, ''), started_at = ?9, ended_at = ?10, status = nullif(?11, ''), reason = nullif(?12, ''),
+	exit_code = ?13, signal = nullif(?14, ''), wall = ?15, cpu = ?16, memory_peak = ?17, queued = ?18, network_bytes = ?19, content = ?20
+	WHERE executions.state <> 'ended' AND executions.user_id = ?2`
+
+const (
+	putLabel         = "INSERT INTO execution_labels (user_id, label, execution_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+	putContent       = "INSERT INTO execution_contents (execution_id, ended_at, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET ended_at = ?2, sealed = ?3"
+	deleteContent    = "DELETE FROM execution_contents WHERE execution_id = ?"
+	executionMissing = "run"
+)
+
+// PutExecutions creates records and updates records that have not ended. It ignores
+// records that have ended, and records of users that do not exist.
+func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		put := tx.StmtContext(ctx, s.putExecution)
+		for _, r := range records {
+			if err := putRecord(ctx, tx, put, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExecution) error {
+	labels := "[]"
+	if len(r.Labels) > 0 {
+		b, err := json.Marshal(r.Labels)
+		if err != nil {
+			return err
+		}
+		labels = string(b)
+	}
+	stored, err := affected(put.ExecContext(ctx, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
+		timeValue(r.StartedAt), timeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
+		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content))
+	if err != nil || !stored {
+		return err
+	}
+	for _, label := range r.Labels {
+		if _, err := tx.ExecContext(ctx, putLabel, r.User, label, r.ID); err != nil {
+			return err
+		}
+	}
+	if r.Sealed == nil {
+		_, err = tx.ExecContext(ctx, deleteContent, r.ID)
+	} else {
+		_, err = tx.ExecContext(ctx, putContent, r.ID, timeValue(r.EndedAt), r.Sealed)
+	}
+	return err
+}
+
+// SealedExecution returns a record with its encrypted content.
+func (s *Store) SealedExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.SealedExecution, error) {
+	r := new(pyth.SealedExecution)
+	err := s.reader.QueryRowContext(ctx, "SELECT "+executionColumns+", c.sealed FROM executions e"+
+		" LEFT JOIN execution_contents c ON c.execution_id = e.id WHERE e.id = ? AND e.user_id = ?", id, user).
+		Scan(append(executionFields(&r.ExecutionRecord), &r.Sealed)...)
+	if err != nil {
+		return nil, asNotFound(err, executionMissing)
+	}
+	return r, nil
+}
+
+// Executions lists the user's records that match the filter, newest first.
+func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
+	query, args := executionsQuery(user, f, before, limit)
+	return s.executions(ctx, query, args...)
+}
+
+// executionsQuery returns the query for a page. It names the index, because the query
+// planner may choose a slower one.
+func executionsQuery(user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) (string, []any) {
+	index, args := "executions e INDEXED BY executions_of_user", []any{user}
+	where := " WHERE e.user_id = ?"
+	add := func(by, condition string, arg any) {
+		index = "executions e INDEXED BY " + by
+		where += " AND " + condition
+		args = append(args, arg)
+	}
+	// The last filter with an index selects the index, so the filters that match the
+	// fewest records are last.
+	if f.Language != "" {
+		add("executions_by_language", "e.language = ?", f.Language)
+	}
+	if f.Status != "" {
+		add("executions_by_status", "e.status = ?", f.Status)
+	}
+	if f.Key != "" {
+		add("executions_by_key", "e.key_id = ?", f.Key)
+	}
+	if f.Session != "" {
+		add("executions_by_session", "e.session_id = ?", f.Session)
+	}
+	switch f.State {
+	case "":
+	case pyth.StateEnded:
+		where += " AND e.state = 'ended'"
+	default:
+		add("executions_unended", "e.state <> 'ended' AND e.state = ?", f.State)
+	}
+	id := "e.id"
+	if f.Label != "" {
+		index = "execution_labels l CROSS JOIN executions e ON e.id = l.execution_id"
+		where = " WHERE l.user_id = ?" + where[len(" WHERE e.user_id = ?"):] + " AND l.label = ?"
+		args = append(args, f.Label)
+		id = "l.execution_id"
+	}
+	if !f.Until.IsZero() {
+		if bound := pyth.ExecutionIDBound(f.Until); before == "" || bound < before {
+			before = bound
+		}
+	}
+	if before != "" {
+		where += " AND " + id + " < ?"
+		args = append(args, before)
+	}
+	if !f.Since.IsZero() {
+		where += " AND " + id + " >= ?"
+		args = append(args, pyth.ExecutionIDBound(f.Since))
+	}
+	return "SELECT " + executionColumns + " FROM " + index + where + " ORDER BY " + id + " DESC LIMIT ?", append(args, limit)
+}
+
+func (s *Store) executions(ctx context.Context, query string, args ...any) (all []*pyth.ExecutionRecord, err error) {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r := new(pyth.ExecutionRecord)
+		if err := rows.Scan(executionFields(r)...); err != nil {
+			return nil, failure(err)
+		}
+		all = append(all, r)
+	}
+	return all, failure(rows.Err())
+}
+
+// DeleteExecution deletes a record and its content. It returns CodeConflict if the
+// run has not ended.
+func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		var state pyth.ExecutionState
+		if err := tx.QueryRowContext(ctx, "SELECT state FROM executions WHERE id = ? AND user_id = ?", id, user).Scan(&state); err != nil {
+			return asNotFound(err, executionMissing)
+		}
+		if state != pyth.StateEnded {
+			return pyth.Errorf(pyth.CodeConflict, "The run has not ended. Cancel it first, and wait for its end.")
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM executions WHERE id = ?", id)
+		return err
+	})
+}
+
+// UnendedExecutions lists records of all users that have not ended, oldest first.
+func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
+	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e INDEXED BY executions_unended"+
+		" WHERE e.state <> 'ended' AND e.id > ? ORDER BY e.id LIMIT ?", after, limit)
+}
+
+const oldContents = "SELECT execution_id FROM execution_contents WHERE ended_at < ? ORDER BY ended_at LIMIT ?"
+
+// ExpireExecutionContents removes the content of runs that ended before the given
+// time. It returns the number of runs.
+func (s *Store) ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error) {
+	var n int64
+	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE executions SET content = ? WHERE id IN ("+oldContents+")", pyth.ContentExpired, timeValue(before), limit)
+		if err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, "DELETE FROM execution_contents WHERE execution_id IN ("+oldContents+")", timeValue(before), limit)
+		if err != nil {
+			return err
+		}
+		n, err = result.RowsAffected()
+		return err
+	})
+	return int(n), err
+}
+
+// DeleteOldExecutions deletes records of ended runs that were created before the
+// given time. It returns the number of records.
+func (s *Store) DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error) {
+	result, err := s.writer.ExecContext(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions"+
+		" WHERE id < ? AND state = 'ended' ORDER BY id LIMIT ?)", pyth.ExecutionIDBound(before), limit)
+	if err != nil {
+		return 0, s.writeFailure(err)
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}

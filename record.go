@@ -1,0 +1,181 @@
+package pyth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+	"time"
+)
+
+// ExecutionState says how far a run has come.
+type ExecutionState string
+
+// States of a run. A queued run has not started its program. An ended run never
+// changes.
+const (
+	StateQueued  ExecutionState = "queued"
+	StateRunning ExecutionState = "running"
+	StateEnded   ExecutionState = "ended"
+)
+
+// ExecutionStates returns all states of a run.
+func ExecutionStates() []ExecutionState {
+	return []ExecutionState{StateQueued, StateRunning, StateEnded}
+}
+
+// ReasonWorkerLost is the reason of a run with StatusKilled whose server or machine
+// was lost during the run.
+const ReasonWorkerLost = "worker_lost"
+
+// ContentState says whether the code and the output of a run are stored.
+type ContentState string
+
+// States of stored content. ContentNone means that the request or the setting of the
+// server disabled it. ContentOmitted means that it was too large, or that the server
+// had no memory for it. ContentExpired means that its retention period has ended.
+const (
+	ContentStored  ContentState = "stored"
+	ContentNone    ContentState = "none"
+	ContentOmitted ContentState = "omitted"
+	ContentExpired ContentState = "expired"
+)
+
+// ContentStates returns all states of stored content.
+func ContentStates() []ContentState {
+	return []ContentState{ContentStored, ContentNone, ContentOmitted, ContentExpired}
+}
+
+// ExecutionRecord is the metadata of a run.
+type ExecutionRecord struct {
+	// ID is a UUID of version 7. CreatedAt is the time in the ID, in milliseconds.
+	ID        ExecutionID
+	User      UserID
+	State     ExecutionState
+	Language  Language
+	Labels    []string
+	Session   SessionID
+	CreatedAt time.Time
+	// Encrypted is the name of the encrypted program; "" for other programs.
+	Encrypted string
+	// Key is the ID of the API key of the request; "" if the request had none.
+	Key KeyID
+	// StartedAt is the time at which a sandbox received the job; zero before.
+	StartedAt time.Time
+
+	// The following fields are set if State is StateEnded.
+
+	EndedAt time.Time
+	Status  Status
+	// Reason explains Status, for example ReasonWorkerLost; "" if Status says enough.
+	Reason   string
+	ExitCode *int
+	Signal   string
+	// Usage has no Network. NetworkBytes is the sum over all connections.
+	Usage        Usage
+	NetworkBytes int64
+	Content      ContentState
+}
+
+// SealedExecution is a record with its encrypted content.
+type SealedExecution struct {
+	ExecutionRecord
+	// Sealed holds the code and the outcome, encrypted with the user's data key; nil if
+	// they are not stored.
+	Sealed []byte
+}
+
+// RecordedExecution is a record with its content.
+type RecordedExecution struct {
+	ExecutionRecord
+	// Code is "" if the content is not stored.
+	Code string
+	// Outcome is nil if the run has not ended or its content is not stored.
+	Outcome *Outcome
+}
+
+// ExecutionFilter selects records. The zero value of a field selects all.
+type ExecutionFilter struct {
+	State    ExecutionState
+	Status   Status
+	Language Language
+	Label    string
+	Session  SessionID
+	Key      KeyID
+	// Since and Until limit CreatedAt: at or after Since, and before Until.
+	Since, Until time.Time
+}
+
+// RecordService manages the records of users' runs. It is safe for concurrent use.
+// Methods fail with CodeNotFound if the user has no run with the ID.
+type RecordService interface {
+	// Executions lists the records that match the filter, newest first. It lists at
+	// most "limit" records with an ID less than "before"; "" means no bound.
+	Executions(ctx context.Context, user UserID, f ExecutionFilter, before ExecutionID, limit int) ([]*ExecutionRecord, error)
+	// Execution returns a run. If the run has not ended, it waits at most the given
+	// time for its end. If ctx ends first, it returns the current state.
+	Execution(ctx context.Context, user UserID, id ExecutionID, wait time.Duration) (*RecordedExecution, error)
+	// CancelExecution cancels a run that has not ended. It does not wait for the end of
+	// the run. For an ended run it does nothing.
+	CancelExecution(ctx context.Context, user UserID, id ExecutionID) (*RecordedExecution, error)
+	// DeleteExecution deletes the record of an ended run with its content. It fails
+	// with CodeConflict if the run has not ended.
+	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
+}
+
+// NewExecutionID returns an ID for a run that was accepted at the given time. IDs
+// sort by time.
+func NewExecutionID(at time.Time) ExecutionID {
+	var b [16]byte
+	_, _ = rand.Read(b[8:]) // It never fails.
+	putMillis(&b, at)
+	// Put the fraction of the millisecond into the next 12 bits, so that IDs of one
+	// millisecond also sort by time (RFC 9562, section 6.2, method 3).
+	fraction := uint16(at.Nanosecond() % int(time.Millisecond) * 4096 / int(time.Millisecond))
+	binary.BigEndian.PutUint16(b[6:], 0x7000|fraction)
+	b[8] = b[8]&0x3f | 0x80
+	return ExecutionID(formatID(b))
+}
+
+// ExecutionIDBound returns a string that sorts before all IDs of runs that were
+// accepted at the given time or later, and after all earlier IDs. Times are compared
+// in milliseconds, rounded up.
+func ExecutionIDBound(at time.Time) ExecutionID {
+	var b [16]byte
+	putMillis(&b, at.Add(time.Millisecond-1))
+	return ExecutionID(formatID(b)[:13])
+}
+
+// putMillis writes the time in milliseconds to the first 48 bits. Times that do not
+// fit become the nearest possible time.
+func putMillis(b *[16]byte, at time.Time) {
+	millis := uint64(min(max(at.UnixMilli(), 0), 1<<48-1))
+	binary.BigEndian.PutUint16(b[:], uint16(millis>>32))
+	binary.BigEndian.PutUint32(b[2:], uint32(millis))
+}
+
+// CreatedAt returns the time in the ID, in milliseconds. It returns the zero time if
+// the ID is not a UUID of version 7.
+func (id ExecutionID) CreatedAt() time.Time {
+	if len(id) != 36 || id[8] != '-' || id[14] != '7' {
+		return time.Time{}
+	}
+	millis, err := strconv.ParseInt(string(id[:8]+id[9:13]), 16, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis).UTC()
+}
+
+func formatID(b [16]byte) string {
+	s := make([]byte, 0, 36)
+	for i, end := range []int{4, 6, 8, 10, 16} {
+		start := []int{0, 4, 6, 8, 10}[i]
+		if i > 0 {
+			s = append(s, '-')
+		}
+		s = hex.AppendEncode(s, b[start:end])
+	}
+	return string(s)
+}
