@@ -116,6 +116,10 @@ type RecordService interface {
 	// Execution returns a run. If the run has not ended, it waits at most the given
 	// time for its end. If ctx ends first, it returns the current state.
 	Execution(ctx context.Context, user UserID, id ExecutionID, wait time.Duration) (*RecordedExecution, error)
+	// FollowExecution passes all events of a run to the receiver, from the first one. It
+	// returns the run when it has ended. The events are the same at each call. If the
+	// content of the run is not stored, the receiver gets only Started.
+	FollowExecution(ctx context.Context, user UserID, id ExecutionID, events Events) (*RecordedExecution, error)
 	// CancelExecution cancels a run that has not ended. It does not wait for the end of
 	// the run. For an ended run it does nothing.
 	CancelExecution(ctx context.Context, user UserID, id ExecutionID) (*RecordedExecution, error)

@@ -342,7 +342,7 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 	}
 	job.Name = in.Name
 	program.Language, program.Encrypted = job.Code.Language, job
-	out, err := h.run(ctx, program)
+	out, err := h.run(ctx, program, acceptsEvents(ctx))
 	if err == nil {
 		h.cfg.ZK.NoteExecuted(user, in.Name)
 	}

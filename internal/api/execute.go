@@ -237,6 +237,19 @@ func (h *Handler) registerExecute() {
 		example:  map[string]any{"code": "print(42)"},
 		answer:   exampleExecution(),
 	}, h.execute)
+	register(h, operation{
+		Operation: huma.Operation{
+			OperationID: "runProgramAsStream", Method: http.MethodPost, Path: "/api/v1/execute/stream",
+			Summary: "Run a program and stream its events", Tags: []string{tagExecute},
+			Description: "Runs the program like runProgram with Accept: text/event-stream, whatever the header Accept says. If the connection is lost, the run is canceled.",
+			Responses:   h.eventForm(),
+			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
+		},
+		maxBytes: executeBodyBytes(h.cfg.Limits),
+		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
+		action:   pyth.ActionCodeExecuted,
+		example:  map[string]any{"code": "print(42)"},
+	}, h.executeAsStream)
 }
 
 func exampleExecution() map[string]any {
@@ -311,11 +324,19 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	if err != nil {
 		return nil, err
 	}
-	return h.run(ctx, program)
+	return h.run(ctx, program, acceptsEvents(ctx))
+}
+
+func (h *Handler) executeAsStream(ctx context.Context, in *executeInput) (*executeOutput, error) {
+	program, err := in.Value.program()
+	if err != nil {
+		return nil, err
+	}
+	return h.run(ctx, program, true)
 }
 
 // run runs the program and responds with JSON or a stream of events.
-func (h *Handler) run(ctx context.Context, program *pyth.Program) (*executeOutput, error) {
+func (h *Handler) run(ctx context.Context, program *pyth.Program, stream bool) (*executeOutput, error) {
 	run := func(events pyth.Events) (*pyth.Execution, error) {
 		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)
 		if err == nil {
@@ -323,7 +344,7 @@ func (h *Handler) run(ctx context.Context, program *pyth.Program) (*executeOutpu
 		}
 		return e, err
 	}
-	if acceptsEvents(ctx) {
+	if stream {
 		return &executeOutput{Body: func(huma.Context) {}}, h.stream(ctx, run)
 	}
 	e, err := run(nil)

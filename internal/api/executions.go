@@ -142,6 +142,7 @@ func (h *Handler) registerExecutions() {
 		},
 		action: pyth.ActionExecutionDeleted,
 	}, ifEnabled(has, feature, h.deleteExecution))
+	h.registerExecutionEvents()
 }
 
 func (h *Handler) listExecutions(ctx context.Context, in *executionsInput) (*executionsOutput, error) {

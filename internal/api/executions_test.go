@@ -21,6 +21,8 @@ type records struct {
 	calls  []string
 	// waiting is called while Execution waits.
 	waiting func(ctx context.Context, wait time.Duration)
+	// following is called after the events of a run.
+	following func(ctx context.Context) error
 }
 
 func (r *records) find(user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {

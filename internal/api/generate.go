@@ -217,7 +217,7 @@ type (
 
 func (s *generateStream) Attempt(number int) error { return s.send("attempt", attemptEvent{number}) }
 
-func (s *generateStream) Text(text string) error { return s.send("text", textEvent{text}) }
+func (s *generateStream) Text(text string) error { return s.send("text", OutputEvent{Text: text}) }
 
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }
 

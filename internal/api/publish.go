@@ -250,6 +250,11 @@ func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, 
 			markUsed(used, schemas, m.Schema)
 		}
 	}
+	for _, t := range eventTypes() {
+		if schemas[t.Name()] != nil {
+			markUsed(responses, schemas, &huma.Schema{Ref: schemaPrefix + t.Name()})
+		}
+	}
 	for _, r := range doc.Components.Responses {
 		content(responses, r.Content)
 	}

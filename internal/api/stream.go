@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ const eventTimeout = 20 * time.Second
 // nothing, and the caller can send an error response.
 func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execution, error)) error {
 	return h.streamTo(ctx, func(s *stream) (any, error) {
+		s.numbered = true
 		e, err := run(s)
 		if err != nil {
 			return nil, err
@@ -52,6 +54,10 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 		err = s.failed
 	}
 	switch {
+	case err == nil && !s.begun:
+		// The client has received all events. This status ends the reconnections of an
+		// EventSource.
+		w.WriteHeader(http.StatusNoContent)
 	case err == nil:
 	case !s.begun:
 		return err
@@ -85,6 +91,10 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
+	// If numbered is true, each event has an ID: its number, from 1. The stream does not
+	// send events up to the number "skip", because the client has received them.
+	numbered   bool
+	skip, last int
 
 	// The field "failed" holds the error of an event that could not be encoded. The run
 	// continues, and the last event reports the error.
@@ -97,17 +107,8 @@ type stream struct {
 	rest [2][]byte
 }
 
-type (
-	startEvent struct {
-		ID string `json:"id"`
-	}
-	textEvent struct {
-		Text string `json:"text"`
-	}
-)
-
 func (s *stream) Started(id pyth.ExecutionID) error {
-	return s.send("start", startEvent{string(id)})
+	return s.send("start", StartEvent{ID: string(id)})
 }
 
 // Output sends output of the program. It keeps the bytes of an incomplete character
@@ -155,14 +156,21 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	return s.send(string(name), textEvent{string(b)})
+	return s.send(string(name), OutputEvent{Text: string(b)})
 }
 
 // send writes one event. The JSON data has no line breaks, so it needs only one data
 // line. An error means that the client has disconnected or does not read. The caller
 // then stops the run.
 func (s *stream) send(event string, data any) error {
-	message := []byte("event: " + event + "\ndata: ")
+	var message []byte
+	if s.numbered {
+		if s.last++; s.last <= s.skip {
+			return nil
+		}
+		message = append(strconv.AppendInt([]byte("id: "), int64(s.last), 10), '\n')
+	}
+	message = append(message, "event: "+event+"\ndata: "...)
 	encoded, err := encode(data)
 	if err != nil {
 		s.failed = err
@@ -216,26 +224,41 @@ func (s *stream) keepAlive() (stop func()) {
 	}
 }
 
+// runEvents describes the events of a run, and exampleRunEvents shows two of them.
+const (
+	runEvents = "start (StartEvent), stdout and stderr (OutputEvent), result (ResultEvent) and file (FileEvent). Each event has an id. " +
+		"The last event is end (EndEvent), in which stdout and stderr are empty, or error (Error)."
+	exampleRunEvents = "id: 1\nevent: start\ndata: {\"id\":\"exe_01k7\"}\n\nid: 2\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n"
+)
+
 // runForms describes the response of operations that run a program, for the OpenAPI
 // document.
 func (h *Handler) runForms() map[string]*huma.Response {
-	return h.bothForms("The result of the run", reflect.TypeFor[ExecuteResponse](),
-		"start {id}, stdout and stderr {text}, result (a ResultValue) and file (an OutputFile). "+
-			"The last event is end with an ExecuteResponse, in which stdout and stderr are empty, or error with an Error.",
-		"event: start\ndata: {\"id\":\"exe_01k7\"}\n\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n")
+	return h.bothForms("The result of the run", reflect.TypeFor[ExecuteResponse](), runEvents, exampleRunEvents)
+}
+
+// eventForm describes a response that is always the stream of events of a run.
+func (h *Handler) eventForm() map[string]*huma.Response {
+	for _, t := range eventTypes() {
+		h.api.OpenAPI().Components.Schemas.Schema(t, true, "")
+	}
+	return map[string]*huma.Response{"200": {Description: "The events of the run", Content: map[string]*huma.MediaType{
+		eventStream: {Schema: h.eventSchema(runEvents), Example: exampleRunEvents},
+	}}}
 }
 
 // bothForms describes a response that is either JSON or a stream of events.
 func (h *Handler) bothForms(description string, body reflect.Type, events, exampleEvents string) map[string]*huma.Response {
 	r := h.jsonForm(description, body)
 	r.Content[eventStream] = &huma.MediaType{
-		Schema: &huma.Schema{
-			Type:        huma.TypeString,
-			Description: "Server-sent events with JSON as data: " + events,
-		},
+		Schema:  h.eventSchema(events),
 		Example: exampleEvents,
 	}
 	return map[string]*huma.Response{"200": r}
+}
+
+func (h *Handler) eventSchema(events string) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Description: "Server-sent events with JSON as data: " + events}
 }
 
 func (h *Handler) jsonForm(description string, body reflect.Type) *huma.Response {

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"bytes"
+	"sync"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -21,69 +22,107 @@ const (
 	eventFile   = "f"
 )
 
-// capture passes events to "next" and keeps the output, because the outcome of a run
-// with events contains no output. If there is not enough memory, it keeps nothing.
+// capture passes events to "next" and keeps them. The outcome of a run with events
+// contains no output, and followers of the run read the events from here. If there is
+// not enough memory, capture keeps nothing.
 type capture struct {
 	next    pyth.Events
 	memory  *budget
 	enabled bool
 
-	failed         bool
-	size           int64
+	mu sync.Mutex
+	// changed is closed when the fields below change. Then a new channel replaces it.
+	changed chan struct{}
+	failed  bool
+	size    int64
+	log     events
+}
+
+// events are the events of a run with their data.
+type events struct {
+	order          []event
 	stdout, stderr bytes.Buffer
-	events         []event
+	results        []pyth.Result
+	files          []pyth.File
+}
+
+func newCapture(next pyth.Events, memory *budget, enabled bool) *capture {
+	return &capture{next: next, memory: memory, enabled: enabled, changed: make(chan struct{})}
 }
 
 func (c *capture) Started(id pyth.ExecutionID) error { return c.next.Started(id) }
 
 func (c *capture) Output(name pyth.Stream, b []byte) error {
-	kind, to := eventStdout, &c.stdout
-	if name == pyth.Stderr {
-		kind, to = eventStderr, &c.stderr
-	}
-	// Copy the bytes first, because next owns the slice.
-	if c.note(event{kind, len(b)}, len(b)) {
+	// Keep a copy first, because next owns the slice.
+	c.keep(int64(len(b)), func(l *events) {
+		kind, to := eventStdout, &l.stdout
+		if name == pyth.Stderr {
+			kind, to = eventStderr, &l.stderr
+		}
+		l.order = append(l.order, event{kind, len(b)})
 		to.Write(b)
-	}
+	})
 	return c.next.Output(name, b)
 }
 
 func (c *capture) Result(r pyth.Result) error {
-	c.note(event{Kind: eventResult}, 0)
+	c.keep(0, func(l *events) {
+		l.order = append(l.order, event{Kind: eventResult})
+		l.results = append(l.results, r)
+	})
 	return c.next.Result(r)
 }
 
 func (c *capture) File(f pyth.File) error {
-	c.note(event{Kind: eventFile}, 0)
+	c.keep(0, func(l *events) {
+		l.order = append(l.order, event{Kind: eventFile})
+		l.files = append(l.files, f)
+	})
 	return c.next.File(f)
 }
 
 // eventBytes is the memory of one event.
 const eventBytes = 32
 
-// note keeps an event. It returns false if the event is not kept.
-func (c *capture) note(e event, n int) bool {
+// keep calls add to keep one event of the given size. It does nothing if there is not
+// enough memory. Results and files need no memory, because the outcome contains them.
+func (c *capture) keep(size int64, add func(*events)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !c.enabled || c.failed {
-		return false
+		return
 	}
-	if !c.memory.take(int64(n) + eventBytes) {
-		c.release()
-		return false
+	if !c.memory.take(size + eventBytes) {
+		c.releaseLocked()
+		return
 	}
-	c.size += int64(n) + eventBytes
-	c.events = append(c.events, e)
-	return true
+	c.size += size + eventBytes
+	add(&c.log)
+	c.changedLocked()
 }
 
-// content returns the output and the events. The result ok is false if they are
-// incomplete.
-func (c *capture) content() (stdout, stderr []byte, events []event, ok bool) {
-	return c.stdout.Bytes(), c.stderr.Bytes(), c.events, !c.failed
+func (c *capture) changedLocked() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// content returns the output, the order of events, and the memory that they use. The
+// result ok is false if they are incomplete.
+func (c *capture) content() (stdout, stderr []byte, order []event, size int64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log.stdout.Bytes(), c.log.stderr.Bytes(), c.log.order, c.size, !c.failed
 }
 
 // release returns the memory. From then on, capture keeps nothing.
 func (c *capture) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.releaseLocked()
+}
+
+func (c *capture) releaseLocked() {
 	c.memory.release(c.size)
-	c.failed, c.size, c.events = true, 0, nil
-	c.stdout, c.stderr = bytes.Buffer{}, bytes.Buffer{}
+	c.failed, c.size, c.log = true, 0, events{}
+	c.changedLocked()
 }

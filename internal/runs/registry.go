@@ -11,8 +11,9 @@ import (
 // run is a live run: it has not ended, or its record is not stored yet.
 type run struct {
 	cancel context.CancelCauseFunc
-	// The channel ended is closed when the run has ended.
-	ended chan struct{}
+	// The channel started is closed when a sandbox has received the job, and the channel
+	// ended when the run has ended.
+	started, ended chan struct{}
 	// stores reports that code and output will be stored. code is "" otherwise.
 	stores bool
 	code   string
@@ -37,6 +38,7 @@ func (r *run) start(at time.Time) {
 	defer r.mu.Unlock()
 	if r.record.State == pyth.StateQueued {
 		r.record.State, r.record.StartedAt = pyth.StateRunning, at
+		close(r.started)
 	}
 }
 
@@ -65,14 +67,14 @@ func (r *run) keep(memory *budget, o *pyth.Outcome) bool {
 	}
 	r.size = size
 	if r.capture != nil {
-		stdout, stderr, events, ok := r.capture.content()
-		r.size += r.capture.size
+		stdout, stderr, order, captured, ok := r.capture.content()
+		r.size += captured
 		if !ok {
 			memory.release(r.size)
 			r.size = 0
 			return false
 		}
-		o.Stdout, o.Stderr, r.events = stdout, stderr, events
+		o.Stdout, o.Stderr, r.events = stdout, stderr, order
 	}
 	r.outcome = o
 	return true

@@ -97,7 +97,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	named.CreatedAt = named.ID.CreatedAt()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := s.begin(ctx, user, &named, cancel)
+	r := s.begin(ctx, user, &named, cancel, events)
 	next := named.Started
 	named.Started = func() {
 		r.start(s.config.Clock())
@@ -105,8 +105,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 			next()
 		}
 	}
-	if events != nil {
-		r.capture = &capture{next: events, memory: s.memory, enabled: r.stores}
+	if r.capture != nil {
 		events = r.capture
 	}
 	e, err := s.config.Executions.Execute(ctx, user, &named, events)
@@ -135,11 +134,12 @@ func canceled(p *pyth.Program) *pyth.Execution {
 }
 
 // begin adds a run to the live runs.
-func (s *Service) begin(ctx context.Context, user pyth.UserID, p *pyth.Program, cancel context.CancelCauseFunc) *run {
+func (s *Service) begin(ctx context.Context, user pyth.UserID, p *pyth.Program, cancel context.CancelCauseFunc, events pyth.Events) *run {
 	r := &run{
-		cancel: cancel,
-		ended:  make(chan struct{}),
-		stores: s.config.StoreContent && !p.NoStore && p.Encrypted == nil,
+		cancel:  cancel,
+		started: make(chan struct{}),
+		ended:   make(chan struct{}),
+		stores:  s.config.StoreContent && !p.NoStore && p.Encrypted == nil,
 		record: pyth.ExecutionRecord{
 			ID: p.ID, User: user, State: pyth.StateQueued, Language: p.Language, Labels: slices.Clone(p.Labels), Session: p.Session,
 			CreatedAt: p.CreatedAt, Key: pyth.OriginOf(ctx).KeyID, Content: pyth.ContentNone,
@@ -153,6 +153,9 @@ func (s *Service) begin(ctx context.Context, user pyth.UserID, p *pyth.Program, 
 	}
 	if r.stores {
 		r.code = p.Code
+	}
+	if events != nil {
+		r.capture = newCapture(events, s.memory, r.stores)
 	}
 	s.live.add(r)
 	return r

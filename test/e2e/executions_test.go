@@ -33,8 +33,10 @@ func TestExecutionsAreRecorded(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a, other := s.register(t), s.register(t)
-	e := a.execute(t, object{"code": "import sys\nprint('out')\nprint('err', file=sys.stderr)\nopen('f', 'w').write('x')\n6 * 7",
-		"labels": []string{"nightly", "é"}, "outputFiles": []string{"f"}})
+	e := a.execute(t, object{
+		"code":   "import sys\nprint('out')\nprint('err', file=sys.stderr)\nopen('f', 'w').write('x')\n6 * 7",
+		"labels": []string{"nightly", "é"}, "outputFiles": []string{"f"},
+	})
 	r := a.record(t, e.ID)
 	if r.State != "ended" || r.Status != "succeeded" || r.Content != "stored" || r.Stdout != "out\n" || r.Stderr != "err\n" ||
 		len(r.Results) != 1 || len(r.Files) != 1 || !strings.HasPrefix(r.Code, "import sys") || r.KeyID == "" || len(r.Labels) != 2 {
@@ -143,4 +145,31 @@ func TestExecutionsOfAKilledServer(t *testing.T) {
 	if r := a.record(t, done.ID); r.Stdout != canary+"\n" {
 		t.Errorf("got %+v", r)
 	}
+}
+
+// TestExecutionEventsAreRepeated checks that the stored events equal the events of the
+// first stream.
+func TestExecutionEventsAreRepeated(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t)
+	a := s.register(t)
+	header := map[string][]string{"X-Api-Key": {a.APIKey}}
+	code := "import sys\nfor i in range(3):\n    print('é', i, flush=True)\n    print(i, file=sys.stderr)\nopen('f', 'w').write('x')\ndisplay(1)\n2"
+	first := s.callWithHeader(t, header, "POST", "/api/v1/execute/stream", object{"code": code, "outputFiles": []string{"f"}, "labels": []string{"streamed"}})
+	// A slow server sends comments.
+	events := strings.ReplaceAll(string(first.want(t, 200, nil).body), ": keep-alive\n\n", "")
+	if !strings.HasPrefix(events, "id: 1\nevent: start\n") || !strings.Contains(events, "event: end\n") {
+		t.Fatalf("got %s", events)
+	}
+	path := "/api/v1/executions/" + a.records(t, "label=streamed")[0].ID + "/events"
+	if again := string(s.call(t, a, "GET", path, nil).want(t, 200, nil).body); again != events {
+		t.Errorf("got other events: %s\nwant: %s", again, events)
+	}
+	_, rest, _ := strings.Cut(events, "\n\n")
+	header["Last-Event-ID"] = []string{"1"}
+	if got := string(s.callWithHeader(t, header, "GET", path, nil).want(t, 200, nil).body); got != rest {
+		t.Errorf("got %s\nwant: %s", got, rest)
+	}
+	header["Last-Event-ID"] = []string{"1000"}
+	s.callWithHeader(t, header, "GET", path, nil).want(t, 204, nil)
 }

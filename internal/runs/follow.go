@@ -1,0 +1,205 @@
+package runs
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// FollowExecution passes all events of a run to the receiver, from the first one, and
+// returns the record when the run has ended. The events are the same at each call. If
+// the run has no receiver of events itself, its events follow when it has ended. If
+// the content is not stored, the receiver gets only Started.
+func (s *Service) FollowExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, to pyth.Events) (*pyth.RecordedExecution, error) {
+	if r := s.live.find(user, id); r != nil {
+		return s.follow(ctx, r, to)
+	}
+	stored, err := s.config.Store.SealedExecution(ctx, user, id)
+	if err != nil {
+		return nil, err
+	}
+	for stored.State != pyth.StateEnded {
+		if err := pause(ctx, pollInterval); err != nil {
+			return nil, err
+		}
+		if stored, err = s.config.Store.SealedExecution(ctx, user, id); err != nil {
+			return nil, err
+		}
+	}
+	c, err := s.open(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	out := &pyth.RecordedExecution{ExecutionRecord: stored.ExecutionRecord}
+	if c == nil {
+		c = new(content)
+	}
+	out.Code, out.Outcome = c.Code, c.Outcome
+	return out, replay(out, c.Events, to)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// follow passes the events of a live run to the receiver.
+func (s *Service) follow(ctx context.Context, r *run, to pyth.Events) (*pyth.RecordedExecution, error) {
+	if r.capture == nil || !r.stores {
+		select {
+		case <-r.ended:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		out := r.snapshot()
+		return out, replay(out, r.events, to)
+	}
+	select {
+	case <-r.started:
+	case <-r.ended:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if out := r.snapshot(); !out.StartedAt.IsZero() {
+		if err := to.Started(out.ID); err != nil {
+			return nil, err
+		}
+	}
+	reader := reader{}
+	for {
+		// Look at the end first, because no events follow it.
+		ended := isClosed(r.ended)
+		changed, err := r.capture.read(&reader, to)
+		if err != nil {
+			return nil, err
+		}
+		if ended {
+			return r.snapshot(), nil
+		}
+		select {
+		case <-changed:
+		case <-r.ended:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// reader is a position in the events of a run.
+type reader struct{ order, stdout, stderr, results, files int }
+
+// next passes the next event to the receiver. The output is a copy. The result ok is
+// false if there are no more events.
+func (p *reader) next(l *events) (deliver func(pyth.Events) error, ok bool) {
+	if p.order >= len(l.order) {
+		return nil, false
+	}
+	e := l.order[p.order]
+	p.order++
+	output := func(stream pyth.Stream, b []byte, at *int) func(pyth.Events) error {
+		end := min(*at+e.Size, len(b))
+		part := bytes.Clone(b[*at:end])
+		*at = end
+		return func(to pyth.Events) error { return to.Output(stream, part) }
+	}
+	switch {
+	case e.Kind == eventStdout:
+		return output(pyth.Stdout, l.stdout.Bytes(), &p.stdout), true
+	case e.Kind == eventStderr:
+		return output(pyth.Stderr, l.stderr.Bytes(), &p.stderr), true
+	case e.Kind == eventResult && p.results < len(l.results):
+		r := l.results[p.results]
+		p.results++
+		return func(to pyth.Events) error { return to.Result(r) }, true
+	case e.Kind == eventFile && p.files < len(l.files):
+		f := l.files[p.files]
+		p.files++
+		return func(to pyth.Events) error { return to.File(f) }, true
+	}
+	return func(pyth.Events) error { return nil }, true
+}
+
+// read passes the events from the position on to the receiver. It returns a channel
+// that is closed when there are more.
+func (c *capture) read(p *reader, to pyth.Events) (changed <-chan struct{}, err error) {
+	for {
+		c.mu.Lock()
+		if c.failed {
+			c.mu.Unlock()
+			return nil, &pyth.Error{
+				Code: pyth.CodeUnavailable, Message: "The server has no memory for the output of this run. Its record is available when it has ended.",
+			}
+		}
+		changed := c.changed
+		deliver, ok := p.next(&c.log)
+		c.mu.Unlock()
+		if !ok {
+			return changed, nil
+		}
+		if err := deliver(to); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// replay passes the events of an ended run to the receiver. If order is nil, the run
+// had no receiver of events, and its events are stdout, stderr, the results and the
+// files.
+func replay(r *pyth.RecordedExecution, order []event, to pyth.Events) error {
+	if !r.StartedAt.IsZero() {
+		if err := to.Started(r.ID); err != nil {
+			return err
+		}
+	}
+	o := r.Outcome
+	if o == nil {
+		return nil
+	}
+	if order == nil {
+		order = defaultOrder(o)
+	}
+	l := events{order: order, results: o.Results, files: o.Files}
+	l.stdout.Write(o.Stdout)
+	l.stderr.Write(o.Stderr)
+	p := reader{}
+	for {
+		deliver, ok := p.next(&l)
+		if !ok {
+			return nil
+		}
+		if err := deliver(to); err != nil {
+			return err
+		}
+	}
+}
+
+func defaultOrder(o *pyth.Outcome) (order []event) {
+	if len(o.Stdout) > 0 {
+		order = append(order, event{eventStdout, len(o.Stdout)})
+	}
+	if len(o.Stderr) > 0 {
+		order = append(order, event{eventStderr, len(o.Stderr)})
+	}
+	for range o.Results {
+		order = append(order, event{Kind: eventResult})
+	}
+	for range o.Files {
+		order = append(order, event{Kind: eventFile})
+	}
+	return order
+}
