@@ -293,3 +293,13 @@ type ExecutionStore interface {
 	// given time. It deletes at most "limit" records and returns their number.
 	DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error)
 }
+
+// RateLimitStore stores token buckets that several servers share.
+type RateLimitStore interface {
+	// TakeToken takes a token from the bucket with this name and key. The bucket gains
+	// "size" tokens in the period "per", and has at most this number of tokens. A new
+	// bucket is full. TakeToken returns the remaining tokens, and whether it took one.
+	TakeToken(ctx context.Context, name, key string, size int, per time.Duration) (left float64, ok bool, err error)
+	// DeleteFullBuckets deletes buckets that are full.
+	DeleteFullBuckets(ctx context.Context) error
+}

@@ -69,6 +69,9 @@ type Config struct {
 	// RateLimits limits how often callers may send requests. A zero rate means no
 	// limit.
 	RateLimits RateLimits
+	// SharedLimits stores the buckets of the rate limits if several servers share them;
+	// nil stores them in memory.
+	SharedLimits pyth.RateLimitStore
 	// TrustedProxies lists the address ranges of proxies whose X-Forwarded-For header
 	// the server trusts.
 	TrustedProxies []netip.Prefix
@@ -136,7 +139,7 @@ func New(cfg Config) (*Handler, error) {
 		log:    cfg.Logger,
 		now:    cfg.Now,
 		mux:    http.NewServeMux(),
-		limits: newLimiters(cfg.RateLimits, cfg.Now),
+		limits: newLimiters(cfg.RateLimits, cfg.SharedLimits, cfg.Now),
 		denied: newDenied(cfg.Denials, cfg.Now),
 		bodies: body.NewBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}

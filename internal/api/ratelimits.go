@@ -48,6 +48,8 @@ const maxLimitedKeys = 20_000
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter
+	// shared contains the buckets of all servers. It is nil if there is one server.
+	shared pyth.RateLimitStore
 }
 
 // limiters contains the policies. A policy is nil if it has no limit.
@@ -55,12 +57,12 @@ type limiters struct {
 	registerIP, loginIP, loginAccount, user, verifyIP *policy
 }
 
-func newLimiters(r RateLimits, now func() time.Time) *limiters {
+func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time) *limiters {
 	policyOf := func(name string, rate ratelimit.Rate) *policy {
 		if rate.Off() {
 			return nil
 		}
-		return &policy{name: name, limiter: ratelimit.New(rate, maxLimitedKeys, now)}
+		return &policy{name: name, limiter: ratelimit.New(rate, maxLimitedKeys, now), shared: shared}
 	}
 	return &limiters{
 		registerIP:   policyOf("register-ip", r.RegisterPerIP),
@@ -96,7 +98,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 // allow applies a policy to the key. If the policy denies the request, allow records
 // this in the audit log.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
-	err := p.allow(requestOf(ctx).w.Header(), key)
+	err := p.allow(ctx, requestOf(ctx).w.Header(), key)
 	if err != nil {
 		h.noteDenied(ctx, err)
 	}
@@ -106,11 +108,11 @@ func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 // allow takes one request from the quota of the key. It fails with CodeRateLimited if
 // the quota is used up. It adds the headers of
 // draft-ietf-httpapi-ratelimit-headers-10.
-func (p *policy) allow(header http.Header, key string) error {
+func (p *policy) allow(ctx context.Context, header http.Header, key string) error {
 	if p == nil {
 		return nil
 	}
-	d := p.limiter.Allow(key)
+	d := p.decide(ctx, key)
 	wait := d.Reset
 	if !d.Allowed {
 		wait = d.RetryAfter
@@ -121,6 +123,22 @@ func (p *policy) allow(header http.Header, key string) error {
 		return nil
 	}
 	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the number of seconds in Retry-After.", RetryAfter: d.RetryAfter}
+}
+
+// decide takes a token from the bucket of this server, and then from the bucket of all
+// servers. So a caller without tokens on this server causes no load on the store. If
+// the store fails, the bucket of this server decides.
+func (p *policy) decide(ctx context.Context, key string) ratelimit.Decision {
+	d := p.limiter.Allow(key)
+	if !d.Allowed || p.shared == nil {
+		return d
+	}
+	rate := p.limiter.Rate()
+	left, ok, err := p.shared.TakeToken(ctx, p.name, key, rate.Count, rate.Per)
+	if err != nil {
+		return d
+	}
+	return rate.Decide(left, ok)
 }
 
 // accountKey returns the key for rate limits on an account. The key is a hash, so

@@ -63,8 +63,11 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 func (a *Accounts) Close() error { return a.log.Close() }
 
 // shared reports whether several servers can use the database.
-func (a *Accounts) shared() bool {
-	_, ok := a.store.(pyth.SharedAuditStore)
+func (a *Accounts) shared() bool { return isShared(a.store) }
+
+// isShared reports whether several servers can use the store.
+func isShared(store any) bool {
+	_, ok := store.(pyth.SharedAuditStore)
 	return ok
 }
 
@@ -76,7 +79,7 @@ func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.
 		return nil, err
 	}
 	defer clear(seed)
-	shared, _ := store.(pyth.SharedAuditStore) // nil if only one server can use the store.
+	shared, _ := store.(pyth.SharedAuditStore)
 	l, err := log.Open(ctx, log.Config{Store: store, Shared: shared, Seed: seed, Clock: now})
 	if errors.Is(err, log.ErrDamaged) {
 		return nil, fmt.Errorf("%w; run `pyth-on audit verify` to find the damaged entries. The server does not extend a damaged log: "+

@@ -56,6 +56,7 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 			}),
 			npm.New(npm.Config{Runner: runner, Gateway: parts.gateway, Images: parts.images, Index: registry}),
 		},
+		Shared:      isShared(parts.store),
 		MaxPackages: c.MaxPackages, MaxBytes: c.MaxPackageSize << 20, CacheBytes: c.PackageCache << 20,
 		Timeout: c.PackageTimeout, Clock: now, Logger: parts.logger,
 	})

@@ -269,6 +269,9 @@ func (s *Server) apiConfig() api.Config {
 	config.Audit, config.Denials = log, log
 	config.Health = s.monitor
 	config.Languages, config.Limits = s.machine.languages(s.machine.images), c.Limits
+	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
+		config.SharedLimits = limits
+	}
 	config.Features = features(s.model.Model != nil)
 	config.Collectors = slices.Concat(
 		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
@@ -324,6 +327,9 @@ func (s *Server) Maintain(ctx context.Context) {
 	go runPeriodically(ctx, purgeInterval, c.Logger, "old records of runs not deleted", func(ctx context.Context) error {
 		return c.Records.prune(ctx, s.records)
 	})
+	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
+		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)
+	}
 	if c.AuditRetention > 0 {
 		prune := func(ctx context.Context) error { return pruneAudit(ctx, c.Accounts.log, c.AuditRetention, c.Logger) }
 		go runPeriodically(ctx, purgeInterval, c.Logger, "audit log not pruned", prune)

@@ -49,6 +49,8 @@ type Config struct {
 	// Resolvers contains one resolver for each runtime. Service.Packages lists the
 	// packages in the order of these resolvers.
 	Resolvers []Resolver
+	// Shared is true if other servers change the lockfiles in Store too.
+	Shared bool
 	// MaxPackages is the maximum number of packages in a lockfile; 0 means 500.
 	// MaxBytes is the maximum total size of their images in bytes; 0 means 1 GiB.
 	MaxPackages int
@@ -77,7 +79,8 @@ type Service struct {
 	slots chan struct{}
 
 	mu sync.Mutex
-	// known caches the layers of users who recently ran programs.
+	// known caches the layers of users who recently ran programs. It is empty if
+	// Config.Shared is true.
 	known map[pyth.UserID]pyth.Layers
 	// changes counts the changes of all lockfiles since the start.
 	changes int
@@ -189,6 +192,9 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 // remember caches the layers of a user. changes is the value of s.changes before the
 // layers were read. If any lockfile has changed since then, remember does nothing.
 func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
+	if s.config.Shared {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changes != changes {

@@ -36,8 +36,8 @@ const (
 	attempts = 4
 )
 
-// Store implements pyth.Store and pyth.SharedAuditStore. It is safe for concurrent
-// use.
+// Store implements pyth.Store, pyth.SharedAuditStore and pyth.RateLimitStore. It is
+// safe for concurrent use.
 type Store struct {
 	pool *pgxpool.Pool
 }
@@ -45,6 +45,7 @@ type Store struct {
 var (
 	_ pyth.Store            = (*Store)(nil)
 	_ pyth.SharedAuditStore = (*Store)(nil)
+	_ pyth.RateLimitStore   = (*Store)(nil)
 )
 
 // Open opens the database with this URL, and migrates an older schema. Several

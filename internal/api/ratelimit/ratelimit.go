@@ -86,19 +86,22 @@ func (l *Limiter) Allow(key string) Decision {
 	now := l.now()
 	tokens := l.bucket(key, now).tokens
 
-	d := Decision{Allowed: tokens.AllowN(now, 1), Limit: l.rate.Count}
-	left := tokens.TokensAt(now)
-	d.Remaining = max(int(math.Floor(left)), 0)
-	d.Reset = l.timeFor(float64(l.rate.Count) - left)
-	if !d.Allowed {
-		d.RetryAfter = l.timeFor(1 - left)
+	allowed := tokens.AllowN(now, 1)
+	return l.rate.Decide(tokens.TokensAt(now), allowed)
+}
+
+// Decide returns the decision for a bucket with this number of remaining tokens.
+func (r Rate) Decide(left float64, allowed bool) Decision {
+	d := Decision{Allowed: allowed, Limit: r.Count, Remaining: max(int(math.Floor(left)), 0), Reset: r.timeFor(float64(r.Count) - left)}
+	if !allowed {
+		d.RetryAfter = r.timeFor(1 - left)
 	}
 	return d
 }
 
 // timeFor returns the time in which a bucket gains this number of tokens.
-func (l *Limiter) timeFor(tokens float64) time.Duration {
-	return max(time.Duration(math.Ceil(tokens*float64(l.rate.Per)/float64(l.rate.Count))), 0)
+func (r Rate) timeFor(tokens float64) time.Duration {
+	return max(time.Duration(math.Ceil(tokens*float64(r.Per)/float64(r.Count))), 0)
 }
 
 func (l *Limiter) bucket(key string, now time.Time) *bucket {

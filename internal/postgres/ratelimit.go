@@ -1,0 +1,36 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+)
+
+// takeToken fills the bucket for the time since the last call, and takes a token if
+// there is one. It uses only the clock of the database, so the clocks of the servers
+// may differ. $1 is the bucket, $2 its size, and $3 the number of tokens per second.
+const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full_at)
+	VALUES ($1, $2::float8 - 1, true, clock_timestamp(), clock_timestamp() + make_interval(secs => 1 / $3::float8))
+	ON CONFLICT (bucket) DO UPDATE SET (tokens, taken, at, full_at) = (
+		SELECT filled - take, take = 1, moment, moment + make_interval(secs => ($2::float8 - filled + take) / $3::float8)
+		FROM (SELECT moment, filled, CASE WHEN filled >= 1 THEN 1 ELSE 0 END AS take
+			FROM (SELECT moment, least($2::float8, b.tokens + $3::float8 * greatest(extract(epoch FROM moment - b.at)::float8, 0)) AS filled
+				FROM (SELECT clock_timestamp() AS moment) m) f) t)
+	RETURNING tokens, taken`
+
+// TakeToken takes a token from a bucket that all servers share. The bucket gains
+// "size" tokens in the period "per", and has at most this number of tokens. TakeToken
+// returns the remaining tokens, and whether it took one.
+func (s *Store) TakeToken(ctx context.Context, name, key string, size int, per time.Duration) (left float64, ok bool, err error) {
+	// A hash has a fixed size, and the table contains no addresses.
+	bucket := sha256.Sum256([]byte(name + "\x00" + key))
+	err = s.row(ctx, takeToken, []any{bucket[:16], float64(size), float64(size) / per.Seconds()}, &left, &ok)
+	return left, ok, err
+}
+
+// DeleteFullBuckets deletes the buckets that are full, because a new bucket is equal
+// to a full one.
+func (s *Store) DeleteFullBuckets(ctx context.Context) error {
+	_, err := s.write(ctx, "DELETE FROM rate_limits WHERE full_at < now()")
+	return err
+}
