@@ -112,6 +112,12 @@ func isTemporary(err error) bool {
 		errors.Is(err, puddle.ErrClosedPool)
 }
 
+// flatError is an error on one line. pgx writes a line for each address that it tried.
+type flatError struct{ error }
+
+func (e flatError) Error() string { return strings.ReplaceAll(e.error.Error(), "\n\t", " ") }
+func (e flatError) Unwrap() error { return e.error }
+
 // explain adds advice to an error of Open.
 func explain(err error) error {
 	var advice string
@@ -127,5 +133,5 @@ func explain(err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%w; %s", err, advice)
+	return fmt.Errorf("%w; %s", flatError{err}, advice)
 }
