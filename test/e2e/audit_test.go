@@ -136,6 +136,7 @@ func TestAuditProofIsCheckedByExample(t *testing.T) {
 func runAudit(t *testing.T, data string, args ...string) (out string, failed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"audit", args[0], "--data-dir=" + data}, args[1:]...)...)
+	cmd.Env = databases.environ(data)
 	b, err := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code > 1 || err != nil && code != 1 || bytes.Contains(b, []byte("goroutine")) {
 		t.Fatalf("%v: %s", err, b)

@@ -24,6 +24,8 @@ func TestCommandLineScripts(t *testing.T) {
 
 func runBinary(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = databases.environ(dataDirOf(args))
+	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -79,7 +79,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		code := m.Run()
-		if err := stopSharedServer(); err != nil {
+		if err := errors.Join(stopSharedServers(), stopCluster()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -198,6 +198,11 @@ func startServer(t testing.TB, flags ...string) *server {
 
 func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...string) *server {
 	t.Helper()
+	if usesPostgres(t) {
+		if _, err := databases.assign(data); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s, err := launch(data, attr, append(npmRegistry(), flags...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +235,7 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
 	args = append(args, noStock...)
 	s.cmd = exec.Command(binary, append(args, flags...)...)
-	s.cmd.Env = append(os.Environ(), "CANARY_OF_THE_HOST=must-not-be-seen")
+	s.cmd.Env = append(databases.environ(data), "CANARY_OF_THE_HOST=must-not-be-seen")
 	s.cmd.SysProcAttr = attr
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {

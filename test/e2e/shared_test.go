@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -8,41 +9,62 @@ import (
 	"testing"
 )
 
-// shared is a server for tests that need no flags and do not change the server's
-// settings. It starts when a test first needs it and stops after the last test.
-var shared struct {
+// onceServer is a server that starts when a test first needs it.
+type onceServer struct {
 	once   sync.Once
 	server *server
 	err    error
 }
+
+// These are servers for tests that need no flags and do not change the server's
+// settings. They stop after the last test.
+var shared, sharedPostgres onceServer
 
 // sharedServer returns the shared server, which has default settings. Each test must
 // register an account. A test that checks processes, memory or metrics of the whole
 // server must start a separate server.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
-	shared.once.Do(func() {
-		data := filepath.Join(filepath.Dir(imageDir), "shared")
-		if shared.err = os.Mkdir(data, 0o700); shared.err != nil {
-			return
-		}
-		if shared.err = linkImages(data); shared.err == nil {
-			shared.server, shared.err = launch(data, nil, defaultStock...)
-		}
-	})
-	if shared.err != nil {
-		t.Fatal(shared.err)
+	s, name := &shared, "shared"
+	if usesPostgres(t) {
+		s, name = &sharedPostgres, "shared-postgres"
 	}
-	return shared.server
+	s.once.Do(func() { s.server, s.err = launchShared(name, usesPostgres(t)) })
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	return s.server
 }
 
-// stopSharedServer stops the shared server if it is running. It returns an error if
-// the server does not exit cleanly.
-func stopSharedServer() error {
-	s := shared.server
-	if s == nil {
-		return nil
+func launchShared(name string, postgres bool) (*server, error) {
+	data := filepath.Join(filepath.Dir(imageDir), name)
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return nil, err
 	}
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	return s.waitForCleanExit()
+	if err := linkImages(data); err != nil {
+		return nil, err
+	}
+	stock := defaultStock
+	if postgres {
+		if _, err := databases.assign(data); err != nil {
+			return nil, err
+		}
+		if os.Getenv(databaseOfTests) == "" {
+			stock = noStock // Few tests use this server.
+		}
+	}
+	return launch(data, nil, stock...)
+}
+
+// stopSharedServers stops the shared servers that are running. It returns an error if
+// a server does not exit cleanly.
+func stopSharedServers() error {
+	var errs []error
+	for _, s := range []*server{shared.server, sharedPostgres.server} {
+		if s != nil {
+			_ = s.cmd.Process.Signal(syscall.SIGTERM)
+			errs = append(errs, s.waitForCleanExit())
+		}
+	}
+	return errors.Join(errs...)
 }

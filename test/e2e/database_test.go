@@ -1,0 +1,93 @@
+package e2e_test
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
+)
+
+// databaseOfTests is the environment variable that selects the database of all
+// servers. With the value "postgres", all tests use PostgreSQL. Otherwise only the
+// subtests of TestPostgres do.
+const databaseOfTests = "E2E_DATABASE"
+
+func usesPostgres(t testing.TB) bool {
+	return os.Getenv(databaseOfTests) == "postgres" || strings.HasPrefix(t.Name(), "TestPostgres/")
+}
+
+// cluster is a PostgreSQL server for all tests except those that stop it.
+var cluster struct {
+	once   sync.Once
+	server *postgrestest.Cluster
+	err    error
+}
+
+func sharedCluster() (*postgrestest.Cluster, error) {
+	cluster.once.Do(func() { cluster.server, cluster.err = postgrestest.New() })
+	return cluster.server, cluster.err
+}
+
+func stopCluster() error {
+	if cluster.server == nil {
+		return nil
+	}
+	return cluster.server.Close()
+}
+
+// databases contains the URLs of the PostgreSQL databases of data directories.
+var databases = databaseURLs{urls: map[string]string{}}
+
+type databaseURLs struct {
+	mu   sync.Mutex
+	urls map[string]string
+}
+
+// assign creates a database for the data directory, unless it has one, and returns its
+// URL.
+func (d *databaseURLs) assign(data string) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if url, ok := d.urls[data]; ok {
+		return url, nil
+	}
+	c, err := sharedCluster()
+	if err != nil {
+		return "", err
+	}
+	name, err := c.NewDatabase()
+	if err != nil {
+		return "", err
+	}
+	d.urls[data] = c.URL(name)
+	return d.urls[data], nil
+}
+
+// set sets the URL for the data directory.
+func (d *databaseURLs) set(data, url string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.urls[data] = url
+}
+
+// environ returns the environment of commands for the data directory.
+func (d *databaseURLs) environ(data string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if url, ok := d.urls[data]; ok {
+		return append(os.Environ(), "PYTH_ON_DATABASE="+url)
+	}
+	return os.Environ()
+}
+
+// dataDirOf returns the value of --data-dir in the arguments of a command.
+func dataDirOf(args []string) string {
+	for _, arg := range args {
+		if dir, ok := strings.CutPrefix(arg, "--data-dir="); ok {
+			return dir
+		}
+	}
+	return ""
+}
