@@ -203,10 +203,12 @@ func (p *program) start(j *job) error {
 	}
 	p.unregister()
 	p.inSession = true
-	if p.interpreter.replacesControl {
+	// The job must be sent before the new socket, over the old one.
+	err = c.run()
+	if p.interpreter.replacesControl && err == nil {
 		err = p.replaceControl()
 	}
-	return errors.Join(err, c.run())
+	return err
 }
 
 // replaceControl sends the interpreter a new control socket over the current one,
