@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,6 +155,7 @@ var reuseAttacks = []attack{
 				"l = socket.create_server(('127.0.0.1', 4711))\nprint('ok')").prints(t, "ok\n")
 		}
 	}},
+	{"111_what_a_program_does_to_its_interpreter_the_next_run_never_sees", attackInterpreter},
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
@@ -166,6 +168,35 @@ func requireNoCanary(t *testing.T, leaves, looks *account) {
 		one, two := fmt.Sprintf("canary-%d-", i), fmt.Sprintf("of-%d", time.Now().UnixNano())
 		leaves.execute(t, object{"code": leaveCanary, "args": []string{one + two}}).ends(t, "succeeded")
 		looks.execute(t, object{"code": findCanary, "args": []string{one, two}}).prints(t, "[]\n")
+	}
+}
+
+// interpreterAttacks are names of spoilers that write to memory or to the checkpoint in
+// unusual ways, or end unusually.
+var interpreterAttacks = []string{
+	"code_through_the_memory_file", "memory_file_of_a_thread", "child_with_shared_memory_and_files", "thread_that_outlives_main",
+	"signal_handler_that_writes_memory_at_the_end", "timer_that_expires_after_the_end", "advice_of_the_checkpoint",
+	"system_call_of_the_agent", "exit_while_a_thread_forks", "exit_group_in_a_vfork_child", "mapping_over_the_checkpoint",
+	"flags_of_standard_streams", "locks_of_standard_streams", "filter_that_forbids_exit",
+}
+
+// attackInterpreter runs the interpreterAttacks. After each one, the probe must print
+// the same state as before.
+func attackInterpreter(t *testing.T, _ *server, a *account) {
+	look := func() string { return withoutMaps(a.execute(t, probe(t)).ends(t, "succeeded").Stdout) }
+	want, found := look(), 0
+	for _, sp := range spoilers(t) {
+		if !slices.Contains(interpreterAttacks, sp.name) {
+			continue
+		}
+		found++
+		a.execute(t, sp.request)
+		if diff := diffLines(want, look()); diff != "" {
+			t.Errorf("after %s the state before (-) and after (+) differs:\n%s", sp.name, diff)
+		}
+	}
+	if found != len(interpreterAttacks) {
+		t.Errorf("%d of %d attacks exist", found, len(interpreterAttacks))
 	}
 }
 

@@ -16,10 +16,12 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
+var rollbackFlags = []string{"--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=1", "--max-running=1"}
+
 // rollbackServer starts a server with a single sandbox and returns it with a new
 // account. The server restores the sandbox's interpreter after each run.
 func rollbackServer(t *testing.T) (*server, *account) {
-	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=1", "--max-running=1")
+	s := startServer(t, rollbackFlags...)
 	return s, s.register(t)
 }
 
@@ -206,12 +208,50 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary alternately
-// in the same interpreter.
+// leaveRestorableCanary is like leaveCanary, but its interpreter can be restored. So
+// the program that looks for the text runs in the same interpreter.
+const leaveRestorableCanary = `
+import ctypes, mmap, os, socket, sys, threading
+canary = sys.argv[1]
+os.environ['LEFT'] = canary
+kept = [canary.encode() * 1000 for _ in range(100)]
+for place in ('.', '/tmp', '/dev/shm', '/home/sandbox', '/run/report'):
+    with open(place if place == '/run/report' else place + '/left', 'w') as f: f.write(canary)
+shared = mmap.mmap(os.open('/dev/shm/left', os.O_RDWR), 0)
+memory = ctypes.CDLL(None).memfd_create(b'left', 0)
+os.write(memory, canary.encode())
+block = ctypes.create_string_buffer(canary.encode() * 100_000)
+for s in socket.socketpair(): s.send(canary.encode())
+def work(): local = ctypes.create_string_buffer(canary.encode() * 1000)
+t = threading.Thread(target=work); t.start(); t.join()
+os._exit(0)
+`
+
+// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary alternately,
+// and leaveRestorableCanary and findCanary, as root and as an ordinary user.
 func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	t.Parallel()
-	_, a := rollbackServer(t)
-	requireNoCanary(t, a, a)
+	check := func(t *testing.T, s *server) {
+		a := s.register(t)
+		requireNoCanary(t, a, a)
+		for i := range 20 {
+			one, two := fmt.Sprintf("canary-%d-", i), fmt.Sprintf("of-%d", time.Now().UnixNano())
+			x, reason := a.runAndRecycle(t, object{"code": leaveRestorableCanary, "args": []string{one + two}})
+			if x.ends(t, "succeeded"); reason != "none" {
+				t.Fatalf("the interpreter was not restored: %s", reason)
+			}
+			x, _ = a.runAndRecycle(t, object{"code": findCanary, "args": []string{one, two}})
+			x.prints(t, "[]\n")
+		}
+	}
+	t.Run("as root", func(t *testing.T) {
+		s, _ := rollbackServer(t)
+		check(t, s)
+	})
+	t.Run("as an ordinary user", func(t *testing.T) {
+		attr, data := ordinaryUser(t)
+		check(t, startServerIn(t, data, attr, rollbackFlags...))
+	})
 }
 
 // TestRollbackMemoryIsClean leaves a text in the heap, in the environment and on the

@@ -1,7 +1,9 @@
 package rollback
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +14,20 @@ import (
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
+
+// reviewedVersion is the version of gVisor for which the steps in decision 0033 were
+// followed.
+const reviewedVersion = "v0.0.0-20260905035102-160fafc42237"
+
+func TestReviewedVersion(t *testing.T) {
+	mod, err := os.ReadFile("../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(mod), "gvisor.dev/gvisor "+reviewedVersion+"\n") {
+		t.Errorf("go.mod has another version of gVisor than %s: follow the steps in docs/decisions/0033-rollback.md", reviewedVersion)
+	}
+}
 
 // TestCallsCoverGVisor checks that each system call of gVisor is either in the list
 // of allowed calls or in the list of denied calls. Calls that gVisor does not have
