@@ -75,7 +75,7 @@ func quickDescendants(pid int) []int {
 func children(pid int) ([]int, error) {
 	threads, err := os.ReadDir(procPath(pid, "task"))
 	if err != nil {
-		return nil, nil //nolint:nilerr // The process has ended.
+		return nil, nil // The process has ended.
 	}
 	var all []int
 	for _, thread := range threads {
