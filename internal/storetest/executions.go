@@ -110,7 +110,7 @@ func testForeignExecution(t *testing.T, s pyth.Store) {
 func testExecutions(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
-	var all []*pyth.SealedExecution
+	all := make([]*pyth.SealedExecution, 0, 13)
 	for i := range 12 {
 		r := ended("ada", i)
 		if i%2 == 0 {
@@ -155,7 +155,7 @@ func testExecutions(t *testing.T, s pyth.Store) {
 			Since: at(0), Until: at(11),
 		}, []int{0}},
 	} {
-		var expected []*pyth.ExecutionRecord
+		expected := make([]*pyth.ExecutionRecord, 0, len(c.want))
 		for _, i := range c.want {
 			expected = append(expected, &all[i].ExecutionRecord)
 		}
@@ -218,7 +218,7 @@ func testUnendedExecutions(t *testing.T, s pyth.Store) {
 func testExpireContents(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	create(t, s, "ada")
-	var all []*pyth.SealedExecution
+	all := make([]*pyth.SealedExecution, 0, 5)
 	for i := range 4 {
 		all = append(all, ended("ada", i))
 	}
@@ -245,7 +245,7 @@ func testExpireContents(t *testing.T, s pyth.Store) {
 func testDeleteOldExecutions(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	create(t, s, "ada")
-	var all []*pyth.SealedExecution
+	all := make([]*pyth.SealedExecution, 0, 5)
 	for i := range 5 {
 		all = append(all, ended("ada", i))
 	}

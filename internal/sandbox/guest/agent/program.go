@@ -69,7 +69,7 @@ func (p *program) startInterpreter(streams [abi.Descriptors]*int32) (err error) 
 	}
 	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
 	// A checkpoint contains the limits, so set them first.
-	return errors.Join(err, p.limitAll(), p.register())
+	return errors.Join(err, p.limitAll(), p.register(), p.permit())
 }
 
 // makeStreams adds calls that create pipes for the standard streams, and the control

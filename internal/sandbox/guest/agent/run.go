@@ -75,11 +75,10 @@ func (r *run) run() (*protocol.Exit, error) {
 // contain. No process can write to them anymore.
 func (r *run) relayRest() error {
 	c := newCalls(few)
-	var sizes []*[2]int32
-	for _, fd := range []int{r.program.results, r.program.stdout, r.program.stderr} {
-		size := new([2]int32)
-		if sizes = append(sizes, size); fd >= 0 {
-			c.add("count bytes", unix.SYS_IOCTL, fd, unix.TIOCINQ, size)
+	var sizes [3]*[2]int32
+	for i, fd := range []int{r.program.results, r.program.stdout, r.program.stderr} {
+		if sizes[i] = new([2]int32); fd >= 0 {
+			c.add("count bytes", unix.SYS_IOCTL, fd, unix.TIOCINQ, sizes[i])
 		}
 	}
 	if err := c.run(); err != nil {

@@ -72,6 +72,7 @@ def wait():
     freeze()
     # The .pth files of the image can have loaded modules whose state must differ between
     # runs.
+    os.read(control, 1)  # The agent has registered this process.
     seeded = {"random", "_ssl", "numpy"}.intersection(sys.modules)
     state = None if seeded else checkpoint(control)
     if state == MORE:
