@@ -239,11 +239,16 @@ func (h *Handler) runForms() map[string]*huma.Response {
 
 // eventForm describes a response that is always the stream of events of a run.
 func (h *Handler) eventForm() map[string]*huma.Response {
+	schema := h.eventSchema(runEvents)
+	data := make([]*huma.Schema, 0, len(eventTypes()))
 	for _, t := range eventTypes() {
-		h.api.OpenAPI().Components.Schemas.Schema(t, true, "")
+		data = append(data, h.api.OpenAPI().Components.Schemas.Schema(t, true, ""))
 	}
+	// JSON Schema describes the content of a string with these keywords, which huma does
+	// not know.
+	schema.Extensions = map[string]any{"contentMediaType": eventStream, contentSchema: &huma.Schema{OneOf: data}}
 	return map[string]*huma.Response{"200": {Description: "The events of the run", Content: map[string]*huma.MediaType{
-		eventStream: {Schema: h.eventSchema(runEvents), Example: exampleRunEvents},
+		eventStream: {Schema: schema, Example: exampleRunEvents},
 	}}}
 }
 
@@ -256,6 +261,9 @@ func (h *Handler) bothForms(description string, body reflect.Type, events, examp
 	}
 	return map[string]*huma.Response{"200": r}
 }
+
+// contentSchema is the keyword for the schema of the data of events.
+const contentSchema = "contentSchema"
 
 func (h *Handler) eventSchema(events string) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Description: "Server-sent events with JSON as data: " + events}

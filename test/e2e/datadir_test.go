@@ -33,7 +33,7 @@ func TestServeRefusesDatabaseWithoutRootKey(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if out := requireServeFails(t, data); !strings.Contains(out, path+" does not exist") || !strings.Contains(out, "restore it from a backup, or choose another --data-dir") {
+	if out := requireServeFails(t, data); !strings.Contains(out, path+" does not exist") || !strings.Contains(out, "restore the right key from a backup, or choose another --data-dir") {
 		t.Errorf("without the root key: %s", out)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {

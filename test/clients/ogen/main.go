@@ -122,7 +122,7 @@ func stream(ctx context.Context, url string, caller *credentials) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(string(text), "event: start\n") || !strings.Contains(string(text), "\nevent: end\n") {
+	if !strings.HasPrefix(string(text), "id: 1\nevent: start\n") || !strings.Contains(string(text), "\nevent: end\n") {
 		return fmt.Errorf("stream: the events are %q", text)
 	}
 	return nil

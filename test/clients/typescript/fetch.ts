@@ -32,7 +32,7 @@ const stream = await streams.POST('/api/v1/execute', {
   parseAs: 'stream',
 });
 const events = await new Response(stream.data).text();
-assert.match(events, /^event: start\n/);
+assert.match(events, /^id: 1\nevent: start\n/);
 assert.match(events, /\nevent: end\n/);
 
 // Store a secret and use it.

@@ -34,7 +34,7 @@ const stream = await api.runProgram({
   headers: { Accept: 'text/event-stream' },
   parseAs: 'text',
 });
-assert.match(String(stream.data), /^event: start\n/);
+assert.match(String(stream.data), /^id: 1\nevent: start\n/);
 assert.match(String(stream.data), /\nevent: end\n/);
 
 // Store a secret and use it.
