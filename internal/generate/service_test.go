@@ -200,7 +200,7 @@ func TestGenerateRefusesInvalidRequestsFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, claudetest.Program("x", "good"))
-			checks := execution.New(execution.Config{Limits: execution.DefaultLimits(), Languages: r.config.Languages})
+			checks := execution.New(execution.Config{Limits: execution.DefaultLimits(), Languages: r.config.Languages, Clock: time.Now})
 			r.config.Check = func(user pyth.UserID, p *pyth.Program) error {
 				_, err := checks.Job(user, p)
 				return err

@@ -160,7 +160,7 @@ func testExecutions(t *testing.T, s pyth.Store) {
 			expected = append(expected, &all[i].ExecutionRecord)
 		}
 		for _, size := range []int{1, 2, 20} {
-			var got []*pyth.ExecutionRecord
+			got := []*pyth.ExecutionRecord{}
 			before := pyth.ExecutionID("")
 			for {
 				page, err := s.Executions(t.Context(), "ada", c.filter, before, size)
