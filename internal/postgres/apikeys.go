@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
@@ -18,11 +19,11 @@ const (
 )
 
 func keyFields(k *pyth.APIKey) []any {
-	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, hashOf{&k.Hash}, &k.Sealed, timeOf{&k.CreatedAt}, timeOf{&k.ExpiresAt}}
+	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt)}
 }
 
 func keyValues(k *pyth.APIKey) []any {
-	return []any{k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, timeValue(k.CreatedAt), timeValue(k.ExpiresAt)}
+	return []any{k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt)}
 }
 
 // CreateAPIKey stores a new API key.
@@ -34,7 +35,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 // APIKeyByHash returns the API key with the hash, and its user.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
-	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
+	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, column.Time(&u.CreatedAt))
 	if err := s.row(ctx, selectKeyByHash, []any{hash[:]}, fields...); err != nil {
 		return nil, nil, asNotFound(err, "key")
 	}

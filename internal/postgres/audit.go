@@ -10,12 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const auditColumns = "sequence, coalesce(user_id, ''), coalesce(action, ''), coalesce(outcome, ''), at, record"
 
 func auditFields(r *pyth.AuditRecord) []any {
-	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
+	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, column.Time(&r.Timestamp), &r.Record}
 }
 
 func scanRecord(row pgx.CollectableRow) (*pyth.AuditRecord, error) {
@@ -107,7 +108,7 @@ func ceilMicro(t time.Time) int64 {
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.AuditRecord, error) {
 		r := new(pyth.AuditRecord)
-		return r, row.Scan(append(auditFields(r), hashesOf{&r.Hashes})...)
+		return r, row.Scan(append(auditFields(r), column.Hashes(&r.Hashes))...)
 	}
 	return collect(ctx, s, scan, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= $1 ORDER BY sequence LIMIT $2", from, limit)
 }
@@ -129,7 +130,7 @@ type hashesAt struct {
 }
 
 func scanHashes(row pgx.CollectableRow) (h hashesAt, err error) {
-	return h, row.Scan(&h.sequence, hashesOf{&h.hashes})
+	return h, row.Scan(&h.sequence, column.Hashes(&h.hashes))
 }
 
 // inOrder returns the hashes in the order of the sequences. It returns CodeNotFound if

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 // AppendAudit adds records at the end of the log and replaces the checkpoint.
@@ -110,7 +111,7 @@ func (l *lockedAudit) Append(records []*pyth.AuditRecord, checkpoint []byte) err
 			return pyth.Errorf(pyth.CodeConflict, "The audit log was extended by another process.")
 		}
 		sequences[i], at[i] = r.Sequence, r.Timestamp.UnixMicro()
-		hashes[i], contents[i] = joined(r.Hashes), r.Record
+		hashes[i], contents[i] = column.HashesValue(r.Hashes), r.Record
 		users[i], actions[i], outcomes[i] = string(r.User), string(r.Action), string(r.Outcome)
 	}
 	l.changes.Queue(insertRecords, sequences, hashes, users, actions, outcomes, at, contents)

@@ -7,12 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const storedColumns = "name, language, length(ciphertext)::bigint, created_at, updated_at, executed_at"
 
 func storedFields(c *pyth.StoredProgram) []any {
-	return []any{&c.Name, &c.Language, &c.SizeBytes, timeOf{&c.CreatedAt}, timeOf{&c.UpdatedAt}, timeOf{&c.LastExecutedAt}}
+	return []any{&c.Name, &c.Language, &c.SizeBytes, column.Time(&c.CreatedAt), column.Time(&c.UpdatedAt), column.Time(&c.LastExecutedAt)}
 }
 
 const upsertCode = `INSERT INTO encrypted_code
@@ -47,7 +48,7 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 			return pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d encrypted programs. Delete a program first.", others)
 		}
 		return tx.QueryRow(ctx, upsertCode, user, name, c.Language, c.Name, c.KDF.Salt, c.KDF.Time, c.KDF.MemoryKiB,
-			c.KDF.Parallelism, c.Nonce, c.Ciphertext, timeValue(at)).Scan(storedFields(stored)...)
+			c.KDF.Parallelism, c.Nonce, c.Ciphertext, column.TimeValue(at)).Scan(storedFields(stored)...)
 	})
 	if err != nil {
 		return nil, false, err
@@ -84,6 +85,6 @@ func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.
 
 // NoteExecuted sets the time of the last execution of an encrypted program.
 func (s *Store) NoteExecuted(ctx context.Context, user pyth.UserID, name string, at time.Time) error {
-	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = $1 WHERE user_id = $2 AND name = $3", timeValue(at), user, name)
+	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = $1 WHERE user_id = $2 AND name = $3", column.TimeValue(at), user, name)
 	return ignoreNoRows(asNoRows(err))
 }

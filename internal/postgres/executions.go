@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
@@ -23,8 +24,8 @@ func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any)
 	var labels string
 	err := row.Scan(append([]any{
 		&r.ID, &r.User, &r.State, &r.Language, &labels, &r.Session, &r.Encrypted, &r.Key,
-		timeOf{&r.StartedAt},
-		timeOf{&r.EndedAt},
+		column.Time(&r.StartedAt),
+		column.Time(&r.EndedAt),
 		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
 		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content,
 	}, more...)...)
@@ -86,7 +87,7 @@ func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) error {
 		labels = string(b)
 	}
 	tag, err := tx.Exec(ctx, putExecution, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
-		timeValue(r.StartedAt), timeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
+		column.TimeValue(r.StartedAt), column.TimeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
 		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
@@ -98,7 +99,7 @@ func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) error {
 	if r.Sealed == nil {
 		batch.Queue(deleteContent, r.ID)
 	} else {
-		batch.Queue(putContent, r.ID, timeValue(r.EndedAt), r.Sealed)
+		batch.Queue(putContent, r.ID, column.TimeValue(r.EndedAt), r.Sealed)
 	}
 	return tx.SendBatch(ctx, batch).Close()
 }
@@ -205,7 +206,7 @@ const expireContents = `WITH old AS (
 // ExpireExecutionContents removes the content of runs that ended before the given
 // time. It returns the number of runs.
 func (s *Store) ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error) {
-	return s.count(ctx, expireContents, timeValue(before), limit, pyth.ContentExpired)
+	return s.count(ctx, expireContents, column.TimeValue(before), limit, pyth.ContentExpired)
 }
 
 // DeleteOldExecutions deletes records of ended runs that were created before the

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
@@ -54,7 +55,7 @@ func scanPackage(row pgx.CollectableRow) (*pyth.PinnedPackage, error) {
 	p := new(pyth.PinnedPackage)
 	var requires []byte
 	if err := row.Scan(&p.Place, &p.Name, &p.Version, &p.Requirement, &p.Language, &p.Direct, &p.SizeBytes,
-		timeOf{&p.InstalledAt}, &p.URL, &p.Hash, &requires); err != nil {
+		column.Time(&p.InstalledAt), &p.URL, &p.Hash, &requires); err != nil {
 		return nil, err
 	}
 	return p, json.Unmarshal(requires, &p.Requires)
@@ -98,7 +99,7 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 				return err
 			}
 			changes.Queue(insertPackage, user, list.Runtime, p.Place, p.Name, p.Version, p.Requirement, p.Language,
-				p.Direct, p.SizeBytes, timeValue(p.InstalledAt), p.URL, p.Hash, string(requires))
+				p.Direct, p.SizeBytes, column.TimeValue(p.InstalledAt), p.URL, p.Hash, string(requires))
 		}
 		return tx.SendBatch(ctx, changes).Close()
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash) VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -17,7 +18,7 @@ func tokenValues(t *pyth.RefreshToken) []any {
 	if t.ClientHash != [32]byte{} {
 		client = t.ClientHash[:]
 	}
-	return []any{t.Hash[:], t.FamilyID, t.UserID, timeValue(t.IssuedAt), timeValue(t.ExpiresAt), timeValue(t.SpentAt), client}
+	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client}
 }
 
 // CreateRefreshToken stores the first token of a new family.
@@ -30,7 +31,7 @@ func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) er
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
 	err := s.row(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash FROM refresh_tokens WHERE hash = $1", []any{hash[:]},
-		hashOf{&t.Hash}, &t.FamilyID, &t.UserID, timeOf{&t.IssuedAt}, timeOf{&t.ExpiresAt}, timeOf{&t.SpentAt}, hashOf{&t.ClientHash})
+		column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash))
 	if err != nil {
 		return nil, asNotFound(err, "refresh token")
 	}
@@ -45,7 +46,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, 
 			return err
 		}
 		tag, err := tx.Exec(ctx, "UPDATE refresh_tokens SET spent_at = $1, client_hash = $2 WHERE hash = $3 AND spent_at IS NULL",
-			timeValue(at), client[:], spent[:])
+			column.TimeValue(at), client[:], spent[:])
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func tokenExists(ctx context.Context, tx pgx.Tx, hash [32]byte) error {
 // FamilyActive reports whether a token of the family expires after the given time.
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (active bool, err error) {
 	err = s.row(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = $1 AND family_id = $2 AND expires_at > $3)",
-		[]any{user, family, timeValue(at)}, &active)
+		[]any{user, family, column.TimeValue(at)}, &active)
 	return active, ignoreNoRows(err)
 }
 
@@ -131,6 +132,6 @@ func (s *Store) revoke(ctx context.Context, user pyth.UserID, query string, args
 
 // DeleteExpiredRefreshTokens deletes the tokens that expired before the given time.
 func (s *Store) DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error {
-	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < $1", timeValue(before))
+	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < $1", column.TimeValue(before))
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 )
 
 func secretFields(s *pyth.SealedSecret) []any {
-	return []any{&s.Name, textOf{&s.Description}, &s.Version, timeOf{&s.CreatedAt}, timeOf{&s.UpdatedAt}, timeOf{&s.LastUsedAt}, &s.Sealed}
+	return []any{&s.Name, textOf{&s.Description}, &s.Version, column.Time(&s.CreatedAt), column.Time(&s.UpdatedAt), column.Time(&s.LastUsedAt), &s.Sealed}
 }
 
 // SealedSecret returns a secret of the user with its encrypted value.
@@ -47,7 +48,7 @@ func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.Se
 // the secret is new and the user already has the maximum number of secrets (limit).
 func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.SealedSecret, limit int) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		query, args := updateSecret, []any{user, secret.Name, []byte(secret.Description), secret.Version, timeValue(secret.UpdatedAt), secret.Sealed}
+		query, args := updateSecret, []any{user, secret.Name, []byte(secret.Description), secret.Version, column.TimeValue(secret.UpdatedAt), secret.Sealed}
 		if secret.Version == 1 {
 			// Concurrent inserts must not exceed the limit together.
 			if err := lockUser(ctx, tx, user); err != nil {
@@ -55,7 +56,7 @@ func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.Se
 			}
 			query, args = insertSecret, []any{
 				user, secret.Name, []byte(secret.Description), secret.Version,
-				timeValue(secret.CreatedAt), timeValue(secret.UpdatedAt), secret.Sealed, limit,
+				column.TimeValue(secret.CreatedAt), column.TimeValue(secret.UpdatedAt), secret.Sealed, limit,
 			}
 		}
 		tag, err := tx.Exec(ctx, query, args...)
@@ -89,7 +90,7 @@ func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[str
 	slices.SortFunc(uses, func(a, b use) int { return cmp.Or(cmp.Compare(a.user, b.user), cmp.Compare(a.name, b.name)) })
 	updates := new(pgx.Batch)
 	for _, u := range uses {
-		updates.Queue("UPDATE secrets SET last_used_at = greatest(last_used_at, $1) WHERE user_id = $2 AND name = $3", timeValue(u.at), u.user, u.name)
+		updates.Queue("UPDATE secrets SET last_used_at = greatest(last_used_at, $1) WHERE user_id = $2 AND name = $3", column.TimeValue(u.at), u.user, u.name)
 	}
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		return tx.SendBatch(ctx, updates).Close()

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
@@ -15,9 +16,6 @@ const (
 		" ON CONFLICT (user_id) DO UPDATE SET day = excluded.day, tokens = excluded.tokens"
 	returnTokens = "UPDATE token_budgets SET tokens = greatest(tokens - $3, 0) WHERE user_id = $1 AND day = $2"
 )
-
-// dayOf returns the UTC day of a time as the number of days since 1970-01-01.
-func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
 // TakeTokens takes tokens from the user's budget for the day and returns how many it
 // has taken. The parameter "limit" is the whole budget of the day. TakeTokens takes
@@ -32,13 +30,13 @@ func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time,
 			return err
 		}
 		var used int64
-		if err := tx.QueryRow(ctx, selectTokens, user, dayOf(day)).Scan(&used); err != nil {
+		if err := tx.QueryRow(ctx, selectTokens, user, column.DayValue(day)).Scan(&used); err != nil {
 			return err
 		}
 		if taken = min(maximum, limit-used); taken < minimum {
 			return pyth.Errorf(pyth.CodeTokenBudget, "The token budget for today is exhausted.")
 		}
-		_, err := tx.Exec(ctx, putTokens, user, dayOf(day), used+taken)
+		_, err := tx.Exec(ctx, putTokens, user, column.DayValue(day), used+taken)
 		return err
 	})
 	if err != nil {
@@ -49,6 +47,6 @@ func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time,
 
 // ReturnTokens returns unused tokens to the user's budget for the day.
 func (s *Store) ReturnTokens(ctx context.Context, user pyth.UserID, day time.Time, tokens int64) error {
-	_, err := s.write(ctx, returnTokens, user, dayOf(day), tokens)
+	_, err := s.write(ctx, returnTokens, user, column.DayValue(day), tokens)
 	return err
 }

@@ -6,13 +6,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 // CreateUser stores a new user with the user's first API key and data key.
 func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)",
-			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, timeValue(u.CreatedAt))
+			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt))
 		if duplicate(err) {
 			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 		}
@@ -47,10 +48,10 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, erro
 	return s.user(ctx, "email_key", pyth.EmailKey(email))
 }
 
-func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, error) {
+func (s *Store) user(ctx context.Context, field, value string) (*pyth.User, error) {
 	u := new(pyth.User)
-	err := s.row(ctx, "SELECT id, email, password_hash, created_at FROM users WHERE "+column+" = $1", []any{value},
-		&u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
+	err := s.row(ctx, "SELECT id, email, password_hash, created_at FROM users WHERE "+field+" = $1", []any{value},
+		&u.ID, &u.Email, &u.PasswordHash, column.Time(&u.CreatedAt))
 	if err != nil {
 		return nil, asNotFound(err, "user")
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
@@ -15,7 +16,7 @@ const (
 )
 
 func keyFields(k *pyth.APIKey) []any {
-	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, hashOf{&k.Hash}, &k.Sealed, timeOf{&k.CreatedAt}, timeOf{&k.ExpiresAt}}
+	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt)}
 }
 
 // executor is a *sql.DB or a *sql.Tx.
@@ -25,7 +26,7 @@ type executor interface {
 
 func insertKey(ctx context.Context, to executor, k *pyth.APIKey) error {
 	_, err := to.ExecContext(ctx, "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, timeValue(k.CreatedAt), timeValue(k.ExpiresAt))
+		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt))
 	return err
 }
 
@@ -37,7 +38,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 // APIKeyByHash returns the API key with the hash, and its user.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
-	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
+	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, column.Time(&u.CreatedAt))
 	if err := s.keyByHash.QueryRowContext(ctx, hash[:]).Scan(fields...); err != nil {
 		return nil, nil, asNotFound(err, "key")
 	}

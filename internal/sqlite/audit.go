@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"math"
 	"slices"
 	"time"
@@ -12,12 +11,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const auditColumns = "sequence, coalesce(user_id, ''), coalesce(action, ''), coalesce(outcome, ''), at, record"
 
 func auditFields(r *pyth.AuditRecord) []any {
-	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
+	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, column.Time(&r.Timestamp), &r.Record}
 }
 
 // appendAudit adds one record. A trigger rejects any record except the next one.
@@ -47,7 +47,7 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 // appendRecord adds one record. checkpoint is nil unless the record is the last one
 // of a call of AppendAudit.
 func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
-	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, timeValue(r.Timestamp), r.Record, checkpoint)
+	_, err := insert.ExecContext(ctx, r.Sequence, column.HashesValue(r.Hashes), r.User, r.Action, r.Outcome, column.TimeValue(r.Timestamp), r.Record, checkpoint)
 	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {
 		return pyth.Errorf(pyth.CodeConflict, "The audit log was extended by another process.")
 	}
@@ -134,7 +134,7 @@ func ceilMicro(t time.Time) int64 {
 // AuditRecords returns at most limit records of all users, sorted by sequence. from
 // is the lowest sequence to return.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
-	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), hashesOf{&r.Hashes}) }
+	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), column.Hashes(&r.Hashes)) }
 	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)
 }
 
@@ -164,7 +164,7 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 	defer func() { _ = find.Close() }()
 	all := make([][][32]byte, len(sequences))
 	for i, sequence := range sequences {
-		if err := find.QueryRowContext(ctx, sequence).Scan(hashesOf{&all[i]}); err != nil {
+		if err := find.QueryRowContext(ctx, sequence).Scan(column.Hashes(&all[i])); err != nil {
 			return nil, asNotFound(err, "audit record")
 		}
 	}
@@ -177,27 +177,4 @@ func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
 		" WHERE sequence >= ? AND sequence < ? AND record IS NOT NULL", from, to)
 	return err
-}
-
-func joined(hashes [][32]byte) []byte {
-	all := make([]byte, 0, 32*len(hashes))
-	for i := range hashes {
-		all = append(all, hashes[i][:]...)
-	}
-	return all
-}
-
-// hashesOf is a scan target for a column with concatenated hashes.
-type hashesOf struct{ hashes *[][32]byte }
-
-func (d hashesOf) Scan(v any) error {
-	b, ok := v.([]byte)
-	if !ok || len(b)%32 != 0 {
-		return errors.New("column does not contain hashes of 32 bytes")
-	}
-	*d.hashes = make([][32]byte, 0, len(b)/32)
-	for h := range slices.Chunk(b, 32) {
-		*d.hashes = append(*d.hashes, [32]byte(h))
-	}
-	return nil
 }

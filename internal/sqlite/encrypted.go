@@ -6,12 +6,13 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const storedColumns = "name, language, length(ciphertext), created_at, updated_at, executed_at"
 
 func storedFields(c *pyth.StoredProgram) []any {
-	return []any{&c.Name, &c.Language, &c.SizeBytes, timeOf{&c.CreatedAt}, timeOf{&c.UpdatedAt}, timeOf{&c.LastExecutedAt}}
+	return []any{&c.Name, &c.Language, &c.SizeBytes, column.Time(&c.CreatedAt), column.Time(&c.UpdatedAt), column.Time(&c.LastExecutedAt)}
 }
 
 const upsertCode = `INSERT INTO encrypted_code
@@ -38,7 +39,7 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 			return pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d encrypted programs. Delete a program first.", others)
 		}
 		if _, err := tx.ExecContext(ctx, upsertCode, user, name, c.Language, c.Name, c.KDF.Salt, c.KDF.Time, c.KDF.MemoryKiB,
-			c.KDF.Parallelism, c.Nonce, c.Ciphertext, timeValue(at), timeValue(at)); err != nil {
+			c.KDF.Parallelism, c.Nonce, c.Ciphertext, column.TimeValue(at), column.TimeValue(at)); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).
@@ -94,6 +95,6 @@ func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.
 
 // NoteExecuted sets the time of the last execution of an encrypted program.
 func (s *Store) NoteExecuted(ctx context.Context, user pyth.UserID, name string, at time.Time) error {
-	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = ? WHERE user_id = ? AND name = ?", timeValue(at), user, name)
+	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = ? WHERE user_id = ? AND name = ?", column.TimeValue(at), user, name)
 	return err
 }

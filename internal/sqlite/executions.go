@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
@@ -19,8 +20,8 @@ func executionFields(r *pyth.ExecutionRecord) []any {
 		&r.ID, &r.User, &r.State, &r.Language,
 		labelsOf{r},
 		&r.Session, &r.Encrypted, &r.Key,
-		timeOf{&r.StartedAt},
-		timeOf{&r.EndedAt},
+		column.Time(&r.StartedAt),
+		column.Time(&r.EndedAt),
 		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
 		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content,
 	}
@@ -85,7 +86,7 @@ func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExe
 		labels = string(b)
 	}
 	stored, err := affected(put.ExecContext(ctx, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
-		timeValue(r.StartedAt), timeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
+		column.TimeValue(r.StartedAt), column.TimeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
 		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content))
 	if err != nil || !stored {
 		return err
@@ -98,7 +99,7 @@ func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExe
 	if r.Sealed == nil {
 		_, err = tx.ExecContext(ctx, deleteContent, r.ID)
 	} else {
-		_, err = tx.ExecContext(ctx, putContent, r.ID, timeValue(r.EndedAt), r.Sealed)
+		_, err = tx.ExecContext(ctx, putContent, r.ID, column.TimeValue(r.EndedAt), r.Sealed)
 	}
 	return err
 }
@@ -220,11 +221,11 @@ const oldContents = "SELECT execution_id FROM execution_contents WHERE ended_at 
 func (s *Store) ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error) {
 	var n int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE executions SET content = ? WHERE id IN ("+oldContents+")", pyth.ContentExpired, timeValue(before), limit)
+		_, err := tx.ExecContext(ctx, "UPDATE executions SET content = ? WHERE id IN ("+oldContents+")", pyth.ContentExpired, column.TimeValue(before), limit)
 		if err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, "DELETE FROM execution_contents WHERE execution_id IN ("+oldContents+")", timeValue(before), limit)
+		result, err := tx.ExecContext(ctx, "DELETE FROM execution_contents WHERE execution_id IN ("+oldContents+")", column.TimeValue(before), limit)
 		if err != nil {
 			return err
 		}

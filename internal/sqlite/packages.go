@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
@@ -44,7 +45,7 @@ func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.
 		p := new(pyth.PinnedPackage)
 		var requires []byte
 		if err := rows.Scan(&p.Place, &p.Name, &p.Version, &p.Requirement, &p.Language, &p.Direct, &p.SizeBytes,
-			timeOf{&p.InstalledAt}, &p.URL, &p.Hash, &requires); err != nil {
+			column.Time(&p.InstalledAt), &p.URL, &p.Hash, &requires); err != nil {
 			return nil, failure(err)
 		}
 		if err := json.Unmarshal(requires, &p.Requires); err != nil {
@@ -98,7 +99,7 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, insertPackage, user, list.Runtime, p.Place, p.Name, p.Version, p.Requirement, p.Language,
-				p.Direct, p.SizeBytes, timeValue(p.InstalledAt), p.URL, p.Hash, string(requires)); err != nil {
+				p.Direct, p.SizeBytes, column.TimeValue(p.InstalledAt), p.URL, p.Hash, string(requires)); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -15,7 +16,7 @@ func tokenValues(t *pyth.RefreshToken) []any {
 	if t.ClientHash != [32]byte{} {
 		client = t.ClientHash[:]
 	}
-	return []any{t.Hash[:], t.FamilyID, t.UserID, timeValue(t.IssuedAt), timeValue(t.ExpiresAt), timeValue(t.SpentAt), client}
+	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client}
 }
 
 // CreateRefreshToken stores the first token of a new family.
@@ -28,7 +29,7 @@ func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) er
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
 	err := s.reader.QueryRowContext(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash FROM refresh_tokens WHERE hash = ?", hash[:]).
-		Scan(hashOf{&t.Hash}, &t.FamilyID, &t.UserID, timeOf{&t.IssuedAt}, timeOf{&t.ExpiresAt}, timeOf{&t.SpentAt}, hashOf{&t.ClientHash})
+		Scan(column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash))
 	if err != nil {
 		return nil, asNotFound(err, "refresh token")
 	}
@@ -40,7 +41,7 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
-			timeValue(at), client[:], spent[:]))
+			column.TimeValue(at), client[:], spent[:]))
 		if err != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
 	var active bool
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
-		user, family, timeValue(at)).Scan(&active)
+		user, family, column.TimeValue(at)).Scan(&active)
 	return active, failure(err)
 }
 
@@ -94,6 +95,6 @@ func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
 
 // DeleteExpiredRefreshTokens deletes the tokens that expired before the given time.
 func (s *Store) DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error {
-	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", timeValue(before))
+	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", column.TimeValue(before))
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 
 func scanSecret(row interface{ Scan(dest ...any) error }) (*pyth.SealedSecret, error) {
 	s := new(pyth.SealedSecret)
-	return s, row.Scan(&s.Name, &s.Description, &s.Version, timeOf{&s.CreatedAt}, timeOf{&s.UpdatedAt}, timeOf{&s.LastUsedAt}, &s.Sealed)
+	return s, row.Scan(&s.Name, &s.Description, &s.Version, column.Time(&s.CreatedAt), column.Time(&s.UpdatedAt), column.Time(&s.LastUsedAt), &s.Sealed)
 }
 
 // SealedSecret returns a secret of the user with its encrypted value.
@@ -58,10 +59,10 @@ func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.Se
 	var err error
 	if secret.Version == 1 {
 		stored, err = s.write(ctx, insertSecret, user, secret.Name, secret.Description, secret.Version,
-			timeValue(secret.CreatedAt), timeValue(secret.UpdatedAt), secret.Sealed, limit)
+			column.TimeValue(secret.CreatedAt), column.TimeValue(secret.UpdatedAt), secret.Sealed, limit)
 	} else {
 		stored, err = s.write(ctx, updateSecret, user, secret.Name, secret.Description, secret.Version,
-			timeValue(secret.UpdatedAt), secret.Sealed)
+			column.TimeValue(secret.UpdatedAt), secret.Sealed)
 	}
 	if duplicate(err) || err == nil && !stored {
 		return pyth.Errorf(pyth.CodeConflict, "The secret was changed at the same time, or you have too many secrets.")
@@ -85,7 +86,7 @@ func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[str
 		var errs []error
 		for user, names := range used {
 			for name, at := range names {
-				_, err := tx.ExecContext(ctx, "UPDATE secrets SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE user_id = ? AND name = ?", timeValue(at), user, name)
+				_, err := tx.ExecContext(ctx, "UPDATE secrets SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE user_id = ? AND name = ?", column.TimeValue(at), user, name)
 				errs = append(errs, err)
 			}
 		}

@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -267,43 +266,4 @@ func duplicate(err error) bool {
 func hasCode(err error, code int) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code() == code
-}
-
-// timeValue returns the column value for a time: microseconds since 1970, or NULL
-// for the zero time.
-func timeValue(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMicro()
-}
-
-// timeOf is a scan target for a column that was written with timeValue.
-type timeOf struct{ t *time.Time }
-
-func (d timeOf) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-		*d.t = time.Time{}
-	case int64:
-		*d.t = time.UnixMicro(v).UTC()
-	default:
-		return fmt.Errorf("column contains a time of type %T", v)
-	}
-	return nil
-}
-
-// hashOf is a scan target for a hash column. It reads NULL as the zero hash.
-type hashOf struct{ h *[32]byte }
-
-func (d hashOf) Scan(v any) error {
-	*d.h = [32]byte{}
-	if v == nil {
-		return nil
-	}
-	b, ok := v.([]byte)
-	if !ok || copy(d.h[:], b) != len(d.h) || len(b) != len(d.h) {
-		return errors.New("column does not contain a hash of 32 bytes")
-	}
-	return nil
 }

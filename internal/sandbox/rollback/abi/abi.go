@@ -26,8 +26,8 @@ const (
 	// the host can first measure what the program has used. It returns when the process
 	// waits for Resume, or ECHILD if the process exits instead.
 	Restore = 5
-	// ResumeAnew is like Resume, but the call returns EAGAIN. The process should then do more work in advance, such as imports, and
-	// make a new checkpoint.
+	// ResumeAnew is like Resume, but the call returns EAGAIN. The process should then do
+	// more work in advance, such as imports, and make a new checkpoint.
 	ResumeAnew = 6
 	// Settle waits until the kernel has returned the memory of the last run to the host.
 	// Otherwise the host would count this memory as overhead of the sandbox, and would
