@@ -48,8 +48,8 @@ func runBatch(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (uintptr, *
 	return uintptr(count), nil, nil
 }
 
-// runCall makes the call at an address. Calls that end the task or change how it
-// continues are not possible.
+// runCall reads a system call of the batch from the agent's memory and makes it. It
+// refuses calls that end the task or change how the task continues.
 func runCall(t *kernel.Task, at hostarch.Addr) (int64, error) {
 	var b [callSize]byte
 	if _, err := t.CopyInBytes(at, b[:]); err != nil {

@@ -50,15 +50,16 @@ type boot struct{ sentrycmd.Boot }
 // Execute implements subcommands.Command. It returns when the sandbox has ended.
 func (b *boot) Execute(ctx context.Context, f *flag.FlagSet, args ...any) subcommands.ExitStatus {
 	changeCalls()
-	// If this fails, rollback is off: each run gets a new interpreter.
-	// TestCheckFields would report the error.
+	// If Install fails, rollback is off, and each run gets a new interpreter.
+	// TestCheckFields finds the causes of such a failure.
 	_ = rollback.Install(syscalls.AMD64)
 	return b.Boot.Execute(ctx, f, args...)
 }
 
-// awaitCgroup waits until the server has moved this process into its cgroup. So
-// all children start inside the cgroup. The server then sends a byte to standard
-// input. If the server exits without sending the byte, this process exits too.
+// awaitCgroup waits until the server has moved this process into its cgroup. All
+// children of the process then start inside the cgroup. After the move, the server
+// sends a byte to standard input. If the server exits without sending the byte, this
+// process exits too.
 func awaitCgroup() {
 	var b [1]byte
 	if n, _ := os.Stdin.Read(b[:]); n != 1 {

@@ -9,18 +9,19 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 )
 
-// Durations of the Go runtime of the agent. While a goroutine is in a system call, the
-// runtime's monitor (sysmon in runtime/proc.go) sleeps again and again, from
-// shortestSleep up to longestSleep. Shorter sleeps are from the scheduler.
+// shortestSleep and longestSleep are constants of the Go runtime in the agent. While
+// a goroutine is in a system call, the runtime's monitor (sysmon in runtime/proc.go)
+// sleeps again and again. Each sleep lasts from shortestSleep to longestSleep. The
+// runtime's scheduler makes shorter sleeps.
 const (
 	shortestSleep = 20 * time.Microsecond
 	longestSleep  = 10 * time.Millisecond
 )
 
-// longer wraps nanosleep(2). It makes the sleeps of the agent's monitor as long as
-// the longest one. In a sandbox, a system call takes longer than shortestSleep, so
-// the monitor would use a large part of the processor time of a short run. The
-// monitor only redistributes work, and the agent has almost nothing to redistribute.
+// longer wraps nanosleep(2). It extends each sleep of the agent's monitor to
+// longestSleep. In a sandbox, a system call takes longer than shortestSleep. So the
+// monitor would use a large part of the processor time of a short run. The monitor
+// only redistributes work, and the agent has almost nothing to redistribute.
 func longer(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if isProgram(t) {

@@ -22,14 +22,15 @@ const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWN
 // does not have this flag: there, the bit is part of the signal number.
 const newTime = 0x80
 
-// changeCalls adds the agent's call (package batch) and replaces system calls of the
-// sandbox's kernel. For the agent, short sleeps get longer: see longer. The agent needs
-// all other calls, so these restrictions apply only to programs:
+// changeCalls adds the agent's batch call (package batch) and replaces system calls
+// of the sandbox's kernel. For the agent, it extends short sleeps (function
+// "longer"). The following restrictions apply only to programs, because the agent
+// needs the restricted calls:
 //   - Programs cannot create or join namespaces (EPERM). In a user namespace, a
 //     program would have all capabilities. It could mount file systems without a disk
 //     limit, and use devices that the agent has removed.
-//   - Programs cannot set extended attributes (ENOTSUP, as on a file system that does
-//     not support them). gVisor's tmpfs does not count them against a limit.
+//   - Programs cannot set extended attributes (ENOTSUP, as on a file system without
+//     extended attributes). gVisor's tmpfs does not count them against a limit.
 //   - The number of additional hard links is limited (ENOSPC): see links.
 //
 // The agent runs as root of the sandbox. All other processes are programs, and cannot
@@ -48,7 +49,8 @@ func changeCalls() {
 			}
 		}
 		table.Table[batch.Number] = kernel.Syscall{Name: "batch", Fn: runBatch, SupportLevel: kernel.SupportFull}
-		// The lookup tables hold copies of the functions. Init builds them again.
+		// Init builds the lookup tables again, because they hold copies of the
+		// functions.
 		table.Init()
 	}
 }

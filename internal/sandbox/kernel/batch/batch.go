@@ -1,14 +1,15 @@
-// Package batch defines the system call by which the guest agent makes several system
-// calls at once. In a sandbox, to enter the kernel takes longer than most calls.
+// Package batch defines a system call with which the guest agent makes several system
+// calls at once. In a sandbox, entering the kernel takes longer than the work of most
+// calls.
 package batch
 
-// Number is the number of the system call, which Linux does not use. Arguments: the
-// address of the first Call, and the number of calls. The kernel makes the calls in
-// order, until one fails. It returns the number of calls that have succeeded. Programs
-// that make this call get ENOSYS.
+// Number is the number of the batch system call. Linux has no system call with this
+// number. The arguments are the address of the first Call and the number of calls.
+// The kernel makes the calls in order, until one fails. It returns the number of
+// calls that have succeeded. A program that makes the batch system call gets ENOSYS.
 const Number = 1901
 
-// Max is the largest number of calls.
+// Max is the largest number of calls in one batch.
 const Max = 64
 
 // Call is a system call. The kernel writes its result.
