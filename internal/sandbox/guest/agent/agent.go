@@ -95,8 +95,9 @@ func next(conn *protocol.Conn, control int, egress *network, last *program, seen
 	return serve(conn, control, p, egress, seen, buffer)
 }
 
-// greet tells the host that an interpreter is ready. restored is true if it is
-// the interpreter of the previous job. Otherwise, why contains the reason.
+// greet tells the host that an interpreter is ready. restored is true if the kernel
+// has restored the interpreter of the previous job. If not, the parameter "why" is
+// the reason.
 func greet(conn *protocol.Conn, restored bool, why abi.Reason) error {
 	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Restored: restored, Reason: why.String()})
 }
@@ -195,10 +196,9 @@ func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, er
 	return do()
 }
 
-// pollFrame reports whether the host has sent a frame of this kind. It does not
-// wait. If the host has sent another frame, pollFrame drops it: it came too late
-// for an operation that has ended. An error means that the host has closed the
-// socket.
+// pollFrame reports whether the host has sent a frame of this kind. It does not wait.
+// It drops a frame of another kind, because such a frame belongs to an operation that
+// has ended. An error means that the host has closed the socket.
 func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
 	if !conn.Buffered() {
 		fds := [...]unix.PollFd{{Fd: int32(control), Events: unix.POLLIN}}
@@ -279,7 +279,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindStart:
 			return j, p, nil
 		case protocol.KindStop, protocol.KindAbort:
-			// The frame came too late for an operation that has ended.
+			// The operation that the host wanted to end has ended already.
 		case protocol.KindPrepare:
 			// The host wants another interpreter, although the current one is
 			// unused.

@@ -15,7 +15,8 @@ import (
 type calls struct {
 	list  []batch.Call
 	names []string
-	// kept holds everything to which arguments point.
+	// kept holds everything to which arguments point, so that Go does not free the
+	// memory.
 	kept []any
 	// assignments take place when all calls have succeeded.
 	assignments []assignment
@@ -30,7 +31,7 @@ func newCalls(room int) *calls {
 	return &calls{list: make([]batch.Call, 0, room), names: make([]string, 0, room)}
 }
 
-// few is enough room for all lists that mount no file systems.
+// few is a size that suffices for every list without mounts.
 const few = 16
 
 type assignment struct {
@@ -38,10 +39,10 @@ type assignment struct {
 	from *int32
 }
 
-// add adds a call and returns a pointer to its result. The name describes the
-// call in errors. Numbers are arguments themselves. For strings, byte slices and pairs,
-// the argument is an address. For a result of another call, it is the value of that
-// result.
+// add adds a call and returns a pointer to its result. The name describes the call in
+// errors. An integer is passed as it is. For a string, a byte slice or a pair, the
+// address is passed. For a pointer to the result of an earlier call, the value of the
+// result is passed.
 func (c *calls) add(name string, number uintptr, args ...any) *int32 {
 	if len(c.list) == cap(c.list) {
 		panic("no room for another call") // A larger list would be at another address.
@@ -73,7 +74,7 @@ func (c *calls) add(name string, number uintptr, args ...any) *int32 {
 	return (*int32)(unsafe.Pointer(&call.Result)) // The low half: the target is little-endian.
 }
 
-// assign sets *to to a result when all calls have succeeded.
+// assign copies the result of a call to *to when all calls have succeeded.
 func (c *calls) assign(to *int, from *int32) {
 	c.kept = append(c.kept, from)
 	c.assignments = append(c.assignments, assignment{to, from})

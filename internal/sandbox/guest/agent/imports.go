@@ -7,8 +7,9 @@ import (
 )
 
 // commonModules lists the modules of Python's standard library that an interpreter
-// may import in advance. With all of them a sandbox needs about 20 MiB more memory. The
-// server would remove a sandbox that needs 48 MiB more than at its boot.
+// may import in advance. An interpreter with all these modules needs about 20 MiB
+// more memory. The server removes a sandbox whose memory has grown by 48 MiB since
+// its boot.
 var commonModules = strings.Fields(`
 	re json random datetime collections itertools functools math typing string time statistics
 	dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator

@@ -32,7 +32,7 @@ type interpreter struct {
 	// replacesControl is true if a session gets another control descriptor at its
 	// start, because child processes would inherit the first one.
 	replacesControl bool
-	// interruptsOnce is true if one interrupt ends any run of a session.
+	// interruptsOnce is true if one interrupt is enough to end any run of a session.
 	interruptsOnce bool
 	// makesCheckpoint is true if the hook makes a checkpoint (package rollback)
 	// before it waits for a job.

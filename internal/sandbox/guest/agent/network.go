@@ -108,7 +108,7 @@ func (r *relay) relayConn(conn net.Conn) {
 	var up sync.WaitGroup
 	up.Go(func() {
 		_, _ = io.Copy(stream, conn)
-		// This closes only the direction to the host.
+		// Close closes only the direction to the host.
 		_ = stream.Close()
 	})
 	_, _ = io.Copy(conn, stream)

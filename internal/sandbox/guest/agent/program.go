@@ -20,12 +20,13 @@ type program struct {
 	// prepared is the host's latest request for this interpreter.
 	prepared protocol.Prepare
 	disk     int64
-	// init and pid are the IDs of the first process of the namespaces and of the
-	// interpreter. pidfd becomes readable when the interpreter has ended.
+	// init is the process ID of the first process in the namespaces, and pid is the
+	// process ID of the interpreter. pidfd becomes readable when the interpreter has
+	// ended.
 	init, pid, pidfd int
-	// These are descriptors of directories. work is the working directory, and
-	// reports contains the report of an uncaught exception. staging is on the same
-	// mount as work and invisible to the program.
+	// work, reports and staging are descriptors of directories. work is the working
+	// directory, and reports contains the report of an uncaught exception. staging is
+	// on the same mount as work and invisible to the program.
 	work, reports, staging int
 	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int
@@ -203,7 +204,7 @@ func (p *program) start(j *job) error {
 	}
 	p.unregister()
 	p.inSession = true
-	// The job must be sent before the new socket, over the old one.
+	// Send the job over the old control socket, before the new socket is sent.
 	err = c.run()
 	if p.interpreter.replacesControl && err == nil {
 		err = p.replaceControl()

@@ -40,8 +40,8 @@ func (p *program) register() error {
 	return nil
 }
 
-// permit lets the interpreter continue to its checkpoint. On a busy machine, the
-// interpreter could otherwise get there before it is registered.
+// permit lets the interpreter continue to its checkpoint. Without permit, on a busy
+// machine, the interpreter could reach the checkpoint before it is registered.
 func (p *program) permit() error {
 	if !p.interpreter.makesCheckpoint {
 		return nil
@@ -58,7 +58,8 @@ func (p *program) seal() {
 	}
 }
 
-// unregister makes the kernel drop the checkpoint. The interpreter then ends as usual.
+// unregister makes the kernel drop the checkpoint. The interpreter then exits after
+// its run, like an interpreter without a checkpoint.
 func (p *program) unregister() {
 	if p.notices >= 0 {
 		_, _, _ = unix.RawSyscall(abi.Number, abi.Unregister, 0, 0)
@@ -190,8 +191,9 @@ func (p *program) restore() error {
 	return err
 }
 
-// settle adds a call that waits until the kernel has returned the memory of the last run
-// to the host. The host then measures the memory of the sandbox without a run.
+// settle adds a call that waits until the kernel has returned the memory of the last
+// run to the host. The memory that the host then measures does not include the last
+// run.
 func settle(c *calls) { c.add("return memory", abi.Number, abi.Settle) }
 
 // remount adds calls that replace the file systems of the last run by empty ones. They

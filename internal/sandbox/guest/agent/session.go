@@ -66,8 +66,7 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	}
 	if !r.replied() {
 		r.exit.Ended = true
-		// The interpreter may still run, if it has only closed the control
-		// socket.
+		// If the interpreter has only closed the control socket, it is still running.
 		p.kill()
 		r.reap()
 	}

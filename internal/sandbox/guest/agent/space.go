@@ -162,7 +162,8 @@ func wait(pid int) unix.WaitStatus {
 	}
 }
 
-// socketsTimeout is the time for the kernel to close the last sockets of a run.
+// socketsTimeout limits the wait until the kernel has closed the last sockets of a
+// run.
 const socketsTimeout = time.Second
 
 // checkSockets returns an error if a socket of the last run still exists. gVisor
