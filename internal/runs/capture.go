@@ -22,9 +22,9 @@ const (
 	eventFile   = "f"
 )
 
-// capture passes events to "next" and keeps them. The outcome of a run with events
-// contains no output, and followers of the run read the events from here. If there is
-// not enough memory, capture keeps nothing.
+// capture passes the events of a run to "next" and keeps a copy. The outcome of a run
+// with events contains no output, so the copy is the only source for the record and
+// for followers. If there is not enough memory, capture keeps nothing.
 type capture struct {
 	next    pyth.Events
 	memory  *budget
@@ -84,8 +84,9 @@ func (c *capture) File(f pyth.File) error {
 // eventBytes is the memory of one event.
 const eventBytes = 32
 
-// keep calls add to keep one event of the given size. It does nothing if there is not
-// enough memory. Results and files need no memory, because the outcome contains them.
+// keep stores one event of the given size by calling the function "add". It does
+// nothing if there is not enough memory. Results and files need no memory here,
+// because the outcome contains them.
 func (c *capture) keep(size int64, add func(*events)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,15 +107,15 @@ func (c *capture) changedLocked() {
 	c.changed = make(chan struct{})
 }
 
-// content returns the output, the order of events, and the memory that they use. The
-// result ok is false if they are incomplete.
+// content returns the output, the order of events, and the memory that output and
+// order use. The result "ok" is false if capture has not kept all events.
 func (c *capture) content() (stdout, stderr []byte, order []event, size int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.log.stdout.Bytes(), c.log.stderr.Bytes(), c.log.order, c.size, !c.failed
 }
 
-// release returns the memory. From then on, capture keeps nothing.
+// release returns the memory to the budget. From then on, capture keeps nothing.
 func (c *capture) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -52,8 +52,8 @@ func (s *Service) seal(r *run, keys map[pyth.UserID]*vault.Sealer) (*pyth.Sealed
 	return out, err
 }
 
-// sealers returns a Sealer for each user with a run that has content. Users without
-// a data key have none, because their accounts were deleted.
+// sealers returns a Sealer for each user with a run that has content. A user without
+// a data key gets no Sealer, because the account was deleted.
 func (s *Service) sealers(ctx context.Context, runs []*run) (map[pyth.UserID]*vault.Sealer, error) {
 	keys := map[pyth.UserID]*vault.Sealer{}
 	for _, r := range runs {

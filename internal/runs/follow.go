@@ -8,10 +8,11 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// FollowExecution passes all events of a run to the receiver, from the first one, and
-// returns the record when the run has ended. The events are the same at each call. If
-// the run has no receiver of events itself, its events follow when it has ended. If
-// the content is not stored, the receiver gets only Started.
+// FollowExecution passes all events of a run to the receiver, from the first event
+// on. When the run has ended, it returns the record. Every call passes the same
+// events. If the caller of the run does not receive events, FollowExecution passes
+// all events when the run has ended. If the content is not stored, the receiver gets
+// only Started.
 func (s *Service) FollowExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, to pyth.Events) (*pyth.RecordedExecution, error) {
 	if r := s.live.find(user, id); r != nil {
 		return s.follow(ctx, r, to)
@@ -73,7 +74,8 @@ func (s *Service) follow(ctx context.Context, r *run, to pyth.Events) (*pyth.Rec
 	}
 	reader := reader{}
 	for {
-		// Look at the end first, because no events follow it.
+		// Check for the end before reading: if the run has ended, read gets the last
+		// events.
 		ended := isClosed(r.ended)
 		changed, err := r.capture.read(&reader, to)
 		if err != nil {
@@ -103,8 +105,9 @@ func isClosed(c <-chan struct{}) bool {
 // reader is a position in the events of a run.
 type reader struct{ order, stdout, stderr, results, files int }
 
-// next passes the next event to the receiver. The output is a copy. The result ok is
-// false if there are no more events.
+// next takes the next event and returns a function that passes it to a receiver. The
+// function has a copy of the output. The result "ok" is false if there are no more
+// events.
 func (p *reader) next(l *events) (deliver func(pyth.Events) error, ok bool) {
 	if p.order >= len(l.order) {
 		return nil, false
@@ -134,8 +137,8 @@ func (p *reader) next(l *events) (deliver func(pyth.Events) error, ok bool) {
 	return func(pyth.Events) error { return nil }, true
 }
 
-// read passes the events from the position on to the receiver. It returns a channel
-// that is closed when there are more.
+// read passes the events after the position to the receiver. It returns a channel
+// that is closed when there are more events.
 func (c *capture) read(p *reader, to pyth.Events) (changed <-chan struct{}, err error) {
 	for {
 		c.mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// transcript is a receiver of events that keeps them as text. It calls the function
-// after each event.
+// transcript is a receiver of events that keeps the events as text. It calls the
+// function after each event.
 type transcript struct {
 	lines []string
 	after func()

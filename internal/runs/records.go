@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pollInterval is the interval at which Execution looks for the end of a run of
-// another server.
+// pollInterval is the interval at which Execution checks whether a run of another
+// server has ended.
 const pollInterval = 250 * time.Millisecond
 
 // Executions lists the user's records. First it stores the records of the user's live
@@ -51,13 +51,14 @@ func (s *Service) storeUnended(ctx context.Context, live []*run) error {
 }
 
 // StoreLive stores the current records of all runs that have lasted longer than the
-// given time. If the server is killed, the next start finds these records.
+// given time. If the server is killed, the next server finds these records when it
+// starts.
 func (s *Service) StoreLive(ctx context.Context, longer time.Duration) error {
 	return s.storeUnended(ctx, s.live.unstored(s.config.Clock().Add(-longer)))
 }
 
-// Execution returns a run with its content. If the run has not ended, it waits for
-// its end.
+// Execution returns a run with its content. If the run has not ended, Execution waits
+// for the end, but at most for the duration "wait".
 func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, wait time.Duration) (*pyth.RecordedExecution, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()

@@ -11,24 +11,24 @@ import (
 // run is a live run: it has not ended, or its record is not stored yet.
 type run struct {
 	cancel context.CancelCauseFunc
-	// The channel started is closed when a sandbox has received the job, and the channel
-	// ended when the run has ended.
+	// started is closed when a sandbox has received the job. ended is closed when the
+	// run has ended.
 	started, ended chan struct{}
-	// stores reports that code and output will be stored. code is "" otherwise.
+	// stores is true if code and output will be stored. If it is false, code is "".
 	stores bool
 	code   string
 	// capture is nil if the caller does not receive events.
 	capture *capture
-	// outcome and events are set when the run ends. outcome is nil if it is not stored.
-	// size is the memory that both and the code take from the budget.
+	// outcome and events are set when the run ends. outcome is nil if it is not
+	// stored. size is the memory that code, outcome and events take from the budget.
 	outcome *pyth.Outcome
 	events  []event
 	size    int64
 
 	mu     sync.Mutex
 	record pyth.ExecutionRecord
-	// stored is the state of the run in the store, if the run has not ended; "" if the
-	// store does not contain the run.
+	// stored is the last state of the run that was written to the store before the
+	// run ended; "" if no state was written.
 	stored pyth.ExecutionState
 }
 
@@ -152,7 +152,7 @@ func (x *registry) unstored(before time.Time) (all []*run) {
 	return all
 }
 
-// needsRecord reports that the run has not ended and that its current state is not
+// needsRecord reports whether the run has not ended and its current state is not
 // stored.
 func (r *run) needsRecord() bool {
 	r.mu.Lock()

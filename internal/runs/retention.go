@@ -48,8 +48,7 @@ func (s *Service) Recover(ctx context.Context, before time.Time) (int, error) {
 			if !r.CreatedAt.Before(before) {
 				continue
 			}
-			// The caller lost its connection. A run that had not started was not carried
-			// out.
+			// The run ended with its server. A queued run had not started, so it is canceled.
 			if r.State == pyth.StateQueued {
 				r.Status = pyth.StatusCanceled
 			} else {

@@ -34,10 +34,11 @@ type Config struct {
 	// them.
 	MaxContentBytes int64
 	// MaxWaiting is the maximum number of records that are not stored yet; 0 means
-	// 10,000. At this limit, a run ends only after other records are stored.
+	// 10,000. If this number is reached, a run that ends waits until other records
+	// are stored.
 	MaxWaiting int
-	// WriteDelay is the time that a record waits for other records of the same
-	// transaction; 0 means 50 ms.
+	// WriteDelay is the time that a record waits for other records, to share a
+	// transaction with them; 0 means 50 ms.
 	WriteDelay time.Duration
 }
 
@@ -48,8 +49,8 @@ type Service struct {
 	live   *registry
 	memory *budget
 	writer *writer
-	// storing serializes storeLive and the deletion of records. Without it, storeLive
-	// could store a record again that was deleted.
+	// storing serializes storeLive and the deletion of records. Without the lock,
+	// storeLive could store a record again after its deletion.
 	storing sync.Mutex
 }
 
@@ -184,7 +185,8 @@ func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution) {
 	}
 }
 
-// discard removes a run that was refused. It did not run, so it needs no record.
+// discard removes a run that was refused. A refused run needs no record, because its
+// program did not run.
 func (s *Service) discard(r *run) {
 	if r.capture != nil {
 		r.capture.release()
@@ -200,7 +202,7 @@ func (s *Service) discard(r *run) {
 	if !stored {
 		return
 	}
-	// A list of runs has stored the record.
+	// While the run was waiting, a list of the user's runs has stored the record.
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	err := s.config.Store.PutExecutions(ctx, []*pyth.SealedExecution{{ExecutionRecord: record}})
@@ -212,7 +214,6 @@ func (s *Service) discard(r *run) {
 	}
 }
 
-// forget removes a run whose record is stored or lost.
 func (s *Service) forget(r *run) {
 	s.memory.release(r.size)
 	s.live.remove(r)

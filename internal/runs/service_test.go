@@ -239,8 +239,8 @@ func TestCancelExecutionEndsARun(t *testing.T) {
 	wantCode(t, err, pyth.CodeNotFound)
 }
 
-// TestCancelExecutionOfAWaitingRun checks a run that waits for its session. Then the
-// ExecutionService returns an error when the context ends.
+// TestCancelExecutionOfAWaitingRun cancels a run that waits for its session. For such
+// a run, the ExecutionService returns an error when the context ends.
 func TestCancelExecutionOfAWaitingRun(t *testing.T) {
 	waiting := make(chan pyth.ExecutionID)
 	h := newHarness(t, func(ctx context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -272,7 +272,7 @@ func TestExecuteLeavesNoRecordOfARefusedRun(t *testing.T) {
 	var h *harness
 	h = newHarness(t, func(_ context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
 		if p.Session != "" {
-			// A list stores the record before the run is refused.
+			// A list of the runs stores the record before the run is refused.
 			if all := h.list(t, pyth.ExecutionFilter{}); len(all) != 1 || all[0].State != pyth.StateQueued {
 				t.Errorf("got %+v", all)
 			}
@@ -322,8 +322,8 @@ func TestExecutionWaitsForTheEnd(t *testing.T) {
 	}
 }
 
-// TestExecutionWaitsForARunOfAnotherServer checks that a run that is not live here is
-// found when its record ends.
+// TestExecutionWaitsForARunOfAnotherServer checks that Execution returns a run of
+// another server when the record of the run ends.
 func TestExecutionWaitsForARunOfAnotherServer(t *testing.T) {
 	h := newHarness(t, print42)
 	r := pyth.ExecutionRecord{ID: pyth.NewExecutionID(time.Now()), User: "ada", State: pyth.StateRunning, Language: pyth.Python, Content: pyth.ContentNone}
@@ -356,7 +356,7 @@ func TestRecoverCompletesLostRuns(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = h.Execute(ctx, "ada", &pyth.Program{Code: "x"}, nil) }()
 	id := <-started
-	// The run is recorded when it has lasted long enough.
+	// StoreLive stores only runs that have lasted longer than the given time.
 	if err := h.StoreLive(t.Context(), time.Hour); err != nil || h.inStore(t, id) {
 		t.Errorf("a run was stored too early, or %v", err)
 	}
@@ -367,10 +367,11 @@ func TestRecoverCompletesLostRuns(t *testing.T) {
 	if err := h.store.Store.PutExecutions(t.Context(), []*pyth.SealedExecution{{ExecutionRecord: queued}}); err != nil {
 		t.Fatal(err)
 	}
-	// Another service on the same store does not know the run.
+	// "next" is another service on the same store. The run is not live there.
 	next := h.service(print42)
 	defer next.Close()
-	// Another server may still execute later runs.
+	// Runs that were created at this time or later may still be live on another
+	// server.
 	if n, err := next.Recover(t.Context(), id.CreatedAt()); n != 0 || err != nil {
 		t.Errorf("%d runs, %v", n, err)
 	}
@@ -387,7 +388,7 @@ func TestRecoverCompletesLostRuns(t *testing.T) {
 	}
 	cancel()
 	<-done
-	// The late end does not change the record.
+	// The run is recorded as killed. Its real end must not change the record.
 	h.list(t, pyth.ExecutionFilter{})
 	if r, err := next.Execution(t.Context(), "ada", id, 0); err != nil || r.Status != pyth.StatusKilled {
 		t.Errorf("%+v, %v", r, err)
@@ -460,7 +461,8 @@ func TestExecuteWaitsForAFullQueue(t *testing.T) {
 	h := newHarness(t, print42, func(c *runs.Config) { c.MaxWaiting = 2 })
 	unavailable := &pyth.Error{Code: pyth.CodeUnavailable}
 	h.store.fail(unavailable)
-	// The writer takes the first two records and cannot store them. Two others wait.
+	// The writer takes the first two records and cannot store them. The other two
+	// wait in the queue.
 	var ids []pyth.ExecutionID
 	for range 4 {
 		ids = append(ids, h.run(t, &pyth.Program{}).ID)
@@ -475,7 +477,8 @@ func TestExecuteWaitsForAFullQueue(t *testing.T) {
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	// A caller that gives up does not wait. Its record is lost, and it gets its result.
+	// The context of this caller has ended, so the call does not wait for the queue.
+	// The record of the run is lost, but the caller gets the result.
 	if _, err := h.Execute(ctx, "ada", &pyth.Program{}, nil); err != nil {
 		t.Error(err)
 	}

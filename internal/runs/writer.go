@@ -17,7 +17,7 @@ type writerConfig struct {
 	capacity int
 	// write stores the records of runs in one transaction.
 	write func(context.Context, []*run) error
-	// forget releases a run whose record is stored or lost.
+	// forget releases a run whose record is stored or can no longer be stored.
 	forget func(*run)
 	logger *slog.Logger
 }
@@ -32,9 +32,10 @@ type writer struct {
 	// next is the batch that is being filled.
 	next   *batch
 	closed bool
-	// wake has an element if next has runs or the writer was closed.
+	// wake has an element if the batch "next" has runs, or if the writer was closed.
 	wake chan struct{}
-	// hurry ends the delay and the pause after a failure.
+	// hurry ends the delay and the pause after a failure, because somebody needs the
+	// records.
 	hurry chan struct{}
 	// stopped is closed by close.
 	stopped chan struct{}
@@ -55,7 +56,6 @@ func newBatch(previous chan struct{}) *batch {
 	return &batch{taken: make(chan struct{}), stored: make(chan struct{}), previous: previous}
 }
 
-// Times of the writer.
 const (
 	storeTimeout   = 30 * time.Second
 	firstRetry     = 100 * time.Millisecond
@@ -171,8 +171,8 @@ func (w *writer) take() (b *batch, closed bool) {
 	return b, w.closed
 }
 
-// pause waits for the duration, until another goroutine needs the records, or until
-// the writer is closed.
+// pause waits for the given duration. It returns early if another goroutine needs the
+// records or the writer is closed.
 func (w *writer) pause(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -196,8 +196,8 @@ func (w *writer) store(runs []*run) {
 }
 
 // storeBatch stores records. If the store is unavailable, storeBatch tries again
-// until it succeeds or the writer is closed. Other errors do not disappear, so it
-// tries only a few times.
+// until it succeeds or the writer is closed. After any other error it tries only a
+// few times, because such an error will probably occur again.
 func (w *writer) storeBatch(runs []*run) {
 	for attempt, retry := 1, firstRetry; ; attempt, retry = attempt+1, min(2*retry, maxRetry) {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
