@@ -63,8 +63,9 @@ const (
 // PutExecutions creates records and updates records that have not ended. It ignores
 // records that have ended, and records of users that do not exist.
 func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
-	// Change the rows in the same order in all transactions, so that two of them cannot
-	// wait for each other. The versions of one record keep their order.
+	// All transactions change rows in the order of their IDs, so that two
+	// transactions cannot wait for each other. A stable sort keeps the order of the
+	// versions of one record.
 	sorted := slices.Clone(records)
 	slices.SortStableFunc(sorted, func(a, b *pyth.SealedExecution) int { return cmp.Compare(a.ID, b.ID) })
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {

@@ -32,8 +32,9 @@ const (
 // errTimeout is the cause of a context that ended because of callTimeout.
 var errTimeout = errors.New("postgres: no response in time")
 
-// failure converts errors. Temporary errors become CodeUnavailable. Errors because the
-// caller's context ended become the error of the context.
+// failure converts an error for callers of the store. If the caller's context has
+// ended, failure returns the error of the context. A temporary error becomes
+// CodeUnavailable.
 func failure(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -54,8 +55,8 @@ func failure(ctx context.Context, err error) error {
 	return err
 }
 
-// asNoRows converts the error of a statement that searches for a text. PostgreSQL
-// refuses texts that it cannot store, such as U+0000. No row contains such a text.
+// asNoRows converts the error of PostgreSQL for a text that it cannot store, such as
+// U+0000. No row contains such a text, so asNoRows returns pgx.ErrNoRows.
 func asNoRows(err error) error {
 	if sqlState(err) == characterNotInSet {
 		return pgx.ErrNoRows

@@ -21,8 +21,7 @@ var ErrNotEmpty = errors.New("postgres: the database is not empty")
 type Copied struct {
 	Table string
 	Rows  int64
-	// Hash is the hash of all rows. Import has computed it from the rows of both
-	// databases.
+	// Hash is the hash of all rows. It is the same in both databases.
 	Hash [32]byte
 }
 
@@ -34,7 +33,8 @@ type Copied struct {
 // copied rows and of all rows.
 func (s *Store) Import(ctx context.Context, source pyth.TableSource, progress func(table string, done, total int64)) (all []Copied, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// The transaction may pause longer than transactions of a server.
+		// While Import reads the source, the transaction may be idle for longer than
+		// a transaction of a server.
 		if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
 			return err
 		}

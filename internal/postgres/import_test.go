@@ -106,7 +106,7 @@ func TestImportCopiesEverything(t *testing.T) {
 			t.Errorf("the test has no rows in table %s", c.Table)
 		}
 	}
-	// Both stores must return the same values.
+	// The methods of both stores must return the same values.
 	ctx := t.Context()
 	calls := map[string]func(s pyth.Store) (any, error){
 		"user":          func(s pyth.Store) (any, error) { return s.UserByEmail(ctx, "ÜNAL@example.org") },

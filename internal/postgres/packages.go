@@ -22,7 +22,8 @@ const (
 // returns an empty list with revision 0.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
-	// Both queries must see the same revision.
+	// Read the list and its packages in one snapshot, so that both have the same
+	// revision.
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := s.reading(ctx, func(ctx context.Context) error {
 		return pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {

@@ -204,8 +204,8 @@ func notBegun(err error) bool {
 	return ok
 }
 
-// rollback rolls the transaction back, even if ctx has ended. A connection that fails
-// here is closed, and then PostgreSQL rolls the transaction back.
+// rollback rolls the transaction back, even if ctx has ended. If the rollback fails,
+// pgx closes the connection. PostgreSQL then rolls the transaction back.
 func rollback(ctx context.Context, tx pgx.Tx) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// takeToken fills the bucket for the time since the last call, and takes a token if
-// there is one. It uses only the clock of the database, so the clocks of the servers
-// may differ. $1 is the bucket, $2 its size, and $3 the number of tokens per second.
+// takeToken adds the tokens for the time since the last call to the bucket, and takes
+// a token if there is one. It uses only the clock of the database, so the clocks of
+// the servers may differ. $1 is the bucket, $2 is its size, and $3 is the number of
+// tokens per second.
 const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full_at)
 	VALUES ($1, $2::float8 - 1, true, clock_timestamp(), clock_timestamp() + make_interval(secs => 1 / $3::float8))
 	ON CONFLICT (bucket) DO UPDATE SET (tokens, taken, at, full_at) = (
@@ -22,7 +23,8 @@ const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full
 // "size" tokens in the period "per", and has at most this number of tokens. TakeToken
 // returns the remaining tokens, and whether it took one.
 func (s *Store) TakeToken(ctx context.Context, name, key string, size int, per time.Duration) (left float64, ok bool, err error) {
-	// A hash has a fixed size, and the table contains no addresses.
+	// Store a hash of the key. It has a fixed size, and the table contains no
+	// addresses.
 	bucket := sha256.Sum256([]byte(name + "\x00" + key))
 	err = s.row(ctx, takeToken, []any{bucket[:16], float64(size), float64(size) / per.Seconds()}, &left, &ok)
 	return left, ok, err

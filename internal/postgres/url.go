@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errURL contains no part of the URL, because a part could belong to the password.
+// errURL contains no part of the URL, because any part could belong to the password.
 var errURL = errors.New("the URL of the database is not valid; the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE, " +
 	"and special characters such as @ : / ? # % in the password are percent-encoded")
 
@@ -55,7 +55,7 @@ func Describe(text string) string {
 	return (&url.URL{Scheme: "postgres", Host: host, Path: u.Path}).String()
 }
 
-// keepAlive and userTimeout find a lost network. A connection whose data is not
+// keepAlive and userTimeout detect a lost network. A connection whose data is not
 // acknowledged for userTimeout ends with an error.
 const (
 	keepAlive   = 5 * time.Second

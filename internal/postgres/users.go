@@ -76,7 +76,8 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 	})
 }
 
-// replaceHash also locks the row of the user, like lockUser.
+// replaceHash replaces the password hash like SetPasswordHash. It also locks the row
+// of the user, like lockUser.
 func replaceHash(ctx context.Context, tx pgx.Tx, id pyth.UserID, old, replacement string) error {
 	if err := lockUser(ctx, tx, id); err != nil {
 		return err

@@ -106,7 +106,7 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 // Start starts the server and waits until it accepts connections.
 func (c *Cluster) Start() error {
 	var log bytes.Buffer
-	// Crashes of processes lose no data with fsync=off. Only crashes of the system do.
+	// fsync=off can lose data only if the system crashes, not if a process crashes.
 	c.process = c.command("postgres", "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=200", "-c", "log_statement=none")
 	c.process.Stdout, c.process.Stderr = &log, &log
@@ -134,9 +134,9 @@ func (c *Cluster) Start() error {
 	}
 }
 
-// Stop stops the server and waits until it has ended. A crash stops all processes at
-// once, and the next start recovers the data from the write-ahead log. Otherwise the
-// server closes all connections first.
+// Stop stops the server and waits until it has ended. If crash is true, all processes
+// stop at once, and the next start recovers the data from the write-ahead log. If
+// crash is false, the server closes all connections first.
 func (c *Cluster) Stop(crash bool) {
 	if c.process == nil {
 		return
@@ -150,15 +150,16 @@ func (c *Cluster) Stop(crash bool) {
 	c.process = nil
 }
 
-// Suspend stops the scheduling of all processes of the server, and Resume continues
-// them. For its clients a suspended server is like a lost network.
+// Suspend stops the scheduling of all processes of the server, until Resume is
+// called. A client of a suspended server gets no response, as after a loss of the
+// network.
 func (c *Cluster) Suspend() error { return c.signalAll(syscall.SIGSTOP) }
 
 // Resume continues a suspended server.
 func (c *Cluster) Resume() error { return c.signalAll(syscall.SIGCONT) }
 
-// signalAll sends a signal to the server and its children. Each child is in a process
-// group of its own.
+// signalAll sends a signal to the server and its children. Each child has a separate
+// process group, so one signal to a group is not enough.
 func (c *Cluster) signalAll(s syscall.Signal) error {
 	main := c.process.Process.Pid
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", main, main))
