@@ -99,8 +99,8 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts the delay, which is twice the previous one. At the end of the
-// delay, the function resume is called.
+// begin starts the delay, which is twice the previous one. At the end of the delay,
+// it calls the function "resume".
 func (b *backoff) begin(resume func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
 	b.timer = time.AfterFunc(b.delay, resume)

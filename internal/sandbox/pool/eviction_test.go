@@ -155,8 +155,8 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		own := s.begin(job("ann", 0))
 		s.expectQueued(other, removeTime+bootTime)
-		// After its job, bob's sandbox is recycled. Then ann's job evicts it and
-		// boots another one.
+		// After its job, bob's sandbox is recycled. Then ann's job evicts this
+		// sandbox, and a new one boots.
 		s.expectQueued(own, 2*(removeTime+bootTime)+recycleTime)
 	})
 
@@ -168,8 +168,8 @@ func TestEviction(t *testing.T) {
 		s.begin(job("bob", time.Hour))
 		s.sleep(2 * bootTime)
 		s.begin(isolated(job("bob", time.Hour)))
-		// bob's second job evicts ann's sandbox and boots another one. The third
-		// job must wait.
+		// bob's second job evicts ann's sandbox, and a new one boots. The third job
+		// must wait.
 		s.begin(isolated(job("bob", time.Hour)))
 		s.expectQueued(s.begin(job("", 0)), bootTime)
 		s.settle()

@@ -121,9 +121,9 @@ func (p *Pool) DeleteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return p.withSession(id, func(s SessionRunner) error { return s.DeleteFile(ctx, path) })
 }
 
-// withSession calls the function use with the sandbox of a session. It fails if
-// a job or another operation uses the session. The operation does not count as
-// a running job.
+// withSession calls the function "use" with the sandbox of a session. It fails if a
+// job or another operation uses the session. The operation does not count as a
+// running job.
 func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) error {
 	p.mu.Lock()
 	e := p.leases.session(id)

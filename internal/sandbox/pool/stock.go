@@ -152,7 +152,7 @@ func (s *stock) place(e *entry) {
 	e.tenant.ready = append(e.tenant.ready, e)
 }
 
-// unplace removes a sandbox from the list warm or idle. It returns false if the
+// unplace removes a sandbox from the list "warm" or "idle". It returns false if the
 // sandbox was in neither list.
 func (s *stock) unplace(e *entry) bool {
 	if e.expiry != nil {
