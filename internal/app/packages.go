@@ -32,7 +32,7 @@ type packageParts struct {
 	// registry is the URL of the npm registry; "" for the registry in npm's
 	// configuration.
 	registry string
-	// withNode reports that the server has Node. npm packages need Node.
+	// withNode is true if the server has Node, which npm packages need.
 	withNode bool
 	logger   *slog.Logger
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// prune deletes records, code and output that are older than their retention
-// periods. With a retention period of 0 for code and output, it deletes what an
-// earlier setting has stored.
+// prune deletes records, code and output that are older than their retention periods.
+// If the retention period of code and output is 0, prune deletes all of them. Such
+// code and output is from a time with another setting.
 func (c RecordConfig) prune(ctx context.Context, records *runs.Service) error {
 	var oldest time.Time
 	if c.KeepRuns > 0 {

@@ -17,9 +17,9 @@ import (
 // sandboxes.
 const databaseRoom = 16 << 20
 
-// CheckRoom returns an error if the disk has too little space for the first start,
-// which downloads Node, unpacks the executable of sandboxes and builds the image.
-// Without this check, the first start would fail only after minutes. If dir contains
+// CheckRoom returns an error if the disk has too little space for the first start.
+// The first start downloads Node, unpacks the executable of sandboxes and builds the
+// image. Without this check, it would fail only after minutes. If dir contains
 // images, CheckRoom returns nil, because later starts need no more space.
 func (c NodeConfig) CheckRoom(dir string) error {
 	if rootfs.HasImages(dir) {

@@ -34,8 +34,8 @@ const purgeInterval = time.Hour
 // the user that the run was lost.
 const liveInterval = time.Second
 
-// lostAfter is longer than a run waits for a sandbox and for its end, in addition to
-// its time-out.
+// lostAfter limits the time that a run takes in addition to its time-out: the wait
+// for a sandbox, and the end of the run.
 const lostAfter = 5 * time.Minute
 
 // ServerConfig configures a Server.
