@@ -28,7 +28,7 @@ var isolationAttacks = []attack{
 		a.execute(t, object{
 			"code": "import os, sys\nprint([p for p in sys.argv[1:] if os.path.lexists(p)])", "args": secrets,
 		}).prints(t, "[]\n")
-		// These files must not show a path of the host.
+		// The lists of mounts must not show a path of the host.
 		x := a.execute(t, object{"code": "print(open('/proc/self/mountinfo').read(), open('/proc/mounts').read(), open('/proc/cmdline').read() if __import__('os').path.exists('/proc/cmdline') else '')"})
 		if strings.Contains(x.ends(t, "succeeded").Stdout, s.data) {
 			t.Error(x)

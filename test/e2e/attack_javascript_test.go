@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// javaScriptRequest returns a request that runs the code. It adds the fields of more
-// to the request.
+// javaScriptRequest returns a request that runs the code. It adds the fields of the
+// parameter "more" to the request.
 func javaScriptRequest(code string, more object) object {
 	request := object{"language": "javascript", "code": code}
 	for name, value := range more {

@@ -67,8 +67,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 `,
 		"outputFiles": []string{"first", "second"},
 	}, func(t *testing.T, x *execution) {
-		// A process changes both files all the time. The answer must contain both
-		// files as they were at one moment.
+		// A process changes the files "first" and "second" all the time. The answer
+		// must contain the state of the two files at the same moment.
 		var first, second int
 		must(fmt.Sscan(string(x.fileContent(t, "first")), &first))(t)
 		must(fmt.Sscan(string(x.fileContent(t, "second")), &second))(t)

@@ -164,8 +164,9 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
 		started := time.Now().Add(-time.Second)
-		// The server never gets a sealed password, so with one the test also
-		// searches the server's memory. Do this first.
+		// The server never gets a sealed password in clear. So the test with a sealed
+		// password also searches the server's memory. It must run before the test
+		// with a master password, which the server gets.
 		for _, how := range []string{"sealed", "master"} {
 			code, password, wrong := uniqueText(t, "code"), uniqueText(t, "password"), uniqueText(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}

@@ -20,8 +20,8 @@ import (
 
 // compatibilityVariable is the environment variable that enables a comparison of all
 // modules, which takes some minutes. Its value is the path of the page to write.
-// Without it, the test runs only the modules that testdata/compatibility/modules
-// marks as quick.
+// Without the variable, the test runs only the modules that
+// testdata/compatibility/modules marks as quick.
 const compatibilityVariable = "COMPATIBILITY"
 
 // moduleTime is the time limit for the tests of one module.

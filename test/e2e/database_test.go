@@ -10,8 +10,8 @@ import (
 )
 
 // databaseOfTests is the environment variable that selects the database of all
-// servers. With the value "postgres", all tests use PostgreSQL. Otherwise only the
-// subtests of TestPostgres do.
+// servers. With the value "postgres", all tests use PostgreSQL. With any other value,
+// only the subtests of TestPostgres use it.
 const databaseOfTests = "E2E_DATABASE"
 
 func usesPostgres(t testing.TB) bool {

@@ -156,7 +156,7 @@ func TestExecutionEventsAreRepeated(t *testing.T) {
 	header := map[string][]string{"X-Api-Key": {a.APIKey}}
 	code := "import sys\nfor i in range(3):\n    print('é', i, flush=True)\n    print(i, file=sys.stderr)\nopen('f', 'w').write('x')\ndisplay(1)\n2"
 	first := s.callWithHeader(t, header, "POST", "/api/v1/execute/stream", object{"code": code, "outputFiles": []string{"f"}, "labels": []string{"streamed"}})
-	// A slow server sends comments.
+	// A slow server also sends comments, which do not belong to the events.
 	events := strings.ReplaceAll(string(first.want(t, 200, nil).body), ": keep-alive\n\n", "")
 	if !strings.HasPrefix(events, "id: 1\nevent: start\n") || !strings.Contains(events, "event: end\n") {
 		t.Fatalf("got %s", events)

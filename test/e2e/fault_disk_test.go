@@ -90,8 +90,9 @@ func requireWorks(t *testing.T, a *account, session *session) {
 }
 
 // withoutBootsInAdvance limits the sandboxes of a server so that it boots none in
-// advance. On a slow machine, the server would otherwise do so after some runs. On a
-// full disk, such a boot fails, and then the health check of sandboxes fails too.
+// advance. Without this limit, a server on a slow machine boots sandboxes in advance
+// after some runs. On a full disk, such a boot fails, and the health check of
+// sandboxes fails too.
 var withoutBootsInAdvance = []string{"--max-sandboxes=3", "--max-running=3"}
 
 func TestExecuteRefusesOnFullDisk(t *testing.T) {

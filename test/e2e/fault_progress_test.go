@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// testRunner returns a command of scripts/test: the one that tests test/e2e if
-// binaryTests is true, or the one that tests the packages. Their output formats
-// differ.
+// testRunner returns a command of scripts/test. If binaryTests is true, it returns
+// the command that tests test/e2e. If not, it returns the command that tests the
+// packages. The output formats of the two commands differ.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))

@@ -112,8 +112,8 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 }
 
 // TestExecuteTraceSeesOnlyProgram sets a trace function. For the last lines of the
-// program, the function must see the same events as in plain CPython, and none of
-// the hook.
+// program, the function must see the same events as in plain CPython. It must see no
+// events of the hook.
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

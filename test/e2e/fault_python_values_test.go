@@ -62,7 +62,8 @@ var valuePrograms = map[string]struct {
 	"globals":                                {"sorted(k for k in globals() if k[:2] != '__')", []string{"[]"}},
 	"tuple":                                  {"print(1), 5", []string{"(None, 5)"}},
 
-	// Some objects have every attribute. Only real display methods may be called.
+	// Some objects, such as mocks, seem to have every attribute. Only real display
+	// methods may be called.
 	"mock":                      {"from unittest.mock import Mock\nMock(__repr__=lambda self: 'mock')", []string{"mock"}},
 	"mock with a specification": {"from unittest.mock import create_autospec, MagicMock\nclass C:\n    def _repr_html_(self): return 'x'\nm = MagicMock(spec=C)\nm.__repr__ = lambda self: 'mock'\nm", []string{"mock"}},
 	"module":                    {"import types\nm = types.ModuleType('m')\nm.__getattr__ = lambda name: lambda *a, **k: 'made up'\nm.__repr__ = None\ntype(m.x()) and m", []string{"<module 'm' from <function <lambda>.<locals>.<lambda>>"}},

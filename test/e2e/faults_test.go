@@ -45,7 +45,8 @@ func TestFaultsHaveTests(t *testing.T) {
 			}
 		}
 	}
-	// The list has 17 classes, 26 faults in the API and the server, and 28 in security.
+	// The list contains 17 classes of faults, 26 faults in the API and the server,
+	// and 28 faults in security.
 	if want := 17 + 26 + 28; faults != want {
 		t.Errorf("the list has %d faults; expected %d", faults, want)
 	}

@@ -48,8 +48,8 @@ func writeKeyFile(t testing.TB) string {
 	return path
 }
 
-// modelFlags returns the server flags that select the fake model m, and the flags in
-// more.
+// modelFlags returns the server flags that select the fake model m, and the flags of
+// the parameter "more".
 func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)
 }

@@ -65,7 +65,7 @@ func startServers(t *testing.T, n int, url string, flags ...string) []*server {
 	return all
 }
 
-// on returns the account with another server.
+// on returns a copy of the account that sends its requests to the server s.
 func (a *account) on(s *server) *account {
 	other := *a
 	other.server = s
@@ -106,7 +106,7 @@ func TestServersShareOneDatabase(t *testing.T) {
 	}
 	requireWholeLog(t, servers[0])
 
-	// Both servers together allow ten attempts a minute.
+	// The two servers together allow ten attempts to log in per minute.
 	refused := 0
 	for i := range 20 {
 		if servers[i%2].call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password + "x"}).status == 429 {
@@ -241,7 +241,8 @@ func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 		defer mu.Unlock()
 		return acknowledged, refused
 	}
-	// progress waits until further writes have been acknowledged, or refused.
+	// progress waits until the result of the function "of" has grown by more than 5.
+	// The function counts acknowledged or refused writes.
 	progress := func(what string, of func() int) {
 		t.Helper()
 		before := of()
@@ -261,7 +262,8 @@ func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 	if err := c.Suspend(); err != nil {
 		t.Fatal(err)
 	}
-	// With a suspended database, each request ends with its time-out.
+	// While the database is suspended, each request fails when its time-out is
+	// reached.
 	before := failures()
 	eventually(t, "a write is refused during the pause", func() bool { return failures() > before })
 	if err := c.Resume(); err != nil {
@@ -307,7 +309,8 @@ func TestMigrateMovesEverything(t *testing.T) {
 		t.Errorf("without a database: %v: %s", err, out)
 	}
 
-	// A server with the empty database would hide the accounts.
+	// The server must refuse an empty database, because it would not know the
+	// accounts.
 	databases.set(data, url)
 	if out := requireServeFails(t, data); !strings.Contains(out, "pyth-on migrate --from sqlite:") {
 		t.Errorf("before the migration: %s", out)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// sandboxMemory returns the memory in bytes that the host sees in the sandboxes: the
-// programs' memory and that of gVisor.
+// sandboxMemory returns the memory of all sandboxes as the host measures it, in
+// bytes. It includes the memory of gVisor.
 func (s *server) sandboxMemory(t *testing.T) (total int64) {
 	t.Helper()
 	for _, pid := range s.sandboxPIDs() {
@@ -57,9 +57,10 @@ small = [bytes([n % 256]) * 600 for n in range(100_000)]`, "limits": object{"mem
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// TestRollbackMeasuresEachRun checks that the memory and the processor time that the
-// server reports for a program do not depend on the programs that its interpreter has
-// run before. In particular, they do not include the work of restoring the interpreter.
+// TestRollbackMeasuresEachRun checks the memory and the processor time that the
+// server reports for a program. They must not depend on earlier programs in the same
+// interpreter. In particular, they must not include the work of restoring the
+// interpreter.
 func TestRollbackMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -84,7 +85,7 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 		code := fmt.Sprintf("n = 0\nfor i in range(%d): n += i * i", n)
 		return a.run(t, code).ends(t, "succeeded").Usage.CPUMs
 	}
-	// These programs need about 100 and 500 ms of processor time.
+	// Programs of these sizes need about 100 and 500 ms of processor time.
 	sizes := []int{1_000_000, 5_000_000}
 	before := make([]int64, len(sizes))
 	for i, n := range sizes {
@@ -100,7 +101,8 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 		a.run(t, "import json, logging").ends(t, "succeeded")
 	}
 	for i, n := range sizes {
-		// Other processes of the host slow a program down, so the least time counts.
+		// Other processes of the host slow a program down. So use the lowest time of
+		// several runs.
 		now := compute(n)
 		for run := 0; run < 50 && now > before[i]*105/100; run++ {
 			now = min(now, compute(n))
@@ -146,7 +148,8 @@ func TestRollbackSoak(t *testing.T) {
 		}
 	}
 	took := time.Since(started)
-	// The sandbox gives the memory of the last program back after the answer.
+	// The sandbox returns the memory of the last program only after the answer. So
+	// wait.
 	late := s.sandboxMemory(t)
 	eventually(t, "the memory has not grown", func() bool {
 		late = min(late, s.sandboxMemory(t))

@@ -64,7 +64,8 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 		if before.maps == after.maps {
 			changed := changedPages(before, after)
 			for len(changed) > 0 && after.pages[0].second == after.pages[1].second {
-				// Some pages contain the time of the run in seconds.
+				// Some pages contain the time of the run in seconds. To find these
+				// pages, look at the pages again in another second.
 				after.pages[1] = lookAtPages()
 				changed = changedPages(before, after)
 			}
@@ -92,8 +93,8 @@ type probed struct {
 	pages              [2]pages
 }
 
-// pages are the checksums of pages by address, and the time of the run that printed
-// them in seconds.
+// pages holds the checksum of each page by address. second is the time of the run
+// that printed the checksums, in seconds.
 type pages struct {
 	sums   map[uint64]uint64
 	second int64
@@ -128,8 +129,8 @@ func parsePages(stdout string) pages {
 }
 
 // changedPages returns the pages that have changed between two probes of the same
-// interpreter. It ignores pages that differ between the two runs of one probe. Such
-// pages contain times of the run.
+// interpreter. Each probe looks at the pages in two runs. changedPages ignores pages
+// that differ between the two runs, because such pages contain times of the run.
 func changedPages(before, after *probed) []uint64 {
 	var changed []uint64
 	for _, at := range slices.Sorted(maps.Keys(before.pages[0].sums)) {

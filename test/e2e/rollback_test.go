@@ -44,10 +44,10 @@ func (s *server) interpreters(t *testing.T) map[string]string {
 
 // runAndRecycle runs a program and waits until its sandbox is recycled. It returns
 // the execution and the reason why the interpreter was not restored. The reason is
-// "none" if it was restored, and "removed" if the sandbox was removed.
+// "none" if the interpreter was restored, and "removed" if the sandbox was removed.
 func (a *account) runAndRecycle(t *testing.T, request object) (*execution, string) {
 	t.Helper()
-	// Do not count the work after an earlier run.
+	// Wait until earlier runs have ended, because their work changes the metrics.
 	eventually(t, "the server is idle", func() bool {
 		return a.server.metric(t, "pyth_on_executions_running")+a.server.metric(t, "pyth_on_sandboxes_renewing") == 0
 	})
@@ -64,8 +64,8 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 				reason = name
 			}
 		}
-		// A sandbox can be removed after its interpreter was restored, if it does not
-		// release memory.
+		// A sandbox that does not release memory is removed, even if its interpreter
+		// was restored.
 		return reason != "" && (now["removed"] != before["removed"] || a.server.metric(t, "pyth_on_sandboxes_idle") > 0)
 	})
 	return x, reason
@@ -137,9 +137,12 @@ func spoilers(t *testing.T) []spoiler {
 
 // TestRollbackLeavesNothing runs the probe before and after each spoiler. The probe
 // must print the same state each time. If the interpreter was restored, the memory
-// mappings must also be the same. This check needs an interpreter with imports in
-// advance. With -short, only spoilers that can be restored run in such an interpreter,
-// because it takes seconds of processor time to prepare another one.
+// mappings must also be the same.
+//
+// The mappings can be compared only in an interpreter that has imported modules in
+// advance. It takes seconds of processor time to prepare another such interpreter. So
+// with -short, only spoilers after which the interpreter can be restored run in such
+// an interpreter.
 func TestRollbackLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -149,8 +152,8 @@ func TestRollbackLeavesNothing(t *testing.T) {
 		t.Fatalf("the interpreter was not restored: %s", reason)
 	}
 	want := withoutMaps(first.Stdout)
-	// prepared is true if the interpreter has imported modules in advance. Then before
-	// is the last output of the probe.
+	// prepared is true if the interpreter has imported modules in advance. before is
+	// the last output of the probe.
 	prepared, before := false, ""
 	check := func(t *testing.T, sp spoiler) {
 		if comparesMaps := !testing.Short() || sp.reason == "none" || sp.reason == "any"; comparesMaps && !prepared {
@@ -173,7 +176,8 @@ func TestRollbackLeavesNothing(t *testing.T) {
 		}
 		before = after.Stdout
 	}
-	// Spoilers that end the interpreter come last, so that it is rarely prepared again.
+	// Spoilers that end the interpreter come last, so that the test rarely prepares
+	// another interpreter.
 	rank := func(sp spoiler) int {
 		switch sp.reason {
 		case "none":
@@ -209,7 +213,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 }
 
 // leaveRestorableCanary is like leaveCanary, but its interpreter can be restored. So
-// the program that looks for the text runs in the same interpreter.
+// the next program, which searches for the text, runs in the same interpreter.
 const leaveRestorableCanary = `
 import ctypes, mmap, os, socket, sys, threading
 canary = sys.argv[1]
@@ -330,9 +334,9 @@ func TestRollbackKeepsNetworkRules(t *testing.T) {
 	}
 }
 
-// TestRollbackNeedsUnseededModules uses an image that loads the module random before
-// each program. Interpreters of this image must not be restored. A program must not
-// be able to make a checkpoint either.
+// TestRollbackNeedsUnseededModules uses an image that loads the module "random"
+// before each program. Interpreters of this image must not be restored. A program
+// must not be able to make a checkpoint either.
 func TestRollbackNeedsUnseededModules(t *testing.T) {
 	t.Parallel()
 	root := unpackOnHost(t, must(plainDebian.tar())(t))

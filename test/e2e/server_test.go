@@ -42,8 +42,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	closeDescriptorsOnExec()
-	// A shell starts background commands with SIGINT and SIGQUIT ignored, and child
-	// processes would inherit this. Handling the signals here prevents it.
+	// A shell starts background commands with SIGINT and SIGQUIT ignored. Child
+	// processes inherit ignored signals, but not handled ones. So handle the two
+	// signals here.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
 	go func() {
@@ -127,8 +128,8 @@ type server struct {
 	started time.Time
 }
 
-// logBuffer stores the log of a server. It also sends each line to lines, where
-// waitUntilServing looks for the server's addresses.
+// logBuffer stores the log of a server. It also sends each line to the channel
+// "lines", where waitUntilServing looks for the server's addresses.
 type logBuffer struct {
 	mu    sync.Mutex
 	b     bytes.Buffer
@@ -219,7 +220,8 @@ var noStock = []string{"--warm=0", "--warm-node=0"}
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
 
 // npmRegistry returns the flag that names npm's registry, if npm has one. Without the
-// flag, each start of a server runs npm. Only the shared server does this.
+// flag, each start of a server runs npm. Only the shared server starts without the
+// flag.
 var npmRegistry = sync.OnceValue(func() []string {
 	out, err := exec.Command("npm", "config", "get", "registry").Output()
 	if url := strings.TrimSpace(string(out)); err == nil && strings.HasPrefix(url, "http") {
@@ -396,8 +398,8 @@ func must[T any](v T, err error) func(testing.TB) T {
 // all processors.
 const patience = 5 * time.Minute
 
-// eventually polls ok until it returns true, or fails the test after patience. what
-// describes the condition.
+// eventually calls the function "ok" until it returns true. After the time
+// "patience", it fails the test. The parameter "what" describes the condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)

@@ -42,9 +42,10 @@ func (s *session) runCode(t testing.TB, code string, more ...object) *execution 
 	return s.execute(t, request)
 }
 
-// untilTimeout calls run with a time-out in milliseconds that the program must reach.
-// On a busy machine, the time-out can end a program that has just begun. So
-// untilTimeout repeats the call with twice the time until begun returns true.
+// untilTimeout calls the function "run" with a time-out in milliseconds that the
+// program must reach. On a busy machine, the time-out can end a program that has just
+// begun. So untilTimeout repeats the call with twice the time, until the function
+// "begun" returns true.
 func untilTimeout(milliseconds int, run func(milliseconds int) *execution, begun func(x *execution) bool) *execution {
 	const most = 30_000
 	for {
@@ -417,8 +418,8 @@ console.log(open.length, readdirSync('/proc').filter((p) => /^\d+$/.test(p)).len
 				t.Errorf("there were %d processes after 50 runs and %d at the end", processes, processesAtEnd)
 			}
 			t.Logf("%d MiB after 50 runs, %d MiB after all", memory/mib, memoryAtEnd/mib)
-			// Node's heap for new objects can grow by 24 MiB. A kept array of each run of
-			// JavaScript would take 76 MiB.
+			// Node's heap for new objects can grow by 24 MiB. If each run of
+			// JavaScript left its array, the heap would grow by 76 MiB.
 			if memoryAtEnd > memory+48*mib {
 				t.Errorf("the session had %d MiB at first and %d MiB at the end", memory/mib, memoryAtEnd/mib)
 			}

@@ -16,8 +16,8 @@ type onceServer struct {
 	err    error
 }
 
-// These are servers for tests that need no flags and do not change the server's
-// settings. They stop after the last test.
+// shared and sharedPostgres are servers for tests that need no flags and do not
+// change the server's settings. The servers stop after the last test.
 var shared, sharedPostgres onceServer
 
 // sharedServer returns the shared server, which has default settings. Each test must

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// These are the numbers of users without and with -short. The environment variable
-// PACKAGE_USERS overrides both.
+// defaultSharers and shortSharers are the numbers of users without and with -short.
+// The environment variable PACKAGE_USERS overrides both.
 const (
 	defaultSharers = 8
 	shortSharers   = 4

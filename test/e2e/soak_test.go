@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// These are the numbers of runs in the soak test without and with -short. The
-// environment variable SOAK_RUNS overrides both.
+// defaultSoak and shortSoak are the numbers of runs in the soak test without and with
+// -short. The environment variable SOAK_RUNS overrides both.
 const (
 	defaultSoak = 1000
 	shortSoak   = 200

@@ -25,8 +25,8 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 		}
 	}
 	if err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
-		// The executable of sandboxes is a hard link, and servers of root do not
-		// start an executable of another user.
+		// Do not change the owner of the executable of sandboxes. It is a hard link,
+		// and servers of root do not start an executable of another user.
 		if err != nil || strings.HasPrefix(filepath.Base(path), "sandbox-") {
 			return err
 		}
