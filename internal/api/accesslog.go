@@ -10,8 +10,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// logAccess writes one log line for a request. Users put keys into URLs, so the line
-// contains no query. It contains the route or, if no route matched, the path.
+// logAccess writes one log line for a request. The line contains no query, because
+// some users put keys into the query. It contains the route or, if no route matched,
+// the path.
 func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)

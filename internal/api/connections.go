@@ -24,7 +24,7 @@ type connections struct {
 	mu   sync.Mutex
 	open map[net.Conn]*connection
 	busy int
-	// The channel quiet is closed while no connection has a request.
+	// The channel "quiet" is closed while no connection has a request.
 	quiet chan struct{}
 }
 
@@ -103,8 +103,8 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 		c.activeLocked(victim, false)
 		delete(c.open, victim)
 	}
-	// Close the connection without waiting for unsent data. Otherwise a peer that
-	// reads nothing would delay the close while the lock is held.
+	// Close the connection without waiting for unsent data. A peer that reads nothing
+	// would otherwise delay the close while the lock is held.
 	if tcp, ok := victim.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

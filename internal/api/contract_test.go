@@ -44,8 +44,8 @@ func (s *server) document() document {
 	return d
 }
 
-// The method each calls f for every documented operation. The function request
-// returns a request for the operation with the given body.
+// each calls f for every documented operation. The parameter "request" of f is a
+// function that returns a request for the operation with the given body.
 func (d document) each(f func(name string, op operation, request func(body string) *http.Request)) {
 	for path, item := range d.Paths {
 		for method, op := range item {
@@ -220,8 +220,8 @@ func TestPageLimitsAreChecked(t *testing.T) {
 	}
 }
 
-// TestKeysRefuseZeroExpiry checks an expiry of year 1, Go's zero time. The services
-// treat a zero time as "no expiry", so a request must not contain it.
+// TestKeysRefuseZeroExpiry sends Go's zero time, which is in year 1, as the expiry.
+// The services treat a zero time as "no expiry", so a request must not contain it.
 func TestKeysRefuseZeroExpiry(t *testing.T) {
 	s := newServer(t)
 	res := s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"0001-01-01T00:00:00Z"}`))

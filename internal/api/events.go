@@ -53,8 +53,9 @@ type EndEvent struct {
 	ExecuteResponse
 }
 
-// eventTypes returns the types of the data of events. The OpenAPI document cannot
-// refer to them from a stream, so publish keeps their schemas.
+// eventTypes returns the types of the data of events. Not every operation with a
+// stream refers to these types, so publish keeps their schemas in the OpenAPI
+// document.
 func eventTypes() []reflect.Type {
 	return []reflect.Type{
 		reflect.TypeFor[StartEvent](), reflect.TypeFor[OutputEvent](), reflect.TypeFor[ResultEvent](), reflect.TypeFor[FileEvent](),

@@ -101,7 +101,7 @@ func TestListExecutionEventsResumes(t *testing.T) {
 	if got := get("exe_3", ""); got.StatusCode != 404 {
 		t.Errorf("status %d: %s", got.StatusCode, got.body)
 	}
-	// A run without stored content has an end that says how it ended.
+	// The last event of a run without stored content says how the run ended.
 	if got := get("exe_2", ""); !strings.Contains(got.body, `"status":"killed"`) || !strings.Contains(got.body, `"signal":"SIGKILL"`) {
 		t.Errorf("got %s", got.body)
 	}

@@ -174,7 +174,7 @@ func (h *Handler) getExecution(ctx context.Context, in *executionByIDInput) (*ex
 	user := caller(ctx).User.ID
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
-	// A stopping server does not wait.
+	// When the server stops, end the wait early.
 	defer context.AfterFunc(h.drained, stop)()
 	r, err := h.cfg.Records.Execution(waiting, user, pyth.ExecutionID(in.ID), time.Duration(in.Wait)*time.Second)
 	if err != nil {

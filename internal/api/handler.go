@@ -107,7 +107,7 @@ type Handler struct {
 	metrics  *metrics
 	bodies   *body.Budget
 	draining atomic.Bool
-	// drained ends when Drain is called.
+	// drained is a context that ends when Drain is called.
 	drained   context.Context
 	stopWaits context.CancelFunc
 }

@@ -281,7 +281,7 @@ func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, 
 }
 
 // markUsed adds the names of all schemas to which s refers, directly or indirectly,
-// to the set used.
+// to the set "used".
 func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
 	if s == nil {
 		return

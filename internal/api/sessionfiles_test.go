@@ -214,7 +214,7 @@ func (l *line) pass(n int) error {
 	return nil
 }
 
-// slowSender is a request body that arrives one chunk at a time. The field left
+// slowSender is a request body that arrives one chunk at a time. The field "left"
 // counts the bytes that have not arrived yet.
 type slowSender struct {
 	*httptest.ResponseRecorder

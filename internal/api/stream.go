@@ -55,8 +55,8 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	}
 	switch {
 	case err == nil && !s.begun:
-		// The client has received all events. This status ends the reconnections of an
-		// EventSource.
+		// The client has received all events. After this status, an EventSource does
+		// not reconnect.
 		w.WriteHeader(http.StatusNoContent)
 	case err == nil:
 	case !s.begun:
@@ -200,8 +200,8 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// keepAlive starts a goroutine that sends a comment at each interval. The function
-// stop ends the goroutine and waits until it has ended.
+// keepAlive starts a goroutine that sends a comment at each interval. The result
+// "stop" is a function that ends the goroutine and waits until it has ended.
 func (s *stream) keepAlive() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
