@@ -208,8 +208,8 @@ func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) 
 	})
 }
 
-// change replaces a lockfile. It gets the request from plan, resolves and installs
-// the packages, and stores the new lockfile.
+// change replaces a lockfile. It gets the request from the function "plan", resolves
+// and installs the packages, and stores the new lockfile.
 func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, progress pyth.PackageProgress,
 	plan func(*pyth.PackageList) (resolve.Request, error),
 ) (change *pyth.PackageChange, err error) {

@@ -127,7 +127,8 @@ func (l *lockfile) reachable(direct []resolve.Requirement) (map[string][]string,
 	return reached, nil
 }
 
-// dependencies returns the places of the dependencies of the package at place.
+// dependencies returns the places of the dependencies of the package at the given
+// place.
 func (l *lockfile) dependencies(place string) []string {
 	e := l.Packages[place]
 	var places []string
@@ -142,8 +143,8 @@ func (l *lockfile) dependencies(place string) []string {
 	return slices.Compact(places)
 }
 
-// fits reports whether the package at place is valid and supports the platform of
-// sandboxes.
+// fits reports whether the package at the given place is valid and supports the
+// platform of sandboxes.
 func (l *lockfile) fits(place string) bool {
 	e := l.Packages[place]
 	return e != nil && !e.Link && !e.InBundle && e.Version != "" && validPlace(place) &&
