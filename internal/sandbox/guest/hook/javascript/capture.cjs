@@ -89,7 +89,8 @@ function sources(source, found, before, after) {
   if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
   if (!isKnown(found, head)) return undefined;
   if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
-  // Without any space before the expression, the columns in it are one too high.
+  // If there is no space before the expression, columns in the expression are one too
+  // high.
   if (!terminated || found.hasFunction()) return undefined;
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }

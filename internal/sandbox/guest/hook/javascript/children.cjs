@@ -55,7 +55,7 @@ function signal(pids, name) {
     try {
       apply(kill, process, [pids[i], name]);
     } catch {
-      // The process has ended.
+      // Ignore the error: the process has ended.
     }
   }
 }

@@ -53,8 +53,8 @@ const INTERPRETER = 48 << 20;
 const RESERVE = 12 << 20;
 // Maximum number of entries that are shown of one value, over all levels.
 const MAX_ENTRIES = 10_000;
-// Maximum depth of JSON. The server accepts less, and reports the deeper values that
-// it leaves out.
+// Maximum depth of JSON. The server accepts a lower depth, and reports the deeper
+// values that it leaves out.
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
@@ -296,8 +296,9 @@ function toText(value) {
   if (isProxy(value)) return cut(show({ customInspect: false }) ?? last);
   if (isStringObject(value) && value.length > MAX_TEXT) return '[String with more than 100,000 characters]';
   if (isNativeError(value) && writesTraces()) {
-    // Reading the trace would call the program's function that writes traces. Only a
-    // read by the program may do this.
+    // A program can define a function that writes traces. Reading the trace would
+    // call this function, which must be called only when the program itself reads a
+    // trace.
     return cut(`[${lookUp(value, 'name')}: ${lookUp(value, 'message')}]`);
   }
   let depth = 2;

@@ -277,7 +277,7 @@ class Session {
     let promise;
     let failure;
     let unhook;
-    // This must be called before the inspector converts the value to a text, which
+    // leave must be called before the inspector converts the value to a text, which
     // may be long.
     const leave = () => {
       if (session === undefined) return;
@@ -844,7 +844,7 @@ function setEnvironment(variables) {
     before[before.length] = { name, old, given: env[name] };
     if (name === 'NODE_USE_ENV_PROXY') proxied = env[name] === '1';
   }
-  // Node does this at its start, if the variable is set.
+  // Node sets this proxy at its start, if the variable is set.
   const unproxy = proxied ? require('http').setGlobalProxyFromEnv() : undefined;
   return () => {
     unproxy?.();

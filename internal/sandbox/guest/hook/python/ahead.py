@@ -224,7 +224,7 @@ def renew(module):
     if module.__name__ == "random":
         module._inst.seed()
     elif module.__name__ == "logging":
-        # Python 3.13 has changed the unit to nanoseconds.
+        # The unit of _startTime is nanoseconds since Python 3.13.
         module._startTime = time.time_ns() if type(module._startTime) is int else time.time()
 
 

@@ -141,7 +141,8 @@ def compiled(source, shows_values, said, tree):
         add_calls(tree)
     code = compile(tree, MAIN, "exec", dont_inherit=True)
     if said.text:
-        # Both compilations can give the same warnings. Keep those of one compilation.
+        # The source was compiled twice, and each compilation can give the same
+        # warnings. Keep the warnings of one compilation.
         said.text = ""
         compile(source, MAIN, "exec", dont_inherit=True)
     return (code, calls) if ISA is None else (with_guard(code), guard)
@@ -430,7 +431,8 @@ def appends_value(code, source, depth=1):
     size = 2 if "RETURN_CONST" in ISA else 3
     if list(body[-2 * size :: 2]) != tail[:size]:
         return None
-    # The instruction before the tail must be the last one of the expression.
+    # The values in "tail" are the last opcodes of the program. The instruction before
+    # them must be the last one of the expression.
     last = None
     units = len(body) // 2 - size
     for index, position in enumerate(code.co_positions()):

@@ -137,7 +137,7 @@ class Definitions:
                 return False
             self.know(t.id for t in targets)
         elif isinstance(node, _ast.Try):
-            # This is often the import of an optional module.
+            # A "try" statement is often used to import an optional module.
             bodies = [node.body, node.orelse, node.finalbody, *(h.body for h in node.handlers)]
             return all(self.defines(below) for body in bodies for below in body)
         else:

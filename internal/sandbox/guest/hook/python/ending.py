@@ -58,7 +58,8 @@ class Ending:
         try:
             self.show_figures()
         finally:
-            # This is registered last, so atexit runs it before the program's handlers.
+            # self.finish is registered last, so atexit runs it before the program's
+            # handlers.
             atexit.register(untraced(self.finish))
 
     def show_figures(self):

@@ -44,8 +44,8 @@ def shown(error, trace):
     sys.stdout = sys.stderr = Sink()
     try:
         made = traceback.TracebackException(type(error), error, trace, **compact)
-        # This text has been made already. str(error) would run code of the program
-        # again.
+        # Use the texts in TracebackException, because str(error) would run code of
+        # the program again.
         return exact(str(made)), exact("".join(made.format()))
     finally:
         sys.stdout, sys.stderr = streams

@@ -80,7 +80,8 @@ def wait():
         ahead = load("ahead")
         forget(loaded)  # The program must not get the modules that this directory uses.
         ahead["import_all"](names)
-        # Python may keep /dev/urandom open. If this is closed, Python opens it again.
+        # Python may keep a descriptor of /dev/urandom open. If the descriptor is
+        # closed, Python opens the file again.
         os.closerange(control + 1, 64)
         freeze()
         ahead["begin"]()
@@ -94,8 +95,8 @@ def wait():
         # Some programs close all low descriptors. Most of them stop below 1000.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     else:
-        # Wait until the agent has closed its end. Programs could see this end in
-        # /proc/net/unix.
+        # Wait until the agent has closed its end of the socket. While this end is
+        # open, programs can see it in /proc/net/unix.
         os.read(control, 1)
     os.close(control)
     args, env = ([os.fsdecode(f) for f in codec["fields"](part)] for part in (args, env))
@@ -366,7 +367,8 @@ def read_program():
     fd = os.open(MAIN, os.O_RDONLY)
     try:
         size, source = os.fstat(fd).st_size, b""
-        # A larger buffer than necessary would be a new mapping.
+        # Do not use a larger buffer than necessary, because it would need a new
+        # memory mapping.
         while len(source) < size and (part := os.read(fd, size - len(source))):
             source += part
     finally:
@@ -419,10 +421,11 @@ def prepare():
         finder = sys.path_importer_cache.get(path)
         if finder is not None:
             finder.find_spec("usercustomize")
-    # The interpreter checks whether main.py is an archive. This cache contains the
-    # answer: no.
+    # The interpreter checks whether main.py is an archive. The value None in this
+    # cache means that it is none.
     sys.path_importer_cache[MAIN] = None
-    # The first execution of code is slow, because it loads memory pages.
+    # The first execution of code is slow, because it loads memory pages. So execute
+    # some code now.
     source = "def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n"
     exec(compile(compile(source, "main.py", "exec", 0x400), "main.py", "exec"), {})
 
