@@ -131,11 +131,11 @@ func New(config Config) (*Launcher, error) {
 		}
 	}
 	go func() {
-		// The kernel sends the parent-death signal when the thread that forked
-		// the child ends. One locked thread forks all children, so that this does
-		// not happen while the server runs.
+		// The kernel sends the parent-death signal when the thread that forked the
+		// child ends. So one locked thread, which does not end while the server runs,
+		// forks all children.
 		runtime.LockOSThread()
-		// This only saves processor time, so an error does not matter.
+		// The timer slack only saves processor time, so ignore an error.
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0)
 		for f := range l.forks {
 			f()

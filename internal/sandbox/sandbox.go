@@ -48,7 +48,7 @@ type Sandbox struct {
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
-	// weight is the group's current share of processor time.
+	// weight is the cgroup's current share of processor time.
 	weight int
 	// restorable is true if the guest can restore the interpreter of the last job.
 	restorable bool
@@ -78,10 +78,10 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	if !s.restorable {
 		s.setWeight(preparingWeight)
 	}
-	// With the last job's limits, an interpreter might not start. But the kernel
-	// refuses a limit below the memory in use, and gVisor frees the job's memory
-	// with a delay. So a higher limit stays until recalibrate has waited for the
-	// memory to be freed.
+	// Reset the limits, because an interpreter might not start with the limits of the
+	// last job. The kernel refuses a memory limit below the memory in use, and gVisor
+	// frees the job's memory with a delay. So a higher limit stays until recalibrate
+	// has waited for the memory to be freed.
 	memory := max(pyth.DefaultMemoryBytes, s.granted.memoryBytes-s.meter.overhead)
 	err := s.grant(memory, pyth.DefaultProcesses)
 	if err == nil {

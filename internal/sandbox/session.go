@@ -137,8 +137,8 @@ type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
 
-// operate requests a file operation, and calls the function answer to receive
-// the result. After an error other than a fileError, the sandbox is unusable.
+// operate requests a file operation, and calls the function "answer" to receive the
+// result. After an error other than a fileError, the sandbox is unusable.
 func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, answer func() error) error {
 	if s.broken != nil {
 		return s.broken

@@ -78,8 +78,8 @@ func writeBundle(dir, image string, mounts []Mount) error {
 		},
 	}
 	for _, m := range mounts {
-		// Like the root image, these images are read by the sentry itself. This
-		// needs no gofer process.
+		// The sentry itself reads these images, like the root image. So no gofer
+		// process is needed.
 		spec.Mounts = append(spec.Mounts, specs.Mount{
 			Destination: m.Path, Type: "erofs", Source: m.Image, Options: []string{"ro", "nosuid", "nodev"},
 		})
