@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// These limits are documented in the API.
+// The API documents these limits.
 const (
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200

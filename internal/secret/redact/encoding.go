@@ -98,10 +98,10 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank returns a number for the symbol at index k, or -1 after the last symbol. Both
-// cases of a hexadecimal digit have the same rank, and so have equal digits of the
-// two base64 alphabets. If values are sorted and their symbols before k are equal,
-// their ranks at k are also sorted.
+// rank returns a number for the symbol at index k, or -1 after the last symbol.
+// Characters that stand for the same digit have the same rank: the two cases of a
+// hexadecimal digit, and the characters of the two base64 alphabets. If values are
+// sorted and their symbols before k are equal, their ranks at k are also sorted.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):

@@ -11,7 +11,8 @@ import (
 // to three bytes after headBytes (UTF-8).
 const maxHead = headBytes + 3
 
-// head is the beginning of a form. It has at most maxHead symbols.
+// head is the beginning of a form, which is an encoded value. A head has at most
+// maxHead symbols.
 type head struct {
 	text   []byte
 	secret int // Index in Redactor.secrets.

@@ -45,7 +45,8 @@ const filterBits = 16
 type Redactor struct {
 	// secrets are sorted by value, then by name.
 	secrets []pyth.SecretValue
-	// starts holds the starts of all forms, sorted.
+	// starts holds the first MinBytes symbols of each form (encoded value), as sorted
+	// numbers.
 	starts []uint64
 	// filter is a set of hashes of starts, with one bit for each hash. For most
 	// offsets of an output, it shows quickly that no form begins there.

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// matches describes the forms that match at one offset of the input.
+// matches describes the forms (encoded values) that match at one offset of the input.
 type matches struct {
 	// end is the offset after the longest matching form, or 0 if no form matches.
 	// head is the index of the longest form's head.
@@ -45,16 +45,16 @@ func (f *matches) merge(g matches) {
 // nameOf returns the name of the secret of the longest match.
 func (r *Redactor) nameOf(f matches) string { return r.secrets[r.heads.all[f.head].secret].Name }
 
-// search is a search for forms in one input.
+// search is a search for forms (encoded values) in one input.
 type search struct {
 	*Stream
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// next holds the offset of the next occurrence of each mark, and passed is the
-	// lowest of these offsets. begins has an offset for each reading: the lowest
-	// offset of a mark in reading.begins. needs has the corresponding offsets for
-	// the marks in reading.needs. nearest is the lowest offset in begins.
+	// For each mark, next holds the offset of its next occurrence; passed is the
+	// lowest of these offsets. For each reading, begins holds the lowest offset of a
+	// mark in reading.begins, and needs holds the lowest offset of a mark in
+	// reading.needs. nearest is the lowest offset in begins.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int

@@ -90,8 +90,8 @@ func (r *rig) requireAllOpen(t *testing.T, k vault.KeyKeeper) {
 }
 
 // failingStore is a store that returns errKilled at one call, as if the process was
-// killed. left counts the calls until the failing one. If after is true, the failing
-// call still takes effect.
+// killed. The field "left" counts the calls until the failing one. If after is true,
+// the failing call still takes effect.
 type failingStore struct {
 	pyth.KeyStore
 	left  *int
