@@ -77,9 +77,9 @@ func runsBelow(link, dir string) bool {
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
 }
 
-// killIf kills the process pid if the function meant returns true. It calls
-// this function only after it has opened the process. So it cannot kill a new
-// process that has got the same ID.
+// killIf kills the process pid if the function "meant" returns true. It calls this
+// function only after it has opened the process. So it cannot kill a new process that
+// has got the same ID.
 func killIf(pid int, meant func() bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

@@ -157,12 +157,13 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles all files below sources with the Python in dir. Tracebacks
-// show paths in the image: the argument strip is the first part of a source's path,
-// and the argument prefix replaces this part.
+// compileAll compiles all files below sources with the Python in dir. Tracebacks show
+// paths in the image: the parameter "strip" is the first part of a source's path, and
+// the parameter "prefix" replaces this part.
 //
-// Python never compares the compiled files with their sources. The read-only image
-// contains both, and each comparison would cost a system call.
+// Python never compares the compiled files with their sources. The sources and the
+// compiled files are in one read-only image, and each comparison would cost a system
+// call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	// This Python and the code that it runs are part of this binary, so they are
 	// trusted.
@@ -231,8 +232,8 @@ func addCompiled(t *tree.Tree, dir string) error {
 	})
 }
 
-// addFile adds a file of this machine to the tree. The argument name is the file's
-// path on this machine. The argument at is the file's path in the tree.
+// addFile adds a file of this machine to the tree. The parameter "name" is the file's
+// path on this machine, and "at" is the file's path in the tree.
 func addFile(t *tree.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -165,8 +165,8 @@ func extract(w io.Writer, compressed io.Reader) error {
 	}
 }
 
-// limitedReader returns an error if it reads more bytes than the limit. The
-// field left is the number of bytes that may still be read.
+// limitedReader returns an error if it reads more bytes than the limit. The field
+// "left" is the number of bytes that may still be read.
 type limitedReader struct {
 	r    io.Reader
 	left int64

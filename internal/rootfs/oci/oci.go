@@ -71,9 +71,9 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls the function use with the tar archive of each layer, in order.
-// Before each layer, it calls progress with the number of layers that have been
-// read, and the number of all layers.
+// Layers calls the function "use" with the tar archive of each layer, in order.
+// Before each layer, it calls progress with the number of layers that have been read,
+// and the number of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -114,7 +114,7 @@ func kind(file string) (docker, ociLayout bool, err error) {
 	return docker, ociLayout, err
 }
 
-// names calls the function visit for each regular file in a tar file.
+// names calls the function "visit" for each regular file in a tar file.
 func names(file string, visit func(name string, content io.Reader) error) error {
 	r, err := openTar(file)
 	if err != nil {

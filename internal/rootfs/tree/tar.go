@@ -42,9 +42,9 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// extract adds the entries of the archive. It first calls the function special
-// for each entry. If special returns true, it has handled the entry, and
-// extract skips the entry.
+// extract adds the entries of the archive. It first calls the function "special" for
+// each entry. If this function returns true, it has handled the entry, and extract
+// skips the entry.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {

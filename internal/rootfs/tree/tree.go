@@ -123,8 +123,8 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	})
 }
 
-// put adds the entry that the function read returns. It calls this function only
-// if the path is valid.
+// put adds the entry that the function "read" returns. It calls this function only if
+// the path is valid.
 func (t *Tree) put(path string, read func() (Entry, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
@@ -143,9 +143,9 @@ func (t *Tree) put(path string, read func() (Entry, error)) error {
 	return nil
 }
 
-// replace puts the entry e into the directory parent, in place of an entry with
-// the same name. If both entries are directories, the files in the directory
-// stay. For the root, parent is nil.
+// replace puts the entry e into the directory "parent", in place of an entry with the
+// same name. If both entries are directories, the files in the directory stay. For
+// the root, parent is nil.
 func (t *Tree) replace(parent *node, name string, e Entry) error {
 	n := t.newNode(e)
 	have := t.root
