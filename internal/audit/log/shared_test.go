@@ -93,7 +93,8 @@ func TestRecordOfSeveralServersIsOneLog(t *testing.T) {
 		}
 	}
 	for s, l := range logs {
-		// With more waiting events than transactions, events share transactions.
+		// More events are waiting than transactions can run, so several events must
+		// share a transaction.
 		if stats := l.Stats(); stats.Entries != clients*events || stats.Commits >= stats.Entries {
 			t.Errorf("server %d: %+v", s, stats)
 		}
@@ -157,8 +158,8 @@ func TestRecordRefusesAChangedSharedLog(t *testing.T) {
 			if err := cluster.Exec(t.Context(), database, statement); err != nil {
 				t.Fatal(err)
 			}
-			// The server b has not seen the entries of a. So it accepts a shorter log only if
-			// the log has a valid signature.
+			// Server b has not read the entries of server a. To detect the change, b
+			// needs the signed checkpoint.
 			if err := b.Record(t.Context(), event("bob", 1)); !errors.Is(err, log.ErrDamaged) || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 				t.Errorf("got %v", err)
 			}
