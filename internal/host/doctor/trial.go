@@ -16,7 +16,7 @@ type trial struct {
 	limits func(*pyth.Job)
 	status pyth.Status
 	stdout string
-	// how is a text that tells the operator which component enforces the limit.
+	// The field "how" tells the operator which component enforces the limit.
 	how   string
 	level Level
 	fix   string

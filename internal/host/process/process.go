@@ -14,7 +14,7 @@ import (
 // Run runs the command like exec.Cmd.Run. If this process ends, the kernel kills the
 // command.
 //
-// The kernel does this when the thread that started the child ends (PR_SET_PDEATHSIG,
+// The kernel kills a child when the thread that started it ends (PR_SET_PDEATHSIG,
 // prctl(2)). The Go runtime may end threads at any time. Therefore Run locks the
 // goroutine to its thread until the child has ended.
 func Run(cmd *exec.Cmd) error {
