@@ -33,8 +33,9 @@ const ReasonWorkerLost = "worker_lost"
 type ContentState string
 
 // States of stored content. ContentNone means that the request or the setting of the
-// server disabled it. ContentOmitted means that it was too large, or that the server
-// had no memory for it. ContentExpired means that its retention period has ended.
+// server disabled the storage of content. ContentOmitted means that the content was
+// too large, or that the server had no memory for it. ContentExpired means that the
+// retention period of the content has ended.
 const (
 	ContentStored  ContentState = "stored"
 	ContentNone    ContentState = "none"
@@ -61,7 +62,8 @@ type ExecutionRecord struct {
 	Encrypted string
 	// Key is the ID of the API key of the request; "" if the request had none.
 	Key KeyID
-	// StartedAt is the time at which a sandbox received the job; zero before.
+	// StartedAt is the time at which a sandbox received the job; zero if no sandbox
+	// has received it.
 	StartedAt time.Time
 
 	// The following fields are set if State is StateEnded.
@@ -116,9 +118,10 @@ type RecordService interface {
 	// Execution returns a run. If the run has not ended, it waits at most the given
 	// time for its end. If ctx ends first, it returns the current state.
 	Execution(ctx context.Context, user UserID, id ExecutionID, wait time.Duration) (*RecordedExecution, error)
-	// FollowExecution passes all events of a run to the receiver, from the first one. It
-	// returns the run when it has ended. The events are the same at each call. If the
-	// content of the run is not stored, the receiver gets only Started.
+	// FollowExecution passes all events of a run to the receiver, from the first
+	// event on. When the run has ended, it returns the run. Every call passes the
+	// same events. If the content of the run is not stored, the receiver gets only
+	// Started.
 	FollowExecution(ctx context.Context, user UserID, id ExecutionID, events Events) (*RecordedExecution, error)
 	// CancelExecution cancels a run that has not ended. It does not wait for the end of
 	// the run. For an ended run it does nothing.

@@ -20,8 +20,8 @@ func untilStopSignal() (context.Context, context.CancelFunc) {
 }
 
 // ignoreSignals makes the server log and ignore SIGHUP, SIGUSR1 and SIGUSR2, which
-// make other servers reload or rotate logs. The function stop restores the default
-// actions.
+// make other servers reload or rotate logs. The result "stop" is a function that
+// restores the default actions.
 //
 // The server also ignores SIGPIPE, but without a log message. By default, SIGPIPE
 // would end the server when the reader of its log closes the pipe.

@@ -43,7 +43,8 @@ func (s *Service) startIdleLocked(x *session) {
 	x.unused = s.config.Clock()
 	uses := x.uses
 	x.idle = time.AfterFunc(x.idleFor, func() {
-		// Compare uses, because a turn may have begun when the timer fired.
+		// If the field "uses" has changed, a turn began when the timer fired. Then
+		// the session must not end.
 		s.expire(x, func() bool { return x.uses == uses })
 	})
 }

@@ -27,8 +27,8 @@ func executionFields(r *pyth.ExecutionRecord) []any {
 	}
 }
 
-// labelsOf is a scan target for the labels of a record. It also sets CreatedAt, which
-// the ID contains. The ID is scanned first.
+// labelsOf is a scan target for the labels of a record. It also sets CreatedAt from
+// the ID, which was scanned before the labels.
 type labelsOf struct{ r *pyth.ExecutionRecord }
 
 func (d labelsOf) Scan(v any) error {

@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ended returns the record of a run that was created at the time in milliseconds
-// after start, with content.
+// ended returns the record of an ended run, with content. The run was created the
+// given number of milliseconds after start.
 func ended(user pyth.UserID, millis int) *pyth.SealedExecution {
 	id := pyth.NewExecutionID(start.Add(time.Duration(millis) * time.Millisecond))
 	code := 3
@@ -51,7 +51,7 @@ func testExecution(t *testing.T, s pyth.Store) {
 		ID: pyth.NewExecutionID(start), User: "ada", State: pyth.StateQueued, Language: pyth.JavaScript, Content: pyth.ContentStored,
 	}}
 	queued.CreatedAt = queued.ID.CreatedAt()
-	// A record of a user who does not exist does not prevent that others are stored.
+	// The user "nobody" does not exist. The store must still store the other records.
 	put(t, s, full, ended("nobody", 2), plain, queued)
 	for _, r := range []*pyth.SealedExecution{full, plain, queued} {
 		stored(t, s, r)
@@ -68,7 +68,7 @@ func testExecutionChanges(t *testing.T, s pyth.Store) {
 	running.Sealed = []byte("program")
 	put(t, s, &running)
 	stored(t, s, &running)
-	// One call may contain several versions of a record.
+	// One call may contain several versions of a record. The last version counts.
 	put(t, s, &running, final)
 	stored(t, s, final)
 	late := *final
