@@ -12,5 +12,5 @@ var initExecutable []byte
 // standard output. Then it waits, and orphans of the run become its children. When
 // it is killed, the kernel kills all other processes of the run.
 //
-// Its source is firstprocess/code_amd64.s.
+// The source of the executable is firstprocess/code_amd64.s.
 func Init() []byte { return initExecutable }

@@ -16,7 +16,8 @@ const scratchInodes = 65536
 //
 // mountScratch returns descriptors of the working directory and of a staging
 // directory. The agent creates files in the staging directory, which programs cannot
-// see. Both are on one mount, so that a complete file can be renamed to its path.
+// see. The two directories are on one mount, so that a complete file can be renamed
+// to its path.
 func mountScratch(c *calls, size int64) (work, staging *int32) {
 	const base = "/mnt"
 	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", size, scratchInodes)

@@ -20,10 +20,10 @@ const (
 	// The next kinds are for a session's files, between its runs. The payload of
 	// Put, Get and Remove is a path.
 	//
-	// After Put, the host sends Data frames, and then End or Abort. For Get, the
-	// guest first sends a Done with the size, then Data frames. Abort from the host
-	// ends a Get early. For List, the guest sends Entry frames. At the end of each
-	// operation the guest sends Done.
+	// After Put, the host sends Data frames, and then End or Abort. After Get, the
+	// guest first sends a Done with the size, then Data frames. The host can end a
+	// Get early with Abort. After List, the guest sends Entry frames. At the end of
+	// each operation the guest sends Done.
 	KindPut    Kind = 'P'
 	KindGet    Kind = 'T'
 	KindRemove Kind = 'U'

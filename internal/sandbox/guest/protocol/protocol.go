@@ -16,7 +16,7 @@
 //
 // All frames are decoded by Reader and encoded by AppendFrames. The hooks implement
 // the same codec in python/protocol.py and javascript/protocol.cjs. Three streams do
-// not use it:
+// not use this codec:
 //   - yamux multiplexes the network connections.
 //   - The standard streams of programs carry plain bytes.
 //   - Node exchanges JSON with the TypeScript compiler, which is a child process of

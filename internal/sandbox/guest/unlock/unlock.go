@@ -2,8 +2,8 @@
 // a process can be killed during key derivation, and its end frees the memory of the
 // derivation at once.
 //
-// The memory of this process holds the password, the key and the decrypted program. No
-// other program in the sandbox can read it.
+// The memory of the decrypting process holds the password, the key and the decrypted
+// program. No other process in the sandbox can read this memory.
 package unlock
 
 import (

@@ -3,10 +3,12 @@
 //
 // V8 accepts a code cache for any source that has the same length as the cached
 // source. So this module compiles a modified program, which passes the value to an
-// object of this module by a call or by `instanceof`. Then V8 loads this code with
-// the original program as its source. Traces, the source lines above traces, and
-// toString() show the original. The modified program has all other text at the same
-// positions, so the positions in traces are right.
+// object of this module. The program does this by a call or by `instanceof`.
+//
+// V8 then loads the compiled code with the original program as its source. So traces,
+// the source lines above traces, and toString() show the original program. The
+// modified program has all other text at the same positions, so the positions in
+// traces are right.
 
 const fs = require('fs');
 const Module = require('module');

@@ -1,10 +1,10 @@
 'use strict';
 // Gives access to internal parts of Node's loader.
 //
-// Node has no public function that compiles its main module with a code cache,
-// and does not export its parser. But V8's inspector shows the variables that a
-// function of the loader uses. Two of these variables, internalBinding and the
-// loader's require, give access to the other parts.
+// Node has no public function that compiles its main module with a code cache, and
+// does not export its parser. But V8's inspector shows the variables that a function
+// of Node's loader uses. Two of these variables, internalBinding and the loader's
+// require, give access to the other internal parts.
 
 const inspector = require('inspector');
 const Module = require('module');

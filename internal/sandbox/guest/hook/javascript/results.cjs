@@ -2,10 +2,10 @@
 // Shows values: converts them to text and to other forms, and sends these forms to
 // the agent.
 //
-// Reading a value can run any code, but must not change how the program
-// continues. So this module calls no function that a program may have replaced.
-// It calls code of the program only if this code is meant to show values. The
-// code cannot end the process. The amount of output for a value is limited.
+// Reading a value can run any code, but must not change how the program continues. So
+// this module calls no function that a program may have replaced. It calls code of
+// the program only if this code is meant to show values. Such code cannot end the
+// process. The amount of output for a value is limited.
 
 const { Buffer } = require('buffer');
 const fs = require('fs');

@@ -5,12 +5,12 @@
 // repeated, and `await` is allowed at the top level. Node itself calls the
 // inspector, so that no frame of this module is below the program's frames.
 //
-// The inspector is disconnected as soon as it returns. If it stayed connected, it
-// would report each promise that is freed before it settles, and Node would crash.
-// The promise of the program comes from a promise hook instead.
+// This module disconnects the inspector as soon as the inspector returns. A connected
+// inspector would report each promise that is freed before it settles, and Node would
+// crash. The promise of the program comes from a promise hook instead.
 //
-// When V8 terminates running code, it drops all pending work of promises. So the
-// steps that must follow a termination are immediates.
+// When V8 terminates running code, it drops all pending work of promises. So this
+// module uses setImmediate for the steps that must follow a termination.
 
 const { executionAsyncResource } = require('async_hooks');
 const { subscribe } = require('diagnostics_channel');

@@ -3,7 +3,7 @@
 // directory's modules, and frames of the code that calls a session's runs.
 //
 // When a trace is first read, V8 passes its frames to a function of Node that writes
-// the trace. A function of this module gets the frames first.
+// the trace. A function of this module gets the frames before Node's function.
 
 const { internals } = require('./internals.cjs');
 

@@ -1,9 +1,9 @@
 'use strict';
 // Compiles TypeScript to JavaScript.
 //
-// Node removes types and leaves all other text in its place. It refuses syntax
-// that must be compiled, such as enums and decorators. So this module replaces
-// the function that Node calls for each file. Like Node's function, the new
+// Node removes types and leaves all other text in its place. It refuses syntax that
+// must be compiled, such as enums and decorators. So this module replaces the
+// function that Node calls for each TypeScript file. Like Node's function, the new
 // function first removes types. If that fails, it runs a compiler in a separate
 // process. The compiler returns a source map, which Node uses for traces.
 

@@ -3,8 +3,8 @@
 // the program's thread may be in an endless loop.
 //
 // Node's vm module can end code on SIGINT, and needs no event loop for this. The
-// thread detects the signal in this way. Then it uses the inspector to call a
-// function in the program's thread, whatever that thread is doing.
+// separate thread uses the vm module to detect the signal. Then it uses the inspector
+// to call a function in the program's thread, whatever the program is doing.
 
 const inspector = require('inspector');
 const vm = require('vm');
@@ -14,11 +14,12 @@ const { isBlocked, signalAwaited } = require('./children.cjs');
 // Memory that is shared with session.cjs. Its elements are:
 //
 // - 0: the state of an interrupt. 0 = the run has ended, 1 = interrupt the program's
-//   thread, 2 = that thread was asked to end its code, 3 = it is about to do so.
+//   thread, 2 = the program's thread was asked to end its code, 3 = the program's
+//   thread is about to end its code.
 // - 2: the number of the last run that has ended.
 // - 3: the value of element 2 at the last SIGINT. The run with the next number is
 //   interrupted.
-// - 4: 1 while code of the program shows a value, 2 when that code must end.
+// - 4: 1 while code of the program shows a value, 2 when this code must end.
 const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
