@@ -162,9 +162,9 @@ func (l *Launcher) Close() error {
 // Boot starts a sandbox. It returns when an interpreter of the language waits for a
 // job. Jobs of other languages can run in the sandbox too, but start more slowly.
 //
-// The argument runtime is the name of a custom image, or "" for the built-in image.
-// layers are mounted for all runs of the sandbox. Only the built-in image can have
-// layers.
+// The parameter "runtime" is the name of a custom image, or "" for the built-in
+// image. The parameter "layers" is mounted for all runs of the sandbox. Only the
+// built-in image can have layers.
 func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyth.Runtime, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {

@@ -25,8 +25,9 @@ type meter struct {
 // interpreterBytes returns the memory in bytes of an interpreter that waits for a job.
 // As outside a sandbox, this memory counts as memory of the program.
 //
-// The numbers are the measured growth of the guest's memory when one more interpreter
-// starts. They do not include the interpreter's code, which is in the image.
+// The returned numbers were measured: the growth of the guest's memory when one more
+// interpreter starts. They do not include the interpreter's code, which is in the
+// image.
 func interpreterBytes(l pyth.Language) int64 {
 	switch l {
 	case pyth.JavaScript:

@@ -19,6 +19,6 @@
 // The proxy does not decrypt TLS, so it cannot read what a program exchanges with an
 // allowed host.
 //
-// One port serves both HTTP (CONNECT, and absolute URLs for plain HTTP) and SOCKS5.
-// The first byte selects the protocol.
+// One port of the proxy serves HTTP (CONNECT, and absolute URLs for plain HTTP) and
+// SOCKS5. The first byte of a connection selects the protocol.
 package egress

@@ -4,8 +4,8 @@ package egress
 // h in its Host header or TLS SNI. A server with several sites selects a site by this
 // name, whatever address was dialled.
 //
-// On a connection to a name, only that name is allowed. On a connection to an address,
-// the names in the rules are allowed too.
+// On a connection to a host name, only this name is allowed. On a connection to an IP
+// address, the names in the rules are allowed too.
 func (s *clientConn) checkIdentity(t target, h host) *refusal {
 	if h == t.host {
 		return nil

@@ -10,16 +10,18 @@
 //   - Running jobs, queued jobs, sandboxes and memory stay within their limits.
 //   - After Close no sandbox remains.
 //
-// A sandbox is warm until its first job. An interpreter of one runtime waits in it.
-// A job of another runtime can use the sandbox too, but must wait until an
-// interpreter of its runtime has started. After a job, the sandbox is dirty. The
-// pool recycles it, so that an interpreter waits again. Then the sandbox is idle
-// until its tenant uses it or the pool removes it.
+// A sandbox is warm until its first job. An interpreter of one runtime waits in it. A
+// job of another runtime can use the sandbox too, but must wait until an interpreter
+// of its runtime has started.
+//
+// After a job, the sandbox is dirty. The pool recycles the sandbox, so that an
+// interpreter waits again. The sandbox is then idle until its tenant uses it or the
+// pool removes it.
 //
 // The file system of a sandbox is fixed at boot. It is a custom image, or the
 // built-in image with or without packages. The sandbox serves only jobs that need
-// this file system. The pool boots warm sandboxes in advance only without packages.
-// Their number for each runtime follows the rate at which jobs take them.
+// this file system. In advance, the pool boots only sandboxes without packages. Their
+// number for each runtime follows the rate at which jobs take them.
 //
 // The type Pool consists of three parts. queue orders the jobs. stock chooses
 // sandboxes. leases holds the sandboxes of sessions and reservations. Pool itself
