@@ -1,16 +1,19 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// It replaces each value of at least MinBytes by [secret:NAME]. It also finds values
-// in hexadecimal or base64 (encoding.go), and values in text that is escaped for
-// JSON, URLs, HTML and other notations (view.go). It searches the output once, and
-// finds a value even if it is split between chunks of the stream. The time is linear
-// in the length of the output and does not depend on the values.
+// The package replaces each value of at least MinBytes by [secret:NAME]. It also
+// finds values in hexadecimal or base64 (encoding.go), and values in text that is
+// escaped for JSON, URLs, HTML and other notations (view.go). It searches the output
+// once, and finds a value even if the value is split between chunks of the stream.
+// The time is linear in the length of the output and does not depend on the values.
 //
-// The files of this package use these terms. A form is the text of a value in one
-// encoding. Its bytes are called symbols. The start of a form is the number that its
-// first MinBytes symbols encode. The head of a form is its first headBytes symbols,
-// or the whole form if it is shorter. A long value is found by its head. The rest of
-// the value is then replaced as far as the output matches it.
+// The files of this package use these terms:
+//   - A form is the text of a value in one encoding. Its bytes are called symbols.
+//   - The start of a form is the number that its first MinBytes symbols encode.
+//   - The head of a form is its first headBytes symbols, or the whole form if it is
+//     shorter.
+//
+// A long value is found by its head. The rest of the value is then replaced as far as
+// the output matches it.
 //
 // Redaction prevents accidents. It does not stop a program that wants to reveal a
 // secret, because the program can encode the value in other ways.
