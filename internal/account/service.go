@@ -5,9 +5,9 @@
 // exception: an encrypted copy of the account's first key, because login returns
 // this key.
 //
-// Neither the response nor the duration of a login reveals whether an account
-// exists. Only registration reveals this. The memory for password hashing is limited,
-// even if many users log in at the same time.
+// Neither the response nor the duration of a login reveals whether an account exists.
+// Only registration reveals whether an account exists. The memory for password
+// hashing is limited, even if many users log in at the same time.
 package account
 
 import (

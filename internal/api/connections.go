@@ -12,11 +12,13 @@ import (
 // request.
 //
 // At the limit, a new connection replaces a connection without an authenticated
-// request. Such a connection has sent no complete header, waits for its next
-// request, or has a request without valid credentials. The new connection replaces
-// the oldest such connection of the IP address with the most such connections. So
-// one address with many connections cannot block other addresses. If all connections
-// have authenticated requests, the new connection is closed.
+// request. Such a connection has sent no complete header, waits for its next request,
+// or has a request without valid credentials.
+//
+// Among these connections, the oldest one of the IP address with the most such
+// connections is replaced. So one address with many connections cannot block other
+// addresses. If all connections have authenticated requests, the new connection is
+// closed.
 type connections struct {
 	// max is the maximum number of open connections; 0 means no limit.
 	max int

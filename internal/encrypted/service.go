@@ -5,8 +5,8 @@
 // decrypt the program. If a program was encrypted for a name, it can be stored only
 // under this name. The package does not store passwords or return them in errors.
 //
-// The package also encrypts programs for clients that cannot encrypt, a limited
-// number at a time.
+// For clients that cannot encrypt, the package encrypts programs, a limited number at
+// a time.
 package encrypted
 
 import (

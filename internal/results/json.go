@@ -31,7 +31,7 @@ const (
 //
 // JSON returns an error with a short reason if an object has duplicate names, or if
 // the value is nested deeper than MaxDepth. It also returns an error if a number is
-// longer than MaxDigits or out of the range of a double.
+// longer than MaxDigits or outside the range of a double.
 func JSON(data []byte) (string, error) {
 	// Replace invalid characters, as the JSON writer for responses does. This can
 	// make two member names equal, so check the result.

@@ -63,8 +63,8 @@ type Image struct {
 // removes unfinished files. Build keeps images with other inputs, such as those of an
 // earlier release, since they may be in use (see RemoveOthers).
 //
-// If this machine lacks a library that Python needs, the error names the packages to
-// install.
+// If this machine lacks a library that Python needs, the error of Build names the
+// packages to install.
 func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	options.fillIn()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

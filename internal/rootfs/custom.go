@@ -66,7 +66,8 @@ type Trial struct {
 // also compiles all modules that the image's Python can import. With numpy and pandas
 // this takes about a minute. The build needs three times the disk space of the source.
 //
-// If the source can run neither Python nor Node, the error names what is missing.
+// If the source can run neither Python nor Node, the error of BuildCustom names what
+// is missing.
 func BuildCustom(ctx context.Context, dir, source string, options CustomOptions) (*CustomImage, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()

@@ -11,8 +11,8 @@ import (
 // earlier releases, except the given custom images. It also removes unfinished builds.
 // It returns the number of removed files.
 //
-// No other process may boot sandboxes from the removed images; the caller must ensure
-// that. While another process builds an image, RemoveOthers removes nothing.
+// The caller must ensure that no other process boots sandboxes from the removed
+// images. While another process builds an image, RemoveOthers removes nothing.
 func (i *Image) RemoveOthers(custom ...*CustomImage) (removed int, err error) {
 	kept := map[string]bool{filepath.Base(i.Path): true}
 	for _, c := range custom {

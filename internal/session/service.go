@@ -4,8 +4,10 @@
 // A session executes one run or file operation at a time, in the order of the
 // requests. It ends at its maximum age or after its idle time-out, which starts when
 // a turn ends. When a session ends, its current run and all waiting requests also
-// end. Users cannot find out whether another user's session exists. When Close
-// returns, the host has no sessions.
+// end.
+//
+// Users cannot find out whether another user's session exists. When Close returns,
+// the host has no sessions.
 package session
 
 import (

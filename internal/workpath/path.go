@@ -1,8 +1,8 @@
 // Package workpath defines the valid paths of files in a program's working
 // directory, and the patterns that select files.
 //
-// The API, the host of a sandbox and the guest agent use this package, so that they
-// accept the same paths. All functions are safe for hostile input.
+// The API, the host of a sandbox and the guest agent use this package, so that all
+// three accept the same paths. All functions are safe for hostile input.
 package workpath
 
 import (

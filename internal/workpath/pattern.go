@@ -21,8 +21,8 @@ const MaxPatternBytes = 1024
 //	{a,b}       one of several patterns, which may contain / and braces
 //	\x          the character x
 //
-// A pattern matches only paths that are valid according to Fault. The pattern itself
-// may contain ./ and //. A pattern that ends in / selects all files below the
+// A pattern matches only paths that are valid according to Fault. The text of a
+// pattern may contain ./ and //. A pattern that ends in / selects all files below the
 // directory. The time to match is at most proportional to the product of the lengths
 // of pattern and path. A Pattern is not safe for concurrent use.
 type Pattern struct {

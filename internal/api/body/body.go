@@ -2,8 +2,8 @@
 // framework.
 //
 // The package is strict: a body must be one JSON text in UTF-8 without duplicate
-// keys, unknown fields or nulls. The error lists all faults in a body. It contains
-// no values from the body.
+// keys, unknown fields or nulls. The returned error lists all faults in a body, but
+// contains no values from the body.
 package body
 
 import (

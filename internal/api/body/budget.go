@@ -12,7 +12,7 @@ import (
 // its body. It does not count bodies of up to SmallBytes, because the limit on
 // connections also limits the number of small bodies.
 //
-// Each caller can use only a share of the budget, so that one caller cannot block the
+// Each caller can use only a share of the memory, so that one caller cannot block the
 // others.
 type Budget struct {
 	total, share int64

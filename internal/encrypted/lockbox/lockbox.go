@@ -2,8 +2,8 @@
 // a password, encrypts and decrypts programs, and encrypts passwords for one
 // sandbox. docs/zero-knowledge.md describes the format for authors of clients.
 //
-// The guest decrypts programs with this package. The server encrypts programs with
-// it for clients that cannot encrypt.
+// The guest decrypts programs with this package. For clients that cannot encrypt, the
+// server encrypts programs with it.
 package lockbox
 
 import (

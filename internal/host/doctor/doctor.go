@@ -1,7 +1,7 @@
 // Package doctor checks whether a host can run programs safely.
 //
-// Everything that it reports has been tested. For example, it reports a limit as
-// enforced only after the limit has stopped a program. Each finding that is not OK
+// The package reports only facts that it has tested. For example, it reports a limit
+// as enforced only after the limit has stopped a program. Each finding that is not OK
 // says how to fix the problem.
 package doctor
 

@@ -1,8 +1,9 @@
 // Package health checks whether the server works.
 //
 // The check "sandbox" is OK only if a program ended by itself within the last MaxAge.
-// If no user's program has done so, the package makes a trial run. However many clients
-// ask, it makes at most one trial run per MaxAge or, after a failure, per RetryAge.
+// If no user's program has done so, the package makes a trial run. It makes at most
+// one trial run per MaxAge or, after a failure, per RetryAge. The number of clients
+// that ask does not matter.
 package health
 
 import (

@@ -1,7 +1,7 @@
 // Package process runs child processes that cannot outlive this process.
 //
-// The kernel kills a child when this process ends, even by kill -9. It does not kill
-// the child's children.
+// When this process ends, even by kill -9, the kernel kills the child process. It
+// does not kill the children of the child process.
 package process
 
 import (

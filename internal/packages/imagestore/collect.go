@@ -40,8 +40,8 @@ func (s *Store) Hold() (release func()) {
 // layers, unless they were used recently. If archives and unneeded images take more
 // than cacheBytes, Collect removes the least recently used of these files.
 //
-// While a caller of Hold has not called release, Collect does nothing. A later call
-// of Collect removes the files.
+// While a caller of Hold has not called release, Collect does nothing. The next call
+// of Collect then removes the files.
 func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
 	if !s.collecting.TryLock() {
 		return nil

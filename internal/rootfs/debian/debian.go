@@ -2,8 +2,9 @@
 // dpkg-deb of this machine, and needs no root.
 //
 // apt verifies each package by the signature of its archive. No program and no
-// maintainer script of a package runs. The packages that are installed on this machine
-// are neither used nor changed. The same packages always give the same bytes.
+// maintainer script of a package runs. The packages that are installed on this
+// machine are neither used nor changed. The same Debian packages always give the same
+// bytes.
 package debian
 
 import (

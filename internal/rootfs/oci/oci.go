@@ -2,8 +2,8 @@
 // and `podman save`, OCI image layouts in a tar file, and tar files with a root file
 // system, such as those of `docker export`.
 //
-// Blobs are unpacked to a temporary directory, where their digests are their names. The
-// digest of each layer is checked.
+// Blobs of an image are unpacked to a temporary directory, where their digests are
+// their names. The digest of each layer is checked.
 package oci
 
 import (
