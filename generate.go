@@ -109,9 +109,9 @@ type GenerateEvents interface {
 // GenerateService generates programs with a model. It is safe for concurrent use.
 //
 // For an invalid request, Generate fails with CodeInvalid or CodeTooLarge. Locations
-// of fields have the form "body.prompt". Generate fails with CodeLLMNotConfigured,
-// CodeLLMFailed, CodeLLMTimeout or CodeTokenBudget if no attempt was made. If events
-// is not nil, it receives the output, and Stdout and Stderr of the executions are
+// of fields have the form "body.prompt". If no attempt was made, Generate fails with
+// CodeLLMNotConfigured, CodeLLMFailed, CodeLLMTimeout or CodeTokenBudget. If events
+// is not nil, it receives the output. Stdout and Stderr of the executions are then
 // empty.
 //
 // Generate can return both an error and a Generation. The Generation describes the

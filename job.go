@@ -218,10 +218,10 @@ type Run interface {
 	// It returns when the run has ended and its processes and files are gone. The
 	// caller owns and clears the values. Only jobs with SecretsFollow may have secrets.
 	//
-	// If events is not nil, it receives the output, and Stdout and Stderr of the
-	// outcome are empty. If ctx ends before the program ends, the run is stopped and
-	// the outcome is StatusCanceled. If the program fails, Release returns an Outcome
-	// and no error. An error means that the job did not run, as in Start.
+	// If events is not nil, it receives the output. Stdout and Stderr of the outcome
+	// are then empty. If ctx ends before the program ends, the run is stopped and the
+	// outcome is StatusCanceled. If the program fails, Release returns an Outcome and
+	// no error. An error means that the job did not run, as in Start.
 	Release(ctx context.Context, secrets []SecretValue) (*Outcome, error)
 	// Abandon ends the run without starting the program. Callers use it if the secrets
 	// must not be sent. The session of the run continues.

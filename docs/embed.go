@@ -1,6 +1,7 @@
 // Package docs embeds the documentation of Pyth-On.
 //
-// It is outside internal, because go:embed reads only files below its package.
+// This package is outside internal, because go:embed reads only files below its
+// package.
 package docs
 
 import (

@@ -36,11 +36,11 @@ func programAttacks() [][]attack {
 // attacksUnlessShort returns all groups of attacks on programs. With -short, it
 // returns only the given groups.
 //
-// The four tests below combine two settings: the isolation and the server's user.
-// Even with -short, the first and the last of these tests run all attacks. The two
-// tests differ in both settings, so each attack runs with each value of each
-// setting. With -short, the second and the third test run only the groups that
-// depend on the combination.
+// The four TestAttack functions in this file combine two settings: the isolation and
+// the server's user. Even with -short, the first and the last of these tests run all
+// attacks. The first and the last test differ in the isolation and in the user, so
+// each attack runs with each value of each setting. With -short, the second and the
+// third test run only the groups that depend on the combination.
 func attacksUnlessShort(groups ...[]attack) [][]attack {
 	if testing.Short() {
 		return groups

@@ -29,10 +29,10 @@ type behaviour struct {
 // TestExecutePythonBehavesAsOnHost runs each program of testdata/behaviour in the
 // sandbox and on the host, with the same interpreter. The results must be equal.
 //
-// Each archive contains main.py and the other files of the working directory. Some
-// entries are not files: stdin is the standard input, args has one argument per
-// line, and env has one NAME=VALUE per line. The entry sees-results sets
-// seesResults.
+// Each archive in testdata/behaviour contains main.py and the other files of the
+// working directory. Some entries of an archive are not files: stdin is the standard
+// input, args has one argument per line, and env has one NAME=VALUE per line. The
+// entry sees-results sets the field seesResults.
 func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)

@@ -38,13 +38,13 @@ const (
 // the host.
 //
 // testdata/session/LANGUAGE.txtar lists the known differences. The head of the file
-// explains the reasons, one per line ("name: explanation"). Each entry has the name
-// of a program. The first line of the entry lists the reasons, and the other lines
-// are the difference. The test fails if a difference is not listed, or if a listed
-// difference does not occur.
+// explains the reasons, one per line ("name: explanation"). Each entry of the file
+// has the name of a program. The first line of the entry lists the reasons, and the
+// other lines are the difference. The test fails if a difference is not listed, or if
+// a listed difference does not occur.
 //
-// The flag -update-differences writes all differences to the list. Then add the
-// reasons of new entries by hand.
+// The flag -update-differences writes all differences to the list. The reasons of new
+// entries must then be added by hand.
 func TestSessionPythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareInSessions(t, "behaviour", pythonOnHost(t))
@@ -165,11 +165,12 @@ var (
 //
 // A session shows an uncaught error like Node's console: "Uncaught" and the error,
 // without the source line and Node's version. So normalizeOutputs changes the output
-// on the host to this form. In the session's output, it replaces the name of the
-// first run with the name of the file.
+// on the host to the form of a session. In the session's output, it replaces the name
+// of the first run with the name of the file.
 //
-// It removes stack frames of Node, since they depend on how the program was loaded.
-// It keeps frames of node:inspector, because a session must not show them.
+// normalizeOutputs removes stack frames of Node, since they depend on how the program
+// was loaded. It keeps frames of node:inspector, because a session must not show
+// them.
 func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)

@@ -1,8 +1,8 @@
 // Command bench measures the times of Pyth-On and of other ways to run Python. It
 // compares the ratios of these times with the goals of the project.
 //
-// It measures all subjects one after the other, in several rounds, so that other
-// load on the machine affects all of them. A wrong answer of a program ends the
+// The command measures all subjects one after the other, in several rounds, so that
+// other load on the machine affects all of them. A wrong answer of a program ends the
 // benchmark with an error. A missed goal is reported, but is not an error. The
 // command is for developers and not part of the product.
 package main

@@ -27,9 +27,9 @@ func schedule(perSecond float64, d time.Duration) []time.Duration {
 // answered yet. For each request, it returns the seconds from the scheduled arrival
 // to the response, or infinity if the request failed.
 //
-// If clients waited for responses, a stall would delay the next requests, and the
-// measured times would not show the stall. This error is called coordinated
-// omission.
+// openLoop does not wait for responses. If clients waited, a stall would delay the
+// next requests, and the measured times would not show the stall. This error is
+// called coordinated omission.
 func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
 	latencies := make([]float64, len(arrivals))
 	var sent sync.WaitGroup
