@@ -1,5 +1,5 @@
 'use strict';
-// Makes V8 report the value of a program's final expression.
+// This module makes V8 report the value of a program's final expression.
 //
 // V8 accepts a code cache for any source that has the same length as the cached
 // source. So this module compiles a modified program, which passes the value to an
@@ -21,8 +21,8 @@ const { hideFrames, withEvalLines } = require('./traces.cjs');
 const head = '(function (exports, require, module, __filename, __dirname) {\n';
 const tail = '\n})';
 
-// Names for the object that receives the value. The module uses one that does not
-// occur in the program.
+// `names` contains names for the object that receives the value. The module uses a
+// name that does not occur in the program.
 const names = ['ª', 'º', 'µ', 'ß', 'þ', 'ÿ'];
 let declared = false;
 let receive;
@@ -34,7 +34,7 @@ let receive;
 function declare() {
   if (declared) return;
   declared = true;
-  // A function that gets the value by a call, or as the left side of `instanceof`.
+  // `take` gets the value by a call, or as the left side of `instanceof`.
   const take = (...values) => {
     const receiver = receive;
     receive = undefined;
@@ -81,11 +81,13 @@ function sources(source, found, before, after) {
   const work = (opening, size, rest) => `${before}${head}${semicolon}${opening.padStart(size - semicolon.length)}${rest}`;
   if (isTight) return finish(before, `${before}${source.slice(0, start)}${expression} instanceof ${name}`, source, after);
   if (from === 0 && before !== '') {
-    // The call replaces the end of the first line, which V8 does not show.
+    // The inserted call replaces the end of the first line, because V8 does not show
+    // this part of the line.
     return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
   }
   const isBreak = gap === 1 && (source[from] === '\n' || source[from] === '\r');
-  // V8 shows `\r\n` like one line break, so `shown` can have one character more.
+  // V8 shows `\r\n` like one line break, so the string `shown` can have one character
+  // more.
   const shown = isBreak ? `${head}\r\n${source.slice(start)}` : source;
   const size = isBreak ? 2 : gap;
   if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
@@ -186,8 +188,8 @@ function isCommonJS(source) {
   }
 }
 
-// The line and column in Node's code from which CommonJS modules are called. It is
-// [] if the position is unknown.
+// `place` is the line and column in Node's code from which CommonJS modules are
+// called. It is [] if the position is unknown.
 let place;
 
 /**
@@ -274,8 +276,8 @@ function replaceOnce(object, name, choose) {
       }
       if (chosen === undefined) return genuine;
       restore();
-      // The program could find a match of this module in RegExp's static properties.
-      // So make an empty one.
+      // RegExp's static properties contain the last match. Make an empty match, so
+      // that the program cannot find a match of this module.
       /^/.exec('');
       return chosen;
     },
@@ -323,7 +325,8 @@ function moduleOf(program, source, genuine) {
         /^/.exec('');
         return module;
       } catch {
-        // Let Node compile the code, since V8 decides whether it is valid.
+        // After an error, let Node compile the code, since V8 decides whether the
+        // code is valid.
       }
     }
     return genuine(url, given, loader, context);

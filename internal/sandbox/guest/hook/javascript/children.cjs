@@ -1,5 +1,5 @@
 'use strict';
-// Finds processes in /proc and sends signals to them.
+// This module finds processes in /proc and sends signals to them.
 
 const fs = require('fs');
 

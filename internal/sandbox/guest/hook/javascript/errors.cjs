@@ -1,6 +1,6 @@
 'use strict';
-// Describes an uncaught error. The error may be any value, and the program may have
-// changed built-in objects.
+// This module describes an uncaught error. The error may be any value, and the
+// program may have changed built-in objects.
 
 const { inspect, types } = require('util');
 

@@ -1,5 +1,5 @@
 'use strict';
-// Makes an interpreter that has started wait for its program.
+// This module makes an interpreter that has started wait for its program.
 //
 // The guest agent starts `node main.js`, or main.ts, with this module in
 // NODE_OPTIONS. Before Node runs the file, it reads the property Module.runMain.
@@ -25,7 +25,7 @@ const types = require('./types.cjs');
 
 const control = 100;
 
-// Maps paths to the modules of this directory that were loaded.
+// `own` maps paths to the modules of this directory that were loaded.
 const own = new Map();
 
 /** Removes the directory's modules from Node's caches, and stores them in `own`. */
@@ -56,14 +56,15 @@ function wait() {
   const [mode, program, options, , memory, args, env] = fieldsOf(receive(frameSize(header) - HEADER));
   const list = (field) => fieldsOf(field).map(String);
   const job = { mode: `${mode}`, program: `${program}`, options: `${options}`, memory: `${memory}`, args: list(args), env: list(env) };
-  // A session receives its programs over the socket.
+  // Keep the socket open for a session, which receives its programs over the socket.
   if (job.mode !== 'session') fs.closeSync(control);
   return job;
 }
 
 /** Runs code in advance, because its first execution is slow. */
 function prepare() {
-  // console.log and reads of standard input need these modules.
+  // Load these modules in advance, because console.log and reads of standard input
+  // need them.
   require('net');
   require('stream');
   require('util').inspect({ warm: ['one', 1, new Map()] });
@@ -113,7 +114,7 @@ function startAnew(job) {
   process.execve(process.execPath, ['node', path.basename(job.program), ...job.args], env);
 }
 
-// True while an error is ending the program.
+// `dying` is true while an error is ending the program.
 let dying = false;
 
 /**
@@ -129,8 +130,8 @@ function endFast() {
   const { reallyExit, moduleLoadList } = process;
   const needsNode = () =>
     dying || process._events.exit !== undefined || process.reallyExit !== reallyExit ||
-    // An ES module may wait for a promise that never settles. Node reports this at
-    // the end of the process.
+    // An ES module may wait for a promise that never settles. Node reports such a
+    // promise at the end of the process.
     process.mainModule === undefined ||
     // When Node closes a database at the end, it may write to the database.
     moduleLoadList.includes('NativeModule sqlite') ||
@@ -211,7 +212,7 @@ function main() {
   forget(__dirname);
   const none = { configurable: true, enumerable: true, writable: false, value: [] };
   Object.defineProperty(process, '_preload_modules', none);
-  // process.chdir is disabled only in worker threads.
+  // Do nothing in a worker thread. Only there is process.chdir disabled.
   if (process.chdir.disabled) return;
   reportErrors();
   endFast();
@@ -235,10 +236,10 @@ function main() {
     if (job.program.endsWith('.ts')) types.install();
     if (job.mode === 'session') return session(job.program, job.memory);
     if (job.mode === 'results') showResults(job.program, job.memory);
-    // Node too clears the last RegExp match just before this point.
+    // Clear the last RegExp match. Node does the same just before this point.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
-    // A bound function has no frame in traces.
+    // Return a bound function, because it has no frame in traces.
     return runMain.bind(Module, job.program);
   });
 }

@@ -1,6 +1,6 @@
 'use strict';
-// Makes import and export statements work in a session. The programs of a session
-// are scripts, which must not contain these statements.
+// This module makes import and export statements work in a session. The programs of a
+// session are scripts, which must not contain these statements.
 //
 // V8 reports the first statement that a script must not contain. After such a
 // report, this module parses the program and rewrites all import and export
@@ -96,7 +96,7 @@ function withoutExport(source, node, isLast) {
   }
   if (declared) return inPlace(source, start, declared.start);
   if (node.source) return { start, end, text: `${imported(source.slice(node.source.start, node.source.end), attributesOf(source, node.attributes))};${isLast ? '{}' : ''}` };
-  // Like the export statement, a block has no value.
+  // Replace the export statement by a block, because neither of them has a value.
   return inPlace(source, start, end, '{}');
 }
 

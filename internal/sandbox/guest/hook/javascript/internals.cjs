@@ -1,5 +1,5 @@
 'use strict';
-// Gives access to internal parts of Node's loader.
+// This module gives access to internal parts of Node's loader.
 //
 // Node has no public function that compiles its main module with a code cache, and
 // does not export its parser. But V8's inspector shows the variables that a function
@@ -40,7 +40,7 @@ function scopeOf(closure) {
       });
     }
   } catch {
-    // Ignore errors: the caller finds undefined instead of a variable.
+    // Ignore errors. The caller then finds undefined instead of a variable.
   } finally {
     delete globalThis[name];
     session.disconnect();

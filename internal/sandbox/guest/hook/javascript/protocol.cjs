@@ -1,5 +1,5 @@
 'use strict';
-// Encodes and decodes frames between the agent and Node's hooks.
+// This module encodes and decodes frames between the agent and Node's hooks.
 //
 // The codec is the same as in the agent's package protocol. A frame consists of one
 // byte for the kind, four bytes for the length of the payload, and the payload. The
@@ -16,7 +16,7 @@ const subarray = uncurry(Buffer.prototype.subarray);
 const readUInt32BE = uncurry(Buffer.prototype.readUInt32BE);
 const writeUInt32BE = uncurry(Buffer.prototype.writeUInt32BE);
 
-// The size in bytes of a frame's kind and length.
+// HEADER is the size in bytes of a frame's kind and length.
 const HEADER = 5;
 const kinds = { hello: 0x48, result: 0x44, report: 0x52, ended: 0x78 };
 

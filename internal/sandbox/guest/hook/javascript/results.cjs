@@ -1,6 +1,6 @@
 'use strict';
-// Shows values: converts them to text and to other forms, and sends these forms to
-// the agent.
+// This module shows values: it converts them to text and to other forms, and sends
+// these forms to the agent.
 //
 // Reading a value can run any code, but must not change how the program continues. So
 // this module calls no function that a program may have replaced. It calls code of
@@ -45,16 +45,18 @@ const setNext = uncurry(getPrototypeOf(new Set().values()).next);
 const display = Symbol.for('Jupyter.display');
 const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
-// The remaining memory is checked only for strings that are at least this long.
+// MAX_LIGHT is a length in characters. The remaining memory is checked only for
+// strings that are at least this long.
 const MAX_LIGHT = 10_000;
 // INTERPRETER is the memory in bytes that a new interpreter needs. RESERVE must stay
 // free while strings are shown.
 const INTERPRETER = 48 << 20;
 const RESERVE = 12 << 20;
-// Maximum number of entries that are shown of one value, over all levels.
+// MAX_ENTRIES is the maximum number of entries that are shown of one value, over all
+// levels.
 const MAX_ENTRIES = 10_000;
-// Maximum depth of JSON. The server accepts a lower depth, and reports the deeper
-// values that it leaves out.
+// MAX_DEPTH is the maximum depth of JSON. The server accepts a lower depth, and
+// reports the deeper values that it leaves out.
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
@@ -134,8 +136,8 @@ function guarded(call) {
   }
 }
 
-// Maps errors to their first frame. An error is included only if this module was the
-// first to read its trace.
+// `seen` maps errors to their first frame. It contains an error only if this module
+// was the first to read the error's trace.
 const seen = new WeakMap();
 const seenGet = uncurry(WeakMap.prototype.get);
 const seenSet = uncurry(WeakMap.prototype.set);

@@ -1,5 +1,6 @@
 'use strict';
-// Finds the final expression of a program, and its import and export statements.
+// This module finds the final expression of a program, and its import and export
+// statements.
 
 const { internals } = require('./internals.cjs');
 

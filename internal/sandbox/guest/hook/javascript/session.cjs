@@ -1,5 +1,5 @@
 'use strict';
-// Runs programs one after another in one interpreter, like a notebook.
+// This module runs programs one after another in one interpreter, like a notebook.
 //
 // V8's inspector evaluates programs like a console: declarations stay and may be
 // repeated, and `await` is allowed at the top level. Node itself calls the
@@ -32,8 +32,8 @@ const { fieldsOf, frame, frameSize, kinds, open } = require('./protocol.cjs');
 const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
-// The original objects, since a program may replace them. Between two programs, this
-// module uses only objects that programs cannot reach.
+// Keep the original objects, since a program may replace them. Between two programs,
+// this module uses only objects that programs cannot reach.
 const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
 const { promiseHooks } = v8;
@@ -55,12 +55,13 @@ const setIn = uncurry(Map.prototype.set);
 const replace = uncurry(String.prototype.replace);
 const bind = uncurry(Function.prototype.bind);
 const test = uncurry(RegExp.prototype.test);
-// In a trace, the frame of the function that calls programs starts with this text.
+// `evaluator` is the start of a frame in a trace: the frame of the function that
+// calls programs.
 const evaluator = '    at Session.post (node:inspector';
-// Places at which Node records which callback it enters. If code is terminated
-// there, the records are wrong and Node aborts.
+// `entering` matches places at which Node records which callback it enters. If code
+// is terminated at such a place, the records are wrong and Node aborts.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
-// The global property that holds the function to be called by `caller`.
+// `called` is the global property that holds the function to be called by `caller`.
 const called = Symbol.for('pyth-on.call');
 const caller = new vm.Script("globalThis[Symbol.for('pyth-on.call')]()", { filename: `${__dirname}/call` });
 const { kill } = process;
@@ -76,15 +77,15 @@ class Run {
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
-    // plain is the source without the changes for import and export statements.
-    // shifts lists how these changes move columns.
+    // `plain` is the source without the changes for import and export statements.
+    // `shifts` lists how these changes move columns.
     this.plain = source;
     this.shifts = [];
-    // Child processes that the program has started.
+    // `children` contains the child processes that the program has started.
     this.children = [];
     this.outcome = undefined;
     this.failed = false;
-    // Counts the interrupts of this run.
+    // `interrupts` counts the interrupts of this run.
     this.interrupts = 0;
   }
 }
@@ -96,12 +97,12 @@ class Session {
     this.memory = memory;
     this.number = 0;
     this.run = undefined;
-    // True after an interrupt for a program that has not arrived yet.
+    // `late` is true after an interrupt for a program that has not arrived yet.
     this.late = false;
     this.received = Buffer.alloc(0);
-    // The inspector session that terminates the code of a run.
+    // `stopper` is the inspector session that terminates the code of a run.
     this.stopper = undefined;
-    // Memory that is shared with the interrupt thread (watch.cjs).
+    // `state` is memory that is shared with the interrupt thread (watch.cjs).
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
     // A stream becomes unusable if its code is stopped during a write. `writes`
@@ -111,7 +112,7 @@ class Session {
     this.plain = new Map();
     this.due = false;
     this.uncaught = process._fatalException;
-    // Maps the names of runs to the shifts of their columns.
+    // `moved` maps the names of runs to the shifts of their columns.
     this.moved = new Map();
   }
 
@@ -222,8 +223,8 @@ class Session {
    * time-out, the source, the input, the arguments, and the environment.
    */
   begins(fields) {
-    // An array pattern would call the iterator of arrays, which a program may have
-    // replaced.
+    // Do not use an array pattern, which would call the iterator of arrays. A program
+    // may have replaced this iterator.
     const { 0: results, 2: source, 3: input, 4: args, 5: variables } = fields;
     const run = new Run(++this.number, bufferToString(source), bufferToString(results) === '1');
     const argv = [process.execPath, this.program];
@@ -255,7 +256,7 @@ class Session {
       this.fail(run, error);
       return;
     }
-    // Only traces need the source map.
+    // Remove the source map, which only traces need.
     if (isCompiled(run.source)) run.source = slice(run.source, 0, indexOf(run.source, '\n//# sourceMappingURL='));
     run.plain = run.source;
     if (isObject(run.source)) {
@@ -286,8 +287,8 @@ class Session {
       session = undefined;
     };
     const program = {
-      // Node calls this just before it calls V8. Other code makes promises too, so
-      // the hook must not be set earlier.
+      // Node calls toJSON just before it calls V8. The hook must not be set earlier,
+      // because other code makes promises too.
       toJSON() {
         unhook = promiseHooks.onInit((first) => {
           unhook();
@@ -295,8 +296,8 @@ class Session {
           follow();
         });
         setImmediate(after);
-        // The program could find a match of this module in RegExp's static
-        // properties. So make an empty one.
+        // RegExp's static properties contain the last match. Make an empty match, so
+        // that the program cannot find a match of this module.
         /^/.exec('');
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
@@ -307,7 +308,7 @@ class Session {
       failure = said?.exceptionDetails;
     };
     // Node would pass arguments of setImmediate with a method of arrays, which a
-    // program may have replaced. So bind them.
+    // program may have replaced. So bind the arguments.
     setImmediate(bind(session.post, session, 'Runtime.evaluate', program, heard));
     const after = () => {
       unhook();
@@ -424,7 +425,7 @@ class Session {
     try {
       getFrom(this.plain, this.outputs[1])(`${shown}\n`);
     } catch {
-      // The program has closed standard error.
+      // Ignore the error: the program has closed standard error.
     }
   }
 
@@ -494,7 +495,8 @@ class Session {
       ...hidden,
       value: () => {
         result = code();
-        // The signal is on its way and must not end other code. So wait for it here.
+        // The signal is on its way and must not end other code. So wait for the
+        // signal here.
         if (compareExchange(state, 4, 1, 0) === 2) for (;;);
       },
     });
@@ -543,7 +545,7 @@ class Session {
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
-      // The run that the agent wanted to end has ended already.
+      // Ignore the interrupt. The run that the agent wanted to end has ended already.
       if (number === load(this.state, 3)) this.tell(0);
       return;
     }
@@ -605,7 +607,7 @@ class Session {
       this.restore();
       this.stopper?.disconnect();
     } catch {
-      // Ignore errors: the answer must be sent in any case.
+      // Ignore errors, because the answer must be sent in any case.
     }
     this.stopper = undefined;
     const { outcome } = run;
@@ -634,7 +636,8 @@ function withoutTypes({ source, name }) {
   } catch (error) {
     if (!test(/^\s*\{/, source)) throw error;
     try {
-      // The source may be an object literal, which TypeScript would read as a block.
+      // Add parentheses, because TypeScript would read an object literal at the start
+      // as a block.
       return slice(strip(`(${source}\n)`, name), 1, source.length + 1);
     } catch {
       throw error;
@@ -857,7 +860,7 @@ function setEnvironment(variables) {
   };
 }
 
-// The descriptor of the standard input.
+// inputDescriptor is the descriptor of the standard input.
 let inputDescriptor = 0;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
@@ -888,7 +891,7 @@ function setInput(bytes) {
   try {
     fs.closeSync(inputDescriptor);
   } catch {
-    // The program has closed the descriptor.
+    // Ignore the error: the program has closed the descriptor.
   }
   inputDescriptor = openInput(name);
   if (bytes.length > 0) fs.unlinkSync(name);

@@ -1,6 +1,6 @@
 'use strict';
-// Removes two kinds of frames from the traces that programs see: frames of this
-// directory's modules, and frames of the code that calls a session's runs.
+// This module removes two kinds of frames from the traces that programs see: frames
+// of this directory's modules, and frames of the code that calls a session's runs.
 //
 // When a trace is first read, V8 passes its frames to a function of Node that writes
 // the trace. A function of this module gets the frames before Node's function.

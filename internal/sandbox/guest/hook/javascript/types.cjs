@@ -1,5 +1,5 @@
 'use strict';
-// Compiles TypeScript to JavaScript.
+// This module compiles TypeScript to JavaScript.
 //
 // Node removes types and leaves all other text in its place. It refuses syntax that
 // must be compiled, such as enums and decorators. So this module replaces the
@@ -17,7 +17,7 @@ const compiler = '/pyth-on/typescript';
 const MAX_OUTPUT = 64 << 20;
 const { parse, stringify } = JSON;
 const { apply } = Reflect;
-// The original methods, since a program may replace them.
+// Keep the original methods, since a program may replace them.
 const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const getFrom = uncurry(Map.prototype.get);
 const includes = uncurry(String.prototype.includes);
@@ -27,15 +27,15 @@ const startsWith = uncurry(String.prototype.startsWith);
 const test = uncurry(RegExp.prototype.test);
 const bufferToString = uncurry(Buffer.prototype.toString);
 
-// Maps names of a session's runs to their source maps. Only runs that needed the
-// compiler have one.
+// `maps` maps names of a session's runs to their source maps. Only runs that needed
+// the compiler have a source map.
 const maps = new Map();
 
 let installed = false;
 let spawnSync;
 /** Gets the compiled code of a file, and returns the code that Node runs. */
 let rewrite = (file, code) => code;
-// The latest source and its result, since Node requests each file twice.
+// `last` is the latest source with its result, since Node requests each file twice.
 let last = { source: undefined };
 
 /** Returns the text of the tsconfig.json that applies to a file, or ''. */

@@ -1,6 +1,6 @@
 'use strict';
-// Ends a session's run on SIGINT. This module runs in a separate thread, since
-// the program's thread may be in an endless loop.
+// This module ends a session's run on SIGINT. It runs in a separate thread, since the
+// program's thread may be in an endless loop.
 //
 // Node's vm module can end code on SIGINT, and needs no event loop for this. The
 // separate thread uses the vm module to detect the signal. Then it uses the inspector
@@ -11,7 +11,7 @@ const vm = require('vm');
 const { parentPort, workerData } = require('worker_threads');
 const { isBlocked, signalAwaited } = require('./children.cjs');
 
-// Memory that is shared with session.cjs. Its elements are:
+// `state` is memory that is shared with session.cjs. Its elements are:
 //
 // - 0: the state of an interrupt. 0 = the run has ended, 1 = interrupt the program's
 //   thread, 2 = the program's thread was asked to end its code, 3 = the program's
@@ -24,7 +24,7 @@ const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
 
-// Maximum time to show a value, in milliseconds.
+// MAX_SHOWING is the maximum time to show a value, in milliseconds.
 const MAX_SHOWING = 5000;
 const { rss } = process.memoryUsage;
 
@@ -53,8 +53,8 @@ function interrupt() {
   do {
     Atomics.store(state, 0, 1);
     session.post('Runtime.evaluate', { expression });
-    // If the program's thread waits for a child process, it cannot handle the
-    // request. So signal the child.
+    // If the program's thread waits for a child process, the thread cannot handle the
+    // request. So signal the child process.
     while (Atomics.wait(state, 0, 1, signals.length > 0 ? 300 : undefined) === 'timed-out') {
       if (isBlocked()) signalAwaited(signals.shift());
     }
@@ -86,7 +86,8 @@ function boundShowing() {
  */
 function ends() {
   for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
-    // In state 3, a new request would only end the code that handles the old one.
+    // In state 3, the program's thread is handling a request. A new request would
+    // only end the code that handles the first one.
     if (Atomics.wait(state, 0, seen, seen === 2 ? 2 : 500) === 'timed-out') return false;
   }
   return true;

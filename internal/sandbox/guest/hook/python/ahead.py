@@ -13,13 +13,13 @@ import time
 import _frozen_importlib as importlib
 import _frozen_importlib_external as external
 
-# The hidden modules by name.
+# hidden maps names to the hidden modules.
 hidden = {}
-# All modules at the time of hide(), by name.
+# known maps names to all modules at the time of hide().
 known = {}
 
 
-# The hidden modules that the program's current import has used so far.
+# served lists the hidden modules that the program's current import has used so far.
 served = []
 
 
@@ -29,15 +29,19 @@ class Hidden:
     def __init__(self, name):
         self.name = name
         self.module = None
-        # The names of the modules that the module has imported, in order.
+        # needs lists the names of the modules that the module has imported, in order.
         self.needs = []
-        # What the module has imported from other modules: (module, attribute, value).
+        # values lists what the module has imported from other modules: (module,
+        # attribute, value).
         self.values = []
-        # Changes of dictionaries of other modules: (dictionary, key, old value, new value).
+        # changes lists changes of dictionaries of other modules: (dictionary, key,
+        # old value, new value).
         self.changes = []
-        # Attributes that the module has added to classes of _ast: (class, name, value).
+        # attributes lists what the module has added to classes of _ast: (class, name,
+        # value).
         self.attributes = []
-        # Functions that the module has registered: (function, arguments, named arguments).
+        # calls lists functions that the module has registered: (function, arguments,
+        # named arguments).
         self.calls = []
 
 
@@ -186,7 +190,7 @@ def serve(spec):
         for name in set(sys.modules) - before:
             del sys.modules[name]
         return serve.normal_load(spec)
-    # Like importlib, move a loaded module to the end.
+    # Move a loaded module to the end of sys.modules, as importlib does.
     sys.modules[spec.name] = sys.modules.pop(spec.name)
     if mark == 0:
         finish()

@@ -19,14 +19,15 @@ import sys
 
 # load() sets MAIN, the path of the program.
 
-# Names of the hook's objects in the compiled code. No program can use such names.
+# START, SHOW, END and VALUE are names of the hook's objects in the compiled code. No
+# program can use such names.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
 # TRIES limits the lines at the end of a large source at which last_statement tries to
 # parse. TAIL limits the bytes that it searches.
 TRIES, TAIL = 20, 64 << 10
 
-# Opcodes by version of Python. With other versions, an end by an exception is reported
-# late: when the interpreter ends.
+# INSTRUCTIONS maps versions of Python to opcodes. With other versions, an end by an
+# exception is reported late: when the interpreter ends.
 INSTRUCTIONS = {
     (3, 11): {
         "EXTENDED_ARG": 144,
@@ -99,7 +100,8 @@ def capture(source, end, show, said, tree):
     return True
 
 
-# Holds the value of a large source's final expression until kept_value() is called.
+# kept holds the value of a large source's final expression until kept_value() is
+# called.
 kept = []
 
 
@@ -402,7 +404,8 @@ def write_handlers(handlers):
     return bytes(made)
 
 
-# The last instruction of an expression of these types leaves its value on the stack.
+# For an expression of one of these types, the last instruction leaves the value on
+# the stack.
 PLAIN = (
     _ast.Name,
     _ast.Call,

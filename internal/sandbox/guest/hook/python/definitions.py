@@ -15,11 +15,12 @@ import os
 # SPAWNED is the file that a spawned process executes as __main__. Programs see the name
 # MAIN instead. load() in usercustomize.py sets MAIN and HIDDEN.
 SPAWNED = "/run/main.py"
-# Maximum sizes of the session's source and of the file SPAWNED, in bytes.
+# MAX_SOURCE and MAX_FILE are the maximum sizes of the session's source and of the
+# file SPAWNED, in bytes.
 MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10
 
-# CALL is the first statement of the file. It executes PRELUDE. CODE stands for the
-# compiled prelude, and TEXT for the session's source.
+# CALL is the first statement of the file SPAWNED. It executes PRELUDE. CODE stands
+# for the compiled prelude, and TEXT for the session's source.
 CODE, TEXT = "\0code", "\0text"
 CALL = f"exec({CODE!r}, {{'names': globals(), 'text': {TEXT!r}, 'MAIN': {MAIN!r}, 'SPAWNED': {SPAWNED!r}}})"
 PRELUDE = """
@@ -98,8 +99,8 @@ class Definitions:
     """Selects the definitions of successive runs."""
 
     def __init__(self, known):
-        # Names that a definition may use. After an import of `*`, known is None: a
-        # definition may then use any name.
+        # known contains the names that a definition may use. After an import of `*`,
+        # known is None: a definition may then use any name.
         self.known = set(known)
 
     def pick(self, tree, lines):

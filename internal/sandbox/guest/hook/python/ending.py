@@ -11,8 +11,8 @@ import os
 import sys
 import time
 
-# Maximum time to show values, in seconds. It is at most half of the time that the run
-# has left.
+# MAX_SECONDS is the maximum time to show values. The time is also at most half of the
+# time that the run has left.
 MAX_SECONDS = 10.0
 
 getpid, monotonic = os.getpid, time.monotonic
@@ -176,8 +176,8 @@ def untraced(function, again=False):
         try:
             function()
         finally:
-            # `function` may have called this callable again. The last entry belongs to
-            # this call.
+            # `function` may have called this callable again. So the last entry
+            # belongs to this call.
             profile, trace = old[-2:]
             del old[-2:]
             end.clear()

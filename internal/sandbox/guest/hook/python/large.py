@@ -32,7 +32,8 @@ class Wrapper:
         profile, trace = (_functools.partial(f, None) for f in (calls.profile, calls.trace))
         end = profile, trace, calls.end
         code = self.with_epilogue(code, end)
-        # Each call is added before the previous one, so the last one runs first.
+        # with_call adds each call before the previous one, so the call that is added
+        # last runs first.
         for function in calls.begin, _functools.partial(_operator.methodcaller("restrict"), calls):
             code = self.with_call(code, function, False)
         code = self.with_handler(code, (profile, trace), calls.end)

@@ -7,12 +7,12 @@ sequence of fields. Four bytes with its length precede each field. Lengths are b
 
 import os
 
-# The size in bytes of a frame's kind and length.
+# HEADER is the size in bytes of a frame's kind and length.
 HEADER = 5
 
 HELLO, RESULT, REPORT, ENDED = b"H", b"D", b"R", b"x"
 
-# The original functions, since the program may replace them.
+# Keep the original functions, since the program may replace them.
 read, leave = os.read, os._exit
 
 

@@ -8,7 +8,8 @@ modules, and methods of the exception may return anything.
 import builtins
 import sys
 
-# Maximum lengths of the texts about an exception, in characters.
+# MAX_TRACEBACK and MAX_MESSAGE are the maximum lengths of the texts about an
+# exception, in characters.
 MAX_TRACEBACK = 65_536
 MAX_MESSAGE = 16_384
 MAX_NAME = 256
@@ -112,8 +113,8 @@ class Library:
     def __init__(self, path, finders, makers, modules, importer):
         self.path, self.finders, self.makers = path, finders, makers
         self.modules, self.importer = modules, importer
-        # The directory of the standard library. Modules from other directories belong
-        # to the program.
+        # home is the directory of the standard library. Modules from other
+        # directories belong to the program.
         self.home = modules["os"].__file__[: -len("os.py")]
 
     def importing(self):

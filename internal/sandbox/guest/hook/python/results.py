@@ -12,21 +12,22 @@ import builtins
 import os
 import sys
 
-# Maximum length of the text of a value, in characters.
+# MAX_TEXT is the maximum length of the text of a value, in characters.
 MAX_TEXT = 100_000
-# Maximum size in bytes of a message to the agent. It contains all forms of one value.
+# MAX_MESSAGE is the maximum size of a message to the agent, in bytes. A message
+# contains all forms of one value.
 MAX_MESSAGE = 8 << 20
-# Integers with more bits are not converted to digits, because the time grows with the
-# square of their length.
+# An integer with more than MAX_BITS bits is not converted to digits, because the time
+# grows with the square of the length.
 MAX_BITS = 1_000_000
 
 
 class Results:
     """Sends the values that the program displays to the agent."""
 
-    # Media types, the methods that convert a value to them, and the types that the
-    # methods may return. The methods have the same names as in IPython. The types are
-    # checked because a mock returns something from any method.
+    # forms lists media types, the methods that convert a value to them, and the types
+    # that the methods may return. The methods have the same names as in IPython. The
+    # types are checked because a mock returns something from any method.
     forms = (
         ("text/html", "_repr_html_", str),
         ("text/markdown", "_repr_markdown_", str),
@@ -42,7 +43,7 @@ class Results:
     def __init__(self, library, codec):
         """library() returns the import system from before the program began."""
         self.library = library
-        # The globals of protocol.py.
+        # codec contains the globals of protocol.py.
         self.codec = codec
         self.lock = _thread.allocate_lock()
         self.figures = Figures(self)
@@ -148,7 +149,8 @@ class Results:
         return binascii.b2a_base64(data, newline=False)
 
     def dumps(self, data):
-        # The program's directory may contain another json.py.
+        # Import json from the standard library, because the program's directory may
+        # contain another json.py.
         with self.library().importing():
             import json
         return json.dumps(data)
@@ -182,7 +184,7 @@ class Results:
             pass  # Nothing reads the FIFO any more.
 
 
-# The original functions, since the program may replace them.
+# Keep the original functions, since the program may replace them.
 open_file, write, close_file = os.open, os.write, os.close
 
 
@@ -260,8 +262,8 @@ def is_small(value):
     return True
 
 
-# Texts of built-in containers: an empty one, the start, the end, and a container inside
-# itself.
+# SHAPES contains texts of built-in containers: an empty container, the start, the
+# end, and a container inside itself.
 SHAPES = {
     list: ("[]", "[", "]", "[...]"),
     tuple: ("()", "(", ")", "(...)"),
@@ -333,8 +335,9 @@ def exact(made):
 class Figures:
     """Shows the figures of matplotlib.pyplot that are new or have changed."""
 
-    # Functions of pyplot that use the current figure even if it has been shown. All
-    # other functions draw. As in a notebook, a function that draws begins a new figure.
+    # keeping lists functions of pyplot that use the current figure even if it has
+    # been shown. All other functions draw. As in a notebook, a function that draws
+    # begins a new figure.
     keeping = (
         "clf",
         "close",
@@ -349,10 +352,11 @@ class Figures:
 
     def __init__(self, results):
         self.results = results
-        # Maps the id of a figure to a reference to the figure, and to the hash of its
-        # latest picture.
+        # shown maps the id of a figure to a reference to the figure, and to the hash
+        # of its latest picture.
         self.shown = {}
-        # References to the figures that were open at the last call of pyplot.show().
+        # ended contains references to the figures that were open at the last call of
+        # pyplot.show().
         self.ended = []
         self.busy = False
 

@@ -30,13 +30,13 @@ COROUTINE = 0x80  # inspect.CO_COROUTINE
 TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 FUTURES = 0x1FE0000  # all flags of __future__
 
-# Values of these types have no destructor that runs code.
+# HARMLESS contains types whose values have no destructor that runs code.
 HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _io.TextIOWrapper))
 
-# CPython's own handler of uncaught exceptions.
+# excepthook is CPython's own handler of uncaught exceptions.
 excepthook = sys.excepthook
 
-# The original functions, since the program may replace them.
+# Keep the original functions, since the program may replace them.
 namespace = type(sys.implementation)
 environ = os.environ
 os = namespace(**vars(os))
@@ -45,8 +45,8 @@ getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
 
 LAST = "last_type", "last_value", "last_traceback", "last_exc"
 
-# The minimum recursion limit for this module. If the program sets a lower limit, the
-# lower limit applies only while the program runs.
+# LIMIT is the minimum recursion limit for this module. If the program sets a lower
+# limit, the lower limit applies only while the program runs.
 LIMIT = 1000
 
 # load() sets MAIN, the name of the file of __main__. inspect looks in this file for the
@@ -69,28 +69,32 @@ class Session:
         self.process = os.getpid()
         self.stdin = sys.stdin.encoding, sys.stdin.errors
         self.modules = sys.modules
-        # Modules that aside() has imported. Programs cannot see them.
+        # private contains modules that aside() has imported. Programs cannot see
+        # them.
         self.private = {"linecache": linecache}
         self.shared = vars(builtins)
         self.future = 0
-        # The source lines of all runs, one after another.
+        # lines contains the source lines of all runs, one after another.
         self.lines = []
         self.spawned = None
         self.preparation = None
         self.loop = self.task = None
-        # The last exception that guarded() caught.
+        # caught is the last exception that guarded() caught.
         self.caught = None
-        # True after an interrupt that came when the program could not receive it.
+        # interrupted is true after an interrupt that came when the program could not
+        # receive it.
         self.interrupted = False
-        # A text that stands for self.calls in syntax trees, which can contain only
-        # constants.
+        # mark is a text that stands for self.calls in syntax trees, which can contain
+        # only constants.
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
-        # Functions in C append a program's exception to failures, and its final value
-        # to values.
+        # Functions in C append a program's exception to self.failures, and its final
+        # value to self.values.
         self.failures, self.values = [], []
-        # Objects of the program that are no longer needed. discard() will destroy them.
+        # discarded contains objects of the program that are no longer needed.
+        # discard() will destroy them.
         self.discarded = []
-        # The syntax tree node of the final expression. Only its position is used.
+        # final is the syntax tree node of the final expression. Only the position of
+        # the node is used.
         self.final = None
         self.calls = namespace(
             begin=_functools.partial(_signal.signal, _signal.SIGINT, _signal.default_int_handler),
@@ -107,7 +111,8 @@ class Session:
         """Make CPython iterate over serve() when it runs main.py."""
         start = _functools.partial(_collections.deque, itertools.starmap(eval, self.serve()), 0)
         start = type("Start", (), {"__str__": staticmethod(start)})()
-        # A function in C that calls start, whatever its arguments are. It has no frame.
+        # Install a function in C that calls start, whatever its arguments are. Such a
+        # function has no frame.
         sys.excepthook = _functools.partial("{0!s}".format, start)
         fd = os.open(MAIN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(fd, b"raise")
@@ -205,7 +210,7 @@ class Session:
         else:
             yield program
 
-    # Messages from and to the agent.
+    # The following methods exchange messages with the agent.
 
     def receive(self):
         """Return the fields of a message and the descriptor that came with it, or None."""
@@ -231,7 +236,8 @@ class Session:
         finally:
             os._exit(1)
 
-    # Switching the interpreter between the program and this module.
+    # The following methods switch the interpreter between the program and this
+    # module.
 
     def release(self):
         """Give the interpreter the state that the program expects."""
@@ -428,7 +434,7 @@ class Session:
             pass  # The file keeps the earlier definitions.
         return module["SPAWNED"]
 
-    # Compilation of a program.
+    # The following methods compile a program.
 
     def compile(self, name, code):
         # Decode the code in the way in which linecache reads a file.
@@ -496,8 +502,8 @@ class Session:
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
-                # linecache uses this entry only if the program has not created the file
-                # MAIN.
+                # linecache uses this entry only if the file MAIN does not exist. The
+                # file exists only if the program has created it.
                 cache[MAIN] = (self.source,)
 
     def source(self):
@@ -591,7 +597,7 @@ class Session:
         self.task = self.loop.create_task(coroutine)
         self.calls.run = _functools.partial(self.loop.run_until_complete, self.task)
 
-    # The end of a run.
+    # The following methods end a run.
 
     def outcome(self, name):
         """Show values and errors of the run. Return the fields for the agent."""
@@ -710,7 +716,7 @@ def position(at=None):
     }
 
 
-# The file and line that CPython shows for warnings outside any frame.
+# NOWHERE is the file and line that CPython shows for warnings outside any frame.
 NOWHERE = ("<sys>", _ast.Pass(**dict.fromkeys(position(), 0))) if sys.version_info >= (3, 14) else ("sys", _ast.Pass(**position()))
 
 

@@ -16,7 +16,8 @@ import marshal
 import os
 import sys
 
-# A private copy: all modules share the original dictionary, and programs may change it.
+# Make a private copy: all modules share the original dictionary, and programs may
+# change it.
 __builtins__ = dict(__builtins__)
 
 # MAIN is the path of the program. HIDDEN is the file name that the code of this
@@ -114,8 +115,8 @@ def wait():
     getattr(sys, "orig_argv", []).extend(args)  # since Python 3.10
 
     library = list(sys.path)
-    # Two modules are left out: __main__, whose content the program may destroy, and
-    # this module, which does not exist while the program runs.
+    # Leave out two modules: __main__, whose content the program may destroy, and this
+    # module, which does not exist while the program runs.
     modules = {n: m for n, m in sys.modules.items() if n in loaded and n not in ("__main__", __name__)}
     before.extend((library, list(sys.meta_path), list(sys.path_hooks), modules, __import__))
     add_packages(packages)
@@ -137,8 +138,9 @@ def wait():
         loaded.add("atexit")  # nothing else keeps the module alive
 
 
-# Error numbers by which checkpoint() reports that the kernel has restored the process
-# (EALREADY), or that the agent also wants imports and another checkpoint (EAGAIN).
+# RESTORED and MORE are error numbers of checkpoint(). RESTORED (EALREADY) means that
+# the kernel has restored the process. MORE (EAGAIN) means that the agent also wants
+# imports and another checkpoint.
 RESTORED, MORE = 114, 11
 
 
@@ -155,7 +157,7 @@ def checkpoint(control):
     return None
 
 
-# If the source has more bytes, it is compiled without a syntax tree.
+# A source with more than LARGE bytes is compiled without a syntax tree.
 LARGE = 128 << 10
 
 
@@ -243,10 +245,10 @@ def display(*values):
     results().display(*values)
 
 
-# The import system from before the program began: the arguments of Library in
-# report.py.
+# before contains the import system from before the program began: the arguments of
+# Library in report.py.
 before = []
-# Maps names of loaded modules of this directory to their globals.
+# beside maps names of loaded modules of this directory to their globals.
 beside = {}
 
 
@@ -446,6 +448,6 @@ if is_main():
 else:
     add_packages(find_packages())
 forget(loaded)
-# For site, this error means that there is no module usercustomize. importlib
-# removes the module.
+# For the module site, this error means that there is no module usercustomize.
+# importlib then removes the module.
 raise ImportError(name="usercustomize")
