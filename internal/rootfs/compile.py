@@ -20,8 +20,8 @@ import tarfile
 import warnings
 from importlib.util import MAGIC_NUMBER, cache_from_source
 
-# Directories that are not compiled. Tests are often a third of a package, but are
-# rarely imported.
+# LEFT_OUT contains the names of directories that are not compiled. Tests are often a
+# third of a package, but are rarely imported.
 LEFT_OUT = {"__pycache__", "tests", "test", "idlelib", "lib2to3"}
 
 
