@@ -1,5 +1,5 @@
-# CPU-bound programs in pure Python that are typical of real programs. They print
-# their times in seconds.
+# This module contains CPU-bound programs in pure Python that are typical of real
+# programs. They print their times in seconds.
 import json
 from time import perf_counter
 
