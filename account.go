@@ -139,7 +139,7 @@ type AccountService interface {
 	// Register creates an account. It checks the invite only if registration
 	// requires one.
 	Register(ctx context.Context, email, password, invite string) (*Grant, error)
-	// Login returns a grant for the right password. It takes equally long if the
+	// Login returns a grant if the password is right. It takes the same time if the
 	// account does not exist, so that callers cannot find out who has an account.
 	Login(ctx context.Context, email, password string) (*Grant, error)
 	// Authenticate returns the owner of the credentials. If c contains two credentials,

@@ -70,7 +70,8 @@ type ExecutionRecord struct {
 
 	EndedAt time.Time
 	Status  Status
-	// Reason explains Status, for example ReasonWorkerLost; "" if Status says enough.
+	// Reason explains Status, for example ReasonWorkerLost; "" if Status needs no
+	// explanation.
 	Reason   string
 	ExitCode *int
 	Signal   string
