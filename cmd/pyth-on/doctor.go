@@ -58,7 +58,8 @@ func (c *doctorCommand) show(findings []doctor.Finding) error {
 	return printTable(os.Stdout, findings, isatty.IsTerminal(os.Stdout.Fd()))
 }
 
-// printTable prints the findings as a text table, in colour if colours is true.
+// printTable prints the findings as a text table. If the parameter "colours" is true,
+// the table is in colour.
 func printTable(w io.Writer, findings []doctor.Finding, colours bool) error {
 	paint := map[doctor.Level]string{doctor.OK: "\033[32m", doctor.Warning: "\033[33m", doctor.Failure: "\033[31m"}
 	for _, f := range findings {
