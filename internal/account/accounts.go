@@ -134,7 +134,8 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 }
 
 // wrongPassword returns the error for a wrong password or a missing account. The
-// message is the same in both cases. For a missing account, user is "".
+// message is the same in both cases. For a missing account, the parameter "user" is
+// "".
 func wrongPassword(user pyth.UserID) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong.")
 	e.Err = &pyth.CredentialError{User: user}
