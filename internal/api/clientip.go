@@ -9,8 +9,9 @@ import (
 
 // clientIP returns the IP address of the caller; "" if the peer has no IP address.
 // The caller is the peer, unless the peer is a trusted proxy. In that case clientIP
-// reads X-Forwarded-For from the right and returns the first address that is not
-// trusted. Callers can forge all values to the left of this address.
+// reads the values of X-Forwarded-For from right to left, and returns the first
+// address that is not trusted. Callers can forge all values to the left of this
+// address.
 func clientIP(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 const cursorSum = 6
 
 // newCursor returns the cursor for the position of the last item on a page. It
-// returns "" if position is "".
+// returns "" if the parameter "position" is "".
 func newCursor(list string, user pyth.UserID, position string) string {
 	if position == "" {
 		return ""

@@ -8,9 +8,9 @@ import (
 // maxSuggested is a length in bytes. For longer names, nearest returns "".
 const maxSuggested = 64
 
-// nearest returns the known name that is most similar to name; "" if none is similar.
-// Two names are similar if they differ by a few edits, or if one is a prefix of the
-// other. Case, hyphens, underscores and spaces do not count.
+// nearest returns the known name that is most similar to the given name; "" if none
+// is similar. Two names are similar if they differ by a few edits, or if one is a
+// prefix of the other. Case, hyphens, underscores and spaces do not count.
 func nearest(name string, known []string) string {
 	if name == "" || len(name) > maxSuggested {
 		return ""

@@ -111,8 +111,9 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 }
 
 // serve limits the time of a request, authenticates the caller and reads the body.
-// Then it calls next, which is huma's handler. huma must not read the body, because
-// huma's errors contain values and its pool of buffers would keep passwords.
+// Then it calls the function "next", which is huma's handler. huma must not read the
+// body, because huma's errors contain values and its pool of buffers would keep
+// passwords.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, next http.HandlerFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), op.timeout)
 	defer cancel()

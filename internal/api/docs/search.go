@@ -105,8 +105,8 @@ func (x index) find(query string) []hit {
 }
 
 // beginning returns the sections that contain words with this prefix. It maps each
-// section to the total weight of these words. A word that equals prefix counts
-// twice.
+// section to the total weight of these words. A word that is equal to the prefix
+// counts twice.
 func (x index) beginning(prefix string) map[int]int {
 	weights := make(map[int]int)
 	first, _ := slices.BinarySearch(x.words, prefix)

@@ -56,8 +56,8 @@ type bucket struct {
 	tokens *rate.Limiter
 }
 
-// New returns a Limiter that stores at most maxKeys keys. r.Off() must be false. now
-// returns the current time.
+// New returns a Limiter that stores at most maxKeys keys. r.Off() must be false. The
+// function "now" returns the current time.
 func New(r Rate, maxKeys int, now func() time.Time) *Limiter {
 	return &Limiter{
 		rate:    r,
