@@ -36,9 +36,9 @@ type machine struct {
 }
 
 type machineConfig struct {
-	// dir is the directory for images and for the executable of sandboxes. If sole is
-	// true, no other process uses dir. openMachine then removes outdated files from
-	// it.
+	// dir is the directory for images and for the executable of sandboxes. If the
+	// field "sole" is true, no other process uses dir. openMachine then removes
+	// outdated files from it.
 	dir  string
 	sole bool
 	// stateDir is the directory for the state of sandboxes. No other process may use
