@@ -23,8 +23,9 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 }
 
 // FindRuntime returns the name of a custom image for the language. It returns "" if
-// name is empty or names the built-in runtime of the language. It returns an error
-// if the server does not offer the image or the language.
+// the parameter "name" is empty or is the name of the built-in runtime of the
+// language. It returns an error if the server does not offer the image or the
+// language.
 func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo) (pyth.Runtime, error) {
 	if name == "" || name == l.Runtime() {
 		return "", CheckLanguage(l, offered)
