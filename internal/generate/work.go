@@ -15,8 +15,8 @@ type work struct {
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
-	// hiding redacts secret values in all texts for the model. Do not use it after
-	// forget, which clears the values.
+	// hiding redacts secret values in all texts for the model. Do not use it after a
+	// call of the function "forget", which clears the values.
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
