@@ -33,8 +33,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// until calls ok repeatedly and returns when ok returns true. The monitor works
-// in another goroutine.
+// until calls the function "ok" repeatedly, until this function returns true. The
+// monitor works in another goroutine.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
