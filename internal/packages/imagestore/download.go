@@ -20,10 +20,10 @@ const MaxArchive = 1 << 30
 // ErrArchiveTooLarge reports that an archive exceeds MaxArchive.
 var ErrArchiveTooLarge = errors.New("packages: the archive is too large")
 
-// Download returns the path and the hash of an archive. want is the expected hash.
-// If the store already has an archive with this hash, Download does not download it.
-// If want is "", Download always downloads the archive, and returns the SHA-256
-// hash.
+// Download returns the path and the hash of an archive. The parameter "want" is the
+// expected hash. If the store already has an archive with this hash, Download does
+// not download it. If the expected hash is "", Download always downloads the archive,
+// and returns the SHA-256 hash.
 func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, want string) (path, hash string, err error) {
 	if want != "" {
 		if path, err := s.downloaded(want); path != "" || err != nil {

@@ -130,8 +130,8 @@ func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	return nil
 }
 
-// addTo adds the entry and all of its children to the layer. at is the path of the
-// entry in the layer.
+// addTo adds the entry and all of its children to the layer. The parameter "at" is
+// the path of the entry in the layer.
 func (m *mergedEntry) addTo(layer *tree.Tree, at string) error {
 	if m.children == nil {
 		return addLink(layer, at, m.target)

@@ -59,8 +59,8 @@ type Client struct {
 }
 
 // New returns a Client. The index may have any address, even a private one. The
-// client connects to all other hosts with dial. If dial is nil, the other hosts may
-// also have any address.
+// client connects to all other hosts with the function "dial". If this function is
+// nil, the other hosts may also have any address.
 func New(config Config, dial Dial) (*Client, error) {
 	base, err := url.Parse(config.URL)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {

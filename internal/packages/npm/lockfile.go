@@ -152,8 +152,8 @@ func (l *lockfile) fits(place string) bool {
 }
 
 // find returns the place at which Node finds an imported package, or "" if there is
-// none. from is the place of the importing package, and name is the name of the
-// imported package.
+// none. The parameter "from" is the place of the importing package, and "name" is the
+// name of the imported package.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {

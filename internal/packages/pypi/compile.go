@@ -86,7 +86,8 @@ func sourcesOf(c *imagestore.Contents) map[string]bool {
 
 // readCompiled parses the output of compile.py and returns the compiled files. The
 // output may be hostile, so readCompiled accepts only one file for each source. All
-// files together may have at most room bytes. It stops at the first invalid part.
+// files together may have at most as many bytes as the parameter "room" allows.
+// readCompiled stops at the first invalid part.
 func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (map[string]tree.Entry, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ type Candidate struct {
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
 // InvalidArchive returns the error for users when an archive cannot be installed. In
-// the message, cause follows the words "its archive".
+// the message, the text of the parameter "cause" follows the words "its archive".
 func InvalidArchive(name, version string, cause error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeUnsatisfiable,

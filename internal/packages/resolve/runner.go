@@ -45,8 +45,9 @@ func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *p
 }
 
 // Resolve runs a job that can reach the index through the route. It returns the
-// content of the output file named result. If the program fails, the error has
-// CodeUnsatisfiable and quotes the last lines of the program's output.
+// content of the output file whose path is the parameter "result". If the program
+// fails, the error has CodeUnsatisfiable and quotes the last lines of the program's
+// output.
 func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route, result string, progress pyth.PackageProgress) ([]byte, error) {
 	job.Network = pyth.Network{Gateway: route.ID()}
 	job.OutputFiles = []string{result}
