@@ -54,10 +54,10 @@ type Image struct {
 }
 
 // Build returns the image for the options, and makes it if dir does not contain it.
-// The name of an image contains a hash of its inputs. To find an image takes a
-// fraction of a second. To make an image takes some seconds, and temporarily about
-// 400 MB of disk. If the disk has less free space, Build fails with a
-// *disk.NoRoomError before it writes anything.
+// The name of an image contains a hash of its inputs. Finding an image takes a
+// fraction of a second. Making an image takes some seconds, and temporarily about 400
+// MB of disk. If the disk has less free space, Build fails with a *disk.NoRoomError
+// before it writes anything.
 //
 // Several processes may use the same directory at the same time. If ctx ends, Build
 // removes unfinished files. Build keeps images with other inputs, such as those of an
@@ -230,7 +230,7 @@ func checksum(path string) (uint32, error) {
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // make makes the image and returns its path. It creates temporary files in the
-// directory work.
+// directory "work".
 func (b *builder) make(ctx context.Context, work string) (string, error) {
 	// The Python executable must be run with its absolute path.
 	work, err := filepath.Abs(work)

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// place creates a directory with copies of files from this machine. The keys of
-// files are the names of the copies, and the values are the paths of the
+// place creates a directory with copies of files from this machine. The keys of the
+// parameter "files" are the names of the copies, and its values are the paths of the
 // originals.
 func place(t *testing.T, files map[string]string) string {
 	t.Helper()

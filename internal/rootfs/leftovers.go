@@ -70,8 +70,8 @@ func killProgramsBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// runsBelow reports whether link, which is /proc/PID/exe, points to a file below
-// dir. The file may have been deleted already.
+// runsBelow reports whether the symbolic link /proc/PID/exe, which the parameter
+// "link" names, points to a file below dir. The file may have been deleted already.
 func runsBelow(link, dir string) bool {
 	program, err := os.Readlink(link)
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))

@@ -157,9 +157,9 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles all files below sources with the Python in dir. Tracebacks show
-// paths in the image: the parameter "strip" is the first part of a source's path, and
-// the parameter "prefix" replaces this part.
+// compileAll compiles all files below the directory "sources" with the Python in dir.
+// Tracebacks show paths in the image: the parameter "strip" is the first part of a
+// source's path, and the parameter "prefix" replaces this part.
 //
 // Python never compares the compiled files with their sources. The sources and the
 // compiled files are in one read-only image, and each comparison would cost a system

@@ -272,8 +272,8 @@ func TestFetchRemovesFilesWhenInterrupted(t *testing.T) {
 	}
 }
 
-// npm installs a shell script as the command npm for one test. No other command
-// is in PATH. If script is "", PATH does not even contain npm.
+// npm installs a shell script as the command "npm" for one test. PATH contains no
+// other command. If the parameter "script" is "", PATH contains no command.
 func npm(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -200,8 +200,8 @@ func split(path string) ([]string, error) {
 	return names, nil
 }
 
-// walk starts at the root, follows the names and all links, and returns the node
-// at the end. If making is true, it creates missing directories.
+// walk starts at the root, follows the names and all links, and returns the node at
+// the end. If the parameter "making" is true, it creates missing directories.
 func (t *Tree) walk(names []string, making bool) (*node, error) {
 	way := []*node{t.root}
 	left := slices.Clone(names)
@@ -305,9 +305,9 @@ func (t *Tree) Names(path string) []string {
 	return slices.Sorted(maps.Keys(n.children))
 }
 
-// Walk calls visit for all entries below the root. It visits parents first, and
-// the entries of a directory sorted by name. visit may add and remove entries
-// below the path that it gets. Walk visits the added entries too.
+// Walk calls the function "visit" for all entries below the root. It visits parents
+// first, and the entries of a directory sorted by name. The function may add and
+// remove entries below the path that it gets. Walk visits the added entries too.
 func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
 
 func walk(n *node, path string, visit func(string, Entry) error) error {
