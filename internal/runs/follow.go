@@ -74,8 +74,8 @@ func (s *Service) follow(ctx context.Context, r *run, to pyth.Events) (*pyth.Rec
 	}
 	reader := reader{}
 	for {
-		// Check for the end before reading: if the run has ended, read gets the last
-		// events.
+		// Check for the end before reading. If the run has ended, the call of read
+		// below gets its last events.
 		ended := isClosed(r.ended)
 		changed, err := r.capture.read(&reader, to)
 		if err != nil {
@@ -160,9 +160,9 @@ func (c *capture) read(p *reader, to pyth.Events) (changed <-chan struct{}, err 
 	}
 }
 
-// replay passes the events of an ended run to the receiver. If order is nil, the run
-// had no receiver of events, and its events are stdout, stderr, the results and the
-// files.
+// replay passes the events of an ended run to the receiver. If the parameter "order"
+// is nil, the run had no receiver of events, and its events are stdout, stderr, the
+// results and the files.
 func replay(r *pyth.RecordedExecution, order []event, to pyth.Events) error {
 	if !r.StartedAt.IsZero() {
 		if err := to.Started(r.ID); err != nil {

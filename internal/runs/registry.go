@@ -14,13 +14,15 @@ type run struct {
 	// started is closed when a sandbox has received the job. ended is closed when the
 	// run has ended.
 	started, ended chan struct{}
-	// stores is true if code and output will be stored. If it is false, code is "".
+	// stores is true if code and output will be stored. If it is false, the field
+	// "code" is "".
 	stores bool
 	code   string
 	// capture is nil if the caller does not receive events.
 	capture *capture
 	// outcome and events are set when the run ends. outcome is nil if it is not
-	// stored. size is the memory that code, outcome and events take from the budget.
+	// stored. size is the memory that the fields code, outcome and events take from
+	// the budget.
 	outcome *pyth.Outcome
 	events  []event
 	size    int64

@@ -29,7 +29,7 @@ type writer struct {
 	done   chan struct{}
 
 	mu sync.Mutex
-	// next is the batch that is being filled.
+	// The field "next" is the batch that is being filled.
 	next   *batch
 	closed bool
 	// wake has an element if the batch "next" has runs, or if the writer was closed.
@@ -44,8 +44,8 @@ type writer struct {
 // batch contains runs whose records are stored in one transaction.
 type batch struct {
 	runs []*run
-	// taken is closed when the writer stores the batch. stored is closed when the batch
-	// is stored.
+	// The channel "taken" is closed when the writer begins to store the batch. The
+	// channel "stored" is closed when the batch is stored.
 	taken, stored chan struct{}
 	// previous is the channel "stored" of the batch before this one; nil if there is
 	// none.
