@@ -144,10 +144,11 @@ func New(config Config) (*Launcher, error) {
 	return l, nil
 }
 
-// timerSlack is the time by which the host may delay timers of a sandbox's processes,
-// which inherit it. The default of Linux is 50 µs. A Go program like gVisor wakes up every
-// 20 µs plus this time while it has work (sysmon in runtime/proc.go). Sleeps of programs
-// get longer by this time.
+// timerSlack is the time by which the host may delay timers of a sandbox's processes.
+// The processes inherit this setting. The default of Linux is 50 µs. While a Go
+// program like gVisor has work, it wakes up after each interval of 20 µs plus the
+// timer slack (sysmon in runtime/proc.go). The timer slack also extends the sleeps of
+// programs.
 const timerSlack = 500 * time.Microsecond
 
 // Close stops the launcher. It does not close the sandboxes.

@@ -122,8 +122,8 @@ func (s *Sandbox) setWeight(weight int) {
 	}
 }
 
-// memoryStep is the unit of memory limits in bytes. The overhead of a sandbox varies by
-// less from run to run, so most runs need no write to the cgroup.
+// memoryStep is the unit of memory limits in bytes. The overhead of a sandbox varies
+// by less than memoryStep from run to run, so most runs need no write to the cgroup.
 const memoryStep = 1 << 20
 
 // grant sets the sandbox's limits on the host. They are the limits of the job,

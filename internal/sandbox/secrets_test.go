@@ -15,8 +15,8 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 	values := []pyth.SecretValue{{Name: "TOKEN", Value: []byte("canary")}}
 	for name, tt := range map[string]struct {
 		session pyth.SessionID
-		// before is true if the host sends the job without its secrets before
-		// Release.
+		// The field "before" is true if the host sends the job, without its secrets,
+		// before the call of Release.
 		before bool
 	}{
 		"a job":              {before: true},

@@ -76,7 +76,7 @@ func metadata() []netip.Prefix {
 }
 
 // classify reports whether the address belongs to the public Internet. If it does
-// not, reason describes its range.
+// not, the result "reason" describes the range of the address.
 func classify(addr netip.Addr) (reason string, ok bool) {
 	if !addr.IsValid() || addr.Zone() != "" {
 		return "not an address", false

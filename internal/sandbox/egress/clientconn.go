@@ -11,7 +11,8 @@ import (
 type clientConn struct {
 	proxy *Proxy
 	run   *Run
-	// ctx ends when the connection ends. Calling cancel ends the connection.
+	// ctx ends when the connection ends. A call of the function "cancel" ends the
+	// connection.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  *watch

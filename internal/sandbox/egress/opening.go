@@ -24,15 +24,15 @@ import (
 // opening never waits for more bytes, so it does not delay binary protocols.
 type opening struct {
 	state openingState
-	// word holds the first bytes of the current word, and words is the number of
-	// words before it. first is the first word of the line. version is true if
-	// the last complete word is an HTTP version.
+	// The field "word" holds the first bytes of the current word, and "words" is the
+	// number of words before it. The field "first" is the first word of the line. The
+	// field "version" is true if the last complete word is an HTTP version.
 	word    []byte
 	words   int
 	first   string
 	version bool
-	// line holds the first bytes of the current header. filled is false if the
-	// current line is still empty.
+	// The field "line" holds the first bytes of the current header. The field
+	// "filled" is false if the current line is still empty.
 	line   []byte
 	filled bool
 }
@@ -46,7 +46,7 @@ const (
 )
 
 const (
-	// version is the prefix of the last word of a request line.
+	// The constant "version" is the prefix of the last word of a request line.
 	version = "HTTP/"
 	// maxWords is the maximum number of words in a request line. Non-ASCII bytes
 	// separate words, so a path may count as several words.

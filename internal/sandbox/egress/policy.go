@@ -17,10 +17,10 @@ type Policy struct {
 	// MaxHosts limits the number of rules in a request. 0 means MaxRules, which is
 	// also the maximum.
 	MaxHosts int
-	// AllowRanges lists ranges outside the public Internet that programs may
-	// reach. Metadata services of clouds stay unreachable. An address of this
-	// host needs an entry with exactly this address, unless it is a loopback
-	// address.
+	// AllowRanges lists ranges outside the public Internet that programs may reach.
+	// Metadata services of clouds stay unreachable. To reach an address of this host,
+	// AllowRanges must contain an entry for exactly this address. Loopback addresses
+	// need no such entry.
 	AllowRanges []netip.Prefix
 }
 
@@ -62,8 +62,8 @@ func (p Policy) permit(rules Rules, t target) *refusal {
 	}
 }
 
-// reachable reports whether an address may be dialled. If it may not, reason says
-// why. The parameter "own" lists the addresses of this host.
+// reachable reports whether an address may be dialled. If it may not, the result
+// "reason" says why. The parameter "own" lists the addresses of this host.
 func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reason string, ok bool) {
 	switch {
 	case addr.Zone() != "":

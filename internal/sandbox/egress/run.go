@@ -13,7 +13,7 @@ const maxRecords = 1000
 // Verdict is the outcome of a connection.
 type Verdict string
 
-// The verdicts.
+// Verdicts of connections.
 const (
 	Allowed Verdict = "allowed" // The connection was made; bytes may have passed.
 	Denied  Verdict = "denied"  // The rules or the policy forbid the connection.

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// call is one dispatched job. The result is set when done is closed.
+// call is one dispatched job. The result is set when the channel "done" is closed.
 type call struct {
 	job     *pyth.Job
 	cancel  context.CancelFunc

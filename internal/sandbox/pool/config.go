@@ -72,7 +72,7 @@ type Observer interface {
 // Reason says why a sandbox is destroyed.
 type Reason string
 
-// The reasons.
+// Reasons for destroying a sandbox.
 const (
 	MaxRuns  Reason = "max_runs" // it may run no further job
 	Idle     Reason = "idle"     // no job used it for IdleTimeout

@@ -40,7 +40,7 @@ type Pool struct {
 	config Config
 	ctx    context.Context
 	cancel context.CancelFunc
-	// all counts the goroutines and jobs that use a sandbox.
+	// The field "all" counts the goroutines and jobs that use a sandbox.
 	all sync.WaitGroup
 
 	// mu protects the fields below. A caller of a method with the suffix Locked

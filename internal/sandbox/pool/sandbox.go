@@ -53,11 +53,11 @@ type Sandbox interface {
 // entry is a sandbox in the pool.
 type entry struct {
 	sandbox Sandbox
-	// tenant owns the sandbox. It is nil while the sandbox is warm. If the
-	// sandbox serves a single execution, a session or a reservation, tenant is
-	// always nil.
+	// The field "tenant" is the owner of the sandbox. It is nil while the sandbox is
+	// warm. If the sandbox serves a single execution, a session or a reservation, the
+	// field is always nil.
 	tenant *tenant
-	// user is the tenant whose job runs in the sandbox, or nil.
+	// The field "user" is the tenant whose job runs in the sandbox, or nil.
 	user *tenant
 	// runs counts the jobs that have ended.
 	runs int
@@ -71,8 +71,8 @@ type entry struct {
 	// runtime of the interpreter that waits.
 	runtime pyth.Runtime
 	root    root
-	// expiry removes the sandbox after it has waited too long. It is nil while
-	// the sandbox is not waiting. since is the start of the wait.
+	// expiry removes the sandbox after it has waited too long. It is nil while the
+	// sandbox is not waiting. The field "since" is the start of the wait.
 	expiry *time.Timer
 	since  time.Time
 }

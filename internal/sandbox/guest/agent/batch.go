@@ -15,8 +15,8 @@ import (
 type calls struct {
 	list  []batch.Call
 	names []string
-	// kept holds everything to which arguments point, so that Go does not free the
-	// memory.
+	// The field "kept" holds everything to which arguments point, so that Go does not
+	// free the memory.
 	kept []any
 	// assignments take place when all calls have succeeded.
 	assignments []assignment
@@ -31,7 +31,8 @@ func newCalls(room int) *calls {
 	return &calls{list: make([]batch.Call, 0, room), names: make([]string, 0, room)}
 }
 
-// few is a size that suffices for every list without mounts.
+// few is the usual size of a list. Only a list that mounts file systems needs more
+// room.
 const few = 16
 
 type assignment struct {

@@ -145,8 +145,8 @@ func defaultEnvironment() []string {
 	return env
 }
 
-// files returns the descriptors for the new process. given holds the standard
-// streams and the control socket, which becomes descriptor i.control.
+// files returns the descriptors for the new process. The parameter "given" holds the
+// standard streams and the control socket, which becomes descriptor i.control.
 func (i interpreter) files(given []uintptr) []uintptr {
 	const none = ^uintptr(0)
 	files := append(make([]uintptr, 0, i.control+1), given[:3]...)

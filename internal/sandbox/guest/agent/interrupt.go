@@ -31,8 +31,8 @@ type interruption struct {
 	began int64
 	// count counts the interrupts so far.
 	count int
-	// next is the time of the next interrupt. At killAt, the interpreter is
-	// killed.
+	// The field "next" is the time of the next interrupt. At the time killAt, the
+	// interpreter is killed.
 	next, killAt time.Time
 	// limited is true if the program may no longer start processes.
 	limited bool
@@ -138,8 +138,8 @@ func processStart(pid int) (began int64, running bool) {
 	if err != nil {
 		return 0, false
 	}
-	// The name in parentheses may contain any bytes. After it comes the state.
-	// The start time is 19 fields after the state (proc(5)).
+	// The name in parentheses may contain any bytes. The state of the process follows
+	// the name. The start time is 19 fields after the state (proc(5)).
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 || fields[0][0] == 'Z' {
 		return 0, false

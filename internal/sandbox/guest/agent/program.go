@@ -24,9 +24,10 @@ type program struct {
 	// process ID of the interpreter. pidfd becomes readable when the interpreter has
 	// ended.
 	init, pid, pidfd int
-	// work, reports and staging are descriptors of directories. work is the working
-	// directory, and reports contains the report of an uncaught exception. staging is
-	// on the same mount as work and invisible to the program.
+	// work, reports and staging are descriptors of directories. The directory "work"
+	// is the working directory, and "reports" contains the report of an uncaught
+	// exception. The directory "staging" is on the same mount as "work" and invisible
+	// to the program.
 	work, reports, staging int
 	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int
@@ -34,8 +35,8 @@ type program struct {
 	// interpreter (package abi). It is -1 if the kernel sends none.
 	notices int
 	// restored is true if the kernel restores the interpreter to its checkpoint after
-	// the run. killed is true if the interpreter was killed. reason says why
-	// it was not restored.
+	// the run. killed is true if the interpreter was killed. The field "reason" says
+	// why the interpreter was not restored.
 	restored, killed bool
 	// importedAhead is true if the interpreter has imported modules in advance.
 	importedAhead bool

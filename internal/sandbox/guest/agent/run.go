@@ -19,16 +19,17 @@ type run struct {
 	exit    protocol.Exit
 	// deadline is the time at which the run is stopped.
 	deadline time.Time
-	// over is true if all processes of the run are dead.
+	// The field "over" is true if all processes of the run are dead.
 	over bool
-	// values reads the rich values from fifo. replies reads the answers of a
-	// session's interpreter. Each is nil until there is something to read.
+	// The reader "values" reads the rich values from the field "fifo". The reader
+	// "replies" reads the answers of a session's interpreter. Each reader is nil
+	// until there is something to read.
 	values, replies *protocol.Reader
 	fifo            fifo
 	// reply is the answer of a session's interpreter; nil until it is complete.
 	reply *protocol.Frame
-	// shownBytes and shownValues count the rich values sent. If dropped is true,
-	// further values are dropped.
+	// shownBytes and shownValues count the rich values sent. If the field "dropped"
+	// is true, further values are not sent.
 	shownBytes, shownValues int
 	dropped                 bool
 	// interruption describes how far the interruption of a session's run has got.

@@ -28,7 +28,7 @@ function lineOf(stack, file) {
     const end = indexOf(stack, '\n', from);
     const line = slice(stack, from, end < 0 ? stack.length : end);
     const at = indexOf(line, `${file}:`);
-    // The trace of a syntax error begins with the position.
+    // The trace of a syntax error begins with the position of the error.
     if (at >= 0 && (startsWith(line, '    at ') || startsWith(line, file) || startsWith(line, `file://${file}`))) {
       return parseInt(slice(line, at + file.length + 1), 10) || 0;
     }
