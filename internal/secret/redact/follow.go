@@ -5,15 +5,16 @@ import (
 	"sort"
 )
 
-// follower compares the output after a matched head with the rest of long values:
-// the values with the indices low to high-1 in Redactor.secrets. The field "symbols"
+// follower compares the output after a matched head with the rest of long values: the
+// values with the indices "low" to "high"-1 in Redactor.secrets. The field "symbols"
 // is the number of symbols that have matched. These symbols are the same for all the
 // values.
 type follower struct {
 	enc       encoding
 	low, high int
 	symbols   int
-	// at is the offset of the next symbol in the input. An escape may begin there.
+	// The field "at" is the offset of the next symbol in the input. An escape may
+	// begin there.
 	at int
 }
 
@@ -54,10 +55,11 @@ func (s *Stream) beginFollowing(forms []longForm) {
 	}
 }
 
-// advanceFollowers compares the input with the values until all followers have
-// failed or need more input. done is the end of the matched input. It is never less
-// than the parameter "before", the end of the input that had already matched.
-// incomplete is true if the input ends inside an escape that may belong to a value.
+// advanceFollowers compares the input with the values until all followers have failed
+// or need more input. The result "done" is the end of the matched input. It is never
+// less than the parameter "before", the end of the input that had already matched.
+// The result "incomplete" is true if the input ends inside an escape that may belong
+// to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower

@@ -69,8 +69,9 @@ func (h *heads) clear() {
 	clear(h.starts)
 }
 
-// node is a node of the trie. It represents the heads with the indices low to
-// high-1, whose first depth symbols are equal.
+// node is a node of the trie. It represents the heads with the indices "low" to
+// "high"-1. The first symbols of these heads are equal; "depth" is the number of
+// these symbols.
 type node struct{ low, high, depth int }
 
 func (n node) empty() bool { return n.low >= n.high }

@@ -103,8 +103,8 @@ func (r *Redactor) Clear() {
 	clear(r.pairs[:])
 }
 
-// Text replaces the values in a complete text. It returns the new text and the
-// number of replacements. Without replacements, it returns text itself.
+// Text replaces the values in a complete text. It returns the new text and the number
+// of replacements. Without replacements, it returns the given text itself.
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
 // Cut is like Text for a truncated text. If head is true, the beginning of the text

@@ -11,12 +11,12 @@ type matches struct {
 	// end is the offset after the longest matching form, or 0 if no form matches.
 	// head is the index of the longest form's head.
 	end, head int
-	// long describes the matched heads of long values. The output after a head may
-	// match the rest of the value.
+	// The field "long" describes the matched heads of long values. The output after a
+	// head may match the rest of the value.
 	long []longForm
-	// open is true if the input ends inside a form, after "depth" symbols. Later
-	// input then decides whether the form matches. begun is the index of the form's
-	// head.
+	// The field "open" is true if the input ends inside a form, after "depth"
+	// symbols. Later input then decides whether the form matches. The field "begun"
+	// is the index of the form's head.
 	open         bool
 	depth, begun int
 }
@@ -51,10 +51,11 @@ type search struct {
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// For each mark, next holds the offset of its next occurrence; passed is the
-	// lowest of these offsets. For each reading, begins holds the lowest offset of a
-	// mark in reading.begins, and needs holds the lowest offset of a mark in
-	// reading.needs. nearest is the lowest offset in begins.
+	// For each mark, the field "next" holds the offset of the next occurrence, and
+	// "passed" is the lowest of these offsets. For each reading, "begins" holds the
+	// lowest offset of a mark in reading.begins, and "needs" holds the lowest offset
+	// of a mark in reading.needs. The field "nearest" is the lowest offset in
+	// "begins".
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
@@ -62,7 +63,7 @@ type search struct {
 }
 
 // cursor is the state of the search in the view asIs. The search has already found
-// all forms that begin before start.
+// all forms that begin before the offset "start".
 type cursor struct {
 	start int
 	// walking is true if the bytes in [start, at) lead to node in the trie.
@@ -299,8 +300,8 @@ func (x *search) moveCursor() (moved bool) {
 }
 
 // walk descends in the trie from node n while the input matches. x.in.b[at] is the
-// first byte to compare, and have is the longest match so far. walk returns the new
-// longest match, and the node and the offset at which it stopped.
+// first byte to compare, and the parameter "have" is the longest match so far. walk
+// returns the new longest match, and the node and the offset at which it stopped.
 func (x *search) walk(v view, n node, at int, have matches) (matches, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -362,7 +363,7 @@ func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 const reducedHead = 16
 
 // failure describes how the search continues after a mismatch at a node of the trie.
-// The next possible match begins shift bytes after the failed match. The other
+// The next possible match begins "shift" bytes after the failed match. The other
 // fields become the fields of the cursor.
 type failure struct {
 	shift   int

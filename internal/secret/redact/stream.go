@@ -4,19 +4,19 @@ package redact
 // concurrent use.
 type Stream struct {
 	redactor *Redactor
-	// rest is the end of the output that is held back, because a value may begin
-	// there. The field "covered" is the number of its first bytes that belong to a
-	// value that is already replaced.
+	// The field "rest" is the end of the output that is held back, because a value
+	// may begin there. The field "covered" is the number of its first bytes that
+	// belong to a value that is already replaced.
 	rest    []byte
 	covered int
-	// run is the number of consecutive base64 characters before rest, at most
-	// minJoined.
+	// The field "run" is the number of consecutive base64 characters before rest, at
+	// most minJoined.
 	run int
 	// followers compare the output with the rest of a long value whose head is already
 	// replaced.
 	followers []follower
-	// steps counts the comparisons in views other than asIs. taken is the length of the
-	// output so far in bytes.
+	// steps counts the comparisons in views other than asIs. The field "taken" is the
+	// length of the output so far in bytes.
 	steps, taken int
 	failures     *failures
 	count        int

@@ -88,10 +88,10 @@ func readings() [views - 1]reading {
 // input is a part of the output.
 type input struct {
 	b []byte
-	// run is the number of consecutive base64 characters before b, at most
-	// minJoined.
+	// The field "run" is the number of consecutive base64 characters before b, at
+	// most minJoined.
 	run int
-	// last is true if the output ends with b.
+	// The field "last" is true if the output ends with b.
 	last bool
 }
 
@@ -108,8 +108,8 @@ func oneRune(c rune) (s symbols) {
 	return s
 }
 
-// more is a special value for an offset or for a number of digits. It means that the
-// value depends on later input.
+// The constant "more" is a special value for an offset or for a number of digits. It
+// means that the value depends on later input.
 const more = -1
 
 // read returns the symbols at offset i in a view, and the offset after them. This
@@ -219,8 +219,8 @@ func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	return n, digits
 }
 
-// readBackslash reads a backslash escape at i. next is 0 if there is none. If runes
-// is true, \xHH and octal escapes are characters.
+// readBackslash reads a backslash escape at i. The result "next" is 0 if there is
+// none. If runes is true, \xHH and octal escapes are characters.
 func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	b := in.b[i+1:]
 	if len(b) == 0 {
@@ -392,7 +392,8 @@ func (in *input) readUTF16(i int) (s symbols, next int) {
 	}
 }
 
-// readPercent reads an escape of the form %HH at i. next is 0 if there is none.
+// readPercent reads an escape of the form %HH at i. The result "next" is 0 if there
+// is none.
 func (in *input) readPercent(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+1:], 16, 2, 2)
 	return one(byte(n)), afterNumber(i+1, digits, in.last, 2)
@@ -401,8 +402,8 @@ func (in *input) readPercent(i int) (s symbols, next int) {
 // maxReference is the maximum length of a character reference in bytes.
 const maxReference = len("&#x0010FFFF;")
 
-// readReference reads a character reference, such as &amp;, at i. next is 0 if there
-// is none.
+// readReference reads a character reference, such as &amp;, at i. The result "next"
+// is 0 if there is none.
 func (in *input) readReference(i int) (s symbols, next int) {
 	b := in.b[i:min(len(in.b), i+maxReference)]
 	end := 1
