@@ -27,8 +27,8 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
-			// Prefer the error of the reader, because a remote host only knows that
-			// reading has failed.
+			// Prefer the error of the reader, because a SessionHost on another
+			// machine only knows that reading has failed.
 			return from.err
 		}
 		return err
@@ -89,8 +89,8 @@ func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) er
 // is larger than the session's disk limit.
 type source struct {
 	content io.Reader
-	// size is the session's disk limit in bytes. left is the number of bytes that may
-	// still be read.
+	// size is the session's disk limit in bytes. The field "left" is the number of
+	// bytes that may still be read.
 	size, left int64
 	// err is the error of a failed Read, or nil.
 	err error

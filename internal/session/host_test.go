@@ -24,8 +24,8 @@ const (
 // host is a fake SessionHost. It runs no programs.
 type host struct {
 	mu sync.Mutex
-	// specs holds the settings of all open sessions. closed holds the IDs of the
-	// sessions that were closed.
+	// specs holds the settings of all open sessions. The field "closed" holds the IDs
+	// of the sessions that were closed.
 	specs  map[pyth.SessionID]*pyth.SessionSpec
 	closed []pyth.SessionID
 	// files maps paths to contents. All sessions share these files.

@@ -27,8 +27,8 @@ type session struct {
 	// remembered holds the secret values that the runs of the session have received.
 	// They are needed for redaction.
 	remembered []pyth.SecretValue
-	// idle ends the session after the idle time-out, and age ends it at its maximum
-	// age.
+	// The timer "idle" ends the session after the idle time-out, and the timer "age"
+	// ends it at its maximum age.
 	idle, age *time.Timer
 }
 

@@ -21,7 +21,8 @@ type turn struct {
 	// interrupt.
 	context context.Context
 	cancel  context.CancelCauseFunc
-	// begun is closed when the turn begins, and released is closed when it ends.
+	// The channel "begun" is closed when the turn begins, and "released" is closed
+	// when the turn ends.
 	begun, released chan struct{}
 }
 
