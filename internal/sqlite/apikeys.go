@@ -45,8 +45,8 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 	return k, u, nil
 }
 
-// APIKeys returns at most limit of the user's keys, oldest first. after is the ID of
-// the last key of the previous page.
+// APIKeys returns at most "limit" of the user's keys, oldest first. The parameter
+// "after" is the ID of the last key of the previous page.
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
 	if err != nil {

@@ -61,8 +61,9 @@ func (s *Store) AuditHead(ctx context.Context) (size int64, checkpoint []byte, e
 	return size, checkpoint, failure(err)
 }
 
-// AuditPage returns at most limit of the user's records that match the filter,
-// latest first. before is the position of the last record of the previous page.
+// AuditPage returns at most "limit" of the user's records that match the filter,
+// latest first. The parameter "before" is the position of the last record of the
+// previous page.
 func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
 	if f.Action == "" || f.Outcome != "" {
 		return s.auditPage(ctx, user, f, before, limit)
@@ -131,8 +132,8 @@ func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// AuditRecords returns at most limit records of all users, sorted by sequence. from
-// is the lowest sequence to return.
+// AuditRecords returns at most "limit" records of all users, sorted by sequence. The
+// parameter "from" is the lowest sequence to return.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), column.Hashes(&r.Hashes)) }
 	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)

@@ -38,13 +38,13 @@ func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, e
 	return k, nil
 }
 
-// DataKeys returns at most limit encrypted data keys, sorted by user ID. after is
-// the last user ID of the previous page.
+// DataKeys returns at most "limit" encrypted data keys, sorted by user ID. The
+// parameter "after" is the last user ID of the previous page.
 func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
 }
 
-// DataKeysNotUnder returns at most limit data keys that are encrypted with a root
+// DataKeysNotUnder returns at most "limit" data keys that are encrypted with a root
 // key other than rootKey.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)

@@ -31,8 +31,7 @@ func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
 	return s.user(ctx, "id", string(id))
 }
 
-// UserByEmail returns the user with the e-mail address. It ignores upper and lower
-// case.
+// UserByEmail returns the user with the e-mail address. The comparison ignores case.
 func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	return s.user(ctx, "email_key", pyth.EmailKey(email))
 }
