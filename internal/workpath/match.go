@@ -44,8 +44,8 @@ func (p *Pattern) anyRest() int { return p.state(len(p.nodes), inGlob) }
 // states holds the possible states of the automaton at one position in a path.
 type states struct {
 	now, before []int
-	// seen holds, for each state, the number of the last round in which the state
-	// was entered.
+	// The field "seen" holds, for each state, the number of the last round in which
+	// the state was entered.
 	seen  []int
 	round int
 }
@@ -61,7 +61,8 @@ func (s *states) next() {
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
 // enter adds a state, and all states that can be reached from it without reading a
-// character. begins is true if a name of the path begins at this position.
+// character. The parameter "begins" is true if a name in the path begins at this
+// position.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {

@@ -53,16 +53,16 @@ type node struct {
 	op    op
 	char  rune
 	class class
-	// to holds the indices of the nodes at which the match continues after opOpen or
-	// opJump.
+	// The field "to" holds the indices of the nodes at which the match continues
+	// after opOpen or opJump.
 	to []int
-	// skip is set for "." as a whole name and for the second slash of "//". If a
+	// The field "skip" is set for the name "." and for the second slash of "//". If a
 	// name begins at this node, the match may also continue at the node with the
-	// index skip. The nodes before that index then count as absent. skip is 0 for
-	// all other nodes.
+	// index "skip". The nodes before that index then count as absent. For all other
+	// nodes, the field is 0.
 	skip int
-	// below is true for a slash at the end of the pattern. The slash matches
-	// everything below a directory.
+	// The field "below" is true for a slash at the end of the pattern. The slash
+	// matches everything below a directory.
 	below bool
 }
 
@@ -126,8 +126,8 @@ func (p *Pattern) Literal() string { return p.literal }
 type parser struct {
 	rest  string
 	nodes []node
-	// open holds the indices of the opOpen nodes of unclosed braces. For each of these
-	// braces, jumps holds the indices of the opJump nodes.
+	// The field "open" holds the indices of the opOpen nodes of unclosed braces. For
+	// each of these braces, the field "jumps" holds the indices of the opJump nodes.
 	open  []int
 	jumps [][]int
 }
