@@ -34,9 +34,10 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// stored has one map for each writer, from the name of a secret to the last number
-	// written to it. The number is negative if the server did not acknowledge the
-	// write. requests lists the IDs of the acknowledged requests of each writer.
+	// The variable "stored" has one map for each writer. The map contains, for the
+	// name of each secret, the last number written to it. The number is negative if
+	// the server did not acknowledge the write. The variable "requests" lists the IDs
+	// of the acknowledged requests of each writer.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
 	for i := range stored {

@@ -64,8 +64,8 @@ func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 }
 
 // checkDeceptiveNames checks that the answer skips files whose names could deceive a
-// reader, for example with a line break. It must contain files with unusual but
-// harmless names.
+// reader, for example with a line break. The answer must contain files with unusual
+// but harmless names.
 func checkDeceptiveNames(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")

@@ -124,8 +124,8 @@ func splitLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// request returns the request that runs the program. If results is true, the request
-// enables rich results.
+// request returns the request that runs the program. If the parameter "results" is
+// true, the request enables rich results.
 func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {

@@ -18,7 +18,8 @@ func usesPostgres(t testing.TB) bool {
 	return os.Getenv(databaseOfTests) == "postgres" || strings.HasPrefix(t.Name(), "TestPostgres/")
 }
 
-// cluster is a PostgreSQL server for all tests except those that stop it.
+// cluster is a PostgreSQL server for all tests except tests that stop a PostgreSQL
+// server.
 var cluster struct {
 	once   sync.Once
 	server *postgrestest.Cluster

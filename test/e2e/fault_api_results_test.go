@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// jsonResults lists programs that show JSON values which some parsers reject. kept
-// says whether the answer must contain the value as JSON.
+// jsonResults lists programs that show JSON values which some parsers reject. The
+// field "kept" says whether the answer must contain the value as JSON.
 var jsonResults = []struct {
 	name, language, code string
 	kept                 bool

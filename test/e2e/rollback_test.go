@@ -152,8 +152,8 @@ func TestRollbackLeavesNothing(t *testing.T) {
 		t.Fatalf("the interpreter was not restored: %s", reason)
 	}
 	want := withoutMaps(first.Stdout)
-	// prepared is true if the interpreter has imported modules in advance. before is
-	// the last output of the probe.
+	// The variable "prepared" is true if the interpreter has imported modules in
+	// advance. The variable "before" is the last output of the probe.
 	prepared, before := false, ""
 	check := func(t *testing.T, sp spoiler) {
 		if comparesMaps := !testing.Short() || sp.reason == "none" || sp.reason == "any"; comparesMaps && !prepared {
@@ -398,8 +398,8 @@ func TestRollbackCanBeDisabled(t *testing.T) {
 	}
 }
 
-// importProbe is a program that imports the modules of its arguments. It prints what
-// an import changes.
+// importProbe is a program that imports the modules whose names are its arguments. It
+// prints what an import changes.
 const importProbe = `import sys
 for name in sys.argv[1:]: __import__(name)
 import builtins, _frozen_importlib, _frozen_importlib_external, posix
