@@ -270,16 +270,16 @@ func renderDifferences(modules []string, total int, all map[string][]difference)
 	}
 	fmt.Fprintf(&b, `# Compatibility
 
-This page lists the differences between Python in a sandbox and Python on the host. We find them with
-CPython's own regression tests, from Debian's package for Python 3.11 (libpython3.11-testsuite). Each test
+This page lists the differences between Python in a sandbox and Python on the host. We find the
+differences with CPython's own regression tests, from Debian's package for Python 3.11 (libpython3.11-testsuite). Each test
 runs inside and outside of a sandbox, with the same files and paths, as an ordinary user and without a
 network.
 
-Of %d tests in %d modules, %d have another result in a sandbox than on the host. The heading above each table
+Of %d tests in %d modules, %d have a different result in a sandbox than on the host. The heading above each table
 says why.
 
-A test writes this page. It fails if it finds a difference without a known reason. `+"`scripts/compatibility`"+`
-runs it with all modules, and `+"`make test`"+` with some of them.
+A test writes this page. The test fails if it finds a difference without a known reason. The script
+`+"`scripts/compatibility`"+` runs the test with all modules, and `+"`make test`"+` runs it with some modules.
 
 `, total, len(modules), differ)
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
