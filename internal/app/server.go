@@ -17,6 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate"
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/host/health"
+	"github.com/pyth-on/pyth-on/internal/jobqueue"
 	"github.com/pyth-on/pyth-on/internal/packages"
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
@@ -94,6 +95,8 @@ type Server struct {
 		network  *networkMetrics
 		generate *generateMetrics
 	}
+	// jobs runs durable background jobs. The functions that open services add workers.
+	jobs    *jobqueue.Queue
 	closers []func() error
 }
 
@@ -101,6 +104,7 @@ type Server struct {
 // services. The caller shuts down the API first, and then closes the Server.
 func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s := &Server{config: c, gate: diskGate{c.Disk}}
+	s.jobs = jobqueue.New(jobqueue.Config{Logger: c.Logger, Sole: !c.Accounts.shared()})
 	s.metrics.pool, s.metrics.network, s.metrics.generate = newPoolMetrics(), newNetworkMetrics(), newGenerateMetrics()
 	defer func() {
 		if err != nil {
@@ -120,6 +124,9 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s.openSessions()
 	s.openExecutions()
 	if err := s.openRecords(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startJobs(ctx); err != nil {
 		return nil, err
 	}
 	if s.Handler, err = api.New(s.apiConfig()); err != nil {

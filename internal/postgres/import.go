@@ -78,7 +78,7 @@ type table struct {
 }
 
 // readTables returns all tables of the schema, except the table with the version of
-// the schema. A table follows all tables that it needs.
+// the schema and River's tables. A table follows all tables that it needs.
 func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	rows, err := tx.Query(ctx, `SELECT c.relname,
 		(SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
@@ -87,7 +87,7 @@ func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 			JOIN pg_attribute a ON a.attnum = k.attnum WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisprimary),
 		coalesce((SELECT array_agg(n.relname::text) FROM pg_constraint f JOIN pg_class n ON n.oid = f.confrelid WHERE f.conrelid = c.oid AND f.contype = 'f'), '{}')
 		FROM pg_class c WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.relnamespace = current_schema()::regnamespace
-			AND c.relname <> 'goose_db_version' ORDER BY c.relname`)
+			AND c.relname <> 'goose_db_version' AND c.relname NOT LIKE 'river\_%' ORDER BY c.relname`)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,174 @@
+package jobqueue_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+
+	"github.com/pyth-on/pyth-on/internal/jobqueue"
+	"github.com/pyth-on/pyth-on/internal/postgres"
+	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
+	"github.com/pyth-on/pyth-on/internal/sqlite"
+)
+
+var cluster *postgrestest.Cluster
+
+func TestMain(m *testing.M) {
+	os.Exit(postgrestest.Main(m, func(c *postgrestest.Cluster) { cluster = c }))
+}
+
+// note is a job that a test waits for.
+type note struct {
+	Text string `json:"text"`
+}
+
+func (note) Kind() string { return "note" }
+
+// worker reports each attempt, with the result of "fail".
+type worker struct {
+	river.WorkerDefaults[note]
+
+	seen chan string
+	fail func(attempt int) error
+}
+
+func (w *worker) Work(ctx context.Context, job *river.Job[note]) error {
+	select {
+	case w.seen <- job.Args.Text:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return w.fail(job.Attempt)
+}
+
+func (*worker) NextRetry(*river.Job[note]) time.Time { return time.Now() }
+
+func newWorker() *worker {
+	return &worker{seen: make(chan string), fail: func(int) error { return nil }}
+}
+
+// started returns a queue with the worker.
+func started[TTx any](t *testing.T, driver riverdriver.Driver[TTx], w *worker) *jobqueue.Queue {
+	t.Helper()
+	q := jobqueue.New(jobqueue.Config{Logger: slog.New(slog.DiscardHandler), Sole: true})
+	jobqueue.Add(q, w)
+	if err := jobqueue.Start(t.Context(), q, driver); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return q
+}
+
+func insert(t *testing.T, q *jobqueue.Queue, text string) {
+	t.Helper()
+	if err := q.Insert(t.Context(), note{text}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantSeen(t *testing.T, w *worker, text string) {
+	t.Helper()
+	if got := <-w.seen; got != text {
+		t.Fatalf("the worker got the job %q, want %q", got, text)
+	}
+}
+
+func openSQLite(t *testing.T, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestQueueOfSQLite(t *testing.T) {
+	testQueue(t, openSQLite(t, filepath.Join(t.TempDir(), "db")).Jobs())
+}
+
+func TestQueueOfPostgreSQL(t *testing.T) {
+	name, err := cluster.NewDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := postgres.Open(t.Context(), cluster.URL(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	testQueue(t, s.Jobs())
+}
+
+func testQueue[TTx any](t *testing.T, driver riverdriver.Driver[TTx]) {
+	w := newWorker()
+	q := started(t, driver, w)
+	insert(t, q, "first")
+	wantSeen(t, w, "first")
+
+	// A job that fails is tried again.
+	w.fail = func(attempt int) error {
+		if attempt == 1 {
+			return errors.New("the first attempt fails")
+		}
+		return nil
+	}
+	insert(t, q, "again")
+	wantSeen(t, w, "again")
+	wantSeen(t, w, "again")
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// A job that was running when its server was killed is repeated after the start.
+	insert(t, q, "interrupted")
+	if err := driver.GetExecutor().Exec(t.Context(), "UPDATE river_job SET state = 'running' WHERE state = 'available'"); err != nil {
+		t.Fatal(err)
+	}
+	w = newWorker()
+	started(t, driver, w)
+	wantSeen(t, w, "interrupted")
+}
+
+func TestQueueWithoutWorkersCreatesNoTables(t *testing.T) {
+	s := openSQLite(t, filepath.Join(t.TempDir(), "db"))
+	q := jobqueue.New(jobqueue.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err := jobqueue.Start(t.Context(), q, s.Jobs()); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Insert(t.Context(), note{"lost"}, nil); err == nil {
+		t.Error("Insert succeeds although no worker runs the job")
+	}
+	if err := s.Jobs().GetExecutor().Exec(t.Context(), "SELECT 1 FROM river_job"); err == nil {
+		t.Error("the queue has created its tables")
+	}
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSnapshotContainsNoJobs(t *testing.T) {
+	s := openSQLite(t, filepath.Join(t.TempDir(), "db"))
+	started(t, s.Jobs(), newWorker())
+	snapshot, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }()
+	tables, err := snapshot.Tables(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range tables {
+		if name == "river_job" {
+			t.Error("a snapshot for another database contains River's tables")
+		}
+	}
+}
