@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,22 +82,6 @@ func (a *account) runImporting(ctx context.Context) (time.Duration, error) {
 		err = fmt.Errorf("the program with imports printed %q", printed)
 	}
 	return took, err
-}
-
-// runInSession creates a session, runs the usual program in it and closes the session.
-// The duration is the time until the answer of the run.
-func (a *account) runInSession(ctx context.Context) (time.Duration, error) {
-	var session struct{ ID string }
-	created, err := a.call(ctx, http.MethodPost, "/api/v1/sessions", map[string]any{"language": "python"}, http.StatusCreated, &session)
-	if err != nil {
-		return 0, err
-	}
-	printed, took, err := a.run(ctx, map[string]any{"language": "python", "code": program, "sessionId": session.ID})
-	if err == nil && printed != answer {
-		err = fmt.Errorf("the session printed %q", printed)
-	}
-	_, ended := a.call(ctx, http.MethodDelete, "/api/v1/sessions/"+session.ID, nil, http.StatusNoContent, nil)
-	return created + took, errors.Join(err, ended)
 }
 
 // get returns an operation that sends a GET request to the path.

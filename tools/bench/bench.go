@@ -141,7 +141,7 @@ func parallelCounts(processors int) []int {
 }
 
 func (b *bench) measure(ctx context.Context) error {
-	for _, phase := range []func(context.Context) error{b.measureWarmServer, b.measurePackages, b.measureNode, b.measureNumPy, b.measureGenerate, b.measureWithoutPool, b.coldStarts, b.auditLog} {
+	for _, phase := range []func(context.Context) error{b.measureWarmServer, b.measureSessions, b.measurePackages, b.measureNode, b.measureNumPy, b.measureGenerate, b.measureWithoutPool, b.coldStarts, b.auditLog} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type plan struct {
 	// pairs is the number of times that the CPU-bound programs run inside and outside
 	// a sandbox.
 	pairs int
+	// sessions is the number of sessions of each of ComputeSDK's measurements.
+	sessions int
 	// auditEntries is the number of entries in the long audit log.
 	auditEntries int
 	// idleTime is the idle time of a server before its memory is measured.
@@ -36,7 +38,7 @@ func fullPlan() plan {
 		coldStarts: 8,
 		loadRounds: 4, load: 3 * time.Second, newTenants: 60,
 		openRounds: 3, open: 5 * time.Second,
-		pairs: 20, auditEntries: 1_000_000,
+		pairs: 20, sessions: sessionsAtOnce, auditEntries: 1_000_000,
 		idleTime: 3 * time.Second,
 	}
 }
@@ -47,7 +49,7 @@ func quickPlan() plan {
 		coldStarts: 2,
 		loadRounds: 1, load: time.Second, newTenants: 10,
 		openRounds: 1, open: 2 * time.Second,
-		pairs: 4, auditEntries: 100_000,
+		pairs: 4, sessions: 10, auditEntries: 100_000,
 		idleTime: time.Second,
 	}
 }

@@ -63,8 +63,14 @@ func (r *results) rows(cores int) []row {
 		{"warm with five imports, p50", r.importing, median, r.bareImporting, atMost(0.25)},
 		{"creating a session and its first run, p50", r.session, median, r.bare, atMost(3)},
 
-		{fmt.Sprintf("the same with %d secrets, p50", secretsOfATenant), r.pacedSecrets, median, r.pacedWithout, atMost(1.1)},
-		{fmt.Sprintf("the same with %d packages, p50", packagesOfATenant), r.pacedPackages, median, r.pacedWithout, atMost(1.05)},
+		{fmt.Sprintf("%d sessions, one after the other, p50", r.sessions), r.sessionsInTurn, median, r.bare, goal{}},
+		{fmt.Sprintf("%d sessions, one each 200 ms, p50", r.sessions), r.sessionsStaggered, median, r.bare, goal{}},
+		{fmt.Sprintf("%d sessions, one each 200 ms, p99", r.sessions), r.sessionsStaggered, p99, r.bare, goal{}},
+		{fmt.Sprintf("%d sessions at once, p50", r.sessions), r.sessionsAtOnce, median, r.bare, goal{}},
+		{fmt.Sprintf("%d sessions at once, p99", r.sessions), r.sessionsAtOnce, p99, r.bare, goal{}},
+
+		{fmt.Sprintf("warm with %d secrets, p50", secretsOfATenant), r.pacedSecrets, median, r.pacedWithout, atMost(1.1)},
+		{fmt.Sprintf("warm with %d packages, p50", packagesOfATenant), r.pacedPackages, median, r.pacedWithout, atMost(1.05)},
 		{"warm with NumPy preloaded, p50", r.numPyAhead, median, r.bareBesideNumPy, atMost(0.5)},
 		{"… compared with an import in the program", r.numPyAhead, median, r.numPy, goal{}},
 
@@ -91,6 +97,7 @@ func (r *results) rows(cores int) []row {
 		{"… with its share of shared pages", r.sandboxShare, median, nil, goal{}},
 		{"… counted by its cgroup", r.sandboxCgroup, median, nil, figureAtMost(32e6)},
 		{"… counted by its cgroup, with Node", r.nodeCgroup, median, nil, figureAtMost(32e6)},
+		{fmt.Sprintf("one of %d waiting sessions, private memory", r.sessions), r.idleSession, median, nil, figureAtMost(32e6)},
 		{"idle server, empty pool", r.idle, median, nil, figureAtMost(60e6)},
 		{"… without the pages of the binary", r.idleOwn, median, nil, figureAtMost(60e6)},
 		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},
