@@ -29,7 +29,7 @@ internal/sandbox/guest/bin/pyth-on-typescript: $(wildcard cmd/pyth-on-typescript
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-typescript
 
 # bin/pyth-on also embeds the executable of sandboxes, which contains gVisor.
-internal/sandbox/executable/bin/pyth-on-sandbox: $(wildcard cmd/pyth-on-sandbox/*.go internal/sandbox/kernel/*.go internal/sandbox/kernel/batch/*.go internal/sandbox/kernel/launch/*.go internal/sandbox/rollback/*.go internal/sandbox/rollback/abi/*.go) go.mod
+internal/sandbox/executable/bin/pyth-on-sandbox: $(wildcard cmd/pyth-on-sandbox/*.go internal/sandbox/kernel/*.go internal/sandbox/kernel/batch/*.go internal/sandbox/kernel/filter/*.go internal/sandbox/kernel/launch/*.go internal/sandbox/rollback/*.go internal/sandbox/rollback/abi/*.go) go.mod
 	$(call say,'Building the executable of sandboxes with gVisor inside (a minute the first time)')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-sandbox
 

@@ -15,6 +15,7 @@ import (
 	"gvisor.dev/gvisor/runsc/cmd/util"
 	"gvisor.dev/gvisor/runsc/flag"
 
+	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/filter"
 	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/launch"
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback"
 )
@@ -44,11 +45,12 @@ func commands() map[util.SubCommand]string {
 }
 
 // boot is gVisor's command that boots a sandbox. It changes gVisor's system calls
-// first.
+// first, and gives gVisor the compiled seccomp filter.
 type boot struct{ sentrycmd.Boot }
 
 // Execute implements subcommands.Command. It returns when the sandbox has ended.
 func (b *boot) Execute(ctx context.Context, f *flag.FlagSet, args ...any) subcommands.ExitStatus {
+	filter.Register()
 	changeCalls()
 	// If Install fails, rollback is off, and each run gets a new interpreter.
 	// TestCheckFields finds the causes of such a failure.
