@@ -45,7 +45,7 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 }
 
 // claims returns the claims of a JWT that the service would issue now for the grant,
-// modified by change. A nil value in change removes the claim.
+// modified by the parameter "change". A nil value in "change" removes the claim.
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{
