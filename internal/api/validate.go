@@ -66,7 +66,8 @@ func faultOf(location, message string) pyth.FieldError {
 	case strings.HasPrefix(message, "required ") && strings.HasSuffix(message, "parameter is missing"):
 		message = "is required"
 	case strings.HasPrefix(message, "invalid date/time"):
-		// huma's message contains a time layout of Go, which most users do not know.
+		// Replace huma's message, because it contains a time layout of Go, which most
+		// users do not know.
 		message = timeMessage
 	case message == "invalid integer":
 		message = "must be an integer"
