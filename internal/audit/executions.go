@@ -48,7 +48,7 @@ func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
 	if p.Encrypted != nil {
 		// Do not record a hash of the ciphertext. The same program can be encrypted
-		// to other ciphertexts, so the hash would not identify it.
+		// to other ciphertexts, so the hash would not identify the program.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		e.Details["codeSha256"] = hashText(p.Code)

@@ -85,7 +85,8 @@ func (l *Log) commit(batch []*pending) error {
 	defer l.mu.Unlock()
 	l.stats.Commits++
 	l.stats.Entries += int64(len(batch))
-	// A reader may have seen entries that another server added after this batch.
+	// Do not replace a newer state. A reader may have seen entries that another
+	// server added after this batch.
 	if next.tree.size > l.tree.size {
 		l.tree, l.checkpoint = next.tree, next.checkpoint
 	}

@@ -18,11 +18,11 @@ type Verification struct {
 	Store pyth.AuditStore
 	// Key is the key that verifies the checkpoints of the log.
 	Key string
-	// Kept is an earlier checkpoint that was stored outside the server. It may be
+	// Kept is an earlier checkpoint that was stored outside the server. Kept may be
 	// nil.
 	Kept []byte
 	// Progress receives the number of checked entries and the number of all entries.
-	// It may be nil.
+	// Progress may be nil.
 	Progress func(done, total int64)
 }
 
