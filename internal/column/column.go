@@ -56,7 +56,8 @@ func (d hashOf) Scan(v any) error {
 	return nil
 }
 
-// HashesValue returns the column value for hashes: the hashes one after another.
+// HashesValue returns the column value for hashes: the bytes of all hashes, one hash
+// after the other.
 func HashesValue(hashes [][32]byte) []byte {
 	all := make([]byte, 0, 32*len(hashes))
 	for i := range hashes {
