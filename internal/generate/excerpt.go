@@ -45,7 +45,8 @@ func (x *excerpt) close(cut bool) string {
 	if x.left > 0 {
 		between = fmt.Sprintf("\n[%d bytes omitted]\n", x.left)
 	}
-	// Replace invalid UTF-8. Removing it could join two parts of a secret value.
+	// Replace invalid UTF-8. If it were removed, two parts of a secret value could
+	// join.
 	return strings.ToValidUTF8(string(x.head)+between+string(x.tail), "\uFFFD")
 }
 

@@ -168,7 +168,8 @@ func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) 
 
 type listener struct {
 	heard []string
-	// The listener returns an error for the event with this name.
+	// The field "fails" is the name of the event for which the listener returns an
+	// error.
 	fails string
 }
 
