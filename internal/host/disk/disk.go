@@ -38,8 +38,8 @@ func SpaceOf(path string) (Space, error) {
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For is the object or operation that needs the space. The text of the
-	// error begins with it.
+	// The field For names the object or operation that needs the space. The text of
+	// the error begins with this name.
 	For string
 }
 

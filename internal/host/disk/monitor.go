@@ -27,8 +27,8 @@ const (
 	probeBytes = 4 << 10
 	// probeInterval is the time between two trial writes of Watch.
 	probeInterval = 10 * time.Second
-	// repeatAfter is the minimum time between two trial writes of Check. Until
-	// then, Check returns the last result.
+	// repeatAfter is the minimum time between two trial writes of Check. During this
+	// time, Check returns the last result.
 	repeatAfter = 100 * time.Millisecond
 )
 
