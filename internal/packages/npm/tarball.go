@@ -22,6 +22,7 @@ func inflate(to io.Writer, from io.Reader, room int64) error {
 		return errTarball
 	}
 	// The headers and padding of many small files can be larger than their content.
+	// So the tarball may be larger than its files.
 	most := 2*room + 64<<20
 	n, err := io.Copy(to, io.LimitReader(z, most+1))
 	switch {
