@@ -134,9 +134,9 @@ func (c *Cluster) Start() error {
 	}
 }
 
-// Stop stops the server and waits until it has ended. If crash is true, all processes
-// stop at once, and the next start recovers the data from the write-ahead log. If
-// crash is false, the server closes all connections first.
+// Stop stops the server and waits until it has ended. With a crash, all processes
+// stop at once, and the next start recovers the data from the write-ahead log.
+// Without a crash, the server closes all connections first.
 func (c *Cluster) Stop(crash bool) {
 	if c.process == nil {
 		return
