@@ -73,9 +73,9 @@ ID=pyth-on
 	p.link("etc/mtab", "/proc/self/mounts")
 }
 
-// certificates adds the root certificates that Mozilla trusts. The paths below
-// are those at which the embedded Python's OpenSSL and the libraries of wheels
-// look for them.
+// certificates adds the root certificates that Mozilla trusts. The paths below are
+// those at which the embedded Python's OpenSSL and the libraries of wheels look for
+// certificates.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {

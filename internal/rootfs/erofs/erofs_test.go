@@ -164,8 +164,8 @@ func TestWriteIsReadable(t *testing.T) {
 		"entries that take many blocks":        many(5000, 20),
 		"entries with the longest names":       many(100, 255),
 		"entries whose last block is one name": many(16*15-1, 255),
-		// Entries take 12 bytes and their name. "." and ".." take 27 bytes
-		// together. The sum is exactly 4096.
+		// Each entry takes 12 bytes plus the length of its name. The entries "." and
+		// ".." take 27 bytes together. The sum is exactly 4096 bytes.
 		"entries that fill a block to its end":      append(many(15, 255), file("many/"+strings.Repeat("x", 52), 0o644, "")),
 		"entries that take one byte more":           append(many(15, 255), file("many/"+strings.Repeat("x", 53), 0o644, "")),
 		"deeply nested directories":                 {file(strings.Repeat("d/", 200)+"f", 0o644, "deep")},

@@ -24,7 +24,8 @@ type layout struct {
 	// inodes lists the root and all entries. Parents come first, and entries of a
 	// directory are sorted by name.
 	inodes []*inode
-	// data lists the inodes that have data, in the order of the data.
+	// The field "data" lists the inodes that have content, in the order of the
+	// content in the image.
 	data   []*inode
 	blocks int64
 }
