@@ -17,9 +17,8 @@ import (
 
 // Network provides the network access of one run.
 type Network interface {
-	// Serve serves one connection of the program until the connection ends. If
-	// the policy allows it, Serve connects the program to the host that it
-	// requests.
+	// Serve serves one connection of the program until the connection ends. If the
+	// policy allows the requested host, Serve connects the program to this host.
 	Serve(ctx context.Context, conn net.Conn)
 	// Close ends all connections and returns their records.
 	Close() []pyth.Connection

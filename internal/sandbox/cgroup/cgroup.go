@@ -99,8 +99,8 @@ func ownPath(controller string) (string, error) {
 }
 
 func write(dir, file, value string) error {
-	// If the kernel lacks the file, the error must be fs.ErrNotExist. With
-	// O_CREATE, it would be another error.
+	// If the kernel lacks the file, the error must be fs.ErrNotExist. With O_CREATE,
+	// the kernel would return another error.
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err

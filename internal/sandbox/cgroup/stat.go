@@ -11,10 +11,10 @@ import (
 // smaller.
 const statBytes = 4096
 
-// stat is an open cgroup file that is read in every run. It stays open, since
-// opening takes longer than reading. In cgroup v2, a peak is reset only for the
-// descriptor that was used for resetting it. If the kernel lacks the file, read
-// returns "".
+// stat is an open cgroup file that is read in every run. It stays open, since opening
+// takes longer than reading. In cgroup v2, the reset of a peak affects only the
+// descriptor through which it was reset. If the kernel lacks the file, read returns
+// "".
 type stat struct{ file *os.File }
 
 // openStat opens the file for reading, and also for writing if that is permitted.

@@ -41,8 +41,8 @@ type machine struct {
 	// booted, if not nil, is called when the pool reports a boot. The pool's lock
 	// is held during the call.
 	booted func()
-	// bootFails, runFails and recycleFails report whether the nth operation
-	// fails. If the function is nil, the operation always succeeds.
+	// bootFails, runFails and recycleFails report whether the nth operation fails. If
+	// one of these functions is nil, its operation always succeeds.
 	bootFails, runFails, recycleFails func(n int) bool
 	tries, runs, recycled             int
 	all                               []*fake

@@ -217,9 +217,10 @@ type job struct {
 	// code is the program of a session's job. The program of any other job is in
 	// the file that Program names.
 	code []byte
-	// source is the beginning of a program whose imports are counted; nil for others.
+	// source is the beginning of a program whose imports are counted; nil for other
+	// programs.
 	source []byte
-	// small is a program that is at most maxSmall bytes long; nil for others.
+	// small is a program that is at most maxSmall bytes long; nil for other programs.
 	small     []byte
 	encrypted encryptedProgram
 	// fileError explains why an input file of a session's job could not be

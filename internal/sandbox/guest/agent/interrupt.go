@@ -15,9 +15,9 @@ import (
 const (
 	// interruptInterval is the usual time between two interrupts of a run.
 	interruptInterval = time.Second
-	// childInterval is the time between the first two interrupts if the run has
-	// child processes. A parent that waits in C's system() ignores the first
-	// interrupt, which ends the child.
+	// childInterval is the time between the first two interrupts if the run has child
+	// processes. A parent process that waits in C's system() ignores interrupts until
+	// its child has ended. The first interrupt only ends the child.
 	childInterval = 300 * time.Millisecond
 	// lastInterval is the time between two interrupts in the second half of
 	// protocol.InterruptGrace.

@@ -126,7 +126,7 @@ func (f *fields) bool(value *bool) {
 	f.malformed = f.malformed || (text != "0" && text != "1")
 }
 
-// number visits an integer. Decoding fails if the integer does not fit T.
+// number visits an integer. Decoding fails if the integer does not fit into T.
 func number[T int | int64 | uint32 | uint8](f *fields, value *T) {
 	if f.mode != decode {
 		var digits [20]byte

@@ -20,7 +20,8 @@ type Launch struct {
 	Args        []string
 	// Env lists the environment as NAME=VALUE.
 	Env []string
-	// Source is the content of the file Program if it is small, or empty.
+	// Source is the content of the file whose path is in Program. If the file is not
+	// small, Source is empty.
 	Source []byte
 }
 

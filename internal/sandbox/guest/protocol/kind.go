@@ -17,8 +17,8 @@ const (
 	KindSecret Kind = 'V' // bytes: NAME=VALUE, an additional environment variable
 	KindStart  Kind = 'G' // empty: the job is complete, run it
 	KindStop   Kind = 'K' // empty: stop the run, if there is one; the guest answers with Exit
-	// The next kinds are for a session's files, between its runs. The payload of
-	// Put, Get and Remove is a path.
+	// The next kinds are for operations on a session's files between its runs. The
+	// payload of Put, Get and Remove is a path.
 	//
 	// After Put, the host sends Data frames, and then End or Abort. After Get, the
 	// guest first sends a Done with the size, then Data frames. The host can end a

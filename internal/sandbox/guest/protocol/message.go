@@ -184,8 +184,8 @@ type Exit struct {
 	Stopped  bool
 	// Ended is true if the session's interpreter has ended.
 	Ended bool
-	// DecryptionFailed is true if the program could not be decrypted. It did not
-	// run.
+	// DecryptionFailed is true if the program could not be decrypted. The program
+	// then did not run.
 	DecryptionFailed bool
 	// Restorable is true if the kernel can restore the interpreter.
 	Restorable bool

@@ -203,7 +203,7 @@ def claims_everything(value):
 def method_of(value, name):
     """Return the method that converts the value, or None."""
     try:
-        # The methods of a class are meant for its instances.
+        # Ignore the methods of a class, because they are meant for its instances.
         if isinstance(value, type):
             return None
         method = getattr(value, name, None)
