@@ -64,8 +64,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 	done = before
 	var waiting []follower
 	for len(s.followers) > 0 {
-		// Advance the follower with the lowest offset first. If it then has the same
-		// offset and values as another follower, it can be dropped.
+		// Advance the follower with the lowest offset first. Two followers with the
+		// same offset and the same values are equal, so one of them can be dropped.
 		i := 0
 		for k, f := range s.followers {
 			if f.at < s.followers[i].at {
@@ -87,7 +87,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		for _, o := range s.followers {
 			until = min(until, o.at)
 		}
-		// If no escape can begin at this byte, it is the next symbol in all views.
+		// If no escape can begin at this byte, the byte is the next symbol in all
+		// views.
 		alive := true
 		for alive && f.at < len(in.b) && f.at <= until && viewsOf(in.b[f.at]) == 0 {
 			if alive = s.narrow(&f, in.b[f.at]); alive {

@@ -13,9 +13,9 @@ type view int
 const (
 	// asIs reads the text unchanged.
 	asIs view = iota
-	// joined skips line ends, for example in base64 text with 64 or 76 characters
-	// per line. A line end is CR, LF or both, or the escapes \r and \n. Spaces after
-	// a line end are also skipped.
+	// The view "joined" skips line ends, for example in base64 text with 64 or 76
+	// characters per line. A line end is CR, LF or both, or the escapes \r and \n.
+	// Spaces after a line end are also skipped.
 	joined
 	// escaped decodes backslash escapes, as in JSON (RFC 8259), in string literals
 	// of programming languages, and in the output of Python's repr and Node's
@@ -65,9 +65,9 @@ const (
 // reading contains two sets of marks for a view.
 type reading struct {
 	view view
-	// begins contains the marks that begin an escape in the view. needs contains the
-	// marks that make the view necessary: without them, another view reads the text
-	// in the same way.
+	// The field "begins" contains the marks that begin an escape in the view. The
+	// field "needs" contains the marks that make the view necessary: without them,
+	// another view reads the text in the same way.
 	needs, begins uint
 }
 

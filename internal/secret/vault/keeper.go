@@ -24,7 +24,8 @@ type FileKeeper struct {
 
 	mu   sync.Mutex
 	ring keyring
-	// read describes the file when it was last read, so that changes are noticed.
+	// The field "read" describes the file at the time of the last read, so that
+	// changes are noticed.
 	read os.FileInfo
 }
 

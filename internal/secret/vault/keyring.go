@@ -16,8 +16,8 @@ type KeyKeeper interface {
 	// Wrap encrypts a key with the newest root key. Unwrap needs the same associated
 	// data.
 	Wrap(ctx context.Context, key, associated []byte) (pyth.WrappedKey, error)
-	// Unwrap decrypts a key. It returns ErrDamaged if wrapped or associated was
-	// changed, or if the root key is missing.
+	// Unwrap decrypts a key. It returns ErrDamaged if the parameter "wrapped" or
+	// "associated" was changed, or if the root key is missing.
 	Unwrap(ctx context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error)
 }
 
