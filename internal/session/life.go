@@ -63,8 +63,8 @@ func (s *Service) expire(x *session, due func() bool) {
 	}
 }
 
-// endLocked removes the session, cancels its turns with cause, and starts to close
-// it at the host.
+// endLocked removes the session, cancels the session's turns with the given cause,
+// and starts to close the session at the host.
 func (s *Service) endLocked(x *session, cause error) {
 	delete(s.sessions, x.spec.ID)
 	x.idle.Stop()
