@@ -209,7 +209,8 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// The process can report more users before it ends. These also count.
+			// The process can report more users before it ends. These users also
+			// count.
 			_ = cmd.Process.Kill()
 		}
 	}
