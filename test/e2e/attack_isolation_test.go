@@ -134,9 +134,9 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 	programAttack("044_no_descriptor_is_inherited", object{
 		"code": "import os\nfor fd in sorted(os.listdir('/proc/self/fd'), key=int):\n    try: print(fd, os.readlink('/proc/self/fd/' + fd).split(':')[0])\n    except OSError: pass",
 	}, func(t *testing.T, x *execution) {
-		// The program must have only its standard streams. The interpreter closes main.py
-		// before the program runs. listdir closes its own descriptor before readlink, so
-		// the program does not print it.
+		// The program must have only its standard streams. The interpreter closes
+		// main.py before the program runs. listdir closes its own descriptor before
+		// readlink, so the program does not print this descriptor.
 		if x.ends(t, "succeeded"); x.Stdout != "0 pipe\n1 pipe\n2 pipe\n" {
 			t.Error(x)
 		}

@@ -188,7 +188,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	port := freePort(t)
 	var notRun []string
 	script := "set -eu -o pipefail\n" +
-		// With this option, curl fails if the API answers with an error.
+		// With the option --fail-with-body, curl fails if the API answers with an
+		// error.
 		"curl() { command curl --fail-with-body \"$@\"; }\n"
 	for _, block := range blocks {
 		switch {

@@ -28,7 +28,7 @@ func compareNodePrograms(t *testing.T, l language, least int) {
 	compareWithHost(t, archives, nodeOnHost(t, l))
 }
 
-// nodeOnHost returns l with the path of Node on the host.
+// nodeOnHost returns the language l with the path of Node on the host.
 func nodeOnHost(t *testing.T, l language) language {
 	l.argv0, l.bin = "node", filepath.Join(t.TempDir(), "node")
 	if err := os.Symlink(nodeBinary(t), l.bin); err != nil {

@@ -31,8 +31,8 @@ func (a *account) startProgram(t *testing.T) (answered func()) {
 	}
 }
 
-// terminate sends SIGTERM and waits until the server logs that it stops. A negative
-// pid is a process group, as for kill(2).
+// terminate sends SIGTERM and waits until the server logs that it stops. As for
+// kill(2), a negative pid is the ID of a process group.
 func (s *server) terminate(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {

@@ -219,8 +219,9 @@ func TestEncryptedProgramsRun(t *testing.T) {
 	})
 }
 
-// exampleClients returns the example clients by language. check is the command that
-// checks the test vectors, and run is the command that starts the client.
+// exampleClients returns the example clients by language. The field "check" is the
+// command that checks the test vectors, and "run" is the command that starts the
+// client.
 func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
