@@ -199,7 +199,7 @@ type Events interface {
 }
 
 // Dispatcher runs jobs. It is safe for concurrent use. It may run jobs in another
-// process or on another machine, so it exchanges only the Job, the secrets, the
+// process or on another machine. So it exchanges only the Job, the secrets, the
 // Events and the Outcome with the caller.
 type Dispatcher interface {
 	// Start sends the job to a sandbox. It waits for a free sandbox if necessary. An

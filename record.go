@@ -116,8 +116,8 @@ type RecordService interface {
 	// Executions lists the records that match the filter, newest first. It lists at
 	// most "limit" records with an ID less than "before"; "" means no bound.
 	Executions(ctx context.Context, user UserID, f ExecutionFilter, before ExecutionID, limit int) ([]*ExecutionRecord, error)
-	// Execution returns a run. If the run has not ended, it waits at most the given
-	// time for its end. If ctx ends first, it returns the current state.
+	// Execution returns a run. Execution waits for the end of the run, but at most
+	// for the time "wait". If ctx ends first, Execution returns the current state.
 	Execution(ctx context.Context, user UserID, id ExecutionID, wait time.Duration) (*RecordedExecution, error)
 	// FollowExecution passes all events of a run to the receiver, from the first
 	// event on. When the run has ended, it returns the run. Every call passes the
@@ -138,7 +138,7 @@ func NewExecutionID(at time.Time) ExecutionID {
 	var b [16]byte
 	_, _ = rand.Read(b[8:]) // It never fails.
 	putMillis(&b, at)
-	// Put the fraction of the millisecond into the next 12 bits, so that IDs of one
+	// Put the fraction of the millisecond into the next 12 bits. Then IDs of one
 	// millisecond also sort by time (RFC 9562, section 6.2, method 3).
 	fraction := uint16(at.Nanosecond() % int(time.Millisecond) * 4096 / int(time.Millisecond))
 	binary.BigEndian.PutUint16(b[6:], 0x7000|fraction)
