@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// takeToken adds the tokens for the time since the last call to the bucket, and takes
-// a token if there is one. It uses only the clock of the database, so the clocks of
-// the servers may differ. $1 is the bucket, $2 is its size, and $3 is the number of
-// tokens per second.
+// takeToken adds to a bucket the tokens for the time since the last call. Then it
+// takes a token, if there is one. takeToken uses only the clock of the database, so
+// the clocks of the servers may differ. $1 is the bucket, $2 is its size, and $3 is
+// the number of tokens per second.
 const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full_at)
 	VALUES ($1, $2::float8 - 1, true, clock_timestamp(), clock_timestamp() + make_interval(secs => 1 / $3::float8))
 	ON CONFLICT (bucket) DO UPDATE SET (tokens, taken, at, full_at) = (
