@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fillPlans fills r.plan with the files that every custom image gets, and r.extra
-// with the files that it gets only if the source does not have them.
+// fillPlans fills r.plan and r.extra. r.plan holds the files that every custom image
+// gets. An image gets a file of r.extra only if its source does not have the file.
 func (r *customBuilder) fillPlans() error {
 	settings(r.plan)
 	certificates(r.extra)

@@ -1,6 +1,6 @@
 // Package oci reads container images from files. It supports files of `docker save`
-// and `podman save`, OCI image layouts in a tar file, and tar files with a root file
-// system, such as those of `docker export`.
+// and `podman save`, and OCI image layouts in a tar file. It also supports tar files
+// with a root file system, such as those of `docker export`.
 //
 // Blobs of an image are unpacked to a temporary directory, where their digests are
 // their names. The digest of each layer is checked.
