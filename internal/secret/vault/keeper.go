@@ -86,8 +86,8 @@ func (k *FileKeeper) refresh() error {
 	return k.load()
 }
 
-// load reads the file. It also keeps root keys that are no longer in the file,
-// because a caller may still hold a key that was wrapped before a rotation.
+// load reads the file. It also keeps root keys that are no longer in the file: a
+// caller may still hold a key that was wrapped before a rotation.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
