@@ -28,8 +28,9 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 // Close ends the transaction.
 func (s *Snapshot) Close() error { return s.tx.Rollback() }
 
-// Tables returns the columns of each table, except the table with the version of the
-// schema, and River's tables, which have other columns in other databases.
+// Tables returns the columns of each table, with two exceptions. It leaves out the
+// table with the version of the schema. It also leaves out the tables of the library
+// River, because they have other columns in PostgreSQL.
 func (s *Snapshot) Tables(ctx context.Context) (map[string][]string, error) {
 	rows, err := s.tx.QueryContext(ctx, "SELECT t.name, c.name FROM pragma_table_list t, pragma_table_info(t.name) c"+
 		" WHERE t.schema = 'main' AND t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND t.name <> 'goose_db_version' AND t.name NOT LIKE 'river\\_%' ESCAPE '\\' ORDER BY t.name, c.cid")
