@@ -223,9 +223,9 @@ func countDescriptors(pid int) int {
 	return n
 }
 
-// countMounts counts the mounts of the host. Below the directory for temporary files,
-// it counts only those in the server's data directory, because other tests and the
-// tests of packages mount disks there.
+// countMounts counts the mounts of the host. Other tests mount disks in the directory
+// for temporary files. So in this directory, countMounts counts only mounts in the
+// server's data directory.
 func (s *server) countMounts() int {
 	n := 0
 	b, _ := os.ReadFile("/proc/self/mountinfo")

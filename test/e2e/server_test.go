@@ -166,8 +166,8 @@ func newDataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages fills a data directory with hard links to the images in imageDir, and
-// to the other files that a server makes at its first start.
+// linkImages fills a data directory with hard links. They refer to the images in
+// imageDir, and to the other files that a server makes at its first start.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
