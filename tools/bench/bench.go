@@ -28,6 +28,8 @@ type bench struct {
 	reference, embedded python
 
 	gvisor runsc
+	// dify is nil if there is no dify-sandbox server to measure.
+	dify *difyServer
 
 	bare, bareEmbedded         command
 	bareImporting              command

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,6 +52,8 @@ func run(ctx context.Context, args []string) (err error) {
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")
 	write := flags.String("write", "", "write the report to this `file` as well")
 	profile := flags.String("profile", "", "instead of measuring, write a CPU profile of gVisor to this `file`, as it starts interpreters")
+	dify := flags.String("dify-sandbox", "", "also measure the dify-sandbox server at this `URL`")
+	difyKey := flags.String("dify-sandbox-key", "dify-sandbox", "the API key of the dify-sandbox server")
 	err = flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -87,6 +90,10 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	if conditions.GVisor, err = gvisorVersion(b.gvisor.binary); err != nil {
 		return err
+	}
+	if *dify != "" {
+		b.dify = &difyServer{url: strings.TrimSuffix(*dify, "/"), key: *difyKey, http: newAPI(*dify).http}
+		b.results.dify.missingReason = ""
 	}
 	if *profile != "" {
 		return b.profile(ctx, *profile)

@@ -119,4 +119,8 @@ func TestRowsNeedMeasurements(t *testing.T) {
 	if got := rows[2].cells(); got[2] != "dify-sandbox, estimated: 64.0/s" || got[5] != "met" {
 		t.Errorf("got %q", got)
 	}
+	r.dify.add([]float64{128})
+	if got := r.rows(2)[2].cells(); got[2] != "dify-sandbox: 128/s" || got[5] != "missed" {
+		t.Errorf("got %q", got)
+	}
 }

@@ -94,6 +94,7 @@ func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
 	return alternate(ctx, n, b.progress.rounds("One tenant, 8 clients", n),
 		subject{b.results.eightBubblewraps, closedLoop(clients, b.plan.load, b.bubblewrap.untilEnded)},
 		subject{b.results.eightClients, withRest(closedLoop(clients, b.plan.load, tenant.runAnswer))},
+		subject{b.results.dify, withRest(closedLoop(clients, b.plan.load, b.dify.runAnswer))},
 	)
 }
 
