@@ -9,8 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// startJobs starts the background jobs. Before, all services have added their workers
-// to s.jobs. Jobs end before the services that they use are closed.
+// startJobs starts the background jobs. Call it after all services have added their
+// workers to s.jobs. When the server closes, the jobs end before the services that
+// they use.
 func (s *Server) startJobs(ctx context.Context) (err error) {
 	switch store := s.config.Accounts.store.(type) {
 	case *sqlite.Store:

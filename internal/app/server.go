@@ -95,7 +95,7 @@ type Server struct {
 		network  *networkMetrics
 		generate *generateMetrics
 	}
-	// jobs runs durable background jobs. The functions that open services add workers.
+	// jobs runs durable background jobs. Functions that open services add workers to it.
 	jobs    *jobqueue.Queue
 	closers []func() error
 }
