@@ -1,8 +1,10 @@
-// Package jobqueue runs durable background jobs, for example deliveries that are tried
-// again for hours. Jobs are rows in the server's database, and River runs them.
+// Package jobqueue runs durable background jobs, for example deliveries that are
+// tried again for hours. Each job is a row in the server's database. The Go library
+// River runs the jobs.
 //
-// The owner of a job keeps its own data. The arguments of a job contain only the ID
-// of this data, because River stores arguments in plain text.
+// The library River stores the arguments of a job in plain text. So the arguments
+// contain only an ID, and the component that inserts the job stores the data with
+// this ID.
 package jobqueue
 
 import (
@@ -22,11 +24,12 @@ import (
 // Config configures a Queue.
 type Config struct {
 	Logger *slog.Logger
-	// Sole reports that no other server uses the database. Then all jobs that are
-	// running at the start were interrupted, and run again at once.
+	// Sole is true if no other server uses the database. Then Start runs all jobs
+	// again that are marked as running, because the end of the last server has
+	// interrupted these jobs.
 	Sole bool
-	// MaxWorkers is the maximum number of jobs that run at the same time; 0 means four
-	// for each processor.
+	// MaxWorkers is the maximum number of jobs that run at the same time. 0 means
+	// four jobs for each processor.
 	MaxWorkers int
 }
 
@@ -34,21 +37,21 @@ type Config struct {
 const (
 	// jobTimeout is the time-out of one attempt of a job.
 	jobTimeout = time.Minute
-	// rescueAfter is the time after which another server repeats the attempt of a server
-	// that was lost.
+	// If a server is lost while it runs a job, another server runs the job again
+	// after the time rescueAfter.
 	rescueAfter = 2 * jobTimeout
-	// stopTimeout is the time that running jobs get to end when the server stops.
+	// When the server stops, running jobs have the time stopTimeout to end.
 	stopTimeout = 5 * time.Second
 )
 
-// Queue inserts and runs jobs. Before Start, the caller adds a worker for each kind of
-// job with Add. A Queue without workers does not start, and uses no resources. Insert
-// is safe for concurrent use.
+// Queue inserts and runs jobs. Before the function Start, the caller adds a worker
+// for each kind of job with the function Add. A Queue without workers does not start,
+// and uses no resources. Insert is safe for concurrent use.
 type Queue struct {
 	config  Config
 	workers *river.Workers
 	kinds   int
-	// client is nil until Start.
+	// client is nil before the function Start is called.
 	client client
 }
 
@@ -67,15 +70,16 @@ func New(c Config) *Queue {
 	return &Queue{config: c, workers: river.NewWorkers()}
 }
 
-// Add adds the worker for one kind of jobs. A worker may see a job more than once,
-// because its server can be killed before River has stored the result.
+// Add adds the worker for one kind of jobs. A worker may get a job more than once,
+// because a server can be killed before the result of the job is stored.
 func Add[T river.JobArgs](q *Queue, w river.Worker[T]) {
 	river.AddWorker(q.workers, w)
 	q.kinds++
 }
 
-// Start migrates River's tables and runs jobs until Close. The driver belongs to the
-// store. If the Queue has no workers, Start does nothing.
+// Start creates or updates the tables of the library River. Then it runs jobs until
+// Close is called. The driver comes from the method Jobs of a store. If the Queue has
+// no workers, Start does nothing.
 func Start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx]) error {
 	if q.kinds == 0 {
 		return nil
@@ -87,7 +91,8 @@ func Start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 }
 
 func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx]) error {
-	// River logs each step of its start at the level info.
+	// The library River logs each step of its start at the level info. These messages
+	// are not useful.
 	logger := slog.New(warnings{q.config.Logger.Handler()})
 	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: logger})
 	if err != nil {
@@ -97,7 +102,8 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 		return err
 	}
 	if q.config.Sole {
-		// River itself would repeat them only after rescueAfter.
+		// Without this statement, interrupted jobs run again only after the time
+		// rescueAfter.
 		if err := driver.GetExecutor().Exec(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'"); err != nil {
 			return err
 		}
@@ -109,7 +115,7 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	if err != nil {
 		return err
 	}
-	// Jobs must not end with ctx, but when Close is called.
+	// Jobs must end when Close is called, but not when ctx ends.
 	if err := c.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -117,11 +123,11 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	return nil
 }
 
-// errNotStarted is the error of Insert before Start.
+// errNotStarted is the error of Insert if the Queue has not started.
 var errNotStarted = errors.New("jobqueue: not started, or without workers")
 
-// Insert stores a job. The job is durable when Insert returns nil, and a free worker
-// starts it at once.
+// Insert stores a job. When Insert returns nil, the job is durable. A free worker
+// starts the job at once.
 func (q *Queue) Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error {
 	if q.client == nil {
 		return errNotStarted
@@ -132,8 +138,9 @@ func (q *Queue) Insert(ctx context.Context, args river.JobArgs, opts *river.Inse
 	return nil
 }
 
-// Close waits until running jobs have ended, and cancels them after some seconds.
-// Jobs that were canceled run again after the next start.
+// Close waits some seconds for the end of running jobs. Then Close cancels the jobs
+// that are still running. A canceled job runs again after the next start of the
+// server.
 func (q *Queue) Close() error {
 	if q.client == nil {
 		return nil
@@ -146,7 +153,7 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// warnings is a handler that discards messages below the level warn.
+// warnings is a log handler that discards messages below the level warn.
 type warnings struct{ slog.Handler }
 
 func (h warnings) Enabled(ctx context.Context, level slog.Level) bool {

@@ -31,7 +31,8 @@ type note struct {
 
 func (note) Kind() string { return "note" }
 
-// worker reports each attempt, with the result of "fail".
+// worker sends the text of each attempt to the channel "seen". The result of an
+// attempt is the result of the function "fail".
 type worker struct {
 	river.WorkerDefaults[note]
 
@@ -54,7 +55,7 @@ func newWorker() *worker {
 	return &worker{seen: make(chan string), fail: func(int) error { return nil }}
 }
 
-// started returns a queue with the worker.
+// started returns a queue that has started with the worker w.
 func started[TTx any](t *testing.T, driver riverdriver.Driver[TTx], w *worker) *jobqueue.Queue {
 	t.Helper()
 	q := jobqueue.New(jobqueue.Config{Logger: slog.New(slog.DiscardHandler), Sole: true})
@@ -127,7 +128,7 @@ func testQueue[TTx any](t *testing.T, driver riverdriver.Driver[TTx]) {
 		t.Fatal(err)
 	}
 
-	// A job that was running when its server was killed is repeated after the start.
+	// If a server is killed while it runs a job, the next start runs the job again.
 	insert(t, q, "interrupted")
 	if err := driver.GetExecutor().Exec(t.Context(), "UPDATE river_job SET state = 'running' WHERE state = 'available'"); err != nil {
 		t.Fatal(err)
