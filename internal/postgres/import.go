@@ -77,8 +77,9 @@ type table struct {
 	needs []string
 }
 
-// readTables returns all tables of the schema, except the table with the version of
-// the schema and River's tables. A table follows all tables that it needs.
+// readTables returns all tables of the schema, with two exceptions: the table with
+// the version of the schema, and the tables of the library River. A table follows all
+// tables that it needs.
 func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	rows, err := tx.Query(ctx, `SELECT c.relname,
 		(SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
