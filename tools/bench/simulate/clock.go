@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// clock is the simulated time with the events of the future.
+// clock holds the simulated time, and the events that happen later.
 type clock struct {
 	now    time.Duration
 	events events
 	serial int
 }
 
-// after calls the function when the duration has passed.
+// after calls the function f when the duration d has passed.
 func (c *clock) after(d time.Duration, f func()) {
 	c.serial++
 	heap.Push(&c.events, event{c.now + d, c.serial, f})
 }
 
-// run calls all functions in the order of their times, until no event is left or the
-// function done returns true.
+// run calls the functions of all events in the order of time. It stops when no event
+// is left, or when the function "done" returns true.
 func (c *clock) run(done func() bool) {
 	for len(c.events) > 0 && !done() {
 		e := heap.Pop(&c.events).(event)

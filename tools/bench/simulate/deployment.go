@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deployment is the set of machines.
+// deployment describes the machines that serve the runs.
 type deployment struct {
 	Servers, Workers, Brokers, Logs int
 	// Cores is the number of processors of each machine.
@@ -14,7 +14,7 @@ type deployment struct {
 	UsersPerRate int
 }
 
-// sized returns the deployment with the numbers of machines that the rate needs.
+// sized returns the deployment with as many machines as the rate needs.
 func (d deployment) sized(u *users, rate float64) deployment {
 	machines := func(chosen int, cost time.Duration) int {
 		if chosen > 0 {
@@ -27,7 +27,8 @@ func (d deployment) sized(u *users, rate float64) deployment {
 	if d.Workers > 0 {
 		return d
 	}
-	// With more workers, there is more memory for idle sandboxes, and fewer boots.
+	// The number of boots depends on the number of workers: more workers have more
+	// memory for idle sandboxes.
 	d.Workers = machines(0, workerCost)
 	for {
 		boots := (1 - d.warm(u, rate, d.warmTime(u, rate))) * bootCost.Seconds()
@@ -39,7 +40,8 @@ func (d deployment) sized(u *users, rate float64) deployment {
 	}
 }
 
-// warm returns the part of the runs whose user has an idle sandbox.
+// warm returns the fraction of the runs whose user has an idle sandbox. t is the
+// average time that an idle sandbox stays.
 func (d deployment) warm(u *users, rate float64, t time.Duration) float64 {
 	warm := 0.0
 	for user := range u.sums {
@@ -49,7 +51,8 @@ func (d deployment) warm(u *users, rate float64, t time.Duration) float64 {
 	return warm
 }
 
-// users is the population of users. They have numbers from 0, the most active first.
+// users describes all users. Users have numbers from 0, and user 0 is the most
+// active.
 type users struct {
 	// sums[i] is the probability that a run belongs to one of the users 0 to i.
 	sums []float64
@@ -68,8 +71,8 @@ func newUsers(number int) *users {
 	return u
 }
 
-// rate returns the number of runs of the user in a second, if all users together have
-// the given rate.
+// rate returns how many runs a user starts in a second. The parameter "all" is this
+// number for all users together.
 func (u *users) rate(user int, all float64) float64 {
 	if user == 0 {
 		return all * u.sums[0]
@@ -78,8 +81,9 @@ func (u *users) rate(user int, all float64) float64 {
 }
 
 // warmTime returns how long an idle sandbox stays on average: at most keepWarm, and
-// so short that all idle sandboxes fit into the memory of the workers. In a steady
-// state, a user with r runs a second is warm with the probability 1-exp(-r t).
+// so short that all idle sandboxes fit into the memory of the workers. If idle
+// sandboxes stay for the time t, a user with r runs a second has one with the
+// probability 1-exp(-r t).
 func (d deployment) warmTime(u *users, rate float64) time.Duration {
 	room := float64(d.Workers) * d.MemoryGiB * 1024 * 0.8 / sandboxMiB
 	fits := func(t time.Duration) bool {

@@ -1,10 +1,10 @@
 // Command simulate computes how a deployment of several machines behaves at a given
-// rate of runs, and which part of the deployment is full first.
+// rate of runs. It also prints which part of the deployment is full first.
 //
-// It is a discrete-event simulation. Requests arrive at random times (a Poisson
-// process), and the users differ in activity (Zipf's law). The costs of the parts are
-// measured constants, see costs.go. The command is for developers and operators and
-// not part of the product.
+// The command is a discrete-event simulation. Requests arrive at random times (a
+// Poisson process), and the users differ in activity (Zipf's law). The costs of each
+// part are measured constants; see costs.go. The command is a tool for developers and
+// operators. It is not part of the product.
 package main
 
 import (

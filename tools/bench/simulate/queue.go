@@ -2,15 +2,16 @@ package main
 
 import "time"
 
-// queue is a station with several processors and two queues. Work in the first
-// queue is served before work in the second one, in the order of arrival.
+// queue simulates a machine with several processors. Work waits in the lists "first"
+// and "second", each in the order of arrival. Work in "second" starts only if "first"
+// is empty.
 type queue struct {
 	clock      *clock
 	processors int
 	busy       int
 	first      []work
 	second     []work
-	// used is the sum of the processor time so far.
+	// The field "used" is the processor time that the machine has used so far.
 	used time.Duration
 }
 
@@ -19,13 +20,14 @@ type work struct {
 	then func()
 }
 
-// do serves work of the given cost, and then calls the function.
+// do adds work with the given cost, and calls the function "then" when the work is
+// done.
 func (q *queue) do(cost time.Duration, then func()) {
 	q.first = append(q.first, work{cost, then})
 	q.next()
 }
 
-// later serves work only while there is no work from do.
+// later adds work that starts only while no work of the method do waits.
 func (q *queue) later(cost time.Duration) {
 	q.second = append(q.second, work{cost, func() {}})
 	q.next()
@@ -52,19 +54,19 @@ func (q *queue) next() {
 	}
 }
 
-// auditLog is the audit log of one database. Servers append one batch at a time, in
-// the order in which they ask for the lock.
+// auditLog simulates the audit log of one database. A server needs the lock to append
+// a batch. Servers get the lock in the order in which they ask for it.
 type auditLog struct {
 	clock   *clock
 	waiting [][]func() // by server
 	asking  []int      // the servers that wait for the lock
 	locked  bool
-	// used is the least time in which the log can store the entries so far, in
-	// batches of the maximum size.
+	// The field "used" is the time that the log needs for all entries so far if each
+	// batch has the maximum size.
 	used time.Duration
 }
 
-// add appends an entry of a server, and calls the function when the entry is
+// add appends an entry of a server, and calls the function "then" when the entry is
 // durable.
 func (l *auditLog) add(server int, then func()) {
 	l.waiting[server] = append(l.waiting[server], then)

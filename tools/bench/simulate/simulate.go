@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// result is the outcome of a simulation.
+// result is the result of a simulation.
 type result struct {
 	deployment
 	rate float64
 	// median and p99 are percentiles of the latency of a run.
 	median, p99 time.Duration
-	// warm is the part of the runs whose user had a sandbox.
+	// warm is the fraction of the runs whose user had an idle sandbox.
 	warm float64
-	// used is the utilisation of each part. Values above 1 cannot occur: the part that
-	// is full has nearly 1, and its queue grows.
+	// The field "used" is the utilisation of each part of the deployment. The
+	// utilisation of a full part is nearly 1, never more.
 	used []load
-	// growing is true if the requests of the last quarter took much longer than those
-	// of the second quarter: the deployment cannot serve this rate.
+	// The field "growing" is true if the deployment cannot serve the rate. Then the
+	// last quarter of the requests took much longer than the second quarter.
 	growing bool
 }
 
-// load is the utilisation of a part, from 0 to 1.
+// load is the utilisation of one part of the deployment, from 0 to 1.
 type load struct {
 	part  string
 	value float64
@@ -47,7 +47,7 @@ func (r result) String() string {
 	return text + "  " + full
 }
 
-// simulation is the state of all machines.
+// simulation holds the state of all machines.
 type simulation struct {
 	deployment
 	clock   *clock
@@ -64,7 +64,8 @@ type simulation struct {
 	warm     int
 }
 
-// simulate serves the given number of runs that arrive at the rate.
+// simulate computes the result for the given number of runs. The runs arrive at the
+// given rate.
 func simulate(d deployment, rate float64, runs int, seed uint64) result {
 	u := newUsers(max(1, int(rate)*d.UsersPerRate))
 	d = d.sized(u, rate)
@@ -113,8 +114,9 @@ func (s *simulation) queues(number, processors int) []*queue {
 	return all
 }
 
-// request is the path of one run: balancer, server, NATS, worker, NATS, server with
-// the audit entry, client. The record of the run follows after the answer.
+// request simulates one run. Its messages pass the load balancer, a server, NATS, a
+// worker, NATS again, and the server. The server writes the entry of the audit log
+// and answers the client. The record of the run is stored after the answer.
 func (s *simulation) request(answered func()) {
 	user := sort.SearchFloat64s(s.users.sums, s.random.Float64())
 	user = min(user, len(s.users.sums)-1)
@@ -134,8 +136,9 @@ func (s *simulation) request(answered func()) {
 	)
 }
 
-// place returns the worker of a user. An active user has more than one, so that no
-// worker gets more than its share: the bounded load of consistent hashing.
+// place returns the worker for a run of a user. Each user has an own order of the
+// workers. place returns the first worker in this order where no run waits, as in
+// consistent hashing with bounded loads.
 func (s *simulation) place(user int) *queue {
 	for i := range uint64(s.Workers) {
 		worker := s.workers[mix(uint64(user)<<20+i)%uint64(s.Workers)]
@@ -153,13 +156,13 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// execute runs a program. A user without a sandbox gets one from the pool, and the
-// worker boots another sandbox for the pool when it has time.
+// execute simulates the run of a program on a worker. A user without a sandbox gets
+// one that is ready. Then the worker boots another sandbox when it has time.
 func (s *simulation) execute(user int, worker *queue, ended func()) {
 	if s.clock.now-s.lastRun[user] <= s.warmTime {
 		s.warm++
 	} else {
-		const slices = 25 // Runs do not wait for a whole boot.
+		const slices = 25 // So a run never waits for a whole boot.
 		for range slices {
 			worker.later(bootCost / slices)
 		}
@@ -168,10 +171,11 @@ func (s *simulation) execute(user int, worker *queue, ended func()) {
 	worker.do(workerCost, ended)
 }
 
-// step is a part of the path of a run. It calls next at its end.
+// step is a part of the path of a run. It calls the function "next" at its end.
 type step func(next func())
 
-// steps takes the steps one after the other, and then calls the function "end".
+// The method steps simulates the given steps one after the other. Then it calls the
+// function "end".
 func (s *simulation) steps(end func(), all ...step) {
 	next := end
 	for _, one := range slices.Backward(all) {
@@ -181,7 +185,7 @@ func (s *simulation) steps(end func(), all ...step) {
 	next()
 }
 
-// travel is the delay of one message between two machines.
+// travel simulates the delay of a message between two machines.
 func (s *simulation) travel(next func()) { s.clock.after(networkDelay, next) }
 
 func use(q *queue, cost time.Duration) step {
