@@ -170,7 +170,7 @@ type AuditRecord struct {
 }
 
 // AuditPosition is a position in a list of audit records. The list is sorted by time,
-// then by sequence, because several records may have the same time.
+// then by sequence number, because several records may have the same time.
 type AuditPosition struct {
 	Timestamp time.Time
 	Sequence  int64
@@ -185,19 +185,21 @@ type AuditStore interface {
 	// of the log.
 	AppendAudit(ctx context.Context, records []*AuditRecord, checkpoint []byte) error
 	// AuditHead returns the size of the log and the last checkpoint, which is nil if
-	// there is none. The size is the sequence of the next record.
+	// there is none. The size is the sequence number of the next record.
 	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
 	// AuditPage lists the user's records before the position, newest first and without
 	// Hashes. It lists at most "limit" records. The zero position means the end of the
 	// log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords lists the records from sequence "from" on, including pruned records,
-	// sorted by sequence. It lists at most "limit" records.
+	// AuditRecords lists the records from the sequence number "from" on, including
+	// pruned records. They are sorted by sequence number. It lists at most "limit"
+	// records.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
 	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
 	// record is missing.
 	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
-	// PruneAudit removes the content of the records with sequences in [from, to).
+	// PruneAudit removes the content of the records with the sequence numbers from
+	// "from" to "to"-1.
 	PruneAudit(ctx context.Context, from, to int64) error
 }
 
