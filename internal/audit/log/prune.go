@@ -50,12 +50,12 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return end - start, nil
 }
 
-// prunedBefore is the name of a detail of audit.pruned. Its value is the sequence of
-// the first entry that was kept.
+// prunedBefore is the name of a detail of audit.pruned. Its value is the sequence
+// number of the first entry that was kept.
 const prunedBefore = "before"
 
-// firstWhole returns the sequence of the first entry that is not pruned. It uses a
-// binary search, because all pruned entries come before all other entries.
+// firstWhole returns the sequence number of the first entry that is not pruned. It
+// uses a binary search, because all pruned entries come before all other entries.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {

@@ -46,7 +46,7 @@ type pending struct {
 	failure error
 }
 
-// newPending creates the record of an event, without the sequence and the ID.
+// newPending creates the record of an event, without the sequence number and the ID.
 func newPending(o *pyth.Origin, e *pyth.AuditEvent, at time.Time) (*pending, error) {
 	details, err := cleanDetails(e.Details)
 	if err != nil {
@@ -68,7 +68,7 @@ func newPending(o *pyth.Origin, e *pyth.AuditEvent, at time.Time) (*pending, err
 	}}, nil
 }
 
-// recordAt adds the sequence and the ID to the record, and encodes it.
+// recordAt adds the sequence number and the ID to the record, and encodes it.
 func (p *pending) recordAt(sequence int64) (*pyth.AuditRecord, error) {
 	id, err := newID(sequence, p.at)
 	if err != nil {
@@ -106,8 +106,8 @@ func entryOf(content []byte) (*pyth.AuditEntry, error) {
 }
 
 // newID returns the ID of an entry: a UUID of version 7 (RFC 9562, section 5.7). The
-// low 48 bits of the ID contain the sequence instead of random bits, as section 6.2
-// permits. So the log finds an entry by its ID without an index.
+// low 48 bits of the ID contain the sequence number of the entry instead of random
+// bits, as section 6.2 permits. So the log finds an entry by its ID without an index.
 func newID(sequence int64, at time.Time) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[6:10]); err != nil {
@@ -122,7 +122,7 @@ func newID(sequence int64, at time.Time) (string, error) {
 	return id.String(), nil
 }
 
-// sequenceOf extracts the sequence from the ID of an entry.
+// sequenceOf extracts the sequence number from the ID of an entry.
 func sequenceOf(id string) (int64, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil || parsed.String() != id || parsed.Version() != 7 {

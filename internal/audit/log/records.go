@@ -9,8 +9,8 @@ import (
 
 const readBatch = 1000
 
-// records iterates over the stored records with sequences in [from, to). If a query
-// fails, the error is the last element.
+// records iterates over the stored records whose sequence number is at least "from"
+// and less than "to". If a query fails, the error is the last element.
 func records(ctx context.Context, store pyth.AuditStore, from, to int64) iter.Seq2[*pyth.AuditRecord, error] {
 	return func(yield func(*pyth.AuditRecord, error) bool) {
 		for from < to {

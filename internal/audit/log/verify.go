@@ -89,13 +89,13 @@ type check struct {
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
 	// pruned lists the ranges of entries without content. The content may be missing
-	// for all sequences below the value of "allowed", because entries about pruning
-	// cover these sequences.
+	// for all sequence numbers below the value of "allowed", because entries about
+	// pruning cover these numbers.
 	pruned  []span
 	allowed int64
 }
 
-// span is the range [from, to) of sequences.
+// span is the range [from, to) of sequence numbers.
 type span struct{ from, to int64 }
 
 func (c *check) open(name string, note []byte) *tlog.Tree {
