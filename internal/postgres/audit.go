@@ -104,8 +104,8 @@ func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// AuditRecords returns at most "limit" records of all users, sorted by sequence. The
-// parameter "from" is the lowest sequence to return.
+// AuditRecords returns at most "limit" records of all users, sorted by sequence
+// number. The parameter "from" is the lowest sequence number to return.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.AuditRecord, error) {
 		r := new(pyth.AuditRecord)
@@ -116,7 +116,8 @@ func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyt
 
 const selectHashes = "SELECT sequence, hashes FROM audit WHERE sequence = ANY($1)"
 
-// AuditHashes returns the hashes of each record with one of the given sequences.
+// AuditHashes returns the hashes of each record with one of the given sequence
+// numbers.
 func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	found, err := collect(ctx, s, scanHashes, selectHashes, sequences)
 	if err != nil {
@@ -134,8 +135,8 @@ func scanHashes(row pgx.CollectableRow) (h hashesAt, err error) {
 	return h, row.Scan(&h.sequence, column.Hashes(&h.hashes))
 }
 
-// inOrder returns the hashes in the order of the sequences. It returns CodeNotFound if
-// hashes are missing.
+// inOrder returns the hashes in the order of the sequence numbers. It returns
+// CodeNotFound if hashes are missing.
 func inOrder(sequences []int64, found []hashesAt) ([][][32]byte, error) {
 	bySequence := make(map[int64][][32]byte, len(found))
 	for _, h := range found {

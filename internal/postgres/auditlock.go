@@ -82,7 +82,8 @@ func (l *lockedAudit) rollback() error {
 // Head returns the end of the log.
 func (l *lockedAudit) Head() (size int64, checkpoint []byte) { return l.size, l.checkpoint }
 
-// AuditHashes returns the hashes of each record with one of the given sequences.
+// AuditHashes returns the hashes of each record with one of the given sequence
+// numbers.
 func (l *lockedAudit) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	rows, err := l.conn.Query(ctx, selectHashes, sequences)
 	if err != nil {
