@@ -45,10 +45,10 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	return length, name
 }
 
-// decoding is a way to decode a text that begins inside an encoded value. The text
-// is first read in a view and then decoded with an encoding. offset is the number of
-// characters to skip at the beginning, where an escape or a base64 group may be
-// incomplete.
+// decoding is a way to decode a text that begins inside an encoded value. First the
+// view reads the text, then the encoding decodes the result. offset is the number of
+// characters to skip at the beginning of the text, where an escape or a base64 group
+// may be incomplete.
 type decoding struct {
 	view   view
 	enc    encoding

@@ -47,8 +47,8 @@ func (e encoding) length(n int) int {
 }
 
 // ends reports whether the encoded text of n bytes may end after k symbols. Base64
-// text may end without padding. If data follows the value, the last character is no
-// symbol.
+// text may end without padding. If data follows the value, the last character is not
+// a symbol, because it also depends on this data.
 func (e encoding) ends(n, k int) bool {
 	switch e {
 	case base64At0, base64URLAt0:
@@ -168,8 +168,9 @@ func base64Digit(c byte) int {
 	}
 }
 
-// startOf returns the start of the encoded value. ok is false if the value has fewer
-// than MinBytes symbols, or if another encoding has the same start.
+// startOf returns the start of an encoded value: the number that its first MinBytes
+// symbols encode. ok is false if the value has fewer than MinBytes symbols, or if
+// another encoding has the same start.
 func startOf(e encoding, value []byte) (begin uint64, ok bool) {
 	if e.length(len(value)) < MinBytes {
 		return 0, false

@@ -5,10 +5,10 @@ import (
 	"sort"
 )
 
-// follower compares the output after a matched head with the rest of long values: the
-// values with the indices "low" to "high"-1 in Redactor.secrets. The field "symbols"
-// is the number of symbols that have matched. These symbols are the same for all the
-// values.
+// follower compares the output with the rest of long values whose beginning has
+// already matched. These values have the indices "low" to "high"-1 in
+// Redactor.secrets. The field "symbols" is the number of symbols that have matched.
+// These symbols are the same for all the values.
 type follower struct {
 	enc       encoding
 	low, high int
@@ -23,7 +23,8 @@ type follower struct {
 // views can read an escape.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing creates the followers for long values whose head has matched.
+// beginFollowing creates the followers for long values whose head (beginning) has
+// matched.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {

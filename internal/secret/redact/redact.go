@@ -51,14 +51,15 @@ type Redactor struct {
 	// starts holds the first MinBytes symbols of each form (encoded value), as sorted
 	// numbers.
 	starts []uint64
-	// filter is a set of hashes of starts, with one bit for each hash. For most
-	// offsets of an output, it shows quickly that no form begins there.
+	// filter is a set of hashes of the numbers in the field "starts", with one bit
+	// for each hash. For most offsets of an output, filter shows quickly that no
+	// encoded value begins there.
 	filter [1 << filterBits / 64]uint64
-	// pairs is the set of the first two bytes of all starts, with one bit for each
-	// pair.
+	// pairs is the set of the first two bytes of all encoded values, with one bit for
+	// each pair.
 	pairs [1 << 16 / 64]uint64
-	// heads is created when the output contains a start for the first time. Most
-	// outputs contain none.
+	// heads is created when the output contains the start of an encoded value for the
+	// first time. Most outputs contain no such start.
 	heads  heads
 	making sync.Once
 }
@@ -146,7 +147,7 @@ func (r *Redactor) passes(start uint64) bool {
 	return r.filter[h/64]&(1<<(h%64)) != 0
 }
 
-// begins reports whether a form begins with start.
+// begins reports whether a form (encoded value) begins with the number "start".
 func (r *Redactor) begins(start uint64) bool {
 	if !r.passes(start) {
 		return false
@@ -155,13 +156,15 @@ func (r *Redactor) begins(start uint64) bool {
 	return found
 }
 
-// mayBeginPair reports whether a form begins with the first two bytes of b.
+// mayBeginPair reports whether a form (encoded value) begins with the first two bytes
+// of b.
 func (r *Redactor) mayBeginPair(b []byte) bool {
 	pair := uint(b[0])<<8 | uint(b[1])
 	return r.pairs[pair/64]&(1<<(pair%64)) != 0
 }
 
-// mayBegin reports whether a form begins with b. b must be shorter than MinBytes.
+// mayBegin reports whether a form (encoded value) begins with b. b must be shorter
+// than MinBytes.
 func (r *Redactor) mayBegin(b []byte) bool {
 	var low [MinBytes]byte
 	copy(low[:], b)

@@ -21,8 +21,8 @@ type matches struct {
 	depth, begun int
 }
 
-// longForm is a node of the trie whose heads belong to long values and match in a
-// view. end is the offset after the match.
+// longForm is a match of the heads of long values in one view. node is the node of
+// these heads in the trie. end is the offset after the match.
 type longForm struct {
 	view view
 	node node
@@ -51,27 +51,29 @@ type search struct {
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// For each mark, the field "next" holds the offset of the next occurrence, and
-	// "passed" is the lowest of these offsets. For each reading, "begins" holds the
-	// lowest offset of a mark in reading.begins, and "needs" holds the lowest offset
-	// of a mark in reading.needs. The field "nearest" is the lowest offset in
-	// "begins".
+	// A mark is a text with which an escape begins. For each mark, the field "next"
+	// holds the offset of the next occurrence, and "passed" is the lowest of these
+	// offsets. For each reading, "begins" holds the lowest offset of a mark in
+	// reading.begins, and "needs" holds the lowest offset of a mark in reading.needs.
+	// The field "nearest" is the lowest offset in "begins".
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
 }
 
-// cursor is the state of the search in the view asIs. The search has already found
-// all forms that begin before the offset "start".
+// cursor is the state of the search in the view asIs, which reads the unchanged text.
+// The search has already found all encoded values that begin before the offset
+// "start".
 type cursor struct {
 	start int
-	// walking is true if the bytes in [start, at) lead to node in the trie.
+	// walking is true if the bytes from the offset "start" to the offset "at" lead to
+	// the field "node" in the trie.
 	walking bool
 	node    node
 	at      int
-	// have is the longest match at start so far. closed is true if no longer form
-	// can match at start.
+	// The field "have" is the longest match so far at the offset "start". closed is
+	// true if no longer match is possible at this offset.
 	have   matches
 	closed bool
 }
@@ -342,8 +344,8 @@ func (x *search) walk(v view, n node, at int, have matches) (matches, node, int)
 	}
 }
 
-// limit returns the number of symbols by which a long value is found in all views
-// except asIs.
+// In all views except asIs, a long value is found by its first symbols. limit returns
+// the number of these symbols.
 func (x *search) limit() int {
 	if x.reduced() {
 		return reducedHead
@@ -373,7 +375,7 @@ type failure struct {
 	closed  bool
 }
 
-// failures caches the results of fail and failAt.
+// failures caches the results of the methods fail and failAt.
 type failures struct {
 	nodes map[nodeKey]failure
 	// recent caches results of failAt. The index is a hash of the node and the symbol

@@ -21,7 +21,7 @@ type Stream struct {
 	failures     *failures
 	count        int
 	// cutHead is the length of an incomplete value at the beginning of the output, or
-	// 0. cutName is the name of its secret.
+	// 0. cutName is the name of the secret with this value.
 	cutHead int
 	cutName string
 }

@@ -11,30 +11,30 @@ import (
 type view int
 
 const (
-	// asIs reads the text unchanged.
+	// The view asIs reads the text unchanged.
 	asIs view = iota
 	// The view "joined" skips line ends, for example in base64 text with 64 or 76
 	// characters per line. A line end is CR, LF or both, or the escapes \r and \n.
 	// Spaces after a line end are also skipped.
 	joined
-	// escaped decodes backslash escapes, as in JSON (RFC 8259), in string literals
-	// of programming languages, and in the output of Python's repr and Node's
-	// inspect. \xHH and octal escapes are bytes. Literals on consecutive lines are
-	// joined, because pprint and inspect split long strings.
+	// The view "escaped" decodes backslash escapes, as in JSON (RFC 8259), in string
+	// literals of programming languages, and in the output of Python's repr and
+	// Node's inspect. \xHH and octal escapes are bytes. Literals on consecutive lines
+	// are joined, because pprint and inspect split long strings.
 	escaped
-	// escapedRunes is like escaped, but \xHH and octal escapes are characters, as in
-	// Python's repr of str.
+	// The view escapedRunes is like the view "escaped", but \xHH and octal escapes
+	// are characters, as in Python's repr of str.
 	escapedRunes
-	// escapedTwice is like escaped, but decodes twice, for example for JSON in a
-	// JSON string.
+	// The view escapedTwice is like the view "escaped", but decodes twice. It finds
+	// values in, for example, JSON that is inside a JSON string.
 	escapedTwice
-	// escapedTwiceRunes is like escapedRunes, but decodes twice.
+	// The view escapedTwiceRunes is like the view escapedRunes, but decodes twice.
 	escapedTwiceRunes
-	// percent decodes %HH, as in URLs (RFC 3986).
+	// The view "percent" decodes %HH, as in URLs (RFC 3986).
 	percent
-	// form is like percent, but + is a space, as in HTML forms.
+	// The view "form" is like the view "percent", but + is a space, as in HTML forms.
 	form
-	// references decodes character references, as in HTML and XML.
+	// The view "references" decodes character references, as in HTML and XML.
 	references
 	views // Number of views.
 )
@@ -252,8 +252,8 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	return s, 0
 }
 
-// readTwice reads an escape at i in text that was escaped twice. v must be escaped
-// or escapedRunes.
+// readTwice reads an escape at i in text that was escaped twice. The view v must be
+// the constant "escaped" or escapedRunes.
 func (in *input) readTwice(i int, v view) (s symbols, next int) {
 	var inner [maxEscapes]byte
 	var ends [maxEscapes]int
@@ -366,8 +366,8 @@ func (in *input) readBraces(i int) (s symbols, next int) {
 	return oneRune(n), next + 1
 }
 
-// readUTF16 reads an escape of the form \uHHHH at i, or two that are a surrogate
-// pair.
+// readUTF16 reads an escape of the form \uHHHH at i, or two such escapes that are a
+// surrogate pair.
 func (in *input) readUTF16(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+2:], 16, 4, 4)
 	if next = afterNumber(i+2, digits, in.last, 4); next <= 0 || !utf16.IsSurrogate(n) {
