@@ -115,8 +115,8 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 		until = ceilMicro(f.Until)
 	}
 	// The query returns the records whose (time, sequence) is less than (until,
-	// sequence). Sequences start at 0. So the sequence 0 excludes all records whose
-	// time is equal to until.
+	// sequence). Sequence numbers start at 0. So the sequence number 0 excludes all
+	// records whose time is equal to until.
 	sequence := int64(0)
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
@@ -132,8 +132,8 @@ func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// AuditRecords returns at most "limit" records of all users, sorted by sequence. The
-// parameter "from" is the lowest sequence to return.
+// AuditRecords returns at most "limit" records of all users, sorted by sequence
+// number. The parameter "from" is the lowest sequence number to return.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), column.Hashes(&r.Hashes)) }
 	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)
@@ -156,7 +156,8 @@ func (s *Store) auditRecords(ctx context.Context, fields func(*pyth.AuditRecord)
 	return records, failure(rows.Err())
 }
 
-// AuditHashes returns the hashes of each record with one of the given sequences.
+// AuditHashes returns the hashes of each record with one of the given sequence
+// numbers.
 func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	find, err := s.reader.PrepareContext(ctx, "SELECT hashes FROM audit WHERE sequence = ?")
 	if err != nil {
