@@ -17,7 +17,8 @@ func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome p
 		Timestamp: start.Add(time.Duration(seconds) * time.Second),
 		Record:    []byte{'r', byte(sequence)},
 	}
-	// Add as many hashes as a Merkle tree stores with the record of this sequence.
+	// Add as many hashes as a Merkle tree stores with the record of this sequence
+	// number.
 	for n, level := sequence, byte(0); ; n, level = n>>1, level+1 {
 		r.Hashes = append(r.Hashes, [32]byte{byte(sequence), level})
 		if n&1 == 0 {
