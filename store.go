@@ -198,8 +198,8 @@ type AuditStore interface {
 	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
 	// record is missing.
 	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
-	// PruneAudit removes the content of the records with the sequence numbers from
-	// "from" to "to"-1.
+	// PruneAudit removes the content of the records whose sequence number is at least
+	// "from" and less than "to".
 	PruneAudit(ctx context.Context, from, to int64) error
 }
 
