@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/batch"
 )
 
-// Layout of batch.Call in bytes.
+// The layout of batch.Call in bytes.
 const (
 	callSize   = int(unsafe.Sizeof(batch.Call{}))
 	resultAt   = unsafe.Offsetof(batch.Call{}.Result)

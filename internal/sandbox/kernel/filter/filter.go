@@ -1,8 +1,9 @@
 // Package filter gives gVisor the compiled seccomp filter of the sentry.
 //
-// The filter limits the system calls of gVisor itself on the host. gVisor compiles it
-// during each boot, which takes an eighth of the processor time of a boot. It can also use
-// filters that were compiled before, but the Go module of gVisor contains none.
+// The filter limits the system calls of gVisor itself on the host. Without this
+// package, gVisor compiles the filter during each boot. This takes an eighth of the
+// processor time of a boot. gVisor can also use a filter that was compiled before,
+// but the Go module of gVisor contains none.
 package filter
 
 import (
@@ -14,8 +15,9 @@ import (
 
 //go:generate go run ./generate program.go
 
-// Register gives the compiled filter to gVisor. It must be called before gVisor boots a
-// sandbox. If gVisor needs a filter for other options, it compiles it.
+// Register gives the compiled filter to gVisor. It must be called before gVisor boots
+// a sandbox. If gVisor needs a filter for other options, it compiles this filter
+// itself.
 func Register() {
 	p := program()
 	// gVisor creates the map at its first access.
