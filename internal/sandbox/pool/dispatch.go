@@ -112,8 +112,8 @@ func (p *Pool) scheduleLocked() {
 		case full && !t.system() || p.queue.full(t):
 			i++
 		case !t.system() && !p.queue.fits(p.queue.running, p.queue.promised, t.queue[0].job):
-			// Reserve freed capacity for this job, so that small jobs cannot
-			// starve a large one.
+			// Keep freed capacity for this job, so that small jobs cannot starve a
+			// large one.
 			full = true
 			i++
 		case p.assignLocked(t):

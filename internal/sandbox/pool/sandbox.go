@@ -11,9 +11,9 @@ import (
 
 // Runner runs jobs in a sandbox, one at a time.
 type Runner interface {
-	// Start gives the job to the sandbox. Start, and Release of the run, return
-	// an error only if the program did not start. After Abandon of the run, the
-	// sandbox is unusable unless it holds a session.
+	// Start gives the job to the sandbox. Start, and the method Release of the run,
+	// return an error only if the program did not start. After the method Abandon of
+	// the run, the sandbox is unusable unless it holds a session.
 	Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error)
 	// Recycle makes the sandbox ready for the next job of the same tenant. After an
 	// error the sandbox is unusable.

@@ -20,7 +20,8 @@ type stock struct {
 	idle []*entry
 	// dirty lists the sandboxes that wait to be recycled.
 	dirty []*entry
-	// These fields count sandboxes. total includes those that are booting.
+	// The following fields count sandboxes. total includes the sandboxes that are
+	// booting.
 	total, booting, recycling, removing int
 	// bootingFor counts the boots in progress, by kind.
 	bootingFor map[kind]int
