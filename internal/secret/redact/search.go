@@ -102,9 +102,9 @@ func (x *search) advance(i int) {
 	x.nearest = slices.Min(x.begins[:])
 }
 
-// partialMark returns the length of an incomplete mark at the end of the input, or 0
-// if there is none. The stream may continue with the rest of the mark. partialMark
-// ignores the bytes before i.
+// A mark is a text with which an escape begins. partialMark returns the length of an
+// incomplete mark at the end of the input, or 0. The next input may begin with the
+// rest of the mark. partialMark ignores the bytes before i.
 func (x *search) partialMark(mark string, i int) int {
 	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
 		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {
