@@ -173,8 +173,8 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 	return all, nil
 }
 
-// PruneAudit removes the content of the records with sequences in [from, to), but
-// keeps their hashes.
+// PruneAudit removes the content of the records whose sequence number is at least
+// "from" and less than "to". It keeps their hashes.
 func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
 		" WHERE sequence >= ? AND sequence < ? AND record IS NOT NULL", from, to)
