@@ -95,7 +95,7 @@ type RefreshToken struct {
 type CredentialError struct {
 	// User is the owner of the password or token; "" if there is no owner.
 	User UserID
-	// Reused reports that a refresh token was used a second time.
+	// Reused is true if a refresh token was used a second time.
 	Reused bool
 }
 

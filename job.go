@@ -170,13 +170,13 @@ type Outcome struct {
 	StderrTruncated bool
 	Error           *ProgramError
 	Results         []Result
-	// ResultsTruncated reports that rich values were too many or too large.
+	// ResultsTruncated is true if rich values were too many or too large.
 	ResultsTruncated bool
 	// ResultsSkipped lists media types in which rich values were not returned.
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile
-	// SessionEnded reports that the session no longer exists. The run ended the
+	// SessionEnded is true if the session no longer exists: the run ended the
 	// session, or the session was closed or expired during the run.
 	SessionEnded bool
 	// Redactions counts the secret values that were replaced in the output.

@@ -38,8 +38,8 @@ type Package struct {
 	// another package.
 	Requirement string
 	Language    Language
-	// Direct reports that the user requested the package. Otherwise it is a
-	// dependency.
+	// Direct is true if the user requested the package, and false if the package is
+	// only a dependency.
 	Direct bool
 	// SizeBytes is the total size of the package's files.
 	SizeBytes   int64
@@ -80,8 +80,8 @@ type PackageChange struct {
 	Language Language
 	// Packages lists all packages of the language after the change.
 	Packages []*Package
-	// Package is the package that AddPackage added or changed. Created reports that the
-	// package is new to the user. Only AddPackage sets Package and Created.
+	// Package is the package that AddPackage added or changed. Created is true if the
+	// user did not have the package before. Only AddPackage sets Package and Created.
 	Package *Package
 	Created bool
 	// Added and Removed list the packages that the change added and removed, with

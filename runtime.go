@@ -87,7 +87,8 @@ func Runtimes() []Runtime {
 	return all
 }
 
-// BuiltIn reports whether the runtime is built in. Otherwise it is a custom image.
+// BuiltIn reports whether the runtime is built in. All other runtimes are custom
+// images.
 func (r Runtime) BuiltIn() bool { return r.index() >= 0 }
 
 // Title returns the name of the runtime for users, for example "Node".

@@ -44,7 +44,7 @@ type Session struct {
 	IdleTimeout time.Duration
 	// Executions is the number of finished runs.
 	Executions int
-	// Running reports that a program is running in the session.
+	// Running is true while a program is running in the session.
 	Running bool
 }
 
