@@ -18,7 +18,7 @@ type request struct {
 	Source string `json:"source"`
 	// Tsconfig is the content of tsconfig.json; "" if there is no such file.
 	Tsconfig string `json:"tsconfig"`
-	// JSX reports that the file may contain JSX.
+	// JSX is true if the file may contain JSX.
 	JSX bool `json:"jsx"`
 }
 
