@@ -33,8 +33,8 @@ type connections struct {
 type connection struct {
 	address string
 	since   time.Time
-	// active reports that at least one byte of a request has arrived. authenticated
-	// reports that the current request has valid credentials.
+	// active is true if at least one byte of a request has arrived. authenticated is
+	// true if the current request has valid credentials.
 	active, authenticated bool
 }
 

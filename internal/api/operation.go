@@ -23,9 +23,9 @@ type operation struct {
 	bodyOptional    bool
 	// maxBytes is the maximum size of the body in bytes; zero means body.SmallBytes.
 	maxBytes int64
-	// public reports that the operation needs no credentials.
+	// public is true if the operation needs no credentials.
 	public bool
-	// optionalCredentials reports that credentials in headers are optional. The
+	// optionalCredentials is true if credentials in headers are optional. Then the
 	// handler of the operation authenticates the caller.
 	optionalCredentials bool
 	// timeout is the time-out of the handler; zero means Config.HandlerTimeout.

@@ -24,7 +24,7 @@ type request struct {
 	// action is the name of the operation in the audit log; "" if the log does not
 	// record the operation.
 	action pyth.Action
-	// sentBearer reports that the request contains a bearer token.
+	// sentBearer is true if the request contains a bearer token.
 	sentBearer bool
 	// body is the decoded JSON body; nil if the operation has no body.
 	body any

@@ -52,8 +52,8 @@ func CheckCoding(h http.Header) error {
 }
 
 // CheckWhole returns an error if the body of an upload is not the whole file. It
-// rejects a range (RFC 9110, section 14.5) and an HTML form. Otherwise the server
-// would store the form as the file.
+// rejects a range (RFC 9110, section 14.5) and an HTML form. Without this check, the
+// server would store the form as the file.
 func CheckWhole(h http.Header) error {
 	if len(h.Values("Content-Range")) > 0 {
 		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
