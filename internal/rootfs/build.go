@@ -118,7 +118,7 @@ type builder struct {
 	need int64
 }
 
-// fillPlan adds all files of the image to the plan, except those of the
+// fillPlan adds all files of the image to the plan, except the files of the
 // interpreters. It returns the names of optional files that this machine lacks.
 func (b *builder) fillPlan(h host) (missing []string, err error) {
 	skeleton(b.plan)

@@ -85,7 +85,7 @@ func (c *collector) runnable(data []byte, origin string) error {
 }
 
 // library adds a shared library and the libraries that it needs. It searches the
-// preferred directories first, then those of the loader.
+// preferred directories first, then the loader's directories.
 func (c *collector) library(name string, preferred []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// plan contains the files of an image, except those of the interpreters, by path
+// plan contains the files of an image, except the files of the interpreters, by path
 // as in io/fs. Unlike a tree, it does not contain the parents of its paths. So a
 // custom image keeps the directories of its source.
 type plan map[string]tree.Entry
