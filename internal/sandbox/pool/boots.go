@@ -74,8 +74,8 @@ func (p *Pool) boot(k kind) {
 	p.scheduleLocked()
 }
 
-// bootFailedLocked starts the backoff. After several failed boots in a row, a
-// waiting job gets the error.
+// bootFailedLocked starts the backoff. After several failed boots without a success,
+// a waiting job gets the error.
 func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 	if p.closed {
 		return

@@ -31,11 +31,11 @@ type Config struct {
 	// expires after ReservationTTL.
 	MaxReservations int
 	ReservationTTL  time.Duration
-	// MaxRunning limits the running jobs of all tenants. MaxPerTenant limits
-	// those of one tenant.
+	// MaxRunning limits the running jobs of all tenants. MaxPerTenant limits the
+	// running jobs of one tenant.
 	MaxRunning, MaxPerTenant int
-	// MaxQueued limits the queued jobs of all tenants. MaxQueuedPerTenant limits
-	// those of one tenant. Further jobs are refused.
+	// MaxQueued limits the queued jobs of all tenants. MaxQueuedPerTenant limits the
+	// queued jobs of one tenant. Further jobs are refused.
 	MaxQueued, MaxQueuedPerTenant int
 	// MemoryBytes limits the sum of the memory limits of running jobs. 0 means no
 	// limit. A job whose limit exceeds MemoryBytes runs alone.

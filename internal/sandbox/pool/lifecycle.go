@@ -46,8 +46,8 @@ func (p *Pool) recycleLocked(e *entry) {
 	p.startRecyclingLocked()
 }
 
-// startRecyclingLocked recycles dirty sandboxes. Only MaxBoots are recycled at
-// the same time, so that the first ones are ready soon.
+// startRecyclingLocked recycles dirty sandboxes. Only MaxBoots sandboxes are recycled
+// at the same time, so that the first sandboxes are ready soon.
 func (p *Pool) startRecyclingLocked() {
 	for e := p.stock.nextDirty(); e != nil; e = p.stock.nextDirty() {
 		p.stock.recycling++

@@ -222,9 +222,10 @@ func (s *stock) unmet(jobs []*waiter) []*waiter {
 	return left
 }
 
-// evictable returns the waiting sandbox to evict. It prefers idle sandboxes,
-// least recently used first, to warm ones. Among the idle ones, it prefers those
-// of tenants with more idle sandboxes than waiting jobs.
+// evictable returns the waiting sandbox to evict. It returns a warm sandbox only if
+// no sandbox is idle. It prefers the idle sandboxes of tenants that have more idle
+// sandboxes than waiting jobs. Of several such sandboxes, it returns the least
+// recently used one.
 func (s *stock) evictable() *entry {
 	if len(s.idle) == 0 {
 		return s.warm[0]
