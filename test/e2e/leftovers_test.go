@@ -210,8 +210,8 @@ func (s *server) metric(t testing.TB, name string) float64 {
 	return 0
 }
 
-// countDescriptors counts the open file descriptors of the process. It omits those
-// of the database, since the server opens them when it needs them.
+// countDescriptors counts the open file descriptors of the process. It omits the
+// files of the database, since the server opens these files when it needs them.
 func countDescriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -238,7 +238,8 @@ func (s *server) countMounts() int {
 	return n
 }
 
-// countFiles counts the files below the directory. It omits those of the database.
+// countFiles counts the files below the directory. It omits the files of the
+// database.
 func countFiles(dir string) int {
 	n := 0
 	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
