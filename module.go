@@ -9,8 +9,8 @@ import (
 type importError struct {
 	// name is the name of the exception; "" matches every name.
 	name string
-	// message matches the message of the exception. The first group captures the
-	// module name.
+	// The pattern "message" matches the message of the exception. The first group
+	// captures the module name.
 	message *regexp.Regexp
 }
 
