@@ -25,7 +25,8 @@ type generateFlags struct {
 	GenerateTokensPerDay int64    `default:"500000" help:"Maximum number of model tokens per user and day, input and output together; 0 for no limit."`
 }
 
-// config returns the configuration of the model. Key is empty if no key is set.
+// config returns the configuration of the model. The field Key is empty if no key is
+// set.
 func (f *modelFlags) config() (app.ModelConfig, error) {
 	key, err := secretSetting(anthropicKeyVariable, f.AnthropicKeyFile, "--anthropic-key-file")
 	return app.ModelConfig{
