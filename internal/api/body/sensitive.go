@@ -16,7 +16,8 @@ func (*Sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipVa
 
 // Confidential is the interface of bodies with one sensitive field.
 type Confidential interface {
-	// Confidential returns the JSON name of the field and a pointer to the field.
+	// Confidential returns the JSON name of the sensitive field, and a pointer to
+	// this field.
 	Confidential() (field string, to *Sensitive)
 }
 
