@@ -23,12 +23,12 @@ import (
 // destroyed.
 const stopGrace = 2 * time.Second
 
-// hostPids is the number of processes and threads on the host that the sentry and
-// its stubs need, not counting those for the program's processes.
+// hostPids is the number of processes and threads on the host that gVisor itself
+// needs. The processes and threads of the program are not included.
 const hostPids = 256
 
-// Weights for processor time. When it is scarce, sandboxes that are being
-// prepared must not slow down running programs.
+// Weights for processor time. While processor time is scarce, sandboxes that are
+// being prepared must not slow down running programs.
 const (
 	runningWeight   = 100
 	preparingWeight = 20

@@ -116,8 +116,8 @@ function rewriteAll(source) {
       continue;
     }
     const text = declaration(partsOf(source, node));
-    // A module runs its imports first. So move the imports that come after other
-    // statements.
+    // A module runs its imports first. So move imports that come after other
+    // statements to the beginning.
     if (/^(?:\s|\/\/[^\n]*|\/\*[^]*?\*\/|(['"])use strict\1;?)*$/.test(source.slice(at, node.start))) {
       edits.push({ start: node.start, end: node.end, text });
       at = node.end;
