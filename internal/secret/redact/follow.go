@@ -112,8 +112,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 	return done, incomplete
 }
 
-// fork replaces the follower by one follower for each view to try at the next byte.
-// It reports whether the follower must also wait for more input.
+// fork replaces the follower f by several followers. Each of them reads the next byte
+// in another view. fork reports whether f must also wait for more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
 	possible := viewsOf(in.b[f.at])
 	if s.reduced() {
