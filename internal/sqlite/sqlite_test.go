@@ -209,8 +209,8 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// The process can report more users before it ends. These users also
-			// count.
+			// After enough users are stored, kill the process. Users that it reports
+			// before it ends are stored too.
 			_ = cmd.Process.Kill()
 		}
 	}
