@@ -357,7 +357,8 @@ users)
 esac
 `
 
-// registerOfPages is a script that creates an account on the server of the page.
+// registerOfPages is a script. It creates an account on the server that the commands
+// of a page have started.
 const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: application/json' \
   -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
