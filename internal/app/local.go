@@ -26,7 +26,7 @@ type LocalConfig struct {
 	// Language is the language of the programs that Local runs.
 	Language pyth.Language
 	Limits   pyth.ExecutionLimits
-	// Network allows programs to connect to the hosts in their request.
+	// If Network is true, programs may connect to the hosts in their request.
 	Network  bool
 	Progress Progress
 	// Logger receives warnings about images and sandboxes.
