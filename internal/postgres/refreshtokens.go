@@ -77,8 +77,8 @@ func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.Ref
 }
 
 // lockOwner locks the row of the user to whom the token belongs, like lockUser. A
-// transaction that revokes tokens holds the same lock. Without the lock, it could
-// miss a successor that is stored at the same time, and would not delete it.
+// transaction that revokes tokens holds the same lock. Without the lock, such a
+// transaction could miss a new successor of the token, and would not delete it.
 func lockOwner(ctx context.Context, tx pgx.Tx, token [32]byte) error {
 	var user pyth.UserID
 	if err := tx.QueryRow(ctx, "SELECT user_id FROM refresh_tokens WHERE hash = $1", token[:]).Scan(&user); err != nil {
