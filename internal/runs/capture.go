@@ -53,7 +53,7 @@ func newCapture(next pyth.Events, memory *budget, enabled bool) *capture {
 func (c *capture) Started(id pyth.ExecutionID) error { return c.next.Started(id) }
 
 func (c *capture) Output(name pyth.Stream, b []byte) error {
-	// Keep a copy first, because next owns the slice.
+	// Keep a copy first, because the receiver "next" owns the slice after the call.
 	c.keep(int64(len(b)), func(l *events) {
 		kind, to := eventStdout, &l.stdout
 		if name == pyth.Stderr {
