@@ -182,7 +182,7 @@ func (r *run) serve() error {
 	return conn.SendMessage(protocol.KindExit, exit)
 }
 
-// withNetwork calls the function do. During the call, the program can use the
+// withNetwork calls the function "do". During the call, the program can use the
 // network if the job allows it.
 func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
 	if !r.job.Network {
@@ -214,8 +214,8 @@ func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, erro
 type job struct {
 	protocol.Job
 	stdin []byte
-	// code is the program of a session's job. The program of any other job is in
-	// the file that Program names.
+	// code is the program of a session's job. The program of any other job is in the
+	// file that the field Program names.
 	code []byte
 	// source is the beginning of a program whose imports are counted; nil for other
 	// programs.

@@ -173,8 +173,8 @@ func (p *program) start(j *job) error {
 	}
 	switch {
 	case j.Session:
-		// Start with the default environment. begin sends the job's environment,
-		// which applies only to that job's run.
+		// Start with the default environment. The method begin sends the environment
+		// of each job, which applies only to the run of this job.
 		launch.Mode, launch.Env = protocol.ModeSession, defaultEnvironment()
 	case j.Results:
 		launch.Mode = protocol.ModeResults

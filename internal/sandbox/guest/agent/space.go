@@ -189,7 +189,7 @@ type socketList struct {
 	size *int32
 }
 
-// listSockets adds calls that read the list.
+// listSockets adds calls that read the kernel's list of Unix sockets.
 func listSockets(c *calls) *socketList {
 	list := new(socketList)
 	fd := c.add("open list of sockets", unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/net/unix", unix.O_RDONLY|unix.O_CLOEXEC, 0)
