@@ -171,8 +171,9 @@ func requireNoCanary(t *testing.T, leaves, looks *account) {
 	}
 }
 
-// interpreterAttacks are names of spoilers that write to memory or to the checkpoint in
-// unusual ways, or end unusually.
+// interpreterAttacks are names of spoilers (programs that change their interpreter).
+// These spoilers write to memory or to the checkpoint in unusual ways, or end
+// unusually.
 var interpreterAttacks = []string{
 	"code_through_the_memory_file", "memory_file_of_a_thread", "child_with_shared_memory_and_files", "thread_that_outlives_main",
 	"signal_handler_that_writes_memory_at_the_end", "timer_that_expires_after_the_end", "advice_of_the_checkpoint",

@@ -94,7 +94,7 @@ func TestServersShareOneDatabase(t *testing.T) {
 	a.setPackages(t)
 	b.run(t, "import importlib.util as u\nprint(u.find_spec('base_lib'))").prints(t, "None\n")
 
-	// Each server proves the entries of both servers.
+	// Each server must return proofs for the entries of both servers.
 	entries := a.auditLog(t, "")
 	if len(entries) < 10 {
 		t.Errorf("%d entries", len(entries))
@@ -131,7 +131,8 @@ func TestServersShareOneDatabase(t *testing.T) {
 	}
 }
 
-// rootKeyFlag returns the flag with the root key of a server of startServers.
+// rootKeyFlag returns the flag with the root key of a server that startServers has
+// started.
 func (s *server) rootKeyFlag() string { return s.cmd.Args[len(s.cmd.Args)-1] }
 
 func requireWholeLog(t *testing.T, s *server) {

@@ -93,8 +93,8 @@ type probed struct {
 	pages              [2]pages
 }
 
-// pages holds the checksum of each page by address. second is the time of the run
-// that printed the checksums, in seconds.
+// The field "pages" holds the checksum of each page by address. The field "second" is
+// the time of the run that printed the checksums, in seconds.
 type pages struct {
 	sums   map[uint64]uint64
 	second int64
