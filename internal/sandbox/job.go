@@ -48,8 +48,8 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 // send sends the job to the guest and starts the program. If the job has secrets,
 // send does not start the program: sendSecrets does this later.
 //
-// If the job has secrets and belongs to a session, send sends nothing. The job may
-// still be abandoned, and the guest cannot discard a part of a session's job.
+// If the job has secrets and belongs to a session, the method send sends nothing. The
+// job may still be abandoned, and the guest cannot discard a part of a session's job.
 func (r *run) send() error {
 	frames := jobFrames(r.job)
 	switch {

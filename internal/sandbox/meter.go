@@ -18,7 +18,7 @@ type meter struct {
 	// a cgroup.
 	sentry int
 	// overhead is the memory in bytes of gVisor and the agent, without the
-	// interpreter. The field "first" is its value after the boot.
+	// interpreter. The field "first" is the overhead after the boot.
 	overhead, first int64
 }
 

@@ -49,8 +49,8 @@ func (r *run) fileEnd() error {
 	}
 	f := *r.incoming
 	r.incoming = nil
-	// The guest checks paths by the same rule. But a path that is invalid
-	// nevertheless must not end the run.
+	// The guest checks paths by the same rule. If the host still finds an invalid
+	// path, the run must not end.
 	if fault := workpath.Fault(f.Path); fault != "" {
 		return r.skip(f.Path, "its path "+fault)
 	}

@@ -50,7 +50,7 @@ type run struct {
 	// disconnect closes the network of the run and returns the records of its
 	// connections.
 	disconnect func() []pyth.Connection
-	// cause is the first reason for which the host ended the run.
+	// cause is the first reason why the host ended the run.
 	cause atomic.Pointer[error]
 	// peak is the highest observed memory in bytes. used is the highest observed
 	// processor time in nanoseconds.

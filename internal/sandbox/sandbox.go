@@ -198,9 +198,8 @@ func (s *Sandbox) recycled(hello *protocol.Hello) {
 // files are gone. It may be called concurrently and repeatedly.
 func (s *Sandbox) Close() error {
 	s.closing.Do(func() {
-		// Without a cgroup, only the parent-death signal would end the
-		// descendants. So they are killed below. They must be found before runsc
-		// ends.
+		// Without a cgroup, only the parent-death signal would end the descendants.
+		// So Close kills them below. It must find them before runsc ends.
 		var orphans []int
 		if s.group == nil {
 			orphans = descendants(s.cmd.Process.Pid)

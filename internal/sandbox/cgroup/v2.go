@@ -22,8 +22,8 @@ func findV2(root, name string) (*v2Parent, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Root may use the top of the hierarchy. Another user may use the cgroup of
-	// this process, if it is delegated to the user.
+	// The user root may use the top of the hierarchy. Another user may use the cgroup
+	// of this process, if it is delegated to the user.
 	var tried []error
 	for _, base := range slices.Compact([]string{root, filepath.Join(root, path)}) {
 		p := &v2Parent{dir: filepath.Join(base, name)}

@@ -55,10 +55,10 @@ type Job struct {
 	MaxBytes    int64
 	// Results is true if the rich values of the program are wanted.
 	Results bool
-	// Network lets the program connect to ProxyAddress.
+	// If Network is true, the program may connect to ProxyAddress.
 	Network bool
-	// Session makes the guest keep the interpreter, with its state, for the next
-	// job.
+	// If Session is true, the guest keeps the interpreter, with its state, for the
+	// next job.
 	Session bool
 }
 

@@ -495,7 +495,7 @@ class Session {
       ...hidden,
       value: () => {
         result = code();
-        // The signal is on its way and must not end other code. So wait for the
+        // The signal will arrive soon, and must not end other code. So wait for the
         // signal here.
         if (compareExchange(state, 4, 1, 0) === 2) for (;;);
       },

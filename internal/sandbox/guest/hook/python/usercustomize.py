@@ -424,7 +424,7 @@ def prepare():
         if finder is not None:
             finder.find_spec("usercustomize")
     # The interpreter checks whether main.py is an archive. The value None in this
-    # cache means that it is none.
+    # cache means that main.py is not an archive.
     sys.path_importer_cache[MAIN] = None
     # The first execution of code is slow, because it loads memory pages. So execute
     # some code now.
