@@ -57,8 +57,8 @@ func parsePHC(s string) (*phc, error) {
 	}
 	p := &phc{parameters{memory, time, uint8(parallelism)}, salt, hash}
 	if p.String() != s {
-		// Reject strings that String would not return, for example strings with line
-		// breaks or leading zeros.
+		// Reject strings that the method String would not return, for example strings
+		// with line breaks or leading zeros.
 		return nil, errPHC
 	}
 	return p, nil
