@@ -32,8 +32,8 @@ func openAPI(t *testing.T) node {
 	return d
 }
 
-// This function returns the object at a path of keys, or an empty object if there is
-// none.
+// The function "at" returns the object at a path of keys, or an empty object if there
+// is none.
 func at(n node, keys ...string) node {
 	for _, key := range keys {
 		n, _ = n[key].(node)
