@@ -375,8 +375,8 @@ func TestSecretSourceRecordsUse(t *testing.T) {
 	}
 }
 
-// heldStore is a store in which each write waits until release is closed. If failure
-// is set, the write then fails.
+// heldStore is a store in which each write waits until the channel "release" is
+// closed. If the field "failure" is set, the write then fails.
 type heldStore struct {
 	pyth.AuditStore
 	release <-chan struct{}

@@ -21,8 +21,8 @@ type executions struct {
 
 // Execute records code.executed, or zk.executed for an encrypted program.
 func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
-	// Build the event before the run, because the call of next may clear fields of the
-	// program.
+	// Build the event before the run, because the call of "next" may clear fields of
+	// the program.
 	e := executionEvent(user, p)
 	run, err := x.next.Execute(ctx, user, p, events)
 	if err == nil {
