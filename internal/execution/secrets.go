@@ -70,7 +70,7 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 }
 
 // remember stores the injected values until the session ends. It sets the field
-// hidden to the values of the grant and the values that earlier runs received. The
+// "hidden" to the values of the grant and the values that earlier runs received. The
 // same secret may have had a different value in an earlier run.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {

@@ -18,7 +18,8 @@ import (
 // tests offers JavaScript only in sessions.
 type turns struct {
 	spec pyth.SessionSpec
-	// cause cancels the turn's context before the program runs, unless cause is nil.
+	// If the field "cause" is not nil, the turn's context is canceled with this cause
+	// before the program runs.
 	cause    error
 	released []released
 	given    []pyth.SecretValue
