@@ -18,8 +18,8 @@ import (
 
 var now = time.Date(2026, 4, 4, 18, 0, 0, 0, time.UTC)
 
-// rig is a test environment for the service. The model is a fake server, to which
-// the SDK sends HTTP requests. The function run replaces the execution of programs.
+// rig is a test environment for the service. The model is a fake server, to which the
+// SDK sends HTTP requests. The function "run" replaces the execution of programs.
 type rig struct {
 	*testing.T
 	server *claudetest.Server
@@ -105,7 +105,7 @@ func (r *rig) bodies() []string {
 }
 
 // fakeRun replaces the run of a program. If the code of the program is a status, the
-// run ends with this status. The function failing returns code for a failure.
+// run ends with this status. The function "failing" returns code for a failure.
 func fakeRun(p *pyth.Program) (*pyth.Execution, error) {
 	e := &pyth.Execution{ID: "exe", Language: p.Language, Session: p.Session, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}
 	kind, rest, _ := strings.Cut(p.Code, ":")

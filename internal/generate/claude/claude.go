@@ -33,8 +33,8 @@ type Form string
 
 // FormSchema enforces the format with a JSON schema. Only Claude 4.5 and later
 // support this form. FormTool forces a tool call. Older Claude models and compatible
-// servers of other providers support this form. Claude Sonnet 5.5, Opus 5.5 and
-// later models do not.
+// servers of other providers support this form. Claude Sonnet 5.5, Opus 5.5 and later
+// models do not support FormTool.
 const (
 	FormSchema Form = "schema"
 	FormTool   Form = "tool"
