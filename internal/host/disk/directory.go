@@ -21,9 +21,10 @@ func Rename(from, to string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// RemoveOutdated removes the entries of dir for whose names outdated returns true,
-// and everything below them. It returns the number of removed entries. While another
-// process holds the lock on the file lockName in dir, RemoveOutdated removes nothing.
+// RemoveOutdated removes the entries of dir for whose names the function "outdated"
+// returns true, and everything below them. It returns the number of removed entries.
+// While another process holds the lock on the file lockName in dir, RemoveOutdated
+// removes nothing.
 func RemoveOutdated(dir, lockName string, outdated func(name string) bool) (removed int, err error) {
 	lock := flock.New(filepath.Join(dir, lockName))
 	defer lock.Close()

@@ -108,8 +108,8 @@ func NoNode(reason error, fix string) Finding {
 	return Finding{Name: "node", Level: Warning, Detail: "JavaScript and TypeScript are not available: " + reason.Error(), Fix: fix}
 }
 
-// Tools returns a finding about common commands. missing lists those that
-// sandboxes do not have.
+// Tools returns a finding about common commands. The parameter "missing" lists the
+// commands that sandboxes do not have.
 func Tools(missing []string) Finding {
 	if len(missing) == 0 {
 		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the common commands"}
