@@ -18,9 +18,10 @@ import (
 
 const maxDownloads = 4
 
-// pin adds the resolved packages to the next lockfile, sorted by place. A package
-// keeps its time of installation if the current lockfile contains it with the same
-// place and hash. pin returns ErrResult if the resolver left out a required package.
+// pin adds the resolved packages to the next lockfile, sorted by the field Place. A
+// package keeps its time of installation if the current lockfile contains it with the
+// same place and hash. pin returns ErrResult if the resolver left out a required
+// package.
 func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
 	required := map[string]resolve.Requirement{}

@@ -168,7 +168,7 @@ func (r *Route) Close() []pyth.Connection {
 	return nil
 }
 
-// notifyingConn is a connection whose Close also calls closed.
+// notifyingConn is a connection whose Close also calls the function "closed".
 type notifyingConn struct {
 	net.Conn
 	closed func()

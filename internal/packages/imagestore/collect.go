@@ -36,9 +36,10 @@ func (s *Store) Hold() (release func()) {
 	return s.collecting.RUnlock
 }
 
-// Collect calls referenced to get the layers that are needed. It removes all other
-// layers, unless they were used recently. If archives and unneeded images take more
-// than cacheBytes, Collect removes the least recently used of these files.
+// Collect calls the function "referenced" to get the layers that are needed. It
+// removes all other layers, unless they were used recently. If archives and unneeded
+// images take more than cacheBytes, Collect removes the least recently used of these
+// files.
 //
 // While a caller of Hold has not called release, Collect does nothing. The next call
 // of Collect then removes the files.

@@ -30,9 +30,9 @@ func ImageKey(parts ...string) string {
 }
 
 // Image returns the size of the image with the key. If the image does not exist,
-// Image calls build, which must write the image to the given file. Concurrent calls
-// with the same key build the image only once. Image returns ErrTooLarge if the
-// image is larger than room, in bytes.
+// Image calls the function "build", which must write the image to the given file.
+// Concurrent calls with the same key build the image only once. Image returns
+// ErrTooLarge if the image is larger than room, in bytes.
 func (s *Store) Image(ctx context.Context, key string, room int64, build func(to *os.File) error) (size int64, err error) {
 	err = s.making.Do(ctx, key, func() error {
 		path := s.ImagePath(key)

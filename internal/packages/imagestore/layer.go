@@ -32,7 +32,7 @@ type Package struct {
 }
 
 // LayerID returns the ID of the layer that contains the packages, or "" if there are
-// none. The packages must be sorted by place.
+// none. The packages must be sorted by their field Place.
 func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	if len(packages) == 0 {
 		return ""

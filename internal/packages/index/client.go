@@ -95,8 +95,8 @@ func New(config Config, dial Dial) (*Client, error) {
 }
 
 // newTransport returns a transport that connects directly to the index and to the
-// operator's proxies. It connects to all other hosts with dial. index is the host
-// and port of the index.
+// operator's proxies. It connects to all other hosts with the function "dial". index
+// is the host and port of the index.
 func newTransport(index string, dial Dial) *http.Transport {
 	var proxies sync.Map
 	return &http.Transport{

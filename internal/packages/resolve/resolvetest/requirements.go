@@ -22,8 +22,8 @@ func HostileRequirements() []string {
 	}
 }
 
-// CheckRefusal checks that parse refuses all hostile requirements, except for the
-// given texts, which are valid requirements in this runtime.
+// CheckRefusal checks that the function "parse" refuses all hostile requirements,
+// except for the given texts, which are valid requirements in this runtime.
 func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error), valid ...string) {
 	t.Helper()
 	allowed := map[string]bool{}
@@ -37,10 +37,10 @@ func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error),
 	}
 }
 
-// Fuzz checks the normalized text of each requirement that parse accepts. The text
-// must not be a URL, a path or an option for a package manager. Parsing the text
-// again must not change it. If scoped is true, names may have a scope, as in
-// @scope/name.
+// Fuzz checks the normalized text of each requirement that the function "parse"
+// accepts. The text must not be a URL, a path or an option for a package manager.
+// Parsing the text again must not change it. If scoped is true, names may have a
+// scope, as in @scope/name.
 func Fuzz(f *testing.F, parse func(string) (resolve.Requirement, error), scoped bool) {
 	f.Helper()
 	for _, text := range append(HostileRequirements(), "numpy >= 2, < 3", "a[b]!=1.0rc1", "@noble/hashes@^1.4.0", "zod@1.2.3 - 2") {
