@@ -29,8 +29,8 @@ type Copied struct {
 // compares the number of rows and a hash of each table in both databases. Everything
 // happens in one transaction, so after an error the database is empty.
 //
-// Import calls progress with the name of the current table, and with the numbers of
-// copied rows and of all rows.
+// Import calls the function "progress" with the name of the current table, and with
+// the numbers of copied rows and of all rows.
 func (s *Store) Import(ctx context.Context, source pyth.TableSource, progress func(table string, done, total int64)) (all []Copied, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// While Import reads the source, the transaction may be idle for longer than
