@@ -18,7 +18,7 @@ const (
 	namePrefix = "node-"
 	lockName   = "node.lock"
 	lockRetry  = 50 * time.Millisecond
-	// temporaryPrefix begins the names of unfinished downloads.
+	// The names of unfinished downloads begin with temporaryPrefix.
 	temporaryPrefix = ".node-fetch-"
 )
 

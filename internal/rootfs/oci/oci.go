@@ -72,8 +72,8 @@ func (i *Image) Close() error {
 }
 
 // Layers calls the function "use" with the tar archive of each layer, in order.
-// Before each layer, it calls progress with the number of layers that have been read,
-// and the number of all layers.
+// Before each layer, it calls the function "progress" with the number of layers that
+// have been read, and the number of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))

@@ -76,8 +76,8 @@ func saved(t *testing.T, images ...v1.Image) string {
 	return file
 }
 
-// laidOut creates a tar file with an OCI layout of the images, and returns its
-// path. change may modify the layout's directory before it is packed.
+// laidOut creates a tar file with an OCI layout of the images, and returns its path.
+// The function "change" may modify the layout's directory before it is packed.
 func laidOut(t *testing.T, change func(dir string), images ...v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()
