@@ -74,9 +74,9 @@ func (p *Pattern) enter(state int, begins bool) {
 	}
 }
 
-// follow calls visit for each state that can be reached directly from the given
-// state without reading a character. It returns true if the given state can read a
-// character or is final.
+// follow calls the function "visit" for each state that can be reached directly from
+// the given state without reading a character. It returns true if the given state can
+// read a character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	i, mode := state/modes, state%modes
 	switch {
