@@ -14,15 +14,15 @@ type GenerateRequest struct {
 	// Prompt describes what the program does, in 1 to 32,000 characters.
 	Prompt   string
 	Language Language
-	// Execute makes the server run the program. If the program fails, the model
-	// corrects it.
+	// If Execute is true, the server runs the program. If the program fails, the
+	// model corrects it.
 	Execute bool
 	// Model selects a model; "" for the server's default.
 	Model string
 	// MaxAttempts limits the number of generated programs.
 	MaxAttempts int
-	// InstallPackages lets the server install packages that the generated program
-	// imports and the user does not have.
+	// If InstallPackages is true, the server may install packages that the generated
+	// program imports and the user does not have.
 	InstallPackages bool
 
 	// The following fields have the same meaning as in Program. The model receives

@@ -104,14 +104,16 @@ type SessionTurns interface {
 	// Turn waits until the caller may run a program in the session. The returned
 	// context ends when ctx ends, when the run is interrupted, or when the session
 	// ends. If the session has ended, the cause of the returned context is an Error
-	// with CodeNotFound. The caller must call release with the results of Dispatch. If
-	// the caller has not called Dispatch, it must pass an error to release.
+	// with CodeNotFound. The caller must call the function "release" with the results
+	// of Dispatch. If the caller has not called Dispatch, it must pass an error to
+	// this function.
 	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(*Outcome, error), err error)
-	// Remember stores the secret values of a run and returns the values of all runs of
-	// the session so far. The caller must redact all of these values, because the
+	// Remember stores the secret values of a run and returns the values of all runs
+	// of the session so far. The caller must redact all of these values, because the
 	// interpreter may still hold values of earlier runs. Call Remember within a turn.
-	// The callee owns the returned values and does not change them before release.
-	// Remember fails with CodeConflict if there are too many values.
+	// The callee owns the returned values and does not change them before the
+	// function "release" of the turn is called. Remember fails with CodeConflict if
+	// there are too many values.
 	Remember(id SessionID, values []SecretValue) ([]SecretValue, error)
 }
 
