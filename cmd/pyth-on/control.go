@@ -57,8 +57,8 @@ func createUser(ctx context.Context, accounts pyth.AccountService, r userRequest
 	return &createdUser{ID: string(grant.User.ID), Email: grant.User.Email, CreatedAt: grant.User.CreatedAt, APIKey: grant.APIKey}, nil
 }
 
-// serveControl accepts commands on the socket in the data directory until stop is
-// called. The caller must hold the lock of the directory.
+// serveControl accepts commands on the socket in the data directory until the
+// function "stop" is called. The caller must hold the lock of the directory.
 func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Logger) (stop func() error, err error) {
 	// A server that was killed leaves its socket behind.
 	path := filepath.Join(dataDir, controlName)
