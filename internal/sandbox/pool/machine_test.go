@@ -54,7 +54,7 @@ type machine struct {
 	memory                                 int64
 	faults                                 []string
 
-	// These fields count or store the observer's events.
+	// The following fields count or store the observer's events.
 	reportedBoots, reportedFailures, refused int
 	ran                                      []*pyth.Outcome
 	removed                                  map[pool.Reason]int
@@ -131,7 +131,8 @@ func (m *machine) count(change int) {
 	}
 }
 
-// wait waits for d. It returns early with an error if ctx ends or done is closed.
+// wait waits for d. It returns early with an error if ctx ends or the channel "done"
+// is closed.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
 		// Do not create a timer that has already expired. In a synctest bubble, such
@@ -261,8 +262,8 @@ type scene struct {
 }
 
 // on runs a subtest with a pool on a fake machine. setup, if not nil, changes the
-// machine before the pool starts. At the end, on closes the pool and checks that
-// no sandbox and no goroutine remain.
+// machine before the pool starts. At the end, the function "on" closes the pool and
+// checks that no sandbox and no goroutine remain.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
