@@ -247,8 +247,8 @@ func lockDirectory(dir string) (unlock func(), err error) {
 }
 
 // publish writes a temporary file in the directory of path and syncs it to the disk.
-// Then it calls put, which moves the file to its final name. The file must be on the
-// disk before a key from it encrypts data.
+// Then it calls the function "put", which moves the file to its final name. The file
+// must be on the disk before a key from it encrypts data.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)

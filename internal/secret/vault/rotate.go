@@ -25,7 +25,8 @@ const rewrapBatch = 50
 
 // Rotate adds a new root key and encrypts all stored keys with it. This works even
 // while a server runs. If a call was interrupted, the next call continues its work.
-// Rotate calls progress with the number of keys that it has encrypted so far.
+// Rotate calls the function "progress" with the number of keys that it has encrypted
+// so far.
 //
 // After RetireRootKeys, the store refuses keys that are encrypted with old root
 // keys. So a server that still uses an old root key cannot store a key that Rotate
