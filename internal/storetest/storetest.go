@@ -17,8 +17,8 @@ import (
 
 var start = time.Date(2026, 4, 4, 8, 23, 21, 123456000, time.UTC)
 
-// Run runs all tests. For each test, it calls open to get a new, empty store, and
-// closes the store at the end.
+// Run runs all tests. For each test, it calls the function "open" to get a new, empty
+// store, and closes the store at the end.
 func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	for name, test := range map[string]func(*testing.T, pyth.Store){
 		"a user is found as stored":                                      testUserIsFound,
