@@ -92,10 +92,9 @@ func (a *account) get(path string) operation {
 	}
 }
 
-// call sends a request, checks the status of the response and decodes its body, unless
-// into is nil. The
-// duration does not include the time for encoding and decoding JSON, because the
-// benchmark does this work, not the server.
+// call sends a request, checks the status of the response and decodes its body,
+// unless the parameter "into" is nil. The duration does not include the time for
+// encoding and decoding JSON, because the benchmark does this work, not the server.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {
