@@ -113,8 +113,8 @@ func remove(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// writeFile creates or replaces the file. If render fails, an existing file does not
-// change.
+// writeFile creates or replaces the file. If the function "render" fails, an existing
+// file does not change.
 func writeFile(path string, render func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".bench-")
 	if err != nil {
