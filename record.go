@@ -62,6 +62,9 @@ type ExecutionRecord struct {
 	Encrypted string
 	// Key is the ID of the API key of the request; "" if the request had none.
 	Key KeyID
+	// Async reports that the run was accepted asynchronously: its caller did not wait
+	// for the end.
+	Async bool
 	// StartedAt is the time at which a sandbox received the job; zero if no sandbox
 	// has received it.
 	StartedAt time.Time
@@ -70,8 +73,8 @@ type ExecutionRecord struct {
 
 	EndedAt time.Time
 	Status  Status
-	// Reason explains Status, for example ReasonWorkerLost; "" if Status needs no
-	// explanation.
+	// Reason explains Status: ReasonWorkerLost, or the code of the error because of
+	// which an asynchronous run was not started. It is "" if Status says enough.
 	Reason   string
 	ExitCode *int
 	Signal   string

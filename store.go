@@ -19,6 +19,7 @@ type Store interface {
 	PackageStore
 	TokenBudgetStore
 	ExecutionStore
+	QueueStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
 	Close() error
@@ -285,7 +286,7 @@ type ExecutionStore interface {
 	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
 	// UnendedExecutions lists the records of all users that have not ended, without
 	// their content, by ascending ID. It lists at most "limit" records with an ID
-	// greater than "after".
+	// greater than "after". It does not list asynchronous runs.
 	UnendedExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// ExpireExecutionContents removes the content of runs that ended before the given
 	// time, and sets their Content to ContentExpired. It changes at most "limit" runs

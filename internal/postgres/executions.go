@@ -17,7 +17,7 @@ import (
 
 const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
 	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
-	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content"
+	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content, e.async = 1"
 
 // scanExecution scans a record, and further columns into the given targets.
 func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any) error {
@@ -27,7 +27,7 @@ func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any)
 		column.Time(&r.StartedAt),
 		column.Time(&r.EndedAt),
 		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
-		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content,
+		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content, &r.Async,
 	}, more...)...)
 	if err != nil {
 		return err
@@ -42,9 +42,9 @@ func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any)
 // putExecution does nothing if the user does not exist or if the record has ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
-	wall, cpu, memory_peak, queued, network_bytes, content)
+	wall, cpu, memory_peak, queued, network_bytes, content, async)
 	SELECT $1, id, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), $9::bigint, $10::bigint, nullif($11, ''), nullif($12, ''), $13::bigint,
-	nullif($14, ''), $15::bigint, $16::bigint, $17::bigint, $18::bigint, $19::bigint, $20
+	nullif($14, ''), $15::bigint, $16::bigint, $17::bigint, $18::bigint, $19::bigint, $20, $21::bigint
 	FROM users WHERE id = $2
 	ON CONFLICT (id) DO UPDATE SET
 	state = excluded.state, language = excluded.language, session_id = excluded.session_id, started_at = excluded.started_at,
@@ -78,18 +78,34 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 	})
 }
 
-func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) error {
-	labels := "[]"
-	if len(r.Labels) > 0 {
-		b, err := json.Marshal(r.Labels)
-		if err != nil {
-			return err
-		}
-		labels = string(b)
+// labelsText returns the labels of the record as JSON.
+func labelsText(r *pyth.ExecutionRecord) (string, error) {
+	if len(r.Labels) == 0 {
+		return "[]", nil
 	}
-	tag, err := tx.Exec(ctx, putExecution, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
+	b, err := json.Marshal(r.Labels)
+	return string(b), err
+}
+
+// executionValues returns the arguments of putExecution.
+func executionValues(r *pyth.ExecutionRecord, labels string) []any {
+	async := 0
+	if r.Async {
+		async = 1
+	}
+	return []any{
+		r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
 		column.TimeValue(r.StartedAt), column.TimeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
-		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content)
+		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content, async,
+	}
+}
+
+func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) error {
+	labels, err := labelsText(&r.ExecutionRecord)
+	if err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, putExecution, executionValues(&r.ExecutionRecord, labels)...)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
@@ -192,9 +208,10 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return asNotFound(asNoRows(err), recordOfRun)
 }
 
-// UnendedExecutions lists records of all users that have not ended, oldest first.
+// UnendedExecutions lists records of all users that have not ended, oldest first,
+// except asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
-	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.state <> 'ended' AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
+	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.state <> 'ended' AND e.async = 0 AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
 }
 
 // expireContents skips rows that another server removes at the same time.

@@ -49,10 +49,16 @@ func filled(t testing.TB) *sqlite.Store {
 				}, Sealed: []byte{0, 1}},
 				{ExecutionRecord: pyth.ExecutionRecord{ID: pyth.NewExecutionID(at), User: u, State: pyth.StateQueued}},
 			}),
+			s.KeepServer(ctx, pyth.ServerID("of "+name)),
 		} {
 			if err != nil {
 				t.Fatal(err)
 			}
+		}
+		if _, err := s.EnqueueExecutions(ctx, []*pyth.QueuedExecution{
+			{ExecutionRecord: pyth.ExecutionRecord{ID: pyth.NewExecutionID(at), User: u, State: pyth.StateQueued, Async: true}, Request: []byte{0, 2}},
+		}, pyth.QueueLimits{Runs: 1, Bytes: 2}); err != nil {
+			t.Fatal(err)
 		}
 		if _, _, err := s.StoreCode(ctx, u, "p", &pyth.EncryptedProgram{Language: pyth.Python, KDF: pyth.KDF{Salt: []byte{1}, Time: 3, MemoryKiB: 4, Parallelism: 5}, Nonce: []byte{2}, Ciphertext: make([]byte, 1<<20)}, at, 9); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
 	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
-	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content"
+	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content, e.async"
 
 func executionFields(r *pyth.ExecutionRecord) []any {
 	return []any{
@@ -23,7 +23,7 @@ func executionFields(r *pyth.ExecutionRecord) []any {
 		column.Time(&r.StartedAt),
 		column.Time(&r.EndedAt),
 		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
-		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content,
+		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content, &r.Async,
 	}
 }
 
@@ -46,9 +46,9 @@ func (d labelsOf) Scan(v any) error {
 // putExecution does nothing if the user does not exist or if the record has ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
-	wall, cpu, memory_peak, queued, network_bytes, content)
+	wall, cpu, memory_peak, queued, network_bytes, content, async)
 	SELECT ?1, ?2, ?3, ?4, ?5, nullif(?6, ''), nullif(?7, ''), nullif(?8, ''), ?9, ?10, nullif(?11, ''), nullif(?12, ''), ?13, nullif(?14, ''),
-	?15, ?16, ?17, ?18, ?19, ?20
+	?15, ?16, ?17, ?18, ?19, ?20, ?21
 	FROM users WHERE id = ?2
 	ON CONFLICT (id) DO UPDATE SET
 	state = ?3, language = ?4, session_id = nullif(?6, ''), started_at = ?9, ended_at = ?10, status = nullif(?11, ''), reason = nullif(?12, ''),
@@ -87,7 +87,7 @@ func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExe
 	}
 	stored, err := affected(put.ExecContext(ctx, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
 		column.TimeValue(r.StartedAt), column.TimeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
-		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content))
+		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content, r.Async))
 	if err != nil || !stored {
 		return err
 	}
@@ -208,10 +208,11 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	})
 }
 
-// UnendedExecutions lists records of all users that have not ended, oldest first.
+// UnendedExecutions lists records of all users that have not ended, oldest first,
+// except asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
-	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e INDEXED BY executions_unended"+
-		" WHERE e.state <> 'ended' AND e.id > ? ORDER BY e.id LIMIT ?", after, limit)
+	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e INDEXED BY executions_unended_synchronous"+
+		" WHERE e.state <> 'ended' AND e.async = 0 AND e.id > ? ORDER BY e.id LIMIT ?", after, limit)
 }
 
 const oldContents = "SELECT execution_id FROM execution_contents WHERE ended_at < ? ORDER BY ended_at LIMIT ?"

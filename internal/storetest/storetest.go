@@ -70,6 +70,13 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"the content of old runs expires":                                testExpireContents,
 		"old records are deleted":                                        testDeleteOldExecutions,
 		"one of several concurrent ends of a run is stored":              testExecutionEndRace,
+		"queued runs are claimed per user, oldest first":                 testClaims,
+		"a queued run starts once":                                       testStartExecution,
+		"concurrent servers claim and start each run once":               testClaimRace,
+		"the queue of a user is limited":                                 testQueueLimits,
+		"concurrent requests stay within the limit of the queue":         testQueueRace,
+		"a queued run can be canceled until it starts":                   testCancelExecution,
+		"runs of lost servers are found":                                 testLostExecutions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

@@ -1,0 +1,238 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
+)
+
+const (
+	putRequest    = "INSERT INTO execution_requests (execution_id, user_id, size, sealed) VALUES (?, ?, ?, ?)"
+	deleteRequest = "DELETE FROM execution_requests WHERE execution_id = ?"
+	// isWaiting is the condition of the index executions_waiting.
+	isWaiting = "e.state = 'queued' AND e.async = 1 AND e.server_id IS NULL"
+)
+
+// EnqueueExecutions stores queued runs with their requests.
+func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecution, limits pyth.QueueLimits) (errs []error, err error) {
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+		errs = make([]error, len(runs))
+		put := tx.StmtContext(ctx, s.putExecution)
+		queues := map[pyth.UserID]*queueSize{}
+		for i, r := range runs {
+			queue := queues[r.User]
+			if queue == nil {
+				if queue, err = sizeOfQueue(ctx, tx, r.User); err != nil {
+					return err
+				}
+				queues[r.User] = queue
+			}
+			if errs[i] = queue.add(r, limits); errs[i] != nil {
+				continue
+			}
+			if err := putRecord(ctx, tx, put, &pyth.SealedExecution{ExecutionRecord: r.ExecutionRecord}); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, putRequest, r.ID, r.User, len(r.Request), r.Request); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errs, err
+}
+
+// queueSize is the size of the queue of one user.
+type queueSize struct {
+	absent bool
+	runs   int
+	bytes  int64
+}
+
+func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*queueSize, error) {
+	q := new(queueSize)
+	err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0), NOT EXISTS (SELECT 1 FROM users WHERE id = ?1)"+
+		" FROM execution_requests WHERE user_id = ?1", user).Scan(&q.runs, &q.bytes, &q.absent)
+	return q, err
+}
+
+// add adds a run, or returns an error if the run exceeds a limit.
+func (q *queueSize) add(r *pyth.QueuedExecution, limits pyth.QueueLimits) error {
+	switch {
+	case q.absent:
+		return pyth.Errorf(pyth.CodeNotFound, "The user does not exist.")
+	case q.runs >= limits.Runs || q.bytes+int64(len(r.Request)) > limits.Bytes:
+		return limits.Error()
+	}
+	q.runs++
+	q.bytes += int64(len(r.Request))
+	return nil
+}
+
+// WaitingUsers lists users with runs that no server has claimed. It reads one entry of
+// the index for each user.
+func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) (users []pyth.UserID, err error) {
+	const next = "SELECT min(e.user_id) FROM executions e INDEXED BY executions_waiting WHERE " + isWaiting + " AND e.user_id > "
+	rows, err := s.reader.QueryContext(ctx, "WITH RECURSIVE u (id) AS (SELECT ("+next+"?)"+
+		" UNION ALL SELECT ("+next+"u.id) FROM u WHERE u.id IS NOT NULL)"+
+		" SELECT id FROM u WHERE id IS NOT NULL LIMIT ?", after, limit)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var user pyth.UserID
+		if err := rows.Scan(&user); err != nil {
+			return nil, failure(err)
+		}
+		users = append(users, user)
+	}
+	return users, failure(rows.Err())
+}
+
+// ClaimExecutions claims the oldest queued runs of each user.
+func (s *Store) ClaimExecutions(ctx context.Context, server pyth.ServerID, shares []pyth.QueueShare) (claimed []*pyth.QueuedExecution, err error) {
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+		claimed = nil
+		for _, share := range shares {
+			runs, err := waitingRuns(ctx, tx, share)
+			if err != nil {
+				return err
+			}
+			for _, r := range runs {
+				if _, err := tx.ExecContext(ctx, "UPDATE executions SET server_id = ? WHERE id = ?", server, r.ID); err != nil {
+					return err
+				}
+			}
+			claimed = append(claimed, runs...)
+		}
+		return nil
+	})
+	return claimed, err
+}
+
+func waitingRuns(ctx context.Context, tx *sql.Tx, share pyth.QueueShare) (runs []*pyth.QueuedExecution, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT "+executionColumns+", q.sealed FROM executions e INDEXED BY executions_waiting"+
+		" JOIN execution_requests q ON q.execution_id = e.id WHERE "+isWaiting+" AND e.user_id = ? ORDER BY e.id LIMIT ?", share.User, share.Runs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r := new(pyth.QueuedExecution)
+		if err := rows.Scan(append(executionFields(&r.ExecutionRecord), &r.Request)...); err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	return runs, rows.Err()
+}
+
+// StartExecution starts a queued run that the server has claimed.
+func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyth.ExecutionID, at time.Time) (started bool, err error) {
+	err = s.inTransaction(ctx, func(tx *sql.Tx) (err error) {
+		started, err = affected(tx.ExecContext(ctx, "UPDATE executions SET state = 'running', started_at = ?"+
+			" WHERE id = ? AND server_id = ? AND (state = 'queued' OR state = 'running' AND started_at = ?)"+
+			" AND EXISTS (SELECT 1 FROM servers s WHERE s.id = executions.server_id)", column.TimeValue(at), id, server, column.TimeValue(at)))
+		if err == nil && started {
+			_, err = tx.ExecContext(ctx, deleteRequest, id)
+		}
+		return err
+	})
+	return started && err == nil, err
+}
+
+// CancelExecution ends a queued run, or stores a request to cancel it.
+func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, at time.Time) (ended bool, err error) {
+	err = s.inTransaction(ctx, func(tx *sql.Tx) (err error) {
+		ended, err = affected(tx.ExecContext(ctx, "UPDATE executions SET state = 'ended', status = ?, ended_at = ?, queued = ?"+
+			" WHERE id = ? AND user_id = ? AND state = 'queued' AND async = 1",
+			pyth.StatusCanceled, column.TimeValue(at), int64(at.Sub(id.CreatedAt())), id, user))
+		if err == nil && ended {
+			_, err = tx.ExecContext(ctx, deleteRequest, id)
+		} else if err == nil {
+			_, err = tx.ExecContext(ctx, "UPDATE executions SET cancel_requested = 1 WHERE id = ? AND user_id = ? AND state <> 'ended'", id, user)
+		}
+		return err
+	})
+	return ended && err == nil, err
+}
+
+// CanceledExecutions lists runs with a request to cancel that have not ended.
+func (s *Store) CanceledExecutions(ctx context.Context) (ids []pyth.ExecutionID, err error) {
+	rows, err := s.reader.QueryContext(ctx, "SELECT id FROM executions INDEXED BY executions_to_cancel WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id pyth.ExecutionID
+		if err := rows.Scan(&id); err != nil {
+			return nil, failure(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, failure(rows.Err())
+}
+
+// QueuedExecutions returns the number of queued asynchronous runs.
+func (s *Store) QueuedExecutions(ctx context.Context) (n int64, err error) {
+	err = s.reader.QueryRowContext(ctx, "SELECT count(*) FROM execution_requests").Scan(&n)
+	return n, failure(err)
+}
+
+// now is the time of the database in microseconds since 1970.
+const now = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+
+// KeepServer stores that the server is alive.
+func (s *Store) KeepServer(ctx context.Context, server pyth.ServerID) error {
+	_, err := s.write(ctx, "INSERT INTO servers (id, seen_at) VALUES (?, "+now+") ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at", server)
+	return err
+}
+
+// endClaims makes queued runs available again whose server is not in the table.
+const endClaims = "UPDATE executions SET server_id = NULL WHERE state <> 'ended' AND server_id IS NOT NULL AND state = 'queued' AND server_id NOT IN (SELECT id FROM servers)"
+
+// RemoveServer ends the claims of the server.
+func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM servers WHERE id = ?", server); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, endClaims)
+		return err
+	})
+}
+
+// LostExecutions removes servers that are silent, and lists their running programs.
+func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silence time.Duration, limit int) (lost []*pyth.ExecutionRecord, err error) {
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM servers WHERE id <> ? AND seen_at <= "+now+" - ?", server, silence.Microseconds()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, endClaims); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, "SELECT "+executionColumns+" FROM executions e INDEXED BY executions_of_server"+
+			" WHERE e.state <> 'ended' AND e.server_id IS NOT NULL AND e.async = 1 AND e.state = 'running'"+
+			" AND e.server_id NOT IN (SELECT id FROM servers) ORDER BY e.id LIMIT ?", limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		lost = nil
+		for rows.Next() {
+			r := new(pyth.ExecutionRecord)
+			if err := rows.Scan(executionFields(r)...); err != nil {
+				return err
+			}
+			lost = append(lost, r)
+		}
+		return rows.Err()
+	})
+	return slices.Clip(lost), err
+}

@@ -1,0 +1,89 @@
+package pyth
+
+import (
+	"context"
+	"time"
+)
+
+// ServerID identifies a running server among the servers that share a database. Each
+// start of a server has a new ID.
+type ServerID string
+
+// QueuedExecution is a run that was accepted asynchronously and has not started.
+type QueuedExecution struct {
+	// ExecutionRecord has the state StateQueued.
+	ExecutionRecord
+	// Request holds the program, encrypted with the user's data key.
+	Request []byte
+}
+
+// QueueLimits limit the queued runs of one user.
+type QueueLimits struct {
+	// Runs is the maximum number of queued runs. Bytes is the maximum size of their
+	// requests.
+	Runs  int
+	Bytes int64
+}
+
+// QueueShare is a number of queued runs of one user.
+type QueueShare struct {
+	User UserID
+	Runs int
+}
+
+// QueueService accepts runs that start later. It is safe for concurrent use.
+type QueueService interface {
+	// EnqueueExecution accepts a run and returns its record. The run is durable when
+	// EnqueueExecution returns. The errors for an invalid program are the same as those
+	// of ExecutionService. If the user has too many queued runs, EnqueueExecution fails
+	// with CodeTooManyExecutions.
+	EnqueueExecution(ctx context.Context, user UserID, p *Program) (*ExecutionRecord, error)
+}
+
+// QueueStore stores runs that were accepted asynchronously. One server claims a queued
+// run, and only this server can start it. The claim ends if the server is lost.
+type QueueStore interface {
+	// EnqueueExecutions stores the records and the requests of queued runs in one
+	// transaction. The result has an element for each run: nil if the run is stored,
+	// CodeTooManyExecutions if its user has reached a limit, or CodeNotFound if the user
+	// does not exist.
+	EnqueueExecutions(ctx context.Context, runs []*QueuedExecution, limits QueueLimits) ([]error, error)
+	// WaitingUsers lists users with queued runs that no server has claimed. It lists
+	// the users whose ID is greater than "after" by ascending ID, at most "limit" users.
+	WaitingUsers(ctx context.Context, after UserID, limit int) ([]UserID, error)
+	// ClaimExecutions claims the oldest queued runs of each user for the server, and
+	// returns them. It claims at most the given number of runs of each user.
+	ClaimExecutions(ctx context.Context, server ServerID, shares []QueueShare) ([]*QueuedExecution, error)
+	// StartExecution changes the state of a queued run to StateRunning and deletes its
+	// request. It reports whether the server may start the run. It returns false if the
+	// run was canceled, or if the server has no claim on it. After an error the caller
+	// can call it again with the same time; the result is then that of the first call.
+	StartExecution(ctx context.Context, server ServerID, id ExecutionID, at time.Time) (bool, error)
+	// CancelExecution ends a queued run with StatusCanceled and deletes its request. For
+	// a run in the state StateRunning it stores a request to cancel. It reports whether
+	// it has ended a queued run. It does nothing if the run does not exist or has ended.
+	CancelExecution(ctx context.Context, user UserID, id ExecutionID, at time.Time) (ended bool, err error)
+	// CanceledExecutions lists runs that have a request to cancel and have not ended.
+	CanceledExecutions(ctx context.Context) ([]ExecutionID, error)
+	// QueuedExecutions returns the number of queued runs of all users.
+	QueuedExecutions(ctx context.Context) (int64, error)
+	// KeepServer stores that the server is alive. Without it, a server can claim runs
+	// but not start them.
+	KeepServer(ctx context.Context, server ServerID) error
+	// RemoveServer ends all claims of the server on queued runs.
+	RemoveServer(ctx context.Context, server ServerID) error
+	// LostExecutions removes all other servers that have not called KeepServer for the
+	// given time, and ends their claims. It returns the asynchronous runs that have
+	// started and whose server is not alive, at most "limit" runs.
+	LostExecutions(ctx context.Context, server ServerID, silence time.Duration, limit int) ([]*ExecutionRecord, error)
+}
+
+// Error returns the error for a run that exceeds a limit.
+func (l QueueLimits) Error() *Error {
+	return &Error{
+		Code: CodeTooManyExecutions,
+		Message: "You have the maximum number or size of queued runs: " + Digits(int64(l.Runs)) + " runs, and " + Digits(l.Bytes) +
+			" bytes of requests. Try again after some of them have started.",
+		RetryAfter: time.Second,
+	}
+}
