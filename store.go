@@ -20,6 +20,7 @@ type Store interface {
 	TokenBudgetStore
 	ExecutionStore
 	QueueStore
+	UsageStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
 	Close() error
@@ -148,6 +149,8 @@ type SecretStore interface {
 	// if the secret is new and the user already has "limit" secrets.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
+	// CountSecrets returns the number of the user's secrets.
+	CountSecrets(ctx context.Context, user UserID) (int64, error)
 	// SetSecretsUsed stores the time of last use of each secret. It ignores secrets
 	// that do not exist.
 	SetSecretsUsed(ctx context.Context, used map[UserID]map[string]time.Time) error
@@ -233,6 +236,8 @@ type EncryptedProgramStore interface {
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's programs, sorted by the bytes of their names.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
+	// CountCodes returns the number of the user's programs.
+	CountCodes(ctx context.Context, user UserID) (int64, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
 	// NoteExecuted sets the time of the last execution. It does nothing if the program
 	// does not exist.
@@ -267,6 +272,9 @@ type TokenBudgetStore interface {
 	// number takes further tokens from the budget. If the day is not the user's latest
 	// day, ReturnTokens does nothing.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
+	// TokensTaken returns the number of tokens that were taken from the user's budget of
+	// the day and not returned.
+	TokensTaken(ctx context.Context, user UserID, day time.Time) (int64, error)
 }
 
 // ExecutionStore stores the records of runs. An ended record never changes, except
@@ -275,7 +283,8 @@ type ExecutionStore interface {
 	// PutExecutions stores new records and replaces records that have not ended, in one
 	// transaction. It ignores a record that exists and has ended. It also ignores
 	// records of users that do not exist. If Sealed is nil, the stored content is
-	// removed.
+	// removed. In the same transaction it counts each run whose record becomes
+	// StateEnded in the usage of its user.
 	PutExecutions(ctx context.Context, records []*SealedExecution) error
 	SealedExecution(ctx context.Context, user UserID, id ExecutionID) (*SealedExecution, error)
 	// Executions lists the user's records that match the filter, by descending ID. It

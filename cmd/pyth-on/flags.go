@@ -53,6 +53,11 @@ type recordFlags struct {
 	KeepOutput time.Duration `default:"24h" help:"How long the code and output of runs are kept, encrypted; 0 does not store them."`
 }
 
+type quotaFlags struct {
+	ExecutionsPerDay int64         `name:"quota-executions-per-day" default:"0" help:"Maximum number of runs per user and day (UTC); 0 means no limit."`
+	CPUPerDay        time.Duration `name:"quota-cpu-per-day" default:"0s" help:"Maximum processor time of runs per user and day (UTC); 0 means no limit."`
+}
+
 type packageFlags struct {
 	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691); off disables Python packages."`
 	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the index in one line: user:password or Bearer TOKEN. Sandboxes never receive the credentials."`

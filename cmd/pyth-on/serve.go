@@ -39,6 +39,7 @@ type serveCommand struct {
 	generateFlags
 	packageFlags
 	recordFlags
+	quotaFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values in output are redacted: ${enum}. A request can override this setting with redactSecrets."`
@@ -197,7 +198,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		AuditRetention: c.AuditRetention,
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
 		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Model: model,
-		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags),
+		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
 		API: api.Config{
 			TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},

@@ -23,7 +23,10 @@ func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 		ID: "key_1", User: "usr_ada", State: pyth.StateEnded, Language: pyth.Python, CreatedAt: created, EndedAt: created,
 		Status: pyth.StatusSucceeded, Content: pyth.ContentNone,
 	}})
-	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK, c.Records = &packageStore{}, new(encrypted), r })...)
+	return newServer(t, append(change, func(c *api.Config) {
+		c.Packages, c.ZK, c.Records = &packageStore{}, new(encrypted), r
+		c.Usage = &usageService{report: &pyth.UsageReport{UsageQuery: pyth.UsageQuery{Since: created, Until: created, By: pyth.UsageByDay}}}
+	})...)
 }
 
 type documentedResponse struct {

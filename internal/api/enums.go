@@ -32,6 +32,10 @@ type (
 	CredentialType string
 	// HealthStatus is the state of the server or of one of its parts.
 	HealthStatus string
+	// UsageGroup says by what usage is grouped.
+	UsageGroup string
+	// QuotaName names a quota.
+	QuotaName string
 	// ErrorCode identifies a kind of error.
 	ErrorCode string
 )
@@ -132,6 +136,22 @@ func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "HealthStatus",
 		"The state of the server or a dependency. `ok`: it works. `degraded`: it works with restrictions. `unavailable`: it does not work.",
 		statusOK, statusDegraded, statusUnavailable)
+}
+
+// Schema returns a schema that refers to the component UsageGroup.
+func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "UsageGroup",
+		"By what usage is grouped. `day`: days in UTC. `language`: languages of the programs. `key`: API keys that started the programs.",
+		pyth.UsageOrders()...)
+}
+
+// Schema returns a schema that refers to the component QuotaName.
+func (QuotaName) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "QuotaName",
+		"A quota of a user. `executions_per_day`, `cpu_ms_per_day` and `generate_tokens_per_day`: ended runs, their processor time in milliseconds, and tokens of the model on the current day in UTC. "+
+			"`executions`: running programs. `sessions`, `reservations`, `secrets` and `encrypted_programs`: existing objects. "+
+			"`python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.",
+		pyth.QuotaNames()...)
 }
 
 // Schema returns a schema that refers to the component ErrorCode.

@@ -41,6 +41,9 @@ type Config struct {
 	// Records serves the records of runs. If Records is nil, its operations respond
 	// with not_implemented.
 	Records pyth.RecordService
+	// Usage reports the usage of users. If Usage is nil, its operation responds with
+	// not_implemented.
+	Usage pyth.UsageService
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.
 	Audit pyth.AuditService
@@ -155,6 +158,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSessionFiles()
 	h.registerSecrets()
 	h.registerPackages()
+	h.registerUsage()
 	h.registerAudit()
 	h.registerZK()
 	h.registerGenerate()

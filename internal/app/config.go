@@ -115,3 +115,9 @@ type RecordConfig struct {
 	// retention period of code and output; 0 means that they are not stored.
 	KeepRuns, KeepOutput time.Duration
 }
+
+// QuotaConfig limits what each user runs on a day in UTC. 0 means no limit.
+type QuotaConfig struct {
+	ExecutionsPerDay int64
+	CPUPerDay        time.Duration
+}

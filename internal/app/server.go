@@ -25,6 +25,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 	"github.com/pyth-on/pyth-on/internal/secret"
 	"github.com/pyth-on/pyth-on/internal/session"
+	"github.com/pyth-on/pyth-on/internal/usage"
 )
 
 // purgeInterval is the interval at which expired data is deleted.
@@ -61,6 +62,7 @@ type ServerConfig struct {
 	// KeepSecrets disables the redaction of secret values in output.
 	KeepSecrets bool
 	Records     RecordConfig
+	Quotas      QuotaConfig
 
 	// API contains the settings of the API. NewServer sets the services in API.
 	API      api.Config
@@ -88,9 +90,11 @@ type Server struct {
 	encrypted     *encrypted.Service
 	executions    *execution.Service
 	records       *runs.Service
-	model         generate.Config
-	monitor       *health.Monitor
-	metrics       struct {
+	// limiter is nil if there are no quotas of a day.
+	limiter *usage.Limiter
+	model   generate.Config
+	monitor *health.Monitor
+	metrics struct {
 		pool     *poolMetrics
 		network  *networkMetrics
 		generate *generateMetrics
@@ -123,6 +127,9 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	}
 	s.openSessions()
 	s.openExecutions()
+	if err := s.openQuotas(); err != nil {
+		return nil, err
+	}
 	if err := s.openRecords(ctx); err != nil {
 		return nil, err
 	}
@@ -235,10 +242,14 @@ func (s *Server) openExecutions() {
 // openRecords opens the service that keeps records of runs.
 func (s *Server) openRecords(ctx context.Context) error {
 	c := s.config
-	s.records = runs.New(runs.Config{
+	config := runs.Config{
 		Executions: s.executions, Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: now, Logger: c.Logger,
 		StoreContent: c.Records.KeepOutput > 0,
-	})
+	}
+	if s.limiter != nil {
+		config.Quotas = s.limiter
+	}
+	s.records = runs.New(config)
 	s.onClose(func() error { s.records.Close(); return nil })
 	return s.recoverRecords(ctx)
 }
@@ -271,7 +282,9 @@ func (s *Server) apiConfig() api.Config {
 	config.Secrets = audit.Secrets(s.secrets, log)
 	config.Packages = s.gate.packages(s.packages)
 	config.ZK = audit.EncryptedPrograms(s.encrypted, log)
-	config.Generations = s.gate.generations(audit.Generations(s.generator(executions), log, generate.Version()))
+	generations := s.generator(executions)
+	config.Generations = s.gate.generations(audit.Generations(generations, log, generate.Version()))
+	config.Usage = s.usage(generations)
 	config.GenerateTimeout = c.Model.Timeout
 	config.Audit, config.Denials = log, log
 	config.Health = s.monitor
@@ -296,12 +309,12 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config.Languages = s.machine.languages(s.machine.images)
 	config.Sessions, config.Secrets = s.sessions, s.secrets
 	config.Packages = generatePackages{s.packages}
-	config.Budget, config.Observer = s.config.Accounts.store, s.metrics.generate
+	config.Budget, config.Usage, config.Observer = s.config.Accounts.store, s.config.Accounts.store, s.metrics.generate
 	return generate.New(config)
 }
 
 func features(generate bool) []string {
-	all := []string{"auth", "execute", "streaming", "executions", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
+	all := []string{"auth", "execute", "streaming", "executions", "usage", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
 	if generate {
 		all = append(all, "generate")
 	}
@@ -334,6 +347,7 @@ func (s *Server) Maintain(ctx context.Context) {
 	go runPeriodically(ctx, purgeInterval, c.Logger, "old records of runs not deleted", func(ctx context.Context) error {
 		return c.Records.prune(ctx, s.records)
 	})
+	s.maintainQuotas(ctx)
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
 		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)
 	}

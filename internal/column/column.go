@@ -39,6 +39,20 @@ func (d timeOf) Scan(v any) error {
 // DayValue returns the UTC day of a time as the number of days since 1970-01-01.
 func DayValue(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
+// Day returns a scan target for a column that was written with DayValue.
+func Day(t *time.Time) sql.Scanner { return dayOf{t} }
+
+type dayOf struct{ t *time.Time }
+
+func (d dayOf) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("column contains a day of type %T", v)
+	}
+	*d.t = time.Unix(n*24*60*60, 0).UTC()
+	return nil
+}
+
 // Hash returns a scan target for a hash column. It reads NULL as the zero hash.
 func Hash(h *[32]byte) sql.Scanner { return hashOf{h} }
 

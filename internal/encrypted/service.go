@@ -109,3 +109,12 @@ func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservat
 	}
 	return s.config.Host.Reserve(ctx, user, layers, pyth.ReservationID(id.String()))
 }
+
+// Quotas returns the maximum number of encrypted programs of the user.
+func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	n, err := s.config.Store.CountCodes(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return []pyth.Quota{{Name: pyth.QuotaEncryptedPrograms, Limit: int64(s.config.MaxPerUser), Used: n}}, nil
+}

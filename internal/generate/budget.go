@@ -1,7 +1,9 @@
 package generate
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -53,15 +55,26 @@ func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	return t, err
 }
 
-// settle gives the unused tokens of a request back to the budget. After an aborted
-// request, it gives none back, because the usage is unknown.
+// settle gives the unused tokens of a request back to the budget, and counts the used
+// ones in the usage of the user. After an aborted request the usage is unknown, so
+// settle gives none back and counts all reserved tokens.
 func (w *work) settle(ctx context.Context, t tokens, used pyth.TokenUsage, err error) error {
-	if t.taken == 0 || err != nil && pyth.ErrorCode(err) != pyth.CodeLLMFailed && pyth.ErrorCode(err) != pyth.CodeInvalid {
-		return nil
+	known := err == nil || pyth.ErrorCode(err) == pyth.CodeLLMFailed || pyth.ErrorCode(err) == pyth.CodeInvalid
+	total := used.Input + used.Output
+	if !known {
+		total = max(total, t.taken)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	return w.config.Budget.ReturnTokens(ctx, w.user, t.day, t.taken-used.Input-used.Output)
+	var errs []error
+	if t.taken > 0 && known {
+		errs = append(errs, w.config.Budget.ReturnTokens(ctx, w.user, t.day, t.taken-total))
+	}
+	if w.config.Usage != nil && total > 0 {
+		language := cmp.Or(w.request.Language, pyth.Python)
+		errs = append(errs, w.config.Usage.AddGenerateTokens(ctx, w.user, t.day, language, pyth.OriginOf(ctx).KeyID, total))
+	}
+	return errors.Join(errs...)
 }
 
 func (w *work) exhausted() *pyth.Error {
@@ -72,4 +85,19 @@ func (w *work) exhausted() *pyth.Error {
 		Message:    "Your token budget for today is exhausted, or too small for this prompt. Wait for the new budget at midnight UTC, or send a shorter prompt.",
 		RetryAfter: now.Truncate(day).Add(day).Sub(now),
 	}
+}
+
+// Quotas returns the token budget of the user, if there is one.
+func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	if s.config.Model == nil || s.config.Budget == nil || s.config.TokensPerDay <= 0 {
+		return nil, nil
+	}
+	now := s.config.Clock()
+	taken, err := s.config.Budget.TokensTaken(ctx, user, now)
+	if err != nil {
+		return nil, err
+	}
+	return []pyth.Quota{{
+		Name: pyth.QuotaGenerateTokensPerDay, Limit: s.config.TokensPerDay, Used: taken, ResetsAt: pyth.DayOf(now).AddDate(0, 0, 1),
+	}}, nil
 }

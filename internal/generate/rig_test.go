@@ -153,6 +153,12 @@ func (b *budget) ReturnTokens(_ context.Context, _ pyth.UserID, _ time.Time, tok
 	return nil
 }
 
+func (b *budget) TokensTaken(context.Context, pyth.UserID, time.Time) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used, nil
+}
+
 type auditor struct{ events []*pyth.AuditEvent }
 
 func (a *auditor) Record(_ context.Context, e *pyth.AuditEvent) error {

@@ -79,7 +79,12 @@ func Results() []string {
 	}
 }
 
-// Config configures a Service. Sessions, Secrets, Packages, Budget and Observer
+// Usage counts the tokens of models that users use. pyth.UsageStore implements it.
+type Usage interface {
+	AddGenerateTokens(ctx context.Context, user pyth.UserID, day time.Time, language pyth.Language, key pyth.KeyID, tokens int64) error
+}
+
+// Config configures a Service. Sessions, Secrets, Packages, Budget, Usage and Observer
 // are optional.
 type Config struct {
 	// Model is nil if no model is configured.
@@ -105,8 +110,10 @@ type Config struct {
 	Budget   pyth.TokenBudgetStore
 	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
 	TokensPerDay int64
-	Observer     Observer
-	Clock        func() time.Time
+	// Usage counts the tokens of each user.
+	Usage    Usage
+	Observer Observer
+	Clock    func() time.Time
 }
 
 // Service implements pyth.GenerateService. It is safe for concurrent use.

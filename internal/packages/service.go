@@ -212,3 +212,27 @@ func (s *Service) invalidate(user pyth.UserID) {
 	s.changes++
 	delete(s.known, user)
 }
+
+// Quotas returns the maximum number and size of the user's packages for each runtime.
+func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	var all []pyth.Quota
+	for _, r := range s.config.Resolvers {
+		count, size := pyth.QuotaPythonPackages, pyth.QuotaPythonPackageBytes
+		runtime := r.Language().Runtime()
+		if runtime == pyth.NodeRuntime {
+			count, size = pyth.QuotaNodePackages, pyth.QuotaNodePackageBytes
+		}
+		list, err := s.config.Store.PackageList(ctx, user, runtime)
+		if err != nil {
+			return nil, err
+		}
+		var bytes int64
+		for _, p := range list.Packages {
+			bytes += p.SizeBytes
+		}
+		all = append(all,
+			pyth.Quota{Name: count, Limit: int64(s.config.MaxPackages), Used: int64(len(list.Packages))},
+			pyth.Quota{Name: size, Limit: s.config.MaxBytes, Used: bytes})
+	}
+	return all, nil
+}

@@ -54,8 +54,9 @@ const putExecution = `INSERT INTO executions
 	WHERE executions.state <> 'ended' AND executions.user_id = $2`
 
 const (
-	putLabel      = "INSERT INTO execution_labels (user_id, label, execution_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-	putContent    = "INSERT INTO execution_contents (execution_id, ended_at, sealed) VALUES ($1, $2, $3) ON CONFLICT (execution_id) DO UPDATE SET ended_at = excluded.ended_at, sealed = excluded.sealed"
+	putLabel   = "INSERT INTO execution_labels (user_id, label, execution_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+	putContent = "INSERT INTO execution_contents (execution_id, user_id, language, key_id, ended_at, bytes, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7)" +
+		" ON CONFLICT (execution_id) DO UPDATE SET language = excluded.language, ended_at = excluded.ended_at, bytes = excluded.bytes, sealed = excluded.sealed"
 	deleteContent = "DELETE FROM execution_contents WHERE execution_id = $1"
 	recordOfRun   = "run"
 )
@@ -69,12 +70,18 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 	sorted := slices.Clone(records)
 	slices.SortStableFunc(sorted, func(a, b *pyth.SealedExecution) int { return cmp.Compare(a.ID, b.ID) })
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var changed []*pyth.ExecutionRecord
 		for _, r := range sorted {
-			if err := putRecord(ctx, tx, r); err != nil {
+			stored, err := putRecord(ctx, tx, r)
+			if err != nil {
 				return err
 			}
+			if stored {
+				changed = append(changed, &r.ExecutionRecord)
+			}
 		}
-		return nil
+		// Change the counters last, because other servers wait for them.
+		return addUsage(ctx, tx, pyth.SumUsage(changed))
 	})
 }
 
@@ -100,14 +107,15 @@ func executionValues(r *pyth.ExecutionRecord, labels string) []any {
 	}
 }
 
-func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) error {
+// putRecord stores one record. It reports whether the record is new or has changed.
+func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) (stored bool, err error) {
 	labels, err := labelsText(&r.ExecutionRecord)
 	if err != nil {
-		return err
+		return false, err
 	}
 	tag, err := tx.Exec(ctx, putExecution, executionValues(&r.ExecutionRecord, labels)...)
 	if err != nil || tag.RowsAffected() == 0 {
-		return err
+		return false, err
 	}
 	batch := new(pgx.Batch)
 	for _, label := range r.Labels {
@@ -116,9 +124,9 @@ func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) error {
 	if r.Sealed == nil {
 		batch.Queue(deleteContent, r.ID)
 	} else {
-		batch.Queue(putContent, r.ID, column.TimeValue(r.EndedAt), r.Sealed)
+		batch.Queue(putContent, r.ID, r.User, r.Language, r.Key, column.TimeValue(r.EndedAt), len(r.Sealed), r.Sealed)
 	}
-	return tx.SendBatch(ctx, batch).Close()
+	return true, tx.SendBatch(ctx, batch).Close()
 }
 
 // SealedExecution returns a record with its encrypted content.

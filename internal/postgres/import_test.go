@@ -43,6 +43,7 @@ func filled(t testing.TB) *sqlite.Store {
 			}}),
 			s.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: pyth.WrappedKey{RootKey: "r", Bytes: []byte{3}}}),
 			s.RetireRootKeys(ctx, []string{"old " + name}),
+			s.AddGenerateTokens(ctx, u, at, pyth.Python, "key_"+pyth.KeyID(name), 1),
 			s.PutExecutions(ctx, []*pyth.SealedExecution{
 				{ExecutionRecord: pyth.ExecutionRecord{
 					ID: pyth.NewExecutionID(at), User: u, State: pyth.StateEnded, Language: pyth.Python, Labels: []string{"a", "ü"}, EndedAt: at,

@@ -82,5 +82,13 @@ func (s *Service) store(ctx context.Context, runs []*run) error {
 			s.config.Logger.Error("output of a run not stored", "execution_id", records[i].ID, "error", err)
 		}
 	}
-	return s.config.Store.PutExecutions(ctx, records)
+	if err := s.config.Store.PutExecutions(ctx, records); err != nil {
+		return err
+	}
+	ended := make([]*pyth.ExecutionRecord, len(records))
+	for i, r := range records {
+		ended[i] = &r.ExecutionRecord
+	}
+	s.config.Quotas.Stored(ended)
+	return nil
 }

@@ -20,6 +20,14 @@ func (s *Service) Executions(ctx context.Context, user pyth.UserID, f pyth.Execu
 	return s.config.Store.Executions(ctx, user, f, before, limit)
 }
 
+// Sync waits until the records of the user's ended runs are stored.
+func (s *Service) Sync(ctx context.Context, user pyth.UserID) error {
+	if len(s.live.ofUser(user)) == 0 {
+		return nil
+	}
+	return s.writer.sync(ctx)
+}
+
 // storeLive stores the current records of runs that have not ended, and waits until
 // the records of ended runs are stored.
 func (s *Service) storeLive(ctx context.Context, live []*run) error {

@@ -27,6 +27,8 @@ type Config struct {
 	Vault      *vault.Vault
 	Clock      func() time.Time
 	Logger     *slog.Logger
+	// Quotas limits the runs of users; nil means no limits.
+	Quotas Quotas
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
 	// MaxContentBytes is the maximum size of the code and output of all runs that are
@@ -40,6 +42,19 @@ type Config struct {
 	// WriteDelay is the time that a record waits for other records, to share a
 	// transaction with them; 0 means 50 ms.
 	WriteDelay time.Duration
+}
+
+// Quotas limits the runs of users. usage.Limiter implements it. It is safe for
+// concurrent use.
+type Quotas interface {
+	// Admit counts a run that begins. It fails with CodeQuotaExceeded if a quota of the
+	// user is used up. It must be fast, because each run calls it.
+	Admit(ctx context.Context, user pyth.UserID) error
+	// Ended records the end of a run that Admit has counted. The record is nil if the
+	// run was refused.
+	Ended(user pyth.UserID, r *pyth.ExecutionRecord)
+	// Stored records that the records of ended runs were stored.
+	Stored(records []*pyth.ExecutionRecord)
 }
 
 // Service implements pyth.ExecutionService and pyth.RecordService. It is safe for
@@ -77,6 +92,9 @@ func New(c Config) *Service {
 	if c.WriteDelay == 0 {
 		c.WriteDelay = defaultWriteDelay
 	}
+	if c.Quotas == nil {
+		c.Quotas = noQuotas{}
+	}
 	s := &Service{config: c, live: newRegistry(), memory: &budget{free: c.MaxContentBytes}}
 	s.writer = newWriter(writerConfig{delay: c.WriteDelay, capacity: c.MaxWaiting, write: s.store, forget: s.forget, logger: c.Logger})
 	return s
@@ -91,6 +109,9 @@ var errCanceled = errors.New("runs: the run was canceled")
 // Execute runs the program and enqueues its record. It does not wait until the
 // record is stored.
 func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+	if err := s.config.Quotas.Admit(ctx, user); err != nil {
+		return nil, err
+	}
 	named := *p
 	if named.ID == "" {
 		named.ID = pyth.NewExecutionID(s.config.Clock())
@@ -177,6 +198,7 @@ func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution) {
 			rec.Content = pyth.ContentStored
 		}
 	}
+	s.config.Quotas.Ended(rec.User, rec)
 	r.mu.Unlock()
 	close(r.ended)
 	if err := s.writer.add(ctx, r); err != nil {
@@ -191,6 +213,7 @@ func (s *Service) discard(r *run) {
 	if r.capture != nil {
 		r.capture.release()
 	}
+	s.config.Quotas.Ended(r.record.User, nil)
 	s.live.remove(r)
 	close(r.ended)
 	s.storing.Lock()
@@ -225,3 +248,12 @@ func networkBytes(connections []pyth.Connection) (n int64) {
 	}
 	return n
 }
+
+// noQuotas implements Quotas without limits.
+type noQuotas struct{}
+
+func (noQuotas) Admit(context.Context, pyth.UserID) error { return nil }
+
+func (noQuotas) Ended(pyth.UserID, *pyth.ExecutionRecord) {}
+
+func (noQuotas) Stored([]*pyth.ExecutionRecord) {}

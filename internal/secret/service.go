@@ -192,3 +192,12 @@ func damagedError(name string, err error) error {
 		Err:     err,
 	}
 }
+
+// Quotas returns the maximum number of secrets of the user.
+func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	n, err := s.config.Store.CountSecrets(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return []pyth.Quota{{Name: pyth.QuotaSecrets, Limit: maxSecrets, Used: n}}, nil
+}

@@ -328,3 +328,10 @@ func notFound() error {
 func draining() error {
 	return pyth.Errorf(pyth.CodeDraining, "The server is shutting down. Try again in a few seconds.")
 }
+
+// Quotas returns the maximum number of sessions of the user.
+func (s *Service) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return []pyth.Quota{{Name: pyth.QuotaSessions, Limit: int64(s.config.MaxPerUser), Used: int64(s.places[user])}}, nil
+}

@@ -56,8 +56,9 @@ const putExecution = `INSERT INTO executions
 	WHERE executions.state <> 'ended' AND executions.user_id = ?2`
 
 const (
-	putLabel         = "INSERT INTO execution_labels (user_id, label, execution_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-	putContent       = "INSERT INTO execution_contents (execution_id, ended_at, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET ended_at = ?2, sealed = ?3"
+	putLabel   = "INSERT INTO execution_labels (user_id, label, execution_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+	putContent = "INSERT INTO execution_contents (execution_id, user_id, language, key_id, ended_at, bytes, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)" +
+		" ON CONFLICT DO UPDATE SET language = ?3, ended_at = ?5, bytes = ?6, sealed = ?7"
 	deleteContent    = "DELETE FROM execution_contents WHERE execution_id = ?"
 	executionMissing = "run"
 )
@@ -67,41 +68,47 @@ const (
 func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		put := tx.StmtContext(ctx, s.putExecution)
+		var changed []*pyth.ExecutionRecord
 		for _, r := range records {
-			if err := putRecord(ctx, tx, put, r); err != nil {
+			stored, err := putRecord(ctx, tx, put, r)
+			if err != nil {
 				return err
 			}
+			if stored {
+				changed = append(changed, &r.ExecutionRecord)
+			}
 		}
-		return nil
+		return addUsage(ctx, tx, pyth.SumUsage(changed))
 	})
 }
 
-func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExecution) error {
+// putRecord stores one record. It reports whether the record is new or has changed.
+func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExecution) (stored bool, err error) {
 	labels := "[]"
 	if len(r.Labels) > 0 {
 		b, err := json.Marshal(r.Labels)
 		if err != nil {
-			return err
+			return false, err
 		}
 		labels = string(b)
 	}
-	stored, err := affected(put.ExecContext(ctx, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
+	stored, err = affected(put.ExecContext(ctx, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
 		column.TimeValue(r.StartedAt), column.TimeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
 		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content, r.Async))
 	if err != nil || !stored {
-		return err
+		return false, err
 	}
 	for _, label := range r.Labels {
 		if _, err := tx.ExecContext(ctx, putLabel, r.User, label, r.ID); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if r.Sealed == nil {
 		_, err = tx.ExecContext(ctx, deleteContent, r.ID)
 	} else {
-		_, err = tx.ExecContext(ctx, putContent, r.ID, column.TimeValue(r.EndedAt), r.Sealed)
+		_, err = tx.ExecContext(ctx, putContent, r.ID, r.User, r.Language, r.Key, column.TimeValue(r.EndedAt), len(r.Sealed), r.Sealed)
 	}
-	return err
+	return true, err
 }
 
 // SealedExecution returns a record with its encrypted content.

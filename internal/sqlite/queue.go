@@ -34,7 +34,7 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 			if errs[i] = queue.add(r, limits); errs[i] != nil {
 				continue
 			}
-			if err := putRecord(ctx, tx, put, &pyth.SealedExecution{ExecutionRecord: r.ExecutionRecord}); err != nil {
+			if _, err := putRecord(ctx, tx, put, &pyth.SealedExecution{ExecutionRecord: r.ExecutionRecord}); err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, putRequest, r.ID, r.User, len(r.Request), r.Request); err != nil {

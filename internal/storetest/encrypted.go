@@ -86,6 +86,11 @@ func testCodes(t *testing.T, s pyth.Store) {
 	all, err = s.Codes(t.Context(), "bob")
 	want(t, err, "")
 	same(t, 0, len(all))
+	for user, expected := range map[pyth.UserID]int64{"ada": 4, "bob": 0} {
+		n, err := s.CountCodes(t.Context(), user)
+		want(t, err, "")
+		same(t, expected, n)
+	}
 }
 
 func testTooMuchCode(t *testing.T, s pyth.Store) {

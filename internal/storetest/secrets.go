@@ -66,6 +66,11 @@ func testSecretLimit(t *testing.T, s pyth.Store) {
 	if stored != secretLimit || len(all) != secretLimit {
 		t.Errorf("%d calls succeeded and %d secrets are stored, want %d", stored, len(all), secretLimit)
 	}
+	for user, expected := range map[pyth.UserID]int64{"ada": secretLimit, "bob": 1, "nobody": 0} {
+		n, err := s.CountSecrets(t.Context(), user)
+		want(t, err, "")
+		same(t, expected, n)
+	}
 	// A new version of an existing secret must be allowed even at the limit.
 	want(t, s.PutSecret(t.Context(), "ada", secret(all[0].Name, 2), secretLimit), "")
 }

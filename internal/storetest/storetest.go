@@ -77,6 +77,11 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"concurrent requests stay within the limit of the queue":         testQueueRace,
 		"a queued run can be canceled until it starts":                   testCancelExecution,
 		"runs of lost servers are found":                                 testLostExecutions,
+		"each run is counted once, when it ends":                         testUsageCountsOnce,
+		"usage is grouped by day, language or key":                       testUsageGroups,
+		"usage contains the contents that are stored now":                testUsageStorage,
+		"concurrent ends of runs are all counted":                        testUsageRace,
+		"tokens of models are counted":                                   testUsageTokens,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

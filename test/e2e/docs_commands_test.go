@@ -131,6 +131,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 		},
 		"docs/secrets.md":        {want: []string{`"stdout":"12 [secret:BILLING_TOKEN]\n"`, `"redactions":1`, `"secrets":[{`}},
 		"docs/executions.md":     {want: []string{`"labels":["nightly"]`, `"stdout":"42\n"`, `"content":"stored"`, "id: 2\nevent: stdout\n"}},
+		"docs/usage.md":          {want: []string{`"executions":1,`, `"by":"key"`, `"name":"sessions"`}},
 		"docs/sessions.md":       {want: []string{`"stdout":"2432902008176640000\n"`, `"path":"data/measured.csv","sizeBytes":8`}},
 		"docs/zero-knowledge.md": {want: []string{`"stdout":"42\n"`}},
 		"docs/quickstart.md": {registers: true, want: []string{

@@ -124,3 +124,18 @@ func (p *Pool) Close() error {
 	p.all.Wait()
 	return nil
 }
+
+// Quotas returns the maximum number of running programs and of reservations of the
+// user.
+func (p *Pool) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	running := 0
+	if t := p.queue.tenants[user]; t != nil {
+		running = t.running
+	}
+	return []pyth.Quota{
+		{Name: pyth.QuotaExecutions, Limit: int64(p.config.MaxPerTenant), Used: int64(running)},
+		{Name: pyth.QuotaReservations, Limit: int64(p.config.MaxReservations), Used: int64(p.leases.perTenant[user])},
+	}, nil
+}

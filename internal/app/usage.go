@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/generate"
+	"github.com/pyth-on/pyth-on/internal/usage"
+)
+
+// quotaRefresh is the interval at which a server reads the runs of other servers that
+// use the same database. In this time the servers together can exceed a quota.
+const quotaRefresh = 10 * time.Second
+
+// openQuotas returns the limiter of users' runs; nil if there are no quotas of a day.
+func (s *Server) openQuotas() error {
+	c := s.config.Quotas
+	if c.ExecutionsPerDay < 0 || c.CPUPerDay < 0 {
+		return errors.New("--quota-executions-per-day and --quota-cpu-per-day must not be negative")
+	}
+	if c.ExecutionsPerDay > 0 || c.CPUPerDay > 0 {
+		s.limiter = usage.NewLimiter(usage.LimiterConfig{
+			Store: s.config.Accounts.store, Clock: now, ExecutionsPerDay: c.ExecutionsPerDay, CPUPerDay: c.CPUPerDay,
+		})
+	}
+	return nil
+}
+
+// maintainQuotas starts goroutines that keep the limiter up to date until ctx ends.
+func (s *Server) maintainQuotas(ctx context.Context) {
+	if s.limiter == nil {
+		return
+	}
+	logger := s.config.Logger
+	go runPeriodically(ctx, purgeInterval, logger, "idle quotas not dropped", s.limiter.DropIdle)
+	if s.config.Accounts.shared() {
+		go runPeriodically(ctx, quotaRefresh, logger, "quotas not refreshed", s.limiter.Refresh)
+	}
+}
+
+// usage returns the service that reports the usage and the quotas of users.
+func (s *Server) usage(generations *generate.Service) *usage.Service {
+	var sources []pyth.QuotaSource
+	if s.limiter != nil {
+		sources = append(sources, s.limiter)
+	}
+	return usage.New(usage.Config{
+		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: now,
+		Sources: append(sources, generations, s.machine.pool, s.sessions, s.secrets, s.encrypted, s.installed),
+	})
+}

@@ -1,0 +1,90 @@
+// Package usage reports how much users use, and limits how much they run on a day.
+package usage
+
+import (
+	"context"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Config configures a Service. All fields are required.
+type Config struct {
+	Store pyth.UsageStore
+	// Sync waits until the records of the user's ended runs are stored.
+	Sync  func(ctx context.Context, user pyth.UserID) error
+	Clock func() time.Time
+	// Sources list the quotas of users, in the order of the report.
+	Sources []pyth.QuotaSource
+}
+
+// Service implements pyth.UsageService. It is safe for concurrent use.
+type Service struct{ config Config }
+
+var _ pyth.UsageService = (*Service)(nil)
+
+// New returns a Service.
+func New(config Config) *Service { return &Service{config} }
+
+const (
+	// defaultDays is the number of days of a report without Since, including the last
+	// one.
+	defaultDays = 30
+	// maxDays is the maximum number of days of a report.
+	maxDays = 366
+	// maxKeys is the maximum number of API keys in a report.
+	maxKeys = 1000
+)
+
+// Usage returns the usage of the days that contain the times from Since on and before
+// Until. Until defaults to the current time, and Since to 29 days before.
+func (s *Service) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery) (*pyth.UsageReport, error) {
+	if err := s.complete(&q); err != nil {
+		return nil, err
+	}
+	if err := s.config.Sync(ctx, user); err != nil {
+		return nil, err
+	}
+	items, err := s.config.Store.Usage(ctx, user, q, maxKeys)
+	if err != nil {
+		return nil, err
+	}
+	report := &pyth.UsageReport{UsageQuery: q, Items: items}
+	for _, i := range items {
+		report.Total.Add(i.UsageTotals)
+	}
+	for _, source := range s.config.Sources {
+		quotas, err := source.Quotas(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		report.Quotas = append(report.Quotas, quotas...)
+	}
+	return report, nil
+}
+
+// complete sets the defaults of the query, and extends its period to whole days.
+func (s *Service) complete(q *pyth.UsageQuery) error {
+	if q.By == "" {
+		q.By = pyth.UsageByDay
+	}
+	now := s.config.Clock()
+	if q.Until.IsZero() {
+		q.Until = nextDay(now)
+	} else if day := pyth.DayOf(q.Until); day.Before(q.Until) {
+		q.Until = nextDay(q.Until)
+	} else {
+		q.Until = day
+	}
+	if q.Since.IsZero() {
+		q.Since = q.Until.AddDate(0, 0, -defaultDays)
+	}
+	q.Since = pyth.DayOf(q.Since)
+	switch {
+	case !q.Since.Before(q.Until):
+		return pyth.Invalid("query.since", "must be before until, or before the current time if until is absent")
+	case q.Until.Sub(q.Since) > maxDays*24*time.Hour:
+		return pyth.Invalid("query.since", "must be at most %d days before until", maxDays)
+	}
+	return nil
+}

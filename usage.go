@@ -1,0 +1,195 @@
+package pyth
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+)
+
+// UsageTotals sums the resources of runs and the tokens of models.
+type UsageTotals struct {
+	// Executions counts the ended runs whose program a sandbox has received.
+	Executions int64
+	CPU        time.Duration
+	// MemoryMiBMs is the sum over all runs of the peak memory in MiB, multiplied by the
+	// wall time in milliseconds. It is rounded for each run.
+	MemoryMiBMs  int64
+	NetworkBytes int64
+	// StorageBytes is the size of the code and output of the runs that the store has
+	// now, encrypted.
+	StorageBytes int64
+	// GenerateTokens counts the tokens of models, input and output.
+	GenerateTokens int64
+}
+
+// Add adds the totals t to u.
+func (u *UsageTotals) Add(t UsageTotals) {
+	u.Executions += t.Executions
+	u.CPU += t.CPU
+	u.MemoryMiBMs += t.MemoryMiBMs
+	u.NetworkBytes += t.NetworkBytes
+	u.StorageBytes += t.StorageBytes
+	u.GenerateTokens += t.GenerateTokens
+}
+
+// UsageOrder says by what usage is grouped.
+type UsageOrder string
+
+// Groups of usage.
+const (
+	UsageByDay      UsageOrder = "day"
+	UsageByLanguage UsageOrder = "language"
+	UsageByKey      UsageOrder = "key"
+)
+
+// UsageOrders returns all groups of usage.
+func UsageOrders() []UsageOrder { return []UsageOrder{UsageByDay, UsageByLanguage, UsageByKey} }
+
+// UsageItem is the usage of one group.
+type UsageItem struct {
+	// Day is set if the usage is grouped by day. It is the beginning of a day in UTC.
+	Day time.Time
+	// Language is set if the usage is grouped by language.
+	Language Language
+	// Key is set if the usage is grouped by API key. It is "" for runs that were started
+	// without an API key.
+	Key KeyID
+	UsageTotals
+}
+
+// UsageQuery selects the usage of the days from Since on and before Until. Both are
+// beginnings of days in UTC.
+type UsageQuery struct {
+	Since, Until time.Time
+	By           UsageOrder
+}
+
+// DayOf returns the beginning of the day in UTC that contains the time.
+func DayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// Totals returns what the record adds to the usage of its user. It returns the zero
+// value if the run has not ended, or if no sandbox received its program.
+func (r *ExecutionRecord) Totals() UsageTotals {
+	if r.State != StateEnded || r.StartedAt.IsZero() {
+		return UsageTotals{}
+	}
+	const mib = 1 << 20
+	memory := float64(r.Usage.MemoryPeakBytes) / mib * float64(r.Usage.Wall) / float64(time.Millisecond)
+	return UsageTotals{Executions: 1, CPU: r.Usage.CPU, MemoryMiBMs: int64(math.Round(memory)), NetworkBytes: r.NetworkBytes}
+}
+
+// UsageCounter is one counter of usage in a store: a user, a day, a language and an
+// API key, with what a store must add to it.
+type UsageCounter struct {
+	User     UserID
+	Day      time.Time
+	Language Language
+	Key      KeyID
+	UsageTotals
+}
+
+// SumUsage returns the counters that the ended records change, sorted, so that
+// concurrent transactions change them in the same order. Records that add nothing are
+// left out.
+func SumUsage(records []*ExecutionRecord) []*UsageCounter {
+	type key struct {
+		user     UserID
+		day      time.Time
+		language Language
+		key      KeyID
+	}
+	sums := map[key]*UsageCounter{}
+	var all []*UsageCounter
+	for _, r := range records {
+		totals := r.Totals()
+		if totals == (UsageTotals{}) {
+			continue
+		}
+		k := key{r.User, DayOf(r.EndedAt), r.Language, r.Key}
+		c := sums[k]
+		if c == nil {
+			c = &UsageCounter{User: k.user, Day: k.day, Language: k.language, Key: k.key}
+			sums[k] = c
+			all = append(all, c)
+		}
+		c.Add(totals)
+	}
+	slices.SortFunc(all, func(a, b *UsageCounter) int {
+		return cmp.Or(cmp.Compare(a.User, b.User), a.Day.Compare(b.Day), cmp.Compare(a.Language, b.Language), cmp.Compare(a.Key, b.Key))
+	})
+	return all
+}
+
+// QuotaName names a quota of users.
+type QuotaName string
+
+// Quotas of users.
+const (
+	QuotaExecutionsPerDay     QuotaName = "executions_per_day"
+	QuotaCPUPerDay            QuotaName = "cpu_ms_per_day"
+	QuotaGenerateTokensPerDay QuotaName = "generate_tokens_per_day"
+	QuotaExecutions           QuotaName = "executions"
+	QuotaSessions             QuotaName = "sessions"
+	QuotaReservations         QuotaName = "reservations"
+	QuotaSecrets              QuotaName = "secrets"
+	QuotaEncryptedPrograms    QuotaName = "encrypted_programs"
+	QuotaPythonPackages       QuotaName = "python_packages"
+	QuotaPythonPackageBytes   QuotaName = "python_package_bytes"
+	QuotaNodePackages         QuotaName = "node_packages"
+	QuotaNodePackageBytes     QuotaName = "node_package_bytes"
+)
+
+// QuotaNames returns the names of all quotas.
+func QuotaNames() []QuotaName {
+	return []QuotaName{
+		QuotaExecutionsPerDay, QuotaCPUPerDay, QuotaGenerateTokensPerDay, QuotaExecutions, QuotaSessions, QuotaReservations,
+		QuotaSecrets, QuotaEncryptedPrograms, QuotaPythonPackages, QuotaPythonPackageBytes, QuotaNodePackages, QuotaNodePackageBytes,
+	}
+}
+
+// Quota is a limit of a user, and how much of it the user uses.
+type Quota struct {
+	Name        QuotaName
+	Limit, Used int64
+	// ResetsAt is the time at which Used becomes 0; zero if Used decreases only when
+	// the user ends or deletes something.
+	ResetsAt time.Time
+}
+
+// QuotaSource lists quotas of users. Services that limit users implement it.
+type QuotaSource interface {
+	Quotas(ctx context.Context, user UserID) ([]Quota, error)
+}
+
+// UsageReport is the usage of a user, and the user's quotas.
+type UsageReport struct {
+	UsageQuery
+	Items  []UsageItem
+	Total  UsageTotals
+	Quotas []Quota
+}
+
+// UsageService reports the usage of users. It is safe for concurrent use.
+type UsageService interface {
+	// Usage returns the usage of the days that contain the times from Since on and
+	// before Until. It fails with CodeInvalid if there are too many days. Items are
+	// sorted by their group: days from the earliest on, then languages or keys.
+	Usage(ctx context.Context, user UserID, q UsageQuery) (*UsageReport, error)
+}
+
+// UsageStore stores how much users use. PutExecutions of ExecutionStore counts each run
+// in the transaction in which the record of the run becomes StateEnded. A counter
+// stays when the records are deleted.
+type UsageStore interface {
+	// Usage returns the usage of the user in each group, sorted by group. If the usage
+	// is grouped by key, it returns at most "limit" keys: those with the most runs.
+	Usage(ctx context.Context, user UserID, q UsageQuery, limit int) ([]UsageItem, error)
+	// DayUsage returns the usage of each of the users on the day, without StorageBytes.
+	// Users without usage are not in the result.
+	DayUsage(ctx context.Context, users []UserID, day time.Time) (map[UserID]UsageTotals, error)
+	// AddGenerateTokens adds tokens to the usage of a day. It does nothing if the user
+	// does not exist.
+	AddGenerateTokens(ctx context.Context, user UserID, day time.Time, language Language, key KeyID, tokens int64) error
+}
