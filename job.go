@@ -159,6 +159,8 @@ type Connection struct {
 // Outcome is the result of a job.
 type Outcome struct {
 	Status Status
+	// Reason explains Status, for example ReasonWorkerLost; "" if Status says enough.
+	Reason string
 	// ExitCode is nil if a signal or a limit ended the program.
 	ExitCode *int
 	// Signal is the name of the signal that ended the program, such as "SIGSEGV"; ""

@@ -105,7 +105,7 @@ func endOf(r *pyth.RecordedExecution) ExecuteResponse {
 	if r.Outcome != nil {
 		e.Outcome = *r.Outcome
 	} else {
-		e.Status, e.ExitCode, e.Signal, e.Usage = r.Status, r.ExitCode, r.Signal, r.Usage
+		e.Status, e.Reason, e.ExitCode, e.Signal, e.Usage = r.Status, r.Reason, r.ExitCode, r.Signal, r.Usage
 	}
 	e.Stdout, e.Stderr = nil, nil
 	return executeResponse(e)

@@ -92,6 +92,7 @@ type ExecuteResponse struct {
 	RunMetadata
 
 	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 even if the program fails." example:"succeeded"`
+	Reason           string          `json:"reason,omitzero" doc:"Why the run ended, if status does not say it. worker_lost: the machine of the run was lost." example:"worker_lost"`
 	Stdout           string          `json:"stdout" doc:"The standard output. Bytes that are not UTF-8 are replaced by U+FFFD." example:"42\n"`
 	Stderr           string          `json:"stderr" doc:"The standard error. Bytes that are not UTF-8 are replaced by U+FFFD." example:""`
 	StdoutTruncated  bool            `json:"stdoutTruncated" doc:"Whether stdout was longer than its limit."`
@@ -450,6 +451,7 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 			SessionID: string(e.Session), CreatedAt: Timestamp(e.CreatedAt),
 		},
 		Status:           ExecutionStatus(e.Status),
+		Reason:           e.Reason,
 		Stdout:           string(e.Stdout),
 		Stderr:           string(e.Stderr),
 		StdoutTruncated:  e.StdoutTruncated,

@@ -189,7 +189,7 @@ func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution) {
 	r.mu.Lock()
 	rec := &r.record
 	rec.State, rec.EndedAt = pyth.StateEnded, s.config.Clock()
-	rec.Language, rec.Status, rec.ExitCode, rec.Signal = e.Language, outcome.Status, outcome.ExitCode, outcome.Signal
+	rec.Language, rec.Status, rec.Reason, rec.ExitCode, rec.Signal = e.Language, outcome.Status, outcome.Reason, outcome.ExitCode, outcome.Signal
 	rec.Usage, rec.NetworkBytes = outcome.Usage, networkBytes(outcome.Usage.Network)
 	rec.Usage.Network = nil
 	if r.stores {
