@@ -36,6 +36,8 @@ type Store struct {
 	// making prevents concurrent work on the same image or layer. Its keys are image
 	// keys and layer IDs.
 	making keylock.Locks
+	// hashes maps the path of an image to its SHA-256 hash, for Manifest.
+	hashes sync.Map
 	// collecting is locked for reading by callers of Hold, and for writing by
 	// Collect.
 	collecting sync.RWMutex

@@ -1,0 +1,177 @@
+package imagestore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Manifest lists the images of a layer, so that another store can get them.
+type Manifest struct {
+	Runtime pyth.Runtime
+	// Images contains the image of links first, and then the images of packages.
+	Images []ManifestImage
+}
+
+// ManifestImage describes an image of a layer.
+type ManifestImage struct {
+	// Key is the key of the image; "" for the image of links, which belongs to one layer.
+	Key string
+	// Path is the mount point, relative to the mount point of the layer.
+	Path      string
+	SizeBytes int64
+	// SHA256 is the hash of the image.
+	SHA256 []byte
+}
+
+// ErrManifest reports that a manifest is not valid, or that an image differs from its
+// manifest.
+var ErrManifest = errors.New("packages: the image differs from its description")
+
+// maxImages limits the images of a manifest.
+const maxImages = 2 * maxMounts
+
+// Manifest describes a layer of this store.
+func (s *Store) Manifest(layer pyth.LayerID) (*Manifest, error) {
+	s.Use(layer)
+	list, err := s.readList(layer)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manifest{Runtime: list.Runtime, Images: []ManifestImage{{}}}
+	for _, i := range list.Images {
+		m.Images = append(m.Images, ManifestImage{Key: i.Key, Path: i.Path})
+	}
+	for i := range m.Images {
+		if err := s.describe(layer, &m.Images[i]); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// describe sets the size and the hash of an image. The hash is computed once, because
+// images never change.
+func (s *Store) describe(layer pyth.LayerID, i *ManifestImage) error {
+	f, err := s.OpenImage(layer, i.Key)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	i.SizeBytes = info.Size()
+	if known, ok := s.hashes.Load(f.Name()); ok {
+		i.SHA256 = known.([]byte)
+		return nil
+	}
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil {
+		return err
+	}
+	i.SHA256 = h.Sum(nil)
+	s.hashes.Store(f.Name(), i.SHA256)
+	return nil
+}
+
+// OpenImage opens an image of the layer. key is the Key of the image in the manifest.
+func (s *Store) OpenImage(layer pyth.LayerID, key string) (*os.File, error) {
+	if key == "" {
+		if !validName(string(layer)) {
+			return nil, os.ErrNotExist
+		}
+		return os.Open(s.linksPath(layer))
+	}
+	if !validName(key) {
+		return nil, os.ErrNotExist
+	}
+	return os.Open(s.ImagePath(key))
+}
+
+// validName reports whether the text is a result of fileName.
+func validName(name string) bool {
+	b, err := hex.DecodeString(name)
+	return err == nil && len(b) == sha256.Size && name == strings.ToLower(name)
+}
+
+// Import adds a layer of another store. The function fetch gets the content of an image.
+// Import verifies the hash of each image. Concurrent calls fetch each image only once.
+func (s *Store) Import(ctx context.Context, layer pyth.LayerID, m *Manifest, fetch func(*ManifestImage, io.Writer) error) error {
+	if err := checkManifest(layer, m); err != nil {
+		return err
+	}
+	defer s.Hold()()
+	s.Use(layer)
+	list := imageList{Runtime: m.Runtime}
+	for i := range m.Images[1:] {
+		image := &m.Images[1+i]
+		list.Images = append(list.Images, listedImage{Key: image.Key, Path: image.Path})
+		if _, err := s.Image(ctx, image.Key, image.SizeBytes, func(to *os.File) error { return fetchVerified(image, to, fetch) }); err != nil {
+			return fmt.Errorf("packages: import image %.12s: %w", image.Key, err)
+		}
+	}
+	return s.making.Do(ctx, string(layer), func() error {
+		if s.Complete(layer) {
+			return nil
+		}
+		links := &m.Images[0]
+		if err := s.write(s.linksPath(layer), func(f *os.File) error { return fetchVerified(links, f, fetch) }); err != nil {
+			return fmt.Errorf("packages: import layer %.12s: %w", layer, err)
+		}
+		// Write the list last, because its existence marks the layer as complete.
+		return s.write(s.listPath(layer), func(f *os.File) error { return json.MarshalWrite(f, list) })
+	})
+}
+
+func checkManifest(layer pyth.LayerID, m *Manifest) error {
+	if !validName(string(layer)) || m.Runtime.LayerPath() == "" || len(m.Images) == 0 || len(m.Images) > maxImages {
+		return ErrManifest
+	}
+	for n, i := range m.Images {
+		inside := i.Path != "" && !path.IsAbs(i.Path) && path.Clean(i.Path) == i.Path && i.Path != ".." && !strings.HasPrefix(i.Path, "../")
+		if i.SizeBytes < 0 || len(i.SHA256) != sha256.Size || (n > 0) != (validName(i.Key) && inside) {
+			return ErrManifest
+		}
+	}
+	return nil
+}
+
+// fetchVerified writes the content of an image to a file. It returns an error if the
+// content does not have the size and the hash of the manifest.
+func fetchVerified(i *ManifestImage, to *os.File, fetch func(*ManifestImage, io.Writer) error) error {
+	h := sha256.New()
+	limited := &limitedWriter{io.MultiWriter(to, h), i.SizeBytes}
+	if err := fetch(i, limited); err != nil {
+		return err
+	}
+	if limited.left != 0 || string(h.Sum(nil)) != string(i.SHA256) {
+		return ErrManifest
+	}
+	return nil
+}
+
+// limitedWriter returns an error if more than the remaining bytes are written.
+type limitedWriter struct {
+	to   io.Writer
+	left int64
+}
+
+func (w *limitedWriter) Write(b []byte) (int, error) {
+	if int64(len(b)) > w.left {
+		return 0, ErrManifest
+	}
+	w.left -= int64(len(b))
+	return w.to.Write(b)
+}
