@@ -42,10 +42,10 @@ bin/pyth-on: $(EMBEDDED) $(SOURCES) go.mod go.sum
 run: bin/pyth-on
 	@exec bin/pyth-on serve
 
-test: bin/pyth-on bin/tools/gotestsum
+test: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server
 	@bash scripts/test
 
-test-deep: bin/pyth-on bin/tools/gotestsum
+test-deep: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server
 	@bash scripts/test --deep
 
 bench: bin/pyth-on
@@ -58,6 +58,10 @@ bin/tools/golangci-lint: tools/go.mod tools/go.sum
 bin/tools/gotestsum: tools/go.mod tools/go.sum
 	$(call say,'Building the test runner')
 	@go -C tools build -o ../$@ gotest.tools/gotestsum
+
+bin/tools/nats-server: tools/nats/go.mod tools/nats/go.sum
+	$(call say,'Building the NATS server for tests')
+	@go -C tools/nats build -ldflags '-s -w' -o ../../$@ github.com/nats-io/nats-server/v2
 
 lint: bin/tools/golangci-lint $(EMBEDDED)
 	@go mod verify >/dev/null

@@ -1,0 +1,190 @@
+// Package bus connects the processes of a cluster to NATS.
+package bus
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Config says how to connect to NATS.
+type Config struct {
+	// URLs are the addresses of the servers of one NATS cluster, separated by commas.
+	URLs string
+	// CA is a file with the certificates of authorities that sign the certificate of the
+	// NATS server; "" for the authorities of the system. Certificate and Key are files
+	// with the client certificate of this process; "" for none.
+	CA, Certificate, Key string
+	// Credentials is a file with credentials of NATS (JWT and seed); "" for none.
+	Credentials string
+	// User and Password authenticate this process; "" for none.
+	User, Password string
+	// Name is the name of this process in the monitoring of NATS.
+	Name   string
+	Logger *slog.Logger
+}
+
+// Bus is a connection to NATS. It connects again after each failure. It implements
+// link.Bus and is safe for concurrent use.
+type Bus struct {
+	connection *nats.Conn
+	mu         sync.Mutex
+	onConnect  func()
+}
+
+// pendingBytes limits the received messages that wait for their handler. NATS drops
+// further messages, and their senders repeat them.
+const pendingBytes = 256 << 20
+
+// Open connects to NATS. If no server answers, it tries again in the background.
+func Open(c Config) (*Bus, error) {
+	if err := CheckURLs(c.URLs); err != nil {
+		return nil, err
+	}
+	b := new(Bus)
+	options := []nats.Option{
+		nats.Name(c.Name),
+		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
+		nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.Timeout(2 * time.Second),
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
+		// Senders repeat messages that NATS did not receive. Old messages would arrive too
+		// late.
+		nats.ReconnectBufSize(-1),
+		nats.ConnectHandler(func(n *nats.Conn) {
+			c.Logger.Info("connected to NATS", "url", n.ConnectedUrlRedacted())
+			b.connected()
+		}),
+		nats.ReconnectHandler(func(n *nats.Conn) {
+			c.Logger.Info("connected to NATS again", "url", n.ConnectedUrlRedacted())
+			b.connected()
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				c.Logger.Warn("connection to NATS lost", "error", err)
+			}
+		}),
+		nats.ReconnectErrHandler(newFailureLog(c.Logger).report),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			c.Logger.Warn("NATS reported an error", "error", err)
+		}),
+	}
+	security, err := c.security()
+	if err != nil {
+		return nil, err
+	}
+	if b.connection, err = nats.Connect(c.URLs, append(options, security...)...); err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return b, nil
+}
+
+// security returns the options for TLS and authentication.
+func (c *Config) security() ([]nats.Option, error) {
+	var options []nats.Option
+	if c.CA != "" || c.Certificate != "" {
+		config := &tls.Config{MinVersion: tls.VersionTLS12}
+		if c.CA != "" {
+			pem, err := os.ReadFile(c.CA)
+			if err != nil {
+				return nil, err
+			}
+			config.RootCAs = x509.NewCertPool()
+			if !config.RootCAs.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("%s contains no certificate in PEM format", c.CA)
+			}
+		}
+		if c.Certificate != "" {
+			pair, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
+			if err != nil {
+				return nil, fmt.Errorf("client certificate for NATS: %w", err)
+			}
+			config.Certificates = []tls.Certificate{pair}
+		}
+		options = append(options, nats.Secure(config))
+	}
+	if c.Credentials != "" {
+		if _, err := os.Stat(c.Credentials); err != nil {
+			return nil, err
+		}
+		options = append(options, nats.UserCredentials(c.Credentials))
+	}
+	if c.User != "" {
+		options = append(options, nats.UserInfo(c.User, c.Password))
+	}
+	return options, nil
+}
+
+// CheckURLs checks the addresses of NATS servers. It refuses passwords, because all
+// users of a machine can read the arguments of a process.
+func CheckURLs(urls string) error {
+	for text := range strings.SplitSeq(urls, ",") {
+		u, err := url.Parse(strings.TrimSpace(text))
+		if err != nil || u.Host == "" || u.Scheme != "nats" && u.Scheme != "tls" {
+			return errors.New("the address of NATS must have the form nats://HOST:PORT or tls://HOST:PORT")
+		}
+		if u.User != nil {
+			return errors.New("the address of NATS contains a user or a password; use --nats-user and --nats-password-file, or --nats-creds")
+		}
+	}
+	return nil
+}
+
+func (b *Bus) connected() {
+	b.mu.Lock()
+	f := b.onConnect
+	b.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// OnConnect sets a function that is called after each connection.
+func (b *Bus) OnConnect(f func()) {
+	b.mu.Lock()
+	b.onConnect = f
+	b.mu.Unlock()
+	if b.Connected() {
+		f()
+	}
+}
+
+// Publish sends a message. It returns an error while there is no connection.
+func (b *Bus) Publish(subject string, data []byte) error { return b.connection.Publish(subject, data) }
+
+// Subscribe calls receive for each message to the subject, one at a time.
+func (b *Bus) Subscribe(subject string, receive func([]byte)) error {
+	s, err := b.connection.Subscribe(subject, func(m *nats.Msg) { receive(m.Data) })
+	if err != nil {
+		return fmt.Errorf("subscribe to NATS: %w", err)
+	}
+	return s.SetPendingLimits(-1, pendingBytes)
+}
+
+// Connected reports whether there is a connection.
+func (b *Bus) Connected() bool { return b.connection.IsConnected() }
+
+// defaultPayload is the maximum size of a message before the first connection.
+const defaultPayload = 64 << 10
+
+// MaxPayload returns the maximum size of a message in bytes.
+func (b *Bus) MaxPayload() int {
+	if n := b.connection.MaxPayload(); n > 0 {
+		return int(n)
+	}
+	return defaultPayload
+}
+
+// Close sends waiting messages and closes the connection.
+func (b *Bus) Close() {
+	_ = b.connection.FlushTimeout(time.Second) // Without a connection there is nothing to send.
+	b.connection.Close()
+}

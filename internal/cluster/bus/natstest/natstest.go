@@ -1,0 +1,116 @@
+// Package natstest starts NATS servers for tests. `make bin/tools/nats-server` builds
+// their executable.
+package natstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is the maximum time until a server accepts connections.
+const patience = time.Minute
+
+// Server is a NATS server on this machine.
+type Server struct {
+	// URL is the address of the server.
+	URL string
+
+	address string
+	args    []string
+	process *exec.Cmd
+	exited  chan struct{}
+}
+
+// Start starts a server. args are further arguments of nats-server. The test stops the
+// server at its end.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	// Reserve a port, so that the server gets the same port after a restart.
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{address: l.Addr().String(), args: args}
+	s.URL = "nats://" + s.address
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart(t)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Restart starts the server after Stop.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	program, err := find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.process = exec.CommandContext(context.WithoutCancel(t.Context()), program, append([]string{"--addr", "127.0.0.1", "--port", port}, s.args...)...)
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.exited = make(chan struct{})
+	exited, process := s.exited, s.process
+	go func() {
+		_ = process.Wait()
+		close(exited)
+	}()
+	deadline := time.Now().Add(patience)
+	for {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.address)
+		if err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-s.exited:
+			t.Fatal("nats-server has ended: ", s.process.ProcessState)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nats-server does not answer: ", err)
+		}
+	}
+}
+
+// Stop kills the server.
+func (s *Server) Stop() {
+	_ = s.process.Process.Kill()
+	<-s.exited
+}
+
+// find returns the path of nats-server in bin/tools of this repository.
+func find() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("no go.mod above the working directory")
+		}
+	}
+	program := filepath.Join(dir, "bin", "tools", "nats-server")
+	if _, err := os.Stat(program); err != nil {
+		return "", fmt.Errorf("%w: build it with `make bin/tools/nats-server`", err)
+	}
+	return program, nil
+}

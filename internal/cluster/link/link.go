@@ -1,0 +1,322 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// window is the maximum cost of the frames that a sender may send before the receiver
+// has used them. frameCost is the part of the cost that does not depend on the size.
+const (
+	window    = 512 << 10
+	frameCost = 64
+	// maxChunk is the maximum size of the payload of a data frame.
+	maxChunk = 64 << 10
+)
+
+var errTooLarge = errors.New("link: message too large")
+
+// Link is one call between two processes. It is safe for concurrent use.
+type Link struct {
+	node *Node
+	peer wire.ID
+	call uint64
+	// sending is held while a message is sent, so that the parts of messages do not mix.
+	sending chan struct{}
+	// canSend and arrived wake up Send and Receive.
+	canSend, arrived chan struct{}
+	// done is closed when err is set.
+	done chan struct{}
+
+	mu  sync.Mutex
+	err error
+
+	// unreceived are the sent frames that the receiver has not acknowledged. The first
+	// one has the number base. spent is the cost of all sent frames, and limit is the
+	// maximum that the receiver allows. sentAt is the time of the last progress.
+	unreceived  []*wire.Frame
+	base, seq   uint64
+	spent       uint64
+	limit       uint64
+	sentAt      time.Time
+	lastFrameAt time.Time
+
+	// received are the frames that Receive has not used. expected is the number of the
+	// next frame. arrivedCost and used are the costs of all frames that have arrived and
+	// that Receive has used, and promised is the limit that the sender knows. ackSince is
+	// the time at which the first unacknowledged frame arrived.
+	received    []*wire.Frame
+	expected    uint64
+	arrivedCost uint64
+	used        uint64
+	promised    uint64
+	ackSince    time.Time
+}
+
+func newLink(n *Node, peer wire.ID, call uint64) *Link {
+	now := time.Now()
+	l := &Link{
+		node: n, peer: peer, call: call, limit: window, promised: window, sentAt: now, lastFrameAt: now,
+		sending: make(chan struct{}, 1), canSend: make(chan struct{}, 1), arrived: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	return l
+}
+
+// Peer returns the ID of the other process.
+func (l *Link) Peer() wire.ID { return l.peer }
+
+// Done is closed when the call has ended for any reason.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Err returns the reason for which the call has ended; nil if it has not.
+func (l *Link) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func cost(f *wire.Frame) uint64 { return uint64(len(f.Payload)) + frameCost }
+
+// Send sends a message. It waits while the receiver has not used enough of the earlier
+// messages. After Send, the link may still repeat the message, so the caller must not
+// change it.
+func (l *Link) Send(ctx context.Context, message []byte) error {
+	select {
+	case l.sending <- struct{}{}:
+		defer func() { <-l.sending }()
+	case <-l.done:
+		return l.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	chunk := min(maxChunk, l.node.config.Bus.MaxPayload()-wire.FrameOverhead)
+	for {
+		part := message[:min(len(message), chunk)]
+		message = message[len(part):]
+		if err := l.sendPart(ctx, part, len(message) == 0); err != nil {
+			return err
+		}
+		if len(message) == 0 {
+			return nil
+		}
+	}
+}
+
+func (l *Link) sendPart(ctx context.Context, part []byte, last bool) error {
+	f := &wire.Frame{Kind: wire.FrameData, Call: l.call, Last: last, Payload: part}
+	for {
+		l.mu.Lock()
+		if l.err != nil {
+			l.mu.Unlock()
+			return l.err
+		}
+		if l.spent+cost(f) <= l.limit {
+			break
+		}
+		l.mu.Unlock()
+		select {
+		case <-l.canSend:
+		case <-l.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer l.mu.Unlock()
+	f.Seq = l.seq
+	l.seq++
+	l.spent += cost(f)
+	if len(l.unreceived) == 0 {
+		l.sentAt = time.Now()
+	}
+	l.unreceived = append(l.unreceived, f)
+	l.transmitLocked(f)
+	return nil
+}
+
+// transmitLocked sends a frame. Each frame also acknowledges received frames.
+func (l *Link) transmitLocked(f *wire.Frame) {
+	l.promised = l.used + window
+	f.Next, f.Limit = l.expected, l.promised
+	l.ackSince = time.Time{}
+	l.lastFrameAt = time.Now()
+	l.node.send(l.peer, f)
+}
+
+func (l *Link) acknowledgeLocked() {
+	l.transmitLocked(&wire.Frame{Kind: wire.FrameAck, Call: l.call})
+}
+
+// receive handles a frame of the call.
+func (l *Link) receive(f *wire.Frame) {
+	switch f.Kind {
+	case wire.FrameEnd:
+		l.fail(ErrEnded)
+	case wire.FrameReset:
+		l.fail(ErrReset)
+	case wire.FrameData, wire.FrameAck:
+		l.mu.Lock()
+		l.receiveAckLocked(f)
+		broken := f.Kind == wire.FrameData && !l.receiveDataLocked(f)
+		l.mu.Unlock()
+		if broken {
+			l.fail(errTooLarge)
+		}
+	}
+}
+
+// receiveAckLocked forgets frames that the other process has received.
+func (l *Link) receiveAckLocked(f *wire.Frame) {
+	if f.Next > l.base && f.Next <= l.seq {
+		l.unreceived = l.unreceived[f.Next-l.base:]
+		l.base = f.Next
+		l.sentAt = time.Now()
+	}
+	if f.Limit > l.limit {
+		l.limit = f.Limit
+		wake(l.canSend)
+	}
+}
+
+// receiveDataLocked stores a data frame for Receive. It returns false if the sender
+// ignores its limit.
+func (l *Link) receiveDataLocked(f *wire.Frame) bool {
+	if l.ackSince.IsZero() {
+		l.ackSince = time.Now()
+	}
+	if f.Seq != l.expected {
+		return true // A repeated frame, or an earlier one was lost.
+	}
+	if l.arrivedCost+cost(f)-l.used > window {
+		return false
+	}
+	l.arrivedCost += cost(f)
+	l.expected++
+	l.received = append(l.received, f)
+	wake(l.arrived)
+	return true
+}
+
+// Receive returns the next message. Messages that arrived before the call ended are
+// still returned. maxBytes limits the size of the message; a larger one ends the call.
+// Only one goroutine may call Receive at a time.
+func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
+	var message []byte
+	for {
+		f, err := l.nextFrame(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(message)+len(f.Payload) > maxBytes {
+			l.fail(errTooLarge)
+			return nil, errTooLarge
+		}
+		if message == nil && f.Last {
+			return f.Payload, nil
+		}
+		message = append(message, f.Payload...)
+		if f.Last {
+			return message, nil
+		}
+	}
+}
+
+// nextFrame returns the next frame and gives the sender credit for it.
+func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
+	for {
+		l.mu.Lock()
+		if len(l.received) > 0 {
+			f := l.received[0]
+			l.received[0] = nil
+			l.received = l.received[1:]
+			l.used += cost(f)
+			if l.used+window-l.promised > window/4 && l.err == nil {
+				l.acknowledgeLocked()
+			}
+			l.mu.Unlock()
+			return f, nil
+		}
+		err := l.err
+		l.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-l.arrived:
+		case <-l.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tick repeats frames, acknowledges frames, and probes a silent link.
+func (l *Link) tick(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.err != nil:
+	case len(l.unreceived) > 0 && now.Sub(l.sentAt) > retransmitAfter:
+		l.sentAt = now
+		for _, f := range l.unreceived {
+			// The bus may still hold the first copy, which must not change.
+			again := *f
+			l.transmitLocked(&again)
+		}
+	case !l.ackSince.IsZero() && now.Sub(l.ackSince) >= ackDelay, now.Sub(l.lastFrameAt) > probeAfter:
+		l.acknowledgeLocked()
+	}
+}
+
+// Close ends the call. Messages that were not received may be lost.
+func (l *Link) Close() {
+	if l.fail(ErrClosed) {
+		l.node.send(l.peer, &wire.Frame{Kind: wire.FrameEnd, Call: l.call})
+	}
+}
+
+// Delivered waits until the other process has received all messages. It returns false if
+// this is unknown, because the call ended too early.
+func (l *Link) Delivered() bool {
+	for {
+		l.mu.Lock()
+		waiting, err := len(l.unreceived) > 0, l.err
+		l.mu.Unlock()
+		if err != nil {
+			// The caller ends the call when it has the answer.
+			return errors.Is(err, ErrEnded)
+		}
+		if !waiting {
+			return true
+		}
+		select {
+		case <-l.done:
+		case <-time.After(tick):
+		}
+	}
+}
+
+// fail ends the link with the error. It returns false if the link has already ended.
+func (l *Link) fail(err error) bool {
+	l.mu.Lock()
+	if l.err != nil {
+		l.mu.Unlock()
+		return false
+	}
+	l.err = err
+	l.unreceived = nil
+	close(l.done)
+	l.mu.Unlock()
+	l.node.remove(l)
+	return true
+}

@@ -1,0 +1,390 @@
+// Package link connects the processes of a cluster over a message bus that may lose
+// messages, for example while a NATS server restarts.
+//
+// A Node is one process. It knows which other processes are alive: workers announce
+// themselves to all servers each second, servers answer with a beat, and both sides
+// check how long ago they sent the newest message that the other side has received.
+// So only elapsed time on one clock counts, and a recorded message proves nothing.
+//
+// A Link is a call from a server to a worker. It carries messages in both directions, in
+// order and once each. A sender repeats frames that the receiver did not acknowledge. A
+// sender waits when the receiver has not yet used what was sent, so the memory of a link
+// is limited. When the other process is lost, all its links end.
+package link
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// Bus sends messages to subjects. It may lose messages, but keeps the order of messages
+// from one process to one subject.
+type Bus interface {
+	// Publish sends a message to all subscribers of the subject. It does not wait until
+	// they have received it. The callee may keep data.
+	Publish(subject string, data []byte) error
+	// Subscribe calls receive for each message, one at a time. The callee may keep the
+	// message.
+	Subscribe(subject string, receive func([]byte)) error
+	// Connected reports whether messages can be sent now.
+	Connected() bool
+	// MaxPayload is the maximum size of a message in bytes.
+	MaxPayload() int
+	// OnConnect sets a function that is called after each connection.
+	OnConnect(func())
+}
+
+// Subjects. Workers subscribe to subjectWorkers, and servers to subjectServers. Each
+// process also has its own subject.
+const (
+	subjectWorkers = "pyth-on.cluster.workers"
+	subjectServers = "pyth-on.cluster.servers"
+	subjectNode    = "pyth-on.cluster.node."
+)
+
+// Times. A process is lost if it has not answered for LostAfter.
+const (
+	announceInterval = time.Second
+	LostAfter        = 4 * time.Second
+	// tick is the interval at which a node looks for lost processes and for frames to
+	// repeat. retransmitAfter is the time without an acknowledgement after which frames
+	// are repeated.
+	tick            = 100 * time.Millisecond
+	retransmitAfter = 400 * time.Millisecond
+	// ackDelay is the maximum time until received frames are acknowledged.
+	ackDelay = 100 * time.Millisecond
+	// probeAfter is the time without a frame after which a link sends one. The answer
+	// shows whether the other process still knows the call.
+	probeAfter = 2 * time.Second
+)
+
+// Errors with which links end.
+var (
+	// ErrLost reports that the other process has ended or cannot be reached.
+	ErrLost = errors.New("link: connection to the process lost")
+	// ErrReset reports that the other process does not know the call, or refused it.
+	ErrReset = errors.New("link: the other process does not know the call")
+	// ErrEnded reports that the other process has ended the call.
+	ErrEnded = errors.New("link: call ended")
+	// ErrClosed reports that this process has ended the call.
+	ErrClosed = errors.New("link: closed")
+)
+
+// Config configures a Node.
+type Config struct {
+	Bus   Bus
+	Token []byte
+	// Status returns the state of a worker. It is nil for a server.
+	Status func() wire.Status
+	// Accept handles a call to a worker, in its own goroutine. The call ends when Accept
+	// returns. It is nil for a server.
+	Accept func(*Link)
+	// MaxCalls is the maximum number of calls that a worker accepts at the same time.
+	MaxCalls int
+	// Owns reports whether the worker has the session or reservation. It is nil for a
+	// server.
+	Owns func(id string) bool
+	// Lost is called when a process is lost, and Announced after each announcement of a
+	// worker. Both may be nil.
+	Lost, Announced func(Peer)
+	Logger          *slog.Logger
+}
+
+// Peer describes another process.
+type Peer struct {
+	ID wire.ID
+	// Status is the last status of a worker.
+	Status wire.Status
+}
+
+// Node is a process of the cluster. It is safe for concurrent use.
+type Node struct {
+	config Config
+	id     wire.ID
+	keys   *wire.Keys
+	server bool
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+	// accepted counts the calls that Accept handles.
+	accepted sync.WaitGroup
+	// announce requests an announcement now.
+	announce chan struct{}
+
+	mu      sync.Mutex
+	closed  bool
+	peers   map[wire.ID]*peer
+	links   map[linkKey]*Link
+	calls   uint64
+	sent    history
+	finding map[string]chan wire.ID
+	foreign time.Time
+}
+
+type linkKey struct {
+	peer wire.ID
+	call uint64
+}
+
+// Open starts a node.
+func Open(c Config) (*Node, error) {
+	n := &Node{
+		config: c, id: wire.NewID(), server: c.Accept == nil, announce: make(chan struct{}, 1),
+		peers: map[wire.ID]*peer{}, links: map[linkKey]*Link{}, finding: map[string]chan wire.ID{},
+	}
+	var err error
+	if n.keys, err = wire.NewKeys(c.Token, n.id); err != nil {
+		return nil, err
+	}
+	shared := subjectServers
+	if n.server {
+		shared = subjectWorkers
+	}
+	for _, subject := range []string{subjectNode + n.id.String(), shared} {
+		if err := c.Bus.Subscribe(subject, n.receive); err != nil {
+			return nil, err
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.ended.Go(func() { n.tick(ctx) })
+	n.ended.Go(func() { n.introduce(ctx) })
+	c.Bus.OnConnect(n.Announce)
+	return n, nil
+}
+
+// ID returns the ID of this process.
+func (n *Node) ID() wire.ID { return n.id }
+
+// Announce announces the state of a worker now, or asks workers for their state.
+func (n *Node) Announce() {
+	select {
+	case n.announce <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends all calls, and waits until Accept has returned. A worker first announces
+// that it leaves.
+func (n *Node) Close() {
+	n.stop()
+	n.ended.Wait()
+	if !n.server {
+		n.sendAnnouncement(true)
+	}
+	n.mu.Lock()
+	n.closed = true
+	links := n.linksLocked(func(*Link) bool { return true })
+	n.mu.Unlock()
+	for _, l := range links {
+		l.fail(ErrClosed)
+	}
+	n.accepted.Wait()
+}
+
+// introduce sends the announcements of a worker each second. A server sends a hello at
+// its start and after each connection.
+func (n *Node) introduce(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-n.announce:
+		}
+		if n.server {
+			n.broadcast(subjectServers, &wire.Frame{Kind: wire.FrameHello})
+			timer.Reset(10 * announceInterval)
+		} else {
+			n.sendAnnouncement(false)
+			timer.Reset(announceInterval)
+		}
+	}
+}
+
+func (n *Node) sendAnnouncement(leaving bool) {
+	status := n.config.Status()
+	status.Leaving = status.Leaving || leaving
+	n.mu.Lock()
+	now := time.Now()
+	a := wire.Announcement{Seq: n.sent.next(now), Status: status, Heard: map[string]uint64{}}
+	for id, p := range n.peers {
+		if now.Sub(p.heardAt) < LostAfter {
+			a.Heard[id.String()] = p.heard
+		}
+	}
+	n.mu.Unlock()
+	n.broadcast(subjectWorkers, &wire.Frame{Kind: wire.FrameAnnounce, Payload: wire.EncodeJSON(&a)})
+}
+
+func (n *Node) broadcast(subject string, f *wire.Frame) {
+	if b, err := n.keys.Seal(wire.Everyone, f.Encode()); err == nil {
+		_ = n.config.Bus.Publish(subject, b) // A later message replaces a lost one.
+	}
+}
+
+func (n *Node) send(to wire.ID, f *wire.Frame) {
+	if b, err := n.keys.Seal(to, f.Encode()); err == nil {
+		_ = n.config.Bus.Publish(subjectNode+to.String(), b) // Lost frames are repeated.
+	}
+}
+
+// receive handles a message. It does not block.
+func (n *Node) receive(message []byte) {
+	from, body, err := n.keys.Open(message)
+	if err != nil {
+		n.noteForeign()
+		return
+	}
+	n.mu.Lock()
+	closed := n.closed
+	n.mu.Unlock()
+	f, err := wire.DecodeFrame(body)
+	if err != nil || from == n.id || closed {
+		return
+	}
+	switch f.Kind {
+	case wire.FrameAnnounce:
+		n.receiveAnnouncement(from, f.Payload)
+	case wire.FrameBeat:
+		n.receiveBeat(from, f.Payload)
+	case wire.FrameHello:
+		if !n.server {
+			n.Announce()
+		}
+	case wire.FrameFind:
+		if !n.server && n.config.Owns(string(f.Payload)) {
+			n.send(from, &wire.Frame{Kind: wire.FrameFound, Payload: f.Payload})
+		}
+	case wire.FrameFound:
+		n.receiveFound(from, string(f.Payload))
+	default:
+		n.receiveCall(from, f)
+	}
+}
+
+// noteForeign logs messages without the joining token, at most once a minute.
+func (n *Node) noteForeign() {
+	n.mu.Lock()
+	now := time.Now()
+	quiet := !n.foreign.IsZero() && now.Sub(n.foreign) < time.Minute
+	if !quiet {
+		n.foreign = now
+	}
+	n.mu.Unlock()
+	if !quiet {
+		n.config.Logger.Warn("message refused: it does not have the joining token of this cluster",
+			"hint", "use the same joining token for all servers and workers, or a separate NATS account for each cluster")
+	}
+}
+
+// receiveCall handles a frame of a call.
+func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
+	n.mu.Lock()
+	l := n.links[linkKey{from, f.Call}]
+	if l == nil {
+		var known bool
+		if l, known = n.acceptLocked(from, f); l == nil {
+			n.mu.Unlock()
+			// Do not answer a reset, because the answer could be answered again. An
+			// unknown end needs no answer.
+			if !known && f.Kind != wire.FrameReset && f.Kind != wire.FrameEnd {
+				n.send(from, &wire.Frame{Kind: wire.FrameReset, Call: f.Call})
+			}
+			return
+		}
+	}
+	n.mu.Unlock()
+	l.receive(f)
+}
+
+// acceptLocked creates the link for a new call. The IDs of a server's calls increase.
+// So a frame of an earlier call, repeated by anyone, cannot start a call again. The
+// result "wait" says that the first frame of the call was lost and will be repeated.
+func (n *Node) acceptLocked(from wire.ID, f *wire.Frame) (l *Link, wait bool) {
+	p := n.peers[from]
+	if n.server || n.closed || p == nil || !p.alive || f.Kind != wire.FrameData || f.Call <= p.lastCall {
+		return nil, false
+	}
+	if f.Seq != 0 {
+		return nil, true
+	}
+	p.lastCall = f.Call
+	if len(n.links) >= n.config.MaxCalls {
+		return nil, false
+	}
+	l = n.newLinkLocked(from, f.Call)
+	n.accepted.Go(func() {
+		n.config.Accept(l)
+		l.Delivered()
+		l.Close()
+	})
+	return l, false
+}
+
+func (n *Node) newLinkLocked(peer wire.ID, call uint64) *Link {
+	l := newLink(n, peer, call)
+	n.links[linkKey{peer, call}] = l
+	return l
+}
+
+// Call opens a call to a worker and sends the first message.
+func (n *Node) Call(ctx context.Context, to wire.ID, message []byte) (*Link, error) {
+	n.mu.Lock()
+	p := n.peers[to]
+	if n.closed || p == nil || !p.alive {
+		n.mu.Unlock()
+		return nil, ErrLost
+	}
+	n.calls++
+	l := n.newLinkLocked(to, n.calls)
+	n.mu.Unlock()
+	if err := l.Send(ctx, message); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (n *Node) linksLocked(which func(*Link) bool) []*Link {
+	var all []*Link
+	for _, l := range n.links {
+		if which(l) {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+func (n *Node) remove(l *Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.links, linkKey{l.peer, l.call})
+}
+
+// tick looks for lost processes and repeats lost frames.
+func (n *Node) tick(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		n.loseSilentPeers()
+		n.mu.Lock()
+		links := n.linksLocked(func(*Link) bool { return true })
+		n.mu.Unlock()
+		now := time.Now()
+		for _, l := range links {
+			l.tick(now)
+		}
+	}
+}

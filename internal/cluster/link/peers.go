@@ -1,0 +1,243 @@
+package link
+
+import (
+	"context"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// peer is another process.
+type peer struct {
+	Peer
+	alive bool
+	// heard is the number of the newest announcement or beat of the process, and heardAt
+	// is the time of its arrival.
+	heard   uint64
+	heardAt time.Time
+	// proven is the time at which this process sent the newest message that the other
+	// one has received.
+	proven time.Time
+	// lastCall is the highest ID of the calls of a server.
+	lastCall uint64
+	// beats are the beats to a worker.
+	beats history
+}
+
+// maxPeers is the maximum number of processes that a node remembers. It forgets lost
+// processes first.
+const maxPeers = 20_000
+
+// history remembers when the last messages were sent.
+type history struct {
+	seq  uint64
+	sent [64]time.Time
+}
+
+// next returns the number of a message that is sent now.
+func (h *history) next(now time.Time) uint64 {
+	h.seq++
+	h.sent[h.seq%uint64(len(h.sent))] = now
+	return h.seq
+}
+
+// at returns the time at which the message was sent; zero if the message is too old or
+// was not sent.
+func (h *history) at(seq uint64) time.Time {
+	if seq == 0 || seq > h.seq || h.seq-seq >= uint64(len(h.sent)) {
+		return time.Time{}
+	}
+	return h.sent[seq%uint64(len(h.sent))]
+}
+
+// prove records that the process has received a message that was sent at the time.
+func (p *peer) prove(sent, now time.Time) {
+	if sent.After(p.proven) {
+		p.proven = sent
+	}
+	p.alive = p.alive || !p.proven.IsZero() && now.Sub(p.proven) < LostAfter
+}
+
+// peerLocked returns the entry of a process. It returns nil if there are too many.
+func (n *Node) peerLocked(id wire.ID) *peer {
+	p := n.peers[id]
+	if p == nil {
+		if len(n.peers) >= maxPeers {
+			for other, q := range n.peers {
+				if !q.alive && time.Since(q.heardAt) > time.Hour {
+					delete(n.peers, other)
+				}
+			}
+		}
+		if len(n.peers) >= maxPeers {
+			return nil
+		}
+		p = &peer{Peer: Peer{ID: id}}
+		n.peers[id] = p
+	}
+	return p
+}
+
+// receiveAnnouncement handles the announcement of a worker.
+func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
+	var a wire.Announcement
+	if !n.server || wire.DecodeJSON(payload, &a) != nil {
+		return
+	}
+	now := time.Now()
+	n.mu.Lock()
+	p := n.peerLocked(from)
+	if p == nil || a.Seq <= p.heard {
+		n.mu.Unlock()
+		return
+	}
+	first := p.heard == 0
+	p.heard, p.heardAt, p.Status = a.Seq, now, a.Status
+	if a.Status.Leaving {
+		n.mu.Unlock()
+		n.lose(p)
+		return
+	}
+	p.prove(p.beats.at(a.Heard[n.id.String()]), now)
+	beat := wire.Beat{Seq: p.beats.next(now), Heard: a.Seq}
+	announced := p.Peer
+	n.mu.Unlock()
+	if n.config.Announced != nil {
+		n.config.Announced(announced)
+	}
+	n.send(from, &wire.Frame{Kind: wire.FrameBeat, Payload: wire.EncodeJSON(&beat)})
+	if first {
+		n.greet(a.Status)
+	}
+}
+
+// greet logs a new worker.
+func (n *Node) greet(s wire.Status) {
+	if s.Protocol != wire.Protocol {
+		n.config.Logger.Warn("worker has another version of the protocol and gets no jobs", "worker", s.Name, "version", s.Version,
+			"protocol", s.Protocol, "expected", wire.Protocol, "hint", "use the same version of pyth-on for all servers and workers")
+		return
+	}
+	n.config.Logger.Info("worker joined", "worker", s.Name, "version", s.Version)
+}
+
+// receiveBeat handles the answer of a server to an announcement.
+func (n *Node) receiveBeat(from wire.ID, payload []byte) {
+	var b wire.Beat
+	if n.server || wire.DecodeJSON(payload, &b) != nil {
+		return
+	}
+	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peerLocked(from)
+	if p == nil || b.Seq <= p.heard {
+		return
+	}
+	first := p.heard == 0
+	p.heard, p.heardAt = b.Seq, now
+	p.prove(n.sent.at(b.Heard), now)
+	if first {
+		// The server sends jobs only after it has seen its beat in an announcement.
+		n.Announce()
+	}
+}
+
+// loseSilentPeers ends the calls with processes that have not answered for LostAfter.
+func (n *Node) loseSilentPeers() {
+	now := time.Now()
+	n.mu.Lock()
+	var lost []*peer
+	for _, p := range n.peers {
+		if p.alive && now.Sub(p.proven) > LostAfter {
+			lost = append(lost, p)
+		}
+	}
+	n.mu.Unlock()
+	for _, p := range lost {
+		n.lose(p)
+	}
+}
+
+func (n *Node) lose(p *peer) {
+	n.mu.Lock()
+	was := p.alive
+	p.alive = false
+	gone := p.Peer
+	links := n.linksLocked(func(l *Link) bool { return l.peer == p.ID })
+	n.mu.Unlock()
+	for _, l := range links {
+		l.fail(ErrLost)
+	}
+	if was && n.config.Lost != nil {
+		n.config.Lost(gone)
+	}
+}
+
+// Alive returns the processes that are alive.
+func (n *Node) Alive() []Peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []Peer
+	for _, p := range n.peers {
+		if p.alive {
+			all = append(all, p.Peer)
+		}
+	}
+	return all
+}
+
+// Peer returns a process that is alive or was alive before.
+func (n *Node) Peer(id wire.ID) (Peer, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[id]
+	if p == nil {
+		return Peer{}, false
+	}
+	return p.Peer, true
+}
+
+// IsAlive reports whether the process is alive.
+func (n *Node) IsAlive(id wire.ID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[id]
+	return p != nil && p.alive
+}
+
+// Find returns the worker that has the session or reservation. It returns false if no
+// worker answers before ctx ends.
+func (n *Node) Find(ctx context.Context, id string) (wire.ID, bool) {
+	n.mu.Lock()
+	found := n.finding[id]
+	if found == nil {
+		found = make(chan wire.ID, 1)
+		n.finding[id] = found
+	}
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.finding[id] == found {
+			delete(n.finding, id)
+		}
+	}()
+	n.broadcast(subjectServers, &wire.Frame{Kind: wire.FrameFind, Payload: []byte(id)})
+	select {
+	case worker := <-found:
+		found <- worker // Other callers may wait for the same answer.
+		return worker, true
+	case <-ctx.Done():
+		return wire.ID{}, false
+	}
+}
+
+func (n *Node) receiveFound(from wire.ID, id string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	select {
+	case n.finding[id] <- from:
+	default: // Nobody asks, or a worker has answered.
+	}
+}

@@ -1,0 +1,167 @@
+// Package wire contains the messages between the processes of a cluster, and their
+// encoding. A cluster consists of servers, which serve the API, and workers, which run
+// programs.
+//
+// All messages pass through a NATS server, which other programs may use too. So each
+// message is encrypted and authenticated with keys that derive from the joining token.
+// Decoders accept any input: they return an error for invalid input, and their memory
+// is limited by the size of the input.
+package wire
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// Protocol is the version of the messages. Increase it with each incompatible change of
+// a message, or of a type of package pyth that messages contain. Servers send no jobs
+// to workers with another version.
+const Protocol = 1
+
+// ID identifies a process of the cluster. It is random and new at each start.
+type ID [16]byte
+
+// Everyone is the recipient of broadcasts.
+var Everyone ID
+
+// NewID returns a random ID.
+func NewID() (id ID) {
+	_, _ = rand.Read(id[:]) // Never fails.
+	return id
+}
+
+// String returns the ID in hexadecimal.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// MinToken is the minimum length of a joining token in bytes.
+const MinToken = 16
+
+// ErrForeign reports a message that no process with the same joining token has sent to
+// this process.
+var ErrForeign = errors.New("wire: message without the joining token of this cluster")
+
+// The envelope: magic, sender, recipient, counter, and the encrypted body. The part
+// before the body is authenticated, but not encrypted. Its format is the same in all
+// versions of the protocol.
+const (
+	magic      = "PYC1"
+	headerSize = len(magic) + 16 + 16 + 8
+	tagSize    = 16
+	// Overhead is the difference between the sizes of an envelope and its body.
+	Overhead = headerSize + tagSize
+)
+
+// maxKeys is the maximum number of cached keys.
+const maxKeys = 10_000
+
+// Keys encrypts the messages of one process, and decrypts the messages to it. Each
+// pair of a sender and a recipient has its own key. So a message cannot be sent to
+// another process, or to an earlier process on the same machine. Keys is safe for
+// concurrent use.
+type Keys struct {
+	self    ID
+	token   []byte
+	counter atomic.Uint64
+	mu      sync.RWMutex
+	pairs   map[[2]ID]cipher.AEAD
+}
+
+// NewKeys returns the keys of the process. The caller must not change token later.
+func NewKeys(token []byte, self ID) (*Keys, error) {
+	if len(token) < MinToken {
+		return nil, errors.New("the joining token is too short")
+	}
+	return &Keys{self: self, token: token, pairs: map[[2]ID]cipher.AEAD{}}, nil
+}
+
+// Seal encrypts a body for the recipient.
+func (k *Keys) Seal(to ID, body []byte) ([]byte, error) {
+	aead, err := k.pair(k.self, to)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, headerSize, headerSize+len(body)+tagSize)
+	copy(b, magic)
+	copy(b[4:], k.self[:])
+	copy(b[20:], to[:])
+	binary.BigEndian.PutUint64(b[36:], k.counter.Add(1))
+	return aead.Seal(b, nonce(b), body, b), nil
+}
+
+// Open decrypts a message to this process or to everyone. It overwrites the message.
+func (k *Keys) Open(message []byte) (from ID, body []byte, err error) {
+	if len(message) < Overhead || string(message[:len(magic)]) != magic {
+		return from, nil, ErrForeign
+	}
+	header, sealed := message[:headerSize], message[headerSize:]
+	to := ID(header[20:36])
+	from = ID(header[4:20])
+	if to != k.self && to != Everyone {
+		return from, nil, ErrForeign
+	}
+	aead, err := k.pair(from, to)
+	if err != nil {
+		return from, nil, err
+	}
+	body, err = aead.Open(sealed[:0], nonce(header), sealed, header)
+	if err != nil {
+		return from, nil, ErrForeign
+	}
+	k.remember(from, to, aead)
+	return from, body, nil
+}
+
+// nonce returns the nonce for the counter in the header. A process uses each counter
+// once.
+func nonce(header []byte) []byte {
+	n := make([]byte, 12)
+	copy(n[4:], header[36:headerSize])
+	return n
+}
+
+func (k *Keys) pair(from, to ID) (cipher.AEAD, error) {
+	k.mu.RLock()
+	aead := k.pairs[[2]ID{from, to}]
+	k.mu.RUnlock()
+	if aead != nil {
+		return aead, nil
+	}
+	key, err := hkdf.Key(sha256.New, k.token, append(from[:], to[:]...), "pyth-on/cluster/1", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	if aead, err = cipher.NewGCM(block); err == nil && from == k.self {
+		k.remember(from, to, aead)
+	}
+	return aead, err
+}
+
+// remember caches the key of a pair. Keys of other senders are cached only after a
+// valid message, so that invalid ones cannot fill the cache.
+func (k *Keys) remember(from, to ID, aead cipher.AEAD) {
+	pair := [2]ID{from, to}
+	k.mu.RLock()
+	known := k.pairs[pair] != nil
+	k.mu.RUnlock()
+	if known {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.pairs) >= maxKeys {
+		clear(k.pairs)
+	}
+	k.pairs[pair] = aead
+}

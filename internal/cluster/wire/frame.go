@@ -1,0 +1,143 @@
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+)
+
+// FrameKind is the kind of a frame. Frames are the bodies of envelopes.
+type FrameKind byte
+
+// Kinds of frames. The frames of calls are FrameData to FrameReset. The others
+// establish which processes are alive.
+const (
+	// FrameData carries a part of a message.
+	FrameData FrameKind = iota + 1
+	// FrameAck carries only the fields Next and Limit.
+	FrameAck
+	// FrameEnd says that the sender has forgotten the call, and needs no answer.
+	FrameEnd
+	// FrameReset answers a frame of a call that the sender does not know or refuses.
+	FrameReset
+	// FrameAnnounce carries an Announcement of a worker to all servers.
+	FrameAnnounce
+	// FrameBeat carries a Beat, the answer of a server to an Announcement.
+	FrameBeat
+	// FrameHello asks all workers for an Announcement.
+	FrameHello
+	// FrameFind asks all workers for the owner of a session or reservation. The
+	// owner answers with FrameFound. The payload is the ID.
+	FrameFind
+	FrameFound
+)
+
+// Frame is the unit that processes send. Calls are full-duplex. Each direction has its
+// own sequence numbers and its own credit.
+type Frame struct {
+	Kind FrameKind
+	// Call identifies the call. The server that opened the call chose it.
+	Call uint64
+	// Seq numbers the data frames of one direction from 0.
+	Seq uint64
+	// Next is the sequence number that the sender expects next. It acknowledges all
+	// frames before.
+	Next uint64
+	// Limit is the sum of the costs of all frames that the recipient may send.
+	Limit uint64
+	// Last marks the last part of a message.
+	Last    bool
+	Payload []byte
+}
+
+// frameHeader is the size of an encoded frame without its payload.
+const frameHeader = 1 + 8 + 8 + 8 + 8 + 1
+
+// FrameOverhead is the size of a frame's envelope and header.
+const FrameOverhead = Overhead + frameHeader
+
+// ErrInvalid reports a message that does not have the right format.
+var ErrInvalid = errors.New("wire: invalid message")
+
+// Encode returns the frame as the body of an envelope.
+func (f *Frame) Encode() []byte {
+	b := make([]byte, 0, frameHeader+len(f.Payload))
+	b = append(b, byte(f.Kind))
+	for _, n := range []uint64{f.Call, f.Seq, f.Next, f.Limit} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	last := byte(0)
+	if f.Last {
+		last = 1
+	}
+	return append(append(b, last), f.Payload...)
+}
+
+// DecodeFrame decodes the body of an envelope. The payload shares the memory of b.
+func DecodeFrame(b []byte) (*Frame, error) {
+	if len(b) < frameHeader || b[0] < byte(FrameData) || b[frameHeader-1] > 1 {
+		return nil, ErrInvalid
+	}
+	number := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
+	return &Frame{
+		Kind: FrameKind(b[0]), Call: number(0), Seq: number(1), Next: number(2), Limit: number(3),
+		Last: b[frameHeader-1] == 1, Payload: b[frameHeader:],
+	}, nil
+}
+
+// Announcement is the state of a worker. Workers send it each second.
+type Announcement struct {
+	// Seq numbers the announcements of the worker.
+	Seq    uint64
+	Status Status
+	// Heard maps each server to the last Beat.Seq from it. So a server learns that its
+	// messages reach the worker, without a comparison of clocks.
+	Heard map[string]uint64
+}
+
+// Beat answers an Announcement.
+type Beat struct {
+	// Seq numbers the beats from this server to the worker. Heard is the Seq of the
+	// announcement.
+	Seq, Heard uint64
+}
+
+// Status describes a worker. Workers of all versions of the protocol announce it, so
+// unknown fields are ignored.
+type Status struct {
+	Protocol int
+	// Name is the name of the worker in logs and metrics. Version is the version of its
+	// program.
+	Name, Version string
+	// PublicKey encrypts secrets for the worker (see Seal).
+	PublicKey []byte
+	// Draining says that the worker accepts no new jobs. Leaving says that it has ended.
+	Draining, Leaving bool
+	// Runtimes maps each runtime of the worker to its version.
+	Runtimes map[string]string
+	// MaxRunning, MaxPerTenant and MaxQueued are limits of the worker's pool. Running
+	// and Queued count its jobs.
+	MaxRunning, MaxPerTenant, MaxQueued, Running, Queued int
+	// MaxSessions limits the sum of Sessions and Reserved.
+	MaxSessions, Sessions, Reserved int
+	// MemoryBytes is the memory for programs, and ReservedBytes is the used part of it.
+	// FreeBytes is the free memory of the machine.
+	MemoryBytes, ReservedBytes, FreeBytes int64
+}
+
+// EncodeJSON returns an Announcement or a Beat as the payload of a frame.
+func EncodeJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // The types of this package can be encoded.
+	}
+	return b
+}
+
+// DecodeJSON decodes the payload of a frame.
+func DecodeJSON(b []byte, v any) error {
+	if json.Unmarshal(b, v) != nil {
+		return ErrInvalid
+	}
+	return nil
+}

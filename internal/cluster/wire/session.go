@@ -1,0 +1,40 @@
+package wire
+
+import pyth "github.com/pyth-on/pyth-on"
+
+// SessionFile is the JSON of a KindWrite, KindRead or KindDelete message. The JSON of
+// KindCloseSession and KindFiles has no path.
+type SessionFile struct {
+	Session pyth.SessionID
+	Path    string
+}
+
+// Reserve is the JSON of a KindReserve message.
+type Reserve struct {
+	User   pyth.UserID
+	Layers pyth.Layers
+	ID     pyth.ReservationID
+}
+
+// Reserved answers KindReserve, in a KindDone message. The lifetime of the reservation
+// is a duration, because the clocks of machines can differ.
+type Reserved struct {
+	PublicKey  []byte
+	LifetimeMs int64
+}
+
+// Written answers KindWrite, in a KindDone message.
+type Written struct{ Created bool }
+
+// Size is the JSON of a KindSize message.
+type Size struct{ Bytes int64 }
+
+// NeedLayer is the JSON of a KindNeedLayer message.
+type NeedLayer struct{ ID pyth.LayerID }
+
+// NeedImage is the JSON of a KindNeedImage message. Key is the key of an image in the
+// manifest of the layer.
+type NeedImage struct {
+	Layer pyth.LayerID
+	Key   string
+}
