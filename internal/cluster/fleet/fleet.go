@@ -1,0 +1,204 @@
+// Package fleet sends jobs to workers on other machines.
+//
+// A Fleet chooses a worker for each job by rendezvous hashing of the tenant and the
+// runtime. So the jobs of a tenant go to the same worker, where a sandbox of the tenant is
+// warm, until this worker is full. Sessions and reservations stay on their worker.
+//
+// A job that a worker does not accept goes to another worker. After the Fleet has
+// released a run, the run is never repeated: if its worker is lost, the outcome is
+// StatusKilled with ReasonWorkerLost.
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/link"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+)
+
+// retryAfter is the time after which refused callers should try again.
+const retryAfter = time.Second
+
+// sessionGrace is the time for which a session on a lost worker may come back. Until
+// then, its users get CodeUnavailable.
+const sessionGrace = 30 * time.Second
+
+// findTimeout limits the search for the worker of a session that another server opened.
+const findTimeout = time.Second
+
+// foundTimeout is the time for which the Fleet remembers the result of a search.
+const foundTimeout = time.Hour
+
+// Config configures a Fleet. All fields are required.
+type Config struct {
+	Bus   link.Bus
+	Token []byte
+	// Images has the layers with packages that jobs need. Workers get them from there.
+	Images *imagestore.Store
+	Logger *slog.Logger
+}
+
+// Fleet implements pyth.SessionHost and pyth.ReservationHost. It is safe for concurrent
+// use.
+type Fleet struct {
+	config Config
+	node   *link.Node
+
+	lost, moved, refused atomic.Int64
+
+	mu      sync.Mutex
+	loads   map[wire.ID]*load
+	pins    map[string]*pin
+	tenants map[placed]int
+}
+
+// load counts the runs and sessions that this server has on a worker.
+type load struct {
+	runs, sessions int
+	// others and otherSessions are the runs and sessions of other servers at the time of
+	// the last announcement.
+	others, otherSessions int
+}
+
+// placed identifies the runs of a tenant on a worker.
+type placed struct {
+	worker wire.ID
+	tenant pyth.UserID
+}
+
+// pin says where a session or reservation is.
+type pin struct {
+	worker wire.ID
+	// lostAt is the time at which the worker was lost; zero if it is alive.
+	lostAt time.Time
+	// expires is the end of a reservation; zero for a session.
+	expires time.Time
+}
+
+var (
+	_ pyth.SessionHost     = (*Fleet)(nil)
+	_ pyth.ReservationHost = (*Fleet)(nil)
+)
+
+// New returns a Fleet that looks for workers.
+func New(c Config) (*Fleet, error) {
+	f := &Fleet{config: c, loads: map[wire.ID]*load{}, pins: map[string]*pin{}, tenants: map[placed]int{}}
+	var err error
+	f.node, err = link.Open(link.Config{Bus: c.Bus, Token: c.Token, Lost: f.noteLost, Announced: f.noteStatus, Logger: c.Logger})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Close ends all calls.
+func (f *Fleet) Close() { f.node.Close() }
+
+func (f *Fleet) noteLost(worker link.Peer) {
+	if worker.Status.Leaving {
+		f.config.Logger.Info("worker left", "worker", worker.Status.Name)
+	} else {
+		f.lost.Add(1)
+		f.config.Logger.Warn("worker lost", "worker", worker.Status.Name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.loads, worker.ID)
+}
+
+// noteStatus records how much of a worker other servers use.
+func (f *Fleet) noteStatus(worker link.Peer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.loadLocked(worker.ID)
+	s := worker.Status
+	l.others = max(s.Running+s.Queued-l.runs, 0)
+	l.otherSessions = max(s.Sessions+s.Reserved-l.sessions, 0)
+}
+
+func (f *Fleet) loadLocked(worker wire.ID) *load {
+	l := f.loads[worker]
+	if l == nil {
+		l = new(load)
+		f.loads[worker] = l
+	}
+	return l
+}
+
+// begin counts a run of the tenant on the worker. The caller calls the result once.
+func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.loadLocked(worker)
+	l.runs++
+	at := placed{worker, tenant}
+	f.tenants[at]++
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		l.runs--
+		if f.tenants[at]--; f.tenants[at] == 0 {
+			delete(f.tenants, at)
+		}
+	}
+}
+
+// Stats describes the workers at one moment.
+type Stats struct {
+	Workers []WorkerStats
+	// Lost counts lost workers, Moved counts jobs that a second worker received, and
+	// Refused counts jobs for which no worker had capacity.
+	Lost, Moved, Refused int64
+}
+
+// WorkerStats describes a worker that is alive.
+type WorkerStats struct {
+	ID string
+	wire.Status
+}
+
+// Stats returns the state of the fleet.
+func (f *Fleet) Stats() Stats {
+	s := Stats{Lost: f.lost.Load(), Moved: f.moved.Load(), Refused: f.refused.Load()}
+	for _, p := range f.node.Alive() {
+		s.Workers = append(s.Workers, WorkerStats{p.ID.String(), p.Status})
+	}
+	return s
+}
+
+// Health checks whether workers accept jobs.
+func (f *Fleet) Health(context.Context) pyth.Check {
+	if !f.config.Bus.Connected() {
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the server has no connection to NATS"}
+	}
+	ready, draining, old := 0, 0, 0
+	for _, w := range f.Stats().Workers {
+		switch {
+		case w.Protocol != wire.Protocol:
+			old++
+		case w.Draining:
+			draining++
+		default:
+			ready++
+		}
+	}
+	detail := fmt.Sprintf("%d workers accept jobs, %d are stopping", ready, draining)
+	if old > 0 {
+		return pyth.Check{Status: statusFor(ready), Detail: fmt.Sprintf("%s, %d have another version", detail, old)}
+	}
+	return pyth.Check{Status: statusFor(ready), Detail: detail}
+}
+
+func statusFor(ready int) string {
+	if ready == 0 {
+		return pyth.CheckUnavailable
+	}
+	return pyth.CheckOK
+}

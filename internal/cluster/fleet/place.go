@@ -1,0 +1,188 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/link"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// demand is what a job or a session needs of a worker.
+type demand struct {
+	tenant  pyth.UserID
+	runtime pyth.Runtime
+	memory  int64
+	// lasting is true for a session or a reservation.
+	lasting bool
+}
+
+// candidates returns the workers for a demand in the order in which to try them. Free
+// workers come first, and then workers with room in their queues. In each of these
+// groups, the order depends only on the tenant and the runtime.
+func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
+	if !f.config.Bus.Connected() {
+		return nil, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")
+	}
+	var all []link.Peer
+	offered := false
+	for _, p := range f.node.Alive() {
+		if p.Status.Protocol != wire.Protocol {
+			continue
+		}
+		_, has := p.Status.Runtimes[string(d.runtime)]
+		offered = offered || has
+		if has && !p.Status.Draining {
+			all = append(all, p)
+		}
+	}
+	if len(all) == 0 {
+		if !offered && len(f.node.Alive()) > 0 {
+			return nil, &pyth.Error{Code: pyth.CodeRuntimeUnavailable, Message: "No worker has the runtime " + string(d.runtime) + ". Operators: start workers with this runtime.", RetryAfter: retryAfter}
+		}
+		return nil, unavailable("No worker is ready. Try again in a few seconds. Operators: see the check \"workers\" of /health.")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	type rated struct {
+		group int
+		score uint64
+	}
+	rates := make(map[wire.ID]rated, len(all))
+	for _, p := range all {
+		rates[p.ID] = rated{f.groupLocked(p, d), score(p.ID, d)}
+	}
+	all = slices.DeleteFunc(all, func(p link.Peer) bool { return rates[p.ID].group == full })
+	slices.SortFunc(all, func(p, q link.Peer) int {
+		a, b := rates[p.ID], rates[q.ID]
+		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(b.score, a.score))
+	})
+	return all, nil
+}
+
+// Groups of workers: a worker that can start the job now, one in which the job must
+// wait, and one that has no room.
+const (
+	free = iota
+	busy
+	full
+)
+
+func (f *Fleet) groupLocked(p link.Peer, d demand) int {
+	l, s := f.loadLocked(p.ID), p.Status
+	running := l.runs + l.others
+	switch {
+	case d.lasting && l.sessions+l.otherSessions >= s.MaxSessions, running >= s.MaxRunning+s.MaxQueued:
+		return full
+	case running >= s.MaxRunning, d.tenant != "" && f.tenants[placed{p.ID, d.tenant}] >= s.MaxPerTenant,
+		s.MemoryBytes > 0 && s.Running > 0 && s.ReservedBytes+d.memory > s.MemoryBytes:
+		return busy
+	default:
+		return free
+	}
+}
+
+// score returns the rank of a worker for the demand. Each tenant and runtime has another
+// order of workers. If a worker joins or leaves, only its part of the tenants moves.
+func score(worker wire.ID, d demand) uint64 {
+	h := sha256.Sum256([]byte(worker.String() + "\x00" + string(d.runtime) + "\x00" + string(d.tenant)))
+	return binary.BigEndian.Uint64(h[:])
+}
+
+// pinned returns the worker of a session or reservation. name is "session" or
+// "reservation", for errors.
+func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.ID, error) {
+	f.mu.Lock()
+	p := f.pins[id]
+	f.mu.Unlock()
+	if p == nil {
+		return f.find(ctx, id, gone)
+	}
+	if f.node.IsAlive(p.worker) {
+		return p.worker, nil
+	}
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.lostAt.IsZero() {
+		p.lostAt = now
+	}
+	if now.Sub(p.lostAt) < sessionGrace && !f.left(p.worker) {
+		return wire.ID{}, unavailable("The machine of the session cannot be reached. Try again in a few seconds.")
+	}
+	delete(f.pins, id)
+	return wire.ID{}, gone()
+}
+
+// left reports whether the worker has announced its end.
+func (f *Fleet) left(worker wire.ID) bool {
+	p, ok := f.node.Peer(worker)
+	return ok && p.Status.Leaving
+}
+
+// find asks the workers for a session or reservation that another server has opened.
+func (f *Fleet) find(ctx context.Context, id string, gone func() error) (wire.ID, error) {
+	if !f.config.Bus.Connected() {
+		return wire.ID{}, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	worker, ok := f.node.Find(ctx, id)
+	if !ok || !f.node.IsAlive(worker) {
+		return wire.ID{}, gone()
+	}
+	f.pin(id, worker, time.Now().Add(foundTimeout))
+	return worker, nil
+}
+
+// pin records the worker of a session or reservation.
+func (f *Fleet) pin(id string, worker wire.ID, expires time.Time) {
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for old, p := range f.pins {
+		if !p.expires.IsZero() && now.After(p.expires) {
+			f.unpinLocked(old)
+		}
+	}
+	f.pins[id] = &pin{worker: worker, expires: expires}
+	f.loadLocked(worker).sessions++
+}
+
+func (f *Fleet) unpin(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unpinLocked(id)
+}
+
+func (f *Fleet) unpinLocked(id string) {
+	p := f.pins[id]
+	if p == nil {
+		return
+	}
+	delete(f.pins, id)
+	if l := f.loads[p.worker]; l != nil {
+		l.sessions = max(l.sessions-1, 0)
+	}
+}
+
+func unavailable(message string) error {
+	return &pyth.Error{Code: pyth.CodeUnavailable, Message: message, RetryAfter: 2 * retryAfter}
+}
+
+func overloaded() error {
+	return &pyth.Error{Code: pyth.CodeOverloaded, Message: "All workers run the maximum number of programs. Try again in a few seconds.", RetryAfter: retryAfter}
+}
+
+func sessionGone() error {
+	return pyth.Errorf(pyth.CodeNotFound, "The session has ended. Open a new session.")
+}
+
+func reservationGone() error {
+	return pyth.Errorf(pyth.CodeNotFound, "The reserved sandbox does not exist. It was already used, or the reservation has expired. Reserve another sandbox.")
+}

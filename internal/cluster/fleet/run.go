@@ -1,0 +1,383 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/link"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// maxAttempts is the maximum number of workers in which a job is tried after a failure
+// of a worker. Workers that refuse the job do not count.
+const maxAttempts = 3
+
+// errNotStarted reports that a worker was lost, or lost the call, before the program
+// started.
+var errNotStarted = errors.New("fleet: the worker was lost before the program started")
+
+// run is a job on a worker.
+type run struct {
+	fleet  *Fleet
+	job    *pyth.Job
+	events pyth.Events
+	// announced reports that events.Started was called.
+	announced bool
+	attempts  int
+	// worker, link and end belong to the current attempt.
+	worker link.Peer
+	link   *link.Link
+	end    func()
+	// outcome is set if the job has ended without a worker.
+	outcome *pyth.Outcome
+}
+
+// Start sends the job to a worker, and returns when a sandbox has received it.
+func (f *Fleet) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
+	r := &run{fleet: f, job: job, events: events}
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// start tries workers until one accepts the job.
+func (r *run) start(ctx context.Context) error {
+	refused := map[wire.ID]bool{}
+	var refusal error
+	for {
+		if ctx.Err() != nil {
+			r.outcome = &pyth.Outcome{Status: pyth.StatusCanceled}
+			return nil
+		}
+		worker, err := r.choose(ctx, refused)
+		if err != nil {
+			return refusalOr(refusal, err)
+		}
+		err = r.startOn(ctx, worker)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			continue
+		case errors.Is(err, errNotStarted):
+			r.fleet.config.Logger.Warn("worker did not start the job", "worker", worker.Status.Name, "error", err)
+			if r.attempts++; r.pinned() || r.attempts >= maxAttempts {
+				return unavailable("The worker of the program was lost before the program started. Try again in a few seconds.")
+			}
+		case !movable(err) || r.pinned():
+			return err
+		default:
+			refusal = err
+		}
+		refused[worker.ID] = true
+		r.fleet.moved.Add(1)
+	}
+}
+
+// refusalOr returns the refusal of a worker, which says more than the general error.
+func refusalOr(refusal, general error) error {
+	if refusal != nil && pyth.ErrorCode(refusal) != pyth.CodeDraining {
+		return refusal
+	}
+	return general
+}
+
+// movable reports whether another worker may accept a job that a worker has refused.
+func movable(err error) bool {
+	switch pyth.ErrorCode(err) {
+	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeDraining, pyth.CodeUnavailable, pyth.CodeRuntimeUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// pinned reports whether only one worker can run the job.
+func (r *run) pinned() bool { return r.job.Session != "" || r.reservation() != "" }
+
+func (r *run) reservation() pyth.ReservationID {
+	if r.job.Encrypted == nil {
+		return ""
+	}
+	return r.job.Encrypted.Sandbox
+}
+
+// choose returns the next worker for the job.
+func (r *run) choose(ctx context.Context, refused map[wire.ID]bool) (link.Peer, error) {
+	if r.pinned() {
+		id, gone := string(r.job.Session), sessionGone
+		if r.job.Session == "" {
+			id, gone = string(r.reservation()), reservationGone
+		}
+		worker, err := r.fleet.pinned(ctx, id, gone)
+		if err != nil {
+			return link.Peer{}, err
+		}
+		p, ok := r.fleet.node.Peer(worker)
+		if !ok {
+			return p, gone()
+		}
+		return p, nil
+	}
+	d := demand{tenant: r.job.Tenant, runtime: r.job.RunsOn(), memory: r.job.Limits.MemoryBytes}
+	return r.fleet.choose(d, refused)
+}
+
+// choose returns the best worker that has not refused the demand.
+func (f *Fleet) choose(d demand, refused map[wire.ID]bool) (link.Peer, error) {
+	all, err := f.candidates(d)
+	if err != nil {
+		return link.Peer{}, err
+	}
+	for _, p := range all {
+		if !refused[p.ID] {
+			return p, nil
+		}
+	}
+	f.refused.Add(1)
+	return link.Peer{}, overloaded()
+}
+
+// startOn sends the job to the worker and waits until a sandbox has received it.
+func (r *run) startOn(ctx context.Context, worker link.Peer) error {
+	f := r.fleet
+	seal := func(b []byte) ([]byte, error) {
+		return wire.Seal(worker.Status.PublicKey, b, f.node.ID(), worker.ID, r.job.ID)
+	}
+	m, err := wire.EncodeRun(r.job, r.events != nil, seal)
+	if err != nil {
+		return err
+	}
+	end := f.begin(worker.ID, r.job.Tenant)
+	l, err := f.node.Call(ctx, worker.ID, m)
+	if err == nil {
+		if err = f.await(ctx, l, wire.KindAccepted); err == nil {
+			r.worker, r.link, r.end = worker, l, end
+			if id := r.reservation(); id != "" {
+				f.unpin(string(id))
+			}
+			return nil
+		}
+		l.Close()
+	}
+	end()
+	return notStarted(err)
+}
+
+// notStarted converts errors of a link to errNotStarted.
+func notStarted(err error) error {
+	for _, lost := range []error{link.ErrLost, link.ErrReset, link.ErrEnded, link.ErrClosed, wire.ErrInvalid} {
+		if errors.Is(err, lost) {
+			return errors.Join(errNotStarted, err)
+		}
+	}
+	return err
+}
+
+// await waits for a message of the kind. Until then, it sends the packages that the
+// worker needs.
+func (f *Fleet) await(ctx context.Context, l *link.Link, kind wire.Kind) error {
+	_, err := f.awaitMessage(ctx, l, kind)
+	return err
+}
+
+func (f *Fleet) awaitMessage(ctx context.Context, l *link.Link, kind wire.Kind) (*wire.Message, error) {
+	for {
+		b, err := l.Receive(ctx, wire.MaxSmallMessage)
+		if err != nil {
+			return nil, err
+		}
+		m, err := wire.Decode(b)
+		if err != nil {
+			return nil, err
+		}
+		switch m.Kind {
+		case kind:
+			return m, nil
+		case wire.KindFailed:
+			return nil, wire.DecodeFailure(m)
+		case wire.KindNeedLayer, wire.KindNeedImage:
+			if err := f.sendImages(ctx, l, m); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, wire.ErrInvalid
+		}
+	}
+}
+
+// Release starts the program and waits for its outcome.
+func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
+	defer r.wipe()
+	for r.outcome == nil {
+		if ctx.Err() != nil {
+			r.abandon()
+			return &pyth.Outcome{Status: pyth.StatusCanceled}, nil
+		}
+		outcome, err := r.release(ctx, secrets)
+		r.end()
+		r.link.Close()
+		if outcome != nil {
+			return outcome, nil
+		}
+		if r.attempts++; !errors.Is(err, errNotStarted) && !movable(err) || r.attempts >= maxAttempts || r.pinned() {
+			return nil, publicError(err)
+		}
+		r.fleet.moved.Add(1)
+		if err := r.start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.outcome, nil
+}
+
+func publicError(err error) error {
+	if errors.Is(err, errNotStarted) {
+		return unavailable("The worker of the program was lost before the program started. Try again in a few seconds.")
+	}
+	return err
+}
+
+// wipe overwrites the password of an encrypted program.
+func (r *run) wipe() {
+	if e := r.job.Encrypted; e != nil {
+		clear(e.Password)
+	}
+}
+
+// release sends the release, and receives the events and the outcome. It returns an
+// error and no outcome if the program has not started.
+func (r *run) release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
+	if err := r.sendRelease(ctx, secrets); err != nil {
+		// The worker has not received the complete message, so it has not started the
+		// program.
+		if ctx.Err() != nil {
+			return &pyth.Outcome{Status: pyth.StatusCanceled}, nil
+		}
+		return nil, notStarted(err)
+	}
+	c := &receiver{run: r, ctx: ctx}
+	if r.events != nil && !r.announced {
+		r.announced = true
+		c.check(r.events.Started(r.job.ID))
+	}
+	for {
+		m, err := c.next()
+		if err != nil {
+			return r.lost(err), nil
+		}
+		switch m.Kind {
+		case wire.KindOutcome:
+			outcome, err := wire.DecodeOutcome(m)
+			if err != nil {
+				return r.lost(err), nil
+			}
+			return outcome, nil
+		case wire.KindFailed:
+			return nil, wire.DecodeFailure(m)
+		default:
+			c.deliver(m)
+		}
+	}
+}
+
+func (r *run) sendRelease(ctx context.Context, secrets []pyth.SecretValue) error {
+	var release wire.Release
+	if len(secrets) > 0 {
+		plain := wire.EncodeSecrets(secrets)
+		defer clear(plain)
+		var err error
+		release.Secrets, err = wire.Seal(r.worker.Status.PublicKey, plain, r.fleet.node.ID(), r.worker.ID, r.job.ID)
+		if err != nil {
+			return err
+		}
+	}
+	m, err := wire.Encode(wire.KindRelease, &release)
+	if err != nil {
+		return err
+	}
+	return r.link.Send(ctx, m)
+}
+
+// lost returns the outcome of a run whose worker was lost.
+func (r *run) lost(err error) *pyth.Outcome {
+	r.fleet.config.Logger.Warn("run lost with its worker", "execution_id", r.job.ID, "worker", r.worker.Status.Name, "error", err)
+	return &pyth.Outcome{
+		Status: pyth.StatusKilled, Reason: pyth.ReasonWorkerLost, Signal: "SIGKILL", SessionEnded: r.job.Session != "",
+	}
+}
+
+// Abandon ends the run before its program starts.
+func (r *run) Abandon() {
+	defer r.wipe()
+	if r.outcome == nil {
+		r.abandon()
+	}
+}
+
+func (r *run) abandon() {
+	if m, err := wire.Encode(wire.KindAbandon, nil); err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = r.link.Send(ctx, m) // The end of the call has the same effect.
+	}
+	r.end()
+	r.link.Close()
+}
+
+// receiver receives the messages of a released run.
+type receiver struct {
+	run *run
+	// ctx is the context of Release until the run is canceled.
+	ctx context.Context
+	// canceled reports that the worker was told to stop the program.
+	canceled bool
+	// deaf reports that events has failed, and gets no more events.
+	deaf bool
+}
+
+// next returns the next message. If the context ends, it cancels the run, and goes on.
+func (c *receiver) next() (*wire.Message, error) {
+	for {
+		ctx := c.ctx
+		if c.canceled {
+			ctx = context.WithoutCancel(ctx)
+		}
+		b, err := c.run.link.Receive(ctx, wire.MaxOutcomeMessage)
+		switch {
+		case err == nil:
+			return wire.Decode(b)
+		case c.ctx.Err() != nil && !c.canceled && c.run.link.Err() == nil:
+			c.cancel()
+		default:
+			return nil, err
+		}
+	}
+}
+
+func (c *receiver) cancel() {
+	if c.canceled {
+		return
+	}
+	c.canceled = true
+	if m, err := wire.Encode(wire.KindCancel, nil); err == nil {
+		_ = c.run.link.Send(context.WithoutCancel(c.ctx), m) // If it fails, the link has ended.
+	}
+}
+
+// deliver passes an event to the caller. If the caller is gone, it cancels the run.
+func (c *receiver) deliver(m *wire.Message) {
+	if c.run.events != nil && !c.deaf {
+		c.check(wire.Deliver(m, c.run.events))
+	}
+}
+
+func (c *receiver) check(err error) {
+	if err != nil {
+		c.deaf = true
+		c.cancel()
+	}
+}

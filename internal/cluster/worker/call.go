@@ -1,0 +1,259 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/link"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+)
+
+// call is one call of a server. ctx ends when the server cancels the call or is lost.
+type call struct {
+	worker *Worker
+	link   *link.Link
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// handle serves the call with the given first message. The server receives the error.
+func (c *call) handle(m *wire.Message) error {
+	switch m.Kind {
+	case wire.KindRun:
+		if err := c.worker.enter(); err != nil {
+			return err
+		}
+		defer c.worker.leave()
+		return c.run(m)
+	case wire.KindOpenSession:
+		return c.openSession(m)
+	case wire.KindCloseSession, wire.KindFiles, wire.KindWrite, wire.KindRead, wire.KindDelete:
+		return c.useSession(m)
+	case wire.KindReserve:
+		return c.reserve(m)
+	default:
+		return wire.ErrInvalid
+	}
+}
+
+func (c *call) send(kind wire.Kind, meta any, blobs ...[]byte) error {
+	m, err := wire.Encode(kind, meta, blobs...)
+	if err != nil {
+		return err
+	}
+	// Do not use ctx: the server also receives the output and the outcome of a canceled
+	// run. If the server is lost, the link ends.
+	return c.link.Send(context.WithoutCancel(c.ctx), m)
+}
+
+func (c *call) receive() (*wire.Message, error) {
+	b, err := c.link.Receive(c.ctx, wire.MaxSmallMessage)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Decode(b)
+}
+
+// watch cancels the call when the server cancels it or the link ends. It sends a
+// release to the channel.
+func (c *call) watch(released chan<- *wire.Release) {
+	for {
+		b, err := c.link.Receive(context.WithoutCancel(c.ctx), wire.MaxSmallMessage)
+		if err != nil {
+			c.cancel()
+			return
+		}
+		m, err := wire.Decode(b)
+		switch {
+		case err == nil && m.Kind == wire.KindRelease:
+			r := new(wire.Release)
+			if m.Into(r) != nil {
+				c.cancel()
+				break
+			}
+			select {
+			case released <- r:
+			default: // The server may release a run only once.
+			}
+		default:
+			c.cancel()
+		}
+	}
+}
+
+// run runs a job.
+func (c *call) run(m *wire.Message) error {
+	run, err := wire.DecodeRun(m)
+	if err != nil {
+		return err
+	}
+	job := &run.Job
+	if len(run.Password) > 0 {
+		if job.Encrypted == nil {
+			return wire.ErrInvalid
+		}
+		if job.Encrypted.Password, err = c.open(run.Password, job.ID); err != nil {
+			return err
+		}
+		defer clear(job.Encrypted.Password)
+	}
+	if err := c.fetchLayers(job.Layers); err != nil {
+		return err
+	}
+	released := make(chan *wire.Release, 1)
+	go c.watch(released)
+	if job.Session != "" {
+		leave, err := c.takeTurn(job.Session)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	// The server decides when the program starts, also if there are no secrets.
+	job.SecretsFollow = true
+	var events pyth.Events
+	if run.Events {
+		events = &forwarder{c}
+	}
+	started, err := c.worker.config.Host.Start(c.ctx, job, events)
+	if err != nil {
+		return err
+	}
+	if err := c.send(wire.KindAccepted, nil); err != nil {
+		started.Abandon()
+		return err
+	}
+	select {
+	case r := <-released:
+		return c.release(started, job, r)
+	case <-c.ctx.Done():
+		started.Abandon()
+		return c.ctx.Err()
+	}
+}
+
+func (c *call) open(sealed []byte, run pyth.ExecutionID) ([]byte, error) {
+	return c.worker.key.Open(sealed, c.link.Peer(), c.worker.node.ID(), run)
+}
+
+// release starts the program and sends its outcome.
+func (c *call) release(started pyth.Run, job *pyth.Job, r *wire.Release) error {
+	var secrets []pyth.SecretValue
+	if len(r.Secrets) > 0 {
+		plain, err := c.open(r.Secrets, job.ID)
+		if err == nil {
+			secrets, err = wire.DecodeSecrets(plain)
+		}
+		defer clear(plain)
+		if err != nil {
+			started.Abandon()
+			return err
+		}
+	}
+	outcome, err := started.Release(c.ctx, secrets)
+	if err != nil {
+		return err
+	}
+	if outcome.SessionEnded {
+		c.worker.closeSession(job.Session)
+	}
+	c.sendOutcome(outcome)
+	return nil
+}
+
+// sendOutcome sends the outcome of a run. It returns no error: the server would run the
+// job again.
+func (c *call) sendOutcome(outcome *pyth.Outcome) {
+	m, err := wire.EncodeOutcome(outcome)
+	if err != nil {
+		c.worker.config.Logger.Error("outcome of a run not sent", "error", err)
+		c.link.Close()
+		return
+	}
+	_ = c.link.Send(context.WithoutCancel(c.ctx), m) // If it fails, the server is lost.
+}
+
+// forwarder sends the events of a run to the server. A slow server blocks the program.
+type forwarder struct{ call *call }
+
+func (f *forwarder) Started(pyth.ExecutionID) error { return nil } // The server has released the run.
+
+func (f *forwarder) Output(stream pyth.Stream, b []byte) error {
+	return f.call.send(wire.KindOutput, stream, b)
+}
+
+func (f *forwarder) Result(r pyth.Result) error { return f.call.send(wire.KindResult, r) }
+
+func (f *forwarder) File(x pyth.File) error { return f.call.send(wire.KindFile, x.Path, x.Content) }
+
+// fetchLayers gets missing layers from the server.
+func (c *call) fetchLayers(layers pyth.Layers) error {
+	for _, layer := range layers {
+		if layer == "" {
+			continue
+		}
+		images := c.worker.config.Images
+		images.Use(layer)
+		if images.Complete(layer) {
+			continue
+		}
+		if err := c.fetchLayer(layer); err != nil {
+			return fmt.Errorf("get packages: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *call) fetchLayer(layer pyth.LayerID) error {
+	if err := c.send(wire.KindNeedLayer, wire.NeedLayer{ID: layer}); err != nil {
+		return err
+	}
+	m, err := c.receive()
+	if err != nil {
+		return err
+	}
+	manifest := new(imagestore.Manifest)
+	switch m.Kind {
+	case wire.KindLayer:
+		if err := m.Into(manifest); err != nil {
+			return err
+		}
+	case wire.KindFailed:
+		return wire.DecodeFailure(m)
+	default:
+		return context.Canceled
+	}
+	return c.worker.config.Images.Import(c.ctx, layer, manifest, func(i *imagestore.ManifestImage, to io.Writer) error {
+		if err := c.send(wire.KindNeedImage, wire.NeedImage{Layer: layer, Key: i.Key}); err != nil {
+			return err
+		}
+		return c.copyContent(to)
+	})
+}
+
+// copyContent writes the content that follows to a writer.
+func (c *call) copyContent(to io.Writer) error {
+	for {
+		m, err := c.receive()
+		if err != nil {
+			return err
+		}
+		switch m.Kind {
+		case wire.KindContent:
+			for _, b := range m.Blobs {
+				if _, err := to.Write(b); err != nil {
+					return err
+				}
+			}
+		case wire.KindEnd:
+			return nil
+		case wire.KindFailed:
+			return wire.DecodeFailure(m)
+		default:
+			return context.Canceled
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package worker
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// errBroken reports that the server could not read all of a file.
+var errBroken = errors.New("the content of the file is incomplete")
+
+func gone() error {
+	return pyth.Errorf(pyth.CodeNotFound, "The session has ended. Open a new session.")
+}
+
+// openSession opens a session.
+func (c *call) openSession(m *wire.Message) error {
+	spec := new(pyth.SessionSpec)
+	if err := m.Into(spec); err != nil {
+		return err
+	}
+	if spec.ID == "" || !spec.Language.Known() || spec.Limits.MemoryBytes <= 0 {
+		return wire.ErrInvalid
+	}
+	if err := c.worker.enter(); err != nil {
+		return err
+	}
+	defer c.worker.leave()
+	if err := c.fetchLayers(spec.Layers); err != nil {
+		return err
+	}
+	go c.watch(make(chan *wire.Release, 1))
+	if err := c.worker.config.Host.OpenSession(c.ctx, spec); err != nil {
+		return err
+	}
+	w := c.worker
+	w.mu.Lock()
+	w.sessions[spec.ID] = &session{server: c.link.Peer(), turn: make(chan struct{}, 1)}
+	w.mu.Unlock()
+	if err := c.send(wire.KindDone, nil); err != nil || !c.link.Delivered() {
+		// The server does not know that the session is open.
+		w.closeSession(spec.ID)
+	}
+	return nil
+}
+
+// takeTurn waits until no other call uses the session.
+func (c *call) takeTurn(id pyth.SessionID) (leave func(), err error) {
+	w := c.worker
+	w.mu.Lock()
+	s := w.sessions[id]
+	w.mu.Unlock()
+	if s == nil {
+		return nil, gone()
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-c.ctx.Done():
+		return nil, c.ctx.Err()
+	}
+}
+
+// useSession closes a session, or does an operation with its files.
+func (c *call) useSession(m *wire.Message) error {
+	var f wire.SessionFile
+	if err := m.Into(&f); err != nil {
+		return err
+	}
+	if m.Kind == wire.KindCloseSession {
+		c.worker.closeSession(f.Session)
+		return c.send(wire.KindDone, nil)
+	}
+	if m.Kind != wire.KindWrite {
+		go c.watch(make(chan *wire.Release, 1))
+	}
+	leave, err := c.takeTurn(f.Session)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	host := c.worker.config.Host
+	switch m.Kind {
+	case wire.KindFiles:
+		files, err := host.SessionFiles(c.ctx, f.Session)
+		if err != nil {
+			return err
+		}
+		return c.send(wire.KindDone, files)
+	case wire.KindDelete:
+		if err := host.DeleteSessionFile(c.ctx, f.Session, f.Path); err != nil {
+			return err
+		}
+		return c.send(wire.KindDone, nil)
+	case wire.KindRead:
+		return host.ReadSessionFile(c.ctx, f.Session, f.Path, c.sendContent)
+	default:
+		created, err := host.WriteSessionFile(c.ctx, f.Session, f.Path, &contentReader{call: c})
+		if err != nil {
+			return err
+		}
+		return c.send(wire.KindDone, wire.Written{Created: created})
+	}
+}
+
+// sendContent sends the size and the content of a file.
+func (c *call) sendContent(size int64, content io.Reader) error {
+	if err := c.send(wire.KindSize, wire.Size{Bytes: size}); err != nil {
+		return err
+	}
+	for {
+		buffer := make([]byte, wire.MaxContent)
+		n, err := io.ReadFull(content, buffer)
+		if n > 0 {
+			if err := c.send(wire.KindContent, nil, buffer[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return c.send(wire.KindEnd, nil)
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// contentReader reads the content of a file from the server.
+type contentReader struct {
+	call *call
+	rest []byte
+	err  error
+}
+
+func (r *contentReader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.receive()
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+func (r *contentReader) receive() {
+	m, err := r.call.receive()
+	switch {
+	case err != nil:
+		r.err = err
+	case m.Kind == wire.KindContent && len(m.Blobs) == 1:
+		r.rest = m.Blobs[0]
+	case m.Kind == wire.KindEnd:
+		r.err = io.EOF
+	default:
+		r.err = errBroken
+	}
+}
+
+// reserve reserves a sandbox.
+func (c *call) reserve(m *wire.Message) error {
+	var r wire.Reserve
+	if err := m.Into(&r); err != nil {
+		return err
+	}
+	if r.ID == "" || r.User == "" {
+		return wire.ErrInvalid
+	}
+	if err := c.worker.enter(); err != nil {
+		return err
+	}
+	defer c.worker.leave()
+	if err := c.fetchLayers(r.Layers); err != nil {
+		return err
+	}
+	go c.watch(make(chan *wire.Release, 1))
+	reservation, err := c.worker.config.Host.Reserve(c.ctx, r.User, r.Layers, r.ID)
+	if err != nil {
+		return err
+	}
+	lifetime := time.Until(reservation.ExpiresAt)
+	c.worker.remember(r.ID, lifetime)
+	return c.send(wire.KindDone, wire.Reserved{PublicKey: reservation.PublicKey, LifetimeMs: lifetime.Milliseconds()})
+}
+
+// remember records that the reservation is on this worker.
+func (w *Worker) remember(id pyth.ReservationID, lifetime time.Duration) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for old, expires := range w.reservations {
+		if now.After(expires) {
+			delete(w.reservations, old)
+		}
+	}
+	w.reservations[id] = now.Add(lifetime)
+}

@@ -1,0 +1,211 @@
+// Package worker runs the jobs of servers on this machine.
+//
+// A Worker receives calls and passes them to a local Host, which is the pool of
+// sandboxes. It starts a program only after the server has released the run. So a
+// server can send a run that was not released to another worker, and no program runs
+// twice. If a server is lost, the worker cancels its runs, and later closes its sessions.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/link"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+)
+
+// orphanTimeout is the time after which the sessions of a lost server are closed. Until
+// then, the server can come back, for example after a restart of NATS.
+const orphanTimeout = time.Minute
+
+// spareCalls is the number of calls that the worker accepts in addition to runs and
+// sessions, for operations on files.
+const spareCalls = 64
+
+// Host runs jobs and keeps sessions and reservations.
+type Host interface {
+	pyth.SessionHost
+	pyth.ReservationHost
+}
+
+// Config configures a Worker. All fields are required.
+type Config struct {
+	Bus    link.Bus
+	Token  []byte
+	Host   Host
+	Images *imagestore.Store
+	// Status returns the limits and the load of the Host, and the runtimes and the name
+	// of the worker. The Worker sets the other fields.
+	Status func() wire.Status
+	Logger *slog.Logger
+}
+
+// Worker serves the calls of servers.
+type Worker struct {
+	config Config
+	key    *wire.SealingKey
+	node   *link.Node
+
+	mu       sync.Mutex
+	draining bool
+	// idle is closed when no run is in progress while the worker drains.
+	running      int
+	idle         chan struct{}
+	sessions     map[pyth.SessionID]*session
+	reservations map[pyth.ReservationID]time.Time
+}
+
+// session is a session on this worker.
+type session struct {
+	server wire.ID
+	// turn is held during a run or a file operation. A server may begin the next one
+	// before this worker has noticed the end of the last one.
+	turn chan struct{}
+}
+
+// New returns a Worker that accepts calls.
+func New(c Config) (*Worker, error) {
+	key, err := wire.NewSealingKey()
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		config: c, key: key, idle: make(chan struct{}),
+		sessions: map[pyth.SessionID]*session{}, reservations: map[pyth.ReservationID]time.Time{},
+	}
+	s := c.Status()
+	w.node, err = link.Open(link.Config{
+		Bus: c.Bus, Token: c.Token, Status: w.status, Accept: w.accept, Owns: w.owns, Lost: w.lost, Logger: c.Logger,
+		MaxCalls: s.MaxRunning + s.MaxQueued + s.MaxSessions + spareCalls,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *Worker) status() wire.Status {
+	s := w.config.Status()
+	s.Protocol, s.PublicKey = wire.Protocol, w.key.Public()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.Draining = w.draining
+	return s
+}
+
+// Drain refuses new jobs and sessions, and waits until the accepted runs have ended or
+// ctx ends.
+func (w *Worker) Drain(ctx context.Context) error {
+	w.mu.Lock()
+	if !w.draining {
+		w.draining = true
+		if w.running == 0 {
+			close(w.idle)
+		}
+	}
+	w.mu.Unlock()
+	w.node.Announce()
+	select {
+	case <-w.idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends all calls and leaves the cluster. Then the caller closes the Host.
+func (w *Worker) Close() { w.node.Close() }
+
+// enter counts a run. It fails while the worker drains.
+func (w *Worker) enter() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.draining {
+		return draining()
+	}
+	w.running++
+	return nil
+}
+
+func (w *Worker) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running--; w.running == 0 && w.draining {
+		close(w.idle)
+	}
+}
+
+func draining() error {
+	return &pyth.Error{Code: pyth.CodeDraining, Message: "The worker is shutting down. Try again in a few seconds.", RetryAfter: time.Second}
+}
+
+// owns reports whether the session or the reservation is on this worker.
+func (w *Worker) owns(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, session := w.sessions[pyth.SessionID(id)]
+	_, reservation := w.reservations[pyth.ReservationID(id)]
+	return session || reservation
+}
+
+// lost closes the sessions of a lost server, unless the server comes back in time.
+func (w *Worker) lost(server link.Peer) {
+	w.config.Logger.Warn("server lost: its runs were canceled", "server", server.ID.String())
+	time.AfterFunc(orphanTimeout, func() {
+		if w.node.IsAlive(server.ID) {
+			return
+		}
+		for _, id := range w.sessionsOf(server.ID) {
+			w.closeSession(id)
+		}
+	})
+}
+
+func (w *Worker) sessionsOf(server wire.ID) []pyth.SessionID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []pyth.SessionID
+	for id, s := range w.sessions {
+		if s.server == server {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+func (w *Worker) closeSession(id pyth.SessionID) {
+	w.mu.Lock()
+	delete(w.sessions, id)
+	w.mu.Unlock()
+	w.config.Host.CloseSession(id)
+}
+
+// accept handles a call.
+func (w *Worker) accept(l *link.Link) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	first, err := l.Receive(ctx, wire.MaxRunMessage)
+	if err != nil {
+		return
+	}
+	m, err := wire.Decode(first)
+	if err == nil {
+		c := &call{worker: w, link: l, ctx: ctx, cancel: cancel}
+		err = c.handle(m)
+	}
+	if err == nil || l.Err() != nil {
+		return
+	}
+	if errors.Is(err, wire.ErrInvalid) {
+		w.config.Logger.Error("invalid message from a server", "error", err)
+	}
+	failure, err := wire.EncodeFailure(err)
+	if err == nil {
+		_ = l.Send(ctx, failure) // If it fails, the server knows.
+	}
+}
