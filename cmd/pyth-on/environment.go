@@ -14,7 +14,7 @@ const settingPrefix = "PYTH_ON_"
 // not a known setting. Without this check, the server would ignore a misspelled
 // setting. The error contains only names, because values may be secret.
 func checkEnvironment(node *kong.Node, environ []string) error {
-	known := append(settings(node), rootKeyVariable, databaseVariable, apiKeyVariable)
+	known := append(settings(node), rootKeyVariable, databaseVariable, joinTokenVariable, apiKeyVariable)
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
 		if !strings.HasPrefix(name, settingPrefix) || slices.Contains(known, name) {

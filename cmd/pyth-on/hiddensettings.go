@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Environment variables with secrets: the root key, the URL of the database, the API
-// key for the model, and the API key for a Pyth-On server. The value is either the secret itself, or "fd:"
+// Environment variables with secrets: the root key, the URL of the database, the
+// joining token, the API key for the model, and the API key for a Pyth-On server. The value is either the secret itself, or "fd:"
 // and the number of a file descriptor. The secret can be read from this descriptor.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"
 	databaseVariable     = settingPrefix + "DATABASE"
+	joinTokenVariable    = settingPrefix + "JOIN_TOKEN"
 	anthropicKeyVariable = "ANTHROPIC_API_KEY"
 	apiKeyVariable       = settingPrefix + "API_KEY"
 )
@@ -25,7 +26,7 @@ const (
 const descriptorPrefix = "fd:"
 
 func hiddenVariables() []string {
-	return []string{rootKeyVariable, databaseVariable, anthropicKeyVariable, apiKeyVariable}
+	return []string{rootKeyVariable, databaseVariable, joinTokenVariable, anthropicKeyVariable, apiKeyVariable}
 }
 
 // hideSettings moves secrets from the environment, which all processes of this user

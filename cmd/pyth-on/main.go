@@ -20,6 +20,7 @@ var version = "unknown"
 
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Serve the API over HTTP."`
+	Worker   workerCommand   `cmd:"" help:"Run the programs of servers that use --dispatch."`
 	Run      runCommand      `cmd:"" help:"Run one program in a sandbox without a server."`
 	Generate generateCommand `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`

@@ -32,6 +32,9 @@ type serveCommand struct {
 	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"Lifetime of a JWT."`
 	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"Lifetime of a refresh token."`
 
+	Dispatch string `placeholder:"URL" help:"Address of a NATS server, as nats://HOST:PORT or tls://HOST:PORT. Programs then run on the workers that use the same NATS server (default: programs run on this machine)."`
+	clusterFlags
+
 	nodeFlags
 	imageFlags
 	poolFlags
@@ -194,10 +197,16 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	var cluster app.ClusterConfig
+	if c.Dispatch != "" {
+		if cluster, err = c.clusterFlags.config("--dispatch", c.Dispatch); err != nil {
+			return nil, err
+		}
+	}
 	config := &app.ServerConfig{
 		AuditRetention: c.AuditRetention,
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
-		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Model: model,
+		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Cluster: cluster, Model: model,
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
 		API: api.Config{
 			TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,

@@ -12,6 +12,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api"
 	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/cluster/fleet"
+	"github.com/pyth-on/pyth-on/internal/cluster/worker"
 	"github.com/pyth-on/pyth-on/internal/encrypted"
 	"github.com/pyth-on/pyth-on/internal/execution"
 	"github.com/pyth-on/pyth-on/internal/generate"
@@ -57,6 +59,7 @@ type ServerConfig struct {
 	Pool     PoolConfig
 	Network  NetworkConfig
 	Packages PackageConfig
+	Cluster  ClusterConfig
 	Model    ModelConfig
 	Limits   pyth.ExecutionLimits
 	// KeepSecrets disables the redaction of secret values in output.
@@ -80,6 +83,10 @@ type Server struct {
 	network *network
 	node    *node.Binary
 	machine *machine
+	// host runs users' programs: the pool of this machine, or the fleet of workers.
+	host worker.Host
+	// fleet is nil if this server has no workers.
+	fleet *fleet.Fleet
 	// installed is the package service. The field "packages" holds the same service
 	// with a decorator that records changes in the audit log.
 	installed *packages.Service
@@ -122,6 +129,9 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if err := s.startMachine(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.openFleet(); err != nil {
+		return nil, err
+	}
 	if err := s.openPackages(ctx); err != nil {
 		return nil, err
 	}
@@ -139,6 +149,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if s.Handler, err = api.New(s.apiConfig()); err != nil {
 		return nil, err
 	}
+	s.awaitWorkers(ctx)
 	// The start needs more memory than normal operation. Return unused memory to the
 	// system.
 	debug.FreeOSMemory()
@@ -173,6 +184,9 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	}
 	s.packageImages, s.network.packages = images, gateway.New()
 	warm := c.Pool.warm(s.node != nil, c.Images)
+	if c.Cluster.NATS.URLs != "" {
+		warm = warmMinimums{} // Users' programs run on workers.
+	}
 	s.machine, err = openMachine(ctx, &machineConfig{
 		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
 		network: s.network.open, layers: mounter(images), progress: c.Progress,
@@ -210,13 +224,13 @@ func (s *Server) openSessions() {
 	s.sessions = session.New(session.Config{
 		// In custom images, sessions run only Python, because Node sessions need the
 		// built-in version of Node.
-		Host: m.pool, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
+		Host: s.host, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
 		Packages: s.installed, Clock: now,
 		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
 	})
 	s.onClose(func() error { s.sessions.Close(); return nil })
 	s.encrypted = encrypted.New(encrypted.Config{
-		Store: c.Accounts.store, Host: m.pool, Packages: s.installed, Clock: now, Logger: c.Logger,
+		Store: c.Accounts.store, Host: s.host, Packages: s.installed, Clock: now, Logger: c.Logger,
 	})
 	s.onClose(func() error { s.encrypted.Close(); return nil })
 }
@@ -226,10 +240,10 @@ func (s *Server) openSessions() {
 func (s *Server) openExecutions() {
 	c, m := s.config, s.machine
 	s.monitor = health.New(health.Config{
-		Dispatcher: m.pool,
+		Dispatcher: s.host,
 		Limits:     c.Limits.Default,
 		Database:   c.Accounts.store.Ping,
-		More:       map[string]func(context.Context) pyth.Check{"disk": s.gate.health},
+		More:       s.healthChecks(),
 		Fixed:      map[string]pyth.Check{"limits": m.host.enforcement(), "generate": modelCheck(s.model.Model)},
 		Clock:      now,
 	})
@@ -237,6 +251,15 @@ func (s *Server) openExecutions() {
 		Dispatcher: s.monitor, Limits: c.Limits, Languages: m.languages(m.images), Network: s.network, Sessions: s.sessions,
 		Secrets: audit.SecretSource(s.secrets, c.Accounts.log), KeepSecrets: c.KeepSecrets, Packages: s.installed, Clock: now,
 	})
+}
+
+// healthChecks returns the checks of this server in addition to those of every server.
+func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
+	checks := map[string]func(context.Context) pyth.Check{"disk": s.gate.health}
+	if s.fleet != nil {
+		checks["workers"] = s.fleet.Health
+	}
+	return checks
 }
 
 // openRecords opens the service that keeps records of runs.
@@ -295,7 +318,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Features = features(s.model.Model != nil)
 	config.Collectors = slices.Concat(
 		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
-		s.metrics.generate.collectors(), s.gate.collectors(),
+		s.metrics.generate.collectors(), s.gate.collectors(), fleetCollectors(s.fleet),
 	)
 	config.Logger = c.Logger
 	return config

@@ -137,11 +137,11 @@ func (s *server) tryCall(ctx context.Context, header http.Header, method, path s
 }
 
 type execution struct {
-	ID, Language, Status, Signal, Stdout, Stderr string
-	ExitCode                                     *int
-	Redactions                                   int
-	StdoutTruncated, StderrTruncated             bool
-	Error                                        *struct {
+	ID, Language, Status, Reason, Signal, Stdout, Stderr string
+	ExitCode                                             *int
+	Redactions                                           int
+	StdoutTruncated, StderrTruncated                     bool
+	Error                                                *struct {
 		Name, Message, Traceback string
 		Line                     int
 	}

@@ -233,18 +233,35 @@ var npmRegistry = sync.OnceValue(func() []string {
 // launch starts a server in the data directory and waits until it accepts requests.
 // It adds noStock before the flags, so the flags can override it.
 func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
-	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
+	s := newServer(data)
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
 	args = append(args, noStock...)
-	s.cmd = exec.Command(binary, append(args, flags...)...)
-	s.cmd.Env = append(databases.environ(data), "CANARY_OF_THE_HOST=must-not-be-seen")
+	if err := s.begin(attr, append(args, flags...)...); err != nil {
+		return nil, err
+	}
+	if err := s.waitUntilServing(); err != nil {
+		_ = s.cmd.Process.Kill()
+		return nil, err
+	}
+	s.findCgroupParents()
+	return s, nil
+}
+
+func newServer(data string) *server {
+	return &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
+}
+
+// begin starts the process and collects its log.
+func (s *server) begin(attr *syscall.SysProcAttr, args ...string) error {
+	s.cmd = exec.Command(binary, args...)
+	s.cmd.Env = append(databases.environ(s.data), "CANARY_OF_THE_HOST=must-not-be-seen")
 	s.cmd.SysProcAttr = attr
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	followed := make(chan struct{})
 	go func() {
@@ -256,12 +273,7 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 		_ = s.cmd.Wait()
 		close(s.exited)
 	}()
-	if err := s.waitUntilServing(); err != nil {
-		_ = s.cmd.Process.Kill()
-		return nil, err
-	}
-	s.findCgroupParents()
-	return s, nil
+	return nil
 }
 
 // waitUntilServing waits until the server has logged its addresses. Then it creates

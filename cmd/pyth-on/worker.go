@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/app"
+)
+
+type workerCommand struct {
+	NATS    string `name:"nats" required:"" placeholder:"URL" help:"Address of the NATS server, as nats://HOST:PORT or tls://HOST:PORT. Several addresses of one NATS cluster are separated by commas."`
+	DataDir string `default:"./worker" type:"path" help:"Directory for the images and packages of this worker. Each worker needs its own."`
+	Name    string `help:"Name of the worker in logs and metrics (default: the name of the host)."`
+
+	clusterFlags
+	nodeFlags
+	imageFlags
+	poolFlags
+	networkFlags
+
+	PackageCache int64         `default:"10240" help:"Maximum size of cached packages that were not used recently, in MiB."`
+	DrainTimeout time.Duration `default:"5m" help:"How long a stopping worker waits for running programs."`
+
+	logFlags
+}
+
+// Run joins the cluster and runs programs until a stop signal arrives.
+func (c *workerCommand) Run() (err error) {
+	if err := ensurePrivileged(); err != nil {
+		return err
+	}
+	ctx, stop := untilStopSignal()
+	defer stop()
+	logger := c.logger(os.Stderr)
+	defer ignoreSignals(logger)()
+	slog.SetDefault(logger)
+
+	cluster, err := c.config("--nats", c.NATS)
+	if err != nil {
+		return err
+	}
+	if err := keepPrivate(c.DataDir, logger); err != nil {
+		return err
+	}
+	data, ok, err := app.OpenDirectory(c.DataDir, app.LockWait)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("another server or worker uses the data directory %s; stop it, or choose another directory with --data-dir", c.DataDir)
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	if err := app.NodeConfig(c.nodeFlags).CheckRoom(data.Path); err != nil {
+		return err
+	}
+	w, err := app.NewWorker(ctx, &app.WorkerConfig{
+		Data: data, Name: c.Name, Version: version, Cluster: cluster,
+		Node: app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags), Network: app.NetworkConfig(c.networkFlags),
+		PackageCache: c.PackageCache, Progress: c.progress(logger), Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	w.Maintain(ctx)
+	logger.Info("working", "worker", w.Name, "nats", c.NATS, "version", version, "data", data.Path)
+	<-ctx.Done()
+	return c.drain(w, stop, logger)
+}
+
+// drain waits for running programs, at most for DrainTimeout.
+func (c *workerCommand) drain(w *app.Worker, stop func(), logger *slog.Logger) error {
+	// After signalWindow, a second signal ends the process at once.
+	time.AfterFunc(signalWindow, stop)
+	logger.Info("stopping: waiting for running programs", "timeout_ms", c.DrainTimeout.Milliseconds())
+	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	defer cancel()
+	if err := w.Drain(ctx); errors.Is(err, context.DeadlineExceeded) {
+		logger.Warn("running programs canceled")
+	} else if err != nil {
+		return err
+	}
+	logger.Info("stopped")
+	return nil
+}

@@ -1,0 +1,258 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/bus"
+	"github.com/pyth-on/pyth-on/internal/cluster/fleet"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+	"github.com/pyth-on/pyth-on/internal/cluster/worker"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+// ClusterConfig says how servers and workers find each other.
+type ClusterConfig struct {
+	// NATS selects the NATS server. If NATS.URLs is "", a server runs all programs itself.
+	NATS bus.Config
+	// Token is the joining token, which is the same for all servers and workers.
+	Token []byte
+}
+
+// WorkerConfig configures a Worker.
+type WorkerConfig struct {
+	// Data is the locked data directory.
+	Data *Directory
+	// Name is the name of the worker for operators; "" for the name of the host.
+	Name string
+	// Version is the version of this program.
+	Version string
+	Cluster ClusterConfig
+	Node    NodeConfig
+	Images  ImageConfig
+	Pool    PoolConfig
+	Network NetworkConfig
+	// PackageCache is the maximum size of cached packages in MiB.
+	PackageCache int64
+	Progress     Progress
+	Logger       *slog.Logger
+}
+
+// Worker runs the programs of servers on this machine.
+type Worker struct {
+	// Name is the name of the worker for operators.
+	Name string
+
+	config  *WorkerConfig
+	machine *machine
+	images  *imagestore.Store
+	bus     *bus.Bus
+	worker  *worker.Worker
+}
+
+// NewWorker builds missing images, starts the pool of sandboxes and joins the cluster.
+// The caller closes the result.
+func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{Name: cmp.Or(c.Name, host), config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Close())
+		}
+	}()
+	node, err := c.Node.find(ctx, c.Data.Path, c.Progress)
+	if reason, ok := errors.AsType[*noNodeError](err); ok {
+		c.Logger.Warn("Node unavailable: the worker gets no programs in JavaScript and TypeScript", "error", reason.Err, "hint", reason.Fix)
+	} else if err != nil {
+		return nil, err
+	}
+	network, err := newNetwork(c.Network, discardConnections{})
+	if err != nil {
+		return nil, err
+	}
+	if w.images, err = imagestore.Open(c.Data.Join("packages"), now); err != nil {
+		return nil, err
+	}
+	warm := c.Pool.warm(node != nil, c.Images)
+	limits := c.Pool.pool(warm, discardPoolEvents{}, c.Logger)
+	w.machine, err = openMachine(ctx, &machineConfig{
+		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: node, images: c.Images,
+		network: network.open, layers: mounter(w.images), progress: c.Progress,
+		rollback: c.Pool.rollback(func(string) {}), pool: limits, warm: warm, logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if reason := w.machine.host.noCgroup; reason != nil {
+		c.Logger.Warn("no usable cgroup: the worker watches the memory of programs", "error", reason)
+	}
+	c.Cluster.NATS.Name, c.Cluster.NATS.Logger = "pyth-on worker "+w.Name, c.Logger
+	if w.bus, err = bus.Open(c.Cluster.NATS); err != nil {
+		return nil, err
+	}
+	w.worker, err = worker.New(worker.Config{
+		Bus: w.bus, Token: c.Cluster.Token, Host: w.machine.pool, Images: w.images, Logger: c.Logger,
+		Status: func() wire.Status { return w.status(&limits) },
+	})
+	return w, err
+}
+
+// status describes the limits and the load of the pool.
+func (w *Worker) status(limits *pool.Config) wire.Status {
+	s := w.machine.pool.Stats()
+	runtimes := map[string]string{}
+	for r, version := range w.machine.versions {
+		runtimes[string(r)] = version
+	}
+	for _, i := range w.machine.images {
+		runtimes[string(i.name)] = i.String()
+	}
+	return wire.Status{
+		Name: w.Name, Version: w.config.Version, Runtimes: runtimes,
+		MaxRunning: limits.MaxRunning, MaxPerTenant: limits.MaxPerTenant, MaxQueued: limits.MaxQueued, Running: s.Running, Queued: s.Queued,
+		MaxSessions: limits.MaxSessions, Sessions: s.Sessions, Reserved: s.Reserved,
+		MemoryBytes: limits.MemoryBytes, ReservedBytes: s.ReservedBytes, FreeBytes: freeMemory(),
+	}
+}
+
+// freeMemory returns the free memory of this machine in bytes.
+func freeMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(info.Freeram+info.Bufferram) * int64(info.Unit)
+}
+
+// Maintain starts a goroutine that removes cached packages until ctx ends.
+func (w *Worker) Maintain(ctx context.Context) {
+	unused := func() ([]pyth.LayerID, error) { return nil, nil }
+	go runPeriodically(ctx, purgeInterval, w.config.Logger, "cached packages not removed", func(context.Context) error {
+		return w.images.Collect(w.config.PackageCache<<20, unused)
+	})
+}
+
+// Drain refuses new programs and waits until the running ones have ended or ctx ends.
+func (w *Worker) Drain(ctx context.Context) error { return w.worker.Drain(ctx) }
+
+// Close leaves the cluster, cancels running programs and destroys all sandboxes.
+func (w *Worker) Close() error {
+	if w.worker != nil {
+		w.worker.Close()
+	}
+	if w.bus != nil {
+		w.bus.Close()
+	}
+	if w.machine != nil {
+		return w.machine.Close()
+	}
+	return nil
+}
+
+// openFleet connects a server to its workers. Then only jobs that install packages run
+// on the machine of the server.
+func (s *Server) openFleet() error {
+	c := s.config
+	if c.Cluster.NATS.URLs == "" {
+		s.host = s.machine.pool
+		return nil
+	}
+	c.Cluster.NATS.Name, c.Cluster.NATS.Logger = "pyth-on server", c.Logger
+	b, err := bus.Open(c.Cluster.NATS)
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { b.Close(); return nil })
+	s.fleet, err = fleet.New(fleet.Config{Bus: b, Token: c.Cluster.Token, Images: s.packageImages, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { s.fleet.Close(); return nil })
+	s.host = s.fleet
+	return nil
+}
+
+// fleetCollectors returns the metrics of the workers; none without workers.
+func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
+	if f == nil {
+		return nil
+	}
+	return []prometheus.Collector{&fleetCollector{
+		fleet:   f,
+		running: prometheus.NewDesc("pyth_on_worker_executions_running", "Running programs of a worker.", []string{"worker"}, nil),
+		waiting: prometheus.NewDesc("pyth_on_worker_executions_waiting", "Programs in the queue of a worker.", []string{"worker"}, nil),
+		slots:   prometheus.NewDesc("pyth_on_worker_executions_max", "Maximum number of running programs of a worker; 0 if it accepts no programs.", []string{"worker"}, nil),
+		memory:  prometheus.NewDesc("pyth_on_worker_memory_free_bytes", "Free memory of the machine of a worker.", []string{"worker"}, nil),
+		lost:    prometheus.NewDesc("pyth_on_workers_lost_total", "Workers that were lost without a shutdown.", nil, nil),
+		moved:   prometheus.NewDesc("pyth_on_dispatch_moved_total", "Programs that were sent to a second worker, because the first one refused them or was lost before they started.", nil, nil),
+		refused: prometheus.NewDesc("pyth_on_dispatch_refused_total", "Programs for which no worker had capacity.", nil, nil),
+	}}
+}
+
+// fleetCollector implements prometheus.Collector.
+type fleetCollector struct {
+	fleet                                                 *fleet.Fleet
+	running, waiting, slots, memory, lost, moved, refused *prometheus.Desc
+}
+
+func (c *fleetCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.running, c.waiting, c.slots, c.memory, c.lost, c.moved, c.refused} {
+		to <- d
+	}
+}
+
+func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
+	s := c.fleet.Stats()
+	to <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(s.Lost))
+	to <- prometheus.MustNewConstMetric(c.moved, prometheus.CounterValue, float64(s.Moved))
+	to <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(s.Refused))
+	for _, w := range s.Workers {
+		// Names need not be unique, so the label also contains a part of the ID.
+		label := strings.ToValidUTF8(w.Name, "?") + "-" + w.ID[:8]
+		slots := w.MaxRunning
+		if w.Draining || w.Protocol != wire.Protocol {
+			slots = 0
+		}
+		for d, value := range map[*prometheus.Desc]float64{
+			c.running: float64(w.Running), c.waiting: float64(w.Queued), c.slots: float64(slots), c.memory: float64(w.FreeBytes),
+		} {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
+		}
+	}
+}
+
+// workerStart is the time for which a starting server waits for workers.
+const workerStart = 2 * time.Second
+
+// awaitWorkers waits until a worker is ready, so that the first requests after a restart
+// of the server do not fail. It returns after workerStart at the latest.
+func (s *Server) awaitWorkers(ctx context.Context) {
+	if s.fleet == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, workerStart)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for s.fleet.Health(ctx).Status != pyth.CheckOK {
+		select {
+		case <-ctx.Done():
+			s.config.Logger.Warn("no worker is ready: programs are refused until one joins", "hint", "start workers with `pyth-on worker` and the same joining token")
+			return
+		case <-ticker.C:
+		}
+	}
+}

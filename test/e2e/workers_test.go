@@ -1,0 +1,291 @@
+package e2e_test
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/cluster/bus/natstest"
+)
+
+// workers are a NATS server, a server and its workers.
+type workers struct {
+	*server
+	nats  *natstest.Server
+	all   map[string]*server
+	token string
+}
+
+// startWorkers starts a server with workers of the given names.
+func startWorkers(t *testing.T, names []string, flags ...string) *workers {
+	t.Helper()
+	w := &workers{nats: natstest.Start(t), all: map[string]*server{}, token: filepath.Join(t.TempDir(), "token")}
+	if err := os.WriteFile(w.token, []byte("canary-joining-token-of-the-tests\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		w.all[name] = w.launch(t, name)
+	}
+	for _, name := range names {
+		w.await(t, name)
+	}
+	w.server = startServer(t, append([]string{"--dispatch=" + w.nats.URL, "--join-token-file=" + w.token}, flags...)...)
+	w.awaitReady(t, len(names))
+	return w
+}
+
+// launch starts a worker. The test stops it at its end.
+func (w *workers) launch(t *testing.T, name string) *server {
+	t.Helper()
+	s := newServer(newDataDir(t))
+	args := []string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--name=" + name, "--data-dir=" + s.data, "--max-running=2", "--max-queued=2"}
+	if err := s.begin(nil, append(append(args, noStock...), npmRegistry()...)...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+// await waits until the worker has joined.
+func (w *workers) await(t *testing.T, name string) {
+	t.Helper()
+	s := w.all[name]
+	deadline := time.After(patience)
+	for {
+		select {
+		case line, ok := <-s.log.lines:
+			if !ok {
+				t.Fatalf("the worker ended: %s", s.log)
+			}
+			if strings.Contains(line, "msg=working") {
+				s.findCgroupParents()
+				return
+			}
+		case <-deadline:
+			t.Fatalf("the worker does not start: %s", s.log)
+		}
+	}
+}
+
+// awaitReady waits until n workers accept programs.
+func (w *workers) awaitReady(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, "the workers accept programs", func() bool {
+		ready := 0
+		for series, value := range w.metricSeries(t) {
+			if strings.HasPrefix(series, "pyth_on_worker_executions_max{") && value != "0" {
+				ready++
+			}
+		}
+		return ready == n
+	})
+}
+
+// busy returns the worker that runs a program.
+func (w *workers) busy(t *testing.T) (busy *server) {
+	t.Helper()
+	eventually(t, "a worker runs a program", func() bool {
+		for series, value := range w.metricSeries(t) {
+			rest, ok := strings.CutPrefix(series, `pyth_on_worker_executions_running{worker="`)
+			if ok && value == "1" {
+				name, _, _ := strings.Cut(rest, "-")
+				busy = w.all[name]
+				return true
+			}
+		}
+		return false
+	})
+	return busy
+}
+
+// executeLater starts a run and returns a channel for its result.
+func (a *account) executeLater(t *testing.T, request object) <-chan *execution {
+	result := make(chan *execution, 1)
+	go func() {
+		x := new(execution)
+		a.server.call(t, a, "POST", "/api/v1/execute", request).want(t, 200, x)
+		result <- x
+	}()
+	return result
+}
+
+const sleepForever = "import time\nprint('begun', flush=True)\ntime.sleep(1000)"
+
+func TestWorkersRunPrograms(t *testing.T) {
+	t.Parallel()
+	w := startWorkers(t, []string{"one", "two"})
+	a := w.register(t)
+
+	var health struct {
+		Status string
+		Checks map[string]struct{ Status, Detail string }
+	}
+	w.call(t, nil, "GET", "/health", nil).want(t, 200, &health)
+	if c := health.Checks["workers"]; c.Status != "ok" || !strings.HasPrefix(c.Detail, "2 workers accept jobs") || health.Checks["sandbox"].Status != "ok" {
+		t.Errorf("got %+v", health)
+	}
+
+	a.storeSecret(t, "TOKEN", "canary-secret-of-a-worker")
+	x := a.execute(t, object{
+		"code":  "import os, sys\nprint(sys.stdin.read(), open('in.txt').read(), len(os.environ['TOKEN']))\nopen('out.bin', 'wb').write(bytes(3_000_000))\nos.environ['TOKEN']",
+		"stdin": "input", "files": []object{{"path": "in.txt", "content": "file"}}, "outputFiles": []string{"*.bin"},
+		"secrets": []string{"TOKEN"}, "results": true,
+	})
+	x.prints(t, "input file 25\n")
+	if len(x.fileContent(t, "out.bin")) != 3_000_000 || x.Redactions != 1 {
+		t.Errorf("%s, %d redactions", x, x.Redactions)
+	}
+	a.run(t, "raise SystemExit(7)").ends(t, "failed")
+	a.execute(t, object{"code": "const n: number = 42; console.log(n)", "language": "typescript"}).prints(t, "42\n")
+
+	t.Run("stream", func(t *testing.T) {
+		printed, _, end := a.openStream(t.Context(), t, object{"code": "for i in range(3): print(i, flush=True)"}).readAll(t)
+		if printed["stdout"] != "0\n1\n2\n" || end == nil || end.Status != "succeeded" {
+			t.Errorf("%v %v", printed, end)
+		}
+	})
+	t.Run("session with files", func(t *testing.T) {
+		s := a.openSession(t, object{})
+		file := func(method, name string, body any) *answer {
+			t.Helper()
+			return w.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}, method, s.path("/files/"+name), body)
+		}
+		large := strings.Repeat("0123456789abcdef", 1<<16)
+		file("PUT", "in", large).want(t, 201, nil)
+		s.runCode(t, "x = len(open('in').read())\nopen('out', 'w').write(open('in').read() * 2)").ends(t, "succeeded")
+		s.runCode(t, "print(x)").prints(t, "1048576\n")
+		if got := file("GET", "out", nil).want(t, 200, nil); string(got.body) != large+large {
+			t.Errorf("%d bytes", len(got.body))
+		}
+		file("DELETE", "out", nil).want(t, 204, nil)
+		file("GET", "out", nil).refused(t, 404, "not_found")
+		w.call(t, a, "DELETE", s.path(""), nil).want(t, 204, nil)
+		s.requireClosed(t)
+	})
+	t.Run("encrypted programs", func(t *testing.T) {
+		a.storeEncrypted(t, "program", encryptedProgram{name: "program", code: "print(6 * 7)", password: "canary-master-password"})
+		for _, opens := range []object{{"masterPassword": "canary-master-password"}, a.sealPassword(t, "canary-master-password")} {
+			request := object{}
+			maps.Copy(request, opens)
+			a.executeEncrypted(t, "program", request).prints(t, "42\n")
+		}
+	})
+	t.Run("cancel", func(t *testing.T) {
+		result := a.executeLater(t, object{"code": sleepForever, "labels": []string{"long"}})
+		var running []record
+		for len(running) == 0 {
+			running = a.records(t, "state=running&label=long")
+		}
+		w.call(t, a, "POST", "/api/v1/executions/"+running[0].ID+"/cancel", nil).want(t, 202, nil)
+		if x := <-result; x.Status != "canceled" {
+			t.Errorf("got %s", x)
+		}
+	})
+	for name, s := range w.all {
+		if log := s.log.String(); strings.Contains(log, "canary") {
+			t.Errorf("the log of worker %s contains a canary: %s", name, log)
+		}
+	}
+	if log := w.log.String(); strings.Contains(log, "canary") {
+		t.Errorf("the log of the server contains a canary: %s", log)
+	}
+}
+
+func TestWorkersGetPackagesFromServer(t *testing.T) {
+	t.Parallel()
+	x := newIndex(t).add(t, dependentWheels()...)
+	w := startWorkers(t, []string{"one", "two"}, x.Flag())
+	a := w.register(t)
+	a.setPackages(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
+	a.run(t, "import base_lib, space.one\nprint(base_lib.VALUE)").prints(t, "two\n")
+	s := a.openSession(t, object{})
+	s.runCode(t, "import likes_two\nprint(likes_two.VALUE)").prints(t, "2\n")
+}
+
+// TestWorkerFailures checks what happens to runs when a worker is killed, when NATS
+// restarts, and when a worker is stopped.
+func TestWorkerFailures(t *testing.T) {
+	t.Parallel()
+	w := startWorkers(t, []string{"one", "two"})
+	a := w.register(t)
+
+	result := a.executeLater(t, object{"code": sleepForever, "timeoutMs": 300_000})
+	killed := w.busy(t)
+	begun := time.Now()
+	killed.kill(t)
+	x := <-result
+	t.Logf("the loss of the worker was reported after %v", time.Since(begun))
+	if x.Status != "killed" || x.Reason != "worker_lost" || x.Signal != "SIGKILL" {
+		t.Errorf("got %s, reason %q", x, x.Reason)
+	}
+	if r := a.record(t, x.ID); r.Status != "killed" || r.Reason != "worker_lost" {
+		t.Errorf("got %+v", r)
+	}
+	a.run(t, "print(1)").prints(t, "1\n")
+	for name, s := range w.all {
+		if s == killed {
+			w.all[name] = w.launch(t, name)
+			w.await(t, name)
+		}
+	}
+	w.awaitReady(t, 2)
+
+	// A run survives a short outage of NATS. Meanwhile, new runs are refused.
+	result = a.executeLater(t, object{"code": "import time\nprint('a', flush=True)\ntime.sleep(3)\nprint('b')"})
+	w.busy(t)
+	w.nats.Stop()
+	var refused *answer
+	eventually(t, "runs are refused", func() bool {
+		refused = w.call(t, a, "POST", "/api/v1/execute", object{"code": "print(1)"})
+		return refused.status != 200
+	})
+	if refused.refused(t, 503, "unavailable"); refused.header.Get("Retry-After") == "" {
+		t.Errorf("no Retry-After: %v", refused.header)
+	}
+	w.nats.Restart(t)
+	if x := <-result; x.Status == "succeeded" && x.Stdout != "a\nb\n" || x.Status != "succeeded" && x.Reason != "worker_lost" {
+		t.Errorf("got %s", x)
+	}
+	w.awaitReady(t, 2)
+	a.run(t, "print(1)").prints(t, "1\n")
+
+	// A stopped worker finishes its run, and gets no new ones.
+	result = a.executeLater(t, object{"code": "import time\ntime.sleep(3)\nprint('finished')"})
+	stopping := w.busy(t)
+	if err := stopping.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitReady(t, 1)
+	a.run(t, "print(2)").prints(t, "2\n")
+	(<-result).prints(t, "finished\n")
+	stopping.requireCleanExit(t)
+	a.run(t, "print(3)").prints(t, "3\n")
+}
+
+// TestWorkersNeedJoiningToken checks that a worker with another token gets no programs.
+func TestWorkersNeedJoiningToken(t *testing.T) {
+	t.Parallel()
+	w := startWorkers(t, []string{"one"})
+	a := w.register(t)
+	if err := os.WriteFile(w.token, []byte("another joining token of the tests\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.all["foreign"] = w.launch(t, "foreign")
+	w.await(t, "foreign")
+	w.all["one"].stop(t)
+	w.call(t, a, "POST", "/api/v1/execute", object{"code": "print(1)"}).refused(t, 503, "unavailable")
+	if !strings.Contains(w.log.String(), "it does not have the joining token") {
+		t.Errorf("no warning in %s", w.log)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if a, err := w.tryCall(ctx, nil, "GET", "/health", nil); err != nil || a.status != 503 {
+		t.Errorf("%v %v", a, err)
+	}
+}
