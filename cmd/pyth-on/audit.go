@@ -17,7 +17,7 @@ import (
 type auditCommand struct {
 	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. The exit code is 1 if the check fails."`
 	Export auditExportCommand `cmd:"" help:"Write the entries to standard output as JSON, one per line, oldest first."`
-	Key    auditKeyCommand    `cmd:"" help:"Print the key that verifies the signatures of checkpoints."`
+	Key    auditKeyCommand    `cmd:"" help:"Print the public key that verifies the signatures of checkpoints."`
 }
 
 // verifierKey returns the key that verifies checkpoints of the server. It decrypts
@@ -38,9 +38,9 @@ func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store py
 type auditVerifyCommand struct {
 	serverFlags
 	rootKeyFlags
-	Key        string `help:"The key that 'audit key' prints. With this flag, the command does not need the root key."`
-	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint. The command then also checks that the log contains all entries of this checkpoint."`
-	Save       string `type:"path" help:"File to which the checkpoint of the log is written if the check succeeds. Keep it on another machine."`
+	Key        string `help:"The public key from 'audit key'. With this flag, the command does not need the root key."`
+	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint. The command also checks that the log still contains all entries of the earlier checkpoint."`
+	Save       string `type:"path" help:"File for the new checkpoint. The command writes the file if the check succeeds. Keep the file on a different machine."`
 }
 
 func (c *auditVerifyCommand) Run() (err error) {

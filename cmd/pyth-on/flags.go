@@ -12,13 +12,13 @@ import (
 // configuration in package app.
 
 type nodeFlags struct {
-	Node        string `placeholder:"PATH" help:"Path of a Node binary, version 24 or later, for JavaScript and TypeScript; off disables both languages (default: download Node once from the npm registry)."`
+	Node        string `placeholder:"PATH" help:"Path of a Node binary (version 24 or later) for JavaScript and TypeScript. The value off disables both languages (default: download Node once from the npm registry)."`
 	NPMRegistry string `name:"npm-registry" placeholder:"URL" help:"URL of the npm registry for Node and for users' packages (default: the registry in npm's configuration)."`
 }
 
 type imageFlags struct {
-	Runtime      map[string]string `placeholder:"NAME=SOURCE" help:"A custom image: a root file system with Python or Node. SOURCE is a directory or a tar file from docker save. May be repeated."`
-	Preload      map[string]string `placeholder:"NAME=MODULES" help:"Python modules that a custom image imports before a program starts, for example science=numpy,pandas. May be repeated."`
+	Runtime      map[string]string `placeholder:"NAME=SOURCE" help:"A custom image: a root file system with Python or Node. SOURCE is a directory or a tar file from docker save. You can repeat this flag."`
+	Preload      map[string]string `placeholder:"NAME=MODULES" help:"Python modules that a custom image imports before a program starts, for example science=numpy,pandas. You can repeat this flag."`
 	WarmRuntimes int               `default:"1" help:"Minimum number of warm sandboxes for each custom image."`
 }
 
@@ -27,30 +27,30 @@ type poolFlags struct {
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" help:"Maximum number of running programs (default: eight per processor)."`
 	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" help:"Maximum number of running programs per user (default: three quarters of --max-running)."`
-	MaxQueued         int           `default:"256" help:"Maximum number of programs in the queue."`
-	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"Maximum number of programs in the queue per user."`
+	MaxQueued         int           `default:"256" help:"Maximum number of programs that wait in the queue."`
+	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"Maximum number of programs of one user that wait in the queue."`
 	MaxSandboxes      int           `default:"0" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory)."`
 	MaxRunningMemory  int64         `default:"0" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory)."`
 	MaxSessions       int           `default:"0" help:"Maximum number of sessions and reserved sandboxes (default: three quarters of --max-sandboxes)."`
 	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" help:"Maximum number of sessions per user."`
 	SessionIdle       time.Duration `default:"10m" help:"Default idle time-out of sessions."`
-	SandboxIdle       time.Duration `default:"2m" help:"Time after which a user's idle sandbox is destroyed; 0 destroys it after each program."`
-	SandboxRuns       int           `default:"1000" help:"Maximum number of programs that a user's sandbox runs before it is replaced."`
-	Rollback          string        `default:"on" enum:"on,off" help:"Whether a Python interpreter is restored after a program, so that the user's next program needs no new interpreter: ${enum}."`
-	RollbackRuns      int           `default:"100" help:"Number of programs after which an interpreter is replaced, with --rollback=on."`
-	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which an interpreter is replaced, with --rollback=on."`
+	SandboxIdle       time.Duration `default:"2m" help:"Time after which the server destroys a user's idle sandbox. With 0, the server destroys a sandbox after each program."`
+	SandboxRuns       int           `default:"1000" help:"Number of programs after which the server replaces a user's sandbox."`
+	Rollback          string        `default:"on" enum:"on,off" help:"Whether a sandbox restores the Python interpreter after a program, instead of starting a new interpreter: ${enum}."`
+	RollbackRuns      int           `default:"100" help:"Number of programs after which a sandbox replaces a restored interpreter."`
+	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which a sandbox replaces a restored interpreter."`
 }
 
 type networkFlags struct {
-	Egress           string         `default:"on" enum:"on,off" help:"Whether a program may connect to the Internet hosts in network.allow of its request: ${enum}."`
-	EgressDeny       []string       `help:"Hosts that no program may connect to, for example example.org, *.example.org or example.org:443."`
-	EgressMaxHosts   int            `default:"0" help:"Maximum number of hosts that a request may list (default: 100)."`
+	Egress           string         `default:"on" enum:"on,off" help:"Whether programs may connect to the hosts in network.allow of their request: ${enum}."`
+	EgressDeny       []string       `help:"Hosts that no program may connect to. Examples: example.org, *.example.org, example.org:443."`
+	EgressMaxHosts   int            `default:"0" help:"Maximum number of hosts in network.allow of a request (default: 100)."`
 	EgressAllowRange []netip.Prefix `help:"Private address ranges that programs may connect to, for example 10.1.0.0/16."`
 }
 
 type recordFlags struct {
-	KeepRuns   time.Duration `default:"720h" help:"How long records of runs are kept; 0 keeps them forever."`
-	KeepOutput time.Duration `default:"24h" help:"How long the code and output of runs are kept, encrypted; 0 does not store them."`
+	KeepRuns   time.Duration `default:"720h" help:"How long the server keeps records of runs. With 0, the server keeps records forever."`
+	KeepOutput time.Duration `default:"24h" help:"How long the server keeps the encrypted code and output of runs. With 0, the server does not store code and output."`
 }
 
 type quotaFlags struct {
@@ -59,16 +59,16 @@ type quotaFlags struct {
 }
 
 type packageFlags struct {
-	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691); off disables Python packages."`
-	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the index in one line: user:password or Bearer TOKEN. Sandboxes never receive the credentials."`
+	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691). The value off disables Python packages."`
+	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the Python package index, in one line: user:password or Bearer TOKEN. Sandboxes never receive the credentials."`
 	NPMPackages            string        `name:"npm-packages" default:"on" enum:"on,off" help:"Whether users may install npm packages: ${enum}."`
-	NPMCredentials         string        `name:"npm-credentials-file" type:"existingfile" help:"File with the credentials for the npm registry in one line: user:password or Bearer TOKEN."`
+	NPMCredentials         string        `name:"npm-credentials-file" type:"existingfile" help:"File with the credentials for the npm registry, in one line: user:password or Bearer TOKEN."`
 	MaxPackages            int           `name:"max-packages-per-user" default:"500" help:"Maximum number of packages per user and runtime, including dependencies."`
 	MaxPackageSize         int64         `name:"max-package-size-per-user" default:"1024" help:"Maximum size of all packages of one user and runtime, in MiB."`
 	PackageCache           int64         `default:"2048" help:"Maximum size of cached packages that no user has installed, in MiB."`
 	PackageTimeout         time.Duration `default:"15m" help:"Time-out for installing or removing packages."`
-	PackageResolveTimeout  time.Duration `default:"5m" help:"Time-out for the search for compatible versions."`
-	PackageMemory          int64         `default:"1024" help:"Memory limit of the search for compatible versions, in MiB."`
+	PackageResolveTimeout  time.Duration `default:"5m" help:"Time-out for pip or npm to choose package versions."`
+	PackageMemory          int64         `default:"1024" help:"Memory limit for pip or npm when it chooses package versions, in MiB."`
 }
 
 // config returns the configuration. It reads the credentials from their files.

@@ -17,7 +17,7 @@ import (
 )
 
 type keysCommands struct {
-	Rotate keysRotateCommand `cmd:"" help:"Replace the root key. This also works while the server runs. If the command is interrupted, run it again."`
+	Rotate keysRotateCommand `cmd:"" help:"Replace the root key, even while the server runs. If the command is interrupted, run it again."`
 	Verify keysVerifyCommand `cmd:"" help:"Check that all encrypted data can be decrypted."`
 }
 

@@ -27,7 +27,7 @@ type commands struct {
 	Migrate  migrateCommand  `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
 	Users    usersCommands   `cmd:"" help:"Create accounts."`
 	Doctor   doctorCommand   `cmd:"" help:"Check whether this host can run sandboxes, and print how to fix problems."`
-	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. This also works while the server runs."`
+	Audit    auditCommand    `cmd:"" help:"Check or export the audit log, even while the server runs."`
 	Runtime  runtimeCommands `cmd:"" help:"Build custom images."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -16,8 +16,8 @@ import (
 )
 
 type migrateCommand struct {
-	From         string `required:"" env:"-" placeholder:"sqlite:PATH" help:"The SQLite database, or the data directory that contains it. The server must be stopped. The database stays as it is."`
-	To           string `env:"-" placeholder:"URL" help:"URL of the empty PostgreSQL database. If the URL has a password, set PYTH_ON_DATABASE or --database-file instead."`
+	From         string `required:"" env:"-" placeholder:"sqlite:PATH" help:"The SQLite database, or its data directory. Stop the server first. The command does not change this database."`
+	To           string `env:"-" placeholder:"URL" help:"URL of an empty PostgreSQL database. If the URL has a password, do not use this flag, but PYTH_ON_DATABASE or --database-file."`
 	DatabaseFile string `type:"existingfile" help:"File with the URL of the PostgreSQL database."`
 
 	rootKeyFlags

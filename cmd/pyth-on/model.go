@@ -12,9 +12,9 @@ import (
 // all users of the machine can read the arguments of a process.
 type modelFlags struct {
 	Model            string        `default:"${model}" help:"The model that writes programs."`
-	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"URL of the Messages API, for example of a gateway or a compatible server (default: Anthropic's)."`
-	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key for the model. Alternatively, pass the key in ANTHROPIC_API_KEY."`
-	ModelForm        string        `default:"schema" enum:"schema,tool" help:"How the format of the answer is enforced: schema uses a JSON schema; tool uses a forced tool call, for models and servers that do not support JSON schemas."`
+	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"URL of the Messages API of a gateway or of a compatible server (default: the URL of Anthropic's API)."`
+	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key for the model. You can also set ANTHROPIC_API_KEY to the key."`
+	ModelForm        string        `default:"schema" enum:"schema,tool" help:"How the server enforces the format of the model's answer. The value schema uses a JSON schema. The value tool uses a forced tool call, for models and servers that do not support JSON schemas."`
 	GenerateTimeout  time.Duration `default:"3m" help:"Time-out for one answer from the model."`
 }
 
@@ -22,7 +22,7 @@ type modelFlags struct {
 type generateFlags struct {
 	modelFlags
 	Models               []string `help:"Models that a request may select in addition to --model (default: all models)."`
-	GenerateTokensPerDay int64    `default:"500000" help:"Maximum number of model tokens per user and day, input and output together; 0 for no limit."`
+	GenerateTokensPerDay int64    `default:"500000" help:"Maximum number of model tokens per user and day, for input and output together. The value 0 means no limit."`
 }
 
 // config returns the configuration of the model. The field Key is empty if no key is

@@ -24,11 +24,11 @@ type serveCommand struct {
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account. open: everyone. invite: everyone with an invite from --invites-file. closed: only the operator, with 'pyth-on users create'."`
+	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account: everyone (open), everyone with an invite from --invites-file (invite), or only the operator, with 'pyth-on users create' (closed)."`
 	InvitesFile    string        `type:"existingfile" help:"File with the invites for --registration=invite, one per line."`
-	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries; 0 keeps it forever. Hashes are always kept."`
+	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries. With 0, it keeps the content forever. The log always keeps the hashes of entries."`
 
-	RateLimit  string        `default:"on" enum:"on,off" help:"Whether requests are rate-limited: ${enum}."`
+	RateLimit  string        `default:"on" enum:"on,off" help:"Whether the server limits the rate of requests: ${enum}."`
 	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"Lifetime of a JWT."`
 	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"Lifetime of a refresh token."`
 
@@ -45,14 +45,14 @@ type serveCommand struct {
 	quotaFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
-	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values in output are redacted: ${enum}. A request can override this setting with redactSecrets."`
-	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows it)."`
+	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the server redacts the values of secrets in output: ${enum}. A request can override this setting with redactSecrets."`
+	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows the value)."`
 
-	MaxConnections   int   `default:"0" help:"Maximum number of open connections. At the maximum, each new connection replaces a connection that has no authenticated request (default: half of the limit on open files, at most 10,000)."`
-	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB. One user can use a quarter of it (default: a sixteenth of the memory, at least 256)."`
+	MaxConnections   int   `default:"0" help:"Maximum number of open connections (default: half of the limit on open files, at most 10,000). At the maximum, a new connection replaces a connection that has no authenticated request."`
+	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB (default: a sixteenth of the memory, at least 256). One user can use a quarter of this maximum."`
 
-	TrustedProxies   []netip.Prefix `help:"Address ranges of proxies. The server trusts their X-Forwarded-For header."`
-	MetricsAddr      string         `help:"Address on which Prometheus metrics are served without authentication."`
+	TrustedProxies   []netip.Prefix `help:"Address ranges of reverse proxies. The server trusts the header X-Forwarded-For of these proxies."`
+	MetricsAddr      string         `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	MetricsTokenFile string         `type:"existingfile" help:"File with the bearer token for /metrics on the main address."`
 	DrainDelay       time.Duration  `default:"0s" help:"How long a stopping server still accepts connections and responds with 503, so that load balancers stop using it."`
 	DrainTimeout     time.Duration  `default:"30s" help:"How long a stopping server waits for running programs."`
@@ -176,7 +176,7 @@ func (c *serveCommand) warnWithoutAccounts(ctx context.Context, store pyth.KeySt
 	}
 	users, err := store.DataKeys(ctx, "", 1) // Each user has one data key.
 	if err == nil && len(users) == 0 {
-		logger.Warn("no accounts and registration closed: nobody can use this server",
+		logger.Warn("no accounts exist and registration is closed: nobody can use this server",
 			"hint", "create an account while the server runs: `pyth-on users create EMAIL --data-dir="+c.DataDir+"`")
 	}
 	return err

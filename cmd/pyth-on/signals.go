@@ -34,9 +34,9 @@ func ignoreSignals(logger *slog.Logger) (stop func()) {
 			case syscall.SIGHUP:
 				logger.Warn("signal ignored: reload is not supported", "signal", "SIGHUP", "hint", "restart the server to change its settings")
 			case syscall.SIGUSR1:
-				logger.Warn("signal ignored: the server does not use it", "signal", "SIGUSR1")
+				logger.Warn("signal ignored: the server does not use this signal", "signal", "SIGUSR1")
 			case syscall.SIGUSR2:
-				logger.Warn("signal ignored: the server does not use it", "signal", "SIGUSR2")
+				logger.Warn("signal ignored: the server does not use this signal", "signal", "SIGUSR2")
 			}
 			// Do not log SIGPIPE, because writing the log line could cause the next
 			// SIGPIPE.

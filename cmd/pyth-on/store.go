@@ -24,7 +24,7 @@ type storeFlags struct {
 	databaseFlags
 	rootKeyFlags
 
-	NewDatabase bool `help:"Start with a new database even if the directory has the root key or other data of an earlier database. The accounts of the earlier database are lost."`
+	NewDatabase bool `help:"Start with a new database even if the data directory has the root key or other data of an earlier database. The accounts of the earlier database are lost."`
 }
 
 // accountStore holds the open database, and the vault that encrypts secrets in the

@@ -16,7 +16,7 @@ import (
 )
 
 type usersCommands struct {
-	Create usersCreateCommand `cmd:"" help:"Create an account, even if --registration forbids it. This also works while the server runs."`
+	Create usersCreateCommand `cmd:"" help:"Create an account, even if registration is closed. The server can be running or stopped."`
 }
 
 type usersCreateCommand struct {
