@@ -16,18 +16,18 @@ type AuthRequest struct {
 
 	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account, at most 254 characters. Case does not matter." example:"ada@example.org"`
 	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"The password: 8 to 128 characters. All characters are allowed. It must not be a very common password or the e-mail address." example:"correct horse battery"`
-	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration requires one. logIn ignores it." example:"inv_4f2c9a"`
+	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration requires an invite. The operation logIn ignores this field." example:"inv_4f2c9a"`
 }
 
 // AuthResponse describes an account and contains its credentials.
 type AuthResponse struct {
-	_ struct{} `doc:"An account with its tokens."`
+	_ struct{} `doc:"An account, its first API key and its tokens."`
 
 	Token        string    `json:"token" doc:"A JWT. Send it as Authorization: Bearer." example:"eyJhbGciOiJIUzI1NiJ9.e30.c2ln"`
 	APIKey       string    `json:"apiKey,omitzero" doc:"The first API key of the account. Send it as x-api-key. Absent if the key was deleted." example:"pyapi_x7Qd"`
 	User         UserInfo  `json:"user" doc:"The account."`
 	ExpiresAt    Timestamp `json:"expiresAt" doc:"When the token expires."`
-	RefreshToken string    `json:"refreshToken,omitzero" doc:"A token for one call of refreshToken. Absent if the request was authenticated with a JWT." example:"rt_9b1c"`
+	RefreshToken string    `json:"refreshToken,omitzero" doc:"A refresh token for one call of refreshToken. Absent if the request was authenticated with a JWT." example:"rt_9b1c"`
 }
 
 // UserInfo describes an account.
@@ -52,14 +52,14 @@ type VerifyResponse struct {
 
 	Valid     bool      `json:"valid" doc:"Always true. For invalid credentials the status is 401." example:"true"`
 	User      UserInfo  `json:"user" doc:"The account of the credentials."`
-	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credential expires. Absent if it does not expire."`
+	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credential expires. Absent if the credential does not expire."`
 }
 
 // RefreshRequest is the body of refreshToken and logOut.
 type RefreshRequest struct {
 	_ struct{} `doc:"A refresh token."`
 
-	RefreshToken string `json:"refreshToken,omitempty" minLength:"1" maxLength:"1024" doc:"The refresh token from the last response." example:"rt_9b1c"`
+	RefreshToken string `json:"refreshToken,omitempty" minLength:"1" maxLength:"1024" doc:"The refresh token from the last response of registerAccount, logIn or refreshToken." example:"rt_9b1c"`
 }
 
 // PasswordRequest is the body of changePassword.
@@ -115,7 +115,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opVerify, Method: http.MethodPost, Path: "/api/verify",
 			Summary: "Verify credentials", Tags: []string{tagAuth},
-			Description: "Checks the credentials in the headers, or the token in the body, and returns their account.",
+			Description: "Checks the credentials in the headers, or the token in the body, and returns the account of the credentials.",
 			// The empty element makes the credentials in headers optional, because
 			// the body may contain a token.
 			Security: append(credentialsRequired(), map[string][]string{}),
@@ -133,7 +133,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opRefresh, Method: http.MethodPost, Path: "/api/refresh",
 			Summary: "Get a new token", Tags: []string{tagAuth},
-			Description: "Exchanges a refresh token for a new JWT and a new refresh token. A refresh token can be used once. A second use revokes all refresh tokens of the same login. If there is no body, the server exchanges a valid JWT in the header for a new JWT.",
+			Description: "Exchanges a refresh token for a new JWT and a new refresh token. You can use a refresh token once. A second use revokes all refresh tokens of the same login. Without a body, the server exchanges a valid JWT in the header for a new JWT.",
 			Security:    append([]map[string][]string{{schemeBearer: {}}}, map[string][]string{}),
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
@@ -143,7 +143,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: "logOut", Method: http.MethodPost, Path: "/api/logout",
 			Summary: "Log out", Tags: []string{tagAuth},
-			Description: "Revokes the refresh token in the body and all other refresh tokens of the same login. If there is no body, it revokes all refresh tokens of the account. A JWT stays valid until it expires.",
+			Description: "Revokes the refresh token in the body and all other refresh tokens of the same login. Without a body, the call revokes all refresh tokens of the account. A JWT stays valid until it expires.",
 		},
 		bodyOptional: true,
 		example:      map[string]any{"refreshToken": "<refresh token>"},

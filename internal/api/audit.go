@@ -16,7 +16,7 @@ type AuditEntry struct {
 	_ struct{} `doc:"The record of an action."`
 
 	ID        string         `json:"id" doc:"The ID of the entry." example:"aud_01k7"`
-	Sequence  int64          `json:"sequence" doc:"The position of the entry in the log of the server, from 0. The log also contains entries of other users, so the numbers of your entries have gaps." example:"41"`
+	Sequence  int64          `json:"sequence" doc:"The position of the entry in the log of the server. The first entry has the position 0. The log also contains entries of other users, so the numbers of your entries have gaps." example:"41"`
 	Timestamp Timestamp      `json:"timestamp" doc:"When the action ended."`
 	Action    AuditAction    `json:"action" doc:"The action." example:"code.executed"`
 	Resource  string         `json:"resource,omitzero" doc:"The name or ID of the object of the action." example:"API_TOKEN"`
@@ -50,8 +50,8 @@ type AuditList struct {
 type AuditCheckpoint struct {
 	_ struct{} `doc:"The signed tree head of the audit log."`
 
-	Checkpoint string `json:"checkpoint" doc:"The number of entries and the root hash of their tree, with a signature (C2SP tlog-checkpoint). Store it outside this server. Then you can later check that no entry was changed."`
-	Key        string `json:"key" doc:"The key that verifies the signature (C2SP signed-note). Ask the operator for it once, because a key from the same response proves nothing."`
+	Checkpoint string `json:"checkpoint" doc:"The number of entries and the root hash of their tree, with a signature (C2SP tlog-checkpoint). To check later that no entry was changed, store the checkpoint outside this server."`
+	Key        string `json:"key" doc:"The key that verifies the signature of the checkpoint (C2SP signed-note). Ask the operator for this key once, because a key from the same response as the checkpoint proves nothing."`
 }
 
 // AuditProof proves that an entry is in the log.
@@ -59,10 +59,10 @@ type AuditProof struct {
 	_ struct{} `doc:"The proof that an entry is in the audit log."`
 
 	Entry    AuditEntry `json:"entry" doc:"The entry."`
-	Record   string     `json:"record" encoding:"base64" doc:"The bytes of the entry that are hashed, in base64. The leaf hash is the SHA-256 of a zero byte and these bytes." example:"e30="`
-	Index    int64      `json:"index" doc:"The position of the leaf in the tree. It equals the sequence of the entry." example:"41"`
+	Record   string     `json:"record" encoding:"base64" doc:"The hashed bytes of the entry, in base64. The leaf hash is the SHA-256 of a zero byte and these bytes." example:"e30="`
+	Index    int64      `json:"index" doc:"The position of the leaf in the tree. The position equals the sequence of the entry." example:"41"`
 	TreeSize int64      `json:"treeSize" doc:"The number of entries that the checkpoint covers." example:"1000"`
-	Hashes   []string   `json:"hashes" doc:"The inclusion proof from the leaf to the root, each hash in base64 (RFC 9162, section 2.1.3)."`
+	Hashes   []string   `json:"hashes" doc:"The hashes of the inclusion proof, from the leaf to the root, each in base64 (RFC 9162, section 2.1.3)."`
 	AuditCheckpoint
 }
 
@@ -117,7 +117,7 @@ func (h *Handler) registerAudit() {
 		Operation: huma.Operation{
 			OperationID: "getAuditCheckpoint", Method: http.MethodGet, Path: auditPath + "/checkpoint",
 			Summary: "Get the signed tree head", Tags: []string{tagAudit},
-			Description: "Returns the signed tree head of the audit log of this server. It covers all requests that the server answered before this one.",
+			Description: "Returns the signed tree head of the audit log of this server. The tree contains the entries of all requests that the server answered before this request.",
 		},
 		answer: head,
 	}, ifEnabled(hasLog, feature, h.getCheckpoint))
@@ -125,7 +125,7 @@ func (h *Handler) registerAudit() {
 		Operation: huma.Operation{
 			OperationID: "getAuditProof", Method: http.MethodGet, Path: auditPath + "/{id}/proof",
 			Summary: "Get the proof of an entry", Tags: []string{tagAudit},
-			Description: "Returns an inclusion proof, which proves that the entry is in the tree of a signed checkpoint. A client can check it without trusting this server; see examples/audit-proof. Returns 404 for entries that are older than the retention period of the log.",
+			Description: "Returns an inclusion proof, which proves that the entry is in the tree of a signed checkpoint. A client can check the proof without trusting this server; see examples/audit-proof. Returns 404 for entries that are older than the retention period of the log.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: proof,

@@ -50,7 +50,7 @@ func credentials(h http.Header) (pyth.Credentials, error) {
 	if len(keys) == 1 {
 		c.APIKey = strings.TrimSpace(keys[0])
 		if c.APIKey == "" {
-			return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The x-api-key header is empty. Send an API key in it."}
+			return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The x-api-key header is empty. Send an API key in this header."}
 		}
 	}
 	if len(auth) == 1 {

@@ -18,7 +18,7 @@ type ZKPayload struct {
 
 	Version    int      `json:"version" minimum:"1" maximum:"1" doc:"The version of the format: 1." example:"1"`
 	Language   Language `json:"language" doc:"The language of the program. It is part of the associated data of the ciphertext." example:"python"`
-	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name of the program. It is part of the associated data of the ciphertext. If it is present, the program can be stored and run only under this name." example:"report"`
+	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name of the program. It is part of the associated data of the ciphertext. If the name is present, you can store and run the program only under this name." example:"report"`
 	KDF        ZKKDF    `json:"kdf" doc:"How the key is derived from the password."`
 	Cipher     ZKCipher `json:"cipher" doc:"How the program is encrypted."`
 	Ciphertext string   `json:"ciphertext" minLength:"1" doc:"The encrypted program with its tag, at most 1 MiB and 16 bytes, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
@@ -31,7 +31,7 @@ type ZKKDF struct {
 	Name        string `json:"name" enum:"argon2id" doc:"The key derivation function: argon2id." example:"argon2id"`
 	Salt        string `json:"salt" doc:"The salt: 16 bytes in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODw=="`
 	Time        int    `json:"time" minimum:"1" maximum:"10" doc:"The number of passes over the memory." example:"3"`
-	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"The memory in KiB, at least 8 for each lane. The limit memoryBytes of a run must be at least 32 MiB higher." example:"65536"`
+	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"The memory in KiB, at least 8 KiB for each lane. The limit memoryBytes of a run must be at least 32 MiB more than this memory." example:"65536"`
 	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"The number of lanes." example:"4"`
 }
 
@@ -115,14 +115,14 @@ type ZKSandbox struct {
 	_ struct{} `doc:"A sandbox that is reserved for one run with an encrypted password."`
 
 	SandboxID string    `json:"sandboxId" doc:"The ID of the sandbox." example:"sbx_01k7"`
-	PublicKey string    `json:"publicKey" doc:"The public key of a key pair that was created in the sandbox: 32 bytes in standard base64 with padding. Use it with HPKE (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305." example:"QpLxdsSVMiu50b+HQbvi1lmGHHHc/WTNnrkxVSNCOQ4="`
+	PublicKey string    `json:"publicKey" doc:"The public key of a key pair that the sandbox has created: 32 bytes in standard base64 with padding. Use the key with HPKE (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305." example:"QpLxdsSVMiu50b+HQbvi1lmGHHHc/WTNnrkxVSNCOQ4="`
 	ExpiresAt Timestamp `json:"expiresAt" doc:"When the reservation ends. The run must start before this time."`
 }
 
 // ZKCodeRef contains the name of an encrypted program. It is exported because huma
 // ignores unexported types.
 type ZKCodeRef struct {
-	Name string `path:"name" maxLength:"128" doc:"The name of the program: 1 to 128 letters, digits, dots, underscores and hyphens. The first is a letter or a digit." example:"report"`
+	Name string `path:"name" maxLength:"128" doc:"The name of the program: 1 to 128 letters, digits, dots, underscores and hyphens. The first character is a letter or a digit." example:"report"`
 }
 
 type (
@@ -173,7 +173,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "encryptProgram", Method: http.MethodPost, Path: zkPath + "/encrypt",
 			Summary: "Encrypt a program for a test", Tags: []string{tagZK},
-			Description: "Encrypts a program for a test. The server reads the program and the password, but stores neither. Real clients encrypt programs themselves; see docs/zero-knowledge.md.",
+			Description: "Encrypts a program for a test. The server reads the program and the password, but does not store them. Real clients encrypt programs themselves; see docs/zero-knowledge.md.",
 		},
 		maxBytes: encryptBytes,
 		example:  map[string]any{"code": "print(42)", "masterPassword": "correct horse battery"},
@@ -183,7 +183,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "storeEncryptedProgram", Method: http.MethodPut, Path: zkByNamePath, DefaultStatus: http.StatusOK,
 			Summary: "Store an encrypted program", Tags: []string{tagZK},
-			Description: "Creates or replaces the program with this name. The server checks the format. It cannot check that the ciphertext can be decrypted.",
+			Description: "Creates or replaces the program with this name. The server checks the format of the program. The server cannot check whether a password decrypts the ciphertext.",
 			Responses:   map[string]*huma.Response{"201": h.createdResponse(reflect.TypeFor[EncryptedCodeMetadata]())},
 			Errors:      []int{http.StatusConflict},
 		},
@@ -203,7 +203,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "getEncryptedProgram", Method: http.MethodGet, Path: zkByNamePath,
 			Summary: "Get an encrypted program", Tags: []string{tagZK},
-			Description: "Returns the encrypted program as it was stored.",
+			Description: "Returns the encrypted program exactly as you stored it.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: payload,
@@ -221,7 +221,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "runEncryptedProgram", Method: http.MethodPost, Path: zkPath + "/execute/{name}",
 			Summary: "Run an encrypted program", Tags: []string{tagZK},
-			Description: "Runs the program like runProgram. The sandbox decrypts the program during the run. If the password is wrong, the run fails: status is failed and error.name is DecryptionError.",
+			Description: "Runs the encrypted program in the same way as runProgram. The sandbox decrypts the program during the run. If the password is wrong, the run fails: status is failed and error.name is DecryptionError.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},

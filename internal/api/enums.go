@@ -81,7 +81,7 @@ func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component ExecutionState.
 func (ExecutionState) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "ExecutionState",
-		"How far a run has come. `queued`: the program has not started. `running`: it has started. `ended`: the run does not change any more.",
+		"The state of a run. `queued`: the program has not started. `running`: the program has started. `ended`: the run has ended and does not change any more.",
 		pyth.ExecutionStates()...)
 }
 
@@ -96,7 +96,7 @@ func (ContentState) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component Isolation.
 func (Isolation) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Isolation",
-		"Whether the sandbox is used again. `tenant`: later runs of the same user may use it. `execution`: the server destroys it after the run.",
+		"Whether the server uses the sandbox again. `tenant`: later runs of the same user may use the sandbox. `execution`: the server destroys the sandbox after the run.",
 		pyth.IsolationTenant, pyth.IsolationExecution)
 }
 
@@ -110,7 +110,7 @@ func (Encoding) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component Verdict.
 func (Verdict) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Verdict",
-		"What happened to a connection. `allowed`: it was established. `denied`: the rules of the run or of the server forbid it. `failed`: it could not be established.",
+		"What happened to a connection. `allowed`: the connection was established. `denied`: the rules of the run or of the server forbid the connection. `failed`: the connection could not be established.",
 		"allowed", "denied", "failed")
 }
 

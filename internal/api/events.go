@@ -21,7 +21,7 @@ type StartEvent struct {
 type OutputEvent struct {
 	_ struct{} `doc:"The data of the events stdout and stderr."`
 
-	Text string `json:"text" doc:"New output in whole characters. Bytes that are not UTF-8 are replaced by U+FFFD." example:"42\n"`
+	Text string `json:"text" doc:"New output in whole characters. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
 }
 
 // ResultEvent is the data of the event result.
@@ -65,7 +65,7 @@ func eventTypes() []reflect.Type {
 
 type executionEventsInput struct {
 	ExecutionRef
-	LastEventID int `header:"Last-Event-ID" minimum:"0" doc:"The id of the last event that the client has received. The response begins with the next event. If absent, it begins with the first event."`
+	LastEventID int `header:"Last-Event-ID" minimum:"0" doc:"The id of the last event that the client has received. The response begins with the next event. Without this header, the response begins with the first event."`
 }
 
 func (h *Handler) registerExecutionEvents() {
@@ -75,7 +75,7 @@ func (h *Handler) registerExecutionEvents() {
 		Operation: huma.Operation{
 			OperationID: "listExecutionEvents", Method: http.MethodGet, Path: executionPath + "/events",
 			Summary: "Get the events of a run", Tags: []string{tagExecute},
-			Description: "Returns the events of the run from the first one, or after Last-Event-ID. If the run has not ended, the response continues until its end. The ids and the events are the same as in the stream of runProgramAsStream. If the content of the run is not stored, there are only the events start and end.",
+			Description: "Returns the events of the run from the first event, or from the event after Last-Event-ID. If the run has not ended, the response continues until the run ends. The ids and the events are the same as in the stream of runProgramAsStream. If the server has not stored the content of the run, the response has only the events start and end.",
 			Responses:   forms,
 			Errors:      []int{http.StatusNotFound},
 		},

@@ -28,8 +28,8 @@ type RunSettings struct {
 	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that the program may connect to. If absent, the program has no network."`
 	SessionID     string          `json:"sessionId,omitempty" maxLength:"128" doc:"The ID of the session in which the program runs. The session determines the language and all limits except cpuMs and outputBytes." example:"ses_01k7"`
 	Labels        []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings for finding the run in the list of runs and in the audit log." example:"[\"nightly\"]"`
-	Store         *bool           `json:"store,omitempty" default:"true" doc:"Whether the server stores the code and the output of the run for a while. If false, it stores only metadata, such as the status and the duration. The server never stores code and output of encrypted programs."`
-	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets by [secret:NAME] in stdout, stderr, error and text results. It replaces values of at least 6 bytes, even if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
+	Store         *bool           `json:"store,omitempty" default:"true" doc:"Whether the server stores the code and the output of the run for a limited time. If false, the server stores only metadata, such as the status and the duration. The server never stores code and output of encrypted programs."`
+	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets with [secret:NAME] in stdout, stderr, error and text results. The server replaces values of at least 6 bytes, even if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
 }
 
 // RunOptions contains the fields of requests that run a given program. A generation
@@ -39,12 +39,12 @@ type RunOptions struct {
 
 	RunSettings
 
-	Runtime     string            `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the built-in runtime is used." example:"python"`
+	Runtime     string            `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the program runs in the built-in runtime." example:"python"`
 	Stdin       string            `json:"stdin,omitempty" doc:"The standard input of the program." example:"1 2 3"`
 	Args        []string          `json:"args,omitempty" doc:"The command-line arguments of the program." example:"[\"--verbose\"]"`
 	Env         map[string]string `json:"env,omitempty" doc:"Environment variables by name. The request fails if a name is reserved for the runtime."`
-	OutputFiles []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns that select the files to return from the working directory. If absent, no files are returned." example:"[\"*.csv\"]"`
-	Isolation   Isolation         `json:"isolation,omitempty" default:"tenant" doc:"Whether the sandbox may be used again after the run."`
+	OutputFiles []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns that select the files to return from the working directory. If absent, the server returns no files." example:"[\"*.csv\"]"`
+	Isolation   Isolation         `json:"isolation,omitempty" default:"tenant" doc:"Whether later runs of the same user may use the sandbox of this run."`
 	Results     *bool             `json:"results,omitempty" default:"true" doc:"Whether the response contains rich values: the value of a final expression, the arguments of display(), and figures that are open at the end."`
 }
 
@@ -63,8 +63,8 @@ type InputFile struct {
 	_ struct{} `doc:"A file for a run."`
 
 	Path     string   `json:"path" minLength:"1" doc:"The path, relative to the working directory." example:"data/in.csv"`
-	Content  string   `json:"content" doc:"The content. encoding says how it is encoded." example:"a,b\n1,2\n"`
-	Encoding Encoding `json:"encoding,omitempty" default:"utf8" doc:"How content is encoded."`
+	Content  string   `json:"content" doc:"The content of the file. The field encoding says how the content is encoded." example:"a,b\n1,2\n"`
+	Encoding Encoding `json:"encoding,omitempty" default:"utf8" doc:"How the content of the file is encoded."`
 }
 
 // LimitsRequest contains the limits of a run.
@@ -82,7 +82,7 @@ type LimitsRequest struct {
 type NetworkRequest struct {
 	_ struct{} `doc:"The hosts that a run may connect to."`
 
-	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Host names. *.example.net allows all subdomains of example.net. Add a colon and a port for ports other than 80 and 443. Programs connect through a proxy, which also supports SOCKS5. HTTP_PROXY and HTTPS_PROXY contain its address." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
+	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Host names. For example, *.example.net allows all subdomains of example.net. For ports other than 80 and 443, add a colon and the port. Programs connect through a proxy, which also supports SOCKS5. The environment variables HTTP_PROXY and HTTPS_PROXY contain the address of the proxy." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
 }
 
 // ExecuteResponse is the result of a run.
@@ -92,21 +92,21 @@ type ExecuteResponse struct {
 	RunMetadata
 
 	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 even if the program fails." example:"succeeded"`
-	Reason           string          `json:"reason,omitzero" doc:"Why the run ended, if status does not say it. worker_lost: the machine of the run was lost." example:"worker_lost"`
-	Stdout           string          `json:"stdout" doc:"The standard output. Bytes that are not UTF-8 are replaced by U+FFFD." example:"42\n"`
-	Stderr           string          `json:"stderr" doc:"The standard error. Bytes that are not UTF-8 are replaced by U+FFFD." example:""`
+	Reason           string          `json:"reason,omitzero" doc:"Why the run ended, if the status alone does not say so. The value worker_lost means that the machine of the run was lost." example:"worker_lost"`
+	Stdout           string          `json:"stdout" doc:"The standard output. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
+	Stderr           string          `json:"stderr" doc:"The standard error. U+FFFD replaces bytes that are not UTF-8." example:""`
 	StdoutTruncated  bool            `json:"stdoutTruncated" doc:"Whether stdout was longer than its limit."`
 	StderrTruncated  bool            `json:"stderrTruncated" doc:"Whether stderr was longer than its limit."`
 	Error            *ExecutionError `json:"error,omitempty" doc:"The uncaught exception that ended the program."`
 	Results          []ResultValue   `json:"results" doc:"Rich values, in the order in which the program displayed them."`
 	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether rich values were omitted, because there were too many or they were too large."`
-	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Forms of rich values that are left out, with the media type and the reason of each. For example, JSON can be nested too deeply."`
+	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"The media types of rich values that the server omitted, each with the reason. For example, JSON can be nested too deeply."`
 	Files            []OutputFile    `json:"files" doc:"The files that match outputFiles."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that match outputFiles but are not returned."`
 	Redactions       int             `json:"redactions" doc:"The number of secret values that were replaced in the output." example:"0"`
 	Usage            Usage           `json:"usage" doc:"The resources that the run used."`
 	Labels           []string        `json:"labels,omitempty" doc:"The labels of the request."`
-	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session no longer exists. The run ended the session, or the session was closed or expired during the run."`
+	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"True if the session no longer exists: the run ended the session, or the session was closed or expired during the run."`
 }
 
 // RunMetadata contains the fields that the result and the record of a run have in
@@ -117,7 +117,7 @@ type RunMetadata struct {
 	ID        string    `json:"id" doc:"The ID of the run." example:"0196f0a2-1234-7abc-8def-0123456789ab"`
 	Language  Language  `json:"language" doc:"The language of the program." example:"python"`
 	ExitCode  *int      `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"The exit code of the program. Absent if a signal or a limit ended the program." example:"0"`
-	Signal    string    `json:"signal,omitzero" doc:"The signal that ended the program." example:"SIGKILL"`
+	Signal    string    `json:"signal,omitzero" doc:"The name of the signal that ended the program." example:"SIGKILL"`
 	SessionID string    `json:"sessionId,omitzero" doc:"The ID of the session of the run." example:"ses_01k7"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the server accepted the run."`
 }
@@ -157,7 +157,7 @@ type OutputFile struct {
 
 	Path      string   `json:"path" doc:"The path, relative to the working directory." example:"out.csv"`
 	SizeBytes int64    `json:"sizeBytes" doc:"The size of the file." example:"8"`
-	Content   string   `json:"content" doc:"The content. encoding says how it is encoded." example:"a,b\n1,2\n"`
+	Content   string   `json:"content" doc:"The content of the file. The field encoding says how the content is encoded." example:"a,b\n1,2\n"`
 	Encoding  Encoding `json:"encoding" doc:"How content is encoded: utf8 for text, base64 for all other files." example:"utf8"`
 	MediaType string   `json:"mediaType" doc:"The media type, from the name of the file or its content." example:"text/csv"`
 }
@@ -172,10 +172,10 @@ type SkippedFile struct {
 
 // SkippedResult names a media type in which a rich value is not returned.
 type SkippedResult struct {
-	_ struct{} `doc:"A media type in which a rich value is not returned."`
+	_ struct{} `doc:"A media type of a rich value that the server omitted."`
 
 	MediaType string `json:"mediaType" doc:"The media type." example:"application/json"`
-	Reason    string `json:"reason" doc:"Why the value is not returned in this media type." example:"it is not valid JSON"`
+	Reason    string `json:"reason" doc:"Why the server omitted this media type." example:"it is not valid JSON"`
 }
 
 // Usage describes the resources that a run used.
@@ -186,14 +186,14 @@ type Usage struct {
 	CPUMs           int64        `json:"cpuMs" doc:"The processor time of all processes together, in milliseconds." example:"9"`
 	MemoryPeakBytes int64        `json:"memoryPeakBytes" doc:"The peak memory of all processes together." example:"8388608"`
 	QueuedMs        int64        `json:"queuedMs" doc:"The time that the run waited for a sandbox, in milliseconds." example:"0"`
-	NetworkBytes    int64        `json:"networkBytes,omitzero" doc:"The number of bytes that all connections of the run sent and received. Only records of runs have it." example:"0"`
-	Network         []Connection `json:"network,omitempty" doc:"The connections of the run. Absent if the run has no network. Connections with the same host, port, verdict and reason are one item."`
+	NetworkBytes    int64        `json:"networkBytes,omitzero" doc:"The number of bytes that all connections of the run sent and received. Only records of runs have this field." example:"0"`
+	Network         []Connection `json:"network,omitempty" doc:"The connections of the run. Absent if the run has no network. One item contains all connections with the same host, port, verdict and reason."`
 }
 
 // Connection describes connections of a run with the same host, port, verdict and
 // reason.
 type Connection struct {
-	_ struct{} `doc:"Connections of a run with the same host, port, verdict and reason."`
+	_ struct{} `doc:"All connections of a run with the same host, port, verdict and reason."`
 
 	Host          string  `json:"host" doc:"The host name or IP address. Empty if the program named no host." example:"api.example.org"`
 	Port          int     `json:"port" doc:"The port." example:"443"`
@@ -228,7 +228,7 @@ func (h *Handler) registerExecute() {
 		Operation: huma.Operation{
 			OperationID: opRun, Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{tagExecute},
-			Description: "Runs the program in a sandbox and responds when the program has ended. The HTTP status is 200 even if the program fails, times out or is killed; the field status says how it ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events.",
+			Description: "Runs the program in a sandbox and responds when the program has ended. The HTTP status is 200 even if the program fails, times out or is killed. The field status says how the program ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},

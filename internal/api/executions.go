@@ -16,37 +16,37 @@ type ExecutionSummary struct {
 
 	RunMetadata
 
-	State        ExecutionState  `json:"state" doc:"How far the run has come." example:"ended"`
-	Labels       []string        `json:"labels" doc:"The labels of the request; empty if it had none."`
-	KeyID        string          `json:"keyId,omitzero" doc:"The ID of the API key that started the run. Absent if it was started with a token." example:"key_01k7"`
+	State        ExecutionState  `json:"state" doc:"Whether the run is queued, running or ended." example:"ended"`
+	Labels       []string        `json:"labels" doc:"The labels of the request; empty if the request had no labels."`
+	KeyID        string          `json:"keyId,omitzero" doc:"The ID of the API key that started the run. Absent if the request had a token instead of an API key." example:"key_01k7"`
 	EncryptedAs  string          `json:"encryptedName,omitzero" doc:"The name of the encrypted program. Absent if the program was not encrypted." example:"report"`
 	StartedAt    Timestamp       `json:"startedAt,omitzero" doc:"When a sandbox received the program. Absent if no sandbox has received it."`
-	EndedAt      Timestamp       `json:"endedAt,omitzero" doc:"When the run ended. Absent if state is queued or running, like all following fields."`
-	Status       ExecutionStatus `json:"status,omitzero" doc:"How the run ended, if it has ended." example:"succeeded"`
-	Reason       string          `json:"reason,omitzero" doc:"Why the run ended, if status does not say it. worker_lost: the server or the machine of the run was lost." example:"worker_lost"`
-	Usage        *Usage          `json:"usage,omitempty" doc:"The resources that the run used, if it has ended."`
+	EndedAt      Timestamp       `json:"endedAt,omitzero" doc:"When the run ended. If state is queued or running, this field and all following fields are absent."`
+	Status       ExecutionStatus `json:"status,omitzero" doc:"How the run ended, if the run has ended." example:"succeeded"`
+	Reason       string          `json:"reason,omitzero" doc:"Why the run ended, if the status alone does not say so. The value worker_lost means that the server or the machine of the run was lost." example:"worker_lost"`
+	Usage        *Usage          `json:"usage,omitempty" doc:"The resources that the run used, if the run has ended."`
 	ContentState ContentState    `json:"content,omitzero" doc:"Whether the server has the code and the output of the run." example:"stored"`
 }
 
 // Execution is a run with its code and output.
 type Execution struct {
-	_ struct{} `doc:"A run. The fields from stdout on are present if state is ended and content is stored."`
+	_ struct{} `doc:"A run with its code and output. The field stdout and all following fields are present only if state is ended and content is stored."`
 
 	ExecutionSummary
 
 	Code             string          `json:"code,omitzero" doc:"The source code of the program, if the server has it." example:"print(42)"`
-	Stdout           *string         `json:"stdout,omitzero" nullable:"false" doc:"The standard output, if content is stored. Bytes that are not UTF-8 are replaced by U+FFFD." example:"42\n"`
-	Stderr           *string         `json:"stderr,omitzero" nullable:"false" doc:"The standard error, if content is stored. Bytes that are not UTF-8 are replaced by U+FFFD." example:""`
-	StdoutTruncated  bool            `json:"stdoutTruncated,omitzero" doc:"Whether stdout was longer than its limit. Absent if it was not."`
-	StderrTruncated  bool            `json:"stderrTruncated,omitzero" doc:"Whether stderr was longer than its limit. Absent if it was not."`
+	Stdout           *string         `json:"stdout,omitzero" nullable:"false" doc:"The standard output, if content is stored. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
+	Stderr           *string         `json:"stderr,omitzero" nullable:"false" doc:"The standard error, if content is stored. U+FFFD replaces bytes that are not UTF-8." example:""`
+	StdoutTruncated  bool            `json:"stdoutTruncated,omitzero" doc:"True if stdout was longer than its limit. Absent if stdout is complete."`
+	StderrTruncated  bool            `json:"stderrTruncated,omitzero" doc:"True if stderr was longer than its limit. Absent if stderr is complete."`
 	Error            *ExecutionError `json:"error,omitempty" doc:"The uncaught exception that ended the program, if content is stored."`
 	Results          []ResultValue   `json:"results,omitzero" doc:"Rich values, in the order in which the program displayed them, if content is stored."`
-	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether rich values were omitted, because there were too many or they were too large. Absent if none were."`
-	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Forms of rich values that are left out, with the media type and the reason of each."`
+	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"True if the server omitted rich values, because there were too many or they were too large. Absent if the server omitted none."`
+	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"The media types of rich values that the server omitted, each with the reason."`
 	Files            []OutputFile    `json:"files,omitzero" doc:"The files that match outputFiles, if content is stored."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped,omitzero" doc:"Files that match outputFiles but are not returned, if content is stored."`
-	Redactions       int             `json:"redactions,omitzero" doc:"The number of secret values that were replaced in the output. Absent if there were none." example:"0"`
-	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session no longer exists. The run ended the session, or the session was closed or expired during the run. Absent if it exists."`
+	Redactions       int             `json:"redactions,omitzero" doc:"The number of secret values that the server replaced in the output. Absent if the server replaced none." example:"0"`
+	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"True if the session ended during the run: the run ended the session, or the session was closed or expired. Absent if the session did not end."`
 }
 
 // ExecutionList is a page of runs.
@@ -78,7 +78,7 @@ type (
 	executionsOutput   struct{ Body ExecutionList }
 	executionByIDInput struct {
 		ExecutionRef
-		Wait int `query:"wait" minimum:"0" maximum:"60" doc:"How long the server waits for the end of the run, in seconds. If the run has not ended then, the response has its current state."`
+		Wait int `query:"wait" minimum:"0" maximum:"60" doc:"How long the server waits for the end of the run, in seconds. If the run has not ended after this time, the response has the current state of the run."`
 	}
 	executionRefInput struct{ ExecutionRef }
 	executionOutput   struct{ Body Execution }
@@ -109,7 +109,7 @@ func (h *Handler) registerExecutions() {
 		Operation: huma.Operation{
 			OperationID: "listExecutions", Method: http.MethodGet, Path: executionsPath,
 			Summary: "List the runs", Tags: []string{tagExecute},
-			Description: "Lists your runs, newest first, also those that have not ended.",
+			Description: "Lists your runs, newest first, including runs that have not ended.",
 		},
 		answer: map[string]any{"executions": []any{summary}},
 	}, ifEnabled(has, feature, h.listExecutions))
@@ -117,7 +117,7 @@ func (h *Handler) registerExecutions() {
 		Operation: huma.Operation{
 			OperationID: "getExecution", Method: http.MethodGet, Path: executionPath,
 			Summary: "Get a run", Tags: []string{tagExecute},
-			Description: "Returns a run with its code and output. The server deletes code and output earlier than the record; the field content says whether it has them.",
+			Description: "Returns a run with its code and output. The server deletes code and output earlier than the rest of the record. The field content says whether the server still has the code and output.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		timeout: waitAllowance,
@@ -127,7 +127,7 @@ func (h *Handler) registerExecutions() {
 		Operation: huma.Operation{
 			OperationID: "cancelExecution", Method: http.MethodPost, Path: executionPath + "/cancel", DefaultStatus: http.StatusAccepted,
 			Summary: "Cancel a run", Tags: []string{tagExecute},
-			Description: "Cancels the run. A queued run never starts. A running program is killed, and the run ends with the status canceled. The server does not wait for this end. If the run has ended, nothing changes.",
+			Description: "Cancels the run. A queued run never starts. A running program is killed, and the run ends with the status canceled. The response does not wait for the end of the run. If the run has already ended, nothing changes.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionExecutionCanceled,

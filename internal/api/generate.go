@@ -17,11 +17,11 @@ type GenerateRequest struct {
 
 	RunSettings
 
-	Prompt          string   `json:"prompt" minLength:"1" maxLength:"32000" doc:"What the program should do. The model also receives the names and descriptions of the secrets, the names of the files and the first kilobyte of text files. In a Python session it receives the names and types of the variables." example:"Print the first ten primes."`
+	Prompt          string   `json:"prompt" minLength:"1" maxLength:"32000" doc:"What the program should do. The model also receives the names and descriptions of the secrets, the names of the files and the first kilobyte of text files. In a Python session, the model receives the names and types of the variables." example:"Print the first ten primes."`
 	Language        Language `json:"language,omitempty" doc:"The language of the program. The default is the language of the session, or python if there is no session." example:"python"`
 	Execute         *bool    `json:"execute,omitempty" default:"true" doc:"Whether the server runs the program. If the program fails, the model corrects it."`
 	Model           string   `json:"model,omitempty" maxLength:"128" doc:"The model that writes the program. If absent, the server uses its default model."`
-	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of programs that the model may write until one succeeds."`
+	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of attempts of the model to write a program that succeeds."`
 	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install missing packages that a program imports."`
 }
 
@@ -90,7 +90,7 @@ func (h *Handler) registerGenerate() {
 		Operation: huma.Operation{
 			OperationID: "generateProgram", Method: http.MethodPost, Path: "/api/v1/generate",
 			Summary: "Generate a program", Tags: []string{"Generate"},
-			Description: "Lets a model write a program for the prompt and runs it. If the program fails, the model corrects it until it succeeds or maxAttempts is reached. To cancel, close the connection. With Accept: text/event-stream the response is a stream of events.",
+			Description: "Lets a model write a program for the prompt, and runs the program. If the program fails, the model corrects it, at most until maxAttempts is reached. To cancel the call, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses: h.bothForms("The program and its run", reflect.TypeFor[GenerateResponse](),
 				"For each attempt the server sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of the run except end. "+
 					"The last event is end with a GenerateResponse, in which stdout and stderr are empty, or error with an Error.",

@@ -16,7 +16,7 @@ type ServerInfo struct {
 	Name          string         `json:"name" doc:"The name of the API." example:"Pyth-On API"`
 	Version       string         `json:"version" doc:"The version of the server." example:"1.0.0"`
 	Documentation string         `json:"documentation" format:"uri-reference" doc:"The URL of the documentation." example:"/docs"`
-	OpenAPI       string         `json:"openapi" format:"uri-reference" doc:"The URL of this document." example:"/openapi.json"`
+	OpenAPI       string         `json:"openapi" format:"uri-reference" doc:"The URL of the OpenAPI document." example:"/openapi.json"`
 	Languages     []LanguageInfo `json:"languages" doc:"The languages of this server."`
 	Limits        ServerLimits   `json:"limits" doc:"The limits of this server."`
 	Features      []string       `json:"features" doc:"The parts of the API that this server offers." example:"[\"execute\"]"`
@@ -28,7 +28,7 @@ type LanguageInfo struct {
 
 	Name     Language      `json:"name" doc:"The language." example:"python"`
 	Version  string        `json:"version" doc:"The version of the default runtime. Empty if a request must select a runtime." example:"3.14.6"`
-	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language, with the default first if there is one."`
+	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language. If a default runtime exists, it is the first."`
 }
 
 // RuntimeInfo describes a runtime that runs a language.
@@ -48,9 +48,9 @@ type ServerLimits struct {
 	MaxFilesBytes    int64     `json:"maxFilesBytes" doc:"The maximum total size of all files in a request." example:"10485760"`
 	MaxFiles         int       `json:"maxFiles" doc:"The maximum number of files of a request." example:"64"`
 	MaxArgs          int       `json:"maxArgs" doc:"The maximum number of arguments." example:"64"`
-	DefaultTimeoutMs int64     `json:"defaultTimeoutMs" doc:"The value of timeoutMs if a request sets none." example:"30000"`
+	DefaultTimeoutMs int64     `json:"defaultTimeoutMs" doc:"The default value of timeoutMs in a request." example:"30000"`
 	MaxTimeoutMs     int64     `json:"maxTimeoutMs" doc:"The maximum value of timeoutMs in a request." example:"300000"`
-	Default          RunLimits `json:"default" doc:"The limits of a run if the request sets none."`
+	Default          RunLimits `json:"default" doc:"The default limits of a run."`
 	Max              RunLimits `json:"max" doc:"The maximum limits that a request may set."`
 }
 

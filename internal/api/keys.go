@@ -26,7 +26,7 @@ type KeyInfo struct {
 	Name      string    `json:"name" doc:"A name that describes the purpose of the key." example:"ci"`
 	Prefix    string    `json:"prefix" doc:"The first characters of the key." example:"pyapi_x7Qd"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the key was created."`
-	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the key expires. Absent if it does not expire."`
+	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the key expires. Absent if the key does not expire."`
 }
 
 // KeyCreated is the response to createApiKey. Only this response contains the key
@@ -57,7 +57,7 @@ type ListPage struct {
 // because huma ignores unexported types.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items on the page."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the previous page. Omit it for the first page."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the previous page. Omit this parameter for the first page."`
 }
 
 type (
@@ -87,7 +87,7 @@ func (h *Handler) registerKeys() {
 		Operation: huma.Operation{
 			OperationID: "createApiKey", Method: http.MethodPost, Path: "/api/v1/keys", DefaultStatus: http.StatusCreated,
 			Summary: "Create an API key", Tags: []string{tagKeys},
-			Description: "Creates an API key and returns it. The server stores only a hash, so it cannot return the key again.",
+			Description: "Creates an API key and returns the key. The server stores only a hash of the key, so it cannot return the key again.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"name": "ci"}, answer: created, action: pyth.ActionKeyCreated,
@@ -96,7 +96,7 @@ func (h *Handler) registerKeys() {
 		Operation: huma.Operation{
 			OperationID: "deleteApiKey", Method: http.MethodDelete, Path: "/api/v1/keys/{id}",
 			Summary: "Delete an API key", Tags: []string{tagKeys},
-			Description: "Deletes the API key. Requests with this key fail from then on.",
+			Description: "Deletes the API key. Later requests with this key fail.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionKeyRevoked,

@@ -117,7 +117,7 @@ func (h *Handler) serveMetrics() {
 		got := sha256.Sum256([]byte(c.Bearer))
 		requestOf(r.Context()).sentBearer = c.Bearer != ""
 		if err != nil || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			h.writeError(w, r, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The metrics token is missing or wrong. Send it as Authorization: Bearer."})
+			h.writeError(w, r, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The metrics token is missing or wrong. Send the token as Authorization: Bearer."})
 			return
 		}
 		metrics.ServeHTTP(w, r)

@@ -111,7 +111,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Ha
 	}
 	allow := answer.header.Get("Allow")
 	w.Header().Set("Allow", allow)
-	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: "This path does not support the method. Use " + allow + "."})
+	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: fmt.Sprintf("This path does not support the method. Use %s.", allow)})
 }
 
 // servedWhileDraining reports whether the server still serves the route after Drain.

@@ -14,7 +14,7 @@ import (
 
 // PackagesRequest is the body of replacePackages.
 type PackagesRequest struct {
-	_ struct{} `doc:"The complete list of your packages for a language. It replaces the current list."`
+	_ struct{} `doc:"The complete list of your packages for a language. This list replaces the current list."`
 
 	Language Language `json:"language,omitempty" default:"python" doc:"The language of the packages. JavaScript and TypeScript have the same packages."`
 	Packages []string `json:"packages" doc:"Package names, each with an optional version constraint in the syntax of pip for Python or of npm for JavaScript. An empty list removes all packages." example:"[\"requests==2.32.3\"]"`
@@ -34,8 +34,8 @@ type PackageInfo struct {
 
 	Name        string    `json:"name" doc:"The name of the package." example:"numpy"`
 	Version     string    `json:"version" doc:"The installed version." example:"2.3.1"`
-	Requirement string    `json:"requirement" doc:"The requirement as you sent it. Empty for a dependency of another package." example:"numpy>=2"`
-	Language    Language  `json:"language" doc:"The language of the package: python or javascript. Packages of TypeScript are also javascript." example:"python"`
+	Requirement string    `json:"requirement" doc:"The requirement exactly as you sent it. Empty for a dependency of another package." example:"numpy>=2"`
+	Language    Language  `json:"language" doc:"The language of the package: python or javascript. Packages for TypeScript have the language javascript." example:"python"`
 	Direct      bool      `json:"direct" doc:"True if you requested the package, false if it is a dependency." example:"true"`
 	SizeBytes   int64     `json:"sizeBytes" doc:"The size of the installed files." example:"71303168"`
 	InstalledAt Timestamp `json:"installedAt" doc:"When the package was installed."`
@@ -108,7 +108,7 @@ func (h *Handler) registerPackages() {
 		Operation: huma.Operation{
 			OperationID: "replacePackages", Method: http.MethodPut, Path: packagesPath,
 			Summary: "Replace the packages", Tags: []string{tagPackages},
-			Description: "Replaces your packages for a language by the packages in the request. The server installs the newest versions that satisfy the list, and their dependencies. If a package cannot be installed, nothing changes. Running programs keep their packages." + streaming,
+			Description: "Replaces your packages for a language with the packages in the request. The server installs the newest versions that satisfy the list, and their dependencies. If the server cannot install a package, nothing changes. Running programs keep their packages." + streaming,
 			Errors:      failures,
 			Responses:   h.bothForms("The new list", reflect.TypeFor[PackageList](), events, exampleEvents),
 		},

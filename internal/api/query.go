@@ -27,7 +27,7 @@ func queryFaults(query string, known map[string][]string) error {
 		enum, isKnown := known[name]
 		switch {
 		case !isKnown && len(names) == 0:
-			faults.Add(location, "is not a known parameter; this call takes none")
+			faults.Add(location, "is not a known parameter; this call has no parameters")
 		case !isKnown:
 			faults.Add(location, "is not a known parameter%s", suggestion(name, names))
 		case len(given) > 1:

@@ -42,7 +42,7 @@ func TestQueryFaultsAreReported(t *testing.T) {
 		"audit?limit=1000":                      "query.limit: must be at most 200.",
 		"packages?language=pyhton":              "did you mean python?",
 		"packages?lang=python":                  "query.lang: is not a known parameter; did you mean language?",
-		"sessions/s1/files?page=2":              "query.page: is not a known parameter; this call takes none.",
+		"sessions/s1/files?page=2":              "query.page: is not a known parameter; this call has no parameters.",
 		"keys?cursor=abc":                       "query.cursor: must be the nextCursor",
 		"audit?cursor=MTIzLjQ":                  "query.cursor: must be the nextCursor",
 		"secrets?cursor=API_TOKEN":              "query.cursor: must be the nextCursor",

@@ -17,7 +17,7 @@ type SecretInput struct {
 	_ struct{} `doc:"The value of a secret."`
 
 	Value       body.Sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No response contains the value." example:"s3cr3t-t0ken"`
-	Description string         `json:"description,omitempty" maxLength:"1000" doc:"The purpose of the secret. Lists of secrets contain the description, and the model that generates programs receives it." example:"token of the billing service"`
+	Description string         `json:"description,omitempty" maxLength:"1000" doc:"The purpose of the secret. Lists of secrets contain the description. The model that generates programs also receives the description." example:"token of the billing service"`
 }
 
 // SecretMetadata describes a secret without its value.
@@ -26,7 +26,7 @@ type SecretMetadata struct {
 
 	Name        string    `json:"name" doc:"The name of the secret and of its environment variable." example:"API_TOKEN"`
 	Description string    `json:"description,omitzero" doc:"The purpose of the secret." example:"token of the billing service"`
-	Version     int       `json:"version" minimum:"1" doc:"The number of values that were stored under this name, including the current one." example:"1"`
+	Version     int       `json:"version" minimum:"1" doc:"The number of values that were stored under this name, including the current value." example:"1"`
 	CreatedAt   Timestamp `json:"createdAt" doc:"When the secret was created."`
 	UpdatedAt   Timestamp `json:"updatedAt" doc:"When the value was last replaced."`
 	LastUsedAt  Timestamp `json:"lastUsedAt,omitzero" doc:"When a run last received the secret. Absent if no run has received it."`
@@ -81,7 +81,7 @@ func (h *Handler) registerSecrets() {
 		Operation: huma.Operation{
 			OperationID: "putSecret", Method: http.MethodPut, Path: secretPath,
 			Summary: "Store a secret", Tags: []string{tagSecrets},
-			Description: "Creates the secret (201) or replaces its value (200). Programs receive it as an environment variable with the same name. The server stores the value encrypted and never returns it.",
+			Description: "Creates the secret (201) or replaces its value (200). Programs receive the secret as an environment variable with the same name. The server stores the value encrypted and never returns the value.",
 			Errors:      []int{http.StatusConflict},
 			Responses:   map[string]*huma.Response{"201": h.createdResponse(reflect.TypeFor[SecretMetadata]())},
 		},
@@ -101,7 +101,7 @@ func (h *Handler) registerSecrets() {
 		Operation: huma.Operation{
 			OperationID: "deleteSecret", Method: http.MethodDelete, Path: secretPath,
 			Summary: "Delete a secret", Tags: []string{tagSecrets},
-			Description: "Deletes the secret. Running programs that received the secret keep it.",
+			Description: "Deletes the secret. Running programs that received the secret still have its value.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionSecretDeleted,

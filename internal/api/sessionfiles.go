@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -41,7 +42,7 @@ type SessionFileList struct {
 // is exported because huma ignores unexported types.
 type SessionFileRef struct {
 	SessionRef
-	Path string `path:"path" doc:"The path of the file, relative to the initial working directory of the session. It may contain slashes." example:"data/out.csv"`
+	Path string `path:"path" doc:"The path of the file, relative to the initial working directory of the session. The path may contain slashes." example:"data/out.csv"`
 }
 
 type (
@@ -77,7 +78,7 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "writeSessionFile", Method: http.MethodPut, Path: sessionFilePath, DefaultStatus: http.StatusOK,
 			Summary: "Write a file of a session", Tags: []string{tagSessions},
-			Description: "Writes the body to the file and creates missing directories. The Content-Type may have any value except multipart/form-data. The status is 201 for a new file. If the write fails, an existing file does not change. The maximum size is " + pyth.Digits(maxFileBytes) + " bytes.",
+			Description: fmt.Sprintf("Writes the body to the file and creates missing directories. The Content-Type may have any value except multipart/form-data. The status is 201 for a new file. If the write fails, an existing file does not change. The maximum size is %s bytes.", pyth.Digits(maxFileBytes)),
 			RequestBody: &huma.RequestBody{
 				Description: "The bytes of the file. Every Content-Type is accepted, except multipart/form-data.",
 				Required:    true,

@@ -16,11 +16,11 @@ type SessionRequest struct {
 	_ struct{} `doc:"The settings of a new session."`
 
 	Language      Language        `json:"language,omitempty" default:"python" doc:"The language of the session. GET /api returns the languages of this server."`
-	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the built-in runtime is used." example:"python"`
+	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the session uses the built-in runtime." example:"python"`
 	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"The idle time-out: the time without runs after which the session ends, in milliseconds. If absent, the server uses its default." example:"600000"`
 	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that programs in the session may connect to. If absent, programs have no network."`
 	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that runs in the session may use. If absent, runs may use all your secrets. An empty list means no secrets." example:"[\"API_TOKEN\"]"`
-	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. cpuMs and outputBytes are the defaults for each run."`
+	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. The values of cpuMs and outputBytes are the defaults for each run."`
 }
 
 // Session describes an interpreter that keeps its state between runs.
@@ -29,7 +29,7 @@ type Session struct {
 
 	ID            string    `json:"id" doc:"The ID of the session." example:"ses_01k7"`
 	Language      Language  `json:"language" doc:"The language of the session." example:"python"`
-	Runtime       string    `json:"runtime,omitzero" doc:"The runtime. Absent if it is the built-in runtime." example:"science"`
+	Runtime       string    `json:"runtime,omitzero" doc:"The runtime. Absent if the session uses the built-in runtime." example:"science"`
 	CreatedAt     Timestamp `json:"createdAt" doc:"When the session was created."`
 	ExpiresAt     Timestamp `json:"expiresAt" doc:"When the session ends if it is not used. Each run extends this time, up to the maximum age of a session."`
 	IdleTimeoutMs int64     `json:"idleTimeoutMs" doc:"The idle time-out, in milliseconds." example:"600000"`
@@ -74,7 +74,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "createSession", Method: http.MethodPost, Path: sessionsPath, DefaultStatus: http.StatusCreated,
 			Summary: "Create a session", Tags: []string{tagSessions},
-			Description: "Starts an interpreter that keeps variables, imports, files and the working directory between runs. To run a program in it, set sessionId in runProgram.",
+			Description: "Starts an interpreter that keeps variables, imports, files and the working directory between runs. To run a program in the session, set sessionId in runProgram.",
 			Errors:      []int{http.StatusForbidden, http.StatusConflict},
 		},
 		example: map[string]any{"language": "python"}, answer: example, action: pyth.ActionSessionCreated,
@@ -109,7 +109,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "interruptSession", Method: http.MethodPost, Path: sessionPath + "/interrupt", DefaultStatus: http.StatusNoContent,
 			Summary: "Interrupt a session", Tags: []string{tagSessions},
-			Description: "Interrupts the program that is running in the session, if there is one, and responds when the program has ended. The session continues. If the interpreter ignores the interrupt, the server ends the session; then sessionEnded is true in the response of the run.",
+			Description: "Interrupts the program that is running in the session, if any, and responds when the program has ended. The session continues. If the interpreter ignores the interrupt, the server ends the session. In this case, sessionEnded is true in the response of the run.",
 			Errors:      []int{http.StatusNotFound},
 		},
 	}, ifSessions(h, h.interruptSession))
