@@ -38,7 +38,7 @@ func newPassword(location, raw, email string) (string, error) {
 	case pyth.EmailKey(password) == pyth.EmailKey(email):
 		return "", pyth.Invalid(location, "must not be your e-mail address")
 	case common(password):
-		return "", pyth.Invalid(location, "is one of the most common passwords; choose another")
+		return "", pyth.Invalid(location, "is one of the most common passwords; choose a different password")
 	}
 	return password, nil
 }

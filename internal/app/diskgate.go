@@ -27,7 +27,7 @@ func (g diskGate) check() error {
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeUnavailable,
-		Message: "The server's disk is " + state + ", so the action cannot be recorded and was not started. Try again later.",
+		Message: fmt.Sprintf("The server's disk is %s. So the server cannot record the action, and did not start it. Try again later.", state),
 		Err:     err,
 	}
 }

@@ -98,7 +98,7 @@ func (h *host) enforcement() pyth.Check {
 	}
 	return pyth.Check{
 		Status: pyth.CheckDegraded,
-		Detail: "the server watches the memory of programs, because there is no usable cgroup; run `pyth-on doctor` for the cause",
+		Detail: "the server measures the memory of programs, because there is no usable cgroup; run `pyth-on doctor` for the cause",
 	}
 }
 

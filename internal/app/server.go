@@ -198,7 +198,7 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	}
 	s.onClose(s.machine.Close)
 	if reason := s.machine.host.noCgroup; reason != nil {
-		c.Logger.Warn("no usable cgroup: the server watches the memory of programs", "error", reason)
+		c.Logger.Warn("no usable cgroup: the server measures the memory of programs", "error", reason)
 	}
 	return nil
 }
@@ -286,7 +286,7 @@ func (s *Server) recoverRecords(ctx context.Context) error {
 	}
 	lost, err := s.records.Recover(ctx, before)
 	if lost > 0 {
-		s.config.Logger.Warn("runs lost with their server", "runs", lost)
+		s.config.Logger.Warn("runs of a stopped server marked as killed", "runs", lost)
 	}
 	return err
 }

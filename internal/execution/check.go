@@ -98,7 +98,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 
 func (s *Service) checkArgs(f *pyth.FieldErrors, args []string) {
 	if len(args) > s.config.Limits.MaxArgs {
-		f.Add("body.args", "must be at most %d arguments", s.config.Limits.MaxArgs)
+		f.Add("body.args", "must have at most %d arguments", s.config.Limits.MaxArgs)
 	}
 	total := 0
 	for i, arg := range args {
@@ -112,13 +112,13 @@ func (s *Service) checkArgs(f *pyth.FieldErrors, args []string) {
 		}
 	}
 	if total > maxExecBytes {
-		f.Add("body.args", "must be at most %d bytes in all", maxExecBytes)
+		f.Add("body.args", "must have at most %d bytes in all", maxExecBytes)
 	}
 }
 
 func checkPatterns(f *pyth.FieldErrors, patterns []string) {
 	if len(patterns) > maxPatterns {
-		f.Add("body.outputFiles", "must be at most %d patterns", maxPatterns)
+		f.Add("body.outputFiles", "must have at most %d patterns", maxPatterns)
 	}
 	for i, pattern := range patterns {
 		if _, err := workpath.ParsePattern(pattern); err != nil {
@@ -129,7 +129,7 @@ func checkPatterns(f *pyth.FieldErrors, patterns []string) {
 
 func checkLabels(f *pyth.FieldErrors, labels []string) {
 	if len(labels) > maxLabels {
-		f.Add("body.labels", "must be at most %d labels", maxLabels)
+		f.Add("body.labels", "must have at most %d labels", maxLabels)
 	}
 	for i, label := range labels {
 		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || !printable.Text(label) {

@@ -11,7 +11,7 @@ import (
 // name is reserved.
 func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	if len(env) > maxEnv {
-		f.Add("body.env", "must be at most %d variables", maxEnv)
+		f.Add("body.env", "must have at most %d variables", maxEnv)
 	}
 	total := 0
 	seen := make(map[string]bool)
@@ -27,7 +27,7 @@ func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 		switch {
 		case pyth.ReservedVariable(v.Name):
 			reserved = true
-			f.Add(location, "is a reserved name; choose another")
+			f.Add(location, "is a reserved name; choose a different name")
 		case seen[v.Name]:
 			f.Add(location, "must not be given twice")
 		case len(v.Value) > maxEnvValue:
@@ -38,7 +38,7 @@ func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 		seen[v.Name] = true
 	}
 	if total > maxExecBytes {
-		f.Add("body.env", "must be at most %d bytes in all", maxExecBytes)
+		f.Add("body.env", "must have at most %d bytes in all", maxExecBytes)
 	}
 	return reserved
 }

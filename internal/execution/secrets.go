@@ -103,7 +103,7 @@ func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
-			return pyth.Invalid("body.secrets", "must be among the secrets that the session was opened with")
+			return pyth.Invalid("body.secrets", "must be one of the secrets of the session")
 		}
 	}
 	return nil
@@ -133,7 +133,7 @@ func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue,
 	for _, v := range values {
 		given := slices.ContainsFunc(p.Env, func(e pyth.EnvVar) bool { return e.Name == v.Name })
 		if given && !p.AllSecrets {
-			f.Add("body.env."+v.Name, "is also the name of a secret in secrets; remove one of them")
+			f.Add("body.env."+v.Name, "is also the name of a secret in secrets; remove the name from env or from secrets")
 		}
 		if !given {
 			total += len(v.Name) + len(v.Value) + 2

@@ -74,18 +74,18 @@ func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpe
 		}
 	}
 	if p.Runtime != "" && p.Runtime != session.Runtime && (session.Runtime != "" || p.Runtime != session.Language.Runtime()) {
-		f.Add("body.runtime", "must be the same as when the session was opened, or omitted")
+		f.Add("body.runtime", "must be the same as in the session, or omitted")
 	}
 	same := func(location string, asked, have int64) {
 		if asked != 0 && asked != have {
-			f.Add(location, "must be %s%s as when the session was opened, or omitted", pyth.Digits(have), pyth.Unit(location))
+			f.Add(location, "must be %s%s, as in the session, or omitted", pyth.Digits(have), pyth.Unit(location))
 		}
 	}
 	same("body.limits.memoryBytes", p.Limits.MemoryBytes, session.Limits.MemoryBytes)
 	same("body.limits.diskBytes", p.Limits.DiskBytes, session.Limits.DiskBytes)
 	same("body.limits.processes", int64(p.Limits.Processes), int64(session.Limits.Processes))
 	if len(p.Network) > 0 && !slices.Equal(p.Network, session.Network) {
-		f.Add("body.network", "must be the same as when the session was opened, or omitted")
+		f.Add("body.network", "must be the same as in the session, or omitted")
 	}
 	if given > session.Limits.DiskBytes-minDisk {
 		f.Add("body.files", "do not fit into the session's disk limit of %s bytes together with the code", pyth.Digits(session.Limits.DiskBytes))

@@ -140,7 +140,7 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 		switch {
 		case at >= 0:
 		case slices.ContainsFunc(list.Packages, named):
-			return pyth.Errorf(pyth.CodeConflict, "Other packages need this package. Remove those packages; this package is then removed too.")
+			return pyth.Errorf(pyth.CodeConflict, "Other packages need this package. If you remove the other packages, the server also removes this package.")
 		default:
 			return pyth.Errorf(pyth.CodeNotFound, "This package is not installed.")
 		}
@@ -273,7 +273,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 		return nil, err
 	}
 	if len(resolved) > s.config.MaxPackages {
-		return nil, pyth.Errorf(pyth.CodeTooLarge, "The packages and their dependencies are %d packages, but the maximum is %d. Request fewer packages.", len(resolved), s.config.MaxPackages)
+		return nil, pyth.Errorf(pyth.CodeTooLarge, "The number of packages and their dependencies is %d, but the maximum is %d. Request fewer packages.", len(resolved), s.config.MaxPackages)
 	}
 	if err := s.pin(r, next, list, resolved, request.Direct); err != nil {
 		return nil, err

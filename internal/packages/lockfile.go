@@ -129,7 +129,7 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 		packages[i] = imagestore.Package{PinnedPackage: p, Key: r.ImageKey(p)}
 	}
 	if size > s.config.MaxBytes {
-		return pyth.Errorf(pyth.CodeTooLarge, "The packages and their dependencies have %s bytes, but the maximum is %s bytes. Request fewer or smaller packages.", pyth.Digits(size), pyth.Digits(s.config.MaxBytes))
+		return pyth.Errorf(pyth.CodeTooLarge, "The size of the packages and their dependencies is %s bytes, but the maximum is %s bytes. Request fewer or smaller packages.", pyth.Digits(size), pyth.Digits(s.config.MaxBytes))
 	}
 	var err error
 	list.Layer, err = s.config.Images.Layer(ctx, list.Runtime, packages)
@@ -164,7 +164,7 @@ func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p
 func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (layer pyth.LayerID, err error) {
 	runtime := r.Language().Runtime()
 	err = s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
-		s.config.Logger.Info("restoring packages", "user", user, "runtime", runtime, "packages", len(list.Packages))
+		s.config.Logger.Info("downloading missing packages of a user", "user", user, "runtime", runtime, "packages", len(list.Packages))
 		before := list.Layer
 		err := s.install(ctx, user, r, list, r.Archive, discardProgress)
 		layer = list.Layer

@@ -145,7 +145,7 @@ func (c *capture) read(p *reader, to pyth.Events) (changed <-chan struct{}, err 
 		if c.failed {
 			c.mu.Unlock()
 			return nil, &pyth.Error{
-				Code: pyth.CodeUnavailable, Message: "The server has no memory for the output of this run. Its record is available when it has ended.",
+				Code: pyth.CodeUnavailable, Message: "The server has no memory for the output of this run. Get the record of the run after the run has ended.",
 			}
 		}
 		changed := c.changed

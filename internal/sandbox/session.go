@@ -197,7 +197,7 @@ func failure(payload []byte, d *protocol.Done) error {
 	case "ENOSPC", "EDQUOT":
 		return &fileError{pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")}
 	case "EFBIG":
-		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file cannot be sent, because it is a sparse file and larger than the session's disk limit. Copy the part that you need to another file.")}
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The server cannot send a sparse file that is larger than the session's disk limit. Copy the part that you need to a new file.")}
 	case "EINVAL", "ENAMETOOLONG":
 		return &fileError{pyth.Invalid("path", "is not the path of a file")}
 	default:

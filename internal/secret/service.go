@@ -160,7 +160,7 @@ func check(name string, value []byte, description string) error {
 		faults.Add("path.name", "must have 1 to 128 letters, digits and underscores, and must not begin with a digit")
 	case pyth.ReservedVariable(name):
 		code = pyth.CodeReservedName
-		faults.Add("path.name", "is reserved: the runtime uses names such as PATH and PYTHON*; choose another")
+		faults.Add("path.name", "is reserved: the runtime uses names such as PATH and PYTHON*; choose a different name")
 	}
 	named := len(faults)
 	switch {

@@ -322,7 +322,7 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 }
 
 func notFound() error {
-	return pyth.Errorf(pyth.CodeNotFound, "You have no session with this ID. It may have ended. Open a new session.")
+	return pyth.Errorf(pyth.CodeNotFound, "You have no session with this ID. The session may have ended. Open a new session.")
 }
 
 func draining() error {

@@ -60,7 +60,7 @@ func testPackageList(t *testing.T, s pyth.Store) {
 	same(t, packageList(3, ""), get("ada", pyth.PythonRuntime))
 	same(t, packageList(1, "second", "b", "d"), get("bob", pyth.PythonRuntime))
 	if s.PutPackageList(ctx, "nobody", packageList(1, "x")) == nil {
-		t.Error("a package list of a user who does not exist was stored")
+		t.Error("the store accepted a package list of a user who does not exist")
 	}
 }
 

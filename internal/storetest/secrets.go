@@ -114,6 +114,6 @@ func testForeignSecret(t *testing.T, s pyth.Store) {
 		t.Errorf("got %v", all)
 	}
 	if s.PutSecret(ctx, "nobody", secret("A", 1), secretLimit) == nil {
-		t.Error("a secret of a user who does not exist was stored")
+		t.Error("the store accepted a secret of a user who does not exist")
 	}
 }

@@ -428,18 +428,18 @@ func testFamilyActive(t *testing.T, s pyth.Store) {
 	}
 	end := first.ExpiresAt
 	if !active("ada", "family", end.Add(-time.Microsecond)) || active("ada", "family", end) {
-		t.Error("the family did not end exactly when its token expired")
+		t.Error("the token family did not end exactly when its token expired")
 	}
 	want(t, s.RotateRefreshToken(ctx, first.Hash, hash("client"), start, second), "")
 	if !active("ada", "family", end) || active("ada", "family", second.ExpiresAt) {
-		t.Error("the family did not end exactly when its last token expired")
+		t.Error("the token family did not end exactly when its last token expired")
 	}
 	if active("bob", "family", start) || active("ada", "another", start) || active("ada", "", start) {
-		t.Error("FamilyActive is true for a family of another user, with another name or without a name")
+		t.Error("FamilyActive is true for a token family with a wrong user, a wrong name or no name")
 	}
 	want(t, s.RevokeFamily(ctx, "ada", "family"), "")
 	if active("ada", "family", start) {
-		t.Error("FamilyActive is true for a revoked family")
+		t.Error("FamilyActive is true for a revoked token family")
 	}
 }
 

@@ -42,7 +42,7 @@ func testTokenBudget(t *testing.T, s pyth.Store) {
 	take(t, s, "bob", start, 5, 60, 100, 5)
 	want(t, s.ReturnTokens(ctx, "nobody", start, 5), "")
 	if _, err := s.TakeTokens(ctx, "nobody", start, 1, 2, 3); err == nil {
-		t.Error("a user who does not exist took tokens")
+		t.Error("the store let a user who does not exist take tokens")
 	}
 }
 

@@ -91,7 +91,7 @@ type answer struct {
 func draft(m *anthropic.Message) (pyth.Draft, error) {
 	switch m.StopReason {
 	case anthropic.StopReasonRefusal:
-		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The model refuses to write this program. Change the prompt. It does not help to send the same prompt again.")
+		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The model refuses to write this program. Change the prompt, because the model refuses the same prompt again.")
 	case anthropic.StopReasonMaxTokens:
 		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The answer exceeded the maximum length and was truncated. Ask for a smaller program.")
 	case anthropic.StopReasonModelContextWindowExceeded:

@@ -87,7 +87,7 @@ func (p *Pool) guard(e *entry) {
 	defer p.mu.Unlock()
 	switch {
 	case p.stock.unplace(e):
-		p.config.Logger.Warn("sandbox ended while it waited")
+		p.config.Logger.Warn("waiting sandbox ended")
 		p.removeLocked(e, Broken)
 	case e.session != "" && !e.inUse():
 		p.endSessionLocked(e, Broken)
