@@ -54,8 +54,8 @@ type recordFlags struct {
 }
 
 type quotaFlags struct {
-	ExecutionsPerDay int64         `name:"quota-executions-per-day" default:"0" help:"Maximum number of runs per user and day (UTC); 0 means no limit."`
-	CPUPerDay        time.Duration `name:"quota-cpu-per-day" default:"0s" help:"Maximum processor time of runs per user and day (UTC); 0 means no limit."`
+	ExecutionsPerDay int64         `name:"quota-executions-per-day" default:"0" help:"Maximum number of runs per user and day (UTC). The value 0 means no limit."`
+	CPUPerDay        time.Duration `name:"quota-cpu-per-day" default:"0s" help:"Maximum processor time of runs per user and day (UTC). The value 0 means no limit."`
 }
 
 type packageFlags struct {

@@ -44,21 +44,21 @@ type UsageQuota struct {
 
 // UsageReport is the usage of the user.
 type UsageReport struct {
-	_ struct{} `doc:"How much you used in a period, and your quotas."`
+	_ struct{} `doc:"Your usage in a period, and your quotas."`
 
-	By       UsageGroup   `json:"by" doc:"By what the items are grouped." example:"day"`
+	By       UsageGroup   `json:"by" doc:"The grouping of the items." example:"day"`
 	StartsAt Timestamp    `json:"startsAt" doc:"The beginning of the first day of the period."`
 	EndsAt   Timestamp    `json:"endsAt" doc:"The end of the last day of the period."`
-	Items    []UsageItem  `json:"items" doc:"The usage of each group: days from the earliest on, languages by name, or at most 1,000 keys by ID. Groups without usage are absent."`
+	Items    []UsageItem  `json:"items" doc:"The usage of each group: days in order of time, languages in order of name, or at most 1,000 keys in order of ID. Groups without usage are absent."`
 	Total    UsageTotals  `json:"total" doc:"The sum of all items."`
-	Quotas   []UsageQuota `json:"quotas" doc:"Your quotas now."`
+	Quotas   []UsageQuota `json:"quotas" doc:"Your current quotas."`
 }
 
 type (
 	usageInput struct {
 		Since time.Time  `query:"since" doc:"The period begins with the day in UTC that contains this time. If absent, it begins 29 days before the last day. The period has at most 366 days."`
 		Until time.Time  `query:"until" doc:"The period ends with the last day in UTC that begins before this time. If absent, it ends with the current day."`
-		By    UsageGroup `query:"by" doc:"By what the usage is grouped. If absent, by day."`
+		By    UsageGroup `query:"by" doc:"The grouping of the usage. If absent, the server groups by day."`
 	}
 	usageOutput struct{ Body UsageReport }
 )
@@ -80,7 +80,7 @@ func (h *Handler) registerUsage() {
 		Operation: huma.Operation{
 			OperationID: "getUsage", Method: http.MethodGet, Path: usagePath,
 			Summary: "Get the usage and the quotas", Tags: []string{tagUsage},
-			Description: "Returns the resources that your runs used in a period, grouped by day, language or API key, and your quotas. Usage is kept when the records of the runs are deleted.",
+			Description: "Returns your quotas, and the resources that your runs used in a period, grouped by day, language or API key. Usage also includes runs whose records are deleted.",
 		},
 		answer: map[string]any{
 			"by": "day", "startsAt": "2026-03-06T00:00:00.000Z", "endsAt": "2026-04-05T00:00:00.000Z",
