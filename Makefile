@@ -1,9 +1,9 @@
-# The commands of the project: run, test, test-deep, build, bench, lint and fmt. Each
-# works in a clean clone and needs only Go. `make test` runs the tests that must pass
-# before a commit. `make test-deep` runs all tests and takes an hour.
+# The commands of the project: run, run-cluster, test, test-deep, build, bench, lint
+# and fmt. Each works in a clean clone and needs only Go. `make test` runs the tests
+# that must pass before a commit. `make test-deep` runs all tests and takes an hour.
 
 .DEFAULT_GOAL := build
-.PHONY: run test test-deep build bench lint fmt
+.PHONY: run run-cluster test test-deep build bench lint fmt
 
 # All builds, tests and checks use the same compiler settings, so that they share
 # Go's build cache. CGO is off; only the race detector needs a C compiler.
@@ -41,6 +41,9 @@ bin/pyth-on: $(EMBEDDED) $(SOURCES) go.mod go.sum
 
 run: bin/pyth-on
 	@exec bin/pyth-on serve
+
+run-cluster: bin/pyth-on bin/tools/nats-server
+	@exec bash scripts/run-cluster
 
 test: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server
 	@bash scripts/test
