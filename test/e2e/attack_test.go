@@ -55,14 +55,14 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
-	s.runAttacks(t, "", true, append(programAttacks(), apiAttacks)...)
+	s.runAttacks(t, "", true, append(programAttacks(), ownServerAttacks, overloadAttacks, apiAttacks)...)
 }
 
 // TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short,
-// it runs only the attacks on the reuse of sandboxes.
+// it runs only the attacks on the reuse of sandboxes and by overload.
 func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
-	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), attacksUnlessShort(reuseAttacks)...)
+	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), append(attacksUnlessShort(reuseAttacks), overloadAttacks)...)
 }
 
 // TestAttackAsOrdinaryUser runs the server without root. Such a server has cgroups
