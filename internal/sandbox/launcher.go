@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,8 +86,11 @@ type Image struct {
 
 // Launcher boots sandboxes. It is safe for concurrent use.
 type Launcher struct {
-	config  Config
-	bundle  string
+	config Config
+	bundle bundle
+	images map[pyth.Runtime]bundle
+	// root is an argument of all sandboxes' processes. It identifies processes that
+	// an earlier server has left.
 	root    string
 	forks   chan func()
 	stopped sync.Once
@@ -108,23 +112,20 @@ func New(config Config) (*Launcher, error) {
 	}
 	l := &Launcher{
 		config: config,
-		bundle: filepath.Join(config.StateDir, "bundle"),
+		images: make(map[pyth.Runtime]bundle),
 		root:   filepath.Join(config.StateDir, "runsc"),
 		forks:  make(chan func()),
 	}
 	if err := l.removeLeftovers(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(l.root, 0o711); err != nil {
-		return nil, err
-	}
-	if err := writeBundle(l.bundle, config.Image, nil); err != nil {
+	if l.bundle, err = writeBundle(filepath.Join(config.StateDir, "bundle"), config.Image, nil); err != nil {
 		return nil, err
 	}
 	for name, i := range config.Images {
 		image, err := filepath.Abs(i.Path)
 		if err == nil {
-			err = writeBundle(l.imageBundle(name), image, nil)
+			l.images[name], err = writeBundle(filepath.Join(config.StateDir, "images", string(name)), image, nil)
 		}
 		if err != nil {
 			return nil, err
@@ -190,34 +191,32 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyt
 	return s, nil
 }
 
-// bundleFor returns the directory of the OCI bundle for a sandbox. For a sandbox
-// with layers it writes a separate bundle, which removeBundle deletes later.
-func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers) (string, error) {
+// bundleFor returns the OCI bundle for a sandbox. For a sandbox with layers it writes
+// a separate bundle, which removeBundle deletes later.
+func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers) (bundle, error) {
 	if runtime != "" {
-		if _, ok := l.config.Images[runtime]; !ok || layers != (pyth.Layers{}) {
-			return "", fmt.Errorf("sandbox: no custom image %q with these packages", runtime)
+		b, ok := l.images[runtime]
+		if !ok || layers != (pyth.Layers{}) {
+			return bundle{}, fmt.Errorf("sandbox: no custom image %q with these packages", runtime)
 		}
-		return l.imageBundle(runtime), nil
+		return b, nil
 	}
 	if layers == (pyth.Layers{}) {
 		return l.bundle, nil
 	}
 	if l.config.Layers == nil {
-		return "", errors.New("sandbox: packages are not configured")
+		return bundle{}, errors.New("sandbox: packages are not configured")
 	}
 	mounts, err := l.config.Layers(layers)
 	if err != nil {
-		return "", fmt.Errorf("sandbox: find package layers: %w", err)
+		return bundle{}, fmt.Errorf("sandbox: find package layers: %w", err)
 	}
 	dir := l.layerBundle(id)
-	if err := writeBundle(dir, l.config.Image, mounts); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
+	b, err := writeBundle(dir, l.config.Image, mounts)
+	if err != nil {
+		return bundle{}, errors.Join(err, os.RemoveAll(dir))
 	}
-	return dir, nil
-}
-
-func (l *Launcher) imageBundle(name pyth.Runtime) string {
-	return filepath.Join(l.config.StateDir, "images", string(name))
+	return b, nil
 }
 
 func (l *Launcher) layerBundle(id string) string {
@@ -238,7 +237,7 @@ func connect(name string) (ours, theirs *os.File, err error) {
 }
 
 // start starts gVisor in a new cgroup and connects the sandbox's sockets.
-func (s *Sandbox) start(bundle string) error {
+func (s *Sandbox) start(bundle bundle) error {
 	var theirs [2]*os.File
 	var err error
 	if s.socket, theirs[0], err = connect("control"); err != nil {
@@ -250,43 +249,37 @@ func (s *Sandbox) start(bundle string) error {
 	}
 	defer theirs[1].Close()
 	s.conn = protocol.NewConn(s.socket)
-	l := s.launcher
-	args := append([]string{launch.Name}, gvisorFlags(l.root, l.config.Rootless)...)
-	args = append(args, "run", "--bundle="+bundle, "--pass-fd=3:3", "--pass-fd=4:4", s.id)
-	s.cmd = &exec.Cmd{
-		Path:       l.config.Executable,
-		Args:       args,
-		Env:        []string{}, // gVisor must not see the server's environment.
-		Dir:        "/",
-		Stderr:     &s.stderr,
-		ExtraFiles: theirs[:],
-		SysProcAttr: &syscall.SysProcAttr{
-			Setsid: true,
-			// If the server is killed, the sandbox dies too. gVisor does the same
-			// for its own children.
-			Pdeathsig: syscall.SIGKILL,
-		},
-		WaitDelay: time.Second,
+	files, err := s.launcher.open(bundle)
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	if err != nil {
+		return errors.Join(err, s.closeSockets())
 	}
+	s.cmd = s.launcher.command(bundle, s.id, append(theirs[:], files...))
+	s.cmd.Stderr = &s.stderr
 	release, err := s.cmd.StdinPipe()
 	if err != nil {
 		return errors.Join(err, s.closeSockets())
 	}
-	if l.config.Cgroup != nil {
-		if s.group, err = l.config.Cgroup.New(s.id); err != nil {
+	if s.launcher.config.Cgroup != nil {
+		if s.group, err = s.launcher.config.Cgroup.New(s.id); err != nil {
 			return errors.Join(err, s.closeSockets())
 		}
 		s.setWeight(preparingWeight)
 	}
 	started := make(chan error)
-	l.forks <- func() { started <- s.cmd.Start() }
+	s.launcher.forks <- func() { started <- s.cmd.Start() }
 	if err := <-started; err != nil {
-		return errors.Join(explainStart(err), s.closeSockets(), s.removeGroup())
+		return errors.Join(explainStart(s.launcher.config.Executable, err), s.closeSockets(), s.removeGroup())
 	}
 	go func() {
 		_ = s.cmd.Wait()
 		close(s.exited)
 	}()
+	s.unlimitLockedMemory()
 	if s.group != nil {
 		if err := s.group.Add(s.cmd.Process.Pid); err != nil {
 			return errors.Join(err, s.Close())
@@ -299,8 +292,73 @@ func (s *Sandbox) start(bundle string) error {
 	return nil
 }
 
-// explainStart adds advice for the operator to an error from starting gVisor.
-func explainStart(err error) error {
+// open opens the files that gVisor needs, in the order of their descriptors.
+func (l *Launcher) open(b bundle) ([]*os.File, error) {
+	executable, err := unix.Open(l.config.Executable, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, explainStart(l.config.Executable, err)
+	}
+	files := []*os.File{os.NewFile(uintptr(executable), l.config.Executable)}
+	for _, path := range append([]string{b.specification()}, b.images...) {
+		f, err := os.Open(path)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// nobody is the user and the group of gVisor's processes in their user namespace.
+const nobody = 65534
+
+// command returns the command that boots gVisor with the files as its descriptors from
+// 3 on. The process starts in new namespaces, as nobody, and has the capabilities to
+// replace its root directory in these namespaces.
+func (l *Launcher) command(b bundle, id string, files []*os.File) *exec.Cmd {
+	host := nobody
+	if l.config.Rootless {
+		host = os.Getuid()
+	}
+	identity := []syscall.SysProcIDMap{{ContainerID: nobody, HostID: host, Size: 1}}
+	args := append([]string{launch.Name}, gvisorFlags(l.root, l.config.Rootless)...)
+	return &exec.Cmd{
+		// The user nobody may not be able to reach the path of the executable.
+		Path:       "/proc/self/fd/" + strconv.Itoa(launch.Executable),
+		Args:       append(args, launch.Arguments(b.dir, id, len(b.images))...),
+		Env:        []string{}, // gVisor must not see the server's environment.
+		Dir:        "/",
+		ExtraFiles: files,
+		SysProcAttr: &syscall.SysProcAttr{
+			Setsid: true,
+			// If the server is killed, the sandbox dies too.
+			Pdeathsig: syscall.SIGKILL,
+			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
+				unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+			Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
+			UidMappings: identity,
+			GidMappings: identity,
+			AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SETPCAP},
+		},
+		WaitDelay: time.Second,
+	}
+}
+
+// unlimitLockedMemory lets gVisor lock memory, which makes large allocations faster.
+// It needs a right that the server may not have, so errors are ignored.
+func (s *Sandbox) unlimitLockedMemory() {
+	none := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	_ = unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_MEMLOCK, &none, nil)
+}
+
+// explainStart adds the path, and advice for the operator, to an error from starting
+// gVisor.
+func explainStart(executable string, err error) error {
+	// The path in err is a path in /proc.
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = path.Err
+	}
+	err = fmt.Errorf("execute %s: %w", executable, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w; the file was removed: restart the server, which makes it again", err)

@@ -20,7 +20,7 @@ func TestBootExplainsExecutableThatCannotStart(t *testing.T) {
 		filepath.Join(dir, "removed"): "restart the server",
 		forbidden:                     "allow it, or choose another directory",
 	} {
-		l, err := New(Config{Executable: executable, Image: "/does/not/exist", StateDir: filepath.Join(dir, "state")})
+		l, err := New(Config{Executable: executable, Image: os.DevNull, StateDir: filepath.Join(dir, "state")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,9 +14,6 @@ import (
 // itself.
 type meter struct {
 	sandbox *Sandbox
-	// sentry is the ID of the process that holds the guest's memory. It is 0 with
-	// a cgroup.
-	sentry int
 	// overhead is the memory in bytes of gVisor and the agent, without the
 	// interpreter. The field "first" is the overhead after the boot.
 	overhead, first int64
@@ -49,9 +46,6 @@ var errResidue = errors.New("the sandbox did not release the memory of the last 
 // newMeter measures the overhead of a sandbox that is waiting for a job.
 func newMeter(s *Sandbox) *meter {
 	m := &meter{sandbox: s}
-	if s.group == nil {
-		m.sentry = sentryOf(s.cmd.Process.Pid)
-	}
 	m.overhead = max(m.total()-interpreterBytes(s.language), 0)
 	m.first = m.overhead
 	return m
@@ -81,7 +75,8 @@ func (m *meter) total() int64 {
 	if m.sandbox.group != nil {
 		return m.sandbox.group.Memory()
 	}
-	return guestMemory(m.sentry) + anonymousMemory(m.sentry)
+	sentry := m.sandbox.cmd.Process.Pid
+	return guestMemory(sentry) + anonymousMemory(sentry)
 }
 
 // memory returns the current memory of the program in bytes.

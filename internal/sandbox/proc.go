@@ -96,18 +96,6 @@ func children(pid int) ([]int, error) {
 	return all, nil
 }
 
-// sentryOf searches the descendants of a runsc process for the sentry, which
-// holds the guest's memory. It returns the ID of the sentry, or 0 if there is
-// none.
-func sentryOf(pid int) int {
-	for _, p := range descendants(pid) {
-		if memoryFile(p) != "" {
-			return p
-		}
-	}
-	return 0
-}
-
 // memoryFile returns the path in /proc of the descriptor for the guest's memory,
 // or "" if the process has none.
 func memoryFile(pid int) string {

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -198,20 +196,11 @@ func (s *Sandbox) recycled(hello *protocol.Hello) {
 // files are gone. It may be called concurrently and repeatedly.
 func (s *Sandbox) Close() error {
 	s.closing.Do(func() {
-		// Without a cgroup, only the parent-death signal would end the descendants.
-		// So Close kills them below. It must find them before runsc ends.
-		var orphans []int
-		if s.group == nil {
-			orphans = descendants(s.cmd.Process.Pid)
-		} else {
-			_ = s.group.Kill()
-		}
+		// The kernel also kills all other processes of the sandbox: they are in the
+		// PID namespace whose first process is the sentry.
 		_ = s.cmd.Process.Kill()
-		for _, pid := range orphans {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
 		<-s.exited
-		s.closed = errors.Join(s.closeSockets(), s.removeGroup(), s.removeState(), s.removeBundle())
+		s.closed = errors.Join(s.closeSockets(), s.removeGroup(), s.removeBundle())
 	})
 	return s.closed
 }
@@ -223,15 +212,6 @@ func (s *Sandbox) removeGroup() error {
 		return nil
 	}
 	return s.group.Remove()
-}
-
-// removeState deletes the container state that a killed runsc leaves.
-func (s *Sandbox) removeState() error {
-	files, err := filepath.Glob(filepath.Join(s.launcher.root, "*"+s.id+"*"))
-	for _, f := range files {
-		err = errors.Join(err, os.RemoveAll(f))
-	}
-	return err
 }
 
 // removeBundle deletes the separate bundle of a sandbox with layers.

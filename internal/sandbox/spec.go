@@ -29,14 +29,26 @@ type Mount struct {
 	Path string
 }
 
+// bundle describes an OCI bundle.
+type bundle struct {
+	dir string
+	// images contains the paths of the images: the root file system, and then the
+	// mounts in their order.
+	images []string
+}
+
+// specification returns the path of the bundle's configuration.
+func (b bundle) specification() string { return filepath.Join(b.dir, "config.json") }
+
 // writeBundle writes an OCI bundle to dir, for sandboxes with this image and
 // these mounts. Programs can read the bundle's configuration inside the
 // sandbox. So the configuration contains no data of a tenant, except which
 // packages are mounted.
-func writeBundle(dir, image string, mounts []Mount) error {
+func writeBundle(dir, image string, mounts []Mount) (bundle, error) {
+	written := bundle{dir: dir, images: []string{image}}
 	empty := filepath.Join(dir, "empty")
 	if err := os.MkdirAll(empty, 0o755); err != nil {
-		return err
+		return bundle{}, err
 	}
 	spec := specs.Spec{
 		Version:  "1.2.0",
@@ -80,13 +92,14 @@ func writeBundle(dir, image string, mounts []Mount) error {
 	for _, m := range mounts {
 		// The sentry itself reads these images, like the root image. So no gofer
 		// process is needed.
+		written.images = append(written.images, m.Image)
 		spec.Mounts = append(spec.Mounts, specs.Mount{
 			Destination: m.Path, Type: "erofs", Source: m.Image, Options: []string{"ro", "nosuid", "nodev"},
 		})
 	}
 	b, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
-		return err
+		return bundle{}, err
 	}
-	return os.WriteFile(filepath.Join(dir, "config.json"), b, 0o644)
+	return written, os.WriteFile(written.specification(), b, 0o644)
 }
