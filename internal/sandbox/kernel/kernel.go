@@ -19,6 +19,7 @@ import (
 func Main() {
 	var control *urpc.Client
 	if os.Args[0] == launch.Name {
+		delayCollection()
 		var err error
 		if control, err = prepareBoot(); err != nil {
 			util.Fatalf("%v", err)
