@@ -289,7 +289,7 @@ A test writes this page. The test fails if it finds a difference without a known
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("## The modules\n\n")
+	b.WriteString("## The modules\n\n```\n")
 	line := ""
 	for _, m := range modules {
 		if len(line)+len(m) > 78 {
@@ -298,7 +298,7 @@ A test writes this page. The test fails if it finds a difference without a known
 		}
 		line = strings.TrimSpace(line+" "+m) + ","
 	}
-	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(line, ","))
+	fmt.Fprintf(&b, "%s\n```\n", strings.TrimSuffix(line, ","))
 	return b.Bytes()
 }
 
