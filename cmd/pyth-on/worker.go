@@ -12,8 +12,8 @@ import (
 )
 
 type workerCommand struct {
-	NATS    string `name:"nats" required:"" placeholder:"URL" help:"Address of the NATS server, as nats://HOST:PORT or tls://HOST:PORT. Several addresses of one NATS cluster are separated by commas."`
-	DataDir string `default:"./worker" type:"path" help:"Directory for the images and packages of this worker. Each worker needs its own."`
+	NATS    string `name:"nats" required:"" placeholder:"URL" help:"Address of the NATS server, as nats://HOST:PORT or tls://HOST:PORT. Separate several addresses of one NATS cluster by commas."`
+	DataDir string `default:"./worker" type:"path" help:"Directory for the images and packages of this worker. Each worker needs a separate directory."`
 	Name    string `help:"Name of the worker in logs and metrics (default: the name of the host)."`
 
 	clusterFlags

@@ -97,7 +97,7 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 		return nil, err
 	}
 	if reason := w.machine.host.noCgroup; reason != nil {
-		c.Logger.Warn("no usable cgroup: the worker watches the memory of programs", "error", reason)
+		c.Logger.Warn("no usable cgroup: the worker measures the memory of programs", "error", reason)
 	}
 	c.Cluster.NATS.Name, c.Cluster.NATS.Logger = "pyth-on worker "+w.Name, c.Logger
 	if w.bus, err = bus.Open(c.Cluster.NATS); err != nil {
@@ -250,7 +250,7 @@ func (s *Server) awaitWorkers(ctx context.Context) {
 	for s.fleet.Health(ctx).Status != pyth.CheckOK {
 		select {
 		case <-ctx.Done():
-			s.config.Logger.Warn("no worker is ready: programs are refused until one joins", "hint", "start workers with `pyth-on worker` and the same joining token")
+			s.config.Logger.Warn("no worker is ready: programs are refused until a worker joins", "hint", "start workers with `pyth-on worker` and the same joining token")
 			return
 		case <-ticker.C:
 		}

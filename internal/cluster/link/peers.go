@@ -114,7 +114,7 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 // greet logs a new worker.
 func (n *Node) greet(s wire.Status) {
 	if s.Protocol != wire.Protocol {
-		n.config.Logger.Warn("worker has another version of the protocol and gets no jobs", "worker", s.Name, "version", s.Version,
+		n.config.Logger.Warn("worker has a different protocol version and gets no jobs", "worker", s.Name, "version", s.Version,
 			"protocol", s.Protocol, "expected", wire.Protocol, "hint", "use the same version of pyth-on for all servers and workers")
 		return
 	}
