@@ -200,7 +200,7 @@ type Connection struct {
 	SentBytes     int64   `json:"sentBytes" doc:"The number of bytes that the program sent." example:"512"`
 	ReceivedBytes int64   `json:"receivedBytes" doc:"The number of bytes that the program received." example:"2048"`
 	Verdict       Verdict `json:"verdict" doc:"What happened to the connections." example:"allowed"`
-	Reason        string  `json:"reason,omitzero" doc:"Why the server denied or closed the connections, or why they failed."`
+	Reason        string  `json:"reason,omitzero" doc:"Why the server denied or closed the connections, or why the connections failed."`
 	Count         int     `json:"count" doc:"The number of connections." example:"1"`
 }
 

@@ -137,7 +137,7 @@ func (h *Handler) registerExecutions() {
 		Operation: huma.Operation{
 			OperationID: "deleteExecution", Method: http.MethodDelete, Path: executionPath,
 			Summary: "Delete a run", Tags: []string{tagExecute},
-			Description: "Deletes the record of the run with its code and output. The audit log keeps its entry. Responds with 409 if the run has not ended.",
+			Description: "Deletes the record of the run with its code and output. The audit log keeps the entry of the run. Responds with 409 if the run has not ended.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		action: pyth.ActionExecutionDeleted,

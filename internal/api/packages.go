@@ -36,7 +36,7 @@ type PackageInfo struct {
 	Version     string    `json:"version" doc:"The installed version." example:"2.3.1"`
 	Requirement string    `json:"requirement" doc:"The requirement exactly as you sent it. Empty for a dependency of another package." example:"numpy>=2"`
 	Language    Language  `json:"language" doc:"The language of the package: python or javascript. Packages for TypeScript have the language javascript." example:"python"`
-	Direct      bool      `json:"direct" doc:"True if you requested the package, false if it is a dependency." example:"true"`
+	Direct      bool      `json:"direct" doc:"True if you requested the package. False if the package is only a dependency." example:"true"`
 	SizeBytes   int64     `json:"sizeBytes" doc:"The size of the installed files." example:"71303168"`
 	InstalledAt Timestamp `json:"installedAt" doc:"When the package was installed."`
 }

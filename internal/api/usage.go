@@ -18,7 +18,7 @@ type UsageTotals struct {
 	CPUMs          int64 `json:"cpuMs" doc:"The processor time of all processes of the runs." example:"5400"`
 	MemoryMiBMs    int64 `json:"memoryMibMs" doc:"The sum of the peak memory of each run in MiB, multiplied by its wall time in milliseconds." example:"96000"`
 	NetworkBytes   int64 `json:"networkBytes" doc:"The bytes that the runs sent to and received from other hosts." example:"0"`
-	StorageBytes   int64 `json:"storageBytes" doc:"The encrypted size of the code and output of the runs that the server has now. It decreases when they are deleted." example:"51200"`
+	StorageBytes   int64 `json:"storageBytes" doc:"The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output." example:"51200"`
 	GenerateTokens int64 `json:"generateTokens" doc:"The tokens of the model, input and output." example:"0"`
 }
 
@@ -56,8 +56,8 @@ type UsageReport struct {
 
 type (
 	usageInput struct {
-		Since time.Time  `query:"since" doc:"The period begins with the day in UTC that contains this time. If absent, it begins 29 days before the last day. The period has at most 366 days."`
-		Until time.Time  `query:"until" doc:"The period ends with the last day in UTC that begins before this time. If absent, it ends with the current day."`
+		Since time.Time  `query:"since" doc:"The period begins with the day in UTC that contains this time. If absent, the period begins 29 days before the last day. The period has at most 366 days."`
+		Until time.Time  `query:"until" doc:"The period ends with the last day in UTC that begins before this time. If absent, the period ends with the current day."`
 		By    UsageGroup `query:"by" doc:"The grouping of the usage. If absent, the server groups by day."`
 	}
 	usageOutput struct{ Body UsageReport }

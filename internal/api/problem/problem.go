@@ -23,7 +23,7 @@ type Error struct {
 	Type      string       `json:"type" format:"uri-reference" doc:"The URL of the description of this kind of error." example:"/docs/errors#invalid_request"`
 	Title     string       `json:"title" doc:"What went wrong. All errors with the same code have the same title." example:"The request is not valid"`
 	Status    int          `json:"status" minimum:"400" maximum:"599" doc:"The HTTP status." example:"400"`
-	Detail    string       `json:"detail,omitzero" doc:"What happened, why, and what you can do." example:"body.code: is required"`
+	Detail    string       `json:"detail,omitzero" doc:"What happened, why it happened, and what you can do." example:"body.code: is required"`
 	Instance  string       `json:"instance" format:"uri-reference" doc:"The URN of this occurrence of the error. The URN contains the request ID." example:"urn:pyth-on:request:4f2c9a"`
 	Code      pyth.Code    `json:"code" doc:"The kind of error." example:"invalid_request"`
 	RequestID string       `json:"requestId" doc:"The ID of the request, as in X-Request-Id. Include the ID when you report a problem." example:"4f2c9a"`
