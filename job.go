@@ -159,7 +159,8 @@ type Connection struct {
 // Outcome is the result of a job.
 type Outcome struct {
 	Status Status
-	// Reason explains Status, for example ReasonWorkerLost; "" if Status says enough.
+	// Reason explains Status, for example ReasonWorkerLost; "" if Status needs no
+	// explanation.
 	Reason string
 	// ExitCode is nil if a signal or a limit ended the program.
 	ExitCode *int

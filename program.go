@@ -92,9 +92,9 @@ type Program struct {
 	// Started is called when a sandbox has received the job. It may be nil. It must not
 	// block.
 	Started func()
-	// Begin is called when a sandbox has received the job, before the program starts. If
-	// it returns an error, the program does not start, and Execute returns the error. If
-	// Begin is nil, the program may start before.
+	// Begin is called when a sandbox has received the job, before the program starts.
+	// If it returns an error, the program does not start, and Execute returns the
+	// error. If Begin is nil, the program may start at once.
 	Begin func(context.Context) error
 }
 

@@ -25,7 +25,7 @@ type QueueLimits struct {
 	Bytes int64
 }
 
-// QueueShare is a number of queued runs of one user.
+// QueueShare is the number of queued runs to claim for one user.
 type QueueShare struct {
 	User UserID
 	Runs int
@@ -40,8 +40,9 @@ type QueueService interface {
 	EnqueueExecution(ctx context.Context, user UserID, p *Program) (*ExecutionRecord, error)
 }
 
-// QueueStore stores runs that were accepted asynchronously. One server claims a queued
-// run, and only this server can start it. The claim ends if the server is lost.
+// QueueStore stores runs that were accepted asynchronously. One server claims a
+// queued run, and only this server can start it. The claim of a server ends if the
+// server is lost.
 type QueueStore interface {
 	// EnqueueExecutions stores the records and the requests of queued runs in one
 	// transaction. The result has an element for each run: nil if the run is stored,
@@ -54,27 +55,30 @@ type QueueStore interface {
 	// ClaimExecutions claims the oldest queued runs of each user for the server, and
 	// returns them. It claims at most the given number of runs of each user.
 	ClaimExecutions(ctx context.Context, server ServerID, shares []QueueShare) ([]*QueuedExecution, error)
-	// StartExecution changes the state of a queued run to StateRunning and deletes its
-	// request. It reports whether the server may start the run. It returns false if the
-	// run was canceled, or if the server has no claim on it. After an error the caller
-	// can call it again with the same time; the result is then that of the first call.
+	// StartExecution changes the state of a queued run to StateRunning and deletes
+	// its request. It reports whether the server may start the run. It returns false
+	// if the run was canceled, or if the server has no claim on the run. After an
+	// error, the caller can call StartExecution again with the same time. Then the
+	// result is the same as in the first call.
 	StartExecution(ctx context.Context, server ServerID, id ExecutionID, at time.Time) (bool, error)
-	// CancelExecution ends a queued run with StatusCanceled and deletes its request. For
-	// a run in the state StateRunning it stores a request to cancel. It reports whether
-	// it has ended a queued run. It does nothing if the run does not exist or has ended.
+	// CancelExecution ends a queued run with StatusCanceled and deletes its request.
+	// For a run in the state StateRunning it stores a request to cancel. The result
+	// "ended" is true if CancelExecution has ended a queued run. CancelExecution does
+	// nothing if the run does not exist or has ended.
 	CancelExecution(ctx context.Context, user UserID, id ExecutionID, at time.Time) (ended bool, err error)
 	// CanceledExecutions lists runs that have a request to cancel and have not ended.
 	CanceledExecutions(ctx context.Context) ([]ExecutionID, error)
 	// QueuedExecutions returns the number of queued runs of all users.
 	QueuedExecutions(ctx context.Context) (int64, error)
-	// KeepServer stores that the server is alive. Without it, a server can claim runs
-	// but not start them.
+	// KeepServer stores that the server is alive. A server that does not call
+	// KeepServer can claim runs but cannot start them.
 	KeepServer(ctx context.Context, server ServerID) error
 	// RemoveServer ends all claims of the server on queued runs.
 	RemoveServer(ctx context.Context, server ServerID) error
-	// LostExecutions removes all other servers that have not called KeepServer for the
-	// given time, and ends their claims. It returns the asynchronous runs that have
-	// started and whose server is not alive, at most "limit" runs.
+	// LostExecutions removes all other servers that have not called KeepServer for
+	// the given time, and ends the claims of these servers. It returns the
+	// asynchronous runs that have started and whose server is not alive, at most
+	// "limit" runs.
 	LostExecutions(ctx context.Context, server ServerID, silence time.Duration, limit int) ([]*ExecutionRecord, error)
 }
 

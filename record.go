@@ -62,8 +62,8 @@ type ExecutionRecord struct {
 	Encrypted string
 	// Key is the ID of the API key of the request; "" if the request had none.
 	Key KeyID
-	// Async reports that the run was accepted asynchronously: its caller did not wait
-	// for the end.
+	// Async is true if the run was accepted asynchronously: the caller did not wait
+	// for the end of the run.
 	Async bool
 	// StartedAt is the time at which a sandbox received the job; zero if no sandbox
 	// has received it.
@@ -73,8 +73,9 @@ type ExecutionRecord struct {
 
 	EndedAt time.Time
 	Status  Status
-	// Reason explains Status: ReasonWorkerLost, or the code of the error because of
-	// which an asynchronous run was not started. It is "" if Status says enough.
+	// Reason explains Status: ReasonWorkerLost, or the code of the error that
+	// prevented the start of an asynchronous run. Reason is "" if Status needs no
+	// explanation.
 	Reason   string
 	ExitCode *int
 	Signal   string

@@ -280,11 +280,11 @@ type TokenBudgetStore interface {
 // ExecutionStore stores the records of runs. An ended record never changes, except
 // that its content can be removed.
 type ExecutionStore interface {
-	// PutExecutions stores new records and replaces records that have not ended, in one
-	// transaction. It ignores a record that exists and has ended. It also ignores
+	// PutExecutions stores new records and replaces records that have not ended, in
+	// one transaction. It ignores a record that exists and has ended. It also ignores
 	// records of users that do not exist. If Sealed is nil, the stored content is
-	// removed. In the same transaction it counts each run whose record becomes
-	// StateEnded in the usage of its user.
+	// removed. If the state of a record becomes StateEnded, PutExecutions adds the
+	// run to the usage of the user in the same transaction.
 	PutExecutions(ctx context.Context, records []*SealedExecution) error
 	SealedExecution(ctx context.Context, user UserID, id ExecutionID) (*SealedExecution, error)
 	// Executions lists the user's records that match the filter, by descending ID. It

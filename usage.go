@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// UsageTotals sums the resources of runs and the tokens of models.
+// UsageTotals contains the sums of the resources that runs used, and of the tokens
+// that models used.
 type UsageTotals struct {
 	// Executions counts the ended runs whose program a sandbox has received.
 	Executions int64
 	CPU        time.Duration
-	// MemoryMiBMs is the sum over all runs of the peak memory in MiB, multiplied by the
-	// wall time in milliseconds. It is rounded for each run.
+	// MemoryMiBMs is the sum over all runs of the peak memory in MiB, multiplied by
+	// the wall time in milliseconds. The product is rounded for each run.
 	MemoryMiBMs  int64
 	NetworkBytes int64
-	// StorageBytes is the size of the code and output of the runs that the store has
-	// now, encrypted.
+	// StorageBytes is the encrypted size of the code and output that the store
+	// contains now.
 	StorageBytes int64
-	// GenerateTokens counts the tokens of models, input and output.
+	// GenerateTokens counts the input and output tokens of models.
 	GenerateTokens int64
 }
 
@@ -34,7 +35,7 @@ func (u *UsageTotals) Add(t UsageTotals) {
 	u.GenerateTokens += t.GenerateTokens
 }
 
-// UsageOrder says by what usage is grouped.
+// UsageOrder determines the groups of a usage report: days, languages or API keys.
 type UsageOrder string
 
 // Groups of usage.
@@ -59,8 +60,8 @@ type UsageItem struct {
 	UsageTotals
 }
 
-// UsageQuery selects the usage of the days from Since on and before Until. Both are
-// beginnings of days in UTC.
+// UsageQuery selects the usage of the days from Since on and before Until. Since and
+// Until are beginnings of days in UTC.
 type UsageQuery struct {
 	Since, Until time.Time
 	By           UsageOrder
@@ -80,8 +81,8 @@ func (r *ExecutionRecord) Totals() UsageTotals {
 	return UsageTotals{Executions: 1, CPU: r.Usage.CPU, MemoryMiBMs: int64(math.Round(memory)), NetworkBytes: r.NetworkBytes}
 }
 
-// UsageCounter is one counter of usage in a store: a user, a day, a language and an
-// API key, with what a store must add to it.
+// UsageCounter contains values that a store must add to one counter of usage. A
+// counter is for one user, day, language and API key.
 type UsageCounter struct {
 	User     UserID
 	Day      time.Time
@@ -90,9 +91,9 @@ type UsageCounter struct {
 	UsageTotals
 }
 
-// SumUsage returns the counters that the ended records change, sorted, so that
-// concurrent transactions change them in the same order. Records that add nothing are
-// left out.
+// SumUsage returns the counters that the ended records change. The counters are
+// sorted, so that concurrent transactions change them in the same order. SumUsage
+// ignores records without usage.
 func SumUsage(records []*ExecutionRecord) []*UsageCounter {
 	type key struct {
 		user     UserID
@@ -149,12 +150,12 @@ func QuotaNames() []QuotaName {
 	}
 }
 
-// Quota is a limit of a user, and how much of it the user uses.
+// Quota is a limit of a user. Used is how much of the limit the user uses.
 type Quota struct {
 	Name        QuotaName
 	Limit, Used int64
 	// ResetsAt is the time at which Used becomes 0; zero if Used decreases only when
-	// the user ends or deletes something.
+	// the user ends or deletes an object.
 	ResetsAt time.Time
 }
 
@@ -163,7 +164,7 @@ type QuotaSource interface {
 	Quotas(ctx context.Context, user UserID) ([]Quota, error)
 }
 
-// UsageReport is the usage of a user, and the user's quotas.
+// UsageReport contains the usage and the quotas of a user.
 type UsageReport struct {
 	UsageQuery
 	Items  []UsageItem
@@ -179,12 +180,13 @@ type UsageService interface {
 	Usage(ctx context.Context, user UserID, q UsageQuery) (*UsageReport, error)
 }
 
-// UsageStore stores how much users use. PutExecutions of ExecutionStore counts each run
-// in the transaction in which the record of the run becomes StateEnded. A counter
-// stays when the records are deleted.
+// UsageStore stores the usage of users. PutExecutions of ExecutionStore counts each
+// run in the transaction in which the state of its record becomes StateEnded. A
+// deletion of records does not change the counters.
 type UsageStore interface {
-	// Usage returns the usage of the user in each group, sorted by group. If the usage
-	// is grouped by key, it returns at most "limit" keys: those with the most runs.
+	// Usage returns the usage of the user in each group, sorted by group. If the
+	// usage is grouped by key, it returns at most "limit" keys: the keys with the
+	// most runs.
 	Usage(ctx context.Context, user UserID, q UsageQuery, limit int) ([]UsageItem, error)
 	// DayUsage returns the usage of each of the users on the day, without StorageBytes.
 	// Users without usage are not in the result.
