@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// clusterFlags say how a server or a worker connects to NATS and joins the cluster.
+// clusterFlags determine how a server or a worker connects to NATS and joins the
+// cluster.
 type clusterFlags struct {
 	JoinTokenFile    string `type:"existingfile" help:"File with the joining token in one line: at least 16 characters, the same for all servers and workers. You can also set PYTH_ON_JOIN_TOKEN to the token."`
 	NATSCA           string `name:"nats-ca" type:"existingfile" help:"File with the certificates of the authorities that sign the certificate of NATS (default: the authorities of the system)."`
@@ -21,7 +22,8 @@ type clusterFlags struct {
 	NATSPasswordFile string `name:"nats-password-file" type:"existingfile" help:"File with the password for NATS in one line."`
 }
 
-// config returns the configuration of a cluster. flag is the name of the flag for urls.
+// config returns the configuration of a cluster. The parameter "flag" is the name of
+// the flag that contains the URLs.
 func (f *clusterFlags) config(flag, urls string) (app.ClusterConfig, error) {
 	if err := bus.CheckURLs(urls); err != nil {
 		return app.ClusterConfig{}, fmt.Errorf("%s: %w", flag, err)

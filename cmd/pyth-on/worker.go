@@ -72,7 +72,7 @@ func (c *workerCommand) Run() (err error) {
 	return c.drain(w, stop, logger)
 }
 
-// drain waits for running programs, at most for DrainTimeout.
+// drain waits for running programs to end, at most for the time DrainTimeout.
 func (c *workerCommand) drain(w *app.Worker, stop func(), logger *slog.Logger) error {
 	// After signalWindow, a second signal ends the process at once.
 	time.AfterFunc(signalWindow, stop)
