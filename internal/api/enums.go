@@ -32,7 +32,8 @@ type (
 	CredentialType string
 	// HealthStatus is the state of the server or of one of its parts.
 	HealthStatus string
-	// UsageGroup says by what usage is grouped.
+	// UsageGroup determines the groups of a usage report: days, languages or API
+	// keys.
 	UsageGroup string
 	// QuotaName names a quota.
 	QuotaName string

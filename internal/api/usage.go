@@ -32,7 +32,7 @@ type UsageItem struct {
 	UsageTotals
 }
 
-// UsageQuota is a limit of the user.
+// UsageQuota describes a quota of the user, and how much of it is used.
 type UsageQuota struct {
 	_ struct{} `doc:"A limit of your account, and how much of it you use."`
 
