@@ -21,7 +21,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// ClusterConfig says how servers and workers find each other.
+// ClusterConfig determines how servers and workers find each other.
 type ClusterConfig struct {
 	// NATS selects the NATS server. If NATS.URLs is "", a server runs all programs itself.
 	NATS bus.Config
@@ -137,7 +137,8 @@ func freeMemory() int64 {
 	return int64(info.Freeram+info.Bufferram) * int64(info.Unit)
 }
 
-// Maintain starts a goroutine that removes cached packages until ctx ends.
+// Maintain starts a goroutine that removes old packages from the cache, until ctx
+// ends.
 func (w *Worker) Maintain(ctx context.Context) {
 	unused := func() ([]pyth.LayerID, error) { return nil, nil }
 	go runPeriodically(ctx, purgeInterval, w.config.Logger, "cached packages not removed", func(context.Context) error {
@@ -162,8 +163,8 @@ func (w *Worker) Close() error {
 	return nil
 }
 
-// openFleet connects a server to its workers. Then only jobs that install packages run
-// on the machine of the server.
+// openFleet connects a server to its workers. After this, only jobs that install
+// packages run on the machine of the server.
 func (s *Server) openFleet() error {
 	c := s.config
 	if c.Cluster.NATS.URLs == "" {
@@ -185,7 +186,8 @@ func (s *Server) openFleet() error {
 	return nil
 }
 
-// fleetCollectors returns the metrics of the workers; none without workers.
+// fleetCollectors returns the metrics of the workers. If the server has no workers,
+// it returns none.
 func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 	if f == nil {
 		return nil
@@ -220,7 +222,8 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.moved, prometheus.CounterValue, float64(s.Moved))
 	to <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(s.Refused))
 	for _, w := range s.Workers {
-		// Names need not be unique, so the label also contains a part of the ID.
+		// The names of workers need not be unique, so the label also contains a part
+		// of the ID.
 		label := strings.ToValidUTF8(w.Name, "?") + "-" + w.ID[:8]
 		slots := w.MaxRunning
 		if w.Draining || w.Protocol != wire.Protocol {

@@ -116,7 +116,7 @@ type RecordConfig struct {
 	KeepRuns, KeepOutput time.Duration
 }
 
-// QuotaConfig limits what each user runs on a day in UTC. 0 means no limit.
+// QuotaConfig limits what each user runs on one day (UTC). 0 means no limit.
 type QuotaConfig struct {
 	ExecutionsPerDay int64
 	CPUPerDay        time.Duration

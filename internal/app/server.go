@@ -97,7 +97,7 @@ type Server struct {
 	encrypted     *encrypted.Service
 	executions    *execution.Service
 	records       *runs.Service
-	// limiter is nil if there are no quotas of a day.
+	// limiter is nil if there are no daily quotas.
 	limiter *usage.Limiter
 	model   generate.Config
 	monitor *health.Monitor
@@ -253,7 +253,8 @@ func (s *Server) openExecutions() {
 	})
 }
 
-// healthChecks returns the checks of this server in addition to those of every server.
+// healthChecks returns the checks of this server in addition to the checks that every
+// server has.
 func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
 	checks := map[string]func(context.Context) pyth.Check{"disk": s.gate.health}
 	if s.fleet != nil {

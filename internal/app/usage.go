@@ -11,10 +11,11 @@ import (
 )
 
 // quotaRefresh is the interval at which a server reads the runs of other servers that
-// use the same database. In this time the servers together can exceed a quota.
+// use the same database. Within this interval, the servers together can exceed a
+// quota.
 const quotaRefresh = 10 * time.Second
 
-// openQuotas returns the limiter of users' runs; nil if there are no quotas of a day.
+// openQuotas returns the limiter of users' runs; nil if there are no daily quotas.
 func (s *Server) openQuotas() error {
 	c := s.config.Quotas
 	if c.ExecutionsPerDay < 0 || c.CPUPerDay < 0 {
