@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Config says how to connect to NATS.
+// Config describes how to connect to NATS.
 type Config struct {
 	// URLs are the addresses of the servers of one NATS cluster, separated by commas.
 	URLs string
@@ -42,7 +42,7 @@ type Bus struct {
 }
 
 // pendingBytes limits the received messages that wait for their handler. NATS drops
-// further messages, and their senders repeat them.
+// further messages. The senders repeat dropped messages.
 const pendingBytes = 256 << 20
 
 // Open connects to NATS. If no server answers, it tries again in the background.
@@ -56,8 +56,8 @@ func Open(c Config) (*Bus, error) {
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.Timeout(2 * time.Second),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
-		// Senders repeat messages that NATS did not receive. Old messages would arrive too
-		// late.
+		// Do not keep messages during an outage of NATS, because they would arrive
+		// too late. The senders repeat their messages.
 		nats.ReconnectBufSize(-1),
 		nats.ConnectHandler(func(n *nats.Conn) {
 			c.Logger.Info("connected to NATS", "url", n.ConnectedUrlRedacted())
@@ -147,7 +147,7 @@ func (b *Bus) connected() {
 	}
 }
 
-// OnConnect sets a function that is called after each connection.
+// OnConnect sets a function that is called after each connection to NATS.
 func (b *Bus) OnConnect(f func()) {
 	b.mu.Lock()
 	b.onConnect = f
@@ -157,10 +157,11 @@ func (b *Bus) OnConnect(f func()) {
 	}
 }
 
-// Publish sends a message. It returns an error while there is no connection.
+// Publish sends a message. It returns an error if there is no connection to NATS.
 func (b *Bus) Publish(subject string, data []byte) error { return b.connection.Publish(subject, data) }
 
-// Subscribe calls receive for each message to the subject, one at a time.
+// Subscribe calls the function "receive" for each message to the subject, one at a
+// time.
 func (b *Bus) Subscribe(subject string, receive func([]byte)) error {
 	s, err := b.connection.Subscribe(subject, func(m *nats.Msg) { receive(m.Data) })
 	if err != nil {
@@ -169,10 +170,11 @@ func (b *Bus) Subscribe(subject string, receive func([]byte)) error {
 	return s.SetPendingLimits(-1, pendingBytes)
 }
 
-// Connected reports whether there is a connection.
+// Connected reports whether there is a connection to NATS.
 func (b *Bus) Connected() bool { return b.connection.IsConnected() }
 
-// defaultPayload is the maximum size of a message before the first connection.
+// defaultPayload is the maximum size of a message, in bytes, before the first
+// connection to NATS.
 const defaultPayload = 64 << 10
 
 // MaxPayload returns the maximum size of a message in bytes.

@@ -35,7 +35,7 @@ func open(t *testing.T, c bus.Config) *bus.Bus {
 	return b
 }
 
-// eventually waits until ok returns true.
+// eventually waits until the function "ok" returns true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// failureLog logs failed attempts to connect, at most once in failureInterval.
+// failureLog logs failed attempts to connect, at most once per failureInterval.
 type failureLog struct {
 	logger *slog.Logger
 	mu     sync.Mutex

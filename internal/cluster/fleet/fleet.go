@@ -26,8 +26,8 @@ import (
 // retryAfter is the time after which refused callers should try again.
 const retryAfter = time.Second
 
-// sessionGrace is the time for which a session on a lost worker may come back. Until
-// then, its users get CodeUnavailable.
+// sessionGrace is the maximum time until a lost worker with a session is connected
+// again. During this time, requests for the session fail with CodeUnavailable.
 const sessionGrace = 30 * time.Second
 
 // findTimeout limits the search for the worker of a session that another server opened.
@@ -40,7 +40,8 @@ const foundTimeout = time.Hour
 type Config struct {
 	Bus   link.Bus
 	Token []byte
-	// Images has the layers with packages that jobs need. Workers get them from there.
+	// Images stores the layers with packages that jobs need. Workers get the layers
+	// from this store.
 	Images *imagestore.Store
 	Logger *slog.Logger
 }
@@ -62,8 +63,8 @@ type Fleet struct {
 // load counts the runs and sessions that this server has on a worker.
 type load struct {
 	runs, sessions int
-	// others and otherSessions are the runs and sessions of other servers at the time of
-	// the last announcement.
+	// The fields "others" and otherSessions count the runs and sessions of other
+	// servers on the worker, at the time of the worker's last announcement.
 	others, otherSessions int
 }
 
@@ -73,10 +74,10 @@ type placed struct {
 	tenant pyth.UserID
 }
 
-// pin says where a session or reservation is.
+// pin names the worker of a session or reservation.
 type pin struct {
 	worker wire.ID
-	// lostAt is the time at which the worker was lost; zero if it is alive.
+	// lostAt is the time at which the worker was lost; zero if the worker is alive.
 	lostAt time.Time
 	// expires is the end of a reservation; zero for a session.
 	expires time.Time
@@ -98,7 +99,7 @@ func New(c Config) (*Fleet, error) {
 	return f, nil
 }
 
-// Close ends all calls.
+// Close ends all calls to workers.
 func (f *Fleet) Close() { f.node.Close() }
 
 func (f *Fleet) noteLost(worker link.Peer) {
@@ -113,7 +114,7 @@ func (f *Fleet) noteLost(worker link.Peer) {
 	delete(f.loads, worker.ID)
 }
 
-// noteStatus records how much of a worker other servers use.
+// noteStatus records how many runs and sessions other servers have on a worker.
 func (f *Fleet) noteStatus(worker link.Peer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,7 +133,8 @@ func (f *Fleet) loadLocked(worker wire.ID) *load {
 	return l
 }
 
-// begin counts a run of the tenant on the worker. The caller calls the result once.
+// begin counts a run of the tenant on the worker. The caller must call the result
+// once, when the run ends.
 func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -42,8 +42,9 @@ type cluster struct {
 	machines []*machine
 }
 
-// inCluster calls test with a server and n workers that can run two jobs each and
-// queue one. Time passes only while all goroutines wait.
+// inCluster calls the function "test" with a server and n workers. Each worker can
+// run two jobs and queue one more. The clock is fake: time passes only while all
+// goroutines wait.
 func inCluster(t *testing.T, n int, test func(t *testing.T, c *cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -107,7 +108,7 @@ func (m *machine) close() {
 	}
 }
 
-// kill interrupts the connection of the machine for ever.
+// kill interrupts the connection of the machine permanently.
 func (m *machine) kill() { m.bus.Cut(true) }
 
 func newJob(id, tenant, code string) *pyth.Job {
@@ -126,7 +127,7 @@ func (c *cluster) run(job *pyth.Job, events pyth.Events) *pyth.Outcome {
 	return o
 }
 
-// on returns the machine that has started the run "a", or fails.
+// on returns the machine that has started the run "a", or fails the test.
 func (c *cluster) on() *machine {
 	c.t.Helper()
 	var found *machine
@@ -160,7 +161,7 @@ func TestTenantGetsSameWorkerUntilItIsFull(t *testing.T) {
 		if len(used) != 4 {
 			t.Errorf("the tenants use %v", used)
 		}
-		// The worker of a tenant is full with two runs.
+		// Two runs fill the worker of a tenant.
 		ctx, cancel := context.WithCancel(t.Context())
 		var runs sync.WaitGroup
 		for i := range 8 {
@@ -283,7 +284,7 @@ func TestEventsArriveWithBackPressure(t *testing.T) {
 		if took := time.Since(start); took < 10*time.Second {
 			t.Errorf("took %v", took)
 		}
-		// The client leaves.
+		// The client disconnects.
 		o = c.run(newJob("b", "user", "print"), &recorder{fail: true})
 		if o.Status != pyth.StatusSucceeded && o.Status != pyth.StatusCanceled {
 			t.Errorf("%+v", o)

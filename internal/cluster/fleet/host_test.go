@@ -170,8 +170,8 @@ func (h *host) Reserve(_ context.Context, _ pyth.UserID, _ pyth.Layers, id pyth.
 	return &pyth.Reservation{ID: id, PublicKey: []byte("key of " + h.name), ExpiresAt: time.Now().Add(time.Minute)}, nil
 }
 
-// recorder is a pyth.Events. If fail is set, each call returns an error. Each call takes
-// the time pause.
+// recorder is a pyth.Events. If the field "fail" is true, each call returns an error.
+// Each call takes the time in the field "pause".
 type recorder struct {
 	started int
 	output  []byte

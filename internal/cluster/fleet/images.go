@@ -56,8 +56,8 @@ func sendMessage(ctx context.Context, l *link.Link, kind wire.Kind, meta any, bl
 	return l.Send(ctx, m)
 }
 
-// sendContent sends the content of a reader. broken reports that err is the error of the
-// reader.
+// sendContent sends the content of a reader. The result "broken" is true if err is an
+// error of the reader.
 func sendContent(ctx context.Context, l *link.Link, content io.Reader) (broken bool, err error) {
 	for {
 		buffer := make([]byte, wire.MaxContent)

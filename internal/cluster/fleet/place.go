@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// demand is what a job or a session needs of a worker.
+// demand describes what a job or a session needs from a worker.
 type demand struct {
 	tenant  pyth.UserID
 	runtime pyth.Runtime
@@ -87,15 +87,16 @@ func (f *Fleet) groupLocked(p link.Peer, d demand) int {
 	}
 }
 
-// score returns the rank of a worker for the demand. Each tenant and runtime has another
-// order of workers. If a worker joins or leaves, only its part of the tenants moves.
+// score returns the rank of a worker for the demand. The order of the workers differs
+// for each pair of a tenant and a runtime. If a worker joins or leaves, only the
+// tenants of this worker move.
 func score(worker wire.ID, d demand) uint64 {
 	h := sha256.Sum256([]byte(worker.String() + "\x00" + string(d.runtime) + "\x00" + string(d.tenant)))
 	return binary.BigEndian.Uint64(h[:])
 }
 
-// pinned returns the worker of a session or reservation. name is "session" or
-// "reservation", for errors.
+// pinned returns the worker of a session or reservation. It calls the function "gone"
+// to get the error if there is no such worker.
 func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.ID, error) {
 	f.mu.Lock()
 	p := f.pins[id]
@@ -119,7 +120,7 @@ func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.
 	return wire.ID{}, gone()
 }
 
-// left reports whether the worker has announced its end.
+// left reports whether the worker has announced that it leaves the cluster.
 func (f *Fleet) left(worker wire.ID) bool {
 	p, ok := f.node.Peer(worker)
 	return ok && p.Status.Leaving

@@ -10,11 +10,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// maxAttempts is the maximum number of workers in which a job is tried after a failure
-// of a worker. Workers that refuse the job do not count.
+// maxAttempts is the maximum number of workers on which a job is tried if workers
+// fail. Workers that refuse the job do not count.
 const maxAttempts = 3
 
-// errNotStarted reports that a worker was lost, or lost the call, before the program
+// errNotStarted means that the worker or the call was lost before the program
 // started.
 var errNotStarted = errors.New("fleet: the worker was lost before the program started")
 
@@ -23,10 +23,10 @@ type run struct {
 	fleet  *Fleet
 	job    *pyth.Job
 	events pyth.Events
-	// announced reports that events.Started was called.
+	// The field "announced" is true if events.Started was called.
 	announced bool
 	attempts  int
-	// worker, link and end belong to the current attempt.
+	// The fields "worker", "link" and "end" belong to the current attempt.
 	worker link.Peer
 	link   *link.Link
 	end    func()
@@ -77,7 +77,8 @@ func (r *run) start(ctx context.Context) error {
 	}
 }
 
-// refusalOr returns the refusal of a worker, which says more than the general error.
+// refusalOr returns the refusal of a worker if there is one. The refusal says more
+// than the error "general".
 func refusalOr(refusal, general error) error {
 	if refusal != nil && pyth.ErrorCode(refusal) != pyth.CodeDraining {
 		return refusal
@@ -177,8 +178,8 @@ func notStarted(err error) error {
 	return err
 }
 
-// await waits for a message of the kind. Until then, it sends the packages that the
-// worker needs.
+// await waits for a message of the given kind. Until then, it sends the packages that
+// the worker needs.
 func (f *Fleet) await(ctx context.Context, l *link.Link, kind wire.Kind) error {
 	_, err := f.awaitMessage(ctx, l, kind)
 	return err
@@ -248,8 +249,8 @@ func (r *run) wipe() {
 	}
 }
 
-// release sends the release, and receives the events and the outcome. It returns an
-// error and no outcome if the program has not started.
+// release sends the KindRelease message, and receives the events and the outcome. It
+// returns an error and no outcome if the program has not started.
 func (r *run) release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	if err := r.sendRelease(ctx, secrets); err != nil {
 		// The worker has not received the complete message, so it has not started the
@@ -331,15 +332,17 @@ func (r *run) abandon() {
 // receiver receives the messages of a released run.
 type receiver struct {
 	run *run
-	// ctx is the context of Release until the run is canceled.
+	// ctx is the context of the call of Release. It no longer applies when the run is
+	// canceled.
 	ctx context.Context
-	// canceled reports that the worker was told to stop the program.
+	// canceled is true if the worker was told to stop the program.
 	canceled bool
-	// deaf reports that events has failed, and gets no more events.
+	// deaf is true if the receiver of events has failed. Then it gets no more events.
 	deaf bool
 }
 
-// next returns the next message. If the context ends, it cancels the run, and goes on.
+// next returns the next message. If the context ends, it cancels the run, and
+// continues to wait for a message.
 func (c *receiver) next() (*wire.Message, error) {
 	for {
 		ctx := c.ctx
@@ -368,7 +371,8 @@ func (c *receiver) cancel() {
 	}
 }
 
-// deliver passes an event to the caller. If the caller is gone, it cancels the run.
+// deliver passes an event to the caller. If the caller does not accept the event,
+// deliver cancels the run.
 func (c *receiver) deliver(m *wire.Message) {
 	if c.run.events != nil && !c.deaf {
 		c.check(wire.Deliver(m, c.run.events))

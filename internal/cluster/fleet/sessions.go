@@ -32,7 +32,8 @@ func (f *Fleet) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	return err
 }
 
-// place sends the first message of a call to workers until one answers with KindDone.
+// place sends the first message of a call to one worker after the other, until one of
+// them answers with KindDone.
 func (f *Fleet) place(ctx context.Context, d demand, m []byte) (*wire.Message, wire.ID, error) {
 	refused := map[wire.ID]bool{}
 	var refusal error
@@ -152,7 +153,7 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		// The worker can fail before it has received everything.
+		// The worker can fail before it has received the whole content.
 		m, err := f.awaitMessage(ctx, l, wire.KindDone)
 		answered <- answer{m, err}
 		stop()
@@ -164,7 +165,7 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 			return false, err
 		}
 	case err == nil:
-		// If it fails, the answer says why.
+		// Ignore an error: the answer of the worker says why the call has failed.
 		_ = sendMessage(sending, l, wire.KindEnd, nil)
 	}
 	a := <-answered
@@ -178,7 +179,8 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return w.Created, a.m.Into(&w)
 }
 
-// ReadSessionFile calls consume with the size and the content of a file.
+// ReadSessionFile calls the function "consume" with the size and the content of a
+// file.
 func (f *Fleet) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, consume func(size int64, content io.Reader) error) error {
 	l, err := f.callSession(ctx, wire.KindRead, id, path)
 	if err != nil {

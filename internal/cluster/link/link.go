@@ -25,9 +25,10 @@ type Link struct {
 	node *Node
 	peer wire.ID
 	call uint64
-	// sending is held while a message is sent, so that the parts of messages do not mix.
+	// The channel "sending" contains a value while a message is sent, so that the
+	// parts of messages do not mix.
 	sending chan struct{}
-	// canSend and arrived wake up Send and Receive.
+	// The channel canSend wakes Send, and the channel "arrived" wakes Receive.
 	canSend, arrived chan struct{}
 	// done is closed when err is set.
 	done chan struct{}
@@ -35,9 +36,10 @@ type Link struct {
 	mu  sync.Mutex
 	err error
 
-	// unreceived are the sent frames that the receiver has not acknowledged. The first
-	// one has the number base. spent is the cost of all sent frames, and limit is the
-	// maximum that the receiver allows. sentAt is the time of the last progress.
+	// unreceived are the sent frames that the receiver has not acknowledged. The
+	// first of these frames has the number "base". The field "spent" is the cost of
+	// all sent frames, and "limit" is the maximum cost that the receiver allows.
+	// sentAt is the time of the last progress.
 	unreceived  []*wire.Frame
 	base, seq   uint64
 	spent       uint64
@@ -45,10 +47,11 @@ type Link struct {
 	sentAt      time.Time
 	lastFrameAt time.Time
 
-	// received are the frames that Receive has not used. expected is the number of the
-	// next frame. arrivedCost and used are the costs of all frames that have arrived and
-	// that Receive has used, and promised is the limit that the sender knows. ackSince is
-	// the time at which the first unacknowledged frame arrived.
+	// The field "received" lists the frames that Receive has not used yet. The field
+	// "expected" is the number of the next frame. arrivedCost is the cost of all
+	// frames that have arrived, and "used" is the cost of the frames that Receive has
+	// used. The field "promised" is the limit that the sender knows. ackSince is the
+	// time at which the first unacknowledged frame arrived.
 	received    []*wire.Frame
 	expected    uint64
 	arrivedCost uint64
@@ -72,7 +75,8 @@ func (l *Link) Peer() wire.ID { return l.peer }
 // Done is closed when the call has ended for any reason.
 func (l *Link) Done() <-chan struct{} { return l.done }
 
-// Err returns the reason for which the call has ended; nil if it has not.
+// Err returns the reason why the call has ended. It returns nil if the call has not
+// ended.
 func (l *Link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +92,7 @@ func wake(c chan struct{}) {
 
 func cost(f *wire.Frame) uint64 { return uint64(len(f.Payload)) + frameCost }
 
-// Send sends a message. It waits while the receiver has not used enough of the earlier
+// Send sends a message. It waits until the receiver has used enough of the earlier
 // messages. After Send, the link may still repeat the message, so the caller must not
 // change it.
 func (l *Link) Send(ctx context.Context, message []byte) error {
@@ -175,7 +179,7 @@ func (l *Link) receive(f *wire.Frame) {
 	}
 }
 
-// receiveAckLocked forgets frames that the other process has received.
+// receiveAckLocked removes the frames that the other process has received.
 func (l *Link) receiveAckLocked(f *wire.Frame) {
 	if f.Next > l.base && f.Next <= l.seq {
 		l.unreceived = l.unreceived[f.Next-l.base:]
@@ -189,7 +193,7 @@ func (l *Link) receiveAckLocked(f *wire.Frame) {
 }
 
 // receiveDataLocked stores a data frame for Receive. It returns false if the sender
-// ignores its limit.
+// has exceeded its limit.
 func (l *Link) receiveDataLocked(f *wire.Frame) bool {
 	if l.ackSince.IsZero() {
 		l.ackSince = time.Now()
@@ -208,8 +212,8 @@ func (l *Link) receiveDataLocked(f *wire.Frame) bool {
 }
 
 // Receive returns the next message. Messages that arrived before the call ended are
-// still returned. maxBytes limits the size of the message; a larger one ends the call.
-// Only one goroutine may call Receive at a time.
+// still returned. maxBytes limits the size of the message; a larger message ends the
+// call. Only one goroutine may call Receive at a time.
 func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	var message []byte
 	for {
@@ -231,7 +235,7 @@ func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	}
 }
 
-// nextFrame returns the next frame and gives the sender credit for it.
+// nextFrame returns the next frame and lets the sender send as much again.
 func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	for {
 		l.mu.Lock()
@@ -260,7 +264,8 @@ func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	}
 }
 
-// tick repeats frames, acknowledges frames, and probes a silent link.
+// tick repeats frames, acknowledges frames, and tests whether a silent link still
+// works.
 func (l *Link) tick(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -269,7 +274,8 @@ func (l *Link) tick(now time.Time) {
 	case len(l.unreceived) > 0 && now.Sub(l.sentAt) > retransmitAfter:
 		l.sentAt = now
 		for _, f := range l.unreceived {
-			// The bus may still hold the first copy, which must not change.
+			// Send a copy, because the bus may still hold the first frame, which must
+			// not change.
 			again := *f
 			l.transmitLocked(&again)
 		}
@@ -278,7 +284,7 @@ func (l *Link) tick(now time.Time) {
 	}
 }
 
-// Close ends the call. Messages that were not received may be lost.
+// Close ends the call. Messages that the other process has not received may be lost.
 func (l *Link) Close() {
 	if l.fail(ErrClosed) {
 		l.node.send(l.peer, &wire.Frame{Kind: wire.FrameEnd, Call: l.call})

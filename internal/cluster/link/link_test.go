@@ -20,7 +20,7 @@ import (
 
 var token = []byte("a joining token for tests")
 
-// pair is a server and a worker on one hub.
+// pair is a server and a worker that are connected to the same hub.
 type pair struct {
 	hub               *linktest.Hub
 	serverBus         *linktest.Bus
@@ -63,7 +63,7 @@ func newPair(t *testing.T, accept func(*link.Link)) *pair {
 	return p
 }
 
-// echo returns all messages of a call.
+// echo sends each message of a call back.
 func echo(l *link.Link) {
 	for {
 		m, err := l.Receive(context.Background(), 1<<20)

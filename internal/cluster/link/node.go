@@ -1,15 +1,16 @@
 // Package link connects the processes of a cluster over a message bus that may lose
 // messages, for example while a NATS server restarts.
 //
-// A Node is one process. It knows which other processes are alive: workers announce
-// themselves to all servers each second, servers answer with a beat, and both sides
-// check how long ago they sent the newest message that the other side has received.
-// So only elapsed time on one clock counts, and a recorded message proves nothing.
+// A Node is one process. It knows which other processes are alive. Each second, a
+// worker sends an announcement to all servers, and each server answers with a beat.
+// Each side checks how long ago it sent the newest message that the other side has
+// received. So only the elapsed time on one clock counts. An attacker who sends old
+// messages again proves nothing.
 //
-// A Link is a call from a server to a worker. It carries messages in both directions, in
-// order and once each. A sender repeats frames that the receiver did not acknowledge. A
-// sender waits when the receiver has not yet used what was sent, so the memory of a link
-// is limited. When the other process is lost, all its links end.
+// A Link is a call from a server to a worker. It carries messages in both directions,
+// in order and each of them once. A sender repeats frames that the receiver did not
+// acknowledge. To limit the memory of a link, a sender waits until the receiver has
+// used earlier frames. When the other process is lost, all links to this process end.
 package link
 
 import (
@@ -25,29 +26,30 @@ import (
 // Bus sends messages to subjects. It may lose messages, but keeps the order of messages
 // from one process to one subject.
 type Bus interface {
-	// Publish sends a message to all subscribers of the subject. It does not wait until
-	// they have received it. The callee may keep data.
+	// Publish sends a message to all subscribers of the subject. It does not wait
+	// until the subscribers have received the message. The callee may keep the
+	// parameter "data".
 	Publish(subject string, data []byte) error
-	// Subscribe calls receive for each message, one at a time. The callee may keep the
-	// message.
+	// Subscribe calls the function "receive" for each message to the subject, one at
+	// a time. The callee may keep the message.
 	Subscribe(subject string, receive func([]byte)) error
 	// Connected reports whether messages can be sent now.
 	Connected() bool
 	// MaxPayload is the maximum size of a message in bytes.
 	MaxPayload() int
-	// OnConnect sets a function that is called after each connection.
+	// OnConnect sets a function that is called each time the bus has connected.
 	OnConnect(func())
 }
 
-// Subjects. Workers subscribe to subjectWorkers, and servers to subjectServers. Each
-// process also has its own subject.
+// Subjects of messages. Workers subscribe to subjectWorkers, and servers to
+// subjectServers. Each process also has its own subject.
 const (
 	subjectWorkers = "pyth-on.cluster.workers"
 	subjectServers = "pyth-on.cluster.servers"
 	subjectNode    = "pyth-on.cluster.node."
 )
 
-// Times. A process is lost if it has not answered for LostAfter.
+// Times of a node. A process is lost if it has not answered for the time LostAfter.
 const (
 	announceInterval = time.Second
 	LostAfter        = 4 * time.Second
@@ -58,8 +60,8 @@ const (
 	retransmitAfter = 400 * time.Millisecond
 	// ackDelay is the maximum time until received frames are acknowledged.
 	ackDelay = 100 * time.Millisecond
-	// probeAfter is the time without a frame after which a link sends one. The answer
-	// shows whether the other process still knows the call.
+	// probeAfter is the time without a frame after which a link sends a frame. The
+	// answer shows whether the other process still knows the call.
 	probeAfter = 2 * time.Second
 )
 
@@ -81,16 +83,16 @@ type Config struct {
 	Token []byte
 	// Status returns the state of a worker. It is nil for a server.
 	Status func() wire.Status
-	// Accept handles a call to a worker, in its own goroutine. The call ends when Accept
-	// returns. It is nil for a server.
+	// Accept handles a call to a worker, in its own goroutine. The call ends when
+	// Accept returns. Accept is nil for a server.
 	Accept func(*Link)
 	// MaxCalls is the maximum number of calls that a worker accepts at the same time.
 	MaxCalls int
 	// Owns reports whether the worker has the session or reservation. It is nil for a
 	// server.
 	Owns func(id string) bool
-	// Lost is called when a process is lost, and Announced after each announcement of a
-	// worker. Both may be nil.
+	// Lost is called when a process is lost. Announced is called after each
+	// announcement of a worker. Lost and Announced may be nil.
 	Lost, Announced func(Peer)
 	Logger          *slog.Logger
 }
@@ -112,7 +114,7 @@ type Node struct {
 	ended  sync.WaitGroup
 	// accepted counts the calls that Accept handles.
 	accepted sync.WaitGroup
-	// announce requests an announcement now.
+	// A value in the channel "announce" requests an announcement now.
 	announce chan struct{}
 
 	mu      sync.Mutex
@@ -186,8 +188,8 @@ func (n *Node) Close() {
 	n.accepted.Wait()
 }
 
-// introduce sends the announcements of a worker each second. A server sends a hello at
-// its start and after each connection.
+// introduce sends the announcements of a worker each second. A server sends
+// FrameHello at its start and after each connection.
 func (n *Node) introduce(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -305,8 +307,8 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 }
 
 // acceptLocked creates the link for a new call. The IDs of a server's calls increase.
-// So a frame of an earlier call, repeated by anyone, cannot start a call again. The
-// result "wait" says that the first frame of the call was lost and will be repeated.
+// So nobody can start a call again with a frame of an earlier call. The result "wait"
+// is true if the first frame of the call was lost and will be repeated.
 func (n *Node) acceptLocked(from wire.ID, f *wire.Frame) (l *Link, wait bool) {
 	p := n.peers[from]
 	if n.server || n.closed || p == nil || !p.alive || f.Kind != wire.FrameData || f.Call <= p.lastCall {
@@ -368,7 +370,7 @@ func (n *Node) remove(l *Link) {
 	delete(n.links, linkKey{l.peer, l.call})
 }
 
-// tick looks for lost processes and repeats lost frames.
+// tick looks for lost processes, and repeats frames that were lost.
 func (n *Node) tick(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

@@ -11,16 +11,16 @@ import (
 type peer struct {
 	Peer
 	alive bool
-	// heard is the number of the newest announcement or beat of the process, and heardAt
-	// is the time of its arrival.
+	// The field "heard" is the number of the newest announcement or beat of the
+	// process, and heardAt is the time of its arrival.
 	heard   uint64
 	heardAt time.Time
-	// proven is the time at which this process sent the newest message that the other
-	// one has received.
+	// The field "proven" is the time at which this process sent the newest message
+	// that the other process has received.
 	proven time.Time
 	// lastCall is the highest ID of the calls of a server.
 	lastCall uint64
-	// beats are the beats to a worker.
+	// The field "beats" holds the times of the last beats to a worker.
 	beats history
 }
 
@@ -28,7 +28,7 @@ type peer struct {
 // processes first.
 const maxPeers = 20_000
 
-// history remembers when the last messages were sent.
+// history holds the times at which the last messages were sent.
 type history struct {
 	seq  uint64
 	sent [64]time.Time
@@ -58,7 +58,8 @@ func (p *peer) prove(sent, now time.Time) {
 	p.alive = p.alive || !p.proven.IsZero() && now.Sub(p.proven) < LostAfter
 }
 
-// peerLocked returns the entry of a process. It returns nil if there are too many.
+// peerLocked returns the entry of a process. It returns nil if there are too many
+// processes.
 func (n *Node) peerLocked(id wire.ID) *peer {
 	p := n.peers[id]
 	if p == nil {

@@ -26,7 +26,8 @@ import (
 // to workers with another version.
 const Protocol = 1
 
-// ID identifies a process of the cluster. It is random and new at each start.
+// ID identifies a process of the cluster. It is random. A process has a new ID after
+// each start.
 type ID [16]byte
 
 // Everyone is the recipient of broadcasts.
@@ -44,13 +45,13 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // MinToken is the minimum length of a joining token in bytes.
 const MinToken = 16
 
-// ErrForeign reports a message that no process with the same joining token has sent to
-// this process.
+// ErrForeign means that no process with the same joining token has sent the message
+// to this process.
 var ErrForeign = errors.New("wire: message without the joining token of this cluster")
 
-// The envelope: magic, sender, recipient, counter, and the encrypted body. The part
-// before the body is authenticated, but not encrypted. Its format is the same in all
-// versions of the protocol.
+// An envelope consists of a magic number, the sender, the recipient, a counter, and
+// the encrypted body. The part before the body is authenticated, but not encrypted.
+// The format of an envelope is the same in all versions of the protocol.
 const (
 	magic      = "PYC1"
 	headerSize = len(magic) + 16 + 16 + 8
@@ -63,7 +64,7 @@ const (
 const maxKeys = 10_000
 
 // Keys encrypts the messages of one process, and decrypts the messages to it. Each
-// pair of a sender and a recipient has its own key. So a message cannot be sent to
+// pair of a sender and a recipient has a separate key. So a message cannot be sent to
 // another process, or to an earlier process on the same machine. Keys is safe for
 // concurrent use.
 type Keys struct {
@@ -74,7 +75,8 @@ type Keys struct {
 	pairs   map[[2]ID]cipher.AEAD
 }
 
-// NewKeys returns the keys of the process. The caller must not change token later.
+// NewKeys returns the keys of the process. The caller must not change the parameter
+// "token" later.
 func NewKeys(token []byte, self ID) (*Keys, error) {
 	if len(token) < MinToken {
 		return nil, errors.New("the joining token is too short")
@@ -149,7 +151,7 @@ func (k *Keys) pair(from, to ID) (cipher.AEAD, error) {
 }
 
 // remember caches the key of a pair. Keys of other senders are cached only after a
-// valid message, so that invalid ones cannot fill the cache.
+// valid message, so that invalid messages cannot fill the cache.
 func (k *Keys) remember(from, to ID, aead cipher.AEAD) {
 	pair := [2]ID{from, to}
 	k.mu.RLock()

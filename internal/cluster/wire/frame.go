@@ -9,14 +9,15 @@ import (
 // FrameKind is the kind of a frame. Frames are the bodies of envelopes.
 type FrameKind byte
 
-// Kinds of frames. The frames of calls are FrameData to FrameReset. The others
+// Kinds of frames. The frames of calls are FrameData to FrameReset. The other kinds
 // establish which processes are alive.
 const (
 	// FrameData carries a part of a message.
 	FrameData FrameKind = iota + 1
 	// FrameAck carries only the fields Next and Limit.
 	FrameAck
-	// FrameEnd says that the sender has forgotten the call, and needs no answer.
+	// FrameEnd says that the sender has forgotten the call, and that it needs no
+	// answer.
 	FrameEnd
 	// FrameReset answers a frame of a call that the sender does not know or refuses.
 	FrameReset
@@ -32,20 +33,20 @@ const (
 	FrameFound
 )
 
-// Frame is the unit that processes send. Calls are full-duplex. Each direction has its
-// own sequence numbers and its own credit.
+// Frame is the unit that processes send. Calls are full-duplex. Each direction has
+// separate sequence numbers and a separate limit.
 type Frame struct {
 	Kind FrameKind
 	// Call identifies the call. The server that opened the call chose it.
 	Call uint64
 	// Seq numbers the data frames of one direction from 0.
 	Seq uint64
-	// Next is the sequence number that the sender expects next. It acknowledges all
-	// frames before.
+	// Next is the sequence number that the sender of the frame expects next. So Next
+	// acknowledges all frames with lower numbers.
 	Next uint64
 	// Limit is the sum of the costs of all frames that the recipient may send.
 	Limit uint64
-	// Last marks the last part of a message.
+	// Last is true for the last part of a message.
 	Last    bool
 	Payload []byte
 }
@@ -90,8 +91,9 @@ type Announcement struct {
 	// Seq numbers the announcements of the worker.
 	Seq    uint64
 	Status Status
-	// Heard maps each server to the last Beat.Seq from it. So a server learns that its
-	// messages reach the worker, without a comparison of clocks.
+	// Heard maps the ID of each server to the Seq of the server's last beat. So a
+	// server learns that its messages reach the worker, without a comparison of
+	// clocks.
 	Heard map[string]uint64
 }
 
@@ -102,8 +104,8 @@ type Beat struct {
 	Seq, Heard uint64
 }
 
-// Status describes a worker. Workers of all versions of the protocol announce it, so
-// unknown fields are ignored.
+// Status describes a worker. Workers of all versions of the protocol announce their
+// Status, so unknown fields are ignored.
 type Status struct {
 	Protocol int
 	// Name is the name of the worker in logs and metrics. Version is the version of its
@@ -111,12 +113,13 @@ type Status struct {
 	Name, Version string
 	// PublicKey encrypts secrets for the worker (see Seal).
 	PublicKey []byte
-	// Draining says that the worker accepts no new jobs. Leaving says that it has ended.
+	// Draining is true if the worker accepts no new jobs. Leaving is true if the
+	// worker has ended.
 	Draining, Leaving bool
 	// Runtimes maps each runtime of the worker to its version.
 	Runtimes map[string]string
 	// MaxRunning, MaxPerTenant and MaxQueued are limits of the worker's pool. Running
-	// and Queued count its jobs.
+	// and Queued count the jobs of the pool.
 	MaxRunning, MaxPerTenant, MaxQueued, Running, Queued int
 	// MaxSessions limits the sum of Sessions and Reserved.
 	MaxSessions, Sessions, Reserved int

@@ -13,14 +13,14 @@ type Run struct {
 	// Job is the job without the binary parts and without the password of an encrypted
 	// program.
 	Job pyth.Job
-	// Events says that the caller receives events.
+	// Events is true if the caller receives events.
 	Events bool
 	// Password is the sealed password of an encrypted program; empty for none.
 	Password []byte
 }
 
-// EncodeRun returns a KindRun message. The function seal encrypts a password for the
-// worker.
+// EncodeRun returns a KindRun message. The function "seal" encrypts a password for
+// the worker.
 func EncodeRun(job *pyth.Job, events bool, seal func([]byte) ([]byte, error)) ([]byte, error) {
 	run := &Run{Job: *job, Events: events}
 	blobs := [][]byte{job.Code, job.Stdin}
@@ -82,8 +82,8 @@ func complete(job *pyth.Job) bool {
 		l.MemoryBytes > 0 && l.CPU >= 0 && l.OutputBytes > 0 && l.DiskBytes > 0 && l.Processes > 0
 }
 
-// EncodeOutcome returns a KindOutcome message. The binary parts are both output streams
-// and the content of each file.
+// EncodeOutcome returns a KindOutcome message. The binary parts are the two output
+// streams and the content of each file.
 func EncodeOutcome(o *pyth.Outcome) ([]byte, error) {
 	meta := *o
 	blobs := make([][]byte, 0, 2+len(o.Files))
@@ -120,7 +120,7 @@ func emptyAsNil(b []byte) []byte {
 	return b
 }
 
-// possible reports whether a run can have the outcome.
+// The function "possible" reports whether a run can have the outcome.
 func possible(o *pyth.Outcome) bool {
 	known := false
 	for _, s := range pyth.Statuses() {
@@ -134,7 +134,8 @@ func possible(o *pyth.Outcome) bool {
 // EncodeOutput returns a KindOutput message.
 func EncodeOutput(stream pyth.Stream, b []byte) ([]byte, error) { return Encode(KindOutput, stream, b) }
 
-// Deliver decodes a message about an event and passes it to events.
+// Deliver decodes a message about an event and passes the event to the parameter
+// "events".
 func Deliver(m *Message, events pyth.Events) error {
 	switch m.Kind {
 	case KindOutput:

@@ -31,14 +31,16 @@ const (
 	KindAccepted
 	// KindRelease starts the program. It carries the secrets.
 	KindRelease
-	// KindCancel stops the program. KindAbandon ends a run that was not released.
+	// KindCancel stops the program. KindAbandon ends a run that has not received
+	// KindRelease.
 	KindCancel
 	KindAbandon
 	KindOutput
 	KindResult
 	KindFile
 	KindOutcome
-	// KindFailed carries an error. The job or the operation did not happen.
+	// KindFailed carries an error. The job did not run, or the operation was not
+	// done.
 	KindFailed
 	// KindDone ends a successful operation.
 	KindDone
@@ -77,7 +79,8 @@ type Message struct {
 	Blobs [][]byte
 }
 
-// Encode returns a message. meta may be nil.
+// Encode returns a message. The parameter "meta" is the value to encode as JSON; it
+// may be nil.
 func Encode(kind Kind, meta any, blobs ...[]byte) ([]byte, error) {
 	var text []byte
 	if meta != nil {
@@ -131,8 +134,8 @@ func Decode(b []byte) (*Message, error) {
 	return m, nil
 }
 
-// Into decodes the JSON of the message. Unknown fields are an error, because ignoring
-// one could drop a limit of a job.
+// Into decodes the JSON of the message. Unknown fields are an error, because an
+// ignored field could be a limit of a job.
 func (m *Message) Into(to any) error {
 	d := json.NewDecoder(bytes.NewReader(m.meta))
 	d.DisallowUnknownFields()

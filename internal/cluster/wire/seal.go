@@ -19,8 +19,8 @@ const encapsulatedBytes = 32
 
 var errSealed = errors.New("wire: the secrets are not encrypted for this worker and run")
 
-// Seal encrypts data for the worker with the public key (RFC 9180). Only this worker can
-// decrypt it, and only for the same run.
+// Seal encrypts data for the worker with the public key (RFC 9180). Only this worker
+// can decrypt the data, and only for the same run.
 func Seal(public, data []byte, server, worker ID, run pyth.ExecutionID) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(public)
 	if err != nil {
@@ -69,7 +69,7 @@ func (k *SealingKey) Open(sealed []byte, server, worker ID, run pyth.ExecutionID
 	return data, nil
 }
 
-// EncodeSecrets encodes secrets, to be sealed. The caller clears the result.
+// EncodeSecrets encodes secrets for Seal. The caller must clear the result.
 func EncodeSecrets(secrets []pyth.SecretValue) []byte {
 	size := 0
 	for _, s := range secrets {

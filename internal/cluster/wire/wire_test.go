@@ -183,8 +183,8 @@ func TestOutcomeRoundTrip(t *testing.T) {
 	}
 }
 
-// requireAllSet fails if a field of the test data is zero, because then the test would
-// not notice that the encoding drops the field.
+// requireAllSet fails if a field of the test data is zero, because the test would
+// then not notice that the encoding drops the field.
 func requireAllSet(t *testing.T, v reflect.Value, path string, except ...string) {
 	t.Helper()
 	for _, e := range except {

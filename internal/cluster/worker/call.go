@@ -44,8 +44,8 @@ func (c *call) send(kind wire.Kind, meta any, blobs ...[]byte) error {
 	if err != nil {
 		return err
 	}
-	// Do not use ctx: the server also receives the output and the outcome of a canceled
-	// run. If the server is lost, the link ends.
+	// Do not use the context of the call: the server also receives the output and the
+	// outcome of a canceled run. If the server is lost, the link ends.
 	return c.link.Send(context.WithoutCancel(c.ctx), m)
 }
 
@@ -57,8 +57,8 @@ func (c *call) receive() (*wire.Message, error) {
 	return wire.Decode(b)
 }
 
-// watch cancels the call when the server cancels it or the link ends. It sends a
-// release to the channel.
+// watch cancels the call when the server cancels the run, or when the link ends. If
+// the server releases the run, watch sends the release to the channel "released".
 func (c *call) watch(released chan<- *wire.Release) {
 	for {
 		b, err := c.link.Receive(context.WithoutCancel(c.ctx), wire.MaxSmallMessage)
@@ -112,7 +112,7 @@ func (c *call) run(m *wire.Message) error {
 		}
 		defer leave()
 	}
-	// The server decides when the program starts, also if there are no secrets.
+	// The server decides when the program starts, even if there are no secrets.
 	job.SecretsFollow = true
 	var events pyth.Events
 	if run.Events {
@@ -164,8 +164,8 @@ func (c *call) release(started pyth.Run, job *pyth.Job, r *wire.Release) error {
 	return nil
 }
 
-// sendOutcome sends the outcome of a run. It returns no error: the server would run the
-// job again.
+// sendOutcome sends the outcome of a run. It returns no error, because the server
+// would then run the job again.
 func (c *call) sendOutcome(outcome *pyth.Outcome) {
 	m, err := wire.EncodeOutcome(outcome)
 	if err != nil {
@@ -234,7 +234,7 @@ func (c *call) fetchLayer(layer pyth.LayerID) error {
 	})
 }
 
-// copyContent writes the content that follows to a writer.
+// copyContent receives the content of a file, and writes it to a writer.
 func (c *call) copyContent(to io.Writer) error {
 	for {
 		m, err := c.receive()

@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// errBroken reports that the server could not read all of a file.
+// errBroken means that the server could not read all of a file.
 var errBroken = errors.New("the content of the file is incomplete")
 
 func gone() error {
@@ -41,7 +41,7 @@ func (c *call) openSession(m *wire.Message) error {
 	w.sessions[spec.ID] = &session{server: c.link.Peer(), turn: make(chan struct{}, 1)}
 	w.mu.Unlock()
 	if err := c.send(wire.KindDone, nil); err != nil || !c.link.Delivered() {
-		// The server does not know that the session is open.
+		// The server does not know that the session is open, so close the session.
 		w.closeSession(spec.ID)
 	}
 	return nil

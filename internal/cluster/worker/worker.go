@@ -3,7 +3,8 @@
 // A Worker receives calls and passes them to a local Host, which is the pool of
 // sandboxes. It starts a program only after the server has released the run. So a
 // server can send a run that was not released to another worker, and no program runs
-// twice. If a server is lost, the worker cancels its runs, and later closes its sessions.
+// twice. If a server is lost, the worker cancels the runs of this server, and later
+// closes its sessions.
 package worker
 
 import (
@@ -19,8 +20,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 )
 
-// orphanTimeout is the time after which the sessions of a lost server are closed. Until
-// then, the server can come back, for example after a restart of NATS.
+// orphanTimeout is the time after which the sessions of a lost server are closed.
+// Before this time, the server may connect again, for example after a restart of
+// NATS.
 const orphanTimeout = time.Minute
 
 // spareCalls is the number of calls that the worker accepts in addition to runs and
@@ -53,7 +55,8 @@ type Worker struct {
 
 	mu       sync.Mutex
 	draining bool
-	// idle is closed when no run is in progress while the worker drains.
+	// While the worker drains, the channel "idle" is closed when no run is in
+	// progress.
 	running      int
 	idle         chan struct{}
 	sessions     map[pyth.SessionID]*session
@@ -63,8 +66,9 @@ type Worker struct {
 // session is a session on this worker.
 type session struct {
 	server wire.ID
-	// turn is held during a run or a file operation. A server may begin the next one
-	// before this worker has noticed the end of the last one.
+	// The channel "turn" contains a value during a run or a file operation. A server
+	// may begin the next operation before this worker has noticed the end of the last
+	// operation.
 	turn chan struct{}
 }
 
@@ -153,7 +157,8 @@ func (w *Worker) owns(id string) bool {
 	return session || reservation
 }
 
-// lost closes the sessions of a lost server, unless the server comes back in time.
+// lost closes the sessions of a lost server, unless the server connects again in
+// time.
 func (w *Worker) lost(server link.Peer) {
 	w.config.Logger.Warn("server lost: its runs were canceled", "server", server.ID.String())
 	time.AfterFunc(orphanTimeout, func() {

@@ -14,7 +14,7 @@ type Hub struct {
 
 	mu    sync.Mutex
 	buses []*Bus
-	// drop decides whether a message is lost.
+	// The function "drop" decides whether a message is lost.
 	drop func(subject string, data []byte) bool
 	sent [][]byte
 }
@@ -78,7 +78,7 @@ func (b *Bus) Close() {
 	b.ended.Wait()
 }
 
-// Connected reports whether the connection is not cut.
+// Connected returns false while Cut has interrupted the connection.
 func (b *Bus) Connected() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,7 +91,7 @@ func (b *Bus) MaxPayload() int { return 32 << 10 }
 // OnConnect calls f once.
 func (b *Bus) OnConnect(f func()) { f() }
 
-// Subscribe calls receive for each message to the subject.
+// Subscribe calls the function "receive" for each message to the subject.
 func (b *Bus) Subscribe(subject string, receive func([]byte)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
