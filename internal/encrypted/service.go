@@ -110,7 +110,7 @@ func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservat
 	return s.config.Host.Reserve(ctx, user, layers, pyth.ReservationID(id.String()))
 }
 
-// Quotas returns the maximum number of encrypted programs of the user.
+// Quotas returns the quota for the user's encrypted programs.
 func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	n, err := s.config.Store.CountCodes(ctx, user)
 	if err != nil {
