@@ -55,9 +55,10 @@ func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	return t, err
 }
 
-// settle gives the unused tokens of a request back to the budget, and counts the used
-// ones in the usage of the user. After an aborted request the usage is unknown, so
-// settle gives none back and counts all reserved tokens.
+// settle gives the unused tokens of a request back to the budget, and adds the used
+// tokens to the usage of the user. After an aborted request, the number of used
+// tokens is unknown. Then settle gives no tokens back and counts all reserved tokens
+// as used.
 func (w *work) settle(ctx context.Context, t tokens, used pyth.TokenUsage, err error) error {
 	known := err == nil || pyth.ErrorCode(err) == pyth.CodeLLMFailed || pyth.ErrorCode(err) == pyth.CodeInvalid
 	total := used.Input + used.Output
