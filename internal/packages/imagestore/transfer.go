@@ -16,7 +16,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Manifest lists the images of a layer, so that another store can get them.
+// Manifest lists the images of a layer, so that another store can get these images.
 type Manifest struct {
 	Runtime pyth.Runtime
 	// Images contains the image of links first, and then the images of packages.
@@ -34,11 +34,11 @@ type ManifestImage struct {
 	SHA256 []byte
 }
 
-// ErrManifest reports that a manifest is not valid, or that an image differs from its
+// ErrManifest means that a manifest is not valid, or that an image differs from its
 // manifest.
 var ErrManifest = errors.New("packages: the image differs from its description")
 
-// maxImages limits the images of a manifest.
+// maxImages limits the number of images in a manifest.
 const maxImages = 2 * maxMounts
 
 // Manifest describes a layer of this store.
@@ -86,7 +86,8 @@ func (s *Store) describe(layer pyth.LayerID, i *ManifestImage) error {
 	return nil
 }
 
-// OpenImage opens an image of the layer. key is the Key of the image in the manifest.
+// OpenImage opens an image of the layer. The parameter "key" is the field Key of the
+// image in the manifest.
 func (s *Store) OpenImage(layer pyth.LayerID, key string) (*os.File, error) {
 	if key == "" {
 		if !validName(string(layer)) {
@@ -106,8 +107,9 @@ func validName(name string) bool {
 	return err == nil && len(b) == sha256.Size && name == strings.ToLower(name)
 }
 
-// Import adds a layer of another store. The function fetch gets the content of an image.
-// Import verifies the hash of each image. Concurrent calls fetch each image only once.
+// Import adds a layer of another store. The function "fetch" gets the content of an
+// image. Import verifies the hash of each image. Concurrent calls fetch each image
+// only once.
 func (s *Store) Import(ctx context.Context, layer pyth.LayerID, m *Manifest, fetch func(*ManifestImage, io.Writer) error) error {
 	if err := checkManifest(layer, m); err != nil {
 		return err
@@ -162,7 +164,7 @@ func fetchVerified(i *ManifestImage, to *os.File, fetch func(*ManifestImage, io.
 	return nil
 }
 
-// limitedWriter returns an error if more than the remaining bytes are written.
+// limitedWriter returns an error if more bytes are written than the limit allows.
 type limitedWriter struct {
 	to   io.Writer
 	left int64
