@@ -80,7 +80,8 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 				changed = append(changed, &r.ExecutionRecord)
 			}
 		}
-		// Change the counters last, because other servers wait for them.
+		// Change the counters of usage last, because other servers that change the
+		// same counters must wait.
 		return addUsage(ctx, tx, pyth.SumUsage(changed))
 	})
 }

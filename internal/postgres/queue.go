@@ -145,7 +145,7 @@ func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyt
 // CancelExecution ends a queued run, or stores a request to cancel it.
 func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, at time.Time) (ended bool, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// The lock makes the state certain for both statements.
+		// Lock the row, so that the state does not change before the next statement.
 		var state pyth.ExecutionState
 		var async bool
 		err := tx.QueryRow(ctx, "SELECT state, async = 1 FROM executions WHERE id = $1 AND user_id = $2 FOR UPDATE", id, user).Scan(&state, &async)
@@ -194,7 +194,8 @@ func (s *Store) KeepServer(ctx context.Context, server pyth.ServerID) error {
 	return err
 }
 
-// endClaims makes queued runs available again whose server is not in the table.
+// endClaims ends the claims of servers that are not in the table. The queued runs of
+// these servers are then available again.
 const endClaims = "UPDATE executions SET server_id = NULL WHERE state <> 'ended' AND server_id IS NOT NULL AND state = 'queued' AND server_id NOT IN (SELECT id FROM servers)"
 
 // RemoveServer ends the claims of the server.
