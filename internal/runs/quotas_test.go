@@ -9,7 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// quotas is a runs.Quotas that admits runs until err is set, and records its calls.
+// quotas is a runs.Quotas that records its calls. It admits runs until the field
+// "err" is set.
 type quotas struct {
 	err   error
 	calls []string

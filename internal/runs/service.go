@@ -27,7 +27,7 @@ type Config struct {
 	Vault      *vault.Vault
 	Clock      func() time.Time
 	Logger     *slog.Logger
-	// Quotas limits the runs of users; nil means no limits.
+	// Quotas limits the runs of users. If Quotas is nil, there are no limits.
 	Quotas Quotas
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
@@ -249,7 +249,7 @@ func networkBytes(connections []pyth.Connection) (n int64) {
 	return n
 }
 
-// noQuotas implements Quotas without limits.
+// noQuotas is a Quotas that admits all runs.
 type noQuotas struct{}
 
 func (noQuotas) Admit(context.Context, pyth.UserID) error { return nil }
