@@ -193,7 +193,7 @@ func damagedError(name string, err error) error {
 	}
 }
 
-// Quotas returns the maximum number of secrets of the user.
+// Quotas returns the quota for the user's secrets.
 func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	n, err := s.config.Store.CountSecrets(ctx, user)
 	if err != nil {
