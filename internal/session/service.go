@@ -329,7 +329,7 @@ func draining() error {
 	return pyth.Errorf(pyth.CodeDraining, "The server is shutting down. Try again in a few seconds.")
 }
 
-// Quotas returns the maximum number of sessions of the user.
+// Quotas returns the quota for the user's sessions.
 func (s *Service) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
