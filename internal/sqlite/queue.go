@@ -194,7 +194,8 @@ func (s *Store) KeepServer(ctx context.Context, server pyth.ServerID) error {
 	return err
 }
 
-// endClaims makes queued runs available again whose server is not in the table.
+// endClaims ends the claims of servers that are not in the table. The queued runs of
+// these servers are then available again.
 const endClaims = "UPDATE executions SET server_id = NULL WHERE state <> 'ended' AND server_id IS NOT NULL AND state = 'queued' AND server_id NOT IN (SELECT id FROM servers)"
 
 // RemoveServer ends the claims of the server.

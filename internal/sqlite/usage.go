@@ -11,7 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// putUsage adds to one counter. It does nothing if the user does not exist.
+// putUsage adds values to one counter of usage. It does nothing if the user does not
+// exist.
 const putUsage = `INSERT INTO usage_days (user_id, day, language, key_id, executions, cpu, memory, network_bytes, generate_tokens)
 	SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM users WHERE id = ?1
 	ON CONFLICT (user_id, day, language, key_id) DO UPDATE SET
@@ -36,8 +37,8 @@ func addUsage(ctx context.Context, tx *sql.Tx, counters []*pyth.UsageCounter) er
 
 // selectUsage sums the counters and the sizes of the stored contents in each group.
 // The parameters are the user, the first and the last day, and the maximum number of
-// groups. %[1]s and %[2]s are the expressions of the group for counters and for
-// contents.
+// groups. %[1]s is the SQL expression of the group for counters, and %[2]s is the
+// expression for contents.
 const selectUsage = `WITH groups AS (
 	SELECT %[1]s AS name, executions, cpu, memory, network_bytes, 0 AS bytes, generate_tokens
 	FROM usage_days WHERE user_id = ?1 AND day >= ?2 AND day < ?3

@@ -65,8 +65,8 @@ func TestMigrationCountsEarlierRuns(t *testing.T) {
 	}
 }
 
-// TestUsageReadsOneRangeOfEachIndex checks the query plan, so that the cost of a report
-// depends only on the days of the period and on the stored contents of the user.
+// TestUsageReadsOneRangeOfEachIndex checks the query plan. The cost of a report must
+// depend only on the days of the period and on the stored contents of the user.
 func TestUsageReadsOneRangeOfEachIndex(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {
