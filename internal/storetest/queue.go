@@ -23,7 +23,7 @@ func queued(user pyth.UserID, millis int) *pyth.QueuedExecution {
 	}
 }
 
-// roomy are limits that no test reaches.
+// roomy contains limits that no test reaches.
 var roomy = pyth.QueueLimits{Runs: 1000, Bytes: 1 << 20}
 
 func enqueue(t *testing.T, s pyth.Store, runs ...*pyth.QueuedExecution) {
@@ -96,7 +96,7 @@ func testClaims(t *testing.T, s pyth.Store) {
 	wantWaiting(t, s, "", 10, "ada", "bob", "cy")
 	same(t, []*pyth.QueuedExecution{a1, a2}, claim(t, s, "s2", pyth.QueueShare{User: "ada", Runs: 5}))
 
-	// Queued runs are not lost runs of a synchronous caller.
+	// The list must not contain queued runs, because these runs are asynchronous.
 	page, err := s.UnendedExecutions(t.Context(), "", 10)
 	want(t, err, "")
 	same(t, 0, len(page))
@@ -108,14 +108,15 @@ func testStartExecution(t *testing.T, s pyth.Store) {
 	enqueue(t, s, r, other)
 	wantStart(t, s, "s1", r.ID, false)
 	claim(t, s, "s1", pyth.QueueShare{User: "ada", Runs: 1})
-	// A server that does not keep itself alive cannot start a run.
+	// A server that has not called KeepServer cannot start a run.
 	wantStart(t, s, "s1", r.ID, false)
 	keepServers(t, s, "s1", "s2")
 	wantStart(t, s, "s2", r.ID, false)
 	wantStart(t, s, "s1", other.ID, false)
 	wantStart(t, s, "s1", r.ID, true)
 	wantQueued(t, s, 1)
-	// The same start can be repeated, but not another one.
+	// The same call of StartExecution can be repeated. A call with another time must
+	// fail.
 	wantStart(t, s, "s1", r.ID, true)
 	again, err := s.StartExecution(t.Context(), "s1", r.ID, start.Add(2*time.Minute))
 	want(t, err, "")
@@ -202,7 +203,7 @@ func testQueueLimits(t *testing.T, s pyth.Store) {
 	put(pyth.QueueLimits{Runs: 10, Bytes: 3*size - 1}, []*pyth.QueuedExecution{queued("ada", 6)}, pyth.CodeTooManyExecutions)
 	put(pyth.QueueLimits{Runs: 10, Bytes: 3 * size}, []*pyth.QueuedExecution{queued("ada", 7), queued("ada", 8)}, "", pyth.CodeTooManyExecutions)
 	wantQueued(t, s, 4)
-	// A run that has started does not count.
+	// A run that has started does not count towards the limits.
 	keepServers(t, s, "s1")
 	first := claim(t, s, "s1", pyth.QueueShare{User: "ada", Runs: 1})[0]
 	wantStart(t, s, "s1", first.ID, true)

@@ -23,7 +23,8 @@ func usage(t *testing.T, s pyth.Store, user pyth.UserID, q pyth.UsageQuery) []py
 	return items
 }
 
-// used is the usage of n records of the function "ended": 8 MiB during 998.5 ms each.
+// The function "used" returns the usage of n records of the function "ended". Each of
+// them used 8 MiB during 998.5 ms.
 func used(n int64) pyth.UsageTotals {
 	return pyth.UsageTotals{Executions: n, CPU: time.Duration(n) * 7, MemoryMiBMs: n * 7988}
 }
@@ -42,7 +43,7 @@ func testUsageCountsOnce(t *testing.T, s pyth.Store) {
 	// change, so it is not counted again.
 	put(t, s, &running, final, final)
 	put(t, s, final)
-	// A run whose program no sandbox received used nothing.
+	// A run that no sandbox has received has no usage.
 	canceled := ended("ada", 1)
 	canceled.StartedAt, canceled.Status, canceled.Usage, canceled.Sealed = time.Time{}, pyth.StatusCanceled, pyth.Usage{}, nil
 	nobody := ended("nobody", 2)
@@ -50,7 +51,7 @@ func testUsageCountsOnce(t *testing.T, s pyth.Store) {
 	expected := []pyth.UsageItem{{Day: day(0), UsageTotals: used(1)}}
 	same(t, expected, usage(t, s, "ada", wholeUsage(pyth.UsageByDay)))
 	same(t, 0, len(usage(t, s, "nobody", wholeUsage(pyth.UsageByDay))))
-	// The counters stay when the record is deleted.
+	// The counters must not change when the record is deleted.
 	want(t, s.DeleteExecution(ctx, "ada", final.ID), "")
 	same(t, expected, usage(t, s, "ada", wholeUsage(pyth.UsageByDay)))
 	got, err := s.DayUsage(ctx, []pyth.UserID{"ada", "nobody"}, final.EndedAt)
