@@ -22,8 +22,8 @@ type LimiterConfig struct {
 // counts in memory. It is safe for concurrent use.
 //
 // The number of runs on one server never exceeds the limit, because Admit counts runs
-// that have not ended. The processor time of a run is known at its end, so the runs
-// that are active when the limit is reached can exceed it.
+// that have not ended. The processor time of a run is known only at its end. So runs
+// that are active when the limit is reached can exceed the limit.
 type Limiter struct {
 	config LimiterConfig
 
@@ -33,16 +33,17 @@ type Limiter struct {
 
 // account counts the runs of one user on the current day.
 type account struct {
-	// loaded is closed when stored has been read, or reading failed with err.
+	// The channel "loaded" is closed when the field "stored" has been read, or when
+	// reading has failed with the error in "err".
 	loaded chan struct{}
 	err    error
-	// seen is the time of the last run.
+	// The field "seen" is the time of the last run.
 	seen time.Time
 	day  time.Time
-	// stored is the usage in the store, and unstored the usage of ended runs whose
-	// records are not stored yet.
+	// The field "stored" is the usage in the store. The field "unstored" is the usage
+	// of ended runs whose records are not stored yet.
 	stored, unstored pyth.UsageTotals
-	// running counts the admitted runs that have not ended.
+	// The field "running" counts the admitted runs that have not ended.
 	running int64
 }
 
@@ -65,7 +66,7 @@ func (l *Limiter) Admit(ctx context.Context, user pyth.UserID) error {
 	}
 }
 
-// admit counts a run of the account. It returns false if DropIdle has dropped the
+// admit counts a run of the account. It returns false if DropIdle has removed the
 // account in the meantime.
 func (l *Limiter) admit(user pyth.UserID, a *account) (bool, error) {
 	now := l.config.Clock()
@@ -103,7 +104,7 @@ func (l *Limiter) refusalLocked(a *account, now time.Time) error {
 	}
 }
 
-// nextDay returns the time at which the quotas of a day are reset.
+// nextDay returns the time at which the daily quotas are reset.
 func nextDay(now time.Time) time.Time { return pyth.DayOf(now).Add(24 * time.Hour) }
 
 // account returns the account of the user. It reads the usage of the user from the
@@ -128,7 +129,8 @@ func (l *Limiter) account(ctx context.Context, user pyth.UserID) (*account, erro
 }
 
 func (l *Limiter) load(ctx context.Context, user pyth.UserID, a *account) {
-	// Other requests wait for the result, so do not stop if this request ends.
+	// Other requests wait for the result. So continue even if the context of this
+	// request ends.
 	all, err := l.config.Store.DayUsage(context.WithoutCancel(ctx), []pyth.UserID{user}, a.day)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,8 +141,8 @@ func (l *Limiter) load(ctx context.Context, user pyth.UserID, a *account) {
 	close(a.loaded)
 }
 
-// beginLocked resets the account if a new day has begun. No run of this server has
-// ended on the new day without a call of Ended, so nothing has to be read.
+// beginLocked resets the account if a new day has begun. The usage of the new day is
+// 0 at its beginning, so beginLocked need not read the store.
 func (a *account) beginLocked(day time.Time) {
 	if day.After(a.day) {
 		a.day, a.stored, a.unstored = day, pyth.UsageTotals{}, pyth.UsageTotals{}
@@ -191,7 +193,8 @@ func (l *Limiter) DropIdle(context.Context) error {
 	defer l.mu.Unlock()
 	for user, a := range l.accounts {
 		a.beginLocked(pyth.DayOf(now))
-		// The store does not have the unstored usage, so a dropped account would lose it.
+		// Keep an account with unstored usage, because the store does not contain
+		// this usage.
 		if a.seen.Before(before) && a.running == 0 && a.unstored.Executions == 0 {
 			delete(l.accounts, user)
 		}

@@ -104,7 +104,7 @@ func TestLimiterCountsRunsThatHaveNotEnded(t *testing.T) {
 	l.admit("ada")
 	l.refuse()
 	l.admit("bob")
-	// A refused run, or one whose program did not start, does not count.
+	// A run does not count if it was refused, or if its program did not start.
 	l.Ended("ada", nil)
 	l.admit("ada")
 	canceled := l.record("ada", 0)
@@ -129,7 +129,7 @@ func TestLimiterCountsARunOnceWhenItIsStored(t *testing.T) {
 func TestLimiterLimitsProcessorTime(t *testing.T) {
 	l := newLimiter(t, 0, time.Second)
 	l.store.day["ada"] = pyth.UsageTotals{CPU: 999 * time.Millisecond}
-	// Runs that are active when the quota is reached can exceed it.
+	// Runs that are active when the quota is reached can exceed the quota.
 	l.admit("ada")
 	l.admit("ada")
 	l.Ended("ada", l.record("ada", time.Millisecond))
@@ -171,7 +171,8 @@ func TestLimiterRefreshSeesOtherServers(t *testing.T) {
 	if err := l.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// 8 runs of other servers, 1 that is not stored yet, and 1 that runs.
+	// Count 8 runs of other servers, 1 ended run that is not stored yet, and 1 active
+	// run.
 	l.admit("ada")
 	l.refuse()
 	l.store.err = errors.New("broken")

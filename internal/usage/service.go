@@ -1,4 +1,5 @@
-// Package usage reports how much users use, and limits how much they run on a day.
+// Package usage reports the usage of resources by users, and limits the runs of each
+// user on a day.
 package usage
 
 import (
@@ -14,7 +15,7 @@ type Config struct {
 	// Sync waits until the records of the user's ended runs are stored.
 	Sync  func(ctx context.Context, user pyth.UserID) error
 	Clock func() time.Time
-	// Sources list the quotas of users, in the order of the report.
+	// Sources lists the quotas of users, in the order of the report.
 	Sources []pyth.QuotaSource
 }
 
@@ -36,8 +37,8 @@ const (
 	maxKeys = 1000
 )
 
-// Usage returns the usage of the days that contain the times from Since on and before
-// Until. Until defaults to the current time, and Since to 29 days before.
+// Usage extends the period of the query to whole days, and returns the usage of these
+// days. By default, Until is the current time, and Since is 29 days earlier.
 func (s *Service) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery) (*pyth.UsageReport, error) {
 	if err := s.complete(&q); err != nil {
 		return nil, err
