@@ -62,7 +62,8 @@ func TestUsageCountsRuns(t *testing.T) {
 	if len(byKey) != 1 || byKey[0].KeyID != a.record(t, first.ID).KeyID || byKey[0].Executions != 3 {
 		t.Errorf("got %+v", byKey)
 	}
-	// The counters stay when a record is deleted, and its content is no longer stored.
+	// When a record is deleted, the counters must not change, and the content must no
+	// longer count as stored.
 	s.call(t, a, "DELETE", "/api/v1/executions/"+first.ID, nil).want(t, 204, nil)
 	if after := a.usage(t, "").Items; len(after) != 1 || after[0].Executions != 3 || after[0].StorageBytes >= r.Items[0].StorageBytes {
 		t.Errorf("got %+v after %+v", after, r.Items)
@@ -104,7 +105,7 @@ func TestQuotaOfADayRefusesRuns(t *testing.T) {
 	if _, used := a.usage(t, "").quota(t, "executions_per_day"); used != 3 {
 		t.Errorf("%d runs are used", used)
 	}
-	// A started server reads the usage from the database.
+	// A server that starts reads the usage from the database.
 	s.stop(t)
 	s = startServerIn(t, data, nil, "--quota-executions-per-day=3")
 	a.server = s

@@ -255,7 +255,7 @@ func TestWorkerFailures(t *testing.T) {
 	w.awaitReady(t, 2)
 	a.run(t, "print(1)").prints(t, "1\n")
 
-	// A stopped worker finishes its run, and gets no new ones.
+	// A worker that stops finishes its run, and gets no new runs.
 	result = a.executeLater(t, object{"code": "import time\ntime.sleep(3)\nprint('finished')"})
 	stopping := w.busy(t)
 	if err := stopping.cmd.Process.Signal(syscall.SIGTERM); err != nil {
