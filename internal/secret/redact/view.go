@@ -17,10 +17,10 @@ const (
 	// characters per line. A line end is CR, LF or both, or the escapes \r and \n.
 	// Spaces after a line end are also skipped.
 	joined
-	// The view "escaped" decodes backslash escapes, as in JSON (RFC 8259), in string
-	// literals of programming languages, and in the output of Python's repr and
-	// Node's inspect. \xHH and octal escapes are bytes. Literals on consecutive lines
-	// are joined, because pprint and inspect split long strings.
+	// The view "escaped" decodes backslash escapes, as in JSON (RFC 8259) and in
+	// string literals of programming languages. Python's repr and Node's inspect also
+	// write such escapes. \xHH and octal escapes are bytes. Literals on consecutive
+	// lines are joined, because pprint and inspect split long strings.
 	escaped
 	// The view escapedRunes is like the view "escaped", but \xHH and octal escapes
 	// are characters, as in Python's repr of str.
