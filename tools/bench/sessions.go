@@ -20,9 +20,9 @@ const sessionsAtOnce = 100
 // staggerInterval is the time between two sessions of the staggered measurement.
 const staggerInterval = 200 * time.Millisecond
 
-// measureSessions measures the time from the request for a session until the answer of
-// its first command ("time to interactive" in ComputeSDK's benchmarks), and the
-// memory of sessions that wait.
+// measureSessions measures the time from the request for a session until the answer
+// of its first command. ComputeSDK's benchmarks call it "time to interactive".
+// measureSessions also measures the memory of sessions that wait.
 func (b *bench) measureSessions(ctx context.Context) error {
 	number := strconv.Itoa(sessionsAtOnce)
 	flags := []string{
