@@ -69,7 +69,7 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 	b[12] = blockBits
 	le.PutUint16(b[14:], uint16(root))
 	le.PutUint64(b[16:], uint64(inodes))
-	// Compact inodes have no time. The time of the superblock applies to all.
+	// Compact inodes have no time. The time of the superblock applies to all entries.
 	le.PutUint64(b[24:], uint64(modTime.Unix()))
 	le.PutUint32(b[36:], uint32(blocks))
 	// These fields stay zero: extension slots, nanoseconds, start of the inodes
