@@ -34,8 +34,8 @@ type writer struct {
 	closed bool
 	// wake has an element if the batch "next" has runs, or if the writer was closed.
 	wake chan struct{}
-	// hurry ends the delay and the pause after a failure, because somebody needs the
-	// records.
+	// A value in the channel "hurry" ends the delay and the pause after a failure,
+	// because somebody needs the records.
 	hurry chan struct{}
 	// stopped is closed by close.
 	stopped chan struct{}
