@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// verdictHeader marks a response from the proxy itself, as opposed to the target.
+// verdictHeader marks a response that comes from the proxy itself and not from the
+// target.
 const verdictHeader = "X-Pyth-On-Egress"
 
 // maxDrain limits, in bytes, how much of a refused request's body the proxy
