@@ -7,7 +7,8 @@ import (
 )
 
 // arena holds the saved content of a process outside of Go's heap. The garbage
-// collector ignores this memory, and free returns it to the host at once.
+// collector ignores this memory, and the method free returns the memory to the host
+// at once.
 type arena struct {
 	mu    sync.Mutex
 	bytes []byte
@@ -21,15 +22,15 @@ func newArena(size int) (*arena, error) {
 	return &arena{bytes: bytes}, err
 }
 
-// add copies data into the arena and returns its offset.
+// add copies the data into the arena. It returns the offset of the data in the arena.
 func (a *arena) add(data []byte) int {
 	at := a.used
 	a.used += copy(a.bytes[at:], data)
 	return at
 }
 
-// hold makes free wait until the caller calls the returned function. hold returns
-// nil if the arena has been freed.
+// hold makes the method free wait until the caller calls the returned function. hold
+// returns nil if the arena has been freed.
 func (a *arena) hold() func() {
 	a.mu.Lock()
 	if a.bytes == nil {

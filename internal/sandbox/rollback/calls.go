@@ -17,12 +17,12 @@ import (
 // rule decides whether a system call makes the interpreter unusable. A rule without
 // functions always allows the call.
 type rule struct {
-	// before examines the arguments.
+	// The function "before" examines the arguments.
 	before func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason
-	// after examines the result of a successful call.
+	// The function "after" examines the result of a successful call.
 	after func(*kernel.Task, uintptr) abi.Reason
-	// inThreads makes the call if the process has several threads. It returns the
-	// result of the call.
+	// If the process has several threads, the function inThreads makes the call
+	// instead of gVisor. It returns the result of the call.
 	inThreads func(*kernel.Task, arch.SyscallArguments) (uintptr, abi.Reason, error)
 }
 
@@ -35,7 +35,7 @@ func allowed() map[string]rule {
 			all[name] = r
 		}
 	}
-	// These calls only read, and change nothing.
+	// These system calls only read, and change nothing.
 	add(rule{}, "access", "faccessat", "faccessat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
 		"readlink", "readlinkat", "getcwd", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
 		"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "getrandom", "uname", "sysinfo",
@@ -44,16 +44,16 @@ func allowed() map[string]rule {
 		"sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "sched_getattr", "sched_rr_get_interval",
 		"ioprio_get", "rt_sigpending", "mincore", "get_mempolicy", "get_robust_list", "capget", "getsockname", "getpeername",
 		"getsockopt")
-	// These calls wait or yield the processor.
+	// These system calls only wait, or yield the processor.
 	add(rule{}, "nanosleep", "clock_nanosleep", "pause", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait",
 		"epoll_pwait2", "wait4", "waitid", "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait", "sched_yield")
-	// These calls act on descriptors. restore closes all descriptors, which also
-	// releases locks. The agent replaces the pipes of the standard streams for each
-	// run.
+	// These system calls act on descriptors. The method restore closes all
+	// descriptors, which also releases locks. The agent replaces the pipes of the
+	// standard streams for each run.
 	add(rule{}, "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek",
 		"close", "close_range", "dup", "dup2", "dup3", "getdents", "getdents64", "fsync", "fdatasync", "sync", "syncfs",
 		"sync_file_range", "readahead", "sendfile", "copy_file_range", "flock", "ftruncate", "fallocate", "msync")
-	// These calls make descriptors, which restore closes.
+	// These system calls make descriptors, which the method restore closes.
 	add(rule{}, "pipe", "pipe2", "eventfd", "eventfd2", "epoll_create", "epoll_create1", "epoll_ctl", "timerfd_create",
 		"timerfd_settime", "timerfd_gettime", "memfd_create")
 	add(openRule(ofOpen), "open")
@@ -63,38 +63,39 @@ func allowed() map[string]rule {
 	add(rule{before: fcntl}, "fcntl")
 	add(rule{before: ioctl}, "ioctl")
 	// asyncio uses a pair of sockets in each event loop, and some modules look for
-	// IPv6 when they are imported. Such sockets end with their descriptors. They can
+	// IPv6 when they are imported. Such a socket ends with its descriptor. It can
 	// neither pass descriptors nor reach anything, because connect, listen and
 	// sendmsg are denied.
 	add(rule{before: socketPair}, "socketpair")
 	add(rule{before: socket}, "socket")
 	add(rule{}, "bind", "setsockopt", "recvfrom", "recvmsg", "shutdown")
 	add(rule{before: sendTo}, "sendto")
-	// These calls change names and sizes of files. A program can change them only on
-	// file systems that the agent mounts anew for each run.
+	// These system calls change names and sizes of files. A program can change them
+	// only on file systems that the agent mounts again for each run.
 	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 		"symlink", "symlinkat", "truncate")
-	// These calls change attributes of files. Files in /proc and pipes have
+	// These system calls change attributes of files. Files in /proc and pipes have
 	// attributes too, so the rules check where a file is.
 	add(rule{before: attributesAt(-1, 0)}, "chmod", "utime", "utimes")
 	add(rule{before: attributesAt(0, 1)}, "fchmodat", "futimesat", "utimensat")
 	add(rule{before: attributesOfFile}, "fchmod")
-	// restore resets what these calls change: the working directory, the umask,
-	// signal handling and timers.
+	// The method restore resets the state that these system calls change: the working
+	// directory, the umask, signal handling and timers.
 	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
 	add(rule{before: limit(0)}, "setrlimit")
 	add(rule{before: prlimit}, "prlimit64")
-	// These calls change memory, which restore resets. mprotect, and mmap at a fixed
-	// address, must not touch a mapping of the checkpoint. munmap, mremap and
-	// MADV_DONTNEED may touch only those mappings that restore can create again.
+	// These system calls change memory, which the method restore resets. mprotect
+	// must not change a mapping of the checkpoint, and mmap must not replace one.
+	// munmap, mremap and MADV_DONTNEED may change only those mappings that the method
+	// restore can create again.
 	add(rule{}, "brk")
 	add(rule{before: mmap}, "mmap")
 	add(rule{before: munmap}, "munmap")
 	add(rule{before: mprotect}, "mprotect")
 	add(rule{before: mremap}, "mremap")
 	add(rule{before: madvise}, "madvise")
-	// This call waits until a word in memory changes. At the end of the run no
-	// thread waits, because only one thread is left.
+	// futex waits until a word in memory changes. At the end of the run no thread
+	// waits, because only one thread is left.
 	add(rule{before: futex}, "futex")
 	// A program may start threads that end before the program ends. Threads set their
 	// own attributes, which end with them.
@@ -103,13 +104,13 @@ func allowed() map[string]rule {
 	add(rule{before: inThread(abi.Threads)}, "exit")
 	add(rule{before: inThread(abi.Attributes)}, "rseq", "set_robust_list")
 	add(rule{before: prctl}, "prctl")
-	// These calls have their own wrappers.
+	// The Manager wraps these system calls separately.
 	add(rule{}, "fadvise64", "exit_group")
 	return all
 }
 
-// denied returns the reasons of system calls that make the interpreter unusable. A
-// call that is in neither list has the reason abi.Other.
+// denied returns the system calls that make the interpreter unusable, with the
+// reasons. A call in neither list has the reason abi.Other.
 func denied() map[string]abi.Reason {
 	all := make(map[string]abi.Reason)
 	add := func(why abi.Reason, names ...string) {
@@ -117,17 +118,17 @@ func denied() map[string]abi.Reason {
 			all[name] = why
 		}
 	}
-	// A new process can outlive the program, share its memory, or take a process
-	// ID. After execve, the process has other memory.
+	// A new process can outlive the program, share the memory of the program, or take
+	// a process ID. After execve, the process has other memory.
 	add(abi.Processes, "fork", "vfork", "execve", "execveat", "pidfd_open", "pidfd_getfd",
 		"pidfd_send_signal", "kcmp", "ptrace", "process_vm_readv", "process_vm_writev", "setsid", "setpgid", "unshare", "setns")
 	// A connection can outlive its descriptor, and a message can contain descriptors.
 	add(abi.Sockets, "listen", "accept", "accept4", "connect", "recvmmsg", "sendmmsg", "sendmsg")
 	add(abi.Signals, "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "signalfd", "signalfd4", "timer_create",
 		"timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime")
-	// These calls can change files outside the file systems of the run, such as
-	// files in /proc, or they return descriptors that can act on objects
-	// outside the run.
+	// These system calls can change files outside the file systems of the run, such
+	// as files in /proc. Or they return descriptors that can act on objects outside
+	// the run.
 	add(abi.Files, "chown", "fchown", "lchown", "fchownat", "mknod", "mknodat",
 		"setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
 		"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "fanotify_init", "fanotify_mark", "chroot",
@@ -142,8 +143,7 @@ func denied() map[string]abi.Reason {
 		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "seccomp", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
 		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
 		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
-	// gVisor lacks most of these calls, and programs do not need the few that it
-	// has.
+	// gVisor lacks most of these system calls, and programs do not need the others.
 	add(abi.Other, "afs_syscall", "bpf", "create_module", "delete_module", "epoll_ctl_old", "epoll_wait_old", "finit_module",
 		"get_kernel_syms", "getpmsg", "init_module", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
 		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load",
@@ -180,8 +180,8 @@ func withoutThreads(t *kernel.Task, _ *checkpoint, _ arch.SyscallArguments) abi.
 	return allow(t.ThreadGroup().Count() == 1, abi.Threads)
 }
 
-// isLeader reports whether the task is the first thread of its process. restore
-// returns this thread to its checkpoint.
+// isLeader reports whether the task is the first thread of its process. The method
+// restore returns only this thread to its checkpoint.
 func isLeader(t *kernel.Task) bool { return t == t.ThreadGroup().Leader() }
 
 // inThread returns a rule that allows a call in all threads except the first one.
@@ -232,11 +232,10 @@ func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.Syscal
 	}
 }
 
-// changes examines a call that changes attributes of a file. Only files of the
-// run may be changed. A relative path starts at the directory with the
-// descriptor "from". An empty path means the file with this descriptor. Another
-// thread could replace the path before the call uses it, so the process must
-// have only one thread.
+// changes examines a call that changes attributes of a file. Only files of the run
+// may be changed. A relative path starts at the directory with the descriptor "from".
+// An empty path means the file with this descriptor. The process must have only one
+// thread: another thread could replace the path before the call uses it.
 func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 	if t.ThreadGroup().Count() != 1 {
 		return abi.Threads
@@ -260,7 +259,7 @@ func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 			return allow(isOfRun(start), abi.Files)
 		}
 	}
-	// The call may follow a symbolic link or change the link itself. So check
+	// The system call may follow a symbolic link or change the link itself. So check
 	// both files.
 	for _, follow := range []bool{false, true} {
 		found, err := t.Kernel().VFS().GetDentryAt(t, t.Credentials(), &vfs.PathOperation{
@@ -345,8 +344,8 @@ func prctl(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 }
 
 // mmap denies executable memory, except code of the image. A program with its own
-// machine code could change segment registers. The kernel can neither see nor
-// restore them, but systrap needs them in each thread.
+// machine code could change segment registers. The kernel can neither see nor restore
+// segment registers, but gVisor's platform systrap needs them in each thread.
 func mmap(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	if args[2].Int()&linux.PROT_EXEC != 0 && !isImageCode(t, args) {
 		return abi.Mappings
@@ -392,8 +391,8 @@ func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reas
 	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED:
 		return 0
 	case linux.MADV_DONTNEED:
-		// The call clears memory. restore can write the content again if the
-		// mapping can be mapped again.
+		// MADV_DONTNEED clears memory. The method restore can write the content again
+		// only if the mapping can be mapped again.
 		return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	}
 	return abi.Mappings

@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// checkpoint is the state of a waiting interpreter. Only memory.unmapped is modified
-// after newCheckpoint.
+// checkpoint is the state of a waiting interpreter. After newCheckpoint, only the
+// field memory.unmapped is modified.
 type checkpoint struct {
 	memory
 	registers  *arch.Context64
@@ -26,7 +26,8 @@ type checkpoint struct {
 	stack      linux.SignalStack
 	limits     map[limits.LimitType]limits.Limit
 	attributes attributes
-	// descriptors is the size of the descriptor table, which cannot shrink.
+	// The field "descriptors" is the size of the descriptor table, which cannot
+	// shrink.
 	descriptors int
 	counters    counters
 }
@@ -40,7 +41,7 @@ type counters struct {
 	lastID     kernel.ThreadID
 }
 
-// attributes are the parts of a task that no allowed call can change.
+// attributes are the parts of a task that no allowed system call can change.
 type attributes struct {
 	credentials *auth.Credentials
 	name        string
@@ -67,7 +68,7 @@ func attributesOf(t *kernel.Task) attributes {
 	}
 }
 
-// newCheckpoint saves the state of the calling task, which must be the only one of
+// newCheckpoint saves the state of the calling task. The task must be the only one of
 // its process. The process must have only the descriptors that the agent gives it.
 func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 	if t.ThreadGroup().Count() != 1 || t.PIDNamespace().NumTasks() != ownTasks {
@@ -142,7 +143,7 @@ func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
 	return [2]*ktime.SyntheticClock{g.UserCPUClock().(*ktime.SyntheticClock), g.CPUClock().(*ktime.SyntheticClock)}
 }
 
-// restore returns the process to its checkpoint. If it returns a reason, the
+// restore returns the process to its checkpoint. If restore returns a reason, the
 // process must exit.
 func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	c := i.saved.Load()
@@ -181,7 +182,7 @@ func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	return 0
 }
 
-// stopTimers stops the timers that send signals. It reports whether this has worked.
+// stopTimers stops the timers that send signals. It returns false if this fails.
 func stopTimers(t *kernel.Task) bool {
 	for id := range int32(linux.ITIMER_PROF + 1) {
 		if _, err := t.Setitimer(id, linux.ItimerVal{}); err != nil {

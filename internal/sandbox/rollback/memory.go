@@ -21,8 +21,8 @@ const (
 	maxContent = 64 << 20
 	// copySize is the amount of memory in bytes that is copied at once.
 	copySize = 256 << 10
-	// maxRegions limits the number of mappings of a process that is restored. To
-	// remove more mappings takes longer than to start a new interpreter.
+	// maxRegions limits the number of mappings of a process that is restored. It
+	// takes longer to remove more mappings than to start a new interpreter.
 	maxRegions = 4096
 	// maxUnmapped limits the number of ranges that the program may unmap from the
 	// mappings of the checkpoint.
@@ -30,18 +30,17 @@ const (
 )
 
 // Distances below the stack pointer in bytes. The red zone may hold data of the
-// current function. Everything deeper is unused at the checkpoint.
+// current function. At the checkpoint, the stack below the red zone is unused.
 const (
 	redZone = 128
-	// stackWindow is the size of the unused part of the stack that is saved as
-	// zeros. Most programs do not use more stack. The memory of everything deeper
-	// is returned to the host.
+	// stackWindow is the size of the unused part of the stack that is saved as zeros.
+	// Most programs do not use more stack. The memory below this part is returned to
+	// the host.
 	stackWindow = 128 << 10
 )
 
-// trapRange is the address range in which gVisor maps its table of patched system
-// calls. gVisor adds the table when it patches the first system call of a
-// process, which can be after the checkpoint.
+// gVisor maps its table of patched system calls in trapRange. It adds the table when
+// it patches the first system call of a process, which can be after the checkpoint.
 var trapRange = hostarch.AddrRange{Start: 0x60000, End: 0x70000}
 
 // region is a mapping as /proc/self/maps describes it.
@@ -82,15 +81,17 @@ func regions(t *kernel.Task) []region {
 // memory is the saved memory of a process.
 type memory struct {
 	regions []region
-	// unmapped lists what the program has unmapped from the regions. The program may
-	// have mapped it again, with attributes that a region does not record. So restore
-	// maps it again. mu protects unmapped.
+	// unmapped lists the parts of the regions that the program has unmapped. The
+	// program may have mapped them again, with attributes that a region does not
+	// record. So the method restore maps these parts again. mu protects the field
+	// unmapped.
 	mu       sync.Mutex
 	unmapped []hostarch.AddrRange
 	brk      hostarch.Addr
 	content  []content
 	arena    *arena
-	// unused is the part of the stack below stackWindow, which holds no data.
+	// The field "unused" is the part of the stack below stackWindow, which holds no
+	// data.
 	unused hostarch.AddrRange
 }
 
@@ -112,9 +113,9 @@ func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool { return !m.regions[i].isAnonymous() })
 }
 
-// unmaps records that the program unmaps a range. It returns false if the range
-// overlaps a mapping of the checkpoint that cannot be mapped again, or if the program
-// has unmapped too many ranges.
+// unmaps records that the program unmaps a range. It returns false in two cases: the
+// range overlaps a mapping of the checkpoint that cannot be mapped again, or the
+// program has unmapped too many ranges.
 func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	if !m.canMapAgain(start, size) {
 		return false
@@ -128,10 +129,9 @@ func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	return len(m.unmapped) <= maxUnmapped
 }
 
-// touches reports whether the function matches returns true for a mapping that
-// a range overlaps. The function gets the index of each such mapping, until it
-// returns true. touches also returns true if the range is invalid, or overlaps
-// gVisor's table.
+// touches calls the function "matches" with the index of each mapping that the range
+// overlaps, until the function returns true. Then touches returns true. It also
+// returns true if the range is invalid or overlaps gVisor's table.
 func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
 	wanted := pages(start, size)
 	if wanted.Length() == 0 && size > 0 || wanted.Overlaps(trapRange) {
@@ -213,12 +213,12 @@ func (m *memory) save(t *kernel.Task) error {
 	return nil
 }
 
-// makeResident makes gVisor count a mapping of a file as resident. Otherwise gVisor
-// counts it from the first access on, and the resident size would show which mappings
-// earlier programs have used.
+// makeResident makes gVisor count a mapping of a file as resident. Without it, gVisor
+// would count the mapping from the first access on, and the resident size would show
+// which mappings earlier programs have used.
 func makeResident(t *kernel.Task, r *region) {
 	if r.perms.Read {
-		// An error means that the file is shorter than the mapping.
+		// The call fails if the file is shorter than the mapping.
 		_, _ = t.MemoryManager().CopyIn(t, r.Start, make([]byte, 1), usermem.IOOpts{})
 	}
 }
@@ -297,8 +297,8 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 func (c *content) restore(t *kernel.Task, from *arena) (err error) {
 	mm, size := t.MemoryManager(), int(c.at.Length())
 	if c.zero {
-		// Do not release the memory instead: programs could see this, because the
-		// resident size would depend on the pages that the last program has used.
+		// Do not release the memory instead. Programs could see this: the resident
+		// size would depend on the pages that the last program has used.
 		_, err = mm.ZeroOut(t, c.at.Start, int64(size), usermem.IOOpts{})
 	} else {
 		_, err = mm.CopyOut(t, c.at.Start, from.bytes[c.offset:c.offset+size], usermem.IOOpts{})

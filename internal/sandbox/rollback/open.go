@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// openRule returns the rule for an open call. arguments returns the directory, the
-// address of the path, the flags and the mode of the call.
+// openRule returns the rule for an open call. The function "arguments" returns the
+// directory, the address of the path, the flags and the mode of the call.
 func openRule(arguments func(arch.SyscallArguments) openArguments) rule {
 	return rule{after: opened, inThreads: func(t *kernel.Task, args arch.SyscallArguments) (uintptr, abi.Reason, error) {
 		return openInThreads(t, arguments(args))
@@ -39,8 +39,9 @@ func ofCreat(args arch.SyscallArguments) openArguments {
 	return openArguments{linux.AT_FDCWD, args[0], linux.O_WRONLY | linux.O_CREAT | linux.O_TRUNC, args[1].ModeT()}
 }
 
-// opened examines the file that an open call has returned. The process must have one
-// thread. Otherwise another thread could replace the descriptor first.
+// opened examines the file that an open call has returned. The process must have only
+// one thread: another thread could replace the descriptor before opened examines the
+// file.
 func opened(t *kernel.Task, result uintptr) abi.Reason {
 	file := t.GetFile(int32(result))
 	if file == nil {
@@ -65,9 +66,9 @@ func openedFile(t *kernel.Task, file *vfs.FileDescription) abi.Reason {
 }
 
 // openInThreads does the work of openat(2) in a process with several threads. It
-// examines the file before the file gets a descriptor, because other threads
-// could use or replace the descriptor. For example, a thread could write to code
-// through /proc/self/mem.
+// examines the file before the file gets a descriptor. Other threads could use or
+// replace the descriptor. For example, a thread could write to code through
+// /proc/self/mem.
 func openInThreads(t *kernel.Task, args openArguments) (uintptr, abi.Reason, error) {
 	name, err := t.CopyInString(args.path.Pointer(), linux.PATH_MAX)
 	if err != nil {

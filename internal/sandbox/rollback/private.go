@@ -17,22 +17,23 @@ import (
 // Names of unexported fields in gVisor's types. checkFields verifies that the
 // fields exist.
 const (
-	// platformField is Task.p, which holds the floating-point state of a running task.
+	// The field Task.p holds the floating-point state of a running task.
 	platformField = "p"
-	// peakField is MemoryManager.maxRSS and ThreadGroup.maxRSS, the highest
+	// The fields MemoryManager.maxRSS and ThreadGroup.maxRSS hold the highest
 	// resident size, which getrusage(2) shows. ThreadGroup.maxRSS changes when a
 	// thread ends.
 	peakField = "maxRSS"
-	// switchesField is Task.yieldCount and ThreadGroup.yieldCount, the number of
-	// context switches that getrusage(2) shows.
+	// The fields Task.yieldCount and ThreadGroup.yieldCount hold the number of
+	// context switches, which getrusage(2) shows.
 	switchesField = "yieldCount"
-	// ioField is ThreadGroup.ioUsage, the input and output of threads that have
+	// The field ThreadGroup.ioUsage holds the input and output of threads that have
 	// ended.
 	ioField = "ioUsage"
-	// wasteField is MemoryFile.haveWaste, which is true while gVisor must still return
-	// freed memory to the host.
+	// The field MemoryFile.haveWaste is true while gVisor must still return freed
+	// memory to the host.
 	wasteField = "haveWaste"
-	// lastField is PIDNamespace.last, from which the next thread gets its ID.
+	// The field PIDNamespace.last is the ID of the last thread. The next thread gets
+	// its ID from this field.
 	lastField = "last"
 )
 
@@ -65,8 +66,8 @@ func platformOf(t *kernel.Task) platform.Context {
 	return *(*platform.Context)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
-// setPeak sets the highest resident size of the task's process in bytes. The task must
-// be the only one of the process.
+// setPeak sets the highest resident size, in bytes, of the task's process. The task
+// must be the only one of its process.
 func setPeak(t *kernel.Task, size uint64) {
 	for _, of := range []reflect.Value{reflect.ValueOf(t.MemoryManager()), reflect.ValueOf(t.ThreadGroup())} {
 		field := of.Elem().FieldByName(peakField)
@@ -83,15 +84,15 @@ func switchesOf(t *kernel.Task) [2]*atomicbitops.Uint64 {
 	return [2]*atomicbitops.Uint64{field(reflect.ValueOf(t)), field(reflect.ValueOf(t.ThreadGroup()))}
 }
 
-// ioOf returns the counters of input and output of a task and of the threads of its
-// process that have ended.
+// ioOf returns two counters of input and output: the counter of a task, and the
+// counter of all ended threads of its process.
 func ioOf(t *kernel.Task) [2]*usage.IO {
 	field := reflect.ValueOf(t.ThreadGroup()).Elem().FieldByName(ioField)
 	return [2]*usage.IO{t.IOUsage(), *(**usage.IO)(unsafe.Pointer(field.UnsafeAddr()))}
 }
 
-// lastID returns a pointer to the last thread ID of the task's PID namespace. The
-// task must be the only one in the namespace that can start threads or processes.
+// lastID returns a pointer to the last thread ID in the task's PID namespace. No
+// other task in the namespace may start threads or processes.
 func lastID(t *kernel.Task) *kernel.ThreadID {
 	field := reflect.ValueOf(t.PIDNamespace()).Elem().FieldByName(lastField)
 	return (*kernel.ThreadID)(unsafe.Pointer(field.UnsafeAddr()))

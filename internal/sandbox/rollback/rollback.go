@@ -7,7 +7,8 @@
 // mappings, registers, descriptors, signals, limits and counters of the interpreter
 // are restored. A system call that could change anything else makes the interpreter
 // unusable: the interpreter exits after its run, and the agent starts a new one. The
-// function allowed lists the calls that do not make it unusable.
+// function "allowed" lists the system calls that do not make the interpreter
+// unusable.
 package rollback
 
 import (
@@ -28,14 +29,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// Manager holds the interpreter that can be restored. A sandbox has at most one.
+// Manager holds the interpreter that can be restored. A sandbox has at most one such
+// interpreter.
 type Manager struct {
 	current atomic.Pointer[interpreter]
 }
 
-// Install replaces entries of the table. Call it before gVisor starts. It returns
-// an error if this version of gVisor lacks a field that the package needs, or has
-// a call with the number of the agent's call.
+// Install replaces entries of the table of system calls. Call it before gVisor
+// starts. It returns an error if this version of gVisor lacks a field that the
+// package needs. It also returns an error if gVisor has a system call with the number
+// of the agent's call.
 func Install(table *kernel.SyscallTable) error {
 	if err := checkFields(); err != nil {
 		return err
@@ -76,20 +79,22 @@ type interpreter struct {
 	// reason is the reason why the interpreter will not be restored; 0 if it can be
 	// restored.
 	reason atomic.Uint32
-	// saved is the checkpoint; nil before it is made.
+	// The field "saved" is the checkpoint. It is nil before the checkpoint is made.
 	saved atomic.Pointer[checkpoint]
-	// waits is the operation for which the interpreter waits; at other times it is 0.
-	// given receives a value when the wait ends. restored receives a value when the
-	// interpreter is restored or cannot be restored.
+	// The field "waits" is the operation for which the interpreter waits; at other
+	// times it is 0. The channel "given" receives a value when the wait ends. The
+	// channel "restored" receives a value when the interpreter is restored or cannot
+	// be restored.
 	waits           atomic.Uint32
 	given, restored chan struct{}
-	// anew is true if the process must make a new checkpoint.
+	// The field "anew" is true if the process must make a new checkpoint.
 	anew atomic.Bool
-	// runs counts the runs of the interpreter, and cpu is its processor time. Only
-	// the interpreter's task uses these fields.
+	// The field "runs" counts the runs of the interpreter, and "cpu" is its processor
+	// time. Only the interpreter's task uses these fields.
 	runs int
 	cpu  time.Duration
-	// counters are the counters at the first checkpoint; nil before it is made.
+	// The field "counters" holds the counters at the first checkpoint. It is nil
+	// before this checkpoint is made.
 	counters *counters
 }
 
@@ -132,8 +137,8 @@ func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 	}
 }
 
-// checkpoint wraps fadvise64(2). With abi.Advice, the registered process makes its
-// checkpoint by this call. All other calls are unchanged.
+// checkpoint wraps fadvise64(2). If the advice is abi.Advice, the registered process
+// makes its checkpoint. All other calls are unchanged.
 func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()
@@ -179,8 +184,9 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// waitAndRestore reports the end of the program, waits until the agent wants to restore
-// the process, and restores it. It returns a reason if the process must exit.
+// waitAndRestore reports the end of the program, and waits until the agent wants to
+// restore the process. Then it restores the process. It returns a reason if the
+// process must exit.
 func (i *interpreter) waitAndRestore(t *kernel.Task, status byte) (why abi.Reason) {
 	defer func() {
 		if why == 0 {
@@ -196,8 +202,8 @@ func (i *interpreter) waitAndRestore(t *kernel.Task, status byte) (why abi.Reaso
 }
 
 // nextCheckpoint returns the error that the process gets from the call that made the
-// checkpoint: EALREADY, or EAGAIN if the agent wants a new checkpoint. In this case
-// nextCheckpoint frees the old one.
+// checkpoint. The error is EALREADY, or EAGAIN if the agent wants a new checkpoint.
+// In the second case, nextCheckpoint frees the old checkpoint.
 func (i *interpreter) nextCheckpoint() error {
 	if !i.anew.Swap(false) {
 		return linuxerr.EALREADY
@@ -230,21 +236,22 @@ func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
 	if t.PendingSignals() != 0 {
 		return abi.Signals
 	}
-	// Read the reason again: until endsAlone has returned, another thread could
-	// still make system calls that set it.
+	// Read the reason again. Before endsAlone returned, other threads could still
+	// make system calls that set the reason.
 	return abi.Reason(i.reason.Load())
 }
 
-// A program that has joined its threads can call exit_group before they are gone.
-// threadGrace limits the wait for them. It is long, because the threads of a busy
-// machine wait for a processor. runningGrace applies while a thread still runs.
+// A program that has joined its threads can call exit_group before the threads are
+// gone. threadGrace limits the wait for such threads. threadGrace is long, because
+// threads wait for a processor on a busy machine. runningGrace limits the wait while
+// a thread has not begun to exit.
 const (
 	threadGrace  = time.Second
 	runningGrace = 2 * time.Millisecond
 )
 
-// endsAlone reports whether the task is the only one of its process. It waits for
-// threads that end.
+// endsAlone waits for threads that are ending. Then it reports whether the task is
+// the only one of its process.
 func endsAlone(t *kernel.Task) bool {
 	group, start := t.ThreadGroup(), time.Now()
 	for group.Count() != 1 {
@@ -283,7 +290,7 @@ func (i *interpreter) notify(t *kernel.Task, kind, status byte, why abi.Reason) 
 	return err
 }
 
-// drop forgets the interpreter and frees its checkpoint.
+// drop removes the interpreter from the Manager and frees its checkpoint.
 func (m *Manager) drop(t *kernel.Task, i *interpreter) {
 	if i == nil || !m.current.CompareAndSwap(i, nil) {
 		return
@@ -342,8 +349,9 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	return nil
 }
 
-// restore lets the waiting process restore itself, and waits for this. It returns ECHILD
-// if the process exits instead. If restore is interrupted, the caller must call it again.
+// restore lets the waiting process restore itself, and waits until this is done. It
+// returns ECHILD if the process exits instead. If restore is interrupted, the caller
+// must call it again.
 func (m *Manager) restore(t *kernel.Task) error {
 	i := m.current.Load()
 	if i == nil {
@@ -361,7 +369,8 @@ func (m *Manager) restore(t *kernel.Task) error {
 	return nil
 }
 
-// resume installs files of the caller as the descriptors of the waiting process.
+// resume installs files of the caller as the descriptors of the waiting process. Then
+// it lets the process continue.
 func (m *Manager) resume(t *kernel.Task, args arch.SyscallArguments) error {
 	i := m.current.Load()
 	group := t.PIDNamespace().ThreadGroupWithID(kernel.ThreadID(args[1].Int()))

@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// reviewedVersion is the version of gVisor for which the steps in decision 0033 were
-// followed.
+// reviewedVersion is the last version of gVisor for which a person has followed the
+// steps in decision 0033.
 const reviewedVersion = "v0.0.0-20260905035102-160fafc42237"
 
 func TestReviewedVersion(t *testing.T) {
@@ -130,9 +130,9 @@ func TestRulesOfMemory(t *testing.T) {
 	}
 }
 
-// TestUnmappedRangesAreNoted checks that the method unmaps notes what a program unmaps
-// from the mappings of the checkpoint. restore maps it again, because its attributes can
-// have changed.
+// TestUnmappedRangesAreNoted checks that the method unmaps notes each part of the
+// checkpoint's mappings that a program unmaps. The method restore must map these
+// parts again, because their attributes can have changed.
 func TestUnmappedRangesAreNoted(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -1,55 +1,62 @@
-// Package abi defines the system calls by which the guest agent and the hook of an
-// interpreter ask the sandbox's kernel to restore the interpreter after a run.
+// Package abi defines system calls of the sandbox's kernel. With these calls, the
+// guest agent and the hook of an interpreter ask the kernel to restore the
+// interpreter after a run.
 package abi
 
-// Number is the number of the agent's system call, which Linux does not use. The
-// first argument of the call is an operation. Programs that make this call get
+// Number is the number of the agent's system call. Linux has no system call with this
+// number. The first argument is an operation. A program that makes this call gets
 // ENOSYS.
 const Number = 1900
 
 // The operations of the agent's system call.
 const (
-	// Register permits a process to make a checkpoint. Arguments: process ID, write end
-	// of a pipe for notices, maximum number of runs, maximum processor time in
-	// milliseconds. This process replaces the process that was registered before.
+	// Register permits a process to make a checkpoint. The arguments are the process
+	// ID, the write end of a pipe for notices, the maximum number of runs, and the
+	// maximum processor time in milliseconds. The new process replaces the process
+	// that was registered before.
 	Register = 1
-	// Resume installs descriptors 0 to 3 of a process that was restored, and lets it
-	// continue. In the process, the call that made the checkpoint returns EALREADY.
-	// Arguments: process ID and four descriptors of the caller.
+	// Resume installs descriptors 0 to 3 of a process that was restored, and lets the
+	// process continue. In the process, the call that made the checkpoint returns
+	// EALREADY. The arguments of Resume are the process ID and four descriptors of
+	// the caller.
 	Resume = 2
-	// Unregister drops the checkpoint. The process then ends as usual.
+	// Unregister drops the checkpoint of the registered process. Then the process
+	// exits after its run, like a process without a checkpoint.
 	Unregister = 3
 	// Seal forbids the registered process to make its first checkpoint. Without
 	// Seal, a program could make the first checkpoint.
 	Seal = 4
-	// Restore restores a process that has ended. It is a separate operation, so that
-	// the host can first measure what the program has used. It returns when the process
-	// waits for Resume, or ECHILD if the process exits instead.
+	// Restore restores a process whose program has ended. It is a separate operation,
+	// so that the host can first measure what the program has used. Restore returns
+	// when the process waits for Resume. It returns ECHILD if the process exits
+	// instead.
 	Restore = 5
-	// ResumeAnew is like Resume, but the call returns EAGAIN. The process should then do
-	// more work in advance, such as imports, and make a new checkpoint.
+	// ResumeAnew is like Resume, but in the process, the call that made the
+	// checkpoint returns EAGAIN. The process should then do more work in advance,
+	// such as imports, and make a new checkpoint.
 	ResumeAnew = 6
-	// Settle waits until the kernel has returned the memory of the last run to the host.
-	// Otherwise the host would count this memory as overhead of the sandbox, and would
-	// report too little memory for the next run.
+	// Settle waits until the kernel has returned the memory of the last run to the
+	// host. Without this wait, the host would count this memory as overhead of the
+	// sandbox, and would report too little memory for the next run.
 	Settle = 7
 )
 
-// Advice is the value of fadvise64(2) by which a registered process makes its
-// checkpoint. It is a value that Linux does not define. The call returns once for
-// each run.
+// Advice is the argument of fadvise64(2) with which a registered process makes its
+// checkpoint. Linux does not define this value. The call returns once for each run.
 const Advice = 0x706f
 
-// NoticeSize is the size of a notice in bytes: its kind, the exit status and the
-// reason.
+// NoticeSize is the size of a notice in bytes. A notice consists of its kind, the
+// exit status and the reason.
 const NoticeSize = 3
 
 // The kinds of notices.
 const (
-	// Ended says that the process has ended with the exit status, and waits for
-	// Restore. If restoring it fails, an Exits notice follows.
+	// Ended says that the program has ended with the exit status, and that the
+	// process waits for Restore. If the process cannot be restored, an Exits notice
+	// follows.
 	Ended = 'B'
-	// Exits says that the process exits, and for which reason it is not restored.
+	// Exits says that the process exits. The reason in the notice says why the
+	// process is not restored.
 	Exits = 'X'
 )
 
