@@ -29,6 +29,7 @@ const (
 	ActionZKExecuted        Action = "zk.executed"
 	ActionSessionCreated    Action = "session.created"
 	ActionSessionDeleted    Action = "session.deleted"
+	ActionExecutionQueued   Action = "execution.queued"
 	ActionExecutionCanceled Action = "execution.canceled"
 	ActionExecutionDeleted  Action = "execution.deleted"
 	// ActionAuditPruned records that the content of old entries was removed after their
@@ -43,7 +44,7 @@ func Actions() []Action {
 		ActionKeyCreated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
-		ActionExecutionCanceled, ActionExecutionDeleted,
+		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted,
 	}
 }
 

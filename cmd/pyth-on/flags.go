@@ -58,6 +58,11 @@ type quotaFlags struct {
 	CPUPerDay        time.Duration `name:"quota-cpu-per-day" default:"0s" help:"Maximum processor time of runs per user and day (UTC). The value 0 means no limit."`
 }
 
+type asyncFlags struct {
+	MaxAsync     int   `name:"max-async-per-user" default:"10000" help:"Maximum number of queued asynchronous runs per user."`
+	MaxAsyncSize int64 `name:"max-async-size-per-user" default:"1024" help:"Maximum size of the requests of a user's queued asynchronous runs, in MiB."`
+}
+
 type packageFlags struct {
 	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691). The value off disables Python packages."`
 	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the Python package index, in one line: user:password or Bearer TOKEN. Sandboxes never receive the credentials."`

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/app"
 )
 
 // signalWindow is the time after a stop signal in which a second signal is ignored.
@@ -16,8 +17,8 @@ const signalWindow = time.Second / 2
 
 // untilStopped serves requests until a stop signal arrives. Then it waits for
 // running programs, at most for DrainDelay and DrainTimeout together.
-func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *api.Handler, logger *slog.Logger) error {
-	server := api.NewServer(handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
+func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, services *app.Server, logger *slog.Logger) error {
+	server := api.NewServer(services.Handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
@@ -33,7 +34,14 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())
 	drain, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
-	if err := server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
+	drained := make(chan struct{})
+	go func() {
+		services.Drain(drain)
+		close(drained)
+	}()
+	err := server.Shutdown(drain)
+	<-drained
+	if errors.Is(err, context.DeadlineExceeded) {
 		logger.Warn("running programs canceled")
 	} else if err != nil {
 		return err

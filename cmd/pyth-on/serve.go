@@ -43,6 +43,7 @@ type serveCommand struct {
 	packageFlags
 	recordFlags
 	quotaFlags
+	asyncFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the server redacts the values of secrets in output: ${enum}. A request can override this setting with redactSecrets."`
@@ -139,7 +140,7 @@ func (c *serveCommand) serve() (err error) {
 	}
 	logger.Info("serving", slog.String("url", address), slog.String("docs", address+"/docs"), slog.String("version", version),
 		server.Versions(), slog.String("data", data.Path), database)
-	return c.untilStopped(ctx, stop, listener, server.Handler, logger)
+	return c.untilStopped(ctx, stop, listener, server, logger)
 }
 
 func (c *serveCommand) openData(logger *slog.Logger) (*app.Directory, error) {
@@ -208,6 +209,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
 		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Cluster: cluster, Model: model,
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
+		Async: app.AsyncConfig(c.asyncFlags),
 		API: api.Config{
 			TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},

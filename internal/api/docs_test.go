@@ -24,7 +24,7 @@ func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 		Status: pyth.StatusSucceeded, Content: pyth.ContentNone,
 	}})
 	return newServer(t, append(change, func(c *api.Config) {
-		c.Packages, c.ZK, c.Records = &packageStore{}, new(encrypted), r
+		c.Packages, c.ZK, c.Records, c.Queue = &packageStore{}, new(encrypted), r, new(queue)
 		c.Usage = &usageService{report: &pyth.UsageReport{UsageQuery: pyth.UsageQuery{Since: created, Until: created, By: pyth.UsageByDay}}}
 	})...)
 }

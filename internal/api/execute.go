@@ -205,7 +205,11 @@ type Connection struct {
 }
 
 type (
-	executeInput struct{ jsonBody[ExecuteRequest] }
+	executeInput struct {
+		Prefer string `header:"Prefer" doc:"With respond-async, the server stores the run, responds with 202, and starts the program later. Other preferences are ignored (RFC 7240)." example:"respond-async"`
+		jsonBody[ExecuteRequest]
+	}
+	streamInput struct{ jsonBody[ExecuteRequest] }
 	// executeOutput has a Body that writes the response as JSON or as a stream of
 	// events.
 	executeOutput struct{ Body func(huma.Context) }
@@ -224,12 +228,16 @@ func executeBodyBytes(l pyth.ExecutionLimits) int64 {
 }
 
 func (h *Handler) registerExecute() {
+	forms := h.runForms()
+	if h.cfg.Queue != nil {
+		forms["202"] = h.acceptedForm()
+	}
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: opRun, Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{tagExecute},
-			Description: "Runs the program in a sandbox and responds when the program has ended. The HTTP status is 200 even if the program fails, times out or is killed. The field status says how the program ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events.",
-			Responses:   h.runForms(),
+			Description: "Runs the program in a sandbox and responds when the program has ended. The HTTP status is 200 even if the program fails, times out or is killed. The field status says how the program ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events. With Prefer: respond-async the server stores the run and responds at once with 202; get the result with getExecution.",
+			Responses:   forms,
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
@@ -325,10 +333,13 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	if err != nil {
 		return nil, err
 	}
+	if h.cfg.Queue != nil && prefersAsync(requestOf(ctx).r.Header) {
+		return h.enqueue(ctx, program)
+	}
 	return h.run(ctx, program, acceptsEvents(ctx))
 }
 
-func (h *Handler) executeAsStream(ctx context.Context, in *executeInput) (*executeOutput, error) {
+func (h *Handler) executeAsStream(ctx context.Context, in *streamInput) (*executeOutput, error) {
 	program, err := in.Value.program()
 	if err != nil {
 		return nil, err

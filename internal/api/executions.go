@@ -23,7 +23,7 @@ type ExecutionSummary struct {
 	StartedAt    Timestamp       `json:"startedAt,omitzero" doc:"When a sandbox received the program. Absent if no sandbox has received it."`
 	EndedAt      Timestamp       `json:"endedAt,omitzero" doc:"When the run ended. If state is queued or running, this field and all following fields are absent."`
 	Status       ExecutionStatus `json:"status,omitzero" doc:"How the run ended, if the run has ended." example:"succeeded"`
-	Reason       string          `json:"reason,omitzero" doc:"Why the run ended, if the status alone does not say so. The value worker_lost means that the server or the machine of the run was lost." example:"worker_lost"`
+	Reason       string          `json:"reason,omitzero" doc:"Why the run ended, if the status alone does not say so. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error." example:"worker_lost"`
 	Usage        *Usage          `json:"usage,omitempty" doc:"The resources that the run used, if the run has ended."`
 	ContentState ContentState    `json:"content,omitzero" doc:"Whether the server has the code and the output of the run." example:"stored"`
 }

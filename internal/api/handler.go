@@ -38,6 +38,9 @@ type Config struct {
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
+	// Queue accepts asynchronous runs. If Queue is nil, the server ignores the header
+	// Prefer, and runs programs synchronously.
+	Queue pyth.QueueService
 	// Records serves the records of runs. If Records is nil, its operations respond
 	// with not_implemented.
 	Records pyth.RecordService

@@ -11,6 +11,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/async"
 	"github.com/pyth-on/pyth-on/internal/audit"
 	"github.com/pyth-on/pyth-on/internal/cluster/fleet"
 	"github.com/pyth-on/pyth-on/internal/cluster/worker"
@@ -66,6 +67,7 @@ type ServerConfig struct {
 	KeepSecrets bool
 	Records     RecordConfig
 	Quotas      QuotaConfig
+	Async       AsyncConfig
 
 	// API contains the settings of the API. NewServer sets the services in API.
 	API      api.Config
@@ -97,6 +99,7 @@ type Server struct {
 	encrypted     *encrypted.Service
 	executions    *execution.Service
 	records       *runs.Service
+	queue         *async.Service
 	// limiter is nil if there are no daily quotas.
 	limiter *usage.Limiter
 	model   generate.Config
@@ -105,6 +108,7 @@ type Server struct {
 		pool     *poolMetrics
 		network  *networkMetrics
 		generate *generateMetrics
+		async    *asyncMetrics
 	}
 	// jobs runs durable background jobs. Functions that open services add workers to it.
 	jobs    *jobqueue.Queue
@@ -117,6 +121,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s := &Server{config: c, gate: diskGate{c.Disk}}
 	s.jobs = jobqueue.New(jobqueue.Config{Logger: c.Logger, Sole: !c.Accounts.shared()})
 	s.metrics.pool, s.metrics.network, s.metrics.generate = newPoolMetrics(), newNetworkMetrics(), newGenerateMetrics()
+	s.metrics.async = newAsyncMetrics()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -141,6 +146,9 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 		return nil, err
 	}
 	if err := s.openRecords(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.openQueue(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.startJobs(ctx); err != nil {
@@ -268,7 +276,7 @@ func (s *Server) openRecords(ctx context.Context) error {
 	c := s.config
 	config := runs.Config{
 		Executions: s.executions, Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: now, Logger: c.Logger,
-		StoreContent: c.Records.KeepOutput > 0,
+		StoreContent: c.Records.KeepOutput > 0, Ended: s.metrics.async.countEnded(audit.EndOfQueued(c.Accounts.log)),
 	}
 	if s.limiter != nil {
 		config.Quotas = s.limiter
@@ -302,6 +310,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
+	config.Queue = audit.Queue(s.queue, log)
 	config.Records = audit.Records(s.records, log)
 	config.Secrets = audit.Secrets(s.secrets, log)
 	config.Packages = s.gate.packages(s.packages)
@@ -320,6 +329,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Collectors = slices.Concat(
 		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
 		s.metrics.generate.collectors(), s.gate.collectors(), fleetCollectors(s.fleet),
+		s.metrics.async.collectors(c.Accounts.store),
 	)
 	config.Logger = c.Logger
 	return config
@@ -338,7 +348,7 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 }
 
 func features(generate bool) []string {
-	all := []string{"auth", "execute", "streaming", "executions", "usage", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
+	all := []string{"auth", "execute", "streaming", "executions", "asynchronous", "usage", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
 	if generate {
 		all = append(all, "generate")
 	}
@@ -367,6 +377,7 @@ func (s *Server) Maintain(ctx context.Context) {
 	})
 	if c.Accounts.shared() {
 		go runPeriodically(ctx, lostAfter, c.Logger, "records of lost runs not completed", s.recoverRecords)
+		go runPeriodically(ctx, cancelInterval, c.Logger, "requests to cancel not read", s.records.CancelRequested)
 	}
 	go runPeriodically(ctx, purgeInterval, c.Logger, "old records of runs not deleted", func(ctx context.Context) error {
 		return c.Records.prune(ctx, s.records)

@@ -26,18 +26,23 @@ func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Prog
 	e := executionEvent(user, p)
 	run, err := x.next.Execute(ctx, user, p, events)
 	if err == nil {
-		e.Details["executionId"] = string(run.ID)
-		e.Details["language"] = string(run.Language)
-		e.Details["status"] = string(run.Status)
-		e.Details["wallMs"] = run.Usage.Wall.Round(time.Millisecond).Milliseconds()
-		if run.ExitCode != nil {
-			e.Details["exitCode"] = *run.ExitCode
-		}
+		addResult(e, run.ID, run.Language, &run.Outcome)
 	}
 	if err := recordAfter(ctx, x.log, e, err); err != nil {
 		return nil, err
 	}
 	return run, nil
+}
+
+// addResult adds the result of a run to its event.
+func addResult(e *pyth.AuditEvent, id pyth.ExecutionID, language pyth.Language, o *pyth.Outcome) {
+	e.Details["executionId"] = string(id)
+	e.Details["language"] = string(language)
+	e.Details["status"] = string(o.Status)
+	e.Details["wallMs"] = o.Usage.Wall.Round(time.Millisecond).Milliseconds()
+	if o.ExitCode != nil {
+		e.Details["exitCode"] = *o.ExitCode
+	}
 }
 
 func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {

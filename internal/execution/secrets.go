@@ -109,6 +109,12 @@ func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	return nil
 }
 
+// UnknownSecret returns the error for a program that names a secret that does not
+// exist.
+func UnknownSecret() error {
+	return pyth.Invalid("body.secrets", "must contain only names of your secrets")
+}
+
 // selectNamed returns the secrets with the given names. It returns an error if one
 // is missing.
 func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
@@ -116,7 +122,7 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 	for _, name := range names {
 		at := slices.IndexFunc(values, func(v pyth.SecretValue) bool { return v.Name == name })
 		if at < 0 {
-			return nil, pyth.Invalid("body.secrets", "must contain only names of your secrets")
+			return nil, UnknownSecret()
 		}
 		some = append(some, values[at])
 	}

@@ -117,7 +117,7 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 		return nil, err
 	}
 	defer given.clear()
-	job.SecretsFollow = given.follow()
+	job.SecretsFollow = given.follow() || p.Begin != nil
 	hiding := s.redaction(given.hidden, p)
 	if hiding == nil {
 		outcome, err := s.run(ctx, job, p, given, events)
@@ -157,6 +157,12 @@ func (s *Service) run(ctx context.Context, job *pyth.Job, p *pyth.Program, given
 	if err := given.grant.Await(); err != nil {
 		run.Abandon()
 		return nil, err
+	}
+	if p.Begin != nil {
+		if err := p.Begin(ctx); err != nil {
+			run.Abandon()
+			return nil, err
+		}
 	}
 	return run.Release(ctx, given.injected)
 }

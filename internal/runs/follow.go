@@ -3,7 +3,6 @@ package runs
 import (
 	"bytes"
 	"context"
-	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -14,26 +13,15 @@ import (
 // all events when the run has ended. If the content is not stored, the receiver gets
 // only Started.
 func (s *Service) FollowExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, to pyth.Events) (*pyth.RecordedExecution, error) {
-	if r := s.live.find(user, id); r != nil {
-		return s.follow(ctx, r, to)
-	}
-	stored, err := s.config.Store.SealedExecution(ctx, user, id)
-	if err != nil {
-		return nil, err
-	}
-	for stored.State != pyth.StateEnded {
-		if err := pause(ctx, pollInterval); err != nil {
-			return nil, err
-		}
-		if stored, err = s.config.Store.SealedExecution(ctx, user, id); err != nil {
-			return nil, err
-		}
+	stored, out, err := s.followToEnd(ctx, user, id, to)
+	if stored == nil || err != nil {
+		return out, err
 	}
 	c, err := s.open(ctx, stored)
 	if err != nil {
 		return nil, err
 	}
-	out := &pyth.RecordedExecution{ExecutionRecord: stored.ExecutionRecord}
+	out = &pyth.RecordedExecution{ExecutionRecord: stored.ExecutionRecord}
 	if c == nil {
 		c = new(content)
 	}
@@ -41,12 +29,34 @@ func (s *Service) FollowExecution(ctx context.Context, user pyth.UserID, id pyth
 	return out, replay(out, c.Events, to)
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// followToEnd waits for the end of a run. If the run is live, followToEnd passes its
+// events to the receiver and returns the run. If the run ends while it is not live,
+// followToEnd returns its record with its sealed content.
+func (s *Service) followToEnd(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, to pyth.Events) (*pyth.SealedExecution, *pyth.RecordedExecution, error) {
+	for {
+		changed, poll, stop := s.next(user, id)
+		if r := s.live.find(user, id); r != nil {
+			stop()
+			out, err := s.follow(ctx, r, to)
+			if err != nil || out.State == pyth.StateEnded {
+				return nil, out, err
+			}
+			// The run has returned to the queue.
+			changed, poll, stop = s.next(user, id)
+		}
+		stored, err := s.config.Store.SealedExecution(ctx, user, id)
+		if err != nil || stored.State == pyth.StateEnded {
+			stop()
+			return stored, nil, err
+		}
+		select {
+		case <-changed:
+		case <-poll:
+		case <-ctx.Done():
+			stop()
+			return nil, nil, context.Cause(ctx)
+		}
+		stop()
 	}
 }
 
@@ -59,6 +69,9 @@ func (s *Service) follow(ctx context.Context, r *run, to pyth.Events) (*pyth.Rec
 			return nil, context.Cause(ctx)
 		}
 		out := r.snapshot()
+		if out.State != pyth.StateEnded {
+			return out, nil
+		}
 		return out, replay(out, r.events, to)
 	}
 	select {

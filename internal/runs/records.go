@@ -71,26 +71,35 @@ func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.Execu
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
+		// Wait for the run before looking at it, so that it cannot become live between.
+		live, poll, stop := s.next(user, id)
 		r, err := s.current(ctx, user, id)
 		if err != nil || r.State == pyth.StateEnded || wait <= 0 {
+			stop()
 			return r, err
 		}
-		var ended chan struct{}
-		var poll <-chan time.Time
-		if live := s.live.find(user, id); live != nil {
-			ended = live.ended
-		} else {
-			poll = time.After(pollInterval)
-		}
 		select {
-		case <-ended:
+		case <-live:
 		case <-poll:
 		case <-deadline.C:
 			wait = 0
 		case <-ctx.Done():
+			stop()
 			return r, nil
 		}
+		stop()
 	}
+}
+
+// next returns a channel that is closed when a live run ends, or when another run
+// becomes live. A run that is not live can also end on another server or in the
+// queue, so the caller looks at it again when poll fires.
+func (s *Service) next(user pyth.UserID, id pyth.ExecutionID) (live <-chan struct{}, poll <-chan time.Time, stop func()) {
+	appears, stop := s.live.appears(id)
+	if r := s.live.find(user, id); r != nil {
+		return r.ended, nil, stop
+	}
+	return appears, time.After(pollInterval), stop
 }
 
 // current returns the current state of a run.
@@ -98,6 +107,11 @@ func (s *Service) current(ctx context.Context, user pyth.UserID, id pyth.Executi
 	if r := s.live.find(user, id); r != nil {
 		return r.snapshot(), nil
 	}
+	return s.stored(ctx, user, id)
+}
+
+// stored returns the state of a run in the store.
+func (s *Service) stored(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
 	stored, err := s.config.Store.SealedExecution(ctx, user, id)
 	if err != nil {
 		return nil, err
@@ -113,13 +127,42 @@ func (s *Service) current(ctx context.Context, user pyth.UserID, id pyth.Executi
 	return out, nil
 }
 
-// CancelExecution cancels a run that has not ended.
+// CancelExecution cancels a run that has not ended. It ends a queued asynchronous run
+// at once. If the run is on another server, this server stores a request to cancel.
 func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
-	if r := s.live.find(user, id); r != nil {
+	r := s.live.find(user, id)
+	if r != nil && !r.record.Async {
 		r.cancel(errCanceled)
 		return r.snapshot(), nil
 	}
-	return s.current(ctx, user, id)
+	ended, err := s.config.Store.CancelExecution(ctx, user, id, s.config.Clock())
+	if err != nil {
+		return nil, err
+	}
+	if r != nil {
+		r.cancel(errCanceled)
+		if !ended {
+			return r.snapshot(), nil
+		}
+	}
+	// Look into the store, because a queued run can still be live for a moment.
+	out, err := s.stored(ctx, user, id)
+	if err == nil && ended && s.config.Ended != nil {
+		err = s.config.Ended(ctx, nil, &out.ExecutionRecord)
+	}
+	return out, err
+}
+
+// CancelRequested cancels live runs for which another server has stored a request to
+// cancel.
+func (s *Service) CancelRequested(ctx context.Context) error {
+	ids, err := s.config.Store.CanceledExecutions(ctx)
+	for _, id := range ids {
+		if r := s.live.byID(id); r != nil {
+			r.cancel(errCanceled)
+		}
+	}
+	return err
 }
 
 // DeleteExecution deletes the record of an ended run.

@@ -11,6 +11,10 @@ import (
 // run is a live run: it has not ended, or its record is not stored yet.
 type run struct {
 	cancel context.CancelCauseFunc
+	// admitted is true if the quotas of the user count the run.
+	admitted bool
+	// memory is the budget for the output and the code.
+	memory *budget
 	// started is closed when a sandbox has received the job. ended is closed when the
 	// run has ended.
 	started, ended chan struct{}
@@ -30,7 +34,8 @@ type run struct {
 	mu     sync.Mutex
 	record pyth.ExecutionRecord
 	// stored is the last state of the run that was written to the store before the
-	// run ended; "" if no state was written.
+	// run ended; "" if no state was written. For an asynchronous run, it always equals
+	// the state of record, because the store decides about the state.
 	stored pyth.ExecutionState
 }
 
@@ -40,8 +45,26 @@ func (r *run) start(at time.Time) {
 	defer r.mu.Unlock()
 	if r.record.State == pyth.StateQueued {
 		r.record.State, r.record.StartedAt = pyth.StateRunning, at
+		if r.record.Async {
+			r.stored = pyth.StateRunning
+		}
 		close(r.started)
 	}
+}
+
+// finishLocked sets the fields that are known when a run ends. The others never
+// change, so that they can be read without the mutex.
+func (r *run) finishLocked(rec *pyth.ExecutionRecord) {
+	r.record.State, r.record.Language, r.record.StartedAt, r.record.EndedAt = rec.State, rec.Language, rec.StartedAt, rec.EndedAt
+	r.record.Status, r.record.Reason, r.record.ExitCode, r.record.Signal = rec.Status, rec.Reason, rec.ExitCode, rec.Signal
+	r.record.Usage, r.record.NetworkBytes, r.record.Content = rec.Usage, rec.NetworkBytes, rec.Content
+}
+
+// metadata returns a copy of the current record.
+func (r *run) metadata() pyth.ExecutionRecord {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record
 }
 
 // snapshot returns the current record with its content.
@@ -59,9 +82,9 @@ func (r *run) snapshot() *pyth.RecordedExecution {
 
 // keep takes memory for the content of the run and keeps the outcome. It returns
 // false if there is not enough memory.
-func (r *run) keep(memory *budget, o *pyth.Outcome) bool {
+func (r *run) keep(o *pyth.Outcome) bool {
 	size := int64(len(r.code)) + outcomeBytes(o)
-	if !memory.take(size) {
+	if !r.memory.take(size) {
 		if r.capture != nil {
 			r.capture.release()
 		}
@@ -72,7 +95,7 @@ func (r *run) keep(memory *budget, o *pyth.Outcome) bool {
 		stdout, stderr, order, captured, ok := r.capture.content()
 		r.size += captured
 		if !ok {
-			memory.release(r.size)
+			r.memory.release(r.size)
 			r.size = 0
 			return false
 		}
@@ -103,14 +126,55 @@ func outcomeBytes(o *pyth.Outcome) int64 {
 type registry struct {
 	mu   sync.Mutex
 	runs map[pyth.ExecutionID]*run
+	// awaited contains the runs for which callers of "appears" wait.
+	awaited map[pyth.ExecutionID]*appearance
 }
 
-func newRegistry() *registry { return &registry{runs: map[pyth.ExecutionID]*run{}} }
+// appearance is closed when a run becomes live.
+type appearance struct {
+	c       chan struct{}
+	waiters int
+}
+
+func newRegistry() *registry {
+	return &registry{runs: map[pyth.ExecutionID]*run{}, awaited: map[pyth.ExecutionID]*appearance{}}
+}
 
 func (x *registry) add(r *run) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.runs[r.record.ID] = r
+	if a := x.awaited[r.record.ID]; a != nil {
+		close(a.c)
+		delete(x.awaited, r.record.ID)
+	}
+}
+
+// appears returns a channel that is closed when a run with the ID becomes live. The
+// caller calls stop when it does not wait any more.
+func (x *registry) appears(id pyth.ExecutionID) (c <-chan struct{}, stop func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	a := x.awaited[id]
+	if a == nil {
+		a = &appearance{c: make(chan struct{})}
+		x.awaited[id] = a
+	}
+	a.waiters++
+	return a.c, func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if a.waiters--; a.waiters == 0 && x.awaited[id] == a {
+			delete(x.awaited, id)
+		}
+	}
+}
+
+// byID returns the live run of any user; nil if there is none.
+func (x *registry) byID(id pyth.ExecutionID) *run {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.runs[id]
 }
 
 func (x *registry) remove(r *run) {

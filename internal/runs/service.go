@@ -19,16 +19,26 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Config configures a Service. All fields except the limits are required.
+// Store stores the records of runs. Its queue contains the asynchronous runs.
+type Store interface {
+	pyth.ExecutionStore
+	pyth.QueueStore
+}
+
+// Config configures a Service. All fields except the limits and Ended are required.
 type Config struct {
 	// Executions runs the programs.
 	Executions pyth.ExecutionService
-	Store      pyth.ExecutionStore
+	Store      Store
 	Vault      *vault.Vault
 	Clock      func() time.Time
 	Logger     *slog.Logger
 	// Quotas limits the runs of users. If Quotas is nil, there are no limits.
 	Quotas Quotas
+	// Ended is called before the end of an asynchronous run becomes visible. The program
+	// is nil if it is unknown. If Ended fails, the end stays invisible, and Ended is
+	// called again. If Ended is nil, it is not called.
+	Ended func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
 	// MaxContentBytes is the maximum size of the code and output of all runs that are
@@ -119,7 +129,9 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	named.CreatedAt = named.ID.CreatedAt()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := s.begin(ctx, user, &named, cancel, events)
+	r := s.begin(user, &named, cancel, events, s.memory)
+	r.record.Key, r.admitted = pyth.OriginOf(ctx).KeyID, true
+	s.live.add(r)
 	next := named.Started
 	named.Started = func() {
 		r.start(s.config.Clock())
@@ -139,7 +151,9 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 		s.discard(r)
 		return nil, err
 	}
-	s.end(ctx, r, e)
+	rec := r.metadata()
+	complete(&rec, e, s.config.Clock())
+	s.end(ctx, r, e, &rec)
 	return e, nil
 }
 
@@ -155,16 +169,17 @@ func canceled(p *pyth.Program) *pyth.Execution {
 	}
 }
 
-// begin adds a run to the live runs.
-func (s *Service) begin(ctx context.Context, user pyth.UserID, p *pyth.Program, cancel context.CancelCauseFunc, events pyth.Events) *run {
+// begin returns a new run, which takes the memory for its output from the budget.
+func (s *Service) begin(user pyth.UserID, p *pyth.Program, cancel context.CancelCauseFunc, events pyth.Events, memory *budget) *run {
 	r := &run{
+		memory:  memory,
 		cancel:  cancel,
 		started: make(chan struct{}),
 		ended:   make(chan struct{}),
 		stores:  s.config.StoreContent && !p.NoStore && p.Encrypted == nil,
 		record: pyth.ExecutionRecord{
 			ID: p.ID, User: user, State: pyth.StateQueued, Language: p.Language, Labels: slices.Clone(p.Labels), Session: p.Session,
-			CreatedAt: p.CreatedAt, Key: pyth.OriginOf(ctx).KeyID, Content: pyth.ContentNone,
+			CreatedAt: p.CreatedAt, Content: pyth.ContentNone,
 		},
 	}
 	if r.record.Language == "" {
@@ -177,28 +192,33 @@ func (s *Service) begin(ctx context.Context, user pyth.UserID, p *pyth.Program, 
 		r.code = p.Code
 	}
 	if events != nil {
-		r.capture = newCapture(events, s.memory, r.stores)
+		r.capture = newCapture(events, memory, r.stores)
 	}
-	s.live.add(r)
 	return r
 }
 
-// end completes the record of a run and enqueues it.
-func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution) {
+// complete sets the fields of the record of a run that has ended.
+func complete(rec *pyth.ExecutionRecord, e *pyth.Execution, at time.Time) {
+	rec.State, rec.EndedAt = pyth.StateEnded, at
+	rec.Language, rec.Status, rec.Reason, rec.ExitCode, rec.Signal = e.Language, e.Status, e.Outcome.Reason, e.ExitCode, e.Signal
+	rec.Usage, rec.NetworkBytes = e.Usage, networkBytes(e.Usage.Network)
+	rec.Usage.Network = nil
+}
+
+// end makes the end of a run visible and enqueues its record.
+func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution, rec *pyth.ExecutionRecord) {
 	outcome := e.Outcome
 	r.mu.Lock()
-	rec := &r.record
-	rec.State, rec.EndedAt = pyth.StateEnded, s.config.Clock()
-	rec.Language, rec.Status, rec.Reason, rec.ExitCode, rec.Signal = e.Language, outcome.Status, outcome.Reason, outcome.ExitCode, outcome.Signal
-	rec.Usage, rec.NetworkBytes = outcome.Usage, networkBytes(outcome.Usage.Network)
-	rec.Usage.Network = nil
 	if r.stores {
 		rec.Content = pyth.ContentOmitted
-		if r.keep(s.memory, &outcome) {
+		if r.keep(&outcome) {
 			rec.Content = pyth.ContentStored
 		}
 	}
-	s.config.Quotas.Ended(rec.User, rec)
+	r.finishLocked(rec)
+	if r.admitted {
+		s.config.Quotas.Ended(rec.User, rec)
+	}
 	r.mu.Unlock()
 	close(r.ended)
 	if err := s.writer.add(ctx, r); err != nil {
@@ -238,7 +258,7 @@ func (s *Service) discard(r *run) {
 }
 
 func (s *Service) forget(r *run) {
-	s.memory.release(r.size)
+	r.memory.release(r.size)
 	s.live.remove(r)
 }
 

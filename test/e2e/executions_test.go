@@ -11,8 +11,8 @@ import (
 // record is an Execution of the API.
 type record struct {
 	execution
-	State, Reason, Content, Code, SessionID, KeyID, EncryptedName string
-	Labels                                                        []string
+	State, Reason, Content, Code, SessionID, KeyID, EncryptedName, StartedAt string
+	Labels                                                                   []string
 }
 
 func (a *account) record(t testing.TB, id string) *record {

@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/async"
+	"github.com/pyth-on/pyth-on/internal/execution"
+	"github.com/pyth-on/pyth-on/internal/runs"
+)
+
+// cancelInterval is the interval at which a server looks for requests of other servers
+// to cancel its runs.
+const cancelInterval = 500 * time.Millisecond
+
+// AsyncConfig limits the queued asynchronous runs of each user.
+type AsyncConfig struct {
+	// MaxAsync is the maximum number of runs. MaxAsyncSize is the maximum size of their
+	// requests in MiB.
+	MaxAsync     int
+	MaxAsyncSize int64
+}
+
+// openQueue starts the service that accepts asynchronous runs and starts them later.
+func (s *Server) openQueue(ctx context.Context) error {
+	c := s.config
+	capacity := c.Pool.pool(warmMinimums{}, s.metrics.pool, c.Logger)
+	s.queue = async.New(async.Config{
+		Store: c.Accounts.store, Runs: queuedRuns{s.records, s.gate}, Vault: c.Accounts.vault, Check: s.checkQueued, Clock: now, Logger: c.Logger,
+		Server: pyth.ServerID("srv_" + rand.Text()), Shared: c.Accounts.shared(),
+		Limits:     pyth.QueueLimits{Runs: c.Async.MaxAsync, Bytes: c.Async.MaxAsyncSize << 20},
+		MaxRunning: capacity.MaxRunning, MaxRunningOfUser: capacity.MaxPerTenant,
+		Observe: func(queued time.Duration) { s.metrics.async.queued.Observe(queued.Seconds()) },
+	})
+	s.onClose(s.queue.Close)
+	return s.queue.Start(ctx)
+}
+
+// queuedRuns starts queued programs only if the disk is not full.
+type queuedRuns struct {
+	*runs.Service
+	gate diskGate
+}
+
+func (r queuedRuns) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start runs.Start) error {
+	if err := r.gate.check(); err != nil {
+		return err
+	}
+	return r.Service.ExecuteQueued(ctx, q, p, start)
+}
+
+// checkQueued returns an error if the program could not start now: the program is
+// invalid, one of its secrets does not exist, or the disk is full.
+func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Program) error {
+	if err := s.gate.check(); err != nil {
+		return err
+	}
+	if s.limiter != nil {
+		if err := s.limiter.Admit(ctx, user); err != nil {
+			return err
+		}
+		s.limiter.Ended(user, nil) // The run counts when it starts.
+	}
+	if err := checkProgram(s.executions)(user, p); err != nil || len(p.Secrets) == 0 {
+		return err
+	}
+	stored, err := s.secrets.Secrets(ctx, user)
+	if err != nil {
+		return err
+	}
+	for _, name := range p.Secrets {
+		if !slices.ContainsFunc(stored, func(s *pyth.Secret) bool { return s.Name == name }) {
+			return execution.UnknownSecret()
+		}
+	}
+	return nil
+}
+
+// Drain stops to start asynchronous runs, and waits for those that run. When ctx ends,
+// it kills them.
+func (s *Server) Drain(ctx context.Context) { s.queue.Drain(ctx) }
+
+// asyncMetrics measures asynchronous runs.
+type asyncMetrics struct {
+	queued prometheus.Histogram
+	ended  *prometheus.CounterVec
+}
+
+func newAsyncMetrics() *asyncMetrics {
+	m := &asyncMetrics{
+		queued: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pyth_on_async_queued_seconds", Help: "Time from the acceptance of an asynchronous run to its start.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 12), // From 1 ms to about 70 minutes.
+		}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_async_ended_total", Help: "Asynchronous runs that have ended, by status.",
+		}, []string{"status"}),
+	}
+	for _, status := range pyth.Statuses() {
+		m.ended.WithLabelValues(string(status))
+	}
+	return m
+}
+
+// countEnded returns a function that calls next and then counts the run.
+func (m *asyncMetrics) countEnded(next func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error) func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error {
+	return func(ctx context.Context, p *pyth.Program, r *pyth.ExecutionRecord) error {
+		err := next(ctx, p, r)
+		if err == nil {
+			m.ended.WithLabelValues(string(r.Status)).Inc()
+		}
+		return err
+	}
+}
+
+// scrapeTimeout is the time-out for reading a metric from the database.
+const scrapeTimeout = time.Second
+
+func (m *asyncMetrics) collectors(store pyth.QueueStore) []prometheus.Collector {
+	return []prometheus.Collector{m.queued, m.ended, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pyth_on_async_queued", Help: "Asynchronous runs in the queue. If several servers use the database, each reports all runs.",
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+		defer cancel()
+		n, err := store.QueuedExecutions(ctx)
+		if err != nil {
+			return -1
+		}
+		return float64(n)
+	})}
+}

@@ -1,0 +1,336 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Intervals at which the scheduler looks for queued runs. It also looks after each
+// run that this server has accepted or ended, so it must only find runs of other
+// servers, or those of a lost server.
+const (
+	pollShared = 250 * time.Millisecond
+	pollSole   = 5 * time.Second
+)
+
+// scheduler claims queued runs and runs them.
+type scheduler struct {
+	config  *Config
+	changed chan struct{}
+	// stopped is closed when no more runs start.
+	stopped chan struct{}
+	tasks   sync.WaitGroup
+
+	mu     sync.Mutex
+	claims map[pyth.ExecutionID]*task
+	ofUser map[pyth.UserID]int
+	// cursor is the user after which the next turn begins.
+	cursor   pyth.UserID
+	stopping bool
+}
+
+func newScheduler(c *Config) *scheduler {
+	return &scheduler{
+		config: c, changed: make(chan struct{}, 1), stopped: make(chan struct{}),
+		claims: map[pyth.ExecutionID]*task{}, ofUser: map[pyth.UserID]int{},
+	}
+}
+
+// wake makes the scheduler look for queued runs.
+func (s *scheduler) wake() { signal(s.changed) }
+
+func (s *scheduler) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return
+	}
+	s.tasks.Go(s.loop)
+}
+
+func (s *scheduler) loop() {
+	interval := pollSole
+	if s.config.Shared {
+		interval = pollShared
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := s.fill(); err != nil && !s.isStopping() {
+			s.config.Logger.Error("queued runs not claimed", "error", err)
+			s.sleep(time.Second)
+		}
+		select {
+		case <-s.stopped:
+			return
+		case <-s.changed:
+		case <-ticker.C:
+		}
+	}
+}
+
+func (s *scheduler) isStopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
+// sleep waits for the duration or until the scheduler stops.
+func (s *scheduler) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.stopped:
+	}
+}
+
+// fill claims queued runs until this server has the maximum number, or until no run
+// is left that it may claim.
+func (s *scheduler) fill() error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	for {
+		shares, err := s.shares(ctx)
+		if err != nil || len(shares) == 0 {
+			return err
+		}
+		claimed, err := s.config.Store.ClaimExecutions(ctx, s.config.Server, shares)
+		if err != nil || len(claimed) == 0 {
+			return err
+		}
+		for _, q := range claimed {
+			s.run(q)
+		}
+	}
+}
+
+// shares divides the free places among users with queued runs. The users take turns,
+// beginning after the user who had the last turn. A user gets a second place only
+// after each other user got one.
+func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
+	s.mu.Lock()
+	free, cursor, full := s.config.MaxRunning-len(s.claims), s.cursor, 0
+	for _, n := range s.ofUser {
+		if n >= s.config.MaxRunningOfUser {
+			full++
+		}
+	}
+	stopping := s.stopping
+	s.mu.Unlock()
+	if free <= 0 || stopping {
+		return nil, nil
+	}
+	// Some of the users can have the maximum number of claims, so list more users.
+	users, err := s.waitingAfter(ctx, cursor, free+full)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	shares := make([]pyth.QueueShare, 0, len(users))
+	index := map[pyth.UserID]int{}
+	for gave := true; gave && free > 0; {
+		gave = false
+		for _, user := range users {
+			at, have := index[user]
+			n := s.ofUser[user]
+			if have {
+				n += shares[at].Runs
+			}
+			if free == 0 || n >= s.config.MaxRunningOfUser {
+				continue
+			}
+			if !have {
+				index[user] = len(shares)
+				shares = append(shares, pyth.QueueShare{User: user, Runs: 1})
+				s.cursor = user
+			} else {
+				shares[at].Runs++
+			}
+			gave = true
+			free--
+		}
+	}
+	return shares, nil
+}
+
+// waitingAfter lists users with queued runs, beginning after the cursor, and then from
+// the first user on.
+func (s *scheduler) waitingAfter(ctx context.Context, cursor pyth.UserID, limit int) ([]pyth.UserID, error) {
+	users, err := s.config.Store.WaitingUsers(ctx, cursor, limit)
+	if err != nil || len(users) == limit || cursor == "" {
+		return users, err
+	}
+	first, err := s.config.Store.WaitingUsers(ctx, "", limit-len(users))
+	for _, user := range first {
+		if user > cursor {
+			break
+		}
+		users = append(users, user)
+	}
+	return users, err
+}
+
+// task is a run that this server has claimed.
+type task struct {
+	cancel context.CancelCauseFunc
+	// begun reports that the program may have started. The mutex of the scheduler
+	// protects it.
+	begun bool
+}
+
+// errStopping is the cause of the context of a task that must not start any more.
+var errStopping = errors.New("async: the server is stopping")
+
+// run runs a claimed run in a goroutine. If the scheduler stops, it does nothing.
+func (s *scheduler) run(q *pyth.QueuedExecution) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	t := &task{cancel: cancel}
+	s.claims[q.ID] = t
+	s.ofUser[q.User]++
+	s.tasks.Go(func() {
+		defer cancel(nil)
+		s.execute(ctx, q, t)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.claims, q.ID)
+		if s.ofUser[q.User]--; s.ofUser[q.User] == 0 {
+			delete(s.ofUser, q.User)
+		}
+		s.wake()
+	})
+}
+
+// errNotQueued is the error of a run that this server may not start: it was canceled,
+// or another server has claimed it.
+var errNotQueued = errors.New("async: the run is not queued for this server")
+
+// Pauses after an attempt to start a run.
+const (
+	firstRetry = 100 * time.Millisecond
+	maxRetry   = 5 * time.Second
+	// maxAttempts is the maximum number of attempts for errors of the server itself.
+	maxAttempts = 5
+)
+
+// execute runs the program. If the server has no capacity, it tries again.
+func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *task) {
+	start := s.starter(q, t)
+	request, err := openRequest(ctx, s.config.Vault, q)
+	if err != nil {
+		s.config.Logger.Error("queued request not readable", "execution_id", q.ID, "error", err)
+		s.refuse(ctx, q, new(pyth.Program), start, err)
+		return
+	}
+	q.Request = nil
+	ctx = pyth.WithOrigin(ctx, &request.Origin)
+	program := request.program()
+	for attempt, retry := 1, firstRetry; ; attempt, retry = attempt+1, min(2*retry, maxRetry) {
+		err := s.config.Runs.ExecuteQueued(ctx, &q.ExecutionRecord, program, start)
+		switch {
+		case err == nil, errors.Is(err, errNotQueued), ctx.Err() != nil:
+			return
+		case !passes(err) || attempt >= maxAttempts && pyth.ErrorCode(err) == pyth.CodeInternal:
+			if pyth.ErrorCode(err) == pyth.CodeInternal {
+				s.config.Logger.Error("queued run not started", "execution_id", q.ID, "error", err)
+			}
+			s.refuse(ctx, q, program, start, err)
+			return
+		}
+		s.sleep(retry)
+	}
+}
+
+// passes reports whether the error can disappear without a change of the request.
+func passes(err error) bool {
+	switch pyth.ErrorCode(err) {
+	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeUnavailable, pyth.CodeDraining, pyth.CodeRateLimited, pyth.CodeInternal:
+		return true
+	}
+	return false
+}
+
+// refuse ends the run because of the cause. While the store fails, it tries again.
+func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth.Program, start func(context.Context, time.Time) error, cause error) {
+	for {
+		err := s.config.Runs.RefuseQueued(ctx, &q.ExecutionRecord, p, start, cause)
+		if err == nil || errors.Is(err, errNotQueued) || ctx.Err() != nil || s.isStopping() {
+			return
+		}
+		s.config.Logger.Error("queued run not refused", "execution_id", q.ID, "error", err)
+		s.sleep(time.Second)
+	}
+}
+
+// starter returns the function that makes the run running in the store. After an error
+// of the store it is not known whether the run has started there. So the function uses
+// the same time in each call, by which the store recognizes a repetition.
+func (s *scheduler) starter(q *pyth.QueuedExecution, t *task) func(context.Context, time.Time) error {
+	var first time.Time
+	return func(ctx context.Context, at time.Time) error {
+		if first.IsZero() {
+			first = at
+		}
+		s.mu.Lock()
+		if s.stopping {
+			s.mu.Unlock()
+			return errStopping
+		}
+		t.begun = true
+		s.mu.Unlock()
+		started, err := s.config.Store.StartExecution(context.WithoutCancel(ctx), s.config.Server, q.ID, first)
+		if err == nil && started {
+			s.config.Observe(at.Sub(q.CreatedAt))
+			return nil
+		}
+		s.mu.Lock()
+		t.begun = false
+		s.mu.Unlock()
+		if err == nil {
+			err = errNotQueued
+		}
+		return err
+	}
+}
+
+// drain stops to start programs, and waits until those that run have ended. When ctx
+// ends, it kills them.
+func (s *scheduler) drain(ctx context.Context) {
+	s.mu.Lock()
+	if !s.stopping {
+		s.stopping = true
+		close(s.stopped)
+	}
+	for _, t := range s.claims {
+		if !t.begun {
+			t.cancel(errStopping)
+		}
+	}
+	s.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		s.tasks.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for _, t := range s.claims {
+		t.cancel(errStopping)
+	}
+	s.mu.Unlock()
+	<-ended
+}

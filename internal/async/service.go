@@ -1,0 +1,173 @@
+package async
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+)
+
+// Runs runs queued programs. internal/runs implements it.
+type Runs interface {
+	// ExecuteQueued runs the program. It calls start before the program starts. An error
+	// means that the program did not start.
+	ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error) error
+	// RefuseQueued ends a run that cannot start because of the cause.
+	RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error, cause error) error
+	// RecoverQueued ends started runs of servers that were silent for the given time.
+	RecoverQueued(ctx context.Context, server pyth.ServerID, silence time.Duration) (int, error)
+}
+
+// Config configures a Service. All fields except Observe are required.
+type Config struct {
+	Store pyth.QueueStore
+	Runs  Runs
+	Vault *vault.Vault
+	// Check returns an error if the program is invalid.
+	Check  func(context.Context, pyth.UserID, *pyth.Program) error
+	Clock  func() time.Time
+	Logger *slog.Logger
+	// Server is the ID of this server. Shared reports that other servers can use the
+	// same store.
+	Server pyth.ServerID
+	Shared bool
+	Limits pyth.QueueLimits
+	// MaxRunning is the maximum number of asynchronous runs that this server has claimed
+	// at the same time. MaxRunningOfUser is the maximum of one user.
+	MaxRunning, MaxRunningOfUser int
+	// Observe is called when a program starts, with the time that it was queued. It may
+	// be nil.
+	Observe func(queued time.Duration)
+}
+
+// Service implements pyth.QueueService. It is safe for concurrent use.
+type Service struct {
+	config    Config
+	accepter  *accepter
+	scheduler *scheduler
+}
+
+var _ pyth.QueueService = (*Service)(nil)
+
+// Times of a Service whose store other servers use.
+const (
+	keepInterval = 5 * time.Second
+	// silence is the time after which a server counts as lost.
+	silence         = 30 * time.Second
+	recoverInterval = 10 * time.Second
+)
+
+// New returns a Service that accepts runs. Start starts them.
+func New(c Config) *Service {
+	if c.Observe == nil {
+		c.Observe = func(time.Duration) {}
+	}
+	s := &Service{config: c}
+	s.scheduler = newScheduler(&s.config)
+	s.accepter = newAccepter(c.Store, c.Limits, s.scheduler.wake)
+	return s
+}
+
+// EnqueueExecution accepts a run. It is durable when EnqueueExecution returns.
+func (s *Service) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.ExecutionRecord, error) {
+	if err := s.check(ctx, user, p); err != nil {
+		return nil, err
+	}
+	now := s.config.Clock()
+	id := pyth.NewExecutionID(now)
+	q := &pyth.QueuedExecution{ExecutionRecord: pyth.ExecutionRecord{
+		ID: id, User: user, State: pyth.StateQueued, Language: p.Language, Labels: p.Labels, CreatedAt: id.CreatedAt(),
+		Key: pyth.OriginOf(ctx).KeyID, Content: pyth.ContentNone, Async: true,
+	}}
+	if q.Language == "" {
+		q.Language = pyth.Python
+	}
+	var err error
+	if q.Request, err = sealRequest(ctx, s.config.Vault, q, p); err != nil {
+		return nil, err
+	}
+	if err := s.accepter.add(ctx, q); err != nil {
+		return nil, err
+	}
+	return &q.ExecutionRecord, nil
+}
+
+func (s *Service) check(ctx context.Context, user pyth.UserID, p *pyth.Program) error {
+	if p.Encrypted != nil {
+		return pyth.Errorf(pyth.CodeInvalid, "An encrypted program cannot run asynchronously, because the server must not store its password. Remove the header Prefer.")
+	}
+	if p.Session != "" {
+		return pyth.Invalid("body.sessionId", "is not possible in an asynchronous run, because sessions end with their server; remove sessionId, or the header Prefer")
+	}
+	return s.config.Check(ctx, user, p)
+}
+
+// Start ends runs of lost servers and begins to start queued runs.
+func (s *Service) Start(ctx context.Context) error {
+	c := &s.config
+	if err := c.Store.KeepServer(ctx, c.Server); err != nil {
+		return err
+	}
+	wait := silence
+	if !c.Shared {
+		// All earlier servers have ended.
+		wait = 0
+	}
+	lost, err := c.Runs.RecoverQueued(ctx, c.Server, wait)
+	if lost > 0 {
+		c.Logger.Warn("asynchronous runs lost with their server", "runs", lost)
+	}
+	if err != nil {
+		return err
+	}
+	s.scheduler.start()
+	if c.Shared {
+		go s.periodically(keepInterval, "server not kept alive", func(ctx context.Context) error {
+			return c.Store.KeepServer(ctx, c.Server)
+		})
+		go s.periodically(recoverInterval, "lost asynchronous runs not completed", func(ctx context.Context) error {
+			_, err := c.Runs.RecoverQueued(ctx, c.Server, silence)
+			return err
+		})
+	}
+	return nil
+}
+
+func (s *Service) periodically(interval time.Duration, message string, f func(context.Context) error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.scheduler.stopped:
+			return
+		case <-ticker.C:
+			ctx, cancel := context.WithTimeout(context.Background(), interval)
+			if err := f(ctx); err != nil {
+				s.config.Logger.Error(message, "error", err)
+			}
+			cancel()
+		}
+	}
+}
+
+// Drain stops to start programs. Programs that run continue until ctx ends, and are
+// then killed. Queued runs start after the next start of a server.
+func (s *Service) Drain(ctx context.Context) {
+	s.scheduler.drain(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepInterval)
+	defer cancel()
+	if err := s.config.Store.RemoveServer(ctx, s.config.Server); err != nil {
+		s.config.Logger.Error("claims on queued runs not ended", "error", err)
+	}
+}
+
+// Close stops to accept runs. Without a call of Drain before, it kills all programs.
+func (s *Service) Close() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.Drain(ended)
+	s.accepter.close()
+	return nil
+}

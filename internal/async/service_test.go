@@ -1,0 +1,352 @@
+package async_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/async"
+	"github.com/pyth-on/pyth-on/internal/runs"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/sqlite"
+)
+
+// executor is an ExecutionService whose programs do what the function says.
+type executor func(context.Context, pyth.UserID, *pyth.Program) (*pyth.Execution, error)
+
+func (f executor) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
+	return f(ctx, user, p)
+}
+
+// succeed starts the program, which succeeds.
+func succeed(ctx context.Context, _ pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+	if err := p.Begin(ctx); err != nil {
+		return nil, err
+	}
+	return &pyth.Execution{ID: p.ID, Language: pyth.Python, CreatedAt: p.CreatedAt, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}, nil
+}
+
+// rig has a store with the users ada and bob.
+type rig struct {
+	store *sqlite.Store
+	vault *vault.Vault
+	// ended receives the record of each run that ends.
+	mu    sync.Mutex
+	ended []pyth.ExecutionRecord
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{store: store, vault: vault.New(keeper, store)}
+	for i, user := range []pyth.UserID{"ada", "bob"} {
+		key, err := r.vault.NewDataKey(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := &pyth.APIKey{ID: pyth.KeyID("key of " + user), UserID: user, Hash: [32]byte{byte(i)}, CreatedAt: time.Now()}
+		if err := store.CreateUser(t.Context(), &pyth.User{ID: user, Email: string(user) + "@example.org", CreatedAt: time.Now()}, api, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// serve starts a server on the store. The tests change its configuration.
+func (r *rig) serve(t *testing.T, next executor, change ...func(*async.Config)) (*async.Service, *runs.Service) {
+	t.Helper()
+	records := runs.New(runs.Config{
+		Executions: next, Store: r.store, Vault: r.vault, Clock: time.Now, Logger: slog.New(slog.DiscardHandler), StoreContent: true,
+		Ended: func(_ context.Context, _ *pyth.Program, rec *pyth.ExecutionRecord) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.ended = append(r.ended, *rec)
+			return nil
+		},
+	})
+	t.Cleanup(records.Close)
+	c := async.Config{
+		Store: r.store, Runs: records, Vault: r.vault, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Check:  func(context.Context, pyth.UserID, *pyth.Program) error { return nil },
+		Server: pyth.ServerID(fmt.Sprint("server ", time.Now().UnixNano())), Limits: pyth.QueueLimits{Runs: 100, Bytes: 1 << 20},
+		MaxRunning: 2, MaxRunningOfUser: 2,
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	s := async.New(c)
+	t.Cleanup(func() { _ = s.Close() })
+	return s, records
+}
+
+func start(t *testing.T, s *async.Service) {
+	t.Helper()
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func enqueue(t *testing.T, s *async.Service, user pyth.UserID, code string) pyth.ExecutionID {
+	t.Helper()
+	r, err := s.EnqueueExecution(t.Context(), user, &pyth.Program{Code: code})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.ID
+}
+
+// wait waits for the end of a run.
+func wait(t *testing.T, records *runs.Service, user pyth.UserID, id pyth.ExecutionID) *pyth.RecordedExecution {
+	t.Helper()
+	r, err := records.Execution(t.Context(), user, id, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State != pyth.StateEnded {
+		t.Fatalf("the run is still %s", r.State)
+	}
+	return r
+}
+
+func TestEnqueueExecutionKeepsTheProgram(t *testing.T) {
+	r := newRig(t)
+	got := make(chan *pyth.Program, 1)
+	var origin pyth.Origin
+	s, records := r.serve(t, func(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+		origin = pyth.OriginOf(ctx)
+		passed := *p
+		got <- &passed
+		return succeed(ctx, user, p)
+	})
+	start(t, s)
+	want := &pyth.Program{
+		Language: pyth.JavaScript, Runtime: "image", Code: "code", Stdin: "in", Args: []string{"a"}, Env: []pyth.EnvVar{{Name: "A", Value: "b"}},
+		Files: []pyth.File{{Path: "f", Content: []byte{0, 255}}}, OutputFiles: []string{"*"}, Timeout: time.Second,
+		Limits: pyth.Limits{MemoryBytes: 1, CPU: 2, OutputBytes: 3, DiskBytes: 4, Processes: 5}, Isolation: pyth.IsolationExecution,
+		Labels: []string{"l"}, Network: []string{"example.org"}, Results: true, Secrets: []string{"S"}, AllSecrets: true, KeepSecrets: true, NoStore: true,
+	}
+	// The test must set all fields, so that a new field is not forgotten.
+	unset := map[string]bool{"Session": true, "Encrypted": true, "ID": true, "CreatedAt": true, "Started": true, "Begin": true}
+	for field, value := range reflect.ValueOf(*want).Fields() {
+		if value.IsZero() != unset[field.Name] {
+			t.Errorf("the field %s is not tested", field.Name)
+		}
+	}
+	by := pyth.Origin{Credential: pyth.CredentialAPIKey, KeyID: "key of ada", KeyPrefix: "pyapi_x", IP: "192.0.2.1", UserAgent: "u", RequestID: "r"}
+	q, err := s.EnqueueExecution(pyth.WithOrigin(t.Context(), &by), "ada", want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := <-got
+	id := p.ID
+	p.ID, p.CreatedAt, p.Begin, p.Started = "", time.Time{}, nil, nil
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Error(diff)
+	}
+	if q.ID != id || origin != by || q.Key != by.KeyID {
+		t.Errorf("got the run %s of %+v, and the record %+v", id, origin, q)
+	}
+	if e := wait(t, records, "ada", q.ID); e.Status != pyth.StatusSucceeded || !e.Async || e.Content != pyth.ContentNone || e.Outcome != nil {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestEnqueueExecutionRefusesSessionsAndEncryptedPrograms(t *testing.T) {
+	s, _ := newRig(t).serve(t, succeed)
+	for _, p := range []*pyth.Program{{Session: "ses_1"}, {Encrypted: &pyth.EncryptedJob{}}} {
+		if _, err := s.EnqueueExecution(t.Context(), "ada", p); pyth.ErrorCode(err) != pyth.CodeInvalid {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := s.EnqueueExecution(t.Context(), "nobody", &pyth.Program{}); err == nil {
+		t.Error("a run of a user who does not exist was accepted")
+	}
+}
+
+func TestServiceTakesUsersInTurn(t *testing.T) {
+	r := newRig(t)
+	var order []string
+	s, records := r.serve(t, func(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+		order = append(order, p.Code)
+		return succeed(ctx, user, p)
+	}, func(c *async.Config) { c.MaxRunning, c.MaxRunningOfUser = 1, 1 })
+	var last pyth.ExecutionID
+	for i := range 4 {
+		last = enqueue(t, s, "ada", fmt.Sprint("a", i))
+	}
+	enqueue(t, s, "bob", "b0")
+	enqueue(t, s, "bob", "b1")
+	start(t, s)
+	wait(t, records, "ada", last)
+	if want := []string{"a0", "b0", "a1", "b1", "a2", "a3"}; !slices.Equal(order, want) {
+		t.Errorf("got the order %v, want %v", order, want)
+	}
+}
+
+func TestServiceLimitsRunsOfAUser(t *testing.T) {
+	r := newRig(t)
+	release, begun := make(chan struct{}), make(chan string, 10)
+	s, records := r.serve(t, func(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+		begun <- p.Code
+		if user == "ada" {
+			<-release
+		}
+		return succeed(ctx, user, p)
+	}, func(c *async.Config) { c.MaxRunning, c.MaxRunningOfUser = 3, 2 })
+	start(t, s)
+	for range 5 {
+		enqueue(t, s, "ada", "a")
+	}
+	<-begun
+	<-begun
+	// The third place is free for another user, although ada waits for it.
+	for range 3 {
+		wait(t, records, "bob", enqueue(t, s, "bob", "b"))
+		if code := <-begun; code != "b" {
+			t.Errorf("the program %s started", code)
+		}
+	}
+	close(release)
+}
+
+func TestServiceRetriesWithoutCapacityAndRefusesInvalidPrograms(t *testing.T) {
+	r := newRig(t)
+	attempts := 0
+	s, records := r.serve(t, func(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+		if p.Code == "invalid" {
+			return nil, pyth.Errorf(pyth.CodeInvalid, "The secret was deleted.")
+		}
+		if attempts++; attempts < 3 {
+			return nil, pyth.Errorf(pyth.CodeOverloaded, "full")
+		}
+		return succeed(ctx, user, p)
+	})
+	start(t, s)
+	if e := wait(t, records, "ada", enqueue(t, s, "ada", "later")); e.Status != pyth.StatusSucceeded || attempts != 3 {
+		t.Errorf("after %d attempts got %+v", attempts, e)
+	}
+	e := wait(t, records, "bob", enqueue(t, s, "bob", "invalid"))
+	if e.Status != pyth.StatusCanceled || e.Reason != "invalid_request" || !e.StartedAt.IsZero() || e.Outcome == nil || e.Outcome.Error.Message != "The secret was deleted." {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// TestDrainReturnsRunsToTheQueue stops a server with a program that runs, one that
+// waits for a sandbox and one in the queue.
+func TestDrainReturnsRunsToTheQueue(t *testing.T) {
+	r := newRig(t)
+	begun := make(chan struct{}, 2)
+	s, records := r.serve(t, func(ctx context.Context, _ pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+		if p.Code == "runs" {
+			if err := p.Begin(ctx); err != nil {
+				return nil, err
+			}
+		}
+		begun <- struct{}{}
+		<-ctx.Done()
+		if p.Code != "runs" {
+			return nil, context.Cause(ctx)
+		}
+		return &pyth.Execution{ID: p.ID, Outcome: pyth.Outcome{Status: pyth.StatusCanceled}}, nil
+	})
+	runs := enqueue(t, s, "ada", "runs")
+	waits := enqueue(t, s, "ada", "waits")
+	queued := enqueue(t, s, "ada", "queued")
+	start(t, s)
+	<-begun
+	<-begun
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.Drain(ended)
+	if e := wait(t, records, "ada", runs); e.Status != pyth.StatusKilled || e.Reason != pyth.ReasonWorkerLost {
+		t.Errorf("the killed run has the record %+v", e)
+	}
+	next, records := r.serve(t, succeed)
+	start(t, next)
+	for _, id := range []pyth.ExecutionID{waits, queued} {
+		if e := wait(t, records, "ada", id); e.Status != pyth.StatusSucceeded {
+			t.Errorf("got %+v", e)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ended) != 3 {
+		t.Errorf("%d ends of runs were reported", len(r.ended))
+	}
+}
+
+// TestStartEndsRunsOfAKilledServer leaves a run in the state running.
+func TestStartEndsRunsOfAKilledServer(t *testing.T) {
+	r := newRig(t)
+	s, _ := r.serve(t, succeed)
+	lost, queued := enqueue(t, s, "ada", "lost"), enqueue(t, s, "ada", "queued")
+	ctx := t.Context()
+	_, claimed := r.store.ClaimExecutions(ctx, "killed", []pyth.QueueShare{{User: "ada", Runs: 2}})
+	ok, err := false, errors.Join(claimed, r.store.KeepServer(ctx, "killed"))
+	if err == nil {
+		ok, err = r.store.StartExecution(ctx, "killed", lost, time.Now())
+	}
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	next, records := r.serve(t, succeed)
+	start(t, next)
+	if e := wait(t, records, "ada", queued); e.Status != pyth.StatusSucceeded {
+		t.Errorf("got %+v", e)
+	}
+	if e := wait(t, records, "ada", lost); e.Status != pyth.StatusKilled || e.Reason != pyth.ReasonWorkerLost {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestCancelExecutionOfQueuedAndRunning(t *testing.T) {
+	r := newRig(t)
+	begun := make(chan struct{})
+	s, records := r.serve(t, func(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+		if p.Code != "long" {
+			return succeed(ctx, user, p)
+		}
+		if err := p.Begin(ctx); err != nil {
+			return nil, err
+		}
+		close(begun)
+		<-ctx.Done()
+		return &pyth.Execution{ID: p.ID, Outcome: pyth.Outcome{Status: pyth.StatusCanceled}}, nil
+	}, func(c *async.Config) { c.MaxRunning = 1 })
+	long, queued := enqueue(t, s, "ada", "long"), enqueue(t, s, "ada", "queued")
+	start(t, s)
+	<-begun
+	if e, err := records.CancelExecution(t.Context(), "ada", queued); err != nil || e.Status != pyth.StatusCanceled {
+		t.Fatal(e, err)
+	}
+	if _, err := records.CancelExecution(t.Context(), "ada", long); err != nil {
+		t.Fatal(err)
+	}
+	if e := wait(t, records, "ada", long); e.Status != pyth.StatusCanceled || e.Reason != "" || e.StartedAt.IsZero() {
+		t.Errorf("got %+v", e)
+	}
+	wait(t, records, "ada", enqueue(t, s, "ada", "next"))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ended) != 3 || r.ended[0].ID != queued {
+		t.Errorf("got the ends %+v", r.ended)
+	}
+}
