@@ -104,7 +104,7 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 		return nil, err
 	}
 	w.worker, err = worker.New(worker.Config{
-		Bus: w.bus, Token: c.Cluster.Token, Host: w.machine.pool, Images: w.images, Logger: c.Logger,
+		Bus: w.bus, Token: c.Cluster.Token, Host: w.machine.pool, Images: w.images, JobBytes: MachineMemory() / 16, Logger: c.Logger,
 		Status: func() wire.Status { return w.status(&limits) },
 	})
 	return w, err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,20 +89,38 @@ func (w *workers) awaitReady(t *testing.T, n int) {
 }
 
 // busy returns the worker that runs a program.
-func (w *workers) busy(t *testing.T) (busy *server) {
+func (w *workers) busy(t *testing.T) *server {
 	t.Helper()
-	eventually(t, "a worker runs a program", func() bool {
-		for series, value := range w.metricSeries(t) {
-			rest, ok := strings.CutPrefix(series, `pyth_on_worker_executions_running{worker="`)
-			if ok && value == "1" {
+	return w.with(t, "pyth_on_worker_executions_running", "1")
+}
+
+// with returns the worker for which the metric has the value.
+func (w *workers) with(t *testing.T, metric, value string) (found *server) {
+	t.Helper()
+	eventually(t, metric+" is "+value, func() bool {
+		for series, v := range w.metricSeries(t) {
+			rest, ok := strings.CutPrefix(series, metric+`{worker="`)
+			if ok && v == value {
 				name, _, _ := strings.Cut(rest, "-")
-				busy = w.all[name]
+				found = w.all[name]
 				return true
 			}
 		}
 		return false
 	})
-	return busy
+	return found
+}
+
+// sum returns the sum of the metric over all workers.
+func (w *workers) sum(t *testing.T, metric string) (sum int) {
+	t.Helper()
+	for series, v := range w.metricSeries(t) {
+		if strings.HasPrefix(series, metric+"{") {
+			n := must(strconv.Atoi(v))(t)
+			sum += n
+		}
+	}
+	return sum
 }
 
 // executeLater starts a run and returns a channel for its result.
@@ -215,18 +234,36 @@ func TestWorkerFailures(t *testing.T) {
 	w := startWorkers(t, []string{"one", "two"})
 	a := w.register(t)
 
-	result := a.executeLater(t, object{"code": sleepForever, "timeoutMs": 300_000})
-	killed := w.busy(t)
+	// Fill both workers. One more program waits in the queue of a worker.
+	lost := make(chan *execution, 4)
+	for range 4 {
+		result := a.executeLater(t, object{"code": sleepForever, "timeoutMs": 300_000})
+		go func() { lost <- <-result }()
+	}
+	eventually(t, "both workers are full", func() bool { return w.sum(t, "pyth_on_worker_executions_running") == 4 })
+	moved := a.executeLater(t, object{"code": "print('moved')"})
+	killed := w.with(t, "pyth_on_worker_executions_waiting", "1")
 	begun := time.Now()
 	killed.kill(t)
-	x := <-result
-	t.Logf("the loss of the worker was reported after %v", time.Since(begun))
-	if x.Status != "killed" || x.Reason != "worker_lost" || x.Signal != "SIGKILL" {
-		t.Errorf("got %s, reason %q", x, x.Reason)
+	for range 2 {
+		x := <-lost
+		t.Logf("the loss of the worker was reported after %v", time.Since(begun))
+		if x.Status != "killed" || x.Reason != "worker_lost" || x.Signal != "SIGKILL" {
+			t.Errorf("got %s, reason %q", x, x.Reason)
+		}
+		if r := a.record(t, x.ID); r.Status != "killed" || r.Reason != "worker_lost" {
+			t.Errorf("got %+v", r)
+		}
 	}
-	if r := a.record(t, x.ID); r.Status != "killed" || r.Reason != "worker_lost" {
-		t.Errorf("got %+v", r)
+	for _, r := range a.records(t, "state=running") {
+		w.call(t, a, "POST", "/api/v1/executions/"+r.ID+"/cancel", nil).want(t, 202, nil)
 	}
+	for range 2 {
+		if x := <-lost; x.Status != "canceled" {
+			t.Errorf("got %s", x)
+		}
+	}
+	(<-moved).prints(t, "moved\n")
 	a.run(t, "print(1)").prints(t, "1\n")
 	for name, s := range w.all {
 		if s == killed {
@@ -237,7 +274,7 @@ func TestWorkerFailures(t *testing.T) {
 	w.awaitReady(t, 2)
 
 	// A run survives a short outage of NATS. Meanwhile, new runs are refused.
-	result = a.executeLater(t, object{"code": "import time\nprint('a', flush=True)\ntime.sleep(3)\nprint('b')"})
+	result := a.executeLater(t, object{"code": "import time\nprint('a', flush=True)\ntime.sleep(3)\nprint('b')"})
 	w.busy(t)
 	w.nats.Stop()
 	var refused *answer

@@ -16,6 +16,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/cluster/fleet"
+	"github.com/pyth-on/pyth-on/internal/cluster/link"
 	"github.com/pyth-on/pyth-on/internal/cluster/link/linktest"
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 	"github.com/pyth-on/pyth-on/internal/cluster/worker"
@@ -438,7 +439,34 @@ func TestNoConnectionIsUnavailable(t *testing.T) {
 	})
 }
 
-func TestWorkersOfOtherVersionsAndRuntimesGetNoJobs(t *testing.T) {
+func TestWorkersOfOtherVersionsGetNoJobs(t *testing.T) {
+	inCluster(t, 0, func(t *testing.T, c *cluster) {
+		bus := c.hub.Bus()
+		old, err := link.Open(link.Config{
+			Bus: bus, Token: token, MaxCalls: 10, Logger: discard(), Accept: func(*link.Link) { t.Error("the old worker got a job") }, Owns: func(string) bool { return false },
+			Status: func() wire.Status {
+				return wire.Status{Protocol: wire.Protocol - 1, Name: "old", Runtimes: map[string]string{"python": "3"}, MaxRunning: 5, MaxPerTenant: 5}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if len(c.fleet.Stats().Workers) != 1 {
+			t.Error("the old worker is not alive")
+		}
+		if _, err := c.fleet.Start(t.Context(), newJob("a", "user", ""), nil); err == nil {
+			t.Error("a job started")
+		}
+		if check := c.fleet.Health(t.Context()); check.Status != pyth.CheckUnavailable || !strings.Contains(check.Detail, "1 have another version") {
+			t.Errorf("%+v", check)
+		}
+		old.Close()
+		bus.Close()
+	})
+}
+
+func TestWorkersWithoutRuntimeGetNoJobs(t *testing.T) {
 	inCluster(t, 0, func(t *testing.T, c *cluster) {
 		c.addWorker("node", wire.Status{Runtimes: map[string]string{"node": "24"}})
 		time.Sleep(time.Second)
@@ -557,6 +585,17 @@ func TestSessionOfLostWorkerEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := c.machines[0]
+		time.Sleep(time.Second)
+		m.bus.Cut(true)
+		time.Sleep(10 * time.Second)
+		if _, err := c.fleet.SessionFiles(t.Context(), "session"); pyth.ErrorCode(err) != pyth.CodeUnavailable {
+			t.Error(err)
+		}
+		m.bus.Cut(false)
+		time.Sleep(3 * time.Second)
+		if _, err := c.fleet.SessionFiles(t.Context(), "session"); err != nil {
+			t.Errorf("the session did not come back: %v", err)
+		}
 		m.kill()
 		time.Sleep(10 * time.Second)
 		if _, err := c.fleet.SessionFiles(t.Context(), "session"); pyth.ErrorCode(err) != pyth.CodeUnavailable {

@@ -30,8 +30,9 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 		return nil, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")
 	}
 	var all []link.Peer
+	alive := f.node.Alive()
 	offered := false
-	for _, p := range f.node.Alive() {
+	for _, p := range alive {
 		if p.Status.Protocol != wire.Protocol {
 			continue
 		}
@@ -42,7 +43,7 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 		}
 	}
 	if len(all) == 0 {
-		if !offered && len(f.node.Alive()) > 0 {
+		if !offered && len(alive) > 0 {
 			return nil, &pyth.Error{Code: pyth.CodeRuntimeUnavailable, Message: "No worker has the runtime " + string(d.runtime) + ". Operators: start workers with this runtime.", RetryAfter: retryAfter}
 		}
 		return nil, unavailable("No worker is ready. Try again in a few seconds. Operators: see the check \"workers\" of /health.")

@@ -29,13 +29,20 @@ const orphanTimeout = time.Minute
 // sessions, for operations on files.
 const spareCalls = 64
 
+// maxReceiving is the maximum number of jobs that the worker receives at the same time.
+// minJobBytes is the minimum of Config.JobBytes.
+const (
+	maxReceiving = 16
+	minJobBytes  = 256 << 20
+)
+
 // Host runs jobs and keeps sessions and reservations.
 type Host interface {
 	pyth.SessionHost
 	pyth.ReservationHost
 }
 
-// Config configures a Worker. All fields are required.
+// Config configures a Worker. All fields except JobBytes are required.
 type Config struct {
 	Bus    link.Bus
 	Token  []byte
@@ -44,7 +51,10 @@ type Config struct {
 	// Status returns the limits and the load of the Host, and the runtimes and the name
 	// of the worker. The Worker sets the other fields.
 	Status func() wire.Status
-	Logger *slog.Logger
+	// JobBytes limits the size of all accepted jobs together, with their code and input
+	// files.
+	JobBytes int64
+	Logger   *slog.Logger
 }
 
 // Worker serves the calls of servers.
@@ -52,9 +62,13 @@ type Worker struct {
 	config Config
 	key    *wire.SealingKey
 	node   *link.Node
+	// receiving is a semaphore for the first messages of calls.
+	receiving chan struct{}
 
 	mu       sync.Mutex
 	draining bool
+	// freeBytes is the unused part of JobBytes.
+	freeBytes int64
 	// While the worker drains, the channel "idle" is closed when no run is in
 	// progress.
 	running      int
@@ -79,7 +93,7 @@ func New(c Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		config: c, key: key, idle: make(chan struct{}),
+		config: c, key: key, idle: make(chan struct{}), receiving: make(chan struct{}, maxReceiving), freeBytes: max(c.JobBytes, minJobBytes),
 		sessions: map[pyth.SessionID]*session{}, reservations: map[pyth.ReservationID]time.Time{},
 	}
 	s := c.Status()
@@ -190,18 +204,41 @@ func (w *Worker) closeSession(id pyth.SessionID) {
 	w.config.Host.CloseSession(id)
 }
 
+// take takes memory for a call. It fails if the accepted jobs are too large together.
+func (w *Worker) take(bytes int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if int64(bytes) > w.freeBytes {
+		return &pyth.Error{Code: pyth.CodeOverloaded, Message: "The worker has no memory for the files of the program. Try again in a few seconds.", RetryAfter: time.Second}
+	}
+	w.freeBytes -= int64(bytes)
+	return nil
+}
+
+func (w *Worker) give(bytes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.freeBytes += int64(bytes)
+}
+
 // accept handles a call.
 func (w *Worker) accept(l *link.Link) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	w.receiving <- struct{}{}
 	first, err := l.Receive(ctx, wire.MaxRunMessage)
+	<-w.receiving
 	if err != nil {
 		return
 	}
-	m, err := wire.Decode(first)
+	err = w.take(len(first))
 	if err == nil {
-		c := &call{worker: w, link: l, ctx: ctx, cancel: cancel}
-		err = c.handle(m)
+		defer w.give(len(first))
+		var m *wire.Message
+		if m, err = wire.Decode(first); err == nil {
+			c := &call{worker: w, link: l, ctx: ctx, cancel: cancel}
+			err = c.handle(m)
+		}
 	}
 	if err == nil || l.Err() != nil {
 		return
