@@ -56,7 +56,7 @@ func (p *progressLog) step(name string, done, total int) {
 // wantsJSONLog reports whether the command line or the environment selects a JSON log
 // for a server. It is used for errors that occur before the flags are parsed.
 func wantsJSONLog(args, environ []string) bool {
-	if len(args) == 0 || args[0] != "serve" {
+	if len(args) == 0 || args[0] != "serve" && args[0] != "worker" {
 		return false
 	}
 	for i, arg := range args {

@@ -129,6 +129,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 			},
 			want: []string{`"text/html":"<div>`, "\n6\n", "data-science runs programs"}, notRun: []string{"needs Docker and a registry of images"},
 		},
+		"docs/scaling.md":        {notRun: []string{"needs several machines", "needs several machines", "needs several machines", "needs several machines"}},
 		"docs/secrets.md":        {want: []string{`"stdout":"12 [secret:BILLING_TOKEN]\n"`, `"redactions":1`, `"secrets":[{`}},
 		"docs/executions.md":     {want: []string{`"labels":["nightly"]`, `"stdout":"42\n"`, `"content":"stored"`, "id: 2\nevent: stdout\n"}},
 		"docs/usage.md":          {want: []string{`"executions":1,`, `"by":"key"`, `"name":"sessions"`}},

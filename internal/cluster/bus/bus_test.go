@@ -48,12 +48,13 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // requireDelivery checks that messages arrive over the connection.
 func requireDelivery(t *testing.T, b *bus.Bus) {
 	t.Helper()
+	const subject = "pyth-on.cluster.test"
 	received := make(chan string, 100)
-	if err := b.Subscribe("subject", func(m []byte) { received <- string(m) }); err != nil {
+	if err := b.Subscribe(subject, func(m []byte) { received <- string(m) }); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "message arrives", func() bool {
-		if b.Publish("subject", []byte("hello")) != nil {
+		if b.Publish(subject, []byte("hello")) != nil {
 			return false
 		}
 		select {
@@ -119,6 +120,35 @@ func TestBusAuthenticatesWithPasswordAndTLS(t *testing.T) {
 	if text := log.String(); strings.Contains(text, "canary") {
 		t.Errorf("the log contains a password: %s", text)
 	}
+}
+
+// TestBusWorksWithLimitedPermissions uses the permissions of docs/scaling.md.
+func TestBusWorksWithLimitedPermissions(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/scaling.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "\nauthorization {")
+	authorization, _, end := strings.Cut(rest, "```")
+	if !found || !end {
+		t.Fatal("docs/scaling.md has no permissions")
+	}
+	config := filepath.Join(t.TempDir(), "nats.conf")
+	text := "authorization {" + strings.ReplaceAll(authorization, "$NATS_PASSWORD", "\"canary-password\"")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := natstest.Start(t, "--config", config)
+	b := open(t, bus.Config{URLs: s.URL, User: "pyth-on", Password: "canary-password"})
+	requireDelivery(t, b)
+	if err := b.Subscribe("other", func([]byte) { t.Error("received a message of another subject") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish("other", nil); err != nil {
+		t.Fatal(err)
+	}
+	requireDelivery(t, b) // The message to the other subject would have arrived before.
 }
 
 type lockedBuffer struct {
