@@ -51,7 +51,7 @@ test: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server
 test-deep: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server
 	@bash scripts/test --deep
 
-bench: bin/pyth-on
+bench: bin/pyth-on bin/tools/nats-server
 	@bash scripts/bench
 
 bin/tools/golangci-lint: tools/go.mod tools/go.sum

@@ -15,6 +15,7 @@ type results struct {
 	pacedSecrets, redaction                 *series
 	auditFew, auditMany, auditRare          *series
 	pacedWithout, pacedPackages             *series
+	dispatched, undispatched, dispatchCost  *series
 	installed, installedAgain               *series
 	bareBesideNumPy, numPy, numPyAhead      *series
 	// auditEntries is the number of entries in the log that auditMany measures.
@@ -79,6 +80,9 @@ func newResults(reference, embedded python) *results {
 		auditRare:         of("GET /api/v1/audit, rare entries among many", seconds),
 		generated:         of("generation", seconds),
 		pacedWithout:      of("without both", seconds),
+		dispatched:        of("warm on a worker, with pauses", seconds),
+		undispatched:      of("on the machine of the server", seconds),
+		dispatchCost:      of("dispatch to a worker", seconds),
 		pacedPackages:     of("warm with packages, with pauses", seconds),
 		installed:         of("installing packages", seconds),
 		installedAgain:    of("installing packages that are cached", seconds),

@@ -71,6 +71,8 @@ func (r *results) rows(cores int) []row {
 
 		{fmt.Sprintf("warm with %d secrets, p50", secretsOfATenant), r.pacedSecrets, median, r.pacedWithout, atMost(1.1)},
 		{fmt.Sprintf("warm with %d packages, p50", packagesOfATenant), r.pacedPackages, median, r.pacedWithout, atMost(1.05)},
+		{"warm on a worker over NATS, p50", r.dispatched, median, r.undispatched, goal{}},
+		{"… more time than in the process of the server, p50", r.dispatchCost, median, nil, figureAtMost(0.001)},
 		{"warm with NumPy preloaded, p50", r.numPyAhead, median, r.bareBesideNumPy, atMost(0.5)},
 		{"… compared with an import in the program", r.numPyAhead, median, r.numPy, goal{}},
 

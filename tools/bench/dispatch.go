@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// natsServer is the path of the NATS server, relative to the repository.
+const natsServer = "bin/tools/nats-server"
+
+// measureDispatch measures how much longer a run takes on a worker that is connected
+// over NATS than in the process of the server. All processes run on this machine.
+func (b *bench) measureDispatch(ctx context.Context) (err error) {
+	if _, err := os.Stat(natsServer); err != nil {
+		b.results.dispatched.missingReason, b.results.dispatchCost.missingReason = err.Error(), err.Error()
+		return nil
+	}
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	stopNATS, err := b.background(ctx, natsServer, "--addr", host, "--port", port)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopNATS()) }()
+	dir := filepath.Dir(b.warmData)
+	token := filepath.Join(dir, "joining-token")
+	if err := os.WriteFile(token, []byte("the joining token of the benchmark\n"), 0o600); err != nil {
+		return err
+	}
+	image, err := findImage(b.warmData)
+	if err != nil {
+		return err
+	}
+	workerData, serverData := filepath.Join(dir, "worker"), filepath.Join(dir, "dispatch")
+	if err := errors.Join(linkImage(image, workerData), linkImage(image, serverData)); err != nil {
+		return err
+	}
+	stopWorker, err := b.background(ctx, b.binary, "worker", "--nats=nats://"+address, "--join-token-file="+token,
+		"--data-dir="+workerData, "--warm-node=0", "--node=off", "--log-level=warn")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopWorker()) }()
+	return b.serve(ctx, b.warmData, []string{"--warm-node=0"}, func(local *server) error {
+		flags := []string{"--dispatch=nats://" + address, "--join-token-file=" + token, "--node=off"}
+		return b.serve(ctx, serverData, flags, func(remote *server) error { return b.compareDispatch(ctx, local, remote) })
+	})
+}
+
+// compareDispatch runs a program on both servers in turn.
+func (b *bench) compareDispatch(ctx context.Context, local, remote *server) error {
+	here, err := local.register(ctx)
+	if err != nil {
+		return err
+	}
+	there, err := remote.register(ctx)
+	if err != nil {
+		return err
+	}
+	// The first run fails while the worker starts.
+	deadline := time.Now().Add(startTimeout)
+	for {
+		_, err := there.runAnswer(ctx)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("no run on the worker: %w", err)
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	n := 4 * b.plan.latencyRounds
+	pair := func(ctx context.Context) ([]float64, error) {
+		var costs []float64
+		for range 8 {
+			a, err := here.runAnswer(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if err := sleep(ctx, restTime/2); err != nil {
+				return nil, err
+			}
+			z, err := there.runAnswer(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if err := sleep(ctx, restTime/2); err != nil {
+				return nil, err
+			}
+			b.results.dispatched.add([]float64{z.Seconds()})
+			b.results.undispatched.add([]float64{a.Seconds()})
+			costs = append(costs, (z - a).Seconds())
+		}
+		return costs, nil
+	}
+	return alternate(ctx, n, b.progress.rounds("Runs on a worker", n), subject{b.results.dispatchCost, pair})
+}
+
+// background starts a process and returns a function that stops it.
+func (*bench) background(ctx context.Context, program string, args ...string) (stop func() error, err error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(environment(), nodeSettings()...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopTimeout
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait() // nats-server ends with an error after SIGTERM.
+		return nil
+	}, nil
+}
+
+// freeAddress returns a local address with a free port.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
