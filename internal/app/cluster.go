@@ -177,7 +177,7 @@ func (s *Server) openFleet() error {
 		return err
 	}
 	s.onClose(func() error { b.Close(); return nil })
-	s.fleet, err = fleet.New(fleet.Config{Bus: b, Token: c.Cluster.Token, Images: s.packageImages, Logger: c.Logger})
+	s.fleet, err = fleet.New(fleet.Config{Bus: b, Token: c.Cluster.Token, Images: s.packageImages, Observer: s.metrics.pool, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

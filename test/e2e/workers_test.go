@@ -146,7 +146,7 @@ func TestWorkersRunPrograms(t *testing.T) {
 		Checks map[string]struct{ Status, Detail string }
 	}
 	w.call(t, nil, "GET", "/health", nil).want(t, 200, &health)
-	if c := health.Checks["workers"]; c.Status != "ok" || !strings.HasPrefix(c.Detail, "2 workers accept jobs") || health.Checks["sandbox"].Status != "ok" {
+	if c := health.Checks["workers"]; c.Status != "ok" || c.Detail != "2 ready, 0 stopping" || health.Checks["sandbox"].Status != "ok" {
 		t.Errorf("got %+v", health)
 	}
 

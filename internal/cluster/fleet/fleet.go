@@ -43,7 +43,17 @@ type Config struct {
 	// Images stores the layers with packages that jobs need. Workers get the layers
 	// from this store.
 	Images *imagestore.Store
-	Logger *slog.Logger
+	// Observer receives the outcomes of runs.
+	Observer Observer
+	Logger   *slog.Logger
+}
+
+// Observer receives the events of a Fleet. Its methods must not block.
+type Observer interface {
+	// Ran reports the outcome of a job.
+	Ran(outcome *pyth.Outcome)
+	// Refused reports a job for which no worker had capacity.
+	Refused()
 }
 
 // Fleet implements pyth.SessionHost and pyth.ReservationHost. It is safe for concurrent
@@ -191,9 +201,9 @@ func (f *Fleet) Health(context.Context) pyth.Check {
 			ready++
 		}
 	}
-	detail := fmt.Sprintf("%d workers accept jobs, %d are stopping", ready, draining)
+	detail := fmt.Sprintf("%d ready, %d stopping", ready, draining)
 	if old > 0 {
-		return pyth.Check{Status: statusFor(ready), Detail: fmt.Sprintf("%s, %d have another version", detail, old)}
+		return pyth.Check{Status: statusFor(ready), Detail: fmt.Sprintf("%s, %d with another version", detail, old)}
 	}
 	return pyth.Check{Status: statusFor(ready), Detail: detail}
 }

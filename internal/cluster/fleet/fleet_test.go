@@ -53,7 +53,7 @@ func inCluster(t *testing.T, n int, test func(t *testing.T, c *cluster)) {
 		c.bus = c.hub.Bus()
 		c.images = openStore(t)
 		var err error
-		c.fleet, err = fleet.New(fleet.Config{Bus: c.bus, Token: token, Images: c.images, Logger: discard()})
+		c.fleet, err = fleet.New(fleet.Config{Bus: c.bus, Token: token, Images: c.images, Observer: noObserver{}, Logger: discard()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,6 +69,11 @@ func inCluster(t *testing.T, n int, test func(t *testing.T, c *cluster)) {
 		c.bus.Close()
 	})
 }
+
+type noObserver struct{}
+
+func (noObserver) Ran(*pyth.Outcome) {}
+func (noObserver) Refused()          {}
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
@@ -458,7 +463,7 @@ func TestWorkersOfOtherVersionsGetNoJobs(t *testing.T) {
 		if _, err := c.fleet.Start(t.Context(), newJob("a", "user", ""), nil); err == nil {
 			t.Error("a job started")
 		}
-		if check := c.fleet.Health(t.Context()); check.Status != pyth.CheckUnavailable || !strings.Contains(check.Detail, "1 have another version") {
+		if check := c.fleet.Health(t.Context()); check.Status != pyth.CheckUnavailable || !strings.Contains(check.Detail, "1 with another version") {
 			t.Errorf("%+v", check)
 		}
 		old.Close()
@@ -617,7 +622,7 @@ func TestServersFindSessionsOfEachOther(t *testing.T) {
 	inCluster(t, 3, func(t *testing.T, c *cluster) {
 		bus := c.hub.Bus()
 		defer bus.Close()
-		other, err := fleet.New(fleet.Config{Bus: bus, Token: token, Images: c.images, Logger: discard()})
+		other, err := fleet.New(fleet.Config{Bus: bus, Token: token, Images: c.images, Observer: noObserver{}, Logger: discard()})
 		if err != nil {
 			t.Fatal(err)
 		}

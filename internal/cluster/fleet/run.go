@@ -139,6 +139,7 @@ func (f *Fleet) choose(d demand, refused map[wire.ID]bool) (link.Peer, error) {
 		}
 	}
 	f.refused.Add(1)
+	f.config.Observer.Refused()
 	return link.Peer{}, overloaded()
 }
 
@@ -222,6 +223,7 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 		r.end()
 		r.link.Close()
 		if outcome != nil {
+			r.fleet.config.Observer.Ran(outcome)
 			return outcome, nil
 		}
 		if r.attempts++; !errors.Is(err, errNotStarted) && !movable(err) || r.attempts >= maxAttempts || r.pinned() {

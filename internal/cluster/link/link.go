@@ -16,6 +16,8 @@ const (
 	frameCost = 64
 	// maxChunk is the maximum size of the payload of a data frame.
 	maxChunk = 64 << 10
+	// minChunk is smaller than the maximum size of a message of any useful bus.
+	minChunk = 1 << 10
 )
 
 var errTooLarge = errors.New("link: message too large")
@@ -104,7 +106,7 @@ func (l *Link) Send(ctx context.Context, message []byte) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	chunk := min(maxChunk, l.node.config.Bus.MaxPayload()-wire.FrameOverhead)
+	chunk := max(min(maxChunk, l.node.config.Bus.MaxPayload()-wire.FrameOverhead), minChunk)
 	for {
 		part := message[:min(len(message), chunk)]
 		message = message[len(part):]

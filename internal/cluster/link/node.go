@@ -183,7 +183,7 @@ func (n *Node) Close() {
 	links := n.linksLocked(func(*Link) bool { return true })
 	n.mu.Unlock()
 	for _, l := range links {
-		l.fail(ErrClosed)
+		l.Close()
 	}
 	n.accepted.Wait()
 }
