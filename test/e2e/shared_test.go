@@ -25,6 +25,9 @@ var shared, sharedPostgres onceServer
 // server must start a separate server.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
+	if os.Getenv(dispatchOfTests) == "workers" {
+		return startServer(t)
+	}
 	s, name := &shared, "shared"
 	if usesPostgres(t) {
 		s, name = &sharedPostgres, "shared-postgres"

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,7 +56,7 @@ func (w *workers) launch(t *testing.T, name string) *server {
 }
 
 // await waits until the worker has joined.
-func (w *workers) await(t *testing.T, name string) {
+func (w *workers) await(t testing.TB, name string) {
 	t.Helper()
 	s := w.all[name]
 	deadline := time.After(patience)
@@ -122,6 +124,40 @@ func (w *workers) sum(t *testing.T, metric string) (sum int) {
 	}
 	return sum
 }
+
+// dispatchOfTests is the environment variable that selects where programs run. With the
+// value "workers", each server of a test has one worker.
+const dispatchOfTests = "E2E_DISPATCH"
+
+// addWorker starts a worker for a new server if dispatchOfTests says so. It returns the
+// flags of the server.
+func addWorker(t testing.TB, flags []string) []string {
+	t.Helper()
+	if os.Getenv(dispatchOfTests) != "workers" || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
+		return flags
+	}
+	w := &workers{nats: natstest.Start(t), token: filepath.Join(t.TempDir(), "token")}
+	if err := os.WriteFile(w.token, []byte("joining token of the tests\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(newDataDir(t))
+	args := append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--data-dir=" + s.data}, noStock...)
+	for _, flag := range flags {
+		if workerFlag.MatchString(flag) {
+			args = append(args, flag)
+		}
+	}
+	if err := s.begin(nil, args...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.stop(t) })
+	w.all = map[string]*server{"worker": s}
+	w.await(t, "worker")
+	return append(slices.Clone(flags), "--dispatch="+w.nats.URL, "--join-token-file="+w.token)
+}
+
+// workerFlag matches the flags of a server that a worker has too.
+var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
 
 // executeLater starts a run and returns a channel for its result.
 func (a *account) executeLater(t *testing.T, request object) <-chan *execution {
