@@ -30,7 +30,9 @@ func sharedServer(t testing.TB) *server {
 	}
 	s, name := &shared, "shared"
 	if usesPostgres(t) {
-		s, name = &sharedPostgres, "shared-postgres"
+		// The path must not begin with the path of the other server, because
+		// processesMentioning searches for the path.
+		s, name = &sharedPostgres, "postgres-shared"
 	}
 	s.once.Do(func() { s.server, s.err = launchShared(name, usesPostgres(t)) })
 	if s.err != nil {
