@@ -85,8 +85,8 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 		code := fmt.Sprintf("n = 0\nfor i in range(%d): n += i * i", n)
 		return a.run(t, code).ends(t, "succeeded").Usage.CPUMs
 	}
-	// Programs of these sizes need about 100 and 500 ms of processor time.
-	sizes := []int{1_000_000, 5_000_000}
+	// Programs of these sizes need about 100 and 250 ms of processor time.
+	sizes := []int{1_000_000, 2_500_000}
 	before := make([]int64, len(sizes))
 	for i, n := range sizes {
 		before[i] = compute(n)
@@ -94,7 +94,11 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 			before[i] = min(before[i], compute(n))
 		}
 	}
-	for range 25 { // 100 runs
+	rounds := 25
+	if testing.Short() {
+		rounds = 10
+	}
+	for range rounds {
 		allocate(50)
 		a.run(t, "print(42)").prints(t, "42\n")
 		allocate(200)
@@ -108,7 +112,7 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 			now = min(now, compute(n))
 		}
 		if now > before[i]*105/100 || now < before[i]*80/100 {
-			t.Errorf("a program used %d ms of processor time, and %d ms after 100 other programs", before[i], now)
+			t.Errorf("a program used %d ms of processor time, and %d ms after %d other programs", before[i], now, 4*rounds)
 		}
 	}
 }

@@ -195,7 +195,11 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Run("in_random_order", func(t *testing.T) {
-		for range 100 {
+		runs := 100
+		if testing.Short() {
+			runs = 40
+		}
+		for range runs {
 			sp := all[random.IntN(len(all))]
 			a.execute(t, sp.request)
 			if random.IntN(4) > 0 {
@@ -238,7 +242,11 @@ func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	check := func(t *testing.T, s *server) {
 		a := s.register(t)
 		requireNoCanary(t, a, a)
-		for i := range 20 {
+		rounds := 20
+		if testing.Short() {
+			rounds = 8
+		}
+		for i := range rounds {
 			one, two := fmt.Sprintf("canary-%d-", i), fmt.Sprintf("of-%d", time.Now().UnixNano())
 			x, reason := a.runAndRecycle(t, object{"code": leaveRestorableCanary, "args": []string{one + two}})
 			if x.ends(t, "succeeded"); reason != "none" {
