@@ -362,6 +362,8 @@ func explainStart(executable string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w; the file was removed: restart the server, which makes it again", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w; the server has no right to start a process in new namespaces: give it the capabilities CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, or run it as an ordinary user", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; this host does not allow the execution of the file: allow it, or choose another directory", err)
 	}
