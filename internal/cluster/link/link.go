@@ -32,7 +32,7 @@ type Link struct {
 	sending chan struct{}
 	// The channel canSend wakes Send, and the channel "arrived" wakes Receive.
 	canSend, arrived chan struct{}
-	// done is closed when err is set.
+	// The channel "done" is closed when the field "err" is set.
 	done chan struct{}
 
 	mu  sync.Mutex

@@ -4,8 +4,8 @@
 // A Node is one process. It knows which other processes are alive. Each second, a
 // worker sends an announcement to all servers, and each server answers with a beat.
 // Each side checks how long ago it sent the newest message that the other side has
-// received. So only the elapsed time on one clock counts. An attacker who sends old
-// messages again proves nothing.
+// received. So the clocks of the processes may differ, and old messages that an
+// attacker repeats have no effect.
 //
 // A Link is a call from a server to a worker. It carries messages in both directions,
 // in order and each of them once. A sender repeats frames that the receiver did not

@@ -19,7 +19,8 @@ type call struct {
 	cancel context.CancelFunc
 }
 
-// handle serves the call with the given first message. The server receives the error.
+// handle serves the call with the given first message. The server receives the
+// returned error.
 func (c *call) handle(m *wire.Message) error {
 	switch m.Kind {
 	case wire.KindRun:
