@@ -73,7 +73,7 @@ func WriteImage(ctx context.Context, to *os.File, files *tree.Tree) error {
 }
 
 // openImage opens the image with the key as a file system. The caller must close the
-// io.Closer.
+// returned io.Closer.
 func (s *Store) openImage(key string) (fs.FS, io.Closer, error) {
 	f, err := os.Open(s.ImagePath(key))
 	if err != nil {
