@@ -46,7 +46,8 @@ type plan struct {
 func plans(t *rapid.T) plan {
 	number := func(name string, least, most int) int { return rapid.IntRange(least, most).Draw(t, name) }
 	fails := func(name string) []bool { return rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, name) }
-	// Use only times of the machine's operations, so that events often coincide.
+	// Use only durations of the machine's operations, so that several events often
+	// happen at the same time.
 	moment := func(name string) time.Duration {
 		return rapid.SampledFrom([]time.Duration{
 			0, removeTime, recycleTime, bootTime / 2, bootTime, bootTime + removeTime, 2 * bootTime, time.Minute,
