@@ -146,7 +146,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
-		// The server must refuse the program even if bound_name is changed too.
+		// The server must refuse the program even if the column bound_name is changed
+		// too.
 		s.execSQL(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
