@@ -14,14 +14,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// cancelInterval is the interval at which a server looks for requests of other servers
-// to cancel its runs.
+// cancelInterval is the interval at which a server checks whether other servers have
+// requested to cancel its runs.
 const cancelInterval = 500 * time.Millisecond
 
 // AsyncConfig limits the queued asynchronous runs of each user.
 type AsyncConfig struct {
-	// MaxAsync is the maximum number of runs. MaxAsyncSize is the maximum size of their
-	// requests in MiB.
+	// MaxAsync is the maximum number of queued runs of a user. MaxAsyncSize is the
+	// maximum size of their requests in MiB.
 	MaxAsync     int
 	MaxAsyncSize int64
 }
@@ -81,8 +81,8 @@ func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Prog
 	return nil
 }
 
-// Drain stops to start asynchronous runs, and waits for those that run. When ctx ends,
-// it kills them.
+// Drain starts no more asynchronous runs, and waits until the running ones have
+// ended. When ctx ends, Drain kills the remaining runs.
 func (s *Server) Drain(ctx context.Context) { s.queue.Drain(ctx) }
 
 // asyncMetrics measures asynchronous runs.
@@ -107,7 +107,8 @@ func newAsyncMetrics() *asyncMetrics {
 	return m
 }
 
-// countEnded returns a function that calls next and then counts the run.
+// countEnded returns a function that calls the function "next" and then counts the
+// run.
 func (m *asyncMetrics) countEnded(next func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error) func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error {
 	return func(ctx context.Context, p *pyth.Program, r *pyth.ExecutionRecord) error {
 		err := next(ctx, p, r)
