@@ -21,14 +21,14 @@ const (
 type accepter struct {
 	store  pyth.QueueStore
 	limits pyth.QueueLimits
-	// stored is called after each transaction that has stored runs.
+	// The function "stored" is called after each transaction that has stored runs.
 	stored func()
 	done   chan struct{}
 
 	mu      sync.Mutex
 	waiting []*submission
 	closed  bool
-	// wake has an element if runs wait or the accepter was closed.
+	// The channel "wake" has an element if runs wait, or if the accepter was closed.
 	wake chan struct{}
 }
 

@@ -1,6 +1,7 @@
-// Package async accepts runs whose caller does not wait, and starts them later.
+// Package async accepts asynchronous runs, and starts them later. The caller of such
+// a run does not wait for its end.
 //
-// The store is the truth about a run: it contains the queued runs with their sealed
-// requests, and decides which server may start which run. A Service holds only the
-// runs that it has claimed. It takes them from all users in turn.
+// The store contains the queued runs with their encrypted requests. It decides which
+// server may start a run. A Service holds only the runs that it has claimed. It
+// claims runs of all users in turn.
 package async

@@ -30,8 +30,8 @@ type request struct {
 	AllSecrets  bool           `json:"allSecrets,omitempty"`
 	KeepSecrets bool           `json:"keepSecrets,omitempty"`
 	NoStore     bool           `json:"noStore,omitempty"`
-	// Origin is the source of the request. The audit log has it in all entries of the
-	// run.
+	// Origin is the source of the request. The audit log contains the source in all
+	// entries of the run.
 	Origin pyth.Origin `json:"origin"`
 }
 

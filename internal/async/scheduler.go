@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Intervals at which the scheduler looks for queued runs. It also looks after each
-// run that this server has accepted or ended, so it must only find runs of other
-// servers, or those of a lost server.
+// Intervals at which the scheduler looks for queued runs. The scheduler also looks
+// for queued runs after each run that this server has accepted or ended. So the
+// intervals matter only for runs of other servers.
 const (
 	pollShared = 250 * time.Millisecond
 	pollSole   = 5 * time.Second
@@ -21,14 +21,14 @@ const (
 type scheduler struct {
 	config  *Config
 	changed chan struct{}
-	// stopped is closed when no more runs start.
+	// The channel "stopped" is closed when no more runs start.
 	stopped chan struct{}
 	tasks   sync.WaitGroup
 
 	mu     sync.Mutex
 	claims map[pyth.ExecutionID]*task
 	ofUser map[pyth.UserID]int
-	// cursor is the user after which the next turn begins.
+	// The field "cursor" is the user who had the last turn.
 	cursor   pyth.UserID
 	stopping bool
 }
@@ -89,8 +89,8 @@ func (s *scheduler) sleep(d time.Duration) {
 	}
 }
 
-// fill claims queued runs until this server has the maximum number, or until no run
-// is left that it may claim.
+// fill claims queued runs until this server has the maximum number, or until there is
+// no more run that it may claim.
 func (s *scheduler) fill() error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -179,12 +179,13 @@ func (s *scheduler) waitingAfter(ctx context.Context, cursor pyth.UserID, limit 
 // task is a run that this server has claimed.
 type task struct {
 	cancel context.CancelCauseFunc
-	// begun reports that the program may have started. The mutex of the scheduler
-	// protects it.
+	// The field "begun" is true if the program may have started. The mutex of the
+	// scheduler protects it.
 	begun bool
 }
 
-// errStopping is the cause of the context of a task that must not start any more.
+// errStopping is the cause of the context of a task whose program must no longer
+// start.
 var errStopping = errors.New("async: the server is stopping")
 
 // run runs a claimed run in a goroutine. If the scheduler stops, it does nothing.
@@ -219,7 +220,8 @@ var errNotQueued = errors.New("async: the run is not queued for this server")
 const (
 	firstRetry = 100 * time.Millisecond
 	maxRetry   = 5 * time.Second
-	// maxAttempts is the maximum number of attempts for errors of the server itself.
+	// maxAttempts is the maximum number of attempts to start a run if the errors are
+	// faults of the server itself.
 	maxAttempts = 5
 )
 
@@ -251,7 +253,8 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 	}
 }
 
-// passes reports whether the error can disappear without a change of the request.
+// The function "passes" reports whether the error can disappear without a change of
+// the request.
 func passes(err error) bool {
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeUnavailable, pyth.CodeDraining, pyth.CodeRateLimited, pyth.CodeInternal:
@@ -260,7 +263,8 @@ func passes(err error) bool {
 	return false
 }
 
-// refuse ends the run because of the cause. While the store fails, it tries again.
+// refuse ends a run that cannot start. The parameter "cause" is the reason. While the
+// store fails, refuse tries again.
 func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth.Program, start func(context.Context, time.Time) error, cause error) {
 	for {
 		err := s.config.Runs.RefuseQueued(ctx, &q.ExecutionRecord, p, start, cause)
@@ -272,9 +276,10 @@ func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth
 	}
 }
 
-// starter returns the function that makes the run running in the store. After an error
-// of the store it is not known whether the run has started there. So the function uses
-// the same time in each call, by which the store recognizes a repetition.
+// starter returns a function that changes the state of the run to running in the
+// store. After an error of the store, it is unknown whether the state has changed. So
+// each call of the function uses the same time, and the store recognizes a repeated
+// call by this time.
 func (s *scheduler) starter(q *pyth.QueuedExecution, t *task) func(context.Context, time.Time) error {
 	var first time.Time
 	return func(ctx context.Context, at time.Time) error {
@@ -303,8 +308,8 @@ func (s *scheduler) starter(q *pyth.QueuedExecution, t *task) func(context.Conte
 	}
 }
 
-// drain stops to start programs, and waits until those that run have ended. When ctx
-// ends, it kills them.
+// drain starts no more programs, and waits until the running ones have ended. When
+// ctx ends, drain kills the remaining programs.
 func (s *scheduler) drain(ctx context.Context) {
 	s.mu.Lock()
 	if !s.stopping {

@@ -11,10 +11,10 @@ import (
 
 // Runs runs queued programs. internal/runs implements it.
 type Runs interface {
-	// ExecuteQueued runs the program. It calls start before the program starts. An error
-	// means that the program did not start.
+	// ExecuteQueued runs the program. It calls the function "start" before the
+	// program starts. An error means that the program did not start.
 	ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error) error
-	// RefuseQueued ends a run that cannot start because of the cause.
+	// RefuseQueued ends a run that cannot start. The parameter "cause" is the reason.
 	RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error, cause error) error
 	// RecoverQueued ends started runs of servers that were silent for the given time.
 	RecoverQueued(ctx context.Context, server pyth.ServerID, silence time.Duration) (int, error)
@@ -29,16 +29,17 @@ type Config struct {
 	Check  func(context.Context, pyth.UserID, *pyth.Program) error
 	Clock  func() time.Time
 	Logger *slog.Logger
-	// Server is the ID of this server. Shared reports that other servers can use the
+	// Server is the ID of this server. Shared is true if other servers can use the
 	// same store.
 	Server pyth.ServerID
 	Shared bool
 	Limits pyth.QueueLimits
-	// MaxRunning is the maximum number of asynchronous runs that this server has claimed
-	// at the same time. MaxRunningOfUser is the maximum of one user.
+	// MaxRunning is the maximum number of asynchronous runs that this server has
+	// claimed at the same time. MaxRunningOfUser is the maximum number of such runs
+	// of one user.
 	MaxRunning, MaxRunningOfUser int
-	// Observe is called when a program starts, with the time that it was queued. It may
-	// be nil.
+	// Observe is called when a program starts, with the time that the run was queued.
+	// Observe may be nil.
 	Observe func(queued time.Duration)
 }
 
@@ -59,7 +60,8 @@ const (
 	recoverInterval = 10 * time.Second
 )
 
-// New returns a Service that accepts runs. Start starts them.
+// New returns a Service that accepts runs. The method Start begins to start these
+// runs.
 func New(c Config) *Service {
 	if c.Observe == nil {
 		c.Observe = func(time.Duration) {}
@@ -70,7 +72,7 @@ func New(c Config) *Service {
 	return s
 }
 
-// EnqueueExecution accepts a run. It is durable when EnqueueExecution returns.
+// EnqueueExecution accepts a run. The run is durable when EnqueueExecution returns.
 func (s *Service) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.ExecutionRecord, error) {
 	if err := s.check(ctx, user, p); err != nil {
 		return nil, err
@@ -152,7 +154,7 @@ func (s *Service) periodically(interval time.Duration, message string, f func(co
 	}
 }
 
-// Drain stops to start programs. Programs that run continue until ctx ends, and are
+// Drain starts no more programs. Running programs continue until ctx ends, and are
 // then killed. Queued runs start after the next start of a server.
 func (s *Service) Drain(ctx context.Context) {
 	s.scheduler.drain(ctx)
@@ -163,7 +165,8 @@ func (s *Service) Drain(ctx context.Context) {
 	}
 }
 
-// Close stops to accept runs. Without a call of Drain before, it kills all programs.
+// Close accepts no more runs. If Drain was not called before, Close kills all running
+// programs.
 func (s *Service) Close() error {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()

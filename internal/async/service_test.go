@@ -21,7 +21,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// executor is an ExecutionService whose programs do what the function says.
+// executor is an ExecutionService that calls the function instead of running a
+// program.
 type executor func(context.Context, pyth.UserID, *pyth.Program) (*pyth.Execution, error)
 
 func (f executor) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -217,7 +218,8 @@ func TestServiceLimitsRunsOfAUser(t *testing.T) {
 	}
 	<-begun
 	<-begun
-	// The third place is free for another user, although ada waits for it.
+	// The third place is free for another user, although a run of ada waits for a
+	// place.
 	for range 3 {
 		wait(t, records, "bob", enqueue(t, s, "bob", "b"))
 		if code := <-begun; code != "b" {
