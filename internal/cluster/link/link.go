@@ -16,7 +16,8 @@ const (
 	frameCost = 64
 	// maxChunk is the maximum size of the payload of a data frame.
 	maxChunk = 64 << 10
-	// minChunk is smaller than the maximum size of a message of any useful bus.
+	// minChunk is the minimum size of a chunk. Every useful bus allows larger
+	// messages.
 	minChunk = 1 << 10
 )
 

@@ -62,7 +62,7 @@ type Worker struct {
 	config Config
 	key    *wire.SealingKey
 	node   *link.Node
-	// receiving is a semaphore for the first messages of calls.
+	// The channel "receiving" is a semaphore for the first messages of calls.
 	receiving chan struct{}
 
 	mu       sync.Mutex
@@ -204,7 +204,8 @@ func (w *Worker) closeSession(id pyth.SessionID) {
 	w.config.Host.CloseSession(id)
 }
 
-// take takes memory for a call. It fails if the accepted jobs are too large together.
+// take takes memory for a call. It fails if the accepted jobs would be too large
+// together.
 func (w *Worker) take(bytes int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
