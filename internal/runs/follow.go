@@ -41,7 +41,7 @@ func (s *Service) followToEnd(ctx context.Context, user pyth.UserID, id pyth.Exe
 			if err != nil || out.State == pyth.StateEnded {
 				return nil, out, err
 			}
-			// The run has returned to the queue.
+			// The run has returned to the queue, so wait again.
 			changed, poll, stop = s.next(user, id)
 		}
 		stored, err := s.config.Store.SealedExecution(ctx, user, id)

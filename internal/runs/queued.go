@@ -14,7 +14,8 @@ import (
 type Start = func(context.Context, time.Time) error
 
 // ExecuteQueued runs a program whose record is queued in the store. When a sandbox is
-// ready, it calls start. The program starts only if start returns nil.
+// ready, it calls the function "start". The program starts only if this function
+// returns nil.
 //
 // If ExecuteQueued returns nil, the run has ended and its record is stored. An error
 // means that the program did not start, and that the record is unchanged.
@@ -61,8 +62,8 @@ func (s *Service) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p 
 // errNotStarted is the error of a program that ended without a call of Begin.
 var errNotStarted = errors.New("runs: the program did not start")
 
-// RefuseQueued ends a queued run that cannot start because of the cause. The user sees
-// its code and message.
+// RefuseQueued ends a queued run that cannot start. The parameter "cause" is the
+// reason. The user sees the code and the message of this error.
 func (s *Service) RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start Start, cause error) error {
 	at := s.config.Clock()
 	if err := start(ctx, at); err != nil {
@@ -81,7 +82,8 @@ func (s *Service) RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *
 }
 
 // beginQueued adds a queued run to the live runs. Its output takes no memory from the
-// budget, because nobody else has it, and the number of such runs is limited.
+// budget, because no caller receives the output, and the number of such runs is
+// limited.
 func (s *Service) beginQueued(q *pyth.ExecutionRecord, p *pyth.Program, cancel context.CancelCauseFunc) *run {
 	p.ID, p.CreatedAt = q.ID, q.CreatedAt
 	r := s.begin(q.User, p, cancel, discardEvents{}, &budget{free: math.MaxInt64})
@@ -118,7 +120,7 @@ func (s *Service) endQueued(ctx context.Context, r *run, p *pyth.Program, e *pyt
 }
 
 // reportEnd calls Ended until it succeeds. If the server stops first, the next start
-// finds the run as lost.
+// of a server treats the run as lost.
 func (s *Service) reportEnd(ctx context.Context, p *pyth.Program, rec *pyth.ExecutionRecord) error {
 	if s.config.Ended == nil {
 		return nil

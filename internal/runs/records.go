@@ -71,7 +71,8 @@ func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.Execu
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
-		// Wait for the run before looking at it, so that it cannot become live between.
+		// Call the method next before reading the state. Otherwise the run could
+		// become live between the two steps, and nobody would notice.
 		live, poll, stop := s.next(user, id)
 		r, err := s.current(ctx, user, id)
 		if err != nil || r.State == pyth.StateEnded || wait <= 0 {
@@ -93,7 +94,8 @@ func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.Execu
 
 // next returns a channel that is closed when a live run ends, or when another run
 // becomes live. A run that is not live can also end on another server or in the
-// queue, so the caller looks at it again when poll fires.
+// queue, so the caller must read its state again when the channel "poll" receives a
+// value.
 func (s *Service) next(user pyth.UserID, id pyth.ExecutionID) (live <-chan struct{}, poll <-chan time.Time, stop func()) {
 	appears, stop := s.live.appears(id)
 	if r := s.live.find(user, id); r != nil {
@@ -145,7 +147,8 @@ func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth
 			return r.snapshot(), nil
 		}
 	}
-	// Look into the store, because a queued run can still be live for a moment.
+	// Read the state in the store, because a queued run can still be live for a
+	// moment.
 	out, err := s.stored(ctx, user, id)
 	if err == nil && ended && s.config.Ended != nil {
 		err = s.config.Ended(ctx, nil, &out.ExecutionRecord)

@@ -34,8 +34,8 @@ type run struct {
 	mu     sync.Mutex
 	record pyth.ExecutionRecord
 	// stored is the last state of the run that was written to the store before the
-	// run ended; "" if no state was written. For an asynchronous run, it always equals
-	// the state of record, because the store decides about the state.
+	// run ended; "" if no state was written. For an asynchronous run, it always
+	// equals the state of record, because only the store changes the state.
 	stored pyth.ExecutionState
 }
 
@@ -52,8 +52,8 @@ func (r *run) start(at time.Time) {
 	}
 }
 
-// finishLocked sets the fields that are known when a run ends. The others never
-// change, so that they can be read without the mutex.
+// finishLocked sets the fields that are known when a run ends. All other fields never
+// change, so they can be read without the mutex.
 func (r *run) finishLocked(rec *pyth.ExecutionRecord) {
 	r.record.State, r.record.Language, r.record.StartedAt, r.record.EndedAt = rec.State, rec.Language, rec.StartedAt, rec.EndedAt
 	r.record.Status, r.record.Reason, r.record.ExitCode, r.record.Signal = rec.Status, rec.Reason, rec.ExitCode, rec.Signal
@@ -151,7 +151,7 @@ func (x *registry) add(r *run) {
 }
 
 // appears returns a channel that is closed when a run with the ID becomes live. The
-// caller calls stop when it does not wait any more.
+// caller must call the function "stop" when it no longer waits.
 func (x *registry) appears(id pyth.ExecutionID) (c <-chan struct{}, stop func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -35,9 +35,9 @@ type Config struct {
 	Logger     *slog.Logger
 	// Quotas limits the runs of users. If Quotas is nil, there are no limits.
 	Quotas Quotas
-	// Ended is called before the end of an asynchronous run becomes visible. The program
-	// is nil if it is unknown. If Ended fails, the end stays invisible, and Ended is
-	// called again. If Ended is nil, it is not called.
+	// Ended is called before users can see the end of an asynchronous run. The
+	// program is nil if it is unknown. If Ended fails, the end stays invisible, and
+	// Ended is called again. If Ended is nil, it is not called.
 	Ended func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
