@@ -91,8 +91,8 @@ func TestExecuteRespondsAsync(t *testing.T) {
 	}
 }
 
-// TestExecuteKeepsQueuedRuns kills a server with queued runs, and checks that the
-// database contains no code in clear, and that each run is carried out later.
+// TestExecuteKeepsQueuedRuns kills a server with queued runs. The database must not
+// contain code in plain text. Each run must start later.
 func TestExecuteKeepsQueuedRuns(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-queued-5b1f"
@@ -140,8 +140,8 @@ func TestExecuteKeepsQueuedRuns(t *testing.T) {
 }
 
 // TestExecuteRunsEachAsyncRunOnce kills the server again and again while it runs
-// asynchronous runs that call a counter. Each accepted run ends once, and no program
-// starts twice.
+// asynchronous runs that call a counter. Each accepted run must end once, and no
+// program may start twice.
 func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 	t.Parallel()
 	kills, runs := killCount(t)/2, 60
@@ -191,7 +191,8 @@ func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 		})
 	}
 	for range kills {
-		// Let the server run for a time that reaches all phases of a run.
+		// Let the server run for a random time, so that the kills reach all phases of
+		// a run.
 		time.Sleep(time.Duration(200+time.Now().UnixNano()%1500) * time.Millisecond)
 		s.kill(t)
 		s = startServerIn(t, data, nil, flags...)
@@ -279,7 +280,8 @@ func TestServersShareAsyncRuns(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	// A server cancels a run of the other one, also a synchronous one.
+	// A server must be able to cancel a run of the other server, even a synchronous
+	// run.
 	long := object{"code": "import time\ntime.sleep(100)", "labels": []string{"long"}}
 	a.enqueue(t, long)
 	result := make(chan *execution, 1)
@@ -300,8 +302,8 @@ func TestServersShareAsyncRuns(t *testing.T) {
 	if e := <-result; e.Status != "canceled" {
 		t.Errorf("the synchronous run ended as %s", e.Status)
 	}
-	// A run that another server had claimed is carried out after the other server was
-	// killed.
+	// After a server was killed, another server must run the queued runs that the
+	// killed server had claimed.
 	blockers := []string{a.enqueue(t, long).ID, a.enqueue(t, long).ID, a.enqueue(t, long).ID, a.enqueue(t, long).ID}
 	_ = blockers
 	waiting := a.enqueue(t, object{"code": "print('after')"}).ID

@@ -59,7 +59,8 @@ func pythonOnHost(t *testing.T) language {
 type language struct{ name, file, argv0, bin string }
 
 // compareWithHost runs each program with and without rich results. With -short, it
-// runs only a quarter of the programs without. Results are the default of the API.
+// runs only a quarter of the programs without rich results, because rich results are
+// the default of the API.
 func compareWithHost(t *testing.T, archives []string, l language) {
 	a := sharedServer(t).register(t)
 	for i, name := range archives {

@@ -129,8 +129,8 @@ func (w *workers) sum(t *testing.T, metric string) (sum int) {
 // value "workers", each server of a test has one worker.
 const dispatchOfTests = "E2E_DISPATCH"
 
-// addWorker starts a worker for a new server if dispatchOfTests says so. It returns the
-// flags of the server.
+// addWorker starts a worker for a new server if the variable dispatchOfTests has the
+// value "workers". It returns the flags of the server.
 func addWorker(t testing.TB, flags []string) []string {
 	t.Helper()
 	if os.Getenv(dispatchOfTests) != "workers" || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
@@ -156,7 +156,7 @@ func addWorker(t testing.TB, flags []string) []string {
 	return append(slices.Clone(flags), "--dispatch="+w.nats.URL, "--join-token-file="+w.token)
 }
 
-// workerFlag matches the flags of a server that a worker has too.
+// workerFlag matches the flags that servers and workers have in common.
 var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
 
 // executeLater starts a run and returns a channel for its result.
