@@ -15,8 +15,9 @@ import (
 // natsServer is the path of the NATS server, relative to the repository.
 const natsServer = "bin/tools/nats-server"
 
-// measureDispatch measures how much longer a run takes on a worker that is connected
-// over NATS than in the process of the server. All processes run on this machine.
+// measureDispatch measures how much longer a run takes on a worker than in the
+// process of the server. The worker is connected over NATS. All processes run on this
+// machine.
 func (b *bench) measureDispatch(ctx context.Context) (err error) {
 	if _, err := os.Stat(natsServer); err != nil {
 		b.results.dispatched.missingReason, b.results.dispatchCost.missingReason = err.Error(), err.Error()
@@ -60,7 +61,7 @@ func (b *bench) measureDispatch(ctx context.Context) (err error) {
 	})
 }
 
-// compareDispatch runs a program on both servers in turn.
+// compareDispatch runs a program on the two servers alternately.
 func (b *bench) compareDispatch(ctx context.Context, local, remote *server) error {
 	here, err := local.register(ctx)
 	if err != nil {
@@ -70,7 +71,7 @@ func (b *bench) compareDispatch(ctx context.Context, local, remote *server) erro
 	if err != nil {
 		return err
 	}
-	// The first run fails while the worker starts.
+	// Repeat the first run, because it fails while the worker starts.
 	deadline := time.Now().Add(startTimeout)
 	for {
 		_, err := there.runAnswer(ctx)
