@@ -69,7 +69,7 @@ try:
     socket.socket(socket.AF_UNIX).connect(b'\0left-' + canary)
     found.append('socket')
 except OSError: pass
-# Memory is zero when it is got.
+# New memory must contain only zeros.
 libc.malloc.restype = ctypes.c_void_p
 for size in (4096, 65536, 1 << 20, 16 << 20):
     address = libc.malloc(ctypes.c_size_t(size))

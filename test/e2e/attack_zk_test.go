@@ -37,7 +37,7 @@ def look(where, content):
     for i, text in enumerate(texts):
         if text in content: found.add(f'{i} in {where}')
 for root, dirs, names in os.walk('/proc'):
-    # What lies behind descriptors would be waited for.
+    # Skip these directories, because reading some of their descriptors would block.
     dirs[:] = [d for d in dirs if d not in ('fd', 'task')]
     for name in names:
         path = os.path.join(root, name)
