@@ -19,7 +19,7 @@ type UsageTotals struct {
 	MemoryMiBMs    int64 `json:"memoryMibMs" doc:"The sum of the peak memory of each run in MiB, multiplied by its wall time in milliseconds." example:"96000"`
 	NetworkBytes   int64 `json:"networkBytes" doc:"The bytes that the runs sent to and received from other hosts." example:"0"`
 	StorageBytes   int64 `json:"storageBytes" doc:"The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output." example:"51200"`
-	GenerateTokens int64 `json:"generateTokens" doc:"The tokens of the model, input and output." example:"0"`
+	GenerateTokens int64 `json:"generateTokens" doc:"The sum of the input tokens and the output tokens of the model." example:"0"`
 }
 
 // UsageItem is the usage of one group.

@@ -43,14 +43,15 @@ func (a *accounts) Register(ctx context.Context, email, password, invite string)
 	return a.record(ctx, pyth.ActionUserRegistered, g, err)
 }
 
-// Login records user.login. If the password is wrong, the entry is in the log of the
-// account with this e-mail address.
+// Login writes an audit entry with the action user.login. If the password is wrong, the
+// entry is in the log of the account with this e-mail address.
 func (a *accounts) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	g, err := a.AccountService.Login(ctx, email, password)
 	return a.record(ctx, pyth.ActionUserLogin, g, err)
 }
 
-// Refresh records token.refreshed or token.reuse_detected.
+// Refresh writes an audit entry with the action token.refreshed or
+// token.reuse_detected.
 func (a *accounts) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	g, err := a.AccountService.Refresh(ctx, refreshToken, client)
 	return a.record(ctx, pyth.ActionTokenRefreshed, g, err)

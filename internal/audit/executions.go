@@ -19,7 +19,8 @@ type executions struct {
 	log  Recorder
 }
 
-// Execute records code.executed, or zk.executed for an encrypted program.
+// Execute writes an audit entry with the action code.executed, or zk.executed for an
+// encrypted program.
 func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	// Build the event before the run, because the call of "next" may clear fields of
 	// the program.

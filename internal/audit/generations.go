@@ -22,8 +22,8 @@ type generations struct {
 	promptVersion string
 }
 
-// Generate records code.generated. The decorator Executions records the runs of the
-// generated programs.
+// Generate writes an audit entry with the action code.generated. The decorator
+// Executions records the runs of the generated programs.
 func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeGenerated, Details: map[string]any{
 		"language": string(cmp.Or(r.Language, pyth.Python)), "promptVersion": g.promptVersion, "promptSha256": hashText(r.Prompt),

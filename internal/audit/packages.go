@@ -18,8 +18,8 @@ type packages struct {
 	log Recorder
 }
 
-// record records packages.changed. If the change failed, the detail "reason" is the
-// error code, or "canceled" if ctx has ended.
+// record writes an audit entry with the action packages.changed. If the change failed,
+// the detail "reason" is the error code, or "canceled" if ctx has ended.
 func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.Language, change *pyth.PackageChange, err error) (*pyth.PackageChange, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Details: map[string]any{}}
 	switch {
@@ -50,8 +50,9 @@ func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language py
 	return p.record(ctx, user, language, change, err)
 }
 
-// RemovePackage records packages.changed. If the change fails, the entry contains
-// the language that the caller named, or Python if the caller named none.
+// RemovePackage writes an audit entry with the action packages.changed. If the change
+// fails, the entry contains the language that the caller named, or Python if the caller
+// named none.
 func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
 	return p.record(ctx, user, language, change, err)

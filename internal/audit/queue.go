@@ -17,7 +17,7 @@ type queue struct {
 	log  Recorder
 }
 
-// EnqueueExecution records execution.queued.
+// EnqueueExecution writes an audit entry with the action execution.queued.
 func (x *queue) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.ExecutionRecord, error) {
 	e := executionEvent(user, p)
 	e.Action = pyth.ActionExecutionQueued

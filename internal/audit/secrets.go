@@ -18,8 +18,9 @@ type secrets struct {
 	log Recorder
 }
 
-// PutSecret records secret.created or secret.updated. If the call fails, the action
-// is secret.updated, because it is unknown whether the secret exists.
+// PutSecret writes an audit entry with the action secret.created or secret.updated. If
+// the call fails, the action is secret.updated, because it is unknown whether the
+// secret exists.
 func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	put, created, err := s.SecretService.PutSecret(ctx, user, name, value, description)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSecretUpdated, Resource: name}
@@ -59,8 +60,8 @@ type secretSource struct {
 	log  Beginner
 }
 
-// Reveal records secret.used, with all secrets of the run in one entry. If
-// next.Reveal succeeds, Reveal returns before the entry is durable.
+// Reveal writes an audit entry with the action secret.used, with all secrets of the run
+// in one entry. If next.Reveal succeeds, Reveal returns before the entry is durable.
 // SecretGrant.Await waits for the entry.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, request)

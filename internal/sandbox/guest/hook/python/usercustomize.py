@@ -20,8 +20,9 @@ import sys
 # change it.
 __builtins__ = dict(__builtins__)
 
-# MAIN is the path of the program. HIDDEN is the file name that the code of this
-# directory shows. load() gives both names to the modules that it loads.
+# MAIN is the path of the program. The code objects of the hook have the file name
+# HIDDEN instead of the name of their file. load() passes both constants to the
+# modules that it loads.
 MAIN = "/work/main.py"
 HIDDEN = "<frozen importlib._bootstrap>"
 
