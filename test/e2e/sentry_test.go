@@ -23,6 +23,8 @@ func TestSandboxHasNoRightsOnHost(t *testing.T) {
 			s := startServerIn(t, data, attr, defaultStock...)
 			a := s.register(t)
 			a.run(t, "print(42)").prints(t, "42\n")
+			// A sandbox that boots still has rights.
+			s.waitUntilPoolFull(t)
 			sentries := s.sandboxPIDs()
 			if len(sentries) == 0 {
 				t.Fatal("no sandbox was found")
