@@ -20,6 +20,7 @@ type Store interface {
 	TokenBudgetStore
 	ExecutionStore
 	QueueStore
+	IdempotencyStore
 	UsageStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error

@@ -41,6 +41,11 @@ type Config struct {
 	// Queue accepts asynchronous runs. If Queue is nil, the server ignores the header
 	// Prefer, and runs programs synchronously.
 	Queue pyth.QueueService
+	// Idempotency keeps answers to requests with the header Idempotency-Key. If it is
+	// nil, the server ignores the header. DiscardsOutput reports that the server must not
+	// keep the output of runs.
+	Idempotency    pyth.IdempotencyService
+	DiscardsOutput bool
 	// Records serves the records of runs. If Records is nil, its operations respond
 	// with not_implemented.
 	Records pyth.RecordService

@@ -99,6 +99,9 @@ func (r registration) Adapter() huma.Adapter { return r }
 // DocumentOperation adds the operation to the OpenAPI document.
 func (r registration) DocumentOperation(doc *huma.Operation) {
 	r.op.document(r.OpenAPI().Components.Schemas, doc)
+	if r.handler.isIdempotent(r.op) {
+		documentIdempotency(doc)
+	}
 	r.OpenAPI().AddOperation(doc)
 }
 

@@ -80,6 +80,9 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		op.Security = credentialsRequired()
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusTooManyRequests)
 	}
+	if h.isIdempotent(&op) {
+		op.Errors = append(op.Errors, http.StatusConflict)
+	}
 	input, hasBody := any(new(I)).(bodyInput)
 	if hasBody {
 		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
@@ -122,6 +125,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 		h.writeError(w, r, err)
 		return
 	}
+	once, err := h.idempotency(r, op)
+	if err != nil {
+		h.writeError(w, r, err)
+		return
+	}
 	if op.body != nil {
 		req := requestOf(ctx)
 		memory := h.bodies.Reserve(req.caller())
@@ -133,6 +141,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 			h.writeError(w, r, err)
 			return
 		}
+	}
+	if once != nil {
+		h.serveOnce(w, r, op, once, next)
+		return
 	}
 	next(w, r)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate"
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/host/health"
+	"github.com/pyth-on/pyth-on/internal/idempotency"
 	"github.com/pyth-on/pyth-on/internal/jobqueue"
 	"github.com/pyth-on/pyth-on/internal/packages"
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
@@ -100,6 +101,7 @@ type Server struct {
 	executions    *execution.Service
 	records       *runs.Service
 	queue         *async.Service
+	idempotency   *idempotency.Service
 	// limiter is nil if there are no daily quotas.
 	limiter *usage.Limiter
 	model   generate.Config
@@ -146,6 +148,10 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 		return nil, err
 	}
 	if err := s.openRecords(ctx); err != nil {
+		return nil, err
+	}
+	s.idempotency, err = idempotency.New(ctx, idempotency.Config{Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: now})
+	if err != nil {
 		return nil, err
 	}
 	if err := s.openQueue(ctx); err != nil {
@@ -310,6 +316,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
+	config.Idempotency, config.DiscardsOutput = s.idempotency, c.Records.KeepOutput <= 0
 	config.Queue = audit.Queue(s.queue, log)
 	config.Records = audit.Records(s.records, log)
 	config.Secrets = audit.Secrets(s.secrets, log)
@@ -383,6 +390,7 @@ func (s *Server) Maintain(ctx context.Context) {
 		return c.Records.prune(ctx, s.records)
 	})
 	s.maintainQuotas(ctx)
+	go runPeriodically(ctx, purgeInterval, c.Logger, "old answers for idempotency keys not deleted", s.idempotency.Prune)
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
 		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)
 	}

@@ -51,6 +51,7 @@ func recordOutcome(ctx context.Context, log Recorder, e *pyth.AuditEvent, err er
 	}
 	message := "The audit log cannot be written, so the server does not report the result of the request. Try again later."
 	if err == nil {
+		failed = errors.Join(failed, pyth.ErrCarriedOut)
 		message = "The action was carried out, but the audit log cannot be written. Check the current state before you try again."
 	}
 	return &pyth.Error{Code: pyth.CodeUnavailable, Message: message, Err: errors.Join(failed, err)}

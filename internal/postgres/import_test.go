@@ -56,6 +56,9 @@ func filled(t testing.TB) *sqlite.Store {
 				t.Fatal(err)
 			}
 		}
+		if _, err := s.BeginRequest(ctx, &pyth.IdempotentRequest{User: u, Key: hash, Request: hash, CreatedAt: at}, at, 1); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := s.EnqueueExecutions(ctx, []*pyth.QueuedExecution{
 			{ExecutionRecord: pyth.ExecutionRecord{ID: pyth.NewExecutionID(at), User: u, State: pyth.StateQueued, Async: true}, Request: []byte{0, 2}},
 		}, pyth.QueueLimits{Runs: 1, Bytes: 2}); err != nil {

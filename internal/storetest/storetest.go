@@ -76,6 +76,8 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"the queue of a user is limited":                                 testQueueLimits,
 		"concurrent requests stay within the limit of the queue":         testQueueRace,
 		"a queued run can be canceled until it starts":                   testCancelExecution,
+		"an idempotent request begins once and keeps its answer":         testIdempotentRequest,
+		"concurrent idempotent requests begin once":                      testIdempotentRequestRace,
 		"runs of lost servers are found":                                 testLostExecutions,
 		"each run is counted once, when it ends":                         testUsageCountsOnce,
 		"usage is grouped by day, language or key":                       testUsageGroups,

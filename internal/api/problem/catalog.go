@@ -33,6 +33,8 @@ func Catalog() []Type {
 		{pyth.CodeMethodNotAllowed, 405, "The method is not allowed here", "Use one of the methods in the `Allow` header."},
 		{pyth.CodeEmailTaken, 409, "The e-mail address is taken", "Log in, or register with another e-mail address."},
 		{pyth.CodeConflict, 409, "The request conflicts with the current state", "Read the current state and try again."},
+		{pyth.CodeIdempotencyConflict, 409, "The idempotency key belongs to another request", "Send a new key for a new request. To repeat a request, send the same body."},
+		{pyth.CodeInProgress, 409, "The request with this idempotency key has no answer yet", "Wait for the seconds in `Retry-After` and try again. `detail` says what to do if the server was stopped."},
 		{pyth.CodeSecretDamaged, 409, "A stored secret is damaged", "Store the value of the secret again, or remove it from `secrets`. Other secrets are not affected."},
 		{pyth.CodeUnsatisfiable, 409, "The package versions are not compatible", "Read the messages of the resolver in `detail`, then change names or versions. Nothing was changed."},
 		{pyth.CodeTooLarge, 413, "The request is too large", "Send a smaller request. GET /api returns the limits."},

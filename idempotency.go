@@ -1,0 +1,63 @@
+package pyth
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// StoredAnswer is the answer to a request with an idempotency key.
+type StoredAnswer struct {
+	Status int
+	// Header contains the headers that belong to the answer, for example Location.
+	Header http.Header
+	Body   []byte
+	// TooLarge reports that Body is missing, because it was too large.
+	TooLarge bool
+}
+
+// IdempotencyService carries out a request once, although the client sends it more
+// than once. It is safe for concurrent use.
+type IdempotencyService interface {
+	// BeginRequest begins a request. The key is from the client, and "request" is a hash
+	// of the method, the path and the body. If the request has been carried out,
+	// BeginRequest returns its answer. It fails with CodeInProgress if the request has
+	// begun and has no answer, and with CodeIdempotencyConflict if the key belongs to
+	// another request. If the answer and the error are nil, the caller carries out the
+	// request and then calls EndRequest.
+	BeginRequest(ctx context.Context, user UserID, key string, request [32]byte) (*StoredAnswer, error)
+	// EndRequest stores the answer. If it is nil, the request had no effect, and can
+	// begin again.
+	EndRequest(ctx context.Context, user UserID, key string, answer *StoredAnswer) error
+}
+
+// IdempotentRequest is the stored form of a request with an idempotency key.
+type IdempotentRequest struct {
+	User UserID
+	// Key and Request are keyed hashes.
+	Key, Request [32]byte
+	CreatedAt    time.Time
+	// Answer is the sealed answer; nil if there is none yet.
+	Answer []byte
+}
+
+// IdempotencyStore stores requests with an idempotency key.
+type IdempotencyStore interface {
+	// BeginRequest stores the request without an answer. If the user has a request with
+	// this key that was created after "expired", BeginRequest stores nothing and returns
+	// that request. It fails with CodeQuotaExceeded if the user has "limit" requests,
+	// and with CodeNotFound if the user does not exist.
+	BeginRequest(ctx context.Context, r *IdempotentRequest, expired time.Time, limit int) (*IdempotentRequest, error)
+	// EndRequest stores the answer of a request that has none. If the answer is nil, it
+	// deletes the request.
+	EndRequest(ctx context.Context, user UserID, key [32]byte, answer []byte) error
+	// DeleteOldRequests deletes requests that were created before the given time. It
+	// deletes at most "limit" requests and returns their number.
+	DeleteOldRequests(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// TooManyIdempotencyKeys returns the error for a user with the maximum number of
+// idempotency keys.
+func TooManyIdempotencyKeys(limit int) *Error {
+	return Errorf(CodeQuotaExceeded, "You have used the maximum of %s idempotency keys within 24 hours. Send the request without Idempotency-Key, or try again later.", Digits(int64(limit)))
+}
