@@ -32,6 +32,8 @@ const (
 	ActionExecutionQueued   Action = "execution.queued"
 	ActionExecutionCanceled Action = "execution.canceled"
 	ActionExecutionDeleted  Action = "execution.deleted"
+	ActionWebhookCreated    Action = "webhook.created"
+	ActionWebhookDeleted    Action = "webhook.deleted"
 	// ActionAuditPruned records that the content of old entries was removed after their
 	// retention period. An entry with this action belongs to no user.
 	ActionAuditPruned Action = "audit.pruned"
@@ -44,7 +46,7 @@ func Actions() []Action {
 		ActionKeyCreated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
-		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted,
+		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,
 	}
 }
 

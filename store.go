@@ -22,6 +22,7 @@ type Store interface {
 	QueueStore
 	IdempotencyStore
 	UsageStore
+	WebhookStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
 	Close() error

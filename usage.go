@@ -136,6 +136,7 @@ const (
 	QuotaReservations         QuotaName = "reservations"
 	QuotaSecrets              QuotaName = "secrets"
 	QuotaEncryptedPrograms    QuotaName = "encrypted_programs"
+	QuotaWebhooks             QuotaName = "webhooks"
 	QuotaPythonPackages       QuotaName = "python_packages"
 	QuotaPythonPackageBytes   QuotaName = "python_package_bytes"
 	QuotaNodePackages         QuotaName = "node_packages"
@@ -146,7 +147,7 @@ const (
 func QuotaNames() []QuotaName {
 	return []QuotaName{
 		QuotaExecutionsPerDay, QuotaCPUPerDay, QuotaGenerateTokensPerDay, QuotaExecutions, QuotaSessions, QuotaReservations,
-		QuotaSecrets, QuotaEncryptedPrograms, QuotaPythonPackages, QuotaPythonPackageBytes, QuotaNodePackages, QuotaNodePackageBytes,
+		QuotaSecrets, QuotaEncryptedPrograms, QuotaWebhooks, QuotaPythonPackages, QuotaPythonPackageBytes, QuotaNodePackages, QuotaNodePackageBytes,
 	}
 }
 

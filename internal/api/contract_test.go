@@ -138,7 +138,7 @@ func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 	counts := []string{
 		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
 		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
-		"limit", "used", "generateTokens", "maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
+		"limit", "used", "generateTokens", "attempts", "responseStatus", "maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
 	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {

@@ -11,6 +11,7 @@ import (
 // Names of the lists that have cursors.
 const (
 	cursorAudit      = "audit"
+	cursorDeliveries = "deliveries"
 	cursorExecutions = "executions"
 	cursorKeys       = "keys"
 	cursorSecrets    = "secrets"

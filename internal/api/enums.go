@@ -32,6 +32,10 @@ type (
 	CredentialType string
 	// HealthStatus is the state of the server or of one of its parts.
 	HealthStatus string
+	// WebhookEvent names an event of webhooks.
+	WebhookEvent string
+	// DeliveryState says how far a delivery has come.
+	DeliveryState string
 	// UsageGroup determines the groups of a usage report: days, languages or API
 	// keys.
 	UsageGroup string
@@ -139,6 +143,20 @@ func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 		statusOK, statusDegraded, statusUnavailable)
 }
 
+// Schema returns a schema that refers to the component WebhookEvent.
+func (WebhookEvent) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "WebhookEvent",
+		"An event that webhooks receive. `execution.started`: a program has started; absent for runs that end within about two seconds, unless they are asynchronous. `execution.ended`: a run has ended, also if it was canceled before its program started.",
+		pyth.WebhookEvents()...)
+}
+
+// Schema returns a schema that refers to the component DeliveryState.
+func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "DeliveryState",
+		"How far a delivery has come. `pending`: the server will send it, or send it again. `delivered`: the receiver accepted it. `failed`: the server gave up.",
+		pyth.DeliveryStates()...)
+}
+
 // Schema returns a schema that refers to the component UsageGroup.
 func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "UsageGroup",
@@ -150,7 +168,7 @@ func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
 func (QuotaName) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "QuotaName",
 		"A quota of a user. `executions_per_day`, `cpu_ms_per_day` and `generate_tokens_per_day`: ended runs, their processor time in milliseconds, and tokens of the model on the current day in UTC. "+
-			"`executions`: running programs. `sessions`, `reservations`, `secrets` and `encrypted_programs`: existing objects. "+
+			"`executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. "+
 			"`python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.",
 		pyth.QuotaNames()...)
 }

@@ -52,6 +52,9 @@ type Config struct {
 	// Usage reports the usage of users. If Usage is nil, its operation responds with
 	// not_implemented.
 	Usage pyth.UsageService
+	// Webhooks manages webhooks. If Webhooks is nil, its operations respond with
+	// not_implemented.
+	Webhooks pyth.WebhookService
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.
 	Audit pyth.AuditService
@@ -167,6 +170,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSecrets()
 	h.registerPackages()
 	h.registerUsage()
+	h.registerWebhooks()
 	h.registerAudit()
 	h.registerZK()
 	h.registerGenerate()

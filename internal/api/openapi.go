@@ -46,6 +46,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: "Generate", Description: "Programs that a model writes."},
 			{Name: tagZK, Description: "Encrypted programs. Only a sandbox decrypts them."},
 			{Name: tagPackages, Description: "Python and JavaScript packages for your runs."},
+			{Name: tagWebhooks, Description: "URLs that receive events of runs, and their deliveries."},
 			{Name: tagUsage, Description: "The usage and the quotas of the account."},
 			{Name: tagAudit, Description: "The audit log of the account, with proofs."},
 			{Name: tagSystem, Description: "The server itself."},

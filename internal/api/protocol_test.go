@@ -441,7 +441,9 @@ func TestDocsLoadNothingFromOtherHosts(t *testing.T) {
 		if hash := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(res.Header.Get("Content-Security-Policy"), hash) {
 			t.Errorf("%s: the hash of the style, %s, is not in the policy", path, hash)
 		}
-		if m := regexp.MustCompile(`(?i)<script|<link|<img|https?://|@import|url\(| on[a-z]+=`).FindString(res.body); m != "" {
+		// The example of a webhook is text that loads nothing.
+		body := strings.ReplaceAll(res.body, "https://hooks.example.org", "")
+		if m := regexp.MustCompile(`(?i)<script|<link|<img|https?://|@import|url\(| on[a-z]+=`).FindString(body); m != "" {
 			t.Errorf("%s has %q", path, m)
 		}
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret"
 	"github.com/pyth-on/pyth-on/internal/session"
 	"github.com/pyth-on/pyth-on/internal/usage"
+	"github.com/pyth-on/pyth-on/internal/webhook"
 )
 
 // purgeInterval is the interval at which expired data is deleted.
@@ -103,10 +104,11 @@ type Server struct {
 	queue         *async.Service
 	idempotency   *idempotency.Service
 	// limiter is nil if there are no daily quotas.
-	limiter *usage.Limiter
-	model   generate.Config
-	monitor *health.Monitor
-	metrics struct {
+	limiter  *usage.Limiter
+	webhooks *webhook.Service
+	model    generate.Config
+	monitor  *health.Monitor
+	metrics  struct {
 		pool     *poolMetrics
 		network  *networkMetrics
 		generate *generateMetrics
@@ -147,6 +149,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if err := s.openQuotas(); err != nil {
 		return nil, err
 	}
+	s.openWebhooks()
 	if err := s.openRecords(ctx); err != nil {
 		return nil, err
 	}
@@ -283,6 +286,7 @@ func (s *Server) openRecords(ctx context.Context) error {
 	config := runs.Config{
 		Executions: s.executions, Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: now, Logger: c.Logger,
 		StoreContent: c.Records.KeepOutput > 0, Ended: s.metrics.async.countEnded(audit.EndOfQueued(c.Accounts.log)),
+		Stored: s.webhooks.Wake,
 	}
 	if s.limiter != nil {
 		config.Quotas = s.limiter
@@ -325,6 +329,7 @@ func (s *Server) apiConfig() api.Config {
 	generations := s.generator(executions)
 	config.Generations = s.gate.generations(audit.Generations(generations, log, generate.Version()))
 	config.Usage = s.usage(generations)
+	config.Webhooks = audit.Webhooks(s.webhooks, log)
 	config.GenerateTimeout = c.Model.Timeout
 	config.Audit, config.Denials = log, log
 	config.Health = s.monitor
@@ -355,7 +360,7 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 }
 
 func features(generate bool) []string {
-	all := []string{"auth", "execute", "streaming", "executions", "asynchronous", "usage", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
+	all := []string{"auth", "execute", "streaming", "executions", "asynchronous", "usage", "webhooks", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
 	if generate {
 		all = append(all, "generate")
 	}
@@ -391,6 +396,7 @@ func (s *Server) Maintain(ctx context.Context) {
 	})
 	s.maintainQuotas(ctx)
 	go runPeriodically(ctx, purgeInterval, c.Logger, "old answers for idempotency keys not deleted", s.idempotency.Prune)
+	s.maintainWebhooks(ctx)
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
 		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)
 	}

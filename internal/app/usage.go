@@ -49,6 +49,6 @@ func (s *Server) usage(generations *generate.Service) *usage.Service {
 	}
 	return usage.New(usage.Config{
 		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: now,
-		Sources: append(sources, generations, s.machine.pool, s.sessions, s.secrets, s.encrypted, s.installed),
+		Sources: append(sources, generations, s.machine.pool, s.sessions, s.secrets, s.encrypted, s.webhooks, s.installed),
 	})
 }

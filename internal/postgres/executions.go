@@ -80,6 +80,9 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 				changed = append(changed, &r.ExecutionRecord)
 			}
 		}
+		if err := createDeliveries(ctx, tx, changed); err != nil {
+			return err
+		}
 		// Change the counters of usage last, because other servers that change the
 		// same counters must wait.
 		return addUsage(ctx, tx, pyth.SumUsage(changed))

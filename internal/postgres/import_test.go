@@ -43,6 +43,10 @@ func filled(t testing.TB) *sqlite.Store {
 			}}),
 			s.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: pyth.WrappedKey{RootKey: "r", Bytes: []byte{3}}}),
 			s.RetireRootKeys(ctx, []string{"old " + name}),
+			s.CreateWebhook(ctx, &pyth.SealedWebhook{Webhook: pyth.Webhook{
+				ID: "whk_" + pyth.WebhookID(name), User: u, URL: "https://example.org", Events: pyth.WebhookEvents(), CreatedAt: at,
+			}, Sealed: []byte{5}}, 9),
+			s.PutExecutions(ctx, []*pyth.SealedExecution{{ExecutionRecord: pyth.ExecutionRecord{ID: pyth.NewExecutionID(at), User: u, State: pyth.StateEnded, EndedAt: at}}}),
 			s.AddGenerateTokens(ctx, u, at, pyth.Python, "key_"+pyth.KeyID(name), 1),
 			s.PutExecutions(ctx, []*pyth.SealedExecution{
 				{ExecutionRecord: pyth.ExecutionRecord{

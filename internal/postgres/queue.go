@@ -133,13 +133,20 @@ func (s *Store) ClaimExecutions(ctx context.Context, server pyth.ServerID, share
 }
 
 // StartExecution starts a queued run that the server has claimed.
-func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyth.ExecutionID, at time.Time) (bool, error) {
-	return s.write(ctx, `WITH started AS (
-			UPDATE executions SET state = 'running', started_at = $1::bigint
-			WHERE id = $2 AND server_id = $3 AND (state = 'queued' OR state = 'running' AND started_at = $1::bigint) AND EXISTS (SELECT 1 FROM servers WHERE servers.id = $3)
-			RETURNING id),
-		deleted AS (DELETE FROM execution_requests WHERE execution_id IN (SELECT id FROM started))
-		SELECT id FROM started`, column.TimeValue(at), id, server)
+func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyth.ExecutionID, at time.Time) (started bool, err error) {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `WITH started AS (
+				UPDATE executions SET state = 'running', started_at = $1::bigint
+				WHERE id = $2 AND server_id = $3 AND (state = 'queued' OR state = 'running' AND started_at = $1::bigint) AND EXISTS (SELECT 1 FROM servers WHERE servers.id = $3)
+				RETURNING id),
+			deleted AS (DELETE FROM execution_requests WHERE execution_id IN (SELECT id FROM started))
+			SELECT id FROM started`, column.TimeValue(at), id, server)
+		if started = err == nil && tag.RowsAffected() > 0; !started {
+			return err
+		}
+		return createDeliveriesOf(ctx, tx, id)
+	})
+	return started && err == nil, err
 }
 
 // CancelExecution ends a queued run, or stores a request to cancel it.
@@ -161,8 +168,10 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 				pyth.StatusCanceled, column.TimeValue(at), int64(at.Sub(id.CreatedAt())), id); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, deleteRequest, id)
-			return err
+			if _, err := tx.Exec(ctx, deleteRequest, id); err != nil {
+				return err
+			}
+			return createDeliveriesOf(ctx, tx, id)
 		default:
 			_, err := tx.Exec(ctx, "UPDATE executions SET cancel_requested = 1 WHERE id = $1", id)
 			return err

@@ -90,5 +90,8 @@ func (s *Service) store(ctx context.Context, runs []*run) error {
 		ended[i] = &r.ExecutionRecord
 	}
 	s.config.Quotas.Stored(ended)
+	if s.config.Stored != nil {
+		s.config.Stored()
+	}
 	return nil
 }

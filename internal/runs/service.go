@@ -39,6 +39,9 @@ type Config struct {
 	// program is nil if it is unknown. If Ended fails, the end stays invisible, and
 	// Ended is called again. If Ended is nil, it is not called.
 	Ended func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error
+	// Stored is called when records of ended runs were stored. It must not block. It may
+	// be nil.
+	Stored func()
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
 	// MaxContentBytes is the maximum size of the code and output of all runs that are

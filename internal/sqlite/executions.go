@@ -78,6 +78,9 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 				changed = append(changed, &r.ExecutionRecord)
 			}
 		}
+		if err := createDeliveries(ctx, tx, changed); err != nil {
+			return err
+		}
 		return addUsage(ctx, tx, pyth.SumUsage(changed))
 	})
 }

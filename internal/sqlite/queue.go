@@ -138,10 +138,13 @@ func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyt
 		started, err = affected(tx.ExecContext(ctx, "UPDATE executions SET state = 'running', started_at = ?"+
 			" WHERE id = ? AND server_id = ? AND (state = 'queued' OR state = 'running' AND started_at = ?)"+
 			" AND EXISTS (SELECT 1 FROM servers s WHERE s.id = executions.server_id)", column.TimeValue(at), id, server, column.TimeValue(at)))
-		if err == nil && started {
-			_, err = tx.ExecContext(ctx, deleteRequest, id)
+		if err != nil || !started {
+			return err
 		}
-		return err
+		if _, err = tx.ExecContext(ctx, deleteRequest, id); err != nil {
+			return err
+		}
+		return createDeliveriesOf(ctx, tx, id)
 	})
 	return started && err == nil, err
 }
@@ -153,7 +156,9 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 			" WHERE id = ? AND user_id = ? AND state = 'queued' AND async = 1",
 			pyth.StatusCanceled, column.TimeValue(at), int64(at.Sub(id.CreatedAt())), id, user))
 		if err == nil && ended {
-			_, err = tx.ExecContext(ctx, deleteRequest, id)
+			if _, err = tx.ExecContext(ctx, deleteRequest, id); err == nil {
+				err = createDeliveriesOf(ctx, tx, id)
+			}
 		} else if err == nil {
 			_, err = tx.ExecContext(ctx, "UPDATE executions SET cancel_requested = 1 WHERE id = ? AND user_id = ? AND state <> 'ended'", id, user)
 		}

@@ -84,6 +84,10 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"usage contains the contents that are stored now":                testUsageStorage,
 		"concurrent ends of runs are all counted":                        testUsageRace,
 		"tokens of models are counted":                                   testUsageTokens,
+		"webhooks are listed per user and limited":                       testWebhooks,
+		"the start and the end of a run create deliveries once":          testDeliveriesOfRecords,
+		"a delivery keeps its payload until its last attempt":            testDelivery,
+		"queued runs create deliveries too":                              testDeliveriesOfQueue,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

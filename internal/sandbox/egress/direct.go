@@ -22,3 +22,24 @@ func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, e
 	}
 	return conn, nil
 }
+
+// CheckAddress returns an error if DialContext can never connect to the host:port: if
+// it is malformed or denied, or if it is an address that programs must not reach. The
+// addresses of a name are only checked by DialContext.
+func (p *Proxy) CheckAddress(address string) error {
+	t, err := parseTarget(address, 0)
+	if err != nil {
+		return err
+	}
+	if p.config.Policy.Deny.deny(t) {
+		return denied("host %s is denied by the operator of this server", t)
+	}
+	if t.host.name != "" {
+		return nil
+	}
+	// Do not return a refusal that is nil as an error.
+	if _, refused := p.addresses(context.Background(), t); refused != nil {
+		return refused
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+package app
+
+import (
+	"context"
+
+	"github.com/pyth-on/pyth-on/internal/jobqueue"
+	"github.com/pyth-on/pyth-on/internal/webhook"
+)
+
+// openWebhooks opens the service that sends events of runs. Webhooks reach the same
+// addresses as programs. So the setting that disables the network of programs also
+// disables webhooks.
+func (s *Server) openWebhooks() {
+	s.webhooks = webhook.New(webhook.Config{
+		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Network: s.network.proxy, Insert: s.jobs.Insert,
+		Clock: now, Logger: s.config.Logger, Disabled: s.network.policy.Off,
+	})
+	jobqueue.Add(s.jobs, s.webhooks.Worker())
+}
+
+// maintainWebhooks starts goroutines that send deliveries and delete old ones, until
+// ctx ends.
+func (s *Server) maintainWebhooks(ctx context.Context) {
+	go s.webhooks.Run(ctx)
+	go runPeriodically(ctx, purgeInterval, s.config.Logger, "old webhook deliveries not deleted", s.webhooks.Prune)
+}

@@ -1,0 +1,45 @@
+package audit
+
+import (
+	"context"
+	"net/url"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Webhooks returns a service that passes all calls to "next". It records the creation
+// and the deletion of webhooks in the log.
+func Webhooks(next pyth.WebhookService, log Recorder) pyth.WebhookService {
+	return &webhooks{next, log}
+}
+
+type webhooks struct {
+	pyth.WebhookService
+	log Recorder
+}
+
+// CreateWebhook records the host of the URL. It does not record the path, because the
+// paths of some receivers contain a token.
+func (s *webhooks) CreateWebhook(ctx context.Context, user pyth.UserID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
+	w, secret, err := s.WebhookService.CreateWebhook(ctx, user, target, events)
+	e := &pyth.AuditEvent{User: user, Action: pyth.ActionWebhookCreated}
+	if err == nil {
+		names := make([]string, len(w.Events))
+		for i, event := range w.Events {
+			names[i] = string(event)
+		}
+		e.Resource, e.Details = string(w.ID), map[string]any{"events": names}
+		if u, err := url.Parse(w.URL); err == nil {
+			e.Details["host"] = u.Host
+		}
+	}
+	if err := recordAfter(ctx, s.log, e, err); err != nil {
+		return nil, "", err
+	}
+	return w, secret, nil
+}
+
+func (s *webhooks) DeleteWebhook(ctx context.Context, user pyth.UserID, id pyth.WebhookID) error {
+	err := s.WebhookService.DeleteWebhook(ctx, user, id)
+	return recordAfter(ctx, s.log, &pyth.AuditEvent{User: user, Action: pyth.ActionWebhookDeleted, Resource: string(id)}, err)
+}

@@ -1,0 +1,245 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
+)
+
+const (
+	webhookColumns = "w.id, w.user_id, w.url, w.events, coalesce(w.execution_id, ''), w.created_at"
+	webhookMissing = "webhook"
+	// deliveryColumns has no payload.
+	deliveryColumns = "d.id, d.webhook_id, d.user_id, d.event, d.execution_id, d.created_at, d.state, d.attempts, d.last_attempt_at, d.next_attempt_at, d.response_status, d.error"
+)
+
+// webhookFields returns scan targets for webhookColumns.
+func webhookFields(w *pyth.Webhook) []any {
+	return []any{&w.ID, &w.User, &w.URL, eventsOf{w}, &w.Execution, column.Time(&w.CreatedAt)}
+}
+
+// eventsOf is a scan target for the events of a webhook.
+type eventsOf struct{ w *pyth.Webhook }
+
+func (d eventsOf) Scan(v any) error {
+	text, _ := v.(string)
+	return json.Unmarshal([]byte(text), &d.w.Events)
+}
+
+// deliveryFields returns scan targets for deliveryColumns.
+func deliveryFields(d *pyth.Delivery) []any {
+	return []any{
+		&d.ID, &d.Webhook, &d.User, &d.Event, &d.Execution,
+		column.Time(&d.CreatedAt), &d.State, &d.Attempts, column.Time(&d.LastAttemptAt), column.Time(&d.NextAttemptAt),
+		&d.ResponseStatus, &d.Error,
+	}
+}
+
+func scanWebhook(row pgx.CollectableRow) (*pyth.Webhook, error) {
+	w := new(pyth.Webhook)
+	return w, row.Scan(webhookFields(w)...)
+}
+
+// CreateWebhook stores a webhook.
+func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit int) error {
+	events, err := json.Marshal(w.Events)
+	if err != nil {
+		return err
+	}
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		// Concurrent calls must not exceed the limit together.
+		if err := lockUser(ctx, tx, w.User); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, "INSERT INTO webhooks (id, user_id, url, events, execution_id, created_at, sealed)"+
+			" SELECT $1, $2, $3, $4, nullif($5, ''), $6::bigint, $7"+
+			" WHERE $5 <> '' OR (SELECT count(*) FROM webhooks WHERE user_id = $2 AND execution_id IS NULL) < $8",
+			w.ID, w.User, w.URL, string(events), w.Execution, column.TimeValue(w.CreatedAt), w.Sealed, limit)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d webhooks.", limit)
+		}
+		return err
+	})
+}
+
+const webhooksOfUser = "SELECT " + webhookColumns + " FROM webhooks w WHERE w.user_id = $1 AND w.execution_id IS NULL ORDER BY w.id"
+
+// Webhooks lists the user's webhooks for all runs, by ID.
+func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
+	return collect(ctx, s, scanWebhook, webhooksOfUser, user)
+}
+
+// DeleteWebhook deletes a webhook and its deliveries.
+func (s *Store) DeleteWebhook(ctx context.Context, user pyth.UserID, id pyth.WebhookID) error {
+	deleted, err := s.write(ctx, "DELETE FROM webhooks WHERE id = $1 AND user_id = $2", id, user)
+	if err == nil && !deleted {
+		err = asNotFound(pgx.ErrNoRows, webhookMissing)
+	}
+	return err
+}
+
+// Deliveries lists the deliveries of a webhook, newest first.
+func (s *Store) Deliveries(ctx context.Context, user pyth.UserID, id pyth.WebhookID, before pyth.DeliveryID, limit int) ([]*pyth.Delivery, error) {
+	var one int
+	if err := s.row(ctx, "SELECT 1 FROM webhooks WHERE id = $1 AND user_id = $2", []any{id, user}, &one); err != nil {
+		return nil, asNotFound(err, webhookMissing)
+	}
+	scan := func(row pgx.CollectableRow) (*pyth.Delivery, error) {
+		d := new(pyth.Delivery)
+		return d, row.Scan(deliveryFields(d)...)
+	}
+	return collect(ctx, s, scan, "SELECT "+deliveryColumns+" FROM webhook_deliveries d"+
+		" WHERE d.webhook_id = $1 AND ($2 = '' OR d.id < $2) ORDER BY d.id DESC LIMIT $3", id, before, limit)
+}
+
+// Delivery returns a delivery with its webhook.
+func (s *Store) Delivery(ctx context.Context, id pyth.DeliveryID) (*pyth.Delivery, *pyth.SealedWebhook, error) {
+	d, w := new(pyth.Delivery), new(pyth.SealedWebhook)
+	fields := append(append(deliveryFields(d), webhookFields(&w.Webhook)...), &d.Payload, &w.Sealed)
+	err := s.row(ctx, "SELECT "+deliveryColumns+", "+webhookColumns+", d.payload, w.sealed"+
+		" FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE d.id = $1", []any{id}, fields...)
+	if err != nil {
+		return nil, nil, asNotFound(err, "delivery")
+	}
+	return d, w, nil
+}
+
+// PutAttempt stores the outcome of an attempt of a pending delivery.
+func (s *Store) PutAttempt(ctx context.Context, d *pyth.Delivery) error {
+	_, err := s.write(ctx, "UPDATE webhook_deliveries SET state = $2, attempts = $3, last_attempt_at = $4::bigint, next_attempt_at = $5::bigint,"+
+		" response_status = $6, error = $7, payload = CASE $2 WHEN 'pending' THEN payload END WHERE id = $1 AND state = 'pending'",
+		d.ID, d.State, d.Attempts, column.TimeValue(d.LastAttemptAt), column.TimeValue(d.NextAttemptAt), d.ResponseStatus, d.Error)
+	return err
+}
+
+// UnscheduledDeliveries lists pending deliveries without a background job.
+func (s *Store) UnscheduledDeliveries(ctx context.Context, limit int) ([]pyth.DeliveryID, error) {
+	return collect(ctx, s, pgx.RowTo[pyth.DeliveryID], "SELECT id FROM webhook_deliveries WHERE state = 'pending' AND scheduled = 0 ORDER BY id LIMIT $1", limit)
+}
+
+// SetScheduled stores that there are background jobs for the deliveries.
+func (s *Store) SetScheduled(ctx context.Context, ids []pyth.DeliveryID) error {
+	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 1 WHERE id = ANY($1)", ids)
+	return err
+}
+
+// ResetScheduled makes UnscheduledDeliveries list all pending deliveries again.
+func (s *Store) ResetScheduled(ctx context.Context) error {
+	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 0 WHERE state = 'pending' AND scheduled = 1")
+	return err
+}
+
+// DeleteOldDeliveries deletes deliveries that were created before the given time, and
+// webhooks of runs that were created before it.
+func (s *Store) DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error) {
+	// IDs sort by time.
+	n, err := s.count(ctx, "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE id < $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",
+		"msg_"+pyth.ExecutionIDBound(before), limit)
+	if err != nil {
+		return n, err
+	}
+	_, err = s.count(ctx, "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE execution_id IS NOT NULL AND execution_id < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+		pyth.ExecutionIDBound(before), limit)
+	return n, err
+}
+
+const putDelivery = `INSERT INTO webhook_deliveries
+	(id, webhook_id, user_id, event, execution_id, created_at, state, scheduled, attempts, response_status, error, payload)
+	VALUES ($1, $2, $3, $4, $5, $6::bigint, $7, 0, 0, 0, $8, $9) ON CONFLICT (webhook_id, execution_id, event) DO NOTHING`
+
+// createDeliveries stores the deliveries of the events of records that have changed in
+// the transaction.
+func createDeliveries(ctx context.Context, tx pgx.Tx, changed []*pyth.ExecutionRecord) error {
+	users := map[pyth.UserID]*recipients{}
+	for _, r := range changed {
+		if event, _ := pyth.EventOf(r); event == "" {
+			continue
+		}
+		to := users[r.User]
+		if to == nil {
+			all, err := webhooks(ctx, tx, webhooksOfUser, r.User)
+			if err != nil {
+				return err
+			}
+			to = &recipients{webhooks: all, pending: -1}
+			users[r.User] = to
+		}
+		targets := to.webhooks
+		if r.Async {
+			own, err := webhooks(ctx, tx, "SELECT "+webhookColumns+" FROM webhooks w WHERE w.execution_id = $1", r.ID)
+			if err != nil {
+				return err
+			}
+			targets = append(own, targets...)
+		}
+		for _, w := range targets {
+			if err := to.add(ctx, tx, pyth.NewDelivery(w, r)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func webhooks(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]*pyth.Webhook, error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanWebhook)
+}
+
+// recipients are the webhooks of one user. The field "pending" is the number of pending
+// deliveries, or -1 if it is not known.
+type recipients struct {
+	webhooks []*pyth.Webhook
+	pending  int
+}
+
+// add stores a delivery. It does nothing if d is nil, or if the webhook was deleted in
+// the meantime.
+func (to *recipients) add(ctx context.Context, tx pgx.Tx, d *pyth.Delivery) error {
+	if d == nil {
+		return nil
+	}
+	// Without this lock, the insertion would fail if the webhook is being deleted.
+	tag, err := tx.Exec(ctx, "SELECT 1 FROM webhooks WHERE id = $1 FOR KEY SHARE", d.Webhook)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	if to.pending < 0 {
+		err := tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE user_id = $1 AND state = 'pending' LIMIT $2) p",
+			d.User, pyth.MaxPendingDeliveries).Scan(&to.pending)
+		if err != nil {
+			return err
+		}
+	}
+	if to.pending >= pyth.MaxPendingDeliveries {
+		d.State, d.Error, d.Payload = pyth.DeliveryFailed, pyth.ErrorTooManyDeliveries, nil
+	}
+	to.pending++
+	_, err = tx.Exec(ctx, putDelivery, d.ID, d.Webhook, d.User, d.Event, d.Execution, column.TimeValue(d.CreatedAt), d.State, d.Error, d.Payload)
+	return err
+}
+
+// createDeliveriesOf stores the deliveries of the event of a run that has changed in
+// the transaction.
+func createDeliveriesOf(ctx context.Context, tx pgx.Tx, id pyth.ExecutionID) error {
+	rows, err := tx.Query(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.id = $1", id)
+	if err != nil {
+		return err
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*pyth.ExecutionRecord, error) {
+		r := new(pyth.ExecutionRecord)
+		return r, scanExecution(row, r)
+	})
+	if err != nil {
+		return err
+	}
+	return createDeliveries(ctx, tx, all)
+}

@@ -1,0 +1,113 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// hookRequest is a request that a receiver got.
+type hookRequest struct {
+	header http.Header
+	body   []byte
+}
+
+// hookReceiver is a receiver of webhooks. It passes requests to the channel.
+type hookReceiver struct {
+	*httptest.Server
+	requests chan hookRequest
+}
+
+func startReceiver(t *testing.T) *hookReceiver { return startReceiverAt(t, "127.0.0.1:0") }
+
+func startReceiverAt(t *testing.T, address string) *hookReceiver {
+	t.Helper()
+	r := &hookReceiver{requests: make(chan hookRequest, 100)}
+	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		body, _ := io.ReadAll(q.Body)
+		r.requests <- hookRequest{q.Header, body}
+	}))
+	_ = r.Listener.Close()
+	r.Listener = must(net.Listen("tcp", address))(t)
+	r.Start()
+	t.Cleanup(r.Close)
+	return r
+}
+
+type createdHook struct{ ID, URL, Secret string }
+
+func (a *account) createHook(t *testing.T, request object) (w createdHook) {
+	t.Helper()
+	a.server.call(t, a, "POST", "/api/v1/webhooks", request).want(t, 201, &w)
+	return w
+}
+
+// receive waits for a delivery and checks its signature. It returns the event and the
+// fields of the run.
+func (r *hookReceiver) receive(t *testing.T, secret string) (event string, run record) {
+	t.Helper()
+	select {
+	case q := <-r.requests:
+		verifier := must(standardwebhooks.NewWebhook(secret))(t)
+		if err := verifier.Verify(q.body, q.header); err != nil {
+			t.Error(err)
+		}
+		var payload struct {
+			Type string
+			Data record
+		}
+		if err := json.Unmarshal(q.body, &payload); err != nil {
+			t.Fatal(err)
+		}
+		return payload.Type, payload.Data
+	case <-time.After(time.Minute):
+		t.Fatal("no delivery arrived")
+	}
+	return "", run
+}
+
+func TestWebhooksReceiveRuns(t *testing.T) {
+	t.Parallel()
+	receiver := startReceiver(t)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil, "--egress-allow-range=127.0.0.1/32")
+	a, other := s.register(t), s.register(t)
+	hook := a.createHook(t, object{"url": receiver.URL})
+	e := a.execute(t, object{"code": "print(42)", "labels": []string{"nightly"}})
+	if event, run := receiver.receive(t, hook.Secret); event != "execution.ended" || run.ID != e.ID || run.Status != "succeeded" || run.Stdout != "" || run.Code != "" {
+		t.Errorf("got %s of %+v", event, run)
+	}
+	path := "/api/v1/webhooks/" + hook.ID
+	s.call(t, other, "GET", path+"/deliveries", nil).refused(t, 404, "not_found")
+	s.call(t, other, "DELETE", path, nil).refused(t, 404, "not_found")
+	s.call(t, a, "POST", "/api/v1/webhooks", object{"url": "http://10.0.0.1/"}).refused(t, 400, "invalid_request")
+
+	// An event that was stored before the server was killed is delivered after its start.
+	receiver.Close()
+	failed := a.run(t, "1/0")
+	if len(a.records(t, "")) != 2 { // The list stores the record.
+		t.Error("a record is missing")
+	}
+	s.kill(t)
+	receiver = startReceiverAt(t, receiver.Listener.Addr().String())
+	s = startServerIn(t, data, nil, "--egress-allow-range=127.0.0.1/32")
+	a.server = s
+	if event, run := receiver.receive(t, hook.Secret); event != "execution.ended" || run.ID != failed.ID || run.Status != "failed" {
+		t.Errorf("got %s of %+v", event, run)
+	}
+	var page struct {
+		Deliveries []struct{ ID, State, ExecutionID string }
+	}
+	s.call(t, a, "GET", path+"/deliveries", nil).want(t, 200, &page)
+	if len(page.Deliveries) != 2 || page.Deliveries[0].ExecutionID != failed.ID || page.Deliveries[1].State != "delivered" {
+		t.Errorf("got %+v", page)
+	}
+	s.call(t, a, "DELETE", path, nil).want(t, 204, nil)
+	s.call(t, a, "GET", path+"/deliveries", nil).refused(t, 404, "not_found")
+}
