@@ -39,7 +39,7 @@ func TestWorkersGetPackagesDespiteLoss(t *testing.T) {
 		layer := addLayer(t, c.images)
 		layers := pyth.Layers{}.With(pyth.PythonRuntime, layer)
 		n := 0
-		c.hub.Drop(func(string, []byte) bool { n++; return n%11 == 0 })
+		c.hub.Drop(func(string, []byte) bool { n++; return n%29 == 0 })
 		var runs sync.WaitGroup
 		for _, id := range []string{"a", "b"} {
 			runs.Go(func() {

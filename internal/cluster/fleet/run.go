@@ -72,7 +72,8 @@ func (r *run) start(ctx context.Context) error {
 		default:
 			refusal = err
 		}
-		refused[worker.ID] = true
+		// After a lost message, a worker that is alive can accept the job in a new call.
+		refused[worker.ID] = !errors.Is(err, errNotStarted) || !r.fleet.node.IsAlive(worker.ID)
 		r.fleet.moved.Add(1)
 	}
 }
