@@ -136,6 +136,7 @@ func (h *host) WriteSessionFile(_ context.Context, id pyth.SessionID, path strin
 	}
 	b, err := io.ReadAll(content)
 	if err != nil {
+		h.endAfter(id, err)
 		return false, err
 	}
 	h.change(func() {
@@ -157,7 +158,16 @@ func (h *host) ReadSessionFile(_ context.Context, id pyth.SessionID, path string
 	if err != nil {
 		return err
 	}
-	return to(int64(len(b)), bytes.NewReader(b))
+	err = to(int64(len(b)), bytes.NewReader(b))
+	h.endAfter(id, err)
+	return err
+}
+
+// endAfter ends the session after an internal error, like the pool.
+func (h *host) endAfter(id pyth.SessionID, err error) {
+	if pyth.ErrorCode(err) == pyth.CodeInternal {
+		h.CloseSession(id)
+	}
 }
 
 func (h *host) DeleteSessionFile(_ context.Context, id pyth.SessionID, path string) error {

@@ -9,8 +9,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// errBroken means that the server could not read all of a file.
-var errBroken = errors.New("the content of the file is incomplete")
+// broken reports that the server could not read all of a file.
+func broken() error {
+	return pyth.Errorf(pyth.CodeInvalid, "The content of the file is incomplete. Send the file again.")
+}
+
+// interrupted reports that the call ended during the transfer of a file. The error has
+// a code, because the Host ends a session after an error without a code.
+func interrupted(err error) error {
+	return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The transfer of the file was interrupted. Try again.", Err: err}
+}
 
 func gone() error {
 	return pyth.Errorf(pyth.CodeNotFound, "The session has ended. Open a new session.")
@@ -109,19 +117,22 @@ func (c *call) useSession(m *wire.Message) error {
 // sendContent sends the size and the content of a file.
 func (c *call) sendContent(size int64, content io.Reader) error {
 	if err := c.send(wire.KindSize, wire.Size{Bytes: size}); err != nil {
-		return err
+		return interrupted(err)
 	}
 	for {
 		buffer := make([]byte, wire.MaxContent)
 		n, err := io.ReadFull(content, buffer)
 		if n > 0 {
 			if err := c.send(wire.KindContent, nil, buffer[:n]); err != nil {
-				return err
+				return interrupted(err)
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return c.send(wire.KindEnd, nil)
+			if err := c.send(wire.KindEnd, nil); err != nil {
+				return interrupted(err)
+			}
+			return nil
 		case err != nil:
 			return err
 		}
@@ -151,13 +162,13 @@ func (r *contentReader) receive() {
 	m, err := r.call.receive()
 	switch {
 	case err != nil:
-		r.err = err
+		r.err = interrupted(err)
 	case m.Kind == wire.KindContent && len(m.Blobs) == 1:
 		r.rest = m.Blobs[0]
 	case m.Kind == wire.KindEnd:
 		r.err = io.EOF
 	default:
-		r.err = errBroken
+		r.err = broken()
 	}
 }
 
