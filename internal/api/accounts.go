@@ -15,7 +15,7 @@ type AuthRequest struct {
 	_ struct{} `doc:"The credentials of an account."`
 
 	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account, at most 254 characters. Case does not matter." example:"ada@example.org"`
-	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"The password: 8 to 128 characters. All characters are allowed. It must not be a very common password or the e-mail address." example:"correct horse battery"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"The password: 8 to 128 characters. All characters are allowed. The password must not be a very common password or the e-mail address." example:"correct horse battery"`
 	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration requires an invite. The operation logIn ignores this field." example:"inv_4f2c9a"`
 }
 
@@ -67,7 +67,7 @@ type PasswordRequest struct {
 	_ struct{} `doc:"The current password and the new password."`
 
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The current password." example:"correct horse battery"`
-	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. It must not be a very common password or the e-mail address." example:"staple of another kind"`
+	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. The password must not be a very common password or the e-mail address." example:"staple of another kind"`
 }
 
 // IDs of operations that have special rate limits.

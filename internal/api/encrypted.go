@@ -17,8 +17,8 @@ type ZKPayload struct {
 	_ struct{} `doc:"An encrypted program."`
 
 	Version    int      `json:"version" minimum:"1" maximum:"1" doc:"The version of the format: 1." example:"1"`
-	Language   Language `json:"language" doc:"The language of the program. It is part of the associated data of the ciphertext." example:"python"`
-	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name of the program. It is part of the associated data of the ciphertext. If the name is present, you can store and run the program only under this name." example:"report"`
+	Language   Language `json:"language" doc:"The language of the program. The language is part of the associated data of the ciphertext." example:"python"`
+	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name of the program. The name is part of the associated data of the ciphertext. If the name is present, you can store and run the program only under this name." example:"report"`
 	KDF        ZKKDF    `json:"kdf" doc:"How the key is derived from the password."`
 	Cipher     ZKCipher `json:"cipher" doc:"How the program is encrypted."`
 	Ciphertext string   `json:"ciphertext" minLength:"1" doc:"The encrypted program with its tag, at most 1 MiB and 16 bytes, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
@@ -75,7 +75,7 @@ type ZKEncryptRequest struct {
 // the fields of ExecuteRequest, except code and language: the server knows them from
 // the stored program.
 type ZKExecuteRequest struct {
-	_ struct{} `doc:"The settings of a run of an encrypted program, with masterPassword or with sealedPassword and sandboxId."`
+	_ struct{} `doc:"The settings of a run of an encrypted program. The request must have either masterPassword, or both sealedPassword and sandboxId."`
 
 	MasterPassword body.Sensitive `json:"masterPassword,omitempty" doc:"The password: 1 to 1,024 bytes of UTF-8."`
 	SealedPassword string         `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password, encrypted with the public key of the sandbox, in standard base64 with padding."`

@@ -78,8 +78,8 @@ func (Language) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component ExecutionStatus.
 func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "ExecutionStatus",
-		"How a run ended. `succeeded`: the program exited with 0. `failed`: it exited with another code, ended with an uncaught exception, or was ended by a signal that it caused itself. "+
-			"`timed_out`, `out_of_memory` and `output_limit`: it exceeded a limit. `killed`: SIGKILL ended it, but it exceeded no limit. `canceled`: the caller ended it.",
+		"How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or caused a signal that ended it. "+
+			"`timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run.",
 		pyth.Statuses()...)
 }
 
@@ -93,8 +93,8 @@ func (ExecutionState) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component ContentState.
 func (ContentState) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "ContentState",
-		"Whether the server has the code and the output of a run. `stored`: it has them. `none`: the request or the server disabled their storage, or the program was encrypted. "+
-			"`omitted`: they were too large, or the server had no memory for them. `expired`: they were deleted after their retention period.",
+		"Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or the server disabled the storage, or the program was encrypted. "+
+			"`omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.",
 		pyth.ContentStates()...)
 }
 
@@ -122,7 +122,7 @@ func (Verdict) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component Outcome.
 func (Outcome) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Outcome",
-		"How an action ended. `success`: it was done. `denied`: the caller was not allowed to do it. `failure`: it failed for another reason.",
+		"How an action ended. `success`: the action succeeded. `denied`: the caller was not allowed to do the action. `failure`: the action failed for another reason.",
 		pyth.AuditOutcomes()...)
 }
 
@@ -139,7 +139,7 @@ func (CredentialType) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component HealthStatus.
 func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "HealthStatus",
-		"The state of the server or a dependency. `ok`: it works. `degraded`: it works with restrictions. `unavailable`: it does not work.",
+		"The state of the server or a dependency. `ok`: everything works. `degraded`: there are restrictions. `unavailable`: the server or the dependency does not work.",
 		statusOK, statusDegraded, statusUnavailable)
 }
 
@@ -160,14 +160,14 @@ func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component UsageGroup.
 func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "UsageGroup",
-		"By what usage is grouped. `day`: days in UTC. `language`: languages of the programs. `key`: API keys that started the programs.",
+		"The grouping of usage. `day`: one group for each day in UTC. `language`: one group for each language. `key`: one group for each API key that started programs.",
 		pyth.UsageOrders()...)
 }
 
 // Schema returns a schema that refers to the component QuotaName.
 func (QuotaName) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "QuotaName",
-		"A quota of a user. `executions_per_day`, `cpu_ms_per_day` and `generate_tokens_per_day`: ended runs, their processor time in milliseconds, and tokens of the model on the current day in UTC. "+
+		"A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `generate_tokens_per_day`: tokens of the model on this day. "+
 			"`executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. "+
 			"`python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.",
 		pyth.QuotaNames()...)

@@ -12,7 +12,7 @@ import (
 
 // StartEvent is the data of the event start.
 type StartEvent struct {
-	_ struct{} `doc:"The data of the event start: a sandbox has received the program."`
+	_ struct{} `doc:"The data of the event start. The server sends this event when a sandbox has received the program."`
 
 	ID string `json:"id" doc:"The ID of the run." example:"0196f0a2-1234-7abc-8def-0123456789ab"`
 }
@@ -48,7 +48,7 @@ type FileEvent struct {
 
 // EndEvent is the data of the event end.
 type EndEvent struct {
-	_ struct{} `doc:"The data of the event end: the result of the run, in which stdout and stderr are empty."`
+	_ struct{} `doc:"The data of the event end. The data is the result of the run, but the fields stdout and stderr are empty."`
 
 	ExecuteResponse
 }

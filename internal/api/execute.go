@@ -92,7 +92,7 @@ type ExecuteResponse struct {
 	RunMetadata
 
 	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 even if the program fails." example:"succeeded"`
-	Reason           string          `json:"reason,omitzero" doc:"Why the run ended, if the status alone does not say so. The value worker_lost means that the machine of the run was lost." example:"worker_lost"`
+	Reason           string          `json:"reason,omitzero" doc:"The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine of the run was lost." example:"worker_lost"`
 	Stdout           string          `json:"stdout" doc:"The standard output. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
 	Stderr           string          `json:"stderr" doc:"The standard error. U+FFFD replaces bytes that are not UTF-8." example:""`
 	StdoutTruncated  bool            `json:"stdoutTruncated" doc:"Whether stdout was longer than its limit."`
@@ -158,7 +158,7 @@ type OutputFile struct {
 	Path      string   `json:"path" doc:"The path, relative to the working directory." example:"out.csv"`
 	SizeBytes int64    `json:"sizeBytes" doc:"The size of the file." example:"8"`
 	Content   string   `json:"content" doc:"The content of the file. The field encoding says how the content is encoded." example:"a,b\n1,2\n"`
-	Encoding  Encoding `json:"encoding" doc:"How content is encoded: utf8 for text, base64 for all other files." example:"utf8"`
+	Encoding  Encoding `json:"encoding" doc:"How the field content is encoded: utf8 for text, base64 for all other files." example:"utf8"`
 	MediaType string   `json:"mediaType" doc:"The media type, from the name of the file or its content." example:"text/csv"`
 }
 
@@ -250,7 +250,7 @@ func (h *Handler) registerExecute() {
 		Operation: huma.Operation{
 			OperationID: "runProgramAsStream", Method: http.MethodPost, Path: "/api/v1/execute/stream",
 			Summary: "Run a program and stream its events", Tags: []string{tagExecute},
-			Description: "Runs the program like runProgram with Accept: text/event-stream, whatever the header Accept says. If the connection is lost, the run is canceled.",
+			Description: "Runs the program in the same way as runProgram. The response is always a stream of events, whatever value the header Accept has. If the connection is lost, the run is canceled.",
 			Responses:   h.eventForm(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},

@@ -37,7 +37,7 @@ type GenerateResponse struct {
 	Attempts        []Attempt        `json:"attempts" doc:"All programs that the model wrote, in order."`
 	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the last attempt. Absent if the program was not run. The HTTP status is 200 even if the last program failed."`
 	MissingPackages []string         `json:"missingPackages" doc:"Packages that a program imported but that are not installed."`
-	Stopped         *Stopped         `json:"stopped,omitempty" doc:"Why the server did not run or correct the last program. Absent if the program succeeded or maxAttempts was reached."`
+	Stopped         *Stopped         `json:"stopped,omitempty" doc:"Why the server did not run or correct the last program. Absent if the program succeeded, or if the model made the maximum number of attempts."`
 	Usage           TokenUsage       `json:"usage" doc:"The tokens that the model used for all attempts."`
 	CreatedAt       Timestamp        `json:"createdAt" doc:"When the server accepted the request."`
 }

@@ -35,7 +35,7 @@ type KeyCreated struct {
 	_ struct{} `doc:"A new API key."`
 
 	KeyInfo
-	Key string `json:"key" doc:"The key itself. No other response contains it." example:"pyapi_x7Qd0000000000000000000000000000"`
+	Key string `json:"key" doc:"The key itself. No other response contains the key." example:"pyapi_x7Qd0000000000000000000000000000"`
 }
 
 // KeyList is a page of API keys.
@@ -57,7 +57,7 @@ type ListPage struct {
 // because huma ignores unexported types.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items on the page."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the previous page. Omit this parameter for the first page."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The value of nextCursor on the previous page. Omit this parameter for the first page."`
 }
 
 type (

@@ -39,7 +39,7 @@ func newOpenAPI() *huma.OpenAPI {
 		Servers: []*huma.Server{{URL: "/", Description: "This server."}},
 		Tags: []*huma.Tag{
 			{Name: tagAuth, Description: "Accounts, tokens and passwords."},
-			{Name: tagSecrets, Description: "Secrets that programs receive as environment variables. The server stores them encrypted and never returns them."},
+			{Name: tagSecrets, Description: "Secrets that programs receive as environment variables. The server stores secrets encrypted and never returns their values."},
 			{Name: tagKeys, Description: "API keys of the account."},
 			{Name: tagExecute, Description: "Runs of programs, and their records."},
 			{Name: tagSessions, Description: "Interpreters that keep their state and files between runs."},

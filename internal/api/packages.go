@@ -134,7 +134,7 @@ func (h *Handler) registerPackages() {
 		Operation: huma.Operation{
 			OperationID: "removePackage", Method: http.MethodDelete, Path: packagePath,
 			Summary: "Remove a package", Tags: []string{tagPackages},
-			Description: "Removes a package that you requested, and the dependencies that no other package needs. A package that another package needs stays installed as a dependency. The status is 409 if the package is only a dependency. If language is absent, the server searches the Python packages first, then the JavaScript packages.",
+			Description: "Removes a package that you requested, and the dependencies that no other package needs. A package that another package needs stays installed as a dependency. If the package is only a dependency, the status is 409. If language is absent, the server searches the Python packages first, then the JavaScript packages.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: packagesTimeout, action: pyth.ActionPackagesChanged,

@@ -78,7 +78,7 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "writeSessionFile", Method: http.MethodPut, Path: sessionFilePath, DefaultStatus: http.StatusOK,
 			Summary: "Write a file of a session", Tags: []string{tagSessions},
-			Description: fmt.Sprintf("Writes the body to the file and creates missing directories. The Content-Type may have any value except multipart/form-data. The status is 201 for a new file. If the write fails, an existing file does not change. The maximum size is %s bytes.", pyth.Digits(maxFileBytes)),
+			Description: fmt.Sprintf("Writes the body to the file and creates missing directories. The Content-Type may have any value except multipart/form-data. The status is 201 for a new file, and 200 for a replaced file. If the write fails, an existing file does not change. The maximum size is %s bytes.", pyth.Digits(maxFileBytes)),
 			RequestBody: &huma.RequestBody{
 				Description: "The bytes of the file. Every Content-Type is accepted, except multipart/form-data.",
 				Required:    true,

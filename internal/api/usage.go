@@ -12,12 +12,12 @@ import (
 
 // UsageTotals contains the sums of resources.
 type UsageTotals struct {
-	_ struct{} `doc:"Sums of resources of runs."`
+	_ struct{} `doc:"The sums of the resources that runs used."`
 
 	Executions     int64 `json:"executions" doc:"The number of runs that have ended. Runs that ended before their program started do not count." example:"120"`
 	CPUMs          int64 `json:"cpuMs" doc:"The processor time of all processes of the runs." example:"5400"`
-	MemoryMiBMs    int64 `json:"memoryMibMs" doc:"The sum of the peak memory of each run in MiB, multiplied by its wall time in milliseconds." example:"96000"`
-	NetworkBytes   int64 `json:"networkBytes" doc:"The bytes that the runs sent to and received from other hosts." example:"0"`
+	MemoryMiBMs    int64 `json:"memoryMibMs" doc:"The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds." example:"96000"`
+	NetworkBytes   int64 `json:"networkBytes" doc:"The number of bytes that the runs sent to other hosts and received from them." example:"0"`
 	StorageBytes   int64 `json:"storageBytes" doc:"The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output." example:"51200"`
 	GenerateTokens int64 `json:"generateTokens" doc:"The sum of the input tokens and the output tokens of the model." example:"0"`
 }
@@ -26,9 +26,9 @@ type UsageTotals struct {
 type UsageItem struct {
 	_ struct{} `doc:"The usage of one day, language or API key."`
 
-	Day      string   `json:"day,omitzero" format:"date" doc:"The day in UTC, if by is day. A run belongs to the day on which it ended." example:"2026-04-04"`
-	Language Language `json:"language,omitzero" doc:"The language, if by is language." example:"python"`
-	KeyID    string   `json:"keyId,omitzero" doc:"The ID of the API key, if by is key. Absent for runs that were started with a token." example:"key_01k7"`
+	Day      string   `json:"day,omitzero" format:"date" doc:"The day in UTC, if the parameter by is day. A run belongs to the day on which it ended." example:"2026-04-04"`
+	Language Language `json:"language,omitzero" doc:"The language, if the parameter by is language." example:"python"`
+	KeyID    string   `json:"keyId,omitzero" doc:"The ID of the API key, if the parameter by is key. Absent for runs that somebody started with a token." example:"key_01k7"`
 	UsageTotals
 }
 
@@ -36,10 +36,10 @@ type UsageItem struct {
 type UsageQuota struct {
 	_ struct{} `doc:"A limit of your account, and how much of it you use."`
 
-	Name     QuotaName `json:"name" doc:"What the quota limits." example:"executions_per_day"`
+	Name     QuotaName `json:"name" doc:"The name of the limited resource or object." example:"executions_per_day"`
 	Limit    int64     `json:"limit" doc:"The maximum." example:"10000"`
 	Used     int64     `json:"used" doc:"How much of the limit is used now." example:"120"`
-	ResetsAt Timestamp `json:"resetsAt,omitzero" doc:"When used becomes 0. Absent if used decreases only when you end or delete something."`
+	ResetsAt Timestamp `json:"resetsAt,omitzero" doc:"The time at which the field used becomes 0. Absent if the field used decreases only when you end or delete something."`
 }
 
 // UsageReport is the usage of the user.
