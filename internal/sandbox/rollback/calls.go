@@ -38,8 +38,8 @@ func allowed() map[string]rule {
 	// These system calls only read, and change nothing.
 	add(rule{}, "access", "faccessat", "faccessat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
 		"readlink", "readlinkat", "getcwd", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
-		"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "getrandom", "uname", "sysinfo",
-		"getpid", "getppid", "gettid", "getpgid", "getpgrp", "getsid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
+		"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "uname", "sysinfo",
+		"getppid", "gettid", "getpgid", "getpgrp", "getsid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
 		"getresuid", "getresgid", "getcpu", "getpriority", "getrlimit", "getitimer", "sched_getaffinity", "sched_getparam",
 		"sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "sched_getattr", "sched_rr_get_interval",
 		"ioprio_get", "rt_sigpending", "mincore", "get_mempolicy", "get_robust_list", "capget", "getsockname", "getpeername",
@@ -50,7 +50,7 @@ func allowed() map[string]rule {
 	// These system calls act on descriptors. The method restore closes all
 	// descriptors, which also releases locks. The agent replaces the pipes of the
 	// standard streams for each run.
-	add(rule{}, "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek",
+	add(rule{}, "read", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek",
 		"close", "close_range", "dup", "dup2", "dup3", "getdents", "getdents64", "fsync", "fdatasync", "sync", "syncfs",
 		"sync_file_range", "readahead", "sendfile", "copy_file_range", "flock", "ftruncate", "fallocate", "msync")
 	// These system calls make descriptors, which the method restore closes.
@@ -105,7 +105,7 @@ func allowed() map[string]rule {
 	add(rule{before: inThread(abi.Attributes)}, "rseq", "set_robust_list")
 	add(rule{before: prctl}, "prctl")
 	// The Manager wraps these system calls separately.
-	add(rule{}, "fadvise64", "exit_group")
+	add(rule{}, "fadvise64", "pread64", "getpid", "getrandom", "exit_group")
 	return all
 }
 
@@ -347,14 +347,15 @@ func prctl(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 // machine code could change segment registers. The kernel can neither see nor restore
 // segment registers, but gVisor's platform systrap needs them in each thread.
 func mmap(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
-	if args[2].Int()&linux.PROT_EXEC != 0 && !isImageCode(t, args) {
+	anonymous := c.compiles && args[3].Int()&linux.MAP_ANONYMOUS != 0
+	if args[2].Int()&linux.PROT_EXEC != 0 && !anonymous && !isImageCode(t, args) {
 		return abi.Mappings
 	}
 	const fixed = linux.MAP_FIXED | linux.MAP_FIXED_NOREPLACE
 	if args[3].Int()&fixed != linux.MAP_FIXED {
 		return 0 // The call replaces nothing.
 	}
-	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+	return allow(c.unmaps(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
 // isImageCode reports whether an mmap call maps a file of the image without write
@@ -376,7 +377,10 @@ func munmap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reaso
 }
 
 func mprotect(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
-	return allow(args[2].Int()&linux.PROT_EXEC == 0 && !c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+	if args[2].Int()&linux.PROT_EXEC != 0 && !c.compiles {
+		return abi.Mappings
+	}
+	return allow(c.changes(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 }
 
 func mremap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
@@ -388,8 +392,11 @@ func mremap(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reaso
 
 func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	switch args[2].Int() {
-	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED:
-		return 0
+	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED,
+		linux.MADV_HUGEPAGE, linux.MADV_NOHUGEPAGE, linux.MADV_DONTDUMP, linux.MADV_DODUMP:
+		return 0 // gVisor ignores these.
+	case linux.MADV_DONTFORK, linux.MADV_DOFORK:
+		return allow(c.compiles && c.changes(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	case linux.MADV_DONTNEED:
 		// MADV_DONTNEED clears memory. The method restore can write the content again
 		// only if the mapping can be mapped again.

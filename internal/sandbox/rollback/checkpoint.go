@@ -2,8 +2,10 @@ package rollback
 
 import (
 	"errors"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/abi/linux"
+	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/arch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 	"gvisor.dev/gvisor/pkg/sentry/kernel/auth"
@@ -26,10 +28,20 @@ type checkpoint struct {
 	stack      linux.SignalStack
 	limits     map[limits.LimitType]limits.Limit
 	attributes attributes
-	// The field "descriptors" is the size of the descriptor table, which cannot
-	// shrink.
-	descriptors int
-	counters    counters
+	// maxDescriptors is the size of the descriptor table, which cannot shrink.
+	maxDescriptors int
+	// given are the flags of the descriptors that the agent gives. descriptors are all
+	// others.
+	given       map[int32]kernel.FDFlags
+	descriptors []descriptor
+	// threads are all threads except the first one.
+	threads  []*thread
+	counters counters
+	// compiles is true if the process may make machine code.
+	compiles bool
+	// generators are the addresses of random number generators. They get new states for
+	// each run.
+	generators []hostarch.Addr
 }
 
 // counters are the numbers that a process can read about its own use of resources.
@@ -39,6 +51,12 @@ type counters struct {
 	clocks     [2]ktime.Time
 	switches   [2]uint64
 	lastID     kernel.ThreadID
+}
+
+// ofProcess returns the attributes that are the same in all threads.
+func (a attributes) ofProcess() attributes {
+	a.name = ""
+	return a
 }
 
 // attributes are the parts of a task that no allowed system call can change.
@@ -68,19 +86,55 @@ func attributesOf(t *kernel.Task) attributes {
 	}
 }
 
-// newCheckpoint saves the state of the calling task. The task must be the only one of
-// its process. The process must have only the descriptors that the agent gives it.
-func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
-	if t.ThreadGroup().Count() != 1 || t.PIDNamespace().NumTasks() != ownTasks {
+// checkpointTries is the number of times that newCheckpoint waits for threads that still
+// work. The runtime has started them before, so they soon wait for more work.
+const checkpointTries = 50
+
+// newCheckpoint saves the state of a process. The calling task must be its first
+// thread. The process may have other threads and other descriptors only if it is a
+// runtime that compiles.
+func (i *interpreter) newCheckpoint(t *kernel.Task) (c *checkpoint, err error) {
+	if !isLeader(t) {
+		return nil, errors.New("a thread cannot make a checkpoint")
+	}
+	for range checkpointTries {
+		if c, err = i.tryCheckpoint(t); !errors.Is(err, errThreadRuns) {
+			break
+		}
+		_, _ = t.BlockWithTimeout(nil, true, time.Millisecond)
+	}
+	return c, err
+}
+
+func (i *interpreter) tryCheckpoint(t *kernel.Task) (*checkpoint, error) {
+	others := newPause()
+	defer others.release()
+	if err := others.stop(t, func(*kernel.Task) bool { return i.compiles }, runningGrace(i.compiles)); err != nil {
+		return nil, err
+	}
+	if t.PIDNamespace().NumTasks() != ownTasks+len(others.all) {
 		return nil, errors.New("the process is not alone")
 	}
 	if t.PendingSignals() != 0 {
 		return nil, errors.New("a signal is pending")
 	}
-	for _, fd := range t.FDTable().GetFDs(t) {
-		if fd >= abi.Descriptors {
-			return nil, errors.New("the process has other descriptors")
+	threads, err := saveThreads(t, others.all)
+	if err != nil {
+		return nil, err
+	}
+	given := make(map[int32]kernel.FDFlags)
+	for _, fd := range i.agentDescriptors() {
+		file, flags := t.FDTable().Get(fd)
+		if given[fd] = flags; file != nil {
+			file.DecRef(t)
 		}
+	}
+	descriptors, err := saveDescriptors(t, given)
+	if err != nil {
+		return nil, err
+	}
+	if len(descriptors) > 0 && !i.compiles {
+		return nil, errors.New("the process has other descriptors")
 	}
 	for id := range int32(linux.ITIMER_PROF + 1) {
 		if timer, err := t.Getitimer(id); err != nil || timer.Value != (linux.Timeval{}) {
@@ -91,7 +145,7 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 		umask: t.FSContext().Umask(),
 		mask:  t.SignalMask(), stack: t.SignalStack(),
 		limits: make(map[limits.LimitType]limits.Limit), attributes: attributesOf(t),
-		descriptors: t.FDTable().CurrentMaxFDs(),
+		maxDescriptors: t.FDTable().CurrentMaxFDs(), given: given, descriptors: descriptors, threads: threads, compiles: i.compiles,
 	}
 	for _, kind := range limits.AllLimitTypes {
 		c.limits[kind] = t.Limits().Get(kind)
@@ -113,6 +167,12 @@ func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
 			c.arena.free()
 		}
 		return nil, err
+	}
+	if c.compiles {
+		if c.generators, err = c.findGenerators(); err != nil {
+			c.arena.free()
+			return nil, err
+		}
 	}
 	c.counters.save(t)
 	return c, nil
@@ -143,9 +203,24 @@ func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
 	return [2]*ktime.SyntheticClock{g.UserCPUClock().(*ktime.SyntheticClock), g.CPUClock().(*ktime.SyntheticClock)}
 }
 
-// restore returns the process to its checkpoint. If restore returns a reason, the
-// process must exit.
-func (i *interpreter) restore(t *kernel.Task) abi.Reason {
+// restore returns the process to its checkpoint. All other threads of the process must
+// be stopped by others. If restore returns a reason, the process must exit. start lets
+// new threads run. The caller must call it in any case.
+func (i *interpreter) restore(t *kernel.Task, others *pause) (start func(), why abi.Reason) {
+	if why := i.restoreProcess(t); why != 0 {
+		return func() {}, why
+	}
+	c := i.saved.Load()
+	if err := restoreDescriptors(t, c.descriptors); err != nil {
+		t.Debugf("rollback: %v", err)
+		return func() {}, abi.Failed
+	}
+	start, why = c.restoreThreads(t, others)
+	i.counters.restore(t)
+	return start, why
+}
+
+func (i *interpreter) restoreProcess(t *kernel.Task) abi.Reason {
 	c := i.saved.Load()
 	for signal := linux.Signal(1); signal.IsValid(); signal++ {
 		if signal == linux.SIGKILL || signal == linux.SIGSTOP {
@@ -161,7 +236,7 @@ func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	if attributesOf(t) != c.attributes {
 		return abi.Attributes
 	}
-	if t.FDTable().CurrentMaxFDs() != c.descriptors {
+	if t.FDTable().CurrentMaxFDs() != c.maxDescriptors {
 		return abi.Files
 	}
 	t.SetSignalMask(c.mask)
@@ -178,7 +253,6 @@ func (i *interpreter) restore(t *kernel.Task) abi.Reason {
 	if !t.SetSignalStack(c.stack) {
 		return abi.Failed
 	}
-	i.counters.restore(t)
 	return 0
 }
 

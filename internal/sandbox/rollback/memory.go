@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/hostarch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 	"gvisor.dev/gvisor/pkg/sentry/memmap"
+	"gvisor.dev/gvisor/pkg/sentry/mm"
 	"gvisor.dev/gvisor/pkg/usermem"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
@@ -19,6 +22,9 @@ import (
 const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
+	// emptySize is the size in bytes from which memory without data is returned to the
+	// host. Programs use shorter ranges often, and a page fault costs more than the zeros.
+	emptySize = 512 << 10
 	// copySize is the amount of memory in bytes that is copied at once.
 	copySize = 256 << 10
 	// maxRegions limits the number of mappings of a process that is restored. It
@@ -52,13 +58,17 @@ type region struct {
 	major, minor uint32
 	inode        uint64
 	name         string
+	attributes   mappingAttributes
 }
 
-// isAnonymous reports whether the region is private, writable memory without a file
-// or a name. Such a region can be mapped again.
-func (r *region) isAnonymous() bool {
-	return !r.shared && r.inode == 0 && r.name == "" && r.perms == hostarch.ReadWrite
+// mappingAttributes are attributes of a mapping that /proc/self/maps does not show.
+type mappingAttributes struct {
+	// dontFork is the effect of MADV_DONTFORK, and isStack is that of MAP_STACK.
+	dontFork, isStack bool
 }
+
+// isAnonymous reports whether the region is private memory without a file or a name.
+func (r *region) isAnonymous() bool { return !r.shared && r.inode == 0 && r.name == "" }
 
 // isTrapTable reports whether gVisor made the mapping for itself.
 func (r *region) isTrapTable() bool {
@@ -69,8 +79,9 @@ func (r *region) isTrapTable() bool {
 // every process.
 func regions(t *kernel.Task) []region {
 	var all []region
+	attributes := attributesOfMappings(t.MemoryManager())
 	t.MemoryManager().ReadMapsDataInto(t, func(start, end hostarch.Addr, perms hostarch.AccessType, private string, offset uint64, major, minor uint32, inode uint64, path string) {
-		r := region{hostarch.AddrRange{Start: start, End: end}, perms, private != "p", offset, major, minor, inode, path}
+		r := region{hostarch.AddrRange{Start: start, End: end}, perms, private != "p", offset, major, minor, inode, path, attributes[start]}
 		if !r.isTrapTable() && path != "[vsyscall]" {
 			all = append(all, r)
 		}
@@ -81,6 +92,8 @@ func regions(t *kernel.Task) []region {
 // memory is the saved memory of a process.
 type memory struct {
 	regions []region
+	// states has an element for each region.
+	states []state
 	// unmapped lists the parts of the regions that the program has unmapped. The
 	// program may have mapped them again, with attributes that a region does not
 	// record. So the method restore maps these parts again. mu protects the field
@@ -90,9 +103,19 @@ type memory struct {
 	brk      hostarch.Addr
 	content  []content
 	arena    *arena
-	// The field "unused" is the part of the stack below stackWindow, which holds no
-	// data.
-	unused hostarch.AddrRange
+	// empty are the ranges of writable regions that hold no data. Their memory is
+	// returned to the host.
+	empty []hostarch.AddrRange
+}
+
+// state is what the program may do with a region, and what it has done.
+type state struct {
+	// canMapAgain is true if the region is anonymous and its content is saved. Such a
+	// region can be mapped again.
+	canMapAgain bool
+	// isChanged is true if the program has changed the permissions of a part of the
+	// region, or its behaviour in a fork.
+	isChanged atomic.Bool
 }
 
 // content is the content of a range: zeros, or bytes in the arena.
@@ -102,15 +125,19 @@ type content struct {
 	offset int
 }
 
-// contains reports whether a range overlaps a mapping of the checkpoint.
-func (m *memory) contains(start hostarch.Addr, size uint64) bool {
-	return m.touches(start, size, func(int) bool { return true })
-}
-
 // canMapAgain returns false if a range overlaps a mapping of the checkpoint that
 // cannot be mapped again.
 func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
-	return !m.touches(start, size, func(i int) bool { return !m.regions[i].isAnonymous() })
+	return !m.touches(start, size, func(i int) bool { return !m.states[i].canMapAgain })
+}
+
+// changes records that the program changes attributes of a range. It returns false if
+// the range overlaps a mapping of the checkpoint that cannot be mapped again.
+func (m *memory) changes(start hostarch.Addr, size uint64) bool {
+	return !m.touches(start, size, func(i int) bool {
+		m.states[i].isChanged.Store(true)
+		return !m.states[i].canMapAgain
+	})
 }
 
 // unmaps records that the program unmaps a range. It returns false in two cases: the
@@ -166,49 +193,84 @@ func (m *memory) save(t *kernel.Task) error {
 		return fmt.Errorf("read break: %w", err)
 	}
 	m.regions = regions(t)
-	buffer := make([]byte, copySize)
+	m.states = make([]state, len(m.regions))
+	window, err := clearStack(t, m.regions)
+	if err != nil {
+		return err
+	}
+	resident, err := residentRanges(mm)
+	if err != nil {
+		return err
+	}
 	size := 0
-	for _, r := range m.regions {
-		if r.perms.Write {
-			size += int(r.Length())
+	saved := make([][]hostarch.AddrRange, len(m.regions))
+	for i, r := range m.regions {
+		switch {
+		case !r.perms.Write:
+			// A region without access has no content, like memory that V8 reserves.
+			m.states[i].canMapAgain = r.isAnonymous() && !r.perms.Any() && len(overlap(resident, r.AddrRange)) == 0
+			makeResident(t, &r)
+			continue
+		case r.shared:
+			return errors.New("the process has a shared mapping")
+		case r.inode != 0:
+			saved[i] = []hostarch.AddrRange{r.AddrRange}
+		default:
+			saved[i] = overlap(resident, r.AddrRange)
+			m.states[i].canMapAgain = r.isAnonymous()
+		}
+		for _, at := range saved[i] {
+			size += int(at.Length())
 		}
 	}
 	if m.arena, err = newArena(size); err != nil {
 		return fmt.Errorf("allocate memory for the checkpoint: %w", err)
 	}
-	for _, r := range m.regions {
-		if !r.perms.Write {
-			makeResident(t, &r)
-			continue
-		}
-		if r.shared {
-			return errors.New("the process has a shared mapping")
-		}
-		at := r.AddrRange
-		if sp := hostarch.Addr(t.Arch().Stack()); at.Contains(sp) {
-			used := (sp - redZone).RoundDown() - stackWindow
-			m.unused = hostarch.AddrRange{Start: at.Start, End: max(used, at.Start)}
-			at.Start = m.unused.End
-			if err := mm.Decommit(m.unused.Start, uint64(m.unused.Length())); err != nil {
-				return fmt.Errorf("release unused stack: %w", err)
+	buffer := make([]byte, copySize)
+	for i := range m.regions {
+		first := len(m.content)
+		for _, at := range saved[i] {
+			for at.Length() > 0 {
+				data := buffer[:min(uint64(len(buffer)), uint64(at.Length()))]
+				if _, err := mm.CopyIn(t, at.Start, data, usermem.IOOpts{}); err != nil {
+					return fmt.Errorf("save %v: %w", at, err)
+				}
+				if m.add(at.Start, data, first); m.arena.used > maxContent {
+					return errors.New("the process has too much memory")
+				}
+				at.Start += hostarch.Addr(len(data))
 			}
-			if _, err := mm.ZeroOut(t, at.Start, stackWindow, usermem.IOOpts{}); err != nil {
-				return fmt.Errorf("clear unused stack: %w", err)
-			}
-		}
-		for at.Length() > 0 {
-			data := buffer[:min(uint64(len(buffer)), uint64(at.Length()))]
-			if _, err := mm.CopyIn(t, at.Start, data, usermem.IOOpts{}); err != nil {
-				return fmt.Errorf("save %v: %w", at, err)
-			}
-			if m.add(at.Start, data); m.arena.used > maxContent {
-				return errors.New("the process has too much memory")
-			}
-			at.Start += hostarch.Addr(len(data))
 		}
 	}
-	if m.unused.Length() == 0 {
-		return errors.New("the process has no stack")
+	return m.release(mm, window)
+}
+
+// release returns the memory of long ranges without data to the host, and stores these
+// ranges in m.empty. It keeps the memory of the range window.
+func (m *memory) release(mm *mm.MemoryManager, window hostarch.AddrRange) error {
+	m.content = slices.DeleteFunc(m.content, func(c content) bool {
+		return c.zero && c.at.Length() >= emptySize && !c.at.Overlaps(window)
+	})
+	rest := m.content
+	for _, r := range m.regions {
+		if !r.perms.Write {
+			continue
+		}
+		gap := hostarch.AddrRange{Start: r.Start, End: r.Start}
+		for len(rest) > 0 && rest[0].at.Start < r.End {
+			if gap.End = rest[0].at.Start; gap.Length() > 0 {
+				m.empty = append(m.empty, gap)
+			}
+			gap.Start, rest = rest[0].at.End, rest[1:]
+		}
+		if gap.End = r.End; gap.Length() > 0 {
+			m.empty = append(m.empty, gap)
+		}
+	}
+	for _, at := range m.empty {
+		if err := mm.Decommit(at.Start, uint64(at.Length())); err != nil {
+			return fmt.Errorf("release %v: %w", at, err)
+		}
 	}
 	return nil
 }
@@ -223,9 +285,62 @@ func makeResident(t *kernel.Task, r *region) {
 	}
 }
 
+// clearStack clears the part of the stack that is not in use. It returns the range
+// that the stack of most programs will use.
+func clearStack(t *kernel.Task, all []region) (window hostarch.AddrRange, err error) {
+	mm, sp := t.MemoryManager(), hostarch.Addr(t.Arch().Stack())
+	for _, r := range all {
+		if !r.Contains(sp) || !r.perms.Write {
+			continue
+		}
+		end := (sp - redZone).RoundDown()
+		window = hostarch.AddrRange{Start: max(end-stackWindow, r.Start), End: end}
+		if unused := uint64(window.Start - r.Start); unused > 0 {
+			if err := mm.Decommit(r.Start, unused); err != nil {
+				return window, fmt.Errorf("release unused stack: %w", err)
+			}
+		}
+		if _, err := mm.ZeroOut(t, window.Start, int64(window.Length()), usermem.IOOpts{}); err != nil {
+			return window, fmt.Errorf("clear unused stack: %w", err)
+		}
+		return window, nil
+	}
+	return window, errors.New("the process has no stack")
+}
+
+// residentRanges returns the ranges for which gVisor has allocated memory. gVisor
+// lists them only in the description for debugging.
+func residentRanges(mm *mm.MemoryManager) ([]hostarch.AddrRange, error) {
+	_, list, found := strings.Cut(mm.String(), "\nPMAs:\n")
+	if !found {
+		return nil, errors.New("gVisor does not list the memory of the process")
+	}
+	var all []hostarch.AddrRange
+	for line := range strings.Lines(list) {
+		var at hostarch.AddrRange
+		if _, err := fmt.Sscanf(line, "%x-%x ", &at.Start, &at.End); err != nil || !at.WellFormed() {
+			return nil, fmt.Errorf("parse %q: %w", line, err)
+		}
+		all = append(all, at)
+	}
+	return all, nil
+}
+
+// overlap returns the parts of the sorted ranges that are inside of another range.
+func overlap(all []hostarch.AddrRange, in hostarch.AddrRange) []hostarch.AddrRange {
+	var parts []hostarch.AddrRange
+	for _, at := range all {
+		if part := at.Intersect(in); part.Length() > 0 {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
 // add divides data into ranges of pages, and saves those that are not zero. In each
-// range, either all pages are zero or none is.
-func (m *memory) add(start hostarch.Addr, data []byte) {
+// range, either all pages are zero or none is. The ranges of the region begin at the
+// index first.
+func (m *memory) add(start hostarch.Addr, data []byte, first int) {
 	var zero [hostarch.PageSize]byte
 	for at := 0; at < len(data); at += hostarch.PageSize {
 		page := data[at : at+hostarch.PageSize]
@@ -233,7 +348,7 @@ func (m *memory) add(start hostarch.Addr, data []byte) {
 		if c.zero = bytes.Equal(page, zero[:]); !c.zero {
 			c.offset = m.arena.add(page)
 		}
-		if last := len(m.content) - 1; last >= 0 && m.content[last].zero == c.zero && m.content[last].at.End == c.at.Start {
+		if last := len(m.content) - 1; last >= first && m.content[last].zero == c.zero && m.content[last].at.End == c.at.Start {
 			m.content[last].at.End = c.at.End
 		} else {
 			m.content = append(m.content, c)
@@ -264,21 +379,40 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 		}
 	}
 	for _, missing := range subtract(m.regions, now) {
-		if !missing.isAnonymous() {
+		if !m.canMapAgain(missing.Start, uint64(missing.Length())) {
 			return abi.Mappings
 		}
 		if _, err := mm.MMap(t, memmap.MMapOpts{
 			Addr: missing.Start, Length: uint64(missing.Length()), Fixed: true, Private: true,
-			Perms: hostarch.ReadWrite, MaxPerms: hostarch.AnyAccess, NameMut: memmap.NameMutAnon,
+			Perms: missing.perms, Stack: missing.attributes.isStack, MaxPerms: hostarch.AnyAccess, NameMut: memmap.NameMutAnon,
 		}); err != nil {
 			return abi.Failed
+		}
+		if missing.attributes.dontFork && mm.SetDontFork(missing.Start, uint64(missing.Length()), true) != nil {
+			return abi.Failed
+		}
+	}
+	var cleared []hostarch.AddrRange
+	for i := range m.states {
+		r := &m.regions[i]
+		if !m.states[i].isChanged.Swap(false) {
+			continue
+		}
+		if mm.MProtect(r.Start, uint64(r.Length()), r.perms, false) != nil ||
+			mm.SetDontFork(r.Start, uint64(r.Length()), r.attributes.dontFork) != nil {
+			return abi.Failed
+		}
+		if !r.perms.Write {
+			cleared = append(cleared, r.AddrRange)
 		}
 	}
 	if !slices.Equal(regions(t), m.regions) {
 		return abi.Mappings
 	}
-	if mm.Decommit(m.unused.Start, uint64(m.unused.Length())) != nil {
-		return abi.Failed
+	for _, at := range slices.Concat(m.empty, cleared) {
+		if mm.Decommit(at.Start, uint64(at.Length())) != nil {
+			return abi.Failed
+		}
 	}
 	release := m.arena.hold()
 	if release == nil {

@@ -6,12 +6,17 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"gvisor.dev/gvisor/pkg/abi/linux"
 	"gvisor.dev/gvisor/pkg/atomicbitops"
+	"gvisor.dev/gvisor/pkg/hostarch"
+	"gvisor.dev/gvisor/pkg/sentry/fsimpl/eventfd"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
+	"gvisor.dev/gvisor/pkg/sentry/ktime"
 	"gvisor.dev/gvisor/pkg/sentry/mm"
 	"gvisor.dev/gvisor/pkg/sentry/pgalloc"
 	"gvisor.dev/gvisor/pkg/sentry/platform"
 	"gvisor.dev/gvisor/pkg/sentry/usage"
+	"gvisor.dev/gvisor/pkg/sentry/vfs"
 )
 
 // Names of unexported fields in gVisor's types. checkFields verifies that the
@@ -32,6 +37,22 @@ const (
 	// The field MemoryFile.haveWaste is true while gVisor must still return freed
 	// memory to the host.
 	wasteField = "haveWaste"
+	// clearTIDField is Task.cleartid, the address that is cleared when a thread ends.
+	clearTIDField = "cleartid"
+	// startField is Task.startTime, which /proc shows.
+	startField = "startTime"
+	// savedMaskField is Task.haveSavedSignalMask, which is true while a thread waits in a
+	// call such as ppoll(2) with another signal mask.
+	savedMaskField = "haveSavedSignalMask"
+	// interestField is EpollInstance.interest, which maps keys with the fields
+	// fileField and numberField to values with the fields maskField and dataField.
+	interestField, fileField, numberField, maskField, dataField = "interest", "file", "num", "mask", "userData"
+	// semaphoreField and valueField are EventFileDescription.semMode and val.
+	semaphoreField, valueField = "semMode", "val"
+	// MemoryManager.vmas is a tree of mappings. These are the fields of its nodes.
+	vmasField, rootField, countField, branchField, keysField, valuesField, childrenField = "vmas", "root", "nrSegments", "hasChildren", "keys", "values", "children"
+	// dontForkField and isStackField are fields of a mapping. See mappingAttributes.
+	dontForkField, isStackField = "dontfork", "isStack"
 	// The field PIDNamespace.last is the ID of the last thread. The next thread gets
 	// its ID from this field.
 	lastField = "last"
@@ -51,6 +72,25 @@ func checkFields() error {
 		{reflect.TypeFor[kernel.ThreadGroup](), ioField, "*usage.IO"},
 		{reflect.TypeFor[pgalloc.MemoryFile](), wasteField, "bool"},
 		{reflect.TypeFor[kernel.PIDNamespace](), lastField, "kernel.ThreadID"},
+		{reflect.TypeFor[mm.MemoryManager](), vmasField, "mm.vmaSet"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField), rootField, "mm.vmanode"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField, rootField), countField, "int"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField, rootField), branchField, "bool"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField, rootField), keysField, "[15]hostarch.AddrRange"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField, rootField), valuesField, "[15]mm.vma"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField, rootField), childrenField, "[16]*mm.vmanode"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField, rootField, valuesField), dontForkField, "bool"},
+		{fieldType(reflect.TypeFor[mm.MemoryManager](), vmasField, rootField, valuesField), isStackField, "bool"},
+		{reflect.TypeFor[kernel.Task](), clearTIDField, "hostarch.Addr"},
+		{reflect.TypeFor[kernel.Task](), startField, "ktime.Time"},
+		{reflect.TypeFor[kernel.Task](), savedMaskField, "bool"},
+		{reflect.TypeFor[eventfd.EventFileDescription](), semaphoreField, "bool"},
+		{reflect.TypeFor[eventfd.EventFileDescription](), valueField, "uint64"},
+		{reflect.TypeFor[vfs.EpollInstance](), interestField, "map[vfs.epollInterestKey]*vfs.epollInterest"},
+		{interestOf().Key(), fileField, "*vfs.FileDescription"},
+		{interestOf().Key(), numberField, "int32"},
+		{interestOf().Elem().Elem(), maskField, "uint32"},
+		{interestOf().Elem().Elem(), dataField, "[2]int32"},
 	} {
 		found, ok := field.of.FieldByName(field.name)
 		if !ok || found.Type.String() != field.kind {
@@ -58,6 +98,111 @@ func checkFields() error {
 		}
 	}
 	return nil
+}
+
+// fieldType returns the type of a field of a field. For an array, it returns the type
+// of the elements. If there is no such field, it returns an empty struct.
+func fieldType(of reflect.Type, names ...string) reflect.Type {
+	for _, name := range names {
+		field, ok := of.FieldByName(name)
+		if !ok {
+			return reflect.TypeFor[struct{}]()
+		}
+		if of = field.Type; of.Kind() == reflect.Array {
+			of = of.Elem()
+		}
+	}
+	return of
+}
+
+// attributesOfMappings returns the attributes of all mappings by their addresses. The
+// caller must be the only thread that can change the mappings.
+func attributesOfMappings(m *mm.MemoryManager) map[hostarch.Addr]mappingAttributes {
+	all := make(map[hostarch.Addr]mappingAttributes)
+	root := reflect.ValueOf(m).Elem().FieldByName(vmasField).FieldByName(rootField)
+	// Each run needs the attributes twice, so look up the names only once.
+	node, mapping := indexes(root.Type(), countField, branchField, keysField, valuesField, childrenField), indexes(fieldType(root.Type(), valuesField), dontForkField, isStackField)
+	var visit func(reflect.Value)
+	visit = func(at reflect.Value) {
+		count, keys, values := int(at.Field(node[0]).Int()), at.Field(node[2]), at.Field(node[3])
+		for i := range count {
+			value := values.Index(i)
+			all[hostarch.Addr(keys.Index(i).Field(0).Uint())] = mappingAttributes{
+				dontFork: value.Field(mapping[0]).Bool(), isStack: value.Field(mapping[1]).Bool(),
+			}
+		}
+		if at.Field(node[1]).Bool() {
+			for i := range count + 1 {
+				visit(at.Field(node[4]).Index(i).Elem())
+			}
+		}
+	}
+	visit(root)
+	return all
+}
+
+// indexes returns the indexes of fields of a type.
+func indexes(of reflect.Type, names ...string) []int {
+	all := make([]int, len(names))
+	for i, name := range names {
+		field, _ := of.FieldByName(name)
+		all[i] = field.Index[0]
+	}
+	return all
+}
+
+// interestOf returns the type of the map that holds the files of an epoll instance.
+func interestOf() reflect.Type {
+	field, ok := reflect.TypeFor[vfs.EpollInstance]().FieldByName(interestField)
+	if !ok {
+		return reflect.TypeFor[map[struct{}]*struct{}]()
+	}
+	return field.Type
+}
+
+// interestsOf returns the files of an epoll instance. No other thread may use the
+// instance.
+func interestsOf(e *vfs.EpollInstance) []interest {
+	var all []interest
+	for each := reflect.ValueOf(e).Elem().FieldByName(interestField).MapRange(); each.Next(); {
+		key, value := each.Key(), each.Value().Elem()
+		data := value.FieldByName(dataField)
+		all = append(all, interest{
+			file: (*vfs.FileDescription)(key.FieldByName(fileField).UnsafePointer()),
+			fd:   int32(key.FieldByName(numberField).Int()),
+			event: linux.EpollEvent{
+				Events: uint32(value.FieldByName(maskField).Uint()),
+				Data:   [2]int32{int32(data.Index(0).Int()), int32(data.Index(1).Int())},
+			},
+		})
+	}
+	return all
+}
+
+// isSemaphore reports whether an eventfd works as a semaphore.
+func isSemaphore(e *eventfd.EventFileDescription) bool {
+	return reflect.ValueOf(e).Elem().FieldByName(semaphoreField).Bool()
+}
+
+// valueOf returns the value of an eventfd. No other thread may use it.
+func valueOf(e *eventfd.EventFileDescription) uint64 {
+	return reflect.ValueOf(e).Elem().FieldByName(valueField).Uint()
+}
+
+// clearTIDOf returns the address that is cleared when the thread ends.
+func clearTIDOf(t *kernel.Task) hostarch.Addr {
+	return hostarch.Addr(reflect.ValueOf(t).Elem().FieldByName(clearTIDField).Uint())
+}
+
+// startOf returns a pointer to the time when a thread has started. The thread must be
+// stopped.
+func startOf(t *kernel.Task) *ktime.Time {
+	return (*ktime.Time)(unsafe.Pointer(reflect.ValueOf(t).Elem().FieldByName(startField).UnsafeAddr()))
+}
+
+// hasSavedMask reports whether a stopped thread waits with another signal mask.
+func hasSavedMask(t *kernel.Task) bool {
+	return reflect.ValueOf(t).Elem().FieldByName(savedMaskField).Bool()
 }
 
 // platformOf returns the task's platform context.

@@ -14,7 +14,6 @@ package rollback
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -51,6 +50,12 @@ func Install(table *kernel.SyscallTable) error {
 			call.Fn = m.exit(call.Fn)
 		case call.Name == "fadvise64":
 			call.Fn = m.checkpoint(call.Fn)
+		case call.Name == "pread64":
+			call.Fn = m.checkpointByRead(call.Fn)
+		case call.Name == "getpid":
+			call.Fn = m.processID(call.Fn)
+		case call.Name == "getrandom":
+			call.Fn = m.random(call.Fn)
 		case !listed:
 			why := cmp.Or(denied[call.Name], abi.Other)
 			call.Fn = m.guarded(call.Fn, rule{before: func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason { return why }})
@@ -76,6 +81,14 @@ type interpreter struct {
 	// maxRuns and maxCPU limit how long the interpreter is used.
 	maxRuns int
 	maxCPU  time.Duration
+	// control is the number of the control descriptor.
+	control int32
+	// compiles is true if the process is a runtime that compiles programs to machine code
+	// and has several threads.
+	compiles bool
+	// reseeding is true while OpenSSL must get a new seed, and seeds counts the seeds.
+	reseeding atomic.Bool
+	seeds     atomic.Int32
 	// reason is the reason why the interpreter will not be restored; 0 if it can be
 	// restored.
 	reason atomic.Uint32
@@ -96,6 +109,11 @@ type interpreter struct {
 	// The field "counters" holds the counters at the first checkpoint. It is nil
 	// before this checkpoint is made.
 	counters *counters
+}
+
+// agentDescriptors returns the descriptors that the agent gives to the interpreter.
+func (i *interpreter) agentDescriptors() [abi.Descriptors]int32 {
+	return [...]int32{0, 1, 2, i.control}
 }
 
 // retire marks the interpreter as unusable for the given reason. If the reason is 0,
@@ -122,7 +140,8 @@ func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 			return call(t, number, args)
 		}
 		if r.before != nil {
-			i.retire(r.before(t, i.saved.Load(), args))
+			why := r.before(t, i.saved.Load(), args)
+			i.retire(why)
 		}
 		if r.inThreads != nil && t.ThreadGroup().Count() != 1 {
 			result, why, err := r.inThreads(t, args)
@@ -145,21 +164,57 @@ func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 		if i == nil || i.group != t.ThreadGroup() || i.saved.Load() != nil || i.reason.Load() != 0 || args[3].Int() != abi.Advice {
 			return call(t, number, args)
 		}
-		saved, err := newCheckpoint(t)
-		if err != nil {
+		if err := m.makeCheckpoint(t, i); err != nil {
 			t.Debugf("rollback: no checkpoint: %v", err)
 			i.retire(abi.Off)
 			return call(t, number, args)
 		}
-		if i.counters == nil {
-			i.counters = &saved.counters
-		}
-		i.counters.restore(t) // Programs must not see the work between two checkpoints.
-		i.saved.Store(saved)
-		if m.current.Load() != i { // The agent has dropped the interpreter meanwhile.
-			saved.arena.free()
-		}
 		return 0, nil, nil
+	}
+}
+
+// makeCheckpoint makes the checkpoint of an interpreter.
+func (m *Manager) makeCheckpoint(t *kernel.Task, i *interpreter) error {
+	saved, err := i.newCheckpoint(t)
+	if err != nil {
+		return err
+	}
+	if i.counters == nil {
+		i.counters = &saved.counters
+	}
+	i.counters.restore(t) // Programs must not see the work between two checkpoints.
+	i.saved.Store(saved)
+	if m.current.Load() != i { // The agent has dropped the interpreter meanwhile.
+		saved.arena.free()
+	}
+	return i.reseed(t, saved)
+}
+
+// checkpointByRead wraps pread64(2). A hook that cannot call fadvise64(2) uses the
+// offset abi.Offset to make its checkpoint, and abi.Reseeded when OpenSSL has got a new
+// seed. All other calls are unchanged.
+func (m *Manager) checkpointByRead(call kernel.SyscallFn) kernel.SyscallFn {
+	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
+		i := m.current.Load()
+		offset := args[3].Int64()
+		if i == nil || i.group != t.ThreadGroup() || !i.compiles || i.reason.Load() != 0 || args[0].Int() != i.control {
+			return call(t, number, args)
+		}
+		switch isSaved := i.saved.Load() != nil; {
+		case offset == abi.Offset && !isSaved:
+			if err := m.makeCheckpoint(t, i); err != nil {
+				t.Debugf("rollback: no checkpoint: %v", err)
+				i.retire(abi.Off)
+				return call(t, number, args)
+			}
+			return 0, nil, nil
+		case offset == abi.Reseeded && isSaved && i.reseeding.Load():
+			if !i.endReseeding() {
+				return 0, nil, linuxerr.EIO
+			}
+			return 0, nil, nil
+		}
+		return call(t, number, args)
 	}
 }
 
@@ -171,9 +226,11 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 			return call(t, number, args)
 		}
 		status := byte(args[0].Int())
-		why := i.exitReason(t)
+		others := newPause()
+		defer others.release()
+		why := i.exitReason(t, others)
 		if why == 0 {
-			why = i.waitAndRestore(t, status)
+			why = i.waitAndRestore(t, others, status)
 			if why == 0 && t.Block(i.given) == nil {
 				return 0, nil, i.nextCheckpoint()
 			}
@@ -187,7 +244,7 @@ func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 // waitAndRestore reports the end of the program, and waits until the agent wants to
 // restore the process. Then it restores the process. It returns a reason if the
 // process must exit.
-func (i *interpreter) waitAndRestore(t *kernel.Task, status byte) (why abi.Reason) {
+func (i *interpreter) waitAndRestore(t *kernel.Task, others *pause, status byte) (why abi.Reason) {
 	defer func() {
 		if why == 0 {
 			i.waits.Store(abi.Resume)
@@ -198,7 +255,12 @@ func (i *interpreter) waitAndRestore(t *kernel.Task, status byte) (why abi.Reaso
 	if i.notify(t, abi.Ended, status, 0) != nil || t.Block(i.given) != nil {
 		return abi.Failed
 	}
-	return i.restore(t)
+	start, why := i.restore(t, others)
+	defer start()
+	if why == 0 && i.reseed(t, i.saved.Load()) != nil {
+		return abi.Failed
+	}
+	return why
 }
 
 // nextCheckpoint returns the error that the process gets from the call that made the
@@ -214,11 +276,11 @@ func (i *interpreter) nextCheckpoint() error {
 
 // exitReason counts the run. It returns the reason why the process cannot be
 // restored, or 0.
-func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
+func (i *interpreter) exitReason(t *kernel.Task, others *pause) abi.Reason {
 	if why := abi.Reason(i.reason.Load()); why != 0 {
 		return why
 	}
-	if !isLeader(t) || !endsAlone(t) {
+	if !isLeader(t) || others.stop(t, i.saved.Load().isOwn, runningGrace(i.compiles)) != nil {
 		return abi.Threads
 	}
 	i.runs++
@@ -226,7 +288,7 @@ func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
 	switch {
 	case i.runs >= i.maxRuns || i.cpu >= i.maxCPU:
 		return abi.Limit
-	case t.PIDNamespace().NumTasks() != ownTasks:
+	case t.PIDNamespace().NumTasks() != ownTasks+len(others.all):
 		return abi.Processes
 	}
 	// A timer must not interrupt the process while it waits for the agent.
@@ -236,48 +298,28 @@ func (i *interpreter) exitReason(t *kernel.Task) abi.Reason {
 	if t.PendingSignals() != 0 {
 		return abi.Signals
 	}
-	// Read the reason again. Before endsAlone returned, other threads could still
+	// Read the reason again. Before stop returned, other threads could still
 	// make system calls that set the reason.
 	return abi.Reason(i.reason.Load())
 }
 
 // A program that has joined its threads can call exit_group before the threads are
 // gone. threadGrace limits the wait for such threads. threadGrace is long, because
-// threads wait for a processor on a busy machine. runningGrace limits the wait while
-// a thread has not begun to exit.
-const (
-	threadGrace  = time.Second
-	runningGrace = 2 * time.Millisecond
-)
+// threads wait for a processor on a busy machine.
+const threadGrace = time.Second
 
-// endsAlone waits for threads that are ending. Then it reports whether the task is
-// the only one of its process.
-func endsAlone(t *kernel.Task) bool {
-	group, start := t.ThreadGroup(), time.Now()
-	for group.Count() != 1 {
-		waited := time.Since(start)
-		if waited > threadGrace || waited > runningGrace && othersRun(t) {
-			return false
-		}
-		if waited < runningGrace {
-			runtime.Gosched()
-		} else {
-			time.Sleep(runningGrace / 10)
-		}
+// runningGrace limits the wait while a thread of the program has not begun to exit. The
+// threads of a runtime that compiles may still work.
+func runningGrace(compiles bool) time.Duration {
+	if compiles {
+		return 100 * time.Millisecond
 	}
-	return true
+	return 2 * time.Millisecond
 }
 
-// othersRun reports whether another thread of the process has not begun to exit.
-func othersRun(t *kernel.Task) bool {
-	var others []*kernel.Task
-	t.ThreadGroup().ForEachTask(func(other *kernel.Task) bool {
-		if other != t {
-			others = append(others, other)
-		}
-		return true
-	})
-	return slices.ContainsFunc(others, func(other *kernel.Task) bool { return other.ExitState() == kernel.TaskExitNone })
+// isOwn reports whether a thread belongs to the checkpoint.
+func (c *checkpoint) isOwn(t *kernel.Task) bool {
+	return slices.ContainsFunc(c.threads, func(s *thread) bool { return s.task == t })
 }
 
 // ownTasks counts the tasks in the interpreter's PID namespace: the first process of
@@ -345,6 +387,7 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	m.current.Store(&interpreter{
 		group: group, notice: notice, given: make(chan struct{}, 1), restored: make(chan struct{}, 1),
 		maxRuns: int(args[3].Int()), maxCPU: time.Duration(args[4].Int64()) * time.Millisecond,
+		control: args[5].Int() &^ abi.Compiles, compiles: args[5].Int()&abi.Compiles != 0,
 	})
 	return nil
 }
@@ -378,16 +421,16 @@ func (m *Manager) resume(t *kernel.Task, args arch.SyscallArguments) error {
 		return linuxerr.ESRCH
 	}
 	i.anew.Store(args[0].Int() == abi.ResumeAnew)
-	target := group.Leader()
+	target, saved := group.Leader(), i.saved.Load()
 	var err error
-	for number := range int32(abi.Descriptors) {
-		file := t.GetFile(args[2+number].Int())
+	for index, number := range i.agentDescriptors() {
+		file := t.GetFile(args[2+index].Int())
 		if file == nil {
 			return linuxerr.EBADF
 		}
 		var old *vfs.FileDescription
 		target.WithMuLocked(func(target *kernel.Task) {
-			old, err = target.FDTable().NewFDAt(t, number, file, kernel.FDFlags{})
+			old, err = target.FDTable().NewFDAt(t, number, file, saved.given[number])
 		})
 		file.DecRef(t)
 		if old != nil {

@@ -1,6 +1,7 @@
 package rollback
 
 import (
+	"encoding/binary"
 	"os"
 	"slices"
 	"strings"
@@ -81,10 +82,12 @@ const page = hostarch.PageSize
 // testMemory returns a memory with two regions: writable anonymous memory and the
 // code of a file. There is a gap between them.
 func testMemory() *memory {
-	return &memory{regions: []region{
+	m := &memory{states: make([]state, 2), regions: []region{
 		{AddrRange: addresses(1000*page, 1010*page), perms: hostarch.ReadWrite},
 		{AddrRange: addresses(1020*page, 1030*page), perms: hostarch.ReadExecute, inode: 7, name: "/usr/lib/code"},
 	}}
+	m.states[0].canMapAgain = true
+	return m
 }
 
 func TestRulesOfMemory(t *testing.T) {
@@ -104,7 +107,7 @@ func TestRulesOfMemory(t *testing.T) {
 	}{
 		{"map anywhere", mmap, arg(code, page, 0, 0x22), 0},
 		{"map over the gap", mmap, arg(gap, page, 0, fixed), 0},
-		{"map over memory", mmap, arg(anonymous, page, 0, fixed), abi.Mappings},
+		{"map over memory", mmap, arg(anonymous, page, 0, fixed), 0},
 		{"map up to the code", mmap, arg(gap, 8*page, 0, fixed), 0},
 		{"map into the code", mmap, arg(gap, 8*page+1, 0, fixed), abi.Mappings},
 		{"map over gVisor's table", mmap, arg(uint64(trapRange.Start), page, 0, fixed), abi.Mappings},
@@ -113,7 +116,8 @@ func TestRulesOfMemory(t *testing.T) {
 		{"unmap memory", munmap, arg(anonymous, page), 0},
 		{"unmap the code", munmap, arg(code+5*page, page), abi.Mappings},
 		{"unmap everything", munmap, arg(0x1000, 1<<46), abi.Mappings},
-		{"protect memory", mprotect, arg(anonymous, page, 1), abi.Mappings},
+		{"protect memory", mprotect, arg(anonymous, page, 1), 0},
+		{"protect code", mprotect, arg(code, page, 1), abi.Mappings},
 		{"protect the gap", mprotect, arg(gap, page, 1), 0},
 		{"make code", mprotect, arg(gap, page, 5), abi.Mappings},
 		{"move memory", mremap, arg(anonymous, page, 2*page, 1), 0},
@@ -208,8 +212,8 @@ func TestMemoryAddSavesPagesWithContent(t *testing.T) {
 	m := &memory{arena: arena}
 	data := make([]byte, 5*page)
 	data[2*page+5] = 1
-	m.add(page, data[:2*page])
-	m.add(3*page, data[2*page:])
+	m.add(page, data[:2*page], 0)
+	m.add(3*page, data[2*page:], 0)
 	want := []content{
 		{at: addresses(page, 3*page), zero: true},
 		{at: addresses(3*page, 4*page)},
@@ -233,5 +237,63 @@ func TestArenaFree(t *testing.T) {
 	<-done
 	if arena.hold() != nil {
 		t.Error("the arena is not free")
+	}
+}
+
+// TestIsGenerator checks that a generator of V8 is recognised after several values, and
+// that other data is not.
+func TestIsGenerator(t *testing.T) {
+	const seed = 0x1234567890abcdef
+	state0 := mixBits(seed)
+	state1 := mixBits(^state0)
+	for range 250 {
+		state0, state1 = nextState(state0, state1)
+	}
+	generator := func(words ...uint64) (data []byte) {
+		for _, word := range words {
+			data = binary.LittleEndian.AppendUint64(data, word)
+		}
+		return data
+	}
+	if !isGenerator(generator(seed, state0, state1)) {
+		t.Error("a generator is not recognised")
+	}
+	for _, data := range [][]byte{
+		generator(0, 0, 0), generator(seed+1, state0, state1), generator(seed, state1, state0),
+		generator(0x7f0012345678, 0x7f0012345678, 0x7f0012345678),
+	} {
+		if isGenerator(data) {
+			t.Errorf("%x is recognised as a generator", data)
+		}
+	}
+}
+
+// TestFindGenerators checks that a static generator is not sufficient: the generator of
+// the isolate must be in a block of its size on the heap.
+func TestFindGenerators(t *testing.T) {
+	const seed = 0x1234567890abcdef
+	state0 := mixBits(seed)
+	generator := binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, seed), state0), mixBits(^state0))
+	for _, test := range []struct {
+		name   string
+		header uint64
+		region string
+		want   bool
+	}{
+		{"on the heap", chunkHeader, "[heap]", true},
+		{"in a larger block", 0x101, "[heap]", false},
+		{"static", chunkHeader, "/usr/bin/node", false},
+	} {
+		data := make([]byte, page)
+		binary.LittleEndian.PutUint64(data[56:], test.header)
+		copy(data[64:], generator)
+		c := &checkpoint{memory: memory{
+			regions: []region{{AddrRange: addresses(1000*page, 1001*page), name: test.region}}, brk: 2000 * page,
+			content: []content{{at: addresses(1000*page, 1001*page)}}, arena: &arena{bytes: data},
+		}}
+		found, err := c.findGenerators()
+		if (err == nil) != test.want || test.want && !slices.Equal(found, []hostarch.Addr{1000*page + 64}) {
+			t.Errorf("%s: %v, %v", test.name, found, err)
+		}
 	}
 }

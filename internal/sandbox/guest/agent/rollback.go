@@ -31,8 +31,12 @@ func (p *program) register() error {
 		return err
 	}
 	defer unix.Close(pipe[1])
+	control := p.interpreter.control
+	if p.interpreter.compiles {
+		control |= abi.Compiles
+	}
 	_, _, errno := unix.RawSyscall6(abi.Number, abi.Register, uintptr(p.pid), uintptr(pipe[1]),
-		uintptr(p.prepared.RollbackRuns), uintptr(p.prepared.RollbackCPUMs), 0)
+		uintptr(p.prepared.RollbackRuns), uintptr(p.prepared.RollbackCPUMs), uintptr(control))
 	if errno != 0 {
 		return unix.Close(pipe[0])
 	}
@@ -117,7 +121,7 @@ func (p *program) release(c *calls) {
 // is nil before the first job.
 func (p *program) next(wanted *protocol.Prepare, seen imports) (*program, abi.Reason, error) {
 	switch {
-	case p == nil, !p.restored && !p.canRestore():
+	case p == nil, !p.restored && !p.canRestore() && p.prepared.RollbackRuns == wanted.RollbackRuns:
 		next, err := prepare(wanted)
 		return next, 0, err
 	case !p.restored:
@@ -150,6 +154,9 @@ func (p *program) resume(wanted *protocol.Prepare, seen imports) error {
 		settle(c)
 	}
 	names := seen.usual()
+	if p.interpreter.compiles {
+		names = nil // Only Python imports modules in advance.
+	}
 	if len(names) == 0 || p.importedAhead {
 		resume(abi.Resume)
 		return c.run()

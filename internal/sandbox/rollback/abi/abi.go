@@ -11,11 +11,11 @@ const Number = 1900
 // The operations of the agent's system call.
 const (
 	// Register permits a process to make a checkpoint. The arguments are the process
-	// ID, the write end of a pipe for notices, the maximum number of runs, and the
-	// maximum processor time in milliseconds. The new process replaces the process
-	// that was registered before.
+	// ID, the write end of a pipe for notices, the maximum number of runs, the maximum
+	// processor time in milliseconds, and the number of the control descriptor with
+	// Compiles. The new process replaces the process that was registered before.
 	Register = 1
-	// Resume installs descriptors 0 to 3 of a process that was restored, and lets the
+	// Resume installs the descriptors of a process that was restored, and lets the
 	// process continue. In the process, the call that made the checkpoint returns
 	// EALREADY. The arguments of Resume are the process ID and four descriptors of
 	// the caller.
@@ -44,6 +44,19 @@ const (
 // Advice is the argument of fadvise64(2) with which a registered process makes its
 // checkpoint. Linux does not define this value. The call returns once for each run.
 const Advice = 0x706f
+
+// Compiles is added to the number of the control descriptor if the process is a runtime
+// that compiles programs to machine code. Only such a process may have several threads
+// at its checkpoint, and it makes its checkpoint by pread64(2).
+const Compiles = 1 << 16
+
+// Offsets of pread64(2) on the control descriptor of a process with Compiles. Like
+// Advice, Offset makes the checkpoint. Before each run the process then makes OpenSSL
+// draw random values, and calls pread64 with Reseeded.
+const (
+	Offset   = 0x706f0001
+	Reseeded = 0x706f0002
+)
 
 // NoticeSize is the size of a notice in bytes. A notice consists of its kind, the
 // exit status and the reason.

@@ -1,0 +1,163 @@
+package rollback
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/hostarch"
+	"gvisor.dev/gvisor/pkg/rand"
+	"gvisor.dev/gvisor/pkg/sentry/arch"
+	"gvisor.dev/gvisor/pkg/sentry/kernel"
+	"gvisor.dev/gvisor/pkg/usermem"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
+)
+
+// generatorSize is the size in bytes of V8's RandomNumberGenerator: its seed and two
+// words of state. maxSteps limits the number of values that V8 draws before the
+// checkpoint. V8 13.6 draws 30 for an isolate, and 220 for addresses.
+const (
+	generatorSize = 24
+	maxSteps      = 2048
+)
+
+// chunkHeader is the word before each block of 24 bytes of glibc's malloc: the size of
+// the chunk, and the flag PREV_INUSE.
+const chunkHeader = 0x21
+
+// findGenerators returns the addresses of V8's random number generators. V8 draws the
+// seeds of Math.random from the generator of the isolate, which is on the heap. Other
+// generators are static. findGenerators returns an error if it does not find the
+// generator of the isolate, for example because the C library is not glibc.
+//
+// A generator is recognised by its content: the state follows from the seed. The
+// objects of V8's heap cannot contain generators, so only memory below the break is
+// searched. On the heap, only blocks with the size of a generator are examined, because
+// the test takes several microseconds.
+func (c *checkpoint) findGenerators() ([]hostarch.Addr, error) {
+	var all []hostarch.Addr
+	isFound := false
+	for _, part := range c.content {
+		if part.zero || part.at.Start >= c.brk {
+			continue
+		}
+		isHeap := c.isHeap(part.at.Start)
+		data := c.arena.bytes[part.offset : part.offset+int(part.at.Length())]
+		for at := 0; at+generatorSize <= len(data); at += 8 {
+			if isHeap && (at == 0 || binary.LittleEndian.Uint64(data[at-8:]) != chunkHeader) {
+				continue
+			}
+			if isGenerator(data[at : at+generatorSize]) {
+				all = append(all, part.at.Start+hostarch.Addr(at))
+				isFound = isFound || isHeap
+			}
+		}
+	}
+	if !isFound {
+		return nil, errors.New("the process has no random number generator on its heap")
+	}
+	return all, nil
+}
+
+// isHeap reports whether an address belongs to the memory below the break.
+func (c *checkpoint) isHeap(at hostarch.Addr) bool {
+	return slices.ContainsFunc(c.regions, func(r region) bool { return r.name == "[heap]" && r.Contains(at) })
+}
+
+// isGenerator reports whether data is a random number generator. It is certain: other
+// data matches with a probability of 2^-117.
+func isGenerator(data []byte) bool {
+	seed, want0, want1 := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:]), binary.LittleEndian.Uint64(data[16:])
+	// Skip pointers and small numbers.
+	if seed>>48 == 0 || want0>>48 == 0 || want1>>48 == 0 {
+		return false
+	}
+	state0 := mixBits(seed)
+	state1 := mixBits(^state0)
+	for range maxSteps {
+		if state0 == want0 && state1 == want1 {
+			return true
+		}
+		state0, state1 = nextState(state0, state1)
+	}
+	return false
+}
+
+// mixBits is V8's MurmurHash3.
+func mixBits(h uint64) uint64 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// nextState is V8's XorShift128.
+func nextState(state0, state1 uint64) (next0, next1 uint64) {
+	next0, next1 = state1, state0
+	next1 ^= next1 << 23
+	next1 ^= next1 >> 17
+	next1 ^= next0
+	next1 ^= next0 >> 26
+	return next0, next1
+}
+
+// reseed gives new states to the random number generators of the process. Then getpid
+// returns a wrong process ID until the hook has made OpenSSL draw a value. OpenSSL
+// compares the process ID with the one of its last value to recognise a fork. If they
+// differ, OpenSSL gets a new seed from the kernel.
+func (i *interpreter) reseed(t *kernel.Task, c *checkpoint) error {
+	var state [generatorSize - 8]byte
+	for _, at := range c.generators {
+		if _, err := rand.Read(state[:]); err != nil {
+			return fmt.Errorf("get random bytes: %w", err)
+		}
+		if _, err := t.MemoryManager().CopyOut(t, at+8, state[:], usermem.IOOpts{}); err != nil {
+			return fmt.Errorf("reseed a generator: %w", err)
+		}
+	}
+	if c.compiles {
+		i.seeds.Store(0)
+		i.reseeding.Store(true)
+	}
+	return nil
+}
+
+// wrongProcessID is a process ID that no process has. See reseed.
+const wrongProcessID = 1 << 30
+
+// processID wraps getpid(2).
+func (m *Manager) processID(call kernel.SyscallFn) kernel.SyscallFn {
+	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
+		if i := m.active(t); i != nil && i.reseeding.Load() && isLeader(t) {
+			return wrongProcessID, nil, nil
+		}
+		return call(t, number, args)
+	}
+}
+
+// random wraps getrandom(2). It counts the seeds that a process gets.
+func (m *Manager) random(call kernel.SyscallFn) kernel.SyscallFn {
+	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
+		result, control, err := call(t, number, args)
+		if i := m.active(t); i != nil && i.reseeding.Load() && isLeader(t) && err == nil && result >= minSeed {
+			i.seeds.Add(1)
+		}
+		return result, control, err
+	}
+}
+
+// minSeed is the minimum size of a seed in bytes.
+const minSeed = 32
+
+// endReseeding ends the effect of reseed. It returns false if the process has not got
+// a seed.
+func (i *interpreter) endReseeding() bool {
+	if !i.reseeding.Swap(false) || i.seeds.Load() == 0 {
+		i.retire(abi.Failed)
+		return false
+	}
+	return true
+}
