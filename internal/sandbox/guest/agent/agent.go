@@ -228,6 +228,19 @@ type job struct {
 	fileError string
 }
 
+// prepareFor returns the request for an interpreter that can run the job. The host
+// measures the job already, and would count the memory of a checkpoint as memory of the
+// job. So an interpreter with a large checkpoint makes none. After the job, the agent
+// starts another interpreter.
+func (p *program) prepareFor(j *protocol.Job) *protocol.Prepare {
+	wanted := p.prepared
+	wanted.Language, wanted.DiskBytes = j.Language, j.DiskBytes
+	if interpreterOf(&wanted).compiles {
+		wanted.RollbackRuns = 0
+	}
+	return &wanted
+}
+
 // receiveJob receives a job with its files, and returns the interpreter for it.
 // If the interpreter p has the wrong language or disk size, receiveJob replaces
 // it.
@@ -241,7 +254,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		switch kind {
 		case protocol.KindJob:
 			if err = protocol.Decode(payload, &j.Job); err == nil && !p.canRun(&j.Job) {
-				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes, Preload: p.prepared.Preload, RollbackRuns: p.prepared.RollbackRuns, RollbackCPUMs: p.prepared.RollbackCPUMs})
+				p, err = p.replace(p.prepareFor(&j.Job))
 			}
 		case protocol.KindCode:
 			if j.Session {

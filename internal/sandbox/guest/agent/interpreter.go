@@ -105,6 +105,8 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 		sessionThreads:  nodeSessionThreads,
 		replacesControl: true,
 		interruptsOnce:  true,
+		makesCheckpoint: true,
+		compiles:        true,
 		options:         nodeOptionsForMore,
 	}
 	switch wanted.Language {

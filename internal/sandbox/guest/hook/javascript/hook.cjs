@@ -17,6 +17,7 @@ const fs = require('fs');
 const path = require('path');
 const { fileURLToPath, pathToFileURL } = require('url');
 const { capture, handOver, warm } = require('./capture.cjs');
+const { makeCheckpoint } = require('./checkpoint.cjs');
 const errors = require('./errors.cjs');
 const { internals } = require('./internals.cjs');
 const { HEADER, fieldsOf, frame, frameSize, kinds } = require('./protocol.cjs');
@@ -49,15 +50,25 @@ function receive(size) {
   return buffer;
 }
 
-/** Tells the agent that the interpreter is ready, and waits for the job. */
-function wait() {
-  fs.writeSync(control, frame(kinds.hello, []));
+/**
+ * Waits for the job. If the interpreter was not restored, tells the agent first that it
+ * is ready.
+ */
+function wait(restored) {
+  if (!restored) fs.writeSync(control, frame(kinds.hello, []));
   const header = receive(HEADER);
   const [mode, program, options, , memory, args, env] = fieldsOf(receive(frameSize(header) - HEADER));
   const list = (field) => fieldsOf(field).map(String);
   const job = { mode: `${mode}`, program: `${program}`, options: `${options}`, memory: `${memory}`, args: list(args), env: list(env) };
   // Keep the socket open for a session, which receives its programs over the socket.
-  if (job.mode !== 'session') fs.closeSync(control);
+  if (job.mode !== 'session') {
+    // Wait until the agent has closed its end. Programs could see this end in
+    // /proc/net/unix.
+    fs.readSync(control, new Uint8Array(1));
+    fs.closeSync(control);
+  }
+  // The kernel has changed the directory when it restored the interpreter.
+  process.chdir('/work');
   return job;
 }
 
@@ -127,6 +138,7 @@ let dying = false;
  */
 function endFast() {
   const prototype = Object.getPrototypeOf(process);
+  const { apply } = Reflect;
   const { reallyExit, moduleLoadList } = process;
   const needsNode = () =>
     dying || process._events.exit !== undefined || process.reallyExit !== reallyExit ||
@@ -140,7 +152,7 @@ function endFast() {
     configurable: true,
     enumerable: true,
     get() {
-      if (process._exiting && !needsNode()) reallyExit.call(process, process.exitCode || 0);
+      if (process._exiting && !needsNode()) apply(reallyExit, process, [process.exitCode || 0]);
       return Object.getPrototypeOf(prototype).emit;
     },
     set(value) {
@@ -230,7 +242,7 @@ function main() {
   replaceMain((runMain) => {
     prepare();
     forget(__dirname);
-    const job = wait();
+    const job = wait(makeCheckpoint(control));
     if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
     setEnvironment(job.env);
     if (job.program.endsWith('.ts')) types.install();

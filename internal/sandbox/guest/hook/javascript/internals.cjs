@@ -59,7 +59,7 @@ let loaded;
  * - the compiler of ES modules, the parser and the type stripper
  * - the writer of traces, and the function that replaces it
  * - the function that describes the reason of a rejection
- * - pipes
+ * - pipes and OpenSSL
  */
 function internals() {
   if (loaded !== undefined) return loaded;
@@ -97,6 +97,7 @@ function internals() {
   loaded.describeReason = bind('errors')?.noSideEffectsToString;
   loaded.setPrepareTrace = bind('errors')?.setPrepareStackTraceCallback;
   loaded.pipes = bind('pipe_wrap');
+  Object.defineProperty(loaded, 'crypto', { get: () => bind('crypto') });
   return loaded;
 }
 
