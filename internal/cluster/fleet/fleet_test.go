@@ -532,6 +532,30 @@ func TestDrainingWorkerFinishesRunsAndGetsNoNewOnes(t *testing.T) {
 	})
 }
 
+func TestDrainDeliversOutcomeBeforeWorkerLeaves(t *testing.T) {
+	inCluster(t, 1, func(t *testing.T, c *cluster) {
+		run, err := c.fleet.Start(t.Context(), newJob("a", "user", "one second"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := c.machines[0]
+		go func() {
+			_ = m.worker.Drain(context.Background())
+			m.close()
+		}()
+		// Lose the outcome at first, but not the announcements of the worker.
+		released := time.Now()
+		c.hub.Drop(func(subject string, _ []byte) bool {
+			after := time.Since(released)
+			return strings.HasPrefix(subject, "pyth-on.cluster.node.") && after > time.Second/2 && after < 2*time.Second
+		})
+		if o, err := run.Release(t.Context(), nil); err != nil || o.Status != pyth.StatusSucceeded {
+			t.Errorf("%+v %v", o, err)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
 func TestSessionStaysOnItsWorker(t *testing.T) {
 	inCluster(t, 3, func(t *testing.T, c *cluster) {
 		spec := &pyth.SessionSpec{ID: "session", Tenant: "user", Language: pyth.Python, Limits: pyth.DefaultLimits()}

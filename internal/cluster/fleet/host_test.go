@@ -91,6 +91,8 @@ func (r *fakeRun) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyt
 		<-ctx.Done()
 		h.change(func() { h.canceled++ })
 		return &pyth.Outcome{Status: pyth.StatusCanceled, Stdout: []byte("partial")}, nil
+	case "one second":
+		time.Sleep(time.Second)
 	case "fail to start":
 		return nil, &pyth.Error{Code: pyth.CodeUnavailable, Message: "no sandbox"}
 	case "print":

@@ -27,7 +27,11 @@ func (c *call) handle(m *wire.Message) error {
 		if err := c.worker.enter(); err != nil {
 			return err
 		}
-		defer c.worker.leave()
+		// A draining worker must not leave before the server has the outcome.
+		defer func() {
+			c.link.Delivered()
+			c.worker.leave()
+		}()
 		return c.run(m)
 	case wire.KindOpenSession:
 		return c.openSession(m)
