@@ -25,6 +25,11 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 		return nil, fmt.Errorf("sandbox: set limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
+	// The limits of the job still include the memory that the sandbox frees. Otherwise,
+	// a limit could be lower than the memory in use, and the kernel would refuse it.
+	if s.replaces(job) {
+		s.meter.freed(checkpointBytes(s.language))
+	}
 	s.language = job.Language
 	if job.Session != "" {
 		if err := s.rearm(); err != nil {
@@ -43,6 +48,15 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 		return nil, err
 	}
 	return r, nil
+}
+
+// replaces reports whether the guest replaces the waiting interpreter, and so frees
+// the copy from which it could be restored, because the job needs another interpreter.
+func (s *Sandbox) replaces(job *pyth.Job) bool {
+	if job.Session != "" || s.launcher.config.Rollback.Runs == 0 {
+		return false
+	}
+	return job.Language.Runtime() != s.language.Runtime() || job.Limits.DiskBytes != protocol.DefaultDiskBytes
 }
 
 // send sends the job to the guest and starts the program. If the job has secrets,
