@@ -78,7 +78,7 @@ type EncryptedService interface {
 	// user already has the maximum number of programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
-	// Codes lists the user's encrypted programs, sorted by name.
+	// Codes returns the user's encrypted programs, sorted by name.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
 	// NoteExecuted sets the time of the program's last execution to the current time.

@@ -54,7 +54,7 @@ var ErrCarriedOut = errors.New("the action was carried out")
 type Error struct {
 	Code    Code
 	Message string
-	// Fields lists the invalid fields of the input if Code is CodeInvalid.
+	// Fields contains the invalid fields of the input if Code is CodeInvalid.
 	Fields []FieldError
 	// RetryAfter is the time to wait before a retry; zero if waiting does not help.
 	RetryAfter time.Duration

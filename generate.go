@@ -51,10 +51,10 @@ type Generation struct {
 	CreatedAt time.Time
 	// Model is the name of the model that was used.
 	Model string
-	// Attempts lists the generated programs. The last one is the result. Attempts is
+	// Attempts contains the generated programs. The last one is the result. Attempts is
 	// empty only if Generate also returned an error.
 	Attempts []Attempt
-	// MissingPackages lists packages that a program imported but that are not
+	// MissingPackages contains packages that a program imported but that are not
 	// installed.
 	MissingPackages []string
 	// Calls is the number of requests to the model. It includes requests without a
@@ -136,7 +136,7 @@ type ModelRequest struct {
 	// Context describes the sandbox of the program, in JSON. Task is the user's
 	// prompt.
 	Context, Task string
-	// Turns lists the previous programs and the outcomes of their runs.
+	// Turns contains the previous programs and the outcomes of their runs.
 	Turns []ModelTurn
 	// MaxTokens limits the length of the reply.
 	MaxTokens int64

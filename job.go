@@ -38,7 +38,7 @@ type SkippedResult struct {
 
 // Network says what a job may connect to: the hosts in Rules, or a gateway.
 type Network struct {
-	// Rules lists the allowed hosts. The rules were checked and are valid.
+	// Rules contains the allowed hosts. The rules were checked and are valid.
 	Rules []string
 	// Gateway identifies a service of this server. The job can connect only to this
 	// service. Gateway is "" if the job has no gateway. API requests cannot select a
@@ -136,7 +136,7 @@ type Usage struct {
 	MemoryPeakBytes int64
 	// Queued is the time that the job waited for a sandbox.
 	Queued time.Duration
-	// Network lists the connections of the run. It is nil if the run has no network.
+	// Network contains the connections of the run. It is nil if the run has no network.
 	Network []Connection
 }
 
@@ -175,7 +175,7 @@ type Outcome struct {
 	Results         []Result
 	// ResultsTruncated is true if rich values were too many or too large.
 	ResultsTruncated bool
-	// ResultsSkipped lists media types in which rich values were not returned.
+	// ResultsSkipped contains media types in which rich values were not returned.
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile

@@ -56,7 +56,7 @@ type PinnedPackage struct {
 	// the format of Subresource Integrity: the algorithm, "-" and the hash in base64,
 	// for example "sha256-…".
 	URL, Hash string
-	// Requires lists the Place of each dependency.
+	// Requires contains the Place of each dependency.
 	Requires []string
 }
 
@@ -78,7 +78,7 @@ type PackageProgress func(step, detail string) error
 type PackageChange struct {
 	// Language is the language of the changed packages: Python or JavaScript.
 	Language Language
-	// Packages lists all packages of the language after the change.
+	// Packages contains all packages of the language after the change.
 	Packages []*Package
 	// Package is the package that AddPackage added or changed. Created is true if the
 	// user did not have the package before. Only AddPackage sets Package and Created.
@@ -94,8 +94,8 @@ type PackageChange struct {
 // another. A change fails with CodeInvalidRequirement, CodeUnsatisfiable,
 // CodeIndexUnavailable, CodeTooLarge or an error of Dispatch. progress may be nil.
 type PackageService interface {
-	// Packages lists the user's packages for the language. If language is "", it
-	// lists the packages for all languages.
+	// Packages returns the user's packages for the language. If language is "", it
+	// returns the packages for all languages.
 	Packages(ctx context.Context, user UserID, language Language) ([]*Package, error)
 	// SetPackages replaces all packages of the language. It installs the newest
 	// versions that satisfy the requirements, and their dependencies.

@@ -68,13 +68,13 @@ type Program struct {
 	Limits      Limits
 	Isolation   Isolation
 	Labels      []string
-	// Network lists the hosts that the program may connect to.
+	// Network contains the hosts that the program may connect to.
 	Network []string
 	// Results enables rich values, as in Job.
 	Results bool
 	// Session is the session to run in; "" for none.
 	Session SessionID
-	// Secrets lists the names of secrets for the program. AllSecrets selects all
+	// Secrets contains the names of secrets for the program. AllSecrets selects all
 	// secrets of the user.
 	Secrets    []string
 	AllSecrets bool

@@ -46,11 +46,12 @@ type QueueService interface {
 type QueueStore interface {
 	// EnqueueExecutions stores the records and the requests of queued runs in one
 	// transaction. The result has an element for each run: nil if the run is stored,
-	// CodeTooManyExecutions if its user has reached a limit, or CodeNotFound if the user
-	// does not exist.
+	// CodeTooManyExecutions if its user has reached a limit, or CodeNotFound if the
+	// user does not exist.
 	EnqueueExecutions(ctx context.Context, runs []*QueuedExecution, limits QueueLimits) ([]error, error)
-	// WaitingUsers lists users with queued runs that no server has claimed. It lists
-	// the users whose ID is greater than "after" by ascending ID, at most "limit" users.
+	// WaitingUsers returns users with queued runs that no server has claimed. It
+	// returns the users whose ID is greater than "after" by ascending ID, at most
+	// "limit" users.
 	WaitingUsers(ctx context.Context, after UserID, limit int) ([]UserID, error)
 	// ClaimExecutions claims the oldest queued runs of each user for the server, and
 	// returns them. It claims at most the given number of runs of each user.
@@ -66,7 +67,7 @@ type QueueStore interface {
 	// "ended" is true if CancelExecution has ended a queued run. CancelExecution does
 	// nothing if the run does not exist or has ended.
 	CancelExecution(ctx context.Context, user UserID, id ExecutionID, at time.Time) (ended bool, err error)
-	// CanceledExecutions lists runs that have a request to cancel and have not ended.
+	// CanceledExecutions returns runs that have a request to cancel and have not ended.
 	CanceledExecutions(ctx context.Context) ([]ExecutionID, error)
 	// QueuedExecutions returns the number of queued runs of all users.
 	QueuedExecutions(ctx context.Context) (int64, error)

@@ -117,7 +117,7 @@ type ExecutionFilter struct {
 // RecordService manages the records of users' runs. It is safe for concurrent use.
 // Methods fail with CodeNotFound if the user has no run with the ID.
 type RecordService interface {
-	// Executions lists the records that match the filter, newest first. It lists at
+	// Executions returns the records that match the filter, newest first. It returns at
 	// most "limit" records with an ID less than "before"; "" means no bound.
 	Executions(ctx context.Context, user UserID, f ExecutionFilter, before ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// Execution returns a run. Execution waits for the end of the run, but at most

@@ -46,7 +46,7 @@ type runtimeEntry struct {
 	title string
 	// layer is the path at which sandboxes mount the layer with packages.
 	layer string
-	// languages lists the languages that the runtime runs, the main language first.
+	// languages contains the languages that the runtime runs, the main language first.
 	languages []languageEntry
 }
 
@@ -132,7 +132,7 @@ func Languages() []Language {
 	return all
 }
 
-// AnyOfLanguages lists all languages for an error message, in the form "a", "b" or
+// AnyOfLanguages returns all languages for an error message, in the form "a", "b" or
 // "c".
 func AnyOfLanguages() string {
 	all := Languages()

@@ -64,7 +64,7 @@ type SecretService interface {
 	// DeleteSecret deletes the secret. It fails with CodeNotFound if the secret does
 	// not exist.
 	DeleteSecret(ctx context.Context, user UserID, name string) error
-	// Secrets lists the user's secrets, sorted by name.
+	// Secrets returns the user's secrets, sorted by name.
 	Secrets(ctx context.Context, user UserID) ([]*Secret, error)
 }
 

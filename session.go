@@ -20,9 +20,9 @@ type SessionSpec struct {
 	// Limits apply to the whole session. CPU and OutputBytes are exceptions: they are
 	// the defaults for each run.
 	Limits Limits
-	// Network lists the hosts that programs in the session may connect to.
+	// Network contains the hosts that programs in the session may connect to.
 	Network []string
-	// Secrets lists the secrets that programs in the session may use. AllSecrets
+	// Secrets contains the secrets that programs in the session may use. AllSecrets
 	// allows all secrets of the user.
 	Secrets    []string
 	AllSecrets bool
@@ -76,7 +76,7 @@ type SessionService interface {
 	// capacity, and with CodeQuotaExceeded if the user has the maximum number of
 	// sessions.
 	OpenSession(ctx context.Context, user UserID, r *SessionRequest) (*Session, error)
-	// Sessions lists the user's sessions in the order of creation, which is also the
+	// Sessions returns the user's sessions in the order of creation, which is also the
 	// order of their IDs.
 	Sessions(ctx context.Context, user UserID) ([]*Session, error)
 	Session(ctx context.Context, user UserID, id SessionID) (*Session, error)
@@ -86,8 +86,8 @@ type SessionService interface {
 	// If the interpreter does not react, the session ends.
 	Interrupt(ctx context.Context, user UserID, id SessionID) error
 
-	// Files lists the files in the session. Files and the following methods wait in the
-	// same queue as runs.
+	// Files returns the files in the session. Files and the following methods wait in
+	// the same queue as runs.
 	Files(ctx context.Context, user UserID, id SessionID) ([]FileInfo, error)
 	// WriteFile creates or replaces a file atomically. It reports whether the file is
 	// new.
@@ -129,7 +129,7 @@ type SessionHost interface {
 	// CloseSession destroys the session and its current run. It does nothing if the
 	// session does not exist.
 	CloseSession(id SessionID)
-	// SessionFiles lists the files below the working directory of the session, at
+	// SessionFiles returns the files below the working directory of the session, at
 	// most 10,000.
 	SessionFiles(ctx context.Context, id SessionID) ([]FileInfo, error)
 	WriteSessionFile(ctx context.Context, id SessionID, path string, content io.Reader) (created bool, err error)

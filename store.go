@@ -51,8 +51,8 @@ type APIKeyStore interface {
 	CreateAPIKey(ctx context.Context, key *APIKey) error
 	// APIKeyByHash returns the key and its user.
 	APIKeyByHash(ctx context.Context, hash [32]byte) (*APIKey, *User, error)
-	// APIKeys lists the user's keys whose ID is greater than "after", oldest first. It
-	// lists at most "limit" keys.
+	// APIKeys returns the user's keys whose ID is greater than "after", oldest first.
+	// It returns at most "limit" keys.
 	APIKeys(ctx context.Context, user UserID, after KeyID, limit int) ([]*APIKey, error)
 	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
 	// has no key with this ID.
@@ -111,8 +111,8 @@ type ServerKey struct {
 // rotation of the root key cannot miss keys that are created during the rotation.
 type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
-	// DataKeys lists the data keys of users whose ID is greater than "after", sorted by
-	// user ID. It lists at most "limit" keys.
+	// DataKeys returns the data keys of users whose ID is greater than "after", sorted
+	// by user ID. It returns at most "limit" keys.
 	DataKeys(ctx context.Context, after UserID, limit int) ([]*DataKey, error)
 	// ServerKey returns the key with the name.
 	ServerKey(ctx context.Context, name string) (*ServerKey, error)
@@ -123,7 +123,7 @@ type KeyStore interface {
 	// RetireRootKeys makes the store reject keys that are encrypted with these root
 	// keys. A root key may be retired more than once.
 	RetireRootKeys(ctx context.Context, ids []string) error
-	// DataKeysNotUnder lists data keys that are not encrypted with this root key, at
+	// DataKeysNotUnder returns data keys that are not encrypted with this root key, at
 	// most "limit" of them.
 	DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*DataKey, error)
 	// RewrapDataKeys replaces the encrypted form of the keys in one transaction. It
@@ -143,7 +143,7 @@ type SealedSecret struct {
 // SecretStore stores sealed secrets.
 type SecretStore interface {
 	SealedSecret(ctx context.Context, user UserID, name string) (*SealedSecret, error)
-	// SealedSecrets lists the user's secrets, sorted by name.
+	// SealedSecrets returns the user's secrets, sorted by name.
 	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
 	// one. An existing secret keeps its times of creation and last use. PutSecret fails
@@ -193,12 +193,12 @@ type AuditStore interface {
 	// AuditHead returns the size of the log and the last checkpoint, which is nil if
 	// there is none. The size is the sequence number of the next record.
 	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
-	// AuditPage lists the user's records before the position, newest first and without
-	// Hashes. It lists at most "limit" records. The zero position means the end of the
-	// log.
+	// AuditPage returns the user's records before the position, newest first and
+	// without Hashes. It returns at most "limit" records. The zero position means the
+	// end of the log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords lists the records from the sequence number "from" on, including
-	// pruned records. They are sorted by sequence number. It lists at most "limit"
+	// AuditRecords returns the records from the sequence number "from" on, including
+	// pruned records. They are sorted by sequence number. It returns at most "limit"
 	// records.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
 	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
@@ -236,7 +236,7 @@ type EncryptedProgramStore interface {
 	// CodeConflict if the name is new and the user already has "limit" programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, limit int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
-	// Codes lists the user's programs, sorted by the bytes of their names.
+	// Codes returns the user's programs, sorted by the bytes of their names.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
 	// CountCodes returns the number of the user's programs.
 	CountCodes(ctx context.Context, user UserID) (int64, error)
@@ -274,8 +274,8 @@ type TokenBudgetStore interface {
 	// number takes further tokens from the budget. If the day is not the user's latest
 	// day, ReturnTokens does nothing.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
-	// TokensTaken returns the number of tokens that were taken from the user's budget of
-	// the day and not returned.
+	// TokensTaken returns the number of tokens that were taken from the user's budget
+	// of the day and not returned.
 	TokensTaken(ctx context.Context, user UserID, day time.Time) (int64, error)
 }
 
@@ -289,14 +289,14 @@ type ExecutionStore interface {
 	// run to the usage of the user in the same transaction.
 	PutExecutions(ctx context.Context, records []*SealedExecution) error
 	SealedExecution(ctx context.Context, user UserID, id ExecutionID) (*SealedExecution, error)
-	// Executions lists the user's records that match the filter, by descending ID. It
-	// lists at most "limit" records with an ID less than "before"; "" means no bound.
+	// Executions returns the user's records that match the filter, by descending ID. It
+	// returns at most "limit" records with an ID less than "before"; "" means no bound.
 	Executions(ctx context.Context, user UserID, f ExecutionFilter, before ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// DeleteExecution deletes a record and its content. It fails with CodeConflict if
 	// the run has not ended.
 	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
-	// UnendedExecutions lists the records of all users that have not ended, without
-	// their content, by ascending ID. It lists at most "limit" records with an ID
+	// UnendedExecutions returns the records of all users that have not ended, without
+	// their content, by ascending ID. It returns at most "limit" records with an ID
 	// greater than "after". It does not list asynchronous runs.
 	UnendedExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// ExpireExecutionContents removes the content of runs that ended before the given

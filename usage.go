@@ -54,8 +54,8 @@ type UsageItem struct {
 	Day time.Time
 	// Language is set if the usage is grouped by language.
 	Language Language
-	// Key is set if the usage is grouped by API key. It is "" for runs that were started
-	// without an API key.
+	// Key is set if the usage is grouped by API key. It is "" for runs that were
+	// started without an API key.
 	Key KeyID
 	UsageTotals
 }
@@ -160,7 +160,7 @@ type Quota struct {
 	ResetsAt time.Time
 }
 
-// QuotaSource lists quotas of users. Services that limit users implement it.
+// QuotaSource returns quotas of users. Services that limit users implement it.
 type QuotaSource interface {
 	Quotas(ctx context.Context, user UserID) ([]Quota, error)
 }

@@ -233,7 +233,7 @@ func TestKeysRefuseZeroExpiry(t *testing.T) {
 	}
 }
 
-// notAudited lists the operations that change data without an audit log entry
+// notAudited contains the operations that change data without an audit log entry
 // (docs/audit.md).
 var notAudited = []string{
 	"DELETE /api/v1/sessions/{id}/files/{path}", "PUT /api/v1/sessions/{id}/files/{path}", "POST /api/v1/sessions/{id}/interrupt",

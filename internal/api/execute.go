@@ -78,7 +78,7 @@ type LimitsRequest struct {
 	Processes   int64 `json:"processes,omitempty" minimum:"1" doc:"The maximum number of processes and threads that exist at the same time." example:"64"`
 }
 
-// NetworkRequest lists the hosts that a run may connect to.
+// NetworkRequest contains the hosts that a run may connect to.
 type NetworkRequest struct {
 	_ struct{} `doc:"The hosts that a run may connect to."`
 

@@ -86,13 +86,13 @@ type Config struct {
 	// SharedLimits stores the buckets of the rate limits if several servers share them;
 	// nil stores them in memory.
 	SharedLimits pyth.RateLimitStore
-	// TrustedProxies lists the address ranges of proxies whose X-Forwarded-For header
-	// the server trusts.
+	// TrustedProxies contains the address ranges of proxies whose X-Forwarded-For
+	// header the server trusts.
 	TrustedProxies []netip.Prefix
 	// MetricsToken is the bearer token for GET /metrics. If it is "", the server does
 	// not serve this path.
 	MetricsToken string
-	// Collectors lists further metrics to export, in addition to the metrics of this
+	// Collectors contains further metrics to export, in addition to the metrics of this
 	// package.
 	Collectors []prometheus.Collector
 	// RequestMemoryBytes is the maximum memory for the bodies of all current requests.

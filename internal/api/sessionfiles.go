@@ -31,7 +31,7 @@ type SessionFile struct {
 	ModifiedAt Timestamp `json:"modifiedAt" doc:"When the file was last changed."`
 }
 
-// SessionFileList lists the files in a session.
+// SessionFileList contains the files in a session.
 type SessionFileList struct {
 	_ struct{} `doc:"The files of a session."`
 

@@ -101,7 +101,7 @@ type ModelConfig struct {
 	Form string
 	// Timeout is the time-out of one reply of the model.
 	Timeout time.Duration
-	// Others lists the models that requests may select in addition to Model. If
+	// Others contains the models that requests may select in addition to Model. If
 	// Others is empty, requests may select any model.
 	Others []string
 	// TokensPerDay is the maximum number of tokens of each user per day; 0 means no

@@ -10,7 +10,7 @@ import (
 // generate.Packages.
 type generatePackages struct{ service pyth.PackageService }
 
-// Installed lists the user's packages, each as its name and version.
+// Installed returns the user's packages, each as its name and version.
 func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error) {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {

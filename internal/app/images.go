@@ -27,7 +27,7 @@ type customImage struct {
 	preload []string
 }
 
-// String lists the interpreters of the image with their versions.
+// String returns the interpreters of the image with their versions.
 func (r customImage) String() string {
 	runtimes := r.runtimes()
 	all := make([]string, len(runtimes))
@@ -51,7 +51,7 @@ func (r customImage) runtimes() []pyth.Runtime {
 	return slices.DeleteFunc(pyth.Runtimes(), func(runtime pyth.Runtime) bool { return r.Versions[runtime] == "" })
 }
 
-// customImages lists custom images, sorted by name.
+// customImages contains custom images, sorted by name.
 type customImages []customImage
 
 // build builds the custom images that do not exist in dir. It returns all custom

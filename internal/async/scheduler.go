@@ -159,8 +159,8 @@ func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	return shares, nil
 }
 
-// waitingAfter lists users with queued runs, beginning after the cursor, and then from
-// the first user on.
+// waitingAfter returns users with queued runs, beginning after the cursor, and then
+// from the first user on.
 func (s *scheduler) waitingAfter(ctx context.Context, cursor pyth.UserID, limit int) ([]pyth.UserID, error) {
 	users, err := s.config.Store.WaitingUsers(ctx, cursor, limit)
 	if err != nil || len(users) == limit || cursor == "" {

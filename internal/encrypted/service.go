@@ -72,7 +72,7 @@ func (s *Service) DeleteCode(ctx context.Context, user pyth.UserID, name string)
 	return s.config.Store.DeleteCode(ctx, user, name)
 }
 
-// Codes lists the user's stored programs.
+// Codes returns the user's stored programs.
 func (s *Service) Codes(ctx context.Context, user pyth.UserID) ([]*pyth.StoredProgram, error) {
 	return s.config.Store.Codes(ctx, user)
 }

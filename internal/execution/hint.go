@@ -80,7 +80,7 @@ func providesModule(files []pyth.File, module string) bool {
 	})
 }
 
-// standardLibrary lists the modules of Python 3.14 (sys.stdlib_module_names). No
+// standardLibrary contains the modules of Python 3.14 (sys.stdlib_module_names). No
 // package can be installed for them. JavaScript needs no such list, because Node
 // never reports a built-in module as missing.
 const standardLibrary = `

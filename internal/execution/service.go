@@ -23,7 +23,7 @@ type Config struct {
 	// sessions.
 	Sessions pyth.SessionTurns
 	Limits   pyth.ExecutionLimits
-	// Languages lists the languages that this server offers, with their runtimes.
+	// Languages contains the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
 	// Network checks the hosts that programs request. If it is nil, programs have no
 	// network.

@@ -48,7 +48,7 @@ type Secrets interface {
 
 // Packages lists and installs the packages of a user.
 type Packages interface {
-	// Installed lists the user's packages with their versions, for example "numpy
+	// Installed returns the user's packages with their versions, for example "numpy
 	// 2.4.1".
 	Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error)
 	// Install adds the named packages to the user's packages: all of them, or none

@@ -124,8 +124,8 @@ func (s *Service) collect(ctx context.Context) error {
 	return s.config.Images.Collect(s.config.CacheBytes, func() ([]pyth.LayerID, error) { return s.config.Store.UsedLayers(ctx) })
 }
 
-// Packages lists the user's packages, in the order of Config.Resolvers and then
-// sorted by name. If language is not "", it lists only the packages of this
+// Packages returns the user's packages, in the order of Config.Resolvers and then
+// sorted by name. If language is not "", it returns only the packages of this
 // language.
 func (s *Service) Packages(ctx context.Context, user pyth.UserID, language pyth.Language) ([]*pyth.Package, error) {
 	all := []*pyth.Package{}

@@ -62,7 +62,7 @@ func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) e
 	return s.deleteOne(ctx, encryptedProgram, "DELETE FROM encrypted_code WHERE user_id = $1 AND name = $2", user, name)
 }
 
-// Codes lists the user's encrypted programs without their ciphertexts, sorted by
+// Codes returns the user's encrypted programs without their ciphertexts, sorted by
 // name.
 func (s *Store) Codes(ctx context.Context, user pyth.UserID) ([]*pyth.StoredProgram, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.StoredProgram, error) {

@@ -150,7 +150,7 @@ func (s *Store) SealedExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return all[0], nil
 }
 
-// Executions lists the user's records that match the filter, newest first.
+// Executions returns the user's records that match the filter, newest first.
 func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	args := []any{user}
 	where := []string{"e.user_id = $1"}
@@ -220,7 +220,7 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return asNotFound(asNoRows(err), recordOfRun)
 }
 
-// UnendedExecutions lists records of all users that have not ended, oldest first,
+// UnendedExecutions returns records of all users that have not ended, oldest first,
 // except asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.state <> 'ended' AND e.async = 0 AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)

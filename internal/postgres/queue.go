@@ -93,8 +93,8 @@ func (q *queueSize) add(r *pyth.QueuedExecution, limits pyth.QueueLimits) error 
 	return nil
 }
 
-// WaitingUsers lists users with runs that no server has claimed. It reads one entry of
-// the index for each user.
+// WaitingUsers returns users with runs that no server has claimed. It reads one entry
+// of the index for each user.
 func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) ([]pyth.UserID, error) {
 	const next = "SELECT min(e.user_id) FROM executions e WHERE " + isWaiting + " AND e.user_id > "
 	return collect(ctx, s, pgx.RowTo[pyth.UserID], "WITH RECURSIVE u (id) AS (SELECT ("+next+"$1)"+
@@ -183,7 +183,7 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return ended && err == nil, err
 }
 
-// CanceledExecutions lists runs with a request to cancel that have not ended.
+// CanceledExecutions returns runs with a request to cancel that have not ended.
 func (s *Store) CanceledExecutions(ctx context.Context) ([]pyth.ExecutionID, error) {
 	return collect(ctx, s, pgx.RowTo[pyth.ExecutionID], "SELECT id FROM executions WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")
 }

@@ -48,7 +48,7 @@ type Image struct {
 	Path string
 	// PythonVersion is the version of the image's Python, such as "3.14.6".
 	PythonVersion string
-	// Missing lists the optional tools and libraries that this machine lacks. It
+	// Missing contains the optional tools and libraries that this machine lacks. It
 	// is sorted.
 	Missing []string
 }

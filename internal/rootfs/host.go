@@ -11,11 +11,11 @@ import (
 // AMD64 supplement).
 const loader = "/lib64/ld-linux-x86-64.so.2"
 
-// host lists where this machine has programs, libraries and other files for the
+// host contains where this machine has programs, libraries and other files for the
 // image.
 type host struct {
 	programs []string
-	// libraries lists the directories that the loader searches, in the loader's
+	// libraries contains the directories that the loader searches, in the loader's
 	// order. In the image, the loader searches no other directories, because
 	// the image has no loader cache.
 	libraries []string

@@ -238,7 +238,7 @@ func TestImageOmitsUnneededFiles(t *testing.T) {
 	}
 }
 
-// loaderDirs lists directories with shared libraries: those of Debian's loader
+// loaderDirs contains directories with shared libraries: those of Debian's loader
 // first, then those of other distributions.
 var loaderDirs = []string{
 	"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib",

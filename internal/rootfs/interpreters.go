@@ -35,7 +35,7 @@ type interpreter struct {
 	examine func(r *customBuilder, ctx context.Context, image string) error
 }
 
-// interpreters lists the interpreters of custom images.
+// interpreters returns the interpreters of custom images.
 func interpreters() []interpreter {
 	return []interpreter{
 		{pyth.PythonRuntime, "Python 3", "python3", (*customBuilder).compile},

@@ -11,7 +11,7 @@ import (
 // needs describes what an ELF program or library needs.
 type needs struct {
 	libraries []string
-	// paths lists the directories that the loader searches first. It comes from
+	// paths contains the directories that the loader searches first. It comes from
 	// RUNPATH or RPATH.
 	paths []string
 }

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // same image.
 type built struct {
 	image *rootfs.Image
-	// steps lists the steps that this build reported as finished.
+	// steps contains the steps that this build reported as finished.
 	steps []string
 }
 

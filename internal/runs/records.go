@@ -11,7 +11,7 @@ import (
 // server has ended.
 const pollInterval = 250 * time.Millisecond
 
-// Executions lists the user's records. First it stores the records of the user's live
+// Executions returns the user's records. First it stores the records of the user's live
 // runs, so that the list contains them.
 func (s *Service) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	if err := s.storeLive(ctx, s.live.ofUser(user)); err != nil {

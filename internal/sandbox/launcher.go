@@ -80,7 +80,7 @@ type Rollback struct {
 type Image struct {
 	// Path is the path of the EROFS image with the root file system.
 	Path string
-	// Preload lists the modules that the interpreter imports before a job arrives.
+	// Preload contains the modules that the interpreter imports before a job arrives.
 	Preload []string
 }
 

@@ -55,7 +55,7 @@ type Sandbox struct {
 	language pyth.Language
 	// disk is the size of a session's disk in bytes.
 	disk int64
-	// preload lists the modules that the interpreter imports before a job arrives.
+	// preload contains the modules that the interpreter imports before a job arrives.
 	preload []string
 	// broken is the reason why no further job may run, or nil.
 	broken  error

@@ -35,7 +35,7 @@ func (s *Sandbox) rearm() error {
 	return s.socket.SetDeadline(time.Time{})
 }
 
-// Files lists the files of the session.
+// Files returns the files of the session.
 func (s *Sandbox) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	var files []pyth.FileInfo
 	err := s.operate(ctx, protocol.KindList, "", func() error {

@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// agentCapabilities lists the agent's capabilities inside the sandbox. The agent
+// agentCapabilities contains the agent's capabilities inside the sandbox. The agent
 // creates and joins namespaces, mounts file systems, sets owners and limits, and
 // kills the user's processes. On the host it has no capabilities.
 var agentCapabilities = []string{

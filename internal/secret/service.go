@@ -133,7 +133,7 @@ func (s *Service) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 	return s.config.Store.DeleteSecret(ctx, user, name)
 }
 
-// Secrets lists the user's secrets.
+// Secrets returns the user's secrets.
 func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error) {
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil {

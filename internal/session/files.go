@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Files lists the files in the session's working directory.
+// Files returns the files in the session's working directory.
 func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID) (files []pyth.FileInfo, err error) {
 	err = s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
 		files, err = s.config.Host.SessionFiles(ctx, id)

@@ -29,12 +29,12 @@ type Config struct {
 	// Limits contains the default and maximum limits of sessions. Programs without a
 	// session have the same limits.
 	Limits pyth.ExecutionLimits
-	// Languages lists the languages that this server offers, with their runtimes.
+	// Languages contains the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
 	// Network checks the hosts in a request for a session. If it is nil, sessions
 	// have no network.
 	Network execution.NetworkPolicy
-	// Secrets lists the user's secrets. If it is nil, there are no secrets.
+	// Secrets contains the user's secrets. If it is nil, there are no secrets.
 	Secrets Secrets
 	// Packages provides the user's packages. If it is nil, there are no packages.
 	Packages pyth.PackageSource
@@ -56,7 +56,7 @@ type Config struct {
 	MaxWaiting int
 }
 
-// Secrets lists the secrets of a user.
+// Secrets returns the secrets of a user.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
 }
@@ -232,7 +232,7 @@ func (s *Service) leavePlaceLocked(user pyth.UserID) {
 	}
 }
 
-// Sessions lists the user's sessions, oldest first.
+// Sessions returns the user's sessions, oldest first.
 func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

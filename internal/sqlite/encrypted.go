@@ -64,7 +64,7 @@ func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) e
 // encryptedProgram names the object in error messages.
 const encryptedProgram = "encrypted program"
 
-// Codes lists the user's encrypted programs without their ciphertexts, sorted by
+// Codes returns the user's encrypted programs without their ciphertexts, sorted by
 // name.
 func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.StoredProgram, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? ORDER BY name", user)

@@ -126,7 +126,7 @@ func (s *Store) SealedExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return r, nil
 }
 
-// Executions lists the user's records that match the filter, newest first.
+// Executions returns the user's records that match the filter, newest first.
 func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	query, args := executionsQuery(user, f, before, limit)
 	return s.executions(ctx, query, args...)
@@ -218,7 +218,7 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	})
 }
 
-// UnendedExecutions lists records of all users that have not ended, oldest first,
+// UnendedExecutions returns records of all users that have not ended, oldest first,
 // except asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e INDEXED BY executions_unended_synchronous"+

@@ -73,8 +73,8 @@ func (q *queueSize) add(r *pyth.QueuedExecution, limits pyth.QueueLimits) error 
 	return nil
 }
 
-// WaitingUsers lists users with runs that no server has claimed. It reads one entry of
-// the index for each user.
+// WaitingUsers returns users with runs that no server has claimed. It reads one entry
+// of the index for each user.
 func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) (users []pyth.UserID, err error) {
 	const next = "SELECT min(e.user_id) FROM executions e INDEXED BY executions_waiting WHERE " + isWaiting + " AND e.user_id > "
 	rows, err := s.reader.QueryContext(ctx, "WITH RECURSIVE u (id) AS (SELECT ("+next+"?)"+
@@ -167,7 +167,7 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return ended && err == nil, err
 }
 
-// CanceledExecutions lists runs with a request to cancel that have not ended.
+// CanceledExecutions returns runs with a request to cancel that have not ended.
 func (s *Store) CanceledExecutions(ctx context.Context) (ids []pyth.ExecutionID, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT id FROM executions INDEXED BY executions_to_cancel WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")
 	if err != nil {

@@ -15,7 +15,7 @@ type Config struct {
 	// Sync waits until the records of the user's ended runs are stored.
 	Sync  func(ctx context.Context, user pyth.UserID) error
 	Clock func() time.Time
-	// Sources lists the quotas of users, in the order of the report.
+	// Sources contains the quotas of users, in the order of the report.
 	Sources []pyth.QuotaSource
 }
 

@@ -128,7 +128,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}, checkStdout("EPERM\nEPERM\nEPERM\n")),
 }
 
-// ownServerAttacks lists attacks that start a separate server with the default
+// ownServerAttacks contains attacks that start a separate server with the default
 // isolation. They are independent of the user and the isolation of the other attacks,
 // so only TestAttack runs them.
 var ownServerAttacks = []attack{

@@ -82,7 +82,7 @@ print(found)
 const randomSources = `import os, random, secrets, ssl, uuid
 print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), ssl.RAND_bytes(8).hex(), 'interpreter', hash('x'), id(object()))`
 
-// reuseAttacks lists attacks that search the sandbox for data of earlier runs.
+// reuseAttacks contains attacks that search the sandbox for data of earlier runs.
 var reuseAttacks = []attack{
 	exclusive(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
@@ -120,7 +120,8 @@ var reuseAttacks = []attack{
 	{"058_runs_do_not_share_randomness", func(t *testing.T, s *server, a *account) {
 		b := s.register(t)
 		b.isolation = a.isolation
-		// Runs of one user can share an interpreter, unless each run gets a new sandbox.
+		// Runs of one user can share an interpreter, unless each run gets a new
+		// sandbox.
 		shared := a.isolation != "execution"
 		seen := make(map[string]int)
 		for i := range 12 {
@@ -157,7 +158,7 @@ var reuseAttacks = []attack{
 	{"111_what_a_program_does_to_its_interpreter_the_next_run_never_sees", attackInterpreter},
 }
 
-// overloadAttacks lists an attack that starts a separate server as root. It depends
+// overloadAttacks contains an attack that starts a separate server as root. It depends
 // on the isolation and not on the user of the other attacks.
 var overloadAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),

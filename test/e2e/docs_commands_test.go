@@ -80,7 +80,7 @@ type commandPage struct {
 	env   func(t *testing.T) []string
 	files map[string]string
 	want  []string
-	// notRun lists the expected reasons of the blocks that the test does not run.
+	// notRun contains the expected reasons of the blocks that the test does not run.
 	notRun []string
 }
 
@@ -110,8 +110,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1"},
 		},
 		"docs/packages.md": {
-			// The fake Python index contains numpy, which the page installs. npm uses the
-			// registry that is configured on this machine.
+			// The fake Python index contains numpy, which the page installs. npm uses
+			// the registry that is configured on this machine.
 			flags: func(t *testing.T) []string {
 				return []string{newIndex(t).add(t, wheel{Name: "numpy", Version: "2.1", Files: map[string]string{
 					"numpy/__init__.py": "class arange(list):\n    def __init__(self, n):\n        super().__init__(range(n))\n\n    def sum(self):\n        return sum(self)\n",
@@ -203,8 +203,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		case block.notRun != "":
 			notRun = append(notRun, block.notRun)
 		case block.language == "sh":
-			// Print a line break after each block, so that the outputs of two blocks do not
-			// join.
+			// Print a line break after each block, so that the outputs of two blocks do
+			// not join.
 			script += block.text + "echo\n"
 			if p.account && strings.Contains(block.text, "pyth-on serve") {
 				script += registerOfPages

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// jsonResults lists programs that show JSON values which some parsers reject. The
+// jsonResults contains programs that show JSON values which some parsers reject. The
 // field "kept" says whether the answer must contain the value as JSON.
 var jsonResults = []struct {
 	name, language, code string

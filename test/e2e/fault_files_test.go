@@ -107,7 +107,7 @@ func TestSessionReturnsOutputFilesOfEachRun(t *testing.T) {
 	}
 }
 
-// unicodeNames lists unusual file names that the server accepts. They contain
+// unicodeNames contains unusual file names that the server accepts. They contain
 // joiners, combining marks, private-use characters and unassigned characters.
 var unicodeNames = []string{
 	"کتاب\u200cخانه.txt",
@@ -123,7 +123,7 @@ var unicodeNames = []string{
 	"word\u2060joined/گزارش\u200cها.txt",
 }
 
-// unsafeNames lists file names that the server refuses: they contain a line break,
+// unsafeNames contains file names that the server refuses: they contain a line break,
 // change the direction of the text, or are not valid text.
 var unsafeNames = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
 

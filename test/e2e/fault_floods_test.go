@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// floods lists programs that define write(). This function writes forever, to the
+// floods contains programs that define write(). This function writes forever, to the
 // results or to standard output.
 var floods = map[string]string{
 	"frames that are whole": `
@@ -62,12 +62,13 @@ func TestExecuteEndsFloodOfResults(t *testing.T) {
 			t.Parallel()
 			withResults := []bool{true, false}
 			if testing.Short() && name != "frames that are whole" && name != "standard output" {
-				// Without results, the server does not read the frames. In this case, one of the
-				// programs that write frames suffices.
+				// Without results, the server does not read the frames. In this case,
+				// one of the programs that write frames suffices.
 				withResults = []bool{true}
 			}
 			for _, results := range withResults {
-				// The run must end when the program's first process ends, not at the timeout.
+				// The run must end when the program's first process ends, not at the
+				// timeout.
 				a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
 				// A run that times out must return the output from before the flood.
 				x := untilTimeout(800, func(milliseconds int) *execution {

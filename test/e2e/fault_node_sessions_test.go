@@ -60,7 +60,7 @@ func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	}
 }
 
-// largeValues lists expressions whose values, as text, do not fit into memory.
+// largeValues contains expressions whose values, as text, do not fit into memory.
 var largeValues = []string{
 	"'x'.repeat(5e8)",
 	"'é€'.repeat(2e8)",

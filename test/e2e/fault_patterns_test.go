@@ -14,7 +14,7 @@ for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt
     open(p, 'w').write(p);
 `
 
-// patternCases lists patterns and the files of makeTree that match them.
+// patternCases contains patterns and the files of makeTree that match them.
 var patternCases = []struct {
 	patterns []string
 	files    string

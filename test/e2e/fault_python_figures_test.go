@@ -72,7 +72,7 @@ func figureResults(drawn ...string) richResults {
 	return shown
 }
 
-// figurePrograms lists programs that draw, with the figures that their results must
+// figurePrograms contains programs that draw, with the figures that their results must
 // contain.
 var figurePrograms = map[string]struct {
 	code, status string

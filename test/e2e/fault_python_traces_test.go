@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hookWords lists words that would reveal the hook to a program.
+// hookWords contains words that would reveal the hook to a program.
 var hookWords = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
 func findHookWord(text string) string {

@@ -17,7 +17,7 @@ func textResults(texts ...string) richResults {
 	return shown
 }
 
-// valuePrograms lists programs and the texts of the values that they show. All
+// valuePrograms contains programs and the texts of the values that they show. All
 // programs succeed.
 var valuePrograms = map[string]struct {
 	code string

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// namedStreams lists programs that open their standard streams by name. Each program
+// namedStreams contains programs that open their standard streams by name. Each program
 // prints its input in capital letters, and "err" to standard error.
 var namedStreams = map[string]struct{ language, code string }{
 	"Python by /dev/stdin": {"python", `

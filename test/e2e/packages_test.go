@@ -26,7 +26,7 @@ type packageInfo struct {
 
 type packageList struct{ Packages []packageInfo }
 
-// String lists the packages with their versions. Dependencies are in parentheses.
+// String returns the packages with their versions. Dependencies are in parentheses.
 func (l packageList) String() string {
 	var all []string
 	for _, p := range l.Packages {
@@ -125,7 +125,8 @@ func TestPackagesInstallPython(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"package": "likes-one"}).want(t, 201, &p)
 	a.listPackages(t).want(t, "base-lib 1.0, likes-one 1.0")
 
-	// Install packages that share a namespace, and packages that consist of a single module.
+	// Install packages that share a namespace, and packages that consist of a single
+	// module.
 	a.setPackages(t, "space-one", "space-two")
 	a.run(t, "import space.one, space.two, single, importlib.resources as r\nprint(space.one.VALUE, space.two.VALUE, single.VALUE, (r.files('space') / 'data/x.txt').read_text())").prints(t, "1 2 0 text\n")
 	a.setPackages(t).want(t, "")

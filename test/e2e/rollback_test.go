@@ -424,7 +424,7 @@ print('callbacks', atexit._ncallbacks(), gc.get_freeze_count(), gc.get_threshold
 print('signals', [__import__('signal').getsignal(n) for n in (2, 13, 17)])
 `
 
-// importedModules lists modules that programs import. A restored interpreter has
+// importedModules contains modules that programs import. A restored interpreter has
 // imported some of them in advance.
 var importedModules = strings.Fields(`json re random datetime collections itertools functools math typing string time
 	statistics dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator textwrap

@@ -28,7 +28,7 @@ import (
 // image is built only once. TestMain sets both variables.
 var binary, imageDir string
 
-// builtInImages lists the images that imageDir contains before tests add custom
+// builtInImages contains the images that imageDir contains before tests add custom
 // images.
 var builtInImages []string
 
@@ -67,8 +67,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		imageDir = filepath.Join(dir, "cache")
-		// This run also downloads Node, unless the environment variable PYTH_ON_NODE names
-		// a Node binary.
+		// This run also downloads Node, unless the environment variable PYTH_ON_NODE
+		// names a Node binary.
 		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
 		warm.Stdin = strings.NewReader("console.log('ready')")
 		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {

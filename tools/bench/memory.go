@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes lists the process IDs of a server and of each of its sandboxes.
+// processes contains the process IDs of a server and of each of its sandboxes.
 type processes struct {
 	server    []int
 	sandboxes [][]int

@@ -88,7 +88,7 @@ type check struct {
 	signed, kept *tlog.Tree
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
-	// pruned lists the ranges of entries without content. The content may be missing
+	// pruned contains the ranges of entries without content. The content may be missing
 	// for all sequence numbers below the value of "allowed", because entries about
 	// pruning cover these numbers.
 	pruned  []span

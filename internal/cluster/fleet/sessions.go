@@ -122,7 +122,7 @@ func (f *Fleet) callSession(ctx context.Context, kind wire.Kind, id pyth.Session
 	return l, nil
 }
 
-// SessionFiles lists the files of a session.
+// SessionFiles returns the files of a session.
 func (f *Fleet) SessionFiles(ctx context.Context, id pyth.SessionID) ([]pyth.FileInfo, error) {
 	m, err := f.askSession(ctx, wire.KindFiles, id, "")
 	if err != nil {

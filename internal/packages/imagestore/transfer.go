@@ -16,7 +16,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Manifest lists the images of a layer, so that another store can get these images.
+// Manifest contains the images of a layer, so that another store can get these images.
 type Manifest struct {
 	Runtime pyth.Runtime
 	// Images contains the image of links first, and then the images of packages.
@@ -25,7 +25,8 @@ type Manifest struct {
 
 // ManifestImage describes an image of a layer.
 type ManifestImage struct {
-	// Key is the key of the image; "" for the image of links, which belongs to one layer.
+	// Key is the key of the image; "" for the image of links, which belongs to one
+	// layer.
 	Key string
 	// Path is the mount point, relative to the mount point of the layer.
 	Path      string

@@ -32,7 +32,7 @@ type Index struct {
 	Credentials string
 	// Broken makes all requests fail with status 500.
 	Broken bool
-	// Requests lists all requests so far, such as "GET /simple/numpy/".
+	// Requests contains all requests so far, such as "GET /simple/numpy/".
 	Requests []string
 	// Hold delays downloads of files until the channel is closed. If Hold is nil,
 	// there is no delay.

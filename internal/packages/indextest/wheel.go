@@ -13,13 +13,13 @@ import (
 // Wheel describes a Python wheel for a test.
 type Wheel struct {
 	Name, Version string
-	// Requires lists the dependencies in the syntax of METADATA.
+	// Requires contains the dependencies in the syntax of METADATA.
 	Requires []string
 	// Tag is the compatibility tag in the file name; "" means "py3-none-any".
 	Tag string
 	// Files maps paths to contents. Pack adds the metadata files.
 	Files map[string]string
-	// Raw lists headers of additional zip entries, for example with hostile paths.
+	// Raw contains headers of additional zip entries, for example with hostile paths.
 	// Hostile is the content of these entries.
 	Raw []*zip.FileHeader
 }

@@ -37,7 +37,7 @@ type Requirement struct {
 	// Constraint limits the versions of the package. If it is "", any version is
 	// allowed.
 	Constraint string
-	// Extras lists the required extras (optional features) of a Python package,
+	// Extras contains the required extras (optional features) of a Python package,
 	// sorted.
 	Extras []string
 	// Text is the whole requirement in normalized form.
@@ -59,9 +59,9 @@ func CheckText(s string) error {
 
 // Request is the input of a resolver.
 type Request struct {
-	// Direct lists the user's requirements, one for each name.
+	// Direct contains the user's requirements, one for each name.
 	Direct []Requirement
-	// Keep lists the installed packages whose versions should not change. It may be
+	// Keep contains the installed packages whose versions should not change. It may be
 	// nil.
 	Keep []*pyth.PinnedPackage
 }

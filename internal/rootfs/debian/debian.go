@@ -27,10 +27,10 @@ import (
 
 // Options configure Build.
 type Options struct {
-	// Packages lists packages in the syntax of apt-get, for example python3 or
+	// Packages contains packages in the syntax of apt-get, for example python3 or
 	// python3-numpy=1:1.24.2-1.
 	Packages []string
-	// Exclude lists patterns for package names, in the syntax of
+	// Exclude contains patterns for package names, in the syntax of
 	// path/filepath.Match. Matching packages are left out, even if other packages
 	// depend on them.
 	Exclude []string

@@ -21,7 +21,7 @@ const maxSubdirs = math.MaxUint16 - 2
 // layout holds the positions of all parts of an image. The superblock and the
 // inodes come first. The data of directories, links and files follows.
 type layout struct {
-	// inodes lists the root and all entries. Parents come first, and entries of a
+	// inodes contains the root and all entries. Parents come first, and entries of a
 	// directory are sorted by name.
 	inodes []*inode
 	// The field "data" lists the inodes that have content, in the order of the
@@ -85,7 +85,7 @@ func (l *layout) collect(files *tree.Tree) error {
 	root := &inode{Entry: e}
 	root.parent = root
 	l.inodes = append(l.inodes, root)
-	// dirs lists the directories on the path of the current entry.
+	// dirs contains the directories on the path of the current entry.
 	dirs := []*inode{root}
 	return files.Walk(func(at string, e tree.Entry) error {
 		depth := strings.Count(at, "/")

@@ -25,7 +25,7 @@ type record struct {
 	Size   uint64
 	Data   string
 	Target string
-	// Names lists the names in a directory, in the reader's order.
+	// Names contains the names in a directory, in the reader's order.
 	Names []string
 }
 

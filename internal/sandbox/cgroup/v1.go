@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// v1Controllers lists the controllers that a group uses. cpuacct only measures.
+// v1Controllers contains the controllers that a group uses. cpuacct only measures.
 // cpu is optional.
 var v1Controllers = [...]string{"memory", "pids", "cpuacct", "cpu"}
 

@@ -17,7 +17,7 @@ type Policy struct {
 	// MaxHosts limits the number of rules in a request. 0 means MaxRules, which is
 	// also the maximum.
 	MaxHosts int
-	// AllowRanges lists ranges outside the public Internet that programs may reach.
+	// AllowRanges contains ranges outside the public Internet that programs may reach.
 	// Metadata services of clouds stay unreachable. To reach an address of this host,
 	// AllowRanges must contain an entry for exactly this address. Loopback addresses
 	// need no such entry.

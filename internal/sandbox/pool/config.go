@@ -13,7 +13,7 @@ type Config struct {
 	// Boot starts a sandbox with the given packages. It returns when an
 	// interpreter of the runtime waits for a job.
 	Boot func(context.Context, pyth.Runtime, pyth.Layers) (Sandbox, error)
-	// Runtimes lists the built-in runtimes and the custom images, in the order in
+	// Runtimes contains the built-in runtimes and the custom images, in the order in
 	// which their warm sandboxes boot.
 	Runtimes []Runtime
 	// MaxWarm is the maximum number of warm sandboxes of all runtimes together.

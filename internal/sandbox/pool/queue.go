@@ -13,7 +13,7 @@ type queue struct {
 	config *Config
 	// tenants holds all tenants with jobs or sandboxes.
 	tenants map[pyth.UserID]*tenant
-	// turn lists the tenants with waiting jobs. The first tenant is next.
+	// turn contains the tenants with waiting jobs. The first tenant is next.
 	turn []*tenant
 	// running and queued count jobs, except the jobs of the server itself.
 	running, queued int
@@ -24,7 +24,7 @@ type queue struct {
 // tenant is a user with jobs or sandboxes in the pool.
 type tenant struct {
 	id pyth.UserID
-	// queue lists the waiting jobs, oldest first.
+	// queue contains the waiting jobs, oldest first.
 	queue   []*waiter
 	running int
 	// layers holds the packages of the tenant's latest job for the built-in

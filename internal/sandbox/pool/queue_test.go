@@ -15,7 +15,7 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		bound func(*machine)
-		// jobs lists the tenants of the jobs that are running or queued when
+		// jobs contains the tenants of the jobs that are running or queued when
 		// ann's job arrives. refused is the start of the error for ann's job, or
 		// "" if the job is accepted.
 		jobs, refused string

@@ -93,7 +93,7 @@ func (p *Pool) endSessionLocked(e *entry, reason Reason) {
 	p.removeLocked(e, reason)
 }
 
-// SessionFiles lists the files of a session.
+// SessionFiles returns the files of a session.
 func (p *Pool) SessionFiles(ctx context.Context, id pyth.SessionID) (files []pyth.FileInfo, err error) {
 	err = p.withSession(id, func(s SessionRunner) error {
 		files, err = s.Files(ctx)

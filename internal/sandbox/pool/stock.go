@@ -13,12 +13,12 @@ import (
 // stock.
 type stock struct {
 	config *Config
-	// warm lists the sandboxes without a tenant, oldest first.
+	// warm contains the sandboxes without a tenant, oldest first.
 	warm []*entry
-	// idle lists the waiting sandboxes that belong to a tenant. The least recently
+	// idle contains the waiting sandboxes that belong to a tenant. The least recently
 	// used one is first.
 	idle []*entry
-	// dirty lists the sandboxes that wait to be recycled.
+	// dirty contains the sandboxes that wait to be recycled.
 	dirty []*entry
 	// The following fields count sandboxes. total includes the sandboxes that are
 	// booting.
@@ -33,10 +33,10 @@ type stock struct {
 type holding struct {
 	// sandboxes counts all sandboxes of the tenant.
 	sandboxes int
-	// ready lists the tenant's idle sandboxes. The most recently used one is
+	// ready contains the tenant's idle sandboxes. The most recently used one is
 	// last.
 	ready []*entry
-	// recycling lists the tenant's sandboxes that will soon be ready.
+	// recycling contains the tenant's sandboxes that will soon be ready.
 	recycling []*entry
 }
 

@@ -222,7 +222,7 @@ type lister struct {
 	visited int
 }
 
-// directory lists the files in one directory. It closes fd.
+// directory returns the files in one directory. It closes fd.
 func (l *lister) directory(fd int, prefix string, depth int) error {
 	dir := os.NewFile(uintptr(fd), prefix)
 	defer dir.Close()

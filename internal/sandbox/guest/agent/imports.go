@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// commonModules lists the modules of Python's standard library that an interpreter
+// commonModules contains the modules of Python's standard library that an interpreter
 // may import in advance. An interpreter with all these modules needs about 20 MiB
 // more memory. The server removes a sandbox whose memory has grown by 48 MiB since
 // its boot.

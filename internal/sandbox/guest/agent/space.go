@@ -76,8 +76,8 @@ func (p *program) enter() error {
 	return p.startInterpreter(streams)
 }
 
-// mount adds calls that mount the file systems of a run. The calling thread must be in the
-// program's namespaces.
+// mount adds calls that mount the file systems of a run. The calling thread must be in
+// the program's namespaces.
 func (p *program) mount(c *calls) {
 	work, staging := mountScratch(c, p.disk)
 	reports := openDirectoryLater(c, runDir)
@@ -88,7 +88,7 @@ func (p *program) mount(c *calls) {
 	c.assign(&p.reports, reports)
 }
 
-// namespaces lists the namespaces that each run gets. Runs share the sandbox's
+// namespaces contains the namespaces that each run gets. Runs share the sandbox's
 // host name, which a program without capabilities cannot change. In a new network
 // namespace, all loopback ports are free.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNET

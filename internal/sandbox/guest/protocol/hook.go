@@ -18,7 +18,7 @@ type Launch struct {
 	TimeoutMs   int64
 	MemoryBytes int64
 	Args        []string
-	// Env lists the environment as NAME=VALUE.
+	// Env contains the environment as NAME=VALUE.
 	Env []string
 	// Source is the content of the file whose path is in Program. If the file is not
 	// small, Source is empty.
@@ -36,8 +36,8 @@ func (m *Launch) visit(f *fields) {
 	f.bytes(&m.Source)
 }
 
-// Imports lists the modules that a restored interpreter imports before it makes a new
-// checkpoint.
+// Imports contains the modules that a restored interpreter imports before it makes a
+// new checkpoint.
 type Imports struct{ Names []string }
 
 func (m *Imports) visit(f *fields) { f.list(&m.Names) }

@@ -6,7 +6,7 @@ type Prepare struct {
 	Language string
 	// DiskBytes is the size of the disk. 0 means DefaultDiskBytes.
 	DiskBytes int64
-	// Preload lists modules that the interpreter imports before the job.
+	// Preload contains modules that the interpreter imports before the job.
 	Preload []string
 	// RollbackRuns is the maximum number of jobs of one interpreter. 0 means that
 	// each job gets a new interpreter. RollbackCPUMs is the maximum processor
