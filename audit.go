@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Action names an event in the audit log.
+// Action is the name of an action in the audit log.
 type Action string
 
 // Actions of the audit log. docs/audit.md describes each action.
@@ -34,8 +34,8 @@ const (
 	ActionExecutionDeleted  Action = "execution.deleted"
 	ActionWebhookCreated    Action = "webhook.created"
 	ActionWebhookDeleted    Action = "webhook.deleted"
-	// ActionAuditPruned records that the content of old entries was removed after their
-	// retention period. An entry with this action belongs to no user.
+	// ActionAuditPruned means that the server removed the content of old entries after
+	// their retention period. An entry with this action belongs to no user.
 	ActionAuditPruned Action = "audit.pruned"
 )
 
@@ -101,8 +101,8 @@ type AuditEvent struct {
 	User    UserID
 	Action  Action
 	Outcome AuditOutcome
-	// Resource names the object of the action, for example a secret; "" if there is
-	// none.
+	// Resource is the name of the object of the action, for example of a secret; "" if
+	// there is none.
 	Resource string
 	// Details contains further facts about the event, by name. Values are strings,
 	// integers, booleans or lists of strings.

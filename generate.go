@@ -76,9 +76,9 @@ type Attempt struct {
 // Last returns the last attempt, which is the result.
 func (g *Generation) Last() *Attempt { return &g.Attempts[len(g.Attempts)-1] }
 
-// TokenUsage counts the tokens of a model. CachedInput counts the tokens from the
-// provider's cache. Input counts all input tokens, including the tokens from the
-// cache.
+// TokenUsage contains the numbers of tokens of a model. CachedInput is the number of
+// tokens from the provider's cache. Input is the number of all input tokens, including
+// the tokens from the cache.
 type TokenUsage struct {
 	Input       int64
 	CachedInput int64

@@ -30,7 +30,7 @@ type SkippedFile struct {
 	Reason string
 }
 
-// SkippedResult names a media type in which a rich value was not returned.
+// SkippedResult describes a media type in which a rich value was not returned.
 type SkippedResult struct {
 	MediaType string
 	Reason    string
@@ -59,7 +59,8 @@ type Job struct {
 	ID       ExecutionID
 	Tenant   UserID
 	Language Language
-	// Runtime names a custom image; "" for the built-in runtime of the language.
+	// Runtime is the name of a custom image; "" for the built-in runtime of the
+	// language.
 	Runtime     Runtime
 	Code        []byte
 	Stdin       []byte
@@ -146,8 +147,8 @@ type Connection struct {
 	// Host is a name or an IP address. It is "" if the program named no host.
 	Host string
 	Port int
-	// SentBytes counts the bytes to the host. ReceivedBytes counts the bytes from the
-	// host.
+	// SentBytes is the number of bytes to the host. ReceivedBytes is the number of
+	// bytes from the host.
 	SentBytes, ReceivedBytes int64
 	// Verdict is "allowed", "denied" or "failed". Reason explains it.
 	Verdict string
@@ -182,7 +183,7 @@ type Outcome struct {
 	// SessionEnded is true if the session no longer exists: the run ended the
 	// session, or the session was closed or expired during the run.
 	SessionEnded bool
-	// Redactions counts the secret values that were replaced in the output.
+	// Redactions is the number of secret values that were replaced in the output.
 	Redactions int
 	Usage      Usage
 }

@@ -63,7 +63,7 @@ type PinnedPackage struct {
 // PackageList is the lockfile of a user for one runtime.
 type PackageList struct {
 	Runtime Runtime
-	// Revision counts the changes of the lockfile, from 1.
+	// Revision is the number of changes of the lockfile, from 1.
 	Revision int
 	// Layer is the layer with the files of all packages; "" if there are no packages.
 	Layer    LayerID

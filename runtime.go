@@ -17,8 +17,8 @@ const (
 	TypeScript Language = "typescript"
 )
 
-// Runtime names an interpreter with its libraries: a built-in runtime, or a custom
-// image that the operator added. One runtime can run several languages.
+// Runtime is the name of an interpreter with its libraries: a built-in runtime, or a
+// custom image that the operator added. One runtime can run several languages.
 type Runtime string
 
 // Built-in runtimes.

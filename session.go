@@ -15,7 +15,8 @@ type SessionSpec struct {
 	ID       SessionID
 	Tenant   UserID
 	Language Language
-	// Runtime names a custom image; "" for the built-in runtime of the language.
+	// Runtime is the name of a custom image; "" for the built-in runtime of the
+	// language.
 	Runtime Runtime
 	// Limits apply to the whole session. CPU and OutputBytes are exceptions: they are
 	// the defaults for each run.
@@ -35,7 +36,8 @@ type SessionSpec struct {
 type Session struct {
 	ID       SessionID
 	Language Language
-	// Runtime names a custom image; "" for the built-in runtime of the language.
+	// Runtime is the name of a custom image; "" for the built-in runtime of the
+	// language.
 	Runtime   Runtime
 	CreatedAt time.Time
 	// ExpiresAt is the time at which the session ends if it is not used. Each use moves

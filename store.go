@@ -262,8 +262,8 @@ type PackageStore interface {
 	UsedLayers(ctx context.Context) ([]LayerID, error)
 }
 
-// TokenBudgetStore counts the model tokens that each user used on a day. Days are in
-// UTC. The store keeps only the latest day of each user.
+// TokenBudgetStore stores the number of model tokens that each user used on a day. Days
+// are in UTC. The store keeps only the latest day of each user.
 type TokenBudgetStore interface {
 	// TakeTokens takes as many tokens as possible, at most "maximum", from the user's
 	// budget of the day. It returns the number of tokens that it took. The size of the

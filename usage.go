@@ -11,7 +11,7 @@ import (
 // UsageTotals contains the sums of the resources that runs used, and of the tokens
 // that models used.
 type UsageTotals struct {
-	// Executions counts the ended runs whose program a sandbox has received.
+	// Executions is the number of ended runs whose program a sandbox has received.
 	Executions int64
 	CPU        time.Duration
 	// MemoryMiBMs is the sum over all runs of the peak memory in MiB, multiplied by
@@ -21,7 +21,7 @@ type UsageTotals struct {
 	// StorageBytes is the encrypted size of the code and output that the store
 	// contains now.
 	StorageBytes int64
-	// GenerateTokens counts the input and output tokens of models.
+	// GenerateTokens is the number of input and output tokens of models.
 	GenerateTokens int64
 }
 
@@ -123,7 +123,7 @@ func SumUsage(records []*ExecutionRecord) []*UsageCounter {
 	return all
 }
 
-// QuotaName names a quota of users.
+// QuotaName is the name of a quota of users.
 type QuotaName string
 
 // Quotas of users.

@@ -12,7 +12,7 @@ const minRequestMemory = 256 << 20
 
 // maxConnections returns the maximum number of open connections. The default is half
 // of the process's limit on file descriptors, but at most 10,000. Sandboxes, the
-// database and outgoing connections need the other half.
+// database and outgoing connections need the remaining half.
 func (c *serveCommand) maxConnections() int {
 	if c.MaxConnections > 0 {
 		return c.MaxConnections

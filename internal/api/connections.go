@@ -44,7 +44,7 @@ func newConnections(limit int) *connections {
 	return c
 }
 
-// updateState records the new state of a connection. net/http calls it for each
+// updateState stores the new state of a connection. net/http calls it for each
 // change (ConnState).
 func (c *connections) updateState(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
@@ -81,7 +81,7 @@ func (c *connections) activeLocked(conn net.Conn, active bool) {
 	}
 }
 
-// setAuthenticated records that the current request has valid credentials. The
+// setAuthenticated notes that the current request has valid credentials. The
 // connection cannot be replaced until the request ends.
 func (c *connections) setAuthenticated(conn net.Conn) {
 	c.mu.Lock()

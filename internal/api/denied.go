@@ -11,23 +11,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// Denials records denied requests in the audit log. Note returns at once, and may
-// drop an event.
+// A Denials writes denied requests to the audit log. The method Note returns at once,
+// and may drop an event.
 type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
 
-// denied records requests that the API denied before it called the service for the
-// action. The causes are missing or invalid credentials, rate limits, and unknown
-// encrypted programs. Callers can repeat such requests without limit. So the number
-// of entries is limited for each caller, and for all unknown callers together. The
-// next entry for an unknown caller contains the number of omitted entries.
+// A denied writes audit entries for requests that the API denied before it called the
+// service for the action. The causes are missing or invalid credentials, rate limits,
+// and unknown encrypted programs. Callers can repeat such requests without limit. So
+// the number of entries is limited for each caller, and for all unknown callers
+// together. The next entry for an unknown caller contains the number of omitted
+// entries.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter
 	unknown   *ratelimit.Limiter
-	// omitted counts the requests without an entry. It becomes 0 when an entry contains
-	// the number.
+	// omitted is the number of requests without an entry. It becomes 0 when an entry
+	// contains the number.
 	omitted    atomic.Int64
 	suppressed prometheus.Counter
 }
@@ -44,7 +45,7 @@ func newDenied(to Denials, now func() time.Time) *denied {
 	}
 }
 
-// noteDenied records a denied request in the audit log. It does nothing if err is
+// noteDenied writes a denied request to the audit log. It does nothing if err is
 // not a denial, or if the log does not record the operation.
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied

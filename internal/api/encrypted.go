@@ -35,7 +35,7 @@ type ZKKDF struct {
 	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"The number of lanes." example:"4"`
 }
 
-// ZKCipher names a cipher and contains its nonce.
+// ZKCipher contains the name of a cipher and the nonce.
 type ZKCipher struct {
 	_ struct{} `doc:"A cipher and its nonce."`
 

@@ -26,9 +26,9 @@ type (
 	Verdict string
 	// Outcome says how an audited action ended.
 	Outcome string
-	// AuditAction names an audited action.
+	// AuditAction is the name of an audited action.
 	AuditAction string
-	// CredentialType names a kind of credential.
+	// CredentialType is a kind of credential.
 	CredentialType string
 	// HealthStatus is the state of the server or of one of its parts.
 	HealthStatus string
@@ -39,7 +39,7 @@ type (
 	// UsageGroup determines the groups of a usage report: days, languages or API
 	// keys.
 	UsageGroup string
-	// QuotaName names a quota.
+	// QuotaName is the name of a quota.
 	QuotaName string
 	// ErrorCode identifies a kind of error.
 	ErrorCode string

@@ -162,7 +162,7 @@ type OutputFile struct {
 	MediaType string   `json:"mediaType" doc:"The media type, from the name of the file or its content." example:"text/csv"`
 }
 
-// SkippedFile names an output file that is not returned.
+// SkippedFile describes an output file that is not returned.
 type SkippedFile struct {
 	_ struct{} `doc:"A file that is not returned."`
 
@@ -170,7 +170,7 @@ type SkippedFile struct {
 	Reason string `json:"reason" doc:"Why the file is not returned." example:"it is too large"`
 }
 
-// SkippedResult names a media type in which a rich value is not returned.
+// SkippedResult describes a media type in which a rich value is not returned.
 type SkippedResult struct {
 	_ struct{} `doc:"A media type of a rich value that the server omitted."`
 

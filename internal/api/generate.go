@@ -59,7 +59,7 @@ type Stopped struct {
 	Detail string    `json:"detail" doc:"What happened and what to do about it." example:"The model refused the request. Change the prompt."`
 }
 
-// TokenUsage counts the tokens that the model used for all attempts.
+// TokenUsage contains the numbers of tokens that the model used for all attempts.
 type TokenUsage struct {
 	_ struct{} `doc:"The tokens that the model used."`
 

@@ -58,8 +58,9 @@ type Config struct {
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.
 	Audit pyth.AuditService
-	// Denials records requests that the API itself denied, if the audit log records the
-	// requested action. If Denials is nil, denied requests are not recorded.
+	// Denials writes audit entries for requests that the API itself denied, if the log
+	// has entries for the requested action. If Denials is nil, denied requests are not
+	// recorded.
 	Denials Denials
 	// ZK serves encrypted programs. If ZK is nil, its operations respond with
 	// not_implemented.

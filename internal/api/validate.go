@@ -94,8 +94,8 @@ func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	return fieldErrors(result.Errors)
 }
 
-// Suggest extends the messages about unknown fields and unknown values by the most
-// similar known name. For an unknown field without a similar name it adds all known
+// Suggest adds to each message about an unknown field or an unknown value the most
+// similar known name. If an unknown field has no similar name, Suggest adds all known
 // names.
 func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	for i := range faults {

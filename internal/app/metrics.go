@@ -19,7 +19,7 @@ type poolMetrics struct {
 	wall    prometheus.Histogram
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
-	// interpreters counts what happened to interpreters after a program. The label is
+	// interpreters is a counter of interpreters after a program. The label is
 	// the reason for a new interpreter; "none" means that the interpreter was restored.
 	interpreters *prometheus.CounterVec
 }
@@ -90,8 +90,8 @@ func (m *poolMetrics) Removed(reason pool.Reason) {
 	m.removed.WithLabelValues(string(reason)).Inc()
 }
 
-// Recycled counts an interpreter after a program. reason says why the interpreter
-// was replaced; "" means that the interpreter was restored.
+// Recycled adds an interpreter to the counter after a program. The parameter "reason"
+// says why the interpreter was replaced; "" means that the interpreter was restored.
 func (m *poolMetrics) Recycled(reason string) {
 	m.interpreters.WithLabelValues(cmp.Or(reason, restored)).Inc()
 }

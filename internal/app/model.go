@@ -54,8 +54,8 @@ func modelCheck(model generate.Model) pyth.Check {
 	return check
 }
 
-// generateMetrics counts requests to the model and their tokens. It implements
-// generate.Observer.
+// generateMetrics contains counters of requests to the model and of their tokens. It
+// implements generate.Observer.
 type generateMetrics struct {
 	calls  *prometheus.CounterVec
 	took   prometheus.Histogram

@@ -84,8 +84,8 @@ func (t *tunnel) Close() []pyth.Connection {
 	return all
 }
 
-// networkMetrics counts the connections of programs, and the bytes in both
-// directions. It implements egress.Observer.
+// networkMetrics contains counters of the connections of programs, and of the bytes in
+// both directions. It implements egress.Observer.
 type networkMetrics struct {
 	connections *prometheus.CounterVec
 	bytes       *prometheus.CounterVec

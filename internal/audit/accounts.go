@@ -19,9 +19,9 @@ type accounts struct {
 	log Recorder
 }
 
-// record records an action that authenticates the caller. It returns g, or the error
-// for the caller. If the action failed and err names the owner of the credential,
-// the entry belongs to this owner.
+// record writes an entry for an action that authenticates the caller. It returns g, or
+// the error for the caller. If the action failed and err names the owner of the
+// credential, the entry belongs to this owner.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
 	if err == nil {

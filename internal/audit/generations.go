@@ -22,8 +22,9 @@ type generations struct {
 	promptVersion string
 }
 
-// Generate writes an audit entry with the action code.generated. The decorator
-// Executions records the runs of the generated programs.
+// Generate writes an audit entry with the action code.generated. The entries for the
+// runs of the generated programs come from the decorator that the function Executions
+// returns.
 func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeGenerated, Details: map[string]any{
 		"language": string(cmp.Or(r.Language, pyth.Python)), "promptVersion": g.promptVersion, "promptSha256": hashText(r.Prompt),

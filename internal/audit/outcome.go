@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Recorder records events.
+// A Recorder writes events to the audit log.
 type Recorder interface {
 	// Record writes the event with the origin of ctx, and returns when it is durable.
 	// It writes even if ctx has ended, because the event has happened.
@@ -30,9 +30,9 @@ func outcomeOf(err error) pyth.AuditOutcome {
 	}
 }
 
-// recordAfter records an action that ended with err, and returns the error for the
-// caller. If the entry cannot be written, the error has CodeUnavailable, and the
-// caller does not get the result. So nobody can try passwords without leaving
+// recordAfter writes the entry of an action that ended with err, and returns the error
+// for the caller. If the entry cannot be written, the error has CodeUnavailable, and
+// the caller does not get the result. So nobody can try passwords without leaving
 // entries.
 func recordAfter(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)

@@ -79,7 +79,8 @@ func Results() []string {
 	}
 }
 
-// Usage counts the tokens of models that users use. pyth.UsageStore implements it.
+// Usage stores the numbers of model tokens that users use. pyth.UsageStore implements
+// it.
 type Usage interface {
 	AddGenerateTokens(ctx context.Context, user pyth.UserID, day time.Time, language pyth.Language, key pyth.KeyID, tokens int64) error
 }
@@ -110,7 +111,7 @@ type Config struct {
 	Budget   pyth.TokenBudgetStore
 	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
 	TokensPerDay int64
-	// Usage counts the tokens of each user.
+	// Usage stores the number of tokens of each user.
 	Usage    Usage
 	Observer Observer
 	Clock    func() time.Time

@@ -20,7 +20,7 @@ type work struct {
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
-	// installs counts the attempts to install a package.
+	// installs is the number of attempts to install a package.
 	installs int
 	result   *pyth.Generation
 }
@@ -61,8 +61,8 @@ func (w *work) run(ctx context.Context) error {
 	return nil
 }
 
-// attempt records the draft as an attempt and runs it if the request asks for that.
-// The result "done" is true if no correction is needed.
+// attempt adds the draft to the attempts. It runs the draft if the request asks for a
+// run. The result "done" is true if no correction is needed.
 func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err error) {
 	w.result.Attempts = append(w.result.Attempts, pyth.Attempt{Draft: draft})
 	if w.events != nil {

@@ -82,7 +82,7 @@ type Service struct {
 	// known caches the layers of users who recently ran programs. It is empty if
 	// Config.Shared is true.
 	known map[pyth.UserID]pyth.Layers
-	// changes counts the changes of all lockfiles since the start.
+	// changes is the number of changes of all lockfiles since the start.
 	changes int
 }
 

@@ -25,7 +25,7 @@ const upsertCode = `INSERT INTO encrypted_code
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at
 	RETURNING ` + storedColumns
 
-// encryptedProgram names the object in error messages.
+// encryptedProgram is the name of the object in error messages.
 const encryptedProgram = "encrypted program"
 
 // StoreCode creates or replaces an encrypted program. The parameter "limit" is the

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// Fault names the kind of an unprintable character, such as "control characters". It
+// Fault returns the kind of an unprintable character, such as "control characters". It
 // returns "" if the character is printable.
 func Fault(r rune) string {
 	switch {
@@ -22,9 +22,9 @@ func Fault(r rune) string {
 	case r == 0x2028 || r == 0x2029: // Unicode, section 5.8.
 		return "line separators"
 	case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-		// Embeddings, overrides and isolates (UAX #9, section 2) can make a name look like
-		// another name. The direction marks of Arabic and Hebrew texts cannot do this, so
-		// they are printable.
+		// Embeddings, overrides and isolates (UAX #9, section 2) can make a name look
+		// like another name. The direction marks of Arabic and Hebrew texts cannot do
+		// this, so they are printable.
 		return "controls of text direction"
 	default:
 		return ""

@@ -60,13 +60,14 @@ type Config struct {
 // Quotas limits the runs of users. usage.Limiter implements it. It is safe for
 // concurrent use.
 type Quotas interface {
-	// Admit counts a run that begins. It fails with CodeQuotaExceeded if a quota of the
-	// user is used up. It must be fast, because each run calls it.
+	// Admit adds a run that begins to the usage of the user. It fails with
+	// CodeQuotaExceeded if a quota of the user is used up. It must be fast, because
+	// each run calls it.
 	Admit(ctx context.Context, user pyth.UserID) error
-	// Ended records the end of a run that Admit has counted. The record is nil if the
+	// Ended notes the end of a run that Admit has admitted. The record is nil if the
 	// run was refused.
 	Ended(user pyth.UserID, r *pyth.ExecutionRecord)
-	// Stored records that the records of ended runs were stored.
+	// Stored notes that the records of ended runs were stored.
 	Stored(records []*pyth.ExecutionRecord)
 }
 

@@ -158,7 +158,7 @@ func TestExecuteOmitsContentWithoutMemory(t *testing.T) {
 	}
 }
 
-// receiver counts events.
+// A receiver counts the events of a run.
 type receiver struct{ started, output, results, files int }
 
 func (r *receiver) Started(pyth.ExecutionID) error { r.started++; return nil }

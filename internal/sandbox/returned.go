@@ -61,7 +61,7 @@ func (r *run) fileEnd() error {
 	return nil
 }
 
-// skipped records a file that the guest did not send.
+// skipped notes a file that the guest did not send.
 func (r *run) skipped(payload []byte) error {
 	var s protocol.Skipped
 	if err := decode(payload, &s); err != nil {

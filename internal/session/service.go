@@ -69,14 +69,14 @@ const minIdle = time.Second
 // concurrent use.
 type Service struct {
 	config Config
-	// busy counts the sessions that are being opened or closed at the host.
+	// busy waits for the sessions that are being opened or closed at the host.
 	busy sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	sessions map[pyth.SessionID]*session
-	// places counts the sessions of each user, including those that are being opened or
-	// closed at the host. total is the number of sessions of all users.
+	// places contains the number of sessions of each user, including sessions that are
+	// being opened or closed at the host. total is the number of sessions of all users.
 	places map[pyth.UserID]int
 	total  int
 }
@@ -204,8 +204,8 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 	return pyth.CheckSecretNames(names, all)
 }
 
-// takePlace counts a new session of the user and adds 1 to busy. It returns an error
-// if the user or the server has the maximum number of sessions.
+// takePlace adds a new session to the places of the user, and adds 1 to busy. It
+// returns an error if the user or the server has the maximum number of sessions.
 func (s *Service) takePlace(user pyth.UserID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -61,7 +61,7 @@ func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) e
 	return err
 }
 
-// encryptedProgram names the object in error messages.
+// encryptedProgram is the name of the object in error messages.
 const encryptedProgram = "encrypted program"
 
 // Codes returns the user's encrypted programs without their ciphertexts, sorted by

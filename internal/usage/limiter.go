@@ -31,7 +31,7 @@ type Limiter struct {
 	accounts map[pyth.UserID]*account
 }
 
-// account counts the runs of one user on the current day.
+// account contains the usage of one user on the current day.
 type account struct {
 	// The channel "loaded" is closed when the field "stored" has been read, or when
 	// reading has failed with the error in "err".
@@ -52,8 +52,9 @@ func NewLimiter(config LimiterConfig) *Limiter {
 	return &Limiter{config: config, accounts: map[pyth.UserID]*account{}}
 }
 
-// Admit counts a run that begins. It fails with CodeQuotaExceeded if a quota of the
-// user is used up. The caller calls Ended if Admit returns nil.
+// Admit adds a run that begins to the usage of the user. It fails with
+// CodeQuotaExceeded if a quota of the user is used up. The caller calls Ended if Admit
+// returns nil.
 func (l *Limiter) Admit(ctx context.Context, user pyth.UserID) error {
 	for {
 		a, err := l.account(ctx, user)
@@ -66,7 +67,7 @@ func (l *Limiter) Admit(ctx context.Context, user pyth.UserID) error {
 	}
 }
 
-// admit counts a run of the account. It returns false if DropIdle has removed the
+// admit adds a run to the account. It returns false if DropIdle has removed the
 // account in the meantime.
 func (l *Limiter) admit(user pyth.UserID, a *account) (bool, error) {
 	now := l.config.Clock()
@@ -149,7 +150,7 @@ func (a *account) beginLocked(day time.Time) {
 	}
 }
 
-// Ended records the end of an admitted run. The record is nil if the run was refused.
+// Ended notes the end of an admitted run. The record is nil if the run was refused.
 func (l *Limiter) Ended(user pyth.UserID, r *pyth.ExecutionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,7 +169,7 @@ func (l *Limiter) Ended(user pyth.UserID, r *pyth.ExecutionRecord) {
 	}
 }
 
-// Stored records that the records of ended runs were stored.
+// Stored notes that the records of ended runs were stored.
 func (l *Limiter) Stored(records []*pyth.ExecutionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 // one for Node.
 const defaultWarm = 3
 
-// footprint counts the resources that a server uses on the host.
+// footprint contains the numbers of resources that a server uses on the host.
 type footprint struct {
 	sandboxes, cgroups, descriptors, mounts, goroutines, files int
 }

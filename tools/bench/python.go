@@ -12,7 +12,7 @@ const hostInterpreter = "/usr/bin/python3"
 // python is a Python interpreter that runs outside a sandbox.
 type python struct {
 	path string
-	// label names the interpreter and its version in the report.
+	// label is the name of the interpreter with its version, for the report.
 	label string
 }
 

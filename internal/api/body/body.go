@@ -30,8 +30,8 @@ type Reader struct {
 type Schema interface {
 	// Check returns the errors in a decoded JSON value.
 	Check(value any) pyth.FieldErrors
-	// Suggest extends the messages about unknown names by the most similar known name,
-	// or by all known names.
+	// Suggest adds the most similar known name to the messages about unknown names. If
+	// there is none, it adds all known names.
 	Suggest(faults pyth.FieldErrors, value any)
 }
 

@@ -75,7 +75,7 @@ type Log struct {
 	stats      Stats
 }
 
-// Stats counts events since the Log was opened.
+// Stats contains the numbers of events since the Log was opened.
 type Stats struct {
 	// Entries is the number of entries written. Commits is the number of transactions
 	// that wrote them.

@@ -1,8 +1,8 @@
 // Package fleet sends jobs to workers on other machines.
 //
 // A Fleet chooses a worker for each job by rendezvous hashing of the tenant and the
-// runtime. So the jobs of a tenant go to the same worker, where a sandbox of the tenant is
-// warm, until this worker is full. Sessions and reservations stay on their worker.
+// runtime. So the jobs of a tenant go to the same worker, where a sandbox of the tenant
+// is warm, until this worker is full. Sessions and reservations stay on their worker.
 //
 // A job that a worker does not accept goes to another worker. After the Fleet has
 // released a run, the run is never repeated: if its worker is lost, the outcome is
@@ -70,7 +70,7 @@ type Fleet struct {
 	tenants map[placed]int
 }
 
-// load counts the runs and sessions that this server has on a worker.
+// load contains the numbers of runs and sessions that this server has on a worker.
 type load struct {
 	runs, sessions int
 	// The fields "others" and otherSessions count the runs and sessions of other
@@ -84,7 +84,7 @@ type placed struct {
 	tenant pyth.UserID
 }
 
-// pin names the worker of a session or reservation.
+// pin contains the worker of a session or reservation.
 type pin struct {
 	worker wire.ID
 	// lostAt is the time at which the worker was lost; zero if the worker is alive.
@@ -124,7 +124,7 @@ func (f *Fleet) noteLost(worker link.Peer) {
 	delete(f.loads, worker.ID)
 }
 
-// noteStatus records how many runs and sessions other servers have on a worker.
+// noteStatus stores how many runs and sessions other servers have on a worker.
 func (f *Fleet) noteStatus(worker link.Peer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -143,8 +143,8 @@ func (f *Fleet) loadLocked(worker wire.ID) *load {
 	return l
 }
 
-// begin counts a run of the tenant on the worker. The caller must call the result
-// once, when the run ends.
+// begin adds a run of the tenant to the load of the worker. The caller must call the
+// result once, when the run ends.
 func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -165,8 +165,8 @@ func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 // Stats describes the workers at one moment.
 type Stats struct {
 	Workers []WorkerStats
-	// Lost counts lost workers, Moved counts jobs that a second worker received, and
-	// Refused counts jobs for which no worker had capacity.
+	// Lost is the number of lost workers. Moved is the number of jobs that a second
+	// worker received. Refused is the number of jobs for which no worker had capacity.
 	Lost, Moved, Refused int64
 }
 

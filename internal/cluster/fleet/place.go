@@ -142,7 +142,7 @@ func (f *Fleet) find(ctx context.Context, id string, gone func() error) (wire.ID
 	return worker, nil
 }
 
-// pin records the worker of a session or reservation.
+// pin stores the worker of a session or reservation.
 func (f *Fleet) pin(id string, worker wire.ID, expires time.Time) {
 	now := time.Now()
 	f.mu.Lock()

@@ -3,9 +3,9 @@
 //
 // A Node is one process. It knows which other processes are alive. Each second, a
 // worker sends an announcement to all servers, and each server answers with a beat.
-// Each side checks how long ago it sent the newest message that the other side has
-// received. So the clocks of the processes may differ, and old messages that an
-// attacker repeats have no effect.
+// Each process measures how long ago it sent the newest message that the process on the
+// opposite side has received. So the clocks of the processes may differ, and old
+// messages that an attacker repeats have no effect.
 //
 // A Link is a call from a server to a worker. It carries messages in both directions,
 // in order and each of them once. A sender repeats frames that the receiver did not
@@ -112,7 +112,7 @@ type Node struct {
 	server bool
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
-	// accepted counts the calls that Accept handles.
+	// accepted waits for the calls that Accept handles.
 	accepted sync.WaitGroup
 	// A value in the channel "announce" requests an announcement now.
 	announce chan struct{}

@@ -50,7 +50,7 @@ func (h *history) at(seq uint64) time.Time {
 	return h.sent[seq%uint64(len(h.sent))]
 }
 
-// prove records that the process has received a message that was sent at the time.
+// prove notes that the process has received a message from the given time.
 func (p *peer) prove(sent, now time.Time) {
 	if sent.After(p.proven) {
 		p.proven = sent

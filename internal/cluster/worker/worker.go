@@ -139,7 +139,7 @@ func (w *Worker) Drain(ctx context.Context) error {
 // Close ends all calls and leaves the cluster. Then the caller closes the Host.
 func (w *Worker) Close() { w.node.Close() }
 
-// enter counts a run. It fails while the worker drains.
+// enter adds 1 to the number of runs. It fails while the worker drains.
 func (w *Worker) enter() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

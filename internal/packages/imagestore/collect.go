@@ -16,7 +16,7 @@ import (
 // sandbox does not need the grace period, because it keeps the files open.
 const gracePeriod = 10 * time.Minute
 
-// Use records that a run uses the layers now. Collect keeps them for the grace
+// Use notes that a run uses the layers now. Collect keeps them for the grace
 // period.
 func (s *Store) Use(layers ...pyth.LayerID) {
 	s.mu.Lock()

@@ -74,7 +74,8 @@ func (t *Tree) newParent() *node {
 	return n
 }
 
-// count counts a new entry. It returns an error if there are too many entries.
+// count adds 1 to the number of entries. It returns an error if there are too many
+// entries.
 func (t *Tree) count() error {
 	if t.entries++; t.entries > maxEntries {
 		return fmt.Errorf("there are more than %d entries", maxEntries)

@@ -19,7 +19,7 @@ func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, e
 	return nil, errors.New("nothing may be dialled")
 }
 
-// fixedDialer records each target, but always connects to the same address.
+// fixedDialer stores each target, but always connects to the same address.
 type fixedDialer struct {
 	to string
 	// fail maps an address to the error of dialling it.

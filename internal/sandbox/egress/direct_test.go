@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// recordingDialer records the dialled addresses. Nothing answers on the
+// recordingDialer stores the dialled addresses. Nothing answers on the
 // connections that it returns.
 type recordingDialer struct{ dialled []string }
 

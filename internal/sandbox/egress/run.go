@@ -23,15 +23,15 @@ const (
 // Verdicts returns all verdicts.
 func Verdicts() []Verdict { return []Verdict{Allowed, Denied, Failed} }
 
-// Connection records one connection. It can also stand for several connections
+// Connection describes one connection. It can also stand for several connections
 // that differ only in their number of bytes.
 type Connection struct {
 	// Host is a name in lower case, or an address. It is empty if the program's
 	// request contained no valid host.
 	Host string
 	Port int
-	// SentBytes counts the bytes to the host, and ReceivedBytes counts the bytes
-	// from the host.
+	// SentBytes is the number of bytes to the host, and ReceivedBytes is the number of
+	// bytes from the host.
 	SentBytes, ReceivedBytes int64
 	Verdict                  Verdict
 	// Reason explains why the connection was denied, failed or was cut off.
@@ -51,7 +51,7 @@ type Run struct {
 	mu     sync.Mutex
 	closed bool
 	open   int
-	// dropped counts the connections that have no record because of maxRecords.
+	// dropped is the number of connections that have no record because of maxRecords.
 	records []Connection
 	dropped int
 }

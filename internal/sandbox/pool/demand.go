@@ -20,7 +20,7 @@ type demand struct {
 // counts only 1/e of what a new job counts.
 const demandWindow = 10 * time.Second
 
-// taken records that a job took a warm sandbox.
+// taken notes that a job took a warm sandbox.
 func (d *demand) taken(now time.Time) {
 	d.rate = d.rateAt(now) + 1/demandWindow.Seconds()
 	d.at = now
@@ -94,7 +94,7 @@ const (
 // must not waste processor time.
 type backoff struct {
 	delay time.Duration
-	// failures counts the failed boots since the last success.
+	// failures is the number of failed boots since the last success.
 	failures int
 	timer    *time.Timer
 }

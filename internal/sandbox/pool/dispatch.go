@@ -87,14 +87,14 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 	p.scheduleLocked()
 }
 
-// startLocked records that a job of the tenant uses the sandbox now.
+// startLocked notes that a job of the tenant uses the sandbox now.
 func (p *Pool) startLocked(e *entry, t *tenant, job *pyth.Job) {
 	p.all.Add(1)
 	e.user = t
 	p.queue.started(t, job)
 }
 
-// stopLocked records that the job no longer uses the sandbox.
+// stopLocked notes that the job no longer uses the sandbox.
 func (p *Pool) stopLocked(e *entry, job *pyth.Job) {
 	t := e.user
 	e.user = nil

@@ -228,7 +228,7 @@ func (f *fake) endLocked() {
 // die simulates a crash.
 func (f *fake) die() { f.machine.set(f.endLocked) }
 
-// inspect records each violated invariant of the pool as a fault.
+// inspect adds a fault for each violated invariant of the pool.
 func (m *machine) inspect() {
 	p := m.pool.Load()
 	if p == nil {

@@ -12,10 +12,10 @@ type leases struct {
 	config   *Config
 	sessions map[pyth.SessionID]*entry
 	reserved map[pyth.ReservationID]*reservation
-	// perTenant counts the reservations of each tenant, including the
+	// perTenant contains the number of reservations of each tenant, including the
 	// reservations that are being made.
 	perTenant map[pyth.UserID]int
-	// opening counts the sessions and reservations that do not have a sandbox
+	// opening is the number of sessions and reservations that do not have a sandbox
 	// yet.
 	opening int
 }
@@ -59,7 +59,7 @@ func (l *leases) session(id pyth.SessionID) *entry {
 	return nil
 }
 
-// idleSessions counts the sessions without a running job.
+// idleSessions returns the number of sessions without a running job.
 func (l *leases) idleSessions() int {
 	n := 0
 	for _, e := range l.sessions {

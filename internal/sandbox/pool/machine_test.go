@@ -149,7 +149,7 @@ func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	}
 }
 
-// start counts a running job and checks the limits of the pool.
+// start adds a job to the running jobs and checks the limits of the pool.
 func (m *machine) start(job *pyth.Job) {
 	m.running[job.Tenant]++
 	if job.Tenant != "" {

@@ -75,12 +75,12 @@ type Stats struct {
 	// Warm sandboxes have had no job. Idle sandboxes belong to a tenant.
 	// Recycling sandboxes will soon be idle.
 	Warm, Idle, Recycling, Booting int
-	// Sessions counts the sessions without a running job. Reserved counts the
-	// reservations.
+	// Sessions is the number of sessions without a running job. Reserved is the number
+	// of reservations.
 	Sessions, Reserved int
 	// Running and Queued count the tenants' jobs.
 	Running, Queued int
-	// Tenants counts the tenants with a sandbox or a job.
+	// Tenants is the number of tenants with a sandbox or a job.
 	Tenants int
 	// ReservedBytes is the sum of the memory limits of running jobs.
 	ReservedBytes int64

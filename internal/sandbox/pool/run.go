@@ -24,7 +24,7 @@ type run struct {
 	// waited for its sandbox.
 	arrived time.Time
 	queued  time.Duration
-	// attempt counts the sandboxes that the job has tried.
+	// attempt is the number of sandboxes that the job has tried.
 	attempt int
 	// entry is the job's sandbox, and started is the run in this sandbox.
 	entry   *entry

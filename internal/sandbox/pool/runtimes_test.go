@@ -90,7 +90,7 @@ func TestRuntimes(t *testing.T) {
 	})
 }
 
-// bootedFor counts the sandboxes that have booted, by runtime.
+// bootedFor returns the number of sandboxes that have booted, by runtime.
 func (m *machine) bootedFor() map[pyth.Runtime]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

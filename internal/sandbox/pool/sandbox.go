@@ -59,7 +59,7 @@ type entry struct {
 	tenant *tenant
 	// The field "user" is the tenant whose job runs in the sandbox, or nil.
 	user *tenant
-	// runs counts the jobs that have ended.
+	// runs is the number of jobs that have ended.
 	runs int
 	// session is the session in the sandbox, or "".
 	session pyth.SessionID

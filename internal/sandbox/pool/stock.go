@@ -23,7 +23,7 @@ type stock struct {
 	// The following fields count sandboxes. total includes the sandboxes that are
 	// booting.
 	total, booting, recycling, removing int
-	// bootingFor counts the boots in progress, by kind.
+	// bootingFor contains the number of boots in progress, by kind.
 	bootingFor map[kind]int
 	demand     map[pyth.Runtime]*demand
 	backoff    backoff
@@ -31,7 +31,7 @@ type stock struct {
 
 // holding describes the sandboxes of one tenant.
 type holding struct {
-	// sandboxes counts all sandboxes of the tenant.
+	// sandboxes is the number of all sandboxes of the tenant.
 	sandboxes int
 	// ready contains the tenant's idle sandboxes. The most recently used one is
 	// last.
@@ -40,7 +40,7 @@ type holding struct {
 	recycling []*entry
 }
 
-// byRoot counts the ready and recycling sandboxes, by file system.
+// byRoot returns the number of ready and recycling sandboxes, by file system.
 func (h *holding) byRoot() map[root]int {
 	count := make(map[root]int, 1)
 	for _, entries := range [][]*entry{h.ready, h.recycling} {

@@ -140,7 +140,7 @@ func (m *memory) changes(start hostarch.Addr, size uint64) bool {
 	})
 }
 
-// unmaps records that the program unmaps a range. It returns false in two cases: the
+// unmaps notes that the program unmaps a range. It returns false in two cases: the
 // range overlaps a mapping of the checkpoint that cannot be mapped again, or the
 // program has unmapped too many ranges.
 func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
@@ -172,7 +172,8 @@ func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) boo
 	return false
 }
 
-// pages returns the pages of a range. It returns an empty range if the range is invalid.
+// pages returns the pages of a range. It returns an empty range if the range is
+// invalid.
 func pages(start hostarch.Addr, size uint64) hostarch.AddrRange {
 	r, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
 	if !ok {

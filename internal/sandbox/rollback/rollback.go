@@ -83,8 +83,8 @@ type interpreter struct {
 	maxCPU  time.Duration
 	// control is the number of the control descriptor.
 	control int32
-	// compiles is true if the process is a runtime that compiles programs to machine code
-	// and has several threads.
+	// compiles is true if the process is a runtime that compiles programs to machine
+	// code and has several threads.
 	compiles bool
 	// reseeding is true while OpenSSL must get a new seed, and seeds counts the seeds.
 	reseeding atomic.Bool
@@ -274,8 +274,8 @@ func (i *interpreter) nextCheckpoint() error {
 	return linuxerr.EAGAIN
 }
 
-// exitReason counts the run. It returns the reason why the process cannot be
-// restored, or 0.
+// exitReason adds 1 to the number of runs. It returns the reason why the process cannot
+// be restored, or 0.
 func (i *interpreter) exitReason(t *kernel.Task, others *pause) abi.Reason {
 	if why := abi.Reason(i.reason.Load()); why != 0 {
 		return why
@@ -322,8 +322,8 @@ func (c *checkpoint) isOwn(t *kernel.Task) bool {
 	return slices.ContainsFunc(c.threads, func(s *thread) bool { return s.task == t })
 }
 
-// ownTasks counts the tasks in the interpreter's PID namespace: the first process of
-// the namespace and the interpreter.
+// ownTasks returns the number of tasks in the interpreter's PID namespace: the first
+// process of the namespace and the interpreter.
 const ownTasks = 2
 
 // notify sends a notice to the agent.

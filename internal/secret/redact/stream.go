@@ -15,8 +15,8 @@ type Stream struct {
 	// followers compare the output with the rest of a long value whose head is already
 	// replaced.
 	followers []follower
-	// steps counts the comparisons in views other than asIs. The field "taken" is the
-	// length of the output so far in bytes.
+	// steps is the number of comparisons in views other than asIs. The field "taken" is
+	// the length of the output so far in bytes.
 	steps, taken int
 	failures     *failures
 	count        int

@@ -30,7 +30,7 @@ type Server struct {
 }
 
 // Start starts a server. args are further arguments of nats-server. The test stops the
-// server at its end.
+// server when the test ends.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	// Reserve a port, so that the server gets the same port after a restart.

@@ -25,7 +25,8 @@ const (
 	usualRuns = 2
 )
 
-// imports counts how many programs of the user have imported each common module.
+// imports contains for each common module how many programs of the user have imported
+// it.
 type imports map[string]int
 
 // scanned returns a copy of the part of a program that is searched for imports.
@@ -33,8 +34,8 @@ func scanned(program []byte) []byte {
 	return bytes.Clone(program[:min(len(program), scannedBytes)])
 }
 
-// add counts the modules that a program imports. It searches the text for import
-// statements at the beginning of lines, so it can miss some of them.
+// add updates the counts of the modules that a program imports. It searches the text
+// for import statements at the beginning of lines, so it can miss some of them.
 func (i imports) add(source []byte) {
 	found := make(map[string]bool)
 	for line := range bytes.Lines(source) {

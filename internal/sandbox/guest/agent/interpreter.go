@@ -49,12 +49,12 @@ type interpreter struct {
 // and the first files of the program have lower numbers.
 const nodeControl = 100
 
-// nodeThreads counts four threads of V8, one for delayed tasks, one for the
-// debugger, and four for blocking work.
+// nodeThreads is the number of threads of Node: four threads of V8, one thread for
+// delayed tasks, one for the debugger, and four for blocking work.
 const nodeThreads = 10
 
-// nodeSessionThreads counts two threads: the interrupt thread (watch.cjs), and
-// the thread that receives signals for the interrupt thread.
+// nodeSessionThreads is the number of additional threads in a session: the interrupt
+// thread (watch.cjs), and the thread that receives signals for the interrupt thread.
 const nodeSessionThreads = 2
 
 // defaultMemory is the memory limit, in bytes, for which Node is started. A job

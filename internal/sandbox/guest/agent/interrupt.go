@@ -29,7 +29,7 @@ const (
 type interruption struct {
 	// began is the start of the run, in clock ticks since the boot.
 	began int64
-	// count counts the interrupts so far.
+	// count is the number of interrupts so far.
 	count int
 	// The field "next" is the time of the next interrupt. At the time killAt, the
 	// interpreter is killed.

@@ -118,7 +118,7 @@ func (r *relay) relayConn(conn net.Conn) {
 	up.Wait()
 }
 
-// register records open connections. It returns false if the relay is closed.
+// register stores open connections. It returns false if the relay is closed.
 func (r *relay) register(all ...io.Closer) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -49,7 +49,7 @@ type Reader struct {
 	stream *bufio.Reader
 	limit  int
 	// partial is true while the payload of the current frame is incomplete.
-	// received counts the bytes of the payload that have arrived.
+	// received is the number of bytes of the payload that have arrived.
 	frame    Frame
 	partial  bool
 	received int
