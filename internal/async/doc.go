@@ -1,5 +1,5 @@
-// Package async accepts asynchronous runs, and starts them later. The caller of such
-// a run does not wait for its end.
+// Package async accepts asynchronous runs, and starts them later. The caller of an
+// asynchronous run does not wait for the end of the run.
 //
 // The store contains the queued runs with their encrypted requests. It decides which
 // server may start a run. A Service holds only the runs that it has claimed. It

@@ -91,8 +91,8 @@ func Start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 }
 
 func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx]) error {
-	// The library River logs each step of its start at the level info. These messages
-	// are not useful.
+	// When the library River starts, it logs each step at the level info. These
+	// messages are not useful.
 	logger := slog.New(warnings{q.config.Logger.Handler()})
 	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: logger})
 	if err != nil {

@@ -56,8 +56,8 @@ func (l *lockedAudit) begin() error {
 	batch := new(pgx.Batch)
 	batch.Queue("BEGIN")
 	batch.Queue("SELECT pg_advisory_xact_lock($1)", auditLock)
-	// Read the head in a separate statement after the lock statement. A statement
-	// sees only commits from before its start.
+	// Read the head in a separate statement after the lock statement. A statement sees
+	// only commits from before the start of the statement.
 	batch.Queue(selectAuditHead).QueryRow(func(row pgx.Row) error { return row.Scan(&l.size, &l.checkpoint) })
 	return l.conn.SendBatch(l.ctx, batch).Close()
 }

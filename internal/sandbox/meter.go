@@ -109,7 +109,7 @@ func (m *meter) peak() int64 {
 	return max(m.sandbox.group.MemoryPeak()-m.overhead, 0)
 }
 
-// cpu returns the processor time of the sandbox since its start.
+// cpu returns the processor time that the sandbox has used since the boot.
 func (m *meter) cpu() time.Duration {
 	if m.sandbox.group != nil {
 		return m.sandbox.group.CPU()

@@ -22,8 +22,8 @@ type LimiterConfig struct {
 // counts in memory. It is safe for concurrent use.
 //
 // The number of runs on one server never exceeds the limit, because Admit counts runs
-// that have not ended. The processor time of a run is known only at its end. So runs
-// that are active when the limit is reached can exceed the limit.
+// that have not ended. The processor time of a run is known only when the run ends. So
+// runs that are active when the limit is reached can exceed the limit.
 type Limiter struct {
 	config LimiterConfig
 

@@ -191,8 +191,8 @@ for i in range(1024):
 	}
 }
 
-// TestAttack016UnreadStreamEnds starts a streamed run and does not read the stream
-// to its end.
+// TestAttack016UnreadStreamEnds starts a streamed run and does not read the whole
+// stream.
 func TestAttack016UnreadStreamEnds(t *testing.T) {
 	t.Parallel()
 	for language, code := range map[string]string{

@@ -43,7 +43,7 @@ func startWorkers(t *testing.T, names []string, flags ...string) *workers {
 	return w
 }
 
-// launch starts a worker. The test stops it at its end.
+// launch starts a worker. The worker stops when the test ends.
 func (w *workers) launch(t *testing.T, name string) *server {
 	t.Helper()
 	s := newServer(newDataDir(t))

@@ -188,8 +188,8 @@ func (n *Node) Close() {
 	n.accepted.Wait()
 }
 
-// introduce sends the announcements of a worker each second. A server sends
-// FrameHello at its start and after each connection.
+// introduce sends the announcements of a worker each second. For a server, introduce
+// sends FrameHello when the server starts, and after each connection.
 func (n *Node) introduce(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -1,6 +1,6 @@
 // Package cgroup limits a sandbox's resources on the host, with cgroup v1 or v2.
 //
-// The server calls Find once at its start. Find fails if limits cannot be enforced.
+// When the server starts, it calls Find once. Find fails if limits cannot be enforced.
 // Each sandbox has a Group in the Parent. The limits of a Group apply to all
 // processes of the sandbox on the host: the sentry (gVisor's kernel) and its stubs.
 package cgroup

@@ -64,8 +64,8 @@ func (t trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// body wraps the body of a client's request. It records whether the body was read
-// to its end, and whether a read failed.
+// body wraps the body of a client's request. It notes whether the body was read
+// completely, and whether a read failed.
 type body struct {
 	io.ReadCloser
 	end, broken atomic.Bool

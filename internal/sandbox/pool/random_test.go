@@ -36,8 +36,8 @@ type plan struct {
 	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
 	MemoryBytes                                                               int64
 	IdleTimeout                                                               time.Duration
-	// The nth element of a list says whether the nth operation fails. After its end,
-	// a list starts again from its beginning.
+	// The nth element of a list says whether the nth operation fails. After the last
+	// element, the first element follows again.
 	BootFails, RunFails, RecycleFails []bool
 	Arrivals                          []arrival
 	ClosesEarly                       bool

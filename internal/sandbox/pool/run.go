@@ -66,8 +66,8 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
-// Release runs the program to its end. If the sandbox dies before the program
-// starts, Release tries other sandboxes. If ctx has ended, Release does not
+// Release runs the program until the program ends. If the sandbox dies before the
+// program starts, Release tries other sandboxes. If ctx has ended, Release does not
 // send the secrets.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	for r.outcome == nil {

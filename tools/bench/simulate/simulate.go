@@ -171,11 +171,12 @@ func (s *simulation) execute(user int, worker *queue, ended func()) {
 	worker.do(workerCost, ended)
 }
 
-// step is a part of the path of a run. It calls the function "next" at its end.
+// step is a part of the path of a run. When the step ends, it calls the function
+// "next".
 type step func(next func())
 
-// The method steps simulates the given steps one after the other. Then it calls the
-// function "end".
+// The method "steps" simulates the given steps one after another. Then the method calls
+// the function "end".
 func (s *simulation) steps(end func(), all ...step) {
 	next := end
 	for _, one := range slices.Backward(all) {

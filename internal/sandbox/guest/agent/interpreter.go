@@ -16,7 +16,7 @@ import (
 type interpreter struct {
 	// args is the command line. args[0] is the name of the executable.
 	args []string
-	// env contains variables that the interpreter gets at its start, in addition to
+	// env contains variables that the interpreter gets when it starts, in addition to
 	// the default environment. When a job arrives, the job's environment replaces
 	// all of them.
 	env []string

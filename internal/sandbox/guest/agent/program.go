@@ -215,7 +215,7 @@ func (p *program) start(j *job) error {
 
 // replaceControl sends the interpreter a new control socket over the current one,
 // and switches to it. The kernel marks a received descriptor as close-on-exec.
-// Node cannot mark a descriptor that it inherited at its start.
+// Node cannot mark a descriptor that the process has inherited.
 func (p *program) replaceControl() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -249,7 +249,8 @@ func (r *run) stop() {
 	}
 }
 
-// relay sends the available bytes of a stream, and closes the stream at its end.
+// relay sends the available bytes of a stream. At the end of the stream, relay closes
+// the stream.
 func (r *run) relay(s stream) error {
 	n, err := unix.Read(*s.fd, r.buffer)
 	switch {

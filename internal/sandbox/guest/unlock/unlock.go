@@ -1,6 +1,6 @@
-// Package unlock decrypts one program in a separate process inside the sandbox. Such
-// a process can be killed during key derivation, and its end frees the memory of the
-// derivation at once.
+// Package unlock decrypts one program in a separate process inside the sandbox. The
+// agent can kill the separate process during key derivation. The end of the process
+// frees the memory of the derivation at once.
 //
 // The memory of the decrypting process holds the password, the key and the decrypted
 // program. No other process in the sandbox can read this memory.
