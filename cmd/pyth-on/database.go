@@ -81,7 +81,7 @@ type serverFlags struct {
 }
 
 // openToRead opens the existing database for reading. Running servers may use the
-// database at the same time.
+// database concurrently.
 func (f *serverFlags) openToRead(ctx context.Context) (pyth.Store, error) {
 	url, err := f.url()
 	if err != nil {
@@ -97,8 +97,7 @@ func (f *serverFlags) openToRead(ctx context.Context) (pyth.Store, error) {
 	return sqlite.OpenToRead(ctx, path)
 }
 
-// open opens the existing database. Running servers may use the database at the same
-// time.
+// open opens the existing database. Running servers may use the database concurrently.
 func (f *serverFlags) open(ctx context.Context) (pyth.Store, error) {
 	url, err := f.url()
 	if err != nil {

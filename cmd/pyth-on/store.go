@@ -16,7 +16,8 @@ import (
 
 // newServerMark is the name of a file in the data directory. The first start of a
 // server creates the file, and removes it when the server's keys are stored. If the
-// first start is killed, the file shows the next start that the server is still new.
+// first start is killed, the next start finds the file. Then the next start knows that
+// the server is still new.
 const newServerMark = "new-server"
 
 // storeFlags are the flags of commands that may create the database.

@@ -33,8 +33,8 @@ const (
 // the value is nested deeper than MaxDepth. It also returns an error if a number is
 // longer than MaxDigits or outside the range of a double.
 func JSON(data []byte) (string, error) {
-	// Replace invalid characters, as the JSON writer for responses does. This can
-	// make two member names equal, so check the result.
+	// Replace invalid characters, as the JSON writer for responses does. The
+	// replacement can make two member names equal, so check the result.
 	text, err := jsontext.AppendFormat(nil, strings.ToValidUTF8(string(data), "\ufffd"),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(false))
 	if err != nil {

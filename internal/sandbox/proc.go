@@ -55,8 +55,8 @@ func descendants(pid int) []int {
 
 // quickDescendants returns the same IDs as descendants, but reads only the files of
 // these processes. So its cost does not depend on the other processes of the host. It
-// can miss a process if another one ends at the same time. On a kernel without
-// CONFIG_PROC_CHILDREN, it calls descendants.
+// can miss a process if another process ends while quickDescendants reads the files. On
+// a kernel without CONFIG_PROC_CHILDREN, it calls descendants.
 func quickDescendants(pid int) []int {
 	all := []int{}
 	for next := []int{pid}; len(next) > 0; next = next[1:] {

@@ -63,7 +63,7 @@ func New(config Config) *Service {
 func (s *Service) Close() { s.uses.close() }
 
 // PutSecret creates the secret or replaces its value and description. It clears the
-// parameter "value". If another request changes the secret at the same time,
+// parameter "value". If another request has changed the secret in the meantime,
 // PutSecret tries again.
 func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	defer clear(value)

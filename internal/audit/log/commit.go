@@ -178,8 +178,9 @@ func (l *Log) refresh(ctx context.Context) (*tree, []byte, error) {
 }
 
 // wasStored reports whether the records were stored although the store returned an
-// error. This happens if the error occurs after the commit. If another process has
-// extended a log that is not shared, wasStored returns ErrDamaged.
+// error. An entry can be stored despite an error, if the error occurs after the commit.
+// If another process has extended a log that is not shared, wasStored returns
+// ErrDamaged.
 func (l *Log) wasStored(next *extension) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

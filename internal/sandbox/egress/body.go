@@ -23,8 +23,8 @@ func (f flushingBody) Read(p []byte) (int, error) {
 	return f.ReadCloser.Read(p)
 }
 
-// plainWriter hides the method ReadFrom of a bufio.Writer. ReadFrom would let
-// flushingBody write into a buffer that flushingBody flushes at the same time.
+// plainWriter hides the method ReadFrom of a bufio.Writer. ReadFrom would read the body
+// directly into the buffer. During this read, flushingBody would flush the same buffer.
 type plainWriter interface {
 	io.Writer
 	io.ByteWriter

@@ -68,7 +68,8 @@ func (o watchedConn) Write(p []byte) (int, error) {
 }
 
 // closeWrite closes the connection for writing. If the connection cannot be
-// half-closed, it is closed completely, so that the other side sees the end.
+// half-closed, closeWrite closes it completely, so that the peer sees the end of the
+// data.
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -18,8 +18,8 @@ type Config struct {
 	Runtimes []Runtime
 	// MaxWarm is the maximum number of warm sandboxes of all runtimes together.
 	MaxWarm int
-	// MaxBoots limits concurrent boots. It also limits how many sandboxes are
-	// recycled at the same time.
+	// MaxBoots is the maximum number of concurrent boots. It is also the maximum number
+	// of sandboxes that are recycled concurrently.
 	MaxBoots int
 	// MaxSandboxes limits the number of all sandboxes. Idle sandboxes are evicted
 	// to make room. While a job of the server itself waits, the limit is one

@@ -200,8 +200,8 @@ func socket(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reaso
 	return allow((family == linux.AF_INET || family == linux.AF_INET6) && (kind == linux.SOCK_STREAM || kind == linux.SOCK_DGRAM), abi.Sockets)
 }
 
-// sendTo denies messages to an address. A message without an address reaches only
-// the other end of a socket pair.
+// sendTo denies messages to an address. A message without an address reaches only the
+// peer of the socket.
 func sendTo(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return allow(args[4].Pointer() == 0, abi.Sockets)
 }

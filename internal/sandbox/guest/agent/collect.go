@@ -27,10 +27,10 @@ const (
 // time-out.
 const collectGrace = time.Second
 
-// collector sends the matching files of the working directory. Processes of a
-// session may change the directory at the same time. Therefore the collector
-// opens each directory and file relative to its parent, and never follows a link.
-// Outside a session, no process of the run is left.
+// collector sends the matching files of the working directory. While the collector
+// runs, processes of a session may change the directory. Therefore the collector opens
+// each directory and file relative to its parent, and never follows a link. Outside a
+// session, no process of the run is left.
 type collector struct {
 	run      *run
 	patterns []*workpath.Pattern

@@ -14,10 +14,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// files performs one operation on the files of a session. Programs of the session
-// may change the files at the same time. Therefore files opens each directory
-// relative to its parent and follows no link. An error means that the host has
-// closed the socket.
+// files performs one operation on the files of a session. While the operation runs,
+// programs of the session may change the files. Therefore the method "files" opens each
+// directory relative to its parent and follows no link. An error means that the host
+// has closed the socket.
 func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, name string) error {
 	switch kind {
 	case protocol.KindPut:

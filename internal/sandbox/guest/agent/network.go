@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// network is the only egress path of the sandbox. It accepts connections on a
-// loopback port, and relays them over a socket that was donated by the host. The
-// proxy at the other end decides which connections are allowed.
+// network is the only egress path of the sandbox. It accepts connections on a loopback
+// port, and relays them over a socket from the host. On the host, a proxy decides which
+// connections are allowed.
 type network struct {
 	// fd is the descriptor of the donated socket.
 	fd int
