@@ -16,18 +16,18 @@ type StoredAnswer struct {
 	TooLarge bool
 }
 
-// IdempotencyService carries out a request once, although the client sends it more
-// than once. It is safe for concurrent use.
+// IdempotencyService ensures that the server executes a request only once, even if the
+// client sends the request more than once. It is safe for concurrent use.
 type IdempotencyService interface {
-	// BeginRequest begins a request. The key is from the client, and "request" is a hash
-	// of the method, the path and the body. If the request has been carried out,
-	// BeginRequest returns its answer. It fails with CodeInProgress if the request has
-	// begun and has no answer, and with CodeIdempotencyConflict if the key belongs to
-	// another request. If the answer and the error are nil, the caller carries out the
-	// request and then calls EndRequest.
+	// BeginRequest begins a request. The parameter "key" is from the client, and
+	// "request" is a hash of the method, the path and the body. If the server has
+	// executed the request, BeginRequest returns the stored answer. It fails with
+	// CodeInProgress if the request has begun and has no answer, and with
+	// CodeIdempotencyConflict if the key belongs to another request. If the answer and
+	// the error are nil, the caller executes the request and then calls EndRequest.
 	BeginRequest(ctx context.Context, user UserID, key string, request [32]byte) (*StoredAnswer, error)
-	// EndRequest stores the answer. If it is nil, the request had no effect, and can
-	// begin again.
+	// EndRequest stores the answer. If the answer is nil, the request had no effect,
+	// and the client can send the request again with the same key.
 	EndRequest(ctx context.Context, user UserID, key string, answer *StoredAnswer) error
 }
 
@@ -44,9 +44,9 @@ type IdempotentRequest struct {
 // IdempotencyStore stores requests with an idempotency key.
 type IdempotencyStore interface {
 	// BeginRequest stores the request without an answer. If the user has a request with
-	// this key that was created after "expired", BeginRequest stores nothing and returns
-	// that request. It fails with CodeQuotaExceeded if the user has "limit" requests,
-	// and with CodeNotFound if the user does not exist.
+	// this key that was created after "expired", BeginRequest stores nothing and
+	// returns that request. It fails with CodeQuotaExceeded if the user has "limit"
+	// requests, and with CodeNotFound if the user does not exist.
 	BeginRequest(ctx context.Context, r *IdempotentRequest, expired time.Time, limit int) (*IdempotentRequest, error)
 	// EndRequest stores the answer of a request that has none. If the answer is nil, it
 	// deletes the request.

@@ -77,7 +77,7 @@ type hashedBody struct {
 
 func (b *hashedBody) Read(p []byte) (int, error) { return b.hashed.Read(p) }
 
-// checkKeepable returns an error if the server must not keep the answer.
+// checkKeepable returns an error if the server must not store the answer.
 func (h *Handler) checkKeepable(r *http.Request, op *operation) error {
 	refuse := func(why string) error {
 		return &pyth.Error{Code: pyth.CodeInvalid, Message: "This request cannot have the header Idempotency-Key, because " + why}
@@ -98,8 +98,8 @@ func (h *Handler) checkKeepable(r *http.Request, op *operation) error {
 	return nil
 }
 
-// serveOnce calls next, unless the request has been carried out before. Then it sends
-// the same answer again.
+// serveOnce calls the function "next". If the server has already executed the request,
+// serveOnce sends the stored answer instead.
 func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request, op *operation, x *idempotent, next http.HandlerFunc) {
 	if err := h.checkKeepable(r, op); err != nil {
 		h.writeError(w, r, err)
@@ -151,8 +151,8 @@ func (h *Handler) endRequest(ctx context.Context, x *idempotent, answer *answerR
 	}
 }
 
-// hasEffect reports whether a request that failed can have had an effect. Such a
-// request must not be carried out again.
+// hasEffect reports whether a failed request can have had an effect. The server must
+// not execute such a request again.
 func hasEffect(status int, err error) bool {
 	switch status {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
@@ -161,7 +161,7 @@ func hasEffect(status int, err error) bool {
 	return errors.Is(err, pyth.ErrCarriedOut)
 }
 
-// answerRecorder passes an answer on and keeps a copy.
+// answerRecorder forwards an answer to the client and keeps a copy.
 type answerRecorder struct {
 	http.ResponseWriter
 
@@ -188,7 +188,8 @@ func (a *answerRecorder) Write(b []byte) (int, error) {
 	if a.large = a.large || a.body.Len()+len(b) > maxRecorded; !a.large {
 		a.body.Write(b)
 	}
-	// The client may have disconnected. Its next request gets the whole answer.
+	// The client may have disconnected. If the client repeats the request, it gets the
+	// whole answer.
 	_, err := a.ResponseWriter.Write(b)
 	return len(b), err
 }
@@ -212,7 +213,7 @@ func documentIdempotency(doc *huma.Operation) {
 	least, most := 1, maxIdempotencyKey
 	doc.Parameters = append(doc.Parameters, &huma.Param{
 		Name: idempotencyHeader, In: "header",
-		Description: "A random key, for example a UUID. If the client sends the request again with the same key within 24 hours, the server does not carry it out again, and responds with the same answer.",
+		Description: "A random key, for example a UUID. If the client sends the request again with the same key within 24 hours, the server sends the same answer, and does not execute the request again.",
 		Schema:      &huma.Schema{Type: huma.TypeString, MinLength: &least, MaxLength: &most},
 		Example:     "8e03978e-40d5-43dd-bc93-6894a57f9324",
 	})

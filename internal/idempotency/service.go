@@ -1,5 +1,6 @@
-// Package idempotency keeps the answers to requests with an idempotency key, so that a
-// request that a client sends again is not carried out again.
+// Package idempotency stores the answers to requests with an idempotency key. If a
+// client sends a request again, the server sends the stored answer and does not execute
+// the request again.
 //
 // The answers are encrypted with the user's data key, because some of them contain
 // output, or an API key that is shown once. The store contains only keyed hashes of
@@ -19,13 +20,13 @@ import (
 )
 
 const (
-	// keep is the time for which an answer is kept.
+	// keep is how long an answer is stored.
 	keep = 24 * time.Hour
-	// MaxAnswerBytes is the maximum size of an answer that is kept.
+	// MaxAnswerBytes is the maximum size of an answer that is stored.
 	MaxAnswerBytes = 4 << 20
 	// maxKeys is the maximum number of keys of one user.
 	maxKeys = 10_000
-	// hashKeyBytes is the length of the key of hashes.
+	// hashKeyBytes is the length in bytes of the secret key for the hashes.
 	hashKeyBytes = 32
 	// pruneBatch is the maximum number of requests that one transaction deletes.
 	pruneBatch = 100
@@ -41,7 +42,7 @@ type Config struct {
 // Service implements pyth.IdempotencyService. It is safe for concurrent use.
 type Service struct {
 	config Config
-	// secret is the key of the hashes.
+	// secret is the secret key for the hashes.
 	secret []byte
 }
 
@@ -68,7 +69,8 @@ func label(key [32]byte) vault.Label {
 	return vault.Label{Kind: "idempotent answer", Name: hex.EncodeToString(key[:]), Version: 1}
 }
 
-// BeginRequest begins a request, or returns the answer of the earlier one.
+// BeginRequest begins a request, or returns the stored answer of an earlier request
+// with the same key.
 func (s *Service) BeginRequest(ctx context.Context, user pyth.UserID, key string, request [32]byte) (*pyth.StoredAnswer, error) {
 	now := s.config.Clock()
 	r := &pyth.IdempotentRequest{
@@ -102,7 +104,7 @@ func (s *Service) BeginRequest(ctx context.Context, user pyth.UserID, key string
 	return answer, nil
 }
 
-// EndRequest stores the answer, or forgets the request if the answer is nil.
+// EndRequest stores the answer. If the answer is nil, EndRequest deletes the request.
 func (s *Service) EndRequest(ctx context.Context, user pyth.UserID, key string, answer *pyth.StoredAnswer) error {
 	hash := s.hash("key", user, key)
 	if answer == nil {
@@ -122,7 +124,7 @@ func (s *Service) EndRequest(ctx context.Context, user pyth.UserID, key string, 
 	return s.config.Store.EndRequest(ctx, user, hash, sealed)
 }
 
-// Prune deletes answers whose time has ended.
+// Prune deletes answers that are older than the maximum age.
 func (s *Service) Prune(ctx context.Context) error {
 	for {
 		n, err := s.config.Store.DeleteOldRequests(ctx, s.config.Clock().Add(-keep), pruneBatch)

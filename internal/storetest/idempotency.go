@@ -31,11 +31,12 @@ func testIdempotentRequest(t *testing.T, s pyth.Store) {
 	answered := *first
 	answered.Answer = []byte("answer\x00")
 	begin(t, s, first, &answered)
-	// The first answer stays.
+	// EndRequest must not replace the first answer.
 	want(t, s.EndRequest(ctx, "ada", hash("k"), []byte("other")), "")
 	want(t, s.EndRequest(ctx, "ada", hash("k"), nil), "")
 	begin(t, s, first, &answered)
-	// A request without effect can begin again, and so can an expired one.
+	// A request without an effect can begin again. An expired request can also begin
+	// again.
 	want(t, s.EndRequest(ctx, "bob", hash("k"), nil), "")
 	begin(t, s, idempotent("bob", "k", "again", start), nil)
 	later := idempotent("ada", "k", "later", start.Add(2*time.Hour))
