@@ -14,11 +14,11 @@ type WebhookID string
 // by time.
 type DeliveryID string
 
-// WebhookEvent names an event that webhooks receive.
+// WebhookEvent is the name of an event that webhooks receive.
 type WebhookEvent string
 
-// Events of webhooks. EventExecutionStarted is left out if a run ends before its start
-// is stored.
+// Events of webhooks. If a run ends before its start is stored, there is no
+// EventExecutionStarted.
 const (
 	EventExecutionStarted WebhookEvent = "execution.started"
 	EventExecutionEnded   WebhookEvent = "execution.ended"
@@ -55,8 +55,8 @@ type SealedWebhook struct {
 // DeliveryState says how far a delivery has come.
 type DeliveryState string
 
-// States of a delivery. A pending delivery will be tried again. The other states never
-// change.
+// States of a delivery. The server will try a pending delivery again. Delivered and
+// failed deliveries never change.
 const (
 	DeliveryPending   DeliveryState = "pending"
 	DeliveryDelivered DeliveryState = "delivered"
@@ -79,11 +79,11 @@ type Delivery struct {
 	State     DeliveryState
 	Attempts  int
 	// LastAttemptAt is zero before the first attempt. NextAttemptAt is zero before the
-	// first attempt, and after the last one.
+	// first attempt, and after the last attempt.
 	LastAttemptAt, NextAttemptAt time.Time
 	// ResponseStatus is the HTTP status of the last response; 0 if there was none.
 	ResponseStatus int
-	// Error says why the last attempt failed; "" if it did not fail.
+	// Error says why the last attempt failed; "" if the attempt did not fail.
 	Error string
 	// Payload is the body of the request. It is nil in lists, and after the last
 	// attempt.
@@ -97,8 +97,8 @@ const MaxPendingDeliveries = 10_000
 // ErrorTooManyDeliveries is the Error of a delivery beyond MaxPendingDeliveries.
 const ErrorTooManyDeliveries = "too many deliveries were pending"
 
-// EventOf returns the event that happened when the record was stored, and its time. It
-// returns "" if there is none.
+// EventOf returns the event that happened when the record was stored, and the time of
+// the event. It returns "" if there was no event.
 func EventOf(r *ExecutionRecord) (WebhookEvent, time.Time) {
 	switch r.State {
 	case StateRunning:
@@ -132,8 +132,9 @@ func timestamp(t time.Time) string {
 	return t.UTC().Format(timestampLayout)
 }
 
-// eventPayload returns the payload of an event: its type, its time, and the summary of
-// the run as in the API. The payload has no code and no output.
+// eventPayload returns the payload of an event. The payload contains the type and the
+// time of the event, and the summary of the run as in the API. The payload has no code
+// and no output.
 func eventPayload(event WebhookEvent, at time.Time, r *ExecutionRecord) []byte {
 	type usage struct {
 		WallMs          int64 `json:"wallMs"`
@@ -191,13 +192,13 @@ type WebhookService interface {
 	// CodeQuotaExceeded if the user has the maximum number of webhooks. Without events,
 	// the webhook receives EventExecutionEnded.
 	CreateWebhook(ctx context.Context, user UserID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
-	// Webhooks lists the user's webhooks that receive the events of all runs, oldest
+	// Webhooks returns the user's webhooks that receive the events of all runs, oldest
 	// first.
 	Webhooks(ctx context.Context, user UserID) ([]*Webhook, error)
 	// DeleteWebhook deletes a webhook with its deliveries. Pending deliveries are not
 	// sent.
 	DeleteWebhook(ctx context.Context, user UserID, id WebhookID) error
-	// Deliveries lists the deliveries of a webhook, newest first. It lists at most
+	// Deliveries returns the deliveries of a webhook, newest first. It returns at most
 	// "limit" deliveries with an ID less than "before"; "" means no bound.
 	Deliveries(ctx context.Context, user UserID, id WebhookID, before DeliveryID, limit int) ([]*Delivery, error)
 }
@@ -206,27 +207,28 @@ type WebhookService interface {
 // QueueStore that start or end a run store the deliveries of this event in the same
 // transaction. An event of a run is delivered once to each webhook.
 type WebhookStore interface {
-	// CreateWebhook stores a webhook. It fails with CodeConflict if the user has "limit"
-	// webhooks for all runs. It ignores the limit if w.Execution is not "".
+	// CreateWebhook stores a webhook. It fails with CodeConflict if the user has
+	// "limit" webhooks for all runs. It ignores the limit if w.Execution is not "".
 	CreateWebhook(ctx context.Context, w *SealedWebhook, limit int) error
-	// Webhooks lists the user's webhooks for all runs, by ID.
+	// Webhooks returns the user's webhooks for all runs, by ID.
 	Webhooks(ctx context.Context, user UserID) ([]*Webhook, error)
 	// DeleteWebhook deletes a webhook and its deliveries.
 	DeleteWebhook(ctx context.Context, user UserID, id WebhookID) error
-	// Deliveries lists the deliveries of a webhook without payloads, by descending ID.
-	// It fails with CodeNotFound if the user has no webhook with the ID.
+	// Deliveries returns the deliveries of a webhook without payloads, by descending
+	// ID. It fails with CodeNotFound if the user has no webhook with the ID.
 	Deliveries(ctx context.Context, user UserID, id WebhookID, before DeliveryID, limit int) ([]*Delivery, error)
 	// Delivery returns a delivery with its webhook.
 	Delivery(ctx context.Context, id DeliveryID) (*Delivery, *SealedWebhook, error)
-	// PutAttempt stores the outcome of an attempt of a pending delivery: State, Attempts,
-	// the times, ResponseStatus and Error. It removes the payload if the delivery is no
-	// longer pending. It does nothing if the delivery is absent or not pending.
+	// PutAttempt stores the outcome of an attempt of a pending delivery: State,
+	// Attempts, the times, ResponseStatus and Error. It removes the payload if the
+	// delivery is no longer pending. It does nothing if the delivery is absent or not
+	// pending.
 	PutAttempt(ctx context.Context, d *Delivery) error
-	// UnscheduledDeliveries lists pending deliveries for which SetScheduled was not
+	// UnscheduledDeliveries returns pending deliveries for which SetScheduled was not
 	// called, oldest first.
 	UnscheduledDeliveries(ctx context.Context, limit int) ([]DeliveryID, error)
 	SetScheduled(ctx context.Context, ids []DeliveryID) error
-	// ResetScheduled makes UnscheduledDeliveries list all pending deliveries again.
+	// After ResetScheduled, UnscheduledDeliveries returns all pending deliveries again.
 	ResetScheduled(ctx context.Context) error
 	// DeleteOldDeliveries deletes deliveries that were created before the given time,
 	// and webhooks of runs that were created before it. It deletes at most "limit" of

@@ -13,8 +13,8 @@ import (
 type WebhookRequest struct {
 	_ struct{} `doc:"A URL that receives events of runs."`
 
-	URL    string         `json:"url" minLength:"1" maxLength:"2048" doc:"The URL that receives the events, with https or http. Its host must be one that programs may connect to." example:"https://hooks.example.org/runs"`
-	Events []WebhookEvent `json:"events,omitempty" nullable:"false" maxItems:"16" doc:"The events to receive. If absent or empty, only execution.ended." example:"[\"execution.ended\"]"`
+	URL    string         `json:"url" minLength:"1" maxLength:"2048" doc:"The URL that receives the events, with https or http. The host must be a host that programs may connect to." example:"https://hooks.example.org/runs"`
+	Events []WebhookEvent `json:"events,omitempty" nullable:"false" maxItems:"16" doc:"The events to receive. If absent or empty, the webhook receives only execution.ended." example:"[\"execution.ended\"]"`
 }
 
 // Webhook describes a webhook, without its secret.
@@ -33,7 +33,7 @@ type WebhookCreated struct {
 	_ struct{} `doc:"A new webhook."`
 
 	Webhook
-	Secret string `json:"secret" doc:"The secret that signs the deliveries. No other response contains it." example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
+	Secret string `json:"secret" doc:"The secret with which the server signs deliveries. No other response contains the secret." example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
 }
 
 // WebhookList contains all webhooks of a user.
@@ -45,18 +45,18 @@ type WebhookList struct {
 
 // WebhookDelivery describes a delivery.
 type WebhookDelivery struct {
-	_ struct{} `doc:"An event for a webhook, and the outcome of sending it."`
+	_ struct{} `doc:"A delivery of an event to a webhook, and the outcome of the delivery."`
 
-	ID             string        `json:"id" doc:"The ID of the delivery, as in the header webhook-id. It is the same at each attempt." example:"msg_01k7"`
+	ID             string        `json:"id" doc:"The ID of the delivery, as in the header webhook-id. The ID is the same at each attempt." example:"msg_01k7"`
 	Event          WebhookEvent  `json:"event" doc:"The event." example:"execution.ended"`
 	ExecutionID    string        `json:"executionId" doc:"The ID of the run." example:"019d5783"`
-	State          DeliveryState `json:"state" doc:"How far the delivery has come." example:"delivered"`
-	Attempts       int           `json:"attempts" doc:"How often the server has tried to send the delivery." example:"1"`
+	State          DeliveryState `json:"state" doc:"The state of the delivery." example:"delivered"`
+	Attempts       int           `json:"attempts" doc:"The number of attempts to send the delivery." example:"1"`
 	CreatedAt      Timestamp     `json:"createdAt" doc:"When the event happened."`
 	LastAttemptAt  Timestamp     `json:"lastAttemptAt,omitzero" doc:"When the last attempt ended. Absent before the first attempt."`
-	NextAttemptAt  Timestamp     `json:"nextAttemptAt,omitzero" doc:"When the server tries again. Absent before the first attempt and after the last one."`
-	ResponseStatus int           `json:"responseStatus,omitzero" doc:"The HTTP status of the last response. Absent if there was none." example:"200"`
-	Error          string        `json:"error,omitzero" doc:"Why the last attempt failed. Absent if it did not fail." example:"the receiver responded with the status 500"`
+	NextAttemptAt  Timestamp     `json:"nextAttemptAt,omitzero" doc:"When the server tries again. Absent before the first attempt and after the last attempt."`
+	ResponseStatus int           `json:"responseStatus,omitzero" doc:"The HTTP status of the last response. Absent if there was no response." example:"200"`
+	Error          string        `json:"error,omitzero" doc:"Why the last attempt failed. Absent if the last attempt did not fail." example:"the receiver responded with the status 500"`
 }
 
 // WebhookDeliveryList is a page of deliveries.
@@ -116,7 +116,7 @@ func (h *Handler) registerWebhooks() {
 		Operation: huma.Operation{
 			OperationID: "createWebhook", Method: http.MethodPost, Path: webhooksPath, DefaultStatus: http.StatusCreated,
 			Summary: "Create a webhook", Tags: []string{tagWebhooks},
-			Description: "Creates a webhook that receives events of all your runs, as the Standard Webhooks specification says. A delivery is repeated for 24 hours until the receiver responds with a status from 200 to 299.",
+			Description: "Creates a webhook that receives events of all your runs, as the Standard Webhooks specification says. The server repeats a delivery until the receiver responds with a status from 200 to 299, but at most for 24 hours.",
 			Errors:      []int{http.StatusForbidden},
 		},
 		action:  pyth.ActionWebhookCreated,
@@ -127,7 +127,7 @@ func (h *Handler) registerWebhooks() {
 		Operation: huma.Operation{
 			OperationID: "deleteWebhook", Method: http.MethodDelete, Path: webhooksPath + "/{id}",
 			Summary: "Delete a webhook", Tags: []string{tagWebhooks},
-			Description: "Deletes the webhook and its deliveries. Pending deliveries are not sent.",
+			Description: "Deletes the webhook and its deliveries. The server does not send pending deliveries.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionWebhookDeleted,
@@ -136,7 +136,7 @@ func (h *Handler) registerWebhooks() {
 		Operation: huma.Operation{
 			OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: webhooksPath + "/{id}/deliveries",
 			Summary: "List the deliveries of a webhook", Tags: []string{tagWebhooks},
-			Description: "Lists the deliveries of the last seven days with their outcome, newest first.",
+			Description: "Lists the deliveries of the last seven days with their outcomes, newest first.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: map[string]any{"deliveries": []any{delivery}},

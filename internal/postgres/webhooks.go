@@ -69,7 +69,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 
 const webhooksOfUser = "SELECT " + webhookColumns + " FROM webhooks w WHERE w.user_id = $1 AND w.execution_id IS NULL ORDER BY w.id"
 
-// Webhooks lists the user's webhooks for all runs, by ID.
+// Webhooks returns the user's webhooks for all runs, by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
 	return collect(ctx, s, scanWebhook, webhooksOfUser, user)
 }
@@ -83,7 +83,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, user pyth.UserID, id pyth.Web
 	return err
 }
 
-// Deliveries lists the deliveries of a webhook, newest first.
+// Deliveries returns the deliveries of a webhook, newest first.
 func (s *Store) Deliveries(ctx context.Context, user pyth.UserID, id pyth.WebhookID, before pyth.DeliveryID, limit int) ([]*pyth.Delivery, error) {
 	var one int
 	if err := s.row(ctx, "SELECT 1 FROM webhooks WHERE id = $1 AND user_id = $2", []any{id, user}, &one); err != nil {
@@ -117,7 +117,7 @@ func (s *Store) PutAttempt(ctx context.Context, d *pyth.Delivery) error {
 	return err
 }
 
-// UnscheduledDeliveries lists pending deliveries without a background job.
+// UnscheduledDeliveries returns pending deliveries without a background job.
 func (s *Store) UnscheduledDeliveries(ctx context.Context, limit int) ([]pyth.DeliveryID, error) {
 	return collect(ctx, s, pgx.RowTo[pyth.DeliveryID], "SELECT id FROM webhook_deliveries WHERE state = 'pending' AND scheduled = 0 ORDER BY id LIMIT $1", limit)
 }

@@ -55,7 +55,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 	return err
 }
 
-// Webhooks lists the user's webhooks for all runs, by ID.
+// Webhooks returns the user's webhooks for all runs, by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
 	all, err := webhooks(ctx, s.reader, "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id", user)
 	return all, failure(err)
@@ -91,7 +91,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, user pyth.UserID, id pyth.Web
 	return err
 }
 
-// Deliveries lists the deliveries of a webhook, newest first.
+// Deliveries returns the deliveries of a webhook, newest first.
 func (s *Store) Deliveries(ctx context.Context, user pyth.UserID, id pyth.WebhookID, before pyth.DeliveryID, limit int) (all []*pyth.Delivery, err error) {
 	var one int
 	if err := s.reader.QueryRowContext(ctx, "SELECT 1 FROM webhooks WHERE id = ? AND user_id = ?", id, user).Scan(&one); err != nil {
@@ -133,7 +133,7 @@ func (s *Store) PutAttempt(ctx context.Context, d *pyth.Delivery) error {
 	return err
 }
 
-// UnscheduledDeliveries lists pending deliveries without a background job.
+// UnscheduledDeliveries returns pending deliveries without a background job.
 func (s *Store) UnscheduledDeliveries(ctx context.Context, limit int) (ids []pyth.DeliveryID, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT id FROM webhook_deliveries INDEXED BY webhook_deliveries_unscheduled"+
 		" WHERE state = 'pending' AND scheduled = 0 ORDER BY id LIMIT ?", limit)

@@ -23,8 +23,8 @@ func (s *Service) Wake() {
 	}
 }
 
-// Run makes a background job for each new delivery, until ctx ends. First it does so
-// for all pending deliveries, because jobs are not copied with a database.
+// Run makes a background job for each new delivery, until ctx ends. First, Run makes
+// jobs for all pending deliveries, because a copy of the database contains no jobs.
 func (s *Service) Run(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
@@ -50,8 +50,9 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Schedule makes a background job for each new delivery. If it is interrupted, it
-// makes a job again later. Unique jobs ensure that only one of them exists.
+// Schedule makes a background job for each new delivery. After an interruption,
+// Schedule can try to make the same job again. Jobs are unique, so each delivery has
+// only one job.
 func (s *Service) Schedule(ctx context.Context) error {
 	for {
 		ids, err := s.config.Store.UnscheduledDeliveries(ctx, scheduleBatch)

@@ -23,11 +23,12 @@ import (
 const (
 	// sendTimeout is the time-out of one attempt, from the connection to the response.
 	sendTimeout = 15 * time.Second
-	// maxResponse is how much of a response is read. The rest is discarded with the
-	// connection.
+	// maxResponse is the maximum number of bytes of a response that the sender reads.
+	// For a longer response, the sender closes the connection.
 	maxResponse = 64 << 10
-	// maxPerHost and maxPerUser limit the deliveries that are sent at the same time, so
-	// that a slow receiver does not delay the deliveries of others.
+	// maxPerHost and maxPerUser are the maximum numbers of concurrent deliveries to one
+	// host and of one user. So a slow receiver does not delay the deliveries to other
+	// receivers.
 	maxPerHost = 2
 	maxPerUser = 4
 	// maxFailure is the maximum length of the reason of a failure.
@@ -41,7 +42,8 @@ type sender struct {
 	timeout time.Duration
 
 	mu sync.Mutex
-	// active counts the deliveries that are being sent, by host and by user.
+	// active contains the number of deliveries that are being sent, by host and by
+	// user.
 	active map[string]int
 }
 
@@ -79,8 +81,8 @@ func newSender(network Network, roots *x509.CertPool) *sender {
 	}
 }
 
-// acquire counts a delivery of the webhook that is being sent. It returns false if too
-// many are. The caller calls release at the end.
+// acquire adds a delivery of the webhook to the active deliveries. It returns false if
+// there are too many active deliveries. The caller calls release after the delivery.
 func (s *sender) acquire(w *pyth.SealedWebhook) (release func(), ok bool) {
 	host := w.URL
 	if u, err := url.Parse(w.URL); err == nil {
@@ -105,8 +107,9 @@ func (s *sender) acquire(w *pyth.SealedWebhook) (release func(), ok bool) {
 	}, true
 }
 
-// send sends the delivery to the URL. It returns the status of the response, or 0, and
-// why the receiver has not accepted the delivery, or "".
+// send sends the delivery to the URL. It returns the status of the response; 0 if there
+// was no response. It also returns why the receiver did not accept the delivery; "" if
+// the receiver accepted it.
 func (s *sender) send(ctx context.Context, target, secret string, d *pyth.Delivery, at time.Time) (status int, failure string) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

@@ -2,9 +2,9 @@
 // specification says.
 //
 // The store creates a delivery in the transaction that stores its event. A Service
-// makes a background job for each delivery, which sends it and tries again for a day.
-// So no delivery is lost if the server is killed, but a receiver can get a delivery
-// more than once, with the same ID.
+// makes a background job for each delivery. The job sends the delivery, and tries again
+// for a day. So if the server is killed, no delivery is lost. However, a receiver can
+// get a delivery more than once, with the same ID.
 package webhook
 
 import (
@@ -34,8 +34,8 @@ type Network interface {
 	// CheckAddress returns an error if host:port can never be reached. The text of the
 	// error is for the user.
 	CheckAddress(address string) error
-	// DialContext connects to host:port. It only connects to addresses that programs may
-	// reach. The text of an error is for the user.
+	// DialContext connects to host:port. It only connects to addresses that programs
+	// may reach. The text of an error is for the user.
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -48,7 +48,8 @@ type Config struct {
 	Insert func(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error
 	Clock  func() time.Time
 	Logger *slog.Logger
-	// Disabled reports that no webhooks can be created, and none are sent.
+	// If Disabled is true, users cannot create webhooks, and the server sends no
+	// deliveries.
 	Disabled bool
 	// MaxPerUser is the maximum number of webhooks of a user; 0 means 20.
 	MaxPerUser int
@@ -154,7 +155,7 @@ func address(u *url.URL) string {
 }
 
 // checkEvents returns the events without duplicates, in the order of
-// pyth.WebhookEvents. No events select EventExecutionEnded.
+// pyth.WebhookEvents. If there are no events, checkEvents returns EventExecutionEnded.
 func checkEvents(location string, events []pyth.WebhookEvent) ([]pyth.WebhookEvent, error) {
 	if len(events) == 0 {
 		return []pyth.WebhookEvent{pyth.EventExecutionEnded}, nil
@@ -168,7 +169,7 @@ func checkEvents(location string, events []pyth.WebhookEvent) ([]pyth.WebhookEve
 	return slices.DeleteFunc(all, func(e pyth.WebhookEvent) bool { return !slices.Contains(events, e) }), nil
 }
 
-// Webhooks lists the user's webhooks, oldest first.
+// Webhooks returns the user's webhooks, oldest first.
 func (s *Service) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
 	return s.config.Store.Webhooks(ctx, user)
 }
@@ -178,7 +179,7 @@ func (s *Service) DeleteWebhook(ctx context.Context, user pyth.UserID, id pyth.W
 	return s.config.Store.DeleteWebhook(ctx, user, id)
 }
 
-// Deliveries lists the deliveries of a webhook, newest first.
+// Deliveries returns the deliveries of a webhook, newest first.
 func (s *Service) Deliveries(ctx context.Context, user pyth.UserID, id pyth.WebhookID, before pyth.DeliveryID, limit int) ([]*pyth.Delivery, error) {
 	return s.config.Store.Deliveries(ctx, user, id, before, limit)
 }

@@ -20,8 +20,8 @@ type job struct {
 // Kind returns the name of the kind of jobs.
 func (job) Kind() string { return "webhook_delivery" }
 
-// InsertOpts makes jobs unique, so that each delivery has only one. The Service counts
-// the attempts itself, so River's maximum is only a bound for attempts that fail
+// InsertOpts makes jobs unique, so that each delivery has only one job. The Service
+// counts the attempts itself. So River's maximum applies only to attempts that fail
 // because of the store.
 func (job) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{MaxAttempts: 1000, UniqueOpts: river.UniqueOpts{ByArgs: true}}
@@ -40,17 +40,17 @@ func (s *Service) Worker() *Worker { return &Worker{service: s} }
 const (
 	// giveUpAfter is the time after which a delivery fails.
 	giveUpAfter = 24 * time.Hour
-	// storeTimeout limits the time of storing the outcome of an attempt.
+	// storeTimeout is the time-out for storing the outcome of an attempt.
 	storeTimeout = 10 * time.Second
 	// retryDelay is the delay after an attempt that failed because of the store.
 	retryDelay = 10 * time.Second
-	// busyDelay is the delay if too many deliveries to the host or of the user are being
-	// sent.
+	// busyDelay is the delay if too many deliveries to the host or of the user are
+	// being sent.
 	busyDelay = time.Second
 )
 
-// delays returns the delays between the attempts of a delivery. The last one repeats.
-// Together they are shorter than giveUpAfter.
+// delays returns the delays between the attempts of a delivery. The last delay applies
+// to all further attempts. The sum of the delays is shorter than giveUpAfter.
 func delays() []time.Duration {
 	return []time.Duration{
 		5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute,
@@ -73,8 +73,8 @@ func (w *Worker) Work(ctx context.Context, j *river.Job[job]) error {
 	return err
 }
 
-// deliver makes one attempt. It returns the delay until the next attempt, or 0 if there
-// is nothing left to do. An error means that the outcome is not stored.
+// deliver makes one attempt. It returns the delay until the next attempt; 0 if there
+// will be no further attempt. An error means that the outcome is not stored.
 func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duration, error) {
 	d, w, err := s.config.Store.Delivery(ctx, id)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
@@ -113,8 +113,8 @@ func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duratio
 	return delay, s.config.Store.PutAttempt(ctx, d)
 }
 
-// attempt sends the delivery. It returns the status of the response, or 0, and why the
-// attempt failed, or "".
+// attempt sends the delivery. It returns the status of the response; 0 if there was no
+// response. It also returns why the attempt failed; "" if the attempt succeeded.
 func (s *Service) attempt(ctx context.Context, d *pyth.Delivery, w *pyth.SealedWebhook) (status int, failure string) {
 	if s.config.Disabled {
 		return 0, "the server sends no webhooks, because its programs have no network"
@@ -128,8 +128,8 @@ func (s *Service) attempt(ctx context.Context, d *pyth.Delivery, w *pyth.SealedW
 	return s.sender.send(ctx, w.URL, string(secret), d, s.config.Clock())
 }
 
-// jitter returns the duration, changed by at most a tenth, so that deliveries that
-// failed together are not sent again together.
+// jitter randomly changes the duration by at most a tenth. So the server does not
+// repeat all failed deliveries at the same moment.
 func jitter(d time.Duration) time.Duration {
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(d/5)+1))
 	if err != nil {

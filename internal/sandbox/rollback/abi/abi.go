@@ -47,7 +47,8 @@ const Advice = 0x706f
 
 // Compiles is added to the number of the control descriptor if the process is a runtime
 // that compiles programs to machine code. Only such a process may have several threads
-// at its checkpoint, and it makes its checkpoint by pread64(2).
+// when it makes the checkpoint. Such a process makes the checkpoint with a call of
+// pread64(2).
 const Compiles = 1 << 16
 
 // Offsets of pread64(2) on the control descriptor of a process with Compiles. Like
@@ -73,8 +74,8 @@ const (
 	Exits = 'X'
 )
 
-// Descriptors is the number of descriptors that Resume installs: the standard streams and
-// the control socket.
+// Descriptors is the number of descriptors that Resume installs: the standard streams
+// and the control socket.
 const Descriptors = 4
 
 // Reason says why a process was not restored. The zero value means that there is no
