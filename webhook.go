@@ -228,7 +228,7 @@ type WebhookStore interface {
 	// called, oldest first.
 	UnscheduledDeliveries(ctx context.Context, limit int) ([]DeliveryID, error)
 	SetScheduled(ctx context.Context, ids []DeliveryID) error
-	// After ResetScheduled, UnscheduledDeliveries returns all pending deliveries again.
+	// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
 	ResetScheduled(ctx context.Context) error
 	// DeleteOldDeliveries deletes deliveries that were created before the given time,
 	// and webhooks of runs that were created before it. It deletes at most "limit" of

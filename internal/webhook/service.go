@@ -48,8 +48,8 @@ type Config struct {
 	Insert func(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error
 	Clock  func() time.Time
 	Logger *slog.Logger
-	// If Disabled is true, users cannot create webhooks, and the server sends no
-	// deliveries.
+	// Disabled turns webhooks off: users cannot create webhooks, and the server sends
+	// no deliveries.
 	Disabled bool
 	// MaxPerUser is the maximum number of webhooks of a user; 0 means 20.
 	MaxPerUser int
