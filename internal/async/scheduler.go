@@ -89,8 +89,8 @@ func (s *scheduler) sleep(d time.Duration) {
 	}
 }
 
-// fill claims queued runs until this server has the maximum number, or until there is
-// no more run that it may claim.
+// The method "fill" claims queued runs until this server has the maximum number of
+// claimed runs, or until there are no more runs that this server may claim.
 func (s *scheduler) fill() error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -188,7 +188,8 @@ type task struct {
 // start.
 var errStopping = errors.New("async: the server is stopping")
 
-// run runs a claimed run in a goroutine. If the scheduler stops, it does nothing.
+// The method "run" executes a claimed run in a goroutine. If the scheduler stops, the
+// method does nothing.
 func (s *scheduler) run(q *pyth.QueuedExecution) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -73,8 +73,8 @@ type Fleet struct {
 // load contains the numbers of runs and sessions that this server has on a worker.
 type load struct {
 	runs, sessions int
-	// The fields "others" and otherSessions count the runs and sessions of other
-	// servers on the worker, at the time of the worker's last announcement.
+	// The fields "others" and otherSessions are the numbers of runs and sessions of
+	// other servers on the worker, at the time of the worker's last announcement.
 	others, otherSessions int
 }
 

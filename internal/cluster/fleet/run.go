@@ -72,7 +72,8 @@ func (r *run) start(ctx context.Context) error {
 		default:
 			refusal = err
 		}
-		// After a lost message, a worker that is alive can accept the job in a new call.
+		// After a lost message, a worker that is alive can accept the job in a new
+		// call.
 		refused[worker.ID] = !errors.Is(err, errNotStarted) || !r.fleet.node.IsAlive(worker.ID)
 		r.fleet.moved.Add(1)
 	}
@@ -340,7 +341,8 @@ type receiver struct {
 	ctx context.Context
 	// canceled is true if the worker was told to stop the program.
 	canceled bool
-	// deaf is true if the receiver of events has failed. Then it gets no more events.
+	// deaf is true if the receiver of events has failed. Such a receiver gets no more
+	// events.
 	deaf bool
 }
 

@@ -32,8 +32,8 @@ func (f *Fleet) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	return err
 }
 
-// place sends the first message of a call to one worker after the other, until one of
-// them answers with KindDone.
+// place sends the first message of a call to one worker after another, until a worker
+// answers with KindDone.
 func (f *Fleet) place(ctx context.Context, d demand, m []byte) (*wire.Message, wire.ID, error) {
 	refused := map[wire.ID]bool{}
 	var refusal error

@@ -238,7 +238,8 @@ func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	}
 }
 
-// nextFrame returns the next frame and lets the sender send as much again.
+// nextFrame returns the next frame, and increases the limit of the sender by the cost
+// of the frame.
 func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	for {
 		l.mu.Lock()
@@ -294,8 +295,8 @@ func (l *Link) Close() {
 	}
 }
 
-// Delivered waits until the other process has received all messages. It returns false if
-// this is unknown, because the call ended too early.
+// Delivered waits until the other process has received all messages. It returns false
+// if this is unknown, because the call ended too early.
 func (l *Link) Delivered() bool {
 	for {
 		l.mu.Lock()

@@ -42,7 +42,7 @@ type Bus interface {
 }
 
 // Subjects of messages. Workers subscribe to subjectWorkers, and servers to
-// subjectServers. Each process also has its own subject.
+// subjectServers. Each process also has a separate subject.
 const (
 	subjectWorkers = "pyth-on.cluster.workers"
 	subjectServers = "pyth-on.cluster.servers"
@@ -83,8 +83,8 @@ type Config struct {
 	Token []byte
 	// Status returns the state of a worker. It is nil for a server.
 	Status func() wire.Status
-	// Accept handles a call to a worker, in its own goroutine. The call ends when
-	// Accept returns. Accept is nil for a server.
+	// Accept handles a call to a worker. Each call has a separate goroutine. The call
+	// ends when Accept returns. Accept is nil for a server.
 	Accept func(*Link)
 	// MaxCalls is the maximum number of calls that a worker accepts at the same time.
 	MaxCalls int

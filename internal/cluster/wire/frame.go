@@ -19,7 +19,7 @@ const (
 	// FrameEnd says that the sender has forgotten the call, and that it needs no
 	// answer.
 	FrameEnd
-	// FrameReset answers a frame of a call that the sender does not know or refuses.
+	// FrameReset is the answer to a frame of an unknown or refused call.
 	FrameReset
 	// FrameAnnounce carries an Announcement of a worker to all servers.
 	FrameAnnounce
@@ -99,8 +99,8 @@ type Announcement struct {
 
 // Beat answers an Announcement.
 type Beat struct {
-	// Seq numbers the beats from this server to the worker. Heard is the Seq of the
-	// announcement.
+	// Seq is the number of the beat. Each server numbers its beats to each worker.
+	// Heard is the Seq of the announcement.
 	Seq, Heard uint64
 }
 
@@ -119,7 +119,7 @@ type Status struct {
 	// Runtimes maps each runtime of the worker to its version.
 	Runtimes map[string]string
 	// MaxRunning, MaxPerTenant and MaxQueued are limits of the worker's pool. Running
-	// and Queued count the jobs of the pool.
+	// and Queued are the numbers of running and queued jobs in the pool.
 	MaxRunning, MaxPerTenant, MaxQueued, Running, Queued int
 	// MaxSessions limits the sum of Sessions and Reserved.
 	MaxSessions, Sessions, Reserved int
