@@ -174,7 +174,8 @@ type Outcome struct {
 	StderrTruncated bool
 	Error           *ProgramError
 	Results         []Result
-	// ResultsTruncated is true if rich values were too many or too large.
+	// ResultsTruncated is true if the server omitted rich values, because there were
+	// too many or they were too large.
 	ResultsTruncated bool
 	// ResultsSkipped contains media types in which rich values were not returned.
 	ResultsSkipped []SkippedResult

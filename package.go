@@ -84,7 +84,7 @@ type PackageChange struct {
 	// user did not have the package before. Only AddPackage sets Package and Created.
 	Package *Package
 	Created bool
-	// Added and Removed list the packages that the change added and removed, with
+	// Added and Removed contain the packages that the change added and removed, with
 	// their versions, such as "numpy 2.4.1".
 	Added, Removed []string
 }

@@ -34,7 +34,7 @@ type Config struct {
 	// Network checks the hosts in a request for a session. If it is nil, sessions
 	// have no network.
 	Network execution.NetworkPolicy
-	// Secrets contains the user's secrets. If it is nil, there are no secrets.
+	// Secrets provides the user's secrets. If it is nil, there are no secrets.
 	Secrets Secrets
 	// Packages provides the user's packages. If it is nil, there are no packages.
 	Packages pyth.PackageSource

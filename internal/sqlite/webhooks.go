@@ -161,7 +161,7 @@ func (s *Store) SetScheduled(ctx context.Context, ids []pyth.DeliveryID) error {
 	return err
 }
 
-// ResetScheduled makes UnscheduledDeliveries list all pending deliveries again.
+// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
 func (s *Store) ResetScheduled(ctx context.Context) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 0 WHERE state = 'pending' AND scheduled = 1")
 	return err

@@ -43,7 +43,7 @@ type account struct {
 	// The field "stored" is the usage in the store. The field "unstored" is the usage
 	// of ended runs whose records are not stored yet.
 	stored, unstored pyth.UsageTotals
-	// The field "running" counts the admitted runs that have not ended.
+	// The field "running" is the number of admitted runs that have not ended.
 	running int64
 }
 

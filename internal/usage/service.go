@@ -15,7 +15,8 @@ type Config struct {
 	// Sync waits until the records of the user's ended runs are stored.
 	Sync  func(ctx context.Context, user pyth.UserID) error
 	Clock func() time.Time
-	// Sources contains the quotas of users, in the order of the report.
+	// Sources contains the services that report quotas of users, in the order of the
+	// report.
 	Sources []pyth.QuotaSource
 }
 
@@ -37,7 +38,7 @@ const (
 	maxKeys = 1000
 )
 
-// Usage extends the period of the query to whole days, and returns the usage of these
+// Usage rounds the period of the query to whole days, and returns the usage of these
 // days. By default, Until is the current time, and Since is 29 days earlier.
 func (s *Service) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery) (*pyth.UsageReport, error) {
 	if err := s.complete(&q); err != nil {

@@ -78,7 +78,7 @@ type Stats struct {
 	// Sessions is the number of sessions without a running job. Reserved is the number
 	// of reservations.
 	Sessions, Reserved int
-	// Running and Queued count the tenants' jobs.
+	// Running and Queued are the numbers of the tenants' running and queued jobs.
 	Running, Queued int
 	// Tenants is the number of tenants with a sandbox or a job.
 	Tenants int

@@ -15,7 +15,7 @@ type queue struct {
 	tenants map[pyth.UserID]*tenant
 	// turn contains the tenants with waiting jobs. The first tenant is next.
 	turn []*tenant
-	// running and queued count jobs, except the jobs of the server itself.
+	// running and queued are numbers of jobs, without the jobs of the server itself.
 	running, queued int
 	// promised is the sum of the memory limits of running jobs, in bytes.
 	promised int64

@@ -20,8 +20,8 @@ type stock struct {
 	idle []*entry
 	// dirty contains the sandboxes that wait to be recycled.
 	dirty []*entry
-	// The following fields count sandboxes. total includes the sandboxes that are
-	// booting.
+	// The following fields are numbers of sandboxes. The field "total" includes the
+	// sandboxes that are booting.
 	total, booting, recycling, removing int
 	// bootingFor contains the number of boots in progress, by kind.
 	bootingFor map[kind]int

@@ -30,11 +30,11 @@ type checkpoint struct {
 	attributes attributes
 	// maxDescriptors is the size of the descriptor table, which cannot shrink.
 	maxDescriptors int
-	// given are the flags of the descriptors that the agent gives. descriptors are all
-	// others.
+	// The field "given" contains the flags of the descriptors that the agent gives. The
+	// field "descriptors" contains all other descriptors.
 	given       map[int32]kernel.FDFlags
 	descriptors []descriptor
-	// threads are all threads except the first one.
+	// threads contains all threads except the first thread.
 	threads  []*thread
 	counters counters
 	// compiles is true if the process may make machine code.
@@ -86,8 +86,8 @@ func attributesOf(t *kernel.Task) attributes {
 	}
 }
 
-// checkpointTries is the number of times that newCheckpoint waits for threads that still
-// work. The runtime has started them before, so they soon wait for more work.
+// checkpointTries is the number of times that newCheckpoint waits for threads that
+// still work. The runtime has started them before, so they soon wait for more work.
 const checkpointTries = 50
 
 // newCheckpoint saves the state of a process. The calling task must be its first
@@ -203,9 +203,10 @@ func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
 	return [2]*ktime.SyntheticClock{g.UserCPUClock().(*ktime.SyntheticClock), g.CPUClock().(*ktime.SyntheticClock)}
 }
 
-// restore returns the process to its checkpoint. All other threads of the process must
-// be stopped by others. If restore returns a reason, the process must exit. start lets
-// new threads run. The caller must call it in any case.
+// restore returns the process to its checkpoint. The parameter "others" must have
+// stopped all other threads of the process. If restore returns a reason, the process
+// must exit. The result "start" lets new threads run. The caller must call "start" in
+// any case.
 func (i *interpreter) restore(t *kernel.Task, others *pause) (start func(), why abi.Reason) {
 	if why := i.restoreProcess(t); why != 0 {
 		return func() {}, why

@@ -16,7 +16,8 @@ import (
 )
 
 // descriptor is a descriptor of the checkpoint, other than those that the agent gives.
-// restoreDescriptors makes a new file for it, so that nothing remains of the old one.
+// restoreDescriptors makes a new file for the descriptor, so that nothing remains of
+// the old file.
 type descriptor struct {
 	fd    int32
 	flags kernel.FDFlags

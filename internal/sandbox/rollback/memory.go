@@ -23,7 +23,8 @@ const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
 	// emptySize is the size in bytes from which memory without data is returned to the
-	// host. Programs use shorter ranges often, and a page fault costs more than the zeros.
+	// host. Programs use shorter ranges often, and a page fault costs more than the
+	// zeros.
 	emptySize = 512 << 10
 	// copySize is the amount of memory in bytes that is copied at once.
 	copySize = 256 << 10
@@ -63,7 +64,7 @@ type region struct {
 
 // mappingAttributes are attributes of a mapping that /proc/self/maps does not show.
 type mappingAttributes struct {
-	// dontFork is the effect of MADV_DONTFORK, and isStack is that of MAP_STACK.
+	// dontFork is the effect of MADV_DONTFORK, and isStack is the effect of MAP_STACK.
 	dontFork, isStack bool
 }
 
@@ -94,7 +95,7 @@ type memory struct {
 	regions []region
 	// states has an element for each region.
 	states []state
-	// unmapped lists the parts of the regions that the program has unmapped. The
+	// unmapped contains the parts of the regions that the program has unmapped. The
 	// program may have mapped them again, with attributes that a region does not
 	// record. So the method restore maps these parts again. mu protects the field
 	// unmapped.
@@ -131,7 +132,7 @@ func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool { return !m.states[i].canMapAgain })
 }
 
-// changes records that the program changes attributes of a range. It returns false if
+// changes notes that the program changes attributes of a range. It returns false if
 // the range overlaps a mapping of the checkpoint that cannot be mapped again.
 func (m *memory) changes(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool {
@@ -339,8 +340,8 @@ func overlap(all []hostarch.AddrRange, in hostarch.AddrRange) []hostarch.AddrRan
 }
 
 // add divides data into ranges of pages, and saves those that are not zero. In each
-// range, either all pages are zero or none is. The ranges of the region begin at the
-// index first.
+// range, either all pages are zero or none is. The parameter "first" is the index of
+// the first range of the region.
 func (m *memory) add(start hostarch.Addr, data []byte, first int) {
 	var zero [hostarch.PageSize]byte
 	for at := 0; at < len(data); at += hostarch.PageSize {

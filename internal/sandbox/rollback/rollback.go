@@ -102,8 +102,8 @@ type interpreter struct {
 	given, restored chan struct{}
 	// The field "anew" is true if the process must make a new checkpoint.
 	anew atomic.Bool
-	// The field "runs" counts the runs of the interpreter, and "cpu" is its processor
-	// time. Only the interpreter's task uses these fields.
+	// The field "runs" is the number of runs of the interpreter, and "cpu" is the
+	// processor time of the interpreter. Only the interpreter's task uses these fields.
 	runs int
 	cpu  time.Duration
 	// The field "counters" holds the counters at the first checkpoint. It is nil

@@ -81,8 +81,8 @@ type pause struct {
 	// state in states.
 	resume chan struct{}
 	states map[*kernel.Task]*thread
-	// asked are the threads that were asked to stop, and all are those that have
-	// stopped.
+	// The field "asked" contains the threads that were asked to stop, and the field
+	// "all" contains the threads that have stopped.
 	asked map[*kernel.Task]bool
 	all   []stopped
 }
@@ -117,9 +117,9 @@ func (p *pause) TaskWork(t *kernel.Task) {
 	}
 }
 
-// stop stops all threads for which the function mayStop returns true. It returns when all
-// other threads have ended. If one of these runs for the given time, or a thread neither
-// stops nor ends, stop returns an error.
+// stop stops all threads for which the function mayStop returns true. It returns when
+// all other threads have ended. If one of these runs for the given time, or a thread
+// neither stops nor ends, stop returns an error.
 func (p *pause) stop(t *kernel.Task, mayStop func(*kernel.Task) bool, running time.Duration) error {
 	for start := time.Now(); ; {
 		others, runs := otherThreads(t), false
@@ -207,9 +207,10 @@ func saveThreads(t *kernel.Task, all []stopped) ([]*thread, error) {
 	return threads, nil
 }
 
-// restoreThreads restores the threads of the checkpoint. Those that are stopped get
-// their state when the pause ends. The others have ended, so restoreThreads creates them
-// again with the same IDs. The caller must call start for these, even after an error.
+// restoreThreads restores the threads of the checkpoint. Stopped threads get their
+// state when the pause ends. All other threads have ended, so restoreThreads creates
+// them again with the same IDs. The caller must call the result "start" to let the
+// created threads run, even after an error.
 func (c *checkpoint) restoreThreads(t *kernel.Task, p *pause) (start func(), why abi.Reason) {
 	var created []*kernel.Task
 	start = func() {

@@ -1,5 +1,5 @@
 // Command simulate computes how a deployment of several machines behaves at a given
-// rate of runs. It also prints which part of the deployment is full first.
+// rate of runs. It also prints which part of the deployment reaches its maximum first.
 //
 // The command is a discrete-event simulation. Requests arrive at random times (a
 // Poisson process), and the users differ in activity (Zipf's law). The costs of each

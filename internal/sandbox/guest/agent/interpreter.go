@@ -29,8 +29,8 @@ type interpreter struct {
 	// inputByPipe is true if each run of a session gets a new pipe as standard
 	// input.
 	inputByPipe bool
-	// replacesControl is true if a session gets another control descriptor at its
-	// start, because child processes would inherit the first one.
+	// replacesControl is true if a session gets a second control descriptor when the
+	// session starts, because child processes would inherit the first descriptor.
 	replacesControl bool
 	// interruptsOnce is true if one interrupt is enough to end any run of a session.
 	interruptsOnce bool
