@@ -1,9 +1,9 @@
 -- +goose Up
--- Times are microseconds since 1970 in UTC; NULL where there is none.
+-- Times are microseconds since 1970 in UTC, or NULL.
 CREATE TABLE users (
     id            TEXT PRIMARY KEY,
     email         TEXT NOT NULL,
-    -- What e-mails are compared by.
+    -- The form of the e-mail address for comparisons.
     email_key     TEXT NOT NULL UNIQUE,
     password_hash TEXT NOT NULL,
     created_at    INTEGER NOT NULL

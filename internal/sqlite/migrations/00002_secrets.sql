@@ -7,12 +7,14 @@ CREATE TABLE secrets (
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
     last_used_at INTEGER,
-    -- Up to 64 KiB: last, so that the other columns are read without it.
+    -- This column can have 64 KiB. It is last, so that SQLite reads the other columns
+    -- without it.
     sealed       BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX secrets_of_user ON secrets (user_id, name);
 
--- Which root key wraps a key; '' is for one from before root keys had names.
+-- The ID of the root key that encrypts the key; '' for keys from before root keys
+-- had IDs.
 ALTER TABLE data_keys ADD COLUMN root_key TEXT NOT NULL DEFAULT '';
 CREATE INDEX data_keys_by_root_key ON data_keys (root_key);
 
@@ -23,7 +25,7 @@ CREATE TABLE server_keys (
     wrapped  BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Root keys that must wrap no further keys.
+-- Root keys that must not encrypt further keys.
 CREATE TABLE retired_root_keys (
     id TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;

@@ -1,10 +1,10 @@
 -- +goose Up
--- Programs that their authors encrypted, as they are.
+-- Programs that their authors encrypted.
 CREATE TABLE encrypted_code (
     user_id     TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     name        TEXT NOT NULL,
     language    TEXT NOT NULL,
-    -- The name that the ciphertext is bound to; empty for none.
+    -- The name in the associated data of the ciphertext; '' for none.
     bound_name  TEXT NOT NULL,
     salt        BLOB NOT NULL,
     time        INTEGER NOT NULL,
@@ -14,7 +14,8 @@ CREATE TABLE encrypted_code (
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
     executed_at INTEGER,
-    -- Last, because it is large: a list need not read over it.
+    -- This column is large. It is last, so that SQLite reads the other columns
+    -- without it.
     ciphertext  BLOB NOT NULL,
     PRIMARY KEY (user_id, name)
 ) STRICT;

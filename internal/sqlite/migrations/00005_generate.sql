@@ -1,6 +1,6 @@
 -- +goose Up
--- The tokens of models that users have taken on the latest day on which they
--- took any; a day counts from 1970-01-01.
+-- The number of model tokens that each user took on the user's latest day with
+-- tokens. The day is the number of days since 1970-01-01.
 CREATE TABLE token_budgets (
     user_id TEXT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     day     INTEGER NOT NULL,

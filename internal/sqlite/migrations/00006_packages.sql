@@ -1,5 +1,5 @@
 -- +goose Up
--- What packages each user has for a runtime, and the layer of their files.
+-- The lockfile of each user for a runtime, and the layer with its files.
 CREATE TABLE package_lists (
     user_id  TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     runtime  TEXT NOT NULL,

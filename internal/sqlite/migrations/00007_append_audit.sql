@@ -1,7 +1,8 @@
 -- +goose Up
--- A record and the checkpoint that covers it, added by one statement: it needs no
--- others to begin and end a transaction, and every run waits for it. Of several
--- records the last has the checkpoint, the others have NULL for it.
+-- An INSERT into this view adds a record and the checkpoint that covers the record. A
+-- single statement needs no statements that begin and end a transaction. This saves
+-- time, because every run waits for the INSERT. Of several records, only the last one
+-- has a checkpoint. The column "note" of all other records is NULL.
 CREATE VIEW audit_append AS
     SELECT sequence, hashes, user_id, action, outcome, at, record, NULL AS note FROM audit;
 -- +goose StatementBegin
