@@ -101,7 +101,7 @@ function setEnvironment(variables) {
     process.env[variable.slice(0, i)] = variable.slice(i + 1);
   }
   if (process.env.HOME !== home) Module._initPaths();
-  // Node sets this proxy at its start, if the variable is set.
+  // Node sets this proxy when it starts, if the variable is set.
   if (process.env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
 }
 

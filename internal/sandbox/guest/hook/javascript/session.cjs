@@ -78,14 +78,14 @@ class Run {
     this.source = source;
     this.wantsResults = wantsResults;
     // `plain` is the source without the changes for import and export statements.
-    // `shifts` lists how these changes move columns.
+    // `shifts` contains how these changes move columns.
     this.plain = source;
     this.shifts = [];
     // `children` contains the child processes that the program has started.
     this.children = [];
     this.outcome = undefined;
     this.failed = false;
-    // `interrupts` counts the interrupts of this run.
+    // `interrupts` is the number of interrupts of this run.
     this.interrupts = 0;
   }
 }
@@ -847,7 +847,7 @@ function setEnvironment(variables) {
     before[before.length] = { name, old, given: env[name] };
     if (name === 'NODE_USE_ENV_PROXY') proxied = env[name] === '1';
   }
-  // Node sets this proxy at its start, if the variable is set.
+  // Node sets this proxy when it starts, if the variable is set.
   const unproxy = proxied ? require('http').setGlobalProxyFromEnv() : undefined;
   return () => {
     unproxy?.();

@@ -19,7 +19,7 @@ hidden = {}
 known = {}
 
 
-# served lists the hidden modules that the program's current import has used so far.
+# served contains the hidden modules that the program's current import has used so far.
 served = []
 
 
@@ -29,18 +29,18 @@ class Hidden:
     def __init__(self, name):
         self.name = name
         self.module = None
-        # needs lists the names of the modules that the module has imported, in order.
+        # needs contains the names of the modules that the module has imported, in order.
         self.needs = []
-        # values lists what the module has imported from other modules: (module,
+        # values contains what the module has imported from other modules: (module,
         # attribute, value).
         self.values = []
-        # changes lists changes of dictionaries of other modules: (dictionary, key,
+        # changes contains changes of dictionaries of other modules: (dictionary, key,
         # old value, new value).
         self.changes = []
-        # attributes lists what the module has added to classes of _ast: (class, name,
+        # attributes contains what the module has added to classes of _ast: (class, name,
         # value).
         self.attributes = []
-        # calls lists functions that the module has registered: (function, arguments,
+        # calls contains functions that the module has registered: (function, arguments,
         # named arguments).
         self.calls = []
 

@@ -25,7 +25,7 @@ MAX_BITS = 1_000_000
 class Results:
     """Sends the values that the program displays to the agent."""
 
-    # forms lists media types, the methods that convert a value to them, and the types
+    # forms contains media types, the methods that convert a value to them, and the types
     # that the methods may return. The methods have the same names as in IPython. The
     # types are checked because a mock returns something from any method.
     forms = (
@@ -335,7 +335,7 @@ def exact(made):
 class Figures:
     """Shows the figures of matplotlib.pyplot that are new or have changed."""
 
-    # keeping lists functions of pyplot that use the current figure even if it has
+    # keeping contains functions of pyplot that use the current figure even if it has
     # been shown. All other functions draw. As in a notebook, a function that draws
     # begins a new figure.
     keeping = (
