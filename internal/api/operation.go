@@ -193,7 +193,7 @@ func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 		case "503":
 			r.Headers["Retry-After"] = stringHeader("The number of seconds to wait before the next attempt.")
 		}
-		if content := r.Content[applicationJSON]; content != nil && strings.HasPrefix(status, "2") {
+		if content := r.Content[applicationJSON]; content != nil && content.Example == nil && strings.HasPrefix(status, "2") {
 			content.Example = op.answer
 		}
 	}
