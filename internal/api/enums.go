@@ -2,6 +2,7 @@ package api
 
 import (
 	"github.com/danielgtaylor/huma/v2"
+	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
@@ -157,11 +158,19 @@ func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
 		pyth.DeliveryStates()...)
 }
 
-// Schema returns a schema that refers to the component UsageGroup.
+// Schema returns a schema that refers to the component UsageGroup. The extension
+// x-enum-varnames gives names to generators of clients. Without it, oapi-codegen would
+// use the name Language for a value, which is also the name of a type.
 func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
-	return enumSchema(r, "UsageGroup",
+	ref := enumSchema(r, "UsageGroup",
 		"The grouping of usage. `day`: one group for each day in UTC. `language`: one group for each language. `key`: one group for each API key that started programs.",
 		pyth.UsageOrders()...)
+	names := make([]string, 0, len(pyth.UsageOrders()))
+	for _, order := range pyth.UsageOrders() {
+		names = append(names, "UsageBy"+strings.ToUpper(string(order[:1]))+string(order[1:]))
+	}
+	r.Map()["UsageGroup"].Extensions = map[string]any{"x-enum-varnames": names}
+	return ref
 }
 
 // Schema returns a schema that refers to the component QuotaName.

@@ -73,7 +73,7 @@ func register(ctx context.Context, url string) (key string, err error) {
 }
 
 func runProgram(ctx context.Context, c *api.ClientWithResponses) error {
-	r, err := c.RunProgramWithResponse(ctx, api.ExecuteRequest{
+	r, err := c.RunProgramWithResponse(ctx, nil, api.ExecuteRequest{
 		Code: "import sys\nprint(6 * 7, sys.argv[1])", Args: &[]string{"x"}, Labels: &[]string{"client"},
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func runProgram(ctx context.Context, c *api.ClientWithResponses) error {
 	if r.JSON200.Status != api.ExecutionStatusSucceeded || r.JSON200.Stdout != "42 x\n" {
 		return fmt.Errorf("runProgram: %+v", *r.JSON200)
 	}
-	bad, err := c.RunProgramWithResponse(ctx, api.ExecuteRequest{Code: ""})
+	bad, err := c.RunProgramWithResponse(ctx, nil, api.ExecuteRequest{Code: ""})
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func runProgram(ctx context.Context, c *api.ClientWithResponses) error {
 }
 
 func stream(ctx context.Context, c *api.ClientWithResponses) error {
-	r, err := c.RunProgram(ctx, api.ExecuteRequest{Code: "print('one')\nprint('two')"}, func(_ context.Context, r *http.Request) error {
+	r, err := c.RunProgram(ctx, nil, api.ExecuteRequest{Code: "print('one')\nprint('two')"}, func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Accept", "text/event-stream")
 		return nil
 	})
@@ -124,7 +124,7 @@ func secret(ctx context.Context, c *api.ClientWithResponses) error {
 	if err := failed("putSecret", 201, put, put.Body); err != nil {
 		return err
 	}
-	r, err := c.RunProgramWithResponse(ctx, api.ExecuteRequest{Code: "import os\nprint(os.environ['API_TOKEN'])"})
+	r, err := c.RunProgramWithResponse(ctx, nil, api.ExecuteRequest{Code: "import os\nprint(os.environ['API_TOKEN'])"})
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func secret(ctx context.Context, c *api.ClientWithResponses) error {
 }
 
 func session(ctx context.Context, c *api.ClientWithResponses) error {
-	created, err := c.CreateSessionWithResponse(ctx, api.SessionRequest{})
+	created, err := c.CreateSessionWithResponse(ctx, nil, api.SessionRequest{})
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func session(ctx context.Context, c *api.ClientWithResponses) error {
 		return err
 	}
 	for _, code := range []string{"text = open('in.txt').read().upper()", "open('out.txt', 'w').write(text)"} {
-		r, err := c.RunProgramWithResponse(ctx, api.ExecuteRequest{Code: code, SessionId: &id})
+		r, err := c.RunProgramWithResponse(ctx, nil, api.ExecuteRequest{Code: code, SessionId: &id})
 		if err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func encrypted(ctx context.Context, c *api.ClientWithResponses) error {
 	if err := request.FromZKPasswordExecuteRequest(api.ZKPasswordExecuteRequest{MasterPassword: password}); err != nil {
 		return err
 	}
-	r, err := c.RunEncryptedProgramWithResponse(ctx, "report", request)
+	r, err := c.RunEncryptedProgramWithResponse(ctx, "report", nil, request)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func run(ctx context.Context, url string) error {
 }
 
 func execute(ctx context.Context, c *api.Client, request *api.ExecuteRequest) (*api.ExecuteResponse, error) {
-	res, err := c.RunProgram(ctx, request)
+	res, err := c.RunProgram(ctx, request, api.RunProgramParams{})
 	if err != nil {
 		return nil, fmt.Errorf("runProgram: %w", err)
 	}
@@ -110,7 +110,7 @@ func stream(ctx context.Context, url string, caller *credentials) error {
 	if err != nil {
 		return err
 	}
-	res, err := c.RunProgram(ctx, &api.ExecuteRequest{Code: "print('one')"})
+	res, err := c.RunProgram(ctx, &api.ExecuteRequest{Code: "print('one')"}, api.RunProgramParams{})
 	if err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
@@ -147,7 +147,7 @@ func secret(ctx context.Context, c *api.Client) error {
 }
 
 func session(ctx context.Context, c *api.Client) error {
-	res, err := c.CreateSession(ctx, &api.SessionRequest{})
+	res, err := c.CreateSession(ctx, &api.SessionRequest{}, api.CreateSessionParams{})
 	if err != nil {
 		return err
 	}
