@@ -44,10 +44,11 @@ func (a *answers) EndRequest(_ context.Context, user pyth.UserID, key string, an
 	return nil
 }
 
-func (s *server) once(key, path, body string) answer {
+// once sends a request with the idempotency key "k".
+func (s *server) once(path, body string) answer {
 	s.Helper()
 	r := request(http.MethodPost, path, body)
-	r.Header.Set("Idempotency-Key", key)
+	r.Header.Set("Idempotency-Key", "k")
 	return s.send(r)
 }
 
@@ -55,20 +56,20 @@ func TestIdempotencyKeyRepeatsTheAnswer(t *testing.T) {
 	q := new(queue)
 	s := newServer(t, func(c *api.Config) { c.Idempotency, c.Queue = newAnswers(), q })
 	const body = `{"code": "print(1)"}`
-	first := s.once("k", "/api/v1/execute", body)
+	first := s.once("/api/v1/execute", body)
 	if first.StatusCode != http.StatusOK || first.Header.Get("Idempotent-Replayed") != "" {
 		t.Fatal(first.StatusCode, first.body)
 	}
-	again := s.once("k", "/api/v1/execute", body)
+	again := s.once("/api/v1/execute", body)
 	if again.StatusCode != http.StatusOK || again.body != first.body || again.Header.Get("Idempotent-Replayed") != "true" || again.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %d %s %v, want %s", again.StatusCode, again.body, again.Header, first.body)
 	}
 	for _, other := range []string{`{"code": "print(2)"}`, `{"code":"print(1)"}`} {
-		if p := s.once("k", "/api/v1/execute", other).problem(t); p.Code != "idempotency_conflict" || p.Status != http.StatusConflict {
+		if p := s.once("/api/v1/execute", other).problem(t); p.Code != "idempotency_conflict" || p.Status != http.StatusConflict {
 			t.Errorf("got %+v", p)
 		}
 	}
-	if p := s.once("k", "/api/v1/sessions", `{"language": "python"}`).problem(t); p.Code != "idempotency_conflict" {
+	if p := s.once("/api/v1/sessions", `{"language": "python"}`).problem(t); p.Code != "idempotency_conflict" {
 		t.Errorf("got %+v", p)
 	}
 	for range 2 {
@@ -98,9 +99,9 @@ func TestIdempotencyKeyOfAFailedRequest(t *testing.T) {
 		s := newServer(t, func(cfg *api.Config) { cfg.Idempotency = newAnswers() })
 		succeed := s.executions.run
 		s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) { return nil, c.err }
-		s.once("k", "/api/v1/execute", `{"code": "1"}`)
+		s.once("/api/v1/execute", `{"code": "1"}`)
 		s.executions.run = succeed
-		if again := s.once("k", "/api/v1/execute", `{"code": "1"}`); (again.StatusCode != http.StatusOK) != c.kept {
+		if again := s.once("/api/v1/execute", `{"code": "1"}`); (again.StatusCode != http.StatusOK) != c.kept {
 			t.Errorf("%s: the repetition has the status %d", name, again.StatusCode)
 		}
 	}

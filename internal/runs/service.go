@@ -204,7 +204,7 @@ func (s *Service) begin(user pyth.UserID, p *pyth.Program, cancel context.Cancel
 // complete sets the fields of the record of a run that has ended.
 func complete(rec *pyth.ExecutionRecord, e *pyth.Execution, at time.Time) {
 	rec.State, rec.EndedAt = pyth.StateEnded, at
-	rec.Language, rec.Status, rec.Reason, rec.ExitCode, rec.Signal = e.Language, e.Status, e.Outcome.Reason, e.ExitCode, e.Signal
+	rec.Language, rec.Status, rec.Reason, rec.ExitCode, rec.Signal = e.Language, e.Status, e.Reason, e.ExitCode, e.Signal
 	rec.Usage, rec.NetworkBytes = e.Usage, networkBytes(e.Usage.Network)
 	rec.Usage.Network = nil
 }

@@ -26,7 +26,7 @@ func deliveriesOf(t *testing.T, s pyth.Store, id pyth.WebhookID) []string {
 	t.Helper()
 	all, err := s.Deliveries(t.Context(), "ada", id, "", 100)
 	want(t, err, "")
-	events := []string{}
+	events := make([]string, 0, len(all))
 	for _, d := range all {
 		events = append(events, fmt.Sprint(d.Event, " ", d.State))
 	}
@@ -164,11 +164,11 @@ func testDeliveriesOfQueue(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	create(t, s, "ada")
 	createWebhook(t, s, newWebhook("ada", "all", "", pyth.EventExecutionStarted, pyth.EventExecutionEnded))
-	runs := []*pyth.QueuedExecution{}
-	for i := range 2 {
+	runs := make([]*pyth.QueuedExecution, 2)
+	for i := range runs {
 		r := ended("ada", i).ExecutionRecord
 		r.State, r.StartedAt, r.EndedAt, r.Status, r.ExitCode, r.Usage, r.Async = pyth.StateQueued, time.Time{}, time.Time{}, "", nil, pyth.Usage{}, true
-		runs = append(runs, &pyth.QueuedExecution{ExecutionRecord: r, Request: []byte("sealed")})
+		runs[i] = &pyth.QueuedExecution{ExecutionRecord: r, Request: []byte("sealed")}
 	}
 	createWebhook(t, s, newWebhook("ada", "own", runs[0].ID, pyth.EventExecutionStarted, pyth.EventExecutionEnded))
 	errs, err := s.EnqueueExecutions(ctx, runs, pyth.QueueLimits{Runs: 10, Bytes: 1000})
