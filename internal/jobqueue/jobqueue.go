@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -26,7 +27,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Sole is true if no other server uses the database. Then Start runs all jobs
 	// again that are marked as running, because the end of the last server has
-	// interrupted these jobs.
+	// interrupted these jobs. Without unfinished jobs, the Queue uses no goroutines
+	// until the first call of Insert. If several servers use the database, the Queue
+	// always runs, because it also gets the jobs of other servers.
 	Sole bool
 	// MaxWorkers is the maximum number of jobs that run at the same time. 0 means
 	// four jobs for each processor.
@@ -53,6 +56,10 @@ type Queue struct {
 	kinds   int
 	// client is nil before the function Start is called.
 	client client
+
+	mu sync.Mutex
+	// running is true if client runs jobs. closed is true after Close.
+	running, closed bool
 }
 
 // client contains the methods of river.Client that do not depend on the database.
@@ -101,10 +108,15 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return err
 	}
+	unfinished := true
 	if q.config.Sole {
 		// Without this statement, interrupted jobs run again only after the time
 		// rescueAfter.
 		if err := driver.GetExecutor().Exec(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'"); err != nil {
+			return err
+		}
+		const query = "SELECT EXISTS (SELECT 1 FROM river_job WHERE state NOT IN ('cancelled', 'completed', 'discarded'))"
+		if err := driver.GetExecutor().QueryRow(ctx, query).Scan(&unfinished); err != nil {
 			return err
 		}
 	}
@@ -115,19 +127,33 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	if err != nil {
 		return err
 	}
-	// Jobs must end when Close is called, but not when ctx ends.
-	if err := c.Start(context.WithoutCancel(ctx)); err != nil {
-		return err
-	}
 	q.client = c
+	if unfinished {
+		return q.run(ctx)
+	}
 	return nil
+}
+
+// run makes the client run jobs, if it does not run jobs yet. After Close, run does
+// nothing.
+func (q *Queue) run(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || q.running {
+		return nil
+	}
+	// Jobs must end when Close is called, but not when ctx ends.
+	err := q.client.Start(context.WithoutCancel(ctx))
+	q.running = err == nil
+	return err
 }
 
 // errNotStarted is the error of Insert if the Queue has not started.
 var errNotStarted = errors.New("jobqueue: not started, or without workers")
 
 // Insert stores a job. When Insert returns nil, the job is durable. A free worker
-// starts the job at once.
+// starts the job at once. After Close, the job starts after the next start of the
+// server.
 func (q *Queue) Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error {
 	if q.client == nil {
 		return errNotStarted
@@ -135,14 +161,18 @@ func (q *Queue) Insert(ctx context.Context, args river.JobArgs, opts *river.Inse
 	if _, err := q.client.Insert(ctx, args, opts); err != nil {
 		return fmt.Errorf("jobqueue: insert a job of the kind %s: %w", args.Kind(), err)
 	}
-	return nil
+	return q.run(ctx)
 }
 
 // Close waits some seconds for the end of running jobs. Then Close cancels the jobs
 // that are still running. A canceled job runs again after the next start of the
 // server.
 func (q *Queue) Close() error {
-	if q.client == nil {
+	q.mu.Lock()
+	running := q.running
+	q.closed, q.running = true, false
+	q.mu.Unlock()
+	if !running {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*stopTimeout)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -136,6 +137,19 @@ func testQueue[TTx any](t *testing.T, driver riverdriver.Driver[TTx]) {
 	w = newWorker()
 	started(t, driver, w)
 	wantSeen(t, w, "interrupted")
+}
+
+func TestQueueWithoutJobsUsesNoGoroutines(t *testing.T) {
+	s := openSQLite(t, filepath.Join(t.TempDir(), "db"))
+	before := runtime.NumGoroutine()
+	w := newWorker()
+	q := started(t, s.Jobs(), w)
+	// The test runner may start one goroutine.
+	if now := runtime.NumGoroutine(); now > before+1 {
+		t.Errorf("%d goroutines run before the first job, and %d ran before the start", now, before)
+	}
+	insert(t, q, "first")
+	wantSeen(t, w, "first")
 }
 
 func TestQueueWithoutWorkersCreatesNoTables(t *testing.T) {
