@@ -71,8 +71,9 @@ type Config struct {
 type Service struct {
 	config Config
 
-	// changing holds two kinds of locks. The lock of a lockfile allows its holder to
-	// change the lockfile. The lock of a user allows its holder to use a slot.
+	// changing has one lock for each lockfile and one lock for each user. A change of a
+	// lockfile needs the lock of the lockfile. To use a slot, a change also needs the
+	// lock of the user. So a user can have only one slot at a time.
 	changing keylock.Locks
 	// slots limits the number of concurrent changes by all users. Each running
 	// change holds a value in the channel.

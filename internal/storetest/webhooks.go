@@ -137,7 +137,8 @@ func testDelivery(t *testing.T, s pyth.Store) {
 	want(t, err, "")
 	same(t, []pyth.DeliveryID{d.ID}, ids)
 
-	// The last attempt removes the payload, and its outcome never changes.
+	// The last attempt removes the payload. The outcome of the last attempt never
+	// changes.
 	d.State, d.Attempts, d.NextAttemptAt, d.ResponseStatus, d.Error = pyth.DeliveryDelivered, 2, time.Time{}, 204, ""
 	want(t, s.PutAttempt(ctx, d), "")
 	late := *d

@@ -81,7 +81,8 @@ func (c *calls) assign(to *int, from *int32) {
 	c.assignments = append(c.assignments, assignment{to, from})
 }
 
-// close adds a call that closes a descriptor, unless it is -1, and sets it to -1.
+// close adds a call that closes the descriptor *fd, and sets *fd to -1. If *fd is
+// negative, close does nothing.
 func (c *calls) close(fd *int) {
 	if *fd >= 0 {
 		c.add("close", unix.SYS_CLOSE, *fd)
