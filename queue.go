@@ -33,7 +33,8 @@ type QueueShare struct {
 
 // QueueService accepts runs that start later. It is safe for concurrent use.
 type QueueService interface {
-	// EnqueueExecution accepts a run and returns its record. The run is durable when
+	// EnqueueExecution accepts a run and returns its record. If p.ID is "", the run gets
+	// a new ID. The run is durable when
 	// EnqueueExecution returns. The errors for an invalid program are the same as those
 	// of ExecutionService. If the user has too many queued runs, EnqueueExecution fails
 	// with CodeTooManyExecutions.

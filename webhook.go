@@ -192,6 +192,10 @@ type WebhookService interface {
 	// CodeQuotaExceeded if the user has the maximum number of webhooks. Without events,
 	// the webhook receives EventExecutionEnded.
 	CreateWebhook(ctx context.Context, user UserID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
+	// CreateExecutionWebhook creates a webhook for one run of the user, which need not
+	// exist yet. These webhooks do not count for the maximum number. Otherwise, it is
+	// like CreateWebhook.
+	CreateExecutionWebhook(ctx context.Context, user UserID, run ExecutionID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
 	// Webhooks returns the user's webhooks that receive the events of all runs, oldest
 	// first.
 	Webhooks(ctx context.Context, user UserID) ([]*Webhook, error)

@@ -29,16 +29,46 @@ func prefersAsync(header http.Header) bool {
 	return false
 }
 
-// enqueue accepts an asynchronous run and responds with its record.
-func (h *Handler) enqueue(ctx context.Context, program *pyth.Program) (*executeOutput, error) {
+// enqueue accepts an asynchronous run and responds with its record. The parameter
+// "webhook" is nil if the request has no webhook.
+func (h *Handler) enqueue(ctx context.Context, program *pyth.Program, webhook *WebhookRequest) (*executeOutput, error) {
+	created, remove, err := h.createExecutionWebhook(ctx, program, webhook)
+	if err != nil {
+		return nil, err
+	}
 	r, err := h.cfg.Queue.EnqueueExecution(ctx, caller(ctx).User.ID, program)
 	if err != nil {
+		remove()
 		return nil, err
 	}
 	header := requestOf(ctx).w.Header()
 	header.Set("Location", executionsPath+"/"+string(r.ID))
 	header.Set("Preference-Applied", respondAsync)
-	return &executeOutput{Body: h.inJSON(http.StatusAccepted, execution(&pyth.RecordedExecution{ExecutionRecord: *r}))}, nil
+	answer := execution(&pyth.RecordedExecution{ExecutionRecord: *r})
+	answer.Webhook = created
+	return &executeOutput{Body: h.inJSON(http.StatusAccepted, answer)}, nil
+}
+
+// createExecutionWebhook creates the webhook of an asynchronous run, before the run
+// can start. The function "remove" deletes the webhook if the run is refused. If the
+// server is killed before, the store deletes the webhook after some days.
+func (h *Handler) createExecutionWebhook(ctx context.Context, program *pyth.Program, r *WebhookRequest) (created *WebhookCreated, remove func(), err error) {
+	if r == nil {
+		return nil, func() {}, nil
+	}
+	if h.cfg.Webhooks == nil {
+		return nil, nil, pyth.Invalid("body.webhook", "is not possible, because this server has no webhooks; remove webhook")
+	}
+	user := caller(ctx).User.ID
+	program.ID = pyth.NewExecutionID(h.cfg.Now())
+	w, secret, err := h.cfg.Webhooks.CreateExecutionWebhook(ctx, user, program.ID, r.URL, r.events())
+	if err != nil {
+		return nil, nil, err
+	}
+	return &WebhookCreated{Webhook: webhook(w), Secret: secret}, func() {
+		// If it fails, the store deletes the webhook later.
+		_ = h.cfg.Webhooks.DeleteWebhook(context.WithoutCancel(ctx), user, w.ID)
+	}, nil
 }
 
 // acceptedForm describes the response for an asynchronous run.

@@ -20,7 +20,10 @@ func (q *queue) EnqueueExecution(_ context.Context, user pyth.UserID, p *pyth.Pr
 		return nil, q.err
 	}
 	q.programs = append(q.programs, p)
-	id := pyth.NewExecutionID(created)
+	id := p.ID
+	if id == "" {
+		id = pyth.NewExecutionID(created)
+	}
 	return &pyth.ExecutionRecord{ID: id, User: user, State: pyth.StateQueued, Language: pyth.Python, CreatedAt: id.CreatedAt(), Async: true}, nil
 }
 

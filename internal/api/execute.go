@@ -56,6 +56,8 @@ type ExecuteRequest struct {
 
 	Code     string   `json:"code" minLength:"1" doc:"The source code of the program." example:"print(42)"`
 	Language Language `json:"language,omitempty" doc:"The language of the program. The default is the language of the session, or python if there is no session. GET /api returns the languages of this server." example:"python"`
+
+	Webhook *WebhookRequest `json:"webhook,omitempty" doc:"A URL that receives the events of this run. Only an asynchronous run (Prefer: respond-async) can have a webhook."`
 }
 
 // InputFile is a file that the server writes to the working directory before a run.
@@ -334,7 +336,10 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 		return nil, err
 	}
 	if h.cfg.Queue != nil && prefersAsync(requestOf(ctx).r.Header) {
-		return h.enqueue(ctx, program)
+		return h.enqueue(ctx, program, in.Value.Webhook)
+	}
+	if in.Value.Webhook != nil {
+		return nil, errSynchronousWebhook
 	}
 	return h.run(ctx, program, acceptsEvents(ctx))
 }
@@ -344,8 +349,14 @@ func (h *Handler) executeAsStream(ctx context.Context, in *streamInput) (*execut
 	if err != nil {
 		return nil, err
 	}
+	if in.Value.Webhook != nil {
+		return nil, errSynchronousWebhook
+	}
 	return h.run(ctx, program, true)
 }
+
+// errSynchronousWebhook refuses a webhook for a run whose result is in the response.
+var errSynchronousWebhook = pyth.Invalid("body.webhook", "is possible only in an asynchronous run; remove webhook, or send the request to /api/v1/execute with the header Prefer: respond-async")
 
 // run runs the program and responds with JSON or a stream of events.
 func (h *Handler) run(ctx context.Context, program *pyth.Program, stream bool) (*executeOutput, error) {

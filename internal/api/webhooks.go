@@ -17,6 +17,14 @@ type WebhookRequest struct {
 	Events []WebhookEvent `json:"events,omitempty" nullable:"false" maxItems:"16" doc:"The events to receive. If absent or empty, the webhook receives only execution.ended." example:"[\"execution.ended\"]"`
 }
 
+func (r *WebhookRequest) events() []pyth.WebhookEvent {
+	events := make([]pyth.WebhookEvent, len(r.Events))
+	for i, e := range r.Events {
+		events[i] = pyth.WebhookEvent(e)
+	}
+	return events
+}
+
 // Webhook describes a webhook, without its secret.
 type Webhook struct {
 	_ struct{} `doc:"A URL that receives events of runs, without the secret."`
@@ -156,11 +164,7 @@ func (h *Handler) listWebhooks(ctx context.Context, _ *noInput) (*webhooksOutput
 }
 
 func (h *Handler) createWebhook(ctx context.Context, in *webhookInput) (*webhookOutput, error) {
-	events := make([]pyth.WebhookEvent, len(in.Value.Events))
-	for i, e := range in.Value.Events {
-		events[i] = pyth.WebhookEvent(e)
-	}
-	w, secret, err := h.cfg.Webhooks.CreateWebhook(ctx, caller(ctx).User.ID, in.Value.URL, events)
+	w, secret, err := h.cfg.Webhooks.CreateWebhook(ctx, caller(ctx).User.ID, in.Value.URL, in.Value.events())
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 type webhooks struct {
 	url        string
 	events     []pyth.WebhookEvent
+	run        pyth.ExecutionID
+	deleted    bool
 	deliveries []*pyth.Delivery
 }
 
@@ -44,11 +46,17 @@ func (w *webhooks) CreateWebhook(_ context.Context, _ pyth.UserID, url string, e
 	return w.webhook(), "whsec_c2VjcmV0", nil
 }
 
+func (w *webhooks) CreateExecutionWebhook(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, url string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
+	w.run = run
+	return w.CreateWebhook(ctx, user, url, events)
+}
+
 func (w *webhooks) Webhooks(context.Context, pyth.UserID) ([]*pyth.Webhook, error) {
 	return []*pyth.Webhook{w.webhook()}, nil
 }
 
 func (w *webhooks) DeleteWebhook(_ context.Context, _ pyth.UserID, id pyth.WebhookID) error {
+	w.deleted = true
 	return w.find(id)
 }
 
@@ -88,6 +96,33 @@ func TestWebhooks(t *testing.T) {
 	} {
 		if res := s.send(request("POST", "/api/v1/webhooks", body)); res.StatusCode != http.StatusBadRequest || !strings.Contains(res.body, want) {
 			t.Errorf("%s: got %d: %s", body, res.StatusCode, res.body)
+		}
+	}
+}
+
+func TestExecuteWithWebhook(t *testing.T) {
+	w, q := newWebhooks(), new(queue)
+	s := newServer(t, func(c *api.Config) { c.Webhooks, c.Queue = w, q })
+	submit := func(path, prefer string) answer {
+		r := request("POST", path, `{"code": "1", "webhook": {"url": "https://hooks.example.org/run"}}`)
+		r.Header.Set("Prefer", prefer)
+		return s.send(r)
+	}
+	res := submit("/api/v1/execute", "respond-async")
+	var run struct{ Webhook struct{ ID, Secret string } }
+	if res.decode(t, &run); res.StatusCode != http.StatusAccepted || run.Webhook.ID != "key_1" || run.Webhook.Secret != "whsec_c2VjcmV0" {
+		t.Errorf("got %d: %s", res.StatusCode, res.body)
+	}
+	if w.url != "https://hooks.example.org/run" || w.run == "" || q.programs[0].ID != w.run || w.deleted {
+		t.Errorf("got %+v for the run %s", w, q.programs[0].ID)
+	}
+	q.err = pyth.Errorf(pyth.CodeOverloaded, "Too many runs.")
+	if res := submit("/api/v1/execute", "respond-async"); res.StatusCode != http.StatusServiceUnavailable || !w.deleted {
+		t.Errorf("got %d, deleted: %t", res.StatusCode, w.deleted)
+	}
+	for _, path := range []string{"/api/v1/execute", "/api/v1/execute/stream"} {
+		if res := submit(path, ""); res.StatusCode != http.StatusBadRequest || !strings.Contains(res.body, "body.webhook") {
+			t.Errorf("%s: got %d: %s", path, res.StatusCode, res.body)
 		}
 	}
 }

@@ -77,8 +77,10 @@ func (s *Service) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyt
 	if err := s.check(ctx, user, p); err != nil {
 		return nil, err
 	}
-	now := s.config.Clock()
-	id := pyth.NewExecutionID(now)
+	id := p.ID
+	if id == "" {
+		id = pyth.NewExecutionID(s.config.Clock())
+	}
 	q := &pyth.QueuedExecution{ExecutionRecord: pyth.ExecutionRecord{
 		ID: id, User: user, State: pyth.StateQueued, Language: p.Language, Labels: p.Labels, CreatedAt: id.CreatedAt(),
 		Key: pyth.OriginOf(ctx).KeyID, Content: pyth.ContentNone, Async: true,

@@ -22,6 +22,16 @@ type webhooks struct {
 // paths of some receivers contain a token.
 func (s *webhooks) CreateWebhook(ctx context.Context, user pyth.UserID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	w, secret, err := s.WebhookService.CreateWebhook(ctx, user, target, events)
+	return s.created(ctx, user, w, secret, err)
+}
+
+// CreateExecutionWebhook records the run in addition to the host of the URL.
+func (s *webhooks) CreateExecutionWebhook(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
+	w, secret, err := s.WebhookService.CreateExecutionWebhook(ctx, user, run, target, events)
+	return s.created(ctx, user, w, secret, err)
+}
+
+func (s *webhooks) created(ctx context.Context, user pyth.UserID, w *pyth.Webhook, secret string, err error) (*pyth.Webhook, string, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionWebhookCreated}
 	if err == nil {
 		names := make([]string, len(w.Events))
@@ -29,6 +39,9 @@ func (s *webhooks) CreateWebhook(ctx context.Context, user pyth.UserID, target s
 			names[i] = string(event)
 		}
 		e.Resource, e.Details = string(w.ID), map[string]any{"events": names}
+		if w.Execution != "" {
+			e.Details["executionId"] = string(w.Execution)
+		}
 		if u, err := url.Parse(w.URL); err == nil {
 			e.Details["host"] = u.Host
 		}

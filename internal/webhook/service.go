@@ -88,6 +88,11 @@ func (s *Service) CreateWebhook(ctx context.Context, user pyth.UserID, target st
 	return s.create(ctx, user, "body.", target, events, "")
 }
 
+// CreateExecutionWebhook creates a webhook for one run.
+func (s *Service) CreateExecutionWebhook(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
+	return s.create(ctx, user, "body.webhook.", target, events, run)
+}
+
 // create stores a webhook. The parameter "location" is the prefix of the locations of
 // invalid fields.
 func (s *Service) create(ctx context.Context, user pyth.UserID, location, target string, events []pyth.WebhookEvent, run pyth.ExecutionID) (*pyth.Webhook, string, error) {

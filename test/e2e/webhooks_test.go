@@ -83,6 +83,21 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	if event, run := receiver.receive(t, hook.Secret); event != "execution.ended" || run.ID != e.ID || run.Status != "succeeded" || run.Stdout != "" || run.Code != "" {
 		t.Errorf("got %s of %+v", event, run)
 	}
+	// A webhook of one run receives only events of this run. Its receiver gets both
+	// deliveries, so it has a server of its own.
+	own := startReceiver(t)
+	var queued struct {
+		ID      string
+		Webhook createdHook
+	}
+	x := s.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey}, "Prefer": {"respond-async"}}, "POST", "/api/v1/execute", object{"code": "1/0", "webhook": object{"url": own.URL}})
+	x.want(t, 202, &queued)
+	if event, run := own.receive(t, queued.Webhook.Secret); event != "execution.ended" || run.ID != queued.ID || run.Status != "failed" {
+		t.Errorf("got %s of %+v", event, run)
+	}
+	if event, run := receiver.receive(t, hook.Secret); event != "execution.ended" || run.ID != queued.ID {
+		t.Errorf("got %s of %+v", event, run)
+	}
 	path := "/api/v1/webhooks/" + hook.ID
 	s.call(t, other, "GET", path+"/deliveries", nil).refused(t, 404, "not_found")
 	s.call(t, other, "DELETE", path, nil).refused(t, 404, "not_found")
@@ -91,7 +106,7 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	// An event that was stored before the server was killed is delivered after its start.
 	receiver.Close()
 	failed := a.run(t, "1/0")
-	if len(a.records(t, "")) != 2 { // The list stores the record.
+	if len(a.records(t, "")) != 3 { // The list stores the record.
 		t.Error("a record is missing")
 	}
 	s.kill(t)
@@ -105,7 +120,7 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 		Deliveries []struct{ ID, State, ExecutionID string }
 	}
 	s.call(t, a, "GET", path+"/deliveries", nil).want(t, 200, &page)
-	if len(page.Deliveries) != 2 || page.Deliveries[0].ExecutionID != failed.ID || page.Deliveries[1].State != "delivered" {
+	if len(page.Deliveries) != 3 || page.Deliveries[0].ExecutionID != failed.ID || page.Deliveries[1].State != "delivered" {
 		t.Errorf("got %+v", page)
 	}
 	s.call(t, a, "DELETE", path, nil).want(t, 204, nil)
