@@ -268,6 +268,14 @@ func TestWorkersGetPackagesFromServer(t *testing.T) {
 func TestWorkerFailures(t *testing.T) {
 	t.Parallel()
 	w := startWorkers(t, []string{"one", "two"})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("server: %s", w.log)
+			for name, s := range w.all {
+				t.Logf("worker %s: %s", name, s.log)
+			}
+		}
+	})
 	a := w.register(t)
 
 	// Fill both workers. One more program waits in the queue of a worker.

@@ -50,9 +50,11 @@ const (
 )
 
 // Times of a node. A process is lost if it has not answered for the time LostAfter.
+// Callers learn of the loss within five seconds. Announcements are so frequent that a
+// process on a busy machine can pause for some seconds.
 const (
-	announceInterval = time.Second
-	LostAfter        = 4 * time.Second
+	announceInterval = 500 * time.Millisecond
+	LostAfter        = 4500 * time.Millisecond
 	// tick is the interval at which a node looks for lost processes and for frames to
 	// repeat. retransmitAfter is the time without an acknowledgement after which frames
 	// are repeated.
@@ -188,7 +190,7 @@ func (n *Node) Close() {
 	n.accepted.Wait()
 }
 
-// introduce sends the announcements of a worker each second. For a server, introduce
+// introduce sends the announcements of a worker each half second. For a server, introduce
 // sends FrameHello when the server starts, and after each connection.
 func (n *Node) introduce(ctx context.Context) {
 	timer := time.NewTimer(0)
@@ -202,7 +204,7 @@ func (n *Node) introduce(ctx context.Context) {
 		}
 		if n.server {
 			n.broadcast(subjectServers, &wire.Frame{Kind: wire.FrameHello})
-			timer.Reset(10 * announceInterval)
+			timer.Reset(20 * announceInterval)
 		} else {
 			n.sendAnnouncement(false)
 			timer.Reset(announceInterval)
@@ -374,13 +376,20 @@ func (n *Node) remove(l *Link) {
 func (n *Node) tick(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		n.loseSilentPeers()
+		// If this process did not run for a while, answers of other processes may wait
+		// in the memory of the connection. So handle them first.
+		late := time.Since(last) > 5*tick
+		last = time.Now()
+		if !late {
+			n.loseSilentPeers()
+		}
 		n.mu.Lock()
 		links := n.linksLocked(func(*Link) bool { return true })
 		n.mu.Unlock()

@@ -86,7 +86,7 @@ func DecodeFrame(b []byte) (*Frame, error) {
 	}, nil
 }
 
-// Announcement is the state of a worker. Workers send it each second.
+// Announcement is the state of a worker. Workers send it each half second.
 type Announcement struct {
 	// Seq numbers the announcements of the worker.
 	Seq    uint64
