@@ -1,8 +1,9 @@
 package api
 
 import (
-	"github.com/danielgtaylor/huma/v2"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"

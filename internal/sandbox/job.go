@@ -53,7 +53,7 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 // replaces reports whether the guest replaces the waiting interpreter, and so frees
 // the copy from which it could be restored, because the job needs another interpreter.
 func (s *Sandbox) replaces(job *pyth.Job) bool {
-	if job.Session != "" || s.launcher.config.Rollback.Runs == 0 {
+	if job.Session != "" || !s.checkpoint {
 		return false
 	}
 	return job.Language.Runtime() != s.language.Runtime() || job.Limits.DiskBytes != protocol.DefaultDiskBytes

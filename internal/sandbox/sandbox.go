@@ -57,6 +57,8 @@ type Sandbox struct {
 	disk int64
 	// preload contains the modules that the interpreter imports before a job arrives.
 	preload []string
+	// checkpoint is true if the waiting interpreter may have made a checkpoint.
+	checkpoint bool
 	// broken is the reason why no further job may run, or nil.
 	broken  error
 	stderr  tail
@@ -152,6 +154,7 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if r := s.launcher.config.Rollback; r.Runs > 0 {
 		wanted.RollbackRuns, wanted.RollbackCPUMs = r.Runs, r.CPU.Milliseconds()
 	}
+	s.checkpoint = wanted.RollbackRuns > 0
 	if err := s.conn.SendMessage(protocol.KindPrepare, wanted); err != nil {
 		return err
 	}
