@@ -143,7 +143,7 @@ func parallelCounts(processors int) []int {
 }
 
 func (b *bench) measure(ctx context.Context) error {
-	for _, phase := range []func(context.Context) error{b.measureWarmServer, b.measureSessions, b.measurePackages, b.measureDispatch, b.measureNode, b.measureNumPy, b.measureGenerate, b.measureWithoutPool, b.coldStarts, b.auditLog} {
+	for _, phase := range []func(context.Context) error{b.measureWarmServer, b.measureSessions, b.measurePackages, b.measureDispatch, b.measureNode, b.measureNumPy, b.measureGenerate, b.measureWithoutPool, b.coldStarts, b.auditLog, b.measureRecords} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

@@ -85,7 +85,7 @@ func (b *bench) compareDispatch(ctx context.Context, local, remote *server) erro
 			return err
 		}
 	}
-	n := 4 * b.plan.latencyRounds
+	n := b.plan.latencyRounds
 	pair := func(ctx context.Context) ([]float64, error) {
 		var costs []float64
 		for range 8 {

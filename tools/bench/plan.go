@@ -26,6 +26,8 @@ type plan struct {
 	pairs int
 	// sessions is the number of sessions of each of ComputeSDK's measurements.
 	sessions int
+	// records is the number of runs in the long list of runs.
+	records int
 	// auditEntries is the number of entries in the long audit log.
 	auditEntries int
 	// idleTime is the idle time of a server before its memory is measured.
@@ -38,7 +40,7 @@ func fullPlan() plan {
 		coldStarts: 8,
 		loadRounds: 4, load: 3 * time.Second, newTenants: 60,
 		openRounds: 3, open: 5 * time.Second,
-		pairs: 20, sessions: sessionsAtOnce, auditEntries: 1_000_000,
+		pairs: 20, sessions: sessionsAtOnce, records: 1_000_000, auditEntries: 1_000_000,
 		idleTime: 3 * time.Second,
 	}
 }
@@ -49,7 +51,7 @@ func quickPlan() plan {
 		coldStarts: 2,
 		loadRounds: 1, load: time.Second, newTenants: 10,
 		openRounds: 1, open: 2 * time.Second,
-		pairs: 4, sessions: 10, auditEntries: 100_000,
+		pairs: 4, sessions: 10, records: 100_000, auditEntries: 100_000,
 		idleTime: time.Second,
 	}
 }

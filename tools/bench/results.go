@@ -25,6 +25,13 @@ type results struct {
 	dify, newTenants               *series
 	parallelRunsc                  []*series
 	open                           []*openRate
+	// submitted is the time until an asynchronous run is accepted. submissions is the
+	// rate at which a server accepts them. recordPage and rareRecords are the times
+	// for pages of a list of runs.
+	submitted, submissions  *series
+	recordPage, rareRecords *series
+	// records is the number of runs in the list that recordPage measures.
+	records int
 	// sessions is the number of sessions of each of the following measurements.
 	sessions int
 	// sessionsInTurn, sessionsStaggered and sessionsAtOnce are the times until the
@@ -55,6 +62,10 @@ func newResults(reference, embedded python) *results {
 		bareImporting:     of("the same imports in "+reference.label, seconds),
 		importing:         of("warm with imports, with pauses", seconds),
 		session:           of("session until its first answer", seconds),
+		submitted:         of("asynchronous run, accepted", seconds),
+		submissions:       of("asynchronous runs, accepted", perSecond),
+		recordPage:        of("GET /api/v1/executions", seconds),
+		rareRecords:       of("GET /api/v1/executions, rare label", seconds),
 		sessionsInTurn:    of("sessions, one after the other", seconds),
 		sessionsStaggered: of("sessions, one each 200 ms", seconds),
 		sessionsAtOnce:    of("sessions, all at once", seconds),

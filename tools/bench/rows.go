@@ -31,6 +31,7 @@ type goal struct {
 func atMost(limit float64) goal       { return goal{sign: "≤", limit: limit} }
 func atLeast(limit float64) goal      { return goal{sign: "≥", limit: limit} }
 func figureAtMost(limit float64) goal { return goal{sign: "≤", limit: limit, ofFigure: true} }
+func figureAtLeast(limit float64) goal { return goal{sign: "≥", limit: limit, ofFigure: true} }
 
 func (g goal) met(v float64) bool {
 	if g.sign == "≤" {
@@ -111,6 +112,10 @@ func (r *results) rows(cores int) []row {
 		{fmt.Sprintf("installing %d packages that are cached, p50", packagesOfATenant), r.installedAgain, median, nil, figureAtMost(2)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
+		{"asynchronous run, accepted and durable, p50", r.submitted, median, nil, figureAtMost(0.003)},
+		{fmt.Sprintf("asynchronous runs accepted, %d clients", submitters), r.submissions, median, nil, figureAtLeast(1000)},
+		{"listing of runs at " + humanize.Comma(int64(r.records)) + " records, p50", r.recordPage, median, nil, figureAtMost(0.005)},
+		{"… runs with a rare label, p50", r.rareRecords, median, nil, figureAtMost(0.005)},
 		{"audit listing at 50 entries, p50", r.auditFew, median, nil, figureAtMost(0.005)},
 		{"audit listing at " + humanize.Comma(int64(r.auditEntries)) + " entries, p50", r.auditMany, median, nil, figureAtMost(0.005)},
 		{"… entries of a rare action, p50", r.auditRare, median, nil, figureAtMost(0.005)},
