@@ -28,9 +28,9 @@ type goal struct {
 	ofFigure bool
 }
 
-func atMost(limit float64) goal       { return goal{sign: "≤", limit: limit} }
-func atLeast(limit float64) goal      { return goal{sign: "≥", limit: limit} }
-func figureAtMost(limit float64) goal { return goal{sign: "≤", limit: limit, ofFigure: true} }
+func atMost(limit float64) goal        { return goal{sign: "≤", limit: limit} }
+func atLeast(limit float64) goal       { return goal{sign: "≥", limit: limit} }
+func figureAtMost(limit float64) goal  { return goal{sign: "≤", limit: limit, ofFigure: true} }
 func figureAtLeast(limit float64) goal { return goal{sign: "≥", limit: limit, ofFigure: true} }
 
 func (g goal) met(v float64) bool {

@@ -13,11 +13,12 @@ const (
 	// restored.
 	workerCost = 3670 * time.Microsecond
 	// bootCost is the processor time to boot a sandbox for a user who has none.
-	bootCost = 125 * time.Millisecond
-	// messages is the number of messages through NATS for a run: the job, its
-	// acceptance, the release, and the outcome. brokerCost is the processor time of
-	// NATS for one message.
-	messages   = 4
+	bootCost = 95 * time.Millisecond
+	// messages is the number of messages of a run through NATS: the job, its
+	// acceptance, the release, the outcome, and an acknowledgement of each. brokerCost
+	// is the time of NATS for one message, an estimate from the documented rates of
+	// NATS servers.
+	messages   = 8
 	brokerCost = 4 * time.Microsecond
 	// batchCost is the elapsed time that one server holds the lock of the audit log:
 	// two round trips to PostgreSQL on the same machine, and a write to its disk.
