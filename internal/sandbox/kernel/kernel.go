@@ -4,6 +4,8 @@ package kernel
 
 import (
 	"os"
+	"slices"
+	"strings"
 
 	"gvisor.dev/gvisor/pkg/urpc"
 	"gvisor.dev/gvisor/runsc/cli"
@@ -18,7 +20,7 @@ import (
 // starts its other processes by executing /proc/self/exe, so they call Main too.
 func Main() {
 	var control *urpc.Client
-	if os.Args[0] == launch.Name {
+	if os.Args[0] == launch.Name && !isStartedByRun(os.Args) {
 		delayCollection()
 		var err error
 		if control, err = prepareBoot(); err != nil {
@@ -26,6 +28,12 @@ func Main() {
 		}
 	}
 	cli.Run(nil, commands(control), nil)
+}
+
+// isStartedByRun reports whether gVisor's command "run" has started this process. The
+// command "run" uses the same argv[0] as the server, and passes a control socket.
+func isStartedByRun(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--controller-fd=") })
 }
 
 // commands returns the commands of gVisor's runsc that a sandbox needs. The linker
