@@ -39,7 +39,7 @@ type UsageQuota struct {
 	Name     QuotaName `json:"name" doc:"The name of the limited resource or object." example:"executions_per_day"`
 	Limit    int64     `json:"limit" doc:"The maximum." example:"10000"`
 	Used     int64     `json:"used" doc:"How much of the limit is used now." example:"120"`
-	ResetsAt Timestamp `json:"resetsAt,omitzero" doc:"The time at which the field used becomes 0. Absent if the field used decreases only when you end or delete something."`
+	ResetsAt Timestamp `json:"resetsAt,omitzero" doc:"The time at which the usage is reset to 0. Absent if the usage decreases only when you end or delete something."`
 }
 
 // UsageReport is the usage of the user.

@@ -76,9 +76,9 @@ var largeValues = []string{
 	"Array(1e9)",
 }
 
-// TestSessionNodeSurvivesLargeValues shows values that are too large for the
-// session's memory. Other values are small, but their display methods use too much
-// memory or time.
+// TestSessionNodeSurvivesLargeValues runs programs whose values are too large for the
+// memory of the session. It also runs programs whose values are small, but have
+// display methods that use too much memory or time.
 func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")

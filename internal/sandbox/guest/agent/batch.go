@@ -23,8 +23,8 @@ type calls struct {
 }
 
 // newCalls returns an empty list with room for the given number of calls. The list must be
-// on the heap, because the kernel gets addresses of its elements, and Go moves stacks. A
-// function that is not inlined returns pointers to the heap only.
+// on the heap, because the kernel gets addresses of its elements, and Go moves stacks. So
+// newCalls is not inlined: the list then cannot be on the stack of the caller.
 //
 //go:noinline
 func newCalls(room int) *calls {

@@ -22,8 +22,8 @@ import sys
 # START, SHOW, END and VALUE are names of the hook's objects in the compiled code. No
 # program can use such names.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
-# TRIES limits the lines at the end of a large source at which last_statement tries to
-# parse. TAIL limits the bytes that it searches.
+# The function last_statement searches backwards from the end of a large source. It tries
+# to parse the source from at most TRIES lines, and searches about TAIL bytes.
 TRIES, TAIL = 20, 64 << 10
 
 # INSTRUCTIONS maps versions of Python to opcodes. With other versions, an end by an
