@@ -93,3 +93,24 @@ func (l QueueLimits) Error() *Error {
 		RetryAfter: time.Second,
 	}
 }
+
+// QueueSize is the number of a user's queued runs, and the size of their requests in
+// bytes.
+type QueueSize struct {
+	Runs  int
+	Bytes int64
+}
+
+// Add adds a run, or returns an error if the run exceeds a limit. A nil QueueSize is
+// that of a user who does not exist.
+func (q *QueueSize) Add(r *QueuedExecution, limits QueueLimits) error {
+	switch {
+	case q == nil:
+		return Errorf(CodeNotFound, "The user does not exist.")
+	case q.Runs >= limits.Runs || q.Bytes+int64(len(r.Request)) > limits.Bytes:
+		return limits.Error()
+	}
+	q.Runs++
+	q.Bytes += int64(len(r.Request))
+	return nil
+}

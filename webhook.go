@@ -109,6 +109,14 @@ func EventOf(r *ExecutionRecord) (WebhookEvent, time.Time) {
 	return "", time.Time{}
 }
 
+// Limit makes the delivery fail if the user already has the maximum number of pending
+// deliveries.
+func (d *Delivery) Limit(pending int) {
+	if pending >= MaxPendingDeliveries {
+		d.State, d.Error, d.Payload = DeliveryFailed, ErrorTooManyDeliveries, nil
+	}
+}
+
 // NewDelivery returns the delivery of an event of the run to the webhook. It returns
 // nil if the webhook does not receive the event.
 func NewDelivery(w *Webhook, r *ExecutionRecord) *Delivery {

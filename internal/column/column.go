@@ -1,5 +1,5 @@
-// Package column converts values to columns of the SQL databases and back. Its scan
-// targets implement sql.Scanner, which database/sql and pgx both support.
+// Package column converts values and records to columns of the SQL databases and back.
+// Its scan targets implement sql.Scanner, which database/sql and pgx both support.
 package column
 
 import (

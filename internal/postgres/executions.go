@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,28 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
-	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
-	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content, e.async = 1"
-
 // scanExecution scans a record, and further columns into the given targets.
 func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any) error {
-	var labels string
-	err := row.Scan(append([]any{
-		&r.ID, &r.User, &r.State, &r.Language, &labels, &r.Session, &r.Encrypted, &r.Key,
-		column.Time(&r.StartedAt),
-		column.Time(&r.EndedAt),
-		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
-		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content, &r.Async,
-	}, more...)...)
-	if err != nil {
-		return err
-	}
-	r.CreatedAt = r.ID.CreatedAt()
-	if labels == "[]" {
-		return nil
-	}
-	return json.Unmarshal([]byte(labels), &r.Labels)
+	return row.Scan(append(column.Execution(r), more...)...)
 }
 
 // putExecution does nothing if the user does not exist or if the record has ended.
@@ -89,35 +69,13 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 	})
 }
 
-// labelsText returns the labels of the record as JSON.
-func labelsText(r *pyth.ExecutionRecord) (string, error) {
-	if len(r.Labels) == 0 {
-		return "[]", nil
-	}
-	b, err := json.Marshal(r.Labels)
-	return string(b), err
-}
-
-// executionValues returns the arguments of putExecution.
-func executionValues(r *pyth.ExecutionRecord, labels string) []any {
-	async := 0
-	if r.Async {
-		async = 1
-	}
-	return []any{
-		r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
-		column.TimeValue(r.StartedAt), column.TimeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
-		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content, async,
-	}
-}
-
 // putRecord stores one record. It reports whether the record is new or has changed.
 func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) (stored bool, err error) {
-	labels, err := labelsText(&r.ExecutionRecord)
+	values, err := column.ExecutionValues(&r.ExecutionRecord)
 	if err != nil {
 		return false, err
 	}
-	tag, err := tx.Exec(ctx, putExecution, executionValues(&r.ExecutionRecord, labels)...)
+	tag, err := tx.Exec(ctx, putExecution, values...)
 	if err != nil || tag.RowsAffected() == 0 {
 		return false, err
 	}
@@ -139,7 +97,7 @@ func (s *Store) SealedExecution(ctx context.Context, user pyth.UserID, id pyth.E
 		r := new(pyth.SealedExecution)
 		return r, scanExecution(row, &r.ExecutionRecord, &r.Sealed)
 	}
-	all, err := collect(ctx, s, scan, "SELECT "+executionColumns+", c.sealed FROM executions e"+
+	all, err := collect(ctx, s, scan, "SELECT "+column.ExecutionNames+", c.sealed FROM executions e"+
 		" LEFT JOIN execution_contents c ON c.execution_id = e.id WHERE e.id = $1 AND e.user_id = $2", id, user)
 	if err != nil {
 		return nil, err
@@ -192,7 +150,7 @@ func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.Executi
 	}
 	args = append(args, limit)
 	return s.executions(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s DESC LIMIT $%d",
-		executionColumns, from, strings.Join(where, " AND "), id, len(args)), args...)
+		column.ExecutionNames, from, strings.Join(where, " AND "), id, len(args)), args...)
 }
 
 func (s *Store) executions(ctx context.Context, query string, args ...any) ([]*pyth.ExecutionRecord, error) {
@@ -223,7 +181,7 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 // UnendedExecutions returns records of all users that have not ended, oldest first,
 // except asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
-	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.state <> 'ended' AND e.async = 0 AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
+	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.state <> 'ended' AND e.async = 0 AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
 }
 
 // expireContents is a statement that skips rows which another server is removing.

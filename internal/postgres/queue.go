@@ -30,14 +30,14 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 		errs = make([]error, len(runs))
 		batch := new(pgx.Batch)
 		for i, r := range runs {
-			if errs[i] = queues[r.User].add(r, limits); errs[i] != nil {
+			if errs[i] = queues[r.User].Add(r, limits); errs[i] != nil {
 				continue
 			}
-			labels, err := labelsText(&r.ExecutionRecord)
+			values, err := column.ExecutionValues(&r.ExecutionRecord)
 			if err != nil {
 				return err
 			}
-			batch.Queue(putExecution, executionValues(&r.ExecutionRecord, labels)...)
+			batch.Queue(putExecution, values...)
 			for _, label := range r.Labels {
 				batch.Queue(putLabel, r.User, label, r.ID)
 			}
@@ -48,20 +48,15 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	return errs, err
 }
 
-// queueSize is the size of the queue of one user; nil if the user does not exist.
-type queueSize struct {
-	runs  int
-	bytes int64
-}
-
-// lockQueues locks the users of the runs and returns the size of their queues.
-func lockQueues(ctx context.Context, tx pgx.Tx, runs []*pyth.QueuedExecution) (map[pyth.UserID]*queueSize, error) {
+// lockQueues locks the users of the runs and returns the size of their queues. The
+// result has no element for a user who does not exist.
+func lockQueues(ctx context.Context, tx pgx.Tx, runs []*pyth.QueuedExecution) (map[pyth.UserID]*pyth.QueueSize, error) {
 	users := make([]string, 0, len(runs))
 	for _, r := range runs {
 		users = append(users, string(r.User))
 	}
 	slices.Sort(users)
-	queues := map[pyth.UserID]*queueSize{}
+	queues := map[pyth.UserID]*pyth.QueueSize{}
 	for _, user := range slices.Compact(users) {
 		err := lockUser(ctx, tx, pyth.UserID(user))
 		if pyth.ErrorCode(err) == pyth.CodeNotFound {
@@ -70,27 +65,14 @@ func lockQueues(ctx context.Context, tx pgx.Tx, runs []*pyth.QueuedExecution) (m
 		if err != nil {
 			return nil, err
 		}
-		q := new(queueSize)
-		err = tx.QueryRow(ctx, "SELECT count(*), coalesce(sum(size), 0)::bigint FROM execution_requests WHERE user_id = $1", user).Scan(&q.runs, &q.bytes)
+		q := new(pyth.QueueSize)
+		err = tx.QueryRow(ctx, "SELECT count(*), coalesce(sum(size), 0)::bigint FROM execution_requests WHERE user_id = $1", user).Scan(&q.Runs, &q.Bytes)
 		if err != nil {
 			return nil, err
 		}
 		queues[pyth.UserID(user)] = q
 	}
 	return queues, nil
-}
-
-// add adds a run, or returns an error if the run exceeds a limit.
-func (q *queueSize) add(r *pyth.QueuedExecution, limits pyth.QueueLimits) error {
-	switch {
-	case q == nil:
-		return pyth.Errorf(pyth.CodeNotFound, "The user does not exist.")
-	case q.runs >= limits.Runs || q.bytes+int64(len(r.Request)) > limits.Bytes:
-		return limits.Error()
-	}
-	q.runs++
-	q.bytes += int64(len(r.Request))
-	return nil
 }
 
 // WaitingUsers returns users with runs that no server has claimed. It reads one entry
@@ -107,7 +89,7 @@ const claimRuns = `WITH claimed AS (
 		UPDATE executions SET server_id = $1 WHERE id IN (
 			SELECT e.id FROM executions e WHERE ` + isWaiting + ` AND e.user_id = $2 ORDER BY e.id LIMIT $3 FOR UPDATE SKIP LOCKED)
 		RETURNING *)
-	SELECT ` + executionColumns + `, q.sealed FROM claimed e JOIN execution_requests q ON q.execution_id = e.id ORDER BY e.id`
+	SELECT ` + column.ExecutionNames + `, q.sealed FROM claimed e JOIN execution_requests q ON q.execution_id = e.id ORDER BY e.id`
 
 // ClaimExecutions claims the oldest queued runs of each user.
 func (s *Store) ClaimExecutions(ctx context.Context, server pyth.ServerID, shares []pyth.QueueShare) (claimed []*pyth.QueuedExecution, err error) {
@@ -230,7 +212,7 @@ func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silenc
 	if err != nil {
 		return nil, err
 	}
-	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e"+
+	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e"+
 		" WHERE e.state <> 'ended' AND e.server_id IS NOT NULL AND e.async = 1 AND e.state = 'running'"+
 		" AND e.server_id NOT IN (SELECT id FROM servers) ORDER BY e.id LIMIT $1", limit)
 }

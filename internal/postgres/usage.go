@@ -19,21 +19,13 @@ const putUsage = `INSERT INTO usage_days AS u (user_id, day, language, key_id, e
 	executions = u.executions + excluded.executions, cpu = u.cpu + excluded.cpu, memory = u.memory + excluded.memory,
 	network_bytes = u.network_bytes + excluded.network_bytes, generate_tokens = u.generate_tokens + excluded.generate_tokens`
 
-// putUsageArgs returns the arguments of putUsage.
-func putUsageArgs(c *pyth.UsageCounter) []any {
-	return []any{
-		c.User, column.DayValue(c.Day), c.Language, c.Key,
-		c.Executions, int64(c.CPU), c.MemoryMiBMs, c.NetworkBytes, c.GenerateTokens,
-	}
-}
-
 func addUsage(ctx context.Context, tx pgx.Tx, counters []*pyth.UsageCounter) error {
 	if len(counters) == 0 {
 		return nil
 	}
 	batch := new(pgx.Batch)
 	for _, c := range counters {
-		batch.Queue(putUsage, putUsageArgs(c)...)
+		batch.Queue(putUsage, column.UsageValues(c)...)
 	}
 	return tx.SendBatch(ctx, batch).Close()
 }
@@ -106,7 +98,7 @@ func (s *Store) DayUsage(ctx context.Context, users []pyth.UserID, day time.Time
 func (s *Store) AddGenerateTokens(ctx context.Context, user pyth.UserID, day time.Time, language pyth.Language, key pyth.KeyID, tokens int64) error {
 	c := pyth.UsageCounter{User: user, Day: day, Language: language, Key: key}
 	c.GenerateTokens = tokens
-	_, err := s.write(ctx, putUsage, putUsageArgs(&c)...)
+	_, err := s.write(ctx, putUsage, column.UsageValues(&c)...)
 	return err
 }
 

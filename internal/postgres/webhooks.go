@@ -11,38 +11,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const (
-	webhookColumns = "w.id, w.user_id, w.url, w.events, coalesce(w.execution_id, ''), w.created_at"
-	webhookMissing = "webhook"
-	// deliveryColumns has no payload.
-	deliveryColumns = "d.id, d.webhook_id, d.user_id, d.event, d.execution_id, d.created_at, d.state, d.attempts, d.last_attempt_at, d.next_attempt_at, d.response_status, d.error"
-)
-
-// webhookFields returns scan targets for webhookColumns.
-func webhookFields(w *pyth.Webhook) []any {
-	return []any{&w.ID, &w.User, &w.URL, eventsOf{w}, &w.Execution, column.Time(&w.CreatedAt)}
-}
-
-// eventsOf is a scan target for the events of a webhook.
-type eventsOf struct{ w *pyth.Webhook }
-
-func (d eventsOf) Scan(v any) error {
-	text, _ := v.(string)
-	return json.Unmarshal([]byte(text), &d.w.Events)
-}
-
-// deliveryFields returns scan targets for deliveryColumns.
-func deliveryFields(d *pyth.Delivery) []any {
-	return []any{
-		&d.ID, &d.Webhook, &d.User, &d.Event, &d.Execution,
-		column.Time(&d.CreatedAt), &d.State, &d.Attempts, column.Time(&d.LastAttemptAt), column.Time(&d.NextAttemptAt),
-		&d.ResponseStatus, &d.Error,
-	}
-}
+const webhookMissing = "webhook"
 
 func scanWebhook(row pgx.CollectableRow) (*pyth.Webhook, error) {
 	w := new(pyth.Webhook)
-	return w, row.Scan(webhookFields(w)...)
+	return w, row.Scan(column.Webhook(w)...)
 }
 
 // CreateWebhook stores a webhook.
@@ -67,7 +40,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 	})
 }
 
-const webhooksOfUser = "SELECT " + webhookColumns + " FROM webhooks w WHERE w.user_id = $1 AND w.execution_id IS NULL ORDER BY w.id"
+const webhooksOfUser = "SELECT " + column.WebhookNames + " FROM webhooks w WHERE w.user_id = $1 AND w.execution_id IS NULL ORDER BY w.id"
 
 // Webhooks returns the user's webhooks for all runs, by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
@@ -91,17 +64,17 @@ func (s *Store) Deliveries(ctx context.Context, user pyth.UserID, id pyth.Webhoo
 	}
 	scan := func(row pgx.CollectableRow) (*pyth.Delivery, error) {
 		d := new(pyth.Delivery)
-		return d, row.Scan(deliveryFields(d)...)
+		return d, row.Scan(column.Delivery(d)...)
 	}
-	return collect(ctx, s, scan, "SELECT "+deliveryColumns+" FROM webhook_deliveries d"+
+	return collect(ctx, s, scan, "SELECT "+column.DeliveryNames+" FROM webhook_deliveries d"+
 		" WHERE d.webhook_id = $1 AND ($2 = '' OR d.id < $2) ORDER BY d.id DESC LIMIT $3", id, before, limit)
 }
 
 // Delivery returns a delivery with its webhook.
 func (s *Store) Delivery(ctx context.Context, id pyth.DeliveryID) (*pyth.Delivery, *pyth.SealedWebhook, error) {
 	d, w := new(pyth.Delivery), new(pyth.SealedWebhook)
-	fields := append(append(deliveryFields(d), webhookFields(&w.Webhook)...), &d.Payload, &w.Sealed)
-	err := s.row(ctx, "SELECT "+deliveryColumns+", "+webhookColumns+", d.payload, w.sealed"+
+	fields := append(append(column.Delivery(d), column.Webhook(&w.Webhook)...), &d.Payload, &w.Sealed)
+	err := s.row(ctx, "SELECT "+column.DeliveryNames+", "+column.WebhookNames+", d.payload, w.sealed"+
 		" FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE d.id = $1", []any{id}, fields...)
 	if err != nil {
 		return nil, nil, asNotFound(err, "delivery")
@@ -171,7 +144,7 @@ func createDeliveries(ctx context.Context, tx pgx.Tx, changed []*pyth.ExecutionR
 		}
 		targets := to.webhooks
 		if r.Async {
-			own, err := webhooks(ctx, tx, "SELECT "+webhookColumns+" FROM webhooks w WHERE w.execution_id = $1", r.ID)
+			own, err := webhooks(ctx, tx, "SELECT "+column.WebhookNames+" FROM webhooks w WHERE w.execution_id = $1", r.ID)
 			if err != nil {
 				return err
 			}
@@ -219,9 +192,7 @@ func (to *recipients) add(ctx context.Context, tx pgx.Tx, d *pyth.Delivery) erro
 			return err
 		}
 	}
-	if to.pending >= pyth.MaxPendingDeliveries {
-		d.State, d.Error, d.Payload = pyth.DeliveryFailed, pyth.ErrorTooManyDeliveries, nil
-	}
+	d.Limit(to.pending)
 	to.pending++
 	_, err = tx.Exec(ctx, putDelivery, d.ID, d.Webhook, d.User, d.Event, d.Execution, column.TimeValue(d.CreatedAt), d.State, d.Error, d.Payload)
 	return err
@@ -230,7 +201,7 @@ func (to *recipients) add(ctx context.Context, tx pgx.Tx, d *pyth.Delivery) erro
 // createDeliveriesOf stores the deliveries of the event of a run that has changed in
 // the transaction.
 func createDeliveriesOf(ctx context.Context, tx pgx.Tx, id pyth.ExecutionID) error {
-	rows, err := tx.Query(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.id = $1", id)
+	rows, err := tx.Query(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.id = $1", id)
 	if err != nil {
 		return err
 	}

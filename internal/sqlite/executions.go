@@ -3,45 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/column"
 )
-
-const executionColumns = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
-	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
-	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content, e.async"
-
-func executionFields(r *pyth.ExecutionRecord) []any {
-	return []any{
-		&r.ID, &r.User, &r.State, &r.Language,
-		labelsOf{r},
-		&r.Session, &r.Encrypted, &r.Key,
-		column.Time(&r.StartedAt),
-		column.Time(&r.EndedAt),
-		&r.Status, &r.Reason, &r.ExitCode, &r.Signal,
-		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content, &r.Async,
-	}
-}
-
-// labelsOf is a scan target for the labels of a record. It also sets CreatedAt from
-// the ID, which was scanned before the labels.
-type labelsOf struct{ r *pyth.ExecutionRecord }
-
-func (d labelsOf) Scan(v any) error {
-	text, ok := v.(string)
-	if !ok {
-		return fmt.Errorf("column contains labels of type %T", v)
-	}
-	d.r.CreatedAt = d.r.ID.CreatedAt()
-	if text == "[]" {
-		return nil
-	}
-	return json.Unmarshal([]byte(text), &d.r.Labels)
-}
 
 // putExecution does nothing if the user does not exist or if the record has ended.
 const putExecution = `INSERT INTO executions
@@ -87,17 +53,11 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 
 // putRecord stores one record. It reports whether the record is new or has changed.
 func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExecution) (stored bool, err error) {
-	labels := "[]"
-	if len(r.Labels) > 0 {
-		b, err := json.Marshal(r.Labels)
-		if err != nil {
-			return false, err
-		}
-		labels = string(b)
+	values, err := column.ExecutionValues(&r.ExecutionRecord)
+	if err != nil {
+		return false, err
 	}
-	stored, err = affected(put.ExecContext(ctx, r.ID, r.User, r.State, r.Language, labels, r.Session, r.Encrypted, r.Key,
-		column.TimeValue(r.StartedAt), column.TimeValue(r.EndedAt), r.Status, r.Reason, r.ExitCode, r.Signal,
-		int64(r.Usage.Wall), int64(r.Usage.CPU), r.Usage.MemoryPeakBytes, int64(r.Usage.Queued), r.NetworkBytes, r.Content, r.Async))
+	stored, err = affected(put.ExecContext(ctx, values...))
 	if err != nil || !stored {
 		return false, err
 	}
@@ -117,9 +77,9 @@ func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExe
 // SealedExecution returns a record with its encrypted content.
 func (s *Store) SealedExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.SealedExecution, error) {
 	r := new(pyth.SealedExecution)
-	err := s.reader.QueryRowContext(ctx, "SELECT "+executionColumns+", c.sealed FROM executions e"+
+	err := s.reader.QueryRowContext(ctx, "SELECT "+column.ExecutionNames+", c.sealed FROM executions e"+
 		" LEFT JOIN execution_contents c ON c.execution_id = e.id WHERE e.id = ? AND e.user_id = ?", id, user).
-		Scan(append(executionFields(&r.ExecutionRecord), &r.Sealed)...)
+		Scan(append(column.Execution(&r.ExecutionRecord), &r.Sealed)...)
 	if err != nil {
 		return nil, asNotFound(err, executionMissing)
 	}
@@ -183,7 +143,7 @@ func executionsQuery(user pyth.UserID, f pyth.ExecutionFilter, before pyth.Execu
 		where += " AND " + id + " >= ?"
 		args = append(args, pyth.ExecutionIDBound(f.Since))
 	}
-	return "SELECT " + executionColumns + " FROM " + index + where + " ORDER BY " + id + " DESC LIMIT ?", append(args, limit)
+	return "SELECT " + column.ExecutionNames + " FROM " + index + where + " ORDER BY " + id + " DESC LIMIT ?", append(args, limit)
 }
 
 func (s *Store) executions(ctx context.Context, query string, args ...any) (all []*pyth.ExecutionRecord, err error) {
@@ -194,7 +154,7 @@ func (s *Store) executions(ctx context.Context, query string, args ...any) (all 
 	defer rows.Close()
 	for rows.Next() {
 		r := new(pyth.ExecutionRecord)
-		if err := rows.Scan(executionFields(r)...); err != nil {
+		if err := rows.Scan(column.Execution(r)...); err != nil {
 			return nil, failure(err)
 		}
 		all = append(all, r)
@@ -221,7 +181,7 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 // UnendedExecutions returns records of all users that have not ended, oldest first,
 // except asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
-	return s.executions(ctx, "SELECT "+executionColumns+" FROM executions e INDEXED BY executions_unended_synchronous"+
+	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e INDEXED BY executions_unended_synchronous"+
 		" WHERE e.state <> 'ended' AND e.async = 0 AND e.id > ? ORDER BY e.id LIMIT ?", after, limit)
 }
 

@@ -22,16 +22,16 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		errs = make([]error, len(runs))
 		put := tx.StmtContext(ctx, s.putExecution)
-		queues := map[pyth.UserID]*queueSize{}
+		queues := map[pyth.UserID]*pyth.QueueSize{}
 		for i, r := range runs {
-			queue := queues[r.User]
-			if queue == nil {
+			queue, known := queues[r.User]
+			if !known {
 				if queue, err = sizeOfQueue(ctx, tx, r.User); err != nil {
 					return err
 				}
 				queues[r.User] = queue
 			}
-			if errs[i] = queue.add(r, limits); errs[i] != nil {
+			if errs[i] = queue.Add(r, limits); errs[i] != nil {
 				continue
 			}
 			if _, err := putRecord(ctx, tx, put, &pyth.SealedExecution{ExecutionRecord: r.ExecutionRecord}); err != nil {
@@ -46,31 +46,15 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	return errs, err
 }
 
-// queueSize is the size of the queue of one user.
-type queueSize struct {
-	absent bool
-	runs   int
-	bytes  int64
-}
-
-func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*queueSize, error) {
-	q := new(queueSize)
-	err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0), NOT EXISTS (SELECT 1 FROM users WHERE id = ?1)"+
-		" FROM execution_requests WHERE user_id = ?1", user).Scan(&q.runs, &q.bytes, &q.absent)
-	return q, err
-}
-
-// add adds a run, or returns an error if the run exceeds a limit.
-func (q *queueSize) add(r *pyth.QueuedExecution, limits pyth.QueueLimits) error {
-	switch {
-	case q.absent:
-		return pyth.Errorf(pyth.CodeNotFound, "The user does not exist.")
-	case q.runs >= limits.Runs || q.bytes+int64(len(r.Request)) > limits.Bytes:
-		return limits.Error()
+// sizeOfQueue returns nil if the user does not exist.
+func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*pyth.QueueSize, error) {
+	q, exists := new(pyth.QueueSize), false
+	err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0), EXISTS (SELECT 1 FROM users WHERE id = ?1)"+
+		" FROM execution_requests WHERE user_id = ?1", user).Scan(&q.Runs, &q.Bytes, &exists)
+	if err != nil || !exists {
+		return nil, err
 	}
-	q.runs++
-	q.bytes += int64(len(r.Request))
-	return nil
+	return q, nil
 }
 
 // WaitingUsers returns users with runs that no server has claimed. It reads one entry
@@ -116,7 +100,7 @@ func (s *Store) ClaimExecutions(ctx context.Context, server pyth.ServerID, share
 }
 
 func waitingRuns(ctx context.Context, tx *sql.Tx, share pyth.QueueShare) (runs []*pyth.QueuedExecution, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT "+executionColumns+", q.sealed FROM executions e INDEXED BY executions_waiting"+
+	rows, err := tx.QueryContext(ctx, "SELECT "+column.ExecutionNames+", q.sealed FROM executions e INDEXED BY executions_waiting"+
 		" JOIN execution_requests q ON q.execution_id = e.id WHERE "+isWaiting+" AND e.user_id = ? ORDER BY e.id LIMIT ?", share.User, share.Runs)
 	if err != nil {
 		return nil, err
@@ -124,7 +108,7 @@ func waitingRuns(ctx context.Context, tx *sql.Tx, share pyth.QueueShare) (runs [
 	defer rows.Close()
 	for rows.Next() {
 		r := new(pyth.QueuedExecution)
-		if err := rows.Scan(append(executionFields(&r.ExecutionRecord), &r.Request)...); err != nil {
+		if err := rows.Scan(append(column.Execution(&r.ExecutionRecord), &r.Request)...); err != nil {
 			return nil, err
 		}
 		runs = append(runs, r)
@@ -223,7 +207,7 @@ func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silenc
 		if _, err := tx.ExecContext(ctx, endClaims); err != nil {
 			return err
 		}
-		rows, err := tx.QueryContext(ctx, "SELECT "+executionColumns+" FROM executions e INDEXED BY executions_of_server"+
+		rows, err := tx.QueryContext(ctx, "SELECT "+column.ExecutionNames+" FROM executions e INDEXED BY executions_of_server"+
 			" WHERE e.state <> 'ended' AND e.server_id IS NOT NULL AND e.async = 1 AND e.state = 'running'"+
 			" AND e.server_id NOT IN (SELECT id FROM servers) ORDER BY e.id LIMIT ?", limit)
 		if err != nil {
@@ -233,7 +217,7 @@ func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silenc
 		lost = nil
 		for rows.Next() {
 			r := new(pyth.ExecutionRecord)
-			if err := rows.Scan(executionFields(r)...); err != nil {
+			if err := rows.Scan(column.Execution(r)...); err != nil {
 				return err
 			}
 			lost = append(lost, r)

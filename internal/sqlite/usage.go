@@ -18,17 +18,9 @@ const putUsage = `INSERT INTO usage_days (user_id, day, language, key_id, execut
 	ON CONFLICT (user_id, day, language, key_id) DO UPDATE SET
 	executions = executions + ?5, cpu = cpu + ?6, memory = memory + ?7, network_bytes = network_bytes + ?8, generate_tokens = generate_tokens + ?9`
 
-// putUsageArgs returns the arguments of putUsage.
-func putUsageArgs(c *pyth.UsageCounter) []any {
-	return []any{
-		c.User, column.DayValue(c.Day), c.Language, c.Key,
-		c.Executions, int64(c.CPU), c.MemoryMiBMs, c.NetworkBytes, c.GenerateTokens,
-	}
-}
-
 func addUsage(ctx context.Context, tx *sql.Tx, counters []*pyth.UsageCounter) error {
 	for _, c := range counters {
-		if _, err := tx.ExecContext(ctx, putUsage, putUsageArgs(c)...); err != nil {
+		if _, err := tx.ExecContext(ctx, putUsage, column.UsageValues(c)...); err != nil {
 			return err
 		}
 	}
@@ -119,7 +111,7 @@ func (s *Store) DayUsage(ctx context.Context, users []pyth.UserID, day time.Time
 func (s *Store) AddGenerateTokens(ctx context.Context, user pyth.UserID, day time.Time, language pyth.Language, key pyth.KeyID, tokens int64) error {
 	c := pyth.UsageCounter{User: user, Day: day, Language: language, Key: key}
 	c.GenerateTokens = tokens
-	_, err := s.write(ctx, putUsage, putUsageArgs(&c)...)
+	_, err := s.write(ctx, putUsage, column.UsageValues(&c)...)
 	return err
 }
 

@@ -10,34 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const (
-	webhookColumns = "w.id, w.user_id, w.url, w.events, coalesce(w.execution_id, ''), w.created_at"
-	webhookMissing = "webhook"
-	// deliveryColumns has no payload.
-	deliveryColumns = "d.id, d.webhook_id, d.user_id, d.event, d.execution_id, d.created_at, d.state, d.attempts, d.last_attempt_at, d.next_attempt_at, d.response_status, d.error"
-)
-
-// webhookFields returns scan targets for webhookColumns.
-func webhookFields(w *pyth.Webhook) []any {
-	return []any{&w.ID, &w.User, &w.URL, eventsOf{w}, &w.Execution, column.Time(&w.CreatedAt)}
-}
-
-// eventsOf is a scan target for the events of a webhook.
-type eventsOf struct{ w *pyth.Webhook }
-
-func (d eventsOf) Scan(v any) error {
-	text, _ := v.(string)
-	return json.Unmarshal([]byte(text), &d.w.Events)
-}
-
-// deliveryFields returns scan targets for deliveryColumns.
-func deliveryFields(d *pyth.Delivery) []any {
-	return []any{
-		&d.ID, &d.Webhook, &d.User, &d.Event, &d.Execution,
-		column.Time(&d.CreatedAt), &d.State, &d.Attempts, column.Time(&d.LastAttemptAt), column.Time(&d.NextAttemptAt),
-		&d.ResponseStatus, &d.Error,
-	}
-}
+const webhookMissing = "webhook"
 
 // CreateWebhook stores a webhook.
 func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit int) error {
@@ -67,14 +40,14 @@ type querier interface {
 }
 
 func webhooks(ctx context.Context, db querier, where string, args ...any) (all []*pyth.Webhook, err error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+webhookColumns+" FROM webhooks w WHERE "+where, args...)
+	rows, err := db.QueryContext(ctx, "SELECT "+column.WebhookNames+" FROM webhooks w WHERE "+where, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		w := new(pyth.Webhook)
-		if err := rows.Scan(webhookFields(w)...); err != nil {
+		if err := rows.Scan(column.Webhook(w)...); err != nil {
 			return nil, err
 		}
 		all = append(all, w)
@@ -97,7 +70,7 @@ func (s *Store) Deliveries(ctx context.Context, user pyth.UserID, id pyth.Webhoo
 	if err := s.reader.QueryRowContext(ctx, "SELECT 1 FROM webhooks WHERE id = ? AND user_id = ?", id, user).Scan(&one); err != nil {
 		return nil, asNotFound(err, webhookMissing)
 	}
-	rows, err := s.reader.QueryContext(ctx, "SELECT "+deliveryColumns+" FROM webhook_deliveries d"+
+	rows, err := s.reader.QueryContext(ctx, "SELECT "+column.DeliveryNames+" FROM webhook_deliveries d"+
 		" WHERE d.webhook_id = ?1 AND (?2 = '' OR d.id < ?2) ORDER BY d.id DESC LIMIT ?3", id, before, limit)
 	if err != nil {
 		return nil, failure(err)
@@ -105,7 +78,7 @@ func (s *Store) Deliveries(ctx context.Context, user pyth.UserID, id pyth.Webhoo
 	defer rows.Close()
 	for rows.Next() {
 		d := new(pyth.Delivery)
-		if err := rows.Scan(deliveryFields(d)...); err != nil {
+		if err := rows.Scan(column.Delivery(d)...); err != nil {
 			return nil, failure(err)
 		}
 		all = append(all, d)
@@ -116,8 +89,8 @@ func (s *Store) Deliveries(ctx context.Context, user pyth.UserID, id pyth.Webhoo
 // Delivery returns a delivery with its webhook.
 func (s *Store) Delivery(ctx context.Context, id pyth.DeliveryID) (*pyth.Delivery, *pyth.SealedWebhook, error) {
 	d, w := new(pyth.Delivery), new(pyth.SealedWebhook)
-	fields := append(append(deliveryFields(d), webhookFields(&w.Webhook)...), &d.Payload, &w.Sealed)
-	err := s.reader.QueryRowContext(ctx, "SELECT "+deliveryColumns+", "+webhookColumns+", d.payload, w.sealed"+
+	fields := append(append(column.Delivery(d), column.Webhook(&w.Webhook)...), &d.Payload, &w.Sealed)
+	err := s.reader.QueryRowContext(ctx, "SELECT "+column.DeliveryNames+", "+column.WebhookNames+", d.payload, w.sealed"+
 		" FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE d.id = ?", id).Scan(fields...)
 	if err != nil {
 		return nil, nil, asNotFound(err, "delivery")
@@ -245,9 +218,7 @@ func (to *recipients) add(ctx context.Context, tx *sql.Tx, d *pyth.Delivery) err
 			return err
 		}
 	}
-	if to.pending >= pyth.MaxPendingDeliveries {
-		d.State, d.Error, d.Payload = pyth.DeliveryFailed, pyth.ErrorTooManyDeliveries, nil
-	}
+	d.Limit(to.pending)
 	to.pending++
 	_, err := tx.ExecContext(ctx, putDelivery, d.ID, d.Webhook, d.User, d.Event, d.Execution, column.TimeValue(d.CreatedAt), d.State, d.Error, d.Payload)
 	return err
@@ -257,7 +228,7 @@ func (to *recipients) add(ctx context.Context, tx *sql.Tx, d *pyth.Delivery) err
 // the transaction.
 func createDeliveriesOf(ctx context.Context, tx *sql.Tx, id pyth.ExecutionID) error {
 	r := new(pyth.ExecutionRecord)
-	if err := tx.QueryRowContext(ctx, "SELECT "+executionColumns+" FROM executions e WHERE e.id = ?", id).Scan(executionFields(r)...); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.id = ?", id).Scan(column.Execution(r)...); err != nil {
 		return err
 	}
 	return createDeliveries(ctx, tx, []*pyth.ExecutionRecord{r})
