@@ -59,61 +59,40 @@ func sendMessage(ctx context.Context, l *link.Link, kind wire.Kind, meta any, bl
 // sendContent sends the content of a reader. The result "broken" is true if err is an
 // error of the reader.
 func sendContent(ctx context.Context, l *link.Link, content io.Reader) (broken bool, err error) {
-	for {
-		buffer := make([]byte, wire.MaxContent)
-		n, end := io.ReadFull(content, buffer)
-		if n > 0 {
-			if err := sendMessage(ctx, l, wire.KindContent, nil, buffer[:n]); err != nil {
-				return false, err
-			}
+	for chunk, err := range wire.Chunks(content) {
+		if err != nil {
+			return true, err
 		}
-		switch {
-		case errors.Is(end, io.EOF), errors.Is(end, io.ErrUnexpectedEOF):
-			return false, nil
-		case end != nil:
-			return true, end
+		if err := sendMessage(ctx, l, wire.KindContent, nil, chunk); err != nil {
+			return false, err
 		}
 	}
+	return false, nil
 }
 
-// contentReader reads the content of a session's file from a worker.
-type contentReader struct {
+// contentSource receives the content of a session's file from a worker.
+type contentSource struct {
 	ctx  context.Context
 	link *link.Link
-	rest []byte
-	err  error
 }
 
-func (r *contentReader) Read(p []byte) (int, error) {
-	for len(r.rest) == 0 {
-		if r.err != nil {
-			return 0, r.err
-		}
-		r.receive()
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
-
-func (r *contentReader) receive() {
-	b, err := r.link.Receive(r.ctx, wire.MaxSmallMessage)
+func (s contentSource) NextContent() ([]byte, error) {
+	b, err := s.link.Receive(s.ctx, wire.MaxSmallMessage)
 	if err != nil {
-		r.err = sessionError(r.ctx, err)
-		return
+		return nil, sessionError(s.ctx, err)
 	}
 	m, err := wire.Decode(b)
 	switch {
 	case err != nil:
-		r.err = err
+		return nil, err
 	case m.Kind == wire.KindContent && len(m.Blobs) == 1:
-		r.rest = m.Blobs[0]
+		return m.Blobs[0], nil
 	case m.Kind == wire.KindEnd:
-		r.err = io.EOF
+		return nil, io.EOF
 	case m.Kind == wire.KindFailed:
-		r.err = wire.DecodeFailure(m)
+		return nil, wire.DecodeFailure(m)
 	default:
-		r.err = wire.ErrInvalid
+		return nil, wire.ErrInvalid
 	}
 }
 

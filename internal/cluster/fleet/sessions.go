@@ -195,7 +195,7 @@ func (f *Fleet) ReadSessionFile(ctx context.Context, id pyth.SessionID, path str
 	if err := m.Into(&size); err != nil || size.Bytes < 0 {
 		return errors.Join(wire.ErrInvalid, err)
 	}
-	return consume(size.Bytes, io.LimitReader(&contentReader{ctx: ctx, link: l}, size.Bytes))
+	return consume(size.Bytes, io.LimitReader(&wire.ContentReader{Source: contentSource{ctx, l}}, size.Bytes))
 }
 
 // Reserve reserves a sandbox on a worker.

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"io"
 	"time"
 
@@ -106,7 +105,7 @@ func (c *call) useSession(m *wire.Message) error {
 	case wire.KindRead:
 		return host.ReadSessionFile(c.ctx, f.Session, f.Path, c.sendContent)
 	default:
-		created, err := host.WriteSessionFile(c.ctx, f.Session, f.Path, &contentReader{call: c})
+		created, err := host.WriteSessionFile(c.ctx, f.Session, f.Path, &wire.ContentReader{Source: c})
 		if err != nil {
 			return err
 		}
@@ -119,56 +118,32 @@ func (c *call) sendContent(size int64, content io.Reader) error {
 	if err := c.send(wire.KindSize, wire.Size{Bytes: size}); err != nil {
 		return interrupted(err)
 	}
-	for {
-		buffer := make([]byte, wire.MaxContent)
-		n, err := io.ReadFull(content, buffer)
-		if n > 0 {
-			if err := c.send(wire.KindContent, nil, buffer[:n]); err != nil {
-				return interrupted(err)
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			if err := c.send(wire.KindEnd, nil); err != nil {
-				return interrupted(err)
-			}
-			return nil
-		case err != nil:
+	for chunk, err := range wire.Chunks(content) {
+		if err != nil {
 			return err
 		}
-	}
-}
-
-// contentReader reads the content of a file from the server.
-type contentReader struct {
-	call *call
-	rest []byte
-	err  error
-}
-
-func (r *contentReader) Read(p []byte) (int, error) {
-	for len(r.rest) == 0 {
-		if r.err != nil {
-			return 0, r.err
+		if err := c.send(wire.KindContent, nil, chunk); err != nil {
+			return interrupted(err)
 		}
-		r.receive()
 	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
+	if err := c.send(wire.KindEnd, nil); err != nil {
+		return interrupted(err)
+	}
+	return nil
 }
 
-func (r *contentReader) receive() {
-	m, err := r.call.receive()
+// NextContent receives the content of a file from the server.
+func (c *call) NextContent() ([]byte, error) {
+	m, err := c.receive()
 	switch {
 	case err != nil:
-		r.err = interrupted(err)
+		return nil, interrupted(err)
 	case m.Kind == wire.KindContent && len(m.Blobs) == 1:
-		r.rest = m.Blobs[0]
+		return m.Blobs[0], nil
 	case m.Kind == wire.KindEnd:
-		r.err = io.EOF
+		return nil, io.EOF
 	default:
-		r.err = broken()
+		return nil, broken()
 	}
 }
 
