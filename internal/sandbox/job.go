@@ -28,7 +28,7 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	// The limits of the job still include the memory that the sandbox frees. Otherwise,
 	// a limit could be lower than the memory in use, and the kernel would refuse it.
 	if s.replaces(job) {
-		s.meter.freed(checkpointBytes(s.language))
+		s.meter.freed(memoryOf(s.language).checkpoint)
 	}
 	s.language = job.Language
 	if job.Session != "" {

@@ -19,34 +19,27 @@ type meter struct {
 	overhead, first int64
 }
 
-// interpreterBytes returns the memory in bytes of an interpreter that waits for a job.
-// As outside a sandbox, this memory counts as memory of the program.
-//
-// The returned numbers were measured: the growth of the guest's memory when one more
+// interpreterMemory is the memory in bytes that belongs to an interpreter that waits for
+// a job. The numbers were measured: the growth of the guest's memory when one more
 // interpreter starts. They do not include the interpreter's code, which is in the
 // image.
-func interpreterBytes(l pyth.Language) int64 {
-	switch l {
-	case pyth.JavaScript:
-		return 10 << 20
-	case pyth.TypeScript:
-		return 21 << 20
-	}
-	return 5 << 20
+type interpreterMemory struct {
+	// own counts as memory of the program, as outside a sandbox.
+	own int64
+	// checkpoint is the copy from which the sandbox restores the interpreter. It counts
+	// as overhead. A copy of Python without modules that it imports in advance is
+	// small, so it is 0.
+	checkpoint int64
 }
 
-// checkpointBytes returns the memory in bytes of the copy from which the sandbox
-// restores an interpreter that waits for a job. The numbers were measured, like those
-// of interpreterBytes. A copy of Python without modules that it imports in advance is
-// small, so checkpointBytes does not count it.
-func checkpointBytes(l pyth.Language) int64 {
+func memoryOf(l pyth.Language) interpreterMemory {
 	switch l {
 	case pyth.JavaScript:
-		return 14 << 20
+		return interpreterMemory{own: 10 << 20, checkpoint: 14 << 20}
 	case pyth.TypeScript:
-		return 28 << 20
+		return interpreterMemory{own: 21 << 20, checkpoint: 28 << 20}
 	}
-	return 0
+	return interpreterMemory{own: 5 << 20}
 }
 
 // overheadGrowth limits how much the overhead may grow after the boot, in bytes.
@@ -60,7 +53,7 @@ var errResidue = errors.New("the sandbox did not release the memory of the last 
 // newMeter measures the overhead of a sandbox that is waiting for a job.
 func newMeter(s *Sandbox) *meter {
 	m := &meter{sandbox: s}
-	m.overhead = max(m.total()-interpreterBytes(s.language), 0)
+	m.overhead = max(m.total()-memoryOf(s.language).own, 0)
 	m.first = m.overhead
 	return m
 }
@@ -70,7 +63,7 @@ func newMeter(s *Sandbox) *meter {
 // Memory that counted as overhead would raise the limit of the next run.
 func (m *meter) recalibrate(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait *= 2 {
-		if m.overhead = max(m.total()-interpreterBytes(m.sandbox.language), 0); m.overhead <= m.first+overheadGrowth {
+		if m.overhead = max(m.total()-memoryOf(m.sandbox.language).own, 0); m.overhead <= m.first+overheadGrowth {
 			return nil
 		}
 		if wait > time.Second {
