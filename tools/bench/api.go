@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 )
@@ -96,6 +97,11 @@ func (a *account) get(path string) operation {
 // unless the parameter "into" is nil. The duration does not include the time for
 // encoding and decoding JSON, because the benchmark does this work, not the server.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
+	return a.callWith(ctx, nil, method, path, body, status, into)
+}
+
+// callWith is like call, but also sends the given header fields.
+func (a *account) callWith(ctx context.Context, header http.Header, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -108,6 +114,7 @@ func (a *account) call(ctx context.Context, method, path string, body any, statu
 	if err != nil {
 		return 0, err
 	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", "application/json")
 	if a.key != "" {
 		req.Header.Set("X-Api-Key", a.key)

@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	if *dify != "" {
-		b.dify = &difyServer{url: strings.TrimSuffix(*dify, "/"), key: *difyKey, http: newAPI(*dify).http}
+		b.dify = &difyServer{&account{api: newAPI(strings.TrimSuffix(*dify, "/")), key: *difyKey}}
 		b.results.dify.missingReason = ""
 	}
 	if *profile != "" {

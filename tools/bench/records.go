@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -65,27 +62,7 @@ func (b *bench) measureRecords(ctx context.Context) error {
 
 // submit submits the usual program as an asynchronous run.
 func (a *account) submit(ctx context.Context) (time.Duration, error) {
-	body, err := json.Marshal(map[string]any{"code": program})
-	if err != nil {
-		return 0, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+"/api/v1/execute", bytes.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	req.Header = http.Header{"Content-Type": {"application/json"}, "Prefer": {"respond-async"}, "X-Api-Key": {a.key}}
-	start := time.Now()
-	res, err := a.http.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	took := time.Since(start)
-	if err == nil && res.StatusCode != http.StatusAccepted {
-		err = fmt.Errorf("submit a run: %s: %s", res.Status, answer)
-	}
-	return took, err
+	return a.callWith(ctx, http.Header{"Prefer": {"respond-async"}}, http.MethodPost, "/api/v1/execute", map[string]any{"code": program}, http.StatusAccepted, nil)
 }
 
 // fillRecords adds n records of ended runs to the database of a stopped server. One of
