@@ -109,7 +109,8 @@ type memory struct {
 	empty []hostarch.AddrRange
 }
 
-// state is what the program may do with a region, and what it has done.
+// state describes a region: whether the program may map the region again, and which
+// changes the program has made.
 type state struct {
 	// canMapAgain is true if the region is anonymous and its content is saved. Such a
 	// region can be mapped again.
