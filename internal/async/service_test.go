@@ -19,6 +19,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
+	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
 // executor is an ExecutionService that calls the function instead of running a
@@ -48,27 +49,8 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{store: store, vault: vault.New(keeper, store)}
-	for i, user := range []pyth.UserID{"ada", "bob"} {
-		key, err := r.vault.NewDataKey(t.Context(), user)
-		if err != nil {
-			t.Fatal(err)
-		}
-		api := &pyth.APIKey{ID: pyth.KeyID("key of " + user), UserID: user, Hash: [32]byte{byte(i)}, CreatedAt: time.Now()}
-		if err := store.CreateUser(t.Context(), &pyth.User{ID: user, Email: string(user) + "@example.org", CreatedAt: time.Now()}, api, key); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return r
+	store, v := sqlitetest.Open(t, filepath.Join(t.TempDir(), "db"), "ada", "bob")
+	return &rig{store: store, vault: v}
 }
 
 // serve starts a server on the store. The tests change its configuration.

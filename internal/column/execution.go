@@ -15,7 +15,9 @@ const ExecutionNames = "e.id, e.user_id, e.state, e.language, e.labels, coalesce
 // Execution returns scan targets for ExecutionNames. They also set CreatedAt.
 func Execution(r *pyth.ExecutionRecord) []any {
 	return []any{
-		&r.ID, &r.User, &r.State, &r.Language, labelsOf{r}, &r.Session, &r.Encrypted, &r.Key,
+		&r.ID, &r.User, &r.State, &r.Language,
+		labelsOf{r},
+		&r.Session, &r.Encrypted, &r.Key,
 		Time(&r.StartedAt), Time(&r.EndedAt), &r.Status, &r.Reason, &r.ExitCode, &r.Signal,
 		&r.Usage.Wall, &r.Usage.CPU, &r.Usage.MemoryPeakBytes, &r.Usage.Queued, &r.NetworkBytes, &r.Content, &r.Async,
 	}

@@ -12,32 +12,12 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/idempotency"
-	"github.com/pyth-on/pyth-on/internal/secret/vault"
-	"github.com/pyth-on/pyth-on/internal/sqlite"
+	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
 func TestService(t *testing.T) {
 	ctx, path := t.Context(), filepath.Join(t.TempDir(), "db")
-	store, err := sqlite.Open(ctx, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := vault.New(keeper, store)
-	for i, user := range []pyth.UserID{"ada", "bob"} {
-		key, err := v.NewDataKey(ctx, user)
-		if err != nil {
-			t.Fatal(err)
-		}
-		api := &pyth.APIKey{ID: pyth.KeyID(user), UserID: user, Hash: [32]byte{byte(i)}, CreatedAt: time.Now()}
-		if err := store.CreateUser(ctx, &pyth.User{ID: user, Email: string(user) + "@example.org", CreatedAt: time.Now()}, api, key); err != nil {
-			t.Fatal(err)
-		}
-	}
+	store, v := sqlitetest.Open(t, path, "ada", "bob")
 	now := time.Now()
 	s, err := idempotency.New(ctx, idempotency.Config{Store: store, Vault: v, Clock: func() time.Time { return now }})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
+	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
 // executions is an ExecutionService whose runs do what the function says.
@@ -95,32 +96,12 @@ type harness struct {
 func newHarness(t *testing.T, next executions, change ...func(*runs.Config)) *harness {
 	t.Helper()
 	h := &harness{path: filepath.Join(t.TempDir(), "db")}
-	store, err := sqlite.Open(t.Context(), h.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.store = &failingStore{Store: store, called: make(chan struct{}, 1)}
-	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.vault = vault.New(keeper, store)
-	for _, user := range []pyth.UserID{"ada", "bob"} {
-		key, err := h.vault.NewDataKey(t.Context(), user)
-		if err != nil {
-			t.Fatal(err)
-		}
-		u := &pyth.User{ID: user, Email: string(user) + "@example.org", CreatedAt: time.Now()}
-		api := &pyth.APIKey{ID: pyth.KeyID("key_" + user), UserID: user, Hash: [32]byte{user[0]}, CreatedAt: time.Now()}
-		if err := store.CreateUser(t.Context(), u, api, key); err != nil {
-			t.Fatal(err)
-		}
-	}
+	store, v := sqlitetest.Open(t, h.path, "ada", "bob")
+	h.store, h.vault = &failingStore{Store: store, called: make(chan struct{}, 1)}, v
 	h.Service = h.service(next, change...)
 	t.Cleanup(func() {
 		h.store.fail(nil)
 		h.Close()
-		_ = store.Close()
 	})
 	return h
 }

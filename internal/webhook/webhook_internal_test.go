@@ -22,8 +22,8 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
-	"github.com/pyth-on/pyth-on/internal/secret/vault"
 	"github.com/pyth-on/pyth-on/internal/sqlite"
+	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
 type harness struct {
@@ -43,25 +43,8 @@ func policyOf() egress.Policy {
 
 func newHarness(t *testing.T, policy egress.Policy, change ...func(*Config)) *harness {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store, v := sqlitetest.Open(t, filepath.Join(t.TempDir(), "db"), "ada")
 	h := &harness{T: t, store: store, now: time.Now().Truncate(time.Second)}
-	v := vault.New(keeper, store)
-	key, err := v.NewDataKey(t.Context(), "ada")
-	if err == nil {
-		err = store.CreateUser(t.Context(), &pyth.User{ID: "ada", Email: "a@example.org", CreatedAt: h.now},
-			&pyth.APIKey{ID: "key", UserID: "ada", CreatedAt: h.now}, key)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := Config{
 		Store: store, Vault: v, Network: egress.New(egress.Config{Policy: policy, Observer: discard{}}), Clock: func() time.Time { return h.now },
 		Logger: slog.New(slog.DiscardHandler),
