@@ -1,12 +1,14 @@
 package jobqueue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,15 +143,27 @@ func testQueue[TTx any](t *testing.T, driver riverdriver.Driver[TTx]) {
 
 func TestQueueWithoutJobsUsesNoGoroutines(t *testing.T) {
 	s := openSQLite(t, filepath.Join(t.TempDir(), "db"))
-	before := runtime.NumGoroutine()
 	w := newWorker()
 	q := started(t, s.Jobs(), w)
-	// The test runner may start one goroutine.
-	if now := runtime.NumGoroutine(); now > before+1 {
-		t.Errorf("%d goroutines run before the first job, and %d ran before the start", now, before)
+	if stacks := goroutines(t); strings.Contains(stacks, "riverqueue") {
+		t.Errorf("River runs goroutines before the first job:\n%s", stacks)
 	}
 	insert(t, q, "first")
 	wantSeen(t, w, "first")
+	if !strings.Contains(goroutines(t), "riverqueue") {
+		t.Error("no goroutine of River is found after the first job")
+	}
+}
+
+// goroutines returns the stacks of all goroutines. A stack names the packages of its
+// functions, so a test can tell River's goroutines from those of the store.
+func goroutines(t *testing.T) string {
+	t.Helper()
+	var stacks bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+		t.Fatal(err)
+	}
+	return stacks.String()
 }
 
 func TestQueueWithoutWorkersCreatesNoTables(t *testing.T) {
