@@ -37,6 +37,9 @@ const (
 	// ActionAuditPruned means that the server removed the content of old entries after
 	// their retention period. An entry with this action belongs to no user.
 	ActionAuditPruned Action = "audit.pruned"
+	// ActionAuditErased means that the server removed the content of the entries of a
+	// deleted account. An entry with this action belongs to no user.
+	ActionAuditErased Action = "audit.erased"
 )
 
 // Actions returns all actions that a user's log can contain.

@@ -44,6 +44,11 @@ type UserStore interface {
 	// ChangePassword is like SetPasswordHash, but also revokes all refresh tokens of
 	// the user in the same transaction.
 	ChangePassword(ctx context.Context, id UserID, old, replacement string) error
+	// DeleteUser deletes the user and all rows that belong to the user. Records of the
+	// audit log stay; EraseAudit removes their content. A user with many runs needs
+	// several transactions, so that other writers need not wait for all of them. The
+	// last transaction deletes the user and the credentials.
+	DeleteUser(ctx context.Context, id UserID) error
 }
 
 // APIKeyStore stores API keys.
@@ -160,7 +165,7 @@ type SecretStore interface {
 
 // AuditRecord is the stored form of an audit entry. It contains the entry (Record),
 // the fields that the store indexes, and hashes of the Merkle tree. A pruned record
-// has only Sequence and Hashes.
+// has only Sequence and Hashes. An erased record also has a Timestamp.
 type AuditRecord struct {
 	Sequence int64
 	// User is "" if the caller was unknown.
@@ -183,8 +188,8 @@ type AuditPosition struct {
 }
 
 // AuditStore stores the audit log. Records never change after AppendAudit has stored
-// them. The only exception is PruneAudit, which removes the content of old records
-// and keeps their hashes.
+// them. The only exceptions are PruneAudit and EraseAudit, which remove the content of
+// records and keep their hashes.
 type AuditStore interface {
 	// AppendAudit appends records and replaces the checkpoint, in one transaction. It
 	// fails with CodeConflict if the Sequence of the first record differs from the size
@@ -207,6 +212,12 @@ type AuditStore interface {
 	// PruneAudit removes the content of the records whose sequence number is at least
 	// "from" and less than "to".
 	PruneAudit(ctx context.Context, from, to int64) error
+	// AuditSequences returns the sequence numbers of the user's records in ascending
+	// order, at most "limit" of them.
+	AuditSequences(ctx context.Context, user UserID, limit int) ([]int64, error)
+	// EraseAudit removes the content of the user's records with these sequence numbers,
+	// except their Timestamp.
+	EraseAudit(ctx context.Context, user UserID, sequences []int64) error
 }
 
 // SharedAuditStore is an AuditStore to which several servers append.

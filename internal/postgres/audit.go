@@ -157,6 +157,19 @@ func inOrder(sequences []int64, found []hashesAt) ([][][32]byte, error) {
 // "from" and less than "to". It keeps their hashes.
 func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
-		" WHERE sequence >= $1 AND sequence < $2 AND record IS NOT NULL", from, to)
+		" WHERE sequence >= $1 AND sequence < $2 AND at IS NOT NULL", from, to)
+	return err
+}
+
+// AuditSequences returns the lowest sequence numbers of the user's records.
+func (s *Store) AuditSequences(ctx context.Context, user pyth.UserID, limit int) ([]int64, error) {
+	return collect(ctx, s, pgx.RowTo[int64], "SELECT sequence FROM audit WHERE user_id = $1 ORDER BY sequence LIMIT $2", user, limit)
+}
+
+// EraseAudit removes the content of the user's records with the sequence numbers. It
+// keeps their hashes and their times.
+func (s *Store) EraseAudit(ctx context.Context, user pyth.UserID, sequences []int64) error {
+	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, record = NULL"+
+		" WHERE user_id = $1 AND sequence = ANY($2)", user, sequences)
 	return err
 }

@@ -75,6 +75,22 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 	})
 }
 
+// deletedRuns is the number of runs that DeleteUser deletes in one transaction.
+const deletedRuns = 1000
+
+// DeleteUser deletes the user. The rows of the user in all other tables refer to the
+// user and are deleted too.
+func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
+	for more := true; more; {
+		var err error
+		more, err = s.write(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE user_id = $1 LIMIT $2)", id, deletedRuns)
+		if err = ignoreNoRows(asNoRows(err)); err != nil {
+			return err
+		}
+	}
+	return s.deleteOne(ctx, "user", "DELETE FROM users WHERE id = $1", id)
+}
+
 // replaceHash replaces the password hash like SetPasswordHash. It also locks the row
 // of the user, like lockUser.
 func replaceHash(ctx context.Context, tx pgx.Tx, id pyth.UserID, old, replacement string) error {

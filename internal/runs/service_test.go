@@ -239,6 +239,52 @@ func TestCancelExecutionEndsARun(t *testing.T) {
 	wantCode(t, err, pyth.CodeNotFound)
 }
 
+func TestEndUserEndsAllRunsOfTheUser(t *testing.T) {
+	started := make(chan pyth.ExecutionID)
+	h := newHarness(t, untilCanceled(started))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := map[pyth.UserID]chan *pyth.Execution{"ada": make(chan *pyth.Execution, 2), "bob": make(chan *pyth.Execution, 1)}
+	for _, user := range []pyth.UserID{"ada", "ada", "bob"} {
+		go func() {
+			e, err := h.Execute(ctx, user, &pyth.Program{}, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			ended[user] <- e
+		}()
+		<-started
+	}
+	queued := pyth.NewExecutionID(time.Now())
+	errs, err := h.store.EnqueueExecutions(t.Context(), []*pyth.QueuedExecution{{
+		ExecutionRecord: pyth.ExecutionRecord{
+			ID: queued, User: "ada", State: pyth.StateQueued, Language: pyth.Python, CreatedAt: queued.CreatedAt(), Content: pyth.ContentNone, Async: true,
+		},
+		Request: []byte("sealed"),
+	}}, pyth.QueueLimits{Runs: 10, Bytes: 100})
+	if err != nil || errs[0] != nil {
+		t.Fatal(err, errs)
+	}
+	if err := h.EndUser(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if e := <-ended["ada"]; e.Status != pyth.StatusCanceled {
+			t.Errorf("the run ended as %s", e.Status)
+		}
+	}
+	for _, r := range h.list(t, pyth.ExecutionFilter{}) {
+		if r.State != pyth.StateEnded || r.Status != pyth.StatusCanceled {
+			t.Errorf("the run %s has the state %s and the status %s", r.ID, r.State, r.Status)
+		}
+	}
+	if all, err := h.Executions(t.Context(), "bob", pyth.ExecutionFilter{State: pyth.StateRunning}, "", 10); err != nil || len(all) != 1 {
+		t.Errorf("bob has %d running programs, error %v", len(all), err)
+	}
+	cancel()
+	<-ended["bob"]
+}
+
 // TestCancelExecutionOfAWaitingRun cancels a run that waits for its session. For such
 // a run, the ExecutionService returns an error when the context ends.
 func TestCancelExecutionOfAWaitingRun(t *testing.T) {

@@ -182,6 +182,27 @@ func TestSessionHidesSessionsOfOthers(t *testing.T) {
 	})
 }
 
+func TestEndUser(t *testing.T) {
+	runScene(t, "ends only the sessions of the user", nil, func(s *scene) {
+		a, b := s.open(), s.open()
+		other, err := s.OpenSession(s.Context(), "bob", &pyth.SessionRequest{})
+		if err != nil {
+			s.Fatal(err)
+		}
+		r := s.begin(a, time.Minute, nil)
+		synctest.Wait()
+		if err := s.EndUser(s.Context(), "ada"); err != nil {
+			s.Error(err)
+		}
+		s.expectStopped(r, 0)
+		s.expectGone(a)
+		s.expectGone(b)
+		if _, err := s.Session(s.Context(), "bob", other.ID); err != nil {
+			s.Error(err)
+		}
+	})
+}
+
 func TestSessionsListsTheOldestFirst(t *testing.T) {
 	runScene(t, "lists only the user's sessions", nil, func(s *scene) {
 		a, b, c := s.open(), s.open(), s.open()

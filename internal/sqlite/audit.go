@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"math"
 	"slices"
 	"time"
@@ -177,6 +178,36 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 // "from" and less than "to". It keeps their hashes.
 func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
-		" WHERE sequence >= ? AND sequence < ? AND record IS NOT NULL", from, to)
+		" WHERE sequence >= ? AND sequence < ? AND at IS NOT NULL", from, to)
+	return err
+}
+
+// AuditSequences returns the lowest sequence numbers of the user's records.
+func (s *Store) AuditSequences(ctx context.Context, user pyth.UserID, limit int) ([]int64, error) {
+	rows, err := s.reader.QueryContext(ctx, "SELECT sequence FROM audit WHERE user_id = ? ORDER BY sequence LIMIT ?", user, limit)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var all []int64
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, failure(err)
+		}
+		all = append(all, n)
+	}
+	return all, failure(rows.Err())
+}
+
+// EraseAudit removes the content of the user's records with the sequence numbers. It
+// keeps their hashes and their times.
+func (s *Store) EraseAudit(ctx context.Context, user pyth.UserID, sequences []int64) error {
+	list, err := json.Marshal(sequences)
+	if err != nil {
+		return err
+	}
+	_, err = s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, record = NULL"+
+		" WHERE user_id = ? AND sequence IN (SELECT value FROM json_each(?))", user, string(list))
 	return err
 }

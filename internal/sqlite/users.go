@@ -64,6 +64,26 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 	})
 }
 
+// deletedRuns is the number of runs that DeleteUser deletes in one transaction.
+const deletedRuns = 1000
+
+// DeleteUser deletes the user. The rows of the user in all other tables refer to the
+// user and are deleted too.
+func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
+	for more := true; more; {
+		var err error
+		more, err = s.write(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE user_id = ? LIMIT ?)", id, deletedRuns)
+		if err != nil {
+			return err
+		}
+	}
+	deleted, err := s.write(ctx, "DELETE FROM users WHERE id = ?", id)
+	if err == nil && !deleted {
+		err = asNotFound(sql.ErrNoRows, "user")
+	}
+	return err
+}
+
 func replaceHash(ctx context.Context, tx *sql.Tx, id pyth.UserID, old, replacement string) error {
 	changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", replacement, id, old))
 	if err != nil || changed {

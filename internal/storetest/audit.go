@@ -139,6 +139,41 @@ func auditPages(t *testing.T, s pyth.Store, records []*pyth.AuditRecord, user py
 	}
 }
 
+func testAuditErase(t *testing.T, s pyth.Store) {
+	records := make([]*pyth.AuditRecord, 0, 6)
+	for i := range 6 {
+		user := pyth.UserID("ada")
+		if i%2 == 1 {
+			user = "bob"
+		}
+		records = append(records, auditRecord(int64(i), user, pyth.ActionUserLogin, pyth.AuditSuccess, i))
+	}
+	appendAudit(t, s, records...)
+	first, err := s.AuditSequences(t.Context(), "ada", 2)
+	want(t, err, "")
+	same(t, []int64{0, 2}, first)
+	want(t, s.EraseAudit(t.Context(), "ada", []int64{0, 1, 2, 99}), "") // 1 belongs to bob.
+	rest, err := s.AuditSequences(t.Context(), "ada", 10)
+	want(t, err, "")
+	same(t, []int64{4}, rest)
+	for _, i := range []int{0, 2} {
+		records[i] = &pyth.AuditRecord{Sequence: records[i].Sequence, Timestamp: records[i].Timestamp, Hashes: records[i].Hashes}
+	}
+	all, err := s.AuditRecords(t.Context(), 0, 100)
+	want(t, err, "")
+	same(t, records, all)
+	for user, n := range map[pyth.UserID]int{"ada": 1, "bob": 3, "": 0} {
+		page, err := s.AuditPage(t.Context(), user, pyth.AuditFilter{}, pyth.AuditPosition{}, 100)
+		want(t, err, "")
+		same(t, n, len(page))
+	}
+	// Pruning also removes the time of an erased record.
+	want(t, s.PruneAudit(t.Context(), 0, 1), "")
+	all, err = s.AuditRecords(t.Context(), 0, 1)
+	want(t, err, "")
+	same(t, []*pyth.AuditRecord{{Sequence: 0, Hashes: records[0].Hashes}}, all)
+}
+
 func testAuditPrune(t *testing.T, s pyth.Store) {
 	records := make([]*pyth.AuditRecord, 0, 5)
 	for i := range 5 {

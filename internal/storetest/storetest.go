@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"audit records are only appended":                                testAuditAppend,
 		"pages of the audit log match the filter":                        testAuditPages,
 		"a pruned audit record keeps its hashes":                         testAuditPrune,
+		"an erased audit record keeps its hashes and its time":           testAuditErase,
+		"all rows of a deleted user are deleted":                         testDeleteUserRows,
 		"an encrypted program is found as stored":                        testCode,
 		"replacing an encrypted program keeps its creation and last use": testReplaceCode,
 		"encrypted programs are listed by name and per user":             testCodes,

@@ -64,7 +64,8 @@ func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if len(records) == 1 && records[0].Record == nil {
+		// An erased entry has no content either, but it keeps its time.
+		if len(records) == 1 && records[0].Record == nil && records[0].Timestamp.IsZero() {
 			low = middle + 1
 		} else {
 			high = middle

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -93,6 +94,8 @@ type check struct {
 	// pruning cover these numbers.
 	pruned  []span
 	allowed int64
+	// erased contains the ranges that entries about erased content cover.
+	erased []span
 }
 
 // span is the range [from, to) of sequence numbers.
@@ -192,22 +195,29 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	}
 }
 
-// allow increases the field "allowed" if e is an entry about pruning.
+// allow increases the field "allowed" if e is an entry about pruning. If e is an entry
+// about erased content, allow adds its ranges to the field "erased".
 func (c *check) allow(e *pyth.AuditEntry) {
-	// A JSON number is decoded as a float64.
-	if before, ok := e.Details[prunedBefore].(float64); ok && e.Action == pyth.ActionAuditPruned {
-		c.allowed = max(c.allowed, int64(before))
+	switch e.Action {
+	case pyth.ActionAuditPruned:
+		// A JSON number is decoded as a float64.
+		if before, ok := e.Details[prunedBefore].(float64); ok {
+			c.allowed = max(c.allowed, int64(before))
+		}
+	case pyth.ActionAuditErased:
+		c.erased = append(c.erased, parseSpans(e.Details[erasedEntries])...)
+	default:
 	}
 }
 
-// checkPruned reports entries that have no content although no entry about pruning
-// covers them.
+// checkPruned reports entries that have no content although no entry about pruning or
+// erasing covers them.
 func (c *check) checkPruned(ctx context.Context) error {
-	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
+	if len(c.unexplained()) == 0 {
 		return nil
 	}
-	// The server may have pruned entries after this verification began. So read the
-	// newer entries too.
+	// The server may have pruned or erased entries after this verification began. So
+	// read the newer entries too.
 	for r, err := range records(ctx, c.Store, c.Size, math.MaxInt64) {
 		if err != nil {
 			return err
@@ -216,12 +226,35 @@ func (c *check) checkPruned(ctx context.Context) error {
 			c.allow(e)
 		}
 	}
-	for _, p := range c.pruned {
-		if p.from = max(p.from, c.allowed); p.from < p.to {
-			c.report("%s lost content, but no entry says that the server pruned it", entries(p))
-		}
+	for _, p := range c.unexplained() {
+		c.report("%s lost content, but no entry says that the server removed it", entries(p))
 	}
 	return nil
+}
+
+// unexplained returns the ranges of entries without content that no entry about
+// pruning or erasing covers.
+func (c *check) unexplained() []span {
+	covered := slices.SortedFunc(slices.Values(append(c.erased, span{0, c.allowed})), func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	var all []span
+	for _, p := range c.pruned {
+		for len(covered) > 0 && covered[0].to <= p.from {
+			covered = covered[1:]
+		}
+		for _, by := range covered {
+			if by.from >= p.to {
+				break
+			}
+			if by.from > p.from {
+				all = append(all, span{p.from, by.from})
+			}
+			p.from = max(p.from, by.to)
+		}
+		if p.from < p.to {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 func entries(s span) string {

@@ -1,0 +1,61 @@
+package account
+
+import (
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Activity is a service with runs or sessions of users.
+type Activity interface {
+	// EndUser ends everything that the user runs, and waits for the end.
+	EndUser(ctx context.Context, user pyth.UserID) error
+}
+
+// Eraser removes the content of a user's entries in the audit log.
+type Eraser interface {
+	Erase(ctx context.Context, user pyth.UserID) (entries int, err error)
+}
+
+// Remover deletes accounts. It is safe for concurrent use.
+type Remover struct {
+	Store pyth.UserStore
+	Audit Eraser
+	// Activities are the services whose runs and sessions end before the account is
+	// deleted.
+	Activities []Activity
+}
+
+// Remove ends the runs and sessions of the user and deletes the account with all its
+// data. The audit log keeps only the hashes of the user's entries. If Remove fails, the
+// caller can repeat it, as long as the account exists.
+func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
+	if err := r.end(ctx, user); err != nil {
+		return err
+	}
+	// Erase before the account is gone. If the server is killed between the two steps,
+	// the user can repeat the deletion.
+	if _, err := r.Audit.Erase(ctx, user); err != nil {
+		return err
+	}
+	if err := r.Store.DeleteUser(ctx, user); err != nil {
+		return err
+	}
+	// The account is gone, so a disconnected client must not stop the rest. Nothing new
+	// can begin now, because all credentials are invalid.
+	ctx = context.WithoutCancel(ctx)
+	if err := r.end(ctx, user); err != nil {
+		return err
+	}
+	_, err := r.Audit.Erase(ctx, user)
+	return err
+}
+
+func (r *Remover) end(ctx context.Context, user pyth.UserID) error {
+	for _, a := range r.Activities {
+		if err := a.EndUser(ctx, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}

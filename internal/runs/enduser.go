@@ -1,0 +1,55 @@
+package runs
+
+import (
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// EndUser cancels all runs of the user, on all servers. It waits until the runs of this
+// server have ended. Runs that begin during the call can be missed, so the caller first
+// invalidates the credentials of the user, or calls EndUser again afterwards.
+func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
+	for _, state := range []pyth.ExecutionState{pyth.StateQueued, pyth.StateRunning} {
+		if err := s.cancelStored(ctx, user, state); err != nil {
+			return err
+		}
+	}
+	live := s.live.ofUser(user)
+	for _, r := range live {
+		r.cancel(errCanceled)
+	}
+	for _, r := range live {
+		select {
+		case <-r.ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return s.writer.sync(ctx)
+}
+
+// cancelStored cancels the asynchronous runs of the user that have the given state in
+// the store.
+func (s *Service) cancelStored(ctx context.Context, user pyth.UserID, state pyth.ExecutionState) error {
+	const page = 200
+	before := pyth.ExecutionID("")
+	for {
+		records, err := s.config.Store.Executions(ctx, user, pyth.ExecutionFilter{State: state}, before, page)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if !r.Async {
+				continue
+			}
+			if _, err := s.CancelExecution(ctx, user, r.ID); err != nil && pyth.ErrorCode(err) != pyth.CodeNotFound {
+				return err
+			}
+		}
+		if len(records) < page {
+			return nil
+		}
+		before = records[page-1].ID
+	}
+}

@@ -1,0 +1,28 @@
+package session
+
+import (
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// EndUser ends all sessions of the user on this server, and returns when the host has
+// closed them. Sessions that open during the call can be missed, so the caller first
+// invalidates the credentials of the user, or calls EndUser again afterwards.
+func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
+	s.mu.Lock()
+	var ended []*session
+	for _, x := range s.sessions {
+		if x.spec.Tenant == user {
+			s.endLocked(x, notFound())
+			ended = append(ended, x)
+		}
+	}
+	s.mu.Unlock()
+	for _, x := range ended {
+		if err := wait(ctx, x.gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
