@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -50,3 +51,28 @@ func isDiskFailure(err error) bool {
 	}
 	return false
 }
+
+// explain adds advice to the error of an attempt to open a database.
+func explain(err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		return fmt.Errorf("%w: %w; %s", errDamaged, err, adviceForDamage)
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w; free some space in the file system of the database, and try again", err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		return fmt.Errorf("%w; make the database and its directory writable for this user, and try again", err)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		return fmt.Errorf("%w; check the disk and the permissions of the directory, and try again", err)
+	}
+	return err
+}
+
+// errDamaged means that the file is not a database, or that a part of it is damaged.
+var errDamaged = errors.New("the database is damaged")
+
+// adviceForDamage says what to do about a damaged database.
+const adviceForDamage = "keep a copy of the data directory, and restore a backup to a new data directory with `pyth-on restore`"

@@ -8,29 +8,24 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
 // Store implements pyth.Store. It is safe for concurrent use.
 type Store struct {
 	writer *sql.DB
 	reader *sql.DB
+	// path is the absolute path of the database.
+	path string
 	// These statements are prepared, because every request or every run executes them.
 	keyByHash, secrets, dataKey, appendAudit, putExecution *sql.Stmt
 	// diskFailed is called if a write fails because of the disk. It may be nil.
@@ -53,14 +48,14 @@ func Open(ctx context.Context, path string) (*Store, error) {
 // Writes fail. OpenToRead returns an error if the database does not exist or has the
 // schema of another version.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
-	s, err := openToRead(ctx, path)
+	s, err := openToRead(ctx, path, "_pragma=journal_mode(WAL)")
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s for reading: %w", path, err)
 	}
 	return s, nil
 }
 
-func openToRead(ctx context.Context, path string) (*Store, error) {
+func openToRead(ctx context.Context, path, options string) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -69,29 +64,38 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
-	s := new(Store)
-	if err := s.openReader(ctx, path); err != nil {
-		return nil, errors.Join(err, s.Close())
+	s := &Store{path: path}
+	if s.reader, err = connect(path, max(4, runtime.NumCPU()), options+"&_pragma=query_only(1)"); err != nil {
+		return nil, err
 	}
 	s.writer = s.reader
-	provider, err := migrator(s.reader)
+	if err := s.prepareToRead(ctx); err != nil {
+		return nil, explain(errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+// prepareToRead checks the version of the schema and prepares all statements.
+func (s *Store) prepareToRead(ctx context.Context) error {
+	known, err := Schema()
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return err
 	}
 	// Read the version without goose, which would create a missing version table.
 	var current int64
-	err = s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current)
-	sources := provider.ListSources()
-	if known := sources[len(sources)-1].Version; err == nil && current != known {
-		err = fmt.Errorf("the database has schema %d, but this version of pyth-on needs schema %d; start the server to migrate the database", current, known)
+	if err := s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.prepareWrites(ctx)
+	switch {
+	case current > known:
+		return newerSchema(current, known)
+	case current < known:
+		return fmt.Errorf("the database has schema %d, but this version of pyth-on needs schema %d; start the server to migrate the database", current, known)
 	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
+	if err := s.prepareReads(ctx); err != nil {
+		return err
 	}
-	return s, nil
+	return s.prepareWrites(ctx)
 }
 
 func open(ctx context.Context, path string) (*Store, error) {
@@ -108,23 +112,26 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	s := new(Store)
-	if s.writer, err = connect(path, 1, "_txlock=immediate"); err != nil {
+	s := &Store{path: path}
+	if s.writer, err = connect(path, 1, "_pragma=journal_mode(WAL)&_txlock=immediate"); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(ctx, path); err != nil {
-		return nil, errors.Join(err, s.Close())
+	if err := s.prepare(ctx); err != nil {
+		return nil, explain(errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
 
 // prepare migrates the schema, opens the reading connections and prepares
 // statements.
-func (s *Store) prepare(ctx context.Context, path string) (err error) {
-	if err := migrate(ctx, s.writer); err != nil {
+func (s *Store) prepare(ctx context.Context) (err error) {
+	if err := s.migrate(ctx); err != nil {
 		return err
 	}
-	if err := s.openReader(ctx, path); err != nil {
+	if s.reader, err = connect(s.path, max(4, runtime.NumCPU()), "_pragma=journal_mode(WAL)&_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	if err := s.prepareReads(ctx); err != nil {
 		return err
 	}
 	return s.prepareWrites(ctx)
@@ -139,10 +146,8 @@ func (s *Store) prepareWrites(ctx context.Context) (err error) {
 	return err
 }
 
-func (s *Store) openReader(ctx context.Context, path string) (err error) {
-	if s.reader, err = connect(path, max(4, runtime.NumCPU()), "_pragma=query_only(1)"); err != nil {
-		return err
-	}
+// prepareReads prepares the statements that read.
+func (s *Store) prepareReads(ctx context.Context) (err error) {
 	if s.keyByHash, err = s.reader.PrepareContext(ctx, selectKeyByHash); err != nil {
 		return err
 	}
@@ -154,43 +159,16 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 }
 
 // connect returns a pool with the given maximum number of connections, which stay
-// open. It adds the given option to the connection settings.
-func connect(path string, connections int, option string) (*sql.DB, error) {
-	// Use a URI, so that no part of the path is read as a setting. Set busy_timeout
-	// first, because the other settings may wait for a lock.
-	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + option
-	db, err := sql.Open("sqlite", dsn)
+// open. It adds the given options to the connection settings.
+func connect(path string, connections int, options string) (*sql.DB, error) {
+	// Set busy_timeout first, because the other settings may wait for a lock.
+	db, err := sql.Open("sqlite", dataSource(path, "_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&"+options))
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return db, nil
-}
-
-func migrate(ctx context.Context, db *sql.DB) error {
-	provider, err := migrator(db)
-	if err != nil {
-		return err
-	}
-	current, known, err := provider.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if current > known {
-		return fmt.Errorf("the database has schema %d from a newer version of pyth-on, but this version needs schema %d; install the newer version", current, known)
-	}
-	_, err = provider.Up(ctx)
-	return err
-}
-
-func migrator(db *sql.DB) (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
 // OnDiskFailure sets the function to call if a write fails because of the disk. The
