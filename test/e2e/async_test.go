@@ -2,18 +2,11 @@ package e2e_test
 
 import (
 	"bytes"
-	"context"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // asyncHeader returns the headers of a request for an asynchronous run.
@@ -137,114 +130,6 @@ func TestExecuteKeepsQueuedRuns(t *testing.T) {
 	if r := a.record(t, canceled.ID); r.Status != "canceled" || r.StartedAt != "" {
 		t.Errorf("the canceled run has the record %+v", r)
 	}
-}
-
-// TestExecuteRunsEachAsyncRunOnce kills the server again and again while it runs
-// asynchronous runs that call a counter. Each accepted run must end once, and no
-// program may start twice.
-func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
-	t.Parallel()
-	kills, runs := killCount(t)/2, 60
-	if n, ok := os.LookupEnv("ASYNC_RUNS"); ok {
-		runs = must(strconv.Atoi(n))(t)
-	}
-	var mu sync.Mutex
-	calls := map[string]int{}
-	counter := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		calls[r.URL.Path[1:]]++
-	}))
-	defer counter.Close()
-	host := strings.TrimPrefix(counter.URL, "http://")
-	flags := []string{"--warm=1", "--warm-node=0", "--egress-allow-range=127.0.0.0/8", "--max-running=4", "--rate-limit=off"}
-	data := newDataDir(t)
-	s := startServerIn(t, data, nil, flags...)
-	a := s.register(t)
-	var accepted sync.Map // From the name of a run to its ID.
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var current atomic.Pointer[server]
-	current.Store(s)
-	var next atomic.Int64
-	var clients sync.WaitGroup
-	for range 2 {
-		clients.Go(func() {
-			for ctx.Err() == nil {
-				n := next.Add(1)
-				if n > int64(runs) {
-					return
-				}
-				name := fmt.Sprint("run-", n)
-				code := "import urllib.request\nurllib.request.urlopen('" + counter.URL + "/" + name + "').read()\nprint('" + name + "')"
-				answer, err := current.Load().tryCall(ctx, a.asyncHeader(), "POST", "/api/v1/execute", object{
-					"code": code, "network": object{"allow": []string{host}}, "env": object{"NO_PROXY": "", "no_proxy": ""},
-				})
-				if err != nil || answer.status != 202 {
-					time.Sleep(20 * time.Millisecond) // The server is being killed.
-					continue
-				}
-				r := new(record)
-				answer.want(t, 202, r)
-				accepted.Store(name, r.ID)
-			}
-		})
-	}
-	for range kills {
-		// Let the server run for a random time, so that the kills reach all phases of
-		// a run.
-		time.Sleep(time.Duration(200+time.Now().UnixNano()%1500) * time.Millisecond)
-		s.kill(t)
-		s = startServerIn(t, data, nil, flags...)
-		current.Store(s)
-	}
-	clients.Wait()
-	a = a.on(s)
-	statuses, total := map[string]int{}, 0
-	accepted.Range(func(name, id any) bool {
-		r := a.wait(t, id.(string))
-		total++
-		statuses[r.Status]++
-		mu.Lock()
-		n := calls[name.(string)]
-		mu.Unlock()
-		switch {
-		case n > 1:
-			t.Errorf("%s ran %d times", name, n)
-		case r.Status == "succeeded" && (n != 1 || r.Stdout != name.(string)+"\n"):
-			t.Errorf("%s ran %d times, and its record is %+v", name, n, r)
-		case r.Status == "killed" && r.Reason == "worker_lost", r.Status == "succeeded":
-		default:
-			t.Errorf("%s has the record %+v", name, r)
-		}
-		return true
-	})
-	for name, n := range calls {
-		if n > 1 {
-			t.Errorf("%s ran %d times", name, n)
-		}
-	}
-	t.Logf("%d runs were accepted during %d kills: %v", total, kills, statuses)
-	if statuses["succeeded"] == 0 {
-		t.Error("no run succeeded")
-	}
-	left := a.records(t, "state=queued&limit=200")
-	left = append(left, a.records(t, "state=running&limit=200")...)
-	for _, r := range left {
-		a.wait(t, r.ID) // The server accepted these runs, but its answers were lost.
-	}
-	ends := map[string]int{}
-	for _, r := range a.auditLog(t, "action=code.executed&limit=200") {
-		if id, ok := r.Details["executionId"].(string); ok {
-			ends[id]++
-		}
-	}
-	accepted.Range(func(_, id any) bool {
-		if runs <= 200 && ends[id.(string)] == 0 {
-			t.Errorf("the audit log has no entry for the end of the run %s", id)
-		}
-		return true
-	})
 }
 
 // TestExecuteQueueIsFair checks that the many queued runs of one user do not delay the

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -126,6 +127,8 @@ type server struct {
 	metrics string
 	exited  chan struct{}
 	started time.Time
+	// program is the path of the binary; "" for the tested program.
+	program string
 }
 
 // logBuffer stores the log of a server. It also sends each line to the channel
@@ -253,7 +256,7 @@ func newServer(data string) *server {
 
 // begin starts the process and collects its log.
 func (s *server) begin(attr *syscall.SysProcAttr, args ...string) error {
-	s.cmd = exec.Command(binary, args...)
+	s.cmd = exec.Command(cmp.Or(s.program, binary), args...)
 	s.cmd.Env = append(databases.environ(s.data), "CANARY_OF_THE_HOST=must-not-be-seen")
 	s.cmd.SysProcAttr = attr
 	stderr, err := s.cmd.StderrPipe()
