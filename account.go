@@ -18,7 +18,17 @@ type User struct {
 	// PasswordHash is the Argon2id hash of the password, in PHC string format.
 	PasswordHash string
 	CreatedAt    time.Time
+	// Role says whether the user may administer the server.
+	Role Role
+	// DisabledAt is the time at which an administrator disabled the account. It is zero
+	// if the account is enabled.
+	DisabledAt time.Time
+	// Quotas contains the limits of this user that replace the defaults of the server.
+	Quotas map[QuotaName]int64
 }
+
+// ActiveAdmin reports whether the user is an administrator whose account is enabled.
+func (u *User) ActiveAdmin() bool { return u.Role == RoleAdmin && u.DisabledAt.IsZero() }
 
 // EmailKey returns an e-mail address in lower case. The store looks up accounts by
 // this key, so that a login ignores the case of the address.

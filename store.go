@@ -23,6 +23,9 @@ type Store interface {
 	IdempotencyStore
 	UsageStore
 	WebhookStore
+	InviteStore
+	ResetTokenStore
+	AdministrationStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
 	Close() error

@@ -130,6 +130,8 @@ type QuotaName string
 const (
 	QuotaExecutionsPerDay     QuotaName = "executions_per_day"
 	QuotaCPUPerDay            QuotaName = "cpu_ms_per_day"
+	QuotaMemoryPerDay         QuotaName = "memory_mib_ms_per_day"
+	QuotaStorage              QuotaName = "storage_bytes"
 	QuotaGenerateTokensPerDay QuotaName = "generate_tokens_per_day"
 	QuotaExecutions           QuotaName = "executions"
 	QuotaSessions             QuotaName = "sessions"
@@ -146,8 +148,16 @@ const (
 // QuotaNames returns the names of all quotas.
 func QuotaNames() []QuotaName {
 	return []QuotaName{
-		QuotaExecutionsPerDay, QuotaCPUPerDay, QuotaGenerateTokensPerDay, QuotaExecutions, QuotaSessions, QuotaReservations,
+		QuotaExecutionsPerDay, QuotaCPUPerDay, QuotaMemoryPerDay, QuotaStorage, QuotaGenerateTokensPerDay, QuotaExecutions, QuotaSessions, QuotaReservations,
 		QuotaSecrets, QuotaEncryptedPrograms, QuotaWebhooks, QuotaPythonPackages, QuotaPythonPackageBytes, QuotaNodePackages, QuotaNodePackageBytes,
+	}
+}
+
+// UserQuotaNames returns the names of the quotas that an administrator can set for each
+// user.
+func UserQuotaNames() []QuotaName {
+	return []QuotaName{
+		QuotaExecutionsPerDay, QuotaCPUPerDay, QuotaMemoryPerDay, QuotaStorage, QuotaGenerateTokensPerDay, QuotaSessions,
 	}
 }
 
@@ -195,4 +205,6 @@ type UsageStore interface {
 	// AddGenerateTokens adds tokens to the usage of a day. It does nothing if the user
 	// does not exist.
 	AddGenerateTokens(ctx context.Context, user UserID, day time.Time, language Language, key KeyID, tokens int64) error
+	// StorageBytes returns the encrypted size of the user's code and output in the store.
+	StorageBytes(ctx context.Context, user UserID) (int64, error)
 }

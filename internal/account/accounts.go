@@ -1,9 +1,10 @@
 package account
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
+	"crypto/rand"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,50 +15,70 @@ import (
 
 const firstKeyName = "default"
 
-// Register creates an account.
+// Register creates an account. The code of a server without an administrator creates
+// the first administrator, even if registration is closed.
 func (s *Service) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
-	if err := s.mayRegister(invite); err != nil {
-		return nil, err
-	}
-	given := email
-	email, err := normalizeEmail(given)
+	used, err := s.mayRegister(ctx, invite)
 	if err != nil {
 		return nil, err
 	}
-	if password, err = newPassword("body.password", password, email); err != nil {
-		return nil, err
-	}
-	// Look for an existing account first, because the hash is expensive. If two
-	// requests for one address arrive at once, the store rejects the second.
-	if _, err := s.userByEmail(ctx, given); err == nil {
-		return nil, pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
-	} else if !absent(err) {
-		return nil, err
-	}
-	hash, err := s.hasher.hash(ctx, password)
-	if err != nil {
-		return nil, err
-	}
-	id, err := newID("usr_")
-	if err != nil {
-		return nil, err
-	}
-	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
-	key, err := s.create(ctx, user)
-	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		// The root key was rotated after the user's data key was encrypted and
-		// before the data key was stored. Try again with the new root key.
-		key, err = s.create(ctx, user)
-	}
+	user, key, err := s.register(ctx, pyth.NewUser{Email: email, Password: password}, used)
 	if err != nil {
 		return nil, err
 	}
 	return s.grant(ctx, user, key)
 }
 
+// CreateUser creates an account on behalf of an administrator. It returns the account
+// and its first API key. An account without a password gets the hash of a random one.
+func (s *Service) CreateUser(ctx context.Context, n pyth.NewUser) (*pyth.User, string, error) {
+	if n.Password == "" {
+		n.Password = rand.Text()
+	}
+	return s.register(ctx, n, nil)
+}
+
+// register creates an account. If the invite is not nil, the account uses it up.
+func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Invite) (*pyth.User, string, error) {
+	email, err := normalizeEmail(n.Email)
+	if err != nil {
+		return nil, "", err
+	}
+	password, err := newPassword("body.password", n.Password, email)
+	if err != nil {
+		return nil, "", err
+	}
+	// Look for an existing account first, because the hash is expensive. If two
+	// requests for one address arrive at once, the store rejects the second.
+	if _, err := s.userByEmail(ctx, n.Email); err == nil {
+		return nil, "", pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
+	} else if !absent(err) {
+		return nil, "", err
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return nil, "", err
+	}
+	id, err := newID("usr_")
+	if err != nil {
+		return nil, "", err
+	}
+	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now(), Role: cmp.Or(n.Role, pyth.RoleUser)}
+	key, err := s.create(ctx, user, invite)
+	if pyth.ErrorCode(err) == pyth.CodeConflict {
+		// The root key was rotated after the user's data key was encrypted and
+		// before the data key was stored. Try again with the new root key.
+		key, err = s.create(ctx, user, invite)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return user, key, nil
+}
+
 // create stores the user, the data key and the first API key. It returns the API
 // key.
-func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
+func (s *Service) create(ctx context.Context, user *pyth.User, invite *pyth.Invite) (string, error) {
 	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
 	if err != nil {
 		return "", err
@@ -69,28 +90,10 @@ func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
 	if record.Sealed, err = s.config.Vault.SealWith(ctx, dataKey, KeyLabel(record.ID), []byte(key)); err != nil {
 		return "", err
 	}
-	return key, s.config.Store.CreateUser(ctx, user, record, dataKey)
-}
-
-func (s *Service) mayRegister(invite string) error {
-	switch s.config.Registration {
-	case RegistrationOpen:
-		return nil
-	case RegistrationInvite:
-		given := sha256.Sum256([]byte(invite))
-		valid := 0
-		for _, i := range s.config.Invites {
-			// Compare the hashes of all invites, in constant time. Otherwise the
-			// duration would reveal parts of an invite.
-			h := sha256.Sum256([]byte(i))
-			valid |= subtle.ConstantTimeCompare(given[:], h[:])
-		}
-		if valid == 1 {
-			return nil
-		}
-		return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration requires a valid invite. Ask the operator for an invite and send it in the field invite.")
+	if invite != nil {
+		return key, s.config.Store.CreateInvitedUser(ctx, user, record, dataKey, invite.Hash)
 	}
-	return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask the operator for an account.")
+	return key, s.config.Store.CreateUser(ctx, user, record, dataKey)
 }
 
 // Login returns a grant if the password is correct.
@@ -113,6 +116,9 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	}
 	if !ok {
 		return nil, wrongPassword(user.ID)
+	}
+	if err := checkEnabled(user); err != nil {
+		return nil, err
 	}
 	key, err := s.primaryKey(ctx, user.ID)
 	if err != nil {
@@ -143,12 +149,18 @@ func wrongPassword(user pyth.UserID) error {
 }
 
 // confirm verifies the password again after the grant was stored. If the password
-// has changed in the meantime, confirm revokes the grant, because ChangePassword
-// revoked only earlier grants.
+// has changed or the account was disabled in the meantime, confirm revokes the grant,
+// because the change revoked only earlier grants.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
-	if err != nil || user.PasswordHash == proved.PasswordHash {
+	if err != nil {
 		return err
+	}
+	if err := checkEnabled(user); err != nil {
+		return errors.Join(err, s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken))
+	}
+	if user.PasswordHash == proved.PasswordHash {
+		return nil
 	}
 	// A different hash does not prove a different password: another login may have
 	// stored a new hash of the same password.

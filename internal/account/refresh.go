@@ -57,6 +57,9 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	if err != nil {
 		return nil, err
 	}
+	if err := checkEnabled(user); err != nil {
+		return nil, err
+	}
 	token, next := s.newRefreshToken(seen.UserID, seen.FamilyID)
 	if err := s.rotate(ctx, seen, clientHash(client), next); err != nil {
 		if absent(err) {

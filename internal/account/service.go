@@ -1,7 +1,7 @@
 // Package account authenticates callers by password, JWT, API key and refresh token.
 // It implements pyth.AccountService.
 //
-// The store contains passwords, keys and refresh tokens only as hashes, with one
+// The store contains passwords, keys, invites and tokens only as hashes, with one
 // exception: an encrypted copy of the account's first key, because login returns
 // this key.
 //
@@ -45,8 +45,9 @@ type Config struct {
 	// TokenTTL is the lifetime of JWTs; zero means one hour. RefreshTTL is the
 	// lifetime of refresh tokens; zero means 30 days.
 	TokenTTL, RefreshTTL time.Duration
-	// Registration is RegistrationOpen by default. Invites lists the valid invites for
-	// RegistrationInvite.
+	// Registration is RegistrationOpen by default. Invites lists invites that are valid
+	// for RegistrationInvite in addition to the invites in the store. They can be used
+	// several times.
 	Registration Registration
 	Invites      []string
 	Clock        func() time.Time
@@ -95,9 +96,10 @@ func newService(config Config, derive deriveFunc) (*Service, error) {
 	return s, err
 }
 
-// PurgeExpired deletes expired refresh tokens.
+// PurgeExpired deletes expired refresh tokens and invites.
 func (s *Service) PurgeExpired(ctx context.Context) error {
-	return s.config.Store.DeleteExpiredRefreshTokens(ctx, s.config.Clock())
+	now := s.config.Clock()
+	return errors.Join(s.config.Store.DeleteExpiredRefreshTokens(ctx, now), s.config.Store.DeleteExpiredInvites(ctx, now))
 }
 
 // unauthenticated returns the error for missing or invalid credentials. The error is

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -99,15 +100,27 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 			return nil, err
 		}
 	}
-	switch {
-	case byKey == nil && byToken == nil, byKey != nil && byToken != nil && byKey.User.ID != byToken.User.ID:
-		return nil, unauthenticated()
-	case byToken == nil:
-		return byKey, nil
-	}
 	// If the caller sent two credentials, use the bearer credential. It may be a
 	// JWT, and a JWT can be renewed.
-	return byToken, nil
+	p := cmp.Or(byToken, byKey)
+	if p == nil || byKey != nil && byToken != nil && byKey.User.ID != byToken.User.ID {
+		return nil, unauthenticated()
+	}
+	if err := checkEnabled(&p.User); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// checkEnabled returns an error if an administrator has disabled the account. Callers
+// check the credentials first, so that the error reveals nothing to others.
+func checkEnabled(u *pyth.User) error {
+	if u.DisabledAt.IsZero() {
+		return nil
+	}
+	e := pyth.Errorf(pyth.CodeAccountDisabled, "This account is disabled. Ask an administrator of the server to enable it.")
+	e.Err = &pyth.CredentialError{User: u.ID}
+	return e
 }
 
 // byBearer authenticates the JWT or API key of an Authorization: Bearer header.

@@ -12,7 +12,7 @@ import (
 const (
 	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at"
 
-	selectKeyByHash = "SELECT " + keyColumns + ", u.id, u.email, u.password_hash, u.created_at" +
+	selectKeyByHash = "SELECT " + keyColumns + ", " + column.UserNames +
 		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = $1"
 
 	insertKey = "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
@@ -35,7 +35,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 // APIKeyByHash returns the API key with the hash, and its user.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
-	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, column.Time(&u.CreatedAt))
+	fields := append(keyFields(k), column.User(u)...)
 	if err := s.row(ctx, selectKeyByHash, []any{hash[:]}, fields...); err != nil {
 		return nil, nil, asNotFound(err, "key")
 	}

@@ -55,6 +55,8 @@ func filled(t testing.TB) *sqlite.Store {
 				{ExecutionRecord: pyth.ExecutionRecord{ID: pyth.NewExecutionID(at), User: u, State: pyth.StateQueued}},
 			}),
 			s.KeepServer(ctx, pyth.ServerID("of "+name)),
+			s.CreateInvite(ctx, &pyth.Invite{ID: pyth.InviteID("inv_" + name), Hash: hash, Email: name + "@example.com", CreatedAt: at, ExpiresAt: at, CreatedBy: u}),
+			s.CreateResetToken(ctx, &pyth.ResetToken{Hash: hash, UserID: u, CreatedAt: at, ExpiresAt: at}),
 		} {
 			if err != nil {
 				t.Fatal(err)

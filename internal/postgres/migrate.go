@@ -21,6 +21,7 @@ const (
 	migrationLock int64 = 0x70797468_6f6e0001 + iota
 	auditLock
 	rotationLock
+	adminLock
 )
 
 // migrate brings the schema to the version of this program. Only one process at a

@@ -11,21 +11,27 @@ import (
 
 // CreateUser stores a new user with the user's first API key and data key.
 func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
-	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)",
-			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt))
-		if duplicate(err) {
-			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
-		}
-		if err != nil {
-			return err
-		}
-		if err := insertDataKey(ctx, tx, dataKey); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, insertKey, keyValues(key)...)
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error { return insertUser(ctx, tx, u, key, dataKey) })
+}
+
+func insertUser(ctx context.Context, tx pgx.Tx, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+	quotas, err := column.QuotasValue(u.Quotas)
+	if err != nil {
 		return err
-	})
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at, role, disabled_at, quotas) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt), column.RoleValue(u.Role), column.TimeValue(u.DisabledAt), quotas)
+	if duplicate(err) {
+		return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
+	}
+	if err != nil {
+		return err
+	}
+	if err := insertDataKey(ctx, tx, dataKey); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, insertKey, keyValues(key)...)
+	return err
 }
 
 // lockUser locks the row of the user until the end of the transaction. Transactions
@@ -49,8 +55,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, erro
 
 func (s *Store) user(ctx context.Context, field, value string) (*pyth.User, error) {
 	u := new(pyth.User)
-	err := s.row(ctx, "SELECT id, email, password_hash, created_at FROM users WHERE "+field+" = $1", []any{value},
-		&u.ID, &u.Email, &u.PasswordHash, column.Time(&u.CreatedAt))
+	err := s.row(ctx, "SELECT "+column.UserNames+" FROM users u WHERE u."+field+" = $1", []any{value}, column.User(u)...)
 	if err != nil {
 		return nil, asNotFound(err, "user")
 	}

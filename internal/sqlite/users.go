@@ -10,20 +10,26 @@ import (
 
 // CreateUser stores a new user with the user's first API key and data key.
 func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
-	return s.inTransaction(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
-			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt))
-		if duplicate(err) {
-			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
-		}
-		if err != nil {
-			return err
-		}
-		if err := insertDataKey(ctx, tx, dataKey); err != nil {
-			return err
-		}
-		return insertKey(ctx, tx, key)
-	})
+	return s.inTransaction(ctx, func(tx *sql.Tx) error { return insertUser(ctx, tx, u, key, dataKey) })
+}
+
+func insertUser(ctx context.Context, tx *sql.Tx, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+	quotas, err := column.QuotasValue(u.Quotas)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at, role, disabled_at, quotas) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt), column.RoleValue(u.Role), column.TimeValue(u.DisabledAt), quotas)
+	if duplicate(err) {
+		return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
+	}
+	if err != nil {
+		return err
+	}
+	if err := insertDataKey(ctx, tx, dataKey); err != nil {
+		return err
+	}
+	return insertKey(ctx, tx, key)
 }
 
 // User returns the user with the ID.
@@ -38,8 +44,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, erro
 
 func (s *Store) user(ctx context.Context, field, value string) (*pyth.User, error) {
 	u := new(pyth.User)
-	err := s.reader.QueryRowContext(ctx, "SELECT id, email, password_hash, created_at FROM users WHERE "+field+" = ?", value).
-		Scan(&u.ID, &u.Email, &u.PasswordHash, column.Time(&u.CreatedAt))
+	err := s.reader.QueryRowContext(ctx, "SELECT "+column.UserNames+" FROM users u WHERE u."+field+" = ?", value).Scan(column.User(u)...)
 	if err != nil {
 		return nil, asNotFound(err, "user")
 	}

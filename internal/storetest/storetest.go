@@ -90,6 +90,16 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"the start and the end of a run create deliveries once":          testDeliveriesOfRecords,
 		"a delivery keeps its payload until its last attempt":            testDelivery,
 		"queued runs create deliveries too":                              testDeliveriesOfQueue,
+		"users are searched and listed in pages":                         testUsers,
+		"a user is changed, and a disabled user is logged out":           testUpdateUser,
+		"an enabled administrator always remains":                        testLastAdmin,
+		"concurrent changes keep an enabled administrator":               testLastAdminRace,
+		"a deleted user leaves no rows":                                  testDeleteUser,
+		"active runs of all users are listed":                            testActiveExecutions,
+		"an invite is used once":                                         testInvites,
+		"concurrent registrations use an invite once":                    testInviteRace,
+		"a setup code creates the first administrator only":              testSetupInvite,
+		"a new reset token replaces the earlier one":                     testResetToken,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -109,7 +119,7 @@ type account struct {
 func newAccount(id string) account {
 	u := pyth.UserID(id)
 	return account{
-		&pyth.User{ID: u, Email: id + "@example.org", PasswordHash: "hash of " + id, CreatedAt: start},
+		&pyth.User{ID: u, Email: id + "@example.org", PasswordHash: "hash of " + id, CreatedAt: start, Role: pyth.RoleUser},
 		&pyth.APIKey{ID: pyth.KeyID("key-0-of-" + id), UserID: u, Name: "first", Prefix: "pyapi_", Hash: hash(id), Sealed: []byte("sealed\x00" + id), CreatedAt: start},
 		&pyth.DataKey{UserID: u, Version: 3, Wrapped: pyth.WrappedKey{RootKey: "root", Bytes: []byte("wrapped\x00" + id)}},
 	}

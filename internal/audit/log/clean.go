@@ -17,8 +17,9 @@ const (
 	maxList = 200
 )
 
-// credential matches text that looks like an API key, a refresh token or a JWT.
-var credential = regexp.MustCompile(`py(?:api|rt)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
+// credential matches text that looks like an API key, an invite, a refresh token, a reset
+// token or a JWT.
+var credential = regexp.MustCompile(`py(?:api|rt|inv|reset)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
 // clean makes a text from a caller safe for an entry. It replaces unprintable
 // characters, because they could forge or hide lines when somebody reads the log. It

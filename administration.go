@@ -1,0 +1,293 @@
+package pyth
+
+import (
+	"context"
+	"maps"
+	"time"
+)
+
+// Role says what a user may do.
+type Role string
+
+// Roles of users. RoleAdmin may also administer the server.
+const (
+	RoleUser  Role = "user"
+	RoleAdmin Role = "admin"
+)
+
+// Roles returns all roles.
+func Roles() []Role { return []Role{RoleUser, RoleAdmin} }
+
+// UserChange contains changes of an account. A nil field changes nothing.
+type UserChange struct {
+	Disabled *bool
+	Role     *Role
+	// Quotas contains new limits of the user. A nil limit restores the default of the
+	// server. Other limits do not change.
+	Quotas map[QuotaName]*int64
+}
+
+// Apply applies the change to the user. The time "at" becomes DisabledAt of an account
+// that the change disables.
+func (c UserChange) Apply(u *User, at time.Time) {
+	if c.Role != nil {
+		u.Role = *c.Role
+	}
+	if c.Disabled != nil {
+		switch {
+		case !*c.Disabled:
+			u.DisabledAt = time.Time{}
+		case u.DisabledAt.IsZero():
+			u.DisabledAt = at
+		}
+	}
+	if len(c.Quotas) == 0 {
+		return
+	}
+	quotas := maps.Clone(u.Quotas)
+	if quotas == nil {
+		quotas = map[QuotaName]int64{}
+	}
+	for name, limit := range c.Quotas {
+		if limit == nil {
+			delete(quotas, name)
+		} else {
+			quotas[name] = *limit
+		}
+	}
+	u.Quotas = quotas
+}
+
+// LastAdminError returns the error for a change after which the server would have no
+// enabled administrator.
+func LastAdminError() *Error {
+	return Errorf(CodeLastAdmin, "This is the last enabled administrator. Make another user an administrator first.")
+}
+
+// InviteID identifies an invite.
+type InviteID string
+
+// Invite allows one registration.
+type Invite struct {
+	ID InviteID
+	// Hash is the SHA-256 of the invite's code. The code has 130 random bits, so a hash
+	// without salt is enough.
+	Hash [32]byte
+	// Email restricts the invite to this e-mail address; "" means no restriction.
+	Email     string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// CreatedBy is the administrator who created the invite. It is "" if the operator
+	// created the invite at the command line.
+	CreatedBy UserID
+	// Setup is true for the code that a server without an administrator prints when it
+	// starts. The new account becomes the first administrator.
+	Setup bool
+}
+
+// InviteError returns the error for an invite that is unknown, used or expired, or
+// belongs to another e-mail address.
+func InviteError() *Error {
+	return Errorf(CodeRegistrationClosed, "The invite is not valid: it is unknown, used or expired, or it belongs to another e-mail address. Ask an administrator for a new invite.")
+}
+
+// InviteStore stores invites.
+type InviteStore interface {
+	// CreateInvite stores an invite. An invite with Setup replaces the earlier one.
+	CreateInvite(ctx context.Context, i *Invite) error
+	// InviteByHash returns the invite with the hash of its code.
+	InviteByHash(ctx context.Context, hash [32]byte) (*Invite, error)
+	// Invites returns the invites without Setup whose ID is greater than "after", oldest
+	// first. It returns at most "limit" invites.
+	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, error)
+	// DeleteInvite deletes an invite. It fails with CodeNotFound for an invite with
+	// Setup.
+	DeleteInvite(ctx context.Context, id InviteID) error
+	// DeleteExpiredInvites deletes the invites that expired before the given time.
+	DeleteExpiredInvites(ctx context.Context, before time.Time) error
+	// CreateInvitedUser is like CreateUser, and deletes the invite in the same
+	// transaction. It fails with CodeRegistrationClosed if the invite does not allow the
+	// registration at the time u.CreatedAt. If the invite has Setup, the role of u
+	// becomes RoleAdmin; such an invite is not valid if an enabled administrator exists.
+	CreateInvitedUser(ctx context.Context, u *User, key *APIKey, dataKey *DataKey, invite [32]byte) error
+}
+
+// ResetToken allows its user to set a new password once.
+type ResetToken struct {
+	// Hash is the SHA-256 of the token.
+	Hash      [32]byte
+	UserID    UserID
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// ResetTokenStore stores reset tokens.
+type ResetTokenStore interface {
+	// CreateResetToken stores a token. It replaces earlier tokens of the user.
+	CreateResetToken(ctx context.Context, t *ResetToken) error
+}
+
+// AdministrationStore contains the operations of administrators on the accounts and
+// the runs of all users.
+type AdministrationStore interface {
+	// Users returns the users whose e-mail address contains the text "search", or whose
+	// ID is equal to it. It ignores case. It returns users whose ID is greater than
+	// "after", oldest first, at most "limit" of them.
+	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, error)
+	// UpdateUser changes an account and returns the changed account. If the change
+	// disables the account, UpdateUser also revokes all refresh tokens of the user. It
+	// fails with CodeLastAdmin if no enabled administrator would remain.
+	UpdateUser(ctx context.Context, id UserID, c UserChange, at time.Time) (*User, error)
+	// DeleteUser deletes the user and all rows that belong to the user, in one
+	// transaction. Records of the audit log stay. DeleteUser fails with CodeLastAdmin if
+	// no enabled administrator would remain.
+	DeleteUser(ctx context.Context, id UserID) error
+	// CountUsers returns the number of users, of disabled users, and of enabled
+	// administrators.
+	CountUsers(ctx context.Context) (UserCounts, error)
+	// DeleteAPIKeys deletes all API keys of the user and returns their number.
+	DeleteAPIKeys(ctx context.Context, id UserID) (int64, error)
+	// InactiveUsers returns those of the given users who are disabled or do not exist.
+	InactiveUsers(ctx context.Context, users []UserID) ([]UserID, error)
+	// ActiveExecutions returns the stored records of all users that have not ended, by
+	// ascending ID. It returns at most "limit" records with an ID greater than "after".
+	ActiveExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ExecutionRecord, error)
+	// ExecutionOwner returns the user of a stored run.
+	ExecutionOwner(ctx context.Context, id ExecutionID) (UserID, error)
+}
+
+// UserCounts contains numbers of users.
+type UserCounts struct {
+	Users, Disabled, ActiveAdmins int64
+}
+
+// NewUser describes an account that an administrator creates.
+type NewUser struct {
+	Email string
+	// Password is the first password. If it is "", nobody can log in before the user has
+	// set a password with a reset token.
+	Password string
+	// Role is RoleUser by default.
+	Role Role
+}
+
+// CreatedUser is an account that an administrator has created.
+type CreatedUser struct {
+	User
+	// APIKey is the first API key of the account.
+	APIKey string
+	// Reset is set if the account was created without a password.
+	Reset *Reset
+}
+
+// Reset contains a reset token in plain text. The store has only the hash of the token.
+type Reset struct {
+	Token     string
+	ExpiresAt time.Time
+}
+
+// AdminService manages the accounts of all users. The parameter "actor" is the
+// administrator who calls a method; "" means the operator at the command line. It is
+// safe for concurrent use. All errors are *Error.
+type AdminService interface {
+	// Users returns the users who match the search text, like AdministrationStore.Users.
+	// It also returns the ID after which the next page begins; "" on the last page.
+	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, UserID, error)
+	User(ctx context.Context, id UserID) (*User, error)
+	CreateUser(ctx context.Context, actor UserID, n NewUser) (*CreatedUser, error)
+	// UpdateUser changes an account. If the change disables the account, the runs and
+	// sessions of the user end soon after UpdateUser returns.
+	UpdateUser(ctx context.Context, actor, id UserID, c UserChange) (*User, error)
+	// DeleteUser deletes the account and all objects of the user.
+	DeleteUser(ctx context.Context, actor, id UserID) error
+	// CreateReset creates a reset token, which replaces the earlier one of the user.
+	CreateReset(ctx context.Context, actor, id UserID) (*Reset, error)
+	// DeleteKeys deletes all API keys of the user and returns their number.
+	DeleteKeys(ctx context.Context, actor, id UserID) (int64, error)
+	// DeleteLogins revokes all refresh tokens of the user.
+	DeleteLogins(ctx context.Context, actor, id UserID) error
+	// Invites returns the invites that nobody has used, oldest first, and the ID after
+	// which the next page begins.
+	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, InviteID, error)
+	// CreateInvite returns a new invite and its code. The code is not stored. If
+	// "lifetime" is 0, the invite is valid for 7 days.
+	CreateInvite(ctx context.Context, actor UserID, email string, lifetime time.Duration) (*Invite, string, error)
+	DeleteInvite(ctx context.Context, actor UserID, id InviteID) error
+}
+
+// ActiveExecution is a run that has not ended, with the e-mail address of its user.
+type ActiveExecution struct {
+	ExecutionRecord
+	Email string
+}
+
+// OperationsService shows administrators what a server does. It is safe for concurrent
+// use.
+type OperationsService interface {
+	// ActiveExecutions returns the runs of all users that run or wait, oldest first, and
+	// the ID after which the next page begins.
+	ActiveExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ActiveExecution, ExecutionID, error)
+	// CancelExecution cancels a run of any user. It returns the record and the user.
+	CancelExecution(ctx context.Context, actor UserID, id ExecutionID) (*ActiveExecution, error)
+	Overview(ctx context.Context) (*Overview, error)
+}
+
+// Overview is the state of a server.
+type Overview struct {
+	StartedAt time.Time
+	Users     UserCounts
+	Pool      PoolOverview
+	// QueuedExecutions is the number of asynchronous runs in the queue of the database.
+	QueuedExecutions int64
+	Memory           MemoryOverview
+	Disk             DiskOverview
+	// Database describes the database, for example "sqlite".
+	Database DatabaseOverview
+	// Runtimes contains the version of each runtime. A runtime that is not available is
+	// absent.
+	Runtimes map[Runtime]string
+	// LastBackup is nil if the server knows of no backup.
+	LastBackup *BackupOverview
+	// Workers contains the workers of the server. It is nil if programs run on the
+	// machine of the server.
+	Workers []WorkerOverview
+	Checks  map[string]Check
+}
+
+// PoolOverview contains numbers of sandboxes and of programs on this server.
+type PoolOverview struct {
+	Running, Waiting                       int
+	Warm, Idle, Booting, Recycling, Users  int
+	Sessions, Reserved                     int
+	MaxRunning, MaxSandboxes               int
+	ReservedMemoryBytes, MaxReservedMemory int64
+}
+
+// MemoryOverview contains sizes in bytes.
+type MemoryOverview struct{ TotalBytes, AvailableBytes, ProcessBytes int64 }
+
+// DiskOverview describes the file system of the data directory.
+type DiskOverview struct {
+	TotalBytes, FreeBytes int64
+	Writable              bool
+}
+
+// DatabaseOverview describes the database.
+type DatabaseOverview struct {
+	// Kind is "sqlite" or "postgresql".
+	Kind      string
+	SizeBytes int64
+}
+
+// BackupOverview describes the last backup.
+type BackupOverview struct {
+	At        time.Time
+	SizeBytes int64
+}
+
+// WorkerOverview describes a worker.
+type WorkerOverview struct {
+	ID       string
+	Running  int
+	Sessions int
+}

@@ -1,0 +1,66 @@
+package column
+
+import (
+	"cmp"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// UserNames are the columns that User scans, of the table users as "u".
+const UserNames = "u.id, u.email, u.password_hash, u.created_at, u.role, u.disabled_at, u.quotas"
+
+// User returns scan targets for UserNames.
+func User(u *pyth.User) []any {
+	return []any{&u.ID, &u.Email, &u.PasswordHash, Time(&u.CreatedAt), &u.Role, Time(&u.DisabledAt), Quotas(&u.Quotas)}
+}
+
+// QuotasValue returns the column value for limits: a JSON object.
+func QuotasValue(q map[pyth.QuotaName]int64) (string, error) {
+	if len(q) == 0 {
+		return "{}", nil
+	}
+	b, err := json.Marshal(q)
+	return string(b), err
+}
+
+// Quotas returns a scan target for a column that was written with QuotasValue. It reads
+// an empty object as nil.
+func Quotas(q *map[pyth.QuotaName]int64) sql.Scanner { return quotasOf{q} }
+
+type quotasOf struct{ q *map[pyth.QuotaName]int64 }
+
+func (d quotasOf) Scan(v any) error {
+	*d.q = nil
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("column contains quotas of type %T", v)
+	}
+	if text == "{}" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), d.q)
+}
+
+// RoleValue returns the column value for a role. The default is RoleUser.
+func RoleValue(r pyth.Role) string { return string(cmp.Or(r, pyth.RoleUser)) }
+
+// InviteNames are the columns that Invite scans, of the table invites.
+const InviteNames = "id, hash, coalesce(email, ''), created_at, expires_at, coalesce(created_by, ''), setup = 1"
+
+// Invite returns scan targets for InviteNames.
+func Invite(i *pyth.Invite) []any {
+	return []any{&i.ID, Hash(&i.Hash), &i.Email, Time(&i.CreatedAt), Time(&i.ExpiresAt), &i.CreatedBy, &i.Setup}
+}
+
+// InviteValues returns the values of all columns of an invite. Empty texts stand for
+// NULL. The e-mail address is in lower case, for comparisons.
+func InviteValues(i *pyth.Invite) []any {
+	setup := int64(0)
+	if i.Setup {
+		setup = 1
+	}
+	return []any{string(i.ID), i.Hash[:], pyth.EmailKey(i.Email), TimeValue(i.CreatedAt), TimeValue(i.ExpiresAt), string(i.CreatedBy), setup}
+}
