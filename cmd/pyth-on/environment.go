@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/pyth-on/pyth-on/internal/nearest"
 )
 
 const settingPrefix = "PYTH_ON_"
@@ -14,27 +17,43 @@ const settingPrefix = "PYTH_ON_"
 // not a known setting. Without this check, the server would ignore a misspelled
 // setting. The error contains only names, because values may be secret.
 func checkEnvironment(node *kong.Node, environ []string) error {
-	known := append(settings(node), rootKeyVariable, databaseVariable, joinTokenVariable, apiKeyVariable)
+	known := append(variablesOf(node), rootKeyVariable, databaseVariable, joinTokenVariable, apiKeyVariable)
+	kubernetes := slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "KUBERNETES_SERVICE_HOST=") })
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, settingPrefix) || slices.Contains(known, name) {
+		if !strings.HasPrefix(name, settingPrefix) || slices.Contains(known, name) || kubernetes && serviceLink.MatchString(name) {
 			continue
 		}
-		slices.Sort(known)
-		return fmt.Errorf("the environment variable %s is not a setting of pyth-on; the settings are %s", name, strings.Join(slices.Compact(known), ", "))
+		hint := "`pyth-on COMMAND --help` shows the variables of a command"
+		if near := nearest.Name(strings.TrimPrefix(name, settingPrefix), withoutPrefix(known)); near != "" {
+			hint = "did you mean " + settingPrefix + near + "?"
+		}
+		return fmt.Errorf("the environment variable %s is not a setting of pyth-on; %s", name, hint)
 	}
 	return nil
 }
 
-// settings returns the names of the environment variables for the flags of a command
+// serviceLink matches the variables that Kubernetes sets in each container for a
+// service whose name begins with pyth-on.
+var serviceLink = regexp.MustCompile(`^PYTH_ON_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+
+func withoutPrefix(variables []string) []string {
+	names := make([]string, len(variables))
+	for i, v := range variables {
+		names[i] = strings.TrimPrefix(v, settingPrefix)
+	}
+	return names
+}
+
+// variablesOf returns the names of the environment variables for the flags of a command
 // and its subcommands.
-func settings(node *kong.Node) []string {
+func variablesOf(node *kong.Node) []string {
 	var names []string
 	for _, flag := range node.Flags {
 		names = append(names, flag.Envs...)
 	}
 	for _, child := range node.Children {
-		names = append(names, settings(child)...)
+		names = append(names, variablesOf(child)...)
 	}
 	return names
 }

@@ -23,19 +23,19 @@ type imageFlags struct {
 }
 
 type poolFlags struct {
-	Warm              int           `default:"2" help:"Minimum number of warm sandboxes for Python. The server keeps more under load."`
+	Warm              int           `default:"2" help:"Minimum number of warm sandboxes for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" help:"Maximum number of running programs (default: eight per processor)."`
 	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" help:"Maximum number of running programs per user (default: three quarters of --max-running)."`
-	MaxQueued         int           `default:"256" help:"Maximum number of programs that wait in the queue."`
-	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"Maximum number of programs of one user that wait in the queue."`
-	MaxSandboxes      int           `default:"0" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory)."`
-	MaxRunningMemory  int64         `default:"0" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory)."`
+	MaxQueued         int           `default:"256" help:"Maximum number of programs that wait in the queue. A further program gets 503."`
+	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"Maximum number of programs of one user that wait in the queue. A further program gets 429."`
+	MaxSandboxes      int           `default:"0" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
+	MaxRunningMemory  int64         `default:"0" unit:"MiB" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory). Further programs wait. A program with a larger limit runs alone."`
 	MaxSessions       int           `default:"0" help:"Maximum number of sessions and reserved sandboxes (default: three quarters of --max-sandboxes)."`
 	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" help:"Maximum number of sessions per user."`
 	SessionIdle       time.Duration `default:"10m" help:"Default idle time-out of sessions."`
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which the server destroys a user's idle sandbox. With 0, the server destroys a sandbox after each program."`
-	SandboxRuns       int           `default:"1000" help:"Number of programs after which the server replaces a user's sandbox."`
+	SandboxRuns       int           `default:"1000" help:"Number of programs after which the server replaces a user's sandbox. The value 0 means never."`
 	Rollback          string        `default:"on" enum:"on,off" help:"Whether a sandbox restores an interpreter after a program, instead of starting a new interpreter: ${enum}."`
 	RollbackRuns      int           `default:"100" help:"Number of programs after which a sandbox replaces a restored interpreter."`
 	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which a sandbox replaces a restored interpreter."`
@@ -59,8 +59,8 @@ type quotaFlags struct {
 }
 
 type asyncFlags struct {
-	MaxAsync     int   `name:"max-async-per-user" default:"10000" help:"Maximum number of queued asynchronous runs per user."`
-	MaxAsyncSize int64 `name:"max-async-size-per-user" default:"1024" help:"Maximum size of the requests of a user's queued asynchronous runs, in MiB."`
+	MaxAsync     int   `name:"max-async-per-user" default:"10000" help:"Maximum number of queued asynchronous runs per user. A further run gets 429."`
+	MaxAsyncSize int64 `name:"max-async-size-per-user" default:"1024" unit:"MiB" help:"Maximum size of the requests of a user's queued asynchronous runs, in MiB."`
 }
 
 type packageFlags struct {
@@ -69,11 +69,11 @@ type packageFlags struct {
 	NPMPackages            string        `name:"npm-packages" default:"on" enum:"on,off" help:"Whether users may install npm packages: ${enum}."`
 	NPMCredentials         string        `name:"npm-credentials-file" type:"existingfile" help:"File with the credentials for the npm registry, in one line: user:password or Bearer TOKEN."`
 	MaxPackages            int           `name:"max-packages-per-user" default:"500" help:"Maximum number of packages per user and runtime, including dependencies."`
-	MaxPackageSize         int64         `name:"max-package-size-per-user" default:"1024" help:"Maximum size of all packages of one user and runtime, in MiB."`
-	PackageCache           int64         `default:"2048" help:"Maximum size of cached packages that no user has installed, in MiB."`
+	MaxPackageSize         int64         `name:"max-package-size-per-user" default:"1024" unit:"MiB" help:"Maximum size of all packages of one user and runtime, in MiB."`
+	PackageCache           int64         `default:"2048" unit:"MiB" help:"Maximum size of cached packages that no user has installed, in MiB."`
 	PackageTimeout         time.Duration `default:"15m" help:"Time-out for installing or removing packages."`
 	PackageResolveTimeout  time.Duration `default:"5m" help:"Time-out for pip or npm to choose package versions."`
-	PackageMemory          int64         `default:"1024" help:"Memory limit for pip or npm when it chooses package versions, in MiB."`
+	PackageMemory          int64         `default:"1024" unit:"MiB" help:"Memory limit for pip or npm when it chooses package versions, in MiB."`
 }
 
 // config returns the configuration. It reads the credentials from their files.

@@ -26,7 +26,7 @@ type generateCommand struct {
 	Allow      []string      `env:"-" help:"Hosts that the program may connect to."`
 	Session    string        `env:"-" help:"ID of a session on the server. The program runs in this session."`
 	Timeout    time.Duration `default:"${timeout}" help:"Time-out of each run."`
-	Memory     int64         `default:"${memory}" help:"Memory limit of each run, in MiB."`
+	Memory     int64         `default:"${memory}" unit:"MiB" help:"Memory limit of each run, in MiB."`
 	CacheDir   string        `type:"path" help:"Directory for images (default: a folder in the user's cache directory)."`
 
 	modelFlags
@@ -41,7 +41,7 @@ func (c *generateCommand) Run() error {
 	}
 	code, err := c.run()
 	if err != nil {
-		fail(err, nil)
+		fail(err, false)
 		return exitCode(exitNotRun)
 	}
 	return exitCode(code)

@@ -23,10 +23,15 @@ const (
 	apiKeyVariable       = settingPrefix + "API_KEY"
 )
 
+// serverSecrets returns the variables with secrets of a server or worker.
+func serverSecrets() []string {
+	return []string{rootKeyVariable, databaseVariable, joinTokenVariable, anthropicKeyVariable}
+}
+
 const descriptorPrefix = "fd:"
 
 func hiddenVariables() []string {
-	return []string{rootKeyVariable, databaseVariable, joinTokenVariable, anthropicKeyVariable, apiKeyVariable}
+	return append(serverSecrets(), apiKeyVariable)
 }
 
 // hideSettings moves secrets from the environment, which all processes of this user

@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"time"
 )
@@ -53,9 +52,10 @@ func (p *progressLog) step(name string, done, total int) {
 	p.logger.Info("preparing", attrs...)
 }
 
-// wantsJSONLog reports whether the command line or the environment selects a JSON log
-// for a server. It is used for errors that occur before the flags are parsed.
-func wantsJSONLog(args, environ []string) bool {
+// wantsJSONLog reports whether a server or worker must write a JSON log. It is used for
+// errors that occur before the flags are parsed. The parameter "file" reports whether
+// the settings file selects a JSON log.
+func wantsJSONLog(args, environ []string, file bool) bool {
 	if len(args) == 0 || args[0] != "serve" && args[0] != "worker" {
 		return false
 	}
@@ -69,5 +69,10 @@ func wantsJSONLog(args, environ []string) bool {
 			return value == "="+jsonFormat
 		}
 	}
-	return slices.Contains(environ, settingPrefix+"LOG_FORMAT="+jsonFormat)
+	for _, variable := range environ {
+		if value, found := strings.CutPrefix(variable, settingPrefix+"LOG_FORMAT="); found {
+			return value == jsonFormat
+		}
+	}
+	return file
 }

@@ -19,17 +19,20 @@ import (
 var version = "unknown"
 
 type commands struct {
-	Serve    serveCommand    `cmd:"" help:"Serve the API over HTTP."`
-	Worker   workerCommand   `cmd:"" help:"Run the programs of servers that use --dispatch."`
-	Run      runCommand      `cmd:"" help:"Run one program in a sandbox without a server."`
-	Generate generateCommand `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
-	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`
-	Migrate  migrateCommand  `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
-	Users    usersCommands   `cmd:"" help:"Create accounts."`
-	Doctor   doctorCommand   `cmd:"" help:"Check whether this host can run sandboxes, and print how to fix problems."`
-	Audit    auditCommand    `cmd:"" help:"Check or export the audit log, even while the server runs."`
-	Runtime  runtimeCommands `cmd:"" help:"Build custom images."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Serve    serveCommand     `cmd:"" help:"Serve the API over HTTP."`
+	Worker   workerCommand    `cmd:"" help:"Run the programs of servers that use --dispatch."`
+	Run      runCommand       `cmd:"" help:"Run one program in a sandbox without a server."`
+	Generate generateCommand  `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
+	Keys     keysCommands     `cmd:"" help:"Rotate and check the encryption keys."`
+	Migrate  migrateCommand   `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
+	Users    usersCommands    `cmd:"" help:"Create accounts."`
+	Doctor   doctorCommand    `cmd:"" help:"Check whether this host can run sandboxes, and print how to fix problems."`
+	Audit    auditCommand     `cmd:"" help:"Check or export the audit log, even while the server runs."`
+	Runtime  runtimeCommands  `cmd:"" help:"Build custom images."`
+	Settings settingsCommands `cmd:"" help:"Show the settings of a server."`
+	Version  versionCommand   `cmd:"" help:"Print the version."`
+
+	Config string `action:"" placeholder:"FILE" help:"Settings file in TOML. The value off selects no file (default: /etc/pyth-on/pyth-on.toml if it exists, for commands that use a server's data)."`
 }
 
 // exitCode is an error that ends the process with this exit code and without a
@@ -40,48 +43,47 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
 	if err := hideSettings(); err != nil {
-		os.Exit(fail(err, os.Args[1:]))
+		os.Exit(fail(err, wantsJSONLog(os.Args[1:], os.Environ(), false)))
 	}
 	os.Exit(run(os.Args[1:]))
 }
 
 func run(args []string) int {
-	parser, err := kong.New(new(commands),
+	p, err := parse(args)
+	json := wantsJSONLog(args, os.Environ(), p.logsJSON())
+	if _, ok := errors.AsType[*kong.ParseError](err); ok && !json {
+		p.parser.FatalIfErrorf(err)
+	}
+	if err == nil {
+		err = p.context.Run(p)
+	}
+	return fail(err, json)
+}
+
+func newParser(root *commands, file *settingsFile) (*kong.Kong, error) {
+	return kong.New(root,
 		kong.Name("pyth-on"),
 		kong.Description("Runs untrusted Python, JavaScript and TypeScript programs in gVisor sandboxes. Clients use a REST API.\n\n"+
-			"Each flag can also be set with the environment variable shown next to it."),
+			"Each flag can also be set with the environment variable shown next to it. Flags of a server or worker can be set in a settings file (--config)."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.DefaultEnvars("PYTH_ON"),
 		kong.Vars{
 			"model": app.DefaultModel, "timeout": pyth.DefaultTimeout.String(), "memory": strconv.FormatInt(pyth.DefaultMemoryBytes>>20, 10),
 		},
+		kong.Resolvers(file), kong.WithBeforeResolve(file.load),
 	)
-	if err != nil {
-		panic(err) // The struct type named "commands" has invalid tags.
-	}
-	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
-		return fail(err, args)
-	}
-	context, err := parser.Parse(args)
-	if err != nil {
-		if wantsJSONLog(args, os.Environ()) {
-			return fail(err, args)
-		}
-		parser.FatalIfErrorf(err)
-	}
-	return fail(context.Run(), args)
 }
 
-// fail prints the error, if there is one, and returns the exit code. If the command
-// is a server with a JSON log, fail prints the error as a log record.
-func fail(err error, args []string) int {
+// fail prints the error, if there is one, and returns the exit code. With json, it
+// prints the error as a log record.
+func fail(err error, json bool) int {
 	if err == nil {
 		return 0
 	}
 	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
 	}
-	if wantsJSONLog(args, os.Environ()) {
+	if json {
 		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("server failed", "error", err.Error())
 		return 1
 	}

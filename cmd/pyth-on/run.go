@@ -32,7 +32,7 @@ type runCommand struct {
 	File     string            `arg:"" help:"File with the program, or - for standard input."`
 	Args     []string          `arg:"" optional:"" passthrough:"" help:"Arguments of the program."`
 	Timeout  time.Duration     `default:"${timeout}" help:"Time-out of the program."`
-	Memory   int64             `default:"${memory}" help:"Memory limit of the program, in MiB."`
+	Memory   int64             `default:"${memory}" unit:"MiB" help:"Memory limit of the program, in MiB."`
 	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable for the program. You can repeat this flag."`
 	Language string            `placeholder:"LANGUAGE" help:"Language of the program: python, javascript or typescript (default: from the extension of the file)."`
 	CacheDir string            `type:"path" help:"Directory for images (default: a folder in the user's cache directory)."`
@@ -49,7 +49,7 @@ func (c *runCommand) Run() error {
 	}
 	code, err := c.run()
 	if err != nil {
-		fail(err, nil)
+		fail(err, false)
 		return exitCode(exitNotRun)
 	}
 	return exitCode(code)

@@ -47,10 +47,10 @@ type serveCommand struct {
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the server redacts the values of secrets in output: ${enum}. A request can override this setting with redactSecrets."`
-	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows the value)."`
+	MaxMemory     int64         `default:"0" unit:"MiB" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows the value)."`
 
 	MaxConnections   int   `default:"0" help:"Maximum number of open connections (default: half of the limit on open files, at most 10,000). At the maximum, a new connection replaces a connection that has no authenticated request."`
-	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB (default: a sixteenth of the memory, at least 256). One user can use a quarter of this maximum."`
+	MaxRequestMemory int64 `default:"0" unit:"MiB" help:"Maximum memory for request bodies, in MiB (default: a sixteenth of the memory, at least 256). One user can use a quarter of this maximum."`
 
 	TrustedProxies   []netip.Prefix `help:"Address ranges of reverse proxies. The server trusts the header X-Forwarded-For of these proxies."`
 	MetricsAddr      string         `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`

@@ -22,7 +22,7 @@ type workerCommand struct {
 	poolFlags
 	networkFlags
 
-	PackageCache int64         `default:"10240" help:"Maximum size of cached packages that were not used recently, in MiB."`
+	PackageCache int64         `default:"10240" unit:"MiB" help:"Maximum size of cached packages that were not used recently, in MiB."`
 	DrainTimeout time.Duration `default:"5m" help:"How long a stopping worker waits for running programs."`
 
 	logFlags

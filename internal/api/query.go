@@ -8,6 +8,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
+	"github.com/pyth-on/pyth-on/internal/nearest"
 )
 
 // queryFaults returns an error that lists the faults in a query string. It rejects
@@ -29,12 +30,12 @@ func queryFaults(query string, known map[string][]string) error {
 		case !isKnown && len(names) == 0:
 			faults.Add(location, "is not a known parameter; this call has no parameters")
 		case !isKnown:
-			faults.Add(location, "is not a known parameter%s", suggestion(name, names))
+			faults.Add(location, "is not a known parameter%s", nearest.Suggestion(name, names))
 		case len(given) > 1:
 			faults.Add(location, "must not be given more than once")
 		case given[0] != "" && len(enum) > 0 && !slices.Contains(enum, given[0]):
 			message := oneOf + strings.Join(enum, ", ")
-			if near := nearest(given[0], enum); near != "" {
+			if near := nearest.Name(given[0], enum); near != "" {
 				message += "; did you mean " + near + "?"
 			}
 			faults.Add(location, "%s", message)

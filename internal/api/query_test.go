@@ -101,18 +101,6 @@ func TestProblemDetailHasFirstFault(t *testing.T) {
 	}
 }
 
-func TestNearestFindsNames(t *testing.T) {
-	known := []string{"action", "cursor", "limit", "outcome", "since", "until"}
-	for name, want := range map[string]string{
-		"limit": "limit", "limt": "limit", "Limits": "limit", "untli": "until", "out_come": "outcome", "acton": "action",
-		"page": "", "": "", "x": "", strings.Repeat("a", 10_000): "",
-	} {
-		if got := api.Nearest(name, known...); got != want {
-			t.Errorf("%q: got %q, want %q", name, got, want)
-		}
-	}
-}
-
 func TestRootRedirectsToDocs(t *testing.T) {
 	s := newServer(t)
 	for _, method := range []string{"GET", "HEAD"} {

@@ -13,6 +13,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/body"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
+	"github.com/pyth-on/pyth-on/internal/nearest"
 )
 
 // oneOf is the beginning of the message for a value that is not in the list of
@@ -105,8 +106,8 @@ func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 		}
 		if known, given, ok := s.knownAt("body", s.schema, value, f); ok {
 			if f.Message == problem.UnknownField {
-				f.Message += suggestion(given, known)
-			} else if near := nearest(given, known); near != "" {
+				f.Message += nearest.Suggestion(given, known)
+			} else if near := nearest.Name(given, known); near != "" {
 				f.Message += "; did you mean " + near + "?"
 			}
 		}

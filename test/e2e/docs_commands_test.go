@@ -137,6 +137,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 			env:   func(t *testing.T) []string { return []string{"HOOK=" + startReceiver(t).URL} },
 			want:  []string{`"secret":"whsec_`, `"event":"execution.ended"`, `"state":"delivered"`, `"responseStatus":200`},
 		},
+		"docs/settings.md":       {want: []string{"\n#max-running = 0\n", "SETTING ", "flag --max-running", `"origin":"environment","source":"PYTH_ON_NODE"`}},
 		"docs/usage.md":          {want: []string{`"executions":1,`, `"by":"key"`, `"name":"sessions"`}},
 		"docs/sessions.md":       {want: []string{`"stdout":"2432902008176640000\n"`, `"path":"data/measured.csv","sizeBytes":8`}},
 		"docs/zero-knowledge.md": {want: []string{`"stdout":"42\n"`}},
@@ -186,7 +187,7 @@ func TestDocumentationCommandsRun(t *testing.T) {
 // shownLanguages are the languages of all other blocks.
 var (
 	runLanguages   = []string{"sh", "python", "javascript"}
-	shownLanguages = []string{"", "json", "ini", "nginx"}
+	shownLanguages = []string{"", "json", "ini", "nginx", "toml"}
 )
 
 // run runs all commands of a page in one shell and in a new working directory.

@@ -1,17 +1,18 @@
-package api
+// Package nearest finds the known name that a misspelled name probably means.
+package nearest
 
 import (
 	"slices"
 	"strings"
 )
 
-// maxSuggested is a length in bytes. For longer names, nearest returns "".
+// maxSuggested is a length in bytes. For longer names, Name returns "".
 const maxSuggested = 64
 
-// nearest returns the known name that is most similar to the given name; "" if none
+// Name returns the known name that is most similar to the given name; "" if none
 // is similar. Two names are similar if they differ by a few edits, or if one is a
 // prefix of the other. Case, hyphens, underscores and spaces do not count.
-func nearest(name string, known []string) string {
+func Name(name string, known []string) string {
 	if name == "" || len(name) > maxSuggested {
 		return ""
 	}
@@ -63,10 +64,10 @@ func editDistance(a, b string) int {
 	return last[len(b)]
 }
 
-// suggestion returns the last part of an error message about an unknown name. It
+// Suggestion returns the last part of an error message about an unknown name. It
 // contains the most similar known name or, if none is similar, all known names.
-func suggestion(name string, known []string) string {
-	if near := nearest(name, known); near != "" {
+func Suggestion(name string, known []string) string {
+	if near := Name(name, known); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	if len(known) == 0 {

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/pyth-on/pyth-on/internal/settings"
+)
+
+type settingsCommands struct {
+	Show      settingsShowCommand      `cmd:"" help:"Show the settings of a server or worker: values, and where they come from."`
+	Example   settingsExampleCommand   `cmd:"" help:"Print an example of a settings file, with all settings and their defaults."`
+	Reference settingsReferenceCommand `cmd:"" hidden:"" help:"Print the tables of docs/settings.md."`
+}
+
+type settingsShowCommand struct {
+	JSON    bool     `name:"json" help:"Print the settings as JSON."`
+	Command []string `arg:"" optional:"" passthrough:"" help:"The command and its flags: serve or worker (default: serve)."`
+}
+
+func (*settingsShowCommand) Help() string {
+	return "The command shows the settings that a server would have if it started now in this environment. " +
+		"Passwords in URLs are masked."
+}
+
+// Run prints the settings that the given command line selects.
+func (c *settingsShowCommand) Run(parent *parsed) error {
+	args := c.Command
+	if len(args) == 0 {
+		args = []string{"serve"}
+	}
+	if args[0] != "serve" && args[0] != "worker" {
+		return fmt.Errorf("%s has no settings; write serve or worker, and then its flags", args[0])
+	}
+	if config := parent.root.Config; config != "" {
+		args = slices.Insert(slices.Clone(args), 1, "--config="+config)
+	}
+	p, err := parse(args)
+	if err != nil {
+		return err
+	}
+	return printSettings(p.settings(), c.JSON)
+}
+
+func printSettings(list []settings.Setting, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(os.Stdout).Encode(list)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SETTING\tVALUE\tORIGIN\tRELOAD")
+	for _, s := range list {
+		origin := string(s.Origin)
+		if s.Source != "" {
+			origin += " " + s.Source
+		}
+		reload := "no"
+		if s.Reload {
+			reload = "yes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.Value, origin, reload)
+	}
+	return w.Flush()
+}
+
+type settingsExampleCommand struct{}
+
+// Run prints the example.
+func (settingsExampleCommand) Run(p *parsed) error {
+	return settings.WriteExample(os.Stdout, sections(p.context.Model.Node))
+}
+
+type settingsReferenceCommand struct{}
+
+// Run prints the tables.
+func (settingsReferenceCommand) Run(p *parsed) error {
+	return settings.WriteReference(os.Stdout, sections(p.context.Model.Node))
+}
+
+// sections returns the settings of a server, and then the settings that only a worker
+// has.
+func sections(app *kong.Node) []settings.Section {
+	serve := settings.Section{Title: "Settings of a server"}
+	for _, flag := range settingsOf(commandNamed(app, "serve")) {
+		serve.Definitions = append(serve.Definitions, define(flag))
+	}
+	worker := settings.Section{Title: "Settings of a worker"}
+	for _, flag := range settingsOf(commandNamed(app, "worker")) {
+		if d := define(flag); !slices.ContainsFunc(serve.Definitions, func(s settings.Definition) bool {
+			return s.Name == d.Name && s.Default == d.Default && s.Help == d.Help
+		}) {
+			worker.Definitions = append(worker.Definitions, d)
+		}
+	}
+	return []settings.Section{serve, worker}
+}
+
+// parsed is a parsed command line with the settings from the environment and the file.
+type parsed struct {
+	args    []string
+	root    *commands
+	parser  *kong.Kong
+	context *kong.Context
+	file    *settingsFile
+}
+
+// parse parses the command line. If it returns an error, the result can still have a
+// parser and a file.
+func parse(args []string) (*parsed, error) {
+	p := &parsed{args: args, root: new(commands), file: new(settingsFile)}
+	var err error
+	if p.parser, err = newParser(p.root, p.file); err != nil {
+		panic(err) // The struct type named "commands" has invalid tags.
+	}
+	if err := checkEnvironment(p.parser.Model.Node, os.Environ()); err != nil {
+		return p, err
+	}
+	p.context, err = p.parser.Parse(args)
+	return p, err
+}
+
+// settings returns the settings of the parsed command.
+func (p *parsed) settings() []settings.Setting { return current(p.context, p.file) }
+
+// logsJSON reports whether the file selects a JSON log.
+func (p *parsed) logsJSON() bool {
+	return p.file.texts["log-format"] == jsonFormat
+}

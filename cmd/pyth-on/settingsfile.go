@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/pyth-on/pyth-on/internal/settings"
+)
+
+// defaultSettingsFile is the settings file of commands that use the data of a server,
+// if --config is not set and the file exists.
+const defaultSettingsFile = "/etc/pyth-on/pyth-on.toml"
+
+// noSettingsFile is the value of --config that selects no file.
+const noSettingsFile = "off"
+
+// settingsFile is a kong.Resolver that takes the values of flags from the settings
+// file. Flags and environment variables override the file.
+type settingsFile struct {
+	// file is nil if no file is used.
+	file *settings.File
+	// texts contains the values for the flags of the command by name.
+	texts map[string]string
+}
+
+var _ kong.Resolver = (*settingsFile)(nil)
+
+// load reads the file that --config selects, and checks all names, and the values for
+// flags of the command.
+func (f *settingsFile) load(context *kong.Context) error {
+	command := context.Selected()
+	if command == nil {
+		return nil
+	}
+	path, err := settingsPath(context, command)
+	if path == "" || err != nil {
+		return err
+	}
+	if f.file, err = settings.Read(path); err != nil {
+		return err
+	}
+	all := allSettings(context.Model.Node)
+	known := make([]string, len(all))
+	for i, flag := range all {
+		known[i] = flag.Name
+	}
+	errs := []error{f.file.Check(known)}
+	f.texts = map[string]string{}
+	for _, flag := range command.Flags {
+		if !f.file.Has(flag.Name) || !isSetting(flag, all) {
+			continue
+		}
+		text, err := f.text(flag)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f.texts[flag.Name] = text
+	}
+	return settings.Join(errs...)
+}
+
+// settingsPath returns the path of the settings file; "" for none.
+func settingsPath(context *kong.Context, command *kong.Node) (string, error) {
+	for _, flag := range context.Model.Flags {
+		if flag.Name != "config" {
+			continue
+		}
+		switch path, _ := context.FlagValue(flag).(string); path {
+		case "":
+		case noSettingsFile:
+			return "", nil
+		default:
+			return path, nil
+		}
+	}
+	// Other commands, for example run, do not depend on the settings of a server.
+	if !slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "data-dir" }) {
+		return "", nil
+	}
+	_, err := os.Stat(defaultSettingsFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return defaultSettingsFile, err
+}
+
+// isSetting reports whether the flag of any command is the same as a setting.
+func isSetting(flag *kong.Flag, all []*kong.Flag) bool {
+	return slices.ContainsFunc(all, func(s *kong.Flag) bool { return s.Name == flag.Name && slices.Equal(s.Envs, flag.Envs) })
+}
+
+// text returns the value in the file as text. It parses the text to check the value.
+func (f *settingsFile) text(flag *kong.Flag) (string, error) {
+	d := define(flag)
+	text, err := f.file.Text(&d)
+	if err != nil {
+		return "", err
+	}
+	target := reflect.New(flag.Target.Type()).Elem()
+	if err := flag.Parse(kong.Scan().PushTyped(text, kong.FlagValueToken), target); err != nil {
+		// The error begins with the name of the flag.
+		return "", f.file.Errorf(flag.Name, "%s", strings.TrimPrefix(err.Error(), "--"))
+	}
+	if flag.Name == "database" && settings.Mask(text) != text {
+		return "", f.file.Errorf(flag.Name, "the settings file must not contain a password; write the URL of the database into a file that only the server's user can read, and set database-file to the path of this file")
+	}
+	return text, nil
+}
+
+// sets reports whether the file sets the flag.
+func (f *settingsFile) sets(flag *kong.Flag) bool {
+	_, ok := f.texts[flag.Name]
+	return ok
+}
+
+// Validate implements kong.Resolver.
+func (f *settingsFile) Validate(*kong.Application) error { return nil }
+
+// Resolve returns the value for the flag. Kong calls it only for flags that are not on
+// the command line.
+func (f *settingsFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if text, ok := f.texts[flag.Name]; ok && variableOf(flag) == "" {
+		return text, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,144 @@
+// Package settings describes the settings of a server, and reads them from a file.
+//
+// The package knows names, types and values. The caller connects them to the flags
+// of a command.
+package settings
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is the type of a setting's value.
+type Kind string
+
+// Kinds of values. In a file, a Duration and a Level are strings.
+const (
+	Text     Kind = "text"
+	Path     Kind = "path"
+	Switch   Kind = "boolean"
+	Integer  Kind = "integer"
+	Duration Kind = "duration"
+	Level    Kind = "log level"
+	List     Kind = "list"
+	Map      Kind = "table"
+)
+
+// Definition describes one setting.
+type Definition struct {
+	// Name is the name in the file. The flag is the name after two hyphens.
+	Name string
+	// Variables contains the names of the environment variables. The first one that is
+	// set counts.
+	Variables []string
+	Kind      Kind
+	// Values contains the allowed values; empty if the kind alone limits the value.
+	Values  []string
+	Default string
+	// Unit is the unit of an Integer, for example "MiB"; "" if the integer counts.
+	Unit string
+	// Help describes the setting in sentences.
+	Help string
+	// Reload reports whether a running server can change the setting.
+	Reload bool
+}
+
+// expected describes the values that the setting allows, for an error message.
+func (d *Definition) expected() string {
+	if len(d.Values) > 0 {
+		quoted := make([]string, len(d.Values))
+		for i, v := range d.Values {
+			quoted[i] = strconv.Quote(v)
+		}
+		return "one of " + strings.Join(quoted, ", ")
+	}
+	switch d.Kind {
+	case Path:
+		return `a path in quotes, for example "/etc/pyth-on/example"`
+	case Switch:
+		return "true or false, without quotes"
+	case Integer:
+		if d.Unit != "" {
+			return "a whole number without quotes, in " + d.Unit
+		}
+		return "a whole number without quotes"
+	case Duration:
+		return `a duration in quotes, for example "90s", "10m" or "1h30m"`
+	case Level:
+		return `"debug", "info", "warn" or "error"`
+	case List:
+		return `a list of texts, for example ["one", "two"]`
+	case Map:
+		return fmt.Sprintf("a table, for example [%s] and below it lines NAME = \"VALUE\"", d.Name)
+	default:
+		return "a text in quotes"
+	}
+}
+
+// Format returns the value of a setting as text. The text can be the value of the
+// setting's flag.
+func Format(value any) string {
+	switch v := value.(type) {
+	case time.Duration:
+		return formatDuration(v)
+	case slog.Level:
+		return strings.ToLower(v.String())
+	case []string:
+		return strings.Join(v, ",")
+	case []netip.Prefix:
+		texts := make([]string, len(v))
+		for i, p := range v {
+			texts[i] = p.String()
+		}
+		return strings.Join(texts, ",")
+	case map[string]string:
+		pairs := make([]string, 0, len(v))
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			pairs = append(pairs, name+"="+v[name])
+		}
+		return strings.Join(pairs, ";")
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// formatDuration returns the duration without units that are zero: 1h, not 1h0m0s.
+func formatDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// Origin says where the value of a setting comes from.
+type Origin string
+
+// Origins, in the order of their precedence.
+const (
+	FromFlag        Origin = "flag"
+	FromEnvironment Origin = "environment"
+	FromFile        Origin = "file"
+	FromDefault     Origin = "default"
+)
+
+// Setting is the value of one setting.
+type Setting struct {
+	Name string `json:"name"`
+	// Value is the value as text, without secrets.
+	Value  string `json:"value"`
+	Origin Origin `json:"origin"`
+	// Source is the name of the flag or variable, or the file and line. It is "" for a
+	// default.
+	Source string `json:"source,omitempty"`
+	Reload bool   `json:"reload"`
+}

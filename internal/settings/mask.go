@@ -1,0 +1,65 @@
+package settings
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Masked replaces a secret in the value of a setting.
+const Masked = "xxxxx"
+
+// Mask returns the value without the passwords and tokens of the URLs in it. The
+// value is one URL or several URLs separated by commas.
+func Mask(value string) string {
+	parts := strings.Split(value, ",")
+	for i, part := range parts {
+		parts[i] = maskURL(part)
+	}
+	return strings.Join(parts, ",")
+}
+
+func maskURL(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		// The password may contain characters that the parser does not accept.
+		if at := strings.LastIndex(rest, "@"); at >= 0 {
+			return scheme + "://" + Masked + rest[at:]
+		}
+		return text
+	}
+	before := u.String()
+	if u.User != nil {
+		_, password := u.User.Password()
+		switch {
+		case password:
+			u.User = url.UserPassword(u.User.Username(), Masked)
+		case strings.HasPrefix(u.Scheme, "http"):
+			u.User = url.User(Masked) // Some servers accept a token as the user name.
+		}
+	}
+	query := u.Query()
+	for name := range query {
+		if isSecretName(name) {
+			query.Set(name, Masked)
+			u.RawQuery = query.Encode()
+		}
+	}
+	if u.String() == before {
+		return text
+	}
+	return u.String()
+}
+
+func isSecretName(name string) bool {
+	name = strings.ToLower(name)
+	for _, part := range []string{"pass", "token", "secret", "key", "credential"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
