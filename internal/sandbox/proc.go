@@ -11,11 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 )
-
-// clockTick is the unit of processor times in /proc. On all Linux versions that
-// Go supports, there are 100 ticks per second (USER_HZ).
-const clockTick = 10 * time.Millisecond
 
 // processesWith returns the IDs of the processes that have the argument in their
 // command line.
@@ -135,15 +132,16 @@ func anonymousMemory(pid int) int64 {
 	return int64(status.RssAnon)
 }
 
-// processCPU returns the processor time of a process that is running.
+// processCPU returns the processor time of a process, or 0 if the process has ended.
+// It reads the clock of the process, because the times in /proc/pid/stat have a unit of
+// 10 ms. See clock_getcpuclockid(3).
 func processCPU(pid int) time.Duration {
-	fields := statFields(pid)
-	if len(fields) < 13 {
+	const scheduled = 2 // CPUCLOCK_SCHED
+	var clock unix.Timespec
+	if unix.ClockGettime(int32(^pid)<<3|scheduled, &clock) != nil {
 		return 0
 	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * clockTick
+	return time.Duration(clock.Nano())
 }
 
 // statFields returns the fields of /proc/pid/stat after the name, which may contain

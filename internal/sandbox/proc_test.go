@@ -6,9 +6,29 @@ import (
 	"runtime/debug"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// TestProcessCPUIsExact compares the processor time of this process with the kernel's
+// record of it. All threads count, and also those that have ended.
+func TestProcessCPUIsExact(t *testing.T) {
+	before := processCPU(os.Getpid())
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	after := processCPU(os.Getpid())
+	record := time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	const rounding = 2 * time.Microsecond // The record has two times in microseconds.
+	if before <= 0 || record < before-rounding || record > after {
+		t.Errorf("the process has used %v, and processCPU returned %v before and %v after", record, before, after)
+	}
+	if got := processCPU(1 << 22); got != 0 {
+		t.Errorf("a process that does not exist has used %v", got)
+	}
+}
 
 func TestDescendantsAreFound(t *testing.T) {
 	const mark = "12345.678901"

@@ -52,7 +52,12 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 	for run := range runs {
 		kind := []string{"allowed", "allowed", "all"}[random.IntN(3)]
 		number := random.Uint32()
+		removed := s.interpreters(t)["removed"]
 		x, reason := a.runAndRecycle(t, object{"code": program, "args": []string{fmt.Sprint(number), kind}, "timeoutMs": 3_000})
+		if removed != s.interpreters(t)["removed"] {
+			t.Logf("after program %d (%d %s, %s, %s) the sandbox was removed: %v", run, number, kind, reason, x.Status, s.removals(t))
+			reason = "removed" // This also applies if the interpreter was restored before.
+		}
 		if reasons[reason]++; reason != "none" {
 			a.prepareInterpreter(t)
 		}
@@ -85,6 +90,18 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 		t.Error("too few interpreters were restored")
 	}
 	a.run(t, "print(42)").prints(t, "42\n")
+}
+
+// removals returns the numbers of removed sandboxes by reason.
+func (s *server) removals(t *testing.T) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for series, value := range s.metricSeries(t) {
+		if name, ok := strings.CutPrefix(series, `pyth_on_sandboxes_removed_total{reason="`); ok && value != "0" {
+			all[strings.TrimSuffix(name, `"}`)] = value
+		}
+	}
+	return all
 }
 
 // probed is the output of the probe.

@@ -1,0 +1,145 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// processorTime returns the processor time of all processes of the server's sandboxes
+// in nanoseconds. The source is the clock of each process, so processorTime does not
+// depend on what the server measures.
+func (s *server) processorTime(t *testing.T) (sum time.Duration) {
+	t.Helper()
+	for next := s.sandboxPIDs(); len(next) > 0; next = next[1:] {
+		next = append(next, childrenOf(next[0])...)
+		const scheduled = 2 // CPUCLOCK_SCHED in Linux
+		var clock unix.Timespec
+		if err := unix.ClockGettime(int32(^next[0])<<3|scheduled, &clock); err != nil {
+			t.Errorf("the process %d has ended: %v", next[0], err)
+		}
+		sum += time.Duration(clock.Nano())
+	}
+	return sum
+}
+
+// keepProcessorsBusy makes all processors busy until the test ends.
+func keepProcessorsBusy(t *testing.T) {
+	var wg sync.WaitGroup
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for t.Context().Err() == nil {
+				continue
+			}
+		})
+	}
+	t.Cleanup(wg.Wait)
+}
+
+// TestRollbackUsageIsOfTheRun runs many programs in one interpreter. Then it compares
+// the usage of programs with their known needs. The memory must be the memory that the
+// program allocates. The processor time must be the time that the host has measured
+// for the processes of the sandbox, also if all processors are busy.
+func TestRollbackUsageIsOfTheRun(t *testing.T) {
+	t.Parallel()
+	t.Run("as root", func(t *testing.T) {
+		s, a := rollbackServer(t)
+		checkUsage(t, s, a)
+	})
+	t.Run("as an ordinary user", func(t *testing.T) {
+		attr, data := ordinaryUser(t)
+		s := startServerIn(t, data, attr, rollbackFlags...)
+		checkUsage(t, s, s.register(t))
+	})
+}
+
+// withMemory returns a request to run a program that may use more memory than usual.
+func withMemory(code string) object {
+	return object{"code": code, "limits": object{"memoryBytes": 512 * mib}, "timeoutMs": 60_000}
+}
+
+func checkUsage(t *testing.T, s *server, a *account) {
+	earlier := append([]string{
+		"b = bytearray(300 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1\nprint(42)",
+		"n = 0\nfor i in range(1_000_000): n += i * i\nprint(42)",
+		"small = [bytes([n % 256]) * 600 for n in range(50_000)]\nprint(42)",
+	}, soakPrograms...)
+	runs := 100
+	if testing.Short() {
+		runs = 30
+	}
+	a.prepareInterpreter(t)
+	for run := range runs {
+		a.execute(t, withMemory(earlier[run%len(earlier)])).prints(t, "42\n")
+	}
+	if s.interpreters(t)["removed"] != "0" {
+		t.Error("the sandbox was removed")
+	}
+	t.Run("memory", func(t *testing.T) { checkMemoryUsage(t, a) })
+	t.Run("processor time", func(t *testing.T) { checkProcessorUsage(t, s, a) })
+	t.Run("processor time on busy processors", func(t *testing.T) {
+		keepProcessorsBusy(t)
+		checkProcessorUsage(t, s, a)
+	})
+}
+
+// checkMemoryUsage compares the peak of the memory with the size of an allocation, as
+// the server and the program itself see the peak.
+func checkMemoryUsage(t *testing.T, a *account) {
+	peak := func(size int) (server, own float64) {
+		x, reason := a.runAndRecycle(t, withMemory(fmt.Sprintf(`import resource
+b = bytearray(%d << 20)
+for i in range(0, len(b), 4096): b[i] = 1
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)`, size)))
+		if reason != "none" {
+			t.Errorf("the interpreter was not restored: %s", reason)
+		}
+		var kib float64
+		if err := json.Unmarshal([]byte(x.ends(t, "succeeded").Stdout), &kib); err != nil {
+			t.Fatal(err)
+		}
+		return float64(x.Usage.MemoryPeakBytes) / mib, kib / 1024
+	}
+	const interpreter = 5 // The memory of an interpreter in MiB, which counts too.
+	_, without := peak(0)
+	for _, size := range []int{200, 50, 300, 100} {
+		server, own := peak(size)
+		if want := float64(size + interpreter); math.Abs(server-want) > want/20 {
+			t.Errorf("the server says that a program with %d MiB used %.1f MiB", size, server)
+		}
+		if math.Abs(own-without-float64(size)) > float64(size)/20 {
+			t.Errorf("a program with %d MiB sees %.1f MiB, and %.1f MiB without the allocation", size, own, without)
+		}
+	}
+}
+
+// checkProcessorUsage compares the processor time of programs with the time that the
+// host has measured. The host's time includes the work after the run, which is shorter
+// than the tolerance.
+func checkProcessorUsage(t *testing.T, s *server, a *account) {
+	const most = 25 * time.Millisecond
+	for name, code := range map[string]string{
+		"a program that computes": "n = 0\nfor i in range(5_000_000): n += i * i",
+		"two threads":             "import threading\nt = [threading.Thread(target=sum, args=(range(10_000_000),)) for _ in range(2)]\nfor x in t: x.start()\nfor x in t: x.join()",
+		"a program that sleeps":   "import time; time.sleep(0.5)",
+		"a small program":         "print(42)",
+	} {
+		var tries []string
+		for isEqual := false; !isEqual && len(tries) < 5; {
+			before := s.processorTime(t)
+			x := a.execute(t, withMemory(code)).ends(t, "succeeded")
+			host, server := s.processorTime(t)-before, time.Duration(x.Usage.CPUMs)*time.Millisecond
+			isEqual = server <= host+host/20+time.Millisecond && server >= host-max(host/20, most)
+			tries = append(tries, fmt.Sprintf("%v instead of %v", server, host.Round(time.Millisecond)))
+		}
+		if t.Logf("%s: %v", name, tries); len(tries) == 5 {
+			t.Errorf("the processor time of %s is wrong", name)
+		}
+	}
+}
