@@ -138,10 +138,6 @@ type AdministrationStore interface {
 	// disables the account, UpdateUser also revokes all refresh tokens of the user. It
 	// fails with CodeLastAdmin if no enabled administrator would remain.
 	UpdateUser(ctx context.Context, id UserID, c UserChange, at time.Time) (*User, error)
-	// DeleteUser deletes the user and all rows that belong to the user, in one
-	// transaction. Records of the audit log stay. DeleteUser fails with CodeLastAdmin if
-	// no enabled administrator would remain.
-	DeleteUser(ctx context.Context, id UserID) error
 	// CountUsers returns the number of users, of disabled users, and of enabled
 	// administrators.
 	CountUsers(ctx context.Context) (UserCounts, error)

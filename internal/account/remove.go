@@ -19,7 +19,10 @@ type Eraser interface {
 
 // Remover deletes accounts. It is safe for concurrent use.
 type Remover struct {
-	Store pyth.UserStore
+	Store interface {
+		pyth.UserStore
+		CountUsers(ctx context.Context) (pyth.UserCounts, error)
+	}
 	Audit Eraser
 	// Activities are the services whose runs and sessions end before the account is
 	// deleted.
@@ -30,6 +33,9 @@ type Remover struct {
 // data. The audit log keeps only the hashes of the user's entries. If Remove fails, the
 // caller can repeat it, as long as the account exists.
 func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
+	if err := r.check(ctx, user); err != nil {
+		return err
+	}
 	if err := r.end(ctx, user); err != nil {
 		return err
 	}
@@ -48,6 +54,20 @@ func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
 		return err
 	}
 	_, err := r.Audit.Erase(ctx, user)
+	return err
+}
+
+// check returns an error if the user does not exist or is the last enabled
+// administrator. The store checks again, but only after the runs have ended.
+func (r *Remover) check(ctx context.Context, user pyth.UserID) error {
+	u, err := r.Store.User(ctx, user)
+	if err != nil || !u.ActiveAdmin() {
+		return err
+	}
+	n, err := r.Store.CountUsers(ctx)
+	if err == nil && n.ActiveAdmins <= 1 {
+		return pyth.LastAdminError()
+	}
 	return err
 }
 

@@ -80,25 +80,17 @@ func requireOtherAdmin(ctx context.Context, tx pgx.Tx, id pyth.UserID) error {
 	return err
 }
 
-// DeleteUser deletes the user. The rows of the user in all other tables refer to the
-// user and are deleted too.
-func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
-	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if err := lockAdmins(ctx, tx); err != nil {
-			return err
-		}
-		u, err := lockedUser(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if u.ActiveAdmin() {
-			if err := requireOtherAdmin(ctx, tx, id); err != nil {
-				return err
-			}
-		}
-		_, err = tx.Exec(ctx, "DELETE FROM users WHERE id = $1", id)
+// checkRemovable locks the user and the set of administrators. It returns an error if
+// the user does not exist or is the last enabled administrator.
+func checkRemovable(ctx context.Context, tx pgx.Tx, id pyth.UserID) error {
+	if err := lockAdmins(ctx, tx); err != nil {
 		return err
-	})
+	}
+	u, err := lockedUser(ctx, tx, id)
+	if err != nil || !u.ActiveAdmin() {
+		return err
+	}
+	return requireOtherAdmin(ctx, tx, id)
 }
 
 // CountUsers returns the numbers of users.

@@ -84,8 +84,13 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 const deletedRuns = 1000
 
 // DeleteUser deletes the user. The rows of the user in all other tables refer to the
-// user and are deleted too.
+// user and are deleted too. It returns CodeLastAdmin if no enabled administrator would
+// remain.
 func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
+	err := s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error { return checkRemovable(ctx, tx, id) })
+	if err != nil {
+		return err
+	}
 	for more := true; more; {
 		var err error
 		more, err = s.write(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE user_id = $1 LIMIT $2)", id, deletedRuns)
@@ -93,7 +98,13 @@ func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
 			return err
 		}
 	}
-	return s.deleteOne(ctx, "user", "DELETE FROM users WHERE id = $1", id)
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := checkRemovable(ctx, tx, id); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "DELETE FROM users WHERE id = $1", id)
+		return err
+	})
 }
 
 // replaceHash replaces the password hash like SetPasswordHash. It also locks the row

@@ -72,22 +72,17 @@ func requireOtherAdmin(ctx context.Context, tx *sql.Tx, id pyth.UserID) error {
 	return err
 }
 
-// DeleteUser deletes the user. The rows of the user in all other tables refer to the
-// user and are deleted too.
-func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
-	return s.inTransaction(ctx, func(tx *sql.Tx) error {
-		u := new(pyth.User)
-		if err := tx.QueryRowContext(ctx, "SELECT "+column.UserNames+" FROM users u WHERE u.id = ?", id).Scan(column.User(u)...); err != nil {
-			return asNotFound(err, "user")
-		}
-		if u.ActiveAdmin() {
-			if err := requireOtherAdmin(ctx, tx, id); err != nil {
-				return err
-			}
-		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM users WHERE id = ?", id)
-		return err
-	})
+// checkRemovable returns an error if the user does not exist or is the last enabled
+// administrator.
+func checkRemovable(ctx context.Context, tx *sql.Tx, id pyth.UserID) error {
+	u := new(pyth.User)
+	if err := tx.QueryRowContext(ctx, "SELECT "+column.UserNames+" FROM users u WHERE u.id = ?", id).Scan(column.User(u)...); err != nil {
+		return asNotFound(err, "user")
+	}
+	if !u.ActiveAdmin() {
+		return nil
+	}
+	return requireOtherAdmin(ctx, tx, id)
 }
 
 // CountUsers returns the numbers of users.

@@ -73,8 +73,12 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 const deletedRuns = 1000
 
 // DeleteUser deletes the user. The rows of the user in all other tables refer to the
-// user and are deleted too.
+// user and are deleted too. It returns CodeLastAdmin if no enabled administrator would
+// remain.
 func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
+	if err := s.inTransaction(ctx, func(tx *sql.Tx) error { return checkRemovable(ctx, tx, id) }); err != nil {
+		return err
+	}
 	for more := true; more; {
 		var err error
 		more, err = s.write(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE user_id = ? LIMIT ?)", id, deletedRuns)
@@ -82,11 +86,13 @@ func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
 			return err
 		}
 	}
-	deleted, err := s.write(ctx, "DELETE FROM users WHERE id = ?", id)
-	if err == nil && !deleted {
-		err = asNotFound(sql.ErrNoRows, "user")
-	}
-	return err
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := checkRemovable(ctx, tx, id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM users WHERE id = ?", id)
+		return err
+	})
 }
 
 func replaceHash(ctx context.Context, tx *sql.Tx, id pyth.UserID, old, replacement string) error {

@@ -183,57 +183,6 @@ func testLastAdminRace(t *testing.T, s pyth.Store) {
 	}
 }
 
-func testDeleteUser(t *testing.T, s pyth.Store) {
-	ada := create(t, s, "ada")
-	create(t, s, "bob")
-	createToken(t, s, token("ada", "family", "of ada"))
-	if err := s.PutSecret(t.Context(), "ada", &pyth.SealedSecret{
-		Secret: pyth.Secret{Name: "TOKEN", Version: 1, CreatedAt: start, UpdatedAt: start}, Sealed: []byte("sealed"),
-	}, 10); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.CreateResetToken(t.Context(), &pyth.ResetToken{Hash: hash("reset"), UserID: "ada", CreatedAt: start, ExpiresAt: start.Add(time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
-	id := pyth.NewExecutionID(start)
-	if err := s.PutExecutions(t.Context(), []*pyth.SealedExecution{{
-		ExecutionRecord: pyth.ExecutionRecord{ID: id, User: "ada", State: pyth.StateEnded, EndedAt: start, Content: pyth.ContentStored, Labels: []string{"label"}},
-		Sealed:          []byte("sealed"),
-	}}); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := s.StorageBytes(t.Context(), "ada"); err != nil || n != 6 {
-		t.Errorf("the content has %d bytes, %v", n, err)
-	}
-	if owner, err := s.ExecutionOwner(t.Context(), id); err != nil || owner != "ada" {
-		t.Errorf("the owner of the run is %q, %v", owner, err)
-	}
-	if err := s.DeleteUser(t.Context(), "ada"); err != nil {
-		t.Fatal(err)
-	}
-	_, err := s.User(t.Context(), "ada")
-	refused(t, "user", err, pyth.CodeNotFound)
-	_, _, err = s.APIKeyByHash(t.Context(), ada.key.Hash)
-	refused(t, "key", err, pyth.CodeNotFound)
-	_, err = s.RefreshToken(t.Context(), hash("of ada"))
-	refused(t, "refresh token", err, pyth.CodeNotFound)
-	_, err = s.DataKey(t.Context(), "ada")
-	refused(t, "data key", err, pyth.CodeNotFound)
-	_, err = s.SealedExecution(t.Context(), "ada", id)
-	refused(t, "run", err, pyth.CodeNotFound)
-	if n, err := s.CountSecrets(t.Context(), "ada"); err != nil || n != 0 {
-		t.Errorf("%d secrets remain, %v", n, err)
-	}
-	if n, err := s.StorageBytes(t.Context(), "ada"); err != nil || n != 0 {
-		t.Errorf("%d bytes of content remain, %v", n, err)
-	}
-	refused(t, "second deletion", s.DeleteUser(t.Context(), "ada"), pyth.CodeNotFound)
-	if _, err := s.User(t.Context(), "bob"); err != nil {
-		t.Errorf("another user: %v", err)
-	}
-	create(t, s, "ada") // The e-mail address is free again.
-}
-
 func testActiveExecutions(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
@@ -252,6 +201,9 @@ func testActiveExecutions(t *testing.T, s pyth.Store) {
 		if r.State != pyth.StateEnded {
 			ids = append(ids, r.ID)
 		}
+	}
+	if owner, err := s.ExecutionOwner(t.Context(), ids[0]); err != nil || owner != "ada" {
+		t.Errorf("the owner of the run is %q, %v", owner, err)
 	}
 	list := func(after pyth.ExecutionID, limit int) (got []pyth.ExecutionID) {
 		all, err := s.ActiveExecutions(t.Context(), after, limit)
@@ -395,6 +347,17 @@ func testSetupInvite(t *testing.T, s pyth.Store) {
 	}
 	_, err = register(t, s, "eve", start, third)
 	refused(t, "code of a server with an administrator", err, pyth.CodeRegistrationClosed)
+}
+
+func testStorageBytes(t *testing.T, s pyth.Store) {
+	create(t, s, "ada")
+	create(t, s, "bob")
+	want(t, s.PutExecutions(t.Context(), []*pyth.SealedExecution{endedRun("1", "ada"), endedRun("2", "ada"), endedRun("3", "bob")}), "")
+	for user, bytes := range map[pyth.UserID]int64{"ada": 12, "bob": 6, "nobody": 0} {
+		if n, err := s.StorageBytes(t.Context(), user); err != nil || n != bytes {
+			t.Errorf("%s has %d bytes, %v", user, n, err)
+		}
+	}
 }
 
 func testResetToken(t *testing.T, s pyth.Store) {

@@ -71,5 +71,6 @@ func Fill(t *testing.T, s pyth.Store, name string) {
 	}}, pyth.QueueLimits{Runs: many, Bytes: 1 << 20})
 	want(t, err, "")
 	want(t, errs[0], "")
+	want(t, s.CreateResetToken(ctx, &pyth.ResetToken{Hash: hash("reset of " + name), UserID: user, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}), "")
 	begin(t, s, idempotent(user, "key", "request", start), nil)
 }

@@ -94,7 +94,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a user is changed, and a disabled user is logged out":           testUpdateUser,
 		"an enabled administrator always remains":                        testLastAdmin,
 		"concurrent changes keep an enabled administrator":               testLastAdminRace,
-		"a deleted user leaves no rows":                                  testDeleteUser,
+		"the stored size of each user is counted":                        testStorageBytes,
 		"active runs of all users are listed":                            testActiveExecutions,
 		"an invite is used once":                                         testInvites,
 		"concurrent registrations use an invite once":                    testInviteRace,
