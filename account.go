@@ -54,6 +54,9 @@ type Principal struct {
 	KeyPrefix string
 	// FamilyID identifies the login that issued the JWT; "" for an API key.
 	FamilyID string
+	// Scopes contains the scopes of the API key. A JWT has no scopes, because it allows
+	// everything.
+	Scopes []Scope
 	// ExpiresAt is the expiry of the credential; zero if it has none.
 	ExpiresAt time.Time
 }
@@ -77,6 +80,42 @@ type APIKey struct {
 	Sealed    []byte
 	CreatedAt time.Time
 	// ExpiresAt is zero if the key does not expire.
+	ExpiresAt time.Time
+	// Scopes says what the key allows, in the order of Scopes.
+	Scopes []Scope
+	// LastUsedAt is the time of the last request with the key, with a resolution of one
+	// minute. It is zero if the key was never used.
+	LastUsedAt time.Time
+}
+
+// KeyFormat is the form of an API key.
+type KeyFormat string
+
+// Forms of API keys. KeyFormatE2B is for clients that accept only keys of this form.
+const (
+	KeyFormatDefault KeyFormat = "pyapi"
+	KeyFormatE2B     KeyFormat = "e2b"
+)
+
+// KeyFormats returns all forms of API keys.
+func KeyFormats() []KeyFormat { return []KeyFormat{KeyFormatDefault, KeyFormatE2B} }
+
+// KeySpec describes a new API key.
+type KeySpec struct {
+	Name string
+	// ExpiresAt is zero if the key does not expire.
+	ExpiresAt time.Time
+	// Scopes is nil for the default: DefaultScopes, or if another key creates the key,
+	// those of them that the other key has.
+	Scopes []Scope
+	// Format is KeyFormatDefault if it is "".
+	Format KeyFormat
+}
+
+// KeyChange contains changes of an API key. A field with its zero value changes
+// nothing.
+type KeyChange struct {
+	Name      string
 	ExpiresAt time.Time
 }
 
@@ -166,8 +205,11 @@ type AccountService interface {
 	// ChangePassword replaces the password and revokes all refresh tokens of the user.
 	ChangePassword(ctx context.Context, p *Principal, current, replacement string) error
 	// CreateKey creates an API key. It returns the stored record and the key itself,
-	// which is not stored. A zero expiresAt means that the key does not expire.
-	CreateKey(ctx context.Context, p *Principal, name string, expiresAt time.Time) (*APIKey, string, error)
+	// which is not stored. It fails with CodeMissingScope if the caller sent an API key
+	// that does not have all scopes of the new key.
+	CreateKey(ctx context.Context, p *Principal, spec KeySpec) (*APIKey, string, error)
+	// UpdateKey changes an API key of the caller.
+	UpdateKey(ctx context.Context, p *Principal, id KeyID, c KeyChange) (*APIKey, error)
 	// Keys returns the caller's keys after the cursor, at most "limit" of them, and the
 	// cursor of the next page. The returned cursor is "" on the last page.
 	Keys(ctx context.Context, p *Principal, cursor string, limit int) ([]*APIKey, string, error)

@@ -16,6 +16,7 @@ const (
 	ActionTokenRefreshed    Action = "token.refreshed"
 	ActionTokenReused       Action = "token.reuse_detected"
 	ActionKeyCreated        Action = "key.created"
+	ActionKeyUpdated        Action = "key.updated"
 	ActionKeyRevoked        Action = "key.revoked"
 	ActionCodeExecuted      Action = "code.executed"
 	ActionCodeGenerated     Action = "code.generated"
@@ -46,7 +47,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged, ActionTokenRefreshed, ActionTokenReused,
-		ActionKeyCreated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
+		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
 		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,

@@ -1,6 +1,9 @@
 package pyth
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Default limits of a program. They apply if a request sets no limits. The API
 // documentation states them.
@@ -28,8 +31,16 @@ const (
 	MaxSecretBytes = 64 << 10
 )
 
-// APIKeyPrefix is the beginning of each API key.
-const APIKeyPrefix = "pyapi_"
+// Beginnings of API keys. E2BKeyPrefix is the beginning of keys with KeyFormatE2B.
+const (
+	APIKeyPrefix = "pyapi_"
+	E2BKeyPrefix = "e2b_"
+)
+
+// IsAPIKey reports whether a credential has the beginning of an API key.
+func IsAPIKey(credential string) bool {
+	return strings.HasPrefix(credential, APIKeyPrefix) || strings.HasPrefix(credential, E2BKeyPrefix)
+}
 
 // Statuses of a Check.
 const (

@@ -20,6 +20,7 @@ const (
 	CodeUnauthenticated     Code = "unauthenticated"
 	CodeInvalidCredentials  Code = "invalid_credentials"
 	CodeForbidden           Code = "forbidden"
+	CodeMissingScope        Code = "missing_scope"
 	CodeRegistrationClosed  Code = "registration_closed"
 	CodeAccountDisabled     Code = "account_disabled"
 	CodeNotFound            Code = "not_found"

@@ -63,6 +63,12 @@ type APIKeyStore interface {
 	// APIKeys returns the user's keys whose ID is greater than "after", oldest first.
 	// It returns at most "limit" keys.
 	APIKeys(ctx context.Context, user UserID, after KeyID, limit int) ([]*APIKey, error)
+	// UpdateAPIKey changes a key of the user and returns the changed key. It fails with
+	// CodeNotFound if the user has no key with this ID.
+	UpdateAPIKey(ctx context.Context, user UserID, id KeyID, c KeyChange) (*APIKey, error)
+	// SetKeysUsed stores the time of last use of each key. It does not replace a later
+	// time, and ignores keys that do not exist.
+	SetKeysUsed(ctx context.Context, used map[KeyID]time.Time) error
 	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
 	// has no key with this ID.
 	DeleteAPIKey(ctx context.Context, user UserID, id KeyID) error

@@ -83,7 +83,7 @@ func (s *Service) create(ctx context.Context, user *pyth.User, invite *pyth.Invi
 	if err != nil {
 		return "", err
 	}
-	record, key, err := s.makeKey(user.ID, firstKeyName, time.Time{})
+	record, key, err := s.makeKey(user.ID, pyth.KeySpec{Name: firstKeyName, Scopes: pyth.DefaultScopes()})
 	if err != nil {
 		return "", err
 	}

@@ -65,7 +65,7 @@ func TestRegisterAndLogin(t *testing.T) {
 func TestRegisterStoresNoCredentials(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
-	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), "second", time.Time{})
+	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), pyth.KeySpec{Name: "second"})
 	if err != nil {
 		t.Fatal(err)
 	}

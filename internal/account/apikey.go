@@ -3,6 +3,8 @@ package account
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"hash/crc32"
 	"strings"
 
@@ -23,6 +25,36 @@ const (
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
+// A key for clients of E2B consists of e2b_, 32 random hexadecimal digits (128 bits)
+// and a checksum. The checksum is the CRC-32 of the preceding characters, in 8
+// hexadecimal digits.
+const (
+	e2bRandom = 32
+	e2bLength = len(pyth.E2BKeyPrefix) + e2bRandom + 8
+	e2bShown  = len(pyth.E2BKeyPrefix) + 4
+)
+
+// newKeyOf returns a new key of the given form, and the length of its visible prefix.
+func newKeyOf(f pyth.KeyFormat) (key string, shown int, err error) {
+	if f == pyth.KeyFormatE2B {
+		key, err = newE2BKey()
+		return key, e2bShown, err
+	}
+	key, err = newKey()
+	return key, keyShown, err
+}
+
+func newE2BKey() (string, error) {
+	var random [e2bRandom / 2]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", err
+	}
+	key := pyth.E2BKeyPrefix + hex.EncodeToString(random[:])
+	return key + e2bChecksum(key), nil
+}
+
+func e2bChecksum(s string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s))) }
+
 func newKey() (string, error) {
 	b := append(make([]byte, 0, keyLength), pyth.APIKeyPrefix...)
 	var random [1]byte
@@ -39,7 +71,11 @@ func newKey() (string, error) {
 	return string(b) + checksum(string(b)), nil
 }
 
+// wellFormedKey reports whether the key has one of the forms and the right checksum.
 func wellFormedKey(key string) bool {
+	if strings.HasPrefix(key, pyth.E2BKeyPrefix) {
+		return len(key) == e2bLength && e2bChecksum(key[:e2bLength-8]) == key[e2bLength-8:]
+	}
 	if len(key) != keyLength || !strings.HasPrefix(key, pyth.APIKeyPrefix) {
 		return false
 	}

@@ -58,7 +58,7 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	names := []string{"default"}
 	for i := range 4 {
 		name := fmt.Sprint("key ", i)
-		record, key, err := s.CreateKey(t.Context(), p, " "+name+"\n", time.Time{})
+		record, key, err := s.CreateKey(t.Context(), p, pyth.KeySpec{Name: " " + name + "\n"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestAuthenticateAcceptsAKeyUntilItExpires(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))
 	end := s.clock.Now().Add(time.Hour)
-	record, key, err := s.CreateKey(t.Context(), p, "ends", end.In(time.FixedZone("", 3600)))
+	record, key, err := s.CreateKey(t.Context(), p, pyth.KeySpec{Name: "ends", ExpiresAt: end.In(time.FixedZone("", 3600))})
 	if err != nil || !record.ExpiresAt.Equal(end) {
 		t.Fatalf("got %+v, %v", record, err)
 	}
@@ -160,14 +160,14 @@ func TestCreateKeyRefusesInvalidRequests(t *testing.T) {
 		"expires in the year zero":   {"a", time.Time{}.Add(time.Second), "body.expiresAt"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, key, err := s.CreateKey(t.Context(), p, c.name, c.expires)
+			_, key, err := s.CreateKey(t.Context(), p, pyth.KeySpec{Name: c.name, ExpiresAt: c.expires})
 			invalid(t, err, c.location, c.name)
 			if key != "" {
 				t.Errorf("got %q", key)
 			}
 		})
 	}
-	if _, _, err := s.CreateKey(t.Context(), p, strings.Repeat("é", 100), time.Time{}); err != nil {
+	if _, _, err := s.CreateKey(t.Context(), p, pyth.KeySpec{Name: strings.Repeat("é", 100)}); err != nil {
 		t.Errorf("the longest name: %v", err)
 	}
 }
@@ -176,10 +176,10 @@ func TestCreateKeyBoundsTheNumberOfKeys(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))
 	for range 99 {
-		if _, _, err := s.CreateKey(t.Context(), p, "another", time.Time{}); err != nil {
+		if _, _, err := s.CreateKey(t.Context(), p, pyth.KeySpec{Name: "another"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, _, err := s.CreateKey(t.Context(), p, "one too many", time.Time{})
+	_, _, err := s.CreateKey(t.Context(), p, pyth.KeySpec{Name: "one too many"})
 	want(t, err, pyth.CodeConflict)
 }

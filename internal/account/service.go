@@ -63,6 +63,7 @@ type Service struct {
 	// dummyHash replaces the password hash of a missing account, so that a login
 	// takes the same time whether or not the account exists.
 	dummyHash string
+	uses      *keyUses
 }
 
 var _ pyth.AccountService = (*Service)(nil)
@@ -90,7 +91,7 @@ func newService(config Config, derive deriveFunc) (*Service, error) {
 	if config.MaxConcurrentHashes <= 0 {
 		config.MaxConcurrentHashes = runtime.NumCPU()
 	}
-	s := &Service{config: config, hasher: newHasher(config.MaxConcurrentHashes, derive)}
+	s := &Service{config: config, hasher: newHasher(config.MaxConcurrentHashes, derive), uses: newKeyUses(config.Store)}
 	var err error
 	s.dummyHash, err = s.hasher.hash(context.Background(), "the password of nobody")
 	return s, err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -125,7 +124,7 @@ func checkEnabled(u *pyth.User) error {
 
 // byBearer authenticates the JWT or API key of an Authorization: Bearer header.
 func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
-	if strings.HasPrefix(credential, pyth.APIKeyPrefix) {
+	if pyth.IsAPIKey(credential) {
 		return s.byKey(ctx, credential)
 	}
 	return s.byToken(ctx, credential)
@@ -163,7 +162,9 @@ func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error
 	if !record.ExpiresAt.IsZero() && !s.config.Clock().Before(record.ExpiresAt) {
 		return nil, expired("The API key has expired. Create a new one.")
 	}
+	s.uses.note(record, s.now())
 	return &pyth.Principal{
-		User: *user, Credential: pyth.CredentialAPIKey, KeyID: record.ID, KeyPrefix: record.Prefix, ExpiresAt: record.ExpiresAt,
+		User: *user, Credential: pyth.CredentialAPIKey, KeyID: record.ID, KeyPrefix: record.Prefix,
+		Scopes: record.Scopes, ExpiresAt: record.ExpiresAt,
 	}, nil
 }

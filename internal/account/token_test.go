@@ -303,7 +303,7 @@ func FuzzToken(f *testing.F) {
 func TestAuthenticateNeedsOneUserForBothCredentials(t *testing.T) {
 	s := newService(t)
 	ada, bob := s.register(t, email), s.register(t, "bob@example.org")
-	_, ended, err := s.CreateKey(t.Context(), s.principal(t, ada), "ends", s.clock.Now().Add(time.Second))
+	_, ended, err := s.CreateKey(t.Context(), s.principal(t, ada), pyth.KeySpec{Name: "ends", ExpiresAt: s.clock.Now().Add(time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestAuthenticateReportsExpiredTokens(t *testing.T) {
 	if !strings.Contains(err.Error(), "expired") {
 		t.Errorf("got %v", err)
 	}
-	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), "ends", s.clock.Now().Add(time.Second))
+	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), pyth.KeySpec{Name: "ends", ExpiresAt: s.clock.Now().Add(time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}

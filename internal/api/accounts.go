@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -140,6 +139,7 @@ func (h *Handler) registerAccounts() {
 		optionalCredentials: true, bodyOptional: true, example: map[string]any{"refreshToken": "<refresh token>"}, answer: exampleAuthResponse(), action: pyth.ActionTokenRefreshed,
 	}, h.refresh)
 	register(h, operation{
+		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
 			OperationID: "logOut", Method: http.MethodPost, Path: "/api/logout",
 			Summary: "Log out", Tags: []string{tagAuth},
@@ -149,6 +149,7 @@ func (h *Handler) registerAccounts() {
 		example:      map[string]any{"refreshToken": "<refresh token>"},
 	}, h.logout)
 	register(h, operation{
+		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
 			OperationID: "changePassword", Method: http.MethodPut, Path: "/api/password",
 			Summary: "Change the password", Tags: []string{tagAuth},
@@ -187,7 +188,7 @@ func (h *Handler) login(ctx context.Context, in *authInput) (*authOutput, error)
 func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, error) {
 	if token := in.Value.Token; token != "" {
 		c := pyth.Credentials{Bearer: token}
-		if strings.HasPrefix(token, pyth.APIKeyPrefix) {
+		if pyth.IsAPIKey(token) {
 			c = pyth.Credentials{APIKey: token}
 		}
 		p, err := h.cfg.Accounts.Authenticate(ctx, c)

@@ -106,6 +106,7 @@ func (h *Handler) registerAudit() {
 	hasLog := h.cfg.Audit != nil
 	const feature = "an audit log"
 	register(h, operation{
+		scope: pyth.ScopeAuditRead,
 		Operation: huma.Operation{
 			OperationID: "listAuditEntries", Method: http.MethodGet, Path: auditPath,
 			Summary: "List the audit log", Tags: []string{tagAudit},
@@ -114,6 +115,7 @@ func (h *Handler) registerAudit() {
 		answer: map[string]any{"entries": []any{entry}},
 	}, ifEnabled(hasLog, feature, h.listAudit))
 	register(h, operation{
+		scope: pyth.ScopeAuditRead,
 		Operation: huma.Operation{
 			OperationID: "getAuditCheckpoint", Method: http.MethodGet, Path: auditPath + "/checkpoint",
 			Summary: "Get the signed tree head", Tags: []string{tagAudit},
@@ -122,6 +124,7 @@ func (h *Handler) registerAudit() {
 		answer: head,
 	}, ifEnabled(hasLog, feature, h.getCheckpoint))
 	register(h, operation{
+		scope: pyth.ScopeAuditRead,
 		Operation: huma.Operation{
 			OperationID: "getAuditProof", Method: http.MethodGet, Path: auditPath + "/{id}/proof",
 			Summary: "Get the proof of an entry", Tags: []string{tagAudit},

@@ -170,6 +170,7 @@ func (h *Handler) registerZK() {
 		"name": "report", "language": "python", "sizeBytes": 25, "createdAt": "2026-04-04T08:23:21.123Z", "updatedAt": "2026-04-04T08:23:21.123Z",
 	}
 	register(h, operation{
+		scope: pyth.ScopeZK,
 		Operation: huma.Operation{
 			OperationID: "encryptProgram", Method: http.MethodPost, Path: zkPath + "/encrypt",
 			Summary: "Encrypt a program for a test", Tags: []string{tagZK},
@@ -180,6 +181,7 @@ func (h *Handler) registerZK() {
 		answer:   payload,
 	}, ifZK(h, h.encryptCode))
 	register(h, operation{
+		scope: pyth.ScopeZK,
 		Operation: huma.Operation{
 			OperationID: "storeEncryptedProgram", Method: http.MethodPut, Path: zkByNamePath, DefaultStatus: http.StatusOK,
 			Summary: "Store an encrypted program", Tags: []string{tagZK},
@@ -192,6 +194,7 @@ func (h *Handler) registerZK() {
 		action: pyth.ActionZKStored,
 	}, ifZK(h, h.putCode))
 	register(h, operation{
+		scope: pyth.ScopeZK,
 		Operation: huma.Operation{
 			OperationID: "listEncryptedPrograms", Method: http.MethodGet, Path: zkCodePath,
 			Summary: "List the encrypted programs", Tags: []string{tagZK},
@@ -200,6 +203,7 @@ func (h *Handler) registerZK() {
 		answer: map[string]any{"code": []any{metadata}},
 	}, ifZK(h, h.listCode))
 	register(h, operation{
+		scope: pyth.ScopeZK,
 		Operation: huma.Operation{
 			OperationID: "getEncryptedProgram", Method: http.MethodGet, Path: zkByNamePath,
 			Summary: "Get an encrypted program", Tags: []string{tagZK},
@@ -209,6 +213,7 @@ func (h *Handler) registerZK() {
 		answer: payload,
 	}, ifZK(h, h.getCode))
 	register(h, operation{
+		scope: pyth.ScopeZK,
 		Operation: huma.Operation{
 			OperationID: "deleteEncryptedProgram", Method: http.MethodDelete, Path: zkByNamePath,
 			Summary: "Delete an encrypted program", Tags: []string{tagZK},
@@ -218,6 +223,7 @@ func (h *Handler) registerZK() {
 		action: pyth.ActionZKDeleted,
 	}, ifZK(h, h.deleteCode))
 	register(h, operation{
+		scope: pyth.ScopeZK,
 		Operation: huma.Operation{
 			OperationID: "runEncryptedProgram", Method: http.MethodPost, Path: zkPath + "/execute/{name}",
 			Summary: "Run an encrypted program", Tags: []string{tagZK},
@@ -232,6 +238,7 @@ func (h *Handler) registerZK() {
 		action:   pyth.ActionZKExecuted,
 	}, ifZK(h, h.executeCode))
 	register(h, operation{
+		scope: pyth.ScopeZK,
 		Operation: huma.Operation{
 			OperationID: "reserveSandbox", Method: http.MethodPost, Path: zkPath + "/sandboxes", DefaultStatus: http.StatusCreated,
 			Summary: "Reserve a sandbox for a sealed password", Tags: []string{tagZK},
@@ -333,6 +340,9 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 	}
 	program, err := in.Value.program()
 	if err != nil {
+		return nil, err
+	}
+	if err := h.checkProgram(ctx, program); err != nil {
 		return nil, err
 	}
 	user := caller(ctx).User.ID

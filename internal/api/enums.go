@@ -43,6 +43,10 @@ type (
 	UsageGroup string
 	// QuotaName is the name of a quota.
 	QuotaName string
+	// Scope is a scope of API keys.
+	Scope string
+	// KeyFormat is the form of an API key.
+	KeyFormat string
 	// ErrorCode identifies a kind of error.
 	ErrorCode string
 )
@@ -70,6 +74,17 @@ func enumSchema[T ~string](registry huma.Registry, name, description string, val
 		components[name] = s
 	}
 	return &huma.Schema{Ref: schemaPrefix + name}
+}
+
+// Schema returns a schema that refers to the component Scope.
+func (Scope) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Scope", "A set of operations that an API key allows.", pyth.Scopes()...)
+}
+
+// Schema returns a schema that refers to the component KeyFormat.
+func (KeyFormat) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "KeyFormat",
+		"The form of an API key. Keys of the form e2b begin with e2b_ and have only hexadecimal digits.", pyth.KeyFormats()...)
 }
 
 // Schema returns a schema that refers to the component Language.

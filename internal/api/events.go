@@ -72,6 +72,7 @@ func (h *Handler) registerExecutionEvents() {
 	forms := h.eventForm()
 	forms["204"] = &huma.Response{Description: "The run has ended, and the client has received all of its events."}
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "listExecutionEvents", Method: http.MethodGet, Path: executionPath + "/events",
 			Summary: "Get the events of a run", Tags: []string{tagExecute},

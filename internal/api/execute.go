@@ -235,6 +235,7 @@ func (h *Handler) registerExecute() {
 		forms["202"] = h.acceptedForm()
 	}
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: opRun, Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{tagExecute},
@@ -249,6 +250,7 @@ func (h *Handler) registerExecute() {
 		answer:   exampleExecution(),
 	}, h.execute)
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "runProgramAsStream", Method: http.MethodPost, Path: "/api/v1/execute/stream",
 			Summary: "Run a program and stream its events", Tags: []string{tagExecute},
@@ -335,6 +337,9 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	if err != nil {
 		return nil, err
 	}
+	if err := h.checkProgram(ctx, program); err != nil {
+		return nil, err
+	}
 	if h.cfg.Queue != nil && prefersAsync(requestOf(ctx).r.Header) {
 		return h.enqueue(ctx, program, in.Value.Webhook)
 	}
@@ -347,6 +352,9 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 func (h *Handler) executeAsStream(ctx context.Context, in *streamInput) (*executeOutput, error) {
 	program, err := in.Value.program()
 	if err != nil {
+		return nil, err
+	}
+	if err := h.checkProgram(ctx, program); err != nil {
 		return nil, err
 	}
 	if in.Value.Webhook != nil {

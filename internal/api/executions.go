@@ -107,6 +107,7 @@ func (h *Handler) registerExecutions() {
 	has := h.cfg.Records != nil
 	const feature = "records of runs"
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "listExecutions", Method: http.MethodGet, Path: executionsPath,
 			Summary: "List the runs", Tags: []string{tagExecute},
@@ -115,6 +116,7 @@ func (h *Handler) registerExecutions() {
 		answer: map[string]any{"executions": []any{summary}},
 	}, ifEnabled(has, feature, h.listExecutions))
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "getExecution", Method: http.MethodGet, Path: executionPath,
 			Summary: "Get a run", Tags: []string{tagExecute},
@@ -125,6 +127,7 @@ func (h *Handler) registerExecutions() {
 		answer:  example,
 	}, ifEnabled(has, feature, h.getExecution))
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "cancelExecution", Method: http.MethodPost, Path: executionPath + "/cancel", DefaultStatus: http.StatusAccepted,
 			Summary: "Cancel a run", Tags: []string{tagExecute},
@@ -135,6 +138,7 @@ func (h *Handler) registerExecutions() {
 		answer: example,
 	}, ifEnabled(has, feature, h.cancelExecution))
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "deleteExecution", Method: http.MethodDelete, Path: executionPath,
 			Summary: "Delete a run", Tags: []string{tagExecute},

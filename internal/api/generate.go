@@ -87,6 +87,7 @@ func (h *Handler) registerGenerate() {
 		return
 	}
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "generateProgram", Method: http.MethodPost, Path: "/api/v1/generate",
 			Summary: "Generate a program", Tags: []string{"Generate"},
@@ -117,6 +118,9 @@ func (h *Handler) registerGenerate() {
 func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOutput, error) {
 	request, err := in.Value.request()
 	if err != nil {
+		return nil, err
+	}
+	if err := h.checkGeneration(ctx, request); err != nil {
 		return nil, err
 	}
 	run := func(events pyth.GenerateEvents) (*GenerateResponse, error) {

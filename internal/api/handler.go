@@ -122,6 +122,8 @@ type Handler struct {
 	metrics  *metrics
 	bodies   *body.Budget
 	draining atomic.Bool
+	// faults are mistakes in the definitions of operations. New returns them.
+	faults []error
 	// drained is a context that ends when Drain is called.
 	drained   context.Context
 	stopWaits context.CancelFunc
@@ -177,6 +179,9 @@ func New(cfg Config) (*Handler, error) {
 	h.registerGenerate()
 	h.registerHealth()
 	h.registerInfo()
+	if err := errors.Join(h.faults...); err != nil {
+		return nil, err
+	}
 	registerParts(h.api.OpenAPI().Components.Schemas)
 	resolveDefaults(h.api.OpenAPI().Components.Schemas)
 	h.boundSchemas()

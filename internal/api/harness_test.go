@@ -32,13 +32,16 @@ func ada() pyth.User {
 }
 
 type accounts struct {
-	mu       sync.Mutex
-	err      error
-	grant    *pyth.Grant
-	keys     []*pyth.APIKey
-	next     string
-	calls    []string
-	expires  time.Time
+	mu      sync.Mutex
+	err     error
+	grant   *pyth.Grant
+	keys    []*pyth.APIKey
+	next    string
+	calls   []string
+	expires time.Time
+	spec    pyth.KeySpec
+	// scopes are the scopes of goodKey; nil stands for all scopes.
+	scopes   []pyth.Scope
 	lastPage struct {
 		cursor string
 		limit  int
@@ -82,7 +85,10 @@ func (a *accounts) Authenticate(_ context.Context, c pyth.Credentials) (*pyth.Pr
 	p := &pyth.Principal{User: ada()}
 	switch c {
 	case pyth.Credentials{APIKey: goodKey}:
-		p.Credential, p.KeyPrefix = pyth.CredentialAPIKey, "pyapi_go"
+		p.Credential, p.KeyPrefix, p.Scopes = pyth.CredentialAPIKey, "pyapi_go", pyth.Scopes()
+		if a.scopes != nil {
+			p.Scopes = a.scopes
+		}
 	case pyth.Credentials{Bearer: goodToken}, pyth.Credentials{APIKey: goodKey, Bearer: goodToken}:
 		p.Credential, p.ExpiresAt = pyth.CredentialJWT, created.Add(time.Hour)
 	default:
@@ -113,12 +119,19 @@ func (a *accounts) ChangePassword(_ context.Context, p *pyth.Principal, _, _ str
 	return a.call("password " + string(p.User.ID))
 }
 
-func (a *accounts) CreateKey(_ context.Context, p *pyth.Principal, name string, expires time.Time) (*pyth.APIKey, string, error) {
-	if err := a.call("create " + name); err != nil {
+func (a *accounts) CreateKey(_ context.Context, p *pyth.Principal, spec pyth.KeySpec) (*pyth.APIKey, string, error) {
+	if err := a.call("create " + spec.Name); err != nil {
 		return nil, "", err
 	}
-	a.expires = expires
-	return &pyth.APIKey{ID: "key_1", UserID: p.User.ID, Name: name, Prefix: "pyapi_ab", CreatedAt: created, ExpiresAt: expires}, "pyapi_abc", nil
+	a.expires, a.spec = spec.ExpiresAt, spec
+	return &pyth.APIKey{ID: "key_1", UserID: p.User.ID, Name: spec.Name, Prefix: "pyapi_ab", CreatedAt: created, ExpiresAt: spec.ExpiresAt, Scopes: spec.Scopes}, "pyapi_abc", nil
+}
+
+func (a *accounts) UpdateKey(_ context.Context, p *pyth.Principal, id pyth.KeyID, c pyth.KeyChange) (*pyth.APIKey, error) {
+	if err := a.call("change " + string(id) + " " + c.Name); err != nil {
+		return nil, err
+	}
+	return &pyth.APIKey{ID: id, UserID: p.User.ID, Name: c.Name, Prefix: "pyapi_ab", CreatedAt: created, ExpiresAt: c.ExpiresAt, LastUsedAt: created}, nil
 }
 
 func (a *accounts) Keys(_ context.Context, _ *pyth.Principal, cursor string, limit int) ([]*pyth.APIKey, string, error) {

@@ -16,6 +16,16 @@ type KeyRequest struct {
 
 	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"A name that describes the purpose of the key." example:"ci"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
+	Scopes    []Scope    `json:"scopes,omitempty" minItems:"1" maxItems:"20" doc:"What the key allows. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes." example:"[\"execute\"]"`
+	Format    KeyFormat  `json:"format,omitempty" default:"pyapi" doc:"The form of the key."`
+}
+
+// KeyChangeRequest is the body of changeApiKey.
+type KeyChangeRequest struct {
+	_ struct{} `doc:"Changes of an API key."`
+
+	Name      string     `json:"name,omitempty" minLength:"1" maxLength:"100" doc:"The new name. If absent, the name does not change." example:"ci of the website"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the expiry does not change." example:"2027-04-04T08:23:21Z"`
 }
 
 // KeyInfo describes an API key, without the key itself.
@@ -27,6 +37,9 @@ type KeyInfo struct {
 	Prefix    string    `json:"prefix" doc:"The first characters of the key." example:"pyapi_x7Qd"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the key was created."`
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the key expires. Absent if the key does not expire."`
+	Scopes    []Scope   `json:"scopes" doc:"What the key allows."`
+
+	LastUsedAt Timestamp `json:"lastUsedAt,omitzero" doc:"When the key was last used, accurate to about two minutes. Absent if the key was never used."`
 }
 
 // KeyCreated is the response to createApiKey. Only this response contains the key
@@ -68,14 +81,20 @@ type (
 	deleteInput struct {
 		ID string `path:"id" maxLength:"128" doc:"The ID of the key."`
 	}
+	keyChangeInput struct {
+		deleteInput
+		jsonBody[KeyChangeRequest]
+	}
+	keyInfoOutput struct{ Body KeyInfo }
 )
 
 const tagKeys = "API keys"
 
 func (h *Handler) registerKeys() {
-	info := map[string]any{"id": "<key id>", "name": "ci", "prefix": "pyapi_x7Qd", "createdAt": "2026-04-04T08:23:21.123Z"}
-	created := map[string]any{"id": "<key id>", "name": "ci", "prefix": "pyapi_x7Qd", "createdAt": "2026-04-04T08:23:21.123Z", "key": "<API key>"}
+	info := map[string]any{"id": "<key id>", "name": "ci", "prefix": "pyapi_x7Qd", "createdAt": "2026-04-04T08:23:21.123Z", "scopes": []string{"execute"}}
+	created := map[string]any{"id": "<key id>", "name": "ci", "prefix": "pyapi_x7Qd", "createdAt": "2026-04-04T08:23:21.123Z", "scopes": []string{"execute"}, "key": "<API key>"}
 	register(h, operation{
+		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
 			OperationID: "listApiKeys", Method: http.MethodGet, Path: "/api/v1/keys",
 			Summary: "List the API keys", Tags: []string{tagKeys},
@@ -84,6 +103,7 @@ func (h *Handler) registerKeys() {
 		answer: map[string]any{"keys": []any{info}},
 	}, h.listKeys)
 	register(h, operation{
+		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
 			OperationID: "createApiKey", Method: http.MethodPost, Path: "/api/v1/keys", DefaultStatus: http.StatusCreated,
 			Summary: "Create an API key", Tags: []string{tagKeys},
@@ -93,6 +113,17 @@ func (h *Handler) registerKeys() {
 		example: map[string]any{"name": "ci"}, answer: created, action: pyth.ActionKeyCreated,
 	}, h.createKey)
 	register(h, operation{
+		scope: pyth.ScopeAccount,
+		Operation: huma.Operation{
+			OperationID: "changeApiKey", Method: http.MethodPatch, Path: "/api/v1/keys/{id}",
+			Summary: "Change an API key", Tags: []string{tagKeys},
+			Description: "Changes the name or the expiry of the API key. The scopes of a key never change, so create another key instead.",
+			Errors:      []int{http.StatusNotFound},
+		},
+		example: map[string]any{"name": "ci"}, answer: info, action: pyth.ActionKeyUpdated,
+	}, h.changeKey)
+	register(h, operation{
+		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
 			OperationID: "deleteApiKey", Method: http.MethodDelete, Path: "/api/v1/keys/{id}",
 			Summary: "Delete an API key", Tags: []string{tagKeys},
@@ -121,18 +152,43 @@ func (h *Handler) listKeys(ctx context.Context, in *keysInput) (*keysOutput, err
 }
 
 func (h *Handler) createKey(ctx context.Context, in *keyInput) (*keyOutput, error) {
-	var expires time.Time
-	if e := in.Value.ExpiresAt; e != nil {
-		if expires = *e; expires.IsZero() {
-			// Reject the zero time, which tells the service that the key does not expire.
-			return nil, pyth.Invalid("body.expiresAt", "must be in the future")
-		}
+	expires, err := keyExpiry(in.Value.ExpiresAt)
+	if err != nil {
+		return nil, err
 	}
-	k, key, err := h.cfg.Accounts.CreateKey(ctx, caller(ctx), in.Value.Name, expires)
+	spec := pyth.KeySpec{Name: in.Value.Name, ExpiresAt: expires, Format: pyth.KeyFormat(in.Value.Format)}
+	for _, s := range in.Value.Scopes {
+		spec.Scopes = append(spec.Scopes, pyth.Scope(s))
+	}
+	k, key, err := h.cfg.Accounts.CreateKey(ctx, caller(ctx), spec)
 	if err != nil {
 		return nil, err
 	}
 	return &keyOutput{Body: KeyCreated{KeyInfo: keyInfo(k), Key: key}}, nil
+}
+
+// keyExpiry returns the expiry in a request, or the zero time if there is none. It
+// rejects the zero time in a request, which would mean that the key does not expire.
+func keyExpiry(at *time.Time) (time.Time, error) {
+	switch {
+	case at == nil:
+		return time.Time{}, nil
+	case at.IsZero():
+		return time.Time{}, pyth.Invalid("body.expiresAt", "must be in the future")
+	}
+	return *at, nil
+}
+
+func (h *Handler) changeKey(ctx context.Context, in *keyChangeInput) (*keyInfoOutput, error) {
+	expires, err := keyExpiry(in.Value.ExpiresAt)
+	if err != nil {
+		return nil, err
+	}
+	k, err := h.cfg.Accounts.UpdateKey(ctx, caller(ctx), pyth.KeyID(in.ID), pyth.KeyChange{Name: in.Value.Name, ExpiresAt: expires})
+	if err != nil {
+		return nil, err
+	}
+	return &keyInfoOutput{Body: keyInfo(k)}, nil
 }
 
 func (h *Handler) deleteKey(ctx context.Context, in *deleteInput) (*noOutput, error) {
@@ -140,11 +196,17 @@ func (h *Handler) deleteKey(ctx context.Context, in *deleteInput) (*noOutput, er
 }
 
 func keyInfo(k *pyth.APIKey) KeyInfo {
+	scopes := make([]Scope, len(k.Scopes))
+	for i, s := range k.Scopes {
+		scopes[i] = Scope(s)
+	}
 	return KeyInfo{
-		ID:        string(k.ID),
-		Name:      k.Name,
-		Prefix:    k.Prefix,
-		CreatedAt: Timestamp(k.CreatedAt),
-		ExpiresAt: Timestamp(k.ExpiresAt),
+		Scopes:     scopes,
+		LastUsedAt: Timestamp(k.LastUsedAt),
+		ID:         string(k.ID),
+		Name:       k.Name,
+		Prefix:     k.Prefix,
+		CreatedAt:  Timestamp(k.CreatedAt),
+		ExpiresAt:  Timestamp(k.ExpiresAt),
 	}
 }

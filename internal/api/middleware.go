@@ -131,7 +131,7 @@ func hasCredential(query string) bool {
 		return false
 	}
 	// Search the raw text too, because the query may not be parsable.
-	if strings.Contains(query, pyth.APIKeyPrefix) {
+	if containsKey(query) {
 		return true
 	}
 	values, _ := url.ParseQuery(query)
@@ -141,12 +141,16 @@ func hasCredential(query string) bool {
 			return true
 		}
 		for _, v := range vs {
-			if strings.Contains(v, pyth.APIKeyPrefix) || strings.Contains(name, pyth.APIKeyPrefix) {
+			if containsKey(v) || containsKey(name) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+func containsKey(s string) bool {
+	return strings.Contains(s, pyth.APIKeyPrefix) || strings.Contains(s, pyth.E2BKeyPrefix)
 }
 
 // recovered handles a panic of a handler. It responds with an internal error if no

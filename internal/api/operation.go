@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -23,6 +24,9 @@ type operation struct {
 	bodyOptional    bool
 	// maxBytes is the maximum size of the body in bytes; zero means body.SmallBytes.
 	maxBytes int64
+	// scope is the scope that an API key needs for the operation. Each operation has
+	// either a scope, or one of the next two fields is true.
+	scope pyth.Scope
 	// public is true if the operation needs no credentials.
 	public bool
 	// optionalCredentials is true if credentials in headers are optional. Then the
@@ -77,8 +81,13 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		op.Security = []map[string][]string{}
 	case op.optionalCredentials:
 	default:
+		if op.scope == "" {
+			h.faults = append(h.faults, fmt.Errorf("api: the operation %s has no scope", op.OperationID))
+		}
 		op.Security = credentialsRequired()
-		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusTooManyRequests)
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
+		op.Extensions = map[string]any{scopeExtension: string(op.scope)}
+		op.Description += " An API key needs the scope " + string(op.scope) + "."
 	}
 	if h.isIdempotent(&op) {
 		op.Errors = append(op.Errors, http.StatusConflict)
@@ -155,6 +164,9 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 	requestOf(r.Context()).action = op.action
 	if !op.public && !op.optionalCredentials {
 		if err := h.identify(r.Context()); err != nil {
+			return err
+		}
+		if err := h.requireScope(r.Context(), op.scope); err != nil {
 			return err
 		}
 	}

@@ -97,6 +97,7 @@ func (h *Handler) registerPackages() {
 	const exampleEvents = "event: progress\ndata: {\"step\":\"resolve\",\"detail\":\"numpy\"}\n\n"
 	const streaming = " With Accept: text/event-stream the response is a stream of events. To cancel, close the connection."
 	register(h, operation{
+		scope: pyth.ScopePackages,
 		Operation: huma.Operation{
 			OperationID: "listPackages", Method: http.MethodGet, Path: packagesPath,
 			Summary: "List the packages", Tags: []string{tagPackages},
@@ -105,6 +106,7 @@ func (h *Handler) registerPackages() {
 		answer: map[string]any{"packages": []any{example}},
 	}, h.listPackages)
 	register(h, operation{
+		scope: pyth.ScopePackages,
 		Operation: huma.Operation{
 			OperationID: "replacePackages", Method: http.MethodPut, Path: packagesPath,
 			Summary: "Replace the packages", Tags: []string{tagPackages},
@@ -120,6 +122,7 @@ func (h *Handler) registerPackages() {
 	responses := h.bothForms("The requirement of the existing package was replaced", info, events, exampleEvents)
 	responses["201"] = h.jsonForm("The package was added", info)
 	register(h, operation{
+		scope: pyth.ScopePackages,
 		Operation: huma.Operation{
 			OperationID: "addPackage", Method: http.MethodPost, Path: packagesPath, DefaultStatus: http.StatusCreated,
 			Summary: "Add a package", Tags: []string{tagPackages},
@@ -131,6 +134,7 @@ func (h *Handler) registerPackages() {
 		example: map[string]any{"package": "numpy>=2"}, answer: example, action: pyth.ActionPackagesChanged,
 	}, h.addPackage)
 	register(h, operation{
+		scope: pyth.ScopePackages,
 		Operation: huma.Operation{
 			OperationID: "removePackage", Method: http.MethodDelete, Path: packagePath,
 			Summary: "Remove a package", Tags: []string{tagPackages},

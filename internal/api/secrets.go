@@ -78,6 +78,7 @@ func (h *Handler) registerSecrets() {
 		"createdAt": "2026-04-04T08:23:21.123Z", "updatedAt": "2026-04-04T08:23:21.123Z",
 	}
 	register(h, operation{
+		scope: pyth.ScopeSecretsWrite,
 		Operation: huma.Operation{
 			OperationID: "putSecret", Method: http.MethodPut, Path: secretPath,
 			Summary: "Store a secret", Tags: []string{tagSecrets},
@@ -90,6 +91,7 @@ func (h *Handler) registerSecrets() {
 		action: pyth.ActionSecretCreated,
 	}, h.putSecret)
 	register(h, operation{
+		scope: pyth.ScopeSecretsRead,
 		Operation: huma.Operation{
 			OperationID: "listSecrets", Method: http.MethodGet, Path: secretsPath,
 			Summary: "List the secrets", Tags: []string{tagSecrets},
@@ -98,6 +100,7 @@ func (h *Handler) registerSecrets() {
 		answer: map[string]any{"secrets": []any{example}},
 	}, h.listSecrets)
 	register(h, operation{
+		scope: pyth.ScopeSecretsWrite,
 		Operation: huma.Operation{
 			OperationID: "deleteSecret", Method: http.MethodDelete, Path: secretPath,
 			Summary: "Delete a secret", Tags: []string{tagSecrets},

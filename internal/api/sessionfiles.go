@@ -65,6 +65,7 @@ func (h *Handler) registerSessionFiles() {
 	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The bytes of a file."}}
 	anyType := map[string]*huma.MediaType{"*/*": {Schema: binary.Schema, Example: "a,b\n1,2\n"}}
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "listSessionFiles", Method: http.MethodGet, Path: sessionFilesPath,
 			Summary: "List the files of a session", Tags: []string{tagSessions},
@@ -75,6 +76,7 @@ func (h *Handler) registerSessionFiles() {
 		answer:  map[string]any{"files": []any{map[string]any{"path": "data/out.csv", "sizeBytes": 42, "modifiedAt": "2026-04-04T08:23:21.123Z"}}},
 	}, ifSessions(h, h.listSessionFiles))
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "writeSessionFile", Method: http.MethodPut, Path: sessionFilePath, DefaultStatus: http.StatusOK,
 			Summary: "Write a file of a session", Tags: []string{tagSessions},
@@ -90,6 +92,7 @@ func (h *Handler) registerSessionFiles() {
 		timeout: transfer,
 	}, ifSessions(h, h.putSessionFile))
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "readSessionFile", Method: http.MethodGet, Path: sessionFilePath,
 			Summary: "Read a file of a session", Tags: []string{tagSessions},
@@ -100,6 +103,7 @@ func (h *Handler) registerSessionFiles() {
 		timeout: transfer,
 	}, ifSessions(h, h.getSessionFile))
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "deleteSessionFile", Method: http.MethodDelete, Path: sessionFilePath,
 			Summary: "Delete a file of a session", Tags: []string{tagSessions},

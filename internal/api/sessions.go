@@ -71,6 +71,7 @@ func (h *Handler) registerSessions() {
 		"idleTimeoutMs": 600000, "executions": 0, "running": false,
 	}
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "createSession", Method: http.MethodPost, Path: sessionsPath, DefaultStatus: http.StatusCreated,
 			Summary: "Create a session", Tags: []string{tagSessions},
@@ -80,6 +81,7 @@ func (h *Handler) registerSessions() {
 		example: map[string]any{"language": "python"}, answer: example, action: pyth.ActionSessionCreated,
 	}, ifSessions(h, h.openSession))
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "listSessions", Method: http.MethodGet, Path: sessionsPath,
 			Summary: "List the sessions", Tags: []string{tagSessions},
@@ -88,6 +90,7 @@ func (h *Handler) registerSessions() {
 		answer: map[string]any{"sessions": []any{example}},
 	}, ifSessions(h, h.listSessions))
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "getSession", Method: http.MethodGet, Path: sessionPath,
 			Summary: "Get a session", Tags: []string{tagSessions},
@@ -97,6 +100,7 @@ func (h *Handler) registerSessions() {
 		answer: example,
 	}, ifSessions(h, h.getSession))
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "deleteSession", Method: http.MethodDelete, Path: sessionPath,
 			Summary: "Delete a session", Tags: []string{tagSessions},
@@ -106,6 +110,7 @@ func (h *Handler) registerSessions() {
 		action: pyth.ActionSessionDeleted,
 	}, ifSessions(h, h.closeSession))
 	register(h, operation{
+		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "interruptSession", Method: http.MethodPost, Path: sessionPath + "/interrupt", DefaultStatus: http.StatusNoContent,
 			Summary: "Interrupt a session", Tags: []string{tagSessions},
@@ -135,6 +140,10 @@ func ifEnabled[I, O any](enabled bool, feature string, handle func(context.Conte
 
 func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOutput, error) {
 	r := in.Value
+	all := r.Secrets == nil
+	if err := h.checkSecrets(ctx, r.Secrets, &all); err != nil {
+		return nil, err
+	}
 	s, err := h.cfg.Sessions.OpenSession(ctx, caller(ctx).User.ID, &pyth.SessionRequest{
 		Language:    pyth.Language(r.Language),
 		Runtime:     pyth.Runtime(r.Runtime),
@@ -142,7 +151,7 @@ func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOu
 		Limits:      r.Limits.limits(),
 		Network:     r.Network.hosts(),
 		Secrets:     r.Secrets,
-		AllSecrets:  r.Secrets == nil,
+		AllSecrets:  all,
 	})
 	if err != nil {
 		return nil, err

@@ -77,6 +77,7 @@ func (h *Handler) registerUsage() {
 		item[name] = value
 	}
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "getUsage", Method: http.MethodGet, Path: usagePath,
 			Summary: "Get the usage and the quotas", Tags: []string{tagUsage},

@@ -113,6 +113,7 @@ func (h *Handler) registerWebhooks() {
 	has := h.cfg.Webhooks != nil
 	const feature = "webhooks"
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "listWebhooks", Method: http.MethodGet, Path: webhooksPath,
 			Summary: "List the webhooks", Tags: []string{tagWebhooks},
@@ -121,6 +122,7 @@ func (h *Handler) registerWebhooks() {
 		answer: map[string]any{"webhooks": []any{webhook}},
 	}, ifEnabled(has, feature, h.listWebhooks))
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "createWebhook", Method: http.MethodPost, Path: webhooksPath, DefaultStatus: http.StatusCreated,
 			Summary: "Create a webhook", Tags: []string{tagWebhooks},
@@ -132,6 +134,7 @@ func (h *Handler) registerWebhooks() {
 		answer:  created,
 	}, ifEnabled(has, feature, h.createWebhook))
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "deleteWebhook", Method: http.MethodDelete, Path: webhooksPath + "/{id}",
 			Summary: "Delete a webhook", Tags: []string{tagWebhooks},
@@ -141,6 +144,7 @@ func (h *Handler) registerWebhooks() {
 		action: pyth.ActionWebhookDeleted,
 	}, ifEnabled(has, feature, h.deleteWebhook))
 	register(h, operation{
+		scope: pyth.ScopeExecute,
 		Operation: huma.Operation{
 			OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: webhooksPath + "/{id}/deliveries",
 			Summary: "List the deliveries of a webhook", Tags: []string{tagWebhooks},

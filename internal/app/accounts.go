@@ -59,8 +59,16 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	return a, nil
 }
 
-// Close writes the waiting entries to the audit log and closes the log.
-func (a *Accounts) Close() error { return a.log.Close() }
+// Close stores the times of last use of keys. It writes the waiting entries to the
+// audit log and closes the log.
+func (a *Accounts) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return errors.Join(a.service.SaveKeyUses(ctx), a.log.Close())
+}
+
+// closeTimeout is the time-out of the last write of a server that stops.
+const closeTimeout = 10 * time.Second
 
 // shared reports whether several servers can use the database.
 func (a *Accounts) shared() bool { return isShared(a.store) }

@@ -384,6 +384,7 @@ func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
 	go runPeriodically(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
+	go runPeriodically(ctx, time.Minute, c.Logger, "times of last use of API keys not stored", c.Accounts.service.SaveKeyUses)
 	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {
 		return s.records.StoreLive(ctx, liveInterval)
 	})

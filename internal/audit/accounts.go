@@ -71,12 +71,12 @@ func (a *accounts) ChangePassword(ctx context.Context, p *pyth.Principal, curren
 	return recordAfter(ctx, a.log, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionPasswordChanged}, err)
 }
 
-func (a *accounts) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
-	k, key, err := a.AccountService.CreateKey(ctx, p, name, expiresAt)
-	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyCreated, Details: map[string]any{"name": name}}
+func (a *accounts) CreateKey(ctx context.Context, p *pyth.Principal, spec pyth.KeySpec) (*pyth.APIKey, string, error) {
+	k, key, err := a.AccountService.CreateKey(ctx, p, spec)
+	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyCreated, Details: map[string]any{"name": spec.Name}}
 	if err == nil {
 		e.Resource = string(k.ID)
-		e.Details["prefix"] = k.Prefix
+		e.Details["prefix"], e.Details["scopes"] = k.Prefix, scopeNames(k.Scopes)
 		if !k.ExpiresAt.IsZero() {
 			e.Details["expiresAt"] = k.ExpiresAt.UTC().Format(time.RFC3339)
 		}
@@ -85,6 +85,29 @@ func (a *accounts) CreateKey(ctx context.Context, p *pyth.Principal, name string
 		return nil, "", err
 	}
 	return k, key, nil
+}
+
+func scopeNames(scopes []pyth.Scope) []string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = string(s)
+	}
+	return names
+}
+
+func (a *accounts) UpdateKey(ctx context.Context, p *pyth.Principal, id pyth.KeyID, c pyth.KeyChange) (*pyth.APIKey, error) {
+	k, err := a.AccountService.UpdateKey(ctx, p, id, c)
+	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyUpdated, Resource: string(id), Details: map[string]any{}}
+	if c.Name != "" {
+		e.Details["name"] = c.Name
+	}
+	if !c.ExpiresAt.IsZero() {
+		e.Details["expiresAt"] = c.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	if err := recordAfter(ctx, a.log, e, err); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 func (a *accounts) DeleteKey(ctx context.Context, p *pyth.Principal, id pyth.KeyID) error {

@@ -125,11 +125,11 @@ func TestAccountsRecordsActions(t *testing.T) {
 	_, _ = s.Renew(ctx, p) // p was authenticated by API key, so there is no login.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
-	k, key, err := s.CreateKey(ctx, p, "ci", time.Now().Add(time.Hour))
+	k, key, err := s.CreateKey(ctx, p, pyth.KeySpec{Name: "ci", ExpiresAt: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, _ = s.CreateKey(ctx, p, "", time.Time{}) // Malformed name.
+	_, _, _ = s.CreateKey(ctx, p, pyth.KeySpec{Name: ""}) // Malformed name.
 	_ = s.DeleteKey(ctx, p, "key_of_another")
 	_ = s.DeleteKey(ctx, p, k.ID)
 	created := pyth.AuditEvent{
@@ -173,7 +173,7 @@ func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 		t.Errorf("%q", messages)
 	}
 	p := &pyth.Principal{User: g.User}
-	if k, key, err := s.CreateKey(t.Context(), p, "ci", time.Time{}); k != nil || key != "" || pyth.ErrorCode(err) != pyth.CodeUnavailable {
+	if k, key, err := s.CreateKey(t.Context(), p, pyth.KeySpec{Name: "ci"}); k != nil || key != "" || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("%v, %v", k, err)
 	}
 	// The key exists although its audit entry could not be written.

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,20 +13,20 @@ import (
 )
 
 const (
-	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at"
+	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at, k.scopes, k.last_used_at"
 
 	selectKeyByHash = "SELECT " + keyColumns + ", " + column.UserNames +
 		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = $1"
 
-	insertKey = "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+	insertKey = "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at, scopes, last_used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
 
 func keyFields(k *pyth.APIKey) []any {
-	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt)}
+	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt), column.Scopes(&k.Scopes), column.Time(&k.LastUsedAt)}
 }
 
 func keyValues(k *pyth.APIKey) []any {
-	return []any{k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt)}
+	return []any{k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt), column.ScopesValue(k.Scopes), column.TimeValue(k.LastUsedAt)}
 }
 
 // CreateAPIKey stores a new API key.
@@ -50,6 +53,31 @@ func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID,
 		return k, row.Scan(keyFields(k)...)
 	}
 	return collect(ctx, s, scan, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3", user, after, limit)
+}
+
+// UpdateAPIKey changes a key. It returns CodeNotFound if the user has no such key.
+func (s *Store) UpdateAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyID, c pyth.KeyChange) (*pyth.APIKey, error) {
+	k := new(pyth.APIKey)
+	err := s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "UPDATE api_keys k SET name = coalesce(nullif($1, ''), name), expires_at = coalesce($2, expires_at)"+
+			" WHERE k.user_id = $3 AND k.id = $4 RETURNING "+keyColumns, c.Name, column.TimeValue(c.ExpiresAt), user, id).Scan(keyFields(k)...)
+	})
+	if err != nil {
+		return nil, asNotFound(asNoRows(err), "key")
+	}
+	return k, nil
+}
+
+// SetKeysUsed stores times of last use. It does not replace a later time.
+func (s *Store) SetKeysUsed(ctx context.Context, used map[pyth.KeyID]time.Time) error {
+	updates := new(pgx.Batch)
+	// Sort, so that two servers lock the rows in the same order.
+	for _, id := range slices.Sorted(maps.Keys(used)) {
+		updates.Queue("UPDATE api_keys SET last_used_at = greatest(last_used_at, $1) WHERE id = $2", column.TimeValue(used[id]), id)
+	}
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.SendBatch(ctx, updates).Close()
+	})
 }
 
 // DeleteAPIKey deletes a key. It returns CodeNotFound if the user has no such key.

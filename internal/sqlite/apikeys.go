@@ -3,20 +3,21 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
 const (
-	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at"
+	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at, k.scopes, k.last_used_at"
 
 	selectKeyByHash = "SELECT " + keyColumns + ", " + column.UserNames +
 		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
 )
 
 func keyFields(k *pyth.APIKey) []any {
-	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt)}
+	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt), column.Scopes(&k.Scopes), column.Time(&k.LastUsedAt)}
 }
 
 // executor is a *sql.DB or a *sql.Tx.
@@ -25,8 +26,8 @@ type executor interface {
 }
 
 func insertKey(ctx context.Context, to executor, k *pyth.APIKey) error {
-	_, err := to.ExecContext(ctx, "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt))
+	_, err := to.ExecContext(ctx, "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at, scopes, last_used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt), column.ScopesValue(k.Scopes), column.TimeValue(k.LastUsedAt))
 	return err
 }
 
@@ -62,6 +63,36 @@ func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID,
 		keys = append(keys, k)
 	}
 	return keys, failure(rows.Err())
+}
+
+// UpdateAPIKey changes a key. It returns CodeNotFound if the user has no such key.
+func (s *Store) UpdateAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyID, c pyth.KeyChange) (*pyth.APIKey, error) {
+	k := new(pyth.APIKey)
+	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE api_keys SET name = coalesce(nullif(?, ''), name), expires_at = coalesce(?, expires_at) WHERE user_id = ? AND id = ?",
+			c.Name, column.TimeValue(c.ExpiresAt), user, id)
+		if err != nil {
+			return err
+		}
+		return asNotFound(tx.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id = ?", user, id).Scan(keyFields(k)...), "key")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// SetKeysUsed stores times of last use. It does not replace a later time.
+func (s *Store) SetKeysUsed(ctx context.Context, used map[pyth.KeyID]time.Time) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		for id, at := range used {
+			_, err := tx.ExecContext(ctx, "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE id = ?", column.TimeValue(at), id)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // DeleteAPIKey deletes a key. It returns CodeNotFound if the user has no such key.

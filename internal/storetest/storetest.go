@@ -32,6 +32,8 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"keys are listed in pages, oldest first":                         testKeyPages,
 		"a key of another user is not found":                             testForeignKey,
 		"the primary key is the oldest sealed key":                       testPrimaryKey,
+		"a key is changed in part":                                       testUpdateKey,
+		"the last use of existing keys is stored":                        testKeysUsed,
 		"a refresh token is used once":                                   testRotate,
 		"concurrent rotations of one token succeed once":                 testRotationRace,
 		"a lost new token can be replaced until the family ends":         testSuccessor,
@@ -304,7 +306,7 @@ func testKeyByHash(t *testing.T, s pyth.Store) {
 	create(t, s, "bob")
 	second := &pyth.APIKey{
 		ID: "key-1", UserID: "ada", Name: "\"quoted\" ключ", Prefix: "pyapi_x", Hash: hash("second"),
-		CreatedAt: start, ExpiresAt: start.Add(time.Hour),
+		CreatedAt: start, ExpiresAt: start.Add(time.Hour), Scopes: []pyth.Scope{pyth.ScopeExecute, pyth.ScopeAdmin}, LastUsedAt: start,
 	}
 	want(t, s.CreateAPIKey(t.Context(), second), "")
 	for _, key := range []*pyth.APIKey{a.key, second} {

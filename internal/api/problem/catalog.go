@@ -28,6 +28,7 @@ func Catalog() []Type {
 		{pyth.CodeUnauthenticated, 401, "Credentials are missing or not valid", "Send `x-api-key` or `Authorization: Bearer`. If the token has expired, log in again."},
 		{pyth.CodeInvalidCredentials, 401, "The credentials are wrong", "Check the e-mail address and the password. The server does not say which of them is wrong. If you sent a refresh token, log in again."},
 		{pyth.CodeForbidden, 403, "Not allowed", "Ask the operator for permission. The credentials are valid, but the account may not do this."},
+		{pyth.CodeMissingScope, 403, "The API key lacks a scope", "Use a key with the scope that `detail` names, or create one. A token from /api/login allows everything."},
 		{pyth.CodeRegistrationClosed, 403, "Registration is closed", "Ask the operator for an account or an invite."},
 		{pyth.CodeAccountDisabled, 403, "The account is disabled", "Ask an administrator to enable the account."},
 		{pyth.CodeNotFound, 404, "Not found", "Check the path and the ID. Objects of other users also have this status."},

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// scopeExtension is the extension of the OpenAPI document with the scope of an
+// operation.
+const scopeExtension = "x-scope"
+
+// requireScope returns CodeMissingScope if the caller's API key does not have the scope.
+// It writes the denial to the audit log.
+func (h *Handler) requireScope(ctx context.Context, s pyth.Scope) error {
+	err := caller(ctx).Require(s)
+	if err != nil {
+		h.noteDenied(ctx, err)
+	}
+	return err
+}
+
+// checkProgram checks the scopes that the options of a program need. A session needs
+// ScopeSessions. Secrets need ScopeSecretsRead: without this scope, a program that names
+// no secrets receives none.
+func (h *Handler) checkProgram(ctx context.Context, p *pyth.Program) error {
+	if p.Session != "" {
+		if err := h.requireScope(ctx, pyth.ScopeSessions); err != nil {
+			return err
+		}
+	}
+	return h.checkSecrets(ctx, p.Secrets, &p.AllSecrets)
+}
+
+func (h *Handler) checkSecrets(ctx context.Context, names []string, all *bool) error {
+	if len(names) > 0 {
+		return h.requireScope(ctx, pyth.ScopeSecretsRead)
+	}
+	*all = *all && caller(ctx).Has(pyth.ScopeSecretsRead)
+	return nil
+}
+
+// checkGeneration checks the scopes that the options of a generation need, like
+// checkProgram. The installation of packages needs ScopePackages.
+func (h *Handler) checkGeneration(ctx context.Context, r *pyth.GenerateRequest) error {
+	if r.Session != "" {
+		if err := h.requireScope(ctx, pyth.ScopeSessions); err != nil {
+			return err
+		}
+	}
+	if r.InstallPackages {
+		if err := h.requireScope(ctx, pyth.ScopePackages); err != nil {
+			return err
+		}
+	}
+	return h.checkSecrets(ctx, r.Secrets, &r.AllSecrets)
+}
