@@ -70,8 +70,6 @@ type QueueStore interface {
 	CancelExecution(ctx context.Context, user UserID, id ExecutionID, at time.Time) (ended bool, err error)
 	// CanceledExecutions returns runs that have a request to cancel and have not ended.
 	CanceledExecutions(ctx context.Context) ([]ExecutionID, error)
-	// QueuedExecutions returns the number of queued runs of all users.
-	QueuedExecutions(ctx context.Context) (int64, error)
 	// KeepServer stores that the server is alive. A server that does not call
 	// KeepServer can claim runs but cannot start them.
 	KeepServer(ctx context.Context, server ServerID) error

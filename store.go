@@ -26,6 +26,7 @@ type Store interface {
 	InviteStore
 	ResetTokenStore
 	AdministrationStore
+	StatsStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
 	Close() error

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -50,17 +51,17 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	return <-served
 }
 
-// serveMetrics serves metrics on --metrics-addr, if it is set.
-func (c *serveCommand) serveMetrics(ctx context.Context, handler *api.Handler, logger *slog.Logger) (stop func(), err error) {
-	if c.MetricsAddr == "" {
+// serveMetrics serves metrics on the address. It does nothing if the address is "".
+func serveMetrics(ctx context.Context, address string, metrics http.Handler, logger *slog.Logger) (stop func(), err error) {
+	if address == "" {
 		return func() {}, nil
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.MetricsAddr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; choose another address with --metrics-addr", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", handler.MetricsHandler())
+	mux.Handle("GET /metrics", metrics)
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),

@@ -127,7 +127,7 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	stopMetrics, err := c.serveMetrics(ctx, server.Handler, logger)
+	stopMetrics, err := serveMetrics(ctx, c.MetricsAddr, server.Handler.MetricsHandler(), logger)
 	if err != nil {
 		return err
 	}

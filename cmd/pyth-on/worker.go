@@ -23,6 +23,7 @@ type workerCommand struct {
 	networkFlags
 
 	PackageCache int64         `default:"10240" unit:"MiB" help:"Maximum size of cached packages that were not used recently, in MiB."`
+	MetricsAddr  string        `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	DrainTimeout time.Duration `default:"5m" help:"How long a stopping worker waits for running programs."`
 
 	logFlags
@@ -66,6 +67,11 @@ func (c *workerCommand) Run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	stopMetrics, err := serveMetrics(ctx, c.MetricsAddr, w.MetricsHandler(), logger)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 	w.Maintain(ctx)
 	logger.Info("working", "worker", w.Name, "nats", c.NATS, "version", version, "data", data.Path)
 	<-ctx.Done()

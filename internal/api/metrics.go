@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,6 +25,9 @@ type metrics struct {
 	durations  *prometheus.HistogramVec
 	inFlight   prometheus.Gauge
 	executions *prometheus.CounterVec
+	// quotaRefused counts requests that a quota of the user refused, and rateRefused
+	// counts requests that a rate limit refused.
+	quotaRefused, rateRefused *prometheus.CounterVec
 }
 
 func newMetrics(more []prometheus.Collector) *metrics {
@@ -46,8 +50,16 @@ func newMetrics(more []prometheus.Collector) *metrics {
 			Name: "pyth_on_executions_total",
 			Help: "Runs that ended, by language and status.",
 		}, []string{"language", "status"}),
+		quotaRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_quota_refused_total",
+			Help: "Requests refused because a quota of the user was used up, by error code.",
+		}, []string{"code"}),
+		rateRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_rate_limit_refused_total",
+			Help: "Requests refused by a rate limit, by rate limit.",
+		}, []string{"limit"}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.executions,
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.executions, m.quotaRefused, m.rateRefused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(more...)
 	return m
@@ -76,10 +88,28 @@ func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	}
 	m.durations.WithLabelValues(unmatched, http.MethodGet)
 	m.requests.WithLabelValues(unmatched, http.MethodGet, strconv.Itoa(http.StatusNotFound))
+	for _, code := range quotaCodes() {
+		m.quotaRefused.WithLabelValues(string(code))
+	}
+	for _, name := range policyNames() {
+		m.rateRefused.WithLabelValues(name)
+	}
 	for _, language := range languages {
 		for _, status := range pyth.Statuses() {
 			m.executions.WithLabelValues(string(language.Name), string(status))
 		}
+	}
+}
+
+// quotaCodes returns the error codes of requests that a quota of the user refused.
+func quotaCodes() []pyth.Code {
+	return []pyth.Code{pyth.CodeQuotaExceeded, pyth.CodeTooManyExecutions, pyth.CodeTokenBudget}
+}
+
+// countError counts the error of a response if a quota caused it.
+func (m *metrics) countError(err error) {
+	if code := pyth.ErrorCode(err); slices.Contains(quotaCodes(), code) {
+		m.quotaRefused.WithLabelValues(string(code)).Inc()
 	}
 }
 

@@ -51,6 +51,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		took := h.now().Sub(start)
 		h.metrics.observe(r.Method, req.route, rw.status(), took)
+		if req.err != nil {
+			h.metrics.countError(req.err)
+		}
 		h.logAccess(r, req, rw, took)
 	}()
 	h.route(rw, r, req)

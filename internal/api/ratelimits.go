@@ -65,12 +65,25 @@ func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time)
 		return &policy{name: name, limiter: ratelimit.New(rate, maxLimitedKeys, now), shared: shared}
 	}
 	return &limiters{
-		registerIP:   policyOf("register-ip", r.RegisterPerIP),
-		loginIP:      policyOf("login-ip", r.LoginPerIP),
-		loginAccount: policyOf("login-account", r.LoginPerAccount),
-		user:         policyOf("user", r.PerUser),
-		verifyIP:     policyOf("verify-ip", r.VerifyPerIP),
+		registerIP:   policyOf(policyRegisterIP, r.RegisterPerIP),
+		loginIP:      policyOf(policyLoginIP, r.LoginPerIP),
+		loginAccount: policyOf(policyLoginAccount, r.LoginPerAccount),
+		user:         policyOf(policyUser, r.PerUser),
+		verifyIP:     policyOf(policyVerifyIP, r.VerifyPerIP),
 	}
+}
+
+// Names of policies.
+const (
+	policyRegisterIP   = "register-ip"
+	policyLoginIP      = "login-ip"
+	policyLoginAccount = "login-account"
+	policyUser         = "user"
+	policyVerifyIP     = "verify-ip"
+)
+
+func policyNames() []string {
+	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyUser, policyVerifyIP}
 }
 
 // limitRate applies the rate limit of the operation. Limits on accounts are applied
@@ -100,6 +113,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	err := p.allow(ctx, requestOf(ctx).w.Header(), key)
 	if err != nil {
+		h.metrics.rateRefused.WithLabelValues(p.name).Inc()
 		h.noteDenied(ctx, err)
 	}
 	return err

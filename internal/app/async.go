@@ -119,19 +119,6 @@ func (m *asyncMetrics) countEnded(next func(context.Context, *pyth.Program, *pyt
 	}
 }
 
-// scrapeTimeout is the time-out for reading a metric from the database.
-const scrapeTimeout = time.Second
-
-func (m *asyncMetrics) collectors(store pyth.QueueStore) []prometheus.Collector {
-	return []prometheus.Collector{m.queued, m.ended, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pyth_on_async_queued", Help: "Asynchronous runs in the queue. If several servers use the database, each reports all runs.",
-	}, func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
-		defer cancel()
-		n, err := store.QueuedExecutions(ctx)
-		if err != nil {
-			return -1
-		}
-		return float64(n)
-	})}
+func (m *asyncMetrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.queued, m.ended}
 }

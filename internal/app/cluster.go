@@ -58,6 +58,7 @@ type Worker struct {
 	images  *imagestore.Store
 	bus     *bus.Bus
 	worker  *worker.Worker
+	metrics workerMetrics
 }
 
 // NewWorker builds missing images, starts the pool of sandboxes and joins the cluster.
@@ -67,7 +68,7 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{Name: cmp.Or(c.Name, host), config: c}
+	w := &Worker{Name: cmp.Or(c.Name, host), config: c, metrics: newWorkerMetrics()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close())
@@ -79,7 +80,7 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	network, err := newNetwork(c.Network, discardConnections{})
+	network, err := newNetwork(c.Network, w.metrics.network)
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +88,11 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 		return nil, err
 	}
 	warm := c.Pool.warm(node != nil, c.Images)
-	limits := c.Pool.pool(warm, discardPoolEvents{}, c.Logger)
+	limits := c.Pool.pool(warm, w.metrics.pool, c.Logger)
 	w.machine, err = openMachine(ctx, &machineConfig{
 		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: node, images: c.Images,
 		network: network.open, layers: mounter(w.images), progress: c.Progress,
-		rollback: c.Pool.rollback(func(string) {}), pool: limits, warm: warm, logger: c.Logger,
+		rollback: c.Pool.rollback(w.metrics.pool.Recycled), pool: limits, warm: warm, logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -201,17 +202,21 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 		lost:    prometheus.NewDesc("pyth_on_workers_lost_total", "Workers that were lost without a shutdown.", nil, nil),
 		moved:   prometheus.NewDesc("pyth_on_dispatch_moved_total", "Programs that were sent to a second worker, because the first one refused them or was lost before they started.", nil, nil),
 		refused: prometheus.NewDesc("pyth_on_dispatch_refused_total", "Programs for which no worker had capacity.", nil, nil),
+		free:    prometheus.NewDesc("pyth_on_worker_executions_free", "Programs that a worker can start at once.", []string{"worker"}, nil),
+		workers: prometheus.NewDesc("pyth_on_workers", "Connected workers, by state.", []string{"state"}, nil),
+		nats:    prometheus.NewDesc("pyth_on_nats_connected", "Whether the process has a connection to NATS (1) or not (0).", nil, nil),
 	}}
 }
 
 // fleetCollector implements prometheus.Collector.
 type fleetCollector struct {
-	fleet                                                 *fleet.Fleet
-	running, waiting, slots, memory, lost, moved, refused *prometheus.Desc
+	fleet                                 *fleet.Fleet
+	running, waiting, slots, free, memory *prometheus.Desc
+	lost, moved, refused, workers, nats   *prometheus.Desc
 }
 
 func (c *fleetCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.running, c.waiting, c.slots, c.memory, c.lost, c.moved, c.refused} {
+	for _, d := range []*prometheus.Desc{c.running, c.waiting, c.slots, c.free, c.memory, c.lost, c.moved, c.refused, c.workers, c.nats} {
 		to <- d
 	}
 }
@@ -221,16 +226,25 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(s.Lost))
 	to <- prometheus.MustNewConstMetric(c.moved, prometheus.CounterValue, float64(s.Moved))
 	to <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(s.Refused))
+	to <- prometheus.MustNewConstMetric(c.nats, prometheus.GaugeValue, asNumber(s.Connected))
+	count := map[string]int{}
+	for _, w := range s.Workers {
+		count[w.State()]++
+	}
+	for _, state := range fleet.States() {
+		to <- prometheus.MustNewConstMetric(c.workers, prometheus.GaugeValue, float64(count[state]), state)
+	}
 	for _, w := range s.Workers {
 		// The names of workers need not be unique, so the label also contains a part
 		// of the ID.
 		label := strings.ToValidUTF8(w.Name, "?") + "-" + w.ID[:8]
 		slots := w.MaxRunning
-		if w.Draining || w.Protocol != wire.Protocol {
+		if w.State() != fleet.StateReady {
 			slots = 0
 		}
+		free := max(slots-w.Running-w.Queued, 0)
 		for d, value := range map[*prometheus.Desc]float64{
-			c.running: float64(w.Running), c.waiting: float64(w.Queued), c.slots: float64(slots), c.memory: float64(w.FreeBytes),
+			c.running: float64(w.Running), c.waiting: float64(w.Queued), c.slots: float64(slots), c.free: float64(free), c.memory: float64(w.FreeBytes),
 		} {
 			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
 		}

@@ -133,10 +133,8 @@ func (g diskGate) health(context.Context) pyth.Check {
 }
 
 func (g diskGate) collectors() []prometheus.Collector {
-	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pyth_on_disk_free_bytes", Help: "Free space of the data directory's file system.",
-	}, func() float64 {
-		space, _ := g.monitor.State()
-		return float64(space.FreeBytes)
-	})}
+	return spaceCollectors(func() (disk.Space, bool) {
+		space, err := g.monitor.State()
+		return space, err == nil
+	})
 }

@@ -99,9 +99,7 @@ func (m *poolMetrics) Recycled(reason string) {
 // collectors returns the metrics of m and of the current state of the pool.
 func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	gauge := func(name, help string, value func(pool.Stats) int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			return float64(value(p.Stats()))
-		})
+		return gauge(name, help, func() float64 { return float64(value(p.Stats())) })
 	}
 	return []prometheus.Collector{
 		m.boots, m.queued, m.wall, m.refused, m.removed, m.interpreters,

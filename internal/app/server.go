@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api"
 	"github.com/pyth-on/pyth-on/internal/async"
@@ -70,6 +72,8 @@ type ServerConfig struct {
 	Records     RecordConfig
 	Quotas      QuotaConfig
 	Async       AsyncConfig
+	// Backups reports the backups of the server, for metrics; nil if there are none.
+	Backups BackupStatus
 
 	// API contains the settings of the API. NewServer sets the services in API.
 	API      api.Config
@@ -113,6 +117,8 @@ type Server struct {
 		network  *networkMetrics
 		generate *generateMetrics
 		async    *asyncMetrics
+		packages *packageMetrics
+		webhooks *webhookMetrics
 	}
 	// jobs runs durable background jobs. Functions that open services add workers to it.
 	jobs    *jobqueue.Queue
@@ -125,7 +131,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s := &Server{config: c, gate: diskGate{c.Disk}}
 	s.jobs = jobqueue.New(jobqueue.Config{Logger: c.Logger, Sole: !c.Accounts.shared()})
 	s.metrics.pool, s.metrics.network, s.metrics.generate = newPoolMetrics(), newNetworkMetrics(), newGenerateMetrics()
-	s.metrics.async = newAsyncMetrics()
+	s.metrics.async, s.metrics.packages, s.metrics.webhooks = newAsyncMetrics(), newPackageMetrics(), newWebhookMetrics()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -230,7 +236,7 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.packages = audit.Packages(s.installed, c.Accounts.log)
+	s.packages = audit.Packages(s.metrics.packages.measure(s.installed), c.Accounts.log)
 	return nil
 }
 
@@ -341,7 +347,9 @@ func (s *Server) apiConfig() api.Config {
 	config.Collectors = slices.Concat(
 		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
 		s.metrics.generate.collectors(), s.gate.collectors(), fleetCollectors(s.fleet),
-		s.metrics.async.collectors(c.Accounts.store),
+		s.metrics.async.collectors(), s.metrics.packages.collectors(), s.metrics.webhooks.collectors(),
+		buildCollectors(c.API.Version), sessionCollectors(s.sessions.Count), backupCollectors(c.Backups),
+		[]prometheus.Collector{newStoreCollector(c.Accounts.store)},
 	)
 	config.Logger = c.Logger
 	return config

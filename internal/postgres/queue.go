@@ -170,12 +170,6 @@ func (s *Store) CanceledExecutions(ctx context.Context) ([]pyth.ExecutionID, err
 	return collect(ctx, s, pgx.RowTo[pyth.ExecutionID], "SELECT id FROM executions WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")
 }
 
-// QueuedExecutions returns the number of queued asynchronous runs.
-func (s *Store) QueuedExecutions(ctx context.Context) (n int64, err error) {
-	err = s.row(ctx, "SELECT count(*) FROM execution_requests", nil, &n)
-	return n, err
-}
-
 // now is the time of the database in microseconds since 1970.
 const now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 

@@ -329,6 +329,14 @@ func draining() error {
 	return pyth.Errorf(pyth.CodeDraining, "The server is shutting down. Try again in a few seconds.")
 }
 
+// Count returns the number of sessions of all users, including sessions that are being
+// opened or closed.
+func (s *Service) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
 // Quotas returns the quota for the user's sessions.
 func (s *Service) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	s.mu.Lock()

@@ -168,12 +168,6 @@ func (s *Store) CanceledExecutions(ctx context.Context) (ids []pyth.ExecutionID,
 	return ids, failure(rows.Err())
 }
 
-// QueuedExecutions returns the number of queued asynchronous runs.
-func (s *Store) QueuedExecutions(ctx context.Context) (n int64, err error) {
-	err = s.reader.QueryRowContext(ctx, "SELECT count(*) FROM execution_requests").Scan(&n)
-	return n, failure(err)
-}
-
 // now is the time of the database in microseconds since 1970.
 const now = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
 

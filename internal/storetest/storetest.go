@@ -102,6 +102,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"concurrent registrations use an invite once":                    testInviteRace,
 		"a setup code creates the first administrator only":              testSetupInvite,
 		"a new reset token replaces the earlier one":                     testResetToken,
+		"statistics count the objects of all users":                      testStats,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

@@ -53,7 +53,31 @@ type Config struct {
 	Disabled bool
 	// MaxPerUser is the maximum number of webhooks of a user; 0 means 20.
 	MaxPerUser int
+	// Observer receives the results of attempts to send deliveries; nil discards them.
+	Observer Observer
 }
+
+// Observer receives the events of a Service. Its methods must not block.
+type Observer interface {
+	// Attempted reports an attempt to send a delivery. The parameter "took" is the time
+	// until the response of the receiver.
+	Attempted(result string, took time.Duration)
+}
+
+// Results of attempts: the receiver accepted the delivery, the Service will try again,
+// or the Service gives up.
+const (
+	ResultDelivered = "delivered"
+	ResultRetried   = "retried"
+	ResultFailed    = "failed"
+)
+
+// Results returns all results of attempts.
+func Results() []string { return []string{ResultDelivered, ResultRetried, ResultFailed} }
+
+type discardAttempts struct{}
+
+func (discardAttempts) Attempted(string, time.Duration) {}
 
 // Service implements pyth.WebhookService. It is safe for concurrent use.
 type Service struct {
@@ -68,6 +92,9 @@ var _ pyth.WebhookService = (*Service)(nil)
 func New(c Config) *Service {
 	if c.MaxPerUser == 0 {
 		c.MaxPerUser = 20
+	}
+	if c.Observer == nil {
+		c.Observer = discardAttempts{}
 	}
 	return &Service{config: c, sender: newSender(c.Network, nil), wake: make(chan struct{}, 1)}
 }

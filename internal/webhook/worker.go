@@ -88,7 +88,9 @@ func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duratio
 		return jitter(busyDelay), nil
 	}
 	defer release()
+	started := time.Now()
 	status, failure := s.attempt(ctx, d, w)
+	took := time.Since(started)
 	if failure != "" && ctx.Err() != nil {
 		return 0, context.Cause(ctx) // The server stops, so this is no failed attempt.
 	}
@@ -96,17 +98,19 @@ func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duratio
 	d.Attempts++
 	d.LastAttemptAt, d.NextAttemptAt = now, time.Time{}
 	d.ResponseStatus, d.Error = status, failure
-	delay := time.Duration(0)
+	delay, result := time.Duration(0), ResultDelivered
 	if failure == "" {
 		d.State = pyth.DeliveryDelivered
 	} else {
+		result = ResultRetried
 		all := delays()
 		delay = jitter(all[min(d.Attempts, len(all))-1])
 		d.NextAttemptAt = now.Add(delay)
 		if status == http.StatusGone || d.NextAttemptAt.Sub(d.CreatedAt) > giveUpAfter {
-			d.State, d.NextAttemptAt, delay = pyth.DeliveryFailed, time.Time{}, 0
+			d.State, d.NextAttemptAt, delay, result = pyth.DeliveryFailed, time.Time{}, 0, ResultFailed
 		}
 	}
+	s.config.Observer.Attempted(result, took)
 	// The receiver has the delivery, so store the outcome even if the server stops.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()

@@ -27,8 +27,16 @@ func (s *server) metricSeries(t testing.TB) map[string]string {
 func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
+	scrape := s.scrape(t)
+	page, _ := monitoringPage(t)
+	requireSameMetrics(t, documentedMetrics(page), metricNames(scrape))
+	requireConventions(t, scrape)
 	first := s.metricSeries(t)
 	want := []string{
+		`pyth_on_users`, `pyth_on_sessions`, `pyth_on_packages`, `pyth_on_async_queued`, `pyth_on_async_oldest_queued_age_seconds`,
+		`pyth_on_webhook_deliveries_pending`, `pyth_on_webhook_attempt_seconds_count`, `pyth_on_backup_last_success_timestamp_seconds`,
+		`pyth_on_package_changes_total{result="changed",runtime="node"}`, `pyth_on_package_changes_total{result="failed",runtime="python"}`,
+		`pyth_on_packages_installed_total{runtime="python"}`,
 		`pyth_on_executions_refused_total`, `pyth_on_audit_suppressed_total`, `pyth_on_execution_wall_seconds_count`,
 		`pyth_on_http_requests_total{method="POST",route="/api/v1/execute",status="200"}`,
 		`pyth_on_http_requests_total{method="POST",route="/api/v1/execute",status="503"}`,
@@ -49,6 +57,9 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 		`pyth_on_egress_bytes_total{direction="%s"}`:      {"sent", "received"},
 		`pyth_on_generate_calls_total{result="%s"}`:       {"answered", "malformed", "canceled", "llm_failed", "llm_timeout"},
 		`pyth_on_sandbox_boot_seconds_count{result="%s"}`: {"failed", "ok"},
+		`pyth_on_quota_refused_total{code="%s"}`:          {"quota_exceeded", "too_many_executions", "token_budget_exhausted"},
+		`pyth_on_rate_limit_refused_total{limit="%s"}`:    {"register-ip", "login-ip", "login-account", "user", "verify-ip"},
+		`pyth_on_webhook_attempts_total{result="%s"}`:     {"delivered", "retried", "failed"},
 	} {
 		for _, v := range values {
 			want = append(want, fmt.Sprintf(label, v))
@@ -58,6 +69,13 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 		value, there := first[name]
 		if !there || value != "0" && !strings.Contains(name, "sandbox_boot") && !strings.Contains(name, "execution_wall") {
 			t.Errorf("%s is %q", name, value)
+		}
+	}
+	for name, least := range map[string]float64{
+		"pyth_on_database_up": 1, "pyth_on_database_bytes": 4096, "pyth_on_disk_free_bytes": 1, "pyth_on_disk_size_bytes": 1, "pyth_on_disk_writable": 1,
+	} {
+		if s.metric(t, name) < least {
+			t.Errorf("%s is %s", name, first[name])
 		}
 	}
 	// Requests must not add a series. All counters exist from the start with the value
@@ -74,6 +92,9 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
 	s.call(t, nil, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 401, "unauthenticated")
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x"}).refused(t, 503, "llm_not_configured")
+	if s.metric(t, "pyth_on_users") != 1 || s.metric(t, "pyth_on_sessions") != 0 {
+		t.Errorf("%v users, %v sessions", s.metric(t, "pyth_on_users"), s.metric(t, "pyth_on_sessions"))
+	}
 	ours := regexp.MustCompile(`^pyth_on_`)
 	var late []string
 	for name := range s.metricSeries(t) {

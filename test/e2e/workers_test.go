@@ -47,7 +47,7 @@ func startWorkers(t *testing.T, names []string, flags ...string) *workers {
 func (w *workers) launch(t *testing.T, name string) *server {
 	t.Helper()
 	s := newServer(newDataDir(t))
-	args := []string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--name=" + name, "--data-dir=" + s.data, "--max-running=2", "--max-queued=2"}
+	args := []string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--name=" + name, "--data-dir=" + s.data, "--max-running=2", "--max-queued=2", "--metrics-addr=127.0.0.1:0"}
 	if err := s.begin(nil, append(append(args, noStock...), npmRegistry()...)...); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,9 @@ func (w *workers) await(t testing.TB, name string) {
 		case line, ok := <-s.log.lines:
 			if !ok {
 				t.Fatalf("the worker ended: %s", s.log)
+			}
+			if strings.Contains(line, `msg="serving metrics"`) {
+				s.metrics = urlField.FindStringSubmatch(line)[1]
 			}
 			if strings.Contains(line, "msg=working") {
 				s.findCgroupParents()
@@ -186,6 +189,23 @@ func TestWorkersRunPrograms(t *testing.T) {
 		t.Errorf("got %+v", health)
 	}
 
+	ofServer, ofCluster := monitoringPage(t)
+	documented := documentedMetrics(ofServer)
+	maps.Copy(documented, documentedMetrics(ofCluster))
+	scrape := w.scrape(t)
+	requireSameMetrics(t, documented, metricNames(scrape))
+	requireConventions(t, scrape)
+	for series, want := range map[string]float64{
+		`pyth_on_workers{state="ready"}`: 2, `pyth_on_workers{state="stopping"}`: 0, `pyth_on_workers{state="incompatible"}`: 0, "pyth_on_nats_connected": 1,
+	} {
+		if got := w.metric(t, series); got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
+	if free := w.sum(t, "pyth_on_worker_executions_free"); free != 4 {
+		t.Errorf("the workers can start %d programs, want 4", free)
+	}
+
 	a.storeSecret(t, "TOKEN", "canary-secret-of-a-worker")
 	x := a.execute(t, object{
 		"code":  "import os, sys\nprint(sys.stdin.read(), open('in.txt').read(), len(os.environ['TOKEN']))\nopen('out.bin', 'wb').write(bytes(3_000_000))\nos.environ['TOKEN']",
@@ -242,10 +262,23 @@ func TestWorkersRunPrograms(t *testing.T) {
 			t.Errorf("got %s", x)
 		}
 	})
+	ran := float64(0)
 	for name, s := range w.all {
+		for metric := range metricNames(s.scrape(t)) {
+			if !documented[metric] {
+				t.Errorf("docs/monitoring.md does not describe %s of workers", metric)
+			}
+		}
+		ran += s.metric(t, "pyth_on_execution_wall_seconds_count")
+		if s.metric(t, "pyth_on_nats_connected") != 1 {
+			t.Errorf("worker %s reports no connection to NATS", name)
+		}
 		if log := s.log.String(); strings.Contains(log, "canary") {
 			t.Errorf("the log of worker %s contains a canary: %s", name, log)
 		}
+	}
+	if ran < 5 {
+		t.Errorf("the workers report %v programs", ran)
 	}
 	if log := w.log.String(); strings.Contains(log, "canary") {
 		t.Errorf("the log of the server contains a canary: %s", log)

@@ -165,6 +165,8 @@ func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 // Stats describes the workers at one moment.
 type Stats struct {
 	Workers []WorkerStats
+	// Connected reports whether the server has a connection to NATS.
+	Connected bool
 	// Lost is the number of lost workers. Moved is the number of jobs that a second
 	// worker received. Refused is the number of jobs for which no worker had capacity.
 	Lost, Moved, Refused int64
@@ -176,9 +178,32 @@ type WorkerStats struct {
 	wire.Status
 }
 
+// States of workers. A worker that stops accepts no jobs. A worker with another
+// version of the protocol gets no jobs.
+const (
+	StateReady        = "ready"
+	StateStopping     = "stopping"
+	StateIncompatible = "incompatible"
+)
+
+// States returns all states of workers.
+func States() []string { return []string{StateReady, StateStopping, StateIncompatible} }
+
+// State returns the state of the worker.
+func (w WorkerStats) State() string {
+	switch {
+	case w.Protocol != wire.Protocol:
+		return StateIncompatible
+	case w.Draining:
+		return StateStopping
+	default:
+		return StateReady
+	}
+}
+
 // Stats returns the state of the fleet.
 func (f *Fleet) Stats() Stats {
-	s := Stats{Lost: f.lost.Load(), Moved: f.moved.Load(), Refused: f.refused.Load()}
+	s := Stats{Connected: f.config.Bus.Connected(), Lost: f.lost.Load(), Moved: f.moved.Load(), Refused: f.refused.Load()}
 	for _, p := range f.node.Alive() {
 		s.Workers = append(s.Workers, WorkerStats{p.ID.String(), p.Status})
 	}
@@ -192,10 +217,10 @@ func (f *Fleet) Health(context.Context) pyth.Check {
 	}
 	ready, draining, old := 0, 0, 0
 	for _, w := range f.Stats().Workers {
-		switch {
-		case w.Protocol != wire.Protocol:
+		switch w.State() {
+		case StateIncompatible:
 			old++
-		case w.Draining:
+		case StateStopping:
 			draining++
 		default:
 			ready++

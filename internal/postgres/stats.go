@@ -1,0 +1,27 @@
+package postgres
+
+import (
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// selectStats counts objects. Requests of queued runs have the IDs of their runs, which
+// sort by time.
+const selectStats = `SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM packages),
+	(SELECT count(*) FROM execution_requests), (SELECT coalesce(min(execution_id), '') FROM execution_requests),
+	(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'), pg_database_size(current_database())`
+
+// Stats counts the objects in the database.
+func (s *Store) Stats(ctx context.Context) (*pyth.StoreStats, error) {
+	stats, oldest := new(pyth.StoreStats), pyth.ExecutionID("")
+	err := s.row(ctx, selectStats, nil,
+		&stats.Users, &stats.Packages, &stats.Queued, &oldest, &stats.PendingDeliveries, &stats.DatabaseBytes)
+	if err != nil {
+		return nil, err
+	}
+	if oldest != "" {
+		stats.OldestQueued = oldest.CreatedAt()
+	}
+	return stats, nil
+}

@@ -1,0 +1,28 @@
+package sqlite
+
+import (
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// selectStats counts objects. Requests of queued runs have the IDs of their runs, which
+// sort by time.
+const selectStats = `SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM packages),
+	(SELECT count(*) FROM execution_requests), (SELECT coalesce(min(execution_id), '') FROM execution_requests),
+	(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'),
+	(SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())`
+
+// Stats counts the objects in the database.
+func (s *Store) Stats(ctx context.Context) (*pyth.StoreStats, error) {
+	stats, oldest := new(pyth.StoreStats), pyth.ExecutionID("")
+	err := s.reader.QueryRowContext(ctx, selectStats).
+		Scan(&stats.Users, &stats.Packages, &stats.Queued, &oldest, &stats.PendingDeliveries, &stats.DatabaseBytes)
+	if err != nil {
+		return nil, failure(err)
+	}
+	if oldest != "" {
+		stats.OldestQueued = oldest.CreatedAt()
+	}
+	return stats, nil
+}

@@ -1,0 +1,29 @@
+package pyth
+
+import (
+	"context"
+	"time"
+)
+
+// StoreStats describes the content of a store. The numbers include all users.
+type StoreStats struct {
+	// Users is the number of accounts.
+	Users int64
+	// Packages is the number of packages in the lockfiles of all users.
+	Packages int64
+	// Queued is the number of queued asynchronous runs. OldestQueued is the time at
+	// which the oldest of them was accepted; zero if there is none.
+	Queued       int64
+	OldestQueued time.Time
+	// PendingDeliveries is the number of webhook deliveries that will be tried again.
+	PendingDeliveries int64
+	// DatabaseBytes is the size of the database in bytes.
+	DatabaseBytes int64
+}
+
+// StatsStore reports the content of a store, for metrics.
+type StatsStore interface {
+	// Stats counts the objects in the store. It can read whole indexes, so call it
+	// rarely.
+	Stats(ctx context.Context) (*StoreStats, error)
+}

@@ -1,0 +1,78 @@
+package e2e_test
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+// scrape returns the metrics of the server in Prometheus' text format.
+func (s *server) scrape(t testing.TB) string {
+	t.Helper()
+	res := must(http.Get(s.metrics))(t)
+	defer res.Body.Close()
+	return string(must(io.ReadAll(res.Body))(t))
+}
+
+// metricNames returns the names and types of Pyth-On's metrics in a scrape.
+func metricNames(scrape string) map[string]string {
+	names := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (pyth_on_\w+) (\w+)$`).FindAllStringSubmatch(scrape, -1) {
+		names[m[1]] = m[2]
+	}
+	return names
+}
+
+// documentedMetrics returns the names of the metrics in a part of docs/monitoring.md.
+func documentedMetrics(part string) map[string]bool {
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(pyth_on_\\w+)").FindAllStringSubmatch(part, -1) {
+		names[m[1]] = true
+	}
+	return names
+}
+
+// monitoringPage returns the parts of docs/monitoring.md about the metrics of a server
+// and of a cluster.
+func monitoringPage(t testing.TB) (server, cluster string) {
+	t.Helper()
+	page := string(must(os.ReadFile(filepath.Join("..", "..", "docs", "monitoring.md")))(t))
+	_, page, _ = strings.Cut(page, "\n## Metrics of the server\n")
+	server, rest, _ := strings.Cut(page, "\n## Metrics of a cluster\n")
+	cluster, _, _ = strings.Cut(rest, "\n## ")
+	return server, cluster
+}
+
+// requireSameMetrics compares the documented metrics with the metrics of a process.
+func requireSameMetrics(t testing.TB, documented map[string]bool, served map[string]string) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(served)) {
+		if !documented[name] {
+			t.Errorf("docs/monitoring.md does not describe %s", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(documented)) {
+		if served[name] == "" {
+			t.Errorf("docs/monitoring.md describes %s, but the process does not have it", name)
+		}
+	}
+}
+
+// requireConventions checks the metrics with the rules of `promtool check metrics`.
+func requireConventions(t testing.TB, scrape string) {
+	t.Helper()
+	for _, p := range must(promlint.New(bytes.NewBufferString(scrape)).Lint())(t) {
+		if strings.HasPrefix(p.Metric, "pyth_on_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
