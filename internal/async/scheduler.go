@@ -229,7 +229,10 @@ const (
 // execute runs the program. If the server has no capacity, it tries again.
 func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *task) {
 	start := s.starter(q, t)
-	request, err := openRequest(ctx, s.config.Vault, q)
+	request, err := s.open(ctx, q)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		s.config.Logger.Error("queued request not readable", "execution_id", q.ID, "error", err)
 		s.refuse(ctx, q, new(pyth.Program), start, err)
@@ -249,6 +252,18 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 			}
 			s.refuse(ctx, q, program, start, err)
 			return
+		}
+		s.sleep(retry)
+	}
+}
+
+// open decrypts the request of the run. While the store is not available, it tries
+// again.
+func (s *scheduler) open(ctx context.Context, q *pyth.QueuedExecution) (*request, error) {
+	for retry := firstRetry; ; retry = min(2*retry, maxRetry) {
+		r, err := openRequest(ctx, s.config.Vault, q)
+		if pyth.ErrorCode(err) != pyth.CodeUnavailable || ctx.Err() != nil || s.isStopping() {
+			return r, err
 		}
 		s.sleep(retry)
 	}

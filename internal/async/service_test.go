@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,6 +230,44 @@ func TestServiceRetriesWithoutCapacityAndRefusesInvalidPrograms(t *testing.T) {
 	}
 	e := wait(t, records, "bob", enqueue(t, s, "bob", "invalid"))
 	if e.Status != pyth.StatusCanceled || e.Reason != "invalid_request" || !e.StartedAt.IsZero() || e.Outcome == nil || e.Outcome.Error.Message != "The secret was deleted." {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// failingKeys is a KeyStore that is not available for the first calls of DataKey.
+type failingKeys struct {
+	pyth.KeyStore
+	failures atomic.Int32
+}
+
+func (k *failingKeys) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
+	if k.failures.Add(-1) >= 0 {
+		return nil, pyth.Errorf(pyth.CodeUnavailable, "The database is not available.")
+	}
+	return k.KeyStore.DataKey(ctx, user)
+}
+
+func TestServiceWaitsForTheKeyOfTheRequest(t *testing.T) {
+	r := newRig(t)
+	keys := &failingKeys{KeyStore: r.store}
+	root, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vault.New(root, keys)
+	key, err := v.NewDataKey(t.Context(), "eve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.store.CreateUser(t.Context(), &pyth.User{ID: "eve", Email: "eve@example.org", CreatedAt: time.Now()},
+		&pyth.APIKey{ID: "key_eve", UserID: "eve", Hash: [32]byte{9}, CreatedAt: time.Now()}, key); err != nil {
+		t.Fatal(err)
+	}
+	s, records := r.serve(t, succeed, func(c *async.Config) { c.Vault = v })
+	id := enqueue(t, s, "eve", "code")
+	keys.failures.Store(2)
+	start(t, s)
+	if e := wait(t, records, "eve", id); e.Status != pyth.StatusSucceeded || keys.failures.Load() >= 0 {
 		t.Errorf("got %+v", e)
 	}
 }
