@@ -30,12 +30,12 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 		return nil, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")
 	}
 	var all []link.Peer
-	alive := f.node.Alive()
-	offered := false
-	for _, p := range alive {
+	compatible, offered := false, false
+	for _, p := range f.node.Alive() {
 		if p.Status.Protocol != wire.Protocol {
 			continue
 		}
+		compatible = true
 		_, has := p.Status.Runtimes[string(d.runtime)]
 		offered = offered || has
 		if has && !p.Status.Draining {
@@ -43,7 +43,7 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 		}
 	}
 	if len(all) == 0 {
-		if !offered && len(alive) > 0 {
+		if compatible && !offered {
 			return nil, &pyth.Error{Code: pyth.CodeRuntimeUnavailable, Message: "No worker has the runtime " + string(d.runtime) + ". Operators: start workers with this runtime.", RetryAfter: retryAfter}
 		}
 		return nil, unavailable("No worker is ready. Try again in a few seconds. Operators: see the check \"workers\" of /health.")
