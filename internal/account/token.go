@@ -15,6 +15,10 @@ import (
 // maxToken is the maximum length of a JWT in bytes.
 const maxToken = 4 << 10
 
+// clockTolerance is the maximum difference between the clocks of two servers of a
+// database at which both accept the new tokens of each other.
+const clockTolerance = 5 * time.Second
+
 type claims struct {
 	jwt.RegisteredClaims
 	// FamilyID identifies the login that the token belongs to.
@@ -29,8 +33,8 @@ func (s *Service) issue(user pyth.UserID, family string) (token string, expires 
 		Issuer:    s.config.Issuer,
 		Subject:   string(user),
 		Audience:  jwt.ClaimStrings{s.config.Audience},
-		IssuedAt:  jwt.NewNumericDate(now),
-		NotBefore: jwt.NewNumericDate(now),
+		IssuedAt:  jwt.NewNumericDate(now.Add(-clockTolerance)),
+		NotBefore: jwt.NewNumericDate(now.Add(-clockTolerance)),
 		ExpiresAt: jwt.NewNumericDate(expires),
 		ID:        uuid.NewString(),
 	}, family}).SignedString(s.config.JWTKey)

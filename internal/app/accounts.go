@@ -23,8 +23,10 @@ type Accounts struct {
 	// closed. It writes entries to the audit log.
 	Operator pyth.AccountService
 
-	store   pyth.Store
-	vault   *vault.Vault
+	store pyth.Store
+	vault *vault.Vault
+	// clock returns the current time, which is the same on all servers of the store.
+	clock   func() time.Time
 	service *account.Service
 	log     *log.Log
 }
@@ -42,8 +44,9 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 		return nil, err
 	}
 	config.Store, config.Vault, config.JWTKey = store, v, signing
-	config.Issuer, config.Audience, config.Clock = "pyth-on", "pyth-on", now
-	a := &Accounts{store: store, vault: v}
+	clock := clockOf(store)
+	config.Issuer, config.Audience, config.Clock = "pyth-on", "pyth-on", clock
+	a := &Accounts{store: store, vault: v, clock: clock}
 	if a.service, err = account.New(config); err != nil {
 		return nil, err
 	}
@@ -88,7 +91,7 @@ func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.
 	}
 	defer clear(seed)
 	shared, _ := store.(pyth.SharedAuditStore)
-	l, err := log.Open(ctx, log.Config{Store: store, Shared: shared, Seed: seed, Clock: now})
+	l, err := log.Open(ctx, log.Config{Store: store, Shared: shared, Seed: seed, Clock: clockOf(store)})
 	if errors.Is(err, log.ErrDamaged) {
 		return nil, fmt.Errorf("%w; run `pyth-on audit verify` to find the damaged entries. The server does not extend a damaged log: "+
 			"keep a copy as evidence, and restore the database from a backup", err)
@@ -96,10 +99,10 @@ func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.
 	return l, err
 }
 
-// pruneAudit removes the content of audit entries that are older than the retention
-// period.
-func pruneAudit(ctx context.Context, l *log.Log, retention time.Duration, logger *slog.Logger) error {
-	n, err := l.Prune(ctx, now().Add(-retention))
+// pruneAudit removes the content of audit entries that were written before the
+// given time.
+func pruneAudit(ctx context.Context, l *log.Log, before time.Time, logger *slog.Logger) error {
+	n, err := l.Prune(ctx, before)
 	if n > 0 {
 		logger.Info("audit log pruned", "entries", n)
 	}

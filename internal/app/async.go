@@ -31,7 +31,7 @@ func (s *Server) openQueue(ctx context.Context) error {
 	c := s.config
 	capacity := c.Pool.pool(warmMinimums{}, s.metrics.pool, c.Logger)
 	s.queue = async.New(async.Config{
-		Store: c.Accounts.store, Runs: queuedRuns{s.records, s.gate}, Vault: c.Accounts.vault, Check: s.checkQueued, Clock: now, Logger: c.Logger,
+		Store: c.Accounts.store, Runs: queuedRuns{s.records, s.gate}, Vault: c.Accounts.vault, Check: s.checkQueued, Clock: c.Accounts.clock, Logger: c.Logger,
 		Server: pyth.ServerID("srv_" + rand.Text()), Shared: c.Accounts.shared(),
 		Limits:     pyth.QueueLimits{Runs: c.Async.MaxAsync, Bytes: c.Async.MaxAsyncSize << 20},
 		MaxRunning: capacity.MaxRunning, MaxRunningOfUser: capacity.MaxPerTenant,

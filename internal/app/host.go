@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"path/filepath"
-	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
@@ -101,7 +100,3 @@ func (h *host) enforcement() pyth.Check {
 		Detail: "the server measures the memory of programs, because there is no usable cgroup; run `pyth-on doctor` for the cause",
 	}
 }
-
-// now returns the current time with the monotonic clock reading, so that durations
-// between two results are exact.
-func now() time.Time { return time.Now() }

@@ -58,7 +58,7 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 		},
 		Shared:      isShared(parts.store),
 		MaxPackages: c.MaxPackages, MaxBytes: c.MaxPackageSize << 20, CacheBytes: c.PackageCache << 20,
-		Timeout: c.PackageTimeout, Clock: now, Logger: parts.logger,
+		Timeout: c.PackageTimeout, Clock: clockOf(parts.store), Logger: parts.logger,
 	})
 }
 

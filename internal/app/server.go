@@ -140,6 +140,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if s.model, err = c.Model.generate(); err != nil {
 		return nil, err
 	}
+	s.model.Clock = c.Accounts.clock
 	s.openSecrets()
 	if err := s.startMachine(ctx); err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if err := s.openRecords(ctx); err != nil {
 		return nil, err
 	}
-	s.idempotency, err = idempotency.New(ctx, idempotency.Config{Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: now})
+	s.idempotency, err = idempotency.New(ctx, idempotency.Config{Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: c.Accounts.clock})
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
 
 func (s *Server) openSecrets() {
 	s.secrets = secret.New(secret.Config{
-		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Clock: now,
+		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Clock: s.config.Accounts.clock,
 		Failed: func(err error) { s.config.Logger.Error("time of last use of secrets not stored", "error", err) },
 	})
 	s.onClose(func() error { s.secrets.Close(); return nil })
@@ -248,12 +249,12 @@ func (s *Server) openSessions() {
 		// In custom images, sessions run only Python, because Node sessions need the
 		// built-in version of Node.
 		Host: s.host, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
-		Packages: s.installed, Clock: now,
+		Packages: s.installed, Clock: c.Accounts.clock,
 		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
 	})
 	s.onClose(func() error { s.sessions.Close(); return nil })
 	s.encrypted = encrypted.New(encrypted.Config{
-		Store: c.Accounts.store, Host: s.host, Packages: s.installed, Clock: now, Logger: c.Logger,
+		Store: c.Accounts.store, Host: s.host, Packages: s.installed, Clock: c.Accounts.clock, Logger: c.Logger,
 	})
 	s.onClose(func() error { s.encrypted.Close(); return nil })
 }
@@ -268,11 +269,11 @@ func (s *Server) openExecutions() {
 		Database:   c.Accounts.store.Ping,
 		More:       s.healthChecks(),
 		Fixed:      map[string]pyth.Check{"limits": m.host.enforcement(), "generate": modelCheck(s.model.Model)},
-		Clock:      now,
+		Clock:      c.Accounts.clock,
 	})
 	s.executions = execution.New(execution.Config{
 		Dispatcher: s.monitor, Limits: c.Limits, Languages: m.languages(m.images), Network: s.network, Sessions: s.sessions,
-		Secrets: audit.SecretSource(s.secrets, c.Accounts.log), KeepSecrets: c.KeepSecrets, Packages: s.installed, Clock: now,
+		Secrets: audit.SecretSource(s.secrets, c.Accounts.log), KeepSecrets: c.KeepSecrets, Packages: s.installed, Clock: c.Accounts.clock,
 	})
 }
 
@@ -290,7 +291,7 @@ func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
 func (s *Server) openRecords(ctx context.Context) error {
 	c := s.config
 	config := runs.Config{
-		Executions: s.executions, Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: now, Logger: c.Logger,
+		Executions: s.executions, Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: c.Accounts.clock, Logger: c.Logger,
 		StoreContent: c.Records.KeepOutput > 0, Ended: s.metrics.async.countEnded(audit.EndOfQueued(c.Accounts.log)),
 		Stored: s.webhooks.Wake,
 	}
@@ -305,7 +306,7 @@ func (s *Server) openRecords(ctx context.Context) error {
 // recoverRecords completes the records of lost runs. If several servers use the
 // database, a run is lost only when it is older than any run that can still be live.
 func (s *Server) recoverRecords(ctx context.Context) error {
-	before := now()
+	before := s.config.Accounts.clock()
 	if s.config.Accounts.shared() {
 		before = before.Add(-s.config.Limits.MaxTimeout - lostAfter)
 	}
@@ -323,6 +324,7 @@ func (s *Server) apiConfig() api.Config {
 	c, log := s.config, s.config.Accounts.log
 	executions := s.gate.executions(audit.Executions(s.records, log))
 	config := c.API
+	config.Now = c.Accounts.clock
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
@@ -396,12 +398,13 @@ func (s *Server) Maintain(ctx context.Context) {
 	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {
 		return s.records.StoreLive(ctx, liveInterval)
 	})
+	s.maintainClock(ctx)
 	if c.Accounts.shared() {
 		go runPeriodically(ctx, lostAfter, c.Logger, "records of lost runs not completed", s.recoverRecords)
 		go runPeriodically(ctx, cancelInterval, c.Logger, "requests to cancel not read", s.records.CancelRequested)
 	}
 	go runPeriodically(ctx, purgeInterval, c.Logger, "old records of runs not deleted", func(ctx context.Context) error {
-		return c.Records.prune(ctx, s.records)
+		return c.Records.prune(ctx, s.records, c.Accounts.clock())
 	})
 	s.maintainQuotas(ctx)
 	go runPeriodically(ctx, purgeInterval, c.Logger, "old answers for idempotency keys not deleted", s.idempotency.Prune)
@@ -410,7 +413,9 @@ func (s *Server) Maintain(ctx context.Context) {
 		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)
 	}
 	if c.AuditRetention > 0 {
-		prune := func(ctx context.Context) error { return pruneAudit(ctx, c.Accounts.log, c.AuditRetention, c.Logger) }
+		prune := func(ctx context.Context) error {
+			return pruneAudit(ctx, c.Accounts.log, c.Accounts.clock().Add(-c.AuditRetention), c.Logger)
+		}
 		go runPeriodically(ctx, purgeInterval, c.Logger, "audit log not pruned", prune)
 	}
 }

@@ -23,7 +23,7 @@ func (s *Server) openQuotas() error {
 	}
 	if c.ExecutionsPerDay > 0 || c.CPUPerDay > 0 {
 		s.limiter = usage.NewLimiter(usage.LimiterConfig{
-			Store: s.config.Accounts.store, Clock: now, ExecutionsPerDay: c.ExecutionsPerDay, CPUPerDay: c.CPUPerDay,
+			Store: s.config.Accounts.store, Clock: s.config.Accounts.clock, ExecutionsPerDay: c.ExecutionsPerDay, CPUPerDay: c.CPUPerDay,
 		})
 	}
 	return nil
@@ -48,7 +48,7 @@ func (s *Server) usage(generations *generate.Service) *usage.Service {
 		sources = append(sources, s.limiter)
 	}
 	return usage.New(usage.Config{
-		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: now,
+		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: s.config.Accounts.clock,
 		Sources: append(sources, generations, s.machine.pool, s.sessions, s.secrets, s.encrypted, s.webhooks, s.installed),
 	})
 }

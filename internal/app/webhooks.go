@@ -13,7 +13,7 @@ import (
 func (s *Server) openWebhooks() {
 	s.webhooks = webhook.New(webhook.Config{
 		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Network: s.network.proxy, Insert: s.jobs.Insert,
-		Clock: now, Logger: s.config.Logger, Disabled: s.network.policy.Off,
+		Clock: s.config.Accounts.clock, Logger: s.config.Logger, Disabled: s.network.policy.Off,
 		Observer: s.metrics.webhooks,
 	})
 	jobqueue.Add(s.jobs, s.webhooks.Worker())

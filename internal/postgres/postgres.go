@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,6 +41,8 @@ const (
 // safe for concurrent use.
 type Store struct {
 	pool *pgxpool.Pool
+	// offset is the time in nanoseconds that Now adds to the clock of this machine.
+	offset atomic.Int64
 }
 
 var (
@@ -86,7 +89,12 @@ func open(ctx context.Context, url string, readOnly bool) (*Store, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	return &Store{pool: pool}, nil
+	s := &Store{pool: pool}
+	if _, err := s.SyncClock(ctx); err != nil {
+		pool.Close()
+		return nil, explain(err)
+	}
+	return s, nil
 }
 
 // parse converts the URL to a configuration of connections.

@@ -90,6 +90,9 @@ func (c *Cluster) initialize() error {
 	return nil
 }
 
+// DataDir returns the directory with the databases and the write-ahead log.
+func (c *Cluster) DataDir() string { return c.data() }
+
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 // command returns a command that runs as an ordinary user.

@@ -1,0 +1,52 @@
+package app
+
+import (
+	"context"
+	"time"
+)
+
+// clockInterval is the interval at which a server compares its clock with the clock of
+// the database.
+const clockInterval = time.Minute
+
+// now returns the current time with the monotonic clock reading, so that durations
+// between two results are exact.
+func now() time.Time { return time.Now() }
+
+// sharedClock is the clock of a database. It is the same for all servers of the
+// database, even if the clock of a machine is wrong.
+type sharedClock interface {
+	Now() time.Time
+	// SyncClock compares the clock of this machine with the clock of the database. It
+	// returns the difference that Now corrects.
+	SyncClock(ctx context.Context) (time.Duration, error)
+}
+
+// clockOf returns the clock of the store if the store has one. Otherwise it returns the
+// clock of this machine.
+func clockOf(store any) func() time.Time {
+	if c, ok := store.(sharedClock); ok {
+		return c.Now
+	}
+	return now
+}
+
+// maintainClock starts a goroutine that compares the clock of this machine with the
+// clock of the database, until ctx ends. It warns if the difference changes.
+func (s *Server) maintainClock(ctx context.Context) {
+	c, ok := s.config.Accounts.store.(sharedClock)
+	if !ok {
+		return
+	}
+	logger, known := s.config.Logger, time.Duration(0)
+	go runPeriodically(ctx, clockInterval, logger, "clock not compared with the clock of the database", func(ctx context.Context) error {
+		offset, err := c.SyncClock(ctx)
+		if err != nil || offset == known {
+			return err
+		}
+		known = offset
+		logger.Warn("clock of this machine differs from the clock of the database: the server uses the clock of the database",
+			"difference_ms", offset.Milliseconds(), "hint", "synchronize the clocks of all machines, for example with NTP")
+		return nil
+	})
+}

@@ -1,0 +1,45 @@
+package postgres
+
+import (
+	"context"
+	"time"
+)
+
+// clockTolerance is the maximum difference to the clock of the database that the clock
+// of a server may have. Smaller differences are not corrected, because they have no
+// effect.
+const clockTolerance = time.Second
+
+// Now returns the current time of the database. So all servers of the database have the
+// same time, even if the clock of a machine is wrong. Now does not call the database:
+// it adds the difference that SyncClock has measured to the clock of this machine.
+func (s *Store) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
+
+// SyncClock measures the difference between the clock of the database and the clock of
+// this machine. It returns the difference that Now adds.
+func (s *Store) SyncClock(ctx context.Context) (time.Duration, error) {
+	begun := time.Now()
+	var micros int64
+	if err := s.row(ctx, "SELECT "+now, nil, &micros); err != nil {
+		return 0, err
+	}
+	// The database has read its clock at an unknown time between the request and the
+	// answer.
+	uncertainty := time.Since(begun) / 2
+	measured := time.UnixMicro(micros).Sub(begun.Add(uncertainty))
+	s.offset.Store(int64(correct(time.Duration(s.offset.Load()), measured, clockTolerance+uncertainty)))
+	return time.Duration(s.offset.Load()), nil
+}
+
+// correct returns the new difference between two clocks. It keeps the current value if
+// the measured value is not certainly different.
+func correct(current, measured, tolerance time.Duration) time.Duration {
+	switch {
+	case (measured - current).Abs() <= tolerance:
+		return current
+	case measured.Abs() <= tolerance:
+		return 0
+	default:
+		return measured
+	}
+}

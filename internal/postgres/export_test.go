@@ -1,0 +1,4 @@
+package postgres
+
+// CorrectClock is correct.
+var CorrectClock = correct
