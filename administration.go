@@ -235,55 +235,28 @@ type Overview struct {
 	Pool      PoolOverview
 	// QueuedExecutions is the number of asynchronous runs in the queue of the database.
 	QueuedExecutions int64
-	Memory           MemoryOverview
-	Disk             DiskOverview
-	// Database describes the database, for example "sqlite".
-	Database DatabaseOverview
-	// Runtimes contains the version of each runtime. A runtime that is not available is
-	// absent.
+	// ProcessMemoryBytes is the resident memory of the server's process.
+	ProcessMemoryBytes int64
+	// DiskFreeBytes and DiskTotalBytes describe the file system of the data directory.
+	DiskFreeBytes, DiskTotalBytes int64
+	// Database is "sqlite" or "postgresql". DatabaseBytes is the size of the database.
+	Database      string
+	DatabaseBytes int64
+	// Runtimes contains the version of each runtime that is available.
 	Runtimes map[Runtime]string
-	// LastBackup is nil if the server knows of no backup.
-	LastBackup *BackupOverview
-	// Workers contains the workers of the server. It is nil if programs run on the
-	// machine of the server.
-	Workers []WorkerOverview
-	Checks  map[string]Check
+	// LastBackupAt is zero if the server knows of no backup.
+	LastBackupAt time.Time
+	// Workers is the number of connected workers; -1 if programs run on the machine of the
+	// server.
+	Workers int
 }
 
-// PoolOverview contains numbers of sandboxes and of programs on this server.
+// PoolOverview contains numbers of the sandboxes and the programs on this machine.
 type PoolOverview struct {
-	Running, Waiting                       int
-	Warm, Idle, Booting, Recycling, Users  int
-	Sessions, Reserved                     int
-	MaxRunning, MaxSandboxes               int
-	ReservedMemoryBytes, MaxReservedMemory int64
-}
-
-// MemoryOverview contains sizes in bytes.
-type MemoryOverview struct{ TotalBytes, AvailableBytes, ProcessBytes int64 }
-
-// DiskOverview describes the file system of the data directory.
-type DiskOverview struct {
-	TotalBytes, FreeBytes int64
-	Writable              bool
-}
-
-// DatabaseOverview describes the database.
-type DatabaseOverview struct {
-	// Kind is "sqlite" or "postgresql".
-	Kind      string
-	SizeBytes int64
-}
-
-// BackupOverview describes the last backup.
-type BackupOverview struct {
-	At        time.Time
-	SizeBytes int64
-}
-
-// WorkerOverview describes a worker.
-type WorkerOverview struct {
-	ID       string
-	Running  int
-	Sessions int
+	Running, Waiting    int
+	Warm, Idle, Booting int
+	// Users is the number of users who have a sandbox or a program in the queue.
+	Users                  int
+	Sessions, Reservations int
+	ReservedMemoryBytes    int64
 }

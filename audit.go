@@ -35,6 +35,13 @@ const (
 	ActionExecutionDeleted  Action = "execution.deleted"
 	ActionWebhookCreated    Action = "webhook.created"
 	ActionWebhookDeleted    Action = "webhook.deleted"
+	ActionUserChanged       Action = "user.changed"
+	ActionUserDeleted       Action = "user.deleted"
+	ActionResetCreated      Action = "user.reset_created"
+	ActionKeysRevoked       Action = "user.keys_revoked"
+	ActionLoginsRevoked     Action = "user.logins_revoked"
+	ActionInviteCreated     Action = "invite.created"
+	ActionInviteDeleted     Action = "invite.deleted"
 	// ActionAuditPruned means that the server removed the content of old entries after
 	// their retention period. An entry with this action belongs to no user.
 	ActionAuditPruned Action = "audit.pruned"
@@ -51,6 +58,7 @@ func Actions() []Action {
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
 		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,
+		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted,
 	}
 }
 

@@ -83,7 +83,11 @@ func (s *Service) create(ctx context.Context, user *pyth.User, invite *pyth.Invi
 	if err != nil {
 		return "", err
 	}
-	record, key, err := s.makeKey(user.ID, pyth.KeySpec{Name: firstKeyName, Scopes: pyth.DefaultScopes()})
+	scopes := pyth.DefaultScopes()
+	if user.Role == pyth.RoleAdmin || invite != nil && invite.Setup {
+		scopes = pyth.Scopes()
+	}
+	record, key, err := s.makeKey(user.ID, pyth.KeySpec{Name: firstKeyName, Scopes: scopes})
 	if err != nil {
 		return "", err
 	}

@@ -18,8 +18,23 @@ func (h *Handler) identify(ctx context.Context) error {
 	return err
 }
 
+// requireAdmin returns an error if the caller is not an administrator. It records the
+// denial in the audit log.
+func (h *Handler) requireAdmin(ctx context.Context) error {
+	if caller(ctx).User.Role == pyth.RoleAdmin {
+		return nil
+	}
+	err := pyth.Errorf(pyth.CodeForbidden, "Only administrators may do this. Ask an administrator of the server.")
+	h.noteDenied(ctx, err)
+	return err
+}
+
 func (h *Handler) lookUp(ctx context.Context) error {
 	req := requestOf(ctx)
+	if h.operator != nil {
+		req.principal = h.operator
+		return nil
+	}
 	c, err := credentials(req.r.Header)
 	if err != nil {
 		return err

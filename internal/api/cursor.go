@@ -10,6 +10,9 @@ import (
 
 // Names of the lists that have cursors.
 const (
+	cursorActive     = "active executions"
+	cursorInvites    = "invites"
+	cursorUsers      = "users"
 	cursorAudit      = "audit"
 	cursorDeliveries = "deliveries"
 	cursorExecutions = "executions"

@@ -50,7 +50,8 @@ func newDenied(to Denials, now func() time.Time) *denied {
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {
-	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeMissingScope, pyth.CodeRateLimited, pyth.CodeNotFound:
+	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeMissingScope, pyth.CodeRateLimited, pyth.CodeNotFound,
+		pyth.CodeForbidden, pyth.CodeAccountDisabled:
 	default:
 		return
 	}

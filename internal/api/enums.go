@@ -47,6 +47,8 @@ type (
 	Scope string
 	// KeyFormat is the form of an API key.
 	KeyFormat string
+	// Role says what a user may do.
+	Role string
 	// ErrorCode identifies a kind of error.
 	ErrorCode string
 )
@@ -192,10 +194,15 @@ func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component QuotaName.
 func (QuotaName) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "QuotaName",
-		"A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `generate_tokens_per_day`: tokens of the model on this day. "+
+		"A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: tokens of the model on this day. `storage_bytes`: the size of stored code and output. "+
 			"`executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. "+
 			"`python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.",
 		pyth.QuotaNames()...)
+}
+
+// Schema returns a schema that refers to the component Role.
+func (Role) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Role", "What a user may do. An `admin` may also administer the server.", pyth.Roles()...)
 }
 
 // Schema returns a schema that refers to the component ErrorCode.

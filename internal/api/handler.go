@@ -55,6 +55,13 @@ type Config struct {
 	// Webhooks manages webhooks. If Webhooks is nil, its operations respond with
 	// not_implemented.
 	Webhooks pyth.WebhookService
+	// Admin manages users, and Operations shows administrators what the server does. If
+	// one of them is nil, its operations respond with not_implemented.
+	Admin      pyth.AdminService
+	Operations pyth.OperationsService
+	// PublicURL is the address of the API in links to users. If it is "", links have the
+	// host of the request.
+	PublicURL string
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.
 	Audit pyth.AuditService
@@ -124,6 +131,8 @@ type Handler struct {
 	draining atomic.Bool
 	// faults are mistakes in the definitions of operations. New returns them.
 	faults []error
+	// operator is the caller of all requests to a control handler; nil for the API.
+	operator *pyth.Principal
 	// drained is a context that ends when Drain is called.
 	drained   context.Context
 	stopWaits context.CancelFunc
@@ -139,29 +148,8 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Limits.MaxCodeBytes <= 0 || cfg.Limits.MaxFilesBytes <= 0 || cfg.Limits.MaxTimeout <= 0 {
 		return nil, errors.New("api: Limits are required")
 	}
-	if cfg.RequestMemoryBytes <= 0 {
-		cfg.RequestMemoryBytes = body.DefaultMemory
-	}
-	setDefault(&cfg.BodyTimeout, 30*time.Second)
-	setDefault(&cfg.ResponseTimeout, 60*time.Second)
-	setDefault(&cfg.HandlerTimeout, 30*time.Second)
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	h := &Handler{
-		cfg:    cfg,
-		log:    cfg.Logger,
-		now:    cfg.Now,
-		mux:    http.NewServeMux(),
-		limits: newLimiters(cfg.RateLimits, cfg.SharedLimits, cfg.Now),
-		denied: newDenied(cfg.Denials, cfg.Now),
-		bodies: body.NewBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
-	}
-	h.drained, h.stopWaits = context.WithCancel(context.Background())
-	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
+	setDefaults(&cfg)
+	h := newHandler(cfg, executeBodyBytes(cfg.Limits))
 	// The API needs no adapter, because each operation has one.
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
@@ -175,6 +163,8 @@ func New(cfg Config) (*Handler, error) {
 	h.registerUsage()
 	h.registerWebhooks()
 	h.registerAudit()
+	h.registerAdmin()
+	h.registerOperations()
 	h.registerZK()
 	h.registerGenerate()
 	h.registerHealth()
@@ -189,6 +179,21 @@ func New(cfg Config) (*Handler, error) {
 	h.serveMetrics()
 	h.metrics.prepare(h.api.OpenAPI(), cfg.Languages)
 	return h, nil
+}
+
+func setDefaults(cfg *Config) {
+	if cfg.RequestMemoryBytes <= 0 {
+		cfg.RequestMemoryBytes = body.DefaultMemory
+	}
+	setDefault(&cfg.BodyTimeout, 30*time.Second)
+	setDefault(&cfg.ResponseTimeout, 60*time.Second)
+	setDefault(&cfg.HandlerTimeout, 30*time.Second)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 }
 
 func setDefault(d *time.Duration, value time.Duration) {

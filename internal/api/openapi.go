@@ -49,6 +49,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: tagWebhooks, Description: "URLs that receive events of runs, and their deliveries."},
 			{Name: tagUsage, Description: "The usage and the quotas of the account."},
 			{Name: tagAudit, Description: "The audit log of the account, with proofs."},
+			{Name: tagAdmin, Description: "Users, invites and runs of all users. Only administrators may use these operations."},
 			{Name: tagSystem, Description: "The server itself."},
 		},
 		Components: &huma.Components{

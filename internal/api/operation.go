@@ -27,6 +27,10 @@ type operation struct {
 	// scope is the scope that an API key needs for the operation. Each operation has
 	// either a scope, or one of the next two fields is true.
 	scope pyth.Scope
+	// nullable is the location of an object in the body whose fields may be null.
+	nullable string
+	// admin is true if only administrators may call the operation.
+	admin bool
 	// public is true if the operation needs no credentials.
 	public bool
 	// optionalCredentials is true if credentials in headers are optional. Then the
@@ -101,7 +105,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		registry := h.api.OpenAPI().Components.Schemas
 		op.newBody = input.newBody
 		op.schema = registry.Schema(reflect.TypeOf(input.newBody()), true, "")
-		op.body = &body.Reader{Schema: &bodySchema{registry, op.schema}, Required: !op.bodyOptional, MaxBytes: op.maxBytes}
+		op.body = &body.Reader{Schema: &bodySchema{registry, op.schema}, Required: !op.bodyOptional, MaxBytes: op.maxBytes, Nullable: op.nullable}
 	}
 	op.Errors = append(op.Errors, http.StatusBadRequest)
 	if op.Responses["503"] == nil {
@@ -165,6 +169,11 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 	if !op.public && !op.optionalCredentials {
 		if err := h.identify(r.Context()); err != nil {
 			return err
+		}
+		if op.admin {
+			if err := h.requireAdmin(r.Context()); err != nil {
+				return err
+			}
 		}
 		if err := h.requireScope(r.Context(), op.scope); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/audit"
 	"github.com/pyth-on/pyth-on/internal/audit/log"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/usage"
 )
 
 // jwtKeyBytes is the length, in bytes, of the key that signs JWTs.
@@ -19,9 +20,9 @@ const jwtKeyBytes = 32
 
 // Accounts holds the account service and the audit log of a server.
 type Accounts struct {
-	// Operator creates accounts on behalf of the operator, even if registration is
-	// closed. It writes entries to the audit log.
-	Operator pyth.AccountService
+	// Admin manages users on behalf of the operator at the command line. It writes
+	// entries to the audit log.
+	Admin pyth.AdminService
 
 	store pyth.Store
 	vault *vault.Vault
@@ -29,6 +30,10 @@ type Accounts struct {
 	clock   func() time.Time
 	service *account.Service
 	log     *log.Log
+	// overrides contains the limits of single users.
+	overrides *usage.Overrides
+	// ended receives users who were disabled or deleted.
+	ended chan pyth.UserID
 }
 
 // OpenAccounts opens the accounts and the audit log in the store. In the
@@ -46,20 +51,42 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	config.Store, config.Vault, config.JWTKey = store, v, signing
 	clock := clockOf(store)
 	config.Issuer, config.Audience, config.Clock = "pyth-on", "pyth-on", clock
-	a := &Accounts{store: store, vault: v, clock: clock}
-	if a.service, err = account.New(config); err != nil {
-		return nil, err
+	a := &Accounts{
+		store: store, vault: v, clock: clock, overrides: usage.NewOverrides(store, clock), ended: make(chan pyth.UserID, maxEnded),
 	}
-	config.Registration = account.RegistrationOpen
-	operator, err := account.New(config)
-	if err != nil {
+	if a.service, err = account.New(config); err != nil {
 		return nil, err
 	}
 	if a.log, err = openAudit(ctx, store, v); err != nil {
 		return nil, err
 	}
-	a.Operator = audit.Accounts(operator, a.log)
+	a.Admin = a.administration()
 	return a, nil
+}
+
+// maxEnded is the number of users in the channel "ended". If the channel is full, the
+// enforcer finds the users by its periodic search.
+const maxEnded = 64
+
+// administration returns the service that manages users. When it deletes a user, it ends
+// the activities of the user first.
+func (a *Accounts) administration(activities ...account.Activity) pyth.AdminService {
+	return audit.Administration(&account.Administration{
+		Accounts: a.service, Quotas: a.overrides,
+		Remover: &account.Remover{Store: a.store, Audit: a.log, Activities: activities},
+		Ended: func(user pyth.UserID) {
+			select {
+			case a.ended <- user:
+			default:
+			}
+		},
+	}, a.log)
+}
+
+// SetupCode returns a new code for the registration of the first administrator; "" if an
+// enabled administrator exists.
+func (a *Accounts) SetupCode(ctx context.Context) (string, error) {
+	return a.service.CreateSetupCode(ctx)
 }
 
 // Close stores the times of last use of keys. It writes the waiting entries to the

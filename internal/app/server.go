@@ -107,7 +107,7 @@ type Server struct {
 	records       *runs.Service
 	queue         *async.Service
 	idempotency   *idempotency.Service
-	// limiter is nil if there are no daily quotas.
+	// limiter limits the runs of users on a day.
 	limiter  *usage.Limiter
 	webhooks *webhook.Service
 	model    generate.Config
@@ -250,7 +250,7 @@ func (s *Server) openSessions() {
 		// built-in version of Node.
 		Host: s.host, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
 		Packages: s.installed, Clock: c.Accounts.clock,
-		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
+		MaxPerUser: c.Pool.MaxSessionsOfUser, UserLimits: c.Accounts.overrides, DefaultIdle: c.Pool.SessionIdle,
 	})
 	s.onClose(func() error { s.sessions.Close(); return nil })
 	s.encrypted = encrypted.New(encrypted.Config{
@@ -295,9 +295,7 @@ func (s *Server) openRecords(ctx context.Context) error {
 		StoreContent: c.Records.KeepOutput > 0, Ended: s.metrics.async.countEnded(audit.EndOfQueued(c.Accounts.log)),
 		Stored: s.webhooks.Wake,
 	}
-	if s.limiter != nil {
-		config.Quotas = s.limiter
-	}
+	config.Quotas = s.limiter
 	s.records = runs.New(config)
 	s.onClose(func() error { s.records.Close(); return nil })
 	return s.recoverRecords(ctx)
@@ -338,6 +336,8 @@ func (s *Server) apiConfig() api.Config {
 	config.Generations = s.gate.generations(audit.Generations(generations, log, generate.Version()))
 	config.Usage = s.usage(generations)
 	config.Webhooks = audit.Webhooks(s.webhooks, log)
+	config.Admin = c.Accounts.administration(s.records, s.sessions)
+	config.Operations = audit.Operations(&operations{s}, log)
 	config.GenerateTimeout = c.Model.Timeout
 	config.Audit, config.Denials = log, log
 	config.Health = s.monitor
@@ -366,6 +366,7 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config.Sessions, config.Secrets = s.sessions, s.secrets
 	config.Packages = generatePackages{s.packages}
 	config.Budget, config.Usage, config.Observer = s.config.Accounts.store, s.config.Accounts.store, s.metrics.generate
+	config.UserLimits = s.config.Accounts.overrides
 	return generate.New(config)
 }
 
@@ -393,6 +394,7 @@ func (s *Server) Versions() slog.Attr {
 func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
+	go s.enforcer().Run(ctx)
 	go runPeriodically(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
 	go runPeriodically(ctx, time.Minute, c.Logger, "times of last use of API keys not stored", c.Accounts.service.SaveKeyUses)
 	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {

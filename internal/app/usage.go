@@ -15,25 +15,21 @@ import (
 // quota.
 const quotaRefresh = 10 * time.Second
 
-// openQuotas returns the limiter of users' runs; nil if there are no daily quotas.
+// openQuotas opens the limiter of users' runs.
 func (s *Server) openQuotas() error {
 	c := s.config.Quotas
 	if c.ExecutionsPerDay < 0 || c.CPUPerDay < 0 {
 		return errors.New("--quota-executions-per-day and --quota-cpu-per-day must not be negative")
 	}
-	if c.ExecutionsPerDay > 0 || c.CPUPerDay > 0 {
-		s.limiter = usage.NewLimiter(usage.LimiterConfig{
-			Store: s.config.Accounts.store, Clock: s.config.Accounts.clock, ExecutionsPerDay: c.ExecutionsPerDay, CPUPerDay: c.CPUPerDay,
-		})
-	}
+	s.limiter = usage.NewLimiter(usage.LimiterConfig{
+		Store: s.config.Accounts.store, Clock: s.config.Accounts.clock, ExecutionsPerDay: c.ExecutionsPerDay, CPUPerDay: c.CPUPerDay,
+		Users: s.config.Accounts.overrides,
+	})
 	return nil
 }
 
 // maintainQuotas starts goroutines that keep the limiter up to date until ctx ends.
 func (s *Server) maintainQuotas(ctx context.Context) {
-	if s.limiter == nil {
-		return
-	}
 	logger := s.config.Logger
 	go runPeriodically(ctx, purgeInterval, logger, "idle quotas not dropped", s.limiter.DropIdle)
 	if s.config.Accounts.shared() {
@@ -43,12 +39,8 @@ func (s *Server) maintainQuotas(ctx context.Context) {
 
 // usage returns the service that reports the usage and the quotas of users.
 func (s *Server) usage(generations *generate.Service) *usage.Service {
-	var sources []pyth.QuotaSource
-	if s.limiter != nil {
-		sources = append(sources, s.limiter)
-	}
 	return usage.New(usage.Config{
 		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: s.config.Accounts.clock,
-		Sources: append(sources, generations, s.machine.pool, s.sessions, s.secrets, s.encrypted, s.webhooks, s.installed),
+		Sources: []pyth.QuotaSource{s.limiter, generations, s.machine.pool, s.sessions, s.secrets, s.encrypted, s.webhooks, s.installed},
 	})
 }

@@ -32,14 +32,29 @@ type tokens struct {
 	taken, answer int64
 }
 
+// tokensPerDay returns the maximum number of tokens of the user per day. The result
+// "limited" is false if there is no maximum.
+func (c *Config) tokensPerDay(ctx context.Context, user pyth.UserID) (limit int64, limited bool, err error) {
+	if c.Budget == nil {
+		return 0, false, nil
+	}
+	if c.UserLimits != nil {
+		if limit, own, err := c.UserLimits.Limit(ctx, user, pyth.QuotaGenerateTokensPerDay); own || err != nil {
+			return limit, own, err
+		}
+	}
+	return c.TokensPerDay, c.TokensPerDay > 0, nil
+}
+
 // reserveTokens reserves the maximum number of tokens that the request can use. If
 // fewer tokens are left in the budget, it reserves all of these and limits the
 // answer. It runs before the request, so that concurrent requests cannot exceed the
 // budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
-	if w.config.Budget == nil || w.config.TokensPerDay <= 0 {
-		return t, nil
+	limit, limited, err := w.config.tokensPerDay(ctx, w.user)
+	if err != nil || !limited {
+		return t, err
 	}
 	q := w.question
 	size := len(q.System) + len(q.Context) + len(q.Task)
@@ -47,7 +62,7 @@ func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 		size += len(turn.Code) + len(turn.Explanation) + len(turn.Outcome)
 	}
 	input := int64(size/bytesPerToken + formTokens)
-	taken, err := w.config.Budget.TakeTokens(ctx, w.user, t.day, input+minAnswerTokens, input+maxAnswerTokens, w.config.TokensPerDay)
+	taken, err := w.config.Budget.TakeTokens(ctx, w.user, t.day, input+minAnswerTokens, input+maxAnswerTokens, limit)
 	if pyth.ErrorCode(err) == pyth.CodeTokenBudget {
 		return t, w.exhausted()
 	}
@@ -90,8 +105,12 @@ func (w *work) exhausted() *pyth.Error {
 
 // Quotas returns the token budget of the user, if there is one.
 func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
-	if s.config.Model == nil || s.config.Budget == nil || s.config.TokensPerDay <= 0 {
+	if s.config.Model == nil {
 		return nil, nil
+	}
+	limit, limited, err := s.config.tokensPerDay(ctx, user)
+	if err != nil || !limited {
+		return nil, err
 	}
 	now := s.config.Clock()
 	taken, err := s.config.Budget.TokensTaken(ctx, user, now)
@@ -99,6 +118,6 @@ func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, e
 		return nil, err
 	}
 	return []pyth.Quota{{
-		Name: pyth.QuotaGenerateTokensPerDay, Limit: s.config.TokensPerDay, Used: taken, ResetsAt: pyth.DayOf(now).AddDate(0, 0, 1),
+		Name: pyth.QuotaGenerateTokensPerDay, Limit: limit, Used: taken, ResetsAt: pyth.DayOf(now).AddDate(0, 0, 1),
 	}}, nil
 }

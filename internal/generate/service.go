@@ -111,6 +111,9 @@ type Config struct {
 	Budget   pyth.TokenBudgetStore
 	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
 	TokensPerDay int64
+	// UserLimits returns limits of single users that replace TokensPerDay. If it is nil,
+	// there are none.
+	UserLimits pyth.UserLimits
 	// Usage stores the number of tokens of each user.
 	Usage    Usage
 	Observer Observer

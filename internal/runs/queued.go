@@ -20,7 +20,7 @@ type Start = func(context.Context, time.Time) error
 // If ExecuteQueued returns nil, the run has ended and its record is stored. An error
 // means that the program did not start, and that the record is unchanged.
 func (s *Service) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start Start) error {
-	if err := s.config.Quotas.Admit(ctx, q.User); err != nil {
+	if err := s.config.Quotas.Admit(ctx, q.User, s.stores(p)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -16,7 +16,7 @@ type quotas struct {
 	calls []string
 }
 
-func (q *quotas) Admit(_ context.Context, user pyth.UserID) error {
+func (q *quotas) Admit(_ context.Context, user pyth.UserID, _ bool) error {
 	q.calls = append(q.calls, "admit "+string(user))
 	return q.err
 }

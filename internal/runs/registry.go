@@ -205,6 +205,20 @@ func (x *registry) ofUser(user pyth.UserID) (all []*run) {
 	return all
 }
 
+// active returns the runs that have not ended.
+func (x *registry) active() (all []*run) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range x.runs {
+		select {
+		case <-r.ended:
+		default:
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // unstored returns the runs that were created before the given time, have not ended,
 // and have no stored record.
 func (x *registry) unstored(before time.Time) (all []*run) {

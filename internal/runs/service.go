@@ -23,6 +23,8 @@ import (
 type Store interface {
 	pyth.ExecutionStore
 	pyth.QueueStore
+	ActiveExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error)
+	ExecutionOwner(ctx context.Context, id pyth.ExecutionID) (pyth.UserID, error)
 }
 
 // Config configures a Service. All fields except the limits and Ended are required.
@@ -62,8 +64,9 @@ type Config struct {
 type Quotas interface {
 	// Admit adds a run that begins to the usage of the user. It fails with
 	// CodeQuotaExceeded if a quota of the user is used up. It must be fast, because
-	// each run calls it.
-	Admit(ctx context.Context, user pyth.UserID) error
+	// each run calls it. The parameter "stores" is true if the code and output of the run
+	// will be stored.
+	Admit(ctx context.Context, user pyth.UserID, stores bool) error
 	// Ended notes the end of a run that Admit has admitted. The record is nil if the
 	// run was refused.
 	Ended(user pyth.UserID, r *pyth.ExecutionRecord)
@@ -123,7 +126,7 @@ var errCanceled = errors.New("runs: the run was canceled")
 // Execute runs the program and enqueues its record. It does not wait until the
 // record is stored.
 func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
-	if err := s.config.Quotas.Admit(ctx, user); err != nil {
+	if err := s.config.Quotas.Admit(ctx, user, s.stores(p)); err != nil {
 		return nil, err
 	}
 	named := *p
@@ -173,6 +176,11 @@ func canceled(p *pyth.Program) *pyth.Execution {
 	}
 }
 
+// stores reports whether the code and output of the program will be stored.
+func (s *Service) stores(p *pyth.Program) bool {
+	return s.config.StoreContent && !p.NoStore && p.Encrypted == nil
+}
+
 // begin returns a new run, which takes the memory for its output from the budget.
 func (s *Service) begin(user pyth.UserID, p *pyth.Program, cancel context.CancelCauseFunc, events pyth.Events, memory *budget) *run {
 	r := &run{
@@ -180,7 +188,7 @@ func (s *Service) begin(user pyth.UserID, p *pyth.Program, cancel context.Cancel
 		cancel:  cancel,
 		started: make(chan struct{}),
 		ended:   make(chan struct{}),
-		stores:  s.config.StoreContent && !p.NoStore && p.Encrypted == nil,
+		stores:  s.stores(p),
 		record: pyth.ExecutionRecord{
 			ID: p.ID, User: user, State: pyth.StateQueued, Language: p.Language, Labels: slices.Clone(p.Labels), Session: p.Session,
 			CreatedAt: p.CreatedAt, Content: pyth.ContentNone,
@@ -276,7 +284,7 @@ func networkBytes(connections []pyth.Connection) (n int64) {
 // noQuotas is a Quotas that admits all runs.
 type noQuotas struct{}
 
-func (noQuotas) Admit(context.Context, pyth.UserID) error { return nil }
+func (noQuotas) Admit(context.Context, pyth.UserID, bool) error { return nil }
 
 func (noQuotas) Ended(pyth.UserID, *pyth.ExecutionRecord) {}
 

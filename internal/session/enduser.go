@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -25,4 +27,11 @@ func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
 		}
 	}
 	return nil
+}
+
+// ActiveUsers returns the users who have a session on this server.
+func (s *Service) ActiveUsers() []pyth.UserID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.places))
 }

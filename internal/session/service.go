@@ -42,6 +42,9 @@ type Config struct {
 	Clock func() time.Time
 	// MaxPerUser is the maximum number of sessions per user. The default is 20.
 	MaxPerUser int
+	// UserLimits returns limits of single users that replace MaxPerUser. If it is nil,
+	// there are none.
+	UserLimits pyth.UserLimits
 	// Max is the maximum number of sessions of all users. If it is 0, only the host
 	// limits this number.
 	Max int
@@ -114,7 +117,11 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	if err := s.checkSecrets(ctx, user, r.Secrets); err != nil {
 		return nil, err
 	}
-	if err := s.takePlace(user); err != nil {
+	limit, err := s.maxOf(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.takePlace(user, limit); err != nil {
 		return nil, err
 	}
 	defer s.busy.Done()
@@ -204,16 +211,31 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 	return pyth.CheckSecretNames(names, all)
 }
 
+// maxOf returns the maximum number of sessions of the user.
+func (s *Service) maxOf(ctx context.Context, user pyth.UserID) (int, error) {
+	if s.config.UserLimits == nil {
+		return s.config.MaxPerUser, nil
+	}
+	limit, own, err := s.config.UserLimits.Limit(ctx, user, pyth.QuotaSessions)
+	if err != nil || !own {
+		return s.config.MaxPerUser, err
+	}
+	return int(limit), nil
+}
+
 // takePlace adds a new session to the places of the user, and adds 1 to busy. It
-// returns an error if the user or the server has the maximum number of sessions.
-func (s *Service) takePlace(user pyth.UserID) error {
+// returns an error if the user has the number of sessions in the parameter "limit", or
+// if the server has its maximum number of sessions.
+func (s *Service) takePlace(user pyth.UserID, limit int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return draining()
-	case s.places[user] >= s.config.MaxPerUser:
-		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have reached the maximum of %d sessions. Close a session first.", s.places[user])
+	case limit == 0:
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You may not open sessions. Ask the operator for a higher quota.")
+	case s.places[user] >= limit:
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have reached the maximum of %d sessions. Close a session first.", limit)
 	case s.config.Max > 0 && s.total >= s.config.Max:
 		return pyth.Errorf(pyth.CodeOverloaded, "The server has reached its maximum number of sessions. Try again later.")
 	}
@@ -338,8 +360,12 @@ func (s *Service) Count() int {
 }
 
 // Quotas returns the quota for the user's sessions.
-func (s *Service) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	limit, err := s.maxOf(ctx, user)
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return []pyth.Quota{{Name: pyth.QuotaSessions, Limit: int64(s.config.MaxPerUser), Used: int64(s.places[user])}}, nil
+	return []pyth.Quota{{Name: pyth.QuotaSessions, Limit: int64(limit), Used: int64(s.places[user])}}, nil
 }

@@ -15,9 +15,42 @@ type LimiterConfig struct {
 	// ExecutionsPerDay and CPUPerDay are the limits of each user; 0 means no limit.
 	ExecutionsPerDay int64
 	CPUPerDay        time.Duration
+	// Users returns the limits of single users. If it is nil, there are none.
+	Users pyth.UserLimits
 }
 
-// Limiter limits the runs and the processor time of each user on a day. It implements
+// limits contains the limits of one user. A nil limit means no limit.
+type limits struct {
+	executions, cpuMs, memory, storage *int64
+}
+
+// limits returns the limits of the user.
+func (l *Limiter) limits(ctx context.Context, user pyth.UserID) (all limits, err error) {
+	if n := l.config.ExecutionsPerDay; n > 0 {
+		all.executions = &n
+	}
+	if n := l.config.CPUPerDay.Milliseconds(); n > 0 {
+		all.cpuMs = &n
+	}
+	if l.config.Users == nil {
+		return all, nil
+	}
+	for name, limit := range map[pyth.QuotaName]**int64{
+		pyth.QuotaExecutionsPerDay: &all.executions, pyth.QuotaCPUPerDay: &all.cpuMs, pyth.QuotaMemoryPerDay: &all.memory, pyth.QuotaStorage: &all.storage,
+	} {
+		n, own, err := l.config.Users.Limit(ctx, user, name)
+		if err != nil {
+			return all, err
+		}
+		if own {
+			*limit = &n
+		}
+	}
+	return all, nil
+}
+
+// Limiter limits the runs, the processor time and the memory of each user on a day, and
+// the stored size. It implements
 // runs.Quotas. It reads the store once, before the first run of a user, and then
 // counts in memory. It is safe for concurrent use.
 //
@@ -53,23 +86,47 @@ func NewLimiter(config LimiterConfig) *Limiter {
 }
 
 // Admit adds a run that begins to the usage of the user. It fails with
-// CodeQuotaExceeded if a quota of the user is used up. The caller calls Ended if Admit
-// returns nil.
-func (l *Limiter) Admit(ctx context.Context, user pyth.UserID) error {
+// CodeQuotaExceeded if a quota of the user is used up. The parameter "stores" is true if
+// the code and output of the run will be stored. The caller calls Ended if Admit returns
+// nil.
+func (l *Limiter) Admit(ctx context.Context, user pyth.UserID, stores bool) error {
+	limits, err := l.limits(ctx, user)
+	if err != nil {
+		return err
+	}
+	if stores {
+		if err := l.checkStorage(ctx, user, limits.storage); err != nil {
+			return err
+		}
+	}
 	for {
 		a, err := l.account(ctx, user)
 		if err != nil {
 			return err
 		}
-		if admitted, err := l.admit(user, a); admitted || err != nil {
+		if admitted, err := l.admit(user, a, limits); admitted || err != nil {
 			return err
 		}
 	}
 }
 
+// checkStorage returns an error if the stored code and output of the user have reached
+// the limit. It reads the store only for users with a limit.
+func (l *Limiter) checkStorage(ctx context.Context, user pyth.UserID, limit *int64) error {
+	if limit == nil {
+		return nil
+	}
+	used, err := l.config.Store.StorageBytes(ctx, user)
+	if err != nil || used < *limit {
+		return err
+	}
+	return pyth.Errorf(pyth.CodeQuotaExceeded, "The server stores the maximum of %s bytes of code and output of your runs. "+
+		"Delete runs, or send store: false with the next run, or ask the operator for a higher quota.", pyth.Digits(*limit))
+}
+
 // admit adds a run to the account. It returns false if DropIdle has removed the
 // account in the meantime.
-func (l *Limiter) admit(user pyth.UserID, a *account) (bool, error) {
+func (l *Limiter) admit(user pyth.UserID, a *account, limits limits) (bool, error) {
 	now := l.config.Clock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,23 +135,25 @@ func (l *Limiter) admit(user pyth.UserID, a *account) (bool, error) {
 	}
 	a.beginLocked(pyth.DayOf(now))
 	a.seen = now
-	if err := l.refusalLocked(a, now); err != nil {
+	if err := limits.refusalLocked(a, now); err != nil {
 		return false, err
 	}
 	a.running++
 	return true, nil
 }
 
-// refusalLocked returns an error if a quota of the account is used up.
-func (l *Limiter) refusalLocked(a *account, now time.Time) error {
+// refusalLocked returns an error if a daily quota of the account is used up.
+func (limit limits) refusalLocked(a *account, now time.Time) error {
 	used := a.stored
 	used.Add(a.unstored)
 	var message string
-	switch limit := l.config; {
-	case limit.ExecutionsPerDay > 0 && used.Executions+a.running >= limit.ExecutionsPerDay:
-		message = "You have reached the maximum of " + pyth.Digits(limit.ExecutionsPerDay) + " runs on one day."
-	case limit.CPUPerDay > 0 && used.CPU >= limit.CPUPerDay:
-		message = "You have used the maximum processor time on one day, " + limit.CPUPerDay.String() + "."
+	switch {
+	case limit.executions != nil && used.Executions+a.running >= *limit.executions:
+		message = "You have reached the maximum of " + pyth.Digits(*limit.executions) + " runs on one day."
+	case limit.cpuMs != nil && used.CPU.Milliseconds() >= *limit.cpuMs:
+		message = "You have used the maximum processor time on one day, " + (time.Duration(*limit.cpuMs) * time.Millisecond).String() + "."
+	case limit.memory != nil && used.MemoryMiBMs >= *limit.memory:
+		message = "You have used the maximum memory on one day, " + pyth.Digits(*limit.memory) + " MiB milliseconds."
 	default:
 		return nil
 	}
@@ -179,6 +238,7 @@ func (l *Limiter) Stored(records []*pyth.ExecutionRecord) {
 			a.stored.Add(totals)
 			a.unstored.Executions -= totals.Executions
 			a.unstored.CPU -= totals.CPU
+			a.unstored.MemoryMiBMs -= totals.MemoryMiBMs
 		}
 	}
 }
@@ -242,14 +302,25 @@ func (l *Limiter) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, e
 	if err != nil {
 		return nil, err
 	}
-	var quotas []pyth.Quota
-	if limit := l.config.ExecutionsPerDay; limit > 0 {
-		quotas = append(quotas, pyth.Quota{Name: pyth.QuotaExecutionsPerDay, Limit: limit, Used: all[user].Executions, ResetsAt: nextDay(now)})
+	limits, err := l.limits(ctx, user)
+	if err != nil {
+		return nil, err
 	}
-	if limit := l.config.CPUPerDay; limit > 0 {
-		quotas = append(quotas, pyth.Quota{
-			Name: pyth.QuotaCPUPerDay, Limit: limit.Milliseconds(), Used: all[user].CPU.Milliseconds(), ResetsAt: nextDay(now),
-		})
+	var quotas []pyth.Quota
+	add := func(name pyth.QuotaName, limit *int64, used int64, resetsAt time.Time) {
+		if limit != nil {
+			quotas = append(quotas, pyth.Quota{Name: name, Limit: *limit, Used: used, ResetsAt: resetsAt})
+		}
+	}
+	add(pyth.QuotaExecutionsPerDay, limits.executions, all[user].Executions, nextDay(now))
+	add(pyth.QuotaCPUPerDay, limits.cpuMs, all[user].CPU.Milliseconds(), nextDay(now))
+	add(pyth.QuotaMemoryPerDay, limits.memory, all[user].MemoryMiBMs, nextDay(now))
+	if limits.storage != nil {
+		stored, err := l.config.Store.StorageBytes(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		add(pyth.QuotaStorage, limits.storage, stored, time.Time{})
 	}
 	return quotas, nil
 }

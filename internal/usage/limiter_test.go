@@ -72,7 +72,7 @@ func (l *limiter) record(user pyth.UserID, cpu time.Duration) *pyth.ExecutionRec
 
 func (l *limiter) admit(user pyth.UserID) {
 	l.Helper()
-	if err := l.Admit(l.Context(), user); err != nil {
+	if err := l.Admit(l.Context(), user, true); err != nil {
 		l.Fatal(err)
 	}
 }
@@ -80,7 +80,7 @@ func (l *limiter) admit(user pyth.UserID) {
 // refuse checks that a run of ada is refused until the next day.
 func (l *limiter) refuse() {
 	l.Helper()
-	err := l.Admit(l.Context(), "ada")
+	err := l.Admit(l.Context(), "ada", true)
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok || e.Code != pyth.CodeQuotaExceeded {
 		l.Fatalf("got %v, want %s", err, pyth.CodeQuotaExceeded)
@@ -209,7 +209,7 @@ func TestLimiterReadsOnceForConcurrentRuns(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if l.Admit(t.Context(), "ada") == nil {
+			if l.Admit(t.Context(), "ada", true) == nil {
 				mu.Lock()
 				defer mu.Unlock()
 				admitted++
@@ -226,7 +226,7 @@ func TestLimiterReadsOnceForConcurrentRuns(t *testing.T) {
 func TestLimiterReportsAndForgetsAFailedRead(t *testing.T) {
 	l := newLimiter(t, 1, 0)
 	l.store.err = errors.New("broken")
-	if err := l.Admit(t.Context(), "ada"); !errors.Is(err, l.store.err) {
+	if err := l.Admit(t.Context(), "ada", true); !errors.Is(err, l.store.err) {
 		t.Errorf("got %v", err)
 	}
 	l.store.err = nil
@@ -240,7 +240,7 @@ func TestAdmitAllocatesNothing(t *testing.T) {
 	r := l.record("ada", 0)
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() {
-		_ = l.Admit(ctx, "ada")
+		_ = l.Admit(ctx, "ada", true)
 		l.Ended("ada", r)
 	}); n != 0 {
 		t.Errorf("a run allocates %v times", n)

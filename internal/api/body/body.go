@@ -2,7 +2,7 @@
 // framework.
 //
 // The package is strict: a body must be one JSON text in UTF-8 without duplicate
-// keys, unknown fields or nulls. The returned error lists all faults in a body, but
+// keys, unknown fields or unexpected nulls. The returned error lists all faults in a body, but
 // contains no values from the body.
 package body
 
@@ -24,6 +24,9 @@ type Reader struct {
 	Schema   Schema
 	Required bool
 	MaxBytes int64
+	// Nullable is the location of an object whose fields may be null, for example
+	// "body.quotas"; "" means that there is none.
+	Nullable string
 }
 
 // Schema describes the fields of a body.

@@ -47,7 +47,7 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 	if err := json.Unmarshal(data, &tree); err != nil {
 		return syntaxError(err)
 	}
-	faults := addNulls(b.Schema.Check(tree), "body", tree)
+	faults := b.addNulls(b.Schema.Check(tree), "body", tree)
 	if len(faults) == 0 {
 		err := json.Unmarshal(data, v, json.RejectUnknownMembers(true))
 		if err == nil {
@@ -101,11 +101,14 @@ func checkShape(data []byte) error {
 	return nil
 }
 
-// addNulls adds an error for each null in v. No field of the API accepts null.
-// Clients must omit absent fields.
-func addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
+// addNulls adds an error for each null in v, except in the object Nullable. Clients must
+// omit absent fields.
+func (b *Reader) addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
+		if b.Nullable != "" && strings.HasPrefix(location, b.Nullable+".") {
+			return faults
+		}
 		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
 		if !reported && len(faults) < problem.MaxFields {
 			faults.Add(problem.Clip(location), "must not be null; omit the field instead")
@@ -115,13 +118,13 @@ func addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors 
 		for i, e := range v {
 			// To save time, build the location only for null, lists and objects.
 			if !scalar(e) {
-				faults = addNulls(faults, location+"["+strconv.Itoa(i)+"]", e)
+				faults = b.addNulls(faults, location+"["+strconv.Itoa(i)+"]", e)
 			}
 		}
 	case map[string]any:
 		for name, e := range v {
 			if !scalar(e) {
-				faults = addNulls(faults, location+"."+name, e)
+				faults = b.addNulls(faults, location+"."+name, e)
 			}
 		}
 	}

@@ -1,0 +1,84 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// LiveActivity is an Activity that knows its users.
+type LiveActivity interface {
+	Activity
+	// ActiveUsers returns the users who have something to end on this server.
+	ActiveUsers() []pyth.UserID
+}
+
+// Enforcer ends the runs and sessions of users who are disabled or deleted. Credentials
+// of such users are invalid at once, because each request reads the account. The
+// Enforcer ends what has begun before.
+type Enforcer struct {
+	Store interface {
+		InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error)
+	}
+	Activities []LiveActivity
+	// Ended receives users whom this server has disabled or deleted.
+	Ended <-chan pyth.UserID
+	// Interval is the time between two searches for users whom other servers have
+	// disabled or deleted.
+	Interval time.Duration
+	// Failed is called with errors.
+	Failed func(error)
+}
+
+// endTimeout is the maximum time to wait for the end of the runs of one user.
+const endTimeout = 30 * time.Second
+
+// Run ends runs and sessions until ctx ends.
+func (e *Enforcer) Run(ctx context.Context) {
+	ticker := time.NewTicker(e.Interval)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case user := <-e.Ended:
+			err = e.end(ctx, user)
+		case <-ticker.C:
+			err = e.search(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			e.Failed(err)
+		}
+	}
+}
+
+// search ends the runs and sessions of all inactive users.
+func (e *Enforcer) search(ctx context.Context) error {
+	var users []pyth.UserID
+	for _, a := range e.Activities {
+		users = append(users, a.ActiveUsers()...)
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	slices.Sort(users)
+	inactive, err := e.Store.InactiveUsers(ctx, slices.Compact(users))
+	for _, user := range inactive {
+		err = errors.Join(err, e.end(ctx, user))
+	}
+	return err
+}
+
+func (e *Enforcer) end(ctx context.Context, user pyth.UserID) error {
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	var errs []error
+	for _, a := range e.Activities {
+		errs = append(errs, a.EndUser(ctx, user))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,175 @@
+package audit
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Administration returns a service that passes all calls to "next". It records the
+// actions of administrators in the log: one entry belongs to the administrator, and a
+// second one to the user concerned.
+func Administration(next pyth.AdminService, log Recorder) pyth.AdminService {
+	return &administration{next, log}
+}
+
+type administration struct {
+	pyth.AdminService
+	log Recorder
+}
+
+// recordAdmin writes the entry of an administrator. If the action succeeded, it also
+// writes the same entry for the user; "" means that no user is concerned.
+func recordAdmin(ctx context.Context, log Recorder, action pyth.Action, actor, user pyth.UserID, resource string, details map[string]any, err error) error {
+	if details == nil {
+		details = map[string]any{}
+	}
+	if user != "" {
+		details["userId"] = string(user)
+	}
+	if actor == "" {
+		details["operator"] = true
+	}
+	e := &pyth.AuditEvent{User: actor, Action: action, Resource: resource, Details: details}
+	if failed := recordAfter(ctx, log, e, err); failed != nil || err != nil {
+		return failed
+	}
+	if user == "" || user == actor {
+		return nil
+	}
+	details = maps.Clone(details)
+	if actor != "" {
+		details["adminId"] = string(actor)
+	}
+	return recordAfter(ctx, log, &pyth.AuditEvent{User: user, Action: action, Resource: resource, Details: details}, nil)
+}
+
+func (a *administration) CreateUser(ctx context.Context, actor pyth.UserID, n pyth.NewUser) (*pyth.CreatedUser, error) {
+	u, err := a.AdminService.CreateUser(ctx, actor, n)
+	var id pyth.UserID
+	details := map[string]any{}
+	if err == nil {
+		id = u.ID
+		details["role"] = string(u.Role)
+	}
+	if err := recordAdmin(ctx, a.log, pyth.ActionUserRegistered, actor, id, string(id), details, err); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// UpdateUser records the changed fields. It records one entry for each changed quota in
+// the details.
+func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, c pyth.UserChange) (*pyth.User, error) {
+	u, err := a.AdminService.UpdateUser(ctx, actor, id, c)
+	details := map[string]any{}
+	if c.Disabled != nil {
+		details["disabled"] = *c.Disabled
+	}
+	if c.Role != nil {
+		details["role"] = string(*c.Role)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Quotas)) {
+		if limit := c.Quotas[name]; limit != nil {
+			details[string(name)] = *limit
+		} else {
+			details[string(name)] = "default"
+		}
+	}
+	if err := recordAdmin(ctx, a.log, pyth.ActionUserChanged, actor, knownUser(id, err), string(id), details, err); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// knownUser returns "" if the action failed, because the user may not exist.
+func knownUser(id pyth.UserID, err error) pyth.UserID {
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// DeleteUser records no entry for the user, because the log keeps no content about
+// deleted users.
+func (a *administration) DeleteUser(ctx context.Context, actor, id pyth.UserID) error {
+	err := a.AdminService.DeleteUser(ctx, actor, id)
+	return recordAdmin(ctx, a.log, pyth.ActionUserDeleted, deleted(actor, id), "", string(id), nil, err)
+}
+
+// deleted returns the actor; "" if the actor has deleted the own account.
+func deleted(actor, id pyth.UserID) pyth.UserID {
+	if actor == id {
+		return ""
+	}
+	return actor
+}
+
+func (a *administration) CreateReset(ctx context.Context, actor, id pyth.UserID) (*pyth.Reset, error) {
+	r, err := a.AdminService.CreateReset(ctx, actor, id)
+	if err := recordAdmin(ctx, a.log, pyth.ActionResetCreated, actor, knownUser(id, err), string(id), nil, err); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (a *administration) DeleteKeys(ctx context.Context, actor, id pyth.UserID) (int64, error) {
+	n, err := a.AdminService.DeleteKeys(ctx, actor, id)
+	details := map[string]any{}
+	if err == nil {
+		details["keys"] = n
+	}
+	if err := recordAdmin(ctx, a.log, pyth.ActionKeysRevoked, actor, knownUser(id, err), string(id), details, err); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (a *administration) DeleteLogins(ctx context.Context, actor, id pyth.UserID) error {
+	err := a.AdminService.DeleteLogins(ctx, actor, id)
+	return recordAdmin(ctx, a.log, pyth.ActionLoginsRevoked, actor, knownUser(id, err), string(id), nil, err)
+}
+
+func (a *administration) CreateInvite(ctx context.Context, actor pyth.UserID, email string, lifetime time.Duration) (*pyth.Invite, string, error) {
+	i, code, err := a.AdminService.CreateInvite(ctx, actor, email, lifetime)
+	resource, details := "", map[string]any{}
+	if err == nil {
+		resource = string(i.ID)
+		details["expiresAt"] = i.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	if err := recordAdmin(ctx, a.log, pyth.ActionInviteCreated, actor, "", resource, details, err); err != nil {
+		return nil, "", err
+	}
+	return i, code, nil
+}
+
+func (a *administration) DeleteInvite(ctx context.Context, actor pyth.UserID, id pyth.InviteID) error {
+	err := a.AdminService.DeleteInvite(ctx, actor, id)
+	return recordAdmin(ctx, a.log, pyth.ActionInviteDeleted, actor, "", string(id), nil, err)
+}
+
+// Operations returns a service that passes all calls to "next". It records the canceled
+// runs in the log.
+func Operations(next pyth.OperationsService, log Recorder) pyth.OperationsService {
+	return &operations{next, log}
+}
+
+type operations struct {
+	pyth.OperationsService
+	log Recorder
+}
+
+func (o *operations) CancelExecution(ctx context.Context, actor pyth.UserID, id pyth.ExecutionID) (*pyth.ActiveExecution, error) {
+	r, err := o.OperationsService.CancelExecution(ctx, actor, id)
+	var user pyth.UserID
+	if err == nil {
+		user = r.User
+	}
+	if err := recordAdmin(ctx, o.log, pyth.ActionExecutionCanceled, actor, user, string(id), nil, err); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
