@@ -25,7 +25,8 @@ type commands struct {
 	Generate generateCommand  `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
 	Keys     keysCommands     `cmd:"" help:"Rotate and check the encryption keys."`
 	Migrate  migrateCommand   `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
-	Users    usersCommands    `cmd:"" help:"Create accounts."`
+	Users    usersCommands    `cmd:"" help:"Manage accounts."`
+	Invites  invitesCommands  `cmd:"" help:"Manage invites."`
 	Doctor   doctorCommand    `cmd:"" help:"Check whether this host can run sandboxes, and print how to fix problems."`
 	Audit    auditCommand     `cmd:"" help:"Check or export the audit log, even while the server runs."`
 	Runtime  runtimeCommands  `cmd:"" help:"Build custom images."`

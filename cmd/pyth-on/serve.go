@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -24,8 +26,9 @@ type serveCommand struct {
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account: everyone (open), everyone with an invite from --invites-file (invite), or only the operator, with 'pyth-on users create' (closed)."`
-	InvitesFile    string        `type:"existingfile" help:"File with the invites for --registration=invite, one per line."`
+	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account: everyone (open), everyone with an invite from 'pyth-on invites create' or from --invites-file (invite), or only the operator, with 'pyth-on users create' (closed)."`
+	InvitesFile    string        `type:"existingfile" help:"File with further invites for --registration=invite, one per line. They can be used several times."`
+	PublicURL      string        `name:"public-url" placeholder:"URL" help:"Address of the API in links to users (default: the host of the request, or the address of the listener)."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries. With 0, it keeps the content forever. The log always keeps the hashes of entries."`
 
 	RateLimit  string        `default:"on" enum:"on,off" help:"Whether the server limits the rate of requests: ${enum}."`
@@ -109,12 +112,17 @@ func (c *serveCommand) serve() (err error) {
 	if err := store.removeMark(); err != nil {
 		return err
 	}
-	stopControl, err := serveControl(data.Path, accounts.Operator, logger)
+	publicURL := cmp.Or(c.PublicURL, "http://"+listener.Addr().String())
+	control, err := api.NewControl(accounts.Admin, publicURL, logger)
+	if err != nil {
+		return err
+	}
+	stopControl, err := serveControl(data.Path, control, logger)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopControl()) }()
-	if err := c.warnWithoutAccounts(ctx, store, logger); err != nil {
+	if err := c.offerSetup(ctx, accounts, publicURL, logger); err != nil {
 		return err
 	}
 	config, err := c.config(logger)
@@ -162,24 +170,34 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 	if err != nil {
 		return nil, err
 	}
-	if c.Registration == "invite" && len(invites) == 0 {
-		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
-	}
 	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{
 		TokenTTL: c.TokenTTL, RefreshTTL: c.RefreshTTL,
 		Registration: account.Registration(c.Registration), Invites: invites,
 	})
 }
 
-func (c *serveCommand) warnWithoutAccounts(ctx context.Context, store pyth.KeyStore, logger *slog.Logger) error {
-	if c.Registration != string(account.RegistrationClosed) {
+// offerSetup prints a link with which the operator registers as the first administrator,
+// if there is none. The link contains a secret code, so it is not a log record.
+func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, publicURL string, logger *slog.Logger) error {
+	counts, err := accounts.Count(ctx)
+	if err != nil || counts.ActiveAdmins > 0 {
+		return err
+	}
+	command := "`pyth-on users create EMAIL --admin --data-dir=" + c.DataDir + "`"
+	if counts.Users == 0 && c.Registration == string(account.RegistrationClosed) {
+		logger.Warn("no accounts exist and registration is closed: nobody can use this server", "hint", "create an account while the server runs: "+command)
+	}
+	if c.LogFormat == jsonFormat {
+		// Programs read standard error, so print only log records.
+		logger.Info("no administrator exists", "hint", "create one: "+command)
 		return nil
 	}
-	users, err := store.DataKeys(ctx, "", 1) // Each user has one data key.
-	if err == nil && len(users) == 0 {
-		logger.Warn("no accounts exist and registration is closed: nobody can use this server",
-			"hint", "create an account while the server runs: `pyth-on users create EMAIL --data-dir="+c.DataDir+"`")
+	code, err := accounts.SetupCode(ctx)
+	if err != nil || code == "" {
+		return err
 	}
+	_, err = fmt.Fprintf(os.Stderr, "This server has no administrator. Register as the first one, once within 24 hours:\n  %s%s#setup=%s\nOr run %s.\n",
+		strings.TrimSuffix(publicURL, "/"), api.AccountPath, code, command)
 	return err
 }
 
@@ -211,7 +229,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
 		Async: app.AsyncConfig(c.asyncFlags),
 		API: api.Config{
-			TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
+			PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},
 		Progress: c.progress(logger), Logger: logger,
 	}

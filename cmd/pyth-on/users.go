@@ -1,30 +1,189 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
-	"path/filepath"
-	"syscall"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
 	"time"
 
-	"github.com/pyth-on/pyth-on/internal/account"
-	"github.com/pyth-on/pyth-on/internal/app"
+	"github.com/mattn/go-isatty"
+
+	"github.com/pyth-on/pyth-on/internal/api"
 )
 
 type usersCommands struct {
-	Create usersCreateCommand `cmd:"" help:"Create an account, even if registration is closed. The server can be running or stopped."`
+	List    usersListCommand    `cmd:"" help:"List the accounts."`
+	Show    usersShowCommand    `cmd:"" help:"Show an account."`
+	Create  usersCreateCommand  `cmd:"" help:"Create an account, even if registration is closed. The server can be running or stopped."`
+	Disable usersDisableCommand `cmd:"" help:"Disable an account. Its keys, tokens, runs and sessions end at once."`
+	Enable  usersEnableCommand  `cmd:"" help:"Enable a disabled account."`
+	Role    usersRoleCommand    `cmd:"" help:"Make a user an administrator, or an administrator a user."`
+	Reset   usersResetCommand   `cmd:"" help:"Print a link with which a user sets a new password once."`
+	Quota   usersQuotaCommand   `cmd:"" help:"Show or change the limits of a user."`
+	Delete  usersDeleteCommand  `cmd:"" help:"Delete an account with all its objects."`
+}
+
+const usersPath = "/api/v1/admin/users"
+
+// quotaNames are the names of the limits of a user in the API.
+var quotaNames = []string{"executionsPerDay", "cpuMsPerDay", "memoryMibMsPerDay", "storageBytes", "generateTokensPerDay", "sessions"}
+
+// cliUser contains the fields of an account that the commands print.
+type cliUser struct {
+	ID        string           `json:"id"`
+	Email     string           `json:"email"`
+	Role      string           `json:"role"`
+	Disabled  bool             `json:"disabled"`
+	CreatedAt time.Time        `json:"createdAt"`
+	Quotas    map[string]int64 `json:"quotas"`
+}
+
+func (u *cliUser) state() string {
+	if u.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func (u *cliUser) print(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%s (%s): %s, %s, created %s\n", u.Email, u.ID, u.Role, u.state(), u.CreatedAt.Format(time.DateTime))
+	for _, name := range quotaNames {
+		if limit, ok := u.Quotas[name]; ok && err == nil {
+			_, err = fmt.Fprintf(w, "  %s: %d\n", name, limit)
+		}
+	}
+	return err
+}
+
+// userArg selects an account.
+type userArg struct {
+	User string `arg:"" placeholder:"USER" help:"E-mail address or ID of the account."`
+	JSON bool   `name:"json" env:"-" help:"Print the result as JSON."`
+}
+
+// find returns the account.
+func (a *userArg) find(ctx context.Context, c *adminClient) (*cliUser, json.RawMessage, error) {
+	var found *cliUser
+	var raw json.RawMessage
+	err := c.pages(ctx, usersPath, url.Values{"q": {a.User}}, func(page json.RawMessage) error {
+		var list struct{ Users []json.RawMessage }
+		if err := json.Unmarshal(page, &list); err != nil {
+			return err
+		}
+		for _, item := range list.Users {
+			u := new(cliUser)
+			if err := json.Unmarshal(item, u); err != nil {
+				return err
+			}
+			if strings.EqualFold(u.Email, a.User) || u.ID == a.User {
+				found, raw = u, item
+			}
+		}
+		return nil
+	})
+	if err == nil && found == nil {
+		err = fmt.Errorf("no account has the e-mail address or ID %s; `pyth-on users list` shows all accounts", a.User)
+	}
+	return found, raw, err
+}
+
+// change sends a change of the account and prints the result.
+func (a *userArg) change(f *adminFlags, command string, body any) error {
+	ctx, stop := untilSignal()
+	defer stop()
+	return f.call(ctx, command, false, func(c *adminClient) error {
+		u, _, err := a.find(ctx, c)
+		if err != nil {
+			return err
+		}
+		var changed json.RawMessage
+		if err := c.do(ctx, http.MethodPatch, usersPath+"/"+u.ID, body, &changed); err != nil {
+			return err
+		}
+		if a.JSON {
+			return printJSON(changed)
+		}
+		if err := json.Unmarshal(changed, u); err != nil {
+			return err
+		}
+		return u.print(os.Stdout)
+	})
+}
+
+type usersListCommand struct {
+	Search string `arg:"" optional:"" help:"Text in the e-mail address."`
+	JSON   bool   `name:"json" env:"-" help:"Print the accounts as JSON."`
+
+	adminFlags
+}
+
+func (c *usersListCommand) Run() error {
+	ctx, stop := untilSignal()
+	defer stop()
+	all := []json.RawMessage{}
+	err := c.call(ctx, "users list", false, func(client *adminClient) error {
+		return client.pages(ctx, usersPath, url.Values{"q": {c.Search}}, func(page json.RawMessage) error {
+			var list struct{ Users []json.RawMessage }
+			err := json.Unmarshal(page, &list)
+			all = append(all, list.Users...)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(map[string]any{"users": all})
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "E-MAIL\tID\tROLE\tSTATE\tCREATED")
+	for _, item := range all {
+		u := new(cliUser)
+		if err := json.Unmarshal(item, u); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", u.Email, u.ID, u.Role, u.state(), u.CreatedAt.Format(time.DateTime))
+	}
+	return w.Flush()
+}
+
+type usersShowCommand struct {
+	userArg
+	adminFlags
+}
+
+func (c *usersShowCommand) Run() error {
+	ctx, stop := untilSignal()
+	defer stop()
+	return c.call(ctx, "users show", false, func(client *adminClient) error {
+		u, raw, err := c.find(ctx, client)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(raw)
+		}
+		return u.print(os.Stdout)
+	})
 }
 
 type usersCreateCommand struct {
-	Email string `arg:"" help:"E-mail address of the account."`
-	JSON  bool   `name:"json" help:"Print the account as JSON."`
+	Email     string `arg:"" help:"E-mail address of the account."`
+	Admin     bool   `env:"-" help:"Make the user an administrator."`
+	ResetLink bool   `env:"-" help:"Ask for no password. Print a link with which the user sets the password."`
+	JSON      bool   `name:"json" env:"-" help:"Print the account as JSON."`
 
-	dataFlags
-	storeFlags
+	adminFlags
 }
 
 func (*usersCreateCommand) Help() string {
@@ -35,94 +194,197 @@ func (*usersCreateCommand) Help() string {
 func (c *usersCreateCommand) Run() error {
 	ctx, stop := untilSignal()
 	defer stop()
-	password, err := readPassword(ctx)
-	if err != nil {
-		return err
+	body := map[string]any{"email": c.Email}
+	if c.Admin {
+		body["role"] = "admin"
 	}
-	user, err := c.create(ctx, userRequest{Email: c.Email, Password: password})
+	if !c.ResetLink {
+		password, err := readPassword(ctx)
+		if err != nil {
+			return err
+		}
+		body["password"] = password
+	}
+	var raw json.RawMessage
+	err := c.call(ctx, "users create", true, func(client *adminClient) error {
+		return client.do(ctx, http.MethodPost, usersPath, body, &raw)
+	})
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(user)
+		return json.NewEncoder(os.Stdout).Encode(raw)
 	}
-	_, err = fmt.Fprintf(os.Stdout, "Created the account %s (%s).\nAPI key: %s\n", user.Email, user.ID, user.APIKey)
+	var created struct {
+		cliUser
+		APIKey string
+		Reset  *resetLink
+	}
+	if err := json.Unmarshal(raw, &created); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(os.Stdout, "Created the account %s (%s).\nAPI key: %s\n", created.Email, created.ID, created.APIKey); err != nil {
+		return err
+	}
+	if created.Reset != nil {
+		return created.Reset.print(created.Email)
+	}
+	return nil
+}
+
+type resetLink struct {
+	URL       string
+	ExpiresAt time.Time
+}
+
+func (r *resetLink) print(email string) error {
+	_, err := fmt.Fprintf(os.Stdout, "Link to set the password of %s, valid once until %s:\n%s\n", email, r.ExpiresAt.Local().Format(time.DateTime), absolute(r.URL))
 	return err
 }
 
-const (
-	// controlWait is the maximum time to wait for a starting server to accept
-	// commands.
-	controlWait = 10 * time.Second
-	controlPoll = 100 * time.Millisecond
-)
-
-// create creates the account. If a server uses the data directory, create sends the
-// request to this server. Otherwise it creates the account in the database.
-func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*createdUser, error) {
-	if err := c.checkOwner(); err != nil {
-		return nil, err
+// absolute returns the link with a hint if the command does not know the address of the
+// server.
+func absolute(link string) string {
+	if strings.HasPrefix(link, api.AccountPath) {
+		return "https://YOUR-SERVER" + link
 	}
-	if err := keepPrivate(c.DataDir, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
-		return nil, err
-	}
-	for deadline := time.Now().Add(controlWait); ; {
-		data, free, err := app.OpenDirectory(c.DataDir, 0)
-		if err != nil {
-			return nil, err
-		}
-		if free {
-			user, err := c.createWithoutServer(ctx, data, r)
-			return user, errors.Join(err, data.Close())
-		}
-		user, err := askServer(ctx, data.Path, r)
-		if !errors.Is(err, errNoControl) {
-			return user, err
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("another process uses the data directory %s and accepts no commands; "+
-				"wait until the server has started, or stop the process", data.Path)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(controlPoll):
-		}
-	}
+	return link
 }
 
-// checkOwner returns an error if this command would create files that the server's
-// user cannot open.
-func (c *usersCreateCommand) checkOwner() error {
-	info, err := os.Stat(c.DataDir)
-	if err != nil {
-		return nil // The data directory does not exist yet.
+type usersDisableCommand struct {
+	userArg
+	adminFlags
+}
+
+func (c *usersDisableCommand) Run() error {
+	return c.change(&c.adminFlags, "users disable", map[string]any{"disabled": true})
+}
+
+type usersEnableCommand struct {
+	userArg
+	adminFlags
+}
+
+func (c *usersEnableCommand) Run() error {
+	return c.change(&c.adminFlags, "users enable", map[string]any{"disabled": false})
+}
+
+type usersRoleCommand struct {
+	userArg
+	Role string `arg:"" enum:"user,admin" help:"The new role: ${enum}."`
+	adminFlags
+}
+
+func (c *usersRoleCommand) Run() error {
+	return c.change(&c.adminFlags, "users role", map[string]any{"role": c.Role})
+}
+
+type usersResetCommand struct {
+	userArg
+	adminFlags
+}
+
+func (c *usersResetCommand) Run() error {
+	ctx, stop := untilSignal()
+	defer stop()
+	return c.call(ctx, "users reset", false, func(client *adminClient) error {
+		u, _, err := c.find(ctx, client)
+		if err != nil {
+			return err
+		}
+		var raw json.RawMessage
+		if err := client.do(ctx, http.MethodPost, usersPath+"/"+u.ID+"/reset-link", nil, &raw); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(raw)
+		}
+		link := new(resetLink)
+		if err := json.Unmarshal(raw, link); err != nil {
+			return err
+		}
+		return link.print(u.Email)
+	})
+}
+
+type usersQuotaCommand struct {
+	userArg
+
+	ExecutionsPerDay     string `env:"-" placeholder:"N|default" help:"Maximum number of runs on one day."`
+	CPUMsPerDay          string `name:"cpu-ms-per-day" env:"-" placeholder:"N|default" help:"Maximum processor time of runs on one day, in milliseconds."`
+	MemoryMibMsPerDay    string `env:"-" placeholder:"N|default" help:"Maximum memory of runs on one day, in MiB multiplied by milliseconds."`
+	StorageBytes         string `env:"-" placeholder:"N|default" help:"Maximum size of stored code and output, in bytes."`
+	GenerateTokensPerDay string `env:"-" placeholder:"N|default" help:"Maximum number of tokens of the model on one day."`
+	Sessions             string `env:"-" placeholder:"N|default" help:"Maximum number of sessions."`
+
+	adminFlags
+}
+
+func (*usersQuotaCommand) Help() string {
+	return "Without limits, the command shows the limits of the user. The value default restores the limit of the server."
+}
+
+func (c *usersQuotaCommand) Run() error {
+	quotas := map[string]any{}
+	values := []string{c.ExecutionsPerDay, c.CPUMsPerDay, c.MemoryMibMsPerDay, c.StorageBytes, c.GenerateTokensPerDay, c.Sessions}
+	for i, value := range values {
+		switch value {
+		case "":
+		case "default":
+			quotas[quotaNames[i]] = nil
+		default:
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil || n < 0 {
+				return fmt.Errorf("the limit %s is %q; use a number of at least 0, or default", quotaNames[i], value)
+			}
+			quotas[quotaNames[i]] = n
+		}
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
+	if len(quotas) == 0 {
+		return (&usersShowCommand{c.userArg, c.adminFlags}).Run()
+	}
+	return c.change(&c.adminFlags, "users quota", map[string]any{"quotas": quotas})
+}
+
+type usersDeleteCommand struct {
+	userArg
+	Yes bool `env:"-" help:"Do not ask for confirmation."`
+	adminFlags
+}
+
+func (c *usersDeleteCommand) Run() error {
+	ctx, stop := untilSignal()
+	defer stop()
+	return c.call(ctx, "users delete", false, func(client *adminClient) error {
+		u, _, err := c.find(ctx, client)
+		if err != nil {
+			return err
+		}
+		if err := c.confirm(ctx, u); err != nil {
+			return err
+		}
+		if err := client.do(ctx, http.MethodDelete, usersPath+"/"+u.ID, nil, nil); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(map[string]any{"id": u.ID, "email": u.Email, "deleted": true})
+		}
+		_, err = fmt.Fprintf(os.Stdout, "Deleted the account %s (%s).\n", u.Email, u.ID)
+		return err
+	})
+}
+
+// confirm asks whether to delete the account, unless --yes is set.
+func (c *usersDeleteCommand) confirm(ctx context.Context, u *cliUser) error {
+	if c.Yes {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(c.DataDir, controlName)); err == nil {
-		return nil // The server creates the account.
+	if !isatty.IsTerminal(os.Stdin.Fd()) {
+		return errors.New("the deletion needs confirmation; pass --yes")
 	}
-	return fmt.Errorf("the data directory %s belongs to user %d; run the command as this user, or start the server first", c.DataDir, owner.Uid)
-}
-
-// createWithoutServer creates the account in the database. The caller must hold the
-// lock of the data directory.
-func (c *usersCreateCommand) createWithoutServer(ctx context.Context, data *app.Directory, r userRequest) (user *createdUser, err error) {
-	store, err := c.openStore(ctx, data.Path)
-	if err != nil {
-		return nil, err
+	line, err := ask(ctx, bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine)), "Delete "+u.Email+" with all objects of the account? Type yes: ")
+	if err == nil && !slices.Contains([]string{"yes", "YES", "Yes"}, strings.TrimSpace(line)) {
+		err = errors.New("the account was not deleted")
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	accounts, err := app.OpenAccounts(ctx, store.Store, store.vault, account.Config{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, accounts.Close()) }()
-	if err := store.removeMark(); err != nil {
-		return nil, err
-	}
-	return createUser(ctx, accounts.Operator, r)
+	return err
 }

@@ -83,6 +83,11 @@ func (a *Accounts) administration(activities ...account.Activity) pyth.AdminServ
 	}, a.log)
 }
 
+// Count returns the numbers of users.
+func (a *Accounts) Count(ctx context.Context) (pyth.UserCounts, error) {
+	return a.store.CountUsers(ctx)
+}
+
 // SetupCode returns a new code for the registration of the first administrator; "" if an
 // enabled administrator exists.
 func (a *Accounts) SetupCode(ctx context.Context) (string, error) {

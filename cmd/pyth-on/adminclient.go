@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/app"
+)
+
+// adminFlags select the server whose users a command manages. By default it is the
+// server with the data directory, which can be running or stopped.
+type adminFlags struct {
+	dataFlags
+	storeFlags
+
+	Server     string `env:"-" placeholder:"URL" help:"Address of a running server. The command then calls its API as an administrator, and needs --key, --api-key-file or PYTH_ON_API_KEY."`
+	Key        string `env:"-" placeholder:"KEY" help:"API key of an administrator, with the scope admin. All users of this machine can read the arguments of a process, so prefer PYTH_ON_API_KEY or --api-key-file."`
+	APIKeyFile string `name:"api-key-file" env:"-" type:"existingfile" help:"File with the API key of an administrator."`
+	PublicURL  string `name:"public-url" placeholder:"URL" help:"Address of the API in links to users. A running server uses its own setting."`
+}
+
+// adminClient calls the administration API.
+type adminClient struct {
+	http *http.Client
+	base string
+	key  []byte
+	// agent is the User-Agent of the requests, for the audit log.
+	agent string
+}
+
+const (
+	// controlWait is the maximum time to wait for a starting server to accept
+	// commands.
+	controlWait = 10 * time.Second
+	controlPoll = 100 * time.Millisecond
+)
+
+// call connects to the server and calls f. The parameter "command" is the name of the
+// command for the audit log. If "creates" is true, the database need not exist.
+func (c *adminFlags) call(ctx context.Context, command string, creates bool, f func(*adminClient) error) error {
+	agent := "pyth-on " + command
+	if c.Server != "" {
+		client, err := c.remote(agent)
+		if err != nil {
+			return err
+		}
+		return f(client)
+	}
+	if c.Key != "" || c.APIKeyFile != "" {
+		return errors.New("--key and --api-key-file need --server")
+	}
+	if err := c.checkOwner(); err != nil {
+		return err
+	}
+	if err := keepPrivate(c.DataDir, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+		return err
+	}
+	if err := c.checkDatabase(creates); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(controlWait); ; {
+		data, free, err := app.OpenDirectory(c.DataDir, 0)
+		if err != nil {
+			return err
+		}
+		if free {
+			return errors.Join(c.withoutServer(ctx, data, agent, f), data.Close())
+		}
+		if err = throughControl(data.Path, agent, f); !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("another process uses the data directory %s and accepts no commands; "+
+				"wait until the server has started, or stop the process", data.Path)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(controlPoll):
+		}
+	}
+}
+
+// remote returns a client of the server in --server.
+func (c *adminFlags) remote(agent string) (*adminClient, error) {
+	if u, err := url.Parse(c.Server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("--server must be a URL such as https://api.example.org")
+	}
+	key := []byte(c.Key)
+	if c.Key == "" {
+		var err error
+		if key, err = secretSetting(apiKeyVariable, c.APIKeyFile, "--api-key-file"); err != nil {
+			return nil, err
+		}
+	} else if c.APIKeyFile != "" {
+		return nil, errors.New("both --key and --api-key-file are set; choose one")
+	}
+	if len(key) == 0 {
+		return nil, fmt.Errorf("no API key for %s; set %s or --api-key-file", c.Server, apiKeyVariable)
+	}
+	// Do not follow redirects, because a redirect could send the key to another host.
+	client := &http.Client{
+		Timeout:       2 * time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &adminClient{http: client, base: strings.TrimRight(c.Server, "/"), key: key, agent: agent}, nil
+}
+
+// throughControl calls f with a client of the running server that uses the data
+// directory.
+func throughControl(dataDir, agent string, f func(*adminClient) error) error {
+	short, err := shortPath(dataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = short.Close() }()
+	client := &http.Client{Timeout: controlTimeout, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", short.name)
+		},
+		DisableKeepAlives: true,
+	}}
+	return f(&adminClient{http: client, base: "http://pyth-on", agent: agent})
+}
+
+// checkDatabase returns an error if the command needs an SQLite database that does not
+// exist.
+func (c *adminFlags) checkDatabase(creates bool) error {
+	_, hidden := hiddenDescriptor(databaseVariable)
+	if creates || hidden || c.Database != "" || c.DatabaseFile != "" {
+		return nil
+	}
+	_, err := c.sqlitePath()
+	return err
+}
+
+// checkOwner returns an error if this command would create files that the server's
+// user cannot open.
+func (c *adminFlags) checkOwner() error {
+	info, err := os.Stat(c.DataDir)
+	if err != nil {
+		return nil // The data directory does not exist yet.
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(c.DataDir, controlName)); err == nil {
+		return nil // The server executes the command.
+	}
+	return fmt.Errorf("the data directory %s belongs to user %d; run the command as this user, or start the server first", c.DataDir, owner.Uid)
+}
+
+// withoutServer opens the database and calls f. The caller must hold the lock of the
+// data directory.
+func (c *adminFlags) withoutServer(ctx context.Context, data *app.Directory, agent string, f func(*adminClient) error) (err error) {
+	store, err := c.openStore(ctx, data.Path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	accounts, err := app.OpenAccounts(ctx, store.Store, store.vault, account.Config{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, accounts.Close()) }()
+	if err := store.removeMark(); err != nil {
+		return err
+	}
+	handler, err := api.NewControl(accounts.Admin, c.PublicURL, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return f(&adminClient{http: &http.Client{Transport: handlerTransport{handler}}, base: "http://pyth-on", agent: agent})
+}
+
+// handlerTransport calls a handler in this process.
+type handlerTransport struct{ handler http.Handler }
+
+func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	request := r.Clone(r.Context())
+	if request.Body == nil {
+		request.Body = http.NoBody
+	}
+	w := &bufferedResponse{header: http.Header{}}
+	t.handler.ServeHTTP(w, request)
+	return &http.Response{
+		StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: io.NopCloser(&w.body), Request: r,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}, nil
+}
+
+// bufferedResponse is a ResponseWriter that keeps the response in memory.
+type bufferedResponse struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *bufferedResponse) Header() http.Header { return w.header }
+
+func (w *bufferedResponse) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *bufferedResponse) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// do sends a request with a JSON body, unless the body is nil. It decodes the response
+// into "answer", unless the answer is nil.
+func (c *adminClient) do(ctx context.Context, method, path string, body, answer any) error {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("User-Agent", c.agent)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if len(c.key) > 0 {
+		r.Header.Set("X-Api-Key", string(c.key))
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return fmt.Errorf("call the server: %w", err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode >= 300 {
+		return app.Explain(problem(res.Status, b))
+	}
+	if answer == nil || len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, answer); err != nil {
+		return fmt.Errorf("the response of %s is not from a Pyth-On server; check --server", c.base)
+	}
+	return nil
+}
+
+// pages calls the function "next" with each page of a list. The path may contain a query.
+func (c *adminClient) pages(ctx context.Context, path string, query url.Values, next func(page json.RawMessage) error) error {
+	query.Set("limit", "200")
+	for {
+		var page json.RawMessage
+		if err := c.do(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
+			return err
+		}
+		if err := next(page); err != nil {
+			return err
+		}
+		var more struct{ NextCursor string }
+		if err := json.Unmarshal(page, &more); err != nil || more.NextCursor == "" {
+			return err
+		}
+		query.Set("cursor", more.NextCursor)
+	}
+}
+
+// printJSON prints the value as indented JSON.
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
