@@ -137,6 +137,8 @@ type RefreshToken struct {
 	// ClientHash identifies the client that exchanged the token. Only this client may
 	// repeat the exchange.
 	ClientHash [32]byte
+	// Client is the client that received the token.
+	Client Client
 }
 
 // CredentialError says why a credential is invalid. It is the cause (Err) of an

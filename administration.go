@@ -125,6 +125,12 @@ type ResetToken struct {
 type ResetTokenStore interface {
 	// CreateResetToken stores a token. It replaces earlier tokens of the user.
 	CreateResetToken(ctx context.Context, t *ResetToken) error
+	// ResetToken returns the token with the hash.
+	ResetToken(ctx context.Context, hash [32]byte) (*ResetToken, error)
+	// UseResetToken replaces the password hash of the token's user, and deletes the reset
+	// tokens and the refresh tokens of the user, in one transaction. It fails with
+	// CodeNotFound if the token does not exist or is not valid at the given time.
+	UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error
 }
 
 // AdministrationStore contains the operations of administrators on the accounts and

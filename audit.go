@@ -13,6 +13,10 @@ const (
 	ActionUserRegistered    Action = "user.registered"
 	ActionUserLogin         Action = "user.login"
 	ActionPasswordChanged   Action = "user.password_changed"
+	ActionPasswordReset     Action = "user.password_reset"
+	ActionEmailChanged      Action = "user.email_changed"
+	ActionUserExported      Action = "user.exported"
+	ActionLoginRevoked      Action = "login.revoked"
 	ActionTokenRefreshed    Action = "token.refreshed"
 	ActionTokenReused       Action = "token.reuse_detected"
 	ActionKeyCreated        Action = "key.created"
@@ -53,7 +57,8 @@ const (
 // Actions returns all actions that a user's log can contain.
 func Actions() []Action {
 	return []Action{
-		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged, ActionTokenRefreshed, ActionTokenReused,
+		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged,
+		ActionPasswordReset, ActionEmailChanged, ActionUserExported, ActionLoginRevoked, ActionTokenRefreshed, ActionTokenReused,
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,

@@ -48,6 +48,8 @@ type UserStore interface {
 	// ChangePassword is like SetPasswordHash, but also revokes all refresh tokens of
 	// the user in the same transaction.
 	ChangePassword(ctx context.Context, id UserID, old, replacement string) error
+	// SetEmail replaces the e-mail address of the user, or fails with CodeEmailTaken.
+	SetEmail(ctx context.Context, id UserID, email string) error
 	// DeleteUser deletes the user and all rows that belong to the user. Records of the
 	// audit log stay; EraseAudit removes their content. A user with many runs needs
 	// several transactions, so that other writers need not wait for all of them. The
@@ -92,6 +94,10 @@ type RefreshTokenStore interface {
 	// FamilyActive reports whether the family has a token that is valid at the given
 	// time.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
+	// Logins returns the families of the user with an ID greater than "after" that have a
+	// token that is valid at the given time, sorted by ID. It returns at most "limit"
+	// families. It does not set CreatedAt.
+	Logins(ctx context.Context, user UserID, at time.Time, after string, limit int) ([]*Login, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if there are
 	// none.
 	RevokeFamily(ctx context.Context, user UserID, family string) error

@@ -13,7 +13,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-const firstKeyName = "default"
+const (
+	firstKeyName = "default"
+	// familyStart is the beginning of the ID of a token family.
+	familyStart = "fam_"
+)
 
 // Register creates an account. The code of a server without an administrator creates
 // the first administrator, even if registration is closed.
@@ -252,11 +256,11 @@ func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current
 
 // grant issues a JWT and the first refresh token of a new family.
 func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth.Grant, error) {
-	family, err := newID("fam_")
+	family, err := newID(familyStart)
 	if err != nil {
 		return nil, err
 	}
-	refresh, record := s.newRefreshToken(user.ID, family)
+	refresh, record := s.newRefreshToken(ctx, user.ID, family)
 	if err := s.config.Store.CreateRefreshToken(ctx, record); err != nil {
 		return nil, err
 	}

@@ -19,11 +19,12 @@ const (
 
 // newRefreshToken generates a refresh token and its record. The caller stores the
 // record.
-func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyth.RefreshToken) {
+func (s *Service) newRefreshToken(ctx context.Context, user pyth.UserID, family string) (string, *pyth.RefreshToken) {
 	token := refreshStart + rand.Text() + rand.Text() // 260 bits
 	now := s.now()
 	return token, &pyth.RefreshToken{
 		Hash: hashOf(token), FamilyID: family, UserID: user, IssuedAt: now, ExpiresAt: now.Add(s.config.RefreshTTL),
+		Client: clientOf(ctx),
 	}
 }
 
@@ -60,7 +61,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	if err := checkEnabled(user); err != nil {
 		return nil, err
 	}
-	token, next := s.newRefreshToken(seen.UserID, seen.FamilyID)
+	token, next := s.newRefreshToken(ctx, seen.UserID, seen.FamilyID)
 	if err := s.rotate(ctx, seen, clientHash(client), next); err != nil {
 		if absent(err) {
 			return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})

@@ -17,6 +17,7 @@ const (
 	cursorDeliveries = "deliveries"
 	cursorExecutions = "executions"
 	cursorKeys       = "keys"
+	cursorLogins     = "logins"
 	cursorSecrets    = "secrets"
 	cursorSessions   = "sessions"
 )

@@ -33,6 +33,12 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
+	// Profiles lets callers change their accounts. If Profiles is nil, its operations
+	// respond with not_implemented.
+	Profiles pyth.ProfileService
+	// SendReset sends a reset token to the account with the e-mail address. It must
+	// return at once. If SendReset is nil, the server sends no mail.
+	SendReset func(email string)
 	// Optional services. If Sessions is nil, its operations respond with
 	// not_implemented. If Secrets or Packages is nil, its operations do not exist.
 	Sessions pyth.SessionService
@@ -154,6 +160,7 @@ func New(cfg Config) (*Handler, error) {
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
 	h.registerKeys()
+	h.registerProfiles()
 	h.registerExecute()
 	h.registerExecutions()
 	h.registerSessions()

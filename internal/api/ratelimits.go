@@ -95,7 +95,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	switch operationID {
 	case opRegister:
 		p = h.limits.registerIP
-	case opLogin, opRefresh:
+	case opLogin, opRefresh, opForgot, opReset:
 		p = h.limits.loginIP
 	case opVerify:
 		p = h.limits.verifyIP

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/account"
 	"github.com/pyth-on/pyth-on/internal/api"
 	"github.com/pyth-on/pyth-on/internal/async"
 	"github.com/pyth-on/pyth-on/internal/audit"
@@ -324,6 +325,7 @@ func (s *Server) apiConfig() api.Config {
 	config := c.API
 	config.Now = c.Accounts.clock
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
+	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, s.remover()), log)
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
 	config.Idempotency, config.DiscardsOutput = s.idempotency, c.Records.KeepOutput <= 0

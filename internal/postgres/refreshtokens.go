@@ -11,14 +11,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
 func tokenValues(t *pyth.RefreshToken) []any {
 	var client any
 	if t.ClientHash != [32]byte{} {
 		client = t.ClientHash[:]
 	}
-	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client}
+	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client, t.Client.IP, t.Client.UserAgent}
 }
 
 // CreateRefreshToken stores the first token of a new family.
@@ -30,8 +30,8 @@ func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) er
 // RefreshToken returns the token with the hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
-	err := s.row(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash FROM refresh_tokens WHERE hash = $1", []any{hash[:]},
-		column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash))
+	err := s.row(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent FROM refresh_tokens WHERE hash = $1", []any{hash[:]},
+		column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash), &t.Client.IP, &t.Client.UserAgent)
 	if err != nil {
 		return nil, asNotFound(err, "refresh token")
 	}
@@ -104,6 +104,17 @@ func ignoreNoRows(err error) error {
 		return nil
 	}
 	return err
+}
+
+// Logins returns the active token families of the user. Each family has the values of
+// its latest token.
+func (s *Store) Logins(ctx context.Context, user pyth.UserID, at time.Time, after string, limit int) ([]*pyth.Login, error) {
+	scan := func(row pgx.CollectableRow) (*pyth.Login, error) {
+		l := new(pyth.Login)
+		return l, row.Scan(&l.ID, column.Time(&l.LastUsedAt), column.Time(&l.ExpiresAt), &l.Client.IP, &l.Client.UserAgent)
+	}
+	return collect(ctx, s, scan, "SELECT DISTINCT ON (family_id) family_id, issued_at, expires_at, ip, user_agent FROM refresh_tokens"+
+		" WHERE user_id = $1 AND family_id > $2 AND expires_at > $3 ORDER BY family_id, issued_at DESC LIMIT $4", user, after, column.TimeValue(at), limit)
 }
 
 // RevokeFamily deletes all refresh tokens of a token family of the user.

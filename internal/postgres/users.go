@@ -80,6 +80,20 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 	})
 }
 
+// SetEmail replaces the e-mail address of a user.
+func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "UPDATE users SET email = $1, email_key = $2 WHERE id = $3", email, pyth.EmailKey(email), id)
+		switch {
+		case duplicate(err):
+			return pyth.Errorf(pyth.CodeEmailTaken, "Another account has this e-mail address.")
+		case err == nil && tag.RowsAffected() == 0:
+			return asNotFound(pgx.ErrNoRows, "user")
+		}
+		return err
+	})
+}
+
 // deletedRuns is the number of runs that DeleteUser deletes in one transaction.
 const deletedRuns = 1000
 

@@ -9,14 +9,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
+const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 func tokenValues(t *pyth.RefreshToken) []any {
 	var client any
 	if t.ClientHash != [32]byte{} {
 		client = t.ClientHash[:]
 	}
-	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client}
+	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client, t.Client.IP, t.Client.UserAgent}
 }
 
 // CreateRefreshToken stores the first token of a new family.
@@ -28,8 +28,8 @@ func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) er
 // RefreshToken returns the token with the hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
-	err := s.reader.QueryRowContext(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash FROM refresh_tokens WHERE hash = ?", hash[:]).
-		Scan(column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash))
+	err := s.reader.QueryRowContext(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent FROM refresh_tokens WHERE hash = ?", hash[:]).
+		Scan(column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash), &t.Client.IP, &t.Client.UserAgent)
 	if err != nil {
 		return nil, asNotFound(err, "refresh token")
 	}
@@ -79,6 +79,27 @@ func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family strin
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
 		user, family, column.TimeValue(at)).Scan(&active)
 	return active, failure(err)
+}
+
+// Logins returns the active token families of the user. Each family has the values of
+// its latest token.
+func (s *Store) Logins(ctx context.Context, user pyth.UserID, at time.Time, after string, limit int) ([]*pyth.Login, error) {
+	// In a query with max, SQLite takes the other columns from the row with the maximum.
+	rows, err := s.reader.QueryContext(ctx, "SELECT family_id, max(issued_at), expires_at, ip, user_agent FROM refresh_tokens"+
+		" WHERE user_id = ? AND family_id > ? AND expires_at > ? GROUP BY family_id ORDER BY family_id LIMIT ?", user, after, column.TimeValue(at), limit)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var all []*pyth.Login
+	for rows.Next() {
+		l := new(pyth.Login)
+		if err := rows.Scan(&l.ID, column.Time(&l.LastUsedAt), column.Time(&l.ExpiresAt), &l.Client.IP, &l.Client.UserAgent); err != nil {
+			return nil, failure(err)
+		}
+		all = append(all, l)
+	}
+	return all, failure(rows.Err())
 }
 
 // RevokeFamily deletes all refresh tokens of a token family of the user.

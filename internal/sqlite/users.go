@@ -69,6 +69,18 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 	})
 }
 
+// SetEmail replaces the e-mail address of a user.
+func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
+	changed, err := affected(s.writer.ExecContext(ctx, "UPDATE users SET email = ?, email_key = ? WHERE id = ?", email, pyth.EmailKey(email), id))
+	switch {
+	case duplicate(err):
+		return pyth.Errorf(pyth.CodeEmailTaken, "Another account has this e-mail address.")
+	case err == nil && !changed:
+		return asNotFound(sql.ErrNoRows, "user")
+	}
+	return s.writeFailure(err)
+}
+
 // deletedRuns is the number of runs that DeleteUser deletes in one transaction.
 const deletedRuns = 1000
 

@@ -1,0 +1,45 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/column"
+)
+
+// ResetToken returns the token with the hash.
+func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken, error) {
+	t := &pyth.ResetToken{Hash: hash}
+	err := s.row(ctx, "SELECT user_id, created_at, expires_at FROM reset_tokens WHERE hash = $1", []any{hash[:]},
+		&t.UserID, column.Time(&t.CreatedAt), column.Time(&t.ExpiresAt))
+	if err != nil {
+		return nil, asNotFound(err, "reset token")
+	}
+	return t, nil
+}
+
+// UseResetToken replaces the password hash of the token's user. It deletes the reset
+// tokens and the refresh tokens of the user.
+func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		// Delete the token first, so that of several concurrent uses only one succeeds.
+		var user pyth.UserID
+		err := tx.QueryRow(ctx, "DELETE FROM reset_tokens WHERE hash = $1 AND expires_at > $2 RETURNING user_id", hash[:], column.TimeValue(at)).Scan(&user)
+		if err != nil {
+			return asNotFound(err, "reset token")
+		}
+		if err := lockUser(ctx, tx, user); err != nil {
+			return err
+		}
+		for _, query := range []string{"DELETE FROM reset_tokens WHERE user_id = $1", "DELETE FROM refresh_tokens WHERE user_id = $1"} {
+			if _, err := tx.Exec(ctx, query, user); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, "UPDATE users SET password_hash = $1 WHERE id = $2", passwordHash, user)
+		return err
+	})
+}

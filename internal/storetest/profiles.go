@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+func testLogins(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	create(t, s, "ada")
+	create(t, s, "bob")
+	first := token("ada", "one", "a")
+	first.Client = pyth.Client{IP: "192.0.2.1", UserAgent: "old"}
+	createToken(t, s, first)
+	next := token("ada", "one", "b")
+	next.IssuedAt, next.ExpiresAt = start.Add(time.Minute), start.Add(2*time.Hour)
+	next.Client = pyth.Client{IP: "192.0.2.2", UserAgent: "new"}
+	want(t, s.RotateRefreshToken(ctx, first.Hash, hash("client"), start, next), "")
+	stored, err := s.RefreshToken(ctx, next.Hash)
+	want(t, err, "")
+	same(t, next, stored)
+	createToken(t, s, token("ada", "two", "c"))
+	createToken(t, s, token("bob", "three", "d"))
+	one := &pyth.Login{ID: "one", LastUsedAt: next.IssuedAt, ExpiresAt: next.ExpiresAt, Client: next.Client}
+	two := &pyth.Login{ID: "two", LastUsedAt: start, ExpiresAt: start.Add(time.Hour)}
+	for _, c := range []struct {
+		at    time.Time
+		after string
+		limit int
+		all   []*pyth.Login
+	}{
+		{start, "", 10, []*pyth.Login{one, two}},
+		{start, "", 1, []*pyth.Login{one}},
+		{start, "one", 10, []*pyth.Login{two}},
+		{start.Add(time.Hour), "", 10, []*pyth.Login{one}},
+		{start.Add(2 * time.Hour), "", 10, nil},
+	} {
+		all, err := s.Logins(ctx, "ada", c.at, c.after, c.limit)
+		want(t, err, "")
+		same(t, c.all, all)
+	}
+}
+
+func testSetEmail(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	a := create(t, s, "ada")
+	create(t, s, "bob")
+	want(t, s.SetEmail(ctx, "nobody", "nobody@example.org"), pyth.CodeNotFound)
+	want(t, s.SetEmail(ctx, "ada", "BOB@example.org"), pyth.CodeEmailTaken)
+	u, err := s.User(ctx, "ada")
+	want(t, err, "")
+	same(t, a.user, u)
+	for _, email := range []string{"Ada@Example.org", "new@example.org"} { // The first differs only in case.
+		want(t, s.SetEmail(ctx, "ada", email), "")
+		u, err = s.UserByEmail(ctx, email)
+		want(t, err, "")
+		same(t, email, u.Email)
+	}
+	_, err = s.UserByEmail(ctx, "ada@example.org")
+	want(t, err, pyth.CodeNotFound)
+}
+
+func createReset(t *testing.T, s pyth.Store, user pyth.UserID, name string) {
+	t.Helper()
+	want(t, s.CreateResetToken(t.Context(), &pyth.ResetToken{Hash: hash(name), UserID: user, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}), "")
+}
+
+func testUseResetToken(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	a := create(t, s, "ada")
+	b := create(t, s, "bob")
+	createReset(t, s, "ada", "reset")
+	createReset(t, s, "bob", "other")
+	createToken(t, s, token("ada", "one", "a"))
+	createToken(t, s, token("bob", "two", "b"))
+	got, err := s.ResetToken(ctx, hash("reset"))
+	want(t, err, "")
+	same(t, &pyth.ResetToken{Hash: hash("reset"), UserID: "ada", CreatedAt: start, ExpiresAt: start.Add(time.Hour)}, got)
+	_, err = s.ResetToken(ctx, hash("absent"))
+	want(t, err, pyth.CodeNotFound)
+	want(t, s.UseResetToken(ctx, hash("absent"), start, "evil"), pyth.CodeNotFound)
+	want(t, s.UseResetToken(ctx, hash("reset"), start.Add(time.Hour), "evil"), pyth.CodeNotFound)
+	u, err := s.User(ctx, "ada")
+	want(t, err, "")
+	same(t, a.user, u)
+	createReset(t, s, "ada", "reset") // A store may delete an expired token.
+	want(t, s.UseResetToken(ctx, hash("reset"), start, "new hash"), "")
+	want(t, s.UseResetToken(ctx, hash("reset"), start, "evil"), pyth.CodeNotFound)
+	u, err = s.User(ctx, "ada")
+	want(t, err, "")
+	same(t, "new hash", u.PasswordHash)
+	for name, code := range map[string]pyth.Code{"a": pyth.CodeNotFound, "b": ""} {
+		_, err := s.RefreshToken(ctx, hash(name))
+		want(t, err, code)
+	}
+	u, err = s.User(ctx, "bob")
+	want(t, err, "")
+	same(t, b.user, u)
+}
+
+func testResetTokenRace(t *testing.T, s pyth.Store) {
+	create(t, s, "ada")
+	createReset(t, s, "ada", "reset")
+	got := race(8, func(i int) error { return s.UseResetToken(t.Context(), hash("reset"), start, fmt.Sprint("hash ", i)) })
+	same(t, map[pyth.Code]int{"": 1, pyth.CodeNotFound: 7}, got)
+}
