@@ -27,7 +27,7 @@ func (c *doctorCommand) Run() error {
 	err := ensurePrivileged()
 	switch {
 	case errors.Is(err, rootless.ErrNoNamespace):
-		findings = []doctor.Finding{doctor.System(), doctor.NoIdentity(err)}
+		findings = []doctor.Finding{doctor.System(), doctor.NoIdentity(err, doctor.ReadConfinement())}
 	case err != nil:
 		return err
 	default:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pyth-on/pyth-on/internal/api"
 	"github.com/pyth-on/pyth-on/internal/app"
+	"github.com/pyth-on/pyth-on/internal/host/systemd"
 )
 
 // signalWindow is the time after a stop signal in which a second signal is ignored.
@@ -22,6 +23,11 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	server := api.NewServer(services.Handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+	manager := systemd.NewManager(logger)
+	manager.Ready("Serving on " + listener.Addr().String())
+	watched, endWatch := context.WithCancel(context.Background())
+	defer endWatch()
+	go manager.Watch(watched)
 	select {
 	case err := <-served:
 		return err
@@ -33,6 +39,7 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())
+	manager.Stopping("Waiting for running programs")
 	drain, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
 	drained := make(chan struct{})

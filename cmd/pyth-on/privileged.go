@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
 )
@@ -13,7 +14,9 @@ func ensurePrivileged() error {
 	if rootless.Privileged() {
 		return nil
 	}
-	if _, inside := rootless.Inside(); inside {
+	// Containers such as those of bubblewrap give an ordinary user a user namespace
+	// without capabilities. The user can create another namespace in it.
+	if _, inside := rootless.Inside(); inside && os.Getuid() == 0 {
 		return errors.New("this process is root in a user namespace without the capabilities to start sandboxes; run it as an ordinary user or as root of the host")
 	}
 	passed, err := passHidden()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pyth-on/pyth-on/internal/app"
+	"github.com/pyth-on/pyth-on/internal/host/systemd"
 )
 
 type workerCommand struct {
@@ -74,7 +75,13 @@ func (c *workerCommand) Run() (err error) {
 	defer stopMetrics()
 	w.Maintain(ctx)
 	logger.Info("working", "worker", w.Name, "nats", c.NATS, "version", version, "data", data.Path)
+	manager := systemd.NewManager(logger)
+	manager.Ready("Working for " + c.NATS)
+	watched, endWatch := context.WithCancel(context.Background())
+	defer endWatch()
+	go manager.Watch(watched)
 	<-ctx.Done()
+	manager.Stopping("Waiting for running programs")
 	return c.drain(w, stop, logger)
 }
 

@@ -122,6 +122,7 @@ type server struct {
 	URL     string
 	data    string
 	cmd     *exec.Cmd
+	env     []string // in addition to the environment of the tests
 	log     *logBuffer
 	http    *http.Client
 	metrics string
@@ -258,6 +259,7 @@ func newServer(data string) *server {
 func (s *server) begin(attr *syscall.SysProcAttr, args ...string) error {
 	s.cmd = exec.Command(cmp.Or(s.program, binary), args...)
 	s.cmd.Env = append(databases.environ(s.data), "CANARY_OF_THE_HOST=must-not-be-seen")
+	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.SysProcAttr = attr
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {

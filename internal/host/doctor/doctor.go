@@ -76,9 +76,13 @@ func Identity(hostUID int, namespaced bool) Finding {
 }
 
 // NoIdentity returns the finding that this user cannot start sandboxes. The text
-// of err says how to fix that.
-func NoIdentity(err error) Finding {
-	return Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
+// of err says how to fix that, unless a confinement is the probable cause.
+func NoIdentity(err error, c Confinement) Finding {
+	f := Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
+	if fix := c.fix(); fix != "" {
+		f.Fix = fix + ". Otherwise: " + f.Fix
+	}
+	return f
 }
 
 // minFree is the free disk space, in bytes, below which Disk warns.
@@ -149,11 +153,15 @@ func Cgroup(version int, reason error) Finding {
 
 // NoSandbox returns the finding that no sandbox could be prepared.
 func NoSandbox(err error) Finding {
-	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: sandboxFix}
+	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: sandboxFix(ReadConfinement())}
 }
 
-const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptrace or seccomp user notification; " +
-	"containers often forbid them: run outside a container, or start the container with `--security-opt seccomp=unconfined`"
+func sandboxFix(c Confinement) string {
+	if fix := c.fix(); fix != "" {
+		return fix
+	}
+	return "gVisor needs user, PID, network and mount namespaces, seccomp and ptrace; containers often forbid them: " + containerFix
+}
 
 // Sandboxes returns a finding for each limit. It runs a program that exceeds the
 // limit, and checks what happens. kernel is true if a cgroup enforces the memory

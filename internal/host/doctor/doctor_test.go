@@ -128,7 +128,7 @@ func TestCheckReportsMissingFeatures(t *testing.T) {
 		"no cgroup":              {doctor.Cgroup(0, errors.New("read-only")), doctor.Warning, "read-only"},
 		"a tool":                 {doctor.Tools([]string{"xargs"}), doctor.Warning, "xargs"},
 		"an ordinary user":       {doctor.Identity(1000, true), doctor.OK, "1000"},
-		"a user without rights":  {doctor.NoIdentity(errors.New("sysctl")), doctor.Failure, "cannot"},
+		"a user without rights":  {doctor.NoIdentity(errors.New("sysctl"), doctor.Confinement{}), doctor.Failure, "cannot"},
 		"a directory":            {doctor.Disk(t.TempDir()), doctor.OK, "free"},
 		"a directory not there":  {doctor.Disk("/does/not/exist"), doctor.Failure, "no such file"},
 		"the system":             {doctor.System(), doctor.OK, "Linux"},
@@ -142,5 +142,25 @@ func TestCheckReportsMissingFeatures(t *testing.T) {
 				t.Errorf("got %+v", c.got)
 			}
 		})
+	}
+}
+
+func TestNoIdentityNamesConfinement(t *testing.T) {
+	const filtered, free = "Name:\tx\nSeccomp:\t2\nSeccomp_filters:\t1\n", "Name:\tx\nSeccomp:\t0\n"
+	for name, c := range map[string]struct {
+		status, label string
+		want, not     string
+	}{
+		"Docker":            {filtered, "docker-default (enforce)\n", "a seccomp filter and the AppArmor profile docker-default, ", "nothing"},
+		"Docker on Fedora":  {filtered, "system_u:system_r:container_t:s0:c1,c2\x00", "has a seccomp filter, ", "AppArmor profile "},
+		"AppArmor alone":    {free, "cri-containerd.apparmor.d (enforce)\n", "has the AppArmor profile cri-containerd.apparmor.d, ", "seccomp filter"},
+		"an ordinary host":  {free, "unconfined\n", "sysctl", "Docker"},
+		"without AppArmor":  {free, "", "sysctl", "Docker"},
+		"an unconfined one": {free, "unconfined (complain)\n", "sysctl", "Docker"},
+	} {
+		fix := doctor.NoIdentity(errors.New("see sysctl"), doctor.ParseConfinement(c.status, c.label)).Fix
+		if !strings.Contains(fix, c.want) || strings.Contains(fix, c.not) || !strings.Contains(fix, "see sysctl") {
+			t.Errorf("%s: got %q", name, fix)
+		}
 	}
 }

@@ -93,7 +93,7 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 	f := Finding{Name: t.name, Level: t.level, Detail: t.how, Fix: t.fix}
 	switch {
 	case err != nil:
-		f.Level, f.Detail, f.Fix = Failure, err.Error(), sandboxFix
+		f.Level, f.Detail, f.Fix = Failure, err.Error(), sandboxFix(ReadConfinement())
 	case o.Status != t.status || string(o.Stdout) != t.stdout:
 		f.Level = Failure
 		f.Detail = fmt.Sprintf("not enforced: a program that exceeded the limit ended with status %s and printed %.60q", o.Status, o.Stdout)

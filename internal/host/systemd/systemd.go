@@ -1,0 +1,76 @@
+// Package systemd reports the state of a server to systemd, with the protocol of
+// sd_notify(3).
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// Manager sends states to the service manager that has started this process. If no
+// service manager has started it, the methods do nothing.
+//
+// The server of an ordinary user is a child of the process that systemd started. So
+// its unit needs NotifyAccess=all.
+type Manager struct {
+	logger *slog.Logger
+}
+
+// NewManager returns a Manager that logs errors to the logger.
+func NewManager(logger *slog.Logger) *Manager { return &Manager{logger: logger} }
+
+// Ready reports that the server accepts requests. status is the text that
+// `systemctl status` shows. Call Ready again after Reloading.
+func (m *Manager) Ready(status string) {
+	m.send(daemon.SdNotifyReady + "\nSTATUS=" + status)
+}
+
+// Reloading reports that the server reads its settings again (Type=notify-reload in
+// systemd.service(5)).
+func (m *Manager) Reloading() {
+	now, err := monotonicMicroseconds()
+	if err != nil {
+		m.logger.Warn("service manager not notified", "error", err)
+		return
+	}
+	m.send(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now))
+}
+
+// Stopping reports that the server has begun to stop.
+func (m *Manager) Stopping(status string) {
+	m.send(daemon.SdNotifyStopping + "\nSTATUS=" + status)
+}
+
+// Watch tells the watchdog of the service manager that this process still works,
+// until ctx ends. If the unit has no WatchdogSec, Watch returns at once.
+func (m *Manager) Watch(ctx context.Context) {
+	// daemon.SdWatchdogEnabled would refuse a process with another process ID than
+	// the process that systemd has started.
+	limit, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil || limit <= 0 {
+		return
+	}
+	// sd_watchdog_enabled(3) recommends half of the limit.
+	ticker := time.NewTicker(time.Duration(limit) * time.Microsecond / 2)
+	defer ticker.Stop()
+	for {
+		m.send(daemon.SdNotifyWatchdog)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (m *Manager) send(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		m.logger.Warn("service manager not notified", "error", err)
+	}
+}
