@@ -67,7 +67,7 @@ const (
 )
 
 type (
-	userOutput           struct{ Body UserInfo }
+	profileOutput        struct{ Body UserInfo }
 	accountChangeInput   struct{ jsonBody[AccountChangeRequest] }
 	accountDeletionInput struct {
 		jsonBody[AccountDeletionRequest]
@@ -163,11 +163,11 @@ func (h *Handler) registerProfiles() {
 	h.registerExport()
 }
 
-func (h *Handler) getAccount(ctx context.Context, _ *noInput) (*userOutput, error) {
-	return &userOutput{Body: userInfo(&caller(ctx).User)}, nil
+func (h *Handler) getAccount(ctx context.Context, _ *noInput) (*profileOutput, error) {
+	return &profileOutput{Body: userInfo(&caller(ctx).User)}, nil
 }
 
-func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*userOutput, error) {
+func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*profileOutput, error) {
 	p := caller(ctx)
 	// Limit the rate, so that a caller with a stolen token cannot guess the password.
 	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
@@ -181,7 +181,7 @@ func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*u
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{Body: userInfo(u)}, nil
+	return &profileOutput{Body: userInfo(u)}, nil
 }
 
 func (h *Handler) deleteAccount(ctx context.Context, in *accountDeletionInput) (*noOutput, error) {
