@@ -107,7 +107,14 @@ func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservat
 			return nil, err
 		}
 	}
-	return s.config.Host.Reserve(ctx, user, layers, pyth.ReservationID(id.String()))
+	r, err := s.config.Host.Reserve(ctx, user, layers, pyth.ReservationID(id.String()))
+	if err != nil {
+		return nil, err
+	}
+	// The host uses the clock of this machine, which can differ from the clock of the
+	// service.
+	r.ExpiresAt = s.config.Clock().Add(time.Until(r.ExpiresAt))
+	return r, nil
 }
 
 // Quotas returns the quota for the user's encrypted programs.

@@ -27,7 +27,7 @@ type host struct {
 
 func (h *host) Reserve(_ context.Context, user pyth.UserID, _ pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	h.user, h.ids = user, append(h.ids, id)
-	return &pyth.Reservation{ID: id}, nil
+	return &pyth.Reservation{ID: id, ExpiresAt: time.Now().Add(time.Minute)}, nil
 }
 
 func service(t *testing.T, change ...func(*encrypted.Config)) *encrypted.Service {
@@ -185,7 +185,7 @@ func TestReservationsHaveUniqueIDs(t *testing.T) {
 	h := new(host)
 	s := service(t, func(c *encrypted.Config) { c.Host = h })
 	for range 2 {
-		if r, err := s.Reserve(t.Context(), "ada"); err != nil || r.ID == "" {
+		if r, err := s.Reserve(t.Context(), "ada"); err != nil || r.ID == "" || r.ExpiresAt.Sub(now) > time.Minute || r.ExpiresAt.Sub(now) < 0 {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}

@@ -10,6 +10,9 @@ import (
 // effect.
 const clockTolerance = time.Second
 
+// clockSamples is the number of requests for one measurement.
+const clockSamples = 3
+
 // Now returns the current time of the database. So all servers of the database have the
 // same time, even if the clock of a machine is wrong. Now does not call the database:
 // it adds the difference that SyncClock has measured to the clock of this machine.
@@ -18,15 +21,20 @@ func (s *Store) Now() time.Time { return time.Now().Add(time.Duration(s.offset.L
 // SyncClock measures the difference between the clock of the database and the clock of
 // this machine. It returns the difference that Now adds.
 func (s *Store) SyncClock(ctx context.Context) (time.Duration, error) {
-	begun := time.Now()
-	var micros int64
-	if err := s.row(ctx, "SELECT "+now, nil, &micros); err != nil {
-		return 0, err
+	var measured, uncertainty time.Duration
+	for i := range clockSamples {
+		begun := time.Now()
+		var micros int64
+		if err := s.row(ctx, "SELECT "+now, nil, &micros); err != nil {
+			return 0, err
+		}
+		// The database has read its clock at an unknown time between the request and the
+		// answer. So the fastest answer is the most exact one.
+		half := time.Since(begun) / 2
+		if i == 0 || half < uncertainty {
+			measured, uncertainty = time.UnixMicro(micros).Sub(begun.Add(half)), half
+		}
 	}
-	// The database has read its clock at an unknown time between the request and the
-	// answer.
-	uncertainty := time.Since(begun) / 2
-	measured := time.UnixMicro(micros).Sub(begun.Add(uncertainty))
 	s.offset.Store(int64(correct(time.Duration(s.offset.Load()), measured, clockTolerance+uncertainty)))
 	return time.Duration(s.offset.Load()), nil
 }
