@@ -199,6 +199,7 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 		waiting: prometheus.NewDesc("pyth_on_worker_executions_waiting", "Programs in the queue of a worker.", []string{"worker"}, nil),
 		slots:   prometheus.NewDesc("pyth_on_worker_executions_max", "Maximum number of running programs of a worker; 0 if it accepts no programs.", []string{"worker"}, nil),
 		memory:  prometheus.NewDesc("pyth_on_worker_memory_free_bytes", "Free memory of the machine of a worker.", []string{"worker"}, nil),
+		started: prometheus.NewDesc("pyth_on_worker_executions_total", "Programs of this server that a worker has accepted.", []string{"worker"}, nil),
 		lost:    prometheus.NewDesc("pyth_on_workers_lost_total", "Workers that were lost without a shutdown.", nil, nil),
 		moved:   prometheus.NewDesc("pyth_on_dispatch_moved_total", "Programs that were sent to a second worker, because the first one refused them or was lost before they started.", nil, nil),
 		refused: prometheus.NewDesc("pyth_on_dispatch_refused_total", "Programs for which no worker had capacity.", nil, nil),
@@ -210,13 +211,13 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 
 // fleetCollector implements prometheus.Collector.
 type fleetCollector struct {
-	fleet                                 *fleet.Fleet
-	running, waiting, slots, free, memory *prometheus.Desc
-	lost, moved, refused, workers, nats   *prometheus.Desc
+	fleet                                          *fleet.Fleet
+	running, waiting, slots, free, memory, started *prometheus.Desc
+	lost, moved, refused, workers, nats            *prometheus.Desc
 }
 
 func (c *fleetCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.running, c.waiting, c.slots, c.free, c.memory, c.lost, c.moved, c.refused, c.workers, c.nats} {
+	for _, d := range []*prometheus.Desc{c.running, c.waiting, c.slots, c.free, c.memory, c.started, c.lost, c.moved, c.refused, c.workers, c.nats} {
 		to <- d
 	}
 }
@@ -242,6 +243,7 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 		if w.State() != fleet.StateReady {
 			slots = 0
 		}
+		to <- prometheus.MustNewConstMetric(c.started, prometheus.CounterValue, float64(w.Started), label)
 		free := max(slots-w.Running-w.Queued, 0)
 		for d, value := range map[*prometheus.Desc]float64{
 			c.running: float64(w.Running), c.waiting: float64(w.Queued), c.slots: float64(slots), c.free: float64(free), c.memory: float64(w.FreeBytes),

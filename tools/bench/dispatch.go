@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -15,12 +19,20 @@ import (
 // natsServer is the path of the NATS server, relative to the repository.
 const natsServer = "bin/tools/nats-server"
 
+// dispatchWorkers is the number of workers.
+const dispatchWorkers = 2
+
+// metricsToken is the joining token, and the token for the metrics of the server.
+const metricsToken = "the-joining-token-of-the-benchmark"
+
 // measureDispatch measures how much longer a run takes on a worker than in the
 // process of the server. The worker is connected over NATS. All processes run on this
 // machine.
 func (b *bench) measureDispatch(ctx context.Context) (err error) {
 	if _, err := os.Stat(natsServer); err != nil {
-		b.results.dispatched.missingReason, b.results.dispatchCost.missingReason = err.Error(), err.Error()
+		for _, s := range []*series{b.results.dispatched, b.results.dispatchCost, b.results.dispatchedLine, b.results.onWarmWorker} {
+			s.missingReason = err.Error()
+		}
 		return nil
 	}
 	address, err := freeAddress(ctx)
@@ -38,25 +50,31 @@ func (b *bench) measureDispatch(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, stopNATS()) }()
 	dir := filepath.Dir(b.warmData)
 	token := filepath.Join(dir, "joining-token")
-	if err := os.WriteFile(token, []byte("the joining token of the benchmark\n"), 0o600); err != nil {
+	if err := os.WriteFile(token, []byte(metricsToken+"\n"), 0o600); err != nil {
 		return err
 	}
 	image, err := findImage(b.warmData)
 	if err != nil {
 		return err
 	}
-	workerData, serverData := filepath.Join(dir, "worker"), filepath.Join(dir, "dispatch")
-	if err := errors.Join(linkImage(image, workerData), linkImage(image, serverData)); err != nil {
+	serverData := filepath.Join(dir, "dispatch")
+	if err := linkImage(image, serverData); err != nil {
 		return err
 	}
-	stopWorker, err := b.background(ctx, b.binary, "worker", "--nats=nats://"+address, "--join-token-file="+token,
-		"--data-dir="+workerData, "--warm-node=0", "--node=off", "--log-level=warn")
-	if err != nil {
-		return err
+	for i := range dispatchWorkers {
+		workerData := filepath.Join(dir, fmt.Sprint("worker", i))
+		if err := linkImage(image, workerData); err != nil {
+			return err
+		}
+		stopWorker, err := b.background(ctx, b.binary, "worker", "--nats=nats://"+address, "--join-token-file="+token,
+			"--data-dir="+workerData, "--warm-node=0", "--node=off", "--log-level=warn")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stopWorker() }() // It returns no error.
 	}
-	defer func() { err = errors.Join(err, stopWorker()) }()
 	return b.serve(ctx, b.warmData, []string{"--warm-node=0"}, func(local *server) error {
-		flags := []string{"--dispatch=nats://" + address, "--join-token-file=" + token, "--node=off"}
+		flags := []string{"--dispatch=nats://" + address, "--join-token-file=" + token, "--metrics-token-file=" + token, "--node=off"}
 		return b.serve(ctx, serverData, flags, func(remote *server) error { return b.compareDispatch(ctx, local, remote) })
 	})
 }
@@ -85,6 +103,10 @@ func (b *bench) compareDispatch(ctx context.Context, local, remote *server) erro
 			return err
 		}
 	}
+	before, err := remote.runsOfWorkers(ctx)
+	if err != nil {
+		return err
+	}
 	n := b.plan.latencyRounds
 	pair := func(ctx context.Context) ([]float64, error) {
 		var costs []float64
@@ -109,7 +131,54 @@ func (b *bench) compareDispatch(ctx context.Context, local, remote *server) erro
 		}
 		return costs, nil
 	}
-	return alternate(ctx, n, b.progress.rounds("Runs on a worker", n), subject{b.results.dispatchCost, pair})
+	err = alternate(ctx, n, b.progress.rounds("Runs on a worker", n),
+		subject{b.results.dispatchCost, pair}, subject{b.results.dispatchedLine, withRest(there.streamTicks)})
+	if err != nil {
+		return err
+	}
+	after, err := remote.runsOfWorkers(ctx)
+	if err != nil {
+		return err
+	}
+	most, sum := 0.0, 0.0
+	for worker, n := range after {
+		most, sum = max(most, n-before[worker]), sum+n-before[worker]
+	}
+	b.results.onWarmWorker.add([]float64{most / sum})
+	return nil
+}
+
+// runsOfWorkers returns the number of runs that each worker has accepted.
+func (s *server) runsOfWorkers(ctx context.Context) (map[string]float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/metrics", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+metricsToken)
+	res, err := s.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	runs := map[string]float64{}
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		worker, ok := strings.CutPrefix(lines.Text(), "pyth_on_worker_executions_total{")
+		if !ok {
+			continue
+		}
+		worker, value, _ := strings.Cut(worker, "} ")
+		if runs[worker], err = strconv.ParseFloat(value, 64); err != nil {
+			return nil, err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if len(runs) != dispatchWorkers {
+		return nil, fmt.Errorf("the metrics have %d workers, not %d: status %d", len(runs), dispatchWorkers, res.StatusCode)
+	}
+	return runs, nil
 }
 
 // background starts a process and returns a function that stops it.

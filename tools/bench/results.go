@@ -16,6 +16,7 @@ type results struct {
 	auditFew, auditMany, auditRare          *series
 	pacedWithout, pacedPackages             *series
 	dispatched, undispatched, dispatchCost  *series
+	dispatchedLine, onWarmWorker            *series
 	installed, installedAgain               *series
 	bareBesideNumPy, numPy, numPyAhead      *series
 	// auditEntries is the number of entries in the log that auditMany measures.
@@ -94,6 +95,8 @@ func newResults(reference, embedded python) *results {
 		dispatched:        of("warm on a worker, with pauses", seconds),
 		undispatched:      of("on the machine of the server", seconds),
 		dispatchCost:      of("dispatch to a worker", seconds),
+		dispatchedLine:    of("a line in a stream from a worker", seconds),
+		onWarmWorker:      of("runs of a tenant on one worker", share),
 		pacedPackages:     of("warm with packages, with pauses", seconds),
 		installed:         of("installing packages", seconds),
 		installedAgain:    of("installing packages that are cached", seconds),

@@ -106,6 +106,8 @@ func (r *results) rows(cores int) []row {
 		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},
 		{"a line of a stream, write to client, p50", r.line, median, nil, figureAtMost(0.020)},
 		{"a line of a stream, write to client, p99", r.line, p99, nil, figureAtMost(0.020)},
+		{"… from a worker over NATS, p50", r.dispatchedLine, median, nil, figureAtMost(0.020)},
+		{"runs of one tenant on its warm worker, with two workers", r.onWarmWorker, median, nil, figureAtLeast(0.99)},
 		{"replacing 200 secrets in 1 MB of output", r.redaction, median, nil, figureAtMost(0.010)},
 		{"a generation, without model and run, p50", r.generated, median, nil, figureAtMost(0.005)},
 		{fmt.Sprintf("installing %d packages for the first time", packagesOfATenant), r.installed, median, nil, goal{}},

@@ -12,6 +12,7 @@ const (
 	seconds unit = iota
 	perSecond
 	memorySize
+	share
 )
 
 // format returns a value with its unit and three significant digits.
@@ -21,6 +22,8 @@ func (u unit) format(v float64) string {
 		return "refused"
 	case u == perSecond:
 		return formatDigits(v) + "/s"
+	case u == share:
+		return formatDigits(v*100) + " %"
 	case u == memorySize:
 		return formatDigits(v/1e6) + " MB"
 	case v >= 1:

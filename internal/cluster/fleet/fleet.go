@@ -73,6 +73,8 @@ type Fleet struct {
 // load contains the numbers of runs and sessions that this server has on a worker.
 type load struct {
 	runs, sessions int
+	// started is the number of jobs that the worker has accepted from this server.
+	started int64
 	// The fields "others" and otherSessions are the numbers of runs and sessions of
 	// other servers on the worker, at the time of the worker's last announcement.
 	others, otherSessions int
@@ -143,6 +145,13 @@ func (f *Fleet) loadLocked(worker wire.ID) *load {
 	return l
 }
 
+// noteStarted counts a job that the worker has accepted.
+func (f *Fleet) noteStarted(worker wire.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loadLocked(worker).started++
+}
+
 // begin adds a run of the tenant to the load of the worker. The caller must call the
 // result once, when the run ends.
 func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
@@ -176,6 +185,8 @@ type Stats struct {
 type WorkerStats struct {
 	ID string
 	wire.Status
+	// Started is the number of jobs that the worker has accepted from this server.
+	Started int64
 }
 
 // States of workers. A worker that stops accepts no jobs. A worker with another
@@ -205,7 +216,10 @@ func (w WorkerStats) State() string {
 func (f *Fleet) Stats() Stats {
 	s := Stats{Connected: f.config.Bus.Connected(), Lost: f.lost.Load(), Moved: f.moved.Load(), Refused: f.refused.Load()}
 	for _, p := range f.node.Alive() {
-		s.Workers = append(s.Workers, WorkerStats{p.ID.String(), p.Status})
+		f.mu.Lock()
+		started := f.loadLocked(p.ID).started
+		f.mu.Unlock()
+		s.Workers = append(s.Workers, WorkerStats{p.ID.String(), p.Status, started})
 	}
 	return s
 }

@@ -160,6 +160,7 @@ func (r *run) startOn(ctx context.Context, worker link.Peer) error {
 	if err == nil {
 		if err = f.await(ctx, l, wire.KindAccepted); err == nil {
 			r.worker, r.link, r.end = worker, l, end
+			f.noteStarted(worker.ID)
 			if id := r.reservation(); id != "" {
 				f.unpin(string(id))
 			}
