@@ -141,7 +141,9 @@ func (n *node) start(t *testing.T) {
 	n.logs = append(n.logs, s.log)
 	n.mu.Unlock()
 	if n.worker {
-		(&workers{all: map[string]*server{n.name: s}}).await(t, n.name)
+		if err := s.waitUntilWorking(); err != nil {
+			t.Fatal(err)
+		}
 	} else if err := s.waitUntilServing(); err != nil {
 		t.Fatal(err)
 	} else {

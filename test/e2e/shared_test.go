@@ -25,8 +25,8 @@ var shared, sharedPostgres onceServer
 // server must start a separate server.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
-	if os.Getenv(dispatchOfTests) == "workers" {
-		return startServer(t)
+	if usesWorkers() {
+		return workersServer(t)
 	}
 	s, name := &shared, "shared"
 	if usesPostgres(t) {
@@ -67,9 +67,14 @@ func stopSharedServers() error {
 	var errs []error
 	for _, s := range []*server{shared.server, sharedPostgres.server} {
 		if s != nil {
-			_ = s.cmd.Process.Signal(syscall.SIGTERM)
-			errs = append(errs, s.waitForCleanExit())
+			errs = append(errs, s.stopCleanly())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, stopSharedWorkers())...)
+}
+
+// stopCleanly stops the server and waits until it has exited.
+func (s *server) stopCleanly() error {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	return s.waitForCleanExit()
 }

@@ -2,12 +2,11 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,23 +57,29 @@ func (w *workers) launch(t *testing.T, name string) *server {
 // await waits until the worker has joined.
 func (w *workers) await(t testing.TB, name string) {
 	t.Helper()
-	s := w.all[name]
+	if err := w.all[name].waitUntilWorking(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitUntilWorking waits until the worker has joined.
+func (s *server) waitUntilWorking() error {
 	deadline := time.After(patience)
 	for {
 		select {
 		case line, ok := <-s.log.lines:
 			if !ok {
-				t.Fatalf("the worker ended: %s", s.log)
+				return fmt.Errorf("the worker ended: %s", s.log)
 			}
 			if strings.Contains(line, `msg="serving metrics"`) {
 				s.metrics = urlField.FindStringSubmatch(line)[1]
 			}
 			if strings.Contains(line, "msg=working") {
 				s.findCgroupParents()
-				return
+				return nil
 			}
 		case <-deadline:
-			t.Fatalf("the worker does not start: %s", s.log)
+			return fmt.Errorf("the worker does not start: %s", s.log)
 		}
 	}
 }
@@ -127,40 +132,6 @@ func (w *workers) sum(t *testing.T, metric string) (sum int) {
 	}
 	return sum
 }
-
-// dispatchOfTests is the environment variable that selects where programs run. With the
-// value "workers", each server of a test has one worker.
-const dispatchOfTests = "E2E_DISPATCH"
-
-// addWorker starts a worker for a new server if the variable dispatchOfTests has the
-// value "workers". It returns the flags of the server.
-func addWorker(t testing.TB, flags []string) []string {
-	t.Helper()
-	if os.Getenv(dispatchOfTests) != "workers" || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
-		return flags
-	}
-	w := &workers{nats: natstest.Start(t), token: filepath.Join(t.TempDir(), "token")}
-	if err := os.WriteFile(w.token, []byte("joining token of the tests\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := newServer(newDataDir(t))
-	args := append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--data-dir=" + s.data}, noStock...)
-	for _, flag := range flags {
-		if workerFlag.MatchString(flag) {
-			args = append(args, flag)
-		}
-	}
-	if err := s.begin(nil, args...); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.stop(t) })
-	w.all = map[string]*server{"worker": s}
-	w.await(t, "worker")
-	return append(slices.Clone(flags), "--dispatch="+w.nats.URL, "--join-token-file="+w.token)
-}
-
-// workerFlag matches the flags that servers and workers have in common.
-var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
 
 // executeLater starts a run and returns a channel for its result.
 func (a *account) executeLater(t *testing.T, request object) <-chan *execution {
@@ -282,6 +253,57 @@ func TestWorkersRunPrograms(t *testing.T) {
 	}
 	if log := w.log.String(); strings.Contains(log, "canary") {
 		t.Errorf("the log of the server contains a canary: %s", log)
+	}
+}
+
+// TestWorkersKeepTenantOnWarmWorker checks that the runs of a user, one after the other,
+// go to the same worker, and that a full worker does not refuse them.
+func TestWorkersKeepTenantOnWarmWorker(t *testing.T) {
+	t.Parallel()
+	w := startWorkers(t, []string{"one", "two", "three"})
+	const users, runs = 4, 6
+	used := map[string]bool{}
+	counts := func() map[string]string {
+		found := map[string]string{}
+		for series, value := range w.metricSeries(t) {
+			if strings.HasPrefix(series, "pyth_on_worker_executions_total{") {
+				found[series] = value
+			}
+		}
+		return found
+	}
+	for range users {
+		a, before := w.register(t), counts()
+		for range runs {
+			a.run(t, "print(1)").prints(t, "1\n")
+		}
+		changed := 0
+		for series, value := range counts() {
+			if value != before[series] {
+				changed++
+				used[series] = true
+			}
+		}
+		if changed != 1 {
+			t.Errorf("the runs of a user were on %d workers", changed)
+		}
+	}
+	t.Logf("%d users used %d workers", users, len(used))
+
+	// Each worker runs two programs at a time, so a third one goes to another worker.
+	a := w.register(t)
+	var results []<-chan *execution
+	for range 3 {
+		results = append(results, a.executeLater(t, object{"code": sleepForever, "labels": []string{"long"}}))
+	}
+	eventually(t, "all three programs run", func() bool { return w.sum(t, "pyth_on_worker_executions_running") == 3 })
+	for len(a.records(t, "state=running&label=long")) < 3 {
+	}
+	for _, r := range a.records(t, "state=running&label=long") {
+		w.call(t, a, "POST", "/api/v1/executions/"+r.ID+"/cancel", nil).want(t, 202, nil)
+	}
+	for _, r := range results {
+		(<-r).ends(t, "canceled")
 	}
 }
 

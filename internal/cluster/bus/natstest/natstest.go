@@ -33,36 +33,51 @@ type Server struct {
 // server when the test ends.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	// Reserve a port, so that the server gets the same port after a restart.
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	s, err := New(args...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// New starts a server. The caller stops it.
+func New(args ...string) (*Server, error) {
+	// Reserve a port, so that the server gets the same port after a restart.
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
 	}
 	s := &Server{address: l.Addr().String(), args: args}
 	s.URL = "nats://" + s.address
 	if err := l.Close(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	s.Restart(t)
-	t.Cleanup(s.Stop)
-	return s
+	return s, s.start()
 }
 
 // Restart starts the server after Stop.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start starts the process and waits until it accepts connections.
+func (s *Server) start() error {
 	program, err := find()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	s.process = exec.CommandContext(context.WithoutCancel(t.Context()), program, append([]string{"--addr", "127.0.0.1", "--port", port}, s.args...)...)
+	s.process = exec.CommandContext(context.Background(), program, append([]string{"--addr", "127.0.0.1", "--port", port}, s.args...)...)
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	s.exited = make(chan struct{})
 	exited, process := s.exited, s.process
@@ -72,18 +87,17 @@ func (s *Server) Restart(t testing.TB) {
 	}()
 	deadline := time.Now().Add(patience)
 	for {
-		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.address)
+		c, err := new(net.Dialer).DialContext(context.Background(), "tcp", s.address)
 		if err == nil {
-			c.Close()
-			return
+			return c.Close()
 		}
 		select {
 		case <-s.exited:
-			t.Fatal("nats-server has ended: ", s.process.ProcessState)
+			return fmt.Errorf("nats-server has ended: %v", s.process.ProcessState)
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("nats-server does not answer: ", err)
+			return fmt.Errorf("nats-server does not answer: %w", err)
 		}
 	}
 }

@@ -1,0 +1,156 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pyth-on/pyth-on/internal/cluster/bus/natstest"
+)
+
+// dispatchOfTests is the environment variable that selects where programs run. With the
+// value "workers", tests without flags use a cluster with two servers and three workers.
+// Every other server has one worker.
+const dispatchOfTests = "E2E_DISPATCH"
+
+func usesWorkers() bool { return os.Getenv(dispatchOfTests) == "workers" }
+
+// notOnWorkers lists the tests that cannot run with E2E_DISPATCH=workers, with the
+// reason. A subtest has the name of its test.
+var notOnWorkers = map[string]string{}
+
+// skipOnWorkers skips a test that is in the list notOnWorkers.
+func skipOnWorkers(t testing.TB) {
+	t.Helper()
+	name, _, _ := strings.Cut(t.Name(), "/")
+	if reason, ok := notOnWorkers[name]; ok && usesWorkers() {
+		t.Skip("not on workers: " + reason)
+	}
+}
+
+// workerFlag matches the flags that servers and workers have in common.
+var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
+
+// addWorker starts a worker for a new server if the tests use workers. It returns the
+// flags of the server.
+func addWorker(t testing.TB, flags []string) []string {
+	t.Helper()
+	if !usesWorkers() || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
+		return flags
+	}
+	skipOnWorkers(t)
+	w := &workers{nats: natstest.Start(t), token: filepath.Join(t.TempDir(), "token")}
+	if err := os.WriteFile(w.token, []byte("joining token of the tests\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(newDataDir(t))
+	args := append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--data-dir=" + s.data}, noStock...)
+	for _, flag := range flags {
+		if workerFlag.MatchString(flag) {
+			args = append(args, flag)
+		}
+	}
+	if err := s.begin(nil, args...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.stop(t) })
+	if err := s.waitUntilWorking(); err != nil {
+		t.Fatal(err)
+	}
+	return append(slices.Clone(flags), "--dispatch="+w.nats.URL, "--join-token-file="+w.token)
+}
+
+// sharedWorkers is the cluster for tests that need no flags. It stops after the last
+// test.
+var sharedWorkers struct {
+	once      sync.Once
+	err       error
+	nats      *natstest.Server
+	processes []*server // Two servers, and then the workers.
+	next      atomic.Int64
+}
+
+// workersServer returns one of the two servers of the shared cluster.
+func workersServer(t testing.TB) *server {
+	t.Helper()
+	skipOnWorkers(t)
+	w := &sharedWorkers
+	w.once.Do(func() { w.err = startSharedWorkers() })
+	if w.err != nil {
+		t.Fatal(w.err)
+	}
+	return w.processes[w.next.Add(1)%2]
+}
+
+func startSharedWorkers() (err error) {
+	w, dir := &sharedWorkers, filepath.Dir(imageDir)
+	if w.nats, err = natstest.New(); err != nil {
+		return err
+	}
+	token, key := filepath.Join(dir, "cluster-token"), filepath.Join(dir, "cluster-root.key")
+	if err := errors.Join(os.WriteFile(token, []byte("joining token of the tests\n"), 0o600), os.WriteFile(key, []byte(strings.Repeat("k", 32)), 0o600)); err != nil {
+		return err
+	}
+	newDir := func(name string) (string, error) {
+		data := filepath.Join(dir, name)
+		if err := os.Mkdir(data, 0o700); err != nil {
+			return "", err
+		}
+		return data, linkImages(data)
+	}
+	var started []*server
+	for i := range 3 {
+		data, err := newDir(fmt.Sprint("cluster-worker-", i))
+		if err != nil {
+			return err
+		}
+		s := newServer(data)
+		if err := s.begin(nil, append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + token, "--name=" + fmt.Sprint("worker", i), "--data-dir=" + data, "--warm=1", "--warm-node=0"}, npmRegistry()...)...); err != nil {
+			return err
+		}
+		started = append(started, s)
+		if err := s.waitUntilWorking(); err != nil {
+			return err
+		}
+	}
+	database := ""
+	for i := range 2 {
+		data, err := newDir(fmt.Sprint("cluster-server-", i))
+		if err != nil {
+			return err
+		}
+		if database == "" {
+			if database, err = databases.assign(data); err != nil {
+				return err
+			}
+		}
+		databases.set(data, database)
+		s, err := launch(data, nil, append(npmRegistry(), "--dispatch="+w.nats.URL, "--join-token-file="+token, "--root-key-file="+key)...)
+		if err != nil {
+			return err
+		}
+		w.processes = append(w.processes, s)
+	}
+	w.processes = append(w.processes, started...)
+	return nil
+}
+
+// stopSharedWorkers stops the shared cluster if it is running.
+func stopSharedWorkers() error {
+	w := &sharedWorkers
+	var errs []error
+	for _, s := range w.processes {
+		errs = append(errs, s.stopCleanly())
+	}
+	if w.nats != nil {
+		w.nats.Stop()
+	}
+	return errors.Join(errs...)
+}
