@@ -10,12 +10,12 @@ import (
 )
 
 // databaseOfTests is the environment variable that selects the database of all
-// servers. With the value "postgres", all tests use PostgreSQL. With any other value,
-// only the subtests of TestPostgres use it.
+// servers. With the value "postgres", or with workers, all tests use PostgreSQL.
+// Otherwise only the subtests of TestPostgres use it.
 const databaseOfTests = "E2E_DATABASE"
 
 func usesPostgres(t testing.TB) bool {
-	return os.Getenv(databaseOfTests) == "postgres" || strings.HasPrefix(t.Name(), "TestPostgres/")
+	return usesWorkers() || os.Getenv(databaseOfTests) == "postgres" || strings.HasPrefix(t.Name(), "TestPostgres/")
 }
 
 // cluster is a PostgreSQL server for all tests except tests that stop a PostgreSQL

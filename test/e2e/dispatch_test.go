@@ -10,21 +10,35 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/pyth-on/pyth-on/internal/cluster/bus/natstest"
 )
 
 // dispatchOfTests is the environment variable that selects where programs run. With the
-// value "workers", tests without flags use a cluster with two servers and three workers.
-// Every other server has one worker.
+// value "workers", tests without flags use a cluster with PostgreSQL, two servers and
+// three workers. Every other server also uses PostgreSQL, and has one worker.
 const dispatchOfTests = "E2E_DISPATCH"
 
 func usesWorkers() bool { return os.Getenv(dispatchOfTests) == "workers" }
 
 // notOnWorkers lists the tests that cannot run with E2E_DISPATCH=workers, with the
 // reason. A subtest has the name of its test.
-var notOnWorkers = map[string]string{}
+var notOnWorkers = map[string]string{
+	"TestPackagesChangeNeedsAuditEntry":    openSQLite,
+	"TestExecuteHidesContentOnDisk":        openSQLite + "; TestClusterHidesContent is the same test",
+	"TestAuditVerifyAndExportWhileServing": openSQLite,
+	"TestExecutionsOfAKilledServer":        endsAtStart,
+	"TestExecuteKeepsQueuedRuns":           endsAtStart + "; TestClusterRunsEachAsyncRunOnce also kills servers",
+	"TestExecuteRunsEachAsyncRunOnce":      endsAtStart + "; TestClusterRunsEachAsyncRunOnce is the same test",
+}
+
+// Reasons why tests cannot run on workers.
+const (
+	openSQLite  = "it opens the file of the SQLite database"
+	endsAtStart = "it expects that the next start ends the runs of a killed server, but another server could still run them"
+)
 
 // skipOnWorkers skips a test that is in the list notOnWorkers.
 func skipOnWorkers(t testing.TB) {
@@ -39,8 +53,8 @@ func skipOnWorkers(t testing.TB) {
 var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
 
 // addWorker starts a worker for a new server if the tests use workers. It returns the
-// flags of the server.
-func addWorker(t testing.TB, flags []string) []string {
+// flags of the server, which runs with the attributes attr.
+func addWorker(t testing.TB, attr *syscall.SysProcAttr, flags []string) []string {
 	t.Helper()
 	if !usesWorkers() || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
 		return flags
@@ -49,6 +63,11 @@ func addWorker(t testing.TB, flags []string) []string {
 	w := &workers{nats: natstest.Start(t), token: filepath.Join(t.TempDir(), "token")}
 	if err := os.WriteFile(w.token, []byte("joining token of the tests\n"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if attr != nil && attr.Credential != nil {
+		if err := os.Chown(w.token, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := newServer(newDataDir(t))
 	args := append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--data-dir=" + s.data}, noStock...)

@@ -208,7 +208,7 @@ func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags .
 			t.Fatal(err)
 		}
 	}
-	s, err := launch(data, attr, addWorker(t, append(npmRegistry(), flags...))...)
+	s, err := launch(data, attr, addWorker(t, attr, append(npmRegistry(), flags...))...)
 	if err != nil {
 		t.Fatal(err)
 	}
