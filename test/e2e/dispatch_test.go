@@ -26,18 +26,39 @@ func usesWorkers() bool { return os.Getenv(dispatchOfTests) == "workers" }
 // notOnWorkers lists the tests that cannot run with E2E_DISPATCH=workers, with the
 // reason. A subtest has the name of its test.
 var notOnWorkers = map[string]string{
-	"TestPackagesChangeNeedsAuditEntry":    openSQLite,
-	"TestExecuteHidesContentOnDisk":        openSQLite + "; TestClusterHidesContent is the same test",
-	"TestAuditVerifyAndExportWhileServing": openSQLite,
-	"TestExecutionsOfAKilledServer":        endsAtStart,
-	"TestExecuteKeepsQueuedRuns":           endsAtStart + "; TestClusterRunsEachAsyncRunOnce also kills servers",
-	"TestExecuteRunsEachAsyncRunOnce":      endsAtStart + "; TestClusterRunsEachAsyncRunOnce is the same test",
+	"TestAttack104AuditDetectsChangedDatabase": opensSQLite,
+	"TestAttack108ServerRecoversFromFullDisk":  opensSQLite,
+	"TestAuditVerifyAndExportWhileServing":     opensSQLite,
+	"TestExecuteHidesContentOnDisk":            opensSQLite + "; TestClusterHidesContent is the same test",
+	"TestKeysRotateRemovesLeftovers":           opensSQLite,
+	"TestKeysRotateUnderLoadAndKills":          opensSQLite,
+	"TestKeysVerifyFindsDamagedSecret":         opensSQLite,
+	"TestPackagesChangeNeedsAuditEntry":        opensSQLite,
+	"TestServeMakesDataDirectoryPrivate":       opensSQLite,
+	"TestServeRefusesDatabaseWithoutRootKey":   opensSQLite,
+
+	"TestExecuteKeepsQueuedRuns":      endsAtStart + "; TestClusterRunsEachAsyncRunOnce also kills servers",
+	"TestExecuteRunsEachAsyncRunOnce": endsAtStart + "; TestClusterRunsEachAsyncRunOnce is the same test",
+	"TestExecutionsOfAKilledServer":   endsAtStart,
+
+	"TestExecuteAnswers429AtUserLimits":   readsPool,
+	"TestExecuteNetworkAllowsListedHosts": readsPool,
+	"TestExecutePassesCPythonTests":       readsPool,
+	"TestServeIgnoresReloadSignals":       readsPool,
+	"TestServeLimitsPassDocumentedNginx":  readsPool,
+	"TestSessionEndsWhenIdle":             readsPool,
+
+	"TestServeKilledFirstStartLeavesNothing": startsAlone,
+	"TestServeSurvivesClosedLog":             startsAlone,
+	"TestUsersCreateWithAndWithoutServer":    startsAlone,
 }
 
 // Reasons why tests cannot run on workers.
 const (
-	openSQLite  = "it opens the file of the SQLite database"
+	opensSQLite = "it opens or fills the SQLite database"
 	endsAtStart = "it expects that the next start ends the runs of a killed server, but another server could still run them"
+	readsPool   = "it reads metrics of the pool from the server, but the pool is on the worker"
+	startsAlone = "it starts the server without the settings of the cluster"
 )
 
 // skipOnWorkers skips a test that is in the list notOnWorkers.

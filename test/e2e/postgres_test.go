@@ -133,7 +133,14 @@ func TestServersShareOneDatabase(t *testing.T) {
 
 // rootKeyFlag returns the flag with the root key of a server that startServers has
 // started.
-func (s *server) rootKeyFlag() string { return s.cmd.Args[len(s.cmd.Args)-1] }
+func (s *server) rootKeyFlag() string {
+	for _, arg := range s.cmd.Args {
+		if strings.HasPrefix(arg, "--root-key-file=") {
+			return arg
+		}
+	}
+	return ""
+}
 
 func requireWholeLog(t *testing.T, s *server) {
 	t.Helper()
