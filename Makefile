@@ -1,6 +1,6 @@
 # The commands of the project: run, run-cluster, test, test-deep, build, bench, lint
 # and fmt. Each works in a clean clone and needs only Go. `make test` runs the tests
-# that must pass before a commit. `make test-deep` runs all tests and takes an hour.
+# that must pass before a commit. `make test-deep` runs all tests and takes some hours.
 
 .DEFAULT_GOAL := build
 .PHONY: run run-cluster test test-deep build bench lint fmt
