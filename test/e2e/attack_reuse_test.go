@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // leaveCanary is a program that writes a text to as many places as possible.
@@ -156,6 +159,7 @@ var reuseAttacks = []attack{
 		}
 	}},
 	{"111_what_a_program_does_to_its_interpreter_the_next_run_never_sees", attackInterpreter},
+	{"112_what_a_program_does_to_node_the_next_run_never_sees", attackNode},
 }
 
 // overloadAttacks contains an attack that starts a separate server as root. It depends
@@ -187,30 +191,61 @@ var interpreterAttacks = []string{
 	"code_through_the_memory_file", "memory_file_of_a_thread", "child_with_shared_memory_and_files", "thread_that_outlives_main",
 	"signal_handler_that_writes_memory_at_the_end", "timer_that_expires_after_the_end", "advice_of_the_checkpoint",
 	"system_call_of_the_agent", "exit_while_a_thread_forks", "exit_group_in_a_vfork_child", "mapping_over_the_checkpoint",
-	"flags_of_standard_streams", "locks_of_standard_streams", "filter_that_forbids_exit",
+	"flags_of_standard_streams", "locks_of_standard_streams", "filter_that_forbids_exit", "memory_written_by_a_child",
+	"write_to_own_memory", "calls_of_the_agent_and_of_hooks",
+}
+
+// nodeAttacks are names of spoilers for Node, in the same order of subjects as
+// interpreterAttacks. JavaScript cannot map memory over other memory, lock files or
+// install a filter for system calls.
+var nodeAttacks = []string{
+	"code_through_the_memory_file", "memory_written_by_a_child", "worker_computes", "signals_at_the_end", "call_of_the_hook",
+	"exit_while_a_thread_forks", "child_that_cannot_start", "library_outside_of_the_image", "flags_of_standard_streams",
 }
 
 // attackInterpreter runs the interpreterAttacks. After each one, the probe must print
 // the same state as before.
 func attackInterpreter(t *testing.T, _ *server, a *account) {
-	look := func() string { return withoutMaps(a.execute(t, probe(t)).ends(t, "succeeded").Stdout) }
-	attacks := interpreterAttacks
+	var all []spoiler
+	for _, sp := range spoilers(t) {
+		if slices.Contains(interpreterAttacks, sp.name) {
+			all = append(all, sp)
+		}
+	}
+	if len(all) != len(interpreterAttacks) {
+		t.Errorf("%d of %d attacks exist", len(all), len(interpreterAttacks))
+	}
+	attackAndLook(t, a, all, func() string { return withoutMaps(a.execute(t, probe(t)).ends(t, "succeeded").Stdout) })
+}
+
+// attackNode is like attackInterpreter, but for Node.
+func attackNode(t *testing.T, _ *server, a *account) {
+	var all []spoiler
+	for _, file := range must(txtar.ParseFile("testdata/rollback/spoilers_javascript.txtar"))(t).Files {
+		if _, name, _ := strings.Cut(file.Name, "/"); slices.Contains(nodeAttacks, name) {
+			all = append(all, spoiler{name: name, request: javascript(string(file.Data))})
+		}
+	}
+	if len(all) != len(nodeAttacks) {
+		t.Errorf("%d of %d attacks exist", len(all), len(nodeAttacks))
+	}
+	look := javascript(string(must(os.ReadFile("testdata/rollback/probe.js"))(t)))
+	attackAndLook(t, a, all, func() string { return a.execute(t, look).ends(t, "succeeded").Stdout })
+}
+
+// attackAndLook runs the attacks. After each one, the function look must return the same
+// text as before.
+func attackAndLook(t *testing.T, a *account, attacks []spoiler, look func() string) {
+	t.Helper()
 	if a.needsShortAttacks() {
 		attacks = attacks[:4]
 	}
-	want, found := look(), 0
-	for _, sp := range spoilers(t) {
-		if !slices.Contains(attacks, sp.name) {
-			continue
-		}
-		found++
+	want := look()
+	for _, sp := range attacks {
 		a.execute(t, sp.request)
 		if diff := diffLines(want, look()); diff != "" {
 			t.Errorf("after %s the state before (-) and after (+) differs:\n%s", sp.name, diff)
 		}
-	}
-	if found != len(attacks) {
-		t.Errorf("%d of %d attacks exist", found, len(attacks))
 	}
 }
 

@@ -127,6 +127,28 @@ console.log(JSON.stringify(values.map(String)));`))
 	}
 }
 
+// TestRollbackOfNodeGivesMemoryBack checks that the host gets the memory of a large
+// program back when Node is restored. Node can be restored only up to the default limit.
+func TestRollbackOfNodeGivesMemoryBack(t *testing.T) {
+	t.Parallel()
+	s, a := rollbackServer(t)
+	for range 5 {
+		a.runAndRecycle(t, javascript("console.log(42)"))
+	}
+	before := s.sandboxMemory(t)
+	request := javascript("globalThis.large = Buffer.alloc(440 << 20, 1);")
+	request["limits"] = object{"memoryBytes": 512 * mib}
+	x, reason := a.runAndRecycle(t, request)
+	if x.ends(t, "succeeded"); reason != "none" {
+		t.Fatalf("the interpreter was not restored: %s", reason)
+	}
+	if x.Usage.MemoryPeakBytes < 440*mib {
+		t.Errorf("the program used only %d bytes", x.Usage.MemoryPeakBytes)
+	}
+	eventually(t, "the memory is given back", func() bool { return s.sandboxMemory(t) < before+12*mib })
+	a.execute(t, javascript("console.log(42)")).prints(t, "42\n")
+}
+
 // TestRollbackOfNodeMemoryIsClean leaves a text in the heap, in buffers, in compiled code
 // and in the environment. The next run must not find it.
 func TestRollbackOfNodeMemoryIsClean(t *testing.T) {

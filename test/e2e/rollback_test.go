@@ -266,6 +266,53 @@ func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	})
 }
 
+// TestRollbackKeepsUsersApart lets two users run programs alternately, each in an
+// interpreter that is restored. No user finds a text of the other user or of an earlier
+// run. All random values differ. Values that depend on the interpreter, such as the hash
+// of a string, differ between users.
+func TestRollbackKeepsUsersApart(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=3", "--max-running=1")
+	accounts := []*account{s.register(t), s.register(t)}
+	rounds := 40
+	if testing.Short() {
+		rounds = 8
+	}
+	random, owners, repeated := make(map[string]bool), make(map[string]int), 0
+	show := func(user int) {
+		x := accounts[user].run(t, randomSources).ends(t, "succeeded")
+		ofRun, ofInterpreter, _ := strings.Cut(x.Stdout, "interpreter")
+		for source, value := range strings.Fields(ofRun) {
+			if key := fmt.Sprint(source, value); random[key] {
+				t.Errorf("source %d gave %s twice", source, value)
+			} else {
+				random[key] = true
+			}
+		}
+		hash := strings.Fields(ofInterpreter)[0]
+		if owner, found := owners[hash]; found && owner != user {
+			t.Errorf("both users got the hash %s", hash)
+		} else if found {
+			repeated++
+		}
+		owners[hash] = user
+	}
+	for round := range rounds {
+		user := round % 2
+		one, two := fmt.Sprintf("canary-%d-", round), fmt.Sprintf("of-%d", time.Now().UnixNano())
+		find := object{"code": findCanary, "args": []string{one, two}}
+		show(user)
+		show(1 - user)
+		show(user)
+		accounts[user].execute(t, object{"code": leaveRestorableCanary, "args": []string{one + two}}).ends(t, "succeeded")
+		accounts[1-user].execute(t, find).prints(t, "[]\n")
+		accounts[user].execute(t, find).prints(t, "[]\n")
+	}
+	if restored := s.metric(t, `pyth_on_interpreters_total{reason="none"}`); restored < float64(2*rounds) || repeated < rounds/2 {
+		t.Errorf("in %d rounds, %v interpreters were restored, and %d hashes occurred again", rounds, restored, repeated)
+	}
+}
+
 // TestRollbackMemoryIsClean leaves a text in the heap, in the environment and on the
 // stack. The next run must not find it.
 func TestRollbackMemoryIsClean(t *testing.T) {
