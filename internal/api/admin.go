@@ -177,7 +177,7 @@ type (
 	}
 	usersOutput      struct{ Body AdminUserList }
 	userRefInput     struct{ UserRef }
-	userOutput       struct{ Body AdminUser }
+	adminUserOutput  struct{ Body AdminUser }
 	createUserInput  struct{ jsonBody[AdminUserRequest] }
 	createUserOutput struct{ Body AdminUserCreated }
 	updateUserInput  struct {
@@ -338,12 +338,12 @@ func (h *Handler) listUsers(ctx context.Context, in *usersInput) (*usersOutput, 
 	return &usersOutput{Body: out}, nil
 }
 
-func (h *Handler) getUser(ctx context.Context, in *userRefInput) (*userOutput, error) {
+func (h *Handler) getUser(ctx context.Context, in *userRefInput) (*adminUserOutput, error) {
 	u, err := h.cfg.Admin.User(ctx, pyth.UserID(in.ID))
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{Body: adminUser(u)}, nil
+	return &adminUserOutput{Body: adminUser(u)}, nil
 }
 
 func (h *Handler) createUser(ctx context.Context, in *createUserInput) (*createUserOutput, error) {
@@ -360,7 +360,7 @@ func (h *Handler) createUser(ctx context.Context, in *createUserInput) (*createU
 	return &createUserOutput{Body: out}, nil
 }
 
-func (h *Handler) updateUser(ctx context.Context, in *updateUserInput) (*userOutput, error) {
+func (h *Handler) updateUser(ctx context.Context, in *updateUserInput) (*adminUserOutput, error) {
 	change := pyth.UserChange{Disabled: in.Value.Disabled}
 	if in.Value.Role != "" {
 		change.Role = new(pyth.Role(in.Value.Role))
@@ -377,7 +377,7 @@ func (h *Handler) updateUser(ctx context.Context, in *updateUserInput) (*userOut
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{Body: adminUser(u)}, nil
+	return &adminUserOutput{Body: adminUser(u)}, nil
 }
 
 func (h *Handler) deleteUser(ctx context.Context, in *userRefInput) (*noOutput, error) {
