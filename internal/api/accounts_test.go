@@ -156,13 +156,13 @@ func TestKeysListCreateDelete(t *testing.T) {
 	s := newServer(t)
 	expires := created.Add(24 * time.Hour)
 	s.accounts.keys = []*pyth.APIKey{
-		{ID: "key_1", Name: "default", Prefix: "pyapi_go", CreatedAt: created, Hash: [32]byte{1}},
+		{ID: "key_1", Name: "default", Prefix: "pyapi_go", CreatedAt: created, Hash: [32]byte{1}, Scopes: []pyth.Scope{"execute", "zk"}, LastUsedAt: expires},
 		{ID: "key_2", Name: "ci", Prefix: "pyapi_ci", CreatedAt: created, ExpiresAt: expires},
 	}
 	s.accounts.next = "key_2"
 	res := s.send(request("GET", "/api/v1/keys?limit=2&cursor="+api.NewCursor("keys", "key_0"), ""))
-	want := `{"keys":[{"id":"key_1","name":"default","prefix":"pyapi_go","createdAt":"2026-04-04T08:23:21.123Z"},` +
-		`{"id":"key_2","name":"ci","prefix":"pyapi_ci","createdAt":"2026-04-04T08:23:21.123Z","expiresAt":"2026-04-05T08:23:21.123Z"}],"nextCursor":"` + api.NewCursor("keys", "key_2") + `"}`
+	want := `{"keys":[{"id":"key_1","name":"default","prefix":"pyapi_go","createdAt":"2026-04-04T08:23:21.123Z","scopes":["execute","zk"],"lastUsedAt":"2026-04-05T08:23:21.123Z"},` +
+		`{"id":"key_2","name":"ci","prefix":"pyapi_ci","createdAt":"2026-04-04T08:23:21.123Z","expiresAt":"2026-04-05T08:23:21.123Z","scopes":[]}],"nextCursor":"` + api.NewCursor("keys", "key_2") + `"}`
 	if res.StatusCode != 200 || res.body != want {
 		t.Errorf("status %d: %s", res.StatusCode, cmp.Diff(want, res.body))
 	}
@@ -175,13 +175,21 @@ func TestKeysListCreateDelete(t *testing.T) {
 		t.Errorf("empty list: %s, limit %d", res.body, s.accounts.lastPage.limit)
 	}
 
-	res = s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"2026-04-05T08:23:21Z"}`))
-	want = `{"id":"key_1","name":"ci","prefix":"pyapi_ab","createdAt":"2026-04-04T08:23:21.123Z","expiresAt":"2026-04-05T08:23:21.000Z","key":"pyapi_abc"}`
+	res = s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"2026-04-05T08:23:21Z","scopes":["execute"],"format":"e2b"}`))
+	want = `{"id":"key_1","name":"ci","prefix":"pyapi_ab","createdAt":"2026-04-04T08:23:21.123Z","expiresAt":"2026-04-05T08:23:21.000Z","scopes":["execute"],"key":"pyapi_abc"}`
 	if res.StatusCode != 201 || res.body != want {
 		t.Errorf("status %d: %s", res.StatusCode, cmp.Diff(want, res.body))
 	}
 	if !s.accounts.expires.Equal(time.Date(2026, 4, 5, 8, 23, 21, 0, time.UTC)) {
 		t.Errorf("the key expires at %v", s.accounts.expires)
+	}
+	if s.accounts.spec.Format != pyth.KeyFormatE2B || len(s.accounts.spec.Scopes) != 1 {
+		t.Errorf("the key is %+v", s.accounts.spec)
+	}
+	res = s.send(request("PATCH", "/api/v1/keys/key_1", `{"name":"new"}`))
+	want = `{"id":"key_1","name":"new","prefix":"pyapi_ab","createdAt":"2026-04-04T08:23:21.123Z","scopes":[],"lastUsedAt":"2026-04-04T08:23:21.123Z"}`
+	if res.StatusCode != 200 || res.body != want {
+		t.Errorf("status %d: %s", res.StatusCode, cmp.Diff(want, res.body))
 	}
 
 	if res := s.send(request("DELETE", "/api/v1/keys/key_1", "")); res.StatusCode != 204 || res.body != "" {

@@ -101,7 +101,7 @@ func referencePage(api *huma.OpenAPI) ([]byte, error) {
 		group := docsGroup{Name: tag.Name, Description: tag.Description}
 		for _, path := range slices.Sorted(maps.Keys(api.Paths)) {
 			item := api.Paths[path]
-			for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} {
+			for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 				if op == nil || !slices.Contains(op.Tags, tag.Name) {
 					continue
 				}

@@ -71,7 +71,7 @@ func TestAccountIsChangedAndDeleted(t *testing.T) {
 			t.Errorf("%s %s: got %d %s, calls %q", c.method, c.path, a.StatusCode, a.body, x.calls)
 		}
 	}
-	if p := s.send(request("DELETE", "/api/v1/me", "{}")).problem(t); p.Status != http.StatusBadRequest || p.locations()[0] != "body.currentPassword" {
+	if p := s.send(request("DELETE", "/api/v1/me", "{}")).problem(t); p.Status != http.StatusBadRequest || p.locations()[0] != "body" {
 		t.Errorf("got %+v", p)
 	}
 }

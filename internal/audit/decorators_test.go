@@ -134,7 +134,10 @@ func TestAccountsRecordsActions(t *testing.T) {
 	_ = s.DeleteKey(ctx, p, k.ID)
 	created := pyth.AuditEvent{
 		User: ada, Action: pyth.ActionKeyCreated, Outcome: pyth.AuditSuccess, Resource: string(k.ID),
-		Details: map[string]any{"name": "ci", "prefix": key[:10], "expiresAt": k.ExpiresAt.Format(time.RFC3339)},
+		Details: map[string]any{
+			"name": "ci", "prefix": key[:10], "expiresAt": k.ExpiresAt.Format(time.RFC3339),
+			"scopes": []string{"execute", "sessions", "secrets:read", "secrets:write", "packages", "zk", "audit:read", "account"},
+		},
 	}
 	denied, revoked := of(pyth.ActionKeyRevoked, pyth.AuditDenied), of(pyth.ActionKeyRevoked, pyth.AuditSuccess)
 	denied.Resource, revoked.Resource = "key_of_another", string(k.ID)
