@@ -47,6 +47,7 @@ type serveCommand struct {
 	recordFlags
 	quotaFlags
 	asyncFlags
+	mailFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the server redacts the values of secrets in output: ${enum}. A request can override this setting with redactSecrets."`
@@ -216,6 +217,10 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	mail, err := c.mailFlags.config()
+	if err != nil {
+		return nil, err
+	}
 	var cluster app.ClusterConfig
 	if c.Dispatch != "" {
 		if cluster, err = c.clusterFlags.config("--dispatch", c.Dispatch); err != nil {
@@ -227,7 +232,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
 		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Cluster: cluster, Model: model,
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
-		Async: app.AsyncConfig(c.asyncFlags),
+		Async: app.AsyncConfig(c.asyncFlags), Mail: mail,
 		API: api.Config{
 			PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},

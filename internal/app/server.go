@@ -73,6 +73,7 @@ type ServerConfig struct {
 	Records     RecordConfig
 	Quotas      QuotaConfig
 	Async       AsyncConfig
+	Mail        MailConfig
 	// Backups reports the backups of the server, for metrics; nil if there are none.
 	Backups BackupStatus
 
@@ -326,6 +327,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Now = c.Accounts.clock
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
 	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, s.remover()), log)
+	config.SendReset = s.sendReset()
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
 	config.Idempotency, config.DiscardsOutput = s.idempotency, c.Records.KeepOutput <= 0

@@ -1,0 +1,113 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	// maxResetMails is the maximum number of requests that wait for the mailer.
+	maxResetMails = 100
+	resetTimeout  = time.Minute
+)
+
+// ResetMailerConfig configures a ResetMailer. All fields except URL are
+// required.
+type ResetMailerConfig struct {
+	Accounts *Service
+	// Send sends a mail with the given text.
+	Send func(ctx context.Context, to, subject, text string) error
+	// URL is the beginning of the link in the mail. The token follows it. If URL is "",
+	// the mail contains only the token.
+	URL string
+	// Audit records each token. It must be durable when it returns.
+	Audit  func(ctx context.Context, e *pyth.AuditEvent) error
+	Logger *slog.Logger
+}
+
+// ResetMailer mails reset tokens in the background, so that a caller cannot learn from
+// the duration of a request whether an account exists. It is safe for concurrent use.
+type ResetMailer struct {
+	config ResetMailerConfig
+	queue  chan string
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// NewResetMailer returns a running ResetMailer. The caller closes it.
+func NewResetMailer(c ResetMailerConfig) *ResetMailer {
+	ctx, stop := context.WithCancel(context.Background())
+	m := &ResetMailer{config: c, queue: make(chan string, maxResetMails), stop: stop}
+	m.done.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case email := <-m.queue:
+				if err := m.send(ctx, email); err != nil {
+					c.Logger.Error("reset token not mailed", "error", err)
+				}
+			}
+		}
+	})
+	return m
+}
+
+// Request mails a token to the account with the address, if there is one. It returns at
+// once. If too many requests wait, it drops the request.
+func (m *ResetMailer) Request(email string) {
+	select {
+	case m.queue <- email:
+	default:
+		m.config.Logger.Warn("request for a reset token dropped", "waiting", maxResetMails)
+	}
+}
+
+// Close cancels the current mail and returns. It drops waiting requests.
+func (m *ResetMailer) Close() error {
+	m.stop()
+	m.done.Wait()
+	return nil
+}
+
+func (m *ResetMailer) send(ctx context.Context, email string) error {
+	ctx, cancel := context.WithTimeout(ctx, resetTimeout)
+	defer cancel()
+	user, err := m.config.Accounts.userByEmail(ctx, email)
+	if absent(err) || err == nil && !user.DisabledAt.IsZero() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r, err := m.config.Accounts.CreateResetToken(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	e := &pyth.AuditEvent{User: user.ID, Action: pyth.ActionResetCreated, Outcome: pyth.AuditSuccess, Details: map[string]any{"mail": true}}
+	if err := m.config.Audit(ctx, e); err != nil {
+		return err
+	}
+	// Mail to the stored address, not to the address in the request, which can have
+	// another form.
+	return m.config.Send(ctx, user.Email, "Reset your password", m.text(r))
+}
+
+func (m *ResetMailer) text(r *pyth.Reset) string {
+	var b strings.Builder
+	b.WriteString("Somebody asked for a new password for your account.\n\n")
+	if m.config.URL != "" {
+		fmt.Fprintf(&b, "Open this link to set a new password:\n\n%s%s\n\n", m.config.URL, r.Token)
+	} else {
+		fmt.Fprintf(&b, "Your reset token is:\n\n%s\n\nSend it with the new password to POST /api/password/reset of the server.\n\n", r.Token)
+	}
+	fmt.Fprintf(&b, "The token works once, until %s.\n", r.ExpiresAt.UTC().Format("2006-01-02 15:04 MST"))
+	b.WriteString("If you did not ask for it, ignore this mail. Your password stays the same.\n")
+	return b.String()
+}

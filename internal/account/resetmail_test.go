@@ -1,0 +1,74 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/account"
+)
+
+type sentMail struct{ to, text string }
+
+// resetMailer returns a mailer, the mail that it sends, and its audit entries.
+func (s *service) resetMailer(t *testing.T, url string) (*account.ResetMailer, <-chan sentMail, <-chan *pyth.AuditEvent) {
+	t.Helper()
+	sent, entries := make(chan sentMail, 10), make(chan *pyth.AuditEvent, 10)
+	m := account.NewResetMailer(account.ResetMailerConfig{
+		Accounts: s.Service, URL: url, Logger: slog.New(slog.DiscardHandler),
+		Send: func(_ context.Context, to, _, text string) error {
+			sent <- sentMail{to, text}
+			if to == "broken@example.org" {
+				return errors.New("no such mailbox")
+			}
+			return nil
+		},
+		Audit: func(_ context.Context, e *pyth.AuditEvent) error { entries <- e; return nil },
+	})
+	t.Cleanup(func() { _ = m.Close() })
+	return m, sent, entries
+}
+
+var resetToken = regexp.MustCompile(`pyreset_[A-Z0-9]+`)
+
+func TestResetMailerMailsAToken(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	s.register(t, "broken@example.org")
+	disabled := s.register(t, "disabled@example.org")
+	if _, err := s.store.UpdateUser(t.Context(), disabled.User.ID, pyth.UserChange{Disabled: new(true)}, s.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	m, sent, entries := s.resetMailer(t, "https://example.org/reset#")
+	// Requests are handled in order, and a failure does not end the mailer.
+	for _, address := range []string{"nobody@example.org", "disabled@example.org", "broken@example.org", "ADA@EXAMPLE.ORG"} {
+		m.Request(address)
+	}
+	if first := <-sent; first.to != "broken@example.org" {
+		t.Errorf("the first mail was sent to %s", first.to)
+	}
+	mail := <-sent
+	token := resetToken.FindString(mail.text)
+	if mail.to != email || !strings.Contains(mail.text, "https://example.org/reset#"+token+"\n") {
+		t.Errorf("got %+v", mail)
+	}
+	<-entries
+	if e := <-entries; e.User != g.User.ID || e.Action != pyth.ActionResetCreated {
+		t.Errorf("got the entry %+v", e)
+	}
+	_, err := s.profiles().ResetPassword(t.Context(), token, "staple of another kind")
+	want(t, err, "")
+	s.login(t, email, "staple of another kind")
+}
+
+func TestResetMailerDropsExcessRequests(t *testing.T) {
+	s := newService(t)
+	m, _, _ := s.resetMailer(t, "")
+	for range 1000 {
+		m.Request("nobody@example.org") // It must not block.
+	}
+}

@@ -1,0 +1,29 @@
+package app
+
+import (
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/mail"
+)
+
+// MailConfig configures the mail of a server.
+type MailConfig struct {
+	// Sender sends the mail. If it is nil, the server sends no mail.
+	Sender *mail.Sender
+	// ResetURL is the beginning of the link for a reset of the password; "" if the mail
+	// contains only the token.
+	ResetURL string
+}
+
+// sendReset starts the mailer of reset tokens. It returns nil if the server sends no
+// mail.
+func (s *Server) sendReset() func(email string) {
+	c := s.config
+	if c.Mail.Sender == nil {
+		return nil
+	}
+	mailer := account.NewResetMailer(account.ResetMailerConfig{
+		Accounts: c.Accounts.service, Send: c.Mail.Sender.Send, URL: c.Mail.ResetURL, Audit: c.Accounts.log.Record, Logger: c.Logger,
+	})
+	s.onClose(mailer.Close)
+	return mailer.Request
+}
