@@ -1,9 +1,9 @@
-# The commands of the project: run, run-cluster, test, test-deep, build, bench, lint
-# and fmt. Each works in a clean clone and needs only Go. `make test` runs the tests
+# The commands of the project: run, run-cluster, test, test-deep, build, dist, bench,
+# lint and fmt. Each works in a clean clone and needs only Go. `make test` runs the tests
 # that must pass before a commit. `make test-deep` runs all tests and takes some hours.
 
 .DEFAULT_GOAL := build
-.PHONY: run run-cluster test test-deep build bench lint fmt
+.PHONY: run run-cluster test test-deep build dist bench lint fmt
 
 # All builds, tests and checks use the same compiler settings, so that they share
 # Go's build cache. CGO is off; only the race detector needs a C compiler.
@@ -39,6 +39,10 @@ bin/pyth-on: $(EMBEDDED) $(SOURCES) go.mod go.sum
 	$(call say,'Building bin/pyth-on with Python inside (a minute the first time)')
 	@go build -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/pyth-on
 
+# Make the files of a release in the folder dist. The image needs apt-get.
+dist: bin/pyth-on bin/tools/dist
+	@bin/tools/dist -repository . -out dist -describe '$(VERSION)'
+
 run: bin/pyth-on
 	@exec bin/pyth-on serve
 
@@ -48,7 +52,7 @@ run-cluster: bin/pyth-on bin/tools/nats-server
 test: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server
 	@bash scripts/test
 
-test-deep: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server
+test-deep: bin/pyth-on bin/tools/gotestsum bin/tools/nats-server bin/tools/dist bin/tools/helm
 	@bash scripts/test --deep
 
 bench: bin/pyth-on bin/tools/nats-server
@@ -65,6 +69,14 @@ bin/tools/gotestsum: tools/go.mod tools/go.sum
 bin/tools/nats-server: tools/nats/go.mod tools/nats/go.sum
 	$(call say,'Building the NATS server for tests')
 	@go -C tools/nats build -ldflags '-s -w' -o ../../$@ github.com/nats-io/nats-server/v2
+
+bin/tools/dist: $(wildcard tools/dist/*.go) tools/dist/go.mod tools/dist/go.sum
+	$(call say,'Building the tool that makes releases')
+	@go -C tools/dist build -o ../../$@ .
+
+bin/tools/helm: tools/helm/go.mod tools/helm/go.sum
+	$(call say,'Building Helm for tests (some minutes the first time)')
+	@go -C tools/helm build -ldflags '-s -w' -o ../../$@ helm.sh/helm/v3/cmd/helm
 
 lint: bin/tools/golangci-lint $(EMBEDDED)
 	@go mod verify >/dev/null

@@ -105,6 +105,9 @@ func commandPages(t *testing.T) map[string]commandPage {
 			files: map[string]string{"sales.csv": "day,amount\n"},
 			want:  []string{`"stdout":"42\n"`, `"explanation":"Shows the answer."`, "\n42\n"},
 		},
+		// The deep test TestDebianPackage runs the commands of the Debian package.
+		"docs/installation.md": {notRun: slices.Concat([]string{"needs the files of a release"}, slices.Repeat([]string{needsNewMachine}, 7),
+			[]string{"needs Docker", "needs Docker", "needs a cluster"})},
 		"docs/operations.md": {
 			starts: true, want: []string{`"status":`, "ok       sandbox ", "pyapi_", " 0 damaged"},
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1", "needs a database that a newer version has migrated"},

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// writeChecksums writes the SHA-256 of all files in dir, in the format of
+// sha256sum(1). It leaves out the file itself and hidden files.
+func writeChecksums(dir, to string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	return create(to, func(w io.Writer) error {
+		for _, e := range entries {
+			if e.Name() == filepath.Base(to) || strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			sum, err := hashFile(filepath.Join(dir, e.Name()))
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(w, "%s  %s\n", hex.EncodeToString(sum), e.Name()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func hashFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return h.Sum(nil), err
+}
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+var described = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)(?:-(\d+)-g([0-9a-f]+))?(-dirty)?$`)
+
+// version returns the semantic version for an output of git describe:
+// 1.2.3 for a tag, and 1.2.3+4.gHASH for the fourth commit after a tag. Without
+// a tag it contains the date of the commit. Debian and Helm order these versions
+// correctly.
+func version(describe, commit string, at time.Time) string {
+	if m := described.FindStringSubmatch(describe); m != nil {
+		v, metadata := m[1], []string{}
+		if m[2] != "" {
+			metadata = append(metadata, m[2], "g"+m[3])
+		}
+		if m[4] != "" {
+			metadata = append(metadata, "dirty")
+		}
+		if len(metadata) > 0 {
+			v += "+" + strings.Join(metadata, ".")
+		}
+		return v
+	}
+	v := "0.0.0+" + at.Format("20060102150405") + ".g" + commit[:min(len(commit), 8)]
+	if strings.HasSuffix(describe, "-dirty") {
+		v += ".dirty"
+	}
+	return v
+}
