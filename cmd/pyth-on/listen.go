@@ -12,6 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/host/systemd"
+	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
 // signalWindow is the time after a stop signal in which a second signal is ignored.
@@ -38,7 +39,7 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	// reaches this process directly, and its parent forwards the signal too.
 	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
-	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())
+	logger.Info("stopping: waiting for running programs", logging.Milliseconds("timeout", atMost))
 	manager.Stopping("Waiting for running programs")
 	drain, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
 // jsonFormat is the value of --log-format for a log with one JSON object per line.
@@ -17,11 +19,11 @@ type logFlags struct {
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: f.LogLevel}
+	options := &slog.HandlerOptions{Level: f.LogLevel, ReplaceAttr: logging.ReplaceAttr}
 	if f.LogFormat == jsonFormat {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(logging.NewHandler(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(logging.NewHandler(slog.NewTextHandler(w, options)))
 }
 
 // progress returns a function that reports the progress of a long step. The function

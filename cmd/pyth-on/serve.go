@@ -62,6 +62,7 @@ type serveCommand struct {
 	DrainDelay       time.Duration  `default:"0s" help:"How long a stopping server still accepts connections and responds with 503, so that load balancers stop using it."`
 	DrainTimeout     time.Duration  `default:"30s" help:"How long a stopping server waits for running programs."`
 
+	otlpFlags
 	logFlags
 }
 
@@ -130,12 +131,19 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
+	exporter, err := c.exporter(ctx, "pyth-on", false, logger)
+	if err != nil {
+		return err
+	}
+	defer closeExporter(exporter, logger)
+	config.Tracer = exporter.Tracer()
 	config.Data, config.Disk, config.Accounts, config.API.StartedAt = data, monitor, accounts, started
 	server, err := app.NewServer(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
+	exporter.Export(server.Handler.Gatherer())
 	stopMetrics, err := serveMetrics(ctx, c.MetricsAddr, server.Handler.MetricsHandler(), logger)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/host/systemd"
+	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
 type workerCommand struct {
@@ -27,6 +28,7 @@ type workerCommand struct {
 	MetricsAddr  string        `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	DrainTimeout time.Duration `default:"5m" help:"How long a stopping worker waits for running programs."`
 
+	otlpFlags
 	logFlags
 }
 
@@ -59,15 +61,21 @@ func (c *workerCommand) Run() (err error) {
 	if err := app.NodeConfig(c.nodeFlags).CheckRoom(data.Path); err != nil {
 		return err
 	}
+	exporter, err := c.exporter(ctx, "pyth-on-worker", true, logger)
+	if err != nil {
+		return err
+	}
+	defer closeExporter(exporter, logger)
 	w, err := app.NewWorker(ctx, &app.WorkerConfig{
 		Data: data, Name: c.Name, Version: version, Cluster: cluster,
 		Node: app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags), Network: app.NetworkConfig(c.networkFlags),
-		PackageCache: c.PackageCache, Progress: c.progress(logger), Logger: logger,
+		PackageCache: c.PackageCache, Tracer: exporter.Tracer(), Progress: c.progress(logger), Logger: logger,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	exporter.Export(w.Gatherer())
 	stopMetrics, err := serveMetrics(ctx, c.MetricsAddr, w.MetricsHandler(), logger)
 	if err != nil {
 		return err
@@ -89,7 +97,7 @@ func (c *workerCommand) Run() (err error) {
 func (c *workerCommand) drain(w *app.Worker, stop func(), logger *slog.Logger) error {
 	// After signalWindow, a second signal ends the process at once.
 	time.AfterFunc(signalWindow, stop)
-	logger.Info("stopping: waiting for running programs", "timeout_ms", c.DrainTimeout.Milliseconds())
+	logger.Info("stopping: waiting for running programs", logging.Milliseconds("timeout", c.DrainTimeout))
 	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
 	defer cancel()
 	if err := w.Drain(ctx); errors.Is(err, context.DeadlineExceeded) {

@@ -8,24 +8,52 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
+	"github.com/pyth-on/pyth-on/internal/logging"
 )
+
+// statusCanceled is the status of requests whose client disconnected before it had the
+// response, in the log and in metrics. nginx uses the same number.
+const statusCanceled = 499
+
+// Values of the key "outcome" in the log.
+const (
+	outcomeSucceeded = "succeeded"
+	outcomeRefused   = "refused" // the request is the cause of the error
+	outcomeFailed    = "failed"  // the server is the cause of the error
+	outcomeCanceled  = "canceled"
+)
+
+// outcomeOf returns the outcome of requests with this status.
+func outcomeOf(status int) string {
+	switch {
+	case status == statusCanceled:
+		return outcomeCanceled
+	case status >= http.StatusInternalServerError:
+		return outcomeFailed
+	case status >= http.StatusBadRequest:
+		return outcomeRefused
+	default:
+		return outcomeSucceeded
+	}
+}
 
 // logAccess writes one log line for a request. The line contains no query, because
 // some users put keys into the query. It contains the route or, if no route matched,
-// the path.
-func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
+// the path. The handler of the log adds the ID of the request.
+func (h *Handler) logAccess(r *http.Request, req *request, status int, bytes int64, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
-	attrs = append(attrs, slog.String("request_id", req.id), slog.String("method", problem.Clip(r.Method)))
+	attrs = append(attrs, slog.String("method", problem.Clip(r.Method)))
 	if req.route != "" {
 		attrs = append(attrs, slog.String("route", req.route))
 	} else {
 		attrs = append(attrs, slog.String("path", safePath(r.URL.Path)))
 	}
 	attrs = append(attrs,
-		slog.Int("status", w.status()),
-		slog.Int64("bytes", w.bytes),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		slog.Int("status", status),
+		slog.String("outcome", outcomeOf(status)),
+		slog.Int64("bytes", bytes),
+		logging.Milliseconds("duration", took),
 		slog.String("ip", req.ip),
 	)
 	if p := req.principal; p != nil {
@@ -34,9 +62,13 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 	}
 	attrs = append(attrs, slog.String("credential", string(credential)))
 	level := slog.LevelInfo
-	if w.status() >= http.StatusInternalServerError && req.err != nil {
-		level = levelOf(pyth.ErrorCode(req.err))
-		attrs = append(attrs, slog.String("error", req.err.Error()))
+	if req.err != nil && status != statusCanceled {
+		attrs = append(attrs, slog.String("code", string(pyth.ErrorCode(req.err))))
+		// The message of other errors can contain a part of the request.
+		if status >= http.StatusInternalServerError {
+			level = levelOf(pyth.ErrorCode(req.err))
+			attrs = append(attrs, slog.String("error", req.err.Error()))
+		}
 	}
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
@@ -45,8 +77,10 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 // error code.
 func levelOf(code pyth.Code) slog.Level {
 	switch code {
-	case pyth.CodeLLMNotConfigured, pyth.CodeDraining:
+	case pyth.CodeLLMNotConfigured, pyth.CodeRuntimeUnavailable, pyth.CodeDraining:
 		return slog.LevelInfo // A missing setting or a server that stops is not a failure.
+	case pyth.CodeOverloaded, pyth.CodeIndexUnavailable, pyth.CodeLLMFailed, pyth.CodeLLMTimeout:
+		return slog.LevelWarn // The load or another server is the cause.
 	default:
 		return slog.LevelError
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // identify authenticates the caller by the credentials in the headers. It stores the
@@ -43,7 +44,9 @@ func (h *Handler) lookUp(ctx context.Context) error {
 	if c == (pyth.Credentials{}) {
 		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has no credentials. Send an API key in the header x-api-key, or an API key or a token from /api/login in Authorization: Bearer."}
 	}
+	_, span := tracing.Start(ctx, "authenticate")
 	p, err := h.cfg.Accounts.Authenticate(ctx, c)
+	span.End(err)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/sdk/trace"
+
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 type discard struct {
@@ -27,13 +30,21 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 func BenchmarkExecute(b *testing.B) {
 	small := `{"code":"print(42)"}`
 	large := `{"code":"x","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", 250_000) + `"}]}`
-	for _, bench := range []struct{ name, body string }{{"small", small}, {"1 MB file", large}} {
+	for _, bench := range []struct {
+		name, body string
+		tracer     *tracing.Tracer
+	}{
+		{"small", small, nil},
+		{"small, traced", small, tracing.New(trace.NewTracerProvider())},
+		{"1 MB file", large, nil},
+	} {
 		b.Run(bench.name, func(b *testing.B) {
 			e := &executions{run: func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
 				return succeeded("42\n"), nil
 			}}
 			cfg := config(newAccounts(), e)
 			cfg.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
+			cfg.Tracer = bench.tracer
 			cfg.RateLimits = api.DefaultRateLimits()
 			cfg.RateLimits.PerUser.Count = 1 << 30
 			h, err := api.New(cfg)

@@ -126,7 +126,7 @@ func TestGenerateMapsErrorsToStatus(t *testing.T) {
 		if p := res.problem(t); res.StatusCode != want.status || p.Code != string(code) || p.Detail != "What to do." || res.Header.Get("Retry-After") != want.wait {
 			t.Errorf("%s: status %d, %v: %s", code, res.StatusCode, res.Header, res.body)
 		}
-		if failed := strings.Contains(s.log.String(), `"level":"ERROR"`); failed != (want.status >= 500 && code != pyth.CodeLLMNotConfigured) {
+		if failed := strings.Contains(s.log.String(), `"level":"WARN"`); failed != (want.status >= 500 && code != pyth.CodeLLMNotConfigured) {
 			t.Errorf("%s is logged as %s", code, s.log)
 		}
 	}

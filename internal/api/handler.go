@@ -17,6 +17,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/body"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // HealthChecker checks the dependencies of the server.
@@ -119,6 +120,8 @@ type Config struct {
 	// HandlerTimeout is the default time-out of requests; zero means 30 seconds.
 	// Requests that run programs or transfer files have a longer time-out.
 	HandlerTimeout time.Duration
+	// Tracer begins a trace for each request; nil if the server records no traces.
+	Tracer *tracing.Tracer
 	// Now returns the current time; nil means time.Now.
 	Now func() time.Time
 }
@@ -215,6 +218,9 @@ func (h *Handler) Drain() {
 	h.draining.Store(true)
 	h.stopWaits()
 }
+
+// Gatherer returns the metrics for an exporter.
+func (h *Handler) Gatherer() prometheus.Gatherer { return h.metrics.registry }
 
 // MetricsHandler returns a handler that serves the metrics without a token. Use it
 // only on a separate listener.

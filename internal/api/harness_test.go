@@ -17,6 +17,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api"
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
+	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
 const (
@@ -244,7 +245,7 @@ func newServer(t *testing.T, change ...func(*api.Config)) *server {
 	cfg := config(s.accounts, s.executions)
 	cfg.Sessions, cfg.Secrets, cfg.Generations = s.sessions, s.secrets, s.generations
 	cfg.Audit, cfg.Denials = s.audit, s.audit
-	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
+	cfg.Logger = slog.New(logging.NewHandler(slog.NewJSONHandler(s.log, nil)))
 	for _, c := range change {
 		c(&cfg)
 	}

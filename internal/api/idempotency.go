@@ -147,7 +147,7 @@ func (h *Handler) endRequest(ctx context.Context, x *idempotent, answer *answerR
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if err := h.cfg.Idempotency.EndRequest(ctx, x.user, x.key, stored); err != nil {
-		h.log.Error("answer for an idempotency key not stored", "error", err)
+		h.log.ErrorContext(ctx, "answer for an idempotency key not stored", "error", err)
 	}
 }
 

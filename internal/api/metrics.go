@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
@@ -79,6 +80,7 @@ func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 			}
 			m.durations.WithLabelValues(route, method)
 			m.requests.WithLabelValues(route, method, strconv.Itoa(http.StatusInternalServerError))
+			m.requests.WithLabelValues(route, method, strconv.Itoa(statusCanceled))
 			for status := range op.Responses {
 				if _, err := strconv.Atoi(status); err == nil { // Not "default".
 					m.requests.WithLabelValues(route, method, status)
@@ -116,15 +118,21 @@ func (m *metrics) countError(err error) {
 // unmatched is the route label of requests that match no route.
 const unmatched = "unmatched"
 
-func (m *metrics) observe(method, route string, status int, took time.Duration) {
-	if route == "" {
-		route = unmatched
-	}
+// routeLabel returns the route, or "unmatched" if no route matched.
+func routeLabel(route string) string { return cmp.Or(route, unmatched) }
+
+// knownMethod returns the method, or "other" if HTTP does not define it.
+func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
 	default:
-		method = "other"
+		return "other"
 	}
+}
+
+func (m *metrics) observe(method, route string, status int, took time.Duration) {
+	route, method = routeLabel(route), knownMethod(method)
 	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
 	m.durations.WithLabelValues(route, method).Observe(took.Seconds())
 }

@@ -19,8 +19,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies)}
 	req.origin = &pyth.Origin{Credential: pyth.CredentialNone, IP: req.ip, UserAgent: r.UserAgent(), RequestID: req.id}
-	r = r.WithContext(pyth.WithOrigin(context.WithValue(r.Context(), requestKey{}, req), req.origin))
-	rw := &response{ResponseWriter: w, timeout: h.cfg.ResponseTimeout, isLast: func() bool {
+	ctx := pyth.WithOrigin(context.WithValue(r.Context(), requestKey{}, req), req.origin)
+	ctx, span := h.beginTrace(ctx, r)
+	r = r.WithContext(ctx)
+	rw := &response{ResponseWriter: w, ctx: r.Context(), timeout: h.cfg.ResponseTimeout, isLast: func() bool {
 		return h.draining.Load() && !servedWhileDraining(req.route)
 	}}
 	req.r, req.w = r, rw
@@ -33,6 +35,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	header := rw.Header()
 	header.Set(requestIDHeader, req.id)
+	if h.cfg.Tracer != nil {
+		echoTrace(ctx, header)
+	}
 	// Responses contain credentials and results. Caches must not store them, and
 	// browsers must not guess their type.
 	header.Set("Cache-Control", "no-store")
@@ -50,11 +55,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.recovered(rw, r, req, cause)
 		}
 		took := h.now().Sub(start)
-		h.metrics.observe(r.Method, req.route, rw.status(), took)
+		status := rw.status()
+		if rw.canceled() {
+			status = statusCanceled
+		}
+		h.metrics.observe(r.Method, req.route, status, took)
 		if req.err != nil {
 			h.metrics.countError(req.err)
 		}
-		h.logAccess(r, req, rw, took)
+		h.logAccess(r, req, status, rw.bytes, took)
+		endTrace(span, r, req, status)
 	}()
 	h.route(rw, r, req)
 }
@@ -163,7 +173,7 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 		panic(cause)
 	}
 	h.log.ErrorContext(r.Context(), "panic",
-		"request_id", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		"route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if w.sentStatus != 0 {
 		// Close the connection, so that the client does not take the incomplete
 		// response for a complete one.
@@ -182,9 +192,14 @@ type response struct {
 	// isLast reports whether the server must close the connection after this
 	// response.
 	isLast func() bool
+	// ctx ends when the client disconnects.
+	ctx context.Context
 	// sentStatus is the status that was sent; 0 if no status was sent.
 	sentStatus int
 	bytes      int64
+	// delivered is true if the client was connected before the last write, and this write
+	// succeeded. writeFailed is true if a write failed.
+	delivered, writeFailed bool
 }
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -196,7 +211,11 @@ func (w *response) status() int {
 	return w.sentStatus
 }
 
+// canceled reports whether the client disconnected before it had the response.
+func (w *response) canceled() bool { return w.writeFailed || w.ctx.Err() != nil && !w.delivered }
+
 func (w *response) WriteHeader(status int) {
+	w.delivered = w.ctx.Err() == nil
 	if w.sentStatus == 0 {
 		w.sentStatus = status
 		if w.isLast() {
@@ -216,8 +235,12 @@ func (w *response) Write(p []byte) (int, error) {
 		// does not count towards the time-out.
 		w.setDeadline()
 	}
+	connected := w.ctx.Err() == nil
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
+	w.delivered = connected && err == nil
+	// An error about the size of the body is a bug of the handler.
+	w.writeFailed = w.writeFailed || err != nil && !errors.Is(err, http.ErrContentLength) && !errors.Is(err, http.ErrBodyNotAllowed)
 	return n, err
 }
 

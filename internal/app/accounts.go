@@ -136,7 +136,7 @@ func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.
 func pruneAudit(ctx context.Context, l *log.Log, before time.Time, logger *slog.Logger) error {
 	n, err := l.Prune(ctx, before)
 	if n > 0 {
-		logger.Info("audit log pruned", "entries", n)
+		logger.InfoContext(ctx, "audit log pruned", "entries", n)
 	}
 	return err
 }

@@ -35,6 +35,7 @@ func (s *Server) openQueue(ctx context.Context) error {
 		Server: pyth.ServerID("srv_" + rand.Text()), Shared: c.Accounts.shared(),
 		Limits:     pyth.QueueLimits{Runs: c.Async.MaxAsync, Bytes: c.Async.MaxAsyncSize << 20},
 		MaxRunning: capacity.MaxRunning, MaxRunningOfUser: capacity.MaxPerTenant,
+		Tracer:  c.Tracer,
 		Observe: func(queued time.Duration) { s.metrics.async.queued.Observe(queued.Seconds()) },
 	})
 	s.onClose(s.queue.Close)

@@ -19,6 +19,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/worker"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // ClusterConfig determines how servers and workers find each other.
@@ -44,8 +45,10 @@ type WorkerConfig struct {
 	Network NetworkConfig
 	// PackageCache is the maximum size of cached packages in MiB.
 	PackageCache int64
-	Progress     Progress
-	Logger       *slog.Logger
+	// Tracer continues the traces of servers; nil if the worker records no traces.
+	Tracer   *tracing.Tracer
+	Progress Progress
+	Logger   *slog.Logger
 }
 
 // Worker runs the programs of servers on this machine.
@@ -59,6 +62,8 @@ type Worker struct {
 	bus     *bus.Bus
 	worker  *worker.Worker
 	metrics workerMetrics
+	// registry contains the metrics of the worker.
+	registry *prometheus.Registry
 }
 
 // NewWorker builds missing images, starts the pool of sandboxes and joins the cluster.
@@ -76,7 +81,7 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	}()
 	node, err := c.Node.find(ctx, c.Data.Path, c.Progress)
 	if reason, ok := errors.AsType[*noNodeError](err); ok {
-		c.Logger.Warn("Node unavailable: the worker gets no programs in JavaScript and TypeScript", "error", reason.Err, "hint", reason.Fix)
+		c.Logger.WarnContext(ctx, "Node unavailable: the worker gets no programs in JavaScript and TypeScript", "error", reason.Err, "hint", reason.Fix)
 	} else if err != nil {
 		return nil, err
 	}
@@ -98,16 +103,17 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 		return nil, err
 	}
 	if reason := w.machine.host.noCgroup; reason != nil {
-		c.Logger.Warn("no usable cgroup: the worker measures the memory of programs", "error", reason)
+		c.Logger.WarnContext(ctx, "no usable cgroup: the worker measures the memory of programs", "error", reason)
 	}
 	c.Cluster.NATS.Name, c.Cluster.NATS.Logger = "pyth-on worker "+w.Name, c.Logger
 	if w.bus, err = bus.Open(c.Cluster.NATS); err != nil {
 		return nil, err
 	}
 	w.worker, err = worker.New(worker.Config{
-		Bus: w.bus, Token: c.Cluster.Token, Host: w.machine.pool, Images: w.images, JobBytes: MachineMemory() / 16, Logger: c.Logger,
+		Bus: w.bus, Token: c.Cluster.Token, Host: w.machine.pool, Images: w.images, JobBytes: MachineMemory() / 16, Logger: c.Logger, Tracer: c.Tracer,
 		Status: func() wire.Status { return w.status(&limits) },
 	})
+	w.registry = w.newRegistry()
 	return w, err
 }
 
@@ -269,7 +275,7 @@ func (s *Server) awaitWorkers(ctx context.Context) {
 	for s.fleet.Health(ctx).Status != pyth.CheckOK {
 		select {
 		case <-ctx.Done():
-			s.config.Logger.Warn("no worker is ready: programs are refused until a worker joins", "hint", "start workers with `pyth-on worker` and the same joining token")
+			s.config.Logger.WarnContext(ctx, "no worker is ready: programs are refused until a worker joins", "hint", "start workers with `pyth-on worker` and the same joining token")
 			return
 		case <-ticker.C:
 		}

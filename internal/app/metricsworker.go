@@ -20,8 +20,8 @@ type workerMetrics struct {
 
 func newWorkerMetrics() workerMetrics { return workerMetrics{newPoolMetrics(), newNetworkMetrics()} }
 
-// registry returns the metrics of the worker.
-func (w *Worker) registry() *prometheus.Registry {
+// newRegistry returns a registry with the metrics of the worker.
+func (w *Worker) newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r.MustRegister(slices.Concat(
@@ -31,9 +31,12 @@ func (w *Worker) registry() *prometheus.Registry {
 	return r
 }
 
+// Gatherer returns the metrics for an exporter.
+func (w *Worker) Gatherer() prometheus.Gatherer { return w.registry }
+
 // MetricsHandler returns a handler that serves the metrics without a token.
 func (w *Worker) MetricsHandler() http.Handler {
-	return promhttp.HandlerFor(w.registry(), promhttp.HandlerOpts{DisableCompression: true})
+	return promhttp.HandlerFor(w.registry, promhttp.HandlerOpts{DisableCompression: true})
 }
 
 func (w *Worker) space() (disk.Space, bool) {

@@ -82,7 +82,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 		var err error
 		if url, err = node.Registry(ctx); err != nil {
 			// Log only a warning, because Node works without a registry.
-			parts.logger.Warn("npm packages unavailable", "error", err, "hint", "choose a registry with --npm-registry")
+			parts.logger.WarnContext(ctx, "npm packages unavailable", "error", err, "hint", "choose a registry with --npm-registry")
 			return nil, nil
 		}
 	}

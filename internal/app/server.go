@@ -32,6 +32,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 	"github.com/pyth-on/pyth-on/internal/secret"
 	"github.com/pyth-on/pyth-on/internal/session"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 	"github.com/pyth-on/pyth-on/internal/usage"
 	"github.com/pyth-on/pyth-on/internal/webhook"
 )
@@ -76,6 +77,9 @@ type ServerConfig struct {
 	Mail        MailConfig
 	// Backups reports the backups of the server, for metrics; nil if there are none.
 	Backups BackupStatus
+
+	// Tracer begins the traces of requests; nil if the server records no traces.
+	Tracer *tracing.Tracer
 
 	// API contains the settings of the API. NewServer sets the services in API.
 	API      api.Config
@@ -197,7 +201,7 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	c := s.config
 	s.node, err = c.Node.find(ctx, c.Data.Path, c.Progress)
 	if reason, ok := errors.AsType[*noNodeError](err); ok {
-		c.Logger.Warn("Node unavailable: programs in JavaScript and TypeScript are refused", "error", reason.Err, "hint", reason.Fix)
+		c.Logger.WarnContext(ctx, "Node unavailable: programs in JavaScript and TypeScript are refused", "error", reason.Err, "hint", reason.Fix)
 	} else if err != nil {
 		return err
 	}
@@ -224,7 +228,7 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	}
 	s.onClose(s.machine.Close)
 	if reason := s.machine.host.noCgroup; reason != nil {
-		c.Logger.Warn("no usable cgroup: the server measures the memory of programs", "error", reason)
+		c.Logger.WarnContext(ctx, "no usable cgroup: the server measures the memory of programs", "error", reason)
 	}
 	return nil
 }
@@ -312,7 +316,7 @@ func (s *Server) recoverRecords(ctx context.Context) error {
 	}
 	lost, err := s.records.Recover(ctx, before)
 	if lost > 0 {
-		s.config.Logger.Warn("runs of a stopped server marked as killed", "runs", lost)
+		s.config.Logger.WarnContext(ctx, "runs of a stopped server marked as killed", "runs", lost)
 	}
 	return err
 }
@@ -357,7 +361,7 @@ func (s *Server) apiConfig() api.Config {
 		buildCollectors(c.API.Version), sessionCollectors(s.sessions.Count), backupCollectors(c.Backups),
 		[]prometheus.Collector{newStoreCollector(c.Accounts.store)},
 	)
-	config.Logger = c.Logger
+	config.Logger, config.Tracer = c.Logger, c.Tracer
 	return config
 }
 
@@ -433,7 +437,7 @@ func runPeriodically(ctx context.Context, interval time.Duration, logger *slog.L
 	defer ticker.Stop()
 	for {
 		if err := f(ctx); err != nil && ctx.Err() == nil {
-			logger.Error(message, "error", err)
+			logger.ErrorContext(ctx, message, "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // request is the stored form of a program. It contains the names of secrets, but not
@@ -33,6 +34,8 @@ type request struct {
 	// Origin is the source of the request. The audit log contains the source in all
 	// entries of the run.
 	Origin pyth.Origin `json:"origin"`
+	// Trace is the header traceparent of the request's trace; "" for none.
+	Trace string `json:"trace,omitempty"`
 }
 
 func newRequest(p *pyth.Program, origin pyth.Origin) *request {
@@ -58,7 +61,9 @@ func label(id pyth.ExecutionID) vault.Label {
 
 // sealRequest encrypts the program and the origin of ctx.
 func sealRequest(ctx context.Context, v *vault.Vault, q *pyth.QueuedExecution, p *pyth.Program) ([]byte, error) {
-	b, err := json.Marshal(newRequest(p, pyth.OriginOf(ctx)))
+	r := newRequest(p, pyth.OriginOf(ctx))
+	r.Trace = tracing.Traceparent(ctx)
+	b, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}

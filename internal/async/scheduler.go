@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // Intervals at which the scheduler looks for queued runs. The scheduler also looks
@@ -234,12 +235,14 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 		return
 	}
 	if err != nil {
-		s.config.Logger.Error("queued request not readable", "execution_id", q.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "queued request not readable", "execution_id", q.ID, "error", err)
 		s.refuse(ctx, q, new(pyth.Program), start, err)
 		return
 	}
 	q.Request = nil
 	ctx = pyth.WithOrigin(ctx, &request.Origin)
+	ctx, span := s.config.Tracer.Begin(ctx, request.Trace, "async.run", tracing.Consumer)
+	defer span.End(nil)
 	program := request.program()
 	for attempt, retry := 1, firstRetry; ; attempt, retry = attempt+1, min(2*retry, maxRetry) {
 		err := s.config.Runs.ExecuteQueued(ctx, &q.ExecutionRecord, program, start)
@@ -248,7 +251,7 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 			return
 		case !passes(err) || attempt >= maxAttempts && pyth.ErrorCode(err) == pyth.CodeInternal:
 			if pyth.ErrorCode(err) == pyth.CodeInternal {
-				s.config.Logger.Error("queued run not started", "execution_id", q.ID, "error", err)
+				s.config.Logger.ErrorContext(ctx, "queued run not started", "execution_id", q.ID, "error", err)
 			}
 			s.refuse(ctx, q, program, start, err)
 			return
@@ -287,7 +290,7 @@ func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth
 		if err == nil || errors.Is(err, errNotQueued) || ctx.Err() != nil || s.isStopping() {
 			return
 		}
-		s.config.Logger.Error("queued run not refused", "execution_id", q.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "queued run not refused", "execution_id", q.ID, "error", err)
 		s.sleep(time.Second)
 	}
 }

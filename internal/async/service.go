@@ -7,6 +7,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // Runs runs queued programs. internal/runs implements it.
@@ -20,7 +21,7 @@ type Runs interface {
 	RecoverQueued(ctx context.Context, server pyth.ServerID, silence time.Duration) (int, error)
 }
 
-// Config configures a Service. All fields except Observe are required.
+// Config configures a Service. All fields except Observe and Tracer are required.
 type Config struct {
 	Store pyth.QueueStore
 	Runs  Runs
@@ -38,6 +39,9 @@ type Config struct {
 	// claimed at the same time. MaxRunningOfUser is the maximum number of such runs
 	// of one user.
 	MaxRunning, MaxRunningOfUser int
+	// Tracer continues the traces of requests when their runs start; nil if the server
+	// records no traces.
+	Tracer *tracing.Tracer
 	// Observe is called when a program starts, with the time that the run was queued.
 	// Observe may be nil.
 	Observe func(queued time.Duration)
@@ -121,7 +125,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	lost, err := c.Runs.RecoverQueued(ctx, c.Server, wait)
 	if lost > 0 {
-		c.Logger.Warn("asynchronous runs lost with their server", "runs", lost)
+		c.Logger.WarnContext(ctx, "asynchronous runs lost with their server", "runs", lost)
 	}
 	if err != nil {
 		return err
@@ -149,7 +153,7 @@ func (s *Service) periodically(interval time.Duration, message string, f func(co
 		case <-ticker.C:
 			ctx, cancel := context.WithTimeout(context.Background(), interval)
 			if err := f(ctx); err != nil {
-				s.config.Logger.Error(message, "error", err)
+				s.config.Logger.ErrorContext(ctx, message, "error", err)
 			}
 			cancel()
 		}
@@ -163,7 +167,7 @@ func (s *Service) Drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepInterval)
 	defer cancel()
 	if err := s.config.Store.RemoveServer(ctx, s.config.Server); err != nil {
-		s.config.Logger.Error("claims on queued runs not ended", "error", err)
+		s.config.Logger.ErrorContext(ctx, "claims on queued runs not ended", "error", err)
 	}
 }
 

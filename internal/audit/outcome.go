@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // A Recorder writes events to the audit log.
@@ -45,7 +46,9 @@ func recordOutcome(ctx context.Context, log Recorder, e *pyth.AuditEvent, err er
 	if e.Outcome == "" {
 		return err
 	}
+	_, span := tracing.Start(ctx, "audit.record")
 	failed := log.Record(ctx, e)
+	span.End(failed)
 	if failed == nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // secrets holds the secret values of a run.
@@ -42,7 +43,9 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
+	_, span := tracing.Start(ctx, "secrets.open")
 	grant, err := s.config.Secrets.Reveal(ctx, job.Tenant, job.ID, request)
+	span.End(err)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // executeInSession waits until the session is free and runs the program in it.
@@ -17,7 +18,9 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 		}
 	}
 	created := s.config.Clock()
+	_, span := tracing.Start(ctx, "session.turn")
 	turn, session, release, err := s.config.Sessions.Turn(ctx, user, p.Session)
+	span.End(err)
 	if err != nil {
 		return nil, err
 	}

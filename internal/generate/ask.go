@@ -6,6 +6,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // maxAnswerTokens is the maximum number of tokens of an answer, including thinking.
@@ -31,7 +32,9 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	limited, cancel := context.WithTimeout(ctx, w.config.Timeout)
 	defer cancel()
 	started := w.config.Clock()
+	_, span := tracing.Start(limited, "model.call")
 	reply, err := w.config.Model.Write(limited, w.question, text)
+	span.End(err)
 	w.result.Usage.Add(reply.Usage)
 	w.observe(w.config.Clock().Sub(started), &reply, err)
 	if settleErr := w.settle(ctx, taken, reply.Usage, err); err == nil {

@@ -294,7 +294,7 @@ func (s *Service) commit(ctx context.Context, user pyth.UserID, next *pyth.Packa
 		return err
 	}
 	if err := s.collect(context.WithoutCancel(ctx)); err != nil {
-		s.config.Logger.Error("unused packages not removed", "error", err)
+		s.config.Logger.ErrorContext(ctx, "unused packages not removed", "error", err)
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p
 func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (layer pyth.LayerID, err error) {
 	runtime := r.Language().Runtime()
 	err = s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
-		s.config.Logger.Info("downloading missing packages of a user", "user", user, "runtime", runtime, "packages", len(list.Packages))
+		s.config.Logger.InfoContext(ctx, "downloading missing packages of a user", "user_id", user, "runtime", runtime, "packages", len(list.Packages))
 		before := list.Layer
 		err := s.install(ctx, user, r, list, r.Archive, discardProgress)
 		layer = list.Layer

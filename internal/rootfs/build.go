@@ -15,6 +15,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/pyth-on/pyth-on/internal/host/disk"
+	"github.com/pyth-on/pyth-on/internal/logging"
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
@@ -180,7 +181,7 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
 		return "", err
 	}
-	b.Logger.Info("root file system image built", "path", path, "duration_ms", time.Since(started).Milliseconds())
+	b.Logger.InfoContext(ctx, "root file system image built", "path", path, logging.Milliseconds("duration", time.Since(started)))
 	return path, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // Start changes the state of a queued run to running, in the store. It returns an
@@ -20,8 +21,16 @@ type Start = func(context.Context, time.Time) error
 // If ExecuteQueued returns nil, the run has ended and its record is stored. An error
 // means that the program did not start, and that the record is unchanged.
 func (s *Service) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start Start) error {
+	ctx, span := tracing.Start(ctx, "run")
+	e, err := s.executeQueued(ctx, q, p, start)
+	describe(span, e)
+	span.End(err)
+	return err
+}
+
+func (s *Service) executeQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start Start) (*pyth.Execution, error) {
 	if err := s.config.Quotas.Admit(ctx, q.User, s.stores(p)); err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -48,7 +57,7 @@ func (s *Service) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p 
 		if err == nil {
 			err = errNotStarted
 		}
-		return err
+		return nil, err
 	}
 	if err != nil || e.Status == pyth.StatusCanceled && !errors.Is(context.Cause(ctx), errCanceled) {
 		// The sandbox was lost, or the server is stopping.
@@ -56,7 +65,7 @@ func (s *Service) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p 
 		e.Status, e.Signal, e.Reason = pyth.StatusKilled, "SIGKILL", pyth.ReasonWorkerLost
 	}
 	e.Usage.Queued = startedAt.Sub(q.CreatedAt)
-	return s.endQueued(ctx, r, p, e)
+	return e, s.endQueued(ctx, r, p, e)
 }
 
 // errNotStarted is the error of a program that ended without a call of Begin.
@@ -104,7 +113,7 @@ func (s *Service) endQueued(ctx context.Context, r *run, p *pyth.Program, e *pyt
 	rec := r.metadata()
 	complete(&rec, e, s.config.Clock())
 	if err := s.reportEnd(ctx, p, &rec); err != nil {
-		s.config.Logger.Error("end of a run not recorded", "execution_id", rec.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "end of a run not recorded", "execution_id", rec.ID, "error", err)
 		if r.admitted {
 			s.config.Quotas.Ended(rec.User, nil)
 		}

@@ -17,6 +17,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // Store stores the records of runs. Its queue contains the asynchronous runs.
@@ -126,6 +127,27 @@ var errCanceled = errors.New("runs: the run was canceled")
 // Execute runs the program and enqueues its record. It does not wait until the
 // record is stored.
 func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+	ctx, span := tracing.Start(ctx, "run")
+	e, err := s.execute(ctx, user, p, events)
+	describe(span, e)
+	span.End(err)
+	return e, err
+}
+
+// describe sets the attributes of the span of a run. e is nil if the program did not run.
+func describe(span tracing.Span, e *pyth.Execution) {
+	if e == nil {
+		return
+	}
+	span.Text("pyth_on.execution_id", string(e.ID))
+	span.Text("pyth_on.session_id", string(e.Session))
+	span.Text("pyth_on.language", string(e.Language))
+	span.Text("pyth_on.status", string(e.Status))
+	span.Milliseconds("pyth_on.queued_ms", e.Usage.Queued)
+	span.Milliseconds("pyth_on.cpu_ms", e.Usage.CPU)
+}
+
+func (s *Service) execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	if err := s.config.Quotas.Admit(ctx, user, s.stores(p)); err != nil {
 		return nil, err
 	}
@@ -167,7 +189,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 // canceled returns the result of a run that was canceled before its program started.
 func canceled(p *pyth.Program) *pyth.Execution {
 	language := p.Language
-	if language == "" {
+	if !language.Known() { // It was not checked yet, and metrics and spans must not have it.
 		language = pyth.Python
 	}
 	return &pyth.Execution{
@@ -234,7 +256,7 @@ func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution, rec *pyth.
 	r.mu.Unlock()
 	close(r.ended)
 	if err := s.writer.add(ctx, r); err != nil {
-		s.config.Logger.Error("record of a run lost", "execution_id", rec.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "record of a run lost", "execution_id", rec.ID, "error", err)
 		s.forget(r)
 	}
 }
@@ -265,7 +287,7 @@ func (s *Service) discard(r *run) {
 		err = s.config.Store.DeleteExecution(ctx, record.User, record.ID)
 	}
 	if err != nil {
-		s.config.Logger.Error("record of a refused run not deleted", "execution_id", record.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "record of a refused run not deleted", "execution_id", record.ID, "error", err)
 	}
 }
 

@@ -296,7 +296,7 @@ func TestCancelExecutionOfAWaitingRun(t *testing.T) {
 	})
 	result := make(chan *pyth.Execution)
 	go func() {
-		e, err := h.Execute(t.Context(), "ada", &pyth.Program{Session: "ses_1", Labels: []string{"a"}}, nil)
+		e, err := h.Execute(t.Context(), "ada", &pyth.Program{Session: "ses_1", Labels: []string{"a"}, Language: "unchecked"}, nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -309,7 +309,7 @@ func TestCancelExecutionOfAWaitingRun(t *testing.T) {
 	if _, err := h.CancelExecution(t.Context(), "ada", id); err != nil {
 		t.Fatal(err)
 	}
-	if e := <-result; e.ID != id || e.Status != pyth.StatusCanceled || e.Session != "ses_1" || len(e.Labels) != 1 {
+	if e := <-result; e.ID != id || e.Status != pyth.StatusCanceled || e.Session != "ses_1" || len(e.Labels) != 1 || e.Language != pyth.Python {
 		t.Errorf("got %+v", e)
 	}
 }

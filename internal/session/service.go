@@ -21,6 +21,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/execution"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // Config configures a Service. Optional fields have defaults.
@@ -158,7 +159,10 @@ func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) 
 			return err
 		}
 	}
-	return s.config.Host.OpenSession(ctx, spec)
+	ctx, span := tracing.Start(ctx, "session.open")
+	err = s.config.Host.OpenSession(ctx, spec)
+	span.End(err)
+	return err
 }
 
 // spec checks the request. It returns the settings of the session, with defaults for

@@ -39,7 +39,7 @@ func (s *Service) Run(ctx context.Context) {
 			err = s.Schedule(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.config.Logger.Error("webhook deliveries not scheduled", "error", err)
+			s.config.Logger.ErrorContext(ctx, "webhook deliveries not scheduled", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -22,12 +22,20 @@ type workers struct {
 	nats  *natstest.Server
 	all   map[string]*server
 	token string
+	// workerFlags are flags of all workers.
+	workerFlags []string
 }
 
 // startWorkers starts a server with workers of the given names.
 func startWorkers(t *testing.T, names []string, flags ...string) *workers {
 	t.Helper()
-	w := &workers{nats: natstest.Start(t), all: map[string]*server{}, token: filepath.Join(t.TempDir(), "token")}
+	return startWorkersWith(t, names, nil, flags...)
+}
+
+// startWorkersWith is like startWorkers. workerFlags are flags of the workers.
+func startWorkersWith(t *testing.T, names, workerFlags []string, flags ...string) *workers {
+	t.Helper()
+	w := &workers{workerFlags: workerFlags, nats: natstest.Start(t), all: map[string]*server{}, token: filepath.Join(t.TempDir(), "token")}
 	if err := os.WriteFile(w.token, []byte("canary-joining-token-of-the-tests\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +55,7 @@ func (w *workers) launch(t *testing.T, name string) *server {
 	t.Helper()
 	s := newServer(newDataDir(t))
 	args := []string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--name=" + name, "--data-dir=" + s.data, "--max-running=2", "--max-queued=2", "--metrics-addr=127.0.0.1:0"}
-	if err := s.begin(nil, append(append(args, noStock...), npmRegistry()...)...); err != nil {
+	if err := s.begin(nil, slices.Concat(args, noStock, npmRegistry(), w.workerFlags)...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.stop(t) })

@@ -17,7 +17,7 @@ func (f *Fleet) sendImages(ctx context.Context, l *link.Link, m *wire.Message) e
 	if err == nil || l.Err() != nil || ctx.Err() != nil {
 		return err
 	}
-	f.config.Logger.Error("packages not sent to a worker", "error", err)
+	f.config.Logger.ErrorContext(ctx, "packages not sent to a worker", "error", err)
 	return unavailable("The packages could not be sent to the worker. Try again in a few seconds.")
 }
 

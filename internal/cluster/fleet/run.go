@@ -8,6 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/cluster/link"
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // maxAttempts is the maximum number of workers on which a job is tried if workers
@@ -63,7 +64,7 @@ func (r *run) start(ctx context.Context) error {
 		case ctx.Err() != nil:
 			continue
 		case errors.Is(err, errNotStarted):
-			r.fleet.config.Logger.Warn("worker did not start the job", "worker", worker.Status.Name, "error", err)
+			r.fleet.config.Logger.WarnContext(ctx, "worker did not start the job", "worker", worker.Status.Name, "error", err)
 			if r.attempts++; r.pinned() || r.attempts >= maxAttempts {
 				return unavailable("The worker of the program was lost before the program started. Try again in a few seconds.")
 			}
@@ -146,12 +147,19 @@ func (f *Fleet) choose(d demand, refused map[wire.ID]bool) (link.Peer, error) {
 }
 
 // startOn sends the job to the worker and waits until a sandbox has received it.
-func (r *run) startOn(ctx context.Context, worker link.Peer) error {
+func (r *run) startOn(ctx context.Context, worker link.Peer) (err error) {
 	f := r.fleet
+	ctx, span := tracing.Start(ctx, "placement")
+	span.Text("pyth_on.worker", worker.Status.Name)
+	defer func() { span.End(err) }()
+	trace := ""
+	if worker.Status.Traces && span.Recording() {
+		trace = tracing.Traceparent(ctx)
+	}
 	seal := func(b []byte) ([]byte, error) {
 		return wire.Seal(worker.Status.PublicKey, b, f.node.ID(), worker.ID, r.job.ID)
 	}
-	m, err := wire.EncodeRun(r.job, r.events != nil, seal)
+	m, err := wire.EncodeRun(r.job, r.events != nil, trace, seal)
 	if err != nil {
 		return err
 	}

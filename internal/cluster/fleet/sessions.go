@@ -88,7 +88,7 @@ func (f *Fleet) CloseSession(id pyth.SessionID) {
 		_, err = f.ask(ctx, p.worker, m)
 	}
 	if err != nil {
-		f.config.Logger.Warn("session not closed on its worker", "session_id", id, "error", err)
+		f.config.Logger.WarnContext(ctx, "session not closed on its worker", "session_id", id, "error", err)
 	}
 }
 

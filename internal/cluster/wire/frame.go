@@ -113,6 +113,9 @@ type Status struct {
 	Name, Version string
 	// PublicKey encrypts secrets for the worker (see Seal).
 	PublicKey []byte
+	// Traces is true if the worker records traces. Other workers do not know the field
+	// Trace of a Run.
+	Traces bool `json:",omitempty"`
 	// Draining is true if the worker accepts no new jobs. Leaving is true if the
 	// worker has ended.
 	Draining, Leaving bool

@@ -15,14 +15,16 @@ type Run struct {
 	Job pyth.Job
 	// Events is true if the caller receives events.
 	Events bool
+	// Trace is the header traceparent of the caller's trace; "" for none.
+	Trace string `json:",omitempty"`
 	// Password is the sealed password of an encrypted program; empty for none.
 	Password []byte
 }
 
-// EncodeRun returns a KindRun message. The function "seal" encrypts a password for
-// the worker.
-func EncodeRun(job *pyth.Job, events bool, seal func([]byte) ([]byte, error)) ([]byte, error) {
-	run := &Run{Job: *job, Events: events}
+// EncodeRun returns a KindRun message. The parameter "trace" is the value of Run.Trace.
+// The function "seal" encrypts a password for the worker.
+func EncodeRun(job *pyth.Job, events bool, trace string, seal func([]byte) ([]byte, error)) ([]byte, error) {
+	run := &Run{Job: *job, Events: events, Trace: trace}
 	blobs := [][]byte{job.Code, job.Stdin}
 	run.Job.Code, run.Job.Stdin, run.Job.Files = nil, nil, nil
 	for _, f := range job.Files {

@@ -111,12 +111,12 @@ func decode(t testing.TB, b []byte) *wire.Message {
 
 func TestRunRoundTrip(t *testing.T) {
 	requireAllSet(t, reflect.ValueOf(*job()), "Job", "Network.Gateway", "Encrypted.Password")
-	b, err := wire.EncodeRun(job(), true, nil)
+	b, err := wire.EncodeRun(job(), true, "trace", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	run, err := wire.DecodeRun(decode(t, b))
-	if err != nil || !run.Events {
+	if err != nil || !run.Events || run.Trace != "trace" {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(job(), &run.Job); diff != "" {
@@ -127,7 +127,7 @@ func TestRunRoundTrip(t *testing.T) {
 func TestRunDoesNotContainPassword(t *testing.T) {
 	j := job()
 	j.Encrypted.Password = []byte("canary-password")
-	b, err := wire.EncodeRun(j, false, func(p []byte) ([]byte, error) { return []byte(fmt.Sprint(len(p))), nil })
+	b, err := wire.EncodeRun(j, false, "trace", func(p []byte) ([]byte, error) { return []byte(fmt.Sprint(len(p))), nil })
 	if err != nil || bytes.Contains(b, []byte("canary")) {
 		t.Error("the message contains the password", err)
 	}
@@ -147,7 +147,7 @@ func TestDecodeRunRefusesIncompleteJobs(t *testing.T) {
 	} {
 		j := job()
 		change(j)
-		b, err := wire.EncodeRun(j, false, nil)
+		b, err := wire.EncodeRun(j, false, "trace", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,9 +246,10 @@ func TestSealedSecretsBelongToOneWorkerAndRun(t *testing.T) {
 
 // TestProtocolCoversTypes fails if a type in messages has changed. Then processes of
 // different versions do not understand each other: increase wire.Protocol, and update
-// the fingerprint.
+// the fingerprint. A compatible change needs only a new fingerprint. For example, a
+// server sends Run.Trace only to workers that know this field.
 func TestProtocolCoversTypes(t *testing.T) {
-	const protocol, fingerprint = 1, "1c0e7313bb6a3582"
+	const protocol, fingerprint = 1, "18a4dcd81fd46714"
 	h := fnv.New64a()
 	for _, v := range []any{
 		wire.Run{},
@@ -288,7 +289,7 @@ func describe(w interface{ Write([]byte) (int, error) }, t reflect.Type) {
 // FuzzDecode checks that no input makes a decoder panic, and that decoded messages
 // are within the limits that the pool relies on.
 func FuzzDecode(f *testing.F) {
-	run, _ := wire.EncodeRun(job(), true, nil)
+	run, _ := wire.EncodeRun(job(), true, "trace", nil)
 	out, _ := wire.EncodeOutcome(outcome())
 	output, _ := wire.EncodeOutput(pyth.Stdout, []byte("x"))
 	failed, _ := wire.EncodeFailure(errors.New("x"))

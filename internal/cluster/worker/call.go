@@ -9,6 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/link"
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // call is one call of a server. ctx ends when the server cancels the call or is lost.
@@ -95,6 +96,17 @@ func (c *call) run(m *wire.Message) error {
 	if err != nil {
 		return err
 	}
+	if run.Trace == "" {
+		return c.runJob(run)
+	}
+	ctx, span := c.worker.config.Tracer.Begin(c.ctx, run.Trace, "worker.run", tracing.Server)
+	c.ctx = ctx
+	err = c.runJob(run)
+	span.End(err)
+	return err
+}
+
+func (c *call) runJob(run *wire.Run) (err error) {
 	job := &run.Job
 	if len(run.Password) > 0 {
 		if job.Encrypted == nil {

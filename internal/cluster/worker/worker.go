@@ -18,6 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/link"
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // orphanTimeout is the time after which the sessions of a lost server are closed.
@@ -42,7 +43,7 @@ type Host interface {
 	pyth.ReservationHost
 }
 
-// Config configures a Worker. All fields except JobBytes are required.
+// Config configures a Worker. All fields except JobBytes and Tracer are required.
 type Config struct {
 	Bus    link.Bus
 	Token  []byte
@@ -55,6 +56,8 @@ type Config struct {
 	// files.
 	JobBytes int64
 	Logger   *slog.Logger
+	// Tracer continues the traces of servers; nil if the worker records no traces.
+	Tracer *tracing.Tracer
 }
 
 // Worker serves the calls of servers.
@@ -109,7 +112,7 @@ func New(c Config) (*Worker, error) {
 
 func (w *Worker) status() wire.Status {
 	s := w.config.Status()
-	s.Protocol, s.PublicKey = wire.Protocol, w.key.Public()
+	s.Protocol, s.PublicKey, s.Traces = wire.Protocol, w.key.Public(), w.config.Tracer != nil
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.Draining = w.draining
@@ -245,7 +248,7 @@ func (w *Worker) accept(l *link.Link) {
 		return
 	}
 	if errors.Is(err, wire.ErrInvalid) {
-		w.config.Logger.Error("invalid message from a server", "error", err)
+		w.config.Logger.ErrorContext(ctx, "invalid message from a server", "error", err)
 	}
 	failure, err := wire.EncodeFailure(err)
 	if err == nil {

@@ -68,7 +68,7 @@ func (p *Pool) boot(k kind) {
 	p.stock.backoff.reset()
 	p.stock.demand[k.runtime].booted(took)
 	p.config.Observer.Booted(took, nil)
-	e := &entry{sandbox: s, runtime: k.runtime, root: k.root()}
+	e := &entry{sandbox: s, runtime: k.runtime, root: k.root(), booting: started, booted: started.Add(took)}
 	p.all.Go(func() { p.guard(e) })
 	p.placeLocked(e)
 	p.scheduleLocked()

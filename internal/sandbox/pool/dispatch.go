@@ -70,6 +70,7 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 	p.stopLocked(e, job)
 	e.runs++
 	e.runtime = job.RunsOn()
+	e.harmed = outcome != nil && harms(outcome.Status)
 	switch {
 	case e.session != "":
 		p.keepSessionLocked(e, err != nil || outcome.SessionEnded)
@@ -85,6 +86,17 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 		p.recycleLocked(e)
 	}
 	p.scheduleLocked()
+}
+
+// harms reports whether a program that ended with the status may leave a sandbox that
+// cannot be recycled. This is no failure of the server.
+func harms(s pyth.Status) bool {
+	switch s {
+	case pyth.StatusSucceeded, pyth.StatusFailed:
+		return false
+	default:
+		return true
+	}
 }
 
 // startLocked notes that a job of the tenant uses the sandbox now.

@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // placeLocked adds a sandbox to those that wait for a job.
 func (p *Pool) placeLocked(e *entry) {
@@ -68,7 +71,11 @@ func (p *Pool) recycle(e *entry) {
 	case p.closed:
 		p.removeLocked(e, Drained)
 	default:
-		p.config.Logger.Warn("sandbox could not be recycled", "error", err)
+		level := slog.LevelWarn
+		if e.harmed {
+			level = slog.LevelDebug
+		}
+		p.config.Logger.Log(p.ctx, level, "sandbox could not be recycled", "error", err)
 		p.removeLocked(e, Broken)
 	}
 	p.scheduleLocked()

@@ -3,9 +3,11 @@ package pool
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
 // attempts is the maximum number of sandboxes in which a job is tried. One
@@ -48,13 +50,16 @@ func (p *Pool) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (py
 func (r *run) start(ctx context.Context) error {
 	for r.outcome == nil {
 		r.attempt++
-		e, err := r.pool.acquire(ctx, r.job, r.attempt > 1)
+		e, err := r.acquire(ctx)
 		if err != nil {
 			r.outcome, err = canceledOr(ctx, err)
 			return err
 		}
 		r.queued = time.Since(r.arrived)
-		if r.started, err = e.sandbox.Start(ctx, r.job, r.events); err == nil {
+		_, span := tracing.Start(ctx, "sandbox.start")
+		r.started, err = e.sandbox.Start(ctx, r.job, r.events)
+		span.End(err)
+		if err == nil {
 			r.entry = e
 			return nil
 		}
@@ -66,6 +71,18 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
+// acquire waits until the job gets a sandbox. If the sandbox booted while the job waited,
+// the trace of the run contains the boot.
+func (r *run) acquire(ctx context.Context) (*entry, error) {
+	ctx, span := tracing.Start(ctx, "queue")
+	e, err := r.pool.acquire(ctx, r.job, r.attempt > 1)
+	if e != nil && e.booted.After(r.arrived) {
+		tracing.Add(ctx, "sandbox.boot", e.booting, e.booted)
+	}
+	span.End(err)
+	return e, err
+}
+
 // Release runs the program until the program ends. If the sandbox dies before the
 // program starts, Release tries other sandboxes. If ctx has ended, Release does not
 // send the secrets.
@@ -75,7 +92,12 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 			r.Abandon()
 			return canceledOr(ctx, nil)
 		}
-		outcome, err := r.started.Release(ctx, secrets)
+		running, span := tracing.Start(ctx, "sandbox.run")
+		outcome, err := r.started.Release(running, secrets)
+		if err == nil {
+			span.Text("pyth_on.status", string(outcome.Status))
+		}
+		span.End(err)
 		r.pool.release(r.entry, r.job, outcome, err)
 		if err == nil {
 			outcome.Usage.Queued = r.queued
@@ -95,13 +117,16 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 // failed decides what follows after a sandbox did not start the program. The
 // caller may try another sandbox if failed returns nil and has not set r.outcome.
 func (r *run) failed(ctx context.Context, err error) error {
-	logger := r.pool.config.Logger
+	logger, level := r.pool.config.Logger, slog.LevelWarn
+	if ctx.Err() != nil {
+		level = slog.LevelDebug // The caller has canceled the run.
+	}
 	if r.job.Session != "" {
-		logger.Warn("session sandbox did not start the job", "error", err)
+		logger.Log(ctx, level, "session sandbox did not start the job", "execution_id", r.job.ID, "error", err)
 		r.outcome = &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}
 		return nil
 	}
-	logger.Warn("sandbox did not start the job", "error", err)
+	logger.Log(ctx, level, "sandbox did not start the job", "execution_id", r.job.ID, "error", err)
 	if r.attempt < attempts && ctx.Err() == nil && reservationOf(r.job) == "" {
 		return nil
 	}

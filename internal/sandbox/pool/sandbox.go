@@ -59,8 +59,12 @@ type entry struct {
 	tenant *tenant
 	// The field "user" is the tenant whose job runs in the sandbox, or nil.
 	user *tenant
-	// runs is the number of jobs that have ended.
-	runs int
+	// booting and booted are the times at which the boot started and ended.
+	booting, booted time.Time
+	// runs is the number of jobs that have ended. The field "harmed" is true if the last
+	// job may have left the sandbox in a state that cannot be recycled.
+	runs   int
+	harmed bool
 	// session is the session in the sandbox, or "".
 	session pyth.SessionID
 	// reservation is the reservation of the sandbox, or nil.
