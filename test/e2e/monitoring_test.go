@@ -76,3 +76,43 @@ func requireConventions(t testing.TB, scrape string) {
 		}
 	}
 }
+
+// TestMonitoringFilesUseKnownMetrics checks the dashboard and the alert rules against
+// docs/monitoring.md. Other tests compare this page with the metrics of a server and of a
+// cluster. The module tools/prometheus checks the queries themselves.
+func TestMonitoringFilesUseKnownMetrics(t *testing.T) {
+	t.Parallel()
+	server, cluster := monitoringPage(t)
+	known := documentedMetrics(server)
+	maps.Copy(known, documentedMetrics(cluster))
+	deploy := filepath.Join("..", "..", "deploy")
+	alerts := string(must(os.ReadFile(filepath.Join(deploy, "prometheus", "alerts.yml")))(t))
+	dashboard := string(must(os.ReadFile(filepath.Join(deploy, "grafana", "pyth-on.json")))(t))
+	for file, text := range map[string]string{"alerts.yml": alerts, "pyth-on.json": dashboard} {
+		used := regexp.MustCompile(`pyth_on_\w+`).FindAllString(text, -1)
+		if len(used) == 0 {
+			t.Errorf("%s uses no metric", file)
+		}
+		for _, name := range used {
+			histogram := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
+			if !known[name] && !known[histogram] {
+				t.Errorf("%s uses the unknown metric %s", file, name)
+			}
+		}
+	}
+	page := string(must(os.ReadFile(filepath.Join("..", "..", "docs", "monitoring.md")))(t))
+	described := regexp.MustCompile("`(PythOn\\w+)`").FindAllStringSubmatch(page, -1)
+	names := map[string]bool{}
+	for _, m := range described {
+		names[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(alerts, -1) {
+		if !names[m[1]] {
+			t.Errorf("docs/monitoring.md does not describe the alert %s", m[1])
+		}
+		delete(names, m[1])
+	}
+	for name := range names {
+		t.Errorf("docs/monitoring.md describes the alert %s, which does not exist", name)
+	}
+}
