@@ -45,7 +45,7 @@ func (s *Server) maintainClock(ctx context.Context) {
 			return err
 		}
 		known = offset
-		logger.Warn("clock of this machine differs from the clock of the database: the server uses the clock of the database",
+		logger.WarnContext(ctx, "clock of this machine differs from the clock of the database: the server uses the clock of the database",
 			"difference_ms", offset.Milliseconds(), "hint", "synchronize the clocks of all machines, for example with NTP")
 		return nil
 	})

@@ -116,10 +116,60 @@ func isDuration(key string, value ast.Expr) bool {
 	return found
 }
 
+// missingContexts returns the places in a file where a function with a context writes a
+// log record without it. Such a record does not have the ID of the request.
+func missingContexts(fset *token.FileSet, file *ast.File) (bad []string) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		var params *ast.FieldList
+		var body *ast.BlockStmt
+		switch f := n.(type) {
+		case *ast.FuncDecl:
+			params, body = f.Type.Params, f.Body
+		case *ast.FuncLit:
+			params, body = f.Type.Params, f.Body
+		}
+		if body == nil || !hasContext(params) {
+			return true
+		}
+		ast.Inspect(body, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				_, method, _ := strings.Cut(calledName(call), ".")
+				if isLogMethod(calledName(call)) && slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, method) {
+					bad = append(bad, fmt.Sprintf("%s: use %sContext", fset.Position(call.Pos()), method))
+				}
+			}
+			return true
+		})
+		return false
+	})
+	return bad
+}
+
+// hasContext reports whether one of the parameters is a context with a name.
+func hasContext(params *ast.FieldList) bool {
+	for _, p := range params.List {
+		if s, ok := p.Type.(*ast.SelectorExpr); ok && s.Sel.Name == "Context" && len(p.Names) == 1 && p.Names[0].Name != "_" {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRecordsHaveTheContext(t *testing.T) {
+	checkSource(t, missingContexts, "internal")
+}
+
 func TestKeysOfDurationsEndInMs(t *testing.T) {
+	checkSource(t, badDurations, "internal", "cmd")
+}
+
+// checkSource reports all places that the function "find" returns for the files in the
+// directories.
+func checkSource(t *testing.T, find func(*token.FileSet, *ast.File) []string, dirs ...string) {
+	t.Helper()
 	fset := token.NewFileSet()
 	files := 0
-	for _, dir := range []string{"internal", "cmd"} {
+	for _, dir := range dirs {
 		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
@@ -129,7 +179,7 @@ func TestKeysOfDurationsEndInMs(t *testing.T) {
 				return err
 			}
 			files++
-			for _, bad := range badDurations(fset, file) {
+			for _, bad := range find(fset, file) {
 				t.Error(bad)
 			}
 			return nil
@@ -140,6 +190,25 @@ func TestKeysOfDurationsEndInMs(t *testing.T) {
 	}
 	if files < 100 {
 		t.Errorf("only %d files were read", files)
+	}
+}
+
+func TestMissingContextsAreFound(t *testing.T) {
+	for source, want := range map[string]int{
+		`func f(ctx context.Context) { log.Info("x") }`:                          1,
+		`func f(ctx context.Context) { go func() { s.logger.Error("x") }() }`:    1,
+		`func f(ctx context.Context) { log.InfoContext(ctx, "x") }`:              0,
+		`func f(context.Context) { log.Info("x") }`:                              0,
+		`func f() { log.Info("x"); g(func(c context.Context) { l.Warn("x") }) }`: 1,
+	} {
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, "x.go", "package x\n"+source, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := missingContexts(fset, file); len(got) != want {
+			t.Errorf("%s: %v, want %d", source, got, want)
+		}
 	}
 }
 
