@@ -132,6 +132,16 @@ func (s *Sandbox) DeleteFile(ctx context.Context, path string) error {
 	return s.operate(ctx, protocol.KindRemove, path, func() error { return s.receiveDone(new(protocol.Done)) })
 }
 
+// interrupted returns the error of a file operation whose context has ended. The error
+// has a code, because the pool ends a session after an error without a code.
+func interrupted(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if _, ok := errors.AsType[*pyth.Error](cause); ok {
+		return cause
+	}
+	return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The transfer of the file was interrupted. Try again.", Err: cause}
+}
+
 // fileError wraps an error after which the sandbox is still usable.
 type fileError struct{ error }
 
@@ -143,8 +153,8 @@ func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, 
 	if s.broken != nil {
 		return s.broken
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return interrupted(ctx)
 	}
 	err := s.socket.SetDeadline(time.Now().Add(fileTimeout))
 	if err == nil {
@@ -234,7 +244,7 @@ func (r *fileReader) Read(p []byte) (int, error) {
 		case r.done:
 			return 0, io.EOF
 		case r.context.Err() != nil:
-			return 0, context.Cause(r.context)
+			return 0, interrupted(r.context)
 		}
 		r.receive()
 	}

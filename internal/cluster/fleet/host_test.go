@@ -149,7 +149,7 @@ func (h *host) WriteSessionFile(_ context.Context, id pyth.SessionID, path strin
 	return created, nil
 }
 
-func (h *host) ReadSessionFile(_ context.Context, id pyth.SessionID, path string, to func(int64, io.Reader) error) (err error) {
+func (h *host) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, to func(int64, io.Reader) error) (err error) {
 	var b []byte
 	h.change(func() {
 		var ok bool
@@ -160,9 +160,21 @@ func (h *host) ReadSessionFile(_ context.Context, id pyth.SessionID, path string
 	if err != nil {
 		return err
 	}
-	err = to(int64(len(b)), bytes.NewReader(b))
+	var content io.Reader = bytes.NewReader(b)
+	if path == "slow" {
+		content = stuckReader{ctx}
+	}
+	err = to(int64(len(b)), content)
 	h.endAfter(id, err)
 	return err
+}
+
+// stuckReader waits until the context has ended, like the reader of a slow sandbox.
+type stuckReader struct{ ctx context.Context }
+
+func (r stuckReader) Read([]byte) (int, error) {
+	<-r.ctx.Done()
+	return 0, r.ctx.Err()
 }
 
 // endAfter ends the session after an internal error, like the pool.

@@ -49,6 +49,17 @@ func TestSessionStaysOnItsWorker(t *testing.T) {
 		if err := c.fleet.ReadSessionFile(t.Context(), "session", "f", func(int64, io.Reader) error { return stop }); !errors.Is(err, stop) {
 			t.Error(err)
 		}
+		// The session continues if the server does not read the whole file.
+		if _, err := c.fleet.WriteSessionFile(t.Context(), "session", "slow", strings.NewReader(large)); err != nil {
+			t.Error(err)
+		}
+		if err := c.fleet.ReadSessionFile(t.Context(), "session", "slow", func(int64, io.Reader) error { return stop }); !errors.Is(err, stop) {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		if err := c.fleet.DeleteSessionFile(t.Context(), "session", "slow"); err != nil {
+			t.Errorf("after an interrupted transfer: %v", err)
+		}
 		if _, err := c.fleet.WriteSessionFile(t.Context(), "session", "full", strings.NewReader(large)); pyth.ErrorCode(err) != pyth.CodeTooLarge {
 			t.Error(err)
 		}

@@ -119,6 +119,9 @@ func (c *call) sendContent(size int64, content io.Reader) error {
 		return interrupted(err)
 	}
 	for chunk, err := range wire.Chunks(content) {
+		if err != nil && c.ctx.Err() != nil {
+			return interrupted(err)
+		}
 		if err != nil {
 			return err
 		}
