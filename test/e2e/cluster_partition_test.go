@@ -46,6 +46,7 @@ func startLoad(t *testing.T, d *deployment, c *counter) *load {
 		l.clients.Go(func() {
 			for k := 1; ctx.Err() == nil; k++ {
 				l.write(t, n, i, k)
+				time.Sleep(20 * time.Millisecond) // The test reads the audit log of all writes.
 			}
 		})
 		l.clients.Go(func() {
@@ -56,7 +57,7 @@ func startLoad(t *testing.T, d *deployment, c *counter) *load {
 		l.clients.Go(func() {
 			for k := 1; ctx.Err() == nil; k++ {
 				l.enqueue(t, n, async, fmt.Sprintf("async-%d-%d", i, k))
-				time.Sleep(50 * time.Millisecond) // Do not fill the queue faster than programs run.
+				time.Sleep(200 * time.Millisecond) // Do not fill the queue faster than programs run.
 			}
 		})
 	}

@@ -18,6 +18,7 @@ func TestFormatHasThreeDigits(t *testing.T) {
 		{perSecond, 13.64, "13.6/s"},
 		{perSecond, 1234, "1234/s"},
 		{memorySize, 24.1e6, "24.1 MB"},
+		{share, 0.987, "98.7 %"},
 		{seconds, 0, "0.00 ms"},
 		{seconds, math.Inf(1), "refused"},
 	} {
