@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -67,7 +68,7 @@ func (m *meter) recalibrate(ctx context.Context) error {
 			return nil
 		}
 		if wait > time.Second {
-			return errResidue
+			return fmt.Errorf("%w: it uses %d MiB, and %d MiB after the boot", errResidue, m.overhead>>20, m.first>>20)
 		}
 		select {
 		case <-time.After(wait):
