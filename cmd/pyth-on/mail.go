@@ -11,7 +11,7 @@ import (
 // mailFlags select the mail server for reset tokens.
 type mailFlags struct {
 	SMTPAddr         string `name:"smtp-addr" placeholder:"HOST:PORT" help:"Address of the mail server for mail to users (default: the server sends no mail)."`
-	SMTPFrom         string `name:"smtp-from" placeholder:"ADDRESS" help:"Sender of mail to users, for example 'Pyth-On <noreply@example.org>'."`
+	SMTPFrom         string `name:"smtp-from" placeholder:"ADDRESS" help:"Sender of mail to users, for example noreply@example.org."`
 	SMTPUser         string `name:"smtp-user" help:"User name for the mail server."`
 	SMTPPasswordFile string `name:"smtp-password-file" type:"existingfile" help:"File with the password for the mail server."`
 	SMTPTLS          string `name:"smtp-tls" default:"starttls" enum:"starttls,tls,none" help:"How the connection to the mail server is encrypted: with STARTTLS (starttls), from the start (tls), or not at all (none), for a mail server on the same machine."`
