@@ -1,0 +1,147 @@
+package listen
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// LetsEncrypt is the URL of the directory of Let's Encrypt.
+const LetsEncrypt = certmagic.LetsEncryptProductionCA
+
+// ACMEConfig configures an ACME. Domains, Directory and StorageDir are required.
+type ACMEConfig struct {
+	Domains []string
+	// Directory is the URL of the directory of the ACME server.
+	Directory string
+	// Roots verifies the certificate of the ACME server; nil means the roots of the
+	// system.
+	Roots *x509.CertPool
+	// Email is the contact address for the ACME account; it may be "".
+	Email string
+	// StorageDir is the directory for the account, the keys and the certificates.
+	StorageDir string
+	// TLSPort is the port of the listener with the TLSConfig. HTTPPort is the port of
+	// the listener with the Handler; 0 if there is none.
+	TLSPort, HTTPPort int
+	Logger            *slog.Logger
+}
+
+// ACME obtains certificates for domains from an ACME server, and renews them. It is
+// safe for concurrent use.
+type ACME struct {
+	domains []string
+	cache   *certmagic.Cache
+	config  *certmagic.Config
+	issuer  *certmagic.ACMEIssuer
+}
+
+// NewACME returns an ACME. The caller closes it.
+func NewACME(c ACMEConfig) *ACME {
+	a := &ACME{domains: c.Domains}
+	logger := zap.New(&zapCore{logger: c.Logger})
+	a.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return a.config, nil }, Logger: logger,
+	})
+	a.config = certmagic.New(a.cache, certmagic.Config{Storage: &certmagic.FileStorage{Path: c.StorageDir}, Logger: logger})
+	a.issuer = certmagic.NewACMEIssuer(a.config, certmagic.ACMEIssuer{
+		CA: c.Directory, TestCA: c.Directory, TrustedRoots: c.Roots, Email: c.Email, Agreed: true,
+		AltTLSALPNPort: c.TLSPort, AltHTTPPort: c.HTTPPort, DisableHTTPChallenge: c.HTTPPort == 0, Logger: logger,
+	})
+	a.config.Issuers = []certmagic.Issuer{a.issuer}
+	return a
+}
+
+// Manage loads stored certificates. In the background, it obtains missing certificates
+// and renews certificates until ctx ends. The listeners must accept connections.
+func (a *ACME) Manage(ctx context.Context) error { return a.config.ManageAsync(ctx, a.domains) }
+
+// TLSConfig returns a configuration for servers. It refuses connections to names that
+// are not domains of the ACME.
+func (a *ACME) TLSConfig() *tls.Config {
+	c := a.config.TLSConfig()
+	c.MinVersion = tls.VersionTLS12
+	c.NextProtos = append([]string{"h2", "http/1.1"}, c.NextProtos...)
+	return c
+}
+
+// Handler answers the challenges of the ACME server, and passes other requests to the
+// handler "next".
+func (a *ACME) Handler(next http.Handler) http.Handler { return a.issuer.HTTPChallengeHandler(next) }
+
+// Close stops the renewal of certificates.
+func (a *ACME) Close() { a.cache.Stop() }
+
+// ReadRoots reads a PEM file with certificates of authorities.
+func ReadRoots(pem []byte) (*x509.CertPool, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("the file contains no certificate in PEM format")
+	}
+	return roots, nil
+}
+
+// zapCore writes the messages of certmagic to a slog.Logger.
+type zapCore struct {
+	logger *slog.Logger
+	fields []zapcore.Field
+}
+
+var _ zapcore.Core = (*zapCore)(nil)
+
+// Enabled implements zapcore.Core. The informational messages of certmagic are
+// debugging messages of a server.
+func (c *zapCore) Enabled(level zapcore.Level) bool {
+	return c.logger.Enabled(context.Background(), slogLevel(level))
+}
+
+// With implements zapcore.Core.
+func (c *zapCore) With(fields []zapcore.Field) zapcore.Core {
+	return &zapCore{c.logger, slices.Concat(c.fields, fields)}
+}
+
+// Check implements zapcore.Core.
+func (c *zapCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return checked.AddCore(e, c)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core.
+func (c *zapCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	encoder := zapcore.NewMapObjectEncoder()
+	for _, f := range slices.Concat(c.fields, fields) {
+		f.AddTo(encoder)
+	}
+	attrs := []any{"detail", e.Message}
+	for _, name := range []string{"error", "identifier", "identifiers", "challenge_type"} {
+		if value, ok := encoder.Fields[name]; ok {
+			attrs = append(attrs, name, value)
+		}
+	}
+	c.logger.Log(context.Background(), slogLevel(e.Level), "certificate management", attrs...)
+	return nil
+}
+
+// Sync implements zapcore.Core.
+func (*zapCore) Sync() error { return nil }
+
+func slogLevel(level zapcore.Level) slog.Level {
+	switch {
+	case level >= zapcore.ErrorLevel:
+		return slog.LevelError
+	case level == zapcore.WarnLevel:
+		return slog.LevelWarn
+	default:
+		return slog.LevelDebug
+	}
+}

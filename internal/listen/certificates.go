@@ -1,0 +1,130 @@
+package listen
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Certificates holds a certificate and its key from two files. It loads the files
+// again when they have changed. It is safe for concurrent use.
+type Certificates struct {
+	certificate, key string
+	current          atomic.Pointer[tls.Certificate]
+
+	mu sync.Mutex
+	// loaded describes the files at the last attempt to load them.
+	loaded [2]stamp
+}
+
+// stamp identifies a version of a file.
+type stamp struct {
+	modified time.Time
+	size     int64
+	info     os.FileInfo
+}
+
+// equal reports whether both stamps are of the same version of the same file. A
+// rename over the file is a new version.
+func (s stamp) equal(other stamp) bool {
+	return s.info != nil && other.info != nil && os.SameFile(s.info, other.info) && s.size == other.size && s.modified.Equal(other.modified)
+}
+
+// LoadCertificates loads the certificate and the key from PEM files. The file of the
+// certificate also contains the intermediate certificates.
+func LoadCertificates(certificate, key string) (*Certificates, error) {
+	c := &Certificates{certificate: certificate, key: key}
+	return c, c.Reload()
+}
+
+// Reload loads the files. If this fails, the previous certificate stays in use.
+func (c *Certificates) Reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loadLocked(c.stamps())
+}
+
+func (c *Certificates) loadLocked(stamps [2]stamp) error {
+	c.loaded = stamps
+	pair, err := tls.LoadX509KeyPair(c.certificate, c.key)
+	if err != nil {
+		return fmt.Errorf("load the certificate %s with the key %s: %w", c.certificate, c.key, err)
+	}
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
+		return fmt.Errorf("the certificate %s expired at %s", c.certificate, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+func (c *Certificates) stamps() (stamps [2]stamp) {
+	for i, path := range []string{c.certificate, c.key} {
+		if info, err := os.Stat(path); err == nil {
+			stamps[i] = stamp{info.ModTime(), info.Size(), info}
+		}
+	}
+	return stamps
+}
+
+// ReloadChanged loads the files if they have changed since the last attempt to load
+// them. The result "changed" reports whether there was an attempt.
+func (c *Certificates) ReloadChanged() (changed bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stamps := c.stamps()
+	if stamps[0].equal(c.loaded[0]) && stamps[1].equal(c.loaded[1]) {
+		return false, nil
+	}
+	if stamps[0].info == nil || stamps[1].info == nil {
+		return false, nil // A program that renews certificates may be about to write them.
+	}
+	return true, c.loadLocked(stamps)
+}
+
+// Watch calls ReloadChanged after each interval, until ctx ends.
+func (c *Certificates) Watch(ctx context.Context, interval time.Duration, logger *slog.Logger) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		switch changed, err := c.ReloadChanged(); {
+		case err != nil:
+			logger.Error("certificate not reloaded", "error", err, "hint", "the server continues to use the previous certificate")
+		case changed:
+			logger.Info("certificate reloaded", "expires", c.Expires())
+		}
+	}
+}
+
+// Expires returns the time at which the current certificate expires.
+func (c *Certificates) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
+
+// TLSConfig returns a configuration for servers that uses the current certificate.
+func (c *Certificates) TLSConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if pair := c.current.Load(); pair != nil {
+				return pair, nil
+			}
+			return nil, errors.New("no certificate is loaded")
+		},
+	}
+}
+
+// ReadableByAll reports whether every user of the machine can read the file of the
+// key.
+func (c *Certificates) ReadableByAll() bool {
+	info, err := os.Stat(c.key)
+	return err == nil && info.Mode().Perm()&0o004 != 0
+}

@@ -1,0 +1,124 @@
+// Package listen opens the addresses of a server: TCP ports, Unix sockets, and TLS
+// with certificates from files or from an ACME server.
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// unixPrefix is the beginning of the address of a Unix socket. The path follows.
+const unixPrefix = "unix:"
+
+// UnixPath returns the path of the socket if the address is that of a Unix socket.
+func UnixPath(address string) (path string, ok bool) { return strings.CutPrefix(address, unixPrefix) }
+
+// Open listens on the address, which is HOST:PORT or unix:PATH. A new Unix socket has
+// the given mode. Open replaces a socket on which no process listens any more.
+func Open(ctx context.Context, address string, mode fs.FileMode) (net.Listener, error) {
+	path, ok := UnixPath(address)
+	if !ok {
+		return new(net.ListenConfig).Listen(ctx, "tcp", address)
+	}
+	return openUnix(ctx, path, mode)
+}
+
+// openUnix creates the socket under a temporary name, sets its mode and renames it. So
+// no process can connect before the mode is set, and a second server that starts at
+// the same time does not remove the socket of this one.
+func openUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSocket(ctx, path); err != nil {
+		return nil, err
+	}
+	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if max := len(syscall.RawSockaddrUnix{}.Path) - 1; len(temporary) > max {
+		return nil, fmt.Errorf("the path of the Unix socket %s is too long; it may have %d characters", path, max-len(temporary)+len(path))
+	}
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: temporary, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false) // The name changes below.
+	if err := errors.Join(os.Chmod(temporary, mode), os.Rename(temporary, path)); err != nil {
+		return nil, errors.Join(err, listener.Close(), os.Remove(temporary))
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return &unixListener{UnixListener: listener, path: path, info: info}, nil
+}
+
+// checkSocket returns an error if the path exists and is not the socket of a process
+// that has ended.
+func checkSocket(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket", path)
+	}
+	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err == nil {
+		return errors.Join(fmt.Errorf("another process listens on %s", path), connection.Close())
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("cannot find out whether another process listens on %s: %w", path, err)
+	}
+	return nil
+}
+
+// unixListener removes its socket when it is closed.
+type unixListener struct {
+	*net.UnixListener
+	path string
+	info fs.FileInfo
+	once sync.Once
+	err  error
+}
+
+// Addr returns the address with the path of the socket.
+func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
+// Close closes the listener and removes the socket, unless another server has replaced
+// it.
+func (l *unixListener) Close() error {
+	l.once.Do(func() {
+		if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.info) {
+			l.err = os.Remove(l.path)
+		}
+		l.err = errors.Join(l.err, l.UnixListener.Close())
+	})
+	return l.err
+}
+
+// URL returns the URL of the listener for the log.
+func URL(l net.Listener, secure bool) string {
+	switch {
+	case l.Addr().Network() == "unix":
+		return unixPrefix + l.Addr().String()
+	case secure:
+		return "https://" + l.Addr().String()
+	default:
+		return "http://" + l.Addr().String()
+	}
+}
