@@ -96,7 +96,10 @@ func commandPages(t *testing.T) map[string]commandPage {
 			want: []string{`"valid":true`, `"path":"count.txt","sizeBytes":1`, `data: {"text":"2\n"}`, `"text/plain":"[0, 1, 4, 9]"`, `"treeSize":`},
 		},
 		"examples/zk/README.md": {folder: "../../examples/zk", want: []string{"hello\nhello\nhello\n"}},
-		"docs/audit.md":         {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
+		"docs/accounts.md": {
+			want: []string{`"scopes":["execute"]`, `"email":"ada.lovelace@example.com"`}, notRun: []string{"needs a reset token", "needs a mail server"},
+		},
+		"docs/audit.md": {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
 		"docs/generate.md": {
 			flags: func(t *testing.T) []string { return modelFlags(t, m) },
 			env: func(*testing.T) []string {
