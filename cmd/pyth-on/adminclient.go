@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -124,17 +123,11 @@ func (c *adminFlags) remote(agent string) (*adminClient, error) {
 // throughControl calls f with a client of the running server that uses the data
 // directory.
 func throughControl(dataDir, agent string, f func(*adminClient) error) error {
-	short, err := shortPath(dataDir)
+	client, closeClient, err := controlClient(dataDir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = short.Close() }()
-	client := &http.Client{Timeout: controlTimeout, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", short.name)
-		},
-		DisableKeepAlives: true,
-	}}
+	defer closeClient()
 	return f(&adminClient{http: client, base: "http://pyth-on", agent: agent})
 }
 

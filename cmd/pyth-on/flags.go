@@ -25,15 +25,15 @@ type imageFlags struct {
 type poolFlags struct {
 	Warm              int           `default:"2" help:"Minimum number of warm sandboxes for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes for JavaScript and TypeScript."`
-	MaxRunning        int           `default:"0" help:"Maximum number of running programs (default: eight per processor)."`
-	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" help:"Maximum number of running programs per user (default: three quarters of --max-running)."`
-	MaxQueued         int           `default:"256" help:"Maximum number of programs that wait in the queue. A further program gets 503."`
-	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"Maximum number of programs of one user that wait in the queue. A further program gets 429."`
-	MaxSandboxes      int           `default:"0" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
-	MaxRunningMemory  int64         `default:"0" unit:"MiB" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory). Further programs wait. A program with a larger limit runs alone."`
-	MaxSessions       int           `default:"0" help:"Maximum number of sessions and reserved sandboxes (default: three quarters of --max-sandboxes)."`
-	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" help:"Maximum number of sessions per user."`
-	SessionIdle       time.Duration `default:"10m" help:"Default idle time-out of sessions."`
+	MaxRunning        int           `default:"0" reload:"" help:"Maximum number of running programs (default: eight per processor)."`
+	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running)."`
+	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. A further program gets 503."`
+	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. A further program gets 429."`
+	MaxSandboxes      int           `default:"0" reload:"" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
+	MaxRunningMemory  int64         `default:"0" unit:"MiB" reload:"" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory). Further programs wait. A program with a larger limit runs alone."`
+	MaxSessions       int           `default:"0" reload:"" help:"Maximum number of sessions and reserved sandboxes (default: three quarters of --max-sandboxes)."`
+	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" reload:"" help:"Maximum number of sessions per user."`
+	SessionIdle       time.Duration `default:"10m" reload:"" help:"Default idle time-out of sessions."`
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which the server destroys a user's idle sandbox. With 0, the server destroys a sandbox after each program."`
 	SandboxRuns       int           `default:"1000" help:"Number of programs after which the server replaces a user's sandbox. The value 0 means never."`
 	Rollback          string        `default:"on" enum:"on,off" help:"Whether a sandbox restores an interpreter after a program, instead of starting a new interpreter: ${enum}."`

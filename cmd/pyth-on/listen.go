@@ -20,12 +20,17 @@ const signalWindow = time.Second / 2
 
 // untilStopped serves requests until a stop signal arrives. Then it waits for
 // running programs, at most for DrainDelay and DrainTimeout together.
-func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, services *app.Server, logger *slog.Logger) error {
-	server := api.NewServer(services.Handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
+func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *front, services *app.Server, logger *slog.Logger) error {
+	server := api.NewServer(services.Handler, api.ServerConfig{
+		DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), TLS: front.tls, HSTS: c.HSTS, Logger: logger,
+	})
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(front.listener) }()
+	if err := front.start(ctx); err != nil {
+		return err
+	}
 	manager := systemd.NewManager(logger)
-	manager.Ready("Serving on " + listener.Addr().String())
+	manager.Ready("Serving on " + front.listener.Addr().String())
 	watched, endWatch := context.WithCancel(context.Background())
 	defer endWatch()
 	go manager.Watch(watched)

@@ -14,16 +14,19 @@ import (
 const jsonFormat = "json"
 
 type logFlags struct {
-	LogLevel  slog.Level `default:"info" help:"Minimum level of log messages: debug, info, warn or error."`
+	LogLevel  slog.Level `default:"info" reload:"" help:"Minimum level of log messages: debug, info, warn or error."`
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of log lines: ${enum}."`
 }
 
-func (f logFlags) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: f.LogLevel, ReplaceAttr: logging.ReplaceAttr}
+// logger returns a logger. The caller can change the level later.
+func (f logFlags) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(f.LogLevel)
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logging.ReplaceAttr}
 	if f.LogFormat == jsonFormat {
-		return slog.New(logging.NewHandler(slog.NewJSONHandler(w, options)))
+		return slog.New(logging.NewHandler(slog.NewJSONHandler(w, options))), level
 	}
-	return slog.New(logging.NewHandler(slog.NewTextHandler(w, options)))
+	return slog.New(logging.NewHandler(slog.NewTextHandler(w, options))), level
 }
 
 // progress returns a function that reports the progress of a long step. The function

@@ -13,6 +13,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/app"
+	"github.com/pyth-on/pyth-on/internal/listen"
 )
 
 // version is the version of this program. The linker sets it (see Makefile).
@@ -69,7 +70,7 @@ func newParser(root *commands, file *settingsFile) (*kong.Kong, error) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.DefaultEnvars("PYTH_ON"),
 		kong.Vars{
-			"model": app.DefaultModel, "timeout": pyth.DefaultTimeout.String(), "memory": strconv.FormatInt(pyth.DefaultMemoryBytes>>20, 10),
+			"model": app.DefaultModel, "letsencrypt": listen.LetsEncrypt, "timeout": pyth.DefaultTimeout.String(), "memory": strconv.FormatInt(pyth.DefaultMemoryBytes>>20, 10),
 		},
 		kong.Resolvers(file), kong.WithBeforeResolve(file.load),
 	)

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -21,19 +21,24 @@ import (
 )
 
 type serveCommand struct {
-	Addr    string `default:"127.0.0.1:8080" help:"Address to listen on."`
+	Check bool `action:"" env:"-" help:"Check the settings, files, addresses and the database, and exit. The exit code is 1 if the server could not start."`
+
+	Addr       string `default:"127.0.0.1:8080" help:"Address to listen on: HOST:PORT, or unix:PATH for a Unix socket."`
+	SocketMode string `default:"0660" help:"Mode of the Unix socket, as an octal number."`
+	tlsFlags
+
 	DataDir string `default:"./data" type:"path" help:"Directory for the database, the root key and the images."`
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account: everyone (open), everyone with an invite from 'pyth-on invites create' or from --invites-file (invite), or only the operator, with 'pyth-on users create' (closed)."`
-	InvitesFile    string        `type:"existingfile" help:"File with further invites for --registration=invite, one per line. They can be used several times."`
+	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account: everyone (open), everyone with an invite from 'pyth-on invites create' or from --invites-file (invite), or only the operator, with 'pyth-on users create' (closed)."`
+	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. They can be used several times."`
 	PublicURL      string        `name:"public-url" placeholder:"URL" help:"Address of the API in links to users (default: the host of the request, or the address of the listener)."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries. With 0, it keeps the content forever. The log always keeps the hashes of entries."`
 
-	RateLimit  string        `default:"on" enum:"on,off" help:"Whether the server limits the rate of requests: ${enum}."`
-	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"Lifetime of a JWT."`
-	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"Lifetime of a refresh token."`
+	RateLimit  string        `default:"on" enum:"on,off" reload:"" help:"Whether the server limits the rate of requests: ${enum}."`
+	TokenTTL   time.Duration `name:"token-ttl" default:"1h" reload:"" help:"Lifetime of a JWT."`
+	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" reload:"" help:"Lifetime of a refresh token."`
 
 	Dispatch string `placeholder:"URL" help:"Address of a NATS server, as nats://HOST:PORT or tls://HOST:PORT. Programs then run on the workers that use the same NATS server (default: programs run on this machine)."`
 	clusterFlags
@@ -56,7 +61,8 @@ type serveCommand struct {
 	MaxConnections   int   `default:"0" help:"Maximum number of open connections (default: half of the limit on open files, at most 10,000). At the maximum, a new connection replaces a connection that has no authenticated request."`
 	MaxRequestMemory int64 `default:"0" unit:"MiB" help:"Maximum memory for request bodies, in MiB (default: a sixteenth of the memory, at least 256). One user can use a quarter of this maximum."`
 
-	TrustedProxies   []netip.Prefix `help:"Address ranges of reverse proxies. The server trusts the header X-Forwarded-For of these proxies."`
+	TrustedProxies   []netip.Prefix `reload:"" help:"Address ranges of reverse proxies. The server trusts the header X-Forwarded-For of these proxies, and of all proxies on a Unix socket."`
+	CORSOrigins      []string       `name:"cors-origins" reload:"" help:"Origins of web pages that may send requests to the API from a browser, for example https://app.example.org. The value * allows all origins (default: none)."`
 	MetricsAddr      string         `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	MetricsTokenFile string         `type:"existingfile" help:"File with the bearer token for /metrics on the main address."`
 	DrainDelay       time.Duration  `default:"0s" help:"How long a stopping server still accepts connections and responds with 503, so that load balancers stop using it."`
@@ -66,21 +72,25 @@ type serveCommand struct {
 	logFlags
 }
 
-func (c *serveCommand) Run() error {
+func (c *serveCommand) Run(p *parsed) error {
+	if c.Check {
+		return c.check(p)
+	}
 	if err := ensurePrivileged(); err != nil {
 		return err
 	}
-	return c.serve()
+	return c.serve(p)
 }
 
 // serve opens the data directory, starts the server and serves the API until a stop
 // signal arrives.
-func (c *serveCommand) serve() (err error) {
+func (c *serveCommand) serve(p *parsed) (err error) {
 	started := time.Now()
 	ctx, stop := untilStopSignal()
 	defer stop()
-	logger := c.logger(os.Stderr)
-	defer ignoreSignals(logger)()
+	logger, level := c.logger(os.Stderr)
+	reloader := newReloader(p, level, logger)
+	defer handleSignals(logger, reloader.request)()
 	// Some dependencies write to the default loggers of slog and log.
 	slog.SetDefault(logger)
 
@@ -91,11 +101,11 @@ func (c *serveCommand) serve() (err error) {
 	defer func() { err = errors.Join(err, data.Close()) }()
 	// Listen first, so that an error about the port appears before the server builds
 	// images, which takes long.
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	front, err := c.openFront(ctx, data.Path, logger)
 	if err != nil {
-		return fmt.Errorf("%w; choose another address with --addr", err)
+		return err
 	}
-	defer listener.Close()
+	defer front.close()
 	if err := app.NodeConfig(c.nodeFlags).CheckRoom(data.Path); err != nil {
 		return err
 	}
@@ -114,12 +124,15 @@ func (c *serveCommand) serve() (err error) {
 	if err := store.removeMark(); err != nil {
 		return err
 	}
-	publicURL := cmp.Or(c.PublicURL, "http://"+listener.Addr().String())
+	publicURL := cmp.Or(c.PublicURL, front.url())
 	control, err := api.NewControl(accounts.Admin, publicURL, logger)
 	if err != nil {
 		return err
 	}
-	stopControl, err := serveControl(data.Path, control, logger)
+	commands := http.NewServeMux()
+	commands.Handle("/", control)
+	commands.Handle("GET /settings", reloader)
+	stopControl, err := serveControl(data.Path, commands, logger)
 	if err != nil {
 		return err
 	}
@@ -150,14 +163,15 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer stopMetrics()
 	server.Maintain(ctx)
-	address := "http://" + listener.Addr().String()
+	go reloader.run(ctx, server, front.certificates)
+	address := front.url()
 	database := slog.Group("") // An empty group is not logged.
 	if store.description != "" {
 		database = slog.String("database", store.description)
 	}
 	logger.Info("serving", slog.String("url", address), slog.String("docs", address+"/docs"), slog.String("version", version),
 		server.Versions(), slog.String("data", data.Path), database)
-	return c.untilStopped(ctx, stop, listener, server, logger)
+	return c.untilStopped(ctx, stop, front, server, logger)
 }
 
 func (c *serveCommand) openData(logger *slog.Logger) (*app.Directory, error) {
@@ -175,14 +189,11 @@ func (c *serveCommand) openData(logger *slog.Logger) (*app.Directory, error) {
 }
 
 func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*app.Accounts, error) {
-	invites, err := lines(c.InvitesFile)
+	policy, err := c.policy()
 	if err != nil {
 		return nil, err
 	}
-	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{
-		TokenTTL: c.TokenTTL, RefreshTTL: c.RefreshTTL,
-		Registration: account.Registration(c.Registration), Invites: invites,
-	})
+	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{Policy: policy})
 }
 
 // offerSetup prints a link with which the operator registers as the first administrator,
@@ -242,14 +253,12 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
 		Async: app.AsyncConfig(c.asyncFlags), Mail: mail,
 		API: api.Config{
-			PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
+			PublicURL: c.PublicURL, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},
 		Progress: c.progress(logger), Logger: logger,
 	}
-	if c.RateLimit == "on" {
-		config.API.RateLimits = api.DefaultRateLimits()
-	}
-	return config, nil
+	config.API.LiveConfig, err = c.liveAPI()
+	return config, err
 }
 
 func (c *serveCommand) limits() pyth.ExecutionLimits {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
@@ -19,7 +23,9 @@ type settingsCommands struct {
 }
 
 type settingsShowCommand struct {
-	JSON    bool     `name:"json" help:"Print the settings as JSON."`
+	JSON    bool `name:"json" help:"Print the settings as JSON."`
+	Running bool `help:"Show the settings of the running server that uses --data-dir."`
+	dataFlags
 	Command []string `arg:"" optional:"" passthrough:"" help:"The command and its flags: serve or worker (default: serve)."`
 }
 
@@ -30,6 +36,15 @@ func (*settingsShowCommand) Help() string {
 
 // Run prints the settings that the given command line selects.
 func (c *settingsShowCommand) Run(parent *parsed) error {
+	if c.Running {
+		ctx, stop := untilSignal()
+		defer stop()
+		list, err := runningSettings(ctx, c.DataDir)
+		if err != nil {
+			return err
+		}
+		return printSettings(list, c.JSON)
+	}
 	args := c.Command
 	if len(args) == 0 {
 		args = []string{"serve"}
@@ -59,12 +74,40 @@ func printSettings(list []settings.Setting, asJSON bool) error {
 			origin += " " + s.Source
 		}
 		reload := "no"
-		if s.Reload {
+		switch {
+		case s.RestartNeeded:
+			reload = "restart to change it"
+		case s.Reload:
 			reload = "yes"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.Value, origin, reload)
 	}
 	return w.Flush()
+}
+
+// runningSettings returns the settings of the server that uses the data directory.
+func runningSettings(ctx context.Context, dataDir string) (list []settings.Setting, err error) {
+	client, closeClient, err := controlClient(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	defer closeClient()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pyth-on/settings", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("no server runs in the data directory %s; start it, or choose another directory with --data-dir", dataDir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answered %s", response.Status)
+	}
+	return list, json.NewDecoder(response.Body).Decode(&list)
 }
 
 type settingsExampleCommand struct{}

@@ -103,6 +103,11 @@ func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// Kong parses no value of the type existingfile twice: it returns an empty value if
+	// the flag is marked as set.
+	set := flag.Set
+	flag.Set = false
+	defer func() { flag.Set = set }()
 	target := reflect.New(flag.Target.Type()).Elem()
 	if err := flag.Parse(kong.Scan().PushTyped(text, kong.FlagValueToken), target); err != nil {
 		// The error begins with the name of the flag.

@@ -13,26 +13,30 @@ func untilSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
-// untilStopSignal returns a context that ends with SIGINT or SIGTERM. A server
-// ignores SIGHUP.
+// untilStopSignal returns a context that ends with SIGINT or SIGTERM.
 func untilStopSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// ignoreSignals makes the server log and ignore SIGHUP, SIGUSR1 and SIGUSR2, which
-// make other servers reload or rotate logs. The result "stop" is a function that
+// handleSignals calls the function "reload" when SIGHUP arrives. If this function is
+// nil, the server logs and ignores SIGHUP. It also logs and ignores SIGUSR1 and
+// SIGUSR2, which make other servers rotate logs. The result "stop" is a function that
 // restores the default actions.
 //
 // The server also ignores SIGPIPE, but without a log message. By default, SIGPIPE
 // would end the server when the reader of its log closes the pipe.
-func ignoreSignals(logger *slog.Logger) (stop func()) {
+func handleSignals(logger *slog.Logger, reload func()) (stop func()) {
 	received := make(chan os.Signal, 8)
 	signal.Notify(received, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
 	go func() {
 		for s := range received {
 			switch s {
 			case syscall.SIGHUP:
-				logger.Warn("signal ignored: reload is not supported", "signal", "SIGHUP", "hint", "restart the server to change its settings")
+				if reload != nil {
+					reload()
+					continue
+				}
+				logger.Warn("signal ignored: a worker cannot reload its settings", "signal", "SIGHUP", "hint", "restart the worker to change its settings")
 			case syscall.SIGUSR1:
 				logger.Warn("signal ignored: the server does not use this signal", "signal", "SIGUSR1")
 			case syscall.SIGUSR2:

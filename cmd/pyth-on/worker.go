@@ -39,8 +39,8 @@ func (c *workerCommand) Run() (err error) {
 	}
 	ctx, stop := untilStopSignal()
 	defer stop()
-	logger := c.logger(os.Stderr)
-	defer ignoreSignals(logger)()
+	logger, _ := c.logger(os.Stderr)
+	defer handleSignals(logger, nil)()
 	slog.SetDefault(logger)
 
 	cluster, err := c.config("--nats", c.NATS)

@@ -118,6 +118,23 @@ func TestRegisterFollowsTheRegistrationMode(t *testing.T) {
 	}
 }
 
+func TestSetPolicyChangesRegistrationAndLifetimes(t *testing.T) {
+	s := newService(t, func(config *account.Config) { config.Registration = account.RegistrationClosed })
+	_, err := s.Register(t.Context(), email, password, "")
+	want(t, err, pyth.CodeRegistrationClosed)
+	s.SetPolicy(account.Policy{Registration: account.RegistrationInvite, Invites: []string{"a"}, TokenTTL: time.Minute})
+	_, err = s.Register(t.Context(), email, password, "b")
+	want(t, err, pyth.CodeRegistrationClosed)
+	short, err := s.Register(t.Context(), email, password, "a")
+	want(t, err, "")
+	s.SetPolicy(account.Policy{})
+	long, err := s.Register(t.Context(), "bob@example.org", password, "")
+	want(t, err, "")
+	if got := long.ExpiresAt.Sub(short.ExpiresAt); got != 59*time.Minute {
+		t.Errorf("the lifetimes differ by %v", got)
+	}
+}
+
 func TestRegisterAllowsOneAccountPerEmail(t *testing.T) {
 	s := newService(t)
 	s.register(t, "Ada.Ünal@example.org")

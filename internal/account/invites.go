@@ -31,7 +31,7 @@ func (s *Service) mayRegister(ctx context.Context, code string) (*pyth.Invite, e
 	if stored != nil && stored.Setup {
 		return stored, nil
 	}
-	switch s.config.Registration {
+	switch s.policy.Load().Registration {
 	case RegistrationOpen:
 		return nil, nil
 	case RegistrationInvite:
@@ -63,7 +63,7 @@ func (s *Service) storedInvite(ctx context.Context, code string) (*pyth.Invite, 
 func (s *Service) configuredInvite(code string) bool {
 	given := sha256.Sum256([]byte(code))
 	valid := 0
-	for _, i := range s.config.Invites {
+	for _, i := range s.policy.Load().Invites {
 		// Compare the hashes of all invites, in constant time. Otherwise the duration
 		// would reveal parts of an invite.
 		h := sha256.Sum256([]byte(i))

@@ -23,7 +23,7 @@ func (s *Service) newRefreshToken(ctx context.Context, user pyth.UserID, family 
 	token := refreshStart + rand.Text() + rand.Text() // 260 bits
 	now := s.now()
 	return token, &pyth.RefreshToken{
-		Hash: hashOf(token), FamilyID: family, UserID: user, IssuedAt: now, ExpiresAt: now.Add(s.config.RefreshTTL),
+		Hash: hashOf(token), FamilyID: family, UserID: user, IssuedAt: now, ExpiresAt: now.Add(s.policy.Load().RefreshTTL),
 		Client: clientOf(ctx),
 	}
 }
@@ -80,7 +80,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 // would be valid for too long.
 func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
-	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
+	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.policy.Load().RefreshTTL
 }
 
 // rotate marks the token "seen" as used and stores the token "next". If "seen" was

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -42,15 +43,9 @@ type Config struct {
 	// 7518, 3.2).
 	JWTKey           []byte
 	Issuer, Audience string
-	// TokenTTL is the lifetime of JWTs; zero means one hour. RefreshTTL is the
-	// lifetime of refresh tokens; zero means 30 days.
-	TokenTTL, RefreshTTL time.Duration
-	// Registration is RegistrationOpen by default. Invites lists invites that are valid
-	// for RegistrationInvite in addition to the invites in the store. They can be used
-	// several times.
-	Registration Registration
-	Invites      []string
-	Clock        func() time.Time
+	// Policy is the initial policy.
+	Policy
+	Clock func() time.Time
 	// MaxConcurrentHashes limits the number of passwords that are hashed at the same
 	// time. Each hash needs 19 MiB of memory. Zero means one hash per processor.
 	MaxConcurrentHashes int
@@ -64,6 +59,7 @@ type Service struct {
 	// takes the same time whether or not the account exists.
 	dummyHash string
 	uses      *keyUses
+	policy    atomic.Pointer[Policy]
 }
 
 var _ pyth.AccountService = (*Service)(nil)
@@ -79,19 +75,11 @@ func newService(config Config, derive deriveFunc) (*Service, error) {
 	if len(config.JWTKey) < 32 {
 		return nil, errors.New("account: the JWT key is shorter than 32 bytes")
 	}
-	if config.TokenTTL <= 0 {
-		config.TokenTTL = time.Hour
-	}
-	if config.RefreshTTL <= 0 {
-		config.RefreshTTL = 30 * 24 * time.Hour
-	}
-	if config.Registration == "" {
-		config.Registration = RegistrationOpen
-	}
 	if config.MaxConcurrentHashes <= 0 {
 		config.MaxConcurrentHashes = runtime.NumCPU()
 	}
 	s := &Service{config: config, hasher: newHasher(config.MaxConcurrentHashes, derive), uses: newKeyUses(config.Store)}
+	s.SetPolicy(config.Policy)
 	var err error
 	s.dummyHash, err = s.hasher.hash(context.Background(), "the password of nobody")
 	return s, err

@@ -28,7 +28,7 @@ type claims struct {
 // issue signs a JWT for the user. family identifies the login.
 func (s *Service) issue(user pyth.UserID, family string) (token string, expires time.Time, err error) {
 	now := s.config.Clock()
-	expires = now.Add(s.config.TokenTTL).UTC().Truncate(time.Second)
+	expires = now.Add(s.policy.Load().TokenTTL).UTC().Truncate(time.Second)
 	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{jwt.RegisteredClaims{
 		Issuer:    s.config.Issuer,
 		Subject:   string(user),

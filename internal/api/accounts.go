@@ -172,14 +172,14 @@ func exampleAuthResponse() any {
 }
 
 func (h *Handler) registerAccount(ctx context.Context, in *authInput) (*authOutput, error) {
-	if err := h.allow(ctx, h.limits.loginAccount, accountKey(in.Value.Email)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
 	return authResponse(h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite))
 }
 
 func (h *Handler) login(ctx context.Context, in *authInput) (*authOutput, error) {
-	if err := h.allow(ctx, h.limits.loginAccount, accountKey(in.Value.Email)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
 	return authResponse(h.cfg.Accounts.Login(ctx, in.Value.Email, in.Value.Password))
@@ -220,7 +220,7 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 	if p.Credential != pyth.CredentialJWT {
 		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "An API key cannot be refreshed. Send refreshToken in the body, or a valid JWT as Authorization: Bearer."}
 	}
-	if err := h.allow(ctx, h.limits.loginAccount, string(p.User.ID)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.loginAccount, string(p.User.ID)); err != nil {
 		return nil, err
 	}
 	return authResponse(h.cfg.Accounts.Renew(ctx, p))
@@ -233,7 +233,7 @@ func (h *Handler) logout(ctx context.Context, in *logoutInput) (*noOutput, error
 func (h *Handler) changePassword(ctx context.Context, in *passwordInput) (*noOutput, error) {
 	p := caller(ctx)
 	// Limit the rate, so that a caller with a stolen token cannot guess the password.
-	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(p.User.Email)); err != nil {
 		return nil, err
 	}
 	return nil, h.cfg.Accounts.ChangePassword(ctx, p, in.Value.CurrentPassword, in.Value.NewPassword)

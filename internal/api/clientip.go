@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -12,14 +13,20 @@ import (
 // reads the values of X-Forwarded-For from right to left, and returns the first
 // address that is not trusted. Callers can forge all values to the left of this
 // address.
+//
+// A peer on a Unix socket is a trusted proxy, because the mode of the socket decides
+// who can connect.
 func clientIP(r *http.Request, trusted []netip.Prefix) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	ip := peer.Addr().Unmap().WithZone("")
-	if !isTrusted(ip, trusted) {
-		return ip.String()
+	var ip netip.Addr
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !ok || local.Network() != "unix" {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return ""
+		}
+		ip = peer.Addr().Unmap().WithZone("")
+		if !isTrusted(ip, trusted) {
+			return ip.String()
+		}
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
@@ -31,6 +38,9 @@ func clientIP(r *http.Request, trusted []netip.Prefix) string {
 		if !isTrusted(ip, trusted) {
 			break
 		}
+	}
+	if !ip.IsValid() {
+		return ""
 	}
 	return ip.String()
 }

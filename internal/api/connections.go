@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -106,7 +107,11 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 		delete(c.open, victim)
 	}
 	// Close the connection without waiting for unsent data. A peer that reads nothing
-	// would otherwise delay the close while the lock is held.
+	// would otherwise delay the close while the lock is held. For the same reason, close
+	// a TLS connection without the alert that TLS sends.
+	if secure, ok := victim.(*tls.Conn); ok {
+		victim = secure.NetConn()
+	}
 	if tcp, ok := victim.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

@@ -36,10 +36,10 @@ func newHandler(cfg Config, largest int64) *Handler {
 		log:    cfg.Logger,
 		now:    cfg.Now,
 		mux:    http.NewServeMux(),
-		limits: newLimiters(cfg.RateLimits, cfg.SharedLimits, cfg.Now),
 		denied: newDenied(cfg.Denials, cfg.Now),
 		bodies: body.NewBudget(cfg.RequestMemoryBytes, largest),
 	}
+	h.Reconfigure(cfg.LiveConfig)
 	h.drained, h.stopWaits = context.WithCancel(context.Background())
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
 	return h

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -95,15 +94,11 @@ type Config struct {
 
 	// Logger receives the access log and internal errors; nil discards them.
 	Logger *slog.Logger
-	// RateLimits limits how often callers may send requests. A zero rate means no
-	// limit.
-	RateLimits RateLimits
+	// LiveConfig contains the settings that Reconfigure can change.
+	LiveConfig
 	// SharedLimits stores the buckets of the rate limits if several servers share them;
 	// nil stores them in memory.
 	SharedLimits pyth.RateLimitStore
-	// TrustedProxies contains the address ranges of proxies whose X-Forwarded-For
-	// header the server trusts.
-	TrustedProxies []netip.Prefix
 	// MetricsToken is the bearer token for GET /metrics. If it is "", the server does
 	// not serve this path.
 	MetricsToken string
@@ -133,7 +128,7 @@ type Handler struct {
 	now      func() time.Time
 	mux      *http.ServeMux
 	api      huma.API
-	limits   *limiters
+	live     atomic.Pointer[liveState]
 	denied   *denied
 	metrics  *metrics
 	bodies   *body.Budget

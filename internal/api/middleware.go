@@ -17,7 +17,7 @@ import (
 // ServeHTTP handles one request, measures it and writes it to the access log.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
-	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies)}
+	req := &request{id: requestID(r.Header), ip: clientIP(r, h.live.Load().TrustedProxies)}
 	req.origin = &pyth.Origin{Credential: pyth.CredentialNone, IP: req.ip, UserAgent: r.UserAgent(), RequestID: req.id}
 	ctx := pyth.WithOrigin(context.WithValue(r.Context(), requestKey{}, req), req.origin)
 	ctx, span := h.beginTrace(ctx, r)
@@ -66,7 +66,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.logAccess(r, req, status, rw.bytes, took)
 		endTrace(span, r, req, status)
 	}()
-	h.route(rw, r, req)
+	if !h.allowOrigin(rw, r) {
+		h.route(rw, r, req)
+	}
 }
 
 // ambiguousFraming reports whether a proxy may disagree with this server about where

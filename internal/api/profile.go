@@ -170,7 +170,7 @@ func (h *Handler) getAccount(ctx context.Context, _ *noInput) (*profileOutput, e
 func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*profileOutput, error) {
 	p := caller(ctx)
 	// Limit the rate, so that a caller with a stolen token cannot guess the password.
-	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(p.User.Email)); err != nil {
 		return nil, err
 	}
 	email := in.Value.Email
@@ -186,7 +186,7 @@ func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*p
 
 func (h *Handler) deleteAccount(ctx context.Context, in *accountDeletionInput) (*noOutput, error) {
 	p := caller(ctx)
-	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(p.User.Email)); err != nil {
 		return nil, err
 	}
 	return nil, h.cfg.Profiles.DeleteAccount(ctx, p, in.Value.CurrentPassword)
@@ -227,7 +227,7 @@ func (h *Handler) deleteLogin(ctx context.Context, in *loginRefInput) (*noOutput
 // forgotPassword passes the address to the mailer, which looks for the account after
 // the response. So the time of the response does not depend on the account.
 func (h *Handler) forgotPassword(ctx context.Context, in *forgotInput) (*noOutput, error) {
-	if err := h.allow(ctx, h.limits.loginAccount, accountKey(in.Value.Email)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
 	if h.cfg.SendReset != nil {

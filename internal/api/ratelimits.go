@@ -94,16 +94,16 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	key := ipKey(req.ip)
 	switch operationID {
 	case opRegister:
-		p = h.limits.registerIP
+		p = h.live.Load().limits.registerIP
 	case opLogin, opRefresh, opForgot, opReset:
-		p = h.limits.loginIP
+		p = h.live.Load().limits.loginIP
 	case opVerify:
-		p = h.limits.verifyIP
+		p = h.live.Load().limits.verifyIP
 	default:
 		if req.principal == nil {
 			return nil
 		}
-		p, key = h.limits.user, string(req.principal.User.ID)
+		p, key = h.live.Load().limits.user, string(req.principal.User.ID)
 	}
 	return h.allow(ctx, p, key)
 }

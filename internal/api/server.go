@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -33,6 +35,11 @@ type ServerConfig struct {
 	// the limit, a new connection replaces a connection that has no authenticated
 	// request.
 	MaxConnections int
+	// TLS is the configuration of TLS; nil serves HTTP without TLS.
+	TLS *tls.Config
+	// HSTS is the time for which browsers must use HTTPS for this host (RFC 6797). Zero
+	// sends no such header. HSTS needs TLS.
+	HSTS time.Duration
 	// Logger receives the errors of net/http; nil discards them.
 	Logger *slog.Logger
 }
@@ -75,7 +82,8 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 		cancelDelay: cfg.CancelDelay,
 		cancel:      cancel,
 		server: &http.Server{
-			Handler:           h,
+			Handler:           withHSTS(h, cfg),
+			TLSConfig:         cfg.TLS,
 			ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 			IdleTimeout:       cfg.IdleTimeout,
 			MaxHeaderBytes:    cfg.MaxHeaderBytes,
@@ -94,11 +102,29 @@ func (s *Server) Serve(l net.Listener) error {
 	if !s.listen(l) {
 		return l.Close()
 	}
-	err := s.server.Serve(l)
+	serve := s.server.Serve
+	if s.server.TLSConfig != nil {
+		// ServeTLS also offers HTTP/2.
+		serve = func(l net.Listener) error { return s.server.ServeTLS(l, "", "") }
+	}
+	err := serve(l)
 	if errors.Is(err, http.ErrServerClosed) || s.hasStopped() {
 		return nil
 	}
 	return err
+}
+
+// withHSTS returns a handler that adds the header Strict-Transport-Security, if it is
+// configured.
+func withHSTS(next http.Handler, cfg ServerConfig) http.Handler {
+	if cfg.TLS == nil || cfg.HSTS <= 0 {
+		return next
+	}
+	value := "max-age=" + strconv.FormatInt(int64(cfg.HSTS.Seconds()), 10)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Strict-Transport-Security", value)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // onceCloser is a listener whose Close method may be called twice. The Server closes

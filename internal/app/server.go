@@ -213,10 +213,7 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 		return err
 	}
 	s.packageImages, s.network.packages = images, gateway.New()
-	warm := c.Pool.warm(s.node != nil, c.Images)
-	if c.Cluster.NATS.URLs != "" {
-		warm = warmMinimums{} // Users' programs run on workers.
-	}
+	warm := s.warm()
 	s.machine, err = openMachine(ctx, &machineConfig{
 		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
 		network: s.network.open, layers: mounter(images), progress: c.Progress,

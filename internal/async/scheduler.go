@@ -32,13 +32,24 @@ type scheduler struct {
 	// The field "cursor" is the user who had the last turn.
 	cursor   pyth.UserID
 	stopping bool
+	// The fields "maxRunning" and "maxRunningOfUser" limit the claims.
+	maxRunning, maxRunningOfUser int
 }
 
 func newScheduler(c *Config) *scheduler {
 	return &scheduler{
 		config: c, changed: make(chan struct{}, 1), stopped: make(chan struct{}),
 		claims: map[pyth.ExecutionID]*task{}, ofUser: map[pyth.UserID]int{},
+		maxRunning: c.MaxRunning, maxRunningOfUser: c.MaxRunningOfUser,
 	}
+}
+
+// setMaxRunning changes the limits on claims, and looks for queued runs.
+func (s *scheduler) setMaxRunning(all, ofUser int) {
+	s.mu.Lock()
+	s.maxRunning, s.maxRunningOfUser = all, ofUser
+	s.mu.Unlock()
+	s.wake()
 }
 
 // wake makes the scheduler look for queued runs.
@@ -115,9 +126,9 @@ func (s *scheduler) fill() error {
 // after each other user got one.
 func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	s.mu.Lock()
-	free, cursor, full := s.config.MaxRunning-len(s.claims), s.cursor, 0
+	free, cursor, full := s.maxRunning-len(s.claims), s.cursor, 0
 	for _, n := range s.ofUser {
-		if n >= s.config.MaxRunningOfUser {
+		if n >= s.maxRunningOfUser {
 			full++
 		}
 	}
@@ -143,7 +154,7 @@ func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 			if have {
 				n += shares[at].Runs
 			}
-			if free == 0 || n >= s.config.MaxRunningOfUser {
+			if free == 0 || n >= s.maxRunningOfUser {
 				continue
 			}
 			if !have {

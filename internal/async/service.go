@@ -76,6 +76,10 @@ func New(c Config) *Service {
 	return s
 }
 
+// SetMaxRunning changes the maximum number of runs that this server has claimed at the
+// same time, and the maximum number of such runs per user.
+func (s *Service) SetMaxRunning(all, ofUser int) { s.scheduler.setMaxRunning(all, ofUser) }
+
 // EnqueueExecution accepts a run. The run is durable when EnqueueExecution returns.
 func (s *Service) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.ExecutionRecord, error) {
 	if err := s.check(ctx, user, p); err != nil {

@@ -90,13 +90,19 @@ var (
 	_ pyth.SessionTurns   = (*Service)(nil)
 )
 
+// Defaults of Config.MaxPerUser and Config.DefaultIdle.
+const (
+	defaultMaxPerUser = 20
+	usualIdle         = 10 * time.Minute
+)
+
 // New returns a Service. Call Close to end all sessions.
 func New(config Config) *Service {
 	if config.Clock == nil {
 		config.Clock = time.Now
 	}
-	config.MaxPerUser = cmp.Or(config.MaxPerUser, 20)
-	config.DefaultIdle = cmp.Or(config.DefaultIdle, 10*time.Minute)
+	config.MaxPerUser = cmp.Or(config.MaxPerUser, defaultMaxPerUser)
+	config.DefaultIdle = cmp.Or(config.DefaultIdle, usualIdle)
 	config.MaxIdle = cmp.Or(config.MaxIdle, 24*time.Hour)
 	config.MaxAge = cmp.Or(config.MaxAge, 24*time.Hour)
 	config.MaxWaiting = cmp.Or(config.MaxWaiting, 32)
@@ -189,7 +195,7 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 		return nil, 0, err
 	}
 	faults := execution.LimitFaults(spec.Limits, s.config.Limits.Max)
-	idle := cmp.Or(r.IdleTimeout, s.config.DefaultIdle)
+	idle := cmp.Or(r.IdleTimeout, s.defaultIdle())
 	if idle < minIdle || idle > s.config.MaxIdle {
 		faults.Add("body.idleTimeoutMs", "must be between %s and %s ms", pyth.Digits(minIdle.Milliseconds()), pyth.Digits(s.config.MaxIdle.Milliseconds()))
 	}
@@ -217,14 +223,34 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 
 // maxOf returns the maximum number of sessions of the user.
 func (s *Service) maxOf(ctx context.Context, user pyth.UserID) (int, error) {
-	if s.config.UserLimits == nil {
-		return s.config.MaxPerUser, nil
+	if s.config.UserLimits != nil {
+		limit, own, err := s.config.UserLimits.Limit(ctx, user, pyth.QuotaSessions)
+		if err != nil {
+			return 0, err
+		}
+		if own {
+			return int(limit), nil
+		}
 	}
-	limit, own, err := s.config.UserLimits.Limit(ctx, user, pyth.QuotaSessions)
-	if err != nil || !own {
-		return s.config.MaxPerUser, err
-	}
-	return int(limit), nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config.MaxPerUser, nil
+}
+
+// SetLimits changes the maximum number of sessions per user and the default idle
+// time-out. Sessions that exist continue.
+func (s *Service) SetLimits(maxPerUser int, defaultIdle time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.config.MaxPerUser = cmp.Or(maxPerUser, defaultMaxPerUser)
+	s.config.DefaultIdle = min(cmp.Or(defaultIdle, usualIdle), s.config.MaxIdle)
+}
+
+// defaultIdle returns the idle time-out of sessions whose request sets none.
+func (s *Service) defaultIdle() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config.DefaultIdle
 }
 
 // takePlace adds a new session to the places of the user, and adds 1 to busy. It

@@ -141,4 +141,7 @@ type Setting struct {
 	// default.
 	Source string `json:"source,omitempty"`
 	Reload bool   `json:"reload"`
+	// RestartNeeded reports that the environment or the file has another value since
+	// the start of the server, which cannot be reloaded.
+	RestartNeeded bool `json:"restartNeeded,omitempty"`
 }

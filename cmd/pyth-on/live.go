@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/app"
+)
+
+// live converts the settings that a running server can change.
+func (c *serveCommand) live() (live app.LiveConfig, err error) {
+	if live.Accounts, err = c.policy(); err != nil {
+		return live, err
+	}
+	live.API, err = c.liveAPI()
+	live.Pool = app.PoolConfig(c.poolFlags)
+	return live, err
+}
+
+func (c *serveCommand) policy() (account.Policy, error) {
+	invites, err := lines(c.InvitesFile)
+	if err != nil {
+		return account.Policy{}, err
+	}
+	return account.Policy{
+		TokenTTL: c.TokenTTL, RefreshTTL: c.RefreshTTL, Registration: account.Registration(c.Registration), Invites: invites,
+	}, nil
+}
+
+func (c *serveCommand) liveAPI() (api.LiveConfig, error) {
+	if err := api.CheckOrigins(c.CORSOrigins); err != nil {
+		return api.LiveConfig{}, fmt.Errorf("--cors-origins: %w", err)
+	}
+	live := api.LiveConfig{TrustedProxies: c.TrustedProxies, Origins: c.CORSOrigins}
+	if c.RateLimit == "on" {
+		live.RateLimits = api.DefaultRateLimits()
+	}
+	return live, nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/pyth-on/pyth-on/internal/app"
+	"github.com/pyth-on/pyth-on/internal/listen"
+	"github.com/pyth-on/pyth-on/internal/settings"
+)
+
+// reloader changes the settings of a running server. It serves the effective settings
+// as JSON.
+type reloader struct {
+	// first contains the settings at the start of the server. Settings that cannot be
+	// reloaded keep these values.
+	first     *parsed
+	last      *parsed
+	effective atomic.Pointer[[]settings.Setting]
+	requests  chan struct{}
+	level     *slog.LevelVar
+	logger    *slog.Logger
+}
+
+var _ http.Handler = (*reloader)(nil)
+
+func newReloader(p *parsed, level *slog.LevelVar, logger *slog.Logger) *reloader {
+	r := &reloader{first: p, last: p, requests: make(chan struct{}, 1), level: level, logger: logger}
+	list := p.settings()
+	r.effective.Store(&list)
+	return r
+}
+
+// request makes the goroutine of run reload the settings. It does not block.
+func (r *reloader) request() {
+	select {
+	case r.requests <- struct{}{}:
+	default: // A reload is already requested.
+	}
+}
+
+// run reloads the settings after each request, until ctx ends. The parameter
+// "certificates" is nil if the server uses no certificate files.
+func (r *reloader) run(ctx context.Context, server *app.Server, certificates *listen.Certificates) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.requests:
+			r.reload(server, certificates)
+		}
+	}
+}
+
+// reload reads all settings again. If a setting is wrong, it changes nothing.
+func (r *reloader) reload(server *app.Server, certificates *listen.Certificates) {
+	next, err := parse(r.first.args)
+	var live app.LiveConfig
+	if err == nil {
+		live, err = next.root.Serve.live()
+	}
+	if err == nil && certificates != nil {
+		err = certificates.Reload()
+	}
+	if err != nil {
+		r.logger.Error("settings not reloaded", "error", err, "hint", "the server continues to use the previous settings")
+		return
+	}
+	changed, postponed := r.compare(next)
+	r.level.Set(next.root.Serve.LogLevel)
+	server.Reconfigure(live)
+	r.last = next
+	r.logger.Info("settings reloaded", "changed", changed)
+	if len(postponed) > 0 {
+		r.logger.Warn("settings have changed that cannot be reloaded", "settings", postponed, "hint", "restart the server to change them")
+	}
+}
+
+// compare returns the names of the settings that differ from the current settings. It
+// stores the effective settings.
+func (r *reloader) compare(next *parsed) (changed, postponed []string) {
+	list := next.settings()
+	old := *r.effective.Load()
+	for i, flag := range settingsOf(next.context.Selected()) {
+		reloads := flag.Tag.Has(reloadTag)
+		before := r.first
+		if reloads {
+			before = r.last
+		}
+		if same(flag, settingsOf(before.context.Selected())[i]) {
+			continue
+		}
+		if reloads {
+			changed = append(changed, flag.Name)
+			continue
+		}
+		postponed = append(postponed, flag.Name)
+		list[i] = old[i]
+		list[i].RestartNeeded = true
+	}
+	r.effective.Store(&list)
+	return changed, postponed
+}
+
+// ServeHTTP answers with the effective settings.
+func (r *reloader) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(*r.effective.Load()) // The client may have disconnected.
+}

@@ -1,0 +1,37 @@
+package api
+
+import (
+	"net/netip"
+)
+
+// LiveConfig contains the settings that Reconfigure can change while the Handler
+// serves requests.
+type LiveConfig struct {
+	// RateLimits limits how often callers may send requests. A zero rate means no
+	// limit.
+	RateLimits RateLimits
+	// TrustedProxies contains the address ranges of proxies whose X-Forwarded-For
+	// header the server trusts.
+	TrustedProxies []netip.Prefix
+	// Origins contains the origins of the pages that may send requests to the API; *
+	// allows all. If it is empty, browsers allow no page of another origin.
+	Origins []string
+}
+
+// liveState is the state that depends on a LiveConfig.
+type liveState struct {
+	LiveConfig
+	limits *limiters
+}
+
+// Reconfigure changes settings. Requests that have begun can still use the previous
+// settings. If the rate limits do not change, callers keep their used-up quotas.
+func (h *Handler) Reconfigure(c LiveConfig) {
+	next := &liveState{LiveConfig: c}
+	if before := h.live.Load(); before != nil && before.RateLimits == c.RateLimits {
+		next.limits = before.limits
+	} else {
+		next.limits = newLimiters(c.RateLimits, h.cfg.SharedLimits, h.cfg.Now)
+	}
+	h.live.Store(next)
+}

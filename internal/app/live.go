@@ -1,0 +1,36 @@
+package app
+
+import (
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/api"
+)
+
+// LiveConfig contains the settings that Reconfigure can change while the Server
+// serves requests.
+type LiveConfig struct {
+	API      api.LiveConfig
+	Accounts account.Policy
+	// Pool contains the limits of the pool and of sessions. Reconfigure ignores the
+	// minimum numbers of warm sandboxes, the settings of rollbacks, SandboxIdle and
+	// SandboxRuns.
+	Pool PoolConfig
+}
+
+// Reconfigure changes settings. Requests, programs and sessions that have begun
+// continue, even if they exceed the new limits.
+func (s *Server) Reconfigure(c LiveConfig) {
+	s.Handler.Reconfigure(c.API)
+	s.config.Accounts.service.SetPolicy(c.Accounts)
+	limits := c.Pool.pool(s.warm(), s.metrics.pool, s.config.Logger)
+	s.machine.pool.SetLimits(limits.Limits())
+	s.queue.SetMaxRunning(limits.MaxRunning, limits.MaxPerTenant)
+	s.sessions.SetLimits(c.Pool.MaxSessionsOfUser, c.Pool.SessionIdle)
+}
+
+// warm returns the minimum numbers of warm sandboxes.
+func (s *Server) warm() warmMinimums {
+	if s.config.Cluster.NATS.URLs != "" {
+		return warmMinimums{} // Users' programs run on workers.
+	}
+	return s.config.Pool.warm(s.node != nil, s.config.Images)
+}
