@@ -170,13 +170,13 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 		if err := h.identify(r.Context()); err != nil {
 			return err
 		}
+		if err := h.requireScope(r.Context(), op.scope); err != nil {
+			return err
+		}
 		if op.admin {
 			if err := h.requireAdmin(r.Context()); err != nil {
 				return err
 			}
-		}
-		if err := h.requireScope(r.Context(), op.scope); err != nil {
-			return err
 		}
 	}
 	if err := h.limitRate(r.Context(), op.OperationID); err != nil {
