@@ -141,7 +141,7 @@ func testReload(t *testing.T, ordinary bool) {
 	}
 
 	a.openSession(t, object{"language": "python"})
-	a.call(t, "POST", "/api/v1/sessions", object{"language": "python"}).want(t, 429, nil)
+	s.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).want(t, 429, nil)
 	write("registration = \"closed\"\nmax-sessions-per-user = 2\ntoken-ttl = \"30m\"\nmax-connections = 77\n")
 	reload(`msg="settings reloaded" changed="[registration token-ttl max-sessions-per-user]"`)
 	if !strings.Contains(s.log.String(), `msg="settings have changed that cannot be reloaded" settings=[max-connections]`) {
