@@ -16,3 +16,11 @@ type TableSource interface {
 	// Values are int64, string, []byte or nil. Texts and bytes sort by their bytes.
 	Rows(ctx context.Context, table string, columns, order []string) iter.Seq2[[]any, error]
 }
+
+// TableTarget is a new store to which all tables of another store are copied.
+type TableTarget interface {
+	TableSource
+	// Fill inserts rows with the given columns into an empty table. Values are int64,
+	// bool, string, []byte or nil.
+	Fill(ctx context.Context, table string, columns []string, rows iter.Seq2[[]any, error]) error
+}

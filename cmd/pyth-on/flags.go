@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -56,6 +57,20 @@ type recordFlags struct {
 type quotaFlags struct {
 	ExecutionsPerDay int64         `name:"quota-executions-per-day" default:"0" help:"Maximum number of runs per user and day (UTC). The value 0 means no limit."`
 	CPUPerDay        time.Duration `name:"quota-cpu-per-day" default:"0s" help:"Maximum processor time of runs per user and day (UTC). The value 0 means no limit."`
+}
+
+type backupFlags struct {
+	BackupDir      string        `type:"path" help:"Directory for scheduled backups of the database (default: no scheduled backups). The backups do not contain the root key."`
+	BackupInterval time.Duration `default:"24h" help:"Time between two scheduled backups."`
+	BackupKeep     int           `default:"7" help:"Number of scheduled backups that the server keeps. With 0, the server keeps all backups."`
+}
+
+// config returns the configuration.
+func (f backupFlags) config() (app.BackupConfig, error) {
+	if f.BackupInterval < time.Minute {
+		return app.BackupConfig{}, fmt.Errorf("--backup-interval must be at least one minute, not %v", f.BackupInterval)
+	}
+	return app.BackupConfig(f), nil
 }
 
 type asyncFlags struct {

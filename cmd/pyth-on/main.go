@@ -26,6 +26,8 @@ type commands struct {
 	Generate generateCommand  `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
 	Keys     keysCommands     `cmd:"" help:"Rotate and check the encryption keys."`
 	Migrate  migrateCommand   `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
+	Backup   backupCommand    `cmd:"" help:"Copy all data of a server to one file, even while the server runs."`
+	Restore  restoreCommand   `cmd:"" help:"Restore a backup to a new data directory."`
 	Users    usersCommands    `cmd:"" help:"Manage accounts."`
 	Invites  invitesCommands  `cmd:"" help:"Manage invites."`
 	Doctor   doctorCommand    `cmd:"" help:"Check whether this host can run sandboxes, and print how to fix problems."`

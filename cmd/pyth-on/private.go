@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
@@ -45,7 +46,7 @@ func foreignFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ours := []string{"lock", "run", "packages", controlName, disk.ProbeName, "root.key", "keys.lock", newServerMark, databaseName + "*", "rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*", ".root-key-*", "lost+found"}
+	ours := []string{"lock", "run", "packages", controlName, disk.ProbeName, "root.key", "keys.lock", newServerMark, app.LastBackupName + "*", databaseName + "*", "rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*", ".root-key-*", "lost+found"}
 	for _, e := range entries {
 		if !slices.ContainsFunc(ours, func(pattern string) bool {
 			ok, _ := filepath.Match(pattern, e.Name())

@@ -52,6 +52,7 @@ type serveCommand struct {
 	recordFlags
 	quotaFlags
 	asyncFlags
+	backupFlags
 	mailFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
@@ -236,6 +237,10 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	backups, err := c.backupFlags.config()
+	if err != nil {
+		return nil, err
+	}
 	mail, err := c.mailFlags.config()
 	if err != nil {
 		return nil, err
@@ -251,7 +256,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
 		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Cluster: cluster, Model: model,
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
-		Async: app.AsyncConfig(c.asyncFlags), Mail: mail,
+		Async: app.AsyncConfig(c.asyncFlags), Backups: backups, Mail: mail,
 		API: api.Config{
 			PublicURL: c.PublicURL, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},

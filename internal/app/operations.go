@@ -95,6 +95,7 @@ func (o *operations) Overview(ctx context.Context) (*pyth.Overview, error) {
 		Running: p.Running, Waiting: p.Queued, Warm: p.Warm, Idle: p.Idle, Booting: p.Booting, Users: p.Tenants,
 		Sessions: p.Sessions, Reservations: p.Reserved, ReservedMemoryBytes: p.ReservedBytes,
 	}
+	out.LastBackupAt = s.backups.LastBackup()
 	// The space is also known if the disk cannot be written.
 	space, _ := s.config.Disk.State()
 	out.DiskFreeBytes, out.DiskTotalBytes = space.FreeBytes, space.TotalBytes

@@ -75,8 +75,7 @@ type ServerConfig struct {
 	Quotas      QuotaConfig
 	Async       AsyncConfig
 	Mail        MailConfig
-	// Backups reports the backups of the server, for metrics; nil if there are none.
-	Backups BackupStatus
+	Backups     BackupConfig
 
 	// Tracer begins the traces of requests; nil if the server records no traces.
 	Tracer *tracing.Tracer
@@ -116,6 +115,7 @@ type Server struct {
 	// limiter limits the runs of users on a day.
 	limiter  *usage.Limiter
 	webhooks *webhook.Service
+	backups  *backups
 	model    generate.Config
 	monitor  *health.Monitor
 	metrics  struct {
@@ -148,6 +148,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	}
 	s.model.Clock = c.Accounts.clock
 	s.openSecrets()
+	s.backups = newBackups(c.Backups, c.Data.Path, c.Accounts.store, c.Accounts.vault.Keeper(), c.API.Version, c.Logger)
 	if err := s.startMachine(ctx); err != nil {
 		return nil, err
 	}
@@ -287,6 +288,9 @@ func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
 	if s.fleet != nil {
 		checks["workers"] = s.fleet.Health
 	}
+	if s.config.Backups.BackupDir != "" {
+		checks["backup"] = s.backups.health
+	}
 	return checks
 }
 
@@ -355,7 +359,7 @@ func (s *Server) apiConfig() api.Config {
 		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
 		s.metrics.generate.collectors(), s.gate.collectors(), fleetCollectors(s.fleet),
 		s.metrics.async.collectors(), s.metrics.packages.collectors(), s.metrics.webhooks.collectors(),
-		buildCollectors(c.API.Version), sessionCollectors(s.sessions.Count), backupCollectors(c.Backups),
+		buildCollectors(c.API.Version), sessionCollectors(s.sessions.Count), backupCollectors(s.backups), s.backups.collectors(),
 		[]prometheus.Collector{newStoreCollector(c.Accounts.store)},
 	)
 	config.Logger, config.Tracer = c.Logger, c.Tracer
@@ -400,6 +404,9 @@ func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
 	go s.enforcer().Run(ctx)
+	if c.Backups.BackupDir != "" {
+		go s.backups.run(ctx)
+	}
 	go runPeriodically(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
 	go runPeriodically(ctx, time.Minute, c.Logger, "times of last use of API keys not stored", c.Accounts.service.SaveKeyUses)
 	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {

@@ -212,24 +212,8 @@ func (t *table) convert(row []any) ([]any, error) {
 
 // digest computes the digest of the rows in this database.
 func (t *table) digest(ctx context.Context, tx pgx.Tx) (*digest, error) {
-	quoted := func(names []string) string {
-		all := ""
-		for i, name := range names {
-			if i > 0 {
-				all += ", "
-			}
-			all += pgx.Identifier{name}.Sanitize()
-		}
-		return all
-	}
-	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s", quoted(t.columns), pgx.Identifier{t.name}.Sanitize(), quoted(t.key)))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	d := newDigest()
-	for rows.Next() {
-		row, err := rows.Values()
+	for row, err := range t.rows(ctx, tx) {
 		if err != nil {
 			return nil, err
 		}
@@ -237,5 +221,5 @@ func (t *table) digest(ctx context.Context, tx pgx.Tx) (*digest, error) {
 			return nil, err
 		}
 	}
-	return d, rows.Err()
+	return d, nil
 }

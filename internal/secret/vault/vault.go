@@ -38,6 +38,9 @@ func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
 
+// Keeper returns the keeper that encrypts the keys of the vault.
+func (v *Vault) Keeper() KeyKeeper { return v.keeper }
+
 // NewDataKey creates and encrypts a data key for a new user. The caller must store
 // the key.
 func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {

@@ -1,0 +1,241 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/prometheus/client_golang/prometheus"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+)
+
+// BackupConfig configures the scheduled backups of a server.
+type BackupConfig struct {
+	// BackupDir is the directory of the archives. "" means no scheduled backups.
+	BackupDir string
+	// BackupInterval is the time between two backups. BackupKeep is the number of
+	// backups that stay; 0 means all.
+	BackupInterval time.Duration
+	BackupKeep     int
+}
+
+const (
+	// backupName is the name of a scheduled backup, as a layout of package time.
+	backupName = "pyth-on-20060102T150405Z.tar"
+	// backupPoll is the interval at which the server checks whether a backup is due.
+	// It is short, so that a changed clock delays no backup.
+	backupPoll = time.Minute
+	// backupRetry is the time after a failed backup until the next attempt.
+	backupRetry = 10 * time.Minute
+)
+
+// LastBackupName is the name of the file in the data directory whose content is the
+// time of the last backup.
+const LastBackupName = "last-backup"
+
+// NoteBackup stores the time of the last backup in the data directory. It does nothing
+// if there is no data directory, because PostgreSQL can be backed up without one.
+func NoteBackup(dataDir string, at time.Time) error {
+	if _, err := os.Stat(dataDir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	path := filepath.Join(dataDir, LastBackupName)
+	temporary, err := os.CreateTemp(dataDir, LastBackupName+"-")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.WriteString(at.UTC().Format(time.RFC3339) + "\n")
+	// The server may run as another user than the command. Other users cannot access
+	// the directory.
+	if err = errors.Join(err, temporary.Chmod(0o644), temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return nil
+}
+
+// readLastBackup returns the time of the last backup of a data directory. It returns
+// the zero time if there is none.
+func readLastBackup(dataDir string) (time.Time, error) {
+	text, err := os.ReadFile(filepath.Join(dataDir, LastBackupName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
+}
+
+// backups makes scheduled backups. The command `backup` can make further ones.
+type backups struct {
+	config  BackupConfig
+	dataDir string
+	backup  Backup
+	logger  *slog.Logger
+
+	failures prometheus.Counter
+
+	mu sync.Mutex
+	// failed is the time of the last attempt if it failed, or zero. err is its error.
+	failed time.Time
+	err    error
+}
+
+func newBackups(c BackupConfig, dataDir string, store pyth.Store, keeper vault.KeyKeeper, version string, logger *slog.Logger) *backups {
+	return &backups{
+		config: c, dataDir: dataDir, logger: logger,
+		backup: Backup{Store: store, Keeper: keeper, Version: version, Progress: func(string, int64, int64) {}},
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pyth_on_backup_failures_total", Help: "Scheduled backups that failed.",
+		}),
+	}
+}
+
+// run makes backups until ctx ends.
+func (b *backups) run(ctx context.Context) {
+	ticker := time.NewTicker(backupPoll)
+	defer ticker.Stop()
+	for {
+		if b.due(now()) {
+			b.attempt(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// due reports whether a backup is due at the given time. Backups in the future, which
+// a changed clock can cause, do not count.
+func (b *backups) due(at time.Time) bool {
+	b.mu.Lock()
+	failed := b.failed
+	b.mu.Unlock()
+	if since := at.Sub(failed); since >= 0 && since < backupRetry {
+		return false
+	}
+	existing, err := b.existing()
+	if err != nil {
+		return true // The attempt reports the error.
+	}
+	for _, made := range slices.Backward(existing) {
+		if !made.After(at) {
+			return at.Sub(made) >= b.config.BackupInterval
+		}
+	}
+	return true
+}
+
+// existing returns the times of the scheduled backups in the directory, in order.
+func (b *backups) existing() ([]time.Time, error) {
+	entries, err := os.ReadDir(b.config.BackupDir)
+	if err != nil {
+		return nil, err
+	}
+	var times []time.Time
+	for _, e := range entries {
+		if at, err := time.Parse(backupName, e.Name()); err == nil {
+			times = append(times, at)
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return times, nil
+}
+
+// attempt makes a backup and removes old ones. It logs the result.
+func (b *backups) attempt(ctx context.Context) {
+	started := time.Now()
+	path, bytes, err := b.write(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.failures.Inc()
+		b.failed, b.err = now(), err
+		b.logger.Error("backup failed", "error", err, "hint", "the server tries again; check the directory of --backup-dir")
+		return
+	}
+	b.failed, b.err = time.Time{}, nil
+	b.logger.Info("backup made and verified", "path", path, "size_bytes", bytes, "duration_ms", time.Since(started).Milliseconds())
+}
+
+func (b *backups) write(ctx context.Context) (path string, bytes int64, err error) {
+	if err := os.MkdirAll(b.config.BackupDir, 0o700); err != nil {
+		return "", 0, err
+	}
+	path = filepath.Join(b.config.BackupDir, now().UTC().Format(backupName))
+	m, err := b.backup.Write(ctx, path)
+	if err != nil {
+		return "", 0, err
+	}
+	if err := NoteBackup(b.dataDir, m.CreatedAt); err != nil {
+		return "", 0, err
+	}
+	return path, m.SizeBytes(), b.prune()
+}
+
+// prune removes the oldest backups.
+func (b *backups) prune() error {
+	if b.config.BackupKeep <= 0 {
+		return nil
+	}
+	existing, err := b.existing()
+	if err != nil {
+		return err
+	}
+	for _, at := range existing[:max(0, len(existing)-b.config.BackupKeep)] {
+		err = errors.Join(err, os.Remove(filepath.Join(b.config.BackupDir, at.Format(backupName))))
+	}
+	return err
+}
+
+// health returns the state of scheduled backups. It is degraded if the last backup
+// failed, or if it is much older than the interval.
+func (b *backups) health(context.Context) pyth.Check {
+	b.mu.Lock()
+	failed := b.err
+	b.mu.Unlock()
+	last, err := readLastBackup(b.dataDir)
+	switch age := now().Sub(last); {
+	case failed != nil:
+		return pyth.Check{Status: pyth.CheckDegraded, Detail: "the last backup failed; see the log"}
+	case err != nil:
+		return pyth.Check{Status: pyth.CheckDegraded, Detail: "the time of the last backup is not known"}
+	case last.IsZero():
+		return pyth.Check{Status: pyth.CheckOK, Detail: "no backup yet"}
+	case age > 2*b.config.BackupInterval+backupRetry:
+		return pyth.Check{Status: pyth.CheckDegraded, Detail: fmt.Sprintf("the last backup was made %s", humanize.Time(last))}
+	}
+	return pyth.Check{Status: pyth.CheckOK, Detail: "the last backup was made at " + last.Format(time.RFC3339)}
+}
+
+// LastBackup returns the time of the last backup, scheduled or by the command
+// `backup`. It returns the zero time if there is none, or if the time is not known.
+func (b *backups) LastBackup() time.Time {
+	last, err := readLastBackup(b.dataDir)
+	if err != nil {
+		return time.Time{}
+	}
+	return last
+}
+
+// collectors returns the metrics of scheduled backups.
+func (b *backups) collectors() []prometheus.Collector { return []prometheus.Collector{b.failures} }
