@@ -29,6 +29,9 @@ type Store interface {
 	StatsStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
+	// CheckWrite makes a durable write. It returns an error if the store cannot keep
+	// writes now.
+	CheckWrite(ctx context.Context) error
 	Close() error
 }
 

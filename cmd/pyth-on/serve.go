@@ -116,7 +116,8 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	monitor := disk.NewMonitor(data.Path, logger)
-	store.onDiskFailure(monitor.Failed)
+	store.onWriteFailure(monitor.Failed)
+	monitor.CheckDatabase(store.CheckWrite)
 	accounts, err := c.openAccounts(ctx, store)
 	if err != nil {
 		return err

@@ -40,10 +40,14 @@ type accountStore struct {
 	description string
 }
 
-// onDiskFailure sets the function to call if a write fails because of the local disk.
-func (s *accountStore) onDiskFailure(f func()) {
-	if local, ok := s.Store.(*sqlite.Store); ok {
-		local.OnDiskFailure(f)
+// onWriteFailure sets the function to call if a write fails because of the disk or
+// of the PostgreSQL server.
+func (s *accountStore) onWriteFailure(f func()) {
+	switch store := s.Store.(type) {
+	case *sqlite.Store:
+		store.OnDiskFailure(f)
+	case *postgres.Store:
+		store.OnWriteFailure(f)
 	}
 }
 

@@ -12,14 +12,21 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// diskGate refuses actions while the disk is full or read-only, because the server
-// could not record them in the audit log.
+// diskGate refuses actions while the disk or the database accepts no writes, because
+// the server could not record them in the audit log.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
 	err := g.monitor.Check()
 	if err == nil {
 		return nil
+	}
+	if _, ok := errors.AsType[*disk.DatabaseError](err); ok {
+		return &pyth.Error{
+			Code:    pyth.CodeUnavailable,
+			Message: "The server's database accepts no writes. So the server cannot record the action, and did not start it. Try again later.",
+			Err:     err,
+		}
 	}
 	state := "full"
 	if full, ok := errors.AsType[*disk.FullError](err); ok && full.Space.ReadOnly {
@@ -117,6 +124,9 @@ const lowSpace = 64 << 20
 
 func (g diskGate) health(context.Context) pyth.Check {
 	space, err := g.monitor.State()
+	if _, ok := errors.AsType[*disk.DatabaseError](err); ok {
+		err = nil // The check "database" reports this failure.
+	}
 	check := pyth.Check{Status: pyth.CheckOK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}
 	free := humanize.IBytes(uint64(max(space.FreeBytes, 0))) + " free"
 	switch {
@@ -130,6 +140,15 @@ func (g diskGate) health(context.Context) pyth.Check {
 		check.Detail = free
 	}
 	return check
+}
+
+// database returns an error if the last trial write in the database failed.
+func (g diskGate) database() error {
+	err := g.monitor.Check()
+	if fault, ok := errors.AsType[*disk.DatabaseError](err); ok {
+		return fault
+	}
+	return nil
 }
 
 func (g diskGate) collectors() []prometheus.Collector {

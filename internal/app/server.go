@@ -271,6 +271,7 @@ func (s *Server) openExecutions() {
 		Dispatcher: s.host,
 		Limits:     c.Limits.Default,
 		Database:   c.Accounts.store.Ping,
+		Writes:     s.gate.database,
 		More:       s.healthChecks(),
 		Fixed:      map[string]pyth.Check{"limits": m.host.enforcement(), "generate": modelCheck(s.model.Model)},
 		Clock:      c.Accounts.clock,

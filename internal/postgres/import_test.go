@@ -84,7 +84,7 @@ func filled(t testing.TB) *sqlite.Store {
 			Record: fmt.Appendf(nil, "record %d", i), Hashes: [][32]byte{{byte(i)}},
 		})
 	}
-	if err := errors.Join(s.AppendAudit(ctx, records, []byte("note")), s.PruneAudit(ctx, 0, 10)); err != nil {
+	if err := errors.Join(s.AppendAudit(ctx, records, []byte("note")), s.PruneAudit(ctx, 0, 10), s.CheckWrite(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -43,6 +43,8 @@ type Store struct {
 	pool *pgxpool.Pool
 	// offset is the time in nanoseconds that Now adds to the clock of this machine.
 	offset atomic.Int64
+	// writeFailed is called after a temporary failure. It may be nil.
+	writeFailed func()
 }
 
 var (
@@ -240,6 +242,9 @@ func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harm
 		if repeat := isRolledBack(err) || broken && harmless(err); !repeat {
 			break
 		}
+	}
+	if s.writeFailed != nil && ctx.Err() == nil && isTemporary(err) {
+		s.writeFailed()
 	}
 	return failure(ctx, err)
 }

@@ -187,6 +187,9 @@ func testUserIsFound(t *testing.T, s pyth.Store) {
 	want(t, err, "")
 	same(t, a.data, d)
 	want(t, s.Ping(t.Context()), "")
+	for range 2 {
+		want(t, s.CheckWrite(t.Context()), "")
+	}
 }
 
 func testEmailCase(t *testing.T, s pyth.Store) {
@@ -517,6 +520,9 @@ func testCanceled(t *testing.T, s pyth.Store) {
 func testClosed(t *testing.T, s pyth.Store) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if s.CheckWrite(t.Context()) == nil {
+		t.Error("a write to a closed store succeeded")
 	}
 	if s.Ping(t.Context()) == nil {
 		t.Error("Ping of a closed store succeeded")

@@ -27,6 +27,8 @@ const (
 	probeBytes = 4 << 10
 	// probeInterval is the time between two trial writes of Watch.
 	probeInterval = 10 * time.Second
+	// databaseTimeout is the time-out of a trial write in the database.
+	databaseTimeout = 2 * time.Second
 	// repeatAfter is the minimum time between two trial writes of Check. During this
 	// time, Check returns the last result.
 	repeatAfter = 100 * time.Millisecond
@@ -52,12 +54,21 @@ func (e *FullError) Error() string {
 
 func (e *FullError) Unwrap() error { return e.Err }
 
-// Monitor checks whether files in a directory can be written. It is safe for
-// concurrent use.
+// DatabaseError means that the database accepts no writes, although files in the
+// directory can be written.
+type DatabaseError struct{ Err error }
+
+func (e *DatabaseError) Error() string { return "the database cannot be written: " + e.Err.Error() }
+func (e *DatabaseError) Unwrap() error { return e.Err }
+
+// Monitor checks whether files in a directory and the database can be written. It is
+// safe for concurrent use.
 type Monitor struct {
 	dir    string
 	logger *slog.Logger
 	wake   chan struct{}
+	// database makes a write in the database. It may be nil.
+	database func(context.Context) error
 	// faulty is true if the last check found a failure.
 	faulty atomic.Bool
 
@@ -75,8 +86,12 @@ func NewMonitor(dir string, logger *slog.Logger) *Monitor {
 	return &Monitor{dir: dir, logger: logger, wake: make(chan struct{}, 1)}
 }
 
-// Check returns a *FullError if files in the directory cannot be written.
-// Normally it makes only one system call. If there is little space, or the last
+// CheckDatabase sets a function that makes a write in the database. Each trial write
+// calls the function. Call CheckDatabase before Watch and Check.
+func (m *Monitor) CheckDatabase(write func(context.Context) error) { m.database = write }
+
+// Check returns a *FullError if files in the directory cannot be written, and a
+// *DatabaseError if only the database cannot be written. Normally it makes only one system call. If there is little space, or the last
 // check failed, it makes a trial write.
 func (m *Monitor) Check() error {
 	_, err := m.state()
@@ -129,24 +144,46 @@ func (m *Monitor) probeLocked(space Space, sync bool) error {
 	var fault error
 	if err := write(filepath.Join(m.dir, ProbeName), size, sync); err != nil {
 		fault = &FullError{Space: space, Err: err}
+	} else if err := m.writeDatabase(); err != nil {
+		fault = &DatabaseError{err}
 	}
 	m.recordLocked(space, fault)
 	return fault
 }
 
+func (m *Monitor) writeDatabase() error {
+	if m.database == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
+	defer cancel()
+	return m.database(ctx)
+}
+
 // recordLocked stores the result of a check. It logs when files can no longer be
 // written, and when they can be written again.
 func (m *Monitor) recordLocked(space Space, fault error) {
+	again := "disk writable again"
+	if isDatabaseError(m.fault) {
+		again = "database writable again"
+	}
 	m.at, m.space, m.fault = time.Now(), space, fault
 	m.faulty.Store(fault != nil)
 	switch {
+	case isDatabaseError(fault) && !m.logged:
+		m.logger.Error("database not writable: programs are refused", "error", fault, "hint", "check the database; a restart is not needed")
 	case fault != nil && !m.logged:
 		m.logger.Error("disk not writable: programs are refused", "path", m.dir, "free_bytes", space.FreeBytes,
 			"read_only", space.ReadOnly, "error", fault, "hint", "free some space in the file system of the data directory; a restart is not needed")
 	case fault == nil && m.logged:
-		m.logger.Info("disk writable again", "path", m.dir, "free_bytes", space.FreeBytes)
+		m.logger.Info(again, "path", m.dir, "free_bytes", space.FreeBytes)
 	}
 	m.logged = fault != nil
+}
+
+func isDatabaseError(err error) bool {
+	_, ok := errors.AsType[*DatabaseError](err)
+	return ok
 }
 
 // Failed tells the Monitor that a write failed in another component. Watch then

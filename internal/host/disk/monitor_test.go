@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +81,38 @@ func TestMonitorNoticesFailureAndRecovery(t *testing.T) {
 		said := log.String()
 		return strings.Count(said, "level=ERROR") == 3 && strings.Count(said, "disk writable again") == 3
 	})
+}
+
+func TestMonitorNoticesFailureOfDatabase(t *testing.T) {
+	t.Parallel()
+	log := new(syncBuffer)
+	m := disk.NewMonitor(t.TempDir(), slog.New(slog.NewTextHandler(log, nil)))
+	var fails atomic.Bool
+	broken := errors.New("read-only")
+	m.CheckDatabase(func(ctx context.Context) error {
+		if _, limited := ctx.Deadline(); !limited {
+			t.Error("the write has no time-out")
+		}
+		if fails.Load() {
+			return broken
+		}
+		return nil
+	})
+	go m.Watch(t.Context())
+	for range 2 {
+		until(t, "writes work", func() bool { return m.Check() == nil })
+		fails.Store(true)
+		m.Failed()
+		until(t, "the check reports the fault", func() bool { return m.Check() != nil })
+		if fault, ok := errors.AsType[*disk.DatabaseError](m.Check()); !ok || !errors.Is(fault, broken) {
+			t.Errorf("got %v", fault)
+		}
+		fails.Store(false)
+	}
+	until(t, "writes work again", func() bool { return m.Check() == nil })
+	if said := log.String(); strings.Count(said, "database not writable: programs are refused") != 2 || strings.Count(said, "database writable again") != 2 {
+		t.Error(said)
+	}
 }
 
 func TestMonitorReportsMissingDirectory(t *testing.T) {

@@ -35,6 +35,8 @@ type Config struct {
 	Limits pyth.Limits
 	// Database returns an error if the database does not respond.
 	Database func(context.Context) error
+	// Writes returns an error if the database accepts no writes. It may be nil.
+	Writes func() error
 	// More contains further checks by name.
 	More map[string]func(context.Context) pyth.Check
 	// Fixed contains results, by name, that do not change while the server runs.
@@ -106,6 +108,9 @@ func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 func (m *Monitor) database(ctx context.Context) pyth.Check {
 	if err := m.config.Database(ctx); err != nil {
 		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the database does not respond"}
+	}
+	if m.config.Writes != nil && m.config.Writes() != nil {
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the database accepts no writes"}
 	}
 	return pyth.Check{Status: pyth.CheckOK}
 }

@@ -172,3 +172,18 @@ func TestHealthListsAllChecks(t *testing.T) {
 		}
 	})
 }
+
+func TestHealthReportsDatabaseWithoutWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := health.New(health.Config{
+			Dispatcher: works(),
+			Database:   func(context.Context) error { return nil },
+			Writes:     func() error { return errors.New("read-only") },
+			Clock:      time.Now,
+		})
+		want := pyth.Check{Status: pyth.CheckUnavailable, Detail: "the database accepts no writes"}
+		if got := m.Health(t.Context())["database"]; got != want {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
