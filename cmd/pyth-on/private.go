@@ -46,7 +46,7 @@ func foreignFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ours := []string{"lock", "run", "packages", controlName, disk.ProbeName, "root.key", "keys.lock", newServerMark, app.LastBackupName + "*", databaseName + "*", "rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*", ".root-key-*", "lost+found"}
+	ours := []string{"lock", "run", "packages", controlName, disk.ProbeName, "root.key", "keys.lock", newServerMark, app.LastBackupName + "*", app.BasePackagesName + "*", databaseName + "*", "rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*", ".root-key-*", "lost+found"}
 	for _, e := range entries {
 		if !slices.ContainsFunc(ours, func(pattern string) bool {
 			ok, _ := filepath.Match(pattern, e.Name())

@@ -88,6 +88,8 @@ type PackageConfig struct {
 	MaxPackageSize, PackageCache          int64
 	PackageTimeout, PackageResolveTimeout time.Duration
 	PackageMemory                         int64
+	// BasePackages contains the requirements of Python packages that every user has.
+	BasePackages []string
 }
 
 // ModelConfig selects the model that writes programs.

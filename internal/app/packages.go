@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -34,6 +35,8 @@ type packageParts struct {
 	registry string
 	// withNode is true if the server has Node, which npm packages need.
 	withNode bool
+	// baseFile is the path of the lockfile of the base packages.
+	baseFile string
 	logger   *slog.Logger
 }
 
@@ -58,8 +61,26 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 		},
 		Shared:      isShared(parts.store),
 		MaxPackages: c.MaxPackages, MaxBytes: c.MaxPackageSize << 20, CacheBytes: c.PackageCache << 20,
-		Timeout: c.PackageTimeout, Clock: clockOf(parts.store), Logger: parts.logger,
+		BaseFile: parts.baseFile, Timeout: c.PackageTimeout, Clock: clockOf(parts.store), Logger: parts.logger,
 	})
+}
+
+// BasePackagesName is the name of the lockfile of the base packages in the data
+// directory.
+const BasePackagesName = "base-packages.json"
+
+// installBase installs the base packages, and lets warm sandboxes boot with them.
+func (s *Server) installBase(ctx context.Context) (err error) {
+	requirements := s.config.Packages.BasePackages
+	s.base, err = s.installed.InstallBase(ctx, requirements, func(step, detail string) error {
+		s.config.Progress("Base packages ("+step+"): "+detail, 0, 0)
+		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("%w; change --base-packages, or check the package index", Explain(err))
+	}
+	s.machine.pool.SetBase(s.base)
+	return nil
 }
 
 // pythonIndex returns a client of the index of Python packages; nil if Python

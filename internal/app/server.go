@@ -126,6 +126,8 @@ type Server struct {
 		packages *packageMetrics
 		webhooks *webhookMetrics
 	}
+	// base contains the layers with the base packages.
+	base pyth.Layers
 	// jobs runs durable background jobs. Functions that open services add workers to it.
 	jobs    *jobqueue.Queue
 	closers []func() error
@@ -236,9 +238,12 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 	s.installed, err = newPackages(ctx, c.Packages, &packageParts{
 		store: c.Accounts.store, dispatcher: s.machine.pool, images: s.packageImages, gateway: s.network.packages,
 		dial: s.network.proxy.DialContext, pythonVersion: s.machine.versions[pyth.PythonRuntime],
-		registry: c.Node.NPMRegistry, withNode: s.node != nil, logger: c.Logger,
+		registry: c.Node.NPMRegistry, withNode: s.node != nil, baseFile: c.Data.Join(BasePackagesName), logger: c.Logger,
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.installBase(ctx); err != nil {
 		return err
 	}
 	s.packages = audit.Packages(s.metrics.packages.measure(s.installed), c.Accounts.log)
@@ -270,6 +275,7 @@ func (s *Server) openExecutions() {
 	s.monitor = health.New(health.Config{
 		Dispatcher: s.host,
 		Limits:     c.Limits.Default,
+		Layers:     s.base,
 		Database:   c.Accounts.store.Ping,
 		Writes:     s.gate.database,
 		More:       s.healthChecks(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -110,6 +111,16 @@ func difference(of, other *pyth.PackageList) []string {
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {
+	return s.installWithin(ctx, user, r, list, s.config.MaxBytes, archive, report)
+}
+
+// noLimit is no limit on the size of all packages.
+const noLimit = math.MaxInt64
+
+// installWithin is like install, with a maximum size of all packages in bytes.
+func (s *Service) installWithin(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList, maxBytes int64,
+	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
+) error {
 	defer s.config.Images.Hold()()
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(maxDownloads)
@@ -128,8 +139,8 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 		size += p.SizeBytes
 		packages[i] = imagestore.Package{PinnedPackage: p, Key: r.ImageKey(p)}
 	}
-	if size > s.config.MaxBytes {
-		return pyth.Errorf(pyth.CodeTooLarge, "The size of the packages and their dependencies is %s bytes, but the maximum is %s bytes. Request fewer or smaller packages.", pyth.Digits(size), pyth.Digits(s.config.MaxBytes))
+	if size > maxBytes {
+		return pyth.Errorf(pyth.CodeTooLarge, "The size of the packages and their dependencies is %s bytes, but the maximum is %s bytes. Request fewer or smaller packages.", pyth.Digits(size), pyth.Digits(maxBytes))
 	}
 	var err error
 	list.Layer, err = s.config.Images.Layer(ctx, list.Runtime, packages)

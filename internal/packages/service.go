@@ -62,8 +62,10 @@ type Config struct {
 	// MaxChanges is the maximum number of concurrent changes by all users; 0 means
 	// 4. A user can run one change at a time.
 	MaxChanges int
-	Clock      func() time.Time
-	Logger     *slog.Logger
+	// BaseFile is the path of the lockfile of InstallBase; "" for none.
+	BaseFile string
+	Clock    func() time.Time
+	Logger   *slog.Logger
 }
 
 // Service implements pyth.PackageService and pyth.PackageSource. It is safe for
@@ -85,6 +87,10 @@ type Service struct {
 	known map[pyth.UserID]pyth.Layers
 	// changes is the number of changes of all lockfiles since the start.
 	changes int
+	// base contains the packages that every user has, or nil. combined maps the layer of
+	// a user's lockfile to the layer that also contains base.
+	base     *base
+	combined map[pyth.LayerID]pyth.LayerID
 }
 
 var (
@@ -102,7 +108,14 @@ func New(ctx context.Context, config Config) (*Service, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{config: config, slots: make(chan struct{}, config.MaxChanges), known: map[pyth.UserID]pyth.Layers{}}
+	s := &Service{
+		config: config, slots: make(chan struct{}, config.MaxChanges),
+		known: map[pyth.UserID]pyth.Layers{}, combined: map[pyth.LayerID]pyth.LayerID{},
+	}
+	var err error
+	if s.base, err = readBase(config.BaseFile); err != nil {
+		return nil, err
+	}
 	return s, s.collect(ctx)
 }
 
@@ -122,7 +135,10 @@ func (s *Service) resolver(runtime pyth.Runtime) (Resolver, error) {
 }
 
 func (s *Service) collect(ctx context.Context) error {
-	return s.config.Images.Collect(s.config.CacheBytes, func() ([]pyth.LayerID, error) { return s.config.Store.UsedLayers(ctx) })
+	return s.config.Images.Collect(s.config.CacheBytes, func() ([]pyth.LayerID, error) {
+		used, err := s.config.Store.UsedLayers(ctx)
+		return s.addBaseLayers(used), err
+	})
 }
 
 // Packages returns the user's packages, in the order of Config.Resolvers and then
@@ -177,14 +193,16 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	s.config.Images.Use(layers[:]...)
 	for _, r := range s.config.Resolvers {
 		runtime := r.Language().Runtime()
-		if layer := layers.Of(runtime); layer == "" || s.config.Images.Complete(layer) {
-			continue
+		layer := layers.Of(runtime)
+		if layer != "" && !s.config.Images.Complete(layer) {
+			if layer, err = s.restore(ctx, user, r); err != nil {
+				return pyth.Layers{}, err
+			}
 		}
-		restored, err := s.restore(ctx, user, r)
-		if err != nil {
+		if layer, err = s.withBase(ctx, user, r, layer); err != nil {
 			return pyth.Layers{}, err
 		}
-		layers = layers.With(runtime, restored)
+		layers = layers.With(runtime, layer)
 	}
 	s.remember(user, layers, changes)
 	return layers, nil

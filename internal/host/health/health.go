@@ -31,8 +31,10 @@ const probe = "print(6 * 7)"
 // Config configures a Monitor.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Limits apply to trial runs.
+	// Limits apply to trial runs. Layers are their packages, so that a trial run fits a
+	// warm sandbox.
 	Limits pyth.Limits
+	Layers pyth.Layers
 	// Database returns an error if the database does not respond.
 	Database func(context.Context) error
 	// Writes returns an error if the database accepts no writes. It may be nil.
@@ -144,6 +146,7 @@ func (m *Monitor) try(ctx context.Context) pyth.Check {
 		Code:      []byte(probe),
 		Timeout:   MaxAge,
 		Limits:    m.config.Limits,
+		Layers:    m.config.Layers,
 		Isolation: pyth.IsolationExecution,
 	}, nil)
 	switch {

@@ -77,7 +77,7 @@ func (s *stock) nextBoot(lacking []*waiter) (kind, bool) {
 	}
 	wanted := s.wanted()
 	for _, r := range s.config.Runtimes {
-		if k := (kind{runtime: r.Name}); have[k] < wanted[r.Name] {
+		if k := s.warmKind(r.Name); have[k] < wanted[r.Name] {
 			return k, true
 		}
 	}

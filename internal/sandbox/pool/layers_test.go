@@ -8,6 +8,29 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
+func TestSetBaseChangesWarmSandboxes(t *testing.T) {
+	base := pyth.Layers{}.With(pyth.PythonRuntime, "base")
+	on(t, "warm sandboxes boot again with the base layers", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.warm()
+		s.SetBase(base)
+		s.warm()
+		s.expectStats(pool.Stats{Warm: 2})
+		s.expectRemoved(map[pool.Reason]int{pool.Outdated: 2})
+		s.expectQueued(s.begin(with("base", job("ann", 0))), 0)
+		s.expectQueued(s.begin(job("bob", 0)), bootTime)
+	})
+
+	on(t, "warm sandboxes with the base layers stay", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.SetBase(base)
+		s.warm()
+		s.sleep(time.Hour)
+		s.expectStats(pool.Stats{Warm: 2})
+		s.SetBase(base)
+		s.settle()
+		s.expectQueued(s.begin(with("base", job("ann", 0))), 0)
+	})
+}
+
 func TestPackages(t *testing.T) {
 	on(t, "are in a sandbox that boots for them", nil, func(s *scene) {
 		s.warm()

@@ -30,6 +30,7 @@ package pool
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -95,6 +96,20 @@ func (p *Pool) Stats() Stats {
 		Sessions: p.leases.idleSessions(), Reserved: len(p.leases.reserved),
 		Running: p.queue.running, Queued: p.queue.queued, Tenants: len(p.queue.tenants), ReservedBytes: p.queue.promised,
 	}
+}
+
+// SetBase sets the layers of the sandboxes that boot in advance. It removes warm
+// sandboxes with other layers.
+func (p *Pool) SetBase(layers pyth.Layers) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stock.base = layers
+	for _, e := range slices.Clone(p.stock.warm) {
+		if e.root.layers != p.stock.warmKind(e.runtime).layers {
+			p.removeLocked(e, Outdated)
+		}
+	}
+	p.scheduleLocked()
 }
 
 // Close refuses new jobs, fails the queued ones and destroys the sandboxes that

@@ -27,6 +27,8 @@ type stock struct {
 	bootingFor map[kind]int
 	demand     map[pyth.Runtime]*demand
 	backoff    backoff
+	// base contains the layers of warm sandboxes with built-in runtimes.
+	base pyth.Layers
 }
 
 // holding describes the sandboxes of one tenant.
@@ -182,7 +184,7 @@ func (s *stock) disown(e *entry) {
 // sandbox with packages always has a limit, since the job for which it booted may
 // be gone.
 func (s *stock) maxIdle(e *entry) time.Duration {
-	if e.root.layers != (pyth.Layers{}) && s.config.IdleTimeout == 0 {
+	if e.root.layers != s.warmKind(e.runtime).layers && s.config.IdleTimeout == 0 {
 		return time.Minute
 	}
 	return s.config.IdleTimeout
@@ -192,8 +194,18 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 // over. It must stay if its runtime would have too few warm sandboxes without
 // it. queued is the number of jobs that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
-	return e.tenant == nil && e.root.layers == (pyth.Layers{}) &&
-		s.countWarm(kind{runtime: e.runtime}) <= s.wanted()[e.runtime]+queued
+	k := s.warmKind(e.runtime)
+	return e.tenant == nil && e.root.layers == k.layers && s.countWarm(k) <= s.wanted()[e.runtime]+queued
+}
+
+// warmKind returns the kind of the sandboxes that boot in advance for a runtime.
+// Custom images have no layers.
+func (s *stock) warmKind(r pyth.Runtime) kind {
+	k := kind{runtime: r, layers: s.base}
+	if k.root().image != "" {
+		k.layers = pyth.Layers{}
+	}
+	return k
 }
 
 func (s *stock) countWarm(k kind) int {

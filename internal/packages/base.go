@@ -1,0 +1,193 @@
+package packages
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/packages/resolve"
+)
+
+// base holds the packages that every user has, for one runtime.
+type base struct {
+	// Requirements contains the requirements of the operator.
+	Requirements []string          `json:"requirements"`
+	List         *pyth.PackageList `json:"list"`
+}
+
+// readBase reads the lockfile of the base packages. It returns nil if there is none.
+func readBase(path string) (*base, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := new(base)
+	if err := json.Unmarshal(text, b); err != nil || b.List == nil {
+		return nil, fmt.Errorf("the lockfile %s of the base packages is damaged: %w; remove the file, and the server makes it again", path, err)
+	}
+	return b, nil
+}
+
+// write replaces the lockfile.
+func (b *base) write(path string) error {
+	text, err := json.MarshalIndent(b, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// InstallBase installs packages that every user has, and returns their layer. The
+// versions stay the same until the requirements change. Without requirements, it
+// removes the base packages. The caller calls InstallBase before the first run of a
+// user.
+func (s *Service) InstallBase(ctx context.Context, requirements []string, progress pyth.PackageProgress) (pyth.Layers, error) {
+	if len(requirements) == 0 {
+		s.setBase(nil)
+		err := os.Remove(s.config.BaseFile)
+		if errors.Is(err, fs.ErrNotExist) || s.config.BaseFile == "" {
+			err = nil
+		}
+		return pyth.Layers{}, err
+	}
+	b, err := s.makeBase(ctx, requirements, progress)
+	if err != nil {
+		return pyth.Layers{}, fmt.Errorf("packages: install the base packages %s: %w", strings.Join(requirements, ", "), err)
+	}
+	s.setBase(b)
+	return pyth.Layers{}.With(b.List.Runtime, b.List.Layer), nil
+}
+
+func (s *Service) setBase(b *base) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.base = b
+	s.changes++
+	clear(s.known)
+}
+
+// makeBase returns the pinned base packages, and installs missing files.
+func (s *Service) makeBase(ctx context.Context, requirements []string, progress pyth.PackageProgress) (*base, error) {
+	r, err := s.resolver(pyth.PythonRuntime)
+	if err != nil {
+		return nil, err
+	}
+	direct, err := s.parseAll(r, requirements)
+	if err != nil {
+		return nil, err
+	}
+	if b := s.base; b != nil && slices.Equal(b.Requirements, requirements) {
+		before := b.List.Layer
+		if err := s.install(ctx, "", r, b.List, r.Archive, progress); err != nil {
+			return nil, err
+		}
+		if b.List.Layer == before {
+			return b, nil
+		}
+		return b, b.write(s.config.BaseFile)
+	}
+	list, err := s.prepare(ctx, "", r, &pyth.PackageList{Runtime: pyth.PythonRuntime}, resolve.Request{Direct: direct}, progress)
+	if err != nil {
+		return nil, err
+	}
+	b := &base{Requirements: requirements, List: list}
+	return b, b.write(s.config.BaseFile)
+}
+
+// withBase returns the layer that contains the base packages and the user's packages.
+// If both contain a package, the user's version counts.
+func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, own pyth.LayerID) (pyth.LayerID, error) {
+	s.mu.Lock()
+	b, combined := s.base, s.combined[own]
+	s.mu.Unlock()
+	runtime := r.Language().Runtime()
+	if b == nil || b.List.Runtime != runtime {
+		return own, nil
+	}
+	if own == "" {
+		combined = b.List.Layer
+	}
+	if combined != "" && s.config.Images.Complete(combined) {
+		s.config.Images.Use(combined)
+		return combined, nil
+	}
+	err := s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
+		both := &pyth.PackageList{Runtime: runtime, Packages: overlay(b.List.Packages, list.Packages)}
+		// The limit on the size applies to the user's packages alone.
+		if err := s.installWithin(ctx, user, r, both, noLimit, r.Archive, discardProgress); err != nil {
+			return err
+		}
+		combined = both.Layer
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if own != "" {
+		s.combined[own] = combined
+	}
+	return combined, nil
+}
+
+// overlay returns the packages of both lists, sorted by the field Place. It prefers
+// the packages of the second list.
+func overlay(lower, upper []*pyth.PinnedPackage) []*pyth.PinnedPackage {
+	all := slices.Clone(upper)
+	for _, p := range lower {
+		if !slices.ContainsFunc(upper, func(q *pyth.PinnedPackage) bool { return q.Place == p.Place }) {
+			one := *p // A concurrent call sets the size.
+			all = append(all, &one)
+		}
+	}
+	slices.SortFunc(all, func(p, q *pyth.PinnedPackage) int { return strings.Compare(p.Place, q.Place) })
+	return all
+}
+
+// addBaseLayers adds the layers that no lockfile of a user refers to, but that runs
+// need, to the layers of all lockfiles. It forgets the combined layers of lockfiles
+// that have changed.
+func (s *Service) addBaseLayers(used []pyth.LayerID) []pyth.LayerID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.base == nil {
+		return used
+	}
+	needed := make(map[pyth.LayerID]pyth.LayerID, len(used))
+	for _, own := range used {
+		if combined, ok := s.combined[own]; ok {
+			needed[own] = combined
+		}
+	}
+	s.combined = needed
+	used = append(used, s.base.List.Layer)
+	for _, layer := range needed {
+		used = append(used, layer)
+	}
+	return used
+}
