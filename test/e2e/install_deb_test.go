@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -165,9 +166,9 @@ func TestDebianPackage(t *testing.T) {
 	}
 	key := m.command("sh", "-c", create)
 	key.Stdin = strings.NewReader(password + "\n")
-	printed := strings.TrimSpace(string(must(key.Output())(t)))
+	printed := regexp.MustCompile(`pyapi_\S+`).FindString(string(must(key.Output())(t)))
 	s := &server{URL: "http://127.0.0.1:" + port, data: filepath.Join(m.root, "var/lib/pyth-on/data"), http: http.DefaultClient}
-	a := &account{server: s, email: "ada@example.org", authResponse: authResponse{APIKey: printed[strings.LastIndex(printed, "pyapi_"):]}}
+	a := &account{server: s, email: "ada@example.org", authResponse: authResponse{APIKey: printed}}
 	answers := func() {
 		t.Helper()
 		a.run(t, "print(6 * 7)").prints(t, "42\n")
