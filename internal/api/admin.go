@@ -16,29 +16,36 @@ import (
 type UserQuotas struct {
 	_ struct{} `doc:"Limits of the account. For an absent limit, the default of the server applies."`
 
-	ExecutionsPerDay     *QuotaLimit `json:"executionsPerDay,omitempty" doc:"The maximum number of runs on one day in UTC." example:"1000"`
-	CPUMsPerDay          *QuotaLimit `json:"cpuMsPerDay,omitempty" doc:"The maximum processor time of runs on one day, in milliseconds." example:"3600000"`
-	MemoryMiBMsPerDay    *QuotaLimit `json:"memoryMibMsPerDay,omitempty" doc:"The maximum memory of runs on one day: the sum of the peak memory in MiB multiplied by the wall time in milliseconds." example:"1000000000"`
-	StorageBytes         *QuotaLimit `json:"storageBytes,omitempty" doc:"The maximum size of the code and output that the server stores for the account. At the maximum, the server accepts only runs with store: false." example:"1073741824"`
-	GenerateTokensPerDay *QuotaLimit `json:"generateTokensPerDay,omitempty" doc:"The maximum number of tokens of the model on one day." example:"100000"`
-	Sessions             *QuotaLimit `json:"sessions,omitempty" doc:"The maximum number of sessions." example:"20"`
+	ExecutionsPerDay     QuotaLimit `json:"executionsPerDay,omitzero" doc:"The maximum number of runs on one day in UTC." example:"1000"`
+	CPUMsPerDay          QuotaLimit `json:"cpuMsPerDay,omitzero" doc:"The maximum processor time of runs on one day, in milliseconds." example:"3600000"`
+	MemoryMiBMsPerDay    QuotaLimit `json:"memoryMibMsPerDay,omitzero" doc:"The maximum memory of runs on one day: the sum of the peak memory in MiB multiplied by the wall time in milliseconds." example:"1000000000"`
+	StorageBytes         QuotaLimit `json:"storageBytes,omitzero" doc:"The maximum size of the code and output that the server stores for the account. At the maximum, the server accepts only runs with store: false." example:"1073741824"`
+	GenerateTokensPerDay QuotaLimit `json:"generateTokensPerDay,omitzero" doc:"The maximum number of tokens of the model on one day." example:"100000"`
+	Sessions             QuotaLimit `json:"sessions,omitzero" doc:"The maximum number of sessions." example:"20"`
 }
 
 // QuotaLimit is a limit in a request or a response. In a request, null restores the
 // default of the server.
-type QuotaLimit struct{ value *int64 }
+type QuotaLimit struct {
+	// present is true if the JSON object contains the limit. value is nil for null.
+	present bool
+	value   *int64
+}
+
+// IsZero reports whether the limit is absent.
+func (l QuotaLimit) IsZero() bool { return !l.present }
 
 // UnmarshalJSON decodes an integer or null.
 func (l *QuotaLimit) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
-		l.value = nil
+		*l = QuotaLimit{present: true}
 		return nil
 	}
 	n, err := strconv.ParseInt(string(b), 10, 64)
 	if err != nil {
 		return pyth.Invalid("body.quotas", "must contain integers or null")
 	}
-	l.value = &n
+	*l = QuotaLimit{true, &n}
 	return nil
 }
 
@@ -59,8 +66,8 @@ func (QuotaLimit) Schema(huma.Registry) *huma.Schema {
 }
 
 // fields returns pointers to the fields by the names of the quotas.
-func (q *UserQuotas) fields() map[pyth.QuotaName]**QuotaLimit {
-	return map[pyth.QuotaName]**QuotaLimit{
+func (q *UserQuotas) fields() map[pyth.QuotaName]*QuotaLimit {
+	return map[pyth.QuotaName]*QuotaLimit{
 		pyth.QuotaExecutionsPerDay: &q.ExecutionsPerDay, pyth.QuotaCPUPerDay: &q.CPUMsPerDay, pyth.QuotaMemoryPerDay: &q.MemoryMiBMsPerDay,
 		pyth.QuotaStorage: &q.StorageBytes, pyth.QuotaGenerateTokensPerDay: &q.GenerateTokensPerDay, pyth.QuotaSessions: &q.Sessions,
 	}
@@ -105,7 +112,7 @@ type AdminUserCreated struct {
 	Reset  *ResetLink `json:"reset,omitempty" nullable:"false" doc:"A link with which the user sets the password. Absent if the request contains a password."`
 }
 
-// AdminUserChange is the body of updateUser.
+// AdminUserChange is the body of changeUser.
 type AdminUserChange struct {
 	_ struct{} `doc:"Changes of an account. Absent fields do not change."`
 
@@ -250,7 +257,7 @@ func (h *Handler) registerAdmin() {
 	}, ifEnabled(has, feature, h.getUser))
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
-			OperationID: "updateUser", Method: http.MethodPatch, Path: userPath, Summary: "Change a user",
+			OperationID: "changeUser", Method: http.MethodPatch, Path: userPath, Summary: "Change a user",
 			Description: "Enables or disables the account, changes its role, or changes its limits. After an account is disabled, all requests with its credentials fail. Its logins end at once. Its runs and sessions end within a few seconds on all servers. The last enabled administrator cannot be disabled or become a user.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
@@ -368,8 +375,8 @@ func (h *Handler) updateUser(ctx context.Context, in *updateUserInput) (*adminUs
 	if q := in.Value.Quotas; q != nil {
 		change.Quotas = map[pyth.QuotaName]*int64{}
 		for name, field := range q.fields() {
-			if *field != nil {
-				change.Quotas[name] = (*field).value
+			if field.present {
+				change.Quotas[name] = field.value
 			}
 		}
 	}
@@ -455,7 +462,7 @@ func adminUser(u *pyth.User) AdminUser {
 	}
 	for name, field := range out.Quotas.fields() {
 		if limit, ok := u.Quotas[name]; ok {
-			*field = &QuotaLimit{&limit}
+			*field = QuotaLimit{true, &limit}
 		}
 	}
 	return out

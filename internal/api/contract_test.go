@@ -140,6 +140,8 @@ func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
 		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
 		"limit", "used", "generateTokens", "attempts", "responseStatus", "maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
+		"idle", "reservations", "users", "warm", "booting", "running", "sessions", "waiting", "deleted", "queuedExecutions", "workers",
+		"activeAdmins", "disabled", "total", "executionsPerDay", "cpuMsPerDay", "memoryMibMsPerDay", "generateTokensPerDay",
 	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {

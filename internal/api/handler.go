@@ -174,6 +174,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerGenerate()
 	h.registerHealth()
 	h.registerInfo()
+	h.serveAccountPage()
 	if err := errors.Join(h.faults...); err != nil {
 		return nil, err
 	}

@@ -413,7 +413,7 @@ func TestOpenAPIHasNamesOfTheContract(t *testing.T) {
 			t.Errorf("there is no schema %s", name)
 		}
 	}
-	if strings.Contains(document, "$schema") || strings.Contains(document, `"422"`) || strings.Contains(document, `"null"`) {
+	if strings.Contains(document, "$schema") || strings.Contains(document, `"422"`) {
 		t.Error("the document contains defaults of huma")
 	}
 	if res := s.send(anonymous("GET", "/openapi.yaml", "")); !strings.Contains(res.body, "openapi: 3.1.0") {
@@ -441,8 +441,8 @@ func TestDocsLoadNothingFromOtherHosts(t *testing.T) {
 		if hash := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(res.Header.Get("Content-Security-Policy"), hash) {
 			t.Errorf("%s: the hash of the style, %s, is not in the policy", path, hash)
 		}
-		// The example of a webhook is text that loads nothing.
-		body := strings.ReplaceAll(res.body, "https://hooks.example.org", "")
+		// The examples of URLs are texts that load nothing.
+		body := strings.NewReplacer("https://hooks.example.org", "", "https://api.example.org", "").Replace(res.body)
 		if m := regexp.MustCompile(`(?i)<script|<link|<img|https?://|@import|url\(| on[a-z]+=`).FindString(body); m != "" {
 			t.Errorf("%s has %q", path, m)
 		}

@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api"
+)
+
+// adminAccounts is an AccountService whose caller is an administrator.
+type adminAccounts struct{ pyth.AccountService }
+
+func (a adminAccounts) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.Principal, error) {
+	p, err := a.AccountService.Authenticate(ctx, c)
+	if err == nil {
+		p.User.Role = pyth.RoleAdmin
+		p.Scopes = pyth.Scopes()
+	}
+	return p, err
+}
+
+// administration records the last change.
+type administration struct {
+	pyth.AdminService
+	actor  pyth.UserID
+	change pyth.UserChange
+	search string
+}
+
+func (a *administration) Users(_ context.Context, search string, _ pyth.UserID, _ int) ([]*pyth.User, pyth.UserID, error) {
+	a.search = search
+	u := ada()
+	u.Role, u.Quotas = pyth.RoleUser, map[pyth.QuotaName]int64{pyth.QuotaSessions: 3}
+	return []*pyth.User{&u}, "usr_ada", nil
+}
+
+func (a *administration) UpdateUser(_ context.Context, actor, _ pyth.UserID, c pyth.UserChange) (*pyth.User, error) {
+	a.actor, a.change = actor, c
+	u := ada()
+	c.Apply(&u, created)
+	return &u, nil
+}
+
+func (a *administration) CreateInvite(context.Context, pyth.UserID, string, time.Duration) (*pyth.Invite, string, error) {
+	return &pyth.Invite{ID: "inv_1", CreatedAt: created, ExpiresAt: created.Add(time.Hour)}, "pyinv_code", nil
+}
+
+func newAdminServer(t *testing.T) (*server, *administration) {
+	a := new(administration)
+	return newServer(t, func(c *api.Config) { c.Accounts, c.Admin = adminAccounts{c.Accounts}, a }), a
+}
+
+func TestListUsers(t *testing.T) {
+	s, a := newAdminServer(t)
+	res := s.send(request("GET", "/api/v1/admin/users?q=ada", ""))
+	if want := `"role":"user","disabled":false,"createdAt":"2026-04-04T08:23:21.123Z","quotas":{"sessions":3}}]`; !strings.Contains(res.body, want) || a.search != "ada" {
+		t.Errorf("got %s, search %q", res.body, a.search)
+	}
+	if strings.Contains(res.body, "HASH") {
+		t.Error("the response contains the hash of the password")
+	}
+}
+
+func TestUpdateUserReadsQuotasAndNull(t *testing.T) {
+	s, a := newAdminServer(t)
+	res := s.send(request("PATCH", "/api/v1/admin/users/usr_ada", `{"disabled":true,"role":"admin","quotas":{"sessions":0,"storageBytes":null}}`))
+	if res.StatusCode != http.StatusOK {
+		t.Fatal(res.body)
+	}
+	want := pyth.UserChange{
+		Disabled: new(true), Role: new(pyth.RoleAdmin), Quotas: map[pyth.QuotaName]*int64{pyth.QuotaSessions: new(int64(0)), pyth.QuotaStorage: nil},
+	}
+	if diff := cmp.Diff(want, a.change); diff != "" || a.actor != "usr_ada" {
+		t.Errorf("actor %q: %s", a.actor, diff)
+	}
+	for body, location := range map[string]string{
+		`{"disabled":null}`:              "body.disabled",
+		`{"quotas":null}`:                "body.quotas",
+		`{"role":"root"}`:                "body.role",
+		`{"quotas":{"sessions":-1}}`:     "body.quotas.sessions",
+		`{"quotas":{"sessions":"many"}}`: "body.quotas.sessions",
+		`{"quotas":{"session":1}}`:       "body.quotas.session",
+	} {
+		p := s.send(request("PATCH", "/api/v1/admin/users/usr_ada", body)).problem(t)
+		if p.Status != http.StatusBadRequest || len(p.Errors) == 0 || p.Errors[0].Location != location {
+			t.Errorf("%s: got %+v", body, p)
+		}
+	}
+}
+
+func TestCreateInviteReturnsALink(t *testing.T) {
+	s, _ := newAdminServer(t)
+	res := s.send(request("POST", "/api/v1/admin/invites", `{}`))
+	if want := `"url":"http://example.com/account#invite=pyinv_code"`; res.StatusCode != http.StatusCreated || !strings.Contains(res.body, want) {
+		t.Errorf("got %d: %s", res.StatusCode, res.body)
+	}
+}
+
+// TestAdminOperationsRefuseUsers reads the operations from the OpenAPI document, so that
+// a new operation cannot be forgotten.
+func TestAdminOperationsRefuseUsers(t *testing.T) {
+	s := newFullServer(t)
+	n := 0
+	eachOperation(openAPI(t), func(name string, op node) {
+		method, path, _ := strings.Cut(name, " ")
+		if !strings.HasPrefix(path, "/api/v1/admin/") {
+			return
+		}
+		n++
+		body := ""
+		if op["requestBody"] != nil {
+			body = "{}"
+		}
+		p := s.send(request(method, strings.ReplaceAll(path, "{id}", "usr_ada"), body)).problem(t)
+		if p.Status != http.StatusForbidden || p.Code != string(pyth.CodeForbidden) {
+			t.Errorf("%s: got %+v", name, p)
+		}
+	})
+	if n < 14 {
+		t.Errorf("the document has %d operations for administrators", n)
+	}
+}
+
+func TestAccountPageAllowsOnlyItsScript(t *testing.T) {
+	s := newServer(t)
+	res := s.send(anonymous("GET", "/account", ""))
+	policy := res.Header.Get("Content-Security-Policy")
+	if res.StatusCode != http.StatusOK || !strings.HasPrefix(policy, "default-src 'none'; connect-src 'self'; ") || res.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("got %d, %v", res.StatusCode, res.Header)
+	}
+	for _, tag := range []string{"style", "script"} {
+		content := regexp.MustCompile(`(?s)<` + tag + `>(.*)</` + tag + `>`).FindStringSubmatch(res.body)
+		if content == nil {
+			t.Fatalf("the page has no %s", tag)
+		}
+		sum := sha256.Sum256([]byte(content[1]))
+		if want := tag + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, want) {
+			t.Errorf("the policy %q does not allow the %s", policy, tag)
+		}
+	}
+}
