@@ -82,7 +82,8 @@ type (
 		ID string `path:"id" maxLength:"128" doc:"The ID of the key."`
 	}
 	keyChangeInput struct {
-		deleteInput
+		// huma ignores embedded unexported types, so this type repeats the field.
+		ID string `path:"id" maxLength:"128" doc:"The ID of the key."`
 		jsonBody[KeyChangeRequest]
 	}
 	keyInfoOutput struct{ Body KeyInfo }
