@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/listen"
 	"github.com/pyth-on/pyth-on/internal/settings"
@@ -103,6 +104,18 @@ func (r *reloader) compare(next *parsed) (changed, postponed []string) {
 	}
 	r.effective.Store(&list)
 	return changed, postponed
+}
+
+// list returns the effective settings for the API.
+func (r *reloader) list() []pyth.Setting {
+	effective := *r.effective.Load()
+	list := make([]pyth.Setting, len(effective))
+	for i, s := range effective {
+		list[i] = pyth.Setting{
+			Name: s.Name, Value: s.Value, Origin: string(s.Origin), Source: s.Source, Reload: s.Reload, RestartNeeded: s.RestartNeeded,
+		}
+	}
+	return list
 }
 
 // ServeHTTP answers with the effective settings.

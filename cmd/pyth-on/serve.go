@@ -153,6 +153,7 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 	defer closeExporter(exporter, logger)
 	config.Tracer = exporter.Tracer()
 	config.Data, config.Disk, config.Accounts, config.API.StartedAt = data, monitor, accounts, started
+	config.API.Settings = reloader.list
 	server, err := app.NewServer(ctx, config)
 	if err != nil {
 		return err

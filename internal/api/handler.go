@@ -65,6 +65,9 @@ type Config struct {
 	// one of them is nil, its operations respond with not_implemented.
 	Admin      pyth.AdminService
 	Operations pyth.OperationsService
+	// Settings returns the effective settings for administrators. If it is nil, the
+	// operation responds with not_implemented.
+	Settings func() []pyth.Setting
 	// PublicURL is the address of the API in links to users. If it is "", links have the
 	// host of the request.
 	PublicURL string
@@ -170,6 +173,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerAudit()
 	h.registerAdmin()
 	h.registerOperations()
+	h.registerSettings()
 	h.registerZK()
 	h.registerGenerate()
 	h.registerHealth()
