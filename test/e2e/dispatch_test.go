@@ -41,14 +41,6 @@ var notOnWorkers = map[string]string{
 	"TestExecuteRunsEachAsyncRunOnce": endsAtStart + "; TestClusterRunsEachAsyncRunOnce is the same test",
 	"TestExecutionsOfAKilledServer":   endsAtStart,
 
-	"TestExecuteAnswers429AtUserLimits":              readsPool,
-	"TestServeAsOrdinaryUserLeavesNothingWhenKilled": readsPool,
-	"TestExecuteNetworkAllowsListedHosts":            readsPool,
-	"TestExecutePassesCPythonTests":                  readsPool,
-	"TestServeIgnoresReloadSignals":                  readsPool,
-	"TestServeLimitsPassDocumentedNginx":             readsPool,
-	"TestSessionEndsWhenIdle":                        readsPool,
-
 	"TestServeKilledFirstStartLeavesNothing": startsAlone,
 	"TestServeSurvivesClosedLog":             startsAlone,
 	"TestUsersCreateWithAndWithoutServer":    startsAlone,
@@ -58,7 +50,6 @@ var notOnWorkers = map[string]string{
 const (
 	opensSQLite = "it opens or fills the SQLite database"
 	endsAtStart = "it expects that the next start ends the runs of a killed server, but another server could still run them"
-	readsPool   = "it reads metrics of the pool from the server, but the pool is on the worker"
 	startsAlone = "it starts the server without the settings of the cluster"
 )
 
@@ -75,11 +66,11 @@ func skipOnWorkers(t testing.TB) {
 var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
 
 // addWorker starts a worker for a new server if the tests use workers. It returns the
-// flags of the server, which runs with the attributes attr.
-func addWorker(t testing.TB, attr *syscall.SysProcAttr, flags []string) []string {
+// flags of the server, which runs with the attributes attr, and the worker.
+func addWorker(t testing.TB, attr *syscall.SysProcAttr, flags []string) ([]string, *server) {
 	t.Helper()
 	if !usesWorkers() || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
-		return flags
+		return flags, nil
 	}
 	skipOnWorkers(t)
 	w := &workers{nats: natstest.Start(t), token: filepath.Join(t.TempDir(), "token")}
@@ -92,7 +83,7 @@ func addWorker(t testing.TB, attr *syscall.SysProcAttr, flags []string) []string
 		}
 	}
 	s := newServer(newDataDir(t))
-	args := append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--data-dir=" + s.data}, noStock...)
+	args := append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--data-dir=" + s.data, "--metrics-addr=127.0.0.1:0"}, noStock...)
 	for _, flag := range flags {
 		if workerFlag.MatchString(flag) {
 			args = append(args, flag)
@@ -105,7 +96,7 @@ func addWorker(t testing.TB, attr *syscall.SysProcAttr, flags []string) []string
 	if err := s.waitUntilWorking(); err != nil {
 		t.Fatal(err)
 	}
-	return append(slices.Clone(flags), "--dispatch="+w.nats.URL, "--join-token-file="+w.token)
+	return append(slices.Clone(flags), "--dispatch="+w.nats.URL, "--join-token-file="+w.token), s
 }
 
 // sharedWorkers is the cluster for tests that need no flags. It stops after the last

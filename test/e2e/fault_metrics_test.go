@@ -10,9 +10,19 @@ import (
 	"testing"
 )
 
-// metricSeries returns the values of all series. The keys are names with labels.
+// metricSeries returns the values of all series. The keys are names with labels. If the
+// server has a worker, the metrics of the pool are those of the worker.
 func (s *server) metricSeries(t testing.TB) map[string]string {
 	t.Helper()
+	if s.worker != nil {
+		all := (&server{metrics: s.metrics}).metricSeries(t)
+		for series, value := range s.worker.metricSeries(t) {
+			if strings.HasPrefix(series, "pyth_on_") {
+				all[series] = value
+			}
+		}
+		return all
+	}
 	res := must(http.Get(s.metrics))(t)
 	defer res.Body.Close()
 	all := map[string]string{}

@@ -1,13 +1,10 @@
 package e2e_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -198,16 +195,11 @@ func (s *server) cgroups() []string {
 // metric returns the current value of a metric without labels.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
-	res := must(http.Get(s.metrics))(t)
-	defer res.Body.Close()
-	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return must(strconv.ParseFloat(value, 64))(t)
-		}
+	value, ok := s.metricSeries(t)[name]
+	if !ok {
+		t.Fatalf("there is no metric %s", name)
 	}
-	_, _ = io.Copy(io.Discard, res.Body)
-	t.Fatalf("there is no metric %s", name)
-	return 0
+	return must(strconv.ParseFloat(value, 64))(t)
 }
 
 // countDescriptors counts the open file descriptors of the process. It omits the

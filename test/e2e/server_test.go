@@ -130,6 +130,8 @@ type server struct {
 	started time.Time
 	// program is the path of the binary; "" for the tested program.
 	program string
+	// worker is the only worker of the server, or nil. Its metrics describe the pool.
+	worker *server
 }
 
 // logBuffer stores the log of a server. It also sends each line to the channel
@@ -208,10 +210,12 @@ func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags .
 			t.Fatal(err)
 		}
 	}
-	s, err := launch(data, attr, addWorker(t, attr, append(npmRegistry(), flags...))...)
+	flags, worker := addWorker(t, attr, append(npmRegistry(), flags...))
+	s, err := launch(data, attr, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.worker = worker
 	t.Cleanup(func() { s.stop(t) })
 	return s
 }

@@ -83,6 +83,9 @@ func (s *server) waitUntilWorking() error {
 			if strings.Contains(line, `msg="serving metrics"`) {
 				s.metrics = urlField.FindStringSubmatch(line)[1]
 			}
+			if strings.Contains(line, `msg="serving metrics"`) {
+				s.metrics = urlField.FindStringSubmatch(line)[1]
+			}
 			if strings.Contains(line, "msg=working") {
 				s.findCgroupParents()
 				return nil
