@@ -104,9 +104,6 @@ func (o *operations) Overview(ctx context.Context) (*pyth.Overview, error) {
 			out.Runtimes[runtime] = version
 		}
 	}
-	if s.config.Backups != nil {
-		out.LastBackupAt = s.config.Backups.LastBackup()
-	}
 	if s.fleet != nil {
 		out.Workers = len(s.fleet.Stats().Workers)
 	}
