@@ -30,18 +30,20 @@ const checkTimeout = 15 * time.Second
 func (c *serveCommand) check(p *parsed) error {
 	ctx, stop := untilSignal()
 	defer stop()
-	findings := []doctor.Finding{{Name: "settings", Level: doctor.OK, Detail: p.describe()}}
 	running := serverRuns(ctx, c.DataDir)
-	for _, part := range []struct {
+	parts := []struct {
 		name  string
 		check func() (string, error)
 	}{
+		{"settings", func() (string, error) { return p.describe(), nil }},
 		{"files", c.checkFiles},
 		{"data", func() (string, error) { return checkDataDir(c.DataDir, running) }},
 		{"database", func() (string, error) { return c.checkDatabase(ctx) }},
 		{"tls", c.checkTLS},
 		{"addresses", func() (string, error) { return c.checkAddresses(ctx, running) }},
-	} {
+	}
+	findings := make([]doctor.Finding, 0, len(parts))
+	for _, part := range parts {
 		f := doctor.Finding{Name: part.name, Level: doctor.OK}
 		detail, err := part.check()
 		if f.Detail = detail; err != nil {

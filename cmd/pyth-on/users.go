@@ -227,7 +227,7 @@ func (c *usersCreateCommand) Run() error {
 		return err
 	}
 	if created.Reset != nil {
-		return created.Reset.print(created.Email)
+		return created.Reset.write(created.Email)
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ type resetLink struct {
 	ExpiresAt time.Time
 }
 
-func (r *resetLink) print(email string) error {
+func (r *resetLink) write(email string) error {
 	_, err := fmt.Fprintf(os.Stdout, "Link to set the password of %s, valid once until %s:\n%s\n", email, r.ExpiresAt.Local().Format(time.DateTime), absolute(r.URL))
 	return err
 }
@@ -303,7 +303,7 @@ func (c *usersResetCommand) Run() error {
 		if err := json.Unmarshal(raw, link); err != nil {
 			return err
 		}
-		return link.print(u.Email)
+		return link.write(u.Email)
 	})
 }
 

@@ -76,9 +76,9 @@ func (e *Enforcer) search(ctx context.Context) error {
 func (e *Enforcer) end(ctx context.Context, user pyth.UserID) error {
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	var errs []error
+	var err error
 	for _, a := range e.Activities {
-		errs = append(errs, a.EndUser(ctx, user))
+		err = errors.Join(err, a.EndUser(ctx, user))
 	}
-	return errors.Join(errs...)
+	return err
 }

@@ -4,10 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/prometheus/procfs"
-
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
 // enforceInterval is the interval at which a server looks for users whom another server
@@ -89,7 +88,7 @@ func (o *operations) Overview(ctx context.Context) (*pyth.Overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.QueuedExecutions, out.DatabaseBytes = int64(stats.Queued), stats.DatabaseBytes
+	out.QueuedExecutions, out.DatabaseBytes = stats.Queued, stats.DatabaseBytes
 	p := s.machine.pool.Stats()
 	out.Pool = pyth.PoolOverview{
 		Running: p.Running, Waiting: p.Queued, Warm: p.Warm, Idle: p.Idle, Booting: p.Booting, Users: p.Tenants,
@@ -107,10 +106,6 @@ func (o *operations) Overview(ctx context.Context) (*pyth.Overview, error) {
 	if s.fleet != nil {
 		out.Workers = len(s.fleet.Stats().Workers)
 	}
-	if process, err := procfs.Self(); err == nil {
-		if stat, err := process.Stat(); err == nil {
-			out.ProcessMemoryBytes = int64(stat.ResidentMemory())
-		}
-	}
+	out.ProcessMemoryBytes = process.ResidentBytes()
 	return out, nil
 }

@@ -43,8 +43,8 @@ func openUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener,
 		return nil, err
 	}
 	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if max := len(syscall.RawSockaddrUnix{}.Path) - 1; len(temporary) > max {
-		return nil, fmt.Errorf("the path of the Unix socket %s is too long; it may have %d characters", path, max-len(temporary)+len(path))
+	if limit := len(syscall.RawSockaddrUnix{}.Path) - 1; len(temporary) > limit {
+		return nil, fmt.Errorf("the path of the Unix socket %s is too long; it may have %d characters", path, limit-len(temporary)+len(path))
 	}
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

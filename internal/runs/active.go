@@ -9,8 +9,9 @@ import (
 
 // ActiveUsers returns the users who have a run on this server that has not ended.
 func (s *Service) ActiveUsers() []pyth.UserID {
-	var users []pyth.UserID
-	for _, r := range s.live.active() {
+	active := s.live.active()
+	users := make([]pyth.UserID, 0, len(active))
+	for _, r := range active {
 		users = append(users, r.record.User)
 	}
 	slices.Sort(users)

@@ -62,14 +62,14 @@ func TestReadRefusesInvalidFiles(t *testing.T) {
 }
 
 func TestCheckNamesUnknownSettings(t *testing.T) {
-	f := mustRead(t, "addr = 'x'\n\nmax-runing = 3\ntoken_ttl = '1h'\nzzzz = 1\njoin-token = 'hush'\n[serve]\nwarm = 1\n")
+	f := mustRead(t, "addr = 'x'\n\nmax-runnin = 3\ntoken_ttl = '1h'\nzzzz = 1\njoin-token = 'hush'\n[serve]\nwarm = 1\n")
 	err := f.Check([]string{"addr", "max-running", "token-ttl", "join-token-file"})
 	if err == nil {
 		t.Fatal("no error")
 	}
 	lines := strings.Split(err.Error(), "\n")
 	for i, want := range []string{
-		`:3: "max-runing" is not a setting; did you mean max-running?`,
+		`:3: "max-runnin" is not a setting; did you mean max-running?`,
 		`:4: "token_ttl" is not a setting; did you mean token-ttl?`,
 		`:5: "zzzz" is not a setting; ` + "`pyth-on settings show` lists the settings",
 		`:6: the settings file must not contain the value of join-token; write it into a file that only the server's user can read, and set join-token-file`,

@@ -24,10 +24,7 @@ func refused(t *testing.T, action string, err error, code pyth.Code) {
 }
 
 func testUsers(t *testing.T, s pyth.Store) {
-	var all []*pyth.User
-	for _, name := range []string{"ada", "bob", "Adam"} {
-		all = append(all, create(t, s, name).user)
-	}
+	all := []*pyth.User{create(t, s, "ada").user, create(t, s, "bob").user, create(t, s, "Adam").user}
 	slices.SortFunc(all, func(a, b *pyth.User) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	for _, c := range []struct {
 		search string

@@ -214,7 +214,7 @@ func testRestoreRefusals(t *testing.T, file, withKey string, key []byte) {
 func requireRowsOf(t *testing.T, path string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", path))(t)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	var users int
 	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM users").Scan(&users); err != nil || users != 1 {
 		t.Errorf("%d users, %v", users, err)

@@ -69,7 +69,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 // docs/operations.md. The source code must contain each message.
 func TestDocumentationNamesLogMessages(t *testing.T) {
 	t.Parallel()
-	_, table, _ := strings.Cut(readFile(t, "../../docs/operations.md"), "\n| message | meaning |\n")
+	_, table, _ := strings.Cut(readFile(t, "../../docs/monitoring.md"), "\n| message | meaning |\n")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var source strings.Builder
 	for _, folder := range []string{"../../cmd", "../../internal"} {
@@ -90,7 +90,7 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 			messages++
 			// This message comes from SQLite, so the source does not contain it.
 			if m[1] != "database or disk is full" && !strings.Contains(source.String(), strconv.Quote(m[1])) {
-				t.Errorf("docs/operations.md names the log message %q, which no package has", m[1])
+				t.Errorf("docs/monitoring.md names the log message %q, which no package has", m[1])
 			}
 		}
 	}

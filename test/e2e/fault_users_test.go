@@ -121,7 +121,7 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--registration=closed")
-	if !strings.Contains(s.log.String(), "nobody can use this server") || !strings.Contains(s.log.String(), "pyth-on users create EMAIL --data-dir="+s.data) {
+	if !strings.Contains(s.log.String(), "nobody can use this server") || !strings.Contains(s.log.String(), "pyth-on users create EMAIL --admin --data-dir="+s.data) {
 		t.Errorf("the log does not say what to do: %s", s.log)
 	}
 	stopped := t.TempDir()

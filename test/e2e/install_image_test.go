@@ -19,7 +19,7 @@ func unpackImage(t *testing.T, file string) string {
 	t.Helper()
 	root := t.TempDir()
 	image := must(oci.Open(file, t.TempDir()))(t)
-	defer image.Close()
+	defer func() { _ = image.Close() }()
 	err := image.Layers(func(layer io.Reader) error {
 		cmd := exec.CommandContext(t.Context(), "tar", "-x", "--no-same-owner", "-C", root)
 		cmd.Stdin, cmd.Stderr = layer, os.Stderr

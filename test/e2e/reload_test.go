@@ -180,7 +180,8 @@ func TestServeTLS(t *testing.T) {
 	plain := "127.0.0.1:" + freePort(t)
 	data := newDataDir(t)
 	s := newServer(data)
-	args := append([]string{"serve", "--addr=127.0.0.1:0", "--data-dir=" + data, "--rate-limit=off",
+	args := append([]string{
+		"serve", "--addr=127.0.0.1:0", "--data-dir=" + data, "--rate-limit=off",
 		"--tls-cert=" + dir + "/cert.pem", "--tls-key=" + dir + "/key.pem", "--redirect-addr=" + plain, "--hsts=24h", "--cors-origins=https://app.example.org",
 	}, append(noStock, npmRegistry()...)...)
 	if err := s.begin(nil, args...); err != nil {

@@ -21,7 +21,7 @@ func TestServeNotifiesServiceManager(t *testing.T) {
 	attr, data := ordinaryUser(t)
 	path := filepath.Join(filepath.Dir(data), "notify")
 	c := must(net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}))(t)
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := os.Chmod(path, 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -110,9 +110,9 @@ func hexOf(b []byte) string {
 }
 
 // requireTrace checks that the trace has the spans with the right parents. The parent of
-// the first span is the caller. The map "want" contains the name of each
+// the first span is callerSpan. The map "want" contains the name of each
 // parent.
-func (c *collector) requireTrace(t *testing.T, id, caller string, want map[string]string) {
+func (c *collector) requireTrace(t *testing.T, id string, want map[string]string) {
 	t.Helper()
 	all := c.ofTrace(id)
 	for _, name := range slices.Sorted(maps.Keys(want)) {
@@ -121,7 +121,7 @@ func (c *collector) requireTrace(t *testing.T, id, caller string, want map[strin
 			t.Errorf("trace %s has no span %s: %v", id, name, slices.Sorted(maps.Keys(all)))
 			continue
 		}
-		parent := caller
+		parent := callerSpan
 		if p, ok := all[want[name]]; ok {
 			parent = hexOf(p.SpanId)
 		}
@@ -209,7 +209,7 @@ func TestTracesFollowRunsToSandboxes(t *testing.T) {
 		}
 	}
 	w.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": "canary-wrong-password"}).refused(t, 401, "invalid_credentials")
-	w.server.stop(t)
+	w.stop(t)
 	w.all["one"].stop(t)
 
 	c.mu.Lock()
@@ -221,17 +221,17 @@ func TestTracesFollowRunsToSandboxes(t *testing.T) {
 		}
 	}
 	const execute = "POST /api/v1/execute"
-	c.requireTrace(t, synchronous, callerSpan, below(execute))
-	c.requireTrace(t, streamed, callerSpan, below(execute))
-	c.requireTrace(t, inSession, callerSpan, below(execute))
-	c.requireTrace(t, inSession, callerSpan, map[string]string{"session.turn": "run"})
-	c.requireTrace(t, encrypted, callerSpan, below("POST /api/v1/zk/execute/{name}"))
-	c.requireTrace(t, session, callerSpan, map[string]string{"POST /api/v1/sessions": "", "session.open": "POST /api/v1/sessions"})
+	c.requireTrace(t, synchronous, below(execute))
+	c.requireTrace(t, streamed, below(execute))
+	c.requireTrace(t, inSession, below(execute))
+	c.requireTrace(t, inSession, map[string]string{"session.turn": "run"})
+	c.requireTrace(t, encrypted, below("POST /api/v1/zk/execute/{name}"))
+	c.requireTrace(t, session, map[string]string{"POST /api/v1/sessions": "", "session.open": "POST /api/v1/sessions"})
 	later := below("async.run")
 	later["async.run"] = execute
 	delete(later, "authenticate")
 	delete(later, "audit.record")
-	c.requireTrace(t, asynchronous, callerSpan, later)
+	c.requireTrace(t, asynchronous, later)
 	for name, service := range map[string]string{"run": "pyth-on", "placement": "pyth-on", "queue": "pyth-on-worker", "sandbox.run": "pyth-on-worker"} {
 		if got := c.ofTrace(synchronous)[name].service; got != service {
 			t.Errorf("%s is a span of %q, want %q", name, got, service)
@@ -259,7 +259,7 @@ func TestTracesFollowRunsToSandboxes(t *testing.T) {
 func TestServeContinuesWithoutCollector(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
-	c.Server.Close()
+	c.Close()
 	s := startServer(t, "--otlp-endpoint="+c.URL)
 	a := s.register(t)
 	a.run(t, "print(42)").prints(t, "42\n")

@@ -309,8 +309,7 @@ func TestWorkersKeepTenantOnWarmWorker(t *testing.T) {
 		results = append(results, a.executeLater(t, object{"code": sleepForever, "labels": []string{"long"}}))
 	}
 	eventually(t, "all three programs run", func() bool { return w.sum(t, "pyth_on_worker_executions_running") == 3 })
-	for len(a.records(t, "state=running&label=long")) < 3 {
-	}
+	eventually(t, "all three records say so", func() bool { return len(a.records(t, "state=running&label=long")) == 3 })
 	for _, r := range a.records(t, "state=running&label=long") {
 		w.call(t, a, "POST", "/api/v1/executions/"+r.ID+"/cancel", nil).want(t, 202, nil)
 	}

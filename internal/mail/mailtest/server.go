@@ -4,6 +4,7 @@ package mailtest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -41,7 +42,7 @@ type Server struct {
 // Start starts a server, which stops at the end of the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func (s *Server) serve(c net.Conn) {
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	var m Message
 	text := textproto.NewConn(c)
-	reply := func(format string, args ...any) { _ = text.PrintfLine(format, args...) }
+	reply := func(line string) { _ = text.PrintfLine("%s", line) }
 	reply("220 mailtest ESMTP")
 	for {
 		line, err := text.ReadLine()
@@ -110,7 +111,7 @@ func (s *Server) serve(c net.Conn) {
 		case "STARTTLS":
 			reply("220 go ahead")
 			encrypted := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{s.certificate}, MinVersion: tls.VersionTLS12})
-			if encrypted.Handshake() != nil {
+			if encrypted.HandshakeContext(context.Background()) != nil {
 				return
 			}
 			text, m.Encrypted = textproto.NewConn(encrypted), true

@@ -15,8 +15,8 @@ func TestSetLimits(t *testing.T) {
 		if stats := s.Stats(); stats.Running != 1 || stats.Queued != 1 {
 			t.Errorf("%d jobs run and %d wait", stats.Running, stats.Queued)
 		}
-		s.machine.MaxPerTenant = 2
-		s.SetLimits(s.machine.Limits())
+		s.MaxPerTenant = 2
+		s.SetLimits(s.Limits())
 		synctest.Wait()
 		if stats := s.Stats(); stats.Running != 2 || stats.Queued != 0 {
 			t.Errorf("after SetLimits %d jobs run and %d wait", stats.Running, stats.Queued)
@@ -27,7 +27,7 @@ func TestSetLimits(t *testing.T) {
 	on(t, "a lower limit lets running jobs end", func(m *machine) { m.Warm, m.MaxRunning, m.MaxPerTenant = 4, 4, 4 }, func(s *scene) {
 		s.warm()
 		first, second := s.begin(job("ann", time.Minute)), s.begin(job("ann", 2*time.Minute))
-		limits := s.machine.Limits()
+		limits := s.Limits()
 		limits.MaxPerTenant, limits.MaxQueued, limits.MaxQueuedPerTenant = 1, 0, 0
 		s.SetLimits(limits)
 		s.expectError(s.begin(job("ann", 0)), pyth.CodeTooManyExecutions)
