@@ -54,6 +54,60 @@ func (a *administration) CreateInvite(context.Context, pyth.UserID, string, time
 	return &pyth.Invite{ID: "inv_1", CreatedAt: created, ExpiresAt: created.Add(time.Hour)}, "pyinv_code", nil
 }
 
+func (*administration) User(context.Context, pyth.UserID) (*pyth.User, error) {
+	u := ada()
+	return &u, nil
+}
+
+func (*administration) CreateUser(context.Context, pyth.UserID, pyth.NewUser) (*pyth.CreatedUser, error) {
+	return &pyth.CreatedUser{User: ada(), APIKey: goodKey}, nil
+}
+
+func (*administration) DeleteUser(context.Context, pyth.UserID, pyth.UserID) error { return nil }
+
+func (*administration) CreateReset(context.Context, pyth.UserID, pyth.UserID) (*pyth.Reset, error) {
+	return &pyth.Reset{Token: "pyreset_token", ExpiresAt: created.Add(time.Hour)}, nil
+}
+
+func (*administration) DeleteKeys(context.Context, pyth.UserID, pyth.UserID) (int64, error) {
+	return 2, nil
+}
+
+func (*administration) DeleteLogins(context.Context, pyth.UserID, pyth.UserID) error { return nil }
+
+func (*administration) Invites(context.Context, pyth.InviteID, int) ([]*pyth.Invite, pyth.InviteID, error) {
+	return []*pyth.Invite{{ID: "inv_1", CreatedAt: created, ExpiresAt: created.Add(time.Hour)}}, "", nil
+}
+
+func (*administration) DeleteInvite(context.Context, pyth.UserID, pyth.InviteID) error { return nil }
+
+// operations is a server with one run.
+type operations struct{}
+
+var oneActive = pyth.ActiveExecution{Email: "ada@example.org", ExecutionRecord: pyth.ExecutionRecord{
+	ID: "key_1", User: "usr_ada", State: pyth.StateRunning, Language: pyth.Python, CreatedAt: created, Content: pyth.ContentNone,
+}}
+
+func (operations) ActiveExecutions(context.Context, pyth.ExecutionID, int) ([]*pyth.ActiveExecution, pyth.ExecutionID, error) {
+	return []*pyth.ActiveExecution{&oneActive}, "", nil
+}
+
+func (operations) CancelExecution(context.Context, pyth.UserID, pyth.ExecutionID) (*pyth.ActiveExecution, error) {
+	return &oneActive, nil
+}
+
+func (operations) Overview(context.Context) (*pyth.Overview, error) {
+	return &pyth.Overview{StartedAt: created, Database: "sqlite"}, nil
+}
+
+// asAdmin makes the caller of a server an administrator.
+func asAdmin(c *api.Config) {
+	c.Accounts, c.Admin, c.Operations = adminAccounts{c.Accounts}, new(administration), operations{}
+	c.Settings = func() []pyth.Setting {
+		return []pyth.Setting{{Name: "addr", Value: ":80", Origin: "flag", Source: "--addr"}}
+	}
+}
+
 func newAdminServer(t *testing.T) (*server, *administration) {
 	a := new(administration)
 	return newServer(t, func(c *api.Config) { c.Accounts, c.Admin = adminAccounts{c.Accounts}, a }), a

@@ -67,7 +67,7 @@ func (s *server) responses() map[string]map[string][]string {
 // body and several values of Accept. The method send compares the answers with the
 // document.
 func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
-	s := newFullServer(t)
+	s := newFullServer(t, asAdmin)
 	documented := s.responses()
 	succeededIn := 0
 	s.document().each(func(name string, op operation, ask func(string) *http.Request) {

@@ -29,7 +29,7 @@ const (
 var created = time.Date(2026, 4, 4, 8, 23, 21, 123_456_789, time.UTC)
 
 func ada() pyth.User {
-	return pyth.User{ID: "usr_ada", Email: "ada@example.org", PasswordHash: "HASH", CreatedAt: created}
+	return pyth.User{ID: "usr_ada", Role: pyth.RoleUser, Email: "ada@example.org", PasswordHash: "HASH", CreatedAt: created}
 }
 
 type accounts struct {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestQueryRefusesUnknownParameters(t *testing.T) {
-	s := newFullServer(t)
+	s := newFullServer(t, asAdmin)
 	refused := 0
 	s.document().each(func(name string, _ operation, _ func(string) *http.Request) {
 		method, path, _ := strings.Cut(name, " ")

@@ -73,7 +73,7 @@ const maxEnded = 64
 func (a *Accounts) administration(activities ...account.Activity) pyth.AdminService {
 	return audit.Administration(&account.Administration{
 		Accounts: a.service, Quotas: a.overrides,
-		Remover: &account.Remover{Store: a.store, Audit: a.log, Activities: activities},
+		Remover: a.remover(activities...),
 		Ended: func(user pyth.UserID) {
 			select {
 			case a.ended <- user:
@@ -86,6 +86,12 @@ func (a *Accounts) administration(activities ...account.Activity) pyth.AdminServ
 // Count returns the numbers of users.
 func (a *Accounts) Count(ctx context.Context) (pyth.UserCounts, error) {
 	return a.store.CountUsers(ctx)
+}
+
+// remover returns the service that deletes accounts. It ends the activities of the user
+// first.
+func (a *Accounts) remover(activities ...account.Activity) *account.Remover {
+	return &account.Remover{Store: a.store, Audit: a.log, Activities: activities}
 }
 
 // SetupCode returns a new code for the registration of the first administrator; "" if an

@@ -170,11 +170,11 @@ func (b *backups) attempt(ctx context.Context) {
 	if err != nil {
 		b.failures.Inc()
 		b.failed, b.err = now(), err
-		b.logger.Error("backup failed", "error", err, "hint", "the server tries again; check the directory of --backup-dir")
+		b.logger.ErrorContext(ctx, "backup failed", "error", err, "hint", "the server tries again; check the directory of --backup-dir")
 		return
 	}
 	b.failed, b.err = time.Time{}, nil
-	b.logger.Info("backup made and verified", "path", path, "size_bytes", bytes, "duration_ms", time.Since(started).Milliseconds())
+	b.logger.InfoContext(ctx, "backup made and verified", "path", path, "size_bytes", bytes, "duration_ms", time.Since(started).Milliseconds())
 }
 
 func (b *backups) write(ctx context.Context) (path string, bytes int64, err error) {

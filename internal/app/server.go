@@ -338,7 +338,7 @@ func (s *Server) apiConfig() api.Config {
 	config := c.API
 	config.Now = c.Accounts.clock
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
-	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, s.remover()), log)
+	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, c.Accounts.remover(s.records, s.sessions)), log)
 	config.SendReset = s.sendReset()
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))

@@ -99,9 +99,9 @@ func (c *Certificates) Watch(ctx context.Context, interval time.Duration, logger
 		}
 		switch changed, err := c.ReloadChanged(); {
 		case err != nil:
-			logger.Error("certificate not reloaded", "error", err, "hint", "the server continues to use the previous certificate")
+			logger.ErrorContext(ctx, "certificate not reloaded", "error", err, "hint", "the server continues to use the previous certificate")
 		case changed:
-			logger.Info("certificate reloaded", "expires", c.Expires())
+			logger.InfoContext(ctx, "certificate reloaded", "expires", c.Expires())
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -140,7 +141,8 @@ func (s *Store) checkSmall(ctx context.Context) error {
 		return err
 	}
 	if found != "ok" {
-		return fmt.Errorf("%w: %s; %s", errDamaged, found, adviceForDamage)
+		// The text of SQLite has several lines, but an error has one.
+		return fmt.Errorf("%w: %s; %s", errDamaged, strings.ReplaceAll(found, "\n", " "), adviceForDamage)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestDeleteUserEmptiesEveryTable(t *testing.T) {
 }
 
 // serverTables are the tables without rows of users, and the audit log.
-var serverTables = []string{"audit", "audit_checkpoint", "invites", "retired_root_keys", "server_keys", "servers"}
+var serverTables = []string{"audit", "audit_checkpoint", "invites", "retired_root_keys", "server_keys", "servers", "write_check"}
 
 // rowsOf returns the rows of all tables as texts.
 func rowsOf(t *testing.T, s *sqlite.Store) map[string][]string {

@@ -1,7 +1,9 @@
 package usage
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -19,40 +21,39 @@ type LimiterConfig struct {
 	Users pyth.UserLimits
 }
 
-// limits contains the limits of one user. A nil limit means no limit.
+// noLimit is the value of a limit that does not exist.
+const noLimit = math.MaxInt64
+
+// limits contains the limits of one user.
 type limits struct {
-	executions, cpuMs, memory, storage *int64
+	executions, cpuMs, memory, storage int64
 }
 
 // limits returns the limits of the user.
-func (l *Limiter) limits(ctx context.Context, user pyth.UserID) (all limits, err error) {
-	if n := l.config.ExecutionsPerDay; n > 0 {
-		all.executions = &n
-	}
-	if n := l.config.CPUPerDay.Milliseconds(); n > 0 {
-		all.cpuMs = &n
-	}
-	if l.config.Users == nil {
-		return all, nil
-	}
-	for name, limit := range map[pyth.QuotaName]**int64{
-		pyth.QuotaExecutionsPerDay: &all.executions, pyth.QuotaCPUPerDay: &all.cpuMs, pyth.QuotaMemoryPerDay: &all.memory, pyth.QuotaStorage: &all.storage,
-	} {
-		n, own, err := l.config.Users.Limit(ctx, user, name)
-		if err != nil {
-			return all, err
-		}
-		if own {
-			*limit = &n
+func (l *Limiter) limits(ctx context.Context, user pyth.UserID) (limits, error) {
+	var all limits
+	var errs [4]error
+	all.executions, errs[0] = l.limit(ctx, user, pyth.QuotaExecutionsPerDay, l.config.ExecutionsPerDay)
+	all.cpuMs, errs[1] = l.limit(ctx, user, pyth.QuotaCPUPerDay, l.config.CPUPerDay.Milliseconds())
+	all.memory, errs[2] = l.limit(ctx, user, pyth.QuotaMemoryPerDay, 0)
+	all.storage, errs[3] = l.limit(ctx, user, pyth.QuotaStorage, 0)
+	return all, cmp.Or(errs[:]...)
+}
+
+// limit returns one limit of the user. The parameter "standard" is the limit of users
+// whose account sets none; 0 means no limit.
+func (l *Limiter) limit(ctx context.Context, user pyth.UserID, name pyth.QuotaName, standard int64) (int64, error) {
+	if l.config.Users != nil {
+		if n, own, err := l.config.Users.Limit(ctx, user, name); own || err != nil {
+			return n, err
 		}
 	}
-	return all, nil
+	return cmp.Or(standard, noLimit), nil
 }
 
 // Limiter limits the runs, the processor time and the memory of each user on a day, and
-// the stored size. It implements
-// runs.Quotas. It reads the store once, before the first run of a user, and then
-// counts in memory. It is safe for concurrent use.
+// the stored size. It implements runs.Quotas. It reads the store once, before the first
+// run of a user, and then counts in memory. It is safe for concurrent use.
 //
 // The number of runs on one server never exceeds the limit, because Admit counts runs
 // that have not ended. The processor time of a run is known only when the run ends. So
@@ -112,16 +113,16 @@ func (l *Limiter) Admit(ctx context.Context, user pyth.UserID, stores bool) erro
 
 // checkStorage returns an error if the stored code and output of the user have reached
 // the limit. It reads the store only for users with a limit.
-func (l *Limiter) checkStorage(ctx context.Context, user pyth.UserID, limit *int64) error {
-	if limit == nil {
+func (l *Limiter) checkStorage(ctx context.Context, user pyth.UserID, limit int64) error {
+	if limit == noLimit {
 		return nil
 	}
 	used, err := l.config.Store.StorageBytes(ctx, user)
-	if err != nil || used < *limit {
+	if err != nil || used < limit {
 		return err
 	}
 	return pyth.Errorf(pyth.CodeQuotaExceeded, "The server stores the maximum of %s bytes of code and output of your runs. "+
-		"Delete runs, or send store: false with the next run, or ask the operator for a higher quota.", pyth.Digits(*limit))
+		"Delete runs, or send store: false with the next run, or ask the operator for a higher quota.", pyth.Digits(limit))
 }
 
 // admit adds a run to the account. It returns false if DropIdle has removed the
@@ -148,12 +149,12 @@ func (limit limits) refusalLocked(a *account, now time.Time) error {
 	used.Add(a.unstored)
 	var message string
 	switch {
-	case limit.executions != nil && used.Executions+a.running >= *limit.executions:
-		message = "You have reached the maximum of " + pyth.Digits(*limit.executions) + " runs on one day."
-	case limit.cpuMs != nil && used.CPU.Milliseconds() >= *limit.cpuMs:
-		message = "You have used the maximum processor time on one day, " + (time.Duration(*limit.cpuMs) * time.Millisecond).String() + "."
-	case limit.memory != nil && used.MemoryMiBMs >= *limit.memory:
-		message = "You have used the maximum memory on one day, " + pyth.Digits(*limit.memory) + " MiB milliseconds."
+	case used.Executions+a.running >= limit.executions:
+		message = "You have reached the maximum of " + pyth.Digits(limit.executions) + " runs on one day."
+	case used.CPU.Milliseconds() >= limit.cpuMs:
+		message = "You have used the maximum processor time on one day, " + (time.Duration(limit.cpuMs) * time.Millisecond).String() + "."
+	case used.MemoryMiBMs >= limit.memory:
+		message = "You have used the maximum memory on one day, " + pyth.Digits(limit.memory) + " MiB milliseconds."
 	default:
 		return nil
 	}
@@ -307,15 +308,15 @@ func (l *Limiter) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, e
 		return nil, err
 	}
 	var quotas []pyth.Quota
-	add := func(name pyth.QuotaName, limit *int64, used int64, resetsAt time.Time) {
-		if limit != nil {
-			quotas = append(quotas, pyth.Quota{Name: name, Limit: *limit, Used: used, ResetsAt: resetsAt})
+	add := func(name pyth.QuotaName, limit, used int64, resetsAt time.Time) {
+		if limit != noLimit {
+			quotas = append(quotas, pyth.Quota{Name: name, Limit: limit, Used: used, ResetsAt: resetsAt})
 		}
 	}
 	add(pyth.QuotaExecutionsPerDay, limits.executions, all[user].Executions, nextDay(now))
 	add(pyth.QuotaCPUPerDay, limits.cpuMs, all[user].CPU.Milliseconds(), nextDay(now))
 	add(pyth.QuotaMemoryPerDay, limits.memory, all[user].MemoryMiBMs, nextDay(now))
-	if limits.storage != nil {
+	if limits.storage != noLimit {
 		stored, err := l.config.Store.StorageBytes(ctx, user)
 		if err != nil {
 			return nil, err

@@ -99,8 +99,9 @@ func commandPages(t *testing.T) map[string]commandPage {
 		"docs/accounts.md": {
 			want: []string{`"scopes":["execute"]`, `"email":"ada.lovelace@example.com"`}, notRun: []string{"needs a reset token", "needs a mail server"},
 		},
-		"docs/audit.md":  {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
-		"docs/backup.md": {ownData: true, want: []string{"verified\n", "The root key fits.", "whole: "}},
+		"docs/administration.md": {ownData: true, want: []string{"pyapi_", "pyinv_", "bob@example.org", "disabled"}},
+		"docs/audit.md":          {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
+		"docs/backup.md":         {ownData: true, want: []string{"verified\n", "The root key fits.", "whole: "}},
 		"docs/generate.md": {
 			flags: func(t *testing.T) []string { return modelFlags(t, m) },
 			env: func(*testing.T) []string {

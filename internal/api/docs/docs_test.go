@@ -137,7 +137,7 @@ func TestSearchFindsSections(t *testing.T) {
 	site := newSite(t, documentation.Files())
 	for query, want := range map[string]string{
 		"systemd":                `href="operations.md#systemd"`,
-		"max-queued":             `href="operations.md#`,
+		"max-queued":             `href="settings.md#`,
 		"sealed password":        `href="zero-knowledge.md#sealed-passwords"`,
 		"Redaction":              `href="secrets.md#redaction"`,
 		"quota_exceeded":         `href="errors.md`,
