@@ -99,7 +99,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 		"docs/accounts.md": {
 			want: []string{`"scopes":["execute"]`, `"email":"ada.lovelace@example.com"`}, notRun: []string{"needs a reset token", "needs a mail server"},
 		},
-		"docs/administration.md": {ownData: true, want: []string{"pyapi_", "pyinv_", "bob@example.org", "disabled"}},
+		"docs/administration.md": {ownData: true, want: []string{"pyapi_", "pyinv_", "Link to set the password of bob@", "sessions: 3", "user, disabled"}},
 		"docs/audit.md":          {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
 		"docs/backup.md":         {ownData: true, want: []string{"verified\n", "The root key fits.", "whole: "}},
 		"docs/generate.md": {
