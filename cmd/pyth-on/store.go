@@ -98,8 +98,9 @@ func (f *storeFlags) openPostgres(ctx context.Context, dataDir, url string) (_ *
 	return s, nil
 }
 
-// refuseUnmigrated returns an error if the data directory has an SQLite database,
-// because a server with an empty PostgreSQL database would hide its accounts.
+// refuseUnmigrated returns an error if the data directory has an SQLite database. A
+// server with an empty PostgreSQL database would not find the accounts in the SQLite
+// database.
 func (f *storeFlags) refuseUnmigrated(dataDir string) error {
 	path := filepath.Join(dataDir, databaseName)
 	absent, err := isAbsent(path)

@@ -29,7 +29,8 @@ func testDeleteUserRows(t *testing.T, s pyth.Store) {
 	}
 	_, err := s.SealedExecution(ctx, "bob", "ended of bob")
 	want(t, err, "")
-	// The e-mail address is free again, and the end of a late run is ignored.
+	// The e-mail address can be used again. If a run of the deleted user ends now, the
+	// store ignores its record.
 	want(t, s.PutExecutions(ctx, []*pyth.SealedExecution{endedRun("late", "ada")}), "")
 	create(t, s, "ada")
 	all, err := s.Executions(ctx, "ada", pyth.ExecutionFilter{}, "", 10)

@@ -166,8 +166,8 @@ func requireNothingInDatabase(t *testing.T, db *sql.DB, tables, ids []string) {
 }
 
 // TestExecuteHidesContentOnDisk searches for code, output and secrets in the files of a
-// server with SQLite, while it runs and after it was killed. Deletion and retention
-// leave no rows.
+// server with SQLite, while it runs and after it was killed. It also checks that no rows
+// remain after a run is deleted, and after the retention period of a run.
 func TestExecuteHidesContentOnDisk(t *testing.T) {
 	t.Parallel()
 	begun := time.Now().Add(-time.Second)

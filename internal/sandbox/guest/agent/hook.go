@@ -29,7 +29,7 @@ func (d descriptor) Read(b []byte) (int, error) {
 	}
 }
 
-// socket reads from the socket to a hook. Read never blocks, because a hostile
+// socket is a socket that is connected to a hook. Read never blocks, because a hostile
 // program may send half a frame. If there is no data, Read returns errNoData.
 type socket int
 
