@@ -44,6 +44,12 @@ func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, spec pyth.Ke
 	if spec.ExpiresAt, err = s.keyExpiry(spec.ExpiresAt); err != nil {
 		return nil, "", err
 	}
+	if err = checkExpiry(p, spec.ExpiresAt); err != nil {
+		return nil, "", err
+	}
+	if err = s.requireLogin(ctx, p); err != nil {
+		return nil, "", err
+	}
 	if spec.Scopes, err = newScopes(p, spec.Scopes); err != nil {
 		return nil, "", err
 	}
@@ -75,6 +81,14 @@ func (s *Service) UpdateKey(ctx context.Context, p *pyth.Principal, id pyth.KeyI
 	if c.ExpiresAt, err = s.keyExpiry(c.ExpiresAt); err != nil {
 		return nil, err
 	}
+	if !c.ExpiresAt.IsZero() {
+		if err = checkExpiry(p, c.ExpiresAt); err != nil {
+			return nil, err
+		}
+	}
+	if err = s.requireLogin(ctx, p); err != nil {
+		return nil, err
+	}
 	k, err := s.config.Store.UpdateAPIKey(ctx, p.User.ID, id, c)
 	if err != nil {
 		return nil, err
@@ -100,6 +114,16 @@ func (s *Service) keyExpiry(at time.Time) (time.Time, error) {
 		return at, pyth.Invalid("body.expiresAt", "must be in the future")
 	}
 	return at.UTC().Truncate(time.Microsecond), nil
+}
+
+// checkExpiry returns an error if the caller's key expires before the given time. The
+// zero time means never. Otherwise a stolen key could outlive its expiry.
+func checkExpiry(p *pyth.Principal, at time.Time) error {
+	if p.Credential != pyth.CredentialAPIKey || p.ExpiresAt.IsZero() || !at.IsZero() && !at.After(p.ExpiresAt) {
+		return nil
+	}
+	return pyth.Errorf(pyth.CodeForbidden, "The API key of this request expires on %s. With it, keys cannot get a later expiry. Log in, or use another key.",
+		p.ExpiresAt.UTC().Format(time.RFC3339))
 }
 
 // newScopes returns the scopes of a new key, in the order of pyth.Scopes and without

@@ -106,6 +106,45 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	}
 }
 
+// TestKeyCannotOutliveItsExpiry checks that a stolen key cannot prolong itself or create
+// a key that is valid longer.
+func TestKeyCannotOutliveItsExpiry(t *testing.T) {
+	s := newService(t)
+	owner := s.principal(t, s.register(t, email))
+	end := s.clock.Now().Add(time.Hour)
+	record, key, err := s.CreateKey(t.Context(), owner, pyth.KeySpec{Name: "short", ExpiresAt: end})
+	want(t, err, "")
+	thief, err := s.Authenticate(t.Context(), pyth.Credentials{APIKey: key})
+	want(t, err, "")
+	for _, at := range []time.Time{{}, end.Add(time.Second)} {
+		_, _, err = s.CreateKey(t.Context(), thief, pyth.KeySpec{Name: "long", ExpiresAt: at})
+		want(t, err, pyth.CodeForbidden)
+	}
+	_, err = s.UpdateKey(t.Context(), thief, record.ID, pyth.KeyChange{ExpiresAt: end.Add(time.Second)})
+	want(t, err, pyth.CodeForbidden)
+	_, err = s.UpdateKey(t.Context(), thief, record.ID, pyth.KeyChange{Name: "renamed"})
+	want(t, err, "")
+	_, _, err = s.CreateKey(t.Context(), thief, pyth.KeySpec{Name: "as long", ExpiresAt: end})
+	want(t, err, "")
+	_, err = s.UpdateKey(t.Context(), owner, record.ID, pyth.KeyChange{ExpiresAt: end.Add(time.Hour)})
+	want(t, err, "")
+}
+
+// TestTokenOfEndedLoginChangesNoKeys checks that a stolen JWT, which is valid until it
+// expires, creates nothing that is valid longer.
+func TestTokenOfEndedLoginChangesNoKeys(t *testing.T) {
+	s := newService(t)
+	s.register(t, email)
+	owner := s.principal(t, s.login(t, email, password))
+	record, _, err := s.CreateKey(t.Context(), owner, pyth.KeySpec{Name: "before"})
+	want(t, err, "")
+	want(t, s.Logout(t.Context(), owner, ""), "")
+	_, _, err = s.CreateKey(t.Context(), owner, pyth.KeySpec{Name: "after"})
+	want(t, err, pyth.CodeUnauthenticated)
+	_, err = s.UpdateKey(t.Context(), owner, record.ID, pyth.KeyChange{Name: "after"})
+	want(t, err, pyth.CodeUnauthenticated)
+}
+
 func TestKeysRefusesInvalidCursors(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))

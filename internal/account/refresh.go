@@ -113,18 +113,28 @@ func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x
 // Renew issues a new JWT to a caller who sent a valid JWT. It fails if the login was
 // revoked, so that a thief cannot renew a stolen JWT forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
-	active, err := s.config.Store.FamilyActive(ctx, p.User.ID, p.FamilyID, s.config.Clock())
-	if err != nil {
+	if err := s.requireLogin(ctx, p); err != nil {
 		return nil, err
-	}
-	if !active {
-		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The login of this token has ended. Log in again.")
 	}
 	key, err := s.primaryKey(ctx, p.User.ID)
 	if err != nil {
 		return nil, err
 	}
 	return s.grantWith(&p.User, key, p.FamilyID, "")
+}
+
+// requireLogin returns an error if the login that issued the caller's JWT has ended.
+// A JWT remains valid until it expires, so what lasts longer needs an active login. API
+// keys have no login.
+func (s *Service) requireLogin(ctx context.Context, p *pyth.Principal) error {
+	if p.Credential != pyth.CredentialJWT {
+		return nil
+	}
+	active, err := s.config.Store.FamilyActive(ctx, p.User.ID, p.FamilyID, s.config.Clock())
+	if err == nil && !active {
+		err = pyth.Errorf(pyth.CodeUnauthenticated, "The login of this token has ended. Log in again.")
+	}
+	return err
 }
 
 // Logout revokes the family of the refresh token. If refreshToken is "", Logout

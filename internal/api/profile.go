@@ -227,7 +227,7 @@ func (h *Handler) deleteLogin(ctx context.Context, in *loginRefInput) (*noOutput
 // forgotPassword passes the address to the mailer, which looks for the account after
 // the response. So the time of the response does not depend on the account.
 func (h *Handler) forgotPassword(ctx context.Context, in *forgotInput) (*noOutput, error) {
-	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(in.Value.Email)); err != nil {
+	if err := h.allow(ctx, h.live.Load().limits.resetAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
 	if h.cfg.SendReset != nil {

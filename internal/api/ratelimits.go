@@ -23,6 +23,8 @@ type RateLimits struct {
 	// addresses together. It applies to logins, registrations and changes of the
 	// password. LoginPerAccount also limits how often a user renews a JWT.
 	LoginPerAccount ratelimit.Rate
+	// ResetPerAccount limits the mails with reset tokens for one account.
+	ResetPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
 	// VerifyPerIP limits verifications of credentials from one IP address.
@@ -35,6 +37,7 @@ func DefaultRateLimits() RateLimits {
 		RegisterPerIP:   ratelimit.Rate{Count: 10, Per: time.Minute},
 		LoginPerIP:      ratelimit.Rate{Count: 30, Per: time.Minute},
 		LoginPerAccount: ratelimit.Rate{Count: 10, Per: time.Minute},
+		ResetPerAccount: ratelimit.Rate{Count: 5, Per: time.Hour},
 		PerUser:         ratelimit.Rate{Count: 600, Per: time.Minute},
 		VerifyPerIP:     ratelimit.Rate{Count: 600, Per: time.Minute},
 	}
@@ -54,7 +57,7 @@ type policy struct {
 
 // limiters contains the policies. A policy is nil if it has no limit.
 type limiters struct {
-	registerIP, loginIP, loginAccount, user, verifyIP *policy
+	registerIP, loginIP, loginAccount, resetAccount, user, verifyIP *policy
 }
 
 func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time) *limiters {
@@ -68,6 +71,7 @@ func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time)
 		registerIP:   policyOf(policyRegisterIP, r.RegisterPerIP),
 		loginIP:      policyOf(policyLoginIP, r.LoginPerIP),
 		loginAccount: policyOf(policyLoginAccount, r.LoginPerAccount),
+		resetAccount: policyOf(policyResetAccount, r.ResetPerAccount),
 		user:         policyOf(policyUser, r.PerUser),
 		verifyIP:     policyOf(policyVerifyIP, r.VerifyPerIP),
 	}
@@ -78,12 +82,13 @@ const (
 	policyRegisterIP   = "register-ip"
 	policyLoginIP      = "login-ip"
 	policyLoginAccount = "login-account"
+	policyResetAccount = "reset-account"
 	policyUser         = "user"
 	policyVerifyIP     = "verify-ip"
 )
 
 func policyNames() []string {
-	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyUser, policyVerifyIP}
+	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyResetAccount, policyUser, policyVerifyIP}
 }
 
 // limitRate applies the rate limit of the operation. Limits on accounts are applied

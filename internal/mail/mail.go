@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -68,6 +69,9 @@ func New(c Config) (*Sender, error) {
 	case TLSImplicit:
 		s.options = append(s.options, gomail.WithSSL())
 	case TLSNone:
+		if c.User != "" && !isLoopback(host) {
+			return nil, fmt.Errorf("mail: the password for the mail server %s needs TLS", host)
+		}
 		s.options = append(s.options, gomail.WithTLSPolicy(gomail.NoTLS))
 		plain = gomail.SMTPAuthPlainNoEnc
 	default:
@@ -109,4 +113,10 @@ func (s *Sender) Send(ctx context.Context, to, subject, text string) error {
 		return fmt.Errorf("mail: send: %w", err)
 	}
 	return nil
+}
+
+// isLoopback reports whether the host is this machine.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

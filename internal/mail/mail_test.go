@@ -60,6 +60,7 @@ func TestNewChecksTheConfiguration(t *testing.T) {
 		"no port":    {Addr: "mail.example.org", From: "noreply@example.org"},
 		"a bad port": {Addr: "mail.example.org:smtp", From: "noreply@example.org"},
 		"no sender":  {Addr: "mail.example.org:25"},
+		"no TLS":     {Addr: "mail.example.org:25", From: "noreply@example.org", User: "robot", Password: "secret", TLS: mail.TLSNone},
 		"injection":  {Addr: "mail.example.org:25", From: "a@example.org>\r\nRCPT TO:<b@example.org"},
 	} {
 		if _, err := mail.New(c); err == nil {

@@ -75,21 +75,28 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 		if err := replaceHash(ctx, tx, id, old, replacement); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "DELETE FROM refresh_tokens WHERE user_id = $1", id)
+		if _, err := tx.Exec(ctx, "DELETE FROM refresh_tokens WHERE user_id = $1", id); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "DELETE FROM reset_tokens WHERE user_id = $1", id)
 		return err
 	})
 }
 
-// SetEmail replaces the e-mail address of a user.
+// SetEmail replaces the e-mail address of a user. It deletes the reset tokens of the
+// user, because a person who reads mail of the earlier address may have one.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, "UPDATE users SET email = $1, email_key = $2 WHERE id = $3", email, pyth.EmailKey(email), id)
 		switch {
 		case duplicate(err):
 			return pyth.Errorf(pyth.CodeEmailTaken, "Another account has this e-mail address.")
-		case err == nil && tag.RowsAffected() == 0:
+		case err != nil:
+			return err
+		case tag.RowsAffected() == 0:
 			return asNotFound(pgx.ErrNoRows, "user")
 		}
+		_, err = tx.Exec(ctx, "DELETE FROM reset_tokens WHERE user_id = $1", id)
 		return err
 	})
 }

@@ -10,16 +10,15 @@ import (
 // server have ended. Runs that begin during the call can be missed, so the caller first
 // invalidates the credentials of the user, or calls EndUser again afterwards.
 func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
+	// Begin with the runs of this server. Those in the store can be many.
+	live := s.cancelLive(user)
 	for _, state := range []pyth.ExecutionState{pyth.StateQueued, pyth.StateRunning} {
 		if err := s.cancelStored(ctx, user, state); err != nil {
 			return err
 		}
 	}
-	live := s.live.ofUser(user)
-	for _, r := range live {
-		r.cancel(errCanceled)
-	}
-	for _, r := range live {
+	// A queued run may have started in the meantime.
+	for _, r := range append(live, s.cancelLive(user)...) {
 		select {
 		case <-r.ended:
 		case <-ctx.Done():
@@ -27,6 +26,15 @@ func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
 		}
 	}
 	return s.writer.sync(ctx)
+}
+
+// cancelLive cancels the runs of the user on this server and returns them.
+func (s *Service) cancelLive(user pyth.UserID) []*run {
+	live := s.live.ofUser(user)
+	for _, r := range live {
+		r.cancel(errCanceled)
+	}
+	return live
 }
 
 // cancelStored cancels the asynchronous runs of the user that have the given state in

@@ -11,11 +11,20 @@ const Masked = "xxxxx"
 // Mask returns the value without the passwords and tokens of the URLs in it. The
 // value is one URL or several URLs separated by commas.
 func Mask(value string) string {
-	parts := strings.Split(value, ",")
-	for i, part := range parts {
-		parts[i] = maskURL(part)
+	var urls []string
+	for part := range strings.SplitSeq(value, ",") {
+		// A password may contain a comma, so a part without a scheme belongs to the URL
+		// before it.
+		if n := len(urls); n > 0 && !strings.Contains(part, "://") && strings.Contains(urls[n-1], "://") {
+			urls[n-1] += "," + part
+		} else {
+			urls = append(urls, part)
+		}
 	}
-	return strings.Join(parts, ",")
+	for i, u := range urls {
+		urls[i] = maskURL(u)
+	}
+	return strings.Join(urls, ",")
 }
 
 func maskURL(text string) string {

@@ -179,6 +179,8 @@ func TestMaskHidesSecretsInURLs(t *testing.T) {
 		"postgres://me:hush@host/db":       "postgres://me:xxxxx@host/db",
 		"postgres://host/db?password=hush": "postgres://host/db?password=xxxxx",
 		"nats://a:hush@b,nats://c":         "nats://a:xxxxx@b,nats://c",
+		"postgres://me:hu,sh@host/db":      "postgres://me:xxxxx@host/db",
+		"nats://a:hu,sh@b,nats://c":        "nats://a:xxxxx@b,nats://c",
 		"https://u:hu%sh@example.org":      "https://xxxxx@example.org",
 		"https://e.org/?api_key=hush&a=b":  "https://e.org/?a=b&api_key=xxxxx",
 	} {

@@ -64,21 +64,30 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 		if err := replaceHash(ctx, tx, id, old, replacement); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", id)
+		if _, err := tx.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM reset_tokens WHERE user_id = ?", id)
 		return err
 	})
 }
 
-// SetEmail replaces the e-mail address of a user.
+// SetEmail replaces the e-mail address of a user. It deletes the reset tokens of the
+// user, because a person who reads mail of the earlier address may have one.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
-	changed, err := affected(s.writer.ExecContext(ctx, "UPDATE users SET email = ?, email_key = ? WHERE id = ?", email, pyth.EmailKey(email), id))
-	switch {
-	case duplicate(err):
-		return pyth.Errorf(pyth.CodeEmailTaken, "Another account has this e-mail address.")
-	case err == nil && !changed:
-		return asNotFound(sql.ErrNoRows, "user")
-	}
-	return s.writeFailure(err)
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET email = ?, email_key = ? WHERE id = ?", email, pyth.EmailKey(email), id))
+		switch {
+		case duplicate(err):
+			return pyth.Errorf(pyth.CodeEmailTaken, "Another account has this e-mail address.")
+		case err != nil:
+			return err
+		case !changed:
+			return asNotFound(sql.ErrNoRows, "user")
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM reset_tokens WHERE user_id = ?", id)
+		return err
+	})
 }
 
 // deletedRuns is the number of runs that DeleteUser deletes in one transaction.

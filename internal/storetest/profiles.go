@@ -68,6 +68,25 @@ func createReset(t *testing.T, s pyth.Store, user pyth.UserID, name string) {
 	want(t, s.CreateResetToken(t.Context(), &pyth.ResetToken{Hash: hash(name), UserID: user, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}), "")
 }
 
+func testChangeDeletesResetTokens(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	a := create(t, s, "ada")
+	create(t, s, "bob")
+	createReset(t, s, "bob", "other")
+	for name, change := range map[string]func() error{
+		"password": func() error { return s.ChangePassword(ctx, "ada", a.user.PasswordHash, "new hash") },
+		"address":  func() error { return s.SetEmail(ctx, "ada", "ada@example.net") },
+	} {
+		createReset(t, s, "ada", name)
+		want(t, change(), "")
+		_, err := s.ResetToken(ctx, hash(name))
+		want(t, err, pyth.CodeNotFound)
+	}
+	want(t, s.SetEmail(ctx, "nobody", "nobody@example.net"), pyth.CodeNotFound)
+	_, err := s.ResetToken(ctx, hash("other"))
+	want(t, err, "")
+}
+
 func testUseResetToken(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	a := create(t, s, "ada")

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a key is changed in part":                                       testUpdateKey,
 		"logins are listed by their latest token":                        testLogins,
 		"an e-mail address is replaced if it is free":                    testSetEmail,
+		"a changed password or address deletes reset tokens":             testChangeDeletesResetTokens,
 		"a reset token is used once":                                     testUseResetToken,
 		"concurrent uses of a reset token succeed once":                  testResetTokenRace,
 		"the last use of existing keys is stored":                        testKeysUsed,

@@ -68,7 +68,7 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 		`pyth_on_generate_calls_total{result="%s"}`:       {"answered", "malformed", "canceled", "llm_failed", "llm_timeout"},
 		`pyth_on_sandbox_boot_seconds_count{result="%s"}`: {"failed", "ok"},
 		`pyth_on_quota_refused_total{code="%s"}`:          {"quota_exceeded", "too_many_executions", "token_budget_exhausted"},
-		`pyth_on_rate_limit_refused_total{limit="%s"}`:    {"register-ip", "login-ip", "login-account", "user", "verify-ip"},
+		`pyth_on_rate_limit_refused_total{limit="%s"}`:    {"register-ip", "login-ip", "login-account", "reset-account", "user", "verify-ip"},
 		`pyth_on_webhook_attempts_total{result="%s"}`:     {"delivered", "retried", "failed"},
 	} {
 		for _, v := range values {
