@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -90,7 +91,7 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 		"an invalid address":              {"--log-format=json", "--addr=nonsense", "--data-dir=" + t.TempDir()},
 		"an unknown flag":                 {"--log-format", "json", "--adr=x"},
 		"a missing file":                  {"--invites-file=" + file, "--log-format=json", "--data-dir=" + t.TempDir()},
-		"an invalid combination of flags": {"--log-format=json", "--registration=invite", "--data-dir=" + t.TempDir(), "--addr=127.0.0.1:0"},
+		"an invalid combination of flags": {"--log-format=json", "--hsts=1h", "--data-dir=" + t.TempDir(), "--addr=127.0.0.1:0"},
 	} {
 		code, log := runServeUntilExit(t, args...)
 		if records := requireJSONLog(t, log); code == 0 || len(records) == 0 || records[len(records)-1]["level"] != "ERROR" || records[len(records)-1]["error"] == nil {
@@ -122,7 +123,9 @@ func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 // and the standard error output.
 func runServeUntilExit(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"serve"}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, append([]string{"serve"}, args...)...)
 	pipe := must(cmd.StderrPipe())(t)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
