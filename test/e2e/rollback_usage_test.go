@@ -72,7 +72,7 @@ func checkUsage(t *testing.T, s *server, a *account) {
 	}, soakPrograms...)
 	runs := 100
 	if testing.Short() {
-		runs = 30
+		runs = 10
 	}
 	a.prepareInterpreter(t)
 	for run := range runs {
@@ -89,13 +89,16 @@ func checkUsage(t *testing.T, s *server, a *account) {
 	}
 	t.Run("memory", func(t *testing.T) { checkMemoryUsage(t, a) })
 	t.Run("processor time", func(t *testing.T) { checkProcessorUsage(t, s, a, programs) })
-	t.Run("processor time on busy processors", func(t *testing.T) {
-		// Other tests also use all processors, and have time limits.
-		exclusiveAttack.Lock()
-		defer exclusiveAttack.Unlock()
-		keepProcessorsBusy(t)
-		checkProcessorUsage(t, s, a, programs)
-	})
+	// With -short, the tests beside this one keep the processors busy.
+	if !testing.Short() {
+		t.Run("processor time on busy processors", func(t *testing.T) {
+			// Other tests also use all processors, and have time limits.
+			exclusiveAttack.Lock()
+			defer exclusiveAttack.Unlock()
+			keepProcessorsBusy(t)
+			checkProcessorUsage(t, s, a, programs)
+		})
+	}
 	t.Run("processor time of Node", func(t *testing.T) {
 		for range runs {
 			a.execute(t, javascript("console.log(42)")).prints(t, "42\n")
