@@ -34,13 +34,14 @@ type note struct {
 
 func (note) Kind() string { return "note" }
 
-// worker sends the text of each attempt to the channel "seen". The result of an
-// attempt is the result of the function "fail".
+// failingOnce is the text of a job whose first attempt fails.
+const failingOnce = "again"
+
+// worker sends the text of each attempt to the channel "seen".
 type worker struct {
 	river.WorkerDefaults[note]
 
 	seen chan string
-	fail func(attempt int) error
 }
 
 func (w *worker) Work(ctx context.Context, job *river.Job[note]) error {
@@ -49,13 +50,16 @@ func (w *worker) Work(ctx context.Context, job *river.Job[note]) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return w.fail(job.Attempt)
+	if job.Args.Text == failingOnce && job.Attempt == 1 {
+		return errors.New("the first attempt fails")
+	}
+	return nil
 }
 
 func (*worker) NextRetry(*river.Job[note]) time.Time { return time.Now() }
 
 func newWorker() *worker {
-	return &worker{seen: make(chan string), fail: func(int) error { return nil }}
+	return &worker{seen: make(chan string)}
 }
 
 // started returns a queue that has started with the worker w.
@@ -118,15 +122,9 @@ func testQueue[TTx any](t *testing.T, driver riverdriver.Driver[TTx]) {
 	wantSeen(t, w, "first")
 
 	// A job that fails is tried again.
-	w.fail = func(attempt int) error {
-		if attempt == 1 {
-			return errors.New("the first attempt fails")
-		}
-		return nil
-	}
-	insert(t, q, "again")
-	wantSeen(t, w, "again")
-	wantSeen(t, w, "again")
+	insert(t, q, failingOnce)
+	wantSeen(t, w, failingOnce)
+	wantSeen(t, w, failingOnce)
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
