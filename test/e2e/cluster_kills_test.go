@@ -126,9 +126,7 @@ func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 // workers, NATS and PostgreSQL.
 func TestClusterRunsEachAsyncRunOnce(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it starts many processes; TestWorkerFailures and TestServersShareAsyncRuns are smaller")
-	}
+	onlyDeep(t, "it starts many processes; TestWorkerFailures and TestServersShareAsyncRuns are smaller")
 	kills, runs := asyncKills(t, 20, 200)
 	c := startCounter(t)
 	d := newDeployment(t)

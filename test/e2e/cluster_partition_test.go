@@ -201,9 +201,7 @@ func (l *load) finish(t *testing.T) {
 // again without help.
 func TestClusterSurvivesPartitions(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it takes minutes; TestWorkerFailures is smaller")
-	}
+	onlyDeep(t, "it takes minutes; TestWorkerFailures is smaller")
 	c := startCounter(t)
 	d := newDeployment(t)
 	one := d.addWorker(t, &node{name: "worker1"}, append([]string{"--max-running=2"}, counterFlags...)...)
@@ -294,9 +292,7 @@ func restartUnderLoad(t *testing.T, d *deployment, l *load) {
 // stays the only one.
 func TestClusterEndsRunsOfSilentServer(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it waits for half a minute; the tests of internal/async have a fake clock")
-	}
+	onlyDeep(t, "it waits for half a minute; the tests of internal/async have a fake clock")
 	c := startCounter(t)
 	d := newDeployment(t)
 	d.addWorker(t, &node{name: "worker"}, counterFlags...)

@@ -48,9 +48,7 @@ func goRoot(t *testing.T) string {
 // The program is built with a changed function time.Now.
 func TestClusterWithWrongClock(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it compiles the program with a changed standard library; internal/postgres has short tests of the clock")
-	}
+	onlyDeep(t, "it compiles the program with a changed standard library; internal/postgres has short tests of the clock")
 	ahead := buildChanged(t, filepath.Join(goRoot(t), "src/time/time.go"),
 		"\tsec, nsec, mono := runtimeNow()\n\tif mono == 0 {", "\tsec, nsec, mono := runtimeNow()\n\tsec += 3600\n\tif mono == 0 {")
 	d := newDeployment(t)
@@ -140,9 +138,7 @@ func TestClusterWithWrongClock(t *testing.T) {
 // another worker.
 func TestClusterRefusesOldWorker(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it compiles the program; the tests of internal/cluster/fleet have an old worker")
-	}
+	onlyDeep(t, "it compiles the program; the tests of internal/cluster/fleet have an old worker")
 	source := must(filepath.Abs("../../internal/cluster/wire/envelope.go"))(t)
 	old := buildChanged(t, source, "const Protocol = 1", "const Protocol = 0")
 	d := newDeployment(t)

@@ -61,9 +61,7 @@ func hashChart(t *testing.T) string {
 
 // TestChartRenders lints the chart and renders it with Helm.
 func TestChartRenders(t *testing.T) {
-	if testing.Short() {
-		return
-	}
+	onlyDeep(t, "it runs the tool helm")
 	t.Parallel()
 	if out, err := helm(t, "lint", "--strict", chartDir); err != nil {
 		t.Errorf("%v: %s", err, out)
@@ -106,9 +104,7 @@ func TestChartRenders(t *testing.T) {
 
 // TestReleasedChartHasVersion renders the chart of a release.
 func TestReleasedChartHasVersion(t *testing.T) {
-	if testing.Short() {
-		return
-	}
+	onlyDeep(t, "it makes a whole release")
 	t.Parallel()
 	out, err := helm(t, "template", "demo", filepath.Join(must(makeRelease())(t), "pyth-on-1.2.3.tgz"))
 	if err != nil || !strings.Contains(out, `image: "pyth-on:1.2.3"`) || !strings.Contains(out, "helm.sh/chart: pyth-on-1.2.3\n") {

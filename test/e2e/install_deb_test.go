@@ -127,9 +127,7 @@ cd /opt
 // installs the package, starts the unit, runs programs, upgrades, removes and purges
 // the package.
 func TestDebianPackage(t *testing.T) {
-	if testing.Short() {
-		return
-	}
+	onlyDeep(t, "it installs the package in a new root file system")
 	t.Parallel()
 	release := must(makeRelease())(t)
 	m := bootDebian(t)

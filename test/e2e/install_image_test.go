@@ -56,9 +56,7 @@ func container(t *testing.T, root, data string, attr *syscall.SysProcAttr, bwrap
 // TestContainerImage starts the server of the container image as an ordinary user,
 // as docs/operations.md describes, and runs programs.
 func TestContainerImage(t *testing.T) {
-	if testing.Short() {
-		return
-	}
+	onlyDeep(t, "it writes and starts a container image")
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	root := unpackImage(t, filepath.Join(must(makeRelease())(t), "pyth-on_1.2.3_amd64.oci.tar"))

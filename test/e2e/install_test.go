@@ -38,9 +38,7 @@ func (e *distError) Unwrap() error { return e.error }
 
 // TestReleaseIsReproducible makes the files of a release twice.
 func TestReleaseIsReproducible(t *testing.T) {
-	if testing.Short() {
-		return
-	}
+	onlyDeep(t, "it makes a whole release twice")
 	t.Parallel()
 	first := must(makeRelease())(t)
 	second := filepath.Join(t.TempDir(), "dist")

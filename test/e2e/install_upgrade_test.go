@@ -43,9 +43,7 @@ func buildEarlier(t *testing.T) string {
 // TestUpgradeFromEarlierCommit starts this version with the data directory of an
 // earlier version. Then the earlier version must refuse the data directory.
 func TestUpgradeFromEarlierCommit(t *testing.T) {
-	if testing.Short() {
-		return
-	}
+	onlyDeep(t, "it compiles an earlier version")
 	t.Parallel()
 	earlier := buildEarlier(t)
 	data := t.TempDir()

@@ -98,8 +98,6 @@ func (r *release) imageConfig(image v1.Image) *v1.ConfigFile {
 		Env: []string{
 			"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 			"PYTH_ON_ADDR=0.0.0.0:8080", "PYTH_ON_DATA_DIR=/var/lib/pyth-on/data",
-			// Without this setting, the server asks npm, which the image does not have.
-			"PYTH_ON_NPM_REGISTRY=https://registry.npmjs.org/",
 		},
 		ExposedPorts: map[string]struct{}{"8080/tcp": {}},
 		Volumes:      map[string]struct{}{"/var/lib/pyth-on": {}},

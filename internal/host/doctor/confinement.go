@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Confinement is what a container or a service manager forbids this process.
+// Confinement contains the restrictions of this process by a container or a service
+// manager.
 type Confinement struct {
 	// Seccomp is true if a seccomp filter checks the system calls of this process.
 	Seccomp bool
