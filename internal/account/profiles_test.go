@@ -11,7 +11,7 @@ import (
 
 func (s *service) profiles() *account.Profiles {
 	log := &steps{store: s.store}
-	return account.NewProfiles(s.Service, &account.Remover{Store: s.store, Audit: log, Activities: []account.Activity{log}})
+	return account.NewProfiles(s.Service, newRemover(s.store, log))
 }
 
 func TestChangeEmail(t *testing.T) {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"sync/atomic"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -24,10 +25,14 @@ type Remover struct {
 		CountUsers(ctx context.Context) (pyth.UserCounts, error)
 	}
 	Audit Eraser
-	// Activities are the services whose runs and sessions end before the account is
-	// deleted.
-	Activities []Activity
+
+	activities atomic.Pointer[[]Activity]
 }
+
+// SetActivities sets the services whose runs and sessions end before an account is
+// deleted. Before this call there are none, because a server accepts commands before its
+// services have started.
+func (r *Remover) SetActivities(all ...Activity) { r.activities.Store(&all) }
 
 // Remove ends the runs and sessions of the user and deletes the account with all its
 // data. The audit log keeps only the hashes of the user's entries. If Remove fails, the
@@ -72,7 +77,11 @@ func (r *Remover) check(ctx context.Context, user pyth.UserID) error {
 }
 
 func (r *Remover) end(ctx context.Context, user pyth.UserID) error {
-	for _, a := range r.Activities {
+	all := r.activities.Load()
+	if all == nil {
+		return nil
+	}
+	for _, a := range *all {
 		if err := a.EndUser(ctx, user); err != nil {
 			return err
 		}

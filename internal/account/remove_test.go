@@ -36,12 +36,18 @@ func (s *steps) Erase(_ context.Context, user pyth.UserID) (int, error) {
 	return 1, s.note("erase", user)
 }
 
+func newRemover(store pyth.Store, log *steps) *account.Remover {
+	r := &account.Remover{Store: store, Audit: log}
+	r.SetActivities(log)
+	return r
+}
+
 func TestRemoveEndsRunsBeforeItDeletesTheAccount(t *testing.T) {
 	s := newService(t)
 	ada, bob := s.register(t, email), s.register(t, "bob@example.org")
 	for _, fail := range []string{"end before", "erase before"} {
 		log := &steps{store: s.store, fail: fail}
-		r := account.Remover{Store: s.store, Audit: log, Activities: []account.Activity{log}}
+		r := newRemover(s.store, log)
 		if r.Remove(t.Context(), ada.User.ID) == nil {
 			t.Errorf("%s: the failure was lost", fail)
 		}
@@ -50,7 +56,7 @@ func TestRemoveEndsRunsBeforeItDeletesTheAccount(t *testing.T) {
 		}
 	}
 	log := &steps{store: s.store}
-	r := account.Remover{Store: s.store, Audit: log, Activities: []account.Activity{log}}
+	r := newRemover(s.store, log)
 	want(t, r.Remove(t.Context(), ada.User.ID), "")
 	if want := []string{"end before", "erase before", "end after", "erase after"}; !slices.Equal(log.all, want) {
 		t.Errorf("got the steps %q, want %q", log.all, want)

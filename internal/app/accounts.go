@@ -20,8 +20,8 @@ const jwtKeyBytes = 32
 
 // Accounts holds the account service and the audit log of a server.
 type Accounts struct {
-	// Admin manages users on behalf of the operator at the command line. It writes
-	// entries to the audit log.
+	// Admin manages users for administrators and for the operator at the command line.
+	// It writes entries to the audit log.
 	Admin pyth.AdminService
 
 	store pyth.Store
@@ -32,6 +32,8 @@ type Accounts struct {
 	log     *log.Log
 	// overrides contains the limits of single users.
 	overrides *usage.Overrides
+	// remover deletes accounts, also for users and for the command line.
+	remover *account.Remover
 	// ended receives users who were disabled or deleted.
 	ended chan pyth.UserID
 }
@@ -60,20 +62,9 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	if a.log, err = openAudit(ctx, store, v); err != nil {
 		return nil, err
 	}
-	a.Admin = a.administration()
-	return a, nil
-}
-
-// maxEnded is the number of users in the channel "ended". If the channel is full, the
-// enforcer finds the users by its periodic search.
-const maxEnded = 64
-
-// administration returns the service that manages users. When it deletes a user, it ends
-// the activities of the user first.
-func (a *Accounts) administration(activities ...account.Activity) pyth.AdminService {
-	return audit.Administration(&account.Administration{
-		Accounts: a.service, Quotas: a.overrides,
-		Remover: a.remover(activities...),
+	a.remover = &account.Remover{Store: store, Audit: a.log}
+	a.Admin = audit.Administration(&account.Administration{
+		Accounts: a.service, Quotas: a.overrides, Remover: a.remover,
 		Ended: func(user pyth.UserID) {
 			select {
 			case a.ended <- user:
@@ -81,17 +72,16 @@ func (a *Accounts) administration(activities ...account.Activity) pyth.AdminServ
 			}
 		},
 	}, a.log)
+	return a, nil
 }
+
+// maxEnded is the number of users in the channel "ended". If the channel is full, the
+// enforcer finds the users by its periodic search.
+const maxEnded = 64
 
 // Count returns the numbers of users.
 func (a *Accounts) Count(ctx context.Context) (pyth.UserCounts, error) {
 	return a.store.CountUsers(ctx)
-}
-
-// remover returns the service that deletes accounts. It ends the activities of the user
-// first.
-func (a *Accounts) remover(activities ...account.Activity) *account.Remover {
-	return &account.Remover{Store: a.store, Audit: a.log, Activities: activities}
 }
 
 // SetupCode returns a new code for the registration of the first administrator; "" if an

@@ -169,6 +169,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if err := s.openRecords(ctx); err != nil {
 		return nil, err
 	}
+	c.Accounts.remover.SetActivities(s.records, s.sessions)
 	s.idempotency, err = idempotency.New(ctx, idempotency.Config{Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: c.Accounts.clock})
 	if err != nil {
 		return nil, err
@@ -338,7 +339,7 @@ func (s *Server) apiConfig() api.Config {
 	config := c.API
 	config.Now = c.Accounts.clock
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
-	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, c.Accounts.remover(s.records, s.sessions)), log)
+	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, c.Accounts.remover), log)
 	config.SendReset = s.sendReset()
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
@@ -352,7 +353,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Generations = s.gate.generations(audit.Generations(generations, log, generate.Version()))
 	config.Usage = s.usage(generations)
 	config.Webhooks = audit.Webhooks(s.webhooks, log)
-	config.Admin = c.Accounts.administration(s.records, s.sessions)
+	config.Admin = c.Accounts.Admin
 	config.Operations = audit.Operations(&operations{s}, log)
 	config.GenerateTimeout = c.Model.Timeout
 	config.Audit, config.Denials = log, log
