@@ -113,7 +113,7 @@ func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x
 // Renew issues a new JWT to a caller who sent a valid JWT. It fails if the login was
 // revoked, so that a thief cannot renew a stolen JWT forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
-	if err := s.requireLogin(ctx, p); err != nil {
+	if err := s.checkLogin(ctx, p); err != nil {
 		return nil, err
 	}
 	key, err := s.primaryKey(ctx, p.User.ID)
@@ -130,6 +130,11 @@ func (s *Service) requireLogin(ctx context.Context, p *pyth.Principal) error {
 	if p.Credential != pyth.CredentialJWT {
 		return nil
 	}
+	return s.checkLogin(ctx, p)
+}
+
+// checkLogin returns an error unless the login of the caller is active.
+func (s *Service) checkLogin(ctx context.Context, p *pyth.Principal) error {
 	active, err := s.config.Store.FamilyActive(ctx, p.User.ID, p.FamilyID, s.config.Clock())
 	if err == nil && !active {
 		err = pyth.Errorf(pyth.CodeUnauthenticated, "The login of this token has ended. Log in again.")
