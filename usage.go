@@ -164,9 +164,10 @@ func UserQuotaNames() []QuotaName {
 // UserLimits returns limits of single users that replace the limits of the server. It is
 // safe for concurrent use.
 type UserLimits interface {
-	// Limit returns the limit of the user. The result "own" is false if the limit of the
-	// server applies. Limit must be fast, because each run calls it.
-	Limit(ctx context.Context, user UserID, name QuotaName) (limit int64, own bool, err error)
+	// Limits returns the limits of the user. For quotas that are not in the map, the
+	// limits of the server apply. The caller must not change the map. Limits must be
+	// fast, because each run calls it.
+	Limits(ctx context.Context, user UserID) (map[QuotaName]int64, error)
 }
 
 // Quota is a limit of a user. Used is how much of the limit the user uses.

@@ -39,8 +39,12 @@ func (c *Config) tokensPerDay(ctx context.Context, user pyth.UserID) (limit int6
 		return 0, false, nil
 	}
 	if c.UserLimits != nil {
-		if limit, own, err := c.UserLimits.Limit(ctx, user, pyth.QuotaGenerateTokensPerDay); own || err != nil {
-			return limit, own, err
+		own, err := c.UserLimits.Limits(ctx, user)
+		if err != nil {
+			return 0, false, err
+		}
+		if n, ok := own[pyth.QuotaGenerateTokensPerDay]; ok {
+			return n, true, nil
 		}
 	}
 	return c.TokensPerDay, c.TokensPerDay > 0, nil

@@ -101,17 +101,16 @@ func New(config Config) *Service {
 	if config.Clock == nil {
 		config.Clock = time.Now
 	}
-	config.MaxPerUser = cmp.Or(config.MaxPerUser, defaultMaxPerUser)
-	config.DefaultIdle = cmp.Or(config.DefaultIdle, usualIdle)
 	config.MaxIdle = cmp.Or(config.MaxIdle, 24*time.Hour)
 	config.MaxAge = cmp.Or(config.MaxAge, 24*time.Hour)
 	config.MaxWaiting = cmp.Or(config.MaxWaiting, 32)
-	config.DefaultIdle = min(config.DefaultIdle, config.MaxIdle)
-	return &Service{
+	s := &Service{
 		config:   config,
 		sessions: map[pyth.SessionID]*session{},
 		places:   map[pyth.UserID]int{},
 	}
+	s.SetLimits(config.MaxPerUser, config.DefaultIdle)
+	return s
 }
 
 // OpenSession opens a session at the host. Its programs get the packages that the
@@ -224,12 +223,12 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 // maxOf returns the maximum number of sessions of the user.
 func (s *Service) maxOf(ctx context.Context, user pyth.UserID) (int, error) {
 	if s.config.UserLimits != nil {
-		limit, own, err := s.config.UserLimits.Limit(ctx, user, pyth.QuotaSessions)
+		own, err := s.config.UserLimits.Limits(ctx, user)
 		if err != nil {
 			return 0, err
 		}
-		if own {
-			return int(limit), nil
+		if n, ok := own[pyth.QuotaSessions]; ok {
+			return int(n), nil
 		}
 	}
 	s.mu.Lock()

@@ -31,24 +31,31 @@ type limits struct {
 
 // limits returns the limits of the user.
 func (l *Limiter) limits(ctx context.Context, user pyth.UserID) (limits, error) {
-	var all limits
-	var errs [4]error
-	all.executions, errs[0] = l.limit(ctx, user, pyth.QuotaExecutionsPerDay, l.config.ExecutionsPerDay)
-	all.cpuMs, errs[1] = l.limit(ctx, user, pyth.QuotaCPUPerDay, l.config.CPUPerDay.Milliseconds())
-	all.memory, errs[2] = l.limit(ctx, user, pyth.QuotaMemoryPerDay, 0)
-	all.storage, errs[3] = l.limit(ctx, user, pyth.QuotaStorage, 0)
-	return all, cmp.Or(errs[:]...)
-}
-
-// limit returns one limit of the user. The parameter "standard" is the limit of users
-// whose account sets none; 0 means no limit.
-func (l *Limiter) limit(ctx context.Context, user pyth.UserID, name pyth.QuotaName, standard int64) (int64, error) {
+	var own map[pyth.QuotaName]int64
 	if l.config.Users != nil {
-		if n, own, err := l.config.Users.Limit(ctx, user, name); own || err != nil {
-			return n, err
+		var err error
+		if own, err = l.config.Users.Limits(ctx, user); err != nil {
+			return limits{}, err
 		}
 	}
-	return cmp.Or(standard, noLimit), nil
+	// A limit of 0 in the configuration means no limit.
+	of := func(name pyth.QuotaName, configured int64) int64 {
+		if n, ok := own[name]; ok {
+			return n
+		}
+		return cmp.Or(configured, noLimit)
+	}
+	return limits{
+		executions: of(pyth.QuotaExecutionsPerDay, l.config.ExecutionsPerDay),
+		cpuMs:      of(pyth.QuotaCPUPerDay, l.config.CPUPerDay.Milliseconds()),
+		memory:     of(pyth.QuotaMemoryPerDay, 0),
+		storage:    of(pyth.QuotaStorage, 0),
+	}, nil
+}
+
+// daily reports whether there is a limit for a day.
+func (limit limits) daily() bool {
+	return limit.executions != noLimit || limit.cpuMs != noLimit || limit.memory != noLimit
 }
 
 // Limiter limits the runs, the processor time and the memory of each user on a day, and
@@ -77,6 +84,8 @@ type account struct {
 	// The field "stored" is the usage in the store. The field "unstored" is the usage
 	// of ended runs whose records are not stored yet.
 	stored, unstored pyth.UsageTotals
+	// limited is true if the last run had a limit for a day.
+	limited bool
 	// The field "running" is the number of admitted runs that have not ended.
 	running int64
 }
@@ -135,7 +144,7 @@ func (l *Limiter) admit(user pyth.UserID, a *account, limits limits) (bool, erro
 		return false, nil
 	}
 	a.beginLocked(pyth.DayOf(now))
-	a.seen = now
+	a.seen, a.limited = now, limits.daily()
 	if err := limits.refusalLocked(a, now); err != nil {
 		return false, err
 	}
@@ -264,14 +273,16 @@ func (l *Limiter) DropIdle(context.Context) error {
 	return nil
 }
 
-// Refresh reads the usage of all accounts again, because other servers also count runs
-// in the store.
+// Refresh reads the usage of all accounts with limits again, because other servers also
+// count runs in the store.
 func (l *Limiter) Refresh(ctx context.Context) error {
 	day := pyth.DayOf(l.config.Clock())
 	l.mu.Lock()
 	users := make([]pyth.UserID, 0, len(l.accounts))
-	for user := range l.accounts {
-		users = append(users, user)
+	for user, a := range l.accounts {
+		if a.limited {
+			users = append(users, user)
+		}
 	}
 	l.mu.Unlock()
 	if len(users) == 0 {

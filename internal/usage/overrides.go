@@ -37,16 +37,8 @@ func NewOverrides(store pyth.UserStore, clock func() time.Time) *Overrides {
 	return &Overrides{store: store, clock: clock, users: map[pyth.UserID]override{}}
 }
 
-// Limit returns the limit of the user. The result "own" is false if the limit of the
-// server applies.
-func (o *Overrides) Limit(ctx context.Context, user pyth.UserID, name pyth.QuotaName) (limit int64, own bool, err error) {
-	limits, err := o.limits(ctx, user)
-	limit, own = limits[name]
-	return limit, own, err
-}
-
-// limits returns all limits of the user. The caller must not change the map.
-func (o *Overrides) limits(ctx context.Context, user pyth.UserID) (map[pyth.QuotaName]int64, error) {
+// Limits returns the limits of the user. The caller must not change the map.
+func (o *Overrides) Limits(ctx context.Context, user pyth.UserID) (map[pyth.QuotaName]int64, error) {
 	now := o.clock()
 	o.mu.Lock()
 	known, ok := o.users[user]
@@ -70,7 +62,7 @@ func (o *Overrides) limits(ctx context.Context, user pyth.UserID) (map[pyth.Quot
 	return u.Quotas, nil
 }
 
-// Forget makes the next call of Limit read the limits of the user again.
+// Forget makes the next call of Limits read the limits of the user again.
 func (o *Overrides) Forget(user pyth.UserID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
