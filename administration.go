@@ -236,9 +236,8 @@ type OperationsService interface {
 
 // Overview is the state of a server.
 type Overview struct {
-	StartedAt time.Time
-	Users     UserCounts
-	Pool      PoolOverview
+	Users UserCounts
+	Pool  PoolOverview
 	// QueuedExecutions is the number of asynchronous runs in the queue of the database.
 	QueuedExecutions int64
 	// ProcessMemoryBytes is the resident memory of the server's process.

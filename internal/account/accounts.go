@@ -234,17 +234,23 @@ func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
 
+// checkPassword returns CodeInvalidCredentials if the password of the caller is wrong.
+func (s *Service) checkPassword(ctx context.Context, p *pyth.Principal, password string) error {
+	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(password))
+	if err == nil && !ok {
+		err = pyth.Errorf(pyth.CodeInvalidCredentials, "The current password is wrong.")
+	}
+	return err
+}
+
 // ChangePassword replaces the password of the caller. It fails with
 // CodeInvalidCredentials if the given current password is wrong.
 func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
-	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
-	if err != nil {
+	if err := s.checkPassword(ctx, p, current); err != nil {
 		return err
 	}
-	if !ok {
-		return pyth.Errorf(pyth.CodeInvalidCredentials, "The current password is wrong.")
-	}
-	if replacement, err = newPassword("body.newPassword", replacement, p.User.Email); err != nil {
+	replacement, err := newPassword("body.newPassword", replacement, p.User.Email)
+	if err != nil {
 		return err
 	}
 	hash, err := s.hasher.hash(ctx, replacement)

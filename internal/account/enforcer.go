@@ -12,7 +12,8 @@ import (
 // LiveActivity is an Activity that knows its users.
 type LiveActivity interface {
 	Activity
-	// ActiveUsers returns the users who have something to end on this server.
+	// ActiveUsers returns the users who have something to end on this server. A user can
+	// appear several times.
 	ActiveUsers() []pyth.UserID
 }
 

@@ -25,15 +25,6 @@ func NewProfiles(accounts *Service, remover *Remover) *Profiles {
 	return &Profiles{accounts, remover}
 }
 
-// checkPassword returns CodeInvalidCredentials if the password of the caller is wrong.
-func (s *Service) checkPassword(ctx context.Context, p *pyth.Principal, password string) error {
-	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(password))
-	if err == nil && !ok {
-		err = pyth.Errorf(pyth.CodeInvalidCredentials, "The current password is wrong.")
-	}
-	return err
-}
-
 // ChangeEmail replaces the e-mail address of the caller.
 func (x *Profiles) ChangeEmail(ctx context.Context, p *pyth.Principal, email, password string) (*pyth.User, error) {
 	s := x.accounts

@@ -91,7 +91,7 @@ func safePath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		// API keys have a prefix. A JWT starts with eyJ, the base64 of {".
-		if strings.Contains(s, pyth.APIKeyPrefix) || strings.Contains(s, pyth.E2BKeyPrefix) || strings.HasPrefix(s, "eyJ") {
+		if containsKey(s) || strings.HasPrefix(s, "eyJ") {
 			segments[i] = "[credential]"
 		}
 	}

@@ -171,15 +171,21 @@ func exampleAuthResponse() any {
 	}
 }
 
+// limitGuesses limits how often callers can try passwords of the account, also with a
+// stolen token.
+func (h *Handler) limitGuesses(ctx context.Context, email string) error {
+	return h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(email))
+}
+
 func (h *Handler) registerAccount(ctx context.Context, in *authInput) (*authOutput, error) {
-	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(in.Value.Email)); err != nil {
+	if err := h.limitGuesses(ctx, in.Value.Email); err != nil {
 		return nil, err
 	}
 	return authResponse(h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite))
 }
 
 func (h *Handler) login(ctx context.Context, in *authInput) (*authOutput, error) {
-	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(in.Value.Email)); err != nil {
+	if err := h.limitGuesses(ctx, in.Value.Email); err != nil {
 		return nil, err
 	}
 	return authResponse(h.cfg.Accounts.Login(ctx, in.Value.Email, in.Value.Password))
@@ -232,8 +238,7 @@ func (h *Handler) logout(ctx context.Context, in *logoutInput) (*noOutput, error
 
 func (h *Handler) changePassword(ctx context.Context, in *passwordInput) (*noOutput, error) {
 	p := caller(ctx)
-	// Limit the rate, so that a caller with a stolen token cannot guess the password.
-	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(p.User.Email)); err != nil {
+	if err := h.limitGuesses(ctx, p.User.Email); err != nil {
 		return nil, err
 	}
 	return nil, h.cfg.Accounts.ChangePassword(ctx, p, in.Value.CurrentPassword, in.Value.NewPassword)

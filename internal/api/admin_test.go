@@ -97,7 +97,7 @@ func (operations) CancelExecution(context.Context, pyth.UserID, pyth.ExecutionID
 }
 
 func (operations) Overview(context.Context) (*pyth.Overview, error) {
-	return &pyth.Overview{StartedAt: created, Database: "sqlite"}, nil
+	return &pyth.Overview{Database: "sqlite"}, nil
 }
 
 // asAdmin makes the caller of a server an administrator.

@@ -49,7 +49,7 @@ func (h *Handler) exportAccount(ctx context.Context, _ *noInput) (*exportOutput,
 	req.w.WriteHeader(http.StatusOK)
 	x := &export{handler: h, p: p, zip: zip.NewWriter(newDownload(req.w, h.cfg.ResponseTimeout))}
 	if err := x.write(ctx); err != nil {
-		h.log.WarnContext(ctx, "export not completed", "request_id", req.id, "error", err)
+		h.log.WarnContext(ctx, "export not completed", "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	return &exportOutput{Body: func(huma.Context) {}}, nil

@@ -169,8 +169,7 @@ func (h *Handler) getAccount(ctx context.Context, _ *noInput) (*profileOutput, e
 
 func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*profileOutput, error) {
 	p := caller(ctx)
-	// Limit the rate, so that a caller with a stolen token cannot guess the password.
-	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(p.User.Email)); err != nil {
+	if err := h.limitGuesses(ctx, p.User.Email); err != nil {
 		return nil, err
 	}
 	email := in.Value.Email
@@ -186,7 +185,7 @@ func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*p
 
 func (h *Handler) deleteAccount(ctx context.Context, in *accountDeletionInput) (*noOutput, error) {
 	p := caller(ctx)
-	if err := h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(p.User.Email)); err != nil {
+	if err := h.limitGuesses(ctx, p.User.Email); err != nil {
 		return nil, err
 	}
 	return nil, h.cfg.Profiles.DeleteAccount(ctx, p, in.Value.CurrentPassword)

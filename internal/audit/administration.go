@@ -27,6 +27,9 @@ func recordAdmin(ctx context.Context, log Recorder, action pyth.Action, actor, u
 	if details == nil {
 		details = map[string]any{}
 	}
+	if err != nil {
+		user = "" // The user may not exist.
+	}
 	if user != "" {
 		details["userId"] = string(user)
 	}
@@ -79,18 +82,10 @@ func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, 
 			details[string(name)] = "default"
 		}
 	}
-	if err := recordAdmin(ctx, a.log, pyth.ActionUserChanged, actor, knownUser(id, err), string(id), details, err); err != nil {
+	if err := recordAdmin(ctx, a.log, pyth.ActionUserChanged, actor, id, string(id), details, err); err != nil {
 		return nil, err
 	}
 	return u, nil
-}
-
-// knownUser returns "" if the action failed, because the user may not exist.
-func knownUser(id pyth.UserID, err error) pyth.UserID {
-	if err != nil {
-		return ""
-	}
-	return id
 }
 
 // DeleteUser records no entry for the user, because the log keeps no content about
@@ -110,7 +105,7 @@ func deleted(actor, id pyth.UserID) pyth.UserID {
 
 func (a *administration) CreateReset(ctx context.Context, actor, id pyth.UserID) (*pyth.Reset, error) {
 	r, err := a.AdminService.CreateReset(ctx, actor, id)
-	if err := recordAdmin(ctx, a.log, pyth.ActionResetCreated, actor, knownUser(id, err), string(id), nil, err); err != nil {
+	if err := recordAdmin(ctx, a.log, pyth.ActionResetCreated, actor, id, string(id), nil, err); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -122,7 +117,7 @@ func (a *administration) DeleteKeys(ctx context.Context, actor, id pyth.UserID) 
 	if err == nil {
 		details["keys"] = n
 	}
-	if err := recordAdmin(ctx, a.log, pyth.ActionKeysRevoked, actor, knownUser(id, err), string(id), details, err); err != nil {
+	if err := recordAdmin(ctx, a.log, pyth.ActionKeysRevoked, actor, id, string(id), details, err); err != nil {
 		return 0, err
 	}
 	return n, nil
@@ -130,7 +125,7 @@ func (a *administration) DeleteKeys(ctx context.Context, actor, id pyth.UserID) 
 
 func (a *administration) DeleteLogins(ctx context.Context, actor, id pyth.UserID) error {
 	err := a.AdminService.DeleteLogins(ctx, actor, id)
-	return recordAdmin(ctx, a.log, pyth.ActionLoginsRevoked, actor, knownUser(id, err), string(id), nil, err)
+	return recordAdmin(ctx, a.log, pyth.ActionLoginsRevoked, actor, id, string(id), nil, err)
 }
 
 func (a *administration) CreateInvite(ctx context.Context, actor pyth.UserID, email string, lifetime time.Duration) (*pyth.Invite, string, error) {

@@ -2,7 +2,6 @@ package runs
 
 import (
 	"context"
-	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -14,8 +13,7 @@ func (s *Service) ActiveUsers() []pyth.UserID {
 	for _, r := range active {
 		users = append(users, r.record.User)
 	}
-	slices.Sort(users)
-	return slices.Compact(users)
+	return users
 }
 
 // ActiveExecutions returns the records of all users that have not ended, oldest first.
