@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -123,11 +124,17 @@ func (c *adminFlags) remote(agent string) (*adminClient, error) {
 // throughControl calls f with a client of the running server that uses the data
 // directory.
 func throughControl(dataDir, agent string, f func(*adminClient) error) error {
-	client, closeClient, err := controlClient(dataDir)
+	short, err := shortPath(dataDir)
 	if err != nil {
 		return err
 	}
-	defer closeClient()
+	defer func() { _ = short.Close() }()
+	client := &http.Client{Timeout: controlTimeout, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", short.name)
+		},
+		DisableKeepAlives: true,
+	}}
 	return f(&adminClient{http: client, base: "http://pyth-on", agent: agent})
 }
 
@@ -261,22 +268,23 @@ func (c *adminClient) do(ctx context.Context, method, path string, body, answer 
 	return nil
 }
 
-// pages calls the function "next" with each page of a list. The path may contain a query.
-func (c *adminClient) pages(ctx context.Context, path string, query url.Values, next func(page json.RawMessage) error) error {
+// list returns the items of all pages of a list of users or invites.
+func (c *adminClient) list(ctx context.Context, path string, query url.Values) ([]json.RawMessage, error) {
 	query.Set("limit", "200")
+	all := []json.RawMessage{}
 	for {
-		var page json.RawMessage
+		var page struct {
+			Users, Invites []json.RawMessage
+			NextCursor     string
+		}
 		if err := c.do(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
-			return err
+			return nil, err
 		}
-		if err := next(page); err != nil {
-			return err
+		all = append(append(all, page.Users...), page.Invites...)
+		if page.NextCursor == "" {
+			return all, nil
 		}
-		var more struct{ NextCursor string }
-		if err := json.Unmarshal(page, &more); err != nil || more.NextCursor == "" {
-			return err
-		}
-		query.Set("cursor", more.NextCursor)
+		query.Set("cursor", page.NextCursor)
 	}
 }
 

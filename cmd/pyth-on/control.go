@@ -55,21 +55,6 @@ func serveControl(dataDir string, handler http.Handler, logger *slog.Logger) (st
 	}, nil
 }
 
-// controlClient returns a client for requests to the server that uses the data
-// directory. The caller calls closeClient after the last request.
-func controlClient(dataDir string) (client *http.Client, closeClient func(), err error) {
-	short, err := shortPath(dataDir)
-	if err != nil {
-		return nil, nil, err
-	}
-	return &http.Client{Timeout: controlTimeout, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", short.name)
-		},
-		DisableKeepAlives: true,
-	}}, func() { _ = short.Close() }, nil
-}
-
 // controlPath provides a short path to the socket, through a descriptor of the data
 // directory. A socket address has at most 107 bytes (unix(7)), and the usual path
 // can be longer.

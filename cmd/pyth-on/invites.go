@@ -33,14 +33,10 @@ type invitesListCommand struct {
 func (c *invitesListCommand) Run() error {
 	ctx, stop := untilSignal()
 	defer stop()
-	all := []json.RawMessage{}
-	err := c.call(ctx, "invites list", false, func(client *adminClient) error {
-		return client.pages(ctx, invitesPath, url.Values{}, func(page json.RawMessage) error {
-			var list struct{ Invites []json.RawMessage }
-			err := json.Unmarshal(page, &list)
-			all = append(all, list.Invites...)
-			return err
-		})
+	var all []json.RawMessage
+	err := c.call(ctx, "invites list", false, func(client *adminClient) (err error) {
+		all, err = client.list(ctx, invitesPath, url.Values{})
+		return err
 	})
 	if err != nil {
 		return err

@@ -87,27 +87,13 @@ func printSettings(list []settings.Setting, asJSON bool) error {
 
 // runningSettings returns the settings of the server that uses the data directory.
 func runningSettings(ctx context.Context, dataDir string) (list []settings.Setting, err error) {
-	client, closeClient, err := controlClient(dataDir)
-	if err != nil {
-		return nil, err
-	}
-	defer closeClient()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pyth-on/settings", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
+	err = throughControl(dataDir, "pyth-on settings show", func(c *adminClient) error {
+		return c.do(ctx, http.MethodGet, "/settings", nil, &list)
+	})
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("no server runs in the data directory %s; start it, or choose another directory with --data-dir", dataDir)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the server answered %s", response.Status)
-	}
-	return list, json.NewDecoder(response.Body).Decode(&list)
+	return list, err
 }
 
 type settingsExampleCommand struct{}

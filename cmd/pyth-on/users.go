@@ -73,28 +73,20 @@ type userArg struct {
 
 // find returns the account.
 func (a *userArg) find(ctx context.Context, c *adminClient) (*cliUser, json.RawMessage, error) {
-	var found *cliUser
-	var raw json.RawMessage
-	err := c.pages(ctx, usersPath, url.Values{"q": {a.User}}, func(page json.RawMessage) error {
-		var list struct{ Users []json.RawMessage }
-		if err := json.Unmarshal(page, &list); err != nil {
-			return err
-		}
-		for _, item := range list.Users {
-			u := new(cliUser)
-			if err := json.Unmarshal(item, u); err != nil {
-				return err
-			}
-			if strings.EqualFold(u.Email, a.User) || u.ID == a.User {
-				found, raw = u, item
-			}
-		}
-		return nil
-	})
-	if err == nil && found == nil {
-		err = fmt.Errorf("no account has the e-mail address or ID %s; `pyth-on users list` shows all accounts", a.User)
+	all, err := c.list(ctx, usersPath, url.Values{"q": {a.User}})
+	if err != nil {
+		return nil, nil, err
 	}
-	return found, raw, err
+	for _, item := range all {
+		u := new(cliUser)
+		if err := json.Unmarshal(item, u); err != nil {
+			return nil, nil, err
+		}
+		if strings.EqualFold(u.Email, a.User) || u.ID == a.User {
+			return u, item, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("no account has the e-mail address or ID %s; `pyth-on users list` shows all accounts", a.User)
 }
 
 // change sends a change of the account and prints the result.
@@ -130,14 +122,10 @@ type usersListCommand struct {
 func (c *usersListCommand) Run() error {
 	ctx, stop := untilSignal()
 	defer stop()
-	all := []json.RawMessage{}
-	err := c.call(ctx, "users list", false, func(client *adminClient) error {
-		return client.pages(ctx, usersPath, url.Values{"q": {c.Search}}, func(page json.RawMessage) error {
-			var list struct{ Users []json.RawMessage }
-			err := json.Unmarshal(page, &list)
-			all = append(all, list.Users...)
-			return err
-		})
+	var all []json.RawMessage
+	err := c.call(ctx, "users list", false, func(client *adminClient) (err error) {
+		all, err = client.list(ctx, usersPath, url.Values{"q": {c.Search}})
+		return err
 	})
 	if err != nil {
 		return err

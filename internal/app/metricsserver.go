@@ -13,13 +13,6 @@ import (
 // scrapeTimeout is the time-out for reading metrics from the database.
 const scrapeTimeout = 5 * time.Second
 
-// BackupStatus reports the backups of a server.
-type BackupStatus interface {
-	// LastBackup returns the time at which the last successful backup ended; the zero
-	// time if there is none.
-	LastBackup() time.Time
-}
-
 // gauge returns a metric whose value is the result of f at the time of a scrape.
 func gauge(name, help string, f func() float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
@@ -38,22 +31,6 @@ func buildCollectors(version string) []prometheus.Collector {
 // sessionCollectors returns the number of sessions, which count returns.
 func sessionCollectors(count func() int) []prometheus.Collector {
 	return []prometheus.Collector{gauge("pyth_on_sessions", "Open sessions.", func() float64 { return float64(count()) })}
-}
-
-// backupCollectors returns the time of the last backup. backups is nil if the server
-// makes no backups.
-func backupCollectors(backups BackupStatus) []prometheus.Collector {
-	return []prometheus.Collector{gauge("pyth_on_backup_last_success_timestamp_seconds",
-		"Time of the last successful backup, in seconds since 1970; 0 if there is none.", func() float64 {
-			if backups == nil {
-				return 0
-			}
-			at := backups.LastBackup()
-			if at.IsZero() {
-				return 0
-			}
-			return float64(at.UnixMilli()) / 1000
-		})}
 }
 
 // storeCollector reads the metrics of the database. A scrape reads the database once. If

@@ -230,12 +230,18 @@ func (b *backups) health(context.Context) pyth.Check {
 // LastBackup returns the time of the last backup, scheduled or by the command
 // `backup`. It returns the zero time if there is none, or if the time is not known.
 func (b *backups) LastBackup() time.Time {
-	last, err := readLastBackup(b.dataDir)
-	if err != nil {
-		return time.Time{}
-	}
+	last, _ := readLastBackup(b.dataDir)
 	return last
 }
 
-// collectors returns the metrics of scheduled backups.
-func (b *backups) collectors() []prometheus.Collector { return []prometheus.Collector{b.failures} }
+// collectors returns the metrics of backups.
+func (b *backups) collectors() []prometheus.Collector {
+	return []prometheus.Collector{b.failures, gauge("pyth_on_backup_last_success_timestamp_seconds",
+		"Time of the last successful backup, in seconds since 1970; 0 if there is none.", func() float64 {
+			at := b.LastBackup()
+			if at.IsZero() {
+				return 0
+			}
+			return float64(at.Unix()) // The file contains no fractions of seconds.
+		})}
+}

@@ -367,7 +367,7 @@ func (s *Server) apiConfig() api.Config {
 		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
 		s.metrics.generate.collectors(), s.gate.collectors(), fleetCollectors(s.fleet),
 		s.metrics.async.collectors(), s.metrics.packages.collectors(), s.metrics.webhooks.collectors(),
-		buildCollectors(c.API.Version), sessionCollectors(s.sessions.Count), backupCollectors(s.backups), s.backups.collectors(),
+		buildCollectors(c.API.Version), sessionCollectors(s.sessions.Count), s.backups.collectors(),
 		[]prometheus.Collector{newStoreCollector(c.Accounts.store)},
 	)
 	config.Logger, config.Tracer = c.Logger, c.Tracer

@@ -3,7 +3,6 @@ package listen
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,20 +19,13 @@ type Certificates struct {
 
 	mu sync.Mutex
 	// loaded describes the files at the last attempt to load them.
-	loaded [2]stamp
+	loaded [2]os.FileInfo
 }
 
-// stamp identifies a version of a file.
-type stamp struct {
-	modified time.Time
-	size     int64
-	info     os.FileInfo
-}
-
-// equal reports whether both stamps are of the same version of the same file. A
-// rename over the file is a new version.
-func (s stamp) equal(other stamp) bool {
-	return s.info != nil && other.info != nil && os.SameFile(s.info, other.info) && s.size == other.size && s.modified.Equal(other.modified)
+// same reports whether both describe the same version of the same file. A rename over
+// the file is a new version.
+func same(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // LoadCertificates loads the certificate and the key from PEM files. The file of the
@@ -47,11 +39,11 @@ func LoadCertificates(certificate, key string) (*Certificates, error) {
 func (c *Certificates) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.loadLocked(c.stamps())
+	return c.loadLocked(c.files())
 }
 
-func (c *Certificates) loadLocked(stamps [2]stamp) error {
-	c.loaded = stamps
+func (c *Certificates) loadLocked(files [2]os.FileInfo) error {
+	c.loaded = files
 	pair, err := tls.LoadX509KeyPair(c.certificate, c.key)
 	if err != nil {
 		return fmt.Errorf("load the certificate %s with the key %s: %w", c.certificate, c.key, err)
@@ -63,13 +55,14 @@ func (c *Certificates) loadLocked(stamps [2]stamp) error {
 	return nil
 }
 
-func (c *Certificates) stamps() (stamps [2]stamp) {
+// files describes the files of the certificate and the key; nil if there is no file.
+func (c *Certificates) files() (files [2]os.FileInfo) {
 	for i, path := range []string{c.certificate, c.key} {
 		if info, err := os.Stat(path); err == nil {
-			stamps[i] = stamp{info.ModTime(), info.Size(), info}
+			files[i] = info
 		}
 	}
-	return stamps
+	return files
 }
 
 // ReloadChanged loads the files if they have changed since the last attempt to load
@@ -77,14 +70,14 @@ func (c *Certificates) stamps() (stamps [2]stamp) {
 func (c *Certificates) ReloadChanged() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stamps := c.stamps()
-	if stamps[0].equal(c.loaded[0]) && stamps[1].equal(c.loaded[1]) {
+	files := c.files()
+	if same(files[0], c.loaded[0]) && same(files[1], c.loaded[1]) {
 		return false, nil
 	}
-	if stamps[0].info == nil || stamps[1].info == nil {
+	if files[0] == nil || files[1] == nil {
 		return false, nil // A program that renews certificates may be about to write them.
 	}
-	return true, c.loadLocked(stamps)
+	return true, c.loadLocked(files)
 }
 
 // Watch calls ReloadChanged after each interval, until ctx ends.
@@ -114,10 +107,7 @@ func (c *Certificates) TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if pair := c.current.Load(); pair != nil {
-				return pair, nil
-			}
-			return nil, errors.New("no certificate is loaded")
+			return c.current.Load(), nil
 		},
 	}
 }

@@ -215,10 +215,14 @@ func (w WorkerStats) State() string {
 // Stats returns the state of the fleet.
 func (f *Fleet) Stats() Stats {
 	s := Stats{Connected: f.config.Bus.Connected(), Lost: f.lost.Load(), Moved: f.moved.Load(), Refused: f.refused.Load()}
-	for _, p := range f.node.Alive() {
-		f.mu.Lock()
-		started := f.loadLocked(p.ID).started
-		f.mu.Unlock()
+	alive := f.node.Alive()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range alive {
+		var started int64
+		if l := f.loads[p.ID]; l != nil {
+			started = l.started
+		}
 		s.Workers = append(s.Workers, WorkerStats{p.ID.String(), p.Status, started})
 	}
 	return s

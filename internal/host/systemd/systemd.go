@@ -4,7 +4,6 @@ package systemd
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -26,20 +25,9 @@ type Manager struct {
 func NewManager(logger *slog.Logger) *Manager { return &Manager{logger: logger} }
 
 // Ready reports that the server accepts requests. status is the text that
-// `systemctl status` shows. Call Ready again after Reloading.
+// `systemctl status` shows.
 func (m *Manager) Ready(status string) {
 	m.send(daemon.SdNotifyReady + "\nSTATUS=" + status)
-}
-
-// Reloading reports that the server reads its settings again (Type=notify-reload in
-// systemd.service(5)).
-func (m *Manager) Reloading() {
-	now, err := monotonicMicroseconds()
-	if err != nil {
-		m.logger.Warn("service manager not notified", "error", err)
-		return
-	}
-	m.send(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now))
 }
 
 // Stopping reports that the server has begun to stop.
