@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,18 +17,36 @@ const commandTimeout = 5 * time.Minute
 
 func TestCommandLineScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		RequireExplicitExec: true,
-		Deadline:            time.Now().Add(2 * commandTimeout),
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
-			env.Setenv("PYTH_ON_CACHE_DIR", imageDir)
-			env.Setenv("PYTH_ON_NODE", nodeBinary(t))
-			return nil
-		},
-	})
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			testscript.RunT(startedScript{t}, testscript.Params{
+				Files:               []string{script},
+				RequireExplicitExec: true,
+				Deadline:            time.Now().Add(commandTimeout),
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
+					env.Setenv("PYTH_ON_CACHE_DIR", imageDir)
+					env.Setenv("PYTH_ON_NODE", nodeBinary(t))
+					return nil
+				},
+			})
+		})
+	}
 }
+
+// startedScript runs a script in a test that already has its turn. The deadline of a
+// script is a point in time: a script that waited for its turn afterwards would find it
+// passed.
+type startedScript struct{ *testing.T }
+
+func (s startedScript) Parallel()                            {}
+func (s startedScript) Run(_ string, f func(t testscript.T)) { f(s) }
+func (s startedScript) Verbose() bool                        { return testing.Verbose() }
 
 func runBinary(t *testing.T, args ...string) (string, error) {
 	t.Helper()
