@@ -210,7 +210,7 @@ func testEmailCase(t *testing.T, s pyth.Store) {
 func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	a := create(t, s, "ada")
 	b := newAccount("bob")
-	b.key.Hash = a.key.Hash // The hash exists, so the last of the three writes fails.
+	b.key.Hash = a.key.Hash // The hash already exists, so the last of the three writes fails.
 	if err := s.CreateUser(t.Context(), b.user, b.key, b.data); err == nil {
 		t.Fatal("two keys with the same hash were stored")
 	}

@@ -23,8 +23,8 @@ func usage(t *testing.T, s pyth.Store, user pyth.UserID, q pyth.UsageQuery) []py
 	return items
 }
 
-// The function "used" returns the usage of n records of the function "ended". Each of
-// them used 8 MiB during 998.5 ms.
+// The function "used" returns the total usage of n runs. Each run has a record from the
+// function "ended": it used 8 MiB during 998.5 ms.
 func used(n int64) pyth.UsageTotals {
 	return pyth.UsageTotals{Executions: n, CPU: time.Duration(n) * 7, MemoryMiBMs: n * 7988}
 }

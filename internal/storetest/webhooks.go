@@ -195,7 +195,8 @@ func testDeliveriesOfQueue(t *testing.T, s pyth.Store) {
 	put(t, s, &pyth.SealedExecution{ExecutionRecord: final})
 	same(t, []string{"execution.ended pending", "execution.started pending"}, deliveriesOf(t, s, "own"))
 	same(t, 3, len(deliveriesOf(t, s, "all")))
-	// The webhook of a run ends with its deliveries.
+	// When the store deletes the deliveries of a run's webhook, it also deletes the
+	// webhook.
 	_, err = s.DeleteOldDeliveries(ctx, start.Add(24*time.Hour), 10)
 	want(t, err, "")
 	_, err = s.Deliveries(ctx, "ada", "own", "", 10)

@@ -26,7 +26,7 @@ func (a *account) enqueue(t testing.TB, request object) *record {
 	return r
 }
 
-// wait waits for the end of a run.
+// wait waits until the run has ended, and returns its record.
 func (a *account) wait(t testing.TB, id string) *record {
 	t.Helper()
 	for {

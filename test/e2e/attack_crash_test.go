@@ -22,8 +22,8 @@ func killCount(t testing.TB) int {
 }
 
 // TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at random times
-// while clients store secrets. The secrets and the audit log must contain each
-// acknowledged write.
+// while clients store secrets. Afterwards, the secrets and the audit log must contain
+// each acknowledged write.
 func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -34,10 +34,10 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// The variable "stored" has one map for each writer. The map contains, for the
-	// name of each secret, the last number written to it. The number is negative if
-	// the server did not acknowledge the write. The variable "requests" lists the IDs
-	// of the acknowledged requests of each writer.
+	// The variable "stored" has one map for each writer. The map contains the last
+	// number that was written to each secret. The number is negative if the server did
+	// not acknowledge the write. The variable "requests" lists the IDs of the
+	// acknowledged requests of each writer.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
 	for i := range stored {

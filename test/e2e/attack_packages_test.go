@@ -26,7 +26,7 @@ func TestAttackPackages(t *testing.T) {
 	s := startServer(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
-	// refused requests a change and checks that the server refuses it. The user's
+	// The function "refused" sends a change that the server must refuse. The user's
 	// package list must stay the same.
 	refused := func(t *testing.T, status int, code string, packages ...string) *problem {
 		t.Helper()

@@ -168,9 +168,9 @@ var overloadAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
-// requireNoCanary alternates between leaveCanary with the first account and
-// findCanary with the second account. It makes more rounds than there are warm
-// sandboxes, so that the server must reuse sandboxes.
+// requireNoCanary runs leaveCanary with the first account and then findCanary with the
+// second account. It repeats this more often than there are warm sandboxes, so that the
+// server must reuse sandboxes.
 func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	rounds := 3*defaultWarm + 1
@@ -185,8 +185,8 @@ func requireNoCanary(t *testing.T, leaves, looks *account) {
 }
 
 // interpreterAttacks are names of spoilers (programs that change their interpreter).
-// These spoilers write to memory or to the checkpoint in unusual ways, or end
-// unusually.
+// These spoilers write to memory or to the checkpoint in unusual ways, or end in an
+// unusual way.
 var interpreterAttacks = []string{
 	"code_through_the_memory_file", "memory_file_of_a_thread", "child_with_shared_memory_and_files", "thread_that_outlives_main",
 	"signal_handler_that_writes_memory_at_the_end", "timer_that_expires_after_the_end", "advice_of_the_checkpoint",
@@ -195,9 +195,9 @@ var interpreterAttacks = []string{
 	"write_to_own_memory", "calls_of_the_agent_and_of_hooks",
 }
 
-// nodeAttacks are names of spoilers for Node, in the same order of subjects as
-// interpreterAttacks. JavaScript cannot map memory over other memory, lock files or
-// install a filter for system calls.
+// nodeAttacks are names of spoilers for Node, in the order of interpreterAttacks. The
+// list is shorter, because JavaScript cannot map memory over other memory, lock files
+// or install a system call filter.
 var nodeAttacks = []string{
 	"code_through_the_memory_file", "memory_written_by_a_child", "worker_computes", "signals_at_the_end", "call_of_the_hook",
 	"exit_while_a_thread_forks", "child_that_cannot_start", "library_outside_of_the_image", "flags_of_standard_streams",

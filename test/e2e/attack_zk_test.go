@@ -165,9 +165,9 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
 		started := time.Now().Add(-time.Second)
-		// The server never gets a sealed password in clear. So the test with a sealed
-		// password also searches the server's memory. It must run before the test
-		// with a master password, which the server gets.
+		// The server never gets a sealed password in clear, so the test with a sealed
+		// password also searches the server's memory. This test must run first: in the
+		// other test, the server gets the master password.
 		for _, how := range []string{"sealed", "master"} {
 			code, password, wrong := uniqueText(t, "code"), uniqueText(t, "password"), uniqueText(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
@@ -314,8 +314,8 @@ func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 		}
 		const block = 4 * mib
 		for at := start; at < end; at += block {
-			// A text can extend into the next block. So read the beginning of the
-			// next block too.
+			// A text can begin in this block and end in the next one. So also read the
+			// beginning of the next block.
 			content := make([]byte, min(block+64, end-at))
 			n, err := memory.ReadAt(content, at)
 			if err != nil && n == 0 {

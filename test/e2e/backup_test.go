@@ -161,8 +161,8 @@ func writeUntil(t *testing.T, a *account) (stop func() int) {
 	}
 }
 
-// testRestoreRefusals restores archives that the command must refuse. The data
-// directory must stay without a database.
+// testRestoreRefusals restores archives that the command must refuse. No database may
+// appear in the data directory.
 func testRestoreRefusals(t *testing.T, file, withKey string, key []byte) {
 	content := must(os.ReadFile(file))(t)
 	dir := newRestoreDir(t)
@@ -194,7 +194,7 @@ func testRestoreRefusals(t *testing.T, file, withKey string, key []byte) {
 			t.Errorf("%s exists after refused restores", name)
 		}
 	}
-	// A root key that already lies in the directory must fit.
+	// If the directory already has a root key, it must be the right one.
 	if err := os.WriteFile(filepath.Join(dir, "root.key"), bytes.Repeat([]byte("w"), 32), 0o600); err != nil {
 		t.Fatal(err)
 	}

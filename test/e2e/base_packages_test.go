@@ -34,7 +34,7 @@ func TestBasePackagesReachAllUsers(t *testing.T) {
 	a.setPackages(t, "base-lib>=2").want(t, "base-lib 2.0")
 	s.stop(t)
 
-	// A restart needs no index, and keeps the versions.
+	// After a restart, the server needs no index and keeps the versions.
 	x.Close()
 	a.server = startServerIn(t, data, nil, flags...)
 	a.run(t, program).prints(t, "1 two 0\n")

@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// commandTimeout is the maximum time of a command that should end. Otherwise a test
-// would wait forever for a server that starts although it should refuse.
+// commandTimeout limits the time of a command that should end. Without it, a test would
+// wait forever if a server starts although it should refuse.
 const commandTimeout = 5 * time.Minute
 
 func TestCommandLineScripts(t *testing.T) {
@@ -39,9 +39,9 @@ func TestCommandLineScripts(t *testing.T) {
 	}
 }
 
-// startedScript runs a script in a test that already has its turn. The deadline of a
-// script is a point in time: a script that waited for its turn afterwards would find it
-// passed.
+// startedScript runs a script inside a test that no longer waits for other parallel
+// tests. The deadline of a script is a fixed time, so it could pass if the script
+// waited after this time was set.
 type startedScript struct{ *testing.T }
 
 func (s startedScript) Parallel()                            {}

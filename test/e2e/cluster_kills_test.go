@@ -14,7 +14,7 @@ import (
 )
 
 // asyncKills returns how often to kill a process, and how many asynchronous runs to
-// accept meanwhile. ASYNC_KILLS and ASYNC_RUNS override the defaults.
+// start meanwhile. ASYNC_KILLS and ASYNC_RUNS override the defaults.
 func asyncKills(t *testing.T, kills, runs int) (int, int) {
 	t.Helper()
 	for name, value := range map[string]*int{"ASYNC_KILLS": &kills, "ASYNC_RUNS": &runs} {
@@ -31,8 +31,8 @@ type victim struct {
 	kill, start func(*testing.T)
 }
 
-// killStorm accepts asynchronous runs on the servers while it kills victims. It
-// returns the accepted runs.
+// killStorm starts asynchronous runs on the servers while it kills victims. It returns
+// the runs that the servers have accepted.
 func killStorm(t *testing.T, a *account, servers func() []*server, victims []victim, c *counter, kills, runs int) *ledger {
 	t.Helper()
 	accepted := new(ledger)
@@ -62,7 +62,7 @@ func killStorm(t *testing.T, a *account, servers func() []*server, victims []vic
 						t.Errorf("status %d: %s", answer.status, answer.body)
 						return
 					}
-					time.Sleep(20 * time.Millisecond) // A process is being killed.
+					time.Sleep(20 * time.Millisecond) // The test is killing a process.
 					continue
 				}
 				r := new(record)
@@ -93,8 +93,8 @@ func killStorm(t *testing.T, a *account, servers func() []*server, victims []vic
 }
 
 // TestExecuteRunsEachAsyncRunOnce kills a server with SQLite again and again while it
-// runs asynchronous runs that call a counter. Each accepted run must end once, and no
-// program may start twice.
+// executes asynchronous runs that call a counter. Each accepted run must end once, and
+// no program may start twice.
 func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 	t.Parallel()
 	kills, runs := asyncKills(t, 6, 60)
@@ -122,8 +122,8 @@ func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 	}
 }
 
-// TestClusterRunsEachAsyncRunOnce does the same with a cluster. It kills servers,
-// workers, NATS and PostgreSQL.
+// TestClusterRunsEachAsyncRunOnce repeats TestExecuteRunsEachAsyncRunOnce with a
+// cluster. It kills servers, workers, NATS and PostgreSQL.
 func TestClusterRunsEachAsyncRunOnce(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it starts many processes; TestWorkerFailures and TestServersShareAsyncRuns are smaller")
@@ -163,7 +163,7 @@ func TestClusterRunsEachAsyncRunOnce(t *testing.T) {
 	}
 }
 
-// lines returns the lines with the text from the logs of all nodes.
+// lines returns all log lines of all nodes that contain the text.
 func (d *deployment) lines(text string) (all []string) {
 	for _, n := range d.nodes {
 		all = slices.Concat(all, n.lines(text))

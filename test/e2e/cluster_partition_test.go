@@ -46,7 +46,7 @@ func startLoad(t *testing.T, d *deployment, c *counter) *load {
 		l.clients.Go(func() {
 			for k := 1; ctx.Err() == nil; k++ {
 				l.write(t, n, i, k)
-				time.Sleep(20 * time.Millisecond) // The test reads the audit log of all writes.
+				time.Sleep(20 * time.Millisecond) // The test reads all audit entries of the writes.
 			}
 		})
 		l.clients.Go(func() {
@@ -61,7 +61,7 @@ func startLoad(t *testing.T, d *deployment, c *counter) *load {
 			}
 		})
 	}
-	// The last account belongs to the asynchronous runs.
+	// The last account sends only asynchronous runs.
 	l.accounts = append(l.accounts, async)
 	t.Cleanup(stop)
 	return l
@@ -138,7 +138,7 @@ func (l *load) enqueue(t *testing.T, n *node, a *account, name string) {
 	}
 }
 
-// allow says whether the server may lose connections.
+// allow sets whether the server may lose connections.
 func (l *load) allow(n *node, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,7 +151,8 @@ func (l *load) mayLose(n *node) bool {
 	return l.killed[n.name]
 }
 
-// await waits until the server has given further answers to requests of the kind.
+// await waits until the server has answered several more requests of this kind with
+// this status.
 func (l *load) await(t *testing.T, n *node, kind string, status int) {
 	t.Helper()
 	key := fmt.Sprint(n.name, " ", kind, " ", status)
@@ -160,7 +161,7 @@ func (l *load) await(t *testing.T, n *node, kind string, status int) {
 		defer l.mu.Unlock()
 		return l.answers[key]
 	}
-	// The answers to requests from before an event do not count.
+	// Count only answers from now on.
 	before := count()
 	eventually(t, "further answers: "+key, func() bool { return count() > before+2 || t.Failed() && count() > before })
 }
@@ -175,8 +176,8 @@ func (l *load) awaitAll(t *testing.T) {
 	}
 }
 
-// finish stops the clients, and checks that no acknowledged run and no acknowledged
-// write is lost, and that no program has started twice.
+// finish stops the clients. Then it checks that no acknowledged run or write is lost
+// and that no program has started twice.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.stop()
@@ -196,9 +197,9 @@ func (l *load) finish(t *testing.T) {
 }
 
 // TestClusterSurvivesPartitions separates the processes of a cluster under load, and
-// restarts some of them. Callers get 503 with Retry-After meanwhile. No acknowledged
-// run and no acknowledged write is lost, no program starts twice, and the cluster works
-// again without help.
+// restarts some of them. Meanwhile, callers may get 503 with Retry-After. No
+// acknowledged run or write may be lost, and no program may start twice. Afterwards,
+// the cluster must work again without help.
 func TestClusterSurvivesPartitions(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it takes minutes; TestWorkerFailures is smaller")
@@ -256,8 +257,8 @@ func TestClusterSurvivesPartitions(t *testing.T) {
 	l.finish(t)
 }
 
-// restartUnderLoad restarts PostgreSQL, NATS and a server. The asynchronous runs of the
-// killed server end, and the other server shows them.
+// restartUnderLoad restarts PostgreSQL, NATS and a server. While they are down, the
+// other processes must answer as expected.
 func restartUnderLoad(t *testing.T, d *deployment, l *load) {
 	t.Helper()
 	first, second := d.servers()[0], d.servers()[1]
@@ -288,8 +289,8 @@ func restartUnderLoad(t *testing.T, d *deployment, l *load) {
 }
 
 // TestClusterEndsRunsOfSilentServer separates a server from PostgreSQL for so long that
-// the other server ends its asynchronous runs. The program runs once, and the first end
-// stays the only one.
+// the other server ends its asynchronous runs. The program must run once, and its
+// record must not change after that.
 func TestClusterEndsRunsOfSilentServer(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it waits for half a minute; the tests of internal/async have a fake clock")

@@ -38,7 +38,7 @@ func buildChanged(t *testing.T, source, old, changed string) string {
 	return program
 }
 
-// goRoot returns the directory of the Go compiler.
+// goRoot returns the root directory of the Go installation.
 func goRoot(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(string(must(exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output())(t)))
@@ -107,8 +107,8 @@ func TestClusterWithWrongClock(t *testing.T) {
 		}
 	}
 
-	// A server that starts neither ends the live runs of the other server, nor deletes
-	// code and output too early.
+	// When a server starts, it must not end the live runs of the other server. It must
+	// also not delete code and output too early.
 	program := object{"code": sleepForever, "timeoutMs": 300_000, "labels": []string{"live"}}
 	result := b.executeLater(t, program)
 	queued := b.enqueue(t, program).ID
@@ -134,8 +134,8 @@ func TestClusterWithWrongClock(t *testing.T) {
 }
 
 // TestClusterRefusesOldWorker starts a worker with an older version of the protocol.
-// The worker gets no programs, and the server says why. Asynchronous runs wait for
-// another worker.
+// The server must send it no programs and log the reason. Asynchronous runs must wait
+// for another worker.
 func TestClusterRefusesOldWorker(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it compiles the program; the tests of internal/cluster/fleet have an old worker")

@@ -48,8 +48,8 @@ func (c canaries) request() object {
 	}
 }
 
-// runAll runs the program in all ways and returns the IDs of the runs: those whose
-// content is stored, and those with the setting "store": false.
+// runAll runs the program in all ways. It returns the IDs of the runs whose content is
+// stored, and the IDs of the runs with the setting "store": false.
 func (c canaries) runAll(t *testing.T, a *account) (stored, unstored []string) {
 	t.Helper()
 	a.storeSecret(t, "CANARY", c.secret)
@@ -79,7 +79,7 @@ func (c canaries) runAll(t *testing.T, a *account) (stored, unstored []string) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	a.recordIDs(t, "") // The list stores all records first.
+	a.recordIDs(t, "") // Listing stores all records first.
 	for _, id := range unstored {
 		if r := a.record(t, id); r.Content != "none" || r.Stdout != "" || r.Code != "" {
 			t.Errorf("got %+v", r)
@@ -138,8 +138,8 @@ func tablesOf(t *testing.T, db *sql.DB, query string) (tables []string) {
 	return tables
 }
 
-// requireContentInDatabase checks that the database has content only of the stored
-// runs.
+// requireContentInDatabase checks that the database contains the content of the stored
+// runs, but only the records of the other runs.
 func requireContentInDatabase(t *testing.T, db *sql.DB, tables, stored, unstored []string) {
 	t.Helper()
 	for _, id := range stored {
@@ -166,8 +166,8 @@ func requireNothingInDatabase(t *testing.T, db *sql.DB, tables, ids []string) {
 }
 
 // TestExecuteHidesContentOnDisk searches for code, output and secrets in the files of a
-// server with SQLite, while it runs and after it was killed. It also checks that no rows
-// remain after a run is deleted, and after the retention period of a run.
+// server with SQLite, while it runs and after it was killed. It also checks that no
+// rows of a run remain after the run is deleted or its retention period ends.
 func TestExecuteHidesContentOnDisk(t *testing.T) {
 	t.Parallel()
 	begun := time.Now().Add(-time.Second)
@@ -196,8 +196,8 @@ func TestExecuteHidesContentOnDisk(t *testing.T) {
 	requireHidden(t, next.log.String(), c.texts())
 }
 
-// TestClusterHidesContent does the same with a cluster. It also searches in the files
-// of PostgreSQL and in the traffic of NATS and PostgreSQL.
+// TestClusterHidesContent repeats TestExecuteHidesContentOnDisk with a cluster. It also
+// searches the files of PostgreSQL and in the traffic of NATS and PostgreSQL.
 func TestClusterHidesContent(t *testing.T) {
 	t.Parallel()
 	begun := time.Now().Add(-time.Second)

@@ -2,8 +2,8 @@ package e2e_test
 
 import "testing"
 
-// onlyDeep makes the test a part of `make test-deep` alone. The reason says why it is
-// not in `make test`.
+// onlyDeep skips the test unless `make test-deep` runs it. The reason says why `make
+// test` does not run it.
 func onlyDeep(t *testing.T, reason string) {
 	t.Helper()
 	if testing.Short() {

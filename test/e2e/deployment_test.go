@@ -44,14 +44,15 @@ type node struct {
 	logs []*logBuffer
 }
 
-// process returns the running process of the node, or the last one.
+// process returns the running process of the node. If none is running, it returns the
+// last one.
 func (n *node) process() *server {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.current
 }
 
-// lines returns the lines with the text from the logs of all processes of the node.
+// lines returns all log lines of the node's processes that contain the text.
 func (n *node) lines(text string) (found []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -80,14 +81,15 @@ func newDeployment(t *testing.T) *deployment {
 	return d
 }
 
-// natsProxy returns a new proxy to NATS, and the flags of NATS that use it.
+// natsProxy returns a new proxy to NATS, and the NATS flags with the address of this
+// proxy.
 func (d *deployment) natsProxy(t *testing.T) *proxy {
 	t.Helper()
 	return startProxy(t, "tcp", strings.TrimPrefix(d.nats.URL, "nats://"))
 }
 
-// databaseProxy returns a new proxy to PostgreSQL, and the URL of the database that
-// uses it.
+// databaseProxy returns a new proxy to PostgreSQL, and a database URL with the address
+// of this proxy.
 func (d *deployment) databaseProxy(t *testing.T) (*proxy, string) {
 	t.Helper()
 	u := must(url.Parse(d.database))(t)

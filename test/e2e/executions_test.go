@@ -127,7 +127,7 @@ func TestExecutionsOfAKilledServer(t *testing.T) {
 	}()
 	var running []record
 	for len(running) == 0 {
-		running = a.records(t, "state=running") // The list stores the record.
+		running = a.records(t, "state=running") // Listing stores the record first.
 	}
 	s.kill(t)
 	for _, path := range must(filepath.Glob(filepath.Join(data, "*")))(t) {

@@ -136,8 +136,8 @@ func TestRequestsExplainValidationErrors(t *testing.T) {
 	}
 }
 
-// TestExecuteNamesUnknownFieldFirst sends a required field with a misspelled name.
-// The answer must name the misspelled field instead of the missing one.
+// TestExecuteNamesUnknownFieldFirst misspells the name of a required field. The answer
+// must name the misspelled field instead of the missing one.
 func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -25,8 +25,8 @@ var jsonResults = []struct {
 	{"a value of 400 levels in TypeScript", "typescript", "let v: any = 1\nfor (let i: number = 0; i < 400; i++) v = [v]\ndisplay({[Symbol.for('Jupyter.display')]: () => ({'application/json': v, 'text/plain': 'deep'})})", false},
 }
 
-// TestExecuteReturnsReadableJSONForAnyResult shows unusual JSON values. The run must
-// succeed, and common parsers must accept the answer.
+// TestExecuteReturnsReadableJSONForAnyResult runs programs that show unusual JSON
+// values. The run must succeed, and common parsers must accept the answer.
 func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -14,8 +14,8 @@ import (
 )
 
 // TestServeExplainsUnusableDatabase starts servers on databases that they cannot use.
-// Each start must fail with advice and change nothing. No start gets as far as an
-// image, so the data directory needs none.
+// Each start must fail with advice and change nothing. Each start fails before it needs
+// an image, so the data directory contains none.
 func TestServeExplainsUnusableDatabase(t *testing.T) {
 	t.Parallel()
 	good := filepath.Join(t.TempDir(), "data")
@@ -101,8 +101,9 @@ func executeInDatabase(t *testing.T, path, statement string) {
 	requireNoError(t, errors.Join(err, db.Close()))
 }
 
-// TestServeGoesBackToOlderSchema makes a database of an older version, lets a command
-// migrate it, and goes back with the copy that the migration has made.
+// TestServeGoesBackToOlderSchema creates a database with an older schema and lets a
+// command migrate it. Then it replaces the database with the copy that the command made
+// before the migration.
 func TestServeGoesBackToOlderSchema(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -143,7 +144,7 @@ func TestExecuteRefusesOnReadOnlyDatabase(t *testing.T) {
 	name := strings.TrimPrefix(must(url.Parse(address))(t).Path, "/")
 	set := func(value string) {
 		t.Helper()
-		// New connections have the setting, so end the existing ones.
+		// Only new connections get the setting, so end the existing ones.
 		for _, statement := range []string{
 			"ALTER DATABASE " + name + " SET default_transaction_read_only = " + value,
 			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + name + "'",

@@ -63,8 +63,8 @@ func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestServeStopsDuringFileDownload stops the server while a client is in the middle
-// of a file and does not read on.
+// TestServeStopsDuringFileDownload stops the server while a client has read only a part
+// of a file and reads no further.
 func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--drain-timeout=5m")

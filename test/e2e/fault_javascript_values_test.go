@@ -31,8 +31,8 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 	return with
 }
 
-// TestExecuteJavaScriptShowsHostileValues shows values with hostile getters and
-// methods. They must not change the program's output or exit code.
+// TestExecuteJavaScriptShowsHostileValues runs programs that show values with hostile
+// getters and methods. Such values must not change the program's output or exit code.
 func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -88,8 +88,8 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 			t.Errorf("%s is %s", name, first[name])
 		}
 	}
-	// Requests must not add a series. All counters exist from the start with the value
-	// 0, because alerts need that.
+	// Requests must not add a series. Alerts need all counters from the start, with the
+	// value 0.
 	a := s.register(t)
 	session := a.openSession(t, object{"language": "python"})
 	session.runCode(t, "print(42)")

@@ -86,7 +86,7 @@ http {
 	return "http://" + address
 }
 
-// zeros is a reader of zero bytes. Its value is the number of bytes that are left.
+// zeros is a reader that returns zeros. Its value is the number of bytes that are left.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {

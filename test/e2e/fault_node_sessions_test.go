@@ -98,7 +98,8 @@ func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	})
 }
 
-// TestExecuteNodeSurvivesLargeValues shows largeValues in runs without a session.
+// TestExecuteNodeSurvivesLargeValues runs programs that show largeValues, without a
+// session.
 func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -234,9 +235,8 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 	})
 }
 
-// TestSessionNodeDeclaresNamesInLinearTime declares many names, as does the test
-// below. If the time per name grew with the number of names, the runs would time
-// out.
+// TestSessionNodeDeclaresNamesInLinearTime runs programs that declare many names. If
+// the time per name grew with the number of names, the runs would time out.
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// testRunner returns a command of scripts/test. If binaryTests is true, it returns
-// the command that tests test/e2e. If not, it returns the command that tests the
-// packages. The output formats of the two commands differ.
+// testRunner returns a command of scripts/test: the one for test/e2e if binaryTests is
+// true, and the one for the other packages if not. The output formats of the two
+// commands differ.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))

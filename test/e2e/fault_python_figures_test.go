@@ -61,7 +61,7 @@ def close(which=None):
 	}
 }
 
-// figureResults returns the results of a run that draws these figures with the fake
+// figureResults returns the results of a run that draws the given figures with the fake
 // matplotlib.
 func figureResults(drawn ...string) richResults {
 	shown := richResults{}
@@ -72,8 +72,8 @@ func figureResults(drawn ...string) richResults {
 	return shown
 }
 
-// figurePrograms contains programs that draw, with the figures that their results must
-// contain.
+// figurePrograms contains programs that draw figures, and the figures that the results
+// must contain.
 var figurePrograms = map[string]struct {
 	code, status string
 	want         []string

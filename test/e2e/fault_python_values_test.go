@@ -23,7 +23,7 @@ var valuePrograms = map[string]struct {
 	code string
 	want []string
 }{
-	// Compiler warnings must not change the shown value.
+	// A compiler warning must not affect which value is shown.
 	"unknown escape":            {"s = '\\.'\ns", []string{`'\\.'`}},
 	"comparison with a warning": {"x = 1\nx is 1", []string{"True"}},
 	"call of a string":          {"try:\n    'a'(1)\nexcept TypeError:\n    pass\n3", []string{"3"}},
@@ -123,8 +123,8 @@ func TestSessionReturnsValues(t *testing.T) {
 	}
 }
 
-// TestExecuteTruncatesLargeValues shows values whose complete text would not fit
-// into memory. So the text must be cut while it is created.
+// TestExecuteTruncatesLargeValues runs programs that show values whose complete text
+// would not fit into memory. So the hook must cut the text while it creates it.
 func TestExecuteTruncatesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -169,8 +169,8 @@ x`
 	}
 }
 
-// TestExecuteLimitsTimeOfShowing shows values whose display methods never end.
-// Showing must end before the run's time limit.
+// TestExecuteLimitsTimeOfShowing runs programs that show values whose display methods
+// never end. The hook must stop such a method before the run's time limit.
 func TestExecuteLimitsTimeOfShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -200,8 +200,8 @@ C()`})
 	}
 }
 
-// TestExecuteForkedChildShowsNoValue forks at the end of a program. Only the parent
-// may show the value.
+// TestExecuteForkedChildShowsNoValue runs a program that forks at its end. Only the
+// parent may show the value.
 func TestExecuteForkedChildShowsNoValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -17,9 +17,8 @@ type codeRunner struct {
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// codeRunners returns two runners each for Python and JavaScript: one without a
-// session and one with a session. For TypeScript it returns only one without a
-// session.
+// codeRunners returns runners for Python and JavaScript, each without and with a
+// session. It also returns a runner for TypeScript without a session.
 func codeRunners(t *testing.T, a *account) []codeRunner {
 	var all []codeRunner
 	for _, language := range []string{"python", "javascript", "typescript"} {

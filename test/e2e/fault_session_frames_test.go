@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestSessionFramesMatchFile runs programs that print stack frames, in a session and
-// as a file. Except for the file name, the output must be the same. runSteps checks
-// that the output does not show the hook.
+// TestSessionFramesMatchFile runs programs that print stack frames, first in a session
+// and then as a file. Except for the file name, the output must be the same. runSteps
+// checks that the output does not show the hook.
 func TestSessionFramesMatchFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

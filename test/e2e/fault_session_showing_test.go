@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestSessionLimitsShowing shows large and slow values. Showing a value must use
-// only a part of the remaining memory and time, and must not end the session.
+// TestSessionLimitsShowing runs programs that show large and slow values. To show a
+// value, the hook may use only a part of the remaining memory and time, and it must not
+// end the session.
 func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -54,7 +54,7 @@ func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, passwor
 
 func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
-	// This path is too long for the address of a Unix socket.
+	// This path is too long for a Unix socket.
 	data := filepath.Join(newDataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)

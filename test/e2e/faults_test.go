@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestFaultsHaveTests checks that each test in testdata/faults.tsv exists, so that a
-// renamed test is also renamed in the list.
+// TestFaultsHaveTests checks that each test in testdata/faults.tsv exists. It fails if
+// a test has a new name but the list has the old one.
 func TestFaultsHaveTests(t *testing.T) {
 	t.Parallel()
 	function := regexp.MustCompile(`(?m)^func (Test\w+)\(`)

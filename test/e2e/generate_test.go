@@ -48,8 +48,8 @@ func writeKeyFile(t testing.TB) string {
 	return path
 }
 
-// modelFlags returns the server flags that select the fake model m, and the flags of
-// the parameter "more".
+// modelFlags returns the server flags that select the fake model m, followed by the
+// flags in "more".
 func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)
 }
@@ -323,8 +323,8 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 			if c.until != "stdout" {
 				eventually(t, "the call to the model ends", func() bool { return m.Canceled() > canceled })
 			}
-			// The canceled request must free its place in the queue, which has only one
-			// place.
+			// The canceled request must free its place in the queue. The queue has only
+			// one place.
 			a.run(t, "print(42)").prints(t, "42\n")
 			if got := len(m.Requests()); got != before+1 {
 				t.Errorf("the model got %d requests, want 1", got-before)

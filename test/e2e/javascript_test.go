@@ -8,8 +8,8 @@ import (
 )
 
 // TestExecuteJavaScriptBehavesAsOnHost and TestExecuteTypeScriptBehavesAsOnHost run
-// programs in the sandbox and on the host, with the same Node. The results must be
-// equal.
+// programs in the sandbox and on the host, with the same Node binary. The results must
+// be equal.
 func TestExecuteJavaScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareNodePrograms(t, language{name: "javascript", file: "main.js"}, 150)

@@ -97,7 +97,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		for a, value := range acknowledged {
 			requireSecret(t, a, value)
 		}
-		// Tokens must still be valid, and login must still return the first key.
+		// Tokens must still be valid, and a login must still return the first API key.
 		for _, a := range accounts[:2] {
 			s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
 			if g := a.login(t); g.APIKey != a.APIKey {

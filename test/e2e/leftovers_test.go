@@ -24,7 +24,8 @@ type footprint struct {
 
 func (s *server) footprint(t testing.TB) footprint {
 	t.Helper()
-	// Idle connections of the client use descriptors and goroutines of the server.
+	// Close idle connections first, because each one uses a descriptor and a goroutine
+	// of the server.
 	s.http.CloseIdleConnections()
 	return footprint{
 		sandboxes:   len(s.sandboxPIDs()),
@@ -42,8 +43,8 @@ func (s *server) waitUntilPoolFull(t testing.TB) {
 	eventually(t, "the pool is full", func() bool { return s.isIdle(t) && len(s.sandboxPIDs()) >= defaultWarm })
 }
 
-// isIdle reports whether the server runs, boots and recycles nothing, and whether
-// its metrics count all live sandboxes.
+// isIdle reports whether the server is neither running, booting nor recycling anything.
+// Its metrics must also count all live sandboxes.
 func (s *server) isIdle(t testing.TB) bool {
 	t.Helper()
 	now := s.metricSeries(t)
@@ -134,8 +135,8 @@ func childrenOf(pid int) []int {
 	return all
 }
 
-// processesMentioning returns the IDs of processes with the text in their arguments.
-// It omits the server itself.
+// processesMentioning returns the IDs of processes whose arguments contain the text. It
+// omits the server itself.
 func processesMentioning(text string) []int {
 	var found []int
 	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -180,7 +181,7 @@ func (s *server) cgroupName() string {
 	return "pyth-on-" + hex.EncodeToString(id[:6])
 }
 
-// cgroups returns the cgroups of the server's sandboxes.
+// cgroups returns the paths of the cgroups of the server's sandboxes.
 func (s *server) cgroups() []string {
 	cgroupParents.mu.Lock()
 	defer cgroupParents.mu.Unlock()

@@ -26,7 +26,7 @@ for url in sys.argv[1:]:
         print(type(e).__name__)
 `
 
-// fetchProgramNode does the same as fetchProgram in JavaScript.
+// fetchProgramNode is a JavaScript program that does the same as fetchProgram.
 const fetchProgramNode = `
 for (const url of process.argv.slice(2)) {
   try {

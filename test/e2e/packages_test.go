@@ -133,7 +133,7 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.run(t, "import importlib.util as u\nprint(u.find_spec('space'))").prints(t, "None\n")
 }
 
-// wheelVersion returns the name of a package and its version in the index.
+// wheelVersion returns a package's name and its version in the index, as one text.
 func wheelVersion(x *index, name string) string {
 	for filename := range x.Files {
 		if parts := strings.Split(filename, "-"); parts[0] == name {
@@ -280,8 +280,8 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	count := func(dir string) int { return len(must(os.ReadDir(filepath.Join(data, "packages", dir)))(t)) }
-	// afterDownloads returns a function that lets the server download n wheels and
-	// waits until it requests the next one.
+	// afterDownloads returns a function that lets the server download n wheels. The
+	// function then waits until the server requests the next wheel.
 	afterDownloads := func(n int) func(chan struct{}) {
 		return func(release chan struct{}) {
 			for range n {
@@ -291,8 +291,8 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 			<-x.Holding
 		}
 	}
-	// afterNewFile returns a function that lets the server continue and waits until the
-	// directory has one more file.
+	// afterNewFile returns a function that lets the server continue. The function then
+	// waits until the directory has one more file.
 	afterNewFile := func(dir string) func(chan struct{}) {
 		return func(release chan struct{}) {
 			before := count(dir)

@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
 )
 
-// TestPostgres runs tests of all parts of the API again, with a PostgreSQL database.
+// TestPostgres repeats tests of all parts of the API with a PostgreSQL database.
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]func(*testing.T){
@@ -149,8 +149,8 @@ func requireWholeLog(t *testing.T, s *server) {
 	}
 }
 
-// TestServeHidesDatabasePassword looks for the password of the database in the
-// processes, in the log and in the errors of servers.
+// TestServeHidesDatabasePassword searches the processes, logs and errors of servers for
+// the database password.
 func TestServeHidesDatabasePassword(t *testing.T) {
 	t.Parallel()
 	url := must(sharedCluster())(t).Database(t)
@@ -197,9 +197,9 @@ func requireHidden(t *testing.T, text string, hidden []string) {
 	}
 }
 
-// TestServeSurvivesRestartsOfPostgres stops PostgreSQL under load, by a crash and by
-// an ordinary stop, and suspends it. No acknowledged write is lost, and the servers
-// work again without a restart.
+// TestServeSurvivesRestartsOfPostgres crashes, stops and suspends PostgreSQL under
+// load. No acknowledged write may be lost, and the servers must work again without a
+// restart.
 func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -249,8 +249,8 @@ func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 		defer mu.Unlock()
 		return acknowledged, refused
 	}
-	// progress waits until the result of the function "of" has grown by more than 5.
-	// The function counts acknowledged or refused writes.
+	// progress calls the function "of" until its result has grown by more than 5. The
+	// function returns the number of acknowledged or refused writes.
 	progress := func(what string, of func() int) {
 		t.Helper()
 		before := of()
@@ -270,8 +270,7 @@ func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 	if err := c.Suspend(); err != nil {
 		t.Fatal(err)
 	}
-	// While the database is suspended, each request fails when its time-out is
-	// reached.
+	// While the database is suspended, each request must fail at its time-out.
 	before := failures()
 	eventually(t, "a write is refused during the pause", func() bool { return failures() > before })
 	if err := c.Resume(); err != nil {

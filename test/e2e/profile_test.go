@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAccountIsExportedAndDeleted deletes an account while it has a session and a
-// program that runs.
+// TestAccountIsExportedAndDeleted exports an account and deletes it while it has a
+// session and a running program.
 func TestAccountIsExportedAndDeleted(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

@@ -13,15 +13,15 @@ type linkState int
 
 const (
 	linkOpen linkState = iota
-	// linkHeld forwards no byte, and keeps all bytes that arrive. The connections stay
+	// linkHeld forwards nothing and keeps the bytes that arrive. The connections stay
 	// open, as in a network that loses all packets.
 	linkHeld
-	// linkCut closes all connections, and each new connection.
+	// linkCut closes all existing connections and each new one.
 	linkCut
 )
 
 // proxy forwards TCP connections from one process to another. A test can hold and cut
-// the connections, so a proxy is the network between two machines.
+// the connections, as in a network that fails between two machines.
 type proxy struct {
 	listener        net.Listener
 	network, target string

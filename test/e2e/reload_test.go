@@ -106,7 +106,7 @@ func testReload(t *testing.T, ordinary bool) {
 	s := startServerIn(t, data, attr, "--config="+file)
 	a := s.register(t)
 
-	// Requests run until the end of the test.
+	// Send requests until the end of the test.
 	var failures, requests atomic.Int64
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -156,7 +156,7 @@ func testReload(t *testing.T, ordinary bool) {
 		t.Errorf("max-connections is %s, %v", value, restart)
 	}
 
-	// A mistake changes nothing.
+	// If the settings file has a mistake, the server must keep the old settings.
 	write("registration = \"open\"\ntoken-tl = \"1h\"\n")
 	reload(`msg="settings not reloaded" error="` + file + `:2: \"token-tl\" is not a setting; did you mean token-ttl?"`)
 	s.call(t, nil, "POST", "/api/register", object{"email": "late@example.org", "password": "a long password"}).want(t, 403, nil)
@@ -205,7 +205,7 @@ func TestServeTLS(t *testing.T) {
 	if res := get(client, s.URL+"/healthz"); res.StatusCode != 200 || res.ProtoMajor != 2 || res.Header.Get("Strict-Transport-Security") != "max-age=86400" {
 		t.Errorf("%s %s: %v", res.Proto, res.Status, res.Header)
 	}
-	// A redirect leads to the server. Requests with a body are refused.
+	// The server must redirect requests without a body and refuse requests with a body.
 	if res := get(client, "http://"+plain+"/healthz"); res.StatusCode != 200 || res.Request.URL.Scheme != "https" {
 		t.Errorf("redirect: %s %s", res.Status, res.Request.URL)
 	}
@@ -214,7 +214,7 @@ func TestServeTLS(t *testing.T) {
 	if res.StatusCode != 403 {
 		t.Errorf("POST without TLS: %s", res.Status)
 	}
-	// A preflight request of an allowed and of another origin.
+	// Send preflight requests from an allowed origin and from another one.
 	for origin, allowed := range map[string]bool{"https://app.example.org": true, "https://evil.example.org": false} {
 		req := must(http.NewRequest("OPTIONS", s.URL+"/api/v1/execute", http.NoBody))(t)
 		req.Header.Set("Origin", origin)
@@ -237,6 +237,6 @@ func TestServeTLS(t *testing.T) {
 		_ = res.Body.Close()
 		return res.StatusCode == 200
 	})
-	// The connection with the old certificate continues.
+	// The open connection with the old certificate must continue to work.
 	get(client, s.URL+"/healthz")
 }

@@ -22,8 +22,9 @@ func javascript(code string, args ...string) object {
 }
 
 // TestRollbackOfNodeLeavesNothing runs a probe after each spoiler. The probe must print
-// the same state each time. The kernel compares the memory mappings itself when it
-// restores an interpreter, and V8 maps memory at random addresses during a run.
+// the same state each time. It does not print the memory mappings: V8 maps memory at
+// random addresses, and the kernel compares the mappings when it restores an
+// interpreter.
 func TestRollbackOfNodeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -128,7 +129,8 @@ console.log(JSON.stringify(values.map(String)));`))
 }
 
 // TestRollbackOfNodeGivesMemoryBack checks that the host gets the memory of a large
-// program back when Node is restored. Node can be restored only up to the default limit.
+// program back when Node is restored. Node can be restored only if the program uses no
+// more than the default memory limit.
 func TestRollbackOfNodeGivesMemoryBack(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -180,7 +182,7 @@ for (const line of fs.readFileSync('/proc/self/maps', 'utf8').split('\n')) {
   if (from === undefined || line.includes('[v')) continue;
   const [start, end] = [parseInt(from, 16), parseInt(to, 16)];
   let count = 0;
-  // Large mappings are mostly reserved. Search their beginnings.
+  // Most of a large mapping is only reserved, so search its beginning.
   for (let at = start; at < Math.min(end, start + (64 << 20)); at += buffer.length) {
     let n = 0;
     try { n = fs.readSync(memory, buffer, 0, Math.min(buffer.length, end - at), at); } catch {}

@@ -112,7 +112,7 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// removals returns the errors that made the server remove sandboxes.
+// removals returns the logged errors because of which the server removed sandboxes.
 func (s *server) removals() (all []string) {
 	for line := range strings.Lines(s.log.String()) {
 		if strings.Contains(line, "could not be recycled") {
@@ -128,8 +128,9 @@ type probed struct {
 	pages              [2]pages
 }
 
-// The field "pages" holds the checksum of each page by address. The field "second" is
-// the time of the run that printed the checksums, in seconds.
+// pages contains checksums of memory pages. The field "sums" maps the address of each
+// page to its checksum. The field "second" is the time of the run that printed the
+// checksums, in seconds.
 type pages struct {
 	sums   map[uint64]uint64
 	second int64
@@ -165,7 +166,7 @@ func parsePages(stdout string) pages {
 
 // changedPages returns the pages that have changed between two probes of the same
 // interpreter. Each probe looks at the pages in two runs. changedPages ignores pages
-// that differ between the two runs, because such pages contain times of the run.
+// that differ between the two runs, because such pages contain the time of the run.
 func changedPages(before, after *probed) []uint64 {
 	var changed []uint64
 	for _, at := range slices.Sorted(maps.Keys(before.pages[0].sums)) {

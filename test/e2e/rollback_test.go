@@ -235,8 +235,9 @@ t = threading.Thread(target=work); t.start(); t.join()
 os._exit(0)
 `
 
-// TestRollbackFindsNothingOfEarlierRuns runs leaveCanary and findCanary alternately,
-// and leaveRestorableCanary and findCanary, as root and as an ordinary user.
+// TestRollbackFindsNothingOfEarlierRuns runs a program that leaves a text and then
+// findCanary, several times. It does this with leaveCanary and with
+// leaveRestorableCanary, as root and as an ordinary user.
 func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	t.Parallel()
 	check := func(t *testing.T, s *server) {
@@ -267,9 +268,9 @@ func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 }
 
 // TestRollbackKeepsUsersApart lets two users run programs alternately, each in an
-// interpreter that is restored. No user finds a text of the other user or of an earlier
-// run. All random values differ. Values that depend on the interpreter, such as the hash
-// of a string, differ between users.
+// interpreter that is restored. No user may find a text of the other user or of an
+// earlier run. All random values must differ. Values that depend on the interpreter,
+// such as the hash of a string, must differ between users.
 func TestRollbackKeepsUsersApart(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=3", "--max-running=1")
@@ -432,8 +433,8 @@ func TestRollbackIsLimited(t *testing.T) {
 	}
 }
 
-// TestRollbackCanBeDisabled checks that each run has a new interpreter with
-// --rollback=off.
+// TestRollbackCanBeDisabled checks that with --rollback=off, each run has a new
+// interpreter.
 func TestRollbackCanBeDisabled(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--rollback=off", "--warm=1", "--max-sandboxes=1", "--max-running=1")
@@ -531,7 +532,7 @@ func TestRollbackHidesModules(t *testing.T) {
 		t.Run(strings.Join(names[:min(len(names), 8)], ","), func(t *testing.T) { compare(t, importProbe, names...) })
 	}
 	t.Run("the hook leaves hidden modules for the program", func(t *testing.T) {
-		// The hook uses _ast if a program mentions atexit.
+		// If a program mentions atexit, the hook uses _ast.
 		x, _ := a.runAndRecycle(t, object{"code": `import sys, atexit, _frozen_importlib as i
 known = dict(i._load_unlocked.__globals__['known'])
 import ast, inspect, logging, dataclasses

@@ -13,8 +13,8 @@ import (
 )
 
 // processorTime returns the processor time of all processes of the server's sandboxes
-// in nanoseconds. The source is the clock of each process, so processorTime does not
-// depend on what the server measures.
+// in nanoseconds. It reads the clock of each process, so it does not depend on what the
+// server measures.
 func (s *server) processorTime(t *testing.T) (sum time.Duration) {
 	t.Helper()
 	for next := s.sandboxPIDs(); len(next) > 0; next = next[1:] {
@@ -43,9 +43,10 @@ func keepProcessorsBusy(t *testing.T) {
 }
 
 // TestRollbackUsageIsOfTheRun runs many programs in one interpreter. Then it compares
-// the usage of programs with their known needs. The memory must be the memory that the
-// program allocates. The processor time must be the time that the host has measured
-// for the processes of the sandbox, also if all processors are busy.
+// the usage of programs with their known needs. The reported memory must be the memory
+// that the program allocates. The reported processor time must equal the time that the
+// host has measured for the sandbox's processes. This must also hold if all processors
+// are busy.
 func TestRollbackUsageIsOfTheRun(t *testing.T) {
 	t.Parallel()
 	t.Run("as root", func(t *testing.T) {
@@ -89,10 +90,11 @@ func checkUsage(t *testing.T, s *server, a *account) {
 	}
 	t.Run("memory", func(t *testing.T) { checkMemoryUsage(t, a) })
 	t.Run("processor time", func(t *testing.T) { checkProcessorUsage(t, s, a, programs) })
-	// With -short, the tests beside this one keep the processors busy.
+	// With -short, other tests run at the same time and keep the processors busy.
 	if !testing.Short() {
 		t.Run("processor time on busy processors", func(t *testing.T) {
-			// Other tests also use all processors, and have time limits.
+			// Do not run together with other tests that use all processors, because
+			// they have time limits.
 			exclusiveAttack.Lock()
 			defer exclusiveAttack.Unlock()
 			keepProcessorsBusy(t)
@@ -111,8 +113,9 @@ func checkUsage(t *testing.T, s *server, a *account) {
 	})
 }
 
-// checkMemoryUsage compares the peak of the memory with the size of an allocation, as
-// the server and the program itself see the peak.
+// checkMemoryUsage lets a program allocate memory of a known size. Then it compares
+// this size with the peak that the server reports and with the peak that the program
+// reads.
 func checkMemoryUsage(t *testing.T, a *account) {
 	peak := func(size int) (server, own float64) {
 		x, reason := a.runAndRecycle(t, withMemory(fmt.Sprintf(`import resource
@@ -142,8 +145,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)`, size)))
 }
 
 // checkProcessorUsage compares the processor time of programs with the time that the
-// host has measured. The host's time includes the work after the run, which is shorter
-// than the tolerance.
+// host has measured. The host's time includes the work after the run. This work is
+// shorter than the tolerance.
 func checkProcessorUsage(t *testing.T, s *server, a *account, programs map[string]object) {
 	const most = 25 * time.Millisecond
 	for name, program := range programs {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRunCluster starts a small cluster as `make run-cluster` does, runs a program in
-// it, and stops it.
+// TestRunCluster starts a small cluster with the script of `make run-cluster`, runs a
+// program in it, and stops it.
 func TestRunCluster(t *testing.T) {
 	t.Parallel()
 	// Servers with the port 0 get ports above 32767, so these ports are free.

@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debianImage is a custom image of Debian packages. All tests share it, and it is
-// built at most once. If the environment variable TEST_RUNTIMES names a directory,
-// the image is stored there and later test runs reuse it.
+// debianImage is a custom image of Debian packages. All tests share the image, which is
+// built at most once. If the environment variable TEST_RUNTIMES names a directory, the
+// image is stored there and later test runs reuse it.
 type debianImage struct {
 	name, packages, exclude string
 

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSandboxExecutableRunsBundles starts a program with the command "run" of the
-// executable of sandboxes. `make bench` compares the server with this command.
+// TestSandboxExecutableRunsBundles starts a program with the "run" command of the
+// executable for sandboxes. `make bench` compares this command with the server.
 func TestSandboxExecutableRunsBundles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -23,7 +23,7 @@ func TestSandboxHasNoRightsOnHost(t *testing.T) {
 			s := startServerIn(t, data, attr, defaultStock...)
 			a := s.register(t)
 			a.run(t, "print(42)").prints(t, "42\n")
-			// A sandbox that boots still has rights.
+			// Wait until no sandbox boots, because a booting sandbox still has rights.
 			s.waitUntilPoolFull(t)
 			sentries := s.sandboxPIDs()
 			if len(sentries) == 0 {
@@ -78,8 +78,8 @@ func checkNoRights(t *testing.T, pid int) {
 	}
 }
 
-// checkSeparated checks that the sandbox shares no namespace with the server, and has no
-// directory of the host open.
+// checkSeparated checks that the sandbox shares no namespace with the server, and that
+// it has no open directory of the host.
 func checkSeparated(t *testing.T, sentry, server int) {
 	t.Helper()
 	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts"} {

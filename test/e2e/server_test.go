@@ -128,7 +128,7 @@ type server struct {
 	metrics string
 	exited  chan struct{}
 	started time.Time
-	// program is the path of the binary; "" for the tested program.
+	// program is the path of the binary. If it is "", the tested program is used.
 	program string
 	// worker is the only worker of the server, or nil. Its metrics describe the pool.
 	worker *server
@@ -227,9 +227,9 @@ var noStock = []string{"--warm=0", "--warm-node=0"}
 // defaultStock sets the default numbers of warm sandboxes.
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
 
-// npmRegistry returns the flag that names npm's registry, if npm has one. Without the
-// flag, each start of a server runs npm. Only the shared server starts without the
-// flag.
+// npmRegistry returns the server flag with the registry from npm's configuration, if
+// there is one. Without the flag, each server runs npm at its start. Only the shared
+// server starts without the flag.
 var npmRegistry = sync.OnceValue(func() []string {
 	out, err := exec.Command("npm", "config", "get", "registry").Output()
 	if url := strings.TrimSpace(string(out)); err == nil && strings.HasPrefix(url, "http") {
@@ -334,7 +334,7 @@ var validators struct {
 }
 
 // validatorFor returns a validator for the document. It creates up to maxValidators
-// validators for a document, and then returns them one after the other.
+// validators for a document. After that, it returns them in turn.
 func validatorFor(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
@@ -403,8 +403,8 @@ func (s *server) kill(t testing.TB) {
 	<-s.exited
 }
 
-// must wraps a call that returns a value and an error. The returned function fails
-// the test if err is not nil, and returns v.
+// must takes the results of a call: a value v and an error. The returned function fails
+// the test if the error is not nil. Otherwise it returns v.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()

@@ -38,10 +38,10 @@ const (
 // the host.
 //
 // testdata/session/LANGUAGE.txtar lists the known differences. The head of the file
-// explains the reasons, one per line ("name: explanation"). Each entry of the file
-// has the name of a program. The first line of the entry lists the reasons, and the
-// other lines are the difference. The test fails if a difference is not listed, or if
-// a listed difference does not occur.
+// explains the reasons, one per line ("name: explanation"). Each entry of the file is
+// named after a program. Its first line lists the reasons, and its other lines contain
+// the difference. The test fails if a difference is not listed, or if a listed
+// difference does not occur.
 //
 // The flag -update-differences writes all differences to the list. The reasons of new
 // entries must then be added by hand.
@@ -112,9 +112,9 @@ func compareInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// compareInSession runs the program in a new session until its behaviour is as
-// expected. Timers and threads can print after the run, and the next run returns
-// this output. So compareInSession runs idle programs and adds their output.
+// compareInSession runs the program in a new session until the function "expected"
+// accepts its behaviour. Timers and threads can print after the run, and the next run
+// returns this output. So compareInSession runs idle programs and adds their output.
 func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
 	s := a.openSession(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
@@ -150,8 +150,8 @@ var (
 	frameOfMain = regexp.MustCompile(`(?m)^( *at )(?:async )?Object\.<anonymous> \((/work/main\.[^)]*)\)`)
 	// frameOfNode matches a stack frame in one of Node's own files.
 	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
-	// sourceOfError matches the position and the source line that Node prints before an
-	// uncaught error.
+	// sourceOfError matches the file position and the source line that Node prints
+	// before an uncaught error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
 	// interruption matches the error of an interrupted run with its stack frames. It
 	// has no frames if the program was waiting.
@@ -164,9 +164,9 @@ var (
 // comparable, and returns both.
 //
 // A session shows an uncaught error like Node's console: "Uncaught" and the error,
-// without the source line and Node's version. So normalizeOutputs changes the output
-// on the host to the form of a session. In the session's output, it replaces the name
-// of the first run with the name of the file.
+// without the source line and Node's version. So normalizeOutputs converts the host's
+// output to the form of a session. In the session's output, it replaces the name of the
+// first run with the name of the file.
 //
 // normalizeOutputs removes stack frames of Node, since they depend on how the program
 // was loaded. It keeps frames of node:inspector, because a session must not show
@@ -197,8 +197,8 @@ func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behavi
 	return outside, inside
 }
 
-// compareBehaviour describes how the program in a session (+) behaves differently
-// from the program on the host (-). It returns "" if there is no difference.
+// compareBehaviour returns the differences between the program on the host (-) and in a
+// session (+). It returns "" if there are none.
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {

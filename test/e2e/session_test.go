@@ -353,15 +353,16 @@ func TestSessionFiles(t *testing.T) {
 	}
 }
 
-// TestSessionLeaksNothing compares the open descriptors and the memory after 50 runs
-// and after 1000 runs. Interpreters open some descriptors and reserve memory only
-// when they first need them, so the first runs are not compared.
+// TestSessionLeaksNothing compares the number of open descriptors and the memory after
+// 50 runs with those after 1000 runs. Interpreters open some descriptors and reserve
+// memory only when they first need them, so the first runs are not compared.
 func TestSessionLeaksNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	// Threads of Node may have a file open for a moment. So the programs list the
-	// descriptors several times, and print only those that are in each list. readlink
-	// fails for the descriptor of the directory itself, which is closed by then.
+	// descriptors several times, and print only those that are in each list. For the
+	// descriptor of the directory itself, readlink fails, because this descriptor is
+	// already closed.
 	const nodeCount = `for (let i = 0; i < 5; i++) {
 	const now = readdirSync('/proc/self/fd').filter((fd) => existsSync('/proc/self/fd/' + fd));
 	open = i === 0 ? now : open.filter((fd) => now.includes(fd));
@@ -418,8 +419,8 @@ console.log(open.length, readdirSync('/proc').filter((p) => /^\d+$/.test(p)).len
 				t.Errorf("there were %d processes after 50 runs and %d at the end", processes, processesAtEnd)
 			}
 			t.Logf("%d MiB after 50 runs, %d MiB after all", memory/mib, memoryAtEnd/mib)
-			// Node's heap for new objects can grow by 24 MiB. If each run of
-			// JavaScript left its array, the heap would grow by 76 MiB.
+			// Node's heap for new objects can grow by 24 MiB. If each JavaScript run
+			// leaked its array, the heap would grow by 76 MiB.
 			if memoryAtEnd > memory+48*mib {
 				t.Errorf("the session had %d MiB at first and %d MiB at the end", memory/mib, memoryAtEnd/mib)
 			}

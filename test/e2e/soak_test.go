@@ -34,8 +34,8 @@ func TestServeSoak(t *testing.T) {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const clients = 8
-	// A user can have several sandboxes. So with this maximum, the pool must evict
-	// some.
+	// A user can have several sandboxes. So with this maximum number, the pool must
+	// evict some sandboxes.
 	s := startServer(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {
@@ -102,7 +102,7 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 		defer cancel()
 		request["code"], want = "import time\ntime.sleep(5)", ""
 	default:
-		// Kill a random sandbox, which can belong to any user.
+		// Kill a random sandbox of any user.
 		request["code"], want = "print(42)", ""
 		if all := s.sandboxPIDs(); len(all) > 0 {
 			_ = syscall.Kill(all[random.IntN(len(all))], syscall.SIGKILL)
@@ -124,8 +124,8 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	}
 }
 
-// waitUntilIdle waits until users have no sandboxes. It returns the server's
-// resources and its memory in bytes.
+// waitUntilIdle waits until no user has a sandbox. It returns the server's resources
+// and its memory in bytes.
 func (s *server) waitUntilIdle(t *testing.T) (footprint, int) {
 	t.Helper()
 	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// startProgram starts a program and waits until it runs. The program takes ten
-// seconds, so that it still runs when the test goes on, even on a busy machine. The
-// returned function waits for the answer and checks it.
+// startProgram starts a program and waits until it runs. The program takes ten seconds.
+// So even on a busy machine, it still runs when startProgram returns. The returned
+// function waits for the answer and checks it.
 func (a *account) startProgram(t *testing.T) (answered func()) {
 	t.Helper()
 	var x *execution
@@ -31,8 +31,8 @@ func (a *account) startProgram(t *testing.T) (answered func()) {
 	}
 }
 
-// terminate sends SIGTERM and waits until the server logs that it stops. As for
-// kill(2), a negative pid is the ID of a process group.
+// terminate sends SIGTERM and waits until the server logs that it is stopping. As in
+// kill(2), a negative pid means a process group.
 func (s *server) terminate(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {

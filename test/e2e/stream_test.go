@@ -248,6 +248,6 @@ for i in range(20):
 			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
 		}
 	}
-	// On a busy machine, any line can be late. So the test only logs the delay.
+	// On a busy machine, any line can be late. So do not fail, but only log the delay.
 	t.Logf("a line arrived at most %v after it was written", slowest)
 }

@@ -14,8 +14,9 @@ import (
 
 const unitFile = "../../deploy/systemd/pyth-on.service"
 
-// TestServeNotifiesServiceManager starts a server of an ordinary user, as the unit
-// does. So the notifications come from a child of the process that the test starts.
+// TestServeNotifiesServiceManager starts the server as an ordinary user, like the
+// systemd unit. So the notifications come from a child of the process that the test
+// starts.
 func TestServeNotifiesServiceManager(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -61,10 +62,10 @@ func TestServeNotifiesServiceManager(t *testing.T) {
 }
 
 // TestUnitIsValid checks the unit with systemd's own tools. The deep test
-// TestDebianPackage starts it.
+// TestDebianPackage starts the unit.
 func TestUnitIsValid(t *testing.T) {
 	t.Parallel()
-	// The verification needs an executable.
+	// systemd-analyze verifies that the executable of the unit exists.
 	unit := strings.ReplaceAll(readFile(t, unitFile), "/usr/bin/pyth-on", binary)
 	path := filepath.Join(t.TempDir(), "pyth-on.service")
 	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// collector receives traces and metrics with the protocol OTLP over HTTP.
+// collector receives traces and metrics over HTTP, in the OTLP format.
 type collector struct {
 	*httptest.Server
 
@@ -28,7 +28,7 @@ type collector struct {
 	metrics map[string]bool
 }
 
-// tracedSpan is a span with the name of its service.
+// tracedSpan is a span, together with the name of the service that sent it.
 type tracedSpan struct {
 	service string
 	*trace.Span
@@ -72,7 +72,8 @@ func startCollector(t *testing.T) *collector {
 	return c
 }
 
-// receive decodes the body of a request, keeps it, and calls the function "add".
+// receive stores the body of a request and decodes it into the parameter "into". Then
+// it calls the function "add".
 func (c *collector) receive(t *testing.T, r *http.Request, into proto.Message, add func()) {
 	body, err := io.ReadAll(r.Body)
 	if err == nil {
@@ -88,7 +89,7 @@ func (c *collector) receive(t *testing.T, r *http.Request, into proto.Message, a
 	add()
 }
 
-// ofTrace returns the spans of a trace by name.
+// ofTrace returns the spans of a trace. The keys are the names of the spans.
 func (c *collector) ofTrace(id string) map[string]tracedSpan {
 	all := map[string]tracedSpan{}
 	for _, s := range c.spans {
@@ -109,9 +110,8 @@ func hexOf(b []byte) string {
 	return text.String()
 }
 
-// requireTrace checks that the trace has the spans with the right parents. The parent of
-// the first span is callerSpan. The map "want" contains the name of each
-// parent.
+// requireTrace checks the spans of a trace. The map "want" contains the name of each
+// expected span and the name of its parent. The parent of the first span is callerSpan.
 func (c *collector) requireTrace(t *testing.T, id string, want map[string]string) {
 	t.Helper()
 	all := c.ofTrace(id)
@@ -131,7 +131,8 @@ func (c *collector) requireTrace(t *testing.T, id string, want map[string]string
 	}
 }
 
-// traceparent returns a header traceparent whose trace ID ends in the two digits.
+// traceparent returns the value of a traceparent header, and its trace ID. The trace ID
+// ends in the given digits.
 func traceparent(digits string) (header, id string) {
 	id = "4bf92f3577b34da6a3ce929d0e0e47" + digits
 	return "00-" + id + "-" + callerSpan + "-01", id

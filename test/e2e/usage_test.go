@@ -105,7 +105,7 @@ func TestQuotaOfADayRefusesRuns(t *testing.T) {
 	if _, used := a.usage(t, "").quota(t, "executions_per_day"); used != 3 {
 		t.Errorf("%d runs are used", used)
 	}
-	// A server that starts reads the usage from the database.
+	// After a restart, the server must read the usage from the database.
 	s.stop(t)
 	s = startServerIn(t, data, nil, "--quota-executions-per-day=3")
 	a.server = s

@@ -26,7 +26,7 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	}
 	if err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
 		// Do not change the owner of the executable of sandboxes. It is a hard link,
-		// and servers of root do not start an executable of another user.
+		// and a server of root refuses an executable that belongs to another user.
 		if err != nil || strings.HasPrefix(filepath.Base(path), "sandbox-") {
 			return err
 		}

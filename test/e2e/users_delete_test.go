@@ -2,9 +2,9 @@ package e2e_test
 
 import "testing"
 
-// TestUsersDeleteEndsRunsFirst deletes an account whose program runs. The command must
-// end the run before it erases the content of audit entries, so that the entry about the
-// end of the run does not remain.
+// TestUsersDeleteEndsRunsFirst deletes an account while its program is running. The
+// command must first end the run and then erase the content of audit entries.
+// Otherwise, the entry about the end of the run would remain.
 func TestUsersDeleteEndsRunsFirst(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -83,8 +83,8 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	if event, run := receiver.receive(t, hook.Secret); event != "execution.ended" || run.ID != e.ID || run.Status != "succeeded" || run.Stdout != "" || run.Code != "" {
 		t.Errorf("got %s of %+v", event, run)
 	}
-	// A webhook of one run receives only events of this run. Its receiver gets both
-	// deliveries, so it has a server of its own.
+	// A webhook of one run receives only events of this run. Its receiver is a separate
+	// server, because the other webhook also receives these events.
 	own := startReceiver(t)
 	var queued struct {
 		ID      string
@@ -103,10 +103,11 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	s.call(t, other, "DELETE", path, nil).refused(t, 404, "not_found")
 	s.call(t, a, "POST", "/api/v1/webhooks", object{"url": "http://10.0.0.1/"}).refused(t, 400, "invalid_request")
 
-	// An event that was stored before the server was killed is delivered after its start.
+	// If the server is killed after it has stored an event, it must deliver the event
+	// after its next start.
 	receiver.Close()
 	failed := a.run(t, "1/0")
-	if len(a.records(t, "")) != 3 { // The list stores the record.
+	if len(a.records(t, "")) != 3 { // Listing stores the record first.
 		t.Error("a record is missing")
 	}
 	s.kill(t)

@@ -46,9 +46,9 @@ func (x *index) addDebianWheels(t testing.TB) {
 	}
 }
 
-// buildExtension compiles a Python extension module and returns its path. The
-// function answer() of the module returns 42. The source declares the needed parts
-// of CPython's stable ABI, since this machine may have no CPython headers.
+// buildExtension compiles a Python extension module and returns its path. The function
+// answer() of the module returns 42. The source itself declares the needed parts of
+// CPython's stable ABI, because CPython's headers may not be installed.
 func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/bus/natstest"
 )
 
-// workers are a NATS server, a server and its workers.
+// workers contains a NATS server, a server, and the workers of this server.
 type workers struct {
 	*server
 	nats  *natstest.Server
@@ -33,7 +33,7 @@ func startWorkers(t *testing.T, names []string, flags ...string) *workers {
 	return startWorkersWith(t, names, nil, flags...)
 }
 
-// startWorkersWith is like startWorkers. workerFlags are flags of the workers.
+// startWorkersWith is like startWorkers, but it also passes workerFlags to each worker.
 func startWorkersWith(t *testing.T, names, workerFlags []string, flags ...string) *workers {
 	t.Helper()
 	w := &workers{workerFlags: workerFlags, nats: natstest.Start(t), all: map[string]*server{}, token: filepath.Join(t.TempDir(), "token")}
@@ -110,13 +110,13 @@ func (w *workers) awaitReady(t *testing.T, n int) {
 	})
 }
 
-// busy returns the worker that runs a program.
+// busy returns the worker that is running a program.
 func (w *workers) busy(t *testing.T) *server {
 	t.Helper()
 	return w.with(t, "pyth_on_worker_executions_running", "1")
 }
 
-// with returns the worker for which the metric has the value.
+// with returns a worker whose metric has the given value.
 func (w *workers) with(t *testing.T, metric, value string) (found *server) {
 	t.Helper()
 	eventually(t, metric+" is "+value, func() bool {
@@ -268,8 +268,8 @@ func TestWorkersRunPrograms(t *testing.T) {
 	}
 }
 
-// TestWorkersKeepTenantOnWarmWorker checks that the runs of a user, one after the other,
-// go to the same worker, and that a full worker does not refuse them.
+// TestWorkersKeepTenantOnWarmWorker checks that consecutive runs of a user go to the
+// same worker. If this worker is full, the runs must go to another one.
 func TestWorkersKeepTenantOnWarmWorker(t *testing.T) {
 	t.Parallel()
 	w := startWorkers(t, []string{"one", "two", "three"})
@@ -302,7 +302,8 @@ func TestWorkersKeepTenantOnWarmWorker(t *testing.T) {
 	}
 	t.Logf("%d users used %d workers", users, len(used))
 
-	// Each worker runs two programs at a time, so a third one goes to another worker.
+	// Each worker runs two programs at a time, so the third program must go to another
+	// worker.
 	a := w.register(t)
 	var results []<-chan *execution
 	for range 3 {
@@ -383,7 +384,7 @@ func TestWorkerFailures(t *testing.T) {
 	}
 	w.awaitReady(t, 2)
 
-	// A run survives a short outage of NATS. Meanwhile, new runs are refused.
+	// During a short outage of NATS, a run must continue and new runs must be refused.
 	result := a.executeLater(t, object{"code": "import time\nprint('a', flush=True)\ntime.sleep(3)\nprint('b')"})
 	w.busy(t)
 	w.nats.Stop()
@@ -402,7 +403,7 @@ func TestWorkerFailures(t *testing.T) {
 	w.awaitReady(t, 2)
 	a.run(t, "print(1)").prints(t, "1\n")
 
-	// A worker that stops finishes its run, and gets no new runs.
+	// A worker that stops must finish its run and get no new runs.
 	result = a.executeLater(t, object{"code": "import time\ntime.sleep(3)\nprint('finished')"})
 	stopping := w.busy(t)
 	if err := stopping.cmd.Process.Signal(syscall.SIGTERM); err != nil {

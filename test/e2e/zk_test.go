@@ -226,8 +226,8 @@ func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
 	vectors := must(filepath.Abs("../../docs/zero-knowledge-vectors.json"))(t)
-	// Copy the JavaScript client to a new directory, because npm installs packages next
-	// to it.
+	// Copy the JavaScript client to a new directory, because npm installs packages into
+	// the client's directory.
 	javaScript := t.TempDir()
 	for _, file := range must(filepath.Glob(filepath.Join(dir, "javascript", "*.js*")))(t) {
 		if err := os.WriteFile(filepath.Join(javaScript, filepath.Base(file)), must(os.ReadFile(file))(t), 0o600); err != nil {
@@ -252,7 +252,7 @@ func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	return map[string]struct{ check, run []string }{
 		"python":     {python("check.py", vectors), python("run.py")},
 		"javascript": {node("check.js", vectors), node("run.js")},
-		// The vectors are checked by the tests of the Go client.
+		// The tests of the Go client check the test vectors.
 		"go": {nil, []string{client}},
 	}
 }
