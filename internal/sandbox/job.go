@@ -25,8 +25,8 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 		return nil, fmt.Errorf("sandbox: set limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
-	// The limits of the job still include the memory that the sandbox frees. Otherwise,
-	// a limit could be lower than the memory in use, and the kernel would refuse it.
+	// Set the limits above with the memory that the sandbox will free. Otherwise, a
+	// limit could be lower than the memory in use, and the kernel would refuse it.
 	if s.replaces(job) {
 		s.meter.freed(memoryOf(s.language).checkpoint)
 	}
@@ -50,8 +50,8 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// replaces reports whether the guest replaces the waiting interpreter, and so frees
-// the copy from which it could be restored, because the job needs another interpreter.
+// replaces reports whether the job needs another interpreter than the one that waits.
+// In this case, the guest replaces the interpreter and frees its checkpoint.
 func (s *Sandbox) replaces(job *pyth.Job) bool {
 	if job.Session != "" || !s.checkpoint {
 		return false

@@ -164,9 +164,9 @@ func (l *Launcher) Close() error {
 // Boot starts a sandbox. It returns when an interpreter of the language waits for a
 // job. Jobs of other languages can run in the sandbox too, but start more slowly.
 //
-// The parameter "runtime" is the name of a custom image, or "" for the built-in
-// image. The parameter "layers" is mounted for all runs of the sandbox. Only the
-// built-in image can have layers.
+// The parameter "runtime" is the name of a custom image, or "" for the built-in image.
+// The packages in "layers" are mounted for all runs of the sandbox. Only the built-in
+// image can have layers.
 func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyth.Runtime, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -312,8 +312,8 @@ func (l *Launcher) open(b bundle) ([]*os.File, error) {
 // nobody is the user and the group of gVisor's processes in their user namespace.
 const nobody = 65534
 
-// command returns the command that boots gVisor with the files as its descriptors from
-// 3 on. The process starts in new namespaces, as nobody, and has the capabilities to
+// command returns the command that boots gVisor. The files get the descriptors from 3
+// on. The process starts in new namespaces, as nobody, and has the capabilities to
 // replace its root directory in these namespaces.
 func (l *Launcher) command(b bundle, id string, files []*os.File) *exec.Cmd {
 	host := nobody

@@ -20,16 +20,16 @@ type meter struct {
 	overhead, first int64
 }
 
-// interpreterMemory is the memory in bytes that belongs to an interpreter that waits for
-// a job. The numbers were measured: the growth of the guest's memory when one more
-// interpreter starts. They do not include the interpreter's code, which is in the
+// interpreterMemory is the memory in bytes that belongs to an interpreter that waits
+// for a job. The numbers were measured as the growth of the guest's memory when one
+// more interpreter starts. They do not include the interpreter's code, which is in the
 // image.
 type interpreterMemory struct {
-	// own counts as memory of the program, as outside a sandbox.
+	// The field "own" counts as memory of the program, as it does outside a sandbox.
 	own int64
 	// checkpoint is the copy from which the sandbox restores the interpreter. It counts
-	// as overhead. A copy of Python without modules that it imports in advance is
-	// small, so it is 0.
+	// as overhead. The copy of a Python interpreter that has imported nothing in
+	// advance is small, so it is 0.
 	checkpoint int64
 }
 
@@ -78,8 +78,8 @@ func (m *meter) recalibrate(ctx context.Context) error {
 	}
 }
 
-// freed says that the sandbox frees the given number of bytes of its overhead before
-// the program starts.
+// freed subtracts the given number of bytes from the overhead, because the sandbox
+// frees them before the program starts.
 func (m *meter) freed(bytes int64) { m.overhead = max(m.overhead-bytes, 0) }
 
 // total returns the memory of the whole sandbox in bytes.

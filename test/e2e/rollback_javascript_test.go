@@ -182,7 +182,7 @@ for (const line of fs.readFileSync('/proc/self/maps', 'utf8').split('\n')) {
   if (from === undefined || line.includes('[v')) continue;
   const [start, end] = [parseInt(from, 16), parseInt(to, 16)];
   let count = 0;
-  // Most of a large mapping is only reserved, so search its beginning.
+  // Large mappings are mostly reserved. Search their beginnings.
   for (let at = start; at < Math.min(end, start + (64 << 20)); at += buffer.length) {
     let n = 0;
     try { n = fs.readSync(memory, buffer, 0, Math.min(buffer.length, end - at), at); } catch {}

@@ -47,15 +47,15 @@ func (s *clientConn) connect(t target) (*upstream, *refusal) {
 	}, nil
 }
 
-// refuse stores a refused or failed request.
+// refuse adds a refused or failed request to the run's records.
 func (s *clientConn) refuse(t target, refused *refusal) {
 	s.proxy.record(s.run, Connection{
 		Host: t.name(), Port: int(t.port), Verdict: refused.verdict, Reason: refused.reason,
 	})
 }
 
-// finish stores a connection that has ended. The parameter "refused" is nil unless the
-// proxy cut the connection off.
+// finish adds an ended connection to the run's records. The parameter "refused" is nil
+// unless the proxy cut the connection off.
 func (s *clientConn) finish(up *upstream, refused *refusal) {
 	c := Connection{
 		Host: up.target.name(), Port: int(up.target.port), Verdict: Allowed,

@@ -23,9 +23,9 @@ func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, e
 	return conn, nil
 }
 
-// CheckAddress returns an error if DialContext can never connect to the host:port: if
-// it is malformed or denied, or if it is an address that programs must not reach. The
-// addresses of a name are only checked by DialContext.
+// CheckAddress returns an error if DialContext can never connect to the address: it is
+// malformed or denied, or programs must not reach it. CheckAddress does not resolve
+// names, so only DialContext checks the addresses of a name.
 func (p *Proxy) CheckAddress(address string) error {
 	t, err := parseTarget(address, 0)
 	if err != nil {

@@ -105,9 +105,9 @@ func (r *Run) record(c Connection) {
 	}
 }
 
-// enter registers a connection with the run. It returns a refusal if the run is
-// closed, or if the limit of open connections is reached. The returned context
-// ends with ctx, with the run, or at a call of the returned function.
+// enter registers a connection with the run. It returns a refusal if the run is closed,
+// or if the limit of open connections is reached. The returned context ends when ctx or
+// the run ends, or when the returned function is called.
 func (r *Run) enter(ctx context.Context, limit int) (_ context.Context, leave func(), _ *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tests of this package do not run in parallel: a process that one test starts
-// could inherit the file that another test writes, and Linux executes no file that is
+// The tests of this package do not run in parallel. A process that one test starts
+// could inherit the file that another test is writing. Linux executes no file that is
 // open for writing.
 
 // script returns an executable that prints hello.

@@ -105,7 +105,8 @@ func prepareBoot() (*urpc.Client, error) {
 		}
 		streams[i] = strconv.Itoa(d)
 	}
-	// gVisor tells the command "run" that it has started. Nobody needs that here.
+	// gVisor writes to this descriptor when it has started. The command "run" would
+	// read that, but here nothing needs it.
 	started, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ type demand struct {
 // counts only 1/e of what a new job counts.
 const demandWindow = 10 * time.Second
 
-// taken notes that a job took a warm sandbox.
+// The method "taken" updates the rate when a job takes a warm sandbox.
 func (d *demand) taken(now time.Time) {
 	d.rate = d.rateAt(now) + 1/demandWindow.Seconds()
 	d.at = now

@@ -88,8 +88,8 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 	p.scheduleLocked()
 }
 
-// harms reports whether a program that ended with the status may leave a sandbox that
-// cannot be recycled. This is no failure of the server.
+// harms reports whether a run with this status may leave the sandbox in a state that
+// cannot be recycled. The server does not treat this as its own failure.
 func harms(s pyth.Status) bool {
 	switch s {
 	case pyth.StatusSucceeded, pyth.StatusFailed:
@@ -99,14 +99,14 @@ func harms(s pyth.Status) bool {
 	}
 }
 
-// startLocked notes that a job of the tenant uses the sandbox now.
+// startLocked marks the sandbox as used by a job of the tenant.
 func (p *Pool) startLocked(e *entry, t *tenant, job *pyth.Job) {
 	p.all.Add(1)
 	e.user = t
 	p.queue.started(t, job)
 }
 
-// stopLocked notes that the job no longer uses the sandbox.
+// stopLocked marks the sandbox as no longer used by the job.
 func (p *Pool) stopLocked(e *entry, job *pyth.Job) {
 	t := e.user
 	e.user = nil
@@ -131,8 +131,8 @@ func (p *Pool) scheduleLocked() {
 		case p.assignLocked(t):
 			p.queue.rotate(i)
 		default:
-			// Evict an idle sandbox for this job now. If it stayed, a later
-			// iteration of this loop could start a job of its owner in it.
+			// Evict an idle sandbox for this job now. If the sandbox stayed, a later
+			// iteration of this loop could start a job of its owner there.
 			if !short {
 				p.fillLocked()
 			}

@@ -113,9 +113,9 @@ func reusable(t *tenant, job *pyth.Job) bool {
 	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
 
-// mayGrow reports whether the tenant may have one more sandbox. The maximum is
-// the maximum of running jobs, plus the maximum of concurrent boots. Without a
-// maximum, a tenant with many waiting jobs would get more and more sandboxes.
+// mayGrow reports whether the tenant may have one more sandbox. The limit is the
+// tenant's maximum number of running jobs plus the maximum number of concurrent boots.
+// Without a limit, a tenant with many waiting jobs would get more and more sandboxes.
 func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // arena holds the saved content of a process outside of Go's heap. The garbage
-// collector ignores this memory, and the method free returns the memory to the host
+// collector ignores this memory, and the method "free" returns the memory to the host
 // at once.
 type arena struct {
 	mu    sync.Mutex
@@ -29,8 +29,8 @@ func (a *arena) add(data []byte) int {
 	return at
 }
 
-// hold makes the method free wait until the caller calls the returned function. hold
-// returns nil if the arena has been freed.
+// hold makes the method "free" wait until the returned function is called. If the arena
+// is already freed, hold returns nil.
 func (a *arena) hold() func() {
 	a.mu.Lock()
 	if a.bytes == nil {

@@ -232,10 +232,11 @@ func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.Syscal
 	}
 }
 
-// changes examines a call that changes attributes of a file. Only files of the run
-// may be changed. A relative path starts at the directory with the descriptor "from".
-// An empty path means the file with this descriptor. The process must have only one
-// thread: another thread could replace the path before the call uses it.
+// The function "changes" examines a call that changes attributes of a file. Only files
+// of the run may be changed. A relative path starts at the directory with the
+// descriptor "from". An empty path means the file with this descriptor. The process
+// must have only one thread: another thread could replace the path before the call uses
+// it.
 func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 	if t.ThreadGroup().Count() != 1 {
 		return abi.Threads

@@ -133,8 +133,9 @@ func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool { return !m.states[i].canMapAgain })
 }
 
-// changes notes that the program changes attributes of a range. It returns false if
-// the range overlaps a mapping of the checkpoint that cannot be mapped again.
+// The method "changes" marks the mappings in a range whose attributes the program
+// changes. It returns false if the range overlaps a mapping of the checkpoint that
+// cannot be mapped again.
 func (m *memory) changes(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool {
 		m.states[i].isChanged.Store(true)
@@ -142,9 +143,9 @@ func (m *memory) changes(start hostarch.Addr, size uint64) bool {
 	})
 }
 
-// unmaps notes that the program unmaps a range. It returns false in two cases: the
-// range overlaps a mapping of the checkpoint that cannot be mapped again, or the
-// program has unmapped too many ranges.
+// The method "unmaps" stores a range that the program unmaps. It returns false in two
+// cases: the range overlaps a mapping of the checkpoint that cannot be mapped again, or
+// the program has unmapped too many ranges.
 func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	if !m.canMapAgain(start, size) {
 		return false
@@ -158,9 +159,9 @@ func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 	return len(m.unmapped) <= maxUnmapped
 }
 
-// touches calls the function "matches" with the index of each mapping that the range
-// overlaps, until the function returns true. Then touches returns true. It also
-// returns true if the range is invalid or overlaps gVisor's table.
+// The method "touches" calls the function "matches" with the index of each mapping that
+// the range overlaps. As soon as the function returns true, the method returns true. It
+// also returns true if the range is invalid or overlaps gVisor's table.
 func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
 	wanted := pages(start, size)
 	if wanted.Length() == 0 && size > 0 || wanted.Overlaps(trapRange) {
@@ -340,9 +341,9 @@ func overlap(all []hostarch.AddrRange, in hostarch.AddrRange) []hostarch.AddrRan
 	return parts
 }
 
-// add divides data into ranges of pages, and saves those that are not zero. In each
-// range, either all pages are zero or none is. The parameter "first" is the index of
-// the first range of the region.
+// add divides data into ranges of pages, so that in each range either all pages are
+// zero or none is. It saves the content of the ranges that are not zero. The parameter
+// "first" is the index of the first range of the region.
 func (m *memory) add(start hostarch.Addr, data []byte, first int) {
 	var zero [hostarch.PageSize]byte
 	for at := 0; at < len(data); at += hostarch.PageSize {

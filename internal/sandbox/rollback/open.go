@@ -39,9 +39,9 @@ func ofCreat(args arch.SyscallArguments) openArguments {
 	return openArguments{linux.AT_FDCWD, args[0], linux.O_WRONLY | linux.O_CREAT | linux.O_TRUNC, args[1].ModeT()}
 }
 
-// opened examines the file that an open call has returned. The process must have only
-// one thread: another thread could replace the descriptor before opened examines the
-// file.
+// The function "opened" examines the file that an open call has returned. The process
+// must have only one thread. Another thread could replace the descriptor before the
+// check.
 func opened(t *kernel.Task, result uintptr) abi.Reason {
 	file := t.GetFile(int32(result))
 	if file == nil {
@@ -66,8 +66,8 @@ func openedFile(t *kernel.Task, file *vfs.FileDescription) abi.Reason {
 }
 
 // openInThreads does the work of openat(2) in a process with several threads. It
-// examines the file before the file gets a descriptor. Other threads could use or
-// replace the descriptor. For example, a thread could write to code through
+// examines the file before the file gets a descriptor. After that, other threads could
+// use or replace the descriptor. For example, a thread could write to code through
 // /proc/self/mem.
 func openInThreads(t *kernel.Task, args openArguments) (uintptr, abi.Reason, error) {
 	name, err := t.CopyInString(args.path.Pointer(), linux.PATH_MAX)

@@ -134,8 +134,8 @@ func TestRulesOfMemory(t *testing.T) {
 	}
 }
 
-// TestUnmappedRangesAreNoted checks that the method unmaps notes each part of the
-// checkpoint's mappings that a program unmaps. The method restore must map these
+// TestUnmappedRangesAreNoted checks that the method "unmaps" stores each part of the
+// checkpoint's mappings that a program unmaps. The method "restore" must map these
 // parts again, because their attributes can have changed.
 func TestUnmappedRangesAreNoted(t *testing.T) {
 	for _, test := range []struct {
@@ -232,7 +232,7 @@ func TestArenaFree(t *testing.T) {
 	release := arena.hold()
 	done := make(chan struct{})
 	go func() { arena.free(); close(done) }()
-	arena.bytes[0] = 1 // free must wait.
+	arena.bytes[0] = 1 // The method "free" must wait.
 	release()
 	<-done
 	if arena.hold() != nil {

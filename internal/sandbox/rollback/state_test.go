@@ -22,9 +22,9 @@ func stateOfProcess() []reflect.Type {
 	}
 }
 
-// TestStateIsReviewed compares the fields of gVisor's types with testdata/state.txt. The
-// file says for each field how a run cannot change it for the next run. The test fails
-// if a new version of gVisor adds, renames, removes or changes a field.
+// TestStateIsReviewed compares the fields of gVisor's types with testdata/state.txt.
+// The file says for each field why the next run cannot see a change by this run. The
+// test fails if a new version of gVisor adds, renames, removes or changes a field.
 func TestStateIsReviewed(t *testing.T) {
 	const path = "testdata/state.txt"
 	text, err := os.ReadFile(path)

@@ -118,8 +118,8 @@ func (p *pause) TaskWork(t *kernel.Task) {
 }
 
 // stop stops all threads for which the function mayStop returns true. It returns when
-// all other threads have ended. If one of these runs for the given time, or a thread
-// neither stops nor ends, stop returns an error.
+// all other threads have ended. It returns an error if one of the other threads still
+// runs after the given time, or if a thread neither stops nor ends.
 func (p *pause) stop(t *kernel.Task, mayStop func(*kernel.Task) bool, running time.Duration) error {
 	for start := time.Now(); ; {
 		others, runs := otherThreads(t), false

@@ -229,9 +229,9 @@ type job struct {
 }
 
 // prepareFor returns the request for an interpreter that can run the job. The host
-// measures the job already, and would count the memory of a checkpoint as memory of the
-// job. So an interpreter with a large checkpoint makes none. After the job, the agent
-// starts another interpreter.
+// already measures the job, and would count the memory of a checkpoint as memory of the
+// job. So an interpreter whose checkpoint would be large gets no permission to make
+// one. After the job, the agent starts another interpreter.
 func (p *program) prepareFor(j *protocol.Job) *protocol.Prepare {
 	wanted := p.prepared
 	wanted.Language, wanted.DiskBytes = j.Language, j.DiskBytes

@@ -30,7 +30,7 @@ const collectGrace = time.Second
 // collector sends the matching files of the working directory. While the collector
 // runs, processes of a session may change the directory. Therefore the collector opens
 // each directory and file relative to its parent, and never follows a link. Outside a
-// session, no process of the run is left.
+// session, all processes of the run have ended before.
 type collector struct {
 	run      *run
 	patterns []*workpath.Pattern

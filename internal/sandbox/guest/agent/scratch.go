@@ -40,8 +40,8 @@ func mountScratch(c *calls, size int64) (work, staging *int32) {
 		}
 		c.add("bind mount "+d.target, unix.SYS_MOUNT, from, d.target, "", unix.MS_BIND, 0)
 	}
-	// A new instance of devpts numbers terminals from 0, and hides the terminals of
-	// other runs.
+	// In a new instance of devpts, the first terminal has the number 0, and the
+	// terminals of other runs are invisible.
 	c.add("mount /dev/pts", unix.SYS_MOUNT, "devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666")
 	c.add("create staging directory", unix.SYS_MKDIRAT, unix.AT_FDCWD, base+"/staging", 0o700)
 	work, staging = openDirectoryLater(c, base+"/work"), openDirectoryLater(c, base+"/staging")

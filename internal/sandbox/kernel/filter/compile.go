@@ -39,8 +39,8 @@ func Compile() (precompiledseccomp.Program, error) {
 	})
 }
 
-// options returns the options that follow from the flags of sandboxes. The descriptor of
-// the control socket is missing.
+// options returns the options that follow from the flags of sandboxes. They do not
+// contain the descriptor of the control socket.
 func options() (config.Options, error) {
 	constructor, err := platform.Lookup("systrap")
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // in its cgroup. The server then sends a byte to standard input of the process.
 const Name = "runsc-sandbox"
 
-// Descriptors of a process that boots a sandbox. Images are the first of the
-// descriptors with the images of the root file system and of its mounts, in order.
+// Descriptors of a process that boots a sandbox. The image of the root file system has
+// the descriptor "Images". The images of the mounts follow it in order.
 const (
 	Control = iota + 3
 	Network
