@@ -22,8 +22,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// adminFlags select the server whose users a command manages. By default it is the
-// server with the data directory, which can be running or stopped.
+// adminFlags select the server whose users a command manages. By default, it is the
+// server of the data directory. This server can be running or stopped.
 type adminFlags struct {
 	dataFlags
 	storeFlags

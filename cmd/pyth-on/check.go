@@ -60,7 +60,8 @@ func (c *serveCommand) check(p *parsed) error {
 	return nil
 }
 
-// describe says where the settings come from.
+// describe returns a text for the operator: the settings file, and the number of
+// changed settings.
 func (p *parsed) describe() string {
 	changed := 0
 	for _, s := range p.settings() {
@@ -85,7 +86,8 @@ func (c *serveCommand) checkFiles() (string, error) {
 	return "all files can be read", err
 }
 
-// serverRuns reports whether a server accepts commands in the data directory.
+// serverRuns reports whether a server accepts commands through the socket in the data
+// directory.
 func serverRuns(ctx context.Context, dataDir string) bool {
 	short, err := shortPath(dataDir)
 	if err != nil {
@@ -162,8 +164,8 @@ func (c *serveCommand) checkTLS() (string, error) {
 	}
 }
 
-// checkAddresses opens all addresses and closes them again. If a server runs, it may
-// be the one that uses the addresses.
+// checkAddresses opens all addresses and closes them again. If a server is running, an
+// address in use is no error, because this server may use it.
 func (c *serveCommand) checkAddresses(ctx context.Context, running bool) (string, error) {
 	for flag, address := range map[string]string{"--addr": c.Addr, "--redirect-addr": c.RedirectAddr, "--metrics-addr": c.MetricsAddr} {
 		if address == "" {

@@ -35,7 +35,8 @@ func newReloader(p *parsed, level *slog.LevelVar, logger *slog.Logger) *reloader
 	return r
 }
 
-// request makes the goroutine of run reload the settings. It does not block.
+// request asks the goroutine of the method "run" to reload the settings. It does not
+// block.
 func (r *reloader) request() {
 	select {
 	case r.requests <- struct{}{}:

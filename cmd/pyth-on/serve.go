@@ -211,7 +211,8 @@ func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, p
 		logger.Warn("no accounts exist and registration is closed: nobody can use this server", "hint", "create an account while the server runs: "+command)
 	}
 	if c.LogFormat == jsonFormat {
-		// Programs read standard error, so print only log records.
+		// With this format, programs parse the log on standard error. So print only log
+		// records.
 		logger.Info("no administrator exists", "hint", "create one: "+command)
 		return nil
 	}

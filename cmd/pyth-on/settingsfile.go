@@ -31,8 +31,8 @@ type settingsFile struct {
 
 var _ kong.Resolver = (*settingsFile)(nil)
 
-// load reads the file that --config selects, and checks all names, and the values for
-// flags of the command.
+// load reads the file that --config selects. It checks all names in the file, and the
+// values of the flags of this command.
 func (f *settingsFile) load(context *kong.Context) error {
 	command := context.Selected()
 	if command == nil {
@@ -103,8 +103,8 @@ func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Kong parses no value of the type existingfile twice: it returns an empty value if
-	// the flag is marked as set.
+	// If a flag of the type existingfile is already marked as set, Kong returns an
+	// empty value for it. So remove the mark while Kong parses the value.
 	set := flag.Set
 	flag.Set = false
 	defer func() { flag.Set = set }()

@@ -32,7 +32,7 @@ type Accounts struct {
 	log     *log.Log
 	// overrides contains the limits of single users.
 	overrides *usage.Overrides
-	// remover deletes accounts, also for users and for the command line.
+	// remover deletes accounts. The API and the command line both use it.
 	remover *account.Remover
 	// ended receives users who were disabled or deleted.
 	ended chan pyth.UserID
@@ -79,7 +79,7 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 // enforcer finds the users by its periodic search.
 const maxEnded = 64
 
-// Count returns the numbers of users.
+// Count returns how many users exist, by kind.
 func (a *Accounts) Count(ctx context.Context) (pyth.UserCounts, error) {
 	return a.store.CountUsers(ctx)
 }

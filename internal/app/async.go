@@ -64,7 +64,7 @@ func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Prog
 	if err := s.limiter.Admit(ctx, user, s.config.Records.KeepOutput > 0 && !p.NoStore); err != nil {
 		return err
 	}
-	s.limiter.Ended(user, nil) // The run counts when it starts.
+	s.limiter.Ended(user, nil) // Do not count the run before it starts.
 	if err := checkProgram(s.executions)(user, p); err != nil || len(p.Secrets) == 0 {
 		return err
 	}

@@ -22,7 +22,8 @@ import (
 
 // Backup makes archives of a server's data.
 type Backup struct {
-	// Store is the open database of the server. The server may run.
+	// Store is the open database of the server. A backup also works while the server
+	// runs.
 	Store pyth.Store
 	// Keeper has the root keys that encrypt keys in the database.
 	Keeper vault.KeyKeeper

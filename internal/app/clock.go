@@ -18,7 +18,7 @@ func now() time.Time { return time.Now() }
 type sharedClock interface {
 	Now() time.Time
 	// SyncClock compares the clock of this machine with the clock of the database. It
-	// returns the difference that Now corrects.
+	// returns the difference, which Now adds to the clock of this machine.
 	SyncClock(ctx context.Context) (time.Duration, error)
 }
 

@@ -171,8 +171,8 @@ func (all customImages) language(name pyth.Runtime) pyth.Language {
 	return all[i].language()
 }
 
-// only returns the images that contain the runtime. The returned images list no other
-// runtime.
+// The method "only" returns the images that contain the runtime. A returned image lists
+// no other runtime.
 func (all customImages) only(runtime pyth.Runtime) customImages {
 	var some customImages
 	for _, r := range all {

@@ -84,8 +84,8 @@ func (s measuredPackages) RemovePackage(ctx context.Context, user pyth.UserID, l
 	return change, err
 }
 
-// ended counts a change that has ended. A failed change without a language counts for
-// Python.
+// The method "ended" counts a change of packages that has ended. A failed change
+// without a language counts for Python.
 func (m *packageMetrics) ended(ctx context.Context, language pyth.Language, started time.Time, change *pyth.PackageChange, err error) {
 	if err == nil {
 		language = change.Language

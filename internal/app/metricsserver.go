@@ -28,7 +28,8 @@ func buildCollectors(version string) []prometheus.Collector {
 	return []prometheus.Collector{info}
 }
 
-// sessionCollectors returns the number of sessions, which count returns.
+// sessionCollectors returns a metric with the result of the function "count", the
+// number of open sessions.
 func sessionCollectors(count func() int) []prometheus.Collector {
 	return []prometheus.Collector{gauge("pyth_on_sessions", "Open sessions.", func() float64 { return float64(count()) })}
 }

@@ -33,8 +33,8 @@ type BackupConfig struct {
 const (
 	// backupName is the name of a scheduled backup, as a layout of package time.
 	backupName = "pyth-on-20060102T150405Z.tar"
-	// backupPoll is the interval at which the server checks whether a backup is due.
-	// It is short, so that a changed clock delays no backup.
+	// backupPoll is the interval at which the server checks whether a backup is due. It
+	// is short, so that a change of the clock does not delay a backup.
 	backupPoll = time.Minute
 	// backupRetry is the time after a failed backup until the next attempt.
 	backupRetry = 10 * time.Minute
@@ -121,8 +121,8 @@ func (b *backups) run(ctx context.Context) {
 	}
 }
 
-// due reports whether a backup is due at the given time. Backups in the future, which
-// a changed clock can cause, do not count.
+// due reports whether a backup is due at the given time. If the clock was changed, a
+// backup can have a time in the future. Such a backup does not count.
 func (b *backups) due(at time.Time) bool {
 	b.mu.Lock()
 	failed := b.failed

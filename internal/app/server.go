@@ -317,7 +317,8 @@ func (s *Server) openRecords(ctx context.Context) error {
 }
 
 // recoverRecords completes the records of lost runs. If several servers use the
-// database, a run is lost only when it is older than any run that can still be live.
+// database, a run counts as lost only if it is older than any run that can still be in
+// progress.
 func (s *Server) recoverRecords(ctx context.Context) error {
 	before := s.config.Accounts.clock()
 	if s.config.Accounts.shared() {

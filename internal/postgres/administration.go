@@ -93,7 +93,7 @@ func checkRemovable(ctx context.Context, tx pgx.Tx, id pyth.UserID) error {
 	return requireOtherAdmin(ctx, tx, id)
 }
 
-// CountUsers returns the numbers of users.
+// CountUsers returns how many users exist, by kind.
 func (s *Store) CountUsers(ctx context.Context) (c pyth.UserCounts, err error) {
 	err = s.row(ctx, "SELECT count(*), count(disabled_at), count(*) FILTER (WHERE role = 'admin' AND disabled_at IS NULL) FROM users", nil,
 		&c.Users, &c.Disabled, &c.ActiveAdmins)
@@ -106,7 +106,7 @@ func (s *Store) DeleteAPIKeys(ctx context.Context, id pyth.UserID) (int64, error
 	return int64(n), err
 }
 
-// InactiveUsers returns those of the users who are disabled or do not exist.
+// InactiveUsers returns those of the given users who are disabled or do not exist.
 func (s *Store) InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error) {
 	return collect(ctx, s, pgx.RowTo[pyth.UserID],
 		"SELECT id FROM unnest($1::text[]) AS id WHERE id NOT IN (SELECT u.id FROM users u WHERE u.id = ANY($1) AND u.disabled_at IS NULL)", users)

@@ -68,7 +68,8 @@ func (s *Store) UpdateAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 	return k, nil
 }
 
-// SetKeysUsed stores times of last use. It does not replace a later time.
+// SetKeysUsed stores when keys were last used. It never replaces a time by an earlier
+// one.
 func (s *Store) SetKeysUsed(ctx context.Context, used map[pyth.KeyID]time.Time) error {
 	updates := new(pgx.Batch)
 	// Sort, so that two servers lock the rows in the same order.

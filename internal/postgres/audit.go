@@ -161,13 +161,14 @@ func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	return err
 }
 
-// AuditSequences returns the lowest sequence numbers of the user's records.
+// AuditSequences returns the sequence numbers of the user's oldest records, at most
+// "limit" of them.
 func (s *Store) AuditSequences(ctx context.Context, user pyth.UserID, limit int) ([]int64, error) {
 	return collect(ctx, s, pgx.RowTo[int64], "SELECT sequence FROM audit WHERE user_id = $1 ORDER BY sequence LIMIT $2", user, limit)
 }
 
-// EraseAudit removes the content of the user's records with the sequence numbers. It
-// keeps their hashes and their times.
+// EraseAudit removes the content of the user's records with the given sequence numbers.
+// It keeps their hashes and their times.
 func (s *Store) EraseAudit(ctx context.Context, user pyth.UserID, sequences []int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, record = NULL"+
 		" WHERE user_id = $1 AND sequence = ANY($2)", user, sequences)

@@ -19,7 +19,8 @@ func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any)
 	return row.Scan(append(column.Execution(r), more...)...)
 }
 
-// putExecution does nothing if the user does not exist or if the record has ended.
+// putExecution is a statement that stores a record. It does nothing if the user does
+// not exist or if the record has ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
 	wall, cpu, memory_peak, queued, network_bytes, content, async)

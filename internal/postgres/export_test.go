@@ -1,4 +1,4 @@
 package postgres
 
-// CorrectClock is correct.
+// CorrectClock lets the tests call the function "correct".
 var CorrectClock = correct

@@ -161,7 +161,7 @@ func TestImportCopiesEverything(t *testing.T) {
 	}
 }
 
-// retired returns nil if err says that a root key is retired.
+// The function "retired" returns nil if err says that a root key is retired.
 func retired(err error) error {
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
 		return nil

@@ -225,8 +225,8 @@ func rollback(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// attempt calls f with a time-out. It calls f again if "harmless" returns true for
-// the error, or if PostgreSQL rolled back f because of a concurrent transaction.
+// attempt calls f with a time-out. It calls f again if "harmless" returns true for the
+// error, or if PostgreSQL rolled back the transaction of f because of a concurrent one.
 func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harmless func(error) bool) (err error) {
 	inner, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	defer cancel()

@@ -73,7 +73,8 @@ func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string)
 	return s.deleteOne(ctx, "secret", "DELETE FROM secrets WHERE user_id = $1 AND name = $2", user, name)
 }
 
-// SetSecretsUsed stores times of last use. It does not replace a later time.
+// SetSecretsUsed stores when secrets were last used. It never replaces a time by an
+// earlier one.
 func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
 	type use struct {
 		user pyth.UserID

@@ -73,7 +73,7 @@ func (s *Store) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery, 
 const selectDayUsage = `SELECT user_id, sum(executions)::bigint, sum(cpu)::bigint, sum(memory)::bigint, sum(network_bytes)::bigint, sum(generate_tokens)::bigint
 	FROM usage_days WHERE user_id = ANY($1) AND day = $2 GROUP BY user_id`
 
-// DayUsage returns the usage of each of the users on the day.
+// DayUsage returns the usage of each of the given users on the day.
 func (s *Store) DayUsage(ctx context.Context, users []pyth.UserID, day time.Time) (map[pyth.UserID]pyth.UsageTotals, error) {
 	type usage struct {
 		user pyth.UserID

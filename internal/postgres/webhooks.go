@@ -42,7 +42,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 
 const webhooksOfUser = "SELECT " + column.WebhookNames + " FROM webhooks w WHERE w.user_id = $1 AND w.execution_id IS NULL ORDER BY w.id"
 
-// Webhooks returns the user's webhooks for all runs, by ID.
+// Webhooks returns the user's webhooks for all runs, sorted by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
 	return collect(ctx, s, scanWebhook, webhooksOfUser, user)
 }
@@ -82,7 +82,7 @@ func (s *Store) Delivery(ctx context.Context, id pyth.DeliveryID) (*pyth.Deliver
 	return d, w, nil
 }
 
-// PutAttempt stores the outcome of an attempt of a pending delivery.
+// PutAttempt stores the outcome of an attempt to send a pending delivery.
 func (s *Store) PutAttempt(ctx context.Context, d *pyth.Delivery) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET state = $2, attempts = $3, last_attempt_at = $4::bigint, next_attempt_at = $5::bigint,"+
 		" response_status = $6, error = $7, payload = CASE $2 WHEN 'pending' THEN payload END WHERE id = $1 AND state = 'pending'",
@@ -125,8 +125,7 @@ const putDelivery = `INSERT INTO webhook_deliveries
 	(id, webhook_id, user_id, event, execution_id, created_at, state, scheduled, attempts, response_status, error, payload)
 	VALUES ($1, $2, $3, $4, $5, $6::bigint, $7, 0, 0, 0, $8, $9) ON CONFLICT (webhook_id, execution_id, event) DO NOTHING`
 
-// createDeliveries stores the deliveries of the events of records that have changed in
-// the transaction.
+// createDeliveries stores deliveries for records that have changed in the transaction.
 func createDeliveries(ctx context.Context, tx pgx.Tx, changed []*pyth.ExecutionRecord) error {
 	users := map[pyth.UserID]*recipients{}
 	for _, r := range changed {
@@ -198,8 +197,7 @@ func (to *recipients) add(ctx context.Context, tx pgx.Tx, d *pyth.Delivery) erro
 	return err
 }
 
-// createDeliveriesOf stores the deliveries of the event of a run that has changed in
-// the transaction.
+// createDeliveriesOf stores deliveries for a run that has changed in the transaction.
 func createDeliveriesOf(ctx context.Context, tx pgx.Tx, id pyth.ExecutionID) error {
 	rows, err := tx.Query(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.id = $1", id)
 	if err != nil {

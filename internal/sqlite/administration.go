@@ -85,7 +85,7 @@ func checkRemovable(ctx context.Context, tx *sql.Tx, id pyth.UserID) error {
 	return requireOtherAdmin(ctx, tx, id)
 }
 
-// CountUsers returns the numbers of users.
+// CountUsers returns how many users exist, by kind.
 func (s *Store) CountUsers(ctx context.Context) (c pyth.UserCounts, err error) {
 	err = s.reader.QueryRowContext(ctx, "SELECT count(*), count(disabled_at), count(*) FILTER (WHERE role = 'admin' AND disabled_at IS NULL) FROM users").
 		Scan(&c.Users, &c.Disabled, &c.ActiveAdmins)
@@ -101,7 +101,7 @@ func (s *Store) DeleteAPIKeys(ctx context.Context, id pyth.UserID) (int64, error
 	return result.RowsAffected()
 }
 
-// InactiveUsers returns those of the users who are disabled or do not exist.
+// InactiveUsers returns those of the given users who are disabled or do not exist.
 func (s *Store) InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error) {
 	list, err := json.Marshal(users)
 	if err != nil {

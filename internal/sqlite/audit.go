@@ -21,7 +21,8 @@ func auditFields(r *pyth.AuditRecord) []any {
 	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, column.Time(&r.Timestamp), &r.Record}
 }
 
-// appendAudit adds one record. A trigger rejects any record except the next one.
+// appendAudit adds one record. A trigger accepts only the record with the next sequence
+// number.
 const appendAudit = "INSERT INTO audit_append (sequence, hashes, user_id, action, outcome, at, record, note) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?)"
 
 // AppendAudit adds records at the end of the log and replaces the checkpoint.
@@ -182,7 +183,8 @@ func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	return err
 }
 
-// AuditSequences returns the lowest sequence numbers of the user's records.
+// AuditSequences returns the sequence numbers of the user's oldest records, at most
+// "limit" of them.
 func (s *Store) AuditSequences(ctx context.Context, user pyth.UserID, limit int) ([]int64, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT sequence FROM audit WHERE user_id = ? ORDER BY sequence LIMIT ?", user, limit)
 	if err != nil {
@@ -200,8 +202,8 @@ func (s *Store) AuditSequences(ctx context.Context, user pyth.UserID, limit int)
 	return all, failure(rows.Err())
 }
 
-// EraseAudit removes the content of the user's records with the sequence numbers. It
-// keeps their hashes and their times.
+// EraseAudit removes the content of the user's records with the given sequence numbers.
+// It keeps their hashes and their times.
 func (s *Store) EraseAudit(ctx context.Context, user pyth.UserID, sequences []int64) error {
 	list, err := json.Marshal(sequences)
 	if err != nil {

@@ -141,7 +141,7 @@ func (s *Store) checkSmall(ctx context.Context) error {
 		return err
 	}
 	if found != "ok" {
-		// The text of SQLite has several lines, but an error has one.
+		// SQLite returns several lines of text, but an error must have only one.
 		return fmt.Errorf("%w: %s; %s", errDamaged, strings.ReplaceAll(found, "\n", " "), adviceForDamage)
 	}
 	return nil

@@ -9,7 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// putExecution does nothing if the user does not exist or if the record has ended.
+// putExecution is a statement that stores a record. It does nothing if the user does
+// not exist or if the record has ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
 	wall, cpu, memory_peak, queued, network_bytes, content, async)

@@ -20,8 +20,8 @@ import (
 var migrations embed.FS
 
 const (
-	// copyMark is part of the name of a copy that was made before a migration. The
-	// name is the name of the database, copyMark and the version of the schema.
+	// copyMark is part of the name of a copy that was made before a migration. The name
+	// consists of the name of the database, copyMark and the version of the schema.
 	copyMark = ".before-schema-"
 	// keptCopies is the number of these copies that a migration keeps.
 	keptCopies = 2

@@ -59,7 +59,7 @@ func copies(t *testing.T, path string) []string {
 func TestOpenCopiesDatabaseBeforeMigration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	openAt(t, path, 8)
-	// Copies of earlier migrations, and a file that a killed process has left.
+	// Create copies of earlier migrations, and a file that a killed process has left.
 	for _, name := range []string{".before-schema-2", ".before-schema-5", ".before-schema-x", ".before-schema-99.tmp"} {
 		if err := os.WriteFile(path+name, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -94,7 +94,8 @@ func TestOpenCopiesDatabaseBeforeMigration(t *testing.T) {
 	if got := schemaOf(t, made); got != 8 || schemaOf(t, path) != known {
 		t.Errorf("the copy has schema %d, and the database %d", got, schemaOf(t, path))
 	}
-	// An operator goes back with the copy. A later start migrates it again.
+	// Replace the database by the copy, as an operator would do. The next start must
+	// migrate it again.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func TestOpenDoesNotMigrateWithoutCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The directory prevents the copy.
+	// A directory at the path of the copy makes the copying fail.
 	blocked := fmt.Sprintf("%s%s%d.tmp", path, copyMark, known)
 	if err := os.MkdirAll(filepath.Join(blocked, "full"), 0o700); err != nil {
 		t.Fatal(err)

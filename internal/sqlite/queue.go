@@ -46,7 +46,7 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	return errs, err
 }
 
-// sizeOfQueue returns nil if the user does not exist.
+// sizeOfQueue returns the size of the user's queue, or nil if the user does not exist.
 func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*pyth.QueueSize, error) {
 	q, exists := new(pyth.QueueSize), false
 	err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0), EXISTS (SELECT 1 FROM users WHERE id = ?1)"+

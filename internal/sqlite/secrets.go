@@ -80,7 +80,8 @@ func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string)
 	return err
 }
 
-// SetSecretsUsed stores times of last use. It does not replace a later time.
+// SetSecretsUsed stores when secrets were last used. It never replaces a time by an
+// earlier one.
 func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var errs []error

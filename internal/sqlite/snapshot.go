@@ -55,7 +55,7 @@ func (s *Snapshot) Count(ctx context.Context, table string) (n int64, err error)
 	return n, failure(err)
 }
 
-// Rows returns the columns of all rows of a table.
+// Rows returns the given columns of all rows of a table.
 func (s *Snapshot) Rows(ctx context.Context, table string, columns, order []string) iter.Seq2[[]any, error] {
 	return func(yield func([]any, error) bool) {
 		rows, err := s.tx.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s", quoted(columns...), quoted(table), quoted(order...)))

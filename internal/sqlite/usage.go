@@ -84,7 +84,7 @@ func (s *Store) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery, 
 const selectDayUsage = `SELECT user_id, sum(executions), sum(cpu), sum(memory), sum(network_bytes), sum(generate_tokens)
 	FROM usage_days WHERE user_id IN (SELECT value FROM json_each(?1)) AND day = ?2 GROUP BY user_id`
 
-// DayUsage returns the usage of each of the users on the day.
+// DayUsage returns the usage of each of the given users on the day.
 func (s *Store) DayUsage(ctx context.Context, users []pyth.UserID, day time.Time) (map[pyth.UserID]pyth.UsageTotals, error) {
 	ids, err := json.Marshal(users)
 	if err != nil {

@@ -28,7 +28,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 	return err
 }
 
-// Webhooks returns the user's webhooks for all runs, by ID.
+// Webhooks returns the user's webhooks for all runs, sorted by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
 	all, err := webhooks(ctx, s.reader, "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id", user)
 	return all, failure(err)
@@ -98,7 +98,7 @@ func (s *Store) Delivery(ctx context.Context, id pyth.DeliveryID) (*pyth.Deliver
 	return d, w, nil
 }
 
-// PutAttempt stores the outcome of an attempt of a pending delivery.
+// PutAttempt stores the outcome of an attempt to send a pending delivery.
 func (s *Store) PutAttempt(ctx context.Context, d *pyth.Delivery) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET state = ?2, attempts = ?3, last_attempt_at = ?4, next_attempt_at = ?5,"+
 		" response_status = ?6, error = ?7, payload = CASE ?2 WHEN 'pending' THEN payload END WHERE id = ?1 AND state = 'pending'",
@@ -165,8 +165,7 @@ const putDelivery = `INSERT INTO webhook_deliveries
 	(id, webhook_id, user_id, event, execution_id, created_at, state, scheduled, attempts, response_status, error, payload)
 	VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?) ON CONFLICT (webhook_id, execution_id, event) DO NOTHING`
 
-// createDeliveries stores the deliveries of the events of records that have changed in
-// the transaction.
+// createDeliveries stores deliveries for records that have changed in the transaction.
 func createDeliveries(ctx context.Context, tx *sql.Tx, changed []*pyth.ExecutionRecord) error {
 	users := map[pyth.UserID]*recipients{}
 	for _, r := range changed {
@@ -224,8 +223,7 @@ func (to *recipients) add(ctx context.Context, tx *sql.Tx, d *pyth.Delivery) err
 	return err
 }
 
-// createDeliveriesOf stores the deliveries of the event of a run that has changed in
-// the transaction.
+// createDeliveriesOf stores deliveries for a run that has changed in the transaction.
 func createDeliveriesOf(ctx context.Context, tx *sql.Tx, id pyth.ExecutionID) error {
 	r := new(pyth.ExecutionRecord)
 	if err := tx.QueryRowContext(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.id = ?", id).Scan(column.Execution(r)...); err != nil {

@@ -103,7 +103,7 @@ func TestAlertsFire(t *testing.T) {
 		"PythOnNoWorkers":          {`pyth_on_workers{state="ready"} 0x500`, `pyth_on_workers{state="ready"} 2x500` + "\n" + ` pyth_on_workers{state="stopping"} 0x500`},
 		"PythOnWorkerLost":         {`pyth_on_workers_lost_total 0+1x500`, `pyth_on_workers_lost_total 3x500`},
 	}
-	// The backup of the test was made at the start of time, so it is old after two days.
+	// The backup of the test was made at the time 0, so it is old after two days.
 	times := map[string]time.Duration{"PythOnBackupOld": 60 * time.Hour}
 	engine := promqltest.NewTestEngine(t, false, 0, 1_000_000)
 	all := rules(t)

@@ -60,7 +60,7 @@ func (f *Fleet) place(ctx context.Context, d demand, m []byte) (*wire.Message, w
 	}
 }
 
-// ask makes a call that is answered with KindDone.
+// ask makes a call and waits for the worker's answer KindDone.
 func (f *Fleet) ask(ctx context.Context, worker wire.ID, m []byte) (*wire.Message, error) {
 	l, err := f.node.Call(ctx, worker, m)
 	if err != nil {
@@ -92,7 +92,7 @@ func (f *Fleet) CloseSession(id pyth.SessionID) {
 	}
 }
 
-// askSession makes a call about a session that is answered with KindDone.
+// askSession makes a call about a session and waits for the worker's answer KindDone.
 func (f *Fleet) askSession(ctx context.Context, kind wire.Kind, id pyth.SessionID, path string) (*wire.Message, error) {
 	l, err := f.callSession(ctx, kind, id, path)
 	if err != nil {

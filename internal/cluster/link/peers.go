@@ -50,7 +50,8 @@ func (h *history) at(seq uint64) time.Time {
 	return h.sent[seq%uint64(len(h.sent))]
 }
 
-// prove notes that the process has received a message from the given time.
+// prove stores that the process has received the message that this process sent at the
+// given time.
 func (p *peer) prove(sent, now time.Time) {
 	if sent.After(p.proven) {
 		p.proven = sent

@@ -16,7 +16,7 @@ const (
 	FrameData FrameKind = iota + 1
 	// FrameAck carries only the fields Next and Limit.
 	FrameAck
-	// FrameEnd says that the sender has forgotten the call, and that it needs no
+	// FrameEnd says that the sender has forgotten the call. The recipient must not
 	// answer.
 	FrameEnd
 	// FrameReset is the answer to a frame of an unknown or refused call.
@@ -39,7 +39,7 @@ type Frame struct {
 	Kind FrameKind
 	// Call identifies the call. The server that opened the call chose it.
 	Call uint64
-	// Seq numbers the data frames of one direction from 0.
+	// Seq is the number of a data frame. In each direction, the numbers begin with 0.
 	Seq uint64
 	// Next is the sequence number that the sender of the frame expects next. So Next
 	// acknowledges all frames with lower numbers.
@@ -88,7 +88,7 @@ func DecodeFrame(b []byte) (*Frame, error) {
 
 // Announcement is the state of a worker. Workers send it each half second.
 type Announcement struct {
-	// Seq numbers the announcements of the worker.
+	// Seq is the number of the announcement. Each worker counts its announcements.
 	Seq    uint64
 	Status Status
 	// Heard maps the ID of each server to the Seq of the server's last beat. So a
@@ -99,8 +99,8 @@ type Announcement struct {
 
 // Beat answers an Announcement.
 type Beat struct {
-	// Seq is the number of the beat. Each server numbers its beats to each worker.
-	// Heard is the Seq of the announcement.
+	// Seq is the number of the beat. For each worker, a server counts its beats
+	// separately. Heard is the Seq of the announcement.
 	Seq, Heard uint64
 }
 

@@ -176,7 +176,7 @@ func (c *call) reserve(m *wire.Message) error {
 	return c.send(wire.KindDone, wire.Reserved{PublicKey: reservation.PublicKey, LifetimeMs: lifetime.Milliseconds()})
 }
 
-// remember notes that the reservation is on this worker.
+// remember stores that the reservation is on this worker.
 func (w *Worker) remember(id pyth.ReservationID, lifetime time.Duration) {
 	now := time.Now()
 	w.mu.Lock()

@@ -38,7 +38,7 @@ const (
 	sandboxMiB = 30
 	// keepWarm is the time that a user's idle sandbox stays, if there is memory.
 	keepWarm = 5 * time.Minute
-	// target is the utilisation for which the method sized computes the number of
+	// target is the utilisation for which the method "sized" computes the number of
 	// machines.
 	target = 0.6
 	// maxBatch is the maximum number of entries in a batch of the audit log.

@@ -27,7 +27,7 @@ func (q *queue) do(cost time.Duration, then func()) {
 	q.next()
 }
 
-// later adds work that starts only while no work of the method do waits.
+// later adds work that starts only while no work of the method "do" is waiting.
 func (q *queue) later(cost time.Duration) {
 	q.second = append(q.second, work{cost, func() {}})
 	q.next()

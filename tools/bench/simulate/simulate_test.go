@@ -20,8 +20,8 @@ func TestQueueServesSecondQueueLast(t *testing.T) {
 		q.do(5, func() { ended = append(ended, c.now) })
 	}
 	c.run(func() bool { return false })
-	// The first call of the method later has already begun its work, so work of the
-	// method do waits for it.
+	// The work of the first call of "later" has already begun, so the work of "do" must
+	// wait for it.
 	if diff := cmp.Diff([]time.Duration{15, 20}, ended); diff != "" {
 		t.Error(diff)
 	}
