@@ -81,7 +81,7 @@ type APIKey struct {
 	CreatedAt time.Time
 	// ExpiresAt is zero if the key does not expire.
 	ExpiresAt time.Time
-	// Scopes says what the key allows, in the order of Scopes.
+	// Scopes says what the key allows, in the order of the function Scopes.
 	Scopes []Scope
 	// LastUsedAt is the time of the last request with the key, with a resolution of one
 	// minute. It is zero if the key was never used.
@@ -105,8 +105,8 @@ type KeySpec struct {
 	Name string
 	// ExpiresAt is zero if the key does not expire.
 	ExpiresAt time.Time
-	// Scopes is nil for the default: DefaultScopes, or if another key creates the key,
-	// those of them that the other key has.
+	// Scopes is nil for the default, which is DefaultScopes. If another key creates the
+	// key, the default contains only those scopes that the other key also has.
 	Scopes []Scope
 	// Format is KeyFormatDefault if it is "".
 	Format KeyFormat

@@ -99,8 +99,8 @@ type QueueSize struct {
 	Bytes int64
 }
 
-// Add adds a run, or returns an error if the run exceeds a limit. A nil QueueSize is
-// that of a user who does not exist.
+// Add adds a run, or returns an error if the run exceeds a limit. A nil QueueSize
+// belongs to a user who does not exist.
 func (q *QueueSize) Add(r *QueuedExecution, limits QueueLimits) error {
 	switch {
 	case q == nil:

@@ -72,8 +72,8 @@ type APIKeyStore interface {
 	// UpdateAPIKey changes a key of the user and returns the changed key. It fails with
 	// CodeNotFound if the user has no key with this ID.
 	UpdateAPIKey(ctx context.Context, user UserID, id KeyID, c KeyChange) (*APIKey, error)
-	// SetKeysUsed stores the time of last use of each key. It does not replace a later
-	// time, and ignores keys that do not exist.
+	// SetKeysUsed stores the time of last use of each key. It never replaces a time by
+	// an earlier one, and ignores keys that do not exist.
 	SetKeysUsed(ctx context.Context, used map[KeyID]time.Time) error
 	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
 	// has no key with this ID.

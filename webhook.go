@@ -201,8 +201,8 @@ type WebhookService interface {
 	// the webhook receives EventExecutionEnded.
 	CreateWebhook(ctx context.Context, user UserID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
 	// CreateExecutionWebhook creates a webhook for one run of the user, which need not
-	// exist yet. These webhooks do not count for the maximum number. Otherwise, it is
-	// like CreateWebhook.
+	// exist yet. Such webhooks do not count towards the maximum number. In all other
+	// respects, the method is like CreateWebhook.
 	CreateExecutionWebhook(ctx context.Context, user UserID, run ExecutionID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
 	// Webhooks returns the user's webhooks that receive the events of all runs, oldest
 	// first.
@@ -222,7 +222,7 @@ type WebhookStore interface {
 	// CreateWebhook stores a webhook. It fails with CodeConflict if the user has
 	// "limit" webhooks for all runs. It ignores the limit if w.Execution is not "".
 	CreateWebhook(ctx context.Context, w *SealedWebhook, limit int) error
-	// Webhooks returns the user's webhooks for all runs, by ID.
+	// Webhooks returns the user's webhooks for all runs, sorted by ID.
 	Webhooks(ctx context.Context, user UserID) ([]*Webhook, error)
 	// DeleteWebhook deletes a webhook and its deliveries.
 	DeleteWebhook(ctx context.Context, user UserID, id WebhookID) error
@@ -231,7 +231,7 @@ type WebhookStore interface {
 	Deliveries(ctx context.Context, user UserID, id WebhookID, before DeliveryID, limit int) ([]*Delivery, error)
 	// Delivery returns a delivery with its webhook.
 	Delivery(ctx context.Context, id DeliveryID) (*Delivery, *SealedWebhook, error)
-	// PutAttempt stores the outcome of an attempt of a pending delivery: State,
+	// PutAttempt stores the outcome of an attempt to send a pending delivery: State,
 	// Attempts, the times, ResponseStatus and Error. It removes the payload if the
 	// delivery is no longer pending. It does nothing if the delivery is absent or not
 	// pending.

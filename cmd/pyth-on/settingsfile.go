@@ -119,7 +119,7 @@ func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 	return text, nil
 }
 
-// sets reports whether the file sets the flag.
+// The method "sets" reports whether the file sets the flag.
 func (f *settingsFile) sets(flag *kong.Flag) bool {
 	_, ok := f.texts[flag.Name]
 	return ok

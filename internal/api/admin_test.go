@@ -28,7 +28,7 @@ func (a adminAccounts) Authenticate(ctx context.Context, c pyth.Credentials) (*p
 	return p, err
 }
 
-// administration records the last change.
+// administration is a fake AdminService that keeps the last change.
 type administration struct {
 	pyth.AdminService
 	actor  pyth.UserID
@@ -81,7 +81,7 @@ func (*administration) Invites(context.Context, pyth.InviteID, int) ([]*pyth.Inv
 
 func (*administration) DeleteInvite(context.Context, pyth.UserID, pyth.InviteID) error { return nil }
 
-// operations is a server with one run.
+// operations is a fake OperationsService of a server with one run.
 type operations struct{}
 
 var oneActive = pyth.ActiveExecution{Email: "ada@example.org", ExecutionRecord: pyth.ExecutionRecord{

@@ -195,8 +195,8 @@ func attackHugeHeader(t *testing.T) {
 	}
 }
 
-// closed reports whether err shows that the server has closed the connection. For a
-// time-out it returns false.
+// The function "closed" reports whether err shows that the server has closed the
+// connection. For a time-out it returns false.
 func closed(err error) bool {
 	var timeout net.Error
 	return err != nil && (!errors.As(err, &timeout) || !timeout.Timeout())

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// connections limits the number of open connections, and tracks which of them have a
-// request.
+// The type "connections" limits the number of open connections, and tracks which of
+// them have a request.
 //
 // At the limit, a new connection replaces a connection without an authenticated
 // request. Such a connection has sent no complete header, waits for its next request,
@@ -82,7 +82,7 @@ func (c *connections) activeLocked(conn net.Conn, active bool) {
 	}
 }
 
-// setAuthenticated notes that the current request has valid credentials. The
+// setAuthenticated marks the current request on the connection as authenticated. The
 // connection cannot be replaced until the request ends.
 func (c *connections) setAuthenticated(conn net.Conn) {
 	c.mu.Lock()

@@ -11,17 +11,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// A Denials writes denied requests to the audit log. The method Note returns at once,
-// and may drop an event.
+// A Denials writes denied requests to the audit log. The method "Note" returns at once.
+// It can drop an event.
 type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
 
-// A denied writes audit entries for requests that the API denied before it called the
-// service for the action. The causes are missing or invalid credentials, rate limits,
-// and unknown encrypted programs. Callers can repeat such requests without limit. So
-// the number of entries is limited for each caller, and for all unknown callers
-// together. The next entry for an unknown caller contains the number of omitted
+// The type "denied" writes audit entries for requests that the API denied before it
+// called the service for the action. The causes are missing or invalid credentials,
+// rate limits, and unknown encrypted programs. Callers can repeat such requests without
+// limit. So the number of entries is limited for each caller, and for all unknown
+// callers together. The next entry for an unknown caller contains the number of omitted
 // entries.
 type denied struct {
 	to        Denials

@@ -194,7 +194,7 @@ func (a *answerRecorder) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// stored returns the copy with the headers that describe the answer.
+// The method "stored" returns the copy with the headers that describe the answer.
 func (a *answerRecorder) stored() *pyth.StoredAnswer {
 	header := http.Header{}
 	for _, name := range []string{"Content-Type", "Location", "Preference-Applied", "Retry-After"} {

@@ -213,7 +213,8 @@ func (w *response) status() int {
 	return w.sentStatus
 }
 
-// canceled reports whether the client disconnected before it had the response.
+// The method "canceled" reports whether the client disconnected before it had the
+// response.
 func (w *response) canceled() bool { return w.writeFailed || w.ctx.Err() != nil && !w.delivered }
 
 func (w *response) WriteHeader(status int) {

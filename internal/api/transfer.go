@@ -14,7 +14,7 @@ import (
 const minRate = 128 << 10
 
 // pace computes the deadline for the next part of a transfer. Each transferred byte
-// moves the deadline forward. The time of a transfer starts with its first part.
+// postpones the deadline. The time of a transfer starts with its first part.
 type pace struct {
 	// allowance is added to the time that the transferred bytes need at minRate.
 	allowance time.Duration

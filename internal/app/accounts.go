@@ -101,7 +101,7 @@ func (a *Accounts) Close() error {
 // closeTimeout is the time-out of the last write of a server that stops.
 const closeTimeout = 10 * time.Second
 
-// shared reports whether several servers can use the database.
+// The method "shared" reports whether several servers can use the database.
 func (a *Accounts) shared() bool { return isShared(a.store) }
 
 // isShared reports whether several servers can use the store.

@@ -119,7 +119,7 @@ func (s *Service) makeBase(ctx context.Context, requirements []string, progress 
 }
 
 // withBase returns the layer that contains the base packages and the user's packages.
-// If both contain a package, the user's version counts.
+// If both contain a package, the layer has the user's version.
 func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, own pyth.LayerID) (pyth.LayerID, error) {
 	s.mu.Lock()
 	b, combined := s.base, s.combined[own]
@@ -161,7 +161,7 @@ func overlay(lower, upper []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	all := slices.Clone(upper)
 	for _, p := range lower {
 		if !slices.ContainsFunc(upper, func(q *pyth.PinnedPackage) bool { return q.Place == p.Place }) {
-			one := *p // A concurrent call sets the size.
+			one := *p // A concurrent call can set the size of *p.
 			all = append(all, &one)
 		}
 	}
@@ -169,9 +169,9 @@ func overlay(lower, upper []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	return all
 }
 
-// addBaseLayers adds the layers that no lockfile of a user refers to, but that runs
-// need, to the layers of all lockfiles. It forgets the combined layers of lockfiles
-// that have changed.
+// addBaseLayers adds the layers with the base packages to the given layers of
+// lockfiles. Runs need these layers, but no lockfile refers to them. addBaseLayers also
+// forgets the combined layers of lockfiles that have changed.
 func (s *Service) addBaseLayers(used []pyth.LayerID) []pyth.LayerID {
 	s.mu.Lock()
 	defer s.mu.Unlock()

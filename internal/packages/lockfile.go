@@ -50,8 +50,8 @@ func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*r
 	return nil
 }
 
-// without returns the lockfile after the removal of a direct package. removed is the
-// index of this package in the lockfile. The result contains only packages that are
+// The function "without" returns the lockfile without one direct package. The parameter
+// "removed" is the index of this package. The result contains only packages that are
 // still needed.
 func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}

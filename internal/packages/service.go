@@ -77,8 +77,8 @@ type Service struct {
 	// lockfile needs the lock of the lockfile. To use a slot, a change also needs the
 	// lock of the user. So a user can have only one slot at a time.
 	changing keylock.Locks
-	// slots limits the number of concurrent changes by all users. Each running
-	// change holds a value in the channel.
+	// The channel "slots" limits the number of concurrent changes by all users. Each
+	// running change holds a value in the channel.
 	slots chan struct{}
 
 	mu sync.Mutex

@@ -56,8 +56,8 @@ func python(t *testing.T) string {
 	})
 }
 
-// returned returns a fake of CustomOptions.Try. The program's output is an
-// archive with info.json and one compiled file for each name.
+// The function "returned" returns a fake of CustomOptions.Try. The program's output is
+// an archive with info.json and one compiled file for each name.
 func returned(t *testing.T, info string, names ...string) func(context.Context, rootfs.Trial) error {
 	t.Helper()
 	var b bytes.Buffer

@@ -194,8 +194,8 @@ func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) er
 	return fmt.Errorf("it returned more than %d files", maxCompiled)
 }
 
-// reserved reports whether the path is below a directory that belongs to Pyth-On:
-// sandboxes mount file systems there, or Pyth-On adds files.
+// The function "reserved" reports whether the path is below a directory that belongs to
+// Pyth-On: sandboxes mount file systems there, or Pyth-On adds files.
 func reserved(name string) bool {
 	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)

@@ -150,8 +150,8 @@ func (x *registry) add(r *run) {
 	}
 }
 
-// appears returns a channel that is closed when a run with the ID becomes live. The
-// caller must call the function "stop" when it no longer waits.
+// The method "appears" returns a channel that is closed when a run with the ID becomes
+// live. The caller must call the function "stop" when it no longer waits.
 func (x *registry) appears(id pyth.ExecutionID) (c <-chan struct{}, stop func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

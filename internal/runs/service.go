@@ -198,7 +198,8 @@ func canceled(p *pyth.Program) *pyth.Execution {
 	}
 }
 
-// stores reports whether the code and output of the program will be stored.
+// The method "stores" reports whether the code and output of the program will be
+// stored.
 func (s *Service) stores(p *pyth.Program) bool {
 	return s.config.StoreContent && !p.NoStore && p.Encrypted == nil
 }

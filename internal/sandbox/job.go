@@ -50,8 +50,9 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// replaces reports whether the job needs another interpreter than the one that waits.
-// In this case, the guest replaces the interpreter and frees its checkpoint.
+// The method "replaces" reports whether the job needs another interpreter than the one
+// that waits. In this case, the guest replaces the interpreter and frees its
+// checkpoint.
 func (s *Sandbox) replaces(job *pyth.Job) bool {
 	if job.Session != "" || !s.checkpoint {
 		return false

@@ -46,7 +46,7 @@ func endpointVariables() []string {
 	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"}
 }
 
-// enabled reports whether a collector is configured.
+// The method "enabled" reports whether a collector is configured.
 func (c *Config) enabled() bool {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return false

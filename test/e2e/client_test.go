@@ -185,8 +185,8 @@ func (a *account) run(t testing.TB, code string) *execution {
 	return a.execute(t, object{"code": code})
 }
 
-// ends checks the status of a run. It also checks that the exit code is possible
-// with this status.
+// The method "ends" checks the status of a run. It also checks that the exit code is
+// possible with this status.
 func (x *execution) ends(t testing.TB, status string) *execution {
 	t.Helper()
 	if x.Status != status {

@@ -61,7 +61,7 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 	return faults.Err()
 }
 
-// compareFaults sorts errors by location, but errors about unknown fields come first.
+// compareFaults orders errors by location, but errors about unknown fields come first.
 // So the user sees a misspelled name before the error about the missing field.
 func compareFaults(a, b pyth.FieldError) int {
 	switch unknown := a.Message == problem.UnknownField; {

@@ -66,8 +66,8 @@ func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// matches reports whether the path matches the template. At the end of the template,
-// the parameters {path} and {package} may contain slashes.
+// The function "matches" reports whether the path matches the template. At the end of
+// the template, the parameters {path} and {package} may contain slashes.
 func matches(template, path string) bool {
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {

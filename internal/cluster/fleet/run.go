@@ -99,7 +99,7 @@ func movable(err error) bool {
 	}
 }
 
-// pinned reports whether only one worker can run the job.
+// The method "pinned" reports whether only one worker can run the job.
 func (r *run) pinned() bool { return r.job.Session != "" || r.reservation() != "" }
 
 func (r *run) reservation() pyth.ReservationID {

@@ -165,7 +165,7 @@ func draining() error {
 	return &pyth.Error{Code: pyth.CodeDraining, Message: "The worker is shutting down. Try again in a few seconds.", RetryAfter: time.Second}
 }
 
-// owns reports whether the session or the reservation is on this worker.
+// The method "owns" reports whether the session or the reservation is on this worker.
 func (w *Worker) owns(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

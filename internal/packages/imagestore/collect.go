@@ -16,7 +16,7 @@ import (
 // sandbox does not need the grace period, because it keeps the files open.
 const gracePeriod = 10 * time.Minute
 
-// Use notes that a run uses the layers now. Collect keeps them for the grace
+// Use tells the store that a run uses the layers. Collect then keeps them for the grace
 // period.
 func (s *Store) Use(layers ...pyth.LayerID) {
 	s.mu.Lock()

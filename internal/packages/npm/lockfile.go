@@ -50,9 +50,9 @@ func (l *list) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(l))
 }
 
-// allows reports whether a list of platforms allows the given platform. An empty
-// list and "any" allow all platforms. An exclamation mark before a platform excludes
-// this platform.
+// The method "allows" reports whether a list of platforms allows the given platform. An
+// empty list and "any" allow all platforms. An exclamation mark before a platform
+// excludes this platform.
 func (l list) allows(value string) bool {
 	if len(l) == 0 || slices.Contains(l, "any") {
 		return true
@@ -143,8 +143,8 @@ func (l *lockfile) dependencies(place string) []string {
 	return slices.Compact(places)
 }
 
-// fits reports whether the package at the given place is valid and supports the
-// platform of sandboxes.
+// The method "fits" reports whether the package at the given place is valid and
+// supports the platform of sandboxes.
 func (l *lockfile) fits(place string) bool {
 	e := l.Packages[place]
 	return e != nil && !e.Link && !e.InBundle && e.Version != "" && validPlace(place) &&

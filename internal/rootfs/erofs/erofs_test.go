@@ -125,8 +125,8 @@ func expect(additions []addition) listing {
 	return all
 }
 
-// many returns count files in the directory "many". Their names have nameLength
-// bytes.
+// The function "many" returns the given number of files in the directory "many". Their
+// names have nameLength bytes.
 func many(count, nameLength int) []addition {
 	all := make([]addition, 0, count)
 	for i := range count {

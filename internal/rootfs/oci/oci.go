@@ -114,7 +114,7 @@ func kind(file string) (docker, ociLayout bool, err error) {
 	return docker, ociLayout, err
 }
 
-// names calls the function "visit" for each regular file in a tar file.
+// The function "names" calls the function "visit" for each regular file in a tar file.
 func names(file string, visit func(name string, content io.Reader) error) error {
 	r, err := openTar(file)
 	if err != nil {

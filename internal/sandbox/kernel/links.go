@@ -17,8 +17,8 @@ import (
 // first name of a file is not additional.
 const maxLinks = 65_536
 
-// links limits the number of additional hard links. It wraps the system calls that
-// create and remove names.
+// The type "links" limits the number of additional hard links. It wraps the system
+// calls that create and remove names.
 //
 // The tmpfs of Linux counts each name of a file against the limit of inodes, but
 // gVisor's tmpfs does not count names. So a file could have four billion names, and

@@ -88,8 +88,8 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 	p.scheduleLocked()
 }
 
-// harms reports whether a run with this status may leave the sandbox in a state that
-// cannot be recycled. The server does not treat this as its own failure.
+// The function "harms" reports whether a run with this status may leave the sandbox in
+// a state that cannot be recycled. The server does not treat this as its own failure.
 func harms(s pyth.Status) bool {
 	switch s {
 	case pyth.StatusSucceeded, pyth.StatusFailed:

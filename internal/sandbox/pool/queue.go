@@ -162,8 +162,9 @@ func (q *queue) forget(t *tenant) {
 	}
 }
 
-// fits reports whether a tenant's job may start while other jobs run. running is
-// the number of the other jobs, and promised is the sum of their memory limits.
+// The method "fits" reports whether a tenant's job may start while other jobs run.
+// running is the number of the other jobs, and promised is the sum of their memory
+// limits.
 func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 	limit := q.config.MemoryBytes
 	return running < q.config.MaxRunning &&

@@ -190,9 +190,9 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 	return s.config.IdleTimeout
 }
 
-// needed reports whether a warm sandbox must stay, although its idle time is
-// over. It must stay if its runtime would have too few warm sandboxes without
-// it. queued is the number of jobs that need a warm sandbox.
+// The method "needed" reports whether a warm sandbox must stay, although its idle time
+// is over. It must stay if its runtime would have too few warm sandboxes without it.
+// queued is the number of jobs that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	k := s.warmKind(e.runtime)
 	return e.tenant == nil && e.root.layers == k.layers && s.countWarm(k) <= s.wanted()[e.runtime]+queued

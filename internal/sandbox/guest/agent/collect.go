@@ -177,9 +177,9 @@ func (c *collector) send(fd int, full string) error {
 	return c.run.conn.Send(protocol.KindEnd, nil)
 }
 
-// matches reports whether a pattern matches the path. Many long patterns can take
-// seconds for one path. So matches also returns true when the time is up, and the
-// caller then stops the collector.
+// The method "matches" reports whether a pattern matches the path. Many long patterns
+// can take seconds for one path. So the method also returns true when the time is up,
+// and the caller then stops the collector.
 func (c *collector) matches(full string) bool {
 	for _, p := range c.patterns {
 		if time.Now().After(c.until) || p.Match(full) {
