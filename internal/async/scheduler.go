@@ -18,7 +18,7 @@ const (
 	pollSole   = 5 * time.Second
 )
 
-// scheduler claims queued runs and runs them.
+// scheduler claims queued runs and executes them.
 type scheduler struct {
 	config  *Config
 	changed chan struct{}

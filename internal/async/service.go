@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// Runs runs queued programs. internal/runs implements it.
+// Runs executes queued programs. internal/runs implements it.
 type Runs interface {
 	// ExecuteQueued runs the program. It calls the function "start" before the
 	// program starts. An error means that the program did not start.

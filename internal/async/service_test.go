@@ -54,7 +54,8 @@ func newRig(t *testing.T) *rig {
 	return &rig{store: store, vault: v}
 }
 
-// serve starts a server on the store. The tests change its configuration.
+// serve starts a server on the store. The functions in "change" change the
+// configuration of the server.
 func (r *rig) serve(t *testing.T, next executor, change ...func(*async.Config)) (*async.Service, *runs.Service) {
 	t.Helper()
 	records := runs.New(runs.Config{
@@ -97,7 +98,7 @@ func enqueue(t *testing.T, s *async.Service, user pyth.UserID, code string) pyth
 	return r.ID
 }
 
-// wait waits for the end of a run.
+// wait waits until the run has ended, and returns its record.
 func wait(t *testing.T, records *runs.Service, user pyth.UserID, id pyth.ExecutionID) *pyth.RecordedExecution {
 	t.Helper()
 	r, err := records.Execution(t.Context(), user, id, time.Minute)

@@ -64,8 +64,8 @@ func (a *administration) CreateUser(ctx context.Context, actor pyth.UserID, n py
 	return u, nil
 }
 
-// UpdateUser records the changed fields. It records one entry for each changed quota in
-// the details.
+// UpdateUser records the changed fields. For each changed quota, the details contain
+// one value with the name of the quota.
 func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, c pyth.UserChange) (*pyth.User, error) {
 	u, err := a.AdminService.UpdateUser(ctx, actor, id, c)
 	details := map[string]any{}
@@ -95,7 +95,8 @@ func (a *administration) DeleteUser(ctx context.Context, actor, id pyth.UserID) 
 	return recordAdmin(ctx, a.log, pyth.ActionUserDeleted, deleted(actor, id), "", string(id), nil, err)
 }
 
-// deleted returns the actor; "" if the actor has deleted the own account.
+// The function "deleted" returns the actor, or "" if the actor has deleted the own
+// account. The log must keep no entry of a deleted user.
 func deleted(actor, id pyth.UserID) pyth.UserID {
 	if actor == id {
 		return ""

@@ -85,8 +85,9 @@ func TestExtractReturnsWhatWriteStored(t *testing.T) {
 
 func TestVerifyFindsEveryChangedByte(t *testing.T) {
 	path, content := write(t)
-	// The headers of tar also contain fields without a meaning for a backup, and the end
-	// is padding. Every byte of a file must be protected.
+	// Not every byte of an archive matters: tar headers contain fields that a backup
+	// does not use, and the end is padding. But a change of any byte in a file must be
+	// found.
 	inspected, err := backup.Inspect(path)
 	if err != nil {
 		t.Fatal(err)

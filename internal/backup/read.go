@@ -140,7 +140,7 @@ func readFile(ctx context.Context, archive io.Reader, want File, step string, pr
 	return nil
 }
 
-// ended replaces io.EOF, whose text is not clear.
+// The function "ended" replaces io.EOF by an error with a clear text.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the file ends too early")

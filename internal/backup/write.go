@@ -13,8 +13,8 @@ import (
 	"path/filepath"
 )
 
-// Progress receives the name of a step, and the numbers of done and of all bytes or
-// entries.
+// Progress receives the name of a step, the number of completed bytes or entries, and
+// the number of all.
 type Progress func(step string, done, total int64)
 
 // Write writes an archive to a new file, which only the owner can read. The function

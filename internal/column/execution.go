@@ -7,7 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ExecutionNames are the columns that Execution scans, of the table executions as "e".
+// ExecutionNames are the columns that Execution scans. In the query, the table
+// executions must have the alias "e".
 const ExecutionNames = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
 	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
 	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content, e.async = 1"

@@ -9,7 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// UserNames are the columns that User scans, of the table users as "u".
+// UserNames are the columns that User scans. In the query, the table users must have
+// the alias "u".
 const UserNames = "u.id, u.email, u.password_hash, u.created_at, u.role, u.disabled_at, u.quotas"
 
 // User returns scan targets for UserNames.
@@ -47,7 +48,7 @@ func (d quotasOf) Scan(v any) error {
 // RoleValue returns the column value for a role. The default is RoleUser.
 func RoleValue(r pyth.Role) string { return string(cmp.Or(r, pyth.RoleUser)) }
 
-// InviteNames are the columns that Invite scans, of the table invites.
+// InviteNames are the columns of the table invites that Invite scans.
 const InviteNames = "id, hash, coalesce(email, ''), created_at, expires_at, coalesce(created_by, ''), setup = 1"
 
 // Invite returns scan targets for InviteNames.

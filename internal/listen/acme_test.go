@@ -39,14 +39,15 @@ func startPebble(t *testing.T, httpPort, tlsPort int) (server *httptest.Server, 
 	return server, issued
 }
 
-// TestACMEObtainsCertificates obtains a certificate from a real ACME server by each
-// challenge, and uses it after a restart.
+// TestACMEObtainsCertificates obtains a certificate from a real ACME server with each
+// kind of challenge. It uses the same certificate after a restart.
 func TestACMEObtainsCertificates(t *testing.T) {
 	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
 		t.Run(challenge, func(t *testing.T) {
 			secure, plain := open(t), open(t)
 			tlsPort, httpPort := port(secure), port(plain)
-			// Pebble connects to a port where nobody listens for the other challenge.
+			// For the other kind of challenge, Pebble connects to a port on which
+			// nothing listens.
 			validHTTP, validTLS := httpPort, tlsPort
 			if challenge == "http-01" {
 				validTLS = 1

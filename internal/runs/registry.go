@@ -39,7 +39,7 @@ type run struct {
 	stored pyth.ExecutionState
 }
 
-// start notes that a sandbox has received the job.
+// start stores that a sandbox has received the job.
 func (r *run) start(at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

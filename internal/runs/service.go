@@ -68,10 +68,10 @@ type Quotas interface {
 	// each run calls it. The parameter "stores" is true if the code and output of the run
 	// will be stored.
 	Admit(ctx context.Context, user pyth.UserID, stores bool) error
-	// Ended notes the end of a run that Admit has admitted. The record is nil if the
-	// run was refused.
+	// Ended must be called when a run ends that Admit has admitted. The record is nil
+	// if the run was refused.
 	Ended(user pyth.UserID, r *pyth.ExecutionRecord)
-	// Stored notes that the records of ended runs were stored.
+	// Stored must be called after the records of ended runs were stored.
 	Stored(records []*pyth.ExecutionRecord)
 }
 

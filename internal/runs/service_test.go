@@ -318,7 +318,8 @@ func TestExecuteLeavesNoRecordOfARefusedRun(t *testing.T) {
 	var h *harness
 	h = newHarness(t, func(_ context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
 		if p.Session != "" {
-			// A list of the runs stores the record before the run is refused.
+			// The request for the list of runs stores the record before the run is
+			// refused.
 			if all := h.list(t, pyth.ExecutionFilter{}); len(all) != 1 || all[0].State != pyth.StateQueued {
 				t.Errorf("got %+v", all)
 			}

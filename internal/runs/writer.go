@@ -37,7 +37,7 @@ type writer struct {
 	// A value in the channel "hurry" ends the delay and the pause after a failure,
 	// because somebody needs the records.
 	hurry chan struct{}
-	// stopped is closed by close.
+	// The method "close" closes the channel "stopped".
 	stopped chan struct{}
 }
 

@@ -17,8 +17,8 @@ const (
 	storeTimeout = 10 * time.Second
 )
 
-// uses keeps times of last use in memory until they are stored. It is safe for
-// concurrent use.
+// The type "uses" keeps times of last use in memory until they are stored. It is safe
+// for concurrent use.
 type uses struct {
 	store  pyth.SecretStore
 	failed func(error)

@@ -32,16 +32,17 @@ const (
 
 // Definition describes one setting.
 type Definition struct {
-	// Name is the name in the file. The flag is the name after two hyphens.
+	// Name is the name in the file. The flag consists of two hyphens and this name.
 	Name string
-	// Variables contains the names of the environment variables. The first one that is
-	// set counts.
+	// Variables contains the names of the environment variables. The server uses the
+	// first one that is set.
 	Variables []string
 	Kind      Kind
 	// Values contains the allowed values; empty if the kind alone limits the value.
 	Values  []string
 	Default string
-	// Unit is the unit of an Integer, for example "MiB"; "" if the integer counts.
+	// Unit is the unit of an Integer, for example "MiB"; "" if the integer is a number
+	// of objects.
 	Unit string
 	// Help describes the setting in sentences.
 	Help string

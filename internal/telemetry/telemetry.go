@@ -31,12 +31,13 @@ type Config struct {
 	// Endpoint is the URL of the collector. If it is "", the standard variables
 	// OTEL_EXPORTER_OTLP_* contain the URL.
 	Endpoint string
-	// Sampling is the part of the traces that are recorded, from 0 to 1. A trace that
-	// the caller does not record is never recorded.
+	// Sampling is the fraction of the traces that are recorded, from 0 to 1. A trace
+	// that the caller does not record is never recorded.
 	Sampling float64
 	// Service is the name of the service, and Instance identifies the process.
 	Service, Instance, Version string
-	// Continue records each trace whose caller records it, regardless of Sampling.
+	// If Continue is true, each trace that the caller records is recorded, regardless
+	// of Sampling.
 	Continue bool
 	Logger   *slog.Logger
 }

@@ -219,7 +219,8 @@ func (a *account) beginLocked(day time.Time) {
 	}
 }
 
-// Ended notes the end of an admitted run. The record is nil if the run was refused.
+// Ended removes an admitted run from the running ones, and adds its usage to the
+// account. The record is nil if the run was refused.
 func (l *Limiter) Ended(user pyth.UserID, r *pyth.ExecutionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -238,7 +239,8 @@ func (l *Limiter) Ended(user pyth.UserID, r *pyth.ExecutionRecord) {
 	}
 }
 
-// Stored notes that the records of ended runs were stored.
+// Stored moves the usage of runs whose records were stored from the field "unstored" to
+// the field "stored".
 func (l *Limiter) Stored(records []*pyth.ExecutionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -92,7 +92,8 @@ func (h *harness) run() []pyth.DeliveryID {
 	return h.jobs
 }
 
-// attempt sends the delivery once and returns it.
+// attemptOnce sends the delivery once. It returns the delivery, and the delay until the
+// next attempt.
 func (h *harness) attemptOnce(id pyth.DeliveryID) (*pyth.Delivery, time.Duration) {
 	h.Helper()
 	delay, err := h.deliver(h.Context(), id)

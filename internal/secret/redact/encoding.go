@@ -46,9 +46,9 @@ func (e encoding) length(n int) int {
 	}
 }
 
-// ends reports whether the encoded text of n bytes may end after k symbols. Base64
-// text may end without padding. If data follows the value, the last character is not
-// a symbol, because it also depends on this data.
+// The method "ends" reports whether the encoded text of n bytes may end after k
+// symbols. Base64 text may end without padding. If data follows the value, the last
+// character is not a symbol, because it also depends on this data.
 func (e encoding) ends(n, k int) bool {
 	switch e {
 	case base64At0, base64URLAt0:

@@ -319,10 +319,11 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks returns the first part of an encoded value (the parameter "written") that
-// the text contains, or "". The parameter "window" is the length of a part. leaks
-// ignores parts that also occur in the texts before and after the value. It also
-// ignores parts that consist mostly of characters in the parameter "around".
+// The function "leaks" returns the first part of an encoded value (the parameter
+// "written") that the text contains, or "". The parameter "window" is the length of a
+// part. The function ignores parts that also occur in the texts before and after the
+// value. It also ignores parts that consist mostly of characters in the parameter
+// "around".
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]

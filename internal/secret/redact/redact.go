@@ -140,14 +140,15 @@ func hash(start uint64) uint64 {
 	return start * 0x9E3779B97F4A7C15 >> (64 - filterBits)
 }
 
-// passes reports whether the filter contains the hash of start. If not, no encoded
-// value begins with this number.
+// The method "passes" reports whether the filter contains the hash of start. If not, no
+// encoded value begins with this number.
 func (r *Redactor) passes(start uint64) bool {
 	h := hash(start)
 	return r.filter[h/64]&(1<<(h%64)) != 0
 }
 
-// begins reports whether a form (encoded value) begins with the number "start".
+// The method "begins" reports whether a form (encoded value) begins with the number
+// "start".
 func (r *Redactor) begins(start uint64) bool {
 	if !r.passes(start) {
 		return false

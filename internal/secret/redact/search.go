@@ -356,9 +356,9 @@ func (x *search) limit() int {
 // rareViews is the set of views that reduced mode skips.
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
-// reduced reports whether the search is in reduced mode. This mode begins after too
-// many steps, because a program can print output that is slow to search. In all
-// views except asIs, reduced mode finds long values by fewer symbols. It skips
+// The method "reduced" reports whether the search is in reduced mode. This mode begins
+// after too many steps, because a program can print output that is slow to search. In
+// all views except asIs, reduced mode finds long values by fewer symbols. It skips
 // rareViews.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
