@@ -19,7 +19,7 @@ type object = map[string]any
 type account struct {
 	server *server
 	email  string
-	// isolation is added to requests that run programs, unless it is "".
+	// If isolation is not "", it is added to requests that run programs.
 	isolation string
 	authResponse
 }
@@ -48,8 +48,8 @@ type answer struct {
 	body   []byte
 }
 
-// want checks the status code and decodes the JSON body into the given variable,
-// unless the variable is nil.
+// want checks the status code. If the given variable is not nil, want decodes the JSON
+// body into it.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {
@@ -169,8 +169,8 @@ func (a *account) execute(t testing.TB, request object) *execution {
 	return x
 }
 
-// withIsolation adds the account's isolation to the request, unless the request
-// already has an isolation.
+// withIsolation adds the account's isolation to the request. If the request already has
+// an isolation, it stays unchanged.
 func (a *account) withIsolation(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request

@@ -95,9 +95,9 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// runOnce calls the given function, unless an earlier call with the same marker and
-// content succeeded. marker is the path of a file with a hash of the content of the
-// last success.
+// runOnce calls the given function. If an earlier call with the same marker and content
+// succeeded, runOnce does nothing. marker is the path of a file with a hash of the
+// content of the last success.
 func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))

@@ -21,7 +21,7 @@ func newCanaries() canaries {
 	return canaries{"canary-code-41d8", "canary-output-7f3a", "canary-file-c02b", "canary-stdin-99e1", "canary-secret-5b6d"}
 }
 
-// texts returns the canaries in plain text and in usual encodings.
+// texts returns the canaries in plain text and in common encodings.
 func (c canaries) texts() (all []string) {
 	for _, text := range []string{c.code, c.output, c.file, c.stdin, c.secret} {
 		all = append(all, text, hex.EncodeToString([]byte(text)))

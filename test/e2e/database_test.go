@@ -46,8 +46,8 @@ type databaseURLs struct {
 	urls map[string]string
 }
 
-// assign creates a database for the data directory, unless it has one, and returns its
-// URL.
+// assign returns the URL of the database for the data directory. If there is no
+// database yet, it creates one.
 func (d *databaseURLs) assign(data string) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,7 +73,7 @@ func (d *databaseURLs) set(data, url string) {
 	d.urls[data] = url
 }
 
-// environ returns the environment of commands for the data directory.
+// environ returns the environment for commands that use the data directory.
 func (d *databaseURLs) environ(data string) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

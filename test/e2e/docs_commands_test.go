@@ -73,7 +73,7 @@ type commandPage struct {
 	account bool
 	// ownData is true if the commands read the data directory of the server.
 	ownData bool
-	// folder is copied to the working directory of the commands, unless it is "".
+	// If folder is not "", it is copied to the working directory of the commands.
 	folder string
 	// env returns environment variables for the commands. files maps names of files
 	// to their contents. The field "want" lists texts that the output must contain.

@@ -65,8 +65,7 @@ func descendantsOf(pid int) []int {
 	return all
 }
 
-// TestServeExplainsNoexec starts a server in a directory in which no file can be
-// executed.
+// TestServeExplainsNoexec starts a server in a directory where no file can be executed.
 func TestServeExplainsNoexec(t *testing.T) {
 	t.Parallel()
 	data := mountDisk(t, 600*mib)

@@ -150,7 +150,7 @@ func processesMentioning(text string) []int {
 	return found
 }
 
-// cgroupParents contains the cgroups in which servers create groups. All servers with
+// cgroupParents contains the cgroups where servers create groups. All servers with
 // cgroups use the same ones, since they inherit the cgroups of the tests. The list is
 // empty until findCgroupParents has found a server with cgroups.
 var cgroupParents struct {

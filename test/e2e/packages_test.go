@@ -61,7 +61,7 @@ func (l packageList) want(t testing.TB, want string) {
 	}
 }
 
-// dependentWheels returns wheels, some of which depend on others.
+// dependentWheels returns wheels. Some of them depend on others.
 func dependentWheels() []wheel {
 	module := func(name, value string) map[string]string {
 		return map[string]string{name + "/__init__.py": "VALUE = " + fmt.Sprintf("%q", value) + "\n"}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// linkState says what a proxy does with its connections.
+// linkState determines what a proxy does with its connections.
 type linkState int
 
 const (
@@ -51,7 +51,7 @@ func startProxy(t testing.TB, network, target string) *proxy {
 	return p
 }
 
-// address returns the address on which the proxy listens.
+// address returns the address of the proxy.
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
 // set changes the state of the network.

@@ -112,7 +112,8 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// removals returns the logged errors because of which the server removed sandboxes.
+// removals returns the log lines about sandboxes that could not be recycled and were
+// removed.
 func (s *server) removals() (all []string) {
 	for line := range strings.Lines(s.log.String()) {
 		if strings.Contains(line, "could not be recycled") {

@@ -141,8 +141,8 @@ func spoilers(t *testing.T) []spoiler {
 //
 // The mappings can be compared only in an interpreter that has imported modules in
 // advance. It takes seconds of processor time to prepare another such interpreter. So
-// with -short, only spoilers after which the interpreter can be restored run in such
-// an interpreter.
+// with -short, a spoiler runs in such an interpreter only if the interpreter can be
+// restored afterwards.
 func TestRollbackLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)

@@ -22,9 +22,8 @@ type bench struct {
 	warmData, coldData, auditData string
 	// coldKey is an API key for the servers with the directory coldData.
 	coldKey string
-	// reference is the interpreter with which runs are compared: the host's Python, if
-	// there is one. embedded is the Python in the server's image. Both run outside a
-	// sandbox.
+	// Runs are compared with the interpreter "reference": the host's Python, if there
+	// is one. embedded is the Python in the server's image. Both run outside a sandbox.
 	reference, embedded python
 
 	gvisor runsc

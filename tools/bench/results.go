@@ -27,8 +27,8 @@ type results struct {
 	parallelRunsc                  []*series
 	open                           []*openRate
 	// submitted is the time until an asynchronous run is accepted. submissions is the
-	// rate at which a server accepts them. recordPage and rareRecords are the times
-	// for pages of a list of runs.
+	// number of runs that a server accepts per second. recordPage and rareRecords are
+	// the times for pages of a list of runs.
 	submitted, submissions  *series
 	recordPage, rareRecords *series
 	// records is the number of runs in the list that recordPage measures.

@@ -23,8 +23,8 @@ for _ in range(int(sys.argv[1])):
 
 const tickCount = 40
 
-// streamTicks runs ticks with streaming. For each line, it returns the seconds from
-// the moment at which the program prints the line until the client has read it. The
+// streamTicks runs ticks with streaming. For each line, it returns the seconds between
+// the program's print call and the moment when the client has read the line. The
 // sandbox and the client use the same clock.
 func (a *account) streamTicks(ctx context.Context) ([]float64, error) {
 	body, err := json.Marshal(map[string]any{"code": ticks, "args": []string{strconv.Itoa(tickCount)}})

@@ -75,7 +75,7 @@ func (r *release) writeComponents(to string) error {
 	}
 	d := document{
 		Format: "CycloneDX", SpecVersion: "1.6", Version: 1,
-		// The same binary has the same serial number.
+		// The serial number depends only on the binary.
 		SerialNumber: uuid.NewHash(sha256.New(), uuid.NameSpaceURL, sum, 8).URN(),
 		Metadata: metadata{
 			Timestamp: r.Time.Format("2006-01-02T15:04:05Z"),

@@ -79,8 +79,8 @@ func TestDashboardQueriesAreValid(t *testing.T) {
 	}
 }
 
-// TestAlertsFire evaluates each alert with series for which it must fire, and with
-// series for which it must not fire.
+// TestAlertsFire evaluates each alert with two kinds of series: with the first kind the
+// alert must fire, and with the second kind it must not.
 func TestAlertsFire(t *testing.T) {
 	const load = "load 1m\n"
 	tests := map[string]struct{ bad, good string }{

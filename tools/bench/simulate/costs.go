@@ -3,8 +3,8 @@ package main
 import "time"
 
 // Costs of one run of print(42), measured on one machine with two processors; see
-// docs/benchmarks.md and docs/scaling.md. All costs are processor time, unless a
-// comment says something else.
+// docs/benchmarks.md and docs/scaling.md. All costs are processor time, if the comment
+// does not say "elapsed time".
 const (
 	// serverCost is the processor time of an API server for a run: HTTP, JSON,
 	// accounts, the entry in the audit log, and Go's scheduler.
@@ -38,8 +38,7 @@ const (
 	sandboxMiB = 30
 	// keepWarm is the time that a user's idle sandbox stays, if there is memory.
 	keepWarm = 5 * time.Minute
-	// target is the utilisation for which the method "sized" computes the number of
-	// machines.
+	// The method "sized" computes the number of machines for the utilisation "target".
 	target = 0.6
 	// maxBatch is the maximum number of entries in a batch of the audit log.
 	maxBatch = 512

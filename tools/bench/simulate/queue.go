@@ -54,8 +54,8 @@ func (q *queue) next() {
 	}
 }
 
-// auditLog simulates the audit log of one database. A server needs the lock to append
-// a batch. Servers get the lock in the order in which they ask for it.
+// auditLog simulates the audit log of one database. A server needs the lock to append a
+// batch. Servers get the lock in the order of their requests.
 type auditLog struct {
 	clock   *clock
 	waiting [][]func() // by server
