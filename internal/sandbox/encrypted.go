@@ -15,8 +15,8 @@ const publicKeyBytes = 32
 // cipher does not reveal whether the password or the program is wrong.
 const decryptionError = "The program could not be decrypted: the password is wrong, or another program was encrypted under this name and language. Check the password and the name."
 
-// Key tells the guest to generate a key pair, with which the password of the next
-// job will be sealed. It returns the public key. The sandbox must be warm.
+// Key tells the guest to generate a key pair, and returns the public key. The password
+// of the next job will be sealed with this key. The sandbox must be warm.
 func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 	err = s.operate(ctx, protocol.KindKey, "", func() error {
 		var kind protocol.Kind

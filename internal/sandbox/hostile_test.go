@@ -133,8 +133,8 @@ func TestAttack038HostileGuestIsDetected(t *testing.T) {
 	}
 }
 
-// TestReceiveOmitsIncompleteFiles checks that the host does not return a file of
-// which it has received only a part.
+// TestReceiveOmitsIncompleteFiles checks that the host does not return a file if it has
+// received only a part of it.
 func TestReceiveOmitsIncompleteFiles(t *testing.T) {
 	whole := []any{protocol.KindFile, &protocol.File{Path: "a"}, protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
 	for name, last := range map[string][]any{

@@ -145,9 +145,9 @@ func New(config Config) (*Launcher, error) {
 	return l, nil
 }
 
-// timerSlack is the time by which the host may delay timers of a sandbox's processes.
-// The processes inherit this setting. The default of Linux is 50 µs. While a Go
-// program like gVisor has work, it wakes up after each interval of 20 µs plus the
+// timerSlack is the maximum delay that the host may add to timers of a sandbox's
+// processes. The processes inherit this setting. The default of Linux is 50 µs. While a
+// Go program like gVisor has work, it wakes up after each interval of 20 µs plus the
 // timer slack (sysmon in runtime/proc.go). The timer slack also extends the sleeps of
 // programs.
 const timerSlack = 500 * time.Microsecond
@@ -323,7 +323,7 @@ func (l *Launcher) command(b bundle, id string, files []*os.File) *exec.Cmd {
 	identity := []syscall.SysProcIDMap{{ContainerID: nobody, HostID: host, Size: 1}}
 	args := append([]string{launch.Name}, gvisorFlags(l.root, l.config.Rootless)...)
 	return &exec.Cmd{
-		// The user nobody may not be able to reach the path of the executable.
+		// Perhaps the user nobody cannot reach the path of the executable.
 		Path:       "/proc/self/fd/" + strconv.Itoa(launch.Executable),
 		Args:       append(args, launch.Arguments(b.dir, id, len(b.images))...),
 		Env:        []string{}, // gVisor must not see the server's environment.

@@ -27,9 +27,9 @@ type meter struct {
 type interpreterMemory struct {
 	// The field "own" counts as memory of the program, as it does outside a sandbox.
 	own int64
-	// checkpoint is the copy from which the sandbox restores the interpreter. It counts
-	// as overhead. The copy of a Python interpreter that has imported nothing in
-	// advance is small, so it is 0.
+	// checkpoint is the memory of the copy for restoring the interpreter. It counts as
+	// overhead. The copy of a Python interpreter that has imported nothing in advance
+	// is small, so it is 0.
 	checkpoint int64
 }
 

@@ -142,7 +142,7 @@ func interrupted(ctx context.Context) error {
 	return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The transfer of the file was interrupted. Try again.", Err: cause}
 }
 
-// fileError wraps an error after which the sandbox is still usable.
+// fileError wraps an error that leaves the sandbox usable.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
@@ -227,10 +227,9 @@ type fileReader struct {
 	left    int64
 	rest    []byte
 	done    bool
-	// failed is an error that ended the transfer, but after which the sandbox is
-	// usable.
+	// failed is an error that ended the transfer, but left the sandbox usable.
 	failed error
-	// broken is an error after which the sandbox is unusable.
+	// broken is an error that made the sandbox unusable.
 	broken error
 }
 

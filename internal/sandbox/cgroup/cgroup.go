@@ -66,7 +66,7 @@ type Group interface {
 var ErrUnavailable = errors.New("no usable cgroup")
 
 // Find returns the parent cgroup with this name. It searches root, normally
-// /sys/fs/cgroup, for a hierarchy in which this process may create groups.
+// /sys/fs/cgroup, for a hierarchy where this process may create groups.
 func Find(root, name string) (Parent, error) {
 	v2, err2 := findV2(root, name)
 	if err2 == nil {

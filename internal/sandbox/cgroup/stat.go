@@ -12,8 +12,8 @@ import (
 const statBytes = 4096
 
 // stat is an open cgroup file that is read in every run. It stays open, since opening
-// takes longer than reading. In cgroup v2, the reset of a peak affects only the
-// descriptor through which it was reset. If the kernel lacks the file, read returns
+// takes longer than reading. In cgroup v2, a reset of the peak affects only the
+// descriptor that was used for the reset. If the kernel lacks the file, read returns
 // "".
 type stat struct{ file *os.File }
 

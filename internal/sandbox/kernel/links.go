@@ -163,7 +163,7 @@ func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func()
 }
 
 // pathOperation is the path argument of a system call. It holds references to the
-// directories from which the path is resolved.
+// directories where the resolution of the path starts.
 type pathOperation struct{ vfs.PathOperation }
 
 // newPathOperation copies a path from a program's memory. If the path ends in a

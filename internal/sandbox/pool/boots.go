@@ -94,8 +94,8 @@ func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 	if p.stock.backoff.failures++; p.stock.backoff.failures < attempts {
 		return
 	}
-	// Boots in progress may still succeed and serve the first waiting jobs. So
-	// the error goes to the first job for which no boot is in progress.
+	// Boots in progress may still succeed and serve the first waiting jobs. So the
+	// error goes to the first job without a boot in progress.
 	if lacking, others := p.stock.unmet(p.queue.lacking()), p.stock.booting; len(lacking) > others {
 		w := lacking[others]
 		p.queue.cancel(w)

@@ -13,8 +13,8 @@ type Config struct {
 	// Boot starts a sandbox with the given packages. It returns when an
 	// interpreter of the runtime waits for a job.
 	Boot func(context.Context, pyth.Runtime, pyth.Layers) (Sandbox, error)
-	// Runtimes contains the built-in runtimes and the custom images, in the order in
-	// which their warm sandboxes boot.
+	// Runtimes contains the built-in runtimes and the custom images. Their warm
+	// sandboxes boot in this order.
 	Runtimes []Runtime
 	// MaxWarm is the maximum number of warm sandboxes of all runtimes together.
 	MaxWarm int
@@ -40,11 +40,10 @@ type Config struct {
 	// MemoryBytes limits the sum of the memory limits of running jobs. 0 means no
 	// limit. A job whose limit exceeds MemoryBytes runs alone.
 	MemoryBytes int64
-	// IdleTimeout is the time without a job after which a tenant's sandbox is
+	// IdleTimeout is the maximum time without a job. After that, a tenant's sandbox is
 	// destroyed. If IdleTimeout is 0, each sandbox serves one job.
 	IdleTimeout time.Duration
-	// MaxRuns is the number of jobs after which a sandbox is destroyed. 0 means
-	// no limit.
+	// After MaxRuns jobs, a sandbox is destroyed. 0 means no limit.
 	MaxRuns  int
 	Observer Observer
 	Logger   *slog.Logger

@@ -90,8 +90,8 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// backoff delays further boots after a failed one. A host on which all boots fail
-// must not waste processor time.
+// backoff delays further boots after a failed one. If all boots fail, the host must not
+// waste processor time.
 type backoff struct {
 	delay time.Duration
 	// failures is the number of failed boots since the last success.

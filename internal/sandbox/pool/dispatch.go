@@ -6,9 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// acquire queues the job and waits until the job gets a sandbox. The parameter
-// "again" is true if the job already had a sandbox in which its program did not
-// start.
+// acquire queues the job and waits until the job gets a sandbox. The parameter "again"
+// is true if the job already had a sandbox, but its program did not start there.
 func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {
 	w, err := p.enqueue(job, again)
 	if err != nil {

@@ -179,7 +179,7 @@ func (m *machine) end(job *pyth.Job) {
 	}
 }
 
-// home returns the sandbox in which the job ran, or nil.
+// home returns the sandbox of the job, or nil.
 func (m *machine) home(c *call) *fake {
 	m.mu.Lock()
 	defer m.mu.Unlock()

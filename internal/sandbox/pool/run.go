@@ -10,9 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// attempts is the maximum number of sandboxes in which a job is tried. One
-// sandbox may have died while it waited. If several have died, the host has a
-// problem.
+// A job is tried in at most this number of sandboxes. One sandbox may have died while
+// it waited. If several have died, the host has a problem.
 const attempts = 3
 
 // errAbandoned marks a sandbox that got only a part of a job and must be removed.
@@ -22,8 +21,8 @@ type run struct {
 	pool   *Pool
 	job    *pyth.Job
 	events pyth.Events
-	// arrived is the time at which Start was called. queued is how long the job
-	// waited for its sandbox.
+	// arrived is the time when Start was called. queued is how long the job waited for
+	// its sandbox.
 	arrived time.Time
 	queued  time.Duration
 	// attempt is the number of sandboxes that the job has tried.

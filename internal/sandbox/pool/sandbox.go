@@ -34,8 +34,8 @@ type SessionRunner interface {
 
 // Keyer generates keys for sealed passwords.
 type Keyer interface {
-	// Key lets a warm sandbox generate a key pair, with which the password for
-	// its job will be sealed. It returns the public key.
+	// Key lets a warm sandbox generate a key pair, and returns the public key. The
+	// password for the sandbox's job will be sealed with this key.
 	Key(ctx context.Context) (public []byte, err error)
 }
 
@@ -59,7 +59,7 @@ type entry struct {
 	tenant *tenant
 	// The field "user" is the tenant whose job runs in the sandbox, or nil.
 	user *tenant
-	// booting and booted are the times at which the boot started and ended.
+	// booting and booted are the times when the boot started and ended.
 	booting, booted time.Time
 	// runs is the number of jobs that have ended. The field "harmed" is true if the last
 	// job may have left the sandbox in a state that cannot be recycled.
@@ -110,7 +110,7 @@ type kind struct {
 	layers  pyth.Layers
 }
 
-// kindOf returns the kind of sandbox in which a job starts fastest.
+// kindOf returns the kind of sandbox where a job starts fastest.
 func kindOf(job *pyth.Job) kind { return kind{job.RunsOn(), job.Layers} }
 
 func (k kind) root() root {

@@ -181,8 +181,7 @@ func (s *stock) disown(e *entry) {
 }
 
 // maxIdle returns how long a sandbox may wait for a job. 0 means forever. A warm
-// sandbox with packages always has a limit, since the job for which it booted may
-// be gone.
+// sandbox with packages always has a limit, since it booted for a job that may be gone.
 func (s *stock) maxIdle(e *entry) time.Duration {
 	if e.root.layers != s.warmKind(e.runtime).layers && s.config.IdleTimeout == 0 {
 		return time.Minute
@@ -218,8 +217,7 @@ func (s *stock) countWarm(k kind) int {
 	return n
 }
 
-// unmet returns the jobs for which no warm sandbox is left, if each warm sandbox
-// serves one job.
+// unmet returns the jobs that get no warm sandbox if each warm sandbox serves one job.
 func (s *stock) unmet(jobs []*waiter) []*waiter {
 	warm := make(map[root]int, 1)
 	for _, e := range s.warm {

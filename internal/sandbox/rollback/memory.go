@@ -22,9 +22,8 @@ import (
 const (
 	// maxContent limits the size of the saved memory in bytes.
 	maxContent = 64 << 20
-	// emptySize is the size in bytes from which memory without data is returned to the
-	// host. Programs use shorter ranges often, and a page fault costs more than the
-	// zeros.
+	// Ranges of at least emptySize bytes without data are returned to the host.
+	// Programs use shorter ranges often, and a page fault costs more than the zeros.
 	emptySize = 512 << 10
 	// copySize is the amount of memory in bytes that is copied at once.
 	copySize = 256 << 10
@@ -312,8 +311,8 @@ func clearStack(t *kernel.Task, all []region) (window hostarch.AddrRange, err er
 	return window, errors.New("the process has no stack")
 }
 
-// residentRanges returns the ranges for which gVisor has allocated memory. gVisor
-// lists them only in the description for debugging.
+// residentRanges returns the ranges that gVisor has allocated memory for. gVisor lists
+// them only in the description for debugging.
 func residentRanges(mm *mm.MemoryManager) ([]hostarch.AddrRange, error) {
 	_, list, found := strings.Cut(mm.String(), "\nPMAs:\n")
 	if !found {

@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// reviewedVersion is the last version of gVisor for which a person has followed the
+// reviewedVersion is the last version of gVisor that a person has reviewed, with the
 // steps in decision 0033.
 const reviewedVersion = "v0.0.0-20260905035102-160fafc42237"
 

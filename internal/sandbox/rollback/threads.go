@@ -172,8 +172,8 @@ const pollInterval = 100 * time.Microsecond
 // release lets all stopped threads continue.
 func (p *pause) release() { close(p.resume) }
 
-// waitingCalls are the numbers of the system calls in which a thread may wait at the
-// checkpoint. When it is restored, it makes the call again.
+// At the checkpoint, a thread may wait in one of these system calls. When the thread is
+// restored, it makes the call again.
 var waitingCalls = []uintptr{unix.SYS_FUTEX, unix.SYS_EPOLL_WAIT, unix.SYS_EPOLL_PWAIT}
 
 // errThreadRuns means that a thread does not wait.

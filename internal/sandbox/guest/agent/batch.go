@@ -15,7 +15,7 @@ import (
 type calls struct {
 	list  []batch.Call
 	names []string
-	// The field "kept" holds everything to which arguments point, so that Go does not
+	// The field "kept" holds everything that arguments point to, so that Go does not
 	// free the memory.
 	kept []any
 	// assignments take place when all calls have succeeded.

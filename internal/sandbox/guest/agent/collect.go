@@ -34,7 +34,7 @@ const collectGrace = time.Second
 type collector struct {
 	run      *run
 	patterns []*workpath.Pattern
-	// The field "until" is the time at which the collector stops.
+	// At the time "until", the collector stops.
 	until   time.Time
 	stopped bool
 	files   int

@@ -17,7 +17,7 @@ type run struct {
 	network *network
 	job     *job
 	exit    protocol.Exit
-	// deadline is the time at which the run is stopped.
+	// At the time "deadline", the run is stopped.
 	deadline time.Time
 	// The field "over" is true if all processes of the run are dead.
 	over bool

@@ -45,7 +45,7 @@ func Decode(payload []byte, m Message) error {
 	return nil
 }
 
-// mode is the operation for which a value of type fields is used.
+// mode is the operation of a value of type fields: measure, encode or decode.
 type mode int
 
 const (

@@ -42,7 +42,7 @@ func (m *Hello) visit(f *fields) {
 // Job describes a job without its code, standard input and files.
 type Job struct {
 	Language string
-	// Program is the name of the file in which the guest stores the code.
+	// Program is the file name of the code. The guest stores the code in this file.
 	Program     string
 	Args        []string
 	Env         []string
@@ -101,7 +101,7 @@ type Encrypted struct {
 	MemoryKiB   uint32
 	Parallelism uint8
 	Nonce       []byte
-	// Sandbox identifies the sandbox for which the password was sealed.
+	// Sandbox is the ID of the sandbox that can decrypt the sealed password.
 	Sandbox string
 }
 

@@ -77,7 +77,7 @@ const MaxListed = 10_000
 // MaxData is the maximum size of a Data frame's payload in bytes.
 const MaxData = 256 << 10
 
-// InterruptGrace is the time in which the interpreter of a session must end an
-// interrupted run. After this time, the interpreter is killed and the session is
-// lost. Therefore the time is long enough for a busy machine.
+// InterruptGrace is the time that the interpreter of a session has to end an
+// interrupted run. After this time, the interpreter is killed and the session is lost.
+// Therefore the time is long enough for a busy machine.
 const InterruptGrace = 4 * time.Second

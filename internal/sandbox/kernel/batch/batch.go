@@ -1,6 +1,6 @@
-// Package batch defines a system call with which the guest agent makes several system
-// calls at once. In a sandbox, entering the kernel takes longer than the work of most
-// calls.
+// Package batch defines a system call for the guest agent. With this call, the agent
+// makes several system calls at once. In a sandbox, entering the kernel takes longer
+// than the work of most calls.
 package batch
 
 // Number is the number of the batch system call. Linux has no system call with this

@@ -41,8 +41,9 @@ const (
 	Settle = 7
 )
 
-// Advice is the argument of fadvise64(2) with which a registered process makes its
-// checkpoint. Linux does not define this value. The call returns once for each run.
+// Advice is an argument of fadvise64(2). A registered process makes its checkpoint by a
+// call with this argument. Linux does not define this value. The call returns once for
+// each run.
 const Advice = 0x706f
 
 // Compiles is added to the number of the control descriptor if the process is a runtime
