@@ -19,9 +19,9 @@ var accountTemplate string
 // places forms at the right.
 const accountStyle = "form { float: none; } "
 
-// serveAccountPage adds the page on which users register with an invite or a setup code,
-// and set new passwords. The code is in the fragment of the link, so neither servers nor
-// logs receive it. The page loads nothing from other hosts.
+// serveAccountPage adds the account page. On this page, users register with an invite
+// or a setup code, and set new passwords. The code is in the fragment of the link, so
+// neither servers nor logs receive it. The page loads nothing from other hosts.
 func (h *Handler) serveAccountPage() {
 	style := docsStyle + accountStyle
 	policy := "default-src 'none'; connect-src 'self'; script-src " + hashSource(accountScript) + "; style-src " + hashSource(style) +

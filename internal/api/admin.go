@@ -207,8 +207,8 @@ const (
 	usersPath   = "/api/v1/admin/users"
 	userPath    = usersPath + "/{id}"
 	invitesPath = "/api/v1/admin/invites"
-	// AccountPath is the path of the page on which users register with an invite and set
-	// new passwords.
+	// AccountPath is the path of the account page. Users register with an invite there,
+	// and set new passwords.
 	AccountPath = "/account"
 )
 

@@ -168,8 +168,8 @@ func (c *connections) wait(ctx context.Context) error {
 
 type connKey struct{}
 
-// requestConnection is the value of connKey in the context of a request: the
-// connection on which the request arrived.
+// requestConnection is the value of connKey in the context of a request: the connection
+// of the request.
 type requestConnection struct {
 	connections *connections
 	conn        net.Conn

@@ -14,19 +14,19 @@ import (
 type (
 	// Language is a programming language.
 	Language string
-	// ExecutionStatus says how a run ended.
+	// ExecutionStatus describes how a run ended.
 	ExecutionStatus string
-	// ExecutionState says how far a run has come.
+	// ExecutionState is the phase of a run: queued, running or ended.
 	ExecutionState string
 	// ContentState says whether code and output of a run are stored.
 	ContentState string
-	// Isolation says whether a sandbox may be used again after a run.
+	// Isolation determines whether a sandbox may be used again after a run.
 	Isolation string
-	// Encoding says how the content of a file is encoded in JSON.
+	// Encoding determines how the content of a file is encoded in JSON.
 	Encoding string
-	// Verdict says whether a connection was allowed.
+	// Verdict is the decision about a connection, for example "denied".
 	Verdict string
-	// Outcome says how an audited action ended.
+	// Outcome describes how an audited action ended.
 	Outcome string
 	// AuditAction is the name of an audited action.
 	AuditAction string
@@ -36,7 +36,7 @@ type (
 	HealthStatus string
 	// WebhookEvent names an event of webhooks.
 	WebhookEvent string
-	// DeliveryState says how far a delivery has come.
+	// DeliveryState is the phase of a delivery: pending, delivered or failed.
 	DeliveryState string
 	// UsageGroup determines the groups of a usage report: days, languages or API
 	// keys.
@@ -47,7 +47,7 @@ type (
 	Scope string
 	// KeyFormat is the form of an API key.
 	KeyFormat string
-	// Role says what a user may do.
+	// Role determines the rights of a user.
 	Role string
 	// ErrorCode identifies a kind of error.
 	ErrorCode string

@@ -172,7 +172,8 @@ type SkippedFile struct {
 	Reason string `json:"reason" doc:"Why the file is not returned." example:"it is too large"`
 }
 
-// SkippedResult describes a media type in which a rich value is not returned.
+// SkippedResult describes an omitted form of a rich value: its media type, and the
+// reason.
 type SkippedResult struct {
 	_ struct{} `doc:"A media type of a rich value that the server omitted."`
 

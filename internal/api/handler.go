@@ -21,9 +21,9 @@ import (
 
 // HealthChecker checks the dependencies of the server.
 type HealthChecker interface {
-	// Health returns the state of each dependency by name. The check "sandbox" says
-	// whether programs can run. Health must return quickly, so slow checks must run
-	// in the background.
+	// Health returns the state of each dependency by name. The check "sandbox" shows
+	// whether programs can run. Health must return quickly, so slow checks must run in
+	// the background.
 	Health(ctx context.Context) map[string]pyth.Check
 }
 

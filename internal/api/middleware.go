@@ -114,9 +114,9 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 }
 
-// refuse responds with an error to a request that matches no route. refused is the
-// handler that the mux selects for the request. The status of its response says
-// whether the path or the method is wrong.
+// refuse responds with an error to a request that matches no route. The parameter
+// "refused" is the handler that the mux selects for such a request. The status of this
+// handler's response shows whether the path or the method is wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)

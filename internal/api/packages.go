@@ -80,7 +80,7 @@ const (
 	// error.
 	packagesTimeout = 30 * time.Minute
 	// packagesBytes is the maximum body size of replacePackages. It is enough for 500
-	// requirements in which every byte is escaped.
+	// requirements, even if every byte is escaped.
 	packagesBytes = 500*(6*512+8) + 1<<10
 )
 

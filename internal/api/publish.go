@@ -178,8 +178,8 @@ func registerParts(registry huma.Registry) {
 	}
 }
 
-// resolveDefaults replaces each default that is a pointer by the value to which it
-// points. huma stores a pointer if the field is a pointer.
+// resolveDefaults replaces each default that is a pointer by the value that it points
+// to. huma stores a pointer if the field is a pointer.
 func resolveDefaults(registry huma.Registry) {
 	for _, s := range registry.Map() {
 		for _, p := range s.Properties {
@@ -242,7 +242,7 @@ func openSchema(s *huma.Schema) {
 	}
 }
 
-// usedSchemas returns the names of the schemas to which requests and responses refer.
+// usedSchemas returns the names of the schemas that requests and responses refer to.
 func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, responses map[string]bool) {
 	requests, responses = map[string]bool{}, map[string]bool{}
 	content := func(used map[string]bool, content map[string]*huma.MediaType) {
@@ -280,8 +280,8 @@ func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, 
 	return requests, responses
 }
 
-// markUsed adds the names of all schemas to which s refers, directly or indirectly,
-// to the set "used".
+// markUsed adds names of schemas to the set "used": of all schemas that s refers to,
+// directly or indirectly.
 func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
 	if s == nil {
 		return
@@ -302,7 +302,7 @@ func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Sch
 	}
 }
 
-// publishOperation returns a copy of the operation in which shared parameters,
+// publishOperation returns a copy of the operation. In the copy, shared parameters,
 // headers and error responses are references. It adds the definitions of these
 // references to "components".
 func publishOperation(op *huma.Operation, components *huma.Components, shared map[string]string) *huma.Operation {

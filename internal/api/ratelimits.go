@@ -44,7 +44,7 @@ func DefaultRateLimits() RateLimits {
 }
 
 // maxLimitedKeys is the maximum number of keys of each policy. All policies together
-// need at most about 25 MB.
+// need at most about 25 MB of memory.
 const maxLimitedKeys = 20_000
 
 // policy is a rate limit with a name, which responses contain in their headers.

@@ -43,8 +43,8 @@ func (r *request) caller() string {
 
 type requestKey struct{}
 
-// requestOf returns the request in the context. If there is none, it returns an
-// empty request, with which an error response can still be written.
+// requestOf returns the request in the context. If there is none, it returns an empty
+// request, so that an error response can still be written.
 func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r

@@ -37,8 +37,8 @@ type ServerConfig struct {
 	MaxConnections int
 	// TLS is the configuration of TLS; nil serves HTTP without TLS.
 	TLS *tls.Config
-	// HSTS is the time for which browsers must use HTTPS for this host (RFC 6797). Zero
-	// sends no such header. HSTS needs TLS.
+	// HSTS is the time during which browsers must use HTTPS for this host (RFC 6797).
+	// Zero sends no such header. HSTS needs TLS.
 	HSTS time.Duration
 	// Logger receives the errors of net/http; nil discards them.
 	Logger *slog.Logger

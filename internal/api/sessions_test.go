@@ -25,7 +25,7 @@ type sessions struct {
 	list    []*pyth.Session
 	files   map[string]string
 	calls   []string
-	// failAfter is the number of bytes after which ReadFile fails; 0 means never.
+	// After failAfter bytes, ReadFile fails; 0 means never.
 	failAfter int
 }
 

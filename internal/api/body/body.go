@@ -69,8 +69,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// The buffer has room for one more byte than the body. So it need not grow for the
-	// last read, which returns io.EOF.
+	// The buffer has room for one more byte than the body. So the last read, which
+	// returns io.EOF, does not enlarge it.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1

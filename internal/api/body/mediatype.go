@@ -8,9 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkMediaType returns an error unless the body is JSON in UTF-8 without a content
-// encoding. The server does not decompress bodies, because a small body could become
-// very large.
+// checkMediaType returns nil if the body is JSON in UTF-8 without a content encoding,
+// and an error if it is not. The server does not decompress bodies, because a small
+// body could become very large.
 func checkMediaType(h http.Header, hasBody bool) error {
 	if err := CheckCoding(h); err != nil {
 		return err

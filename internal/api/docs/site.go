@@ -31,7 +31,7 @@ type Site struct {
 	view  view
 }
 
-// File is an HTML page, or another file to which pages link.
+// File is an HTML page, or another file that pages link to.
 type File struct {
 	MediaType string
 	Content   []byte
@@ -139,8 +139,7 @@ func (v view) page(data pageData) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// contents returns links to the pages, in the order in which the index page links to
-// them.
+// contents returns links to the pages, in the same order as on the index page.
 func contents(documents map[string]*document) []link {
 	index := documents[Index]
 	if index == nil {

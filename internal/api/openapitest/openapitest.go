@@ -99,9 +99,8 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// isError returns an error unless the body has the schema Error. It validates the
-// body as a response of /readyz with status 503, which is documented with this
-// schema.
+// isError returns an error if the body does not have the schema Error. It validates the
+// body as a response of /readyz with status 503, which is documented with this schema.
 func (v *Validator) isError(res *http.Response, body []byte) error {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {

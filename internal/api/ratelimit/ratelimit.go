@@ -99,7 +99,7 @@ func (r Rate) Decide(left float64, allowed bool) Decision {
 	return d
 }
 
-// timeFor returns the time in which a bucket gains this number of tokens.
+// timeFor returns the time that a bucket needs to gain this number of tokens.
 func (r Rate) timeFor(tokens float64) time.Duration {
 	return max(time.Duration(math.Ceil(tokens*float64(r.Per)/float64(r.Count))), 0)
 }
