@@ -51,7 +51,8 @@ const (
 )
 
 // call connects to the server and calls f. The parameter "command" is the name of the
-// command for the audit log. If "creates" is true, the database need not exist.
+// command for the audit log. If "creates" is true, the command also works without an
+// existing database.
 func (c *adminFlags) call(ctx context.Context, command string, creates bool, f func(*adminClient) error) error {
 	agent := "pyth-on " + command
 	if c.Server != "" {
@@ -225,8 +226,8 @@ func (w *bufferedResponse) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// do sends a request with a JSON body, unless the body is nil. It decodes the response
-// into "answer", unless the answer is nil.
+// do sends a request. If the body is not nil, do sends it as JSON. If "answer" is not
+// nil, do decodes the response into it.
 func (c *adminClient) do(ctx context.Context, method, path string, body, answer any) error {
 	var content io.Reader
 	if body != nil {

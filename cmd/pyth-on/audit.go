@@ -86,7 +86,7 @@ func (c *auditVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// progressDelay is the time after which a command begins to report its progress.
+// progressDelay is the time that a command runs before it reports its progress.
 const progressDelay = 2 * time.Second
 
 // delayProgress returns a function that reports progress with p. The function

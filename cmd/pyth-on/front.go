@@ -29,7 +29,7 @@ type tlsFlags struct {
 	HSTS          time.Duration `name:"hsts" default:"0s" help:"How long browsers must use only HTTPS for this host, on all ports (HSTS), for example 8760h. With 0, the server sends no such header."`
 }
 
-// watchInterval is the interval at which the server looks for new certificate files.
+// watchInterval is the time between two checks for new certificate files.
 const watchInterval = 10 * time.Second
 
 func (f *tlsFlags) enabled() bool { return f.TLSCert != "" || len(f.TLSDomain) > 0 }

@@ -15,7 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
-// signalWindow is the time after a stop signal in which a second signal is ignored.
+// signalWindow is the time after a stop signal during which the server ignores a second
+// signal.
 const signalWindow = time.Second / 2
 
 // untilStopped serves requests until a stop signal arrives. Then it waits for

@@ -199,8 +199,9 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{Policy: policy})
 }
 
-// offerSetup prints a link with which the operator registers as the first administrator,
-// if there is none. The link contains a secret code, so it is not a log record.
+// If there is no administrator, offerSetup prints a link. With this link, the operator
+// registers as the first administrator. The link contains a secret code, so it is not a
+// log record.
 func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, publicURL string, logger *slog.Logger) error {
 	counts, err := accounts.Count(ctx)
 	if err != nil || counts.ActiveAdmins > 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// cancelInterval is the interval at which a server checks whether other servers have
-// requested to cancel its runs.
+// cancelInterval is the time between two checks for runs of this server that other
+// servers want to cancel.
 const cancelInterval = 500 * time.Millisecond
 
 // AsyncConfig limits the queued asynchronous runs of each user.

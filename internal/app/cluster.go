@@ -242,8 +242,8 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(c.workers, prometheus.GaugeValue, float64(count[state]), state)
 	}
 	for _, w := range s.Workers {
-		// The names of workers need not be unique, so the label also contains a part
-		// of the ID.
+		// Several workers can have the same name, so the label also contains a part of
+		// the ID.
 		label := strings.ToValidUTF8(w.Name, "?") + "-" + w.ID[:8]
 		slots := w.MaxRunning
 		if w.State() != fleet.StateReady {
@@ -259,7 +259,7 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// workerStart is the time for which a starting server waits for workers.
+// workerStart is the maximum time that a starting server waits for workers.
 const workerStart = 2 * time.Second
 
 // awaitWorkers waits until a worker is ready, so that the first requests after a restart

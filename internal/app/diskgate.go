@@ -118,8 +118,8 @@ func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyt
 	return s.GenerateService.Generate(ctx, user, r, events)
 }
 
-// lowSpace is the free space, in bytes, below which the health check reports the
-// disk as degraded.
+// lowSpace is the minimum free space in bytes. If less is free, the health check
+// reports the disk as degraded.
 const lowSpace = 64 << 20
 
 func (g diskGate) health(context.Context) pyth.Check {

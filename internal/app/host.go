@@ -90,7 +90,7 @@ func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layer
 	return s, nil
 }
 
-// enforcement returns a health check that says whether cgroups enforce memory limits.
+// enforcement returns a health check that shows whether cgroups enforce memory limits.
 func (h *host) enforcement() pyth.Check {
 	if h.noCgroup == nil {
 		return pyth.Check{Status: pyth.CheckOK}

@@ -37,8 +37,7 @@ func (r customImage) String() string {
 	return strings.Join(all, " and ")
 }
 
-// language returns the language for which the pool starts warm sandboxes of the
-// image.
+// language returns the language of the image's warm sandboxes.
 func (r customImage) language() pyth.Language {
 	if all := r.runtimes(); len(all) > 0 {
 		return all[0].Languages()[0]
@@ -161,8 +160,7 @@ func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	return images
 }
 
-// language returns the language for which the pool starts warm sandboxes of the image
-// with this name.
+// language returns the language of the warm sandboxes of the image with this name.
 func (all customImages) language(name pyth.Runtime) pyth.Language {
 	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {
@@ -219,7 +217,7 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	}
 }
 
-// trialHost says how to start the sandboxes of trial programs.
+// trialHost describes how to start the sandboxes of trial programs.
 type trialHost struct {
 	// executable is the path of the executable of sandboxes. stateDir is the state
 	// directory of the sandboxes. Each trial removes all earlier files in stateDir.

@@ -44,7 +44,7 @@ func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program
 	}
 }
 
-// modelCheck returns a health check that says whether a model is configured. The
+// modelCheck returns a health check that shows whether a model is configured. The
 // status is ok in both cases.
 func modelCheck(model generate.Model) pyth.Check {
 	check := pyth.Check{Status: pyth.CheckOK}

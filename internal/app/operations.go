@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// enforceInterval is the interval at which a server looks for users whom another server
-// has disabled or deleted. docs/administration.md states it.
+// enforceInterval is the time between two searches for users whom another server has
+// disabled or deleted. docs/administration.md states it.
 const enforceInterval = 2 * time.Second
 
 // enforcer returns the service that ends the runs and sessions of disabled users.

@@ -33,8 +33,8 @@ type BackupConfig struct {
 const (
 	// backupName is the name of a scheduled backup, as a layout of package time.
 	backupName = "pyth-on-20060102T150405Z.tar"
-	// backupPoll is the interval at which the server checks whether a backup is due. It
-	// is short, so that a change of the clock does not delay a backup.
+	// backupPoll is the time between two checks whether a backup is due. It is short,
+	// so that a change of the clock does not delay a backup.
 	backupPoll = time.Minute
 	// backupRetry is the time after a failed backup until the next attempt.
 	backupRetry = 10 * time.Minute

@@ -37,12 +37,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/webhook"
 )
 
-// purgeInterval is the interval at which expired data is deleted.
+// purgeInterval is the time between two deletions of expired data.
 const purgeInterval = time.Hour
 
-// liveInterval is the time after which the record of a running program is stored
-// although the program has not ended. If the server is then killed, the record tells
-// the user that the run was lost.
+// If a program runs longer than liveInterval, the server stores its record before the
+// program has ended. If the server is then killed, the record tells the user that the
+// run was lost.
 const liveInterval = time.Second
 
 // lostAfter limits the time that a run takes in addition to its time-out: the wait
@@ -57,8 +57,8 @@ type ServerConfig struct {
 	// Accounts contains the open accounts. The caller closes Accounts after the
 	// Server.
 	Accounts *Accounts
-	// AuditRetention is the time after which the content of audit entries is removed;
-	// 0 means never.
+	// AuditRetention is the time that the content of audit entries is kept; 0 means
+	// forever.
 	AuditRetention time.Duration
 
 	Node     NodeConfig

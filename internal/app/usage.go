@@ -10,9 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/usage"
 )
 
-// quotaRefresh is the interval at which a server reads the runs of other servers that
-// use the same database. Within this interval, the servers together can exceed a
-// quota.
+// After each quotaRefresh, a server reads the runs of other servers that use the same
+// database. Within this interval, the servers together can exceed a quota.
 const quotaRefresh = 10 * time.Second
 
 // openQuotas opens the limiter of users' runs.
