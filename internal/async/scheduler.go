@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// Intervals at which the scheduler looks for queued runs. The scheduler also looks
-// for queued runs after each run that this server has accepted or ended. So the
+// Intervals between two searches of the scheduler for queued runs. The scheduler also
+// looks for queued runs after each run that this server has accepted or ended. So the
 // intervals matter only for runs of other servers.
 const (
 	pollShared = 250 * time.Millisecond

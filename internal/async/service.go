@@ -59,7 +59,8 @@ var _ pyth.QueueService = (*Service)(nil)
 // Times of a Service whose store other servers use.
 const (
 	keepInterval = 5 * time.Second
-	// silence is the time after which a server counts as lost.
+	// silence is the maximum time without a sign of life of a server. After that, the
+	// server counts as lost.
 	silence         = 30 * time.Second
 	recoverInterval = 10 * time.Second
 )

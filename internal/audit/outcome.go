@@ -33,8 +33,8 @@ func outcomeOf(err error) pyth.AuditOutcome {
 
 // recordAfter writes the entry of an action that ended with err, and returns the error
 // for the caller. If the entry cannot be written, the error has CodeUnavailable, and
-// the caller does not get the result. So nobody can try passwords without leaving
-// entries.
+// the caller does not get the result. So every attempt to guess a password leaves an
+// entry.
 func recordAfter(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)

@@ -101,7 +101,7 @@ func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth
 	return withoutEnv(values, p)
 }
 
-// checkSessionSecrets returns an error unless the session was opened with all of the
+// checkSessionSecrets returns an error if the session was opened without one of the
 // named secrets.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {

@@ -101,8 +101,8 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	}, nil
 }
 
-// acceptedAt returns the time at which the server accepted the run. The parameter
-// "now" is the current time.
+// acceptedAt returns the time when the server accepted the run. The parameter "now" is
+// the current time.
 func acceptedAt(p *pyth.Program, now time.Time) time.Time {
 	if p.ID != "" {
 		return p.CreatedAt

@@ -174,8 +174,8 @@ func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) 
 
 type listener struct {
 	heard []string
-	// The field "fails" is the name of the event for which the listener returns an
-	// error.
+	// The field "fails" is the name of an event. For this event, the listener returns
+	// an error.
 	fails string
 }
 

@@ -21,8 +21,8 @@ const (
 	maxListed      = 200
 )
 
-// surroundings describes the sandbox in which the program will run. The model
-// receives the description as JSON, so that no text in it looks like an instruction.
+// surroundings describes the sandbox of the program. The model receives the description
+// as JSON, so that no text in it looks like an instruction.
 type surroundings struct {
 	Language    string     `json:"language"`
 	Version     string     `json:"version,omitempty"`

@@ -99,7 +99,7 @@ func (c *Certificates) Watch(ctx context.Context, interval time.Duration, logger
 	}
 }
 
-// Expires returns the time at which the current certificate expires.
+// Expires returns the time when the current certificate expires.
 func (c *Certificates) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
 
 // TLSConfig returns a configuration for servers that uses the current certificate.

@@ -22,7 +22,8 @@ const unixPrefix = "unix:"
 func UnixPath(address string) (path string, ok bool) { return strings.CutPrefix(address, unixPrefix) }
 
 // Open listens on the address, which is HOST:PORT or unix:PATH. A new Unix socket has
-// the given mode. Open replaces a socket on which no process listens any more.
+// the given mode. If no process listens on an existing socket, Open replaces the
+// socket.
 func Open(ctx context.Context, address string, mode fs.FileMode) (net.Listener, error) {
 	path, ok := UnixPath(address)
 	if !ok {

@@ -185,7 +185,8 @@ func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, l
 	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.state <> 'ended' AND e.async = 0 AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
 }
 
-// expireContents is a statement that skips rows which another server is removing.
+// expireContents is a statement that removes the oldest contents. It skips rows that
+// another server is removing.
 const expireContents = `WITH old AS (
 		DELETE FROM execution_contents WHERE execution_id IN (
 			SELECT execution_id FROM execution_contents WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)

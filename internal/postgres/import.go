@@ -73,7 +73,7 @@ type table struct {
 	// kinds contains the type of each column.
 	kinds []string
 	key   []string
-	// needs contains the tables to which rows of this table refer.
+	// needs contains the tables that rows of this table refer to.
 	needs []string
 }
 
@@ -113,7 +113,7 @@ func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	return sorted, nil
 }
 
-// sameTables returns an error unless the source has the same tables and columns.
+// sameTables returns an error if the source has other tables or columns.
 func sameTables(ctx context.Context, source pyth.TableSource, tables []*table) error {
 	theirs, err := source.Tables(ctx)
 	if err != nil {

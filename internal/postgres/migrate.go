@@ -52,7 +52,7 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	})
 }
 
-// checkVersion returns an error unless the schema has the version of this program.
+// checkVersion returns an error if the schema has another version than this program.
 func checkVersion(ctx context.Context, config *pgx.ConnConfig) error {
 	return withDatabase(config, func(db *sql.DB, provider *goose.Provider) error {
 		sources := provider.ListSources()

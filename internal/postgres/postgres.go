@@ -29,8 +29,8 @@ const (
 	callTimeout = 10 * time.Second
 	// connectTimeout is the time-out for connecting to one host of the URL.
 	connectTimeout = 5 * time.Second
-	// idleTransaction is the time after which PostgreSQL ends a transaction whose server
-	// sends no statement. A server that lost its network must not block the others.
+	// If a server sends no statement for the time idleTransaction, PostgreSQL ends the
+	// server's transaction. So a server without a network does not block the others.
 	idleTransaction = 10 * time.Second
 	// attempts is the maximum number of attempts of a call that had no effect, for
 	// example because of a deadlock or a closed connection.

@@ -84,7 +84,8 @@ func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) 
 		" SELECT id FROM u WHERE id IS NOT NULL LIMIT $2", after, limit)
 }
 
-// claimRuns is a statement that skips runs which another server is claiming.
+// claimRuns is a statement that claims runs. It skips runs that another server is
+// claiming.
 const claimRuns = `WITH claimed AS (
 		UPDATE executions SET server_id = $1 WHERE id IN (
 			SELECT e.id FROM executions e WHERE ` + isWaiting + ` AND e.user_id = $2 ORDER BY e.id LIMIT $3 FOR UPDATE SKIP LOCKED)

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// settings adds the system configuration. It is the same on all machines, because
-// a copy of this machine's configuration would reveal facts about the machine. It
-// also defines the account under which the guest agent runs programs.
+// settings adds the system configuration. It is the same on all machines, because a
+// copy of this machine's configuration would reveal facts about the machine. It also
+// defines the account for programs.
 func settings(p plan) {
 	for path, text := range map[string]string{
 		"etc/passwd": `root:x:0:0:root:/root:/bin/sh
@@ -73,9 +73,9 @@ ID=pyth-on
 	p.link("etc/mtab", "/proc/self/mounts")
 }
 
-// certificates adds the root certificates that Mozilla trusts. The paths below are
-// those at which the embedded Python's OpenSSL and the libraries of wheels look for
-// certificates.
+// certificates adds the root certificates that Mozilla trusts. The OpenSSL of the
+// embedded Python, and the libraries of wheels, look for certificates at the paths
+// below.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {

@@ -43,9 +43,9 @@ func interpreters() []interpreter {
 	}
 }
 
-// findInterpreters searches the directories in which images usually have
-// interpreters. If an interpreter is in a directory that the guest agent does not
-// search, findInterpreters adds a link in /usr/local/bin.
+// findInterpreters searches the directories where images usually have interpreters. If
+// an interpreter is in a directory that the guest agent does not search,
+// findInterpreters adds a link in /usr/local/bin.
 func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	var found []interpreter
 	var titles []string

@@ -110,8 +110,8 @@ func compilePython(ctx context.Context, dir string) error {
 	)
 }
 
-// ownDir is the subdirectory of the unpacked Python in which Pyth-On's modules
-// are compiled.
+// ownDir is a subdirectory of the unpacked Python. Pyth-On's modules are compiled
+// there.
 const ownDir = "own"
 
 // ownModules returns the sources of Pyth-On's modules, by their paths in the

@@ -91,8 +91,8 @@ type harness struct {
 	path  string
 }
 
-// newHarness returns a Service with the user "ada". The Service does not write
-// records before somebody needs them, so that tests see the state before the write.
+// newHarness returns a Service with the user "ada". The Service writes records only
+// when a call needs them, so that tests see the state before the write.
 func newHarness(t *testing.T, next executions, change ...func(*runs.Config)) *harness {
 	t.Helper()
 	h := &harness{path: filepath.Join(t.TempDir(), "db")}

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pollInterval is the interval at which Execution checks whether a run of another
+// pollInterval is the time between two checks of Execution whether a run of another
 // server has ended.
 const pollInterval = 250 * time.Millisecond
 
@@ -71,8 +71,8 @@ func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.Execu
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
-		// Call the method next before reading the state. Otherwise the run could
-		// become live between the two steps, and nobody would notice.
+		// Call the method "next" before reading the state. In the other order, the run
+		// could become live between the two steps, unnoticed.
 		live, poll, stop := s.next(user, id)
 		r, err := s.current(ctx, user, id)
 		if err != nil || r.State == pyth.StateEnded || wait <= 0 {
@@ -156,8 +156,7 @@ func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth
 	return out, err
 }
 
-// CancelRequested cancels live runs for which another server has stored a request to
-// cancel.
+// CancelRequested cancels the live runs that another server wants to cancel.
 func (s *Service) CancelRequested(ctx context.Context) error {
 	ids, err := s.config.Store.CanceledExecutions(ctx)
 	for _, id := range ids {

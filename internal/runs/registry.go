@@ -126,7 +126,7 @@ func outcomeBytes(o *pyth.Outcome) int64 {
 type registry struct {
 	mu   sync.Mutex
 	runs map[pyth.ExecutionID]*run
-	// awaited contains the runs for which callers of "appears" wait.
+	// awaited contains the runs that callers of "appears" wait for.
 	awaited map[pyth.ExecutionID]*appearance
 }
 

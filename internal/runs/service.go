@@ -280,7 +280,8 @@ func (s *Service) discard(r *run) {
 	if !stored {
 		return
 	}
-	// While the run was waiting, a list of the user's runs has stored the record.
+	// While the run was waiting, a request for the user's list of runs has stored the
+	// record.
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	err := s.config.Store.PutExecutions(ctx, []*pyth.SealedExecution{{ExecutionRecord: record}})

@@ -35,7 +35,7 @@ type writer struct {
 	// wake has an element if the batch "next" has runs, or if the writer was closed.
 	wake chan struct{}
 	// A value in the channel "hurry" ends the delay and the pause after a failure,
-	// because somebody needs the records.
+	// because a caller needs the records.
 	hurry chan struct{}
 	// The method "close" closes the channel "stopped".
 	stopped chan struct{}

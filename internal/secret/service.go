@@ -147,7 +147,7 @@ func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret
 	return all, nil
 }
 
-// Label returns the label with which a version of a secret is encrypted.
+// Label returns the label for the encryption of a version of a secret.
 func Label(name string, version int) vault.Label {
 	return vault.Label{Kind: "secret", Name: name, Version: version}
 }

@@ -171,10 +171,10 @@ func (s *scene) open() *pyth.Session {
 // run describes a run that was started with scene.begin.
 type run struct {
 	cancel context.CancelFunc
-	// begun and ended are the times at which the run's turn began and ended,
-	// measured from the call of scene.begin.
+	// begun and ended are the times when the run's turn began and ended, measured from
+	// the call of scene.begin.
 	begun, ended time.Duration
-	// err is the error if the run got no turn. cause is the cause with which the run's
+	// err is the error if the run got no turn. cause is the reason why the run's
 	// context ended.
 	err, cause error
 	done       chan struct{}

@@ -52,8 +52,8 @@ type Config struct {
 	// DefaultIdle is the idle time-out if a request sets none. Its default is 10
 	// minutes. MaxIdle is the maximum idle time-out. Its default is 24 hours.
 	DefaultIdle, MaxIdle time.Duration
-	// MaxAge is the age at which a session ends even if it is in use. The default is 24
-	// hours.
+	// MaxAge is the maximum age of a session. Then the session ends, even if it is in
+	// use. The default is 24 hours.
 	MaxAge time.Duration
 	// MaxWaiting is the maximum number of requests that may wait for a turn of one
 	// session. The default is 32.

@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// errInterrupted is the cause with which Interrupt cancels the context of a turn.
+// errInterrupted is the cause when Interrupt cancels the context of a turn.
 var errInterrupted = errors.New("session: interrupted")
 
 // turn is a request for exclusive use of a session. It waits in the session's queue

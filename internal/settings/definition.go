@@ -121,7 +121,7 @@ func formatDuration(d time.Duration) string {
 	return text
 }
 
-// Origin says where the value of a setting comes from.
+// Origin is the source of a setting's value.
 type Origin string
 
 // Origins, in the order of their precedence.

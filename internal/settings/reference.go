@@ -31,7 +31,7 @@ func WriteReference(w io.Writer, sections []Section) error {
 	return err
 }
 
-// WriteExample writes a settings file in which each setting is a comment with its
+// WriteExample writes a settings file. In this file, each setting is a comment with its
 // default.
 func WriteExample(w io.Writer, sections []Section) error {
 	var b strings.Builder
@@ -43,7 +43,7 @@ func WriteExample(w io.Writer, sections []Section) error {
 		for i := range s.Definitions {
 			d := &s.Definitions[i]
 			if d.Kind == Map {
-				// A table ends the top level of the file, so tables come last.
+				// A table ends the top level of the file, so write the tables last.
 				fmt.Fprintf(&tables, "\n%s#[%s]\n", comment(d.Help), d.Name)
 				continue
 			}

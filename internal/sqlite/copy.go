@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// copyPoll is the interval at which CopyTo reports its progress.
+// copyPoll is the time between two progress reports of CopyTo.
 const copyPoll = 200 * time.Millisecond
 
 // CopyTo writes a consistent copy of the database to a new file, while the store and

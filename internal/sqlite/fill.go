@@ -42,8 +42,8 @@ func create(ctx context.Context, path string) (_ *Filling, err error) {
 	if err := made.Close(); err != nil {
 		return nil, err
 	}
-	// Tables are filled in an order in which rows may refer to missing rows, so
-	// foreign keys are off. CheckIntegrity checks the references.
+	// While tables are filled, rows can refer to rows that do not exist yet. So foreign
+	// keys are off. CheckIntegrity checks the references.
 	db, err := connect(path, 1, "_pragma=journal_mode(DELETE)&_pragma=foreign_keys(0)")
 	if err != nil {
 		return nil, err

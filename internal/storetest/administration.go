@@ -14,8 +14,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// refused fails the test unless err has the code. The parameter "action" describes the
-// call.
+// The function "refused" fails the test if err does not have the code. The parameter
+// "action" describes the call.
 func refused(t *testing.T, action string, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -130,7 +130,7 @@ func createAdmin(t *testing.T, s pyth.Store, id string) {
 	}
 }
 
-// removals are the changes after which a user is no longer an enabled administrator.
+// removals are changes that make a user no longer an enabled administrator.
 var removals = map[string]func(*testing.T, pyth.Store, pyth.UserID) error{
 	"disable": func(t *testing.T, s pyth.Store, id pyth.UserID) error {
 		_, err := s.UpdateUser(t.Context(), id, pyth.UserChange{Disabled: new(true)}, start)

@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// day returns the beginning of the day of start plus n days.
+// day returns the beginning of a day: the day of "start" plus n days.
 func day(n int) time.Time { return pyth.DayOf(start).AddDate(0, 0, n) }
 
 // wholeUsage selects all usage of the tests.

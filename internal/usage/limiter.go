@@ -174,7 +174,7 @@ func (limit limits) refusalLocked(a *account, now time.Time) error {
 	}
 }
 
-// nextDay returns the time at which the daily quotas are reset.
+// nextDay returns the time when the daily quotas are reset.
 func nextDay(now time.Time) time.Time { return pyth.DayOf(now).Add(24 * time.Hour) }
 
 // account returns the account of the user. It reads the usage of the user from the
@@ -255,7 +255,7 @@ func (l *Limiter) Stored(records []*pyth.ExecutionRecord) {
 	}
 }
 
-// idleAfter is the time without runs after which DropIdle drops an account.
+// If a user runs no program for the time idleAfter, DropIdle drops the account.
 const idleAfter = time.Hour
 
 // DropIdle drops the accounts of users who have not run a program for an hour.

@@ -47,7 +47,7 @@ func (s *store) Usage(_ context.Context, _ pyth.UserID, q pyth.UsageQuery, _ int
 	return s.items, s.err
 }
 
-// noon is the time at which the tests begin.
+// noon is the time when the tests begin.
 var noon = time.Date(2026, 4, 4, 12, 0, 0, 0, time.UTC)
 
 type limiter struct {

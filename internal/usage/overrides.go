@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// overridesAge is the time for which Overrides keeps the limits of a user. After this
-// time, a server knows a change that another server has made.
+// Overrides keeps the limits of a user for the time overridesAge. After this time, it
+// reads them again and notices changes by other servers.
 const overridesAge = 5 * time.Second
 
 // maxOverrides is the maximum number of users in the cache.

@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// pollInterval is the interval at which Run looks for new deliveries without a call
-	// of Wake.
+	// pollInterval is the time between two searches of Run for new deliveries, without
+	// a call of Wake.
 	pollInterval = 2 * time.Second
 	// scheduleBatch is the maximum number of deliveries that Run reads at once.
 	scheduleBatch = 100
-	// keepDeliveries is the time after which Prune deletes deliveries.
+	// Prune deletes deliveries that are older than keepDeliveries.
 	keepDeliveries = 7 * 24 * time.Hour
 )
 

@@ -38,7 +38,7 @@ type Worker struct {
 func (s *Service) Worker() *Worker { return &Worker{service: s} }
 
 const (
-	// giveUpAfter is the time after which a delivery fails.
+	// If a delivery does not succeed within giveUpAfter, it fails.
 	giveUpAfter = 24 * time.Hour
 	// storeTimeout is the time-out for storing the outcome of an attempt.
 	storeTimeout = 10 * time.Second

@@ -44,8 +44,8 @@ func (p *Pattern) anyRest() int { return p.state(len(p.nodes), inGlob) }
 // states holds the possible states of the automaton at one position in a path.
 type states struct {
 	now, before []int
-	// The field "seen" holds, for each state, the number of the last round in which
-	// the state was entered.
+	// The field "seen" has an element for each state: the number of the last round that
+	// entered the state.
 	seen  []int
 	round int
 }

@@ -53,8 +53,8 @@ type node struct {
 	op    op
 	char  rune
 	class class
-	// The field "to" holds the indices of the nodes at which the match continues
-	// after opOpen or opJump.
+	// After opOpen or opJump, the match continues at the nodes with the indices in
+	// "to".
 	to []int
 	// The field "skip" is set for the name "." and for the second slash of "//". If a
 	// name begins at this node, the match may also continue at the node with the

@@ -22,7 +22,7 @@ const (
 var credential = regexp.MustCompile(`(?:py(?:api|rt|inv|reset)|e2b)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
 // clean makes a text from a caller safe for an entry. It replaces unprintable
-// characters, because they could forge or hide lines when somebody reads the log. It
+// characters, because they could forge or hide lines in the eyes of a reader. It
 // replaces credentials, because users paste them into wrong fields. It truncates the
 // text to maxText bytes.
 func clean(s string) string {

@@ -116,8 +116,8 @@ func (l *Log) extend(t *tree, batch []*pending) (*extension, error) {
 	return e, err
 }
 
-// appendShared appends the batch to a log to which other servers append too. It
-// returns the last extension that it tried to store, even if there is an error.
+// appendShared appends the batch to a log that other servers extend too. It returns the
+// last extension that it tried to store, even if there is an error.
 func (l *Log) appendShared(ctx context.Context, batch []*pending) (next *extension, err error) {
 	err = l.shared.LockAudit(ctx, func(ctx context.Context, locked pyth.LockedAudit) (err error) {
 		next = nil

@@ -54,8 +54,8 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 // number of the first entry that was kept.
 const prunedBefore = "before"
 
-// firstWhole returns the sequence number of the first entry that is not pruned. It
-// uses a binary search, because all pruned entries come before all other entries.
+// firstWhole returns the sequence number of the first entry that is not pruned. It uses
+// a binary search, because all pruned entries precede all other entries.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {

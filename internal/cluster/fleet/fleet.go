@@ -23,7 +23,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 )
 
-// retryAfter is the time after which refused callers should try again.
+// retryAfter is the time that refused callers should wait before they try again.
 const retryAfter = time.Second
 
 // sessionGrace is the maximum time until a lost worker with a session is connected
@@ -33,7 +33,7 @@ const sessionGrace = 30 * time.Second
 // findTimeout limits the search for the worker of a session that another server opened.
 const findTimeout = time.Second
 
-// foundTimeout is the time for which the Fleet remembers the result of a search.
+// foundTimeout is the time that the Fleet remembers the result of a search.
 const foundTimeout = time.Hour
 
 // Config configures a Fleet. All fields are required.
@@ -52,7 +52,7 @@ type Config struct {
 type Observer interface {
 	// Ran reports the outcome of a job.
 	Ran(outcome *pyth.Outcome)
-	// Refused reports a job for which no worker had capacity.
+	// Refused reports a job that no worker had capacity for.
 	Refused()
 }
 
@@ -89,7 +89,7 @@ type placed struct {
 // pin contains the worker of a session or reservation.
 type pin struct {
 	worker wire.ID
-	// lostAt is the time at which the worker was lost; zero if the worker is alive.
+	// lostAt is the time when the worker was lost; zero if the worker is alive.
 	lostAt time.Time
 	// expires is the end of a reservation; zero for a session.
 	expires time.Time
@@ -177,7 +177,7 @@ type Stats struct {
 	// Connected reports whether the server has a connection to NATS.
 	Connected bool
 	// Lost is the number of lost workers. Moved is the number of jobs that a second
-	// worker received. Refused is the number of jobs for which no worker had capacity.
+	// worker received. Refused is the number of jobs that no worker had capacity for.
 	Lost, Moved, Refused int64
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// maxAttempts is the maximum number of workers on which a job is tried if workers
-// fail. Workers that refuse the job do not count.
+// If workers fail, a job is tried on at most maxAttempts workers. Workers that refuse
+// the job do not count.
 const maxAttempts = 3
 
 // errNotStarted means that the worker or the call was lost before the program
@@ -80,8 +80,8 @@ func (r *run) start(ctx context.Context) error {
 	}
 }
 
-// refusalOr returns the refusal of a worker if there is one. The refusal says more
-// than the error "general".
+// refusalOr returns the refusal of a worker if there is one. The refusal is more
+// precise than the error "general".
 func refusalOr(refusal, general error) error {
 	if refusal != nil && pyth.ErrorCode(refusal) != pyth.CodeDraining {
 		return refusal

@@ -51,10 +51,10 @@ type Link struct {
 	lastFrameAt time.Time
 
 	// The field "received" lists the frames that Receive has not used yet. The field
-	// "expected" is the number of the next frame. arrivedCost is the cost of all
-	// frames that have arrived, and "used" is the cost of the frames that Receive has
-	// used. The field "promised" is the limit that the sender knows. ackSince is the
-	// time at which the first unacknowledged frame arrived.
+	// "expected" is the number of the next frame. arrivedCost is the cost of all frames
+	// that have arrived, and "used" is the cost of the frames that Receive has used.
+	// The field "promised" is the limit that the sender knows. ackSince is the time
+	// when the first unacknowledged frame arrived.
 	received    []*wire.Frame
 	expected    uint64
 	arrivedCost uint64

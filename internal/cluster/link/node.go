@@ -55,19 +55,18 @@ const (
 const (
 	announceInterval = 500 * time.Millisecond
 	LostAfter        = 4500 * time.Millisecond
-	// tick is the interval at which a node looks for lost processes and for frames to
-	// repeat. retransmitAfter is the time without an acknowledgement after which frames
-	// are repeated.
+	// tick is the time between two searches for lost processes and for frames to
+	// repeat. If a frame is not acknowledged within retransmitAfter, it is repeated.
 	tick            = 100 * time.Millisecond
 	retransmitAfter = 400 * time.Millisecond
 	// ackDelay is the maximum time until received frames are acknowledged.
 	ackDelay = 100 * time.Millisecond
-	// probeAfter is the time without a frame after which a link sends a frame. The
-	// answer shows whether the other process still knows the call.
+	// If a link has sent no frame for the time probeAfter, it sends one. The answer
+	// shows whether the other process still knows the call.
 	probeAfter = 2 * time.Second
 )
 
-// Errors with which links end.
+// Errors that end links.
 var (
 	// ErrLost reports that the other process has ended or cannot be reached.
 	ErrLost = errors.New("link: connection to the process lost")
@@ -296,8 +295,8 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 		var known bool
 		if l, known = n.acceptLocked(from, f); l == nil {
 			n.mu.Unlock()
-			// Do not answer a reset, because the answer could be answered again. An
-			// unknown end needs no answer.
+			// Do not answer a reset, because the answer could be answered again. A
+			// FrameEnd for an unknown call gets no answer either.
 			if !known && f.Kind != wire.FrameReset && f.Kind != wire.FrameEnd {
 				n.send(from, &wire.Frame{Kind: wire.FrameReset, Call: f.Call})
 			}
@@ -309,8 +308,8 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 }
 
 // acceptLocked creates the link for a new call. The IDs of a server's calls increase.
-// So nobody can start a call again with a frame of an earlier call. The result "wait"
-// is true if the first frame of the call was lost and will be repeated.
+// So a frame of an earlier call cannot start the call again. The result "wait" is true
+// if the first frame of the call was lost and will be repeated.
 func (n *Node) acceptLocked(from wire.ID, f *wire.Frame) (l *Link, wait bool) {
 	p := n.peers[from]
 	if n.server || n.closed || p == nil || !p.alive || f.Kind != wire.FrameData || f.Call <= p.lastCall {

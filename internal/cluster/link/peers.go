@@ -15,8 +15,8 @@ type peer struct {
 	// process, and heardAt is the time of its arrival.
 	heard   uint64
 	heardAt time.Time
-	// The field "proven" is the time at which this process sent the newest message
-	// that the other process has received.
+	// The field "proven" refers to the newest message that the other process has
+	// certainly received. It is the time when this process sent it.
 	proven time.Time
 	// lastCall is the highest ID of the calls of a server.
 	lastCall uint64
@@ -28,7 +28,7 @@ type peer struct {
 // processes first.
 const maxPeers = 20_000
 
-// history holds the times at which the last messages were sent.
+// history holds the times when the last messages were sent.
 type history struct {
 	seq  uint64
 	sent [64]time.Time
@@ -41,8 +41,8 @@ func (h *history) next(now time.Time) uint64 {
 	return h.seq
 }
 
-// at returns the time at which the message was sent; zero if the message is too old or
-// was not sent.
+// The method "at" returns the time when the message was sent; zero if the message is
+// too old or was not sent.
 func (h *history) at(seq uint64) time.Time {
 	if seq == 0 || seq > h.seq || h.seq-seq >= uint64(len(h.sent)) {
 		return time.Time{}

@@ -84,7 +84,7 @@ func TestFrameRoundTrip(t *testing.T) {
 	}
 }
 
-// job returns a job in which all fields are set.
+// job returns a job with all fields set.
 func job() *pyth.Job {
 	return &pyth.Job{
 		ID: "run", Tenant: "user", Language: pyth.Python, Runtime: "science", Code: []byte("print(1)\xff"), Stdin: []byte("in"),

@@ -21,9 +21,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// orphanTimeout is the time after which the sessions of a lost server are closed.
-// Before this time, the server may connect again, for example after a restart of
-// NATS.
+// orphanTimeout is the time that the sessions of a lost server stay open. During this
+// time, the server can connect again, for example after a restart of NATS.
 const orphanTimeout = time.Minute
 
 // spareCalls is the number of calls that the worker accepts in addition to runs and

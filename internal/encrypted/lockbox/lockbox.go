@@ -39,8 +39,8 @@ var ErrDecryption = errors.New("lockbox: wrong password, or changed program")
 // Box holds the metadata of an encrypted program: everything except its ciphertext.
 type Box struct {
 	Language string `json:"language"`
-	// Name is the name to which the program is bound. It is "" if the program is not
-	// bound to a name.
+	// Name is the name that the program is bound to; "" if the program is not bound to
+	// a name.
 	Name  string `json:"name,omitempty"`
 	KDF   KDF    `json:"kdf"`
 	Nonce []byte `json:"nonce"`

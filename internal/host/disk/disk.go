@@ -48,9 +48,9 @@ func (e *NoRoomError) Error() string {
 		e.For, humanize.IBytes(uint64(e.NeededBytes)), e.Dir, humanize.IBytes(uint64(max(e.FreeBytes, 0))))
 }
 
-// Need returns a NoRoomError if the file system of dir has less free space than
-// the given number of bytes. dir need not exist yet. If the free space cannot
-// be determined, Need returns nil.
+// Need returns a NoRoomError if the file system of dir has less free space than the
+// given number of bytes. It also works if dir does not exist yet. If the free space
+// cannot be determined, Need returns nil.
 func Need(dir string, bytes int64, purpose string) error {
 	space, err := SpaceOf(dir)
 	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {

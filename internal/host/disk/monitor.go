@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	// lowBytes is the free space below which every check makes a trial write.
-	// With so little space, a positive number of free blocks does not prove that
-	// files can be written.
+	// If less than lowBytes is free, every check makes a trial write. With so little
+	// space, a positive number of free blocks does not prove that files can be written.
 	lowBytes = 8 << 20
 	// recordBytes is the size of a trial write if less space than lowBytes is
 	// free. The audit record of one run needs at most this space, including the

@@ -34,7 +34,7 @@ func ParseConfinement(status, label string) Confinement {
 	return c
 }
 
-// containerFix says how to start a container in which sandboxes work.
+// containerFix is the advice how to start a container, so that sandboxes work in it.
 const containerFix = "in Docker or Podman, use `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; " +
 	"in Kubernetes, set seccompProfile and appArmorProfile of the pod to Unconfined. Sandboxes need no capabilities and no privileged container"
 

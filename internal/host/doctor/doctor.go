@@ -75,8 +75,9 @@ func Identity(hostUID int, namespaced bool) Finding {
 	return f
 }
 
-// NoIdentity returns the finding that this user cannot start sandboxes. The text
-// of err says how to fix that, unless a confinement is the probable cause.
+// NoIdentity returns the finding that this user cannot start sandboxes. The text of err
+// contains advice. If a confinement is the probable cause, advice about the confinement
+// precedes this text.
 func NoIdentity(err error, c Confinement) Finding {
 	f := Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 	if fix := c.fix(); fix != "" {
@@ -85,7 +86,7 @@ func NoIdentity(err error, c Confinement) Finding {
 	return f
 }
 
-// minFree is the free disk space, in bytes, below which Disk warns.
+// minFree is the minimum free disk space in bytes. If less is free, Disk warns.
 const minFree = 1 << 30
 
 // Disk returns a finding about the free space in the directory's file system.

@@ -28,7 +28,7 @@ func (r run) Release(context.Context, []pyth.SecretValue) (*pyth.Outcome, error)
 
 func (run) Abandon() {}
 
-// good is a host on which all limits work.
+// The function "good" simulates a host where all limits work.
 func good(j *pyth.Job) (*pyth.Outcome, error) {
 	o := &pyth.Outcome{Status: pyth.StatusSucceeded}
 	code := string(j.Code)
@@ -51,7 +51,7 @@ func good(j *pyth.Job) (*pyth.Outcome, error) {
 	return o, nil
 }
 
-// broken is a host on which Node does not start.
+// The function "broken" simulates a host where Node does not start.
 func broken(*pyth.Job) (*pyth.Outcome, error) {
 	return &pyth.Outcome{Status: pyth.StatusFailed, Stderr: []byte("version `GLIBC_2.99' not found")}, nil
 }

@@ -16,9 +16,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is the time for which a run proves that sandboxes work, if the run
-// ended by itself. RetryAge is the time between a failure and the next trial
-// run. RetryAge is short, so that a recovery is noticed soon.
+// If a program ends by itself, this proves for the time MaxAge that sandboxes work.
+// RetryAge is the time between a failure and the next trial run. RetryAge is short, so
+// that a recovery is noticed soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/index"
 )
 
-// Host is the host name under which a sandbox reaches the index.
+// Host is the host name of the index inside a sandbox.
 const Host = "packages.internal"
 
 // Gateway holds the routes of running jobs. It is safe for concurrent use.
@@ -193,7 +193,7 @@ func (l listener) Accept() (net.Conn, error) {
 
 func (listener) Close() error { return nil }
 
-// Addr returns the address under which a sandbox reaches the index.
+// Addr returns the address of the index inside a sandbox.
 func (listener) Addr() net.Addr { return address{} }
 
 type address struct{}

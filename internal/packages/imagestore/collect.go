@@ -11,9 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// gracePeriod is the time for which Collect keeps an unreferenced layer after its
-// last use. In this time, jobs may still wait for a sandbox with the layer. A booted
-// sandbox does not need the grace period, because it keeps the files open.
+// gracePeriod is the time that Collect keeps an unreferenced layer after its last use.
+// In this time, jobs may still wait for a sandbox with the layer. A booted sandbox does
+// not need the grace period, because it keeps the files open.
 const gracePeriod = 10 * time.Minute
 
 // Use tells the store that a run uses the layers. Collect then keeps them for the grace

@@ -68,8 +68,7 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 		return "", "", ErrHash
 	}
 	path = s.downloadPath(hash)
-	// The file need not be synced to disk, because its hash is verified before each
-	// use.
+	// Do not sync the file to disk: its hash is verified before each use.
 	return path, hash, os.Rename(f.Name(), path)
 }
 

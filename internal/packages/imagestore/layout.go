@@ -16,8 +16,8 @@ type layout struct {
 	// directory returns the directory for the files of a package, relative to the
 	// layer. index is the index of the package in the layer.
 	directory func(index int, p Package) string
-	// link adds the links through which the interpreter finds the packages. images
-	// contains the file system of each package.
+	// link adds the links that lead the interpreter to the packages. images contains
+	// the file system of each package.
 	link func(layer *tree.Tree, packages []Package, images []fs.FS) error
 }
 
@@ -31,7 +31,7 @@ func layoutOf(runtime pyth.Runtime) layout {
 func storeDirectory(index int, _ Package) string { return fmt.Sprintf("%s/%d", storeDir, index) }
 
 // moduleDirectory returns the directory of a package. Each package has its own
-// node_modules directory, in which Node looks for the package's dependencies.
+// node_modules directory. Node looks for the package's dependencies there.
 func moduleDirectory(index int, p Package) string {
 	return fmt.Sprintf("%s/%d/node_modules/%s", storeDir, index, p.Name)
 }
@@ -86,7 +86,7 @@ func addLink(layer *tree.Tree, at, target string) error {
 // package has is a link. If several packages have the same directory, the entry is a
 // real directory with the entries of all these packages.
 type mergedEntry struct {
-	// target is the path in the layer to which the entry links.
+	// target is the path in the layer that the entry links to.
 	target string
 	// files and name locate a linked directory in the image of its package. If the
 	// entry is a file, both are unset.

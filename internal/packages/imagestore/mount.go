@@ -38,7 +38,7 @@ func (s *Store) RemoveTemporary(layer pyth.LayerID) {
 	delete(s.temporary, layer)
 }
 
-// Mounts returns the images of the given layers in the order in which to mount them.
+// Mounts returns the images of the given layers. They must be mounted in this order.
 func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	var all []Mount
 	for _, layer := range layers {
@@ -60,7 +60,7 @@ func (s *Store) Complete(layer pyth.LayerID) bool {
 	return err == nil && !slices.ContainsFunc(mounts, func(m Mount) bool { return !exists(m.Image) })
 }
 
-// mounts returns the images of one layer in the order in which to mount them.
+// mounts returns the images of one layer. They must be mounted in this order.
 func (s *Store) mounts(layer pyth.LayerID) ([]Mount, error) {
 	s.mu.Lock()
 	temporary, ok := s.temporary[layer]

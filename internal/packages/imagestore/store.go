@@ -20,7 +20,7 @@ import (
 )
 
 // Store keeps archives, images and layers in a directory. It is safe for concurrent
-// use. It needs no sandbox, so that it can be opened before the pool.
+// use. It works without sandboxes, so that it can be opened before the pool.
 //
 //	downloads/HASH        an archive; HASH is its hash
 //	images/KEY.erofs      the files of a package
@@ -118,7 +118,7 @@ func (s *Store) linksPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+imageSuffix)
 }
 
-// layerOf returns the ID of the layer to which the file with this name belongs.
+// layerOf returns the ID of the layer that the file with this name belongs to.
 func layerOf(name string) pyth.LayerID {
 	return pyth.LayerID(strings.TrimSuffix(strings.TrimSuffix(name, listSuffix), imageSuffix))
 }

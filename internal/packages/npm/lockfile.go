@@ -151,9 +151,9 @@ func (l *lockfile) fits(place string) bool {
 		e.OS.allows("linux") && e.CPU.allows("x64") && e.Libc.allows("glibc")
 }
 
-// find returns the place at which Node finds an imported package, or "" if there is
-// none. The parameter "from" is the place of the importing package, and "name" is the
-// name of the imported package.
+// find returns the place where Node finds an imported package, or "" if Node does not
+// find it. The parameter "from" is the place of the importing package, and "name" is
+// the name of the imported package.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {

@@ -55,8 +55,7 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 }
 
-// find returns the wheel to which a URL on a rewritten page leads, or nil if there
-// is none.
+// find returns the wheel for a URL on a rewritten page, or nil if there is none.
 func (x *pages) find(address string) *wheelFile {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != gateway.Host {

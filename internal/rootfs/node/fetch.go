@@ -21,8 +21,8 @@ import (
 // binaryInPackage is the path of the binary in npm's packages of Node.
 const binaryInPackage = "package/bin/node"
 
-// stallTimeout is the time without data from the registry after which a download
-// is ended.
+// stallTimeout is the maximum time without data from the registry. After that, the
+// download ends with an error.
 const stallTimeout = time.Minute
 
 var (

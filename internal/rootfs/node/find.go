@@ -100,8 +100,8 @@ func (s *store) binary(path string) *Binary {
 	return &Binary{Path: path, Version: s.release.version}
 }
 
-// prefix is the first part of the binary's file name. The second part is the
-// checksum of the content, with which find detects damage.
+// prefix is the first part of the binary's file name. The second part is the checksum
+// of the content. The method "find" uses it to detect damage.
 func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
 
 // find returns the path of the binary. It returns "" if the binary does not

@@ -117,8 +117,8 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.Put(at, e)
 }
 
-// whiteout reports whether a file with this name is a whiteout. If it is, the
-// function removes the entries of earlier layers to which the whiteout applies.
+// whiteout reports whether a file with this name is a whiteout. If it is, whiteout
+// removes the matching entries of earlier layers.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))
 	if !strings.HasPrefix(base, whiteout) {

@@ -43,7 +43,7 @@ var ErrNotDirectory = errors.New("there is a file where a directory should be")
 type node struct {
 	Entry
 	children map[string]*node
-	// layer is the number of the layer from which the entry comes.
+	// layer is the number of the layer that contained the entry.
 	layer int
 	// implicit is true for a directory that was not added itself, but is the
 	// parent of an entry.

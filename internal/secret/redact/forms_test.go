@@ -23,8 +23,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// documentedForm is a form in which redaction finds values: a row of the table in
-// docs/secrets.md.
+// documentedForm is a row of the table in docs/secrets.md: a form of values that
+// redaction finds.
 type documentedForm struct {
 	name string
 	// write encodes a value in this form. If the form has variants, write chooses one

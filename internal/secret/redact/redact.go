@@ -34,9 +34,9 @@ import (
 // match unrelated output.
 const MinBytes = 6
 
-// headBytes is the number of symbols by which a long value is found. This number
-// limits how much output a stream holds back. As a consequence, a long value is
-// replaced even if the output contains only its head.
+// A long value is found by its first headBytes symbols. This number limits how much
+// output a stream holds back. As a consequence, a long value is replaced even if the
+// output contains only its head.
 const headBytes = 64
 
 // filterBits is the binary logarithm of the filter's size in bits. The filter has 8

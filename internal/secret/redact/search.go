@@ -51,11 +51,11 @@ type search struct {
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// A mark is a text with which an escape begins. For each mark, the field "next"
-	// holds the offset of the next occurrence, and "passed" is the lowest of these
-	// offsets. For each reading, "begins" holds the lowest offset of a mark in
-	// reading.begins, and "needs" holds the lowest offset of a mark in reading.needs.
-	// The field "nearest" is the lowest offset in "begins".
+	// A mark is the beginning of an escape. For each mark, the field "next" holds the
+	// offset of the next occurrence, and "passed" is the lowest of these offsets. For
+	// each reading, "begins" holds the lowest offset of a mark in reading.begins, and
+	// "needs" holds the lowest offset of a mark in reading.needs. The field "nearest"
+	// is the lowest offset in "begins".
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
@@ -102,9 +102,9 @@ func (x *search) advance(i int) {
 	x.nearest = slices.Min(x.begins[:])
 }
 
-// A mark is a text with which an escape begins. partialMark returns the length of an
-// incomplete mark at the end of the input, or 0. The next input may begin with the
-// rest of the mark. partialMark ignores the bytes before i.
+// A mark is the beginning of an escape. partialMark returns the length of an incomplete
+// mark at the end of the input, or 0. The next input may begin with the rest of the
+// mark. partialMark ignores the bytes before i.
 func (x *search) partialMark(mark string, i int) int {
 	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
 		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {
@@ -237,8 +237,8 @@ func (x *search) matchAsIs(i int) matches {
 		*c = cursor{start: i + 1}
 		return have
 	}
-	// No form matches. Continue at the next offset at which a form may begin. The bytes
-	// in [i, at) need not be compared again.
+	// No form matches. Continue at the next offset where a form may begin. The bytes in
+	// [i, at) need not be compared again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {
@@ -247,8 +247,8 @@ func (x *search) matchAsIs(i int) matches {
 	return have
 }
 
-// skip returns the next offset, at or after i, at which a form or an escape may
-// begin. It handles simple cases faster than matchAt.
+// skip returns the next offset, at or after i, where a form or an escape may begin. It
+// handles simple cases faster than matchAt.
 func (x *search) skip(i int) int {
 	b := x.in.b
 	for i+MinBytes <= len(b) && i <= x.passed {
@@ -274,9 +274,8 @@ func (x *search) skip(i int) int {
 	return i
 }
 
-// moveCursor advances the cursor to the next offset at which a form may begin. It
-// stops if a form matches or an escape is near. It reports whether the cursor has
-// moved.
+// moveCursor advances the cursor to the next offset where a form may begin. It stops if
+// a form matches or an escape is near. It reports whether the cursor has moved.
 func (x *search) moveCursor() (moved bool) {
 	c, b, heads := &x.cursor, x.in.b, x.redactor.trie()
 	n, at := c.node, c.at
@@ -303,7 +302,7 @@ func (x *search) moveCursor() (moved bool) {
 
 // walk descends in the trie from node n while the input matches. x.in.b[at] is the
 // first byte to compare, and the parameter "have" is the longest match so far. walk
-// returns the new longest match, and the node and the offset at which it stopped.
+// returns the new longest match, and the node and the offset where it stopped.
 func (x *search) walk(v view, n node, at int, have matches) (matches, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes

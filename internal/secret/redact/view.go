@@ -44,8 +44,8 @@ const (
 // stream would hold back the end of every line.
 const minJoined = 16
 
-// marks returns the texts with which escapes begin, in all views. A set of marks is
-// a number in which each mark has one bit.
+// The function "marks" returns the beginnings of escapes, in all views. A set of marks
+// is a number in which each mark has one bit.
 func marks() [markCount]string {
 	return [...]string{
 		"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&", `\\`,

@@ -2,9 +2,9 @@
 // encryption). Each user has a data key, which encrypts the user's values. A root
 // key encrypts the data keys.
 //
-// Decryption needs the user, kind, name and version with which a value was encrypted.
-// AES-256-GCM authenticates them as associated data (NIST SP 800-38D). Decryption
-// also fails if the encrypted value was changed.
+// Decryption needs the same user, kind, name and version as encryption. AES-256-GCM
+// authenticates them as associated data (NIST SP 800-38D). Decryption also fails if the
+// encrypted value was changed.
 package vault
 
 import (
