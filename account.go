@@ -18,10 +18,10 @@ type User struct {
 	// PasswordHash is the Argon2id hash of the password, in PHC string format.
 	PasswordHash string
 	CreatedAt    time.Time
-	// Role says whether the user may administer the server.
+	// Role is RoleAdmin if the user may administer the server.
 	Role Role
-	// DisabledAt is the time at which an administrator disabled the account. It is zero
-	// if the account is enabled.
+	// DisabledAt is the time when an administrator disabled the account. It is zero if
+	// the account is enabled.
 	DisabledAt time.Time
 	// Quotas contains the limits of this user that replace the defaults of the server.
 	Quotas map[QuotaName]int64
@@ -34,7 +34,7 @@ func (u *User) ActiveAdmin() bool { return u.Role == RoleAdmin && u.DisabledAt.I
 // this key, so that a login ignores the case of the address.
 func EmailKey(email string) string { return strings.ToLower(email) }
 
-// Credential is the kind of credential with which a caller authenticated.
+// Credential is the kind of credential that a caller used.
 type Credential string
 
 // Kinds of credentials.
@@ -81,7 +81,7 @@ type APIKey struct {
 	CreatedAt time.Time
 	// ExpiresAt is zero if the key does not expire.
 	ExpiresAt time.Time
-	// Scopes says what the key allows, in the order of the function Scopes.
+	// Scopes lists what the key allows, in the order of the function Scopes.
 	Scopes []Scope
 	// LastUsedAt is the time of the last request with the key, with a resolution of one
 	// minute. It is zero if the key was never used.
@@ -129,10 +129,10 @@ type RefreshToken struct {
 	FamilyID string
 	UserID   UserID
 	IssuedAt time.Time
-	// ExpiresAt is the time at which the token expires if it is not used.
+	// ExpiresAt is the time when an unused token expires.
 	ExpiresAt time.Time
-	// SpentAt is the time at which the token was exchanged for a new one. It is zero
-	// for an unused token.
+	// SpentAt is the time when the token was exchanged for a new one. It is zero for an
+	// unused token.
 	SpentAt time.Time
 	// ClientHash identifies the client that exchanged the token. Only this client may
 	// repeat the exchange.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Role says what a user may do.
+// Role determines the rights of a user.
 type Role string
 
 // Roles of users. RoleAdmin may also administer the server.
@@ -58,7 +58,7 @@ func (c UserChange) Apply(u *User, at time.Time) {
 	u.Quotas = quotas
 }
 
-// LastAdminError returns the error for a change after which the server would have no
+// LastAdminError returns the error for a change that would leave the server without an
 // enabled administrator.
 func LastAdminError() *Error {
 	return Errorf(CodeLastAdmin, "This is the last enabled administrator. Make another user an administrator first.")
@@ -166,8 +166,8 @@ type UserCounts struct {
 // NewUser describes an account that an administrator creates.
 type NewUser struct {
 	Email string
-	// Password is the first password. If it is "", nobody can log in before the user has
-	// set a password with a reset token.
+	// Password is the first password. If it is "", the user must set a password with a
+	// reset token before the first login.
 	Password string
 	// Role is RoleUser by default.
 	Role Role
@@ -192,8 +192,9 @@ type Reset struct {
 // administrator who calls a method; "" means the operator at the command line. It is
 // safe for concurrent use. All errors are *Error.
 type AdminService interface {
-	// Users returns the users who match the search text, like AdministrationStore.Users.
-	// It also returns the ID after which the next page begins; "" on the last page.
+	// Users returns the users who match the search text, like
+	// AdministrationStore.Users. It also returns the last ID of this page, for the
+	// request for the next page. On the last page, it returns "".
 	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, UserID, error)
 	User(ctx context.Context, id UserID) (*User, error)
 	CreateUser(ctx context.Context, actor UserID, n NewUser) (*CreatedUser, error)
@@ -208,8 +209,8 @@ type AdminService interface {
 	DeleteKeys(ctx context.Context, actor, id UserID) (int64, error)
 	// DeleteLogins revokes all refresh tokens of the user.
 	DeleteLogins(ctx context.Context, actor, id UserID) error
-	// Invites returns the invites that nobody has used, oldest first, and the ID after
-	// which the next page begins.
+	// Invites returns the unused invites, oldest first, and the last ID of this page.
+	// On the last page, this ID is "".
 	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, InviteID, error)
 	// CreateInvite returns a new invite and its code. The code is not stored. If
 	// "lifetime" is 0, the invite is valid for 7 days.
@@ -226,8 +227,8 @@ type ActiveExecution struct {
 // OperationsService shows administrators what a server does. It is safe for concurrent
 // use.
 type OperationsService interface {
-	// ActiveExecutions returns the runs of all users that run or wait, oldest first, and
-	// the ID after which the next page begins.
+	// ActiveExecutions returns the running and waiting runs of all users, oldest first,
+	// and the last ID of this page. On the last page, this ID is "".
 	ActiveExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ActiveExecution, ExecutionID, error)
 	// CancelExecution cancels a run of any user. It returns the record and the user.
 	CancelExecution(ctx context.Context, actor UserID, id ExecutionID) (*ActiveExecution, error)

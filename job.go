@@ -30,13 +30,14 @@ type SkippedFile struct {
 	Reason string
 }
 
-// SkippedResult describes a media type in which a rich value was not returned.
+// SkippedResult describes an omitted form of a rich value: its media type, and the
+// reason.
 type SkippedResult struct {
 	MediaType string
 	Reason    string
 }
 
-// Network says what a job may connect to: the hosts in Rules, or a gateway.
+// Network determines what a job may connect to: the hosts in Rules, or a gateway.
 type Network struct {
 	// Rules contains the allowed hosts. The rules were checked and are valid.
 	Rules []string
@@ -76,7 +77,7 @@ type Job struct {
 	Results bool
 	// Session is the session to run in; "" for none.
 	Session SessionID
-	// Network says what the job may connect to. The zero value allows nothing.
+	// Network determines what the job may connect to. The zero value allows nothing.
 	Network Network
 	// SecretsFollow delays the start of the program until Run.Release sends the
 	// secrets.
@@ -96,7 +97,7 @@ func (j *Job) RunsOn() Runtime {
 	return j.Language.Runtime()
 }
 
-// Status says how a run ended.
+// Status describes how a run ended.
 type Status string
 
 // Statuses of a run.
@@ -125,7 +126,7 @@ type ProgramError struct {
 	// Hint tells the user what to do; "" for none. It comes from the host and is
 	// trusted.
 	Hint string
-	// Line is the line of the user's program at which the exception occurred; 0 if
+	// Line is the line of the user's program where the exception occurred; 0 if
 	// unknown.
 	Line int
 }
@@ -177,7 +178,7 @@ type Outcome struct {
 	// ResultsTruncated is true if the server omitted rich values, because there were
 	// too many or they were too large.
 	ResultsTruncated bool
-	// ResultsSkipped contains media types in which rich values were not returned.
+	// ResultsSkipped describes the omitted forms of rich values.
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile

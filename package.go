@@ -22,7 +22,7 @@ func (l Layers) Of(r Runtime) LayerID {
 	return ""
 }
 
-// With returns a copy of l in which the built-in runtime r has the given layer.
+// With returns a copy of l with the given layer for the built-in runtime r.
 func (l Layers) With(r Runtime, layer LayerID) Layers {
 	if i := r.index(); i >= 0 {
 		l[i] = layer

@@ -12,7 +12,7 @@ type Login struct {
 	// CreatedAt is the time of the login. LastUsedAt is the time of the last new refresh
 	// token.
 	CreatedAt, LastUsedAt time.Time
-	// ExpiresAt is the time at which the login ends if it is not used.
+	// ExpiresAt is the time when the login ends if it is not used.
 	ExpiresAt time.Time
 	// Client is the client that received the last refresh token. Its fields are "" for
 	// tokens from before the server stored them.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Isolation says whether a sandbox may be used again after a run.
+// Isolation determines whether a sandbox may be used again after a run.
 type Isolation string
 
 // IsolationTenant keeps the sandbox for later runs of the same user.
@@ -83,8 +83,8 @@ type Program struct {
 	// Encrypted is set if the program is encrypted; Code is empty then.
 	Encrypted *EncryptedJob
 
-	// ID is the ID of the run, and CreatedAt is the time at which the server accepted
-	// the run. If ID is "", the ExecutionService sets both.
+	// ID is the ID of the run, and CreatedAt is the time when the server accepted the
+	// run. If ID is "", the ExecutionService sets both.
 	ID        ExecutionID
 	CreatedAt time.Time
 	// NoStore disables the storage of the code and the output.

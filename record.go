@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ExecutionState says how far a run has come.
+// ExecutionState is the phase of a run: queued, running or ended.
 type ExecutionState string
 
 // States of a run. A queued run has not started its program. An ended run never
@@ -65,8 +65,8 @@ type ExecutionRecord struct {
 	// Async is true if the run was accepted asynchronously: the caller did not wait
 	// for the end of the run.
 	Async bool
-	// StartedAt is the time at which a sandbox received the job; zero if no sandbox
-	// has received it.
+	// StartedAt is the time when a sandbox received the job; zero if no sandbox has
+	// received it.
 	StartedAt time.Time
 
 	// The following fields are set if State is StateEnded.

@@ -44,7 +44,7 @@ var runtimes = [...]runtimeEntry{
 type runtimeEntry struct {
 	name  Runtime
 	title string
-	// layer is the path at which sandboxes mount the layer with packages.
+	// layer is the mount point of the layer with packages in sandboxes.
 	layer string
 	// languages contains the languages that the runtime runs, the main language first.
 	languages []languageEntry
@@ -99,8 +99,8 @@ func (r Runtime) Title() string {
 	return string(r)
 }
 
-// LayerPath returns the path at which sandboxes mount the layer with packages. It
-// returns "" for a custom image.
+// LayerPath returns the mount point of the layer with packages in sandboxes. It returns
+// "" for a custom image.
 func (r Runtime) LayerPath() string {
 	if i := r.index(); i >= 0 {
 		return runtimes[i].layer

@@ -40,8 +40,8 @@ type Session struct {
 	// language.
 	Runtime   Runtime
 	CreatedAt time.Time
-	// ExpiresAt is the time at which the session ends if it is not used. Each use
-	// postpones this time, at most until the end of the maximum lifetime.
+	// ExpiresAt is the time when the session ends if it is not used. Each use postpones
+	// this time, at most until the end of the maximum lifetime.
 	ExpiresAt   time.Time
 	IdleTimeout time.Duration
 	// Executions is the number of finished runs.

@@ -240,7 +240,7 @@ type AuditStore interface {
 	EraseAudit(ctx context.Context, user UserID, sequences []int64) error
 }
 
-// SharedAuditStore is an AuditStore to which several servers append.
+// SharedAuditStore is an AuditStore that several servers append to.
 type SharedAuditStore interface {
 	AuditStore
 	// LockAudit calls f while no other server can append to the log. The records that
@@ -249,8 +249,8 @@ type SharedAuditStore interface {
 	LockAudit(ctx context.Context, f func(context.Context, LockedAudit) error) error
 }
 
-// LockedAudit is an audit log to which no other server can append. It is valid until
-// the function that received it returns.
+// LockedAudit is an audit log that no other server can append to at the moment. It is
+// valid until the function that received it returns.
 type LockedAudit interface {
 	// Head returns the same values as AuditHead.
 	Head() (size int64, checkpoint []byte)

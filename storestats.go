@@ -11,8 +11,8 @@ type StoreStats struct {
 	Users int64
 	// Packages is the number of packages in the lockfiles of all users.
 	Packages int64
-	// Queued is the number of queued asynchronous runs. OldestQueued is the time at
-	// which the oldest of them was accepted; zero if there is none.
+	// Queued is the number of queued asynchronous runs. OldestQueued is the time when
+	// the oldest of them was accepted; zero if there is none.
 	Queued       int64
 	OldestQueued time.Time
 	// PendingDeliveries is the number of webhook deliveries that will be tried again.

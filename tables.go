@@ -17,7 +17,7 @@ type TableSource interface {
 	Rows(ctx context.Context, table string, columns, order []string) iter.Seq2[[]any, error]
 }
 
-// TableTarget is a new store to which all tables of another store are copied.
+// TableTarget is a new store that receives all tables of another store.
 type TableTarget interface {
 	TableSource
 	// Fill inserts rows with the given columns into an empty table. Values are int64,

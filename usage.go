@@ -174,8 +174,8 @@ type UserLimits interface {
 type Quota struct {
 	Name        QuotaName
 	Limit, Used int64
-	// ResetsAt is the time at which Used becomes 0; zero if Used decreases only when
-	// the user ends or deletes an object.
+	// ResetsAt is the time when Used becomes 0; zero if Used decreases only when the
+	// user ends or deletes an object.
 	ResetsAt time.Time
 }
 
@@ -200,9 +200,9 @@ type UsageService interface {
 	Usage(ctx context.Context, user UserID, q UsageQuery) (*UsageReport, error)
 }
 
-// UsageStore stores the usage of users. PutExecutions of ExecutionStore counts each
-// run in the transaction in which the state of its record becomes StateEnded. A
-// deletion of records does not change the counters.
+// UsageStore stores the usage of users. PutExecutions of ExecutionStore counts each run
+// when the state of its record becomes StateEnded, in the same transaction. A deletion
+// of records does not change the counters.
 type UsageStore interface {
 	// Usage returns the usage of the user in each group, sorted by group. If the
 	// usage is grouped by key, it returns at most "limit" keys: the keys with the

@@ -52,7 +52,7 @@ type SealedWebhook struct {
 	Sealed []byte
 }
 
-// DeliveryState says how far a delivery has come.
+// DeliveryState is the phase of a delivery: pending, delivered or failed.
 type DeliveryState string
 
 // States of a delivery. The server will try a pending delivery again. Delivered and
@@ -236,8 +236,8 @@ type WebhookStore interface {
 	// delivery is no longer pending. It does nothing if the delivery is absent or not
 	// pending.
 	PutAttempt(ctx context.Context, d *Delivery) error
-	// UnscheduledDeliveries returns pending deliveries for which SetScheduled was not
-	// called, oldest first.
+	// UnscheduledDeliveries returns pending deliveries without a call of SetScheduled,
+	// oldest first.
 	UnscheduledDeliveries(ctx context.Context, limit int) ([]DeliveryID, error)
 	SetScheduled(ctx context.Context, ids []DeliveryID) error
 	// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
