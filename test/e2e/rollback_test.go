@@ -18,10 +18,20 @@ import (
 
 var rollbackFlags = []string{"--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=1", "--max-running=1"}
 
+// userOfTests is the environment variable that selects the user of the servers in tests
+// of the rollback. With the value "ordinary", they do not run as root.
+const userOfTests = "E2E_USER"
+
 // rollbackServer starts a server with a single sandbox and returns it with a new
 // account. The server restores the sandbox's interpreter after each run.
 func rollbackServer(t *testing.T) (*server, *account) {
-	s := startServer(t, rollbackFlags...)
+	var s *server
+	if os.Getenv(userOfTests) == "ordinary" {
+		attr, data := ordinaryUser(t)
+		s = startServerIn(t, data, attr, rollbackFlags...)
+	} else {
+		s = startServer(t, rollbackFlags...)
+	}
 	return s, s.register(t)
 }
 
