@@ -18,7 +18,8 @@ const (
 // Roles returns all roles.
 func Roles() []Role { return []Role{RoleUser, RoleAdmin} }
 
-// UserChange contains changes of an account. A nil field changes nothing.
+// UserChange contains changes of an account. If a field is nil, its value does not
+// change.
 type UserChange struct {
 	Disabled *bool
 	Role     *Role

@@ -14,8 +14,8 @@ type Login struct {
 	CreatedAt, LastUsedAt time.Time
 	// ExpiresAt is the time when the login ends if it is not used.
 	ExpiresAt time.Time
-	// Client is the client that received the last refresh token. Its fields are "" for
-	// tokens from before the server stored them.
+	// Client is the client that received the last refresh token. Older servers did not
+	// store the client. For tokens of an older server, its fields are "".
 	Client Client
 }
 

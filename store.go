@@ -97,9 +97,9 @@ type RefreshTokenStore interface {
 	// FamilyActive reports whether the family has a token that is valid at the given
 	// time.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
-	// Logins returns the families of the user with an ID greater than "after" that have a
-	// token that is valid at the given time, sorted by ID. It returns at most "limit"
-	// families. It does not set CreatedAt.
+	// Logins returns families of the user that have a valid token at the time "at". It
+	// returns families with an ID greater than "after", sorted by ID. It returns at
+	// most "limit" families. It does not set CreatedAt.
 	Logins(ctx context.Context, user UserID, at time.Time, after string, limit int) ([]*Login, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if there are
 	// none.

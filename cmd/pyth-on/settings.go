@@ -137,7 +137,7 @@ func secretVariables() []settings.Setting {
 	return list
 }
 
-// same reports whether two values of a flag are equal.
+// The function "same" returns true if two values of a flag are equal.
 func same(a, b *kong.Flag) bool {
 	return reflect.DeepEqual(a.Target.Interface(), b.Target.Interface())
 }

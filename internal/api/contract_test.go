@@ -44,8 +44,8 @@ func (s *server) document() document {
 	return d
 }
 
-// each calls f for every documented operation. The parameter "request" of f is a
-// function that returns a request for the operation with the given body.
+// The method "each" calls f for every documented operation. The parameter "request" of
+// f is a function that returns a request for the operation with the given body.
 func (d document) each(f func(name string, op operation, request func(body string) *http.Request)) {
 	for path, item := range d.Paths {
 		for method, op := range item {

@@ -367,7 +367,7 @@ func (h *Handler) executeAsStream(ctx context.Context, in *streamInput) (*execut
 // errSynchronousWebhook refuses a webhook for a run whose result is in the response.
 var errSynchronousWebhook = pyth.Invalid("body.webhook", "is possible only in an asynchronous run; remove webhook, or send the request to /api/v1/execute with the header Prefer: respond-async")
 
-// run runs the program and responds with JSON or a stream of events.
+// run executes the program and responds with JSON or a stream of events.
 func (h *Handler) run(ctx context.Context, program *pyth.Program, stream bool) (*executeOutput, error) {
 	run := func(events pyth.Events) (*pyth.Execution, error) {
 		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)

@@ -95,12 +95,13 @@ type Config struct {
 	Version   string
 	StartedAt time.Time
 
-	// Logger receives the access log and internal errors; nil discards them.
+	// Logger receives the access log and internal errors. If it is nil, both are
+	// discarded.
 	Logger *slog.Logger
 	// LiveConfig contains the settings that Reconfigure can change.
 	LiveConfig
-	// SharedLimits stores the buckets of the rate limits if several servers share them;
-	// nil stores them in memory.
+	// SharedLimits stores the buckets of the rate limits if several servers share them.
+	// If it is nil, the buckets are in memory.
 	SharedLimits pyth.RateLimitStore
 	// MetricsToken is the bearer token for GET /metrics. If it is "", the server does
 	// not serve this path.

@@ -44,7 +44,7 @@ func (a *answers) EndRequest(_ context.Context, user pyth.UserID, key string, an
 	return nil
 }
 
-// once sends a request with the idempotency key "k".
+// The method "once" sends a request with the idempotency key "k".
 func (s *server) once(path, body string) answer {
 	s.Helper()
 	r := request(http.MethodPost, path, body)

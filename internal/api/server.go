@@ -26,7 +26,7 @@ type ServerConfig struct {
 	MaxHeaderBytes int
 	// DrainDelay is the length of the first phase of Shutdown. In this phase the server
 	// accepts connections and responds with 503, so that load balancers stop using it.
-	// Zero skips the phase.
+	// If DrainDelay is 0, Shutdown skips this phase.
 	DrainDelay time.Duration
 	// CancelDelay is the time that Shutdown waits for responses to requests that it
 	// canceled. The default is 5 seconds.
@@ -35,12 +35,12 @@ type ServerConfig struct {
 	// the limit, a new connection replaces a connection that has no authenticated
 	// request.
 	MaxConnections int
-	// TLS is the configuration of TLS; nil serves HTTP without TLS.
+	// TLS is the configuration of TLS. If it is nil, the server uses HTTP without TLS.
 	TLS *tls.Config
 	// HSTS is the time during which browsers must use HTTPS for this host (RFC 6797).
-	// Zero sends no such header. HSTS needs TLS.
+	// If it is 0, or if TLS is nil, the server does not send the header.
 	HSTS time.Duration
-	// Logger receives the errors of net/http; nil discards them.
+	// Logger receives the errors of net/http. If it is nil, they are discarded.
 	Logger *slog.Logger
 }
 

@@ -102,7 +102,7 @@ func (s *scheduler) sleep(d time.Duration) {
 }
 
 // The method "fill" claims queued runs until this server has the maximum number of
-// claimed runs, or until there are no more runs that this server may claim.
+// claimed runs. It also stops if there are no more runs that this server may claim.
 func (s *scheduler) fill() error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -121,9 +121,9 @@ func (s *scheduler) fill() error {
 	}
 }
 
-// shares divides the free places among users with queued runs. The users take turns,
-// beginning after the user who had the last turn. A user gets a second place only
-// after each other user got one.
+// The method "shares" divides the free places among users with queued runs. The users
+// take turns, beginning after the user who had the last turn. A user gets a second
+// place only after each other user got one.
 func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	s.mu.Lock()
 	free, cursor, full := s.maxRunning-len(s.claims), s.cursor, 0

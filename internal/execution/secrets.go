@@ -22,8 +22,9 @@ type secrets struct {
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
 
-// follow reports whether the program must wait when its sandbox is ready. It waits
-// for its secret values, or until the audit log has recorded the use of the secrets.
+// The method "follow" returns true if the program must wait when its sandbox is ready.
+// It waits for its secret values, or until the audit log has recorded the use of the
+// secrets.
 func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
 // reveal decrypts the secrets of a run. session is nil if the run has no session.

@@ -125,8 +125,8 @@ func fakeRun(p *pyth.Program) (*pyth.Execution, error) {
 	return e, nil
 }
 
-// failing returns code for fakeRun. The run fails with an exception that has this
-// name and this message.
+// The function "failing" returns code for fakeRun. The run fails with an exception that
+// has this name and this message.
 func failing(name, message string) string { return "failed:" + name + ":" + message }
 
 // budget is a TokenBudgetStore for one user and one day.

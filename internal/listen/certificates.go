@@ -22,8 +22,8 @@ type Certificates struct {
 	loaded [2]os.FileInfo
 }
 
-// same reports whether both describe the same version of the same file. A rename over
-// the file is a new version.
+// The function "same" returns true if both values describe the same version of the same
+// file. A rename over the file is a new version.
 func same(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

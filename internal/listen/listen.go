@@ -33,8 +33,8 @@ func Open(ctx context.Context, address string, mode fs.FileMode) (net.Listener, 
 }
 
 // openUnix creates the socket under a temporary name, sets its mode and renames it. So
-// no process can connect before the mode is set, and a second server that starts at
-// the same time does not remove the socket of this one.
+// no process can connect before the mode is set. A second server that starts at the
+// same time does not remove the socket of this server.
 func openUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package nearest finds the known name that a misspelled name probably means.
+// Package nearest finds the known name that is most similar to a misspelled name.
 package nearest
 
 import (

@@ -46,7 +46,7 @@ type lockedAudit struct {
 	ctx        context.Context
 	size       int64
 	checkpoint []byte
-	// changes contains the statements that commit executes.
+	// The field "changes" contains the statements that commit executes.
 	changes pgx.Batch
 }
 

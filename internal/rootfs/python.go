@@ -158,8 +158,9 @@ func addHook(files map[string][]byte, dir string) error {
 }
 
 // compileAll compiles all files below the directory "sources" with the Python in dir.
-// Tracebacks show paths in the image: the parameter "strip" is the first part of a
-// source's path, and the parameter "prefix" replaces this part.
+// In the compiled files, the path of a source is its path in the image. The parameter
+// "strip" is the first part of the source's path now, and the parameter "prefix"
+// replaces this part.
 //
 // Python never compares the compiled files with their sources. The sources and the
 // compiled files are in one read-only image, and each comparison would cost a system

@@ -39,7 +39,7 @@ func print42(_ context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution
 	return finished(p, "42\n"), nil
 }
 
-// untilCanceled runs until its context ends. It closes the channel when it has
+// untilCanceled runs until its context ends. It sends its ID to the channel when it has
 // started.
 func untilCanceled(started chan<- pyth.ExecutionID) executions {
 	return func(ctx context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {

@@ -93,8 +93,8 @@ func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.Execu
 }
 
 // next returns a channel that is closed when a live run ends, or when another run
-// becomes live. A run that is not live can also end on another server or in the
-// queue, so the caller must read its state again when the channel "poll" receives a
+// becomes live. A run that is not live can also end on another server or in the queue.
+// So the caller must read the state of the run again when the channel "poll" receives a
 // value.
 func (s *Service) next(user pyth.UserID, id pyth.ExecutionID) (live <-chan struct{}, poll <-chan time.Time, stop func()) {
 	appears, stop := s.live.appears(id)

@@ -28,7 +28,8 @@ type rig struct {
 	now   time.Time
 }
 
-// with returns a Service that uses the rig's vault and clock, but the given store.
+// The method "with" returns a Service that uses the rig's vault and clock, but the
+// given store.
 func (r *rig) with(t testing.TB, store pyth.SecretStore) *secret.Service {
 	s := secret.New(secret.Config{
 		Store: store, Vault: r.vault, Clock: func() time.Time { return r.now },

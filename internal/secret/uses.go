@@ -52,8 +52,8 @@ func (u *uses) note(user pyth.UserID, secrets []pyth.SecretValue, at time.Time) 
 	}
 }
 
-// last returns the time of last use of a secret: the time in memory or the stored
-// time, whichever is later.
+// The method "last" returns the time of the last use of a secret. This is the later one
+// of two times: the time in memory and the stored time.
 func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

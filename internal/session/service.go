@@ -253,8 +253,8 @@ func (s *Service) defaultIdle() time.Duration {
 }
 
 // takePlace adds a new session to the places of the user, and adds 1 to busy. It
-// returns an error if the user has the number of sessions in the parameter "limit", or
-// if the server has its maximum number of sessions.
+// returns an error if the user has as many sessions as the parameter "limit" allows. It
+// also returns an error if the server has its maximum number of sessions.
 func (s *Service) takePlace(user pyth.UserID, limit int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

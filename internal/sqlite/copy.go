@@ -107,8 +107,9 @@ func Schema() (int64, error) {
 	return newest(provider), nil
 }
 
-// CheckIntegrity reads the whole database. It returns an error if a page is damaged,
-// if an index does not match its table, or if a row refers to a missing row.
+// CheckIntegrity reads the whole database. It returns an error if a page is damaged, or
+// if an index does not match its table. It also returns an error if a row refers to a
+// missing row.
 func (s *Store) CheckIntegrity(ctx context.Context) error {
 	var found string
 	if err := s.reader.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {

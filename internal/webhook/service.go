@@ -53,7 +53,8 @@ type Config struct {
 	Disabled bool
 	// MaxPerUser is the maximum number of webhooks of a user; 0 means 20.
 	MaxPerUser int
-	// Observer receives the results of attempts to send deliveries; nil discards them.
+	// Observer receives the results of attempts to send deliveries. If it is nil, the
+	// results are discarded.
 	Observer Observer
 }
 

@@ -89,9 +89,9 @@ type programArchive struct {
 	path      string
 	args, env []string
 	stdin     string
-	// seesResults is true if the output of the program depends on whether the
-	// request enables rich results. Such a program lists objects, and the hook for
-	// results adds some.
+	// seesResults is true if the output of the program depends on whether the request
+	// enables rich results. For example, the program counts all objects, and the hook
+	// for results adds some objects.
 	seesResults bool
 	files       map[string]string
 }

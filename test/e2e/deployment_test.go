@@ -177,8 +177,8 @@ func (d *deployment) awaitWorkers(t *testing.T, n int) {
 	}
 }
 
-// counter is a web server outside the sandboxes. It counts how often each program
-// starts.
+// counter is a web server outside the sandboxes. Each program calls it at the start,
+// and it counts these calls.
 type counter struct {
 	*httptest.Server
 	mu    sync.Mutex

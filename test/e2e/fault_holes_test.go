@@ -63,8 +63,8 @@ func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestServeStopsDuringFileDownload stops the server while a client has read only a part
-// of a file and reads no further.
+// TestServeStopsDuringFileDownload stops the server after a client has read a part of a
+// file and has stopped reading.
 func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--drain-timeout=5m")

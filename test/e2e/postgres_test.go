@@ -65,7 +65,8 @@ func startServers(t *testing.T, n int, url string, flags ...string) []*server {
 	return all
 }
 
-// on returns a copy of the account that sends its requests to the server s.
+// The method "on" returns a copy of the account that sends its requests to the server
+// s.
 func (a *account) on(s *server) *account {
 	other := *a
 	other.server = s

@@ -244,9 +244,9 @@ func TestRollbackOfNodeSoak(t *testing.T) {
 	}
 }
 
-// TestRollbackOfNodeMeasuresEachRun checks that the memory that the server reports for a
-// program does not depend on the programs that its interpreter has run before, and does
-// not include the checkpoint.
+// TestRollbackOfNodeMeasuresEachRun checks the memory that the server reports for a
+// program. It does not depend on the programs that the interpreter has run before, and
+// does not include the checkpoint.
 func TestRollbackOfNodeMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)

@@ -212,9 +212,9 @@ time.sleep(60)
 	}
 }
 
-// requireNoTrace checks that the data directory, the log, temporary files, and the
-// arguments and environment of other processes do not contain the text in the
-// parameter "canary".
+// requireNoTrace checks that no file contains the text in the parameter "canary". It
+// reads the data directory, the log and temporary files, and the arguments and
+// environment of other processes.
 func requireNoTrace(t *testing.T, s *server, canary string) {
 	t.Helper()
 	forms := [][]byte{[]byte(canary), []byte(base64.StdEncoding.EncodeToString([]byte(canary)))[:16]}

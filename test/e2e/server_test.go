@@ -403,8 +403,8 @@ func (s *server) kill(t testing.TB) {
 	<-s.exited
 }
 
-// must takes the results of a call: a value v and an error. The returned function fails
-// the test if the error is not nil. Otherwise it returns v.
+// The function "must" takes the results of a call: a value v and an error. The returned
+// function fails the test if the error is not nil. Otherwise it returns v.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()

@@ -116,7 +116,7 @@ func (w *workers) busy(t *testing.T) *server {
 	return w.with(t, "pyth_on_worker_executions_running", "1")
 }
 
-// with returns a worker whose metric has the given value.
+// The method "with" returns a worker whose metric has the given value.
 func (w *workers) with(t *testing.T, metric, value string) (found *server) {
 	t.Helper()
 	eventually(t, metric+" is "+value, func() bool {

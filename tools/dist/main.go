@@ -82,7 +82,8 @@ func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n"
 type release struct {
 	// Version is a semantic version, which is also a version for Debian.
 	Version string
-	// Commit is the hash of the commit, and Time its time. All files get this time.
+	// Commit is the hash of the commit, and Time is the time of the commit. All files
+	// get this time.
 	Commit string
 	Time   time.Time
 	// Repository is the directory of the repository.

@@ -75,8 +75,9 @@ type load struct {
 	runs, sessions int
 	// started is the number of jobs that the worker has accepted from this server.
 	started int64
-	// The fields "others" and otherSessions are the numbers of runs and sessions of
-	// other servers on the worker, at the time of the worker's last announcement.
+	// The fields "others" and otherSessions are numbers of runs and sessions of other
+	// servers on the worker. The last announcement of the worker contained these
+	// numbers.
 	others, otherSessions int
 }
 

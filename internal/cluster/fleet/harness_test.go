@@ -125,7 +125,7 @@ func (c *cluster) run(job *pyth.Job, events pyth.Events) *pyth.Outcome {
 	return o
 }
 
-// on returns the machine that has started the run "a", or fails the test.
+// The method "on" returns the machine that has started the run "a", or fails the test.
 func (c *cluster) on() *machine {
 	c.t.Helper()
 	var found *machine

@@ -121,7 +121,8 @@ func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.
 	return wire.ID{}, gone()
 }
 
-// left reports whether the worker has announced that it leaves the cluster.
+// The method "left" returns true if the worker has announced that it leaves the
+// cluster.
 func (f *Fleet) left(worker wire.ID) bool {
 	p, ok := f.node.Peer(worker)
 	return ok && p.Status.Leaving

@@ -316,7 +316,7 @@ func (r *run) sendRelease(ctx context.Context, secrets []pyth.SecretValue) error
 	return r.link.Send(ctx, m)
 }
 
-// lost returns the outcome of a run whose worker was lost.
+// The method "lost" returns the outcome of a run whose worker was lost.
 func (r *run) lost(err error) *pyth.Outcome {
 	r.fleet.config.Logger.Warn("run lost with its worker", "execution_id", r.job.ID, "worker", r.worker.Status.Name, "error", err)
 	return &pyth.Outcome{

@@ -90,7 +90,7 @@ func (c *call) watch(released chan<- *wire.Release) {
 	}
 }
 
-// run runs a job.
+// run executes a job.
 func (c *call) run(m *wire.Message) error {
 	run, err := wire.DecodeRun(m)
 	if err != nil {

@@ -173,8 +173,8 @@ func (w *Worker) owns(id string) bool {
 	return session || reservation
 }
 
-// lost closes the sessions of a lost server, unless the server connects again in
-// time.
+// The method "lost" closes the sessions of a lost server if the server does not connect
+// again in time.
 func (w *Worker) lost(server link.Peer) {
 	w.config.Logger.Warn("server lost: its runs were canceled", "server", server.ID.String())
 	time.AfterFunc(orphanTimeout, func() {

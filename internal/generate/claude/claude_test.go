@@ -284,7 +284,8 @@ func TestWriteEndsWithContext(t *testing.T) {
 	}
 }
 
-// gone waits until the server has noticed that the client has disconnected.
+// The function "gone" waits until the server has noticed that the client has
+// disconnected.
 func gone(t *testing.T, s *claudetest.Server) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); s.Canceled() == 0; time.Sleep(time.Millisecond) {

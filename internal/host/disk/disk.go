@@ -1,5 +1,5 @@
-// Package disk determines how much space a file system has, and whether files in
-// it can be written. It also changes directories of files that must survive a crash.
+// Package disk determines how much space a file system has, and whether files in it can
+// be written. It also changes directories so that the change survives a crash.
 package disk
 
 import (

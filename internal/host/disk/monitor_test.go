@@ -34,8 +34,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// until calls the function "ok" repeatedly, until this function returns true. The
-// monitor works in another goroutine.
+// The function "until" calls the function "ok" again and again. It stops when "ok"
+// returns true. The monitor works in another goroutine.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {

@@ -21,7 +21,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.reason }
 
-// denied returns a refusal for a target that is not allowed.
+// The function "denied" returns a refusal for a target that is not allowed.
 func denied(format string, args ...any) *refusal {
 	return &refusal{Denied, fmt.Sprintf(format, args...), http.StatusForbidden, replyDenied}
 }
@@ -31,8 +31,8 @@ func malformed(reason string) *refusal {
 	return &refusal{Denied, reason, http.StatusBadRequest, replyFailed}
 }
 
-// failed returns a refusal for a connection that was allowed, but did not
-// succeed.
+// The function "failed" returns a refusal for a connection that was allowed, but did
+// not succeed.
 func failed(reply byte, format string, args ...any) *refusal {
 	return &refusal{Failed, fmt.Sprintf(format, args...), http.StatusBadGateway, reply}
 }

@@ -1,7 +1,7 @@
-// Package guest embeds the files that run inside a sandbox: the guest agent, the
-// first process of each run, and the interpreters' hooks. A hook makes an
-// interpreter wait for jobs. The agent is the sandbox's first process. Its code
-// is in guest/agent, and its protocol in guest/protocol.
+// Package guest embeds the files that run inside a sandbox: the guest agent, the first
+// process of each run, and the interpreters' hooks. A hook makes an interpreter wait
+// for jobs. The agent is the sandbox's first process. Its code is in guest/agent, and
+// its protocol is in guest/protocol.
 package guest
 
 import (

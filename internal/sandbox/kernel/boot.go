@@ -81,8 +81,8 @@ func prepareBoot() (*urpc.Client, error) {
 	if err := limitCapabilities(); err != nil {
 		return nil, err
 	}
-	// This process has a network namespace, and all other processes in it are
-	// stubs. So no other process can connect to the abstract address.
+	// This process is in a separate network namespace. All other processes in this
+	// namespace are stubs. So no other process can connect to the abstract address.
 	const address = "\x00control"
 	listener, err := unet.BindAndListen(address, false)
 	if err != nil {

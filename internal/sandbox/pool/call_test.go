@@ -36,7 +36,7 @@ func in(language pyth.Language, j *pyth.Job) *pyth.Job {
 	return j
 }
 
-// with makes the job need the packages of the layer.
+// The function "with" makes the job need the packages of the layer.
 func with(layer pyth.LayerID, j *pyth.Job) *pyth.Job {
 	j.Layers = j.Layers.With(pyth.PythonRuntime, layer)
 	return j

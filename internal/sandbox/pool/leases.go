@@ -35,7 +35,8 @@ func newLeases(config *Config) leases {
 	}
 }
 
-// full reports whether the maximum of sessions and reservations is reached.
+// The method "full" returns true if the maximum of sessions and reservations is
+// reached.
 func (l *leases) full() bool {
 	return len(l.sessions)+len(l.reserved)+l.opening >= l.config.MaxSessions
 }

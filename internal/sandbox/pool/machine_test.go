@@ -191,7 +191,7 @@ func (m *machine) home(c *call) *fake {
 	return nil
 }
 
-// first returns the sandbox that booted first.
+// The method "first" returns the sandbox that booted first.
 func (m *machine) first() *fake {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -261,9 +261,9 @@ type scene struct {
 	*pool.Pool
 }
 
-// on runs a subtest with a pool on a fake machine. setup, if not nil, changes the
-// machine before the pool starts. At the end, the function "on" closes the pool and
-// checks that no sandbox and no goroutine remain.
+// The function "on" runs a subtest with a pool on a fake machine. If the function
+// "setup" is not nil, it changes the machine before the pool starts. At the end, the
+// function "on" closes the pool and checks that no sandbox and no goroutine remain.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {

@@ -171,7 +171,7 @@ func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 		(limit == 0 || running == 0 || promised+job.Limits.MemoryBytes <= limit)
 }
 
-// full reports whether the tenant has reached its limit of running jobs.
+// The method "full" returns true if the tenant has reached its limit of running jobs.
 func (q *queue) full(t *tenant) bool { return !t.system() && t.running >= q.config.MaxPerTenant }
 
 func (q *queue) started(t *tenant, job *pyth.Job) {

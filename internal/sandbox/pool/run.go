@@ -113,8 +113,9 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return r.outcome, nil
 }
 
-// failed handles an attempt in which the sandbox did not start the program. If it
-// returns nil and does not set r.outcome, the caller may try another sandbox.
+// The method "failed" handles an attempt in which the sandbox did not start the
+// program. If it returns nil and does not set r.outcome, the caller may try another
+// sandbox.
 func (r *run) failed(ctx context.Context, err error) error {
 	logger, level := r.pool.config.Logger, slog.LevelWarn
 	if ctx.Err() != nil {

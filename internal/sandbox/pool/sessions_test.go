@@ -18,7 +18,7 @@ func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	}
 }
 
-// within makes the job run in session "a".
+// The function "within" makes the job run in session "a".
 func within(j *pyth.Job) *pyth.Job {
 	j.Session = "a"
 	return j

@@ -109,8 +109,8 @@ func allowed() map[string]rule {
 	return all
 }
 
-// denied returns the system calls that make the interpreter unusable, with the
-// reasons. A call in neither list has the reason abi.Other.
+// The function "denied" returns the system calls that make the interpreter unusable,
+// with the reasons. A call in neither list has the reason abi.Other.
 func denied() map[string]abi.Reason {
 	all := make(map[string]abi.Reason)
 	add := func(why abi.Reason, names ...string) {

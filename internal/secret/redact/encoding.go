@@ -29,7 +29,7 @@ const (
 	padding     = '='
 )
 
-// before returns the number of bytes in a base64 group before the value.
+// The method "before" returns the number of bytes in a base64 group before the value.
 func (e encoding) before() int { return int(e-base64At0) % 3 }
 
 // length returns the number of symbols that encode n bytes.

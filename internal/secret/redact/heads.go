@@ -76,8 +76,8 @@ type node struct{ low, high, depth int }
 
 func (n node) empty() bool { return n.low >= n.high }
 
-// below returns the node of all heads whose first MinBytes symbols encode the number
-// "start".
+// The method "below" returns the node of all heads whose first MinBytes symbols encode
+// the number "start".
 func (h *heads) below(start uint64) node {
 	low, _ := slices.BinarySearch(h.starts, start)
 	high, _ := slices.BinarySearch(h.starts[low:], start+1)

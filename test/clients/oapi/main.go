@@ -25,7 +25,8 @@ func main() {
 	fmt.Println("ok")
 }
 
-// failed returns an error if the response has another status.
+// The function "failed" returns an error if the response does not have the wanted
+// status.
 func failed(call string, want int, r interface{ StatusCode() int }, body []byte) error {
 	if r.StatusCode() == want {
 		return nil

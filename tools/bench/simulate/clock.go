@@ -12,7 +12,7 @@ type clock struct {
 	serial int
 }
 
-// after calls the function f when the duration d has passed.
+// The method "after" calls the function f when the duration d has passed.
 func (c *clock) after(d time.Duration, f func()) {
 	c.serial++
 	heap.Push(&c.events, event{c.now + d, c.serial, f})

@@ -64,8 +64,8 @@ func (r *run) collect() error {
 	return c.directory(fd, "", 0)
 }
 
-// over reports whether the collector must stop, because its time is up or the
-// host has sent Stop.
+// The method "over" returns true if the collector must stop, because its time is up or
+// the host has sent Stop.
 func (c *collector) over() (bool, error) {
 	const pollInterval = 16
 	if !c.stopped && c.visited%pollInterval == 0 {

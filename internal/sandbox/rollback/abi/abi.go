@@ -10,10 +10,11 @@ const Number = 1900
 
 // The operations of the agent's system call.
 const (
-	// Register permits a process to make a checkpoint. The arguments are the process
-	// ID, the write end of a pipe for notices, the maximum number of runs, the maximum
-	// processor time in milliseconds, and the number of the control descriptor with
-	// Compiles. The new process replaces the process that was registered before.
+	// Register permits a process to make a checkpoint. Its arguments are the process
+	// ID, the write end of a pipe for notices, the maximum number of runs, and the
+	// maximum processor time in milliseconds. The last argument is the number of the
+	// control descriptor, to which Compiles may be added. The new process replaces the
+	// process that was registered before.
 	Register = 1
 	// Resume installs the descriptors of a process that was restored, and lets the
 	// process continue. In the process, the call that made the checkpoint returns
