@@ -95,9 +95,9 @@ func (u *TokenUsage) Add(more TokenUsage) {
 // GenerateEvents receives the progress of a generation. The rules for Events also
 // apply to the methods of GenerateEvents.
 type GenerateEvents interface {
-	// Attempt is called before the model writes a program. number counts the calls of
-	// Attempt, from 1. If the model returns no program, Code is not called and no run
-	// follows.
+	// Attempt is called before the model writes a program. The parameter "number" is
+	// the number of the call, from 1. If the model returns no program, Code is not
+	// called and no run follows.
 	Attempt(number int) error
 	// Text passes the next part of the model's explanation of the program.
 	Text(text string) error

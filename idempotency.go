@@ -12,7 +12,7 @@ type StoredAnswer struct {
 	// Header contains the headers that belong to the answer, for example Location.
 	Header http.Header
 	Body   []byte
-	// TooLarge reports that Body is missing, because it was too large.
+	// TooLarge is true if Body is missing because it was too large.
 	TooLarge bool
 }
 

@@ -6,7 +6,7 @@ type Setting struct {
 	// Origin is flag, environment, file or default. Source is the name of the flag or
 	// variable, or the file and the line.
 	Origin, Source string
-	// Reload reports whether a running server can change the setting. RestartNeeded
-	// reports that the file has another value, which the server cannot reload.
+	// Reload is true if a running server can change the setting. RestartNeeded is true
+	// if the file has another value that the server cannot reload.
 	Reload, RestartNeeded bool
 }

@@ -55,8 +55,8 @@ type UserStore interface {
 	SetEmail(ctx context.Context, id UserID, email string) error
 	// DeleteUser deletes the user and all rows that belong to the user. Records of the
 	// audit log stay; EraseAudit removes their content. A user with many runs needs
-	// several transactions, so that other writers need not wait for all of them. The
-	// last transaction deletes the user and the credentials. DeleteUser fails with
+	// several transactions, so that other writers do not have to wait for all of them.
+	// The last transaction deletes the user and the credentials. DeleteUser fails with
 	// CodeLastAdmin if no enabled administrator would remain.
 	DeleteUser(ctx context.Context, id UserID) error
 }

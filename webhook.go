@@ -200,9 +200,9 @@ type WebhookService interface {
 	// CodeQuotaExceeded if the user has the maximum number of webhooks. Without events,
 	// the webhook receives EventExecutionEnded.
 	CreateWebhook(ctx context.Context, user UserID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
-	// CreateExecutionWebhook creates a webhook for one run of the user, which need not
-	// exist yet. Such webhooks do not count towards the maximum number. In all other
-	// respects, the method is like CreateWebhook.
+	// CreateExecutionWebhook creates a webhook for one run of the user. The run does
+	// not have to exist yet. Such webhooks do not count towards the maximum number. In
+	// all other respects, the method is like CreateWebhook.
 	CreateExecutionWebhook(ctx context.Context, user UserID, run ExecutionID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
 	// Webhooks returns the user's webhooks that receive the events of all runs, oldest
 	// first.

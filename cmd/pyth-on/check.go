@@ -25,8 +25,8 @@ import (
 // checkTimeout is the maximum time for the check of the database.
 const checkTimeout = 15 * time.Second
 
-// check checks whether the server could start, and changes nothing. It prints a
-// finding for each check.
+// The method "check" finds out whether the server could start. It changes nothing. It
+// prints a finding for each check.
 func (c *serveCommand) check(p *parsed) error {
 	ctx, stop := untilSignal()
 	defer stop()
@@ -165,7 +165,7 @@ func (c *serveCommand) checkTLS() (string, error) {
 }
 
 // checkAddresses opens all addresses and closes them again. If a server is running, an
-// address in use is no error, because this server may use it.
+// address in use is not an error, because this server may use it.
 func (c *serveCommand) checkAddresses(ctx context.Context, running bool) (string, error) {
 	for flag, address := range map[string]string{"--addr": c.Addr, "--redirect-addr": c.RedirectAddr, "--metrics-addr": c.MetricsAddr} {
 		if address == "" {

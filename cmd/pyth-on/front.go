@@ -57,7 +57,8 @@ type front struct {
 	listener net.Listener
 	// redirect is nil without --redirect-addr.
 	redirect net.Listener
-	// tls is nil without TLS. At most one of certificates and acme is set.
+	// tls is nil if the server does not use TLS. At most one of certificates and acme
+	// is set.
 	tls          *tls.Config
 	certificates *listen.Certificates
 	acme         *listen.ACME

@@ -15,7 +15,7 @@ func ensurePrivileged() error {
 		return nil
 	}
 	// Containers such as those of bubblewrap give an ordinary user a user namespace
-	// without capabilities. The user can create another namespace in it.
+	// without capabilities. The user can create another namespace in this namespace.
 	if _, inside := rootless.Inside(); inside && os.Getuid() == 0 {
 		return errors.New("this process is root in a user namespace without the capabilities to start sandboxes; run it as an ordinary user or as root of the host")
 	}

@@ -126,7 +126,8 @@ func variableOf(flag *kong.Flag) string {
 	return ""
 }
 
-// secretVariables returns the secrets in environment variables, which have no flag.
+// secretVariables returns the settings that are secrets in environment variables. They
+// have no flags.
 func secretVariables() []settings.Setting {
 	var list []settings.Setting
 	for _, name := range serverSecrets() {

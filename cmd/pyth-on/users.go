@@ -230,8 +230,8 @@ func (r *resetLink) write(email string) error {
 	return err
 }
 
-// absolute returns the link with a hint if the command does not know the address of the
-// server.
+// The function "absolute" adds the beginning of an example URL if the command does not
+// know the address of the server.
 func absolute(link string) string {
 	if strings.HasPrefix(link, api.AccountPath) {
 		return "https://YOUR-SERVER" + link

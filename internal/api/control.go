@@ -13,8 +13,8 @@ import (
 )
 
 // NewControl returns a handler that serves only the administration of users. It treats
-// every caller as the operator and needs no credentials. So only the operator may be
-// able to reach it. Links begin with publicURL.
+// every caller as the operator and needs no credentials. So only the operator may have
+// access to it. Links begin with publicURL.
 func NewControl(admin pyth.AdminService, publicURL string, logger *slog.Logger) (*Handler, error) {
 	if admin == nil || logger == nil {
 		return nil, errors.New("api: an AdminService and a Logger are required")

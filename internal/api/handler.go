@@ -48,7 +48,7 @@ type Config struct {
 	// Prefer, and runs programs synchronously.
 	Queue pyth.QueueService
 	// Idempotency keeps answers to requests with the header Idempotency-Key. If it is
-	// nil, the server ignores the header. DiscardsOutput reports that the server must not
+	// nil, the server ignores the header. DiscardsOutput is true if the server must not
 	// keep the output of runs.
 	Idempotency    pyth.IdempotencyService
 	DiscardsOutput bool

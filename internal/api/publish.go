@@ -280,8 +280,8 @@ func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, 
 	return requests, responses
 }
 
-// markUsed adds names of schemas to the set "used": of all schemas that s refers to,
-// directly or indirectly.
+// markUsed adds the names of all schemas that s refers to, directly or indirectly, to
+// the set "used".
 func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
 	if s == nil {
 		return

@@ -58,8 +58,8 @@ func TestOpenAPIScopesAreEnforced(t *testing.T) {
 	}
 }
 
-// requiresCredentials reports whether no alternative of the security requirement is
-// empty.
+// requiresCredentials returns true if the operation has a security requirement without
+// an empty alternative.
 func requiresCredentials(op node) bool {
 	alternatives := list(op["security"])
 	return len(alternatives) > 0 && !slices.ContainsFunc(alternatives, func(a any) bool { return len(a.(node)) == 0 })

@@ -38,7 +38,8 @@ type ServerConfig struct {
 	// TLS is the configuration of TLS. If it is nil, the server uses HTTP without TLS.
 	TLS *tls.Config
 	// HSTS is the time during which browsers must use HTTPS for this host (RFC 6797).
-	// If it is 0, or if TLS is nil, the server does not send the header.
+	// If it is 0, or if TLS is nil, the server does not send the header
+	// Strict-Transport-Security.
 	HSTS time.Duration
 	// Logger receives the errors of net/http. If it is nil, they are discarded.
 	Logger *slog.Logger

@@ -224,7 +224,7 @@ type trialHost struct {
 	executable, stateDir string
 }
 
-// run runs a trial program in a sandbox of the new image. It passes the program's
+// run executes a trial program in a sandbox of the new image. It passes the program's
 // output file to t.Read.
 func (host trialHost) run(ctx context.Context, t rootfs.Trial) (err error) {
 	h, err := openHost(&hostConfig{executable: host.executable, image: t.Image, stateDir: host.stateDir})

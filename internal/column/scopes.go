@@ -18,7 +18,7 @@ func ScopesValue(scopes []pyth.Scope) string {
 }
 
 // Scopes returns a scan target for a column that was written with ScopesValue. It reads
-// NULL as the default scopes, because keys from before scopes existed have NULL.
+// NULL as the default scopes: keys of old servers, which had no scopes, have NULL.
 func Scopes(scopes *[]pyth.Scope) sql.Scanner { return scopesOf{scopes} }
 
 type scopesOf struct{ scopes *[]pyth.Scope }

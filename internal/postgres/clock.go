@@ -40,7 +40,7 @@ func (s *Store) SyncClock(ctx context.Context) (time.Duration, error) {
 }
 
 // correct returns the new difference between two clocks. It keeps the current value if
-// the measured value is not certainly different.
+// the measured value differs only by an error of the measurement.
 func correct(current, measured, tolerance time.Duration) time.Duration {
 	switch {
 	case (measured - current).Abs() <= tolerance:

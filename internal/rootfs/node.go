@@ -9,9 +9,9 @@ import (
 // nodeInImage is the path of Node in the image.
 const nodeInImage = "usr/local/bin/node"
 
-// nodeIdentity returns a string that identifies the content of the Node binary at
-// path. It is "" if path is "". The string need not be secure against forgery,
-// since the operator has chosen the file and is trusted.
+// nodeIdentity returns a string that identifies the content of the Node binary at path.
+// It is "" if path is "". Forgery of the string is no risk, because the operator has
+// chosen the file and is trusted.
 func nodeIdentity(path string) (string, error) {
 	if path == "" {
 		return "", nil

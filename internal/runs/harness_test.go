@@ -117,7 +117,7 @@ func (h *harness) service(next executions, change ...func(*runs.Config)) *runs.S
 	return runs.New(c)
 }
 
-// run runs a program of ada.
+// run executes a program of ada.
 func (h *harness) run(t *testing.T, p *pyth.Program) *pyth.Execution {
 	t.Helper()
 	e, err := h.Execute(t.Context(), "ada", p, nil)

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pollInterval is the time between two checks of Execution whether a run of another
-// server has ended.
+// The method Execution checks whether a run of another server has ended. pollInterval
+// is the time between two checks.
 const pollInterval = 250 * time.Millisecond
 
 // Executions returns the user's records. First it stores the records of the user's live

@@ -101,7 +101,8 @@ func (s *Sandbox) upload(content io.Reader) (readErr, err error) {
 }
 
 // ReadFile calls the function "consume" with the size and the content of a file. The
-// function need not read everything. ReadFile returns the error of the function.
+// function does not have to read the whole content. ReadFile returns the error of the
+// function.
 func (s *Sandbox) ReadFile(ctx context.Context, path string, consume func(size int64, content io.Reader) error) error {
 	return s.operate(ctx, protocol.KindGet, path, func() error {
 		var d protocol.Done

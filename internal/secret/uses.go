@@ -11,8 +11,8 @@ import (
 
 const (
 	// saveDelay is the maximum time until a time of last use is stored. One write
-	// stores the times of many uses, so that runs need not wait. A crash loses only
-	// times that the audit log also contains.
+	// stores the times of many uses, so that runs do not have to wait. A crash loses
+	// only times that the audit log also contains.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )

@@ -20,8 +20,8 @@ type session struct {
 	// waiting turns.
 	current *turn
 	waiting []*turn
-	// uses is the number of turns that have begun. unused is the time since which the
-	// session is unused: the end of its last turn, or its creation.
+	// uses is the number of turns that have begun. The field "unused" is the time when
+	// the session became idle: the end of its last turn, or its creation.
 	uses   int
 	unused time.Time
 	// remembered holds the secret values that the runs of the session have received.

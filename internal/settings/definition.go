@@ -142,7 +142,7 @@ type Setting struct {
 	// default.
 	Source string `json:"source,omitempty"`
 	Reload bool   `json:"reload"`
-	// RestartNeeded reports that the environment or the file has another value since
-	// the start of the server, which cannot be reloaded.
+	// RestartNeeded is true if the value in the environment or the file has changed
+	// since the start of the server, and the server cannot reload it.
 	RestartNeeded bool `json:"restartNeeded,omitempty"`
 }

@@ -239,7 +239,8 @@ func join(texts []any, separator string) string {
 	return strings.Join(escaped, separator)
 }
 
-// describe names the type and the value of a short value in a file.
+// describe returns a text about a value in a file, for an error message. The text
+// contains the type of the value and, if the value is short, the value itself.
 func describe(value any) string {
 	switch v := value.(type) {
 	case string:

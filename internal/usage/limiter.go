@@ -211,8 +211,8 @@ func (l *Limiter) load(ctx context.Context, user pyth.UserID, a *account) {
 	close(a.loaded)
 }
 
-// beginLocked resets the account if a new day has begun. The usage of the new day is
-// 0 at its beginning, so beginLocked need not read the store.
+// beginLocked resets the account if a new day has begun. The usage of the new day is 0
+// at its beginning, so beginLocked does not have to read the store.
 func (a *account) beginLocked(day time.Time) {
 	if day.After(a.day) {
 		a.day, a.stored, a.unstored = day, pyth.UsageTotals{}, pyth.UsageTotals{}

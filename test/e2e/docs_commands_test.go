@@ -198,7 +198,7 @@ var (
 	shownLanguages = []string{"", "json", "ini", "nginx", "toml"}
 )
 
-// run runs all commands of a page in one shell and in a new working directory.
+// run executes all commands of a page in one shell and in a new working directory.
 func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	dir := t.TempDir()
 	port := freePort(t)

@@ -31,7 +31,7 @@ type command struct {
 // arguments.
 func fixedArgs(args ...string) func() []string { return func() []string { return args } }
 
-// run runs the command. It returns the time until the command has printed the
+// run executes the command. It returns the time until the command has printed the
 // answer, and the time until its process has ended.
 func (c command) run(ctx context.Context) (answered, ended time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, c.path)

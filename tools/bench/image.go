@@ -43,8 +43,8 @@ func unpack(image, dir string) error {
 	return os.CopyFS(dir, content)
 }
 
-// linkImage creates a data directory with a link to the image, so that a server need
-// not build it.
+// linkImage creates a data directory with a link to the image, so that a server does
+// not have to build the image.
 func linkImage(image, data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err

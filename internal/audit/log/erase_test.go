@@ -50,8 +50,8 @@ func TestEraseKeepsTheTree(t *testing.T) {
 		t.Errorf("a second call erased %d entries, error %v", n, err)
 	}
 
-	// Retention continues across erased entries: it removes both entries of each
-	// second, and the three newest entries stay.
+	// Prune does not stop at erased entries. It removes all entries so far, including
+	// the two entries of Erase.
 	if n, err := l.Prune(t.Context(), start.Add(time.Second)); n != 2*each+2 || err != nil {
 		t.Errorf("got %d pruned entries and error %v", n, err)
 	}

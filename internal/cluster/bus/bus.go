@@ -147,7 +147,7 @@ func (b *Bus) connected() {
 	}
 }
 
-// OnConnect sets a function that is called after each connection to NATS.
+// OnConnect sets a function that is called each time the bus has connected to NATS.
 func (b *Bus) OnConnect(f func()) {
 	b.mu.Lock()
 	b.onConnect = f

@@ -1,10 +1,10 @@
 // Package claude generates programs with the Messages API of Anthropic or of a
 // compatible server.
 //
-// A JSON schema or a forced tool call enforces the format of the answer. So the
-// package need not search for the program in free text. The API key is sent only to
-// the base URL. The SDK retries temporary failures. Error messages tell the user
-// what to do, and quote neither the request nor the answer.
+// A JSON schema or a forced tool call enforces the format of the answer. So the package
+// does not have to search for the program in free text. The API key is sent only to the
+// base URL. The SDK retries temporary failures. Error messages tell the user what to
+// do, and quote neither the request nor the answer.
 package claude
 
 import (
@@ -160,7 +160,8 @@ func usage(u *anthropic.Usage) pyth.TokenUsage {
 // send the key to another host.
 func client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// All requests go to one host, so all idle connections may belong to it.
+	// All requests go to one host, so the limit for one host can be the limit for all
+	// hosts.
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
 	return &http.Client{
 		Transport:     bounded{transport},

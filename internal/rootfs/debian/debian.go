@@ -203,7 +203,7 @@ func configuredArchives(ctx context.Context) (mirror, security string, err error
 
 func (a *apt) sources() string { return filepath.Join(a.dir, "etc/sources.list") }
 
-// run runs apt-get and reports its progress under the given name. The options
+// run executes apt-get and reports its progress under the given name. The options
 // (apt.conf(5)) select the separate state directories.
 func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	options := []string{

@@ -61,7 +61,8 @@ type Tree struct {
 	spooled int64
 }
 
-// New returns an empty tree without a spool. Such a tree need not be closed.
+// New returns an empty tree without a spool. The caller does not have to close such a
+// tree.
 func New() *Tree {
 	t := new(Tree)
 	t.root = t.newParent()

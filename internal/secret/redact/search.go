@@ -237,8 +237,8 @@ func (x *search) matchAsIs(i int) matches {
 		*c = cursor{start: i + 1}
 		return have
 	}
-	// No form matches. Continue at the next offset where a form may begin. The bytes in
-	// [i, at) need not be compared again.
+	// No form matches. Continue at the next offset where a form may begin. It is not
+	// necessary to compare the bytes in [i, at) again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {

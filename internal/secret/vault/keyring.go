@@ -11,7 +11,7 @@ import (
 )
 
 // KeyKeeper encrypts keys with root keys. The root keys can be in another process or
-// device, and need not be readable.
+// device. It does not have to be possible to read them.
 type KeyKeeper interface {
 	// Wrap encrypts a key with the newest root key. Unwrap needs the same associated
 	// data.

@@ -19,8 +19,8 @@ type Rotator interface {
 	Finish(ctx context.Context) error
 }
 
-// rewrapBatch is the number of keys that one transaction replaces. It is small, so
-// that a running server need not wait long to write.
+// rewrapBatch is the number of keys that one transaction replaces. It is small, so that
+// a running server does not wait long before it can write.
 const rewrapBatch = 50
 
 // Rotate adds a new root key and encrypts all stored keys with it. This works even

@@ -65,7 +65,8 @@ func (v *Vault) Seal(ctx context.Context, user pyth.UserID, label Label, plainte
 	return v.SealWith(ctx, key, label, plaintext)
 }
 
-// SealWith encrypts a value with the given data key, which need not be in the store.
+// SealWith encrypts a value with the given data key. The data key does not have to be
+// in the store.
 func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, plaintext []byte) ([]byte, error) {
 	opened, err := v.unwrap(ctx, key)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package claudetest provides a fake server of Anthropic's Messages API for tests
-// and benchmarks. The caller scripts the responses. The server supports JSON,
-// server-sent events, schemas, tools and realistic failures.
+// Package claudetest provides a fake server of Anthropic's Messages API for tests and
+// benchmarks. The caller determines the responses with a script. The server supports
+// JSON, server-sent events, schemas, tools and realistic failures.
 //
 // The server rejects invalid requests with the errors of the real API. It checks all
 // parts of the API that this module uses. It stores every request.
@@ -114,7 +114,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(x)
 }
 
-// next stores a request and returns the step for the request and the number of the
+// next stores a request. It returns the step for the request, and the number of the
 // request, from 1.
 func (s *Server) next(r Request) (Step, int) {
 	s.mu.Lock()

@@ -152,7 +152,7 @@ func (p *program) processLimit(j *job) uint64 {
 
 const (
 	// maxSmall is the size in bytes of the largest program that the hook gets with its
-	// job, so that it need not read the file.
+	// job, so that it does not have to read the file.
 	maxSmall = 4 << 10
 	// smallJob is the size in bytes of a job that an empty socket accepts at once.
 	smallJob = 8 << 10
