@@ -81,7 +81,7 @@ type APIKey struct {
 	CreatedAt time.Time
 	// ExpiresAt is zero if the key does not expire.
 	ExpiresAt time.Time
-	// Scopes lists what the key allows, in the order of the function Scopes.
+	// Scopes contains the scopes of the key, in the order of the function Scopes.
 	Scopes []Scope
 	// LastUsedAt is the time of the last request with the key, with a resolution of one
 	// minute. It is zero if the key was never used.

@@ -50,7 +50,7 @@ type Network struct {
 // GatewayID identifies a gateway. It is valid for one job.
 type GatewayID string
 
-// None reports whether the job has no network.
+// None returns true if the job has no network.
 func (n Network) None() bool { return len(n.Rules) == 0 && n.Gateway == "" }
 
 // Job is a program that is ready to run. All names in it are resolved, all values are

@@ -25,7 +25,7 @@ type Limits struct {
 	// DiskBytes limits the total size of the files in the working directory, the home
 	// directory, /tmp and /dev/shm.
 	DiskBytes int64
-	// Processes limits the number of processes and threads that exist at one time.
+	// Processes is the maximum number of processes and threads that exist at one time.
 	Processes int
 }
 

@@ -23,7 +23,7 @@ type StoreStats struct {
 
 // StatsStore reports the content of a store, for metrics.
 type StatsStore interface {
-	// Stats counts the objects in the store. It can read whole indexes, so call it
-	// rarely.
+	// Stats returns the numbers of objects in the store. It can read whole indexes, so
+	// call it rarely.
 	Stats(ctx context.Context) (*StoreStats, error)
 }

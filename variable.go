@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// variable matches valid names of environment variables and secrets (docs/api.md).
+// The pattern "variable" matches valid names of environment variables and secrets
+// (docs/api.md).
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 // ValidVariable reports whether the name is valid for an environment variable or a

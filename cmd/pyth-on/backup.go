@@ -107,7 +107,8 @@ func (c *restoreCommand) Run() (err error) {
 	return c.report(m, r.Keeper != nil || m.HasRootKey())
 }
 
-// report prints the result of a restore, and what is necessary before a start.
+// The method "report" prints the result of a restore, and the necessary steps before a
+// start.
 func (c *restoreCommand) report(m *backup.Manifest, hasKey bool) error {
 	fmt.Fprintf(os.Stdout, "Restored the backup of %s (pyth-on %s): %d accounts, %d entries in the audit log\n",
 		m.CreatedAt.Format(time.RFC3339), m.Version, m.Rows["users"], m.Audit.Size)

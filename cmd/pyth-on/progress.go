@@ -13,7 +13,8 @@ import (
 // terminal there is no minimum.
 const progressEvery = 5 * time.Second
 
-// progress prints the progress of a long task. On a terminal it updates one line.
+// The type "progress" prints how far a long task has come. On a terminal it updates one
+// line.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -25,9 +26,9 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step prints the progress of the step with the given name. The parameter "done" is
-// the number of completed parts, and "total" is the number of all parts; 0 if this
-// number is unknown.
+// The method "step" prints the progress of the step with the given name. The parameter
+// "done" is the number of completed parts, and "total" is the number of all parts; 0 if
+// this number is unknown.
 func (p *progress) step(name string, done, total int) {
 	finished := done == total
 	if p.terminal {

@@ -27,7 +27,7 @@ type poolMetrics struct {
 var _ pool.Observer = (*poolMetrics)(nil)
 
 func newPoolMetrics() *poolMetrics {
-	// Bucket limits from 0.1 ms to about 40 s.
+	// The limits of the buckets go from 0.1 ms to about 40 s.
 	times := prometheus.ExponentialBuckets(0.0001, 2.5, 15)
 	m := &poolMetrics{
 		boots: prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -96,7 +96,8 @@ type Server struct {
 	network *network
 	node    *node.Binary
 	machine *machine
-	// host runs users' programs: the pool of this machine, or the fleet of workers.
+	// The field "host" is the component that runs users' programs: the pool of this
+	// machine, or the fleet of workers.
 	host worker.Host
 	// fleet is nil if this server has no workers.
 	fleet *fleet.Fleet
@@ -112,7 +113,7 @@ type Server struct {
 	records       *runs.Service
 	queue         *async.Service
 	idempotency   *idempotency.Service
-	// limiter limits the runs of users on a day.
+	// The field "limiter" limits the runs of users on a day.
 	limiter  *usage.Limiter
 	webhooks *webhook.Service
 	backups  *backups
@@ -128,7 +129,8 @@ type Server struct {
 	}
 	// base contains the layers with the base packages.
 	base pyth.Layers
-	// jobs runs durable background jobs. Functions that open services add workers to it.
+	// The field "jobs" runs durable background jobs. Functions that open services add
+	// workers to it.
 	jobs    *jobqueue.Queue
 	closers []func() error
 }

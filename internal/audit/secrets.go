@@ -44,8 +44,8 @@ func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 // Beginner is a Recorder that can write events in the background.
 type Beginner interface {
 	Recorder
-	// Begin queues the event. The returned function waits until the event is durable,
-	// and returns the same error as Record.
+	// Begin adds the event to a queue. The returned function waits until the event is
+	// durable, and returns the same error as Record.
 	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 }
 

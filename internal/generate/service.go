@@ -46,7 +46,7 @@ type Secrets interface {
 	Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error)
 }
 
-// Packages lists and installs the packages of a user.
+// Packages knows the packages of a user and installs further ones.
 type Packages interface {
 	// Installed returns the user's packages with their versions, for example "numpy
 	// 2.4.1".

@@ -114,7 +114,7 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return s.installWithin(ctx, user, r, list, s.config.MaxBytes, archive, report)
 }
 
-// noLimit is no limit on the size of all packages.
+// noLimit is the maximum size of all packages if there is no limit.
 const noLimit = math.MaxInt64
 
 // installWithin is like install, with a maximum size of all packages in bytes.

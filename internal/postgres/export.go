@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Export copies one consistent state of all tables to the target, while servers
+// Export writes one consistent state of all tables to the target, while servers
 // continue to write. It compares the number of rows and a hash of each table in both
 // databases. Export calls the function "progress" like Import.
 func (s *Store) Export(ctx context.Context, target pyth.TableTarget, progress func(table string, done, total int64)) (all []Copied, err error) {

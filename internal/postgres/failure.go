@@ -86,7 +86,8 @@ func isRolledBack(err error) bool {
 // closed.
 func isConnectionFailure(err error) bool {
 	if state := sqlState(err); state != "" {
-		// 08: connection exceptions. 57P: PostgreSQL stops or starts.
+		// Codes that begin with 08 are connection exceptions. Codes that begin with 57P
+		// mean that PostgreSQL stops or starts.
 		return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P") || state == idleInTransaction
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {

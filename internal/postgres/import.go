@@ -25,9 +25,9 @@ type Copied struct {
 	Hash [32]byte
 }
 
-// Import copies all tables of the source to this database, which must be empty. It
-// compares the number of rows and a hash of each table in both databases. Everything
-// happens in one transaction, so after an error the database is empty.
+// Import reads all tables of the source and writes them to this database, which must be
+// empty. It compares the number of rows and a hash of each table in both databases.
+// Everything happens in one transaction, so after an error the database is empty.
 //
 // Import calls the function "progress" with the name of the current table, and with
 // the numbers of copied rows and of all rows.

@@ -173,7 +173,8 @@ func collect[T any](ctx context.Context, s *Store, scan func(pgx.CollectableRow)
 	return all, err
 }
 
-// reading calls f, which must only read. It calls f again if a connection fails.
+// The method "reading" calls f, which must only read. If a connection fails, the method
+// calls f again.
 func (s *Store) reading(ctx context.Context, f func(context.Context) error) error {
 	return asNoRows(s.attempt(ctx, f, isConnectionFailure))
 }
@@ -225,8 +226,9 @@ func rollback(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// attempt calls f with a time-out. It calls f again if "harmless" returns true for the
-// error, or if PostgreSQL rolled back the transaction of f because of a concurrent one.
+// The method "attempt" calls f with a time-out. It calls f again if "harmless" returns
+// true for the error, or if PostgreSQL rolled back the transaction of f because of a
+// concurrent one.
 func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harmless func(error) bool) (err error) {
 	inner, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	defer cancel()

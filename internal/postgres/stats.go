@@ -12,7 +12,7 @@ const selectStats = `SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM 
 	(SELECT count(*) FROM execution_requests), (SELECT coalesce(min(execution_id), '') FROM execution_requests),
 	(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'), pg_database_size(current_database())`
 
-// Stats counts the objects in the database.
+// Stats returns the numbers of objects in the database.
 func (s *Store) Stats(ctx context.Context) (*pyth.StoreStats, error) {
 	stats, oldest := new(pyth.StoreStats), pyth.ExecutionID("")
 	err := s.row(ctx, selectStats, nil,

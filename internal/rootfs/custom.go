@@ -37,8 +37,8 @@ type CustomOptions struct {
 	// Progress and Logger have the same meaning as in Options.
 	Progress func(step string, done, total int)
 	Logger   *slog.Logger
-	// Try runs a program in a sandbox. The image's programs are not trusted, so
-	// they must never run outside a sandbox.
+	// The function Try runs a program in a sandbox. The image's programs are not
+	// trusted, so they must never run outside a sandbox.
 	Try func(ctx context.Context, t Trial) error
 }
 

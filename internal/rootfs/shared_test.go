@@ -90,7 +90,7 @@ func read(t *testing.T, fsys fs.FS, name string) []byte {
 	return data
 }
 
-// walk calls the function "visit" for each entry of the image.
+// The function "walk" calls the function "visit" for each entry of the image.
 func walk(t *testing.T, fsys fs.FS, visit func(name string, stat *goerofs.Stat)) {
 	t.Helper()
 	err := fs.WalkDir(fsys, ".", func(name string, _ fs.DirEntry, err error) error {

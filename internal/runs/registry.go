@@ -240,7 +240,7 @@ func (r *run) needsRecord() bool {
 	return r.record.State != pyth.StateEnded && r.stored != r.record.State
 }
 
-// budget limits memory. It is safe for concurrent use.
+// The type "budget" limits memory. It is safe for concurrent use.
 type budget struct {
 	mu   sync.Mutex
 	free int64

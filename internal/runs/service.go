@@ -36,7 +36,7 @@ type Config struct {
 	Vault      *vault.Vault
 	Clock      func() time.Time
 	Logger     *slog.Logger
-	// Quotas limits the runs of users. If Quotas is nil, there are no limits.
+	// The field Quotas limits the runs of users. If it is nil, there are no limits.
 	Quotas Quotas
 	// Ended is called before users can see the end of an asynchronous run. The
 	// program is nil if it is unknown. If Ended fails, the end stays invisible, and
@@ -60,7 +60,7 @@ type Config struct {
 	WriteDelay time.Duration
 }
 
-// Quotas limits the runs of users. usage.Limiter implements it. It is safe for
+// Quotas restricts the runs of users. usage.Limiter implements it. It is safe for
 // concurrent use.
 type Quotas interface {
 	// Admit adds a run that begins to the usage of the user. It fails with

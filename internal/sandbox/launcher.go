@@ -236,7 +236,7 @@ func connect(name string) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(pair[0]), name), os.NewFile(uintptr(pair[1]), name), nil
 }
 
-// start starts gVisor in a new cgroup and connects the sandbox's sockets.
+// The method "start" starts gVisor in a new cgroup and connects the sandbox's sockets.
 func (s *Sandbox) start(bundle bundle) error {
 	var theirs [2]*os.File
 	var err error

@@ -9,10 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// meter measures the memory and processor time of the program, from the host. It
-// reads the files of the sandbox's cgroup or, without a cgroup, the files in
-// /proc of its processes. Memory does not include the overhead of the sandbox
-// itself.
+// The type "meter" measures the memory and processor time of the program, from the
+// host. It reads the files of the sandbox's cgroup or, without a cgroup, the files in
+// /proc of its processes. Memory does not include the overhead of the sandbox itself.
 type meter struct {
 	sandbox *Sandbox
 	// overhead is the memory in bytes of gVisor and the agent, without the

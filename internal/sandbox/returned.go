@@ -21,8 +21,8 @@ const (
 // them.
 const maxReported = 512 << 10
 
-// file starts an output file. The guest enforces the limits too, so a violation
-// is a protocol error.
+// The method "file" starts an output file. The guest enforces the limits too, so a
+// violation is a protocol error.
 func (r *run) file(payload []byte) error {
 	var f protocol.File
 	if err := decode(payload, &f); err != nil || r.incoming != nil || len(r.outcome.Files) >= maxOutputFiles {
@@ -94,8 +94,8 @@ func programError(r *protocol.Report) *pyth.ProgramError {
 	}
 }
 
-// bounded limits the size of a text from the guest, and replaces NUL and invalid
-// UTF-8.
+// The function "bounded" limits the size of a text from the guest, and replaces NUL and
+// invalid UTF-8.
 func bounded(s string) string {
 	const replacement = "\ufffd"
 	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxReported)], replacement), "\x00", replacement)

@@ -26,7 +26,8 @@ func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 	return s.broken
 }
 
-// rearm resets the memory peak and the deadline before the next run of a session.
+// The method "rearm" resets the memory peak and the deadline before the next run of a
+// session.
 func (s *Sandbox) rearm() error {
 	if s.group != nil {
 		s.group.ResetPeak()
@@ -148,8 +149,8 @@ type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
 
-// operate requests a file operation, and calls the function "answer" to receive the
-// result. After an error other than a fileError, the sandbox is unusable.
+// The method "operate" requests a file operation, and calls the function "answer" to
+// receive the result. After an error other than a fileError, the sandbox is unusable.
 func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, answer func() error) error {
 	if s.broken != nil {
 		return s.broken

@@ -17,8 +17,8 @@ var errInterrupted = errors.New("session: interrupted")
 type turn struct {
 	// runs is true for a run, and false for a file operation.
 	runs bool
-	// context ends if the caller's context ends, if the session ends, or after an
-	// interrupt.
+	// The field "context" ends if the caller's context ends, if the session ends, or
+	// after an interrupt.
 	context context.Context
 	cancel  context.CancelCauseFunc
 	// The channel "begun" is closed when the turn begins, and "released" is closed

@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/storetest"
 )
 
-// TestKeysWithoutScopesHaveTheDefaultScopes reads a key from before scopes existed.
+// TestKeysWithoutScopesHaveTheDefaultScopes reads a key that was created before scopes
+// existed.
 func TestKeysWithoutScopesHaveTheDefaultScopes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	s, err := sqlite.Open(t.Context(), path)

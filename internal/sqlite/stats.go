@@ -13,7 +13,7 @@ const selectStats = `SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM 
 	(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'),
 	(SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())`
 
-// Stats counts the objects in the database.
+// Stats returns the numbers of objects in the database.
 func (s *Store) Stats(ctx context.Context) (*pyth.StoreStats, error) {
 	stats, oldest := new(pyth.StoreStats), pyth.ExecutionID("")
 	err := s.reader.QueryRowContext(ctx, selectStats).

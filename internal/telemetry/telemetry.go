@@ -126,7 +126,8 @@ func (e *Exporter) Tracer() *tracing.Tracer {
 	return tracing.New(e.traces)
 }
 
-// Export starts to send the metrics regularly. It must be called at most once.
+// After a call of Export, the Exporter sends the metrics regularly. It must be called
+// at most once.
 func (e *Exporter) Export(metrics prometheus.Gatherer) {
 	if e == nil {
 		return

@@ -106,7 +106,7 @@ type Span struct{ span trace.Span }
 // Recording reports whether the span is recorded.
 func (s Span) Recording() bool { return s.span != nil }
 
-// Name changes the name of the span.
+// Name gives the span another name.
 func (s Span) Name(name string) {
 	if s.span != nil {
 		s.span.SetName(name)

@@ -58,9 +58,9 @@ func (limit limits) daily() bool {
 	return limit.executions != noLimit || limit.cpuMs != noLimit || limit.memory != noLimit
 }
 
-// Limiter limits the runs, the processor time and the memory of each user on a day, and
-// the stored size. It implements runs.Quotas. It reads the store once, before the first
-// run of a user, and then counts in memory. It is safe for concurrent use.
+// A Limiter limits the runs, the processor time and the memory of each user on a day,
+// and the stored size. It implements runs.Quotas. It reads the store once, before the
+// first run of a user, and then counts in memory. It is safe for concurrent use.
 //
 // The number of runs on one server never exceeds the limit, because Admit counts runs
 // that have not ended. The processor time of a run is known only when the run ends. So

@@ -113,7 +113,8 @@ type request struct {
 	body   []byte
 }
 
-// receiver starts a server that stores requests and responds with the handler.
+// The function "receiver" starts a server that stores requests and responds with the
+// handler.
 func receiver(t *testing.T, respond http.HandlerFunc) (*httptest.Server, func() []request) {
 	t.Helper()
 	var mu sync.Mutex

@@ -38,8 +38,8 @@ func killStorm(t *testing.T, a *account, servers func() []*server, victims []vic
 	accepted := new(ledger)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	// The field "allowed" is the number of runs that clients may start until the next
-	// kill, so that the kills are spread over all runs.
+	// The variable "allowed" is the number of runs that clients may start until the
+	// next kill, so that the kills are spread over all runs.
 	var allowed, next atomic.Int64
 	var clients sync.WaitGroup
 	for client := range 3 {

@@ -19,8 +19,8 @@ type load struct {
 	clients sync.WaitGroup
 
 	mu sync.Mutex
-	// answers counts the answers by "SERVER KIND STATUS". The status of a lost
-	// connection is 0.
+	// The keys of answers have the form "SERVER KIND STATUS". The values are numbers of
+	// answers. The status of a lost connection is 0.
 	answers map[string]int
 	// killed contains the names of servers that may lose connections.
 	killed   map[string]bool
@@ -216,7 +216,7 @@ func TestClusterSurvivesPartitions(t *testing.T) {
 	phases := []struct {
 		name  string
 		proxy *proxy
-		// awaits waits for the effect of the partition.
+		// The function "awaits" waits for the effect of the partition.
 		awaits func()
 	}{
 		{"server and NATS", first.nats, func() {

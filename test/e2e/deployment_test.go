@@ -130,7 +130,7 @@ func (d *deployment) addServer(t *testing.T, n *node, flags ...string) *node {
 	return n
 }
 
-// start starts the process of the node and waits until it works.
+// The method "start" starts the process of the node and waits until it works.
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	s := newServer(n.data)

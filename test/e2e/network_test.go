@@ -40,7 +40,7 @@ for (const url of process.argv.slice(2)) {
 }
 `
 
-// fetch runs fetchProgram with the URLs and the allowlist.
+// The method "fetch" runs fetchProgram with the URLs and the allowlist.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
 	return a.fetchWith(t, "python", allow, urls...)

@@ -250,8 +250,8 @@ func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 		defer mu.Unlock()
 		return acknowledged, refused
 	}
-	// progress calls the function "of" until its result has grown by more than 5. The
-	// function returns the number of acknowledged or refused writes.
+	// The function "progress" calls the function "of" until its result has grown by
+	// more than 5. The function returns the number of acknowledged or refused writes.
 	progress := func(what string, of func() int) {
 		t.Helper()
 		before := of()

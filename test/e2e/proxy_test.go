@@ -54,7 +54,7 @@ func startProxy(t testing.TB, network, target string) *proxy {
 // address returns the address of the proxy.
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
-// set changes the state of the network.
+// The method "set" changes the state of the network.
 func (p *proxy) set(s linkState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,8 +143,8 @@ func (p *proxy) forward(from net.Conn) {
 	both.Wait()
 }
 
-// copy copies bytes in one direction. When the direction ends, it closes both
-// connections, because neither NATS nor PostgreSQL uses half-closed connections.
+// The method "copy" copies bytes in one direction. When the direction ends, it closes
+// both connections, because neither NATS nor PostgreSQL uses half-closed connections.
 func (p *proxy) copy(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()

@@ -153,8 +153,8 @@ var (
 	// sourceOfError matches the file position and the source line that Node prints
 	// before an uncaught error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
-	// interruption matches the error of an interrupted run with its stack frames. It
-	// has no frames if the program was waiting.
+	// The pattern "interruption" matches the error of an interrupted run with its stack
+	// frames. It has no frames if the program was waiting.
 	interruption = regexp.MustCompile("(?m)^Uncaught Error: (Script execution was interrupted by `SIGINT`)(?:\\n +at [^\\n]*?)* \\{$")
 	// endOfNode matches the last lines that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
@@ -268,7 +268,8 @@ func readDifferences(t *testing.T, path string) *sessionDifferences {
 	return list
 }
 
-// update replaces the listed differences by the found ones. It keeps the reasons.
+// The method "update" replaces the listed differences by the found ones. It keeps the
+// reasons.
 func (l *sessionDifferences) update(found map[string]string) {
 	for name, text := range found {
 		switch d := l.differences[name]; {

@@ -17,9 +17,9 @@ type subject struct {
 	measure measure
 }
 
-// alternate measures all subjects in each round. It reverses the order of the
-// subjects after each round, so that other load on the machine affects all of them
-// equally. It skips subjects that this machine cannot measure.
+// The function "alternate" measures all subjects in each round. It reverses the order
+// of the subjects after each round, so that other load on the machine affects all of
+// them equally. It skips subjects that this machine cannot measure.
 func alternate(ctx context.Context, rounds int, onRound func(round int), subjects ...subject) error {
 	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return s.into.missingReason != "" })
 	for round := range rounds {

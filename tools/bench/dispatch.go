@@ -181,7 +181,7 @@ func (s *server) runsOfWorkers(ctx context.Context) (map[string]float64, error) 
 	return runs, nil
 }
 
-// background starts a process and returns a function that stops it.
+// The method "background" starts a process and returns a function that stops it.
 func (*bench) background(ctx context.Context, program string, args ...string) (stop func() error, err error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(environment(), nodeSettings()...)

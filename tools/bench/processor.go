@@ -39,7 +39,7 @@ func (b kernelTimes) measured(run func(context.Context) (string, error)) subject
 	}}
 }
 
-// output runs a program outside a sandbox and returns its standard output.
+// The method "output" runs a program outside a sandbox and returns its standard output.
 func (p python) output(ctx context.Context, code string) (string, error) {
 	cmd := exec.CommandContext(ctx, p.path, "-c", code)
 	cmd.Env = environment()

@@ -16,9 +16,9 @@ for _ in range(200):
     os.waitpid(pid, 0)
 ` + program
 
-// profile runs startPrograms in a sandbox and writes a CPU profile of gVisor's
-// kernel. It uses the server's settings, but enables profiling. Servers never enable
-// profiling, because it weakens gVisor's protection.
+// The method "profile" runs startPrograms in a sandbox and writes a CPU profile of
+// gVisor's kernel. It uses the server's settings, but enables profiling. Servers never
+// enable profiling, because it weakens gVisor's protection.
 func (b *bench) profile(ctx context.Context, file string) error {
 	image, err := findImage(b.warmData)
 	if err != nil {

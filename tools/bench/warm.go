@@ -63,8 +63,8 @@ func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	return nil
 }
 
-// latency measures the latency of one client, and compares it with commands outside
-// a server.
+// The method "latency" measures the latency of one client, and compares it with
+// commands outside a server.
 func (b *bench) latency(ctx context.Context, tenant *account) error {
 	n := b.plan.latencyRounds
 	return alternate(ctx, n, b.progress.rounds("Latency", n),

@@ -7,10 +7,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Budget limits the memory of all request bodies together. It counts a body from its
-// first byte to the end of the request, because a program in the queue still needs
-// its body. It does not count bodies of up to SmallBytes, because the limit on
-// connections also limits the number of small bodies.
+// A Budget limits the memory of all request bodies together. It counts a body from its
+// first byte to the end of the request, because a program in the queue still needs its
+// body. It does not count bodies of up to SmallBytes, because the limit on connections
+// also limits the number of small bodies.
 //
 // Each caller can use only a share of the memory, so that one caller cannot block the
 // others.

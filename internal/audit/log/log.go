@@ -169,8 +169,8 @@ func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
 	return l.begin(ctx, e)()
 }
 
-// Begin queues the event and returns a function that waits until the event is
-// durable. The function may be called several times.
+// Begin adds the event to the queue and returns a function that waits until the event
+// is durable. The function may be called several times.
 func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
 	wait = l.begin(ctx, e)
 	// Yield this processor to commitAll. Waking another processor takes time, and
@@ -196,9 +196,9 @@ func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 	}
 }
 
-// Note queues the event and returns at once. The event is lost if the queue is full
-// or the store fails. Use Note for events that anonymous callers can cause without
-// limit.
+// Note adds the event to the queue and returns at once. The event is lost if the queue
+// is full or the store fails. Use Note for events that anonymous callers can cause
+// without limit.
 func (l *Log) Note(ctx context.Context, e *pyth.AuditEvent) {
 	p, err := l.pending(ctx, e)
 	if err != nil {

@@ -33,7 +33,7 @@ func newHost(name string) *host {
 	return &host{name: name, secrets: map[string]string{}, sessions: map[pyth.SessionID]map[string][]byte{}, reserved: map[pyth.ReservationID]bool{}}
 }
 
-// change calls f while no other method uses the host.
+// The method "change" calls f while no other method uses the host.
 func (h *host) change(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

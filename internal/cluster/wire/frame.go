@@ -97,7 +97,7 @@ type Announcement struct {
 	Heard map[string]uint64
 }
 
-// Beat answers an Announcement.
+// A Beat is the answer to an Announcement.
 type Beat struct {
 	// Seq is the number of the beat. For each worker, a server counts its beats
 	// separately. Heard is the Seq of the announcement.

@@ -22,7 +22,7 @@ const (
 	KindFiles
 	// KindWrite is followed by KindContent messages and KindEnd from the server.
 	KindWrite
-	// KindRead is answered by KindSize, KindContent messages and KindEnd.
+	// The answer to KindRead is KindSize, KindContent messages and KindEnd.
 	KindRead
 	KindDelete
 	KindReserve

@@ -16,14 +16,14 @@ type Reserve struct {
 	ID     pyth.ReservationID
 }
 
-// Reserved answers KindReserve, in a KindDone message. The lifetime of the reservation
-// is a duration, because the clocks of machines can differ.
+// Reserved is the answer to KindReserve, in a KindDone message. The lifetime of the
+// reservation is a duration, because the clocks of machines can differ.
 type Reserved struct {
 	PublicKey  []byte
 	LifetimeMs int64
 }
 
-// Written answers KindWrite, in a KindDone message.
+// Written is the answer to KindWrite, in a KindDone message.
 type Written struct{ Created bool }
 
 // Size is the JSON of a KindSize message.

@@ -119,7 +119,7 @@ func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
-// Node runs a program with Node and returns the finding. The operator may have
+// Node executes a program with Node and returns the finding. The operator may have
 // chosen a Node binary that does not work in sandboxes.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")

@@ -139,7 +139,8 @@ func largest(packages []Package, n int) map[string]bool {
 	return places
 }
 
-// copy copies the files of a package to the given directory in the image of links.
+// The method "copy" copies the files of a package to the given directory in the image
+// of links.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -178,8 +178,8 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("the index responded with %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// Open requests a URL. The caller must close the body. Reading the body fails if the
-// index stalls. If the status is not 200, Open returns a StatusError.
+// Open sends a request for a URL. The caller must close the body. Reading the body
+// fails if the index stalls. If the status is not 200, Open returns a StatusError.
 func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)

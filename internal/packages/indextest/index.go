@@ -34,8 +34,8 @@ type Index struct {
 	Broken bool
 	// Requests contains all requests so far, such as "GET /simple/numpy/".
 	Requests []string
-	// Hold delays downloads of files until the channel is closed. If Hold is nil,
-	// there is no delay.
+	// Downloads of files wait until the channel Hold is closed. If Hold is nil, there
+	// is no delay.
 	Hold chan struct{}
 	// Holding receives a value for each delayed request.
 	Holding chan struct{}

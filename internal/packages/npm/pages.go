@@ -15,8 +15,8 @@ import (
 // to resolve and install packages.
 const abbreviated = "application/vnd.npm.install-v1+json"
 
-// pages answers npm's requests with pages of the registry, and keeps these pages in
-// memory. Each call of Resolve uses a new instance.
+// The type "pages" answers npm's requests with pages of the registry, and keeps these
+// pages in memory. Each call of Resolve uses a new instance.
 type pages struct {
 	index *index.Client
 

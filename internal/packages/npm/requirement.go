@@ -24,7 +24,7 @@ var (
 	// Parts of the version may be missing or x, as in ">=1.x".
 	comparator = regexp.MustCompile(`^(?:[<>]=?|=|~>?|\^)?` + partial + `$`)
 	version    = regexp.MustCompile(`^` + partial + `$`)
-	// gap matches an operator that is followed by spaces.
+	// The pattern "gap" matches an operator that is followed by spaces.
 	gap = regexp.MustCompile(`(^|[ |])([<>]=?|=|~>?|\^) +`)
 )
 

@@ -24,8 +24,8 @@ import (
 // maxMetadata is the maximum size of a METADATA file in bytes.
 const maxMetadata = 16 << 20
 
-// pages answers pip's requests with pages of the index, and collects the wheels on
-// these pages. Each call of Resolve uses a new instance.
+// The type "pages" answers pip's requests with pages of the index, and collects the
+// wheels on these pages. Each call of Resolve uses a new instance.
 type pages struct {
 	index  *index.Client
 	images *imagestore.Store

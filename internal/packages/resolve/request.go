@@ -34,7 +34,7 @@ var (
 type Requirement struct {
 	// Name is the normalized name of the package.
 	Name string
-	// Constraint limits the versions of the package. If it is "", any version is
+	// Constraint restricts the versions of the package. If it is "", any version is
 	// allowed.
 	Constraint string
 	// Extras contains the required extras (optional features) of a Python package,

@@ -14,9 +14,9 @@ var (
 	// otherURL matches a URL of another host, such as a proxy.
 	otherURL = regexp.MustCompile(`\b(?:https?|git\+[a-z]+|socks5h?)://[^\s'"<>()]+`)
 	address  = regexp.MustCompile(`\b(?:` + regexp.QuoteMeta(gateway.Host) + `|localhost|127\.\d+\.\d+\.\d+|10\.\d+\.\d+\.\d+)(?::\d+)?`)
-	// directory matches a path in the sandbox.
+	// The pattern "directory" matches a path in the sandbox.
 	directory = regexp.MustCompile(`(^|[\s'"(=:])(?:/(?:home|opt|work|root|tmp|usr|var|etc|node_modules|pyth-on|run|proc|dev)(?:/[^\s'"():,]*)?)`)
-	// irrelevant matches lines that say nothing about the packages.
+	// The pattern "irrelevant" matches lines that say nothing about the packages.
 	irrelevant = regexp.MustCompile(`^(?:Looking in indexes:|npm error A complete log of this run|npm error (?:path|cwd|Log files)\b|WARNING: (?:The directory|Location) )`)
 )
 

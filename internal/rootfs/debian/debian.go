@@ -105,7 +105,7 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	})
 }
 
-// apt runs apt-get with separate state directories, in which no package is
+// The type "apt" runs apt-get with separate state directories, in which no package is
 // installed.
 type apt struct {
 	Options

@@ -76,7 +76,8 @@ func write(additions []addition) ([]byte, error) {
 	return image.Bytes(), err
 }
 
-// expect returns what a reader must return for a tree with these entries.
+// The function "expect" returns what a reader must return for a tree with these
+// entries.
 func expect(additions []addition) listing {
 	base := record{Nlink: 1, Mtime: uint64(epoch.Unix())}
 	directory := func(mode fs.FileMode) record {

@@ -42,7 +42,7 @@ func Write(ctx context.Context, w io.Writer, files *tree.Tree, modTime time.Time
 	return out.Flush()
 }
 
-// head returns the bytes of the superblock and the inodes.
+// The method "head" returns the bytes of the superblock and the inodes.
 func (l *layout) head(modTime time.Time) []byte {
 	b := make([]byte, l.headSize())
 	for i, n := range l.inodes {

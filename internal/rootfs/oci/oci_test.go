@@ -184,8 +184,8 @@ func TestLayersAreInOrder(t *testing.T) {
 
 func TestOpenRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
-	// damage changes the content of a layer, but not its file name, which is the
-	// old hash.
+	// The function "damage" changes the content of a layer, but not its file name,
+	// which is the old hash.
 	damage := func(dir string) {
 		blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
 		if err != nil {

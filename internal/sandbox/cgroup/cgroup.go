@@ -31,8 +31,8 @@ type Parent interface {
 	Close() error
 }
 
-// Group limits and measures one sandbox. A method that returns a value returns 0
-// if the value cannot be read.
+// A Group limits and measures one sandbox. A method that returns a value returns 0 if
+// the value cannot be read.
 type Group interface {
 	Name() string
 	// Add moves a process into the group. Children that it starts later are in

@@ -93,8 +93,8 @@ func TestAttack072UnusualAddressFormsAreRefused(t *testing.T) {
 	equal(t, r.names.questions(), []string{})
 }
 
-// dns starts a DNS server whose answer changes after the first query. It also
-// returns a counter of the queries.
+// The function "dns" starts a DNS server whose answer changes after the first query. It
+// also returns a counter of the queries.
 func dns(t *testing.T, first, second [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -237,7 +237,7 @@ func port(t *testing.T, s *httptest.Server) string {
 	return p
 }
 
-// echo answers with a description of the request.
+// The function "echo" answers with a description of the request.
 func echo(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.URL, b)

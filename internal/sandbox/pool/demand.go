@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// demand measures how fast jobs take warm sandboxes and how long a boot takes.
-// Both values are exponentially weighted averages.
+// The type "demand" measures how fast jobs take warm sandboxes and how long a boot
+// takes. Both values are exponentially weighted averages.
 type demand struct {
 	rate float64   // jobs per second, when last updated
 	at   time.Time // time of the last update of rate
@@ -90,8 +90,8 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// backoff delays further boots after a failed one. If all boots fail, the host must not
-// waste processor time.
+// The type "backoff" delays further boots after a failed one. If all boots fail, the
+// host must not waste processor time.
 type backoff struct {
 	delay time.Duration
 	// failures is the number of failed boots since the last success.

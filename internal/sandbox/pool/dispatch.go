@@ -6,8 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// acquire queues the job and waits until the job gets a sandbox. The parameter "again"
-// is true if the job already had a sandbox, but its program did not start there.
+// acquire adds the job to the queue and waits until the job gets a sandbox. The
+// parameter "again" is true if the job already had a sandbox, but its program did not
+// start there.
 func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {
 	w, err := p.enqueue(job, again)
 	if err != nil {
@@ -44,7 +45,7 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, 
 	return nil, ctx.Err()
 }
 
-// enqueue queues the job, and starts it if possible.
+// enqueue adds the job to the queue, and starts the job if possible.
 func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 )
 
 func TestEviction(t *testing.T) {
-	// visit runs one job of each tenant. Afterwards each tenant has an idle
-	// sandbox.
+	// The function "visit" runs one job of each tenant. Afterwards each tenant has an
+	// idle sandbox.
 	visit := func(s *scene, tenants ...pyth.UserID) {
 		for _, tenant := range tenants {
 			s.run(job(tenant, 0))

@@ -29,8 +29,8 @@ type fake struct {
 	abandoned bool
 }
 
-// enter marks the sandbox as busy. It records a fault if the pool must not use
-// the sandbox now.
+// The method "enter" marks the sandbox as busy. It records a fault if the pool must not
+// use the sandbox now.
 func (f *fake) enter(use string, dirty bool) {
 	if f.busy || f.closed || f.abandoned || f.dirty != dirty {
 		f.machine.fault("%s in a sandbox with busy %v, closed %v, abandoned %v, dirty %v", use, f.busy, f.closed, f.abandoned, f.dirty)
@@ -81,7 +81,7 @@ type fakeRun struct {
 	fails, ended bool
 }
 
-// end ends the run. The caller must hold the machine's lock.
+// The method "end" ends the run. The caller must hold the machine's lock.
 func (r *fakeRun) end() {
 	f := r.sandbox
 	if r.ended {

@@ -86,7 +86,7 @@ func (m *machine) fault(format string, args ...any) {
 	m.faults = append(m.faults, fmt.Sprintf(format, args...))
 }
 
-// set calls the function "change" with the machine's lock held.
+// The method "set" calls the function "change" with the machine's lock held.
 func (m *machine) set(change func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// writer calls a function for each log line.
+// The type "writer" calls a function for each log line.
 type writer func()
 
 func (w writer) Write(line []byte) (int, error) {

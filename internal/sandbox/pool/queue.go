@@ -49,9 +49,9 @@ type assignment struct {
 	err   error
 }
 
-// add queues a job if there is room. Two kinds of jobs need no room and go to the
-// front: the server's own jobs, and jobs whose sandbox failed before the program
-// started. For a job whose sandbox failed, the parameter "again" is true.
+// The method "add" adds a job to the queue if there is room. Two kinds of jobs need no
+// room and go to the front: the server's own jobs, and jobs whose sandbox failed before
+// the program started. For a job whose sandbox failed, the parameter "again" is true.
 func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	t := q.tenants[job.Tenant]
 	if t == nil {

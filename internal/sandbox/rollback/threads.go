@@ -72,8 +72,8 @@ func (s *thread) apply(t *kernel.Task) error {
 	return nil
 }
 
-// pause stops threads of a process before they return to the program's code. gVisor
-// calls TaskWork in each of these threads.
+// The type "pause" stops threads of a process before they return to the program's code.
+// gVisor calls TaskWork in each of these threads.
 type pause struct {
 	// stopped receives each thread that has stopped.
 	stopped chan stopped
@@ -117,9 +117,9 @@ func (p *pause) TaskWork(t *kernel.Task) {
 	}
 }
 
-// stop stops all threads for which the function mayStop returns true. It returns when
-// all other threads have ended. It returns an error if one of the other threads still
-// runs after the given time, or if a thread neither stops nor ends.
+// The method "stop" stops all threads for which the function mayStop returns true. It
+// returns when all other threads have ended. It returns an error if one of the other
+// threads still runs after the given time, or if a thread neither stops nor ends.
 func (p *pause) stop(t *kernel.Task, mayStop func(*kernel.Task) bool, running time.Duration) error {
 	for start := time.Now(); ; {
 		others, runs := otherThreads(t), false

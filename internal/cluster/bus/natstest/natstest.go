@@ -64,7 +64,7 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// start starts the process and waits until it accepts connections.
+// The method "start" starts the process and waits until it accepts connections.
 func (s *Server) start() error {
 	program, err := find()
 	if err != nil {

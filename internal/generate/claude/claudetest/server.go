@@ -82,7 +82,7 @@ func (s *Server) Canceled() int {
 	return s.canceled
 }
 
-// Step answers one request.
+// A Step answers one request.
 type Step func(*exchange)
 
 // exchange holds one valid request and the writer for its response.

@@ -15,7 +15,8 @@ const (
 	OutputTokens     = 200
 )
 
-// Program answers with a program in the format that the request requires.
+// Program returns a Step that answers with a program in the format that the request
+// requires.
 func Program(explanation, code string) Step {
 	b, err := json.Marshal(struct {
 		Explanation string `json:"explanation"`
@@ -27,17 +28,18 @@ func Program(explanation, code string) Step {
 	return Content(string(b))
 }
 
-// Content answers with the given content, unchanged, even if its format is wrong.
+// Content returns a Step that answers with the given content, unchanged, even if its
+// format is wrong.
 func Content(content string) Step { return func(x *exchange) { x.answer(content, x.reason()) } }
 
-// Refusal answers with the stop reason "refusal".
+// Refusal returns a Step that answers with the stop reason "refusal".
 func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 
 // CutOff answers with content that was cut off at the token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
-// Failure answers with an API error of the given type. headers contains names and
-// values alternately.
+// Failure returns a Step that answers with an API error of the given type. headers
+// contains names and values alternately.
 func Failure(status int, kind, message string, headers ...string) Step {
 	return func(x *exchange) {
 		for i := 0; i+1 < len(headers); i += 2 {
@@ -47,7 +49,7 @@ func Failure(status int, kind, message string, headers ...string) Step {
 	}
 }
 
-// Overloaded answers with the API's error for overload.
+// Overloaded returns a Step that answers with the API's error for overload.
 func Overloaded() Step { return Failure(529, "overloaded_error", "Overloaded", "Retry-After", "0.01") }
 
 // RateLimited answers with a rate limit error. The header Retry-After contains the
@@ -57,7 +59,7 @@ func RateLimited(wait time.Duration) Step {
 		"This request would exceed the rate limit for your organization", "Retry-After", fmt.Sprint(wait.Seconds()))
 }
 
-// Raw answers with any status, media type and body.
+// Raw returns a Step that answers with any status, media type and body.
 func Raw(status int, mediaType, body string) Step {
 	return func(x *exchange) {
 		x.w.Header().Set("Content-Type", mediaType)

@@ -18,7 +18,7 @@ import (
 // port, and relays them over a socket from the host. On the host, a proxy decides which
 // connections are allowed.
 type network struct {
-	// fd is the descriptor of the donated socket.
+	// fd is the descriptor of the socket from the host.
 	fd int
 	// home is a descriptor of the agent's network namespace.
 	home int
