@@ -2,6 +2,7 @@ package pyth
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -337,6 +338,16 @@ type ExecutionStore interface {
 	// DeleteOldExecutions deletes records of ended runs that were created before the
 	// given time. It deletes at most "limit" records and returns their number.
 	DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// CheckSchema returns an error if the schema of a database is from a newer version of
+// this program. The parameters are the version of the schema and the newest version that
+// this program knows.
+func CheckSchema(current, known int64) error {
+	if current <= known {
+		return nil
+	}
+	return fmt.Errorf("the database has schema %d from a newer version of pyth-on, but this version needs schema %d; install the newer version", current, known)
 }
 
 // RateLimitStore stores token buckets that several servers share.

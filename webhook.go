@@ -109,9 +109,9 @@ func EventOf(r *ExecutionRecord) (WebhookEvent, time.Time) {
 	return "", time.Time{}
 }
 
-// Limit makes the delivery fail if the user already has the maximum number of pending
+// limit makes the delivery fail if the user already has the maximum number of pending
 // deliveries.
-func (d *Delivery) Limit(pending int) {
+func (d *Delivery) limit(pending int) {
 	if pending >= MaxPendingDeliveries {
 		d.State, d.Error, d.Payload = DeliveryFailed, ErrorTooManyDeliveries, nil
 	}
@@ -128,6 +128,84 @@ func NewDelivery(w *Webhook, r *ExecutionRecord) *Delivery {
 		ID: DeliveryID("msg_" + NewExecutionID(at)), Webhook: w.ID, User: w.User, Event: event, Execution: r.ID,
 		CreatedAt: at, State: DeliveryPending, Payload: eventPayload(event, at, r),
 	}
+}
+
+// DeliveryTx reads and stores the deliveries of webhooks in one transaction of a store.
+type DeliveryTx interface {
+	// UserWebhooks returns the user's webhooks for all runs, by ID.
+	UserWebhooks(ctx context.Context, user UserID) ([]*Webhook, error)
+	// ExecutionWebhooks returns the webhooks of one run.
+	ExecutionWebhooks(ctx context.Context, id ExecutionID) ([]*Webhook, error)
+	// PendingDeliveries returns the number of the user's pending deliveries, at most
+	// MaxPendingDeliveries.
+	PendingDeliveries(ctx context.Context, user UserID) (int, error)
+	// LockWebhook makes sure that the webhook exists until the end of the transaction.
+	// It returns false if the webhook was deleted.
+	LockWebhook(ctx context.Context, id WebhookID) (bool, error)
+	// PutDelivery stores a delivery. It does nothing if the webhook already has a
+	// delivery of the same event.
+	PutDelivery(ctx context.Context, d *Delivery) error
+}
+
+// CreateDeliveries stores the deliveries of the events of records that have changed in
+// the transaction. Only stores call it.
+func CreateDeliveries(ctx context.Context, tx DeliveryTx, changed []*ExecutionRecord) error {
+	users := map[UserID]*recipients{}
+	for _, r := range changed {
+		if event, _ := EventOf(r); event == "" {
+			continue
+		}
+		to := users[r.User]
+		if to == nil {
+			all, err := tx.UserWebhooks(ctx, r.User)
+			if err != nil {
+				return err
+			}
+			to = &recipients{webhooks: all, pending: -1}
+			users[r.User] = to
+		}
+		targets := to.webhooks
+		if r.Async {
+			own, err := tx.ExecutionWebhooks(ctx, r.ID)
+			if err != nil {
+				return err
+			}
+			targets = append(own, targets...)
+		}
+		for _, w := range targets {
+			if err := to.add(ctx, tx, NewDelivery(w, r)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recipients are the webhooks of one user. The field "pending" is the number of pending
+// deliveries, or -1 if it is not known.
+type recipients struct {
+	webhooks []*Webhook
+	pending  int
+}
+
+// add stores a delivery. It does nothing if d is nil, or if the webhook was deleted in
+// the meantime.
+func (to *recipients) add(ctx context.Context, tx DeliveryTx, d *Delivery) error {
+	if d == nil {
+		return nil
+	}
+	exists, err := tx.LockWebhook(ctx, d.Webhook)
+	if err != nil || !exists {
+		return err
+	}
+	if to.pending < 0 {
+		if to.pending, err = tx.PendingDeliveries(ctx, d.User); err != nil {
+			return err
+		}
+	}
+	d.limit(to.pending)
+	to.pending++
+	return tx.PutDelivery(ctx, d)
 }
 
 // timestampLayout is the format of times in payloads.

@@ -12,33 +12,21 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const (
-	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at, k.scopes, k.last_used_at"
+const selectKeyByHash = "SELECT " + column.APIKeyNames + ", " + column.UserNames +
+	" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = $1"
 
-	selectKeyByHash = "SELECT " + keyColumns + ", " + column.UserNames +
-		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = $1"
-
-	insertKey = "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at, scopes, last_used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-)
-
-func keyFields(k *pyth.APIKey) []any {
-	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt), column.Scopes(&k.Scopes), column.Time(&k.LastUsedAt)}
-}
-
-func keyValues(k *pyth.APIKey) []any {
-	return []any{k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt), column.ScopesValue(k.Scopes), column.TimeValue(k.LastUsedAt)}
-}
+const insertKey = column.APIKeyInsert + "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 // CreateAPIKey stores a new API key.
 func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
-	_, err := s.write(ctx, insertKey, keyValues(key)...)
+	_, err := s.write(ctx, insertKey, column.APIKeyValues(key)...)
 	return err
 }
 
 // APIKeyByHash returns the API key with the hash, and its user.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
-	fields := append(keyFields(k), column.User(u)...)
+	fields := append(column.APIKey(k), column.User(u)...)
 	if err := s.row(ctx, selectKeyByHash, []any{hash[:]}, fields...); err != nil {
 		return nil, nil, asNotFound(err, "key")
 	}
@@ -50,9 +38,9 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.APIKey, error) {
 		k := new(pyth.APIKey)
-		return k, row.Scan(keyFields(k)...)
+		return k, row.Scan(column.APIKey(k)...)
 	}
-	return collect(ctx, s, scan, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3", user, after, limit)
+	return collect(ctx, s, scan, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3", user, after, limit)
 }
 
 // UpdateAPIKey changes a key. It returns CodeNotFound if the user has no such key.
@@ -60,7 +48,7 @@ func (s *Store) UpdateAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 	k := new(pyth.APIKey)
 	err := s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		return tx.QueryRow(ctx, "UPDATE api_keys k SET name = coalesce(nullif($1, ''), name), expires_at = coalesce($2, expires_at)"+
-			" WHERE k.user_id = $3 AND k.id = $4 RETURNING "+keyColumns, c.Name, column.TimeValue(c.ExpiresAt), user, id).Scan(keyFields(k)...)
+			" WHERE k.user_id = $3 AND k.id = $4 RETURNING "+column.APIKeyNames, c.Name, column.TimeValue(c.ExpiresAt), user, id).Scan(column.APIKey(k)...)
 	})
 	if err != nil {
 		return nil, asNotFound(asNoRows(err), "key")
@@ -100,7 +88,7 @@ func (s *Store) deleteOne(ctx context.Context, object, query string, args ...any
 // PrimaryAPIKey returns the user's oldest key that has a sealed copy.
 func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
 	k := new(pyth.APIKey)
-	err := s.row(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = $1 AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", []any{user}, keyFields(k)...)
+	err := s.row(ctx, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = $1 AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", []any{user}, column.APIKey(k)...)
 	if err != nil {
 		return nil, asNotFound(err, "key")
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 //go:embed migrations/*.sql
@@ -44,8 +46,8 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
 		if err != nil {
 			return err
 		}
-		if current > known {
-			return fmt.Errorf("the database has schema %d from a newer version of pyth-on, but this version needs schema %d; install the newer version", current, known)
+		if err := pyth.CheckSchema(current, known); err != nil {
+			return err
 		}
 		_, err = provider.Up(ctx)
 		return err
@@ -63,7 +65,10 @@ func checkVersion(ctx context.Context, config *pgx.ConnConfig) error {
 		if sqlState(err) == "42P01" { // There is no such table.
 			return errors.New("the database contains no data of pyth-on; check the name of the database")
 		}
-		if err == nil && current != known {
+		if err == nil {
+			err = pyth.CheckSchema(current, known)
+		}
+		if err == nil && current < known {
 			err = fmt.Errorf("the database has schema %d, but this version of pyth-on needs schema %d; start the server to migrate the database", current, known)
 		}
 		return err

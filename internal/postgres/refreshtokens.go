@@ -11,27 +11,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-
-func tokenValues(t *pyth.RefreshToken) []any {
-	var client any
-	if t.ClientHash != [32]byte{} {
-		client = t.ClientHash[:]
-	}
-	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client, t.Client.IP, t.Client.UserAgent}
-}
+const insertToken = column.RefreshTokenInsert + "($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
 // CreateRefreshToken stores the first token of a new family.
 func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
-	_, err := s.write(ctx, insertToken, tokenValues(t)...)
+	_, err := s.write(ctx, insertToken, column.RefreshTokenValues(t)...)
 	return err
 }
 
 // RefreshToken returns the token with the hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
-	err := s.row(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent FROM refresh_tokens WHERE hash = $1", []any{hash[:]},
-		column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash), &t.Client.IP, &t.Client.UserAgent)
+	err := s.row(ctx, "SELECT "+column.RefreshTokenNames+" FROM refresh_tokens WHERE hash = $1", []any{hash[:]},
+		column.RefreshToken(t)...)
 	if err != nil {
 		return nil, asNotFound(err, "refresh token")
 	}
@@ -56,7 +48,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, 
 			}
 			return pyth.Errorf(pyth.CodeConflict, "The refresh token was used already.")
 		}
-		_, err = tx.Exec(ctx, insertToken, tokenValues(next)...)
+		_, err = tx.Exec(ctx, insertToken, column.RefreshTokenValues(next)...)
 		return err
 	})
 }
@@ -71,7 +63,7 @@ func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.Ref
 		if err := tokenExists(ctx, tx, spent); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, insertToken, tokenValues(next)...)
+		_, err := tx.Exec(ctx, insertToken, column.RefreshTokenValues(next)...)
 		return err
 	})
 }
@@ -111,7 +103,7 @@ func ignoreNoRows(err error) error {
 func (s *Store) Logins(ctx context.Context, user pyth.UserID, at time.Time, after string, limit int) ([]*pyth.Login, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.Login, error) {
 		l := new(pyth.Login)
-		return l, row.Scan(&l.ID, column.Time(&l.LastUsedAt), column.Time(&l.ExpiresAt), &l.Client.IP, &l.Client.UserAgent)
+		return l, row.Scan(column.Login(l)...)
 	}
 	return collect(ctx, s, scan, "SELECT DISTINCT ON (family_id) family_id, issued_at, expires_at, ip, user_agent FROM refresh_tokens"+
 		" WHERE user_id = $1 AND family_id > $2 AND expires_at > $3 ORDER BY family_id, issued_at DESC LIMIT $4", user, after, column.TimeValue(at), limit)

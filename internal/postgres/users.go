@@ -30,7 +30,7 @@ func insertUser(ctx context.Context, tx pgx.Tx, u *pyth.User, key *pyth.APIKey, 
 	if err := insertDataKey(ctx, tx, dataKey); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, insertKey, keyValues(key)...)
+	_, err = tx.Exec(ctx, insertKey, column.APIKeyValues(key)...)
 	return err
 }
 

@@ -127,38 +127,21 @@ const putDelivery = `INSERT INTO webhook_deliveries
 
 // createDeliveries stores deliveries for records that have changed in the transaction.
 func createDeliveries(ctx context.Context, tx pgx.Tx, changed []*pyth.ExecutionRecord) error {
-	users := map[pyth.UserID]*recipients{}
-	for _, r := range changed {
-		if event, _ := pyth.EventOf(r); event == "" {
-			continue
-		}
-		to := users[r.User]
-		if to == nil {
-			all, err := webhooks(ctx, tx, webhooksOfUser, r.User)
-			if err != nil {
-				return err
-			}
-			to = &recipients{webhooks: all, pending: -1}
-			users[r.User] = to
-		}
-		targets := to.webhooks
-		if r.Async {
-			own, err := webhooks(ctx, tx, "SELECT "+column.WebhookNames+" FROM webhooks w WHERE w.execution_id = $1", r.ID)
-			if err != nil {
-				return err
-			}
-			targets = append(own, targets...)
-		}
-		for _, w := range targets {
-			if err := to.add(ctx, tx, pyth.NewDelivery(w, r)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return pyth.CreateDeliveries(ctx, deliveryTx{tx}, changed)
 }
 
-func webhooks(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]*pyth.Webhook, error) {
+// deliveryTx implements pyth.DeliveryTx.
+type deliveryTx struct{ pgx.Tx }
+
+func (tx deliveryTx) UserWebhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
+	return tx.webhooks(ctx, webhooksOfUser, user)
+}
+
+func (tx deliveryTx) ExecutionWebhooks(ctx context.Context, id pyth.ExecutionID) ([]*pyth.Webhook, error) {
+	return tx.webhooks(ctx, "SELECT "+column.WebhookNames+" FROM webhooks w WHERE w.execution_id = $1", id)
+}
+
+func (tx deliveryTx) webhooks(ctx context.Context, query string, args ...any) ([]*pyth.Webhook, error) {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -166,34 +149,21 @@ func webhooks(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]*pyt
 	return pgx.CollectRows(rows, scanWebhook)
 }
 
-// recipients are the webhooks of one user. The field "pending" is the number of pending
-// deliveries, or -1 if it is not known.
-type recipients struct {
-	webhooks []*pyth.Webhook
-	pending  int
+func (tx deliveryTx) PendingDeliveries(ctx context.Context, user pyth.UserID) (n int, err error) {
+	err = tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE user_id = $1 AND state = 'pending' LIMIT $2) p",
+		user, pyth.MaxPendingDeliveries).Scan(&n)
+	return n, err
 }
 
-// add stores a delivery. It does nothing if d is nil, or if the webhook was deleted in
-// the meantime.
-func (to *recipients) add(ctx context.Context, tx pgx.Tx, d *pyth.Delivery) error {
-	if d == nil {
-		return nil
-	}
-	// Without this lock, the insertion would fail if the webhook is being deleted.
-	tag, err := tx.Exec(ctx, "SELECT 1 FROM webhooks WHERE id = $1 FOR KEY SHARE", d.Webhook)
-	if err != nil || tag.RowsAffected() == 0 {
-		return err
-	}
-	if to.pending < 0 {
-		err := tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE user_id = $1 AND state = 'pending' LIMIT $2) p",
-			d.User, pyth.MaxPendingDeliveries).Scan(&to.pending)
-		if err != nil {
-			return err
-		}
-	}
-	d.Limit(to.pending)
-	to.pending++
-	_, err = tx.Exec(ctx, putDelivery, d.ID, d.Webhook, d.User, d.Event, d.Execution, column.TimeValue(d.CreatedAt), d.State, d.Error, d.Payload)
+// LockWebhook locks the webhook. Without this lock, the insertion of a delivery would
+// fail if the webhook is being deleted.
+func (tx deliveryTx) LockWebhook(ctx context.Context, id pyth.WebhookID) (bool, error) {
+	tag, err := tx.Exec(ctx, "SELECT 1 FROM webhooks WHERE id = $1 FOR KEY SHARE", id)
+	return tag.RowsAffected() > 0, err
+}
+
+func (tx deliveryTx) PutDelivery(ctx context.Context, d *pyth.Delivery) error {
+	_, err := tx.Exec(ctx, putDelivery, d.ID, d.Webhook, d.User, d.Event, d.Execution, column.TimeValue(d.CreatedAt), d.State, d.Error, d.Payload)
 	return err
 }
 

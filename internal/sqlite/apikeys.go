@@ -9,16 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const (
-	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at, k.scopes, k.last_used_at"
-
-	selectKeyByHash = "SELECT " + keyColumns + ", " + column.UserNames +
-		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
-)
-
-func keyFields(k *pyth.APIKey) []any {
-	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, column.Hash(&k.Hash), &k.Sealed, column.Time(&k.CreatedAt), column.Time(&k.ExpiresAt), column.Scopes(&k.Scopes), column.Time(&k.LastUsedAt)}
-}
+const selectKeyByHash = "SELECT " + column.APIKeyNames + ", " + column.UserNames +
+	" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
 
 // executor is a *sql.DB or a *sql.Tx.
 type executor interface {
@@ -26,8 +18,7 @@ type executor interface {
 }
 
 func insertKey(ctx context.Context, to executor, k *pyth.APIKey) error {
-	_, err := to.ExecContext(ctx, "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at, scopes, last_used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, column.TimeValue(k.CreatedAt), column.TimeValue(k.ExpiresAt), column.ScopesValue(k.Scopes), column.TimeValue(k.LastUsedAt))
+	_, err := to.ExecContext(ctx, column.APIKeyInsert+"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", column.APIKeyValues(k)...)
 	return err
 }
 
@@ -39,7 +30,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 // APIKeyByHash returns the API key with the hash, and its user.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
-	fields := append(keyFields(k), column.User(u)...)
+	fields := append(column.APIKey(k), column.User(u)...)
 	if err := s.keyByHash.QueryRowContext(ctx, hash[:]).Scan(fields...); err != nil {
 		return nil, nil, asNotFound(err, "key")
 	}
@@ -49,7 +40,7 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 // APIKeys returns at most "limit" of the user's keys, oldest first. The parameter
 // "after" is the ID of the last key of the previous page.
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
-	rows, err := s.reader.QueryContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
+	rows, err := s.reader.QueryContext(ctx, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
 	if err != nil {
 		return nil, failure(err)
 	}
@@ -57,7 +48,7 @@ func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID,
 	var keys []*pyth.APIKey
 	for rows.Next() {
 		k := new(pyth.APIKey)
-		if err := rows.Scan(keyFields(k)...); err != nil {
+		if err := rows.Scan(column.APIKey(k)...); err != nil {
 			return nil, failure(err)
 		}
 		keys = append(keys, k)
@@ -74,7 +65,7 @@ func (s *Store) UpdateAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 		if err != nil {
 			return err
 		}
-		return asNotFound(tx.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id = ?", user, id).Scan(keyFields(k)...), "key")
+		return asNotFound(tx.QueryRowContext(ctx, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = ? AND k.id = ?", user, id).Scan(column.APIKey(k)...), "key")
 	})
 	if err != nil {
 		return nil, err
@@ -108,8 +99,8 @@ func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 // PrimaryAPIKey returns the user's oldest key that has a sealed copy.
 func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
 	k := new(pyth.APIKey)
-	err := s.reader.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", user).
-		Scan(keyFields(k)...)
+	err := s.reader.QueryRowContext(ctx, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = ? AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", user).
+		Scan(column.APIKey(k)...)
 	if err != nil {
 		return nil, asNotFound(err, "key")
 	}

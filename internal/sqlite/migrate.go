@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 //go:embed migrations/*.sql
@@ -41,11 +43,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case current > known:
-		return newerSchema(current, known)
-	case current == known:
-		return nil
+	if err := checkSchema(current, known); err != nil || current == known {
+		return err
 	}
 	if current > 0 {
 		if err := s.copyBeforeMigration(ctx, known); err != nil {
@@ -58,9 +57,13 @@ func (s *Store) migrate(ctx context.Context) error {
 	return s.removeOldCopies()
 }
 
-func newerSchema(current, known int64) error {
-	return fmt.Errorf("the database has schema %d from a newer version of pyth-on, but this version needs schema %d; install the newer version, "+
-		"or go back to the copy that the newer version made before its migration (see Upgrade on the page Operations of the documentation)", current, known)
+// checkSchema returns an error with advice if the schema is from a newer version of
+// this program.
+func checkSchema(current, known int64) error {
+	if err := pyth.CheckSchema(current, known); err != nil {
+		return fmt.Errorf("%w, or go back to the copy that the newer version made before its migration (see Upgrade on the page Operations of the documentation)", err)
+	}
+	return nil
 }
 
 // copyBeforeMigration copies the database to a file beside it. The name of the file

@@ -9,27 +9,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-func tokenValues(t *pyth.RefreshToken) []any {
-	var client any
-	if t.ClientHash != [32]byte{} {
-		client = t.ClientHash[:]
-	}
-	return []any{t.Hash[:], t.FamilyID, t.UserID, column.TimeValue(t.IssuedAt), column.TimeValue(t.ExpiresAt), column.TimeValue(t.SpentAt), client, t.Client.IP, t.Client.UserAgent}
-}
+const insertToken = column.RefreshTokenInsert + "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 // CreateRefreshToken stores the first token of a new family.
 func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
-	_, err := s.write(ctx, insertToken, tokenValues(t)...)
+	_, err := s.write(ctx, insertToken, column.RefreshTokenValues(t)...)
 	return err
 }
 
 // RefreshToken returns the token with the hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
-	err := s.reader.QueryRowContext(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent FROM refresh_tokens WHERE hash = ?", hash[:]).
-		Scan(column.Hash(&t.Hash), &t.FamilyID, &t.UserID, column.Time(&t.IssuedAt), column.Time(&t.ExpiresAt), column.Time(&t.SpentAt), column.Hash(&t.ClientHash), &t.Client.IP, &t.Client.UserAgent)
+	err := s.reader.QueryRowContext(ctx, "SELECT "+column.RefreshTokenNames+" FROM refresh_tokens WHERE hash = ?", hash[:]).
+		Scan(column.RefreshToken(t)...)
 	if err != nil {
 		return nil, asNotFound(err, "refresh token")
 	}
@@ -51,7 +43,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, 
 			}
 			return pyth.Errorf(pyth.CodeConflict, "The refresh token was used already.")
 		}
-		_, err = tx.ExecContext(ctx, insertToken, tokenValues(next)...)
+		_, err = tx.ExecContext(ctx, insertToken, column.RefreshTokenValues(next)...)
 		return err
 	})
 }
@@ -63,7 +55,7 @@ func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.Ref
 		if err := tokenExists(ctx, tx, spent); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, insertToken, tokenValues(next)...)
+		_, err := tx.ExecContext(ctx, insertToken, column.RefreshTokenValues(next)...)
 		return err
 	})
 }
@@ -94,7 +86,7 @@ func (s *Store) Logins(ctx context.Context, user pyth.UserID, at time.Time, afte
 	var all []*pyth.Login
 	for rows.Next() {
 		l := new(pyth.Login)
-		if err := rows.Scan(&l.ID, column.Time(&l.LastUsedAt), column.Time(&l.ExpiresAt), &l.Client.IP, &l.Client.UserAgent); err != nil {
+		if err := rows.Scan(column.Login(l)...); err != nil {
 			return nil, failure(err)
 		}
 		all = append(all, l)

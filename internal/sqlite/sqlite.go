@@ -86,10 +86,10 @@ func (s *Store) prepareToRead(ctx context.Context) error {
 	if err := s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current); err != nil {
 		return err
 	}
-	switch {
-	case current > known:
-		return newerSchema(current, known)
-	case current < known:
+	if err := checkSchema(current, known); err != nil {
+		return err
+	}
+	if current < known {
 		return fmt.Errorf("the database has schema %d, but this version of pyth-on needs schema %d; start the server to migrate the database", current, known)
 	}
 	if err := s.prepareReads(ctx); err != nil {

@@ -12,6 +12,9 @@ import (
 
 const webhookMissing = "webhook"
 
+// webhooksOfUser selects the webhooks for all runs of a user.
+const webhooksOfUser = "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id"
+
 // CreateWebhook stores a webhook.
 func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit int) error {
 	events, err := json.Marshal(w.Events)
@@ -30,7 +33,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 
 // Webhooks returns the user's webhooks for all runs, sorted by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
-	all, err := webhooks(ctx, s.reader, "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id", user)
+	all, err := webhooks(ctx, s.reader, webhooksOfUser, user)
 	return all, failure(err)
 }
 
@@ -167,58 +170,30 @@ const putDelivery = `INSERT INTO webhook_deliveries
 
 // createDeliveries stores deliveries for records that have changed in the transaction.
 func createDeliveries(ctx context.Context, tx *sql.Tx, changed []*pyth.ExecutionRecord) error {
-	users := map[pyth.UserID]*recipients{}
-	for _, r := range changed {
-		if event, _ := pyth.EventOf(r); event == "" {
-			continue
-		}
-		to := users[r.User]
-		if to == nil {
-			all, err := webhooks(ctx, tx, "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id", r.User)
-			if err != nil {
-				return err
-			}
-			to = &recipients{webhooks: all, pending: -1}
-			users[r.User] = to
-		}
-		targets := to.webhooks
-		if r.Async {
-			own, err := webhooks(ctx, tx, "w.execution_id = ?", r.ID)
-			if err != nil {
-				return err
-			}
-			targets = append(own, targets...)
-		}
-		for _, w := range targets {
-			if err := to.add(ctx, tx, pyth.NewDelivery(w, r)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return pyth.CreateDeliveries(ctx, deliveryTx{tx}, changed)
 }
 
-// recipients are the webhooks of one user. The field "pending" is the number of pending
-// deliveries, or -1 if it is not known.
-type recipients struct {
-	webhooks []*pyth.Webhook
-	pending  int
+// deliveryTx implements pyth.DeliveryTx.
+type deliveryTx struct{ *sql.Tx }
+
+func (tx deliveryTx) UserWebhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
+	return webhooks(ctx, tx, webhooksOfUser, user)
 }
 
-// add stores a delivery. It does nothing if d is nil.
-func (to *recipients) add(ctx context.Context, tx *sql.Tx, d *pyth.Delivery) error {
-	if d == nil {
-		return nil
-	}
-	if to.pending < 0 {
-		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE user_id = ? AND state = 'pending' LIMIT ?)",
-			d.User, pyth.MaxPendingDeliveries).Scan(&to.pending)
-		if err != nil {
-			return err
-		}
-	}
-	d.Limit(to.pending)
-	to.pending++
+func (tx deliveryTx) ExecutionWebhooks(ctx context.Context, id pyth.ExecutionID) ([]*pyth.Webhook, error) {
+	return webhooks(ctx, tx, "w.execution_id = ?", id)
+}
+
+func (tx deliveryTx) PendingDeliveries(ctx context.Context, user pyth.UserID) (n int, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE user_id = ? AND state = 'pending' LIMIT ?)",
+		user, pyth.MaxPendingDeliveries).Scan(&n)
+	return n, err
+}
+
+// LockWebhook does nothing, because SQLite has only one writing transaction at a time.
+func (tx deliveryTx) LockWebhook(context.Context, pyth.WebhookID) (bool, error) { return true, nil }
+
+func (tx deliveryTx) PutDelivery(ctx context.Context, d *pyth.Delivery) error {
 	_, err := tx.ExecContext(ctx, putDelivery, d.ID, d.Webhook, d.User, d.Event, d.Execution, column.TimeValue(d.CreatedAt), d.State, d.Error, d.Payload)
 	return err
 }

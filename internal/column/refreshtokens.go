@@ -1,0 +1,39 @@
+package column
+
+import pyth "github.com/pyth-on/pyth-on"
+
+const (
+	// RefreshTokenNames are the columns that RefreshToken scans, of the table
+	// refresh_tokens.
+	RefreshTokenNames = "hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent"
+	// RefreshTokenInsert is an INSERT statement for the table refresh_tokens, up to its
+	// values.
+	RefreshTokenInsert = "INSERT INTO refresh_tokens (" + RefreshTokenNames + ") VALUES "
+)
+
+// RefreshToken returns scan targets for RefreshTokenNames.
+func RefreshToken(t *pyth.RefreshToken) []any {
+	return []any{
+		Hash(&t.Hash), &t.FamilyID, &t.UserID, Time(&t.IssuedAt), Time(&t.ExpiresAt), Time(&t.SpentAt),
+		Hash(&t.ClientHash), &t.Client.IP, &t.Client.UserAgent,
+	}
+}
+
+// RefreshTokenValues returns the values for RefreshTokenInsert. A missing hash of the
+// client is NULL.
+func RefreshTokenValues(t *pyth.RefreshToken) []any {
+	var client any
+	if t.ClientHash != [32]byte{} {
+		client = t.ClientHash[:]
+	}
+	return []any{
+		t.Hash[:], t.FamilyID, t.UserID, TimeValue(t.IssuedAt), TimeValue(t.ExpiresAt), TimeValue(t.SpentAt),
+		client, t.Client.IP, t.Client.UserAgent,
+	}
+}
+
+// Login returns scan targets for the columns family_id, issued_at, expires_at,
+// ip and user_agent of the table refresh_tokens.
+func Login(l *pyth.Login) []any {
+	return []any{&l.ID, Time(&l.LastUsedAt), Time(&l.ExpiresAt), &l.Client.IP, &l.Client.UserAgent}
+}
