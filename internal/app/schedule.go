@@ -227,8 +227,9 @@ func (b *backups) health(context.Context) pyth.Check {
 	return pyth.Check{Status: pyth.CheckOK, Detail: "the last backup was made at " + last.Format(time.RFC3339)}
 }
 
-// LastBackup returns the time of the last backup, scheduled or by the command
-// `backup`. It returns the zero time if there is none, or if the time is not known.
+// LastBackup returns the time of the last backup. The server makes scheduled backups,
+// and the command `backup` makes further ones. It returns the zero time if there is
+// none, or if the time is not known.
 func (b *backups) LastBackup() time.Time {
 	last, _ := readLastBackup(b.dataDir)
 	return last

@@ -34,7 +34,7 @@ func CheckURL(text string) error {
 func HasPassword(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
-		return true // It may contain one.
+		return true // The URL may contain a password.
 	}
 	_, given := u.User.Password()
 	query := u.Query()

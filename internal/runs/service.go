@@ -189,7 +189,7 @@ func (s *Service) execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 // canceled returns the result of a run that was canceled before its program started.
 func canceled(p *pyth.Program) *pyth.Execution {
 	language := p.Language
-	if !language.Known() { // It was not checked yet, and metrics and spans must not have it.
+	if !language.Known() { // Metrics and spans must not contain an unknown language.
 		language = pyth.Python
 	}
 	return &pyth.Execution{

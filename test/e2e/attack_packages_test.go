@@ -137,8 +137,8 @@ func TestAttackPackages(t *testing.T) {
 		}}, wheel{Name: "evil-hang", Version: "1", Files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
 		b.setPackages(t, "evil-pth").want(t, "evil-pth 1")
 		b.run(t, "import os, json\nprint(os.environ['STARTED'], json.dumps(1))").prints(t, "True 1\n")
-		// A package that hangs when the interpreter starts must delay only the runs of its
-		// user, until they time out.
+		// User b installs a package that hangs when the interpreter starts. Only runs
+		// of this user may hang, until their time-out.
 		b.setPackages(t, "evil-hang").want(t, "evil-hang 1")
 		b.execute(t, object{"code": "print(1)", "timeoutMs": 500}).ends(t, "timed_out")
 		a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")

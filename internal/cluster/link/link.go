@@ -202,7 +202,7 @@ func (l *Link) receiveDataLocked(f *wire.Frame) bool {
 		l.ackSince = time.Now()
 	}
 	if f.Seq != l.expected {
-		return true // A repeated frame, or an earlier one was lost.
+		return true // The frame was repeated, or an earlier frame was lost.
 	}
 	if l.arrivedCost+cost(f)-l.used > window {
 		return false

@@ -240,6 +240,6 @@ func (n *Node) receiveFound(from wire.ID, id string) {
 	defer n.mu.Unlock()
 	select {
 	case n.finding[id] <- from:
-	default: // Nobody asks, or a worker has answered.
+	default: // No caller waits, or a worker has already answered.
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Name is the argv[0] that makes the guest's executable run this package.
+// If argv[0] is Name, the guest's executable runs this package.
 const Name = "pyth-on/unlock"
 
 type request struct {
