@@ -16,8 +16,8 @@ import (
 // reloader changes the settings of a running server. It serves the effective settings
 // as JSON.
 type reloader struct {
-	// first contains the settings at the start of the server. Settings that cannot be
-	// reloaded keep these values.
+	// The field "first" contains the settings at the start of the server. Settings that
+	// cannot be reloaded keep these values.
 	first     *parsed
 	last      *parsed
 	effective atomic.Pointer[[]settings.Setting]

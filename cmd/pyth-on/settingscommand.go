@@ -128,7 +128,8 @@ func sections(app *kong.Node) []settings.Section {
 	return []settings.Section{serve, worker}
 }
 
-// parsed is a parsed command line with the settings from the environment and the file.
+// The type "parsed" is a parsed command line with the settings from the environment and
+// the file.
 type parsed struct {
 	args    []string
 	root    *commands

@@ -74,7 +74,7 @@ func TestAccessLogShowsThatAProgramFailed(t *testing.T) {
 	}
 }
 
-// failing is a ResponseWriter whose client has disconnected.
+// The type "failing" is a ResponseWriter whose client has disconnected.
 type failing struct{ http.ResponseWriter }
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }

@@ -27,7 +27,8 @@ type UserQuotas struct {
 // QuotaLimit is a limit in a request or a response. In a request, null restores the
 // default of the server.
 type QuotaLimit struct {
-	// present is true if the JSON object contains the limit. value is nil for null.
+	// The field "present" is true if the JSON object contains the limit. The field
+	// "value" is nil for null.
 	present bool
 	value   *int64
 }

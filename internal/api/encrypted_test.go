@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// encrypted is a fake EncryptedService that records its calls.
+// The type "encrypted" is a fake EncryptedService that records its calls.
 type encrypted struct {
 	mu       sync.Mutex
 	err      error

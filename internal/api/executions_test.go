@@ -19,9 +19,9 @@ type records struct {
 	all    []*pyth.RecordedExecution
 	filter pyth.ExecutionFilter
 	calls  []string
-	// waiting is called while Execution waits.
+	// The function "waiting" is called while Execution waits.
 	waiting func(ctx context.Context, wait time.Duration)
-	// following is called after the events of a run.
+	// The function "following" is called after the events of a run.
 	following func(ctx context.Context) error
 }
 

@@ -31,7 +31,7 @@ type operation struct {
 	nullable string
 	// admin is true if only administrators may call the operation.
 	admin bool
-	// public is true if the operation needs no credentials.
+	// The field "public" is true if the operation needs no credentials.
 	public bool
 	// optionalCredentials is true if credentials in headers are optional. Then the
 	// handler of the operation authenticates the caller.

@@ -51,7 +51,8 @@ const maxLimitedKeys = 20_000
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter
-	// shared contains the buckets of all servers. It is nil if there is one server.
+	// The field "shared" contains the buckets of all servers. It is nil if there is one
+	// server.
 	shared pyth.RateLimitStore
 }
 

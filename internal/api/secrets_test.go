@@ -107,8 +107,8 @@ func TestSecretsClearBody(t *testing.T) {
 	}
 }
 
-// remembering is a request body that keeps the buffers of all reads. The test checks
-// that the server has cleared these buffers.
+// The type "remembering" is a request body that keeps the buffers of all reads. The
+// test checks that the server has cleared these buffers.
 type remembering struct {
 	from interface {
 		Read([]byte) (int, error)

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// listening is a Server that listens on a free port.
+// The type "listening" is a Server that listens on a free port.
 type listening struct {
 	*server
 	http *api.Server

@@ -153,7 +153,7 @@ func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	}
 }
 
-// endless is a body without an end. It counts the bytes that were read.
+// The type "endless" is a body without an end. It counts the bytes that were read.
 type endless struct{ sent int64 }
 
 func (e *endless) Read(p []byte) (int, error) {

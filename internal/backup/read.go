@@ -55,7 +55,7 @@ type discard struct{ io.Writer }
 
 func (discard) Close() error { return nil }
 
-// synced is a file that is on the disk after Close.
+// The type "synced" is a file that is on the disk after Close.
 type synced struct{ *os.File }
 
 func (f synced) Close() error { return errors.Join(f.Sync(), f.File.Close()) }

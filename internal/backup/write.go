@@ -92,7 +92,8 @@ func header(m *Manifest, name string, size int64) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(name), Mode: 0o600, Size: size, ModTime: m.CreatedAt}
 }
 
-// watched is a reader that reports its progress. It fails when its context ends.
+// The type "watched" is a reader that reports its progress. It fails when its context
+// ends.
 type watched struct {
 	io.Reader
 	ctx      context.Context

@@ -19,8 +19,8 @@ type redaction struct {
 	hidden   []pyth.SecretValue
 	// paths maps the path of each output file to its redacted path.
 	paths map[string]string
-	// streamed is true if results were sent as events. Their redactions are already
-	// counted.
+	// The field "streamed" is true if results were sent as events. Their redactions are
+	// already counted.
 	streamed bool
 }
 

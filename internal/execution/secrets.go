@@ -15,8 +15,9 @@ type secrets struct {
 	grant pyth.SecretGrant
 	// injected holds the values that the program receives.
 	injected []pyth.SecretValue
-	// hidden holds the values to redact: all values of grant, and the values of earlier
-	// runs in the session, because the interpreter may still hold these values.
+	// The field "hidden" holds the values to redact: all values of grant, and the
+	// values of earlier runs in the session, because the interpreter may still hold
+	// these values.
 	hidden []pyth.SecretValue
 }
 

@@ -37,9 +37,9 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
-// printing is a fake dispatcher. In each run, it sends each element of the field
-// "pieces" as a separate output event. The field "given" lists the secrets that the
-// last run received.
+// The type "printing" is a fake dispatcher. In each run, it sends each element of the
+// field "pieces" as a separate output event. The field "given" lists the secrets that
+// the last run received.
 type printing struct {
 	job     *pyth.Job
 	run     *run

@@ -20,7 +20,7 @@ type work struct {
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
-	// installs is the number of attempts to install a package.
+	// The field "installs" is the number of attempts to install a package.
 	installs int
 	result   *pyth.Generation
 }

@@ -171,7 +171,7 @@ func (s *Store) CanceledExecutions(ctx context.Context) ([]pyth.ExecutionID, err
 	return collect(ctx, s, pgx.RowTo[pyth.ExecutionID], "SELECT id FROM executions WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")
 }
 
-// now is the time of the database in microseconds since 1970.
+// The constant "now" is the time of the database in microseconds since 1970.
 const now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 // KeepServer stores that the server is alive.

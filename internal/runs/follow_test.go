@@ -36,8 +36,8 @@ func (r *transcript) Output(name pyth.Stream, b []byte) error {
 func (r *transcript) Result(v pyth.Result) error { return r.add("result " + v["text/plain"]) }
 func (r *transcript) File(f pyth.File) error     { return r.add("file " + f.Path) }
 
-// eventful is a run with all kinds of events. It calls the function "step" before
-// each event.
+// The function "eventful" returns a run with all kinds of events. The run calls the
+// function "step" before each event.
 func eventful(step func()) executions {
 	return func(_ context.Context, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 		p.Started()

@@ -18,8 +18,8 @@ type run struct {
 	// started is closed when a sandbox has received the job. ended is closed when the
 	// run has ended.
 	started, ended chan struct{}
-	// stores is true if code and output will be stored. If it is false, the field
-	// "code" is "".
+	// The field "stores" is true if code and output will be stored. If it is false, the
+	// field "code" is "".
 	stores bool
 	code   string
 	// capture is nil if the caller does not receive events.

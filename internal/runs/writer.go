@@ -47,8 +47,8 @@ type batch struct {
 	// The channel "taken" is closed when the writer begins to store the batch. The
 	// channel "stored" is closed when the batch is stored.
 	taken, stored chan struct{}
-	// previous is the channel "stored" of the batch before this one; nil if there is
-	// none.
+	// The field "previous" is the channel "stored" of the batch before this one; nil if
+	// there is none.
 	previous chan struct{}
 }
 

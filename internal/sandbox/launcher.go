@@ -309,7 +309,8 @@ func (l *Launcher) open(b bundle) ([]*os.File, error) {
 	return files, nil
 }
 
-// nobody is the user and the group of gVisor's processes in their user namespace.
+// The constant "nobody" is the user and the group of gVisor's processes in their user
+// namespace.
 const nobody = 65534
 
 // command returns the command that boots gVisor. The files get the descriptors from 3

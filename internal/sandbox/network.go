@@ -32,7 +32,7 @@ type tunnel struct {
 	// mux multiplexes connections over the socket. It is nil until the first job
 	// with a network.
 	mux *yamux.Session
-	// current is the network of the running job, or nil.
+	// The field "current" is the network of the running job, or nil.
 	current atomic.Pointer[Network]
 	serving sync.WaitGroup
 }

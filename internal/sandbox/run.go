@@ -52,8 +52,8 @@ type run struct {
 	disconnect func() []pyth.Connection
 	// cause is the first reason why the host ended the run.
 	cause atomic.Pointer[error]
-	// peak is the highest observed memory in bytes. used is the highest observed
-	// processor time in nanoseconds.
+	// The field "peak" is the highest observed memory in bytes. The field "used" is the
+	// highest observed processor time in nanoseconds.
 	peak, used atomic.Int64
 }
 

@@ -59,7 +59,7 @@ type Sandbox struct {
 	preload []string
 	// checkpoint is true if the waiting interpreter may have made a checkpoint.
 	checkpoint bool
-	// broken is the reason why no further job may run, or nil.
+	// The field "broken" is the reason why no further job may run, or nil.
 	broken  error
 	stderr  tail
 	closing sync.Once

@@ -231,7 +231,7 @@ type fileReader struct {
 	done    bool
 	// failed is an error that ended the transfer, but left the sandbox usable.
 	failed error
-	// broken is an error that made the sandbox unusable.
+	// The field "broken" is an error that made the sandbox unusable.
 	broken error
 }
 

@@ -27,7 +27,7 @@ type uses struct {
 	closed  bool
 	pending map[pyth.UserID]map[string]time.Time
 	timer   *time.Timer
-	// storing is locked while save writes to the store.
+	// The mutex "storing" is locked while save writes to the store.
 	storing sync.Mutex
 }
 

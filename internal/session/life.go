@@ -11,17 +11,17 @@ type session struct {
 	spec    *pyth.SessionSpec
 	created time.Time
 	idleFor time.Duration
-	// gone is closed when the host has closed the session.
+	// The channel "gone" is closed when the host has closed the session.
 	gone chan struct{}
 
 	ended      bool
 	executions int
-	// current is the active turn, or nil if the session is idle. An idle session has no
-	// waiting turns.
+	// The field "current" is the active turn, or nil if the session is idle. An idle
+	// session has no waiting turns.
 	current *turn
 	waiting []*turn
-	// uses is the number of turns that have begun. The field "unused" is the time when
-	// the session became idle: the end of its last turn, or its creation.
+	// The field "uses" is the number of turns that have begun. The field "unused" is
+	// the time when the session became idle: the end of its last turn, or its creation.
 	uses   int
 	unused time.Time
 	// remembered holds the secret values that the runs of the session have received.

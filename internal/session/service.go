@@ -73,14 +73,16 @@ const minIdle = time.Second
 // concurrent use.
 type Service struct {
 	config Config
-	// busy waits for the sessions that are being opened or closed at the host.
+	// The field "busy" waits for the sessions that are being opened or closed at the
+	// host.
 	busy sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	sessions map[pyth.SessionID]*session
-	// places contains the number of sessions of each user, including sessions that are
-	// being opened or closed at the host. total is the number of sessions of all users.
+	// The field "places" contains the number of sessions of each user, including
+	// sessions that are being opened or closed at the host. The field "total" is the
+	// number of sessions of all users.
 	places map[pyth.UserID]int
 	total  int
 }

@@ -168,7 +168,7 @@ func (s *Store) CanceledExecutions(ctx context.Context) (ids []pyth.ExecutionID,
 	return ids, failure(rows.Err())
 }
 
-// now is the time of the database in microseconds since 1970.
+// The constant "now" is the time of the database in microseconds since 1970.
 const now = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
 
 // KeepServer stores that the server is alive.

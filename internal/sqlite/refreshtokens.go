@@ -28,8 +28,9 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 	return t, nil
 }
 
-// RotateRefreshToken marks a token as used and stores its successor. spent is the
-// hash of the used token. It returns CodeConflict if the token was already used.
+// RotateRefreshToken marks a token as used and stores its successor. The parameter
+// "spent" is the hash of the used token. It returns CodeConflict if the token was
+// already used.
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
@@ -48,8 +49,8 @@ func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, 
 	})
 }
 
-// AddSuccessor stores another successor of a used token. spent is the hash of the
-// used token.
+// AddSuccessor stores another successor of a used token. The parameter "spent" is the
+// hash of the used token.
 func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := tokenExists(ctx, tx, spent); err != nil {

@@ -48,7 +48,7 @@ func endedRun(id string, user pyth.UserID) *pyth.SealedExecution {
 	}
 }
 
-// many is a limit that the tests of DeleteUser do not reach.
+// The constant "many" is a limit. The tests of DeleteUser do not reach it.
 const many = 100
 
 // Fill creates a user with rows in all tables that belong to users.

@@ -22,7 +22,7 @@ type store struct {
 	query pyth.UsageQuery
 	reads int
 	err   error
-	// reading is called during each read of a day.
+	// The function "reading" is called during each read of a day.
 	reading func()
 }
 

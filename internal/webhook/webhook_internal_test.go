@@ -31,7 +31,7 @@ type harness struct {
 	*testing.T
 	store *sqlite.Store
 	jobs  []pyth.DeliveryID
-	// failing is the error of each insertion of a job.
+	// The field "failing" is the error of each insertion of a job.
 	failing error
 	now     time.Time
 }

@@ -29,8 +29,8 @@ type load struct {
 	// requireAllStored.
 	stored   []map[string]int
 	requests [][]string
-	// ran contains the names of the synchronous runs that succeeded according to their
-	// answers.
+	// The field "ran" contains the names of the synchronous runs that succeeded
+	// according to their answers.
 	ran []string
 }
 

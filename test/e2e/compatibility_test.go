@@ -133,8 +133,8 @@ func compareOutcomes(want, got outcomes) []difference {
 	return all
 }
 
-// knownDifference is a difference that the test expects. used is true if it
-// occurred.
+// knownDifference is a difference that the test expects. The field "used" is true if
+// the difference occurred.
 type knownDifference struct {
 	reason string
 	used   bool

@@ -61,12 +61,12 @@ func codeBlocks(t *testing.T, page string) []codeBlock {
 
 // commandPage describes how to run the commands of a page, and what they must print.
 type commandPage struct {
-	// registers is true if the commands of the page create an account.
+	// The field "registers" is true if the commands of the page create an account.
 	registers bool
 	// flags returns the flags for a separate server. If flags is nil, the commands use
 	// the shared server.
 	flags func(t *testing.T) []string
-	// starts is true if the commands of the page start the server.
+	// The field "starts" is true if the commands of the page start the server.
 	starts bool
 	// account is true if the test must create an account after the commands have
 	// started the server.
@@ -344,9 +344,9 @@ func (p commandPage) writeTools(t *testing.T, dir string) {
 	}
 }
 
-// pythOnOfPages is a script that replaces the command pyth-on. For serve, it stops
-// the last server, starts a new one in the background, and waits until programs can
-// run. For the creation of an account, it enters the password.
+// pythOnOfPages is a script that replaces the command `pyth-on`. For the subcommand
+// `serve`, it stops the last server, starts a new one in the background, and waits
+// until programs can run. For the creation of an account, it enters the password.
 const pythOnOfPages = `#!/usr/bin/env bash
 set -eu
 lives() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
@@ -379,7 +379,7 @@ const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: appl
   -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
 
-// makeOfPages is a script that replaces make. It only prints the commands of a
+// makeOfPages is a script that replaces `make`. It only prints the commands of a
 // target, because the commands of `make test` would run this test. It fails if the
 // Makefile does not have the target.
 const makeOfPages = `#!/usr/bin/env bash

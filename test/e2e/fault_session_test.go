@@ -15,11 +15,11 @@ type step struct {
 	stdout, stderr string
 	// exit is the expected exit code.
 	exit int
-	// raises is the expected name of the error, or "" for none.
+	// The field "raises" is the expected name of the error, or "" for none.
 	raises string
 	// line is the expected line number of the error. 0 allows any line.
 	line int
-	// shows is the expected text of the only result, or "" for no result.
+	// The field "shows" is the expected text of the only result, or "" for no result.
 	shows string
 }
 

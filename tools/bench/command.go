@@ -14,7 +14,7 @@ import (
 // program is the program that most measurements run. answer is its expected output.
 const (
 	program = "print(42)"
-	// importing is a program that imports common modules.
+	// The constant "importing" is a program that imports common modules.
 	importing = "import json, random, datetime, re, collections\n" + program
 	answer    = "42\n"
 )

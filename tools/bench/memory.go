@@ -77,12 +77,12 @@ func childrenOf() map[int][]int {
 
 // memory is the memory use of a set of processes in bytes.
 type memory struct {
-	// resident is the sum of all mapped pages (Rss in proc_pid_smaps(5)). share is a
-	// similar sum, but the size of a shared page is divided by the number of processes
-	// that share it (Pss).
+	// The field "resident" is the sum of all mapped pages (Rss in proc_pid_smaps(5)).
+	// The field "share" is a similar sum, but the size of a shared page is divided by
+	// the number of processes that share it (Pss).
 	resident, share float64
-	// private is the part of "share" without the pages of files. It is the cost of one
-	// more sandbox.
+	// The field "private" is the part of "share" without the pages of files. It is the
+	// cost of one more sandbox.
 	private float64
 }
 

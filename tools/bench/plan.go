@@ -11,14 +11,14 @@ type plan struct {
 	// coldStarts is the number of servers to start, in order to measure their first
 	// run.
 	coldStarts int
-	// loadRounds is the number of rounds with eight busy clients, and load is the
-	// duration of such a round. newTenants is the number of tenants per round that
-	// run one program each.
+	// loadRounds is the number of rounds with eight busy clients, and the field "load"
+	// is the duration of such a round. newTenants is the number of tenants per round
+	// that run one program each.
 	loadRounds int
 	load       time.Duration
 	newTenants int
-	// openRounds is the number of rounds with a constant arrival rate, and open is
-	// the duration of such a round.
+	// openRounds is the number of rounds with a constant arrival rate, and the field
+	// "open" is the duration of such a round.
 	openRounds int
 	open       time.Duration
 	// pairs is the number of times that the CPU-bound programs run inside and outside

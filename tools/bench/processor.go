@@ -11,8 +11,8 @@ import (
 //go:embed kernels.py
 var kernels string
 
-// kernelTimes holds the times of the programs in kernels.py, either inside or
-// outside a sandbox. computing and allocating are the times of the two kinds of
+// kernelTimes holds the times of the programs in kernels.py, either inside or outside a
+// sandbox. The fields "computing" and "allocating" are the times of the two kinds of
 // programs. The field "all" holds the sums of both times.
 type kernelTimes struct{ all, computing, allocating *series }
 

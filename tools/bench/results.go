@@ -26,9 +26,9 @@ type results struct {
 	dify, newTenants               *series
 	parallelRunsc                  []*series
 	open                           []*openRate
-	// submitted is the time until an asynchronous run is accepted. submissions is the
-	// number of runs that a server accepts per second. recordPage and rareRecords are
-	// the times for pages of a list of runs.
+	// The field "submitted" is the time until an asynchronous run is accepted. The
+	// field "submissions" is the number of runs that a server accepts per second.
+	// recordPage and rareRecords are the times for pages of a list of runs.
 	submitted, submissions  *series
 	recordPage, rareRecords *series
 	// records is the number of runs in the list that recordPage measures.

@@ -48,9 +48,9 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ratio compares a series with a reference. overall is the q-quantile of the series
-// divided by the median of the reference. low and high are the 10th and 90th
-// percentile of the same ratio, computed for each single round.
+// ratio compares a series with a reference. The field "overall" is the q-quantile of
+// the series divided by the median of the reference. The fields "low" and "high" are
+// the 10th and 90th percentile of the same ratio, computed for each single round.
 type ratio struct{ overall, low, high float64 }
 
 func ratioOf(s *series, q float64, reference *series) ratio {

@@ -47,7 +47,7 @@ type Limiter struct {
 
 	mu      sync.Mutex
 	buckets map[string]*list.Element
-	// recent contains the buckets, most recently used first.
+	// The field "recent" contains the buckets, most recently used first.
 	recent *list.List
 }
 

@@ -81,11 +81,12 @@ type check struct {
 	Report
 	// tree contains the leaves of the entries that were read so far.
 	tree *tree
-	// broken is true if entries or hashes are missing, so that no root can be
-	// computed.
+	// The field "broken" is true if entries or hashes are missing, so that no root can
+	// be computed.
 	broken bool
-	// signed is the tree head in the stored checkpoint, and kept is the tree head in
-	// Verification.Kept. A tree head is nil if its checkpoint is absent or invalid.
+	// The field "signed" is the tree head in the stored checkpoint, and "kept" is the
+	// tree head in Verification.Kept. A tree head is nil if its checkpoint is absent or
+	// invalid.
 	signed, kept *tlog.Tree
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash

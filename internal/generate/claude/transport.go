@@ -17,7 +17,7 @@ const (
 	maxRetryDelay = 15 * time.Second
 )
 
-// bounded is a RoundTripper that limits responses to maxAnswerBytes.
+// The type "bounded" is a RoundTripper that limits responses to maxAnswerBytes.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// needed is the set of capabilities that gVisor needs to start a sandbox: CAP_SETGID,
-// CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
+// The constant "needed" is the set of capabilities that gVisor needs to start a
+// sandbox: CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
 const needed = 1<<6 | 1<<7 | 1<<18 | 1<<21
 
 // ErrNoNamespace means that the host does not allow user namespaces for ordinary

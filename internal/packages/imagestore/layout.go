@@ -96,9 +96,9 @@ type mergedEntry struct {
 	children map[string]*mergedEntry
 }
 
-// merge adds the entries of a directory of a package. dir is the directory's path in
-// the package, and at is its path in the layer. If several packages have the same
-// file, the first package wins.
+// merge adds the entries of a directory of a package. The parameter "dir" is the path
+// of the directory in the package, and "at" is its path in the layer. If several
+// packages have the same file, the first package wins.
 func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {

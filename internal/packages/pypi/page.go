@@ -45,8 +45,8 @@ type wheelFile struct {
 }
 
 // parsePage returns the wheels of a project on an index page (PEP 691, PEP 503). It
-// skips other files, such as source archives. media is the media type of the page,
-// and at is the page's URL.
+// skips other files, such as source archives. The parameter "media" is the media type
+// of the page, and "at" is the page's URL.
 func parsePage(from *index.Client, project string, body []byte, media string, at *url.URL) ([]*wheelFile, error) {
 	kind, _, err := mime.ParseMediaType(media)
 	if err != nil && media != "" {

@@ -93,7 +93,7 @@ func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolv
 	return candidates(ctx, pages, result)
 }
 
-// resolved is a package in the result of resolve.py.
+// The type "resolved" is a package in the result of resolve.py.
 type resolved struct {
 	URL      string   `json:"url"`
 	Requires []string `json:"requires"`

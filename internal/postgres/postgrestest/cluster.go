@@ -24,7 +24,8 @@ import (
 // Password is the password of the superuser "pyth". Tests search logs for it.
 const Password = "canary:p@ss/word?%"
 
-// nobody is the ID of an ordinary user. PostgreSQL refuses to run as root.
+// The constant "nobody" is the ID of an ordinary user. PostgreSQL refuses to run as
+// root.
 const nobody = 65534
 
 // Cluster is a PostgreSQL server that listens on a socket in a temporary directory.

@@ -97,7 +97,7 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	if err := applyPostinst(files); err != nil {
 		return nil, err
 	}
-	// A constant time, so that the same packages give the same bytes.
+	// The time is constant, so that the same packages give the same bytes.
 	at := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	const mib = 1 << 20
 	return packages, files.WriteTar(ctx, w, at, func(done, total int64) {

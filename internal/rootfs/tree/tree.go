@@ -45,8 +45,8 @@ type node struct {
 	children map[string]*node
 	// layer is the number of the layer that contained the entry.
 	layer int
-	// implicit is true for a directory that was not added itself, but is the
-	// parent of an entry.
+	// The field "implicit" is true for a directory that was not added itself, but is
+	// the parent of an entry.
 	implicit bool
 }
 

@@ -109,9 +109,9 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 	return good[:min(len(good), maxAddresses)], nil
 }
 
-// dial tries to connect to one address. remaining is the number of addresses that
-// are left to try, including addr. If ctx has a deadline, these addresses share
-// the time equally, but each attempt gets at least minAttempt.
+// dial tries to connect to one address. The parameter "remaining" is the number of
+// addresses that are left to try, including addr. If ctx has a deadline, these
+// addresses share the time equally, but each attempt gets at least minAttempt.
 func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, remaining int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		share := max(time.Until(deadline)/time.Duration(remaining), minAttempt)

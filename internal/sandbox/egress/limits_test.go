@@ -17,8 +17,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// piped is a dialer for connections in memory. It calls serve with the server's
-// end of each connection.
+// The type "piped" is a dialer for connections in memory. It calls serve with the
+// server's end of each connection.
 type piped struct{ serve func(net.Conn) }
 
 func (p piped) DialContext(context.Context, string, string) (net.Conn, error) {

@@ -199,8 +199,8 @@ func TestAttack075AlertDoesNotHideClientHello(t *testing.T) {
 	}
 }
 
-// splitting is a connection that splits a TLS handshake record into records of at
-// most ten bytes. It writes each of them in two parts.
+// The type "splitting" is a connection that splits a TLS handshake record into records
+// of at most ten bytes. It writes each of them in two parts.
 type splitting struct{ net.Conn }
 
 func (c splitting) Write(p []byte) (int, error) {

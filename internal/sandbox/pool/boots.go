@@ -40,9 +40,9 @@ func (p *Pool) maxSandboxesLocked() int {
 	return p.config.MaxSandboxes
 }
 
-// maxBootsLocked returns the maximum number of concurrent boots. lacking is the
-// number of jobs that need a boot. While programs run and no job needs a boot,
-// only one sandbox boots at a time, to leave processor time to the programs.
+// maxBootsLocked returns the maximum number of concurrent boots. The parameter
+// "lacking" is the number of jobs that need a boot. While programs run and no job needs
+// a boot, only one sandbox boots at a time, to leave processor time to the programs.
 func (p *Pool) maxBootsLocked(lacking int) int {
 	if p.queue.running > 0 {
 		return min(max(lacking, 1), p.config.MaxBoots)

@@ -17,7 +17,7 @@ type call struct {
 	done    chan struct{}
 	outcome *pyth.Outcome
 	err     error
-	// took is the time from dispatch to result.
+	// The field "took" is the time from dispatch to result.
 	took time.Duration
 }
 

@@ -22,8 +22,8 @@ type fake struct {
 	outcomes int
 	// session is the open session, or "".
 	session pyth.SessionID
-	// busy is true during a run, during recycling and during a file operation.
-	// dirty is true from a run until the next recycling.
+	// The field "busy" is true during a run, during recycling and during a file
+	// operation. The field "dirty" is true from a run until the next recycling.
 	busy, dirty, ended, closed bool
 	// abandoned is true if the sandbox got only a part of a job.
 	abandoned bool

@@ -15,8 +15,8 @@ type leases struct {
 	// perTenant contains the number of reservations of each tenant, including the
 	// reservations that are being made.
 	perTenant map[pyth.UserID]int
-	// opening is the number of sessions and reservations that do not have a sandbox
-	// yet.
+	// The field "opening" is the number of sessions and reservations that do not have a
+	// sandbox yet.
 	opening int
 }
 

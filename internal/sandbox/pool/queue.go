@@ -17,7 +17,7 @@ type queue struct {
 	turn []*tenant
 	// running and queued are numbers of jobs, without the jobs of the server itself.
 	running, queued int
-	// promised is the sum of the memory limits of running jobs, in bytes.
+	// The field "promised" is the sum of the memory limits of running jobs, in bytes.
 	promised int64
 }
 
@@ -162,9 +162,9 @@ func (q *queue) forget(t *tenant) {
 	}
 }
 
-// The method "fits" reports whether a tenant's job may start while other jobs run.
-// running is the number of the other jobs, and promised is the sum of their memory
-// limits.
+// The method "fits" reports whether a tenant's job may start while other jobs run. The
+// parameter "running" is the number of the other jobs, and "promised" is the sum of
+// their memory limits.
 func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 	limit := q.config.MemoryBytes
 	return running < q.config.MaxRunning &&

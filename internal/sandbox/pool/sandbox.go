@@ -69,7 +69,7 @@ type entry struct {
 	session pyth.SessionID
 	// reservation is the reservation of the sandbox, or nil.
 	reservation *reservation
-	// busy is true during an operation on the session's files.
+	// The field "busy" is true during an operation on the session's files.
 	busy bool
 	// runtime is the runtime of the last job. Before the first job, it is the
 	// runtime of the interpreter that waits.

@@ -13,12 +13,12 @@ import (
 // stock.
 type stock struct {
 	config *Config
-	// warm contains the sandboxes without a tenant, oldest first.
+	// The field "warm" contains the sandboxes without a tenant, oldest first.
 	warm []*entry
-	// idle contains the waiting sandboxes that belong to a tenant. The least recently
-	// used one is first.
+	// The field "idle" contains the waiting sandboxes that belong to a tenant. The
+	// least recently used one is first.
 	idle []*entry
-	// dirty contains the sandboxes that wait to be recycled.
+	// The field "dirty" contains the sandboxes that wait to be recycled.
 	dirty []*entry
 	// The following fields are numbers of sandboxes. The field "total" includes the
 	// sandboxes that are booting.
@@ -35,8 +35,8 @@ type stock struct {
 type holding struct {
 	// sandboxes is the number of all sandboxes of the tenant.
 	sandboxes int
-	// ready contains the tenant's idle sandboxes. The most recently used one is
-	// last.
+	// The field "ready" contains the tenant's idle sandboxes. The most recently used
+	// one is last.
 	ready []*entry
 	// recycling contains the tenant's sandboxes that will soon be ready.
 	recycling []*entry

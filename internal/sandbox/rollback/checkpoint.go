@@ -37,7 +37,7 @@ type checkpoint struct {
 	// threads contains all threads except the first thread.
 	threads  []*thread
 	counters counters
-	// compiles is true if the process may make machine code.
+	// The field "compiles" is true if the process may make machine code.
 	compiles bool
 	// generators are the addresses of random number generators. They get new states for
 	// each run.

@@ -24,7 +24,7 @@ type descriptor struct {
 	// status are the status flags of the file.
 	status uint32
 	kind   kind
-	// other is the descriptor of the writing end of a pipe.
+	// The field "other" is the descriptor of the writing end of a pipe.
 	other int32
 	// value is the value of an eventfd.
 	value uint64

@@ -83,8 +83,8 @@ type interpreter struct {
 	maxCPU  time.Duration
 	// control is the number of the control descriptor.
 	control int32
-	// compiles is true if the process is a runtime that compiles programs to machine
-	// code and has several threads.
+	// The field "compiles" is true if the process is a runtime that compiles programs
+	// to machine code and has several threads.
 	compiles bool
 	// reseeding is true while OpenSSL must get a new seed, and seeds counts the seeds.
 	reseeding atomic.Bool

@@ -34,8 +34,8 @@ type documentedForm struct {
 	// redacted text must not contain so many consecutive characters of the encoded
 	// value.
 	window int
-	// around contains the characters that encode the extra bytes before and after a
-	// value. The function "aligned" adds these bytes.
+	// The field "around" contains the characters that encode the extra bytes before and
+	// after a value. The function "aligned" adds these bytes.
 	around string
 }
 

@@ -48,8 +48,8 @@ const filterBits = 16
 type Redactor struct {
 	// secrets are sorted by value, then by name.
 	secrets []pyth.SecretValue
-	// starts holds the first MinBytes symbols of each form (encoded value), as sorted
-	// numbers.
+	// The field "starts" holds the first MinBytes symbols of each form (encoded value),
+	// as sorted numbers.
 	starts []uint64
 	// filter is a set of hashes of the numbers in the field "starts", with one bit
 	// for each hash. For most offsets of an output, filter shows quickly that no
@@ -169,8 +169,8 @@ func (r *Redactor) mayBeginPair(b []byte) bool {
 func (r *Redactor) mayBegin(b []byte) bool {
 	var low [MinBytes]byte
 	copy(low[:], b)
-	// starts is sorted. So if any start has the prefix b, the first start that is not
-	// less than b has this prefix.
+	// The field "starts" is sorted. So if any start has the prefix b, the first start
+	// that is not less than b has this prefix.
 	first := start(low[:])
 	i, _ := slices.BinarySearch(r.starts, first)
 	more := 8 * (MinBytes - len(b))

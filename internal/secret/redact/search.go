@@ -67,8 +67,8 @@ type search struct {
 // "start".
 type cursor struct {
 	start int
-	// walking is true if the bytes from the offset "start" to the offset "at" lead to a
-	// node of the trie. The field "node" contains this node.
+	// The field "walking" is true if the bytes from the offset "start" to the offset
+	// "at" lead to a node of the trie. The field "node" contains this node.
 	walking bool
 	node    node
 	at      int

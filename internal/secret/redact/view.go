@@ -62,7 +62,7 @@ const (
 	literalsMarks = 0x7f000
 )
 
-// reading contains two sets of marks for a view.
+// The type "reading" contains two sets of marks for a view.
 type reading struct {
 	view view
 	// The field "begins" contains the marks that begin an escape in the view. The

@@ -21,9 +21,10 @@ type KeyKeeper interface {
 	Unwrap(ctx context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error)
 }
 
-// wrapping and naming are labels for HKDF-SHA256 (RFC 5869), which derives two values
-// from a root key: the key that encrypts other keys, and the root key's ID. So the
-// root key itself encrypts nothing, and the ID reveals nothing about the root key.
+// The constants "wrapping" and "naming" are labels for HKDF-SHA256 (RFC 5869), which
+// derives two values from a root key: the key that encrypts other keys, and the root
+// key's ID. So the root key itself encrypts nothing, and the ID reveals nothing about
+// the root key.
 const (
 	wrapping = "pyth-on/wrap/1"
 	naming   = "pyth-on/root-key-id/1"

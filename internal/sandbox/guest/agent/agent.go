@@ -220,7 +220,8 @@ type job struct {
 	// source is the beginning of a program whose imports are counted; nil for other
 	// programs.
 	source []byte
-	// small is a program that is at most maxSmall bytes long; nil for other programs.
+	// The field "small" is a program that is at most maxSmall bytes long; nil for other
+	// programs.
 	small     []byte
 	encrypted encryptedProgram
 	// fileError explains why an input file of a session's job could not be

@@ -31,8 +31,8 @@ func newCalls(room int) *calls {
 	return &calls{list: make([]batch.Call, 0, room), names: make([]string, 0, room)}
 }
 
-// few is the usual size of a list. Only a list that mounts file systems needs more
-// room.
+// The constant "few" is the usual size of a list. Only a list that mounts file systems
+// needs more room.
 const few = 16
 
 type assignment struct {

@@ -25,8 +25,8 @@ const (
 	usualRuns = 2
 )
 
-// imports contains for each common module how many programs of the user have imported
-// it.
+// The type "imports" contains, for each common module, how many programs of the user
+// have imported it.
 type imports map[string]int
 
 // scanned returns a copy of the part of a program that is searched for imports.

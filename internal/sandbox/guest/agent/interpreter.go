@@ -37,8 +37,8 @@ type interpreter struct {
 	// makesCheckpoint is true if the hook makes a checkpoint (package rollback)
 	// before it waits for a job.
 	makesCheckpoint bool
-	// compiles is true if the interpreter compiles programs to machine code, in several
-	// threads.
+	// The field "compiles" is true if the interpreter compiles programs to machine
+	// code, in several threads.
 	compiles bool
 	// options returns the value of NODE_OPTIONS if the interpreter must restart
 	// for a job, or "". memory is the job's limit in bytes.

@@ -48,8 +48,8 @@ func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 type Reader struct {
 	stream *bufio.Reader
 	limit  int
-	// partial is true while the payload of the current frame is incomplete.
-	// received is the number of bytes of the payload that have arrived.
+	// The field "partial" is true while the payload of the current frame is incomplete.
+	// The field "received" is the number of bytes of the payload that have arrived.
 	frame    Frame
 	partial  bool
 	received int
