@@ -27,8 +27,8 @@ type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter
 	unknown   *ratelimit.Limiter
-	// omitted is the number of requests without an entry. It becomes 0 when an entry
-	// contains the number.
+	// The field "omitted" is the number of requests without an entry. It becomes 0 when
+	// an entry contains the number.
 	omitted    atomic.Int64
 	suppressed prometheus.Counter
 }

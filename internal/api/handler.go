@@ -141,7 +141,7 @@ type Handler struct {
 	faults []error
 	// operator is the caller of all requests to a control handler; nil for the API.
 	operator *pyth.Principal
-	// drained is a context that ends when Drain is called.
+	// The field "drained" is a context that ends when Drain is called.
 	drained   context.Context
 	stopWaits context.CancelFunc
 }

@@ -66,8 +66,8 @@ type (
 	noInput      struct{}
 )
 
-// unhealthy is the error of a server that cannot run programs. huma writes it as a
-// HealthProblem.
+// The type "unhealthy" is the error of a server that cannot run programs. huma writes
+// it as a HealthProblem.
 type unhealthy struct {
 	problem *problem.Error
 	state   ServerState

@@ -115,7 +115,7 @@ func (m *metrics) countError(err error) {
 	}
 }
 
-// unmatched is the route label of requests that match no route.
+// The constant "unmatched" is the route label of requests that match no route.
 const unmatched = "unmatched"
 
 // routeLabel returns the route, or "unmatched" if no route matched.

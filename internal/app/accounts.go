@@ -34,7 +34,7 @@ type Accounts struct {
 	overrides *usage.Overrides
 	// remover deletes accounts. The API and the command line both use it.
 	remover *account.Remover
-	// ended receives users who were disabled or deleted.
+	// The channel "ended" receives users who were disabled or deleted.
 	ended chan pyth.UserID
 }
 

@@ -62,7 +62,8 @@ func newPoolMetrics() *poolMetrics {
 	return m
 }
 
-// restored is the value of the label "reason" if the interpreter was restored.
+// The constant "restored" is the value of the label "reason" if the interpreter was
+// restored.
 const restored = "none"
 
 // Values of the label "result" of sandbox boots.

@@ -35,7 +35,7 @@ func (c NodeConfig) CheckRoom(dir string) error {
 }
 
 // nodeRoom returns the disk space that Node needs, in bytes. inImage is the space in
-// the image, and fetched is the space for the download.
+// the image, and the parameter "fetched" is the space for the download.
 func (c NodeConfig) nodeRoom(dir string) (inImage, fetched int64) {
 	switch c.Node {
 	case "off":

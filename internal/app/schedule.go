@@ -90,7 +90,8 @@ type backups struct {
 	failures prometheus.Counter
 
 	mu sync.Mutex
-	// failed is the time of the last attempt if it failed, or zero. err is its error.
+	// The field "failed" is the time of the last attempt if it failed, or zero. err is
+	// its error.
 	failed time.Time
 	err    error
 }

@@ -101,8 +101,8 @@ type Server struct {
 	host worker.Host
 	// fleet is nil if this server has no workers.
 	fleet *fleet.Fleet
-	// installed is the package service. The field "packages" holds the same service
-	// with a decorator that records changes in the audit log.
+	// The field "installed" is the package service. The field "packages" holds the same
+	// service with a decorator that records changes in the audit log.
 	installed *packages.Service
 	// packageImages stores the layers with the files of packages.
 	packageImages *imagestore.Store

@@ -43,7 +43,7 @@ func succeed(ctx context.Context, _ pyth.UserID, p *pyth.Program) (*pyth.Executi
 type rig struct {
 	store *sqlite.Store
 	vault *vault.Vault
-	// ended receives the record of each run that ends.
+	// The field "ended" contains the record of each run that has ended.
 	mu    sync.Mutex
 	ended []pyth.ExecutionRecord
 }

@@ -13,7 +13,7 @@ import (
 type secrets struct {
 	// grant holds all values that were decrypted for the run.
 	grant pyth.SecretGrant
-	// injected holds the values that the program receives.
+	// The field "injected" holds the values that the program receives.
 	injected []pyth.SecretValue
 	// The field "hidden" holds the values to redact: all values of grant, and the
 	// values of earlier runs in the session, because the interpreter may still hold

@@ -17,7 +17,7 @@ type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// recorded is the field Recorded of each returned grant.
+	// The function "recorded" is the field Recorded of each returned grant.
 	recorded func() error
 }
 

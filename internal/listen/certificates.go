@@ -18,7 +18,7 @@ type Certificates struct {
 	current          atomic.Pointer[tls.Certificate]
 
 	mu sync.Mutex
-	// loaded describes the files at the last attempt to load them.
+	// The field "loaded" describes the files at the last attempt to load them.
 	loaded [2]os.FileInfo
 }
 

@@ -73,9 +73,9 @@ type Config struct {
 type Service struct {
 	config Config
 
-	// changing has one lock for each lockfile and one lock for each user. A change of a
-	// lockfile needs the lock of the lockfile. To use a slot, a change also needs the
-	// lock of the user. So a user can have only one slot at a time.
+	// The field "changing" has one lock for each lockfile and one lock for each user. A
+	// change of a lockfile needs the lock of the lockfile. To use a slot, a change also
+	// needs the lock of the user. So a user can have only one slot at a time.
 	changing keylock.Locks
 	// The channel "slots" limits the number of concurrent changes by all users. Each
 	// running change holds a value in the channel.
@@ -87,8 +87,9 @@ type Service struct {
 	known map[pyth.UserID]pyth.Layers
 	// changes is the number of changes of all lockfiles since the start.
 	changes int
-	// base contains the packages that every user has, or nil. combined maps the layer of
-	// a user's lockfile to the layer that also contains base.
+	// The field "base" contains the packages that every user has, or nil. The field
+	// "combined" maps the layer of a user's lockfile to the layer that also contains
+	// base.
 	base     *base
 	combined map[pyth.LayerID]pyth.LayerID
 }

@@ -114,8 +114,8 @@ type builder struct {
 	// prefix is the first part of the image's file name. The second part is the
 	// checksum of the content. The method "find" uses it to detect damage.
 	prefix string
-	// need is the disk space in bytes that the build needs temporarily, or 0 if
-	// unknown.
+	// The field "need" is the disk space in bytes that the build needs temporarily, or
+	// 0 if unknown.
 	need int64
 }
 

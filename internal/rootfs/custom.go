@@ -148,7 +148,8 @@ func digest(ctx context.Context, source string) (string, error) {
 // customBuilder makes a custom image.
 type customBuilder struct {
 	*builder
-	// extra contains files that are added only if the source does not have them.
+	// The field "extra" contains files that are added only if the source does not have
+	// them.
 	extra plan
 	work  string
 	try   func(context.Context, Trial) error

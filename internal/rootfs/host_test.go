@@ -42,7 +42,8 @@ func scripts(t *testing.T, texts map[string]string) string {
 	return dir
 }
 
-// planned describes each path of a plan: its mode, and its target or content.
+// The function "planned" describes each path of a plan: its mode, and its target or
+// content.
 func planned(t *testing.T, p plan) map[string]string {
 	t.Helper()
 	all := make(map[string]string)

@@ -31,7 +31,8 @@ type capture struct {
 	enabled bool
 
 	mu sync.Mutex
-	// changed is closed when the fields below change. Then a new channel replaces it.
+	// The channel "changed" is closed when the fields below change. Then a new channel
+	// replaces it.
 	changed chan struct{}
 	failed  bool
 	size    int64

@@ -59,7 +59,7 @@ type failingStore struct {
 	mu    sync.Mutex
 	err   error
 	calls int
-	// called receives a value for each call of PutExecutions.
+	// The channel "called" receives a value for each call of PutExecutions.
 	called chan struct{}
 }
 

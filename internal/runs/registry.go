@@ -15,8 +15,8 @@ type run struct {
 	admitted bool
 	// memory is the budget for the output and the code.
 	memory *budget
-	// started is closed when a sandbox has received the job. ended is closed when the
-	// run has ended.
+	// The channel "started" is closed when a sandbox has received the job. The channel
+	// "ended" is closed when the run has ended.
 	started, ended chan struct{}
 	// The field "stores" is true if code and output will be stored. If it is false, the
 	// field "code" is "".
@@ -33,9 +33,9 @@ type run struct {
 
 	mu     sync.Mutex
 	record pyth.ExecutionRecord
-	// stored is the last state of the run that was written to the store before the
-	// run ended; "" if no state was written. For an asynchronous run, it always
-	// equals the state of record, because only the store changes the state.
+	// The field "stored" is the last state of the run that was written to the store
+	// before the run ended; "" if no state was written. For an asynchronous run, it
+	// always equals the state of record, because only the store changes the state.
 	stored pyth.ExecutionState
 }
 
@@ -126,11 +126,11 @@ func outcomeBytes(o *pyth.Outcome) int64 {
 type registry struct {
 	mu   sync.Mutex
 	runs map[pyth.ExecutionID]*run
-	// awaited contains the runs that callers of "appears" wait for.
+	// The field "awaited" contains the runs that callers of "appears" wait for.
 	awaited map[pyth.ExecutionID]*appearance
 }
 
-// appearance is closed when a run becomes live.
+// An appearance is a channel that is closed when a run becomes live.
 type appearance struct {
 	c       chan struct{}
 	waiters int

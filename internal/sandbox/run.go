@@ -41,11 +41,11 @@ type run struct {
 	resultBytes    int
 	report         *protocol.Report
 	fileBytes      int
-	// incoming is the output file that is being received, or nil.
+	// The field "incoming" is the output file that is being received, or nil.
 	incoming  *pyth.File
 	started   time.Time
 	cpuBefore time.Duration
-	// unsent holds the frames that sendSecrets must still send.
+	// The field "unsent" holds the frames that sendSecrets must still send.
 	unsent []protocol.Frame
 	// disconnect closes the network of the run and returns the records of its
 	// connections.
@@ -57,7 +57,7 @@ type run struct {
 	peak, used atomic.Int64
 }
 
-// printed holds the captured output of one stream.
+// The type "printed" holds the captured output of one stream.
 type printed struct {
 	size      int
 	kept      []byte

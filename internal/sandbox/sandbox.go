@@ -138,7 +138,7 @@ func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	return errors.Join(s.group.SetMemory(wanted.memoryBytes), s.group.SetPids(wanted.pids))
 }
 
-// granted holds limits as set on the host.
+// The type "granted" holds limits as set on the host.
 type granted struct {
 	memoryBytes int64
 	pids        int

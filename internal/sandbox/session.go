@@ -229,7 +229,8 @@ type fileReader struct {
 	left    int64
 	rest    []byte
 	done    bool
-	// failed is an error that ended the transfer, but left the sandbox usable.
+	// The field "failed" is an error that ended the transfer, but left the sandbox
+	// usable.
 	failed error
 	// The field "broken" is an error that made the sandbox unusable.
 	broken error

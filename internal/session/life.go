@@ -24,8 +24,8 @@ type session struct {
 	// the time when the session became idle: the end of its last turn, or its creation.
 	uses   int
 	unused time.Time
-	// remembered holds the secret values that the runs of the session have received.
-	// They are needed for redaction.
+	// The field "remembered" holds the secret values that the runs of the session have
+	// received. They are needed for redaction.
 	remembered []pyth.SecretValue
 	// The timer "idle" ends the session after the idle time-out, and the timer "age"
 	// ends it at its maximum age.

@@ -50,7 +50,8 @@ type Definition struct {
 	Reload bool
 }
 
-// expected describes the values that the setting allows, for an error message.
+// The method "expected" describes the values that the setting allows, for an error
+// message.
 func (d *Definition) expected() string {
 	if len(d.Values) > 0 {
 		quoted := make([]string, len(d.Values))

@@ -22,7 +22,7 @@ type load struct {
 	// The keys of answers have the form "SERVER KIND STATUS". The values are numbers of
 	// answers. The status of a lost connection is 0.
 	answers map[string]int
-	// killed contains the names of servers that may lose connections.
+	// The field "killed" contains the names of servers that may lose connections.
 	killed   map[string]bool
 	accounts []*account
 	// stored and requests describe the acknowledged writes of each account. See

@@ -123,7 +123,7 @@ func (s *server) removals() (all []string) {
 	return all
 }
 
-// probed is the output of the probe.
+// The type "probed" is the output of the probe.
 type probed struct {
 	state, maps, stack string
 	pages              [2]pages

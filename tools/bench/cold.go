@@ -38,8 +38,8 @@ func (b *bench) measureWithoutPool(ctx context.Context) error {
 	})
 }
 
-// idle waits until the server is idle. Then it returns the memory of the server's
-// processes.
+// The method "idle" waits until the server is idle. Then it returns the memory of the
+// server's processes.
 func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
 	b.progress.step("Memory of an idle server")
 	if err := sleep(ctx, b.plan.idleTime); err != nil {

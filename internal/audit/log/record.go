@@ -40,8 +40,8 @@ type record struct {
 type pending struct {
 	record record
 	at     time.Time
-	// written is closed when the event is durable or when the field "failure" is set.
-	// It is nil for an event from Note.
+	// The channel "written" is closed when the event is durable or when the field
+	// "failure" is set. It is nil for an event from Note.
 	written chan struct{}
 	failure error
 }

@@ -90,12 +90,12 @@ type check struct {
 	signed, kept *tlog.Tree
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
-	// pruned contains the ranges of entries without content. The content may be missing
-	// for all sequence numbers below the value of "allowed", because entries about
-	// pruning cover these numbers.
+	// The field "pruned" contains the ranges of entries without content. The content
+	// may be missing for all sequence numbers below the value of "allowed", because
+	// entries about pruning cover these numbers.
 	pruned  []span
 	allowed int64
-	// erased contains the ranges that entries about erased content cover.
+	// The field "erased" contains the ranges that entries about erased content cover.
 	erased []span
 }
 

@@ -73,7 +73,8 @@ type Fleet struct {
 // load contains the numbers of runs and sessions that this server has on a worker.
 type load struct {
 	runs, sessions int
-	// started is the number of jobs that the worker has accepted from this server.
+	// The field "started" is the number of jobs that the worker has accepted from this
+	// server.
 	started int64
 	// The fields "others" and otherSessions are numbers of runs and sessions of other
 	// servers on the worker. The last announcement of the worker contained these

@@ -39,10 +39,10 @@ type Link struct {
 	mu  sync.Mutex
 	err error
 
-	// unreceived are the sent frames that the receiver has not acknowledged. The
-	// first of these frames has the number "base". The field "spent" is the cost of
-	// all sent frames, and "limit" is the maximum cost that the receiver allows.
-	// sentAt is the time of the last progress.
+	// The field "unreceived" contains the sent frames that the receiver has not
+	// acknowledged. The first of these frames has the number "base". The field "spent"
+	// is the cost of all sent frames, and "limit" is the maximum cost that the receiver
+	// allows. sentAt is the time of the last progress.
 	unreceived  []*wire.Frame
 	base, seq   uint64
 	spent       uint64

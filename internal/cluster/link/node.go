@@ -113,7 +113,7 @@ type Node struct {
 	server bool
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
-	// accepted waits for the calls that Accept handles.
+	// The field "accepted" waits for the calls that Accept handles.
 	accepted sync.WaitGroup
 	// A value in the channel "announce" requests an announcement now.
 	announce chan struct{}

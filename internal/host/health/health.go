@@ -53,8 +53,8 @@ type Config struct {
 type Monitor struct {
 	config Config
 
-	// probing is a semaphore for trial runs. It contains a value during a trial
-	// run.
+	// The channel "probing" is a semaphore for trial runs. It contains a value during a
+	// trial run.
 	probing chan struct{}
 
 	mu   sync.Mutex

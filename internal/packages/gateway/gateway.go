@@ -91,7 +91,7 @@ type Network interface {
 	Close() []pyth.Connection
 }
 
-// removed is the network of a job whose route does not exist.
+// The type "removed" is the network of a job whose route does not exist.
 type removed struct{}
 
 func (removed) Serve(_ context.Context, conn net.Conn) { _ = conn.Close() }

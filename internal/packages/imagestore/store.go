@@ -38,13 +38,13 @@ type Store struct {
 	making keylock.Locks
 	// hashes maps the path of an image to its SHA-256 hash, for Manifest.
 	hashes sync.Map
-	// collecting is locked for reading by callers of Hold, and for writing by
-	// Collect.
+	// The lock "collecting" is locked for reading by callers of Hold, and for writing
+	// by Collect.
 	collecting sync.RWMutex
 
 	mu        sync.Mutex
 	temporary map[pyth.LayerID][]Mount
-	// used maps each layer to the time when a run last used it.
+	// The field "used" maps each layer to the time when a run last used it.
 	used map[pyth.LayerID]time.Time
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// abbreviated is the media type of registry pages that contain only what npm needs
-// to resolve and install packages.
+// The constant "abbreviated" is the media type of registry pages that contain only what
+// npm needs to resolve and install packages.
 const abbreviated = "application/vnd.npm.install-v1+json"
 
 // The type "pages" answers npm's requests with pages of the registry, and keeps these

@@ -18,7 +18,7 @@ import (
 //go:embed compile.py
 var compileProgram []byte
 
-// compiled holds the compiled .pyc files of a package, by path.
+// The type "compiled" holds the compiled .pyc files of a package, by path.
 type compiled struct {
 	files map[string]tree.Entry
 	// spool is the temporary file that contains the content of files. If there are

@@ -29,7 +29,7 @@ type record struct {
 	Names []string
 }
 
-// listing maps each path to its record.
+// The type "listing" maps each path to its record.
 type listing map[string]record
 
 // readers returns several independent EROFS readers, by name.

@@ -70,8 +70,8 @@ func hard(name, target string) tar.Header {
 	return tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target}
 }
 
-// listing describes the entry at each path: "/" for a directory, the content of a
-// file, or an arrow and the target of a link.
+// The function "listing" describes the entry at each path: "/" for a directory, the
+// content of a file, or an arrow and the target of a link.
 func listing(t testing.TB, files *tree.Tree) map[string]string {
 	t.Helper()
 	all := make(map[string]string)

@@ -51,7 +51,8 @@ type Run struct {
 	mu     sync.Mutex
 	closed bool
 	open   int
-	// dropped is the number of connections that have no record because of maxRecords.
+	// The field "dropped" is the number of connections that have no record because of
+	// maxRecords.
 	records []Connection
 	dropped int
 }

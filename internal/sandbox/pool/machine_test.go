@@ -291,7 +291,7 @@ func (s *scene) sleep(d time.Duration) {
 	synctest.Wait()
 }
 
-// warm waits until the warm sandboxes have booted.
+// The method "warm" waits until the warm sandboxes have booted.
 func (s *scene) warm() { s.sleep(10 * bootTime) }
 
 // settle waits until used sandboxes are recycled or removed. That takes less time

@@ -15,8 +15,8 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		bound func(*machine)
-		// jobs contains the tenants of the jobs that are running or queued when
-		// ann's job arrives. refused is the start of the error for ann's job, or
+		// jobs contains the tenants of the jobs that are running or queued when ann's
+		// job arrives. The field "refused" is the start of the error for ann's job, or
 		// "" if the job is accepted.
 		jobs, refused string
 	}{

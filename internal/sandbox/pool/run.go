@@ -21,13 +21,13 @@ type run struct {
 	pool   *Pool
 	job    *pyth.Job
 	events pyth.Events
-	// arrived is the time when Start was called. queued is how long the job waited for
-	// its sandbox.
+	// The field "arrived" is the time when Start was called. The field "queued" is how
+	// long the job waited for its sandbox.
 	arrived time.Time
 	queued  time.Duration
 	// attempt is the number of sandboxes that the job has tried.
 	attempt int
-	// entry is the job's sandbox, and started is the run in this sandbox.
+	// entry is the job's sandbox, and the field "started" is the run in this sandbox.
 	entry   *entry
 	started pyth.Run
 	// outcome is set if the job has ended without running in a sandbox.

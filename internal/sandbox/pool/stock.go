@@ -31,14 +31,14 @@ type stock struct {
 	base pyth.Layers
 }
 
-// holding describes the sandboxes of one tenant.
+// The type "holding" describes the sandboxes of one tenant.
 type holding struct {
 	// sandboxes is the number of all sandboxes of the tenant.
 	sandboxes int
 	// The field "ready" contains the tenant's idle sandboxes. The most recently used
 	// one is last.
 	ready []*entry
-	// recycling contains the tenant's sandboxes that will soon be ready.
+	// The field "recycling" contains the tenant's sandboxes that will soon be ready.
 	recycling []*entry
 }
 

@@ -94,17 +94,17 @@ type memory struct {
 	regions []region
 	// states has an element for each region.
 	states []state
-	// unmapped contains the parts of the regions that the program has unmapped. The
-	// program may have mapped them again, with attributes that a region does not
-	// record. So the method restore maps these parts again. mu protects the field
-	// unmapped.
+	// The field "unmapped" contains the parts of the regions that the program has
+	// unmapped. The program may have mapped them again, with attributes that a region
+	// does not record. So the method restore maps these parts again. mu protects the
+	// field unmapped.
 	mu       sync.Mutex
 	unmapped []hostarch.AddrRange
 	brk      hostarch.Addr
 	content  []content
 	arena    *arena
-	// empty are the ranges of writable regions that hold no data. Their memory is
-	// returned to the host.
+	// The field "empty" contains the ranges of writable regions that hold no data.
+	// Their memory is returned to the host.
 	empty []hostarch.AddrRange
 }
 

@@ -75,10 +75,10 @@ func (s *thread) apply(t *kernel.Task) error {
 // The type "pause" stops threads of a process before they return to the program's code.
 // gVisor calls TaskWork in each of these threads.
 type pause struct {
-	// stopped receives each thread that has stopped.
+	// The channel "stopped" receives each thread that has stopped.
 	stopped chan stopped
-	// resume is closed when the threads may continue. Then each thread first gets the
-	// state in states.
+	// The channel "resume" is closed when the threads may continue. Then each thread
+	// first gets the state in states.
 	resume chan struct{}
 	states map[*kernel.Task]*thread
 	// The field "asked" contains the threads that were asked to stop, and the field
@@ -87,7 +87,7 @@ type pause struct {
 	all   []stopped
 }
 
-// stopped is a thread that has stopped. err says why its state is unknown.
+// The type "stopped" is a thread that has stopped. err says why its state is unknown.
 type stopped struct {
 	task *kernel.Task
 	err  error

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// decoded is the result of decoding a text. ends[i] is the offset in the text after
-// the characters that encode bytes[i].
+// The type "decoded" is the result of decoding a text. ends[i] is the offset in the
+// text after the characters that encode bytes[i].
 type decoded struct {
 	bytes []byte
 	ends  []int
@@ -45,10 +45,10 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	return length, name
 }
 
-// decoding is a way to decode a text that begins inside an encoded value. First the
-// view reads the text, then the encoding decodes the result. offset is the number of
-// characters to skip at the beginning of the text, where an escape or a base64 group
-// may be incomplete.
+// The type "decoding" is a way to decode a text that begins inside an encoded value.
+// First the view reads the text, then the encoding decodes the result. offset is the
+// number of characters to skip at the beginning of the text, where an escape or a
+// base64 group may be incomplete.
 type decoding struct {
 	view   view
 	enc    encoding

@@ -18,8 +18,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig is a store and a root key. path is the path of the key's file, and sealed has
-// one sealed value of each user.
+// rig is a store and a root key. path is the path of the key's file, and the field
+// "sealed" has one sealed value of each user.
 type rig struct {
 	store  *sqlite.Store
 	path   string

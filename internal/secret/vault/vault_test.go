@@ -34,7 +34,7 @@ func (k keys) DataKeys(context.Context, pyth.UserID, int) ([]*pyth.DataKey, erro
 
 func (keys) ServerKeys(context.Context) ([]*pyth.ServerKey, error) { return nil, nil }
 
-// stored is a KeyStore that implements only the methods for data keys.
+// The type "stored" is a KeyStore that implements only the methods for data keys.
 type stored struct {
 	pyth.KeyStore
 	keys

@@ -15,7 +15,7 @@ type result struct {
 	rate float64
 	// median and p99 are percentiles of the latency of a run.
 	median, p99 time.Duration
-	// warm is the fraction of the runs whose user had an idle sandbox.
+	// The field "warm" is the fraction of the runs whose user had an idle sandbox.
 	warm float64
 	// The field "used" is the utilisation of each part of the deployment. The
 	// utilisation of a full part is nearly 1, never more.

@@ -27,7 +27,7 @@ const (
 )
 
 type interruption struct {
-	// began is the start of the run, in clock ticks since the boot.
+	// The field "began" is the start of the run, in clock ticks since the boot.
 	began int64
 	// count is the number of interrupts so far.
 	count int

@@ -17,7 +17,7 @@ import (
 // descriptors and process IDs are valid in the agent.
 type program struct {
 	interpreter interpreter
-	// prepared is the host's latest request for this interpreter.
+	// The field "prepared" is the host's latest request for this interpreter.
 	prepared protocol.Prepare
 	disk     int64
 	// init is the process ID of the first process in the namespaces, and pid is the
