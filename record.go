@@ -102,7 +102,8 @@ type RecordedExecution struct {
 	Outcome *Outcome
 }
 
-// ExecutionFilter selects records. The zero value of a field selects all.
+// ExecutionFilter selects records. A field with its zero value does not restrict the
+// selection.
 type ExecutionFilter struct {
 	State    ExecutionState
 	Status   Status

@@ -226,8 +226,8 @@ func (w *bufferedResponse) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// do sends a request. If the body is not nil, do sends it as JSON. If "answer" is not
-// nil, do decodes the response into it.
+// The method "do" sends a request. If the body is not nil, it is sent as JSON. If
+// "answer" is not nil, the response is decoded into it.
 func (c *adminClient) do(ctx context.Context, method, path string, body, answer any) error {
 	var content io.Reader
 	if body != nil {

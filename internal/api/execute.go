@@ -364,7 +364,8 @@ func (h *Handler) executeAsStream(ctx context.Context, in *streamInput) (*execut
 	return h.run(ctx, program, true)
 }
 
-// errSynchronousWebhook refuses a webhook for a run whose result is in the response.
+// errSynchronousWebhook is the error of a request with a webhook for a run that is not
+// asynchronous.
 var errSynchronousWebhook = pyth.Invalid("body.webhook", "is possible only in an asynchronous run; remove webhook, or send the request to /api/v1/execute with the header Prefer: respond-async")
 
 // run executes the program and responds with JSON or a stream of events.

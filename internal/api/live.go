@@ -14,7 +14,7 @@ type LiveConfig struct {
 	// header the server trusts.
 	TrustedProxies []netip.Prefix
 	// Origins contains the origins of the pages that may send requests to the API; *
-	// allows all. If it is empty, browsers allow no page of another origin.
+	// allows all origins. If it is empty, browsers allow no page of another origin.
 	Origins []string
 }
 

@@ -167,7 +167,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// end waits until all current requests have ended, and closes all connections.
+// The method "end" waits until all current requests have ended, and closes all
+// connections.
 func (s *Server) end(ctx context.Context) error {
 	if err := s.connections.wait(ctx); err != nil {
 		return err

@@ -125,7 +125,7 @@ func (s *stream) Result(r pyth.Result) error { return s.send("result", resultVal
 
 func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) }
 
-// end sends the remaining output and the last event.
+// The method "end" sends the remaining output and the last event.
 func (s *stream) end(last any) error {
 	if err := s.flush(); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 // clock of the database.
 const clockInterval = time.Minute
 
-// now returns the current time with the monotonic clock reading, so that durations
-// between two results are exact.
+// The function "now" returns the current time with the monotonic clock reading, so that
+// durations between two results are exact.
 func now() time.Time { return time.Now() }
 
 // sharedClock is the clock of a database. It is the same for all servers of the

@@ -25,7 +25,7 @@ type BackupConfig struct {
 	// BackupDir is the directory of the archives. "" means no scheduled backups.
 	BackupDir string
 	// BackupInterval is the time between two backups. BackupKeep is the number of
-	// backups that stay; 0 means all.
+	// backups that stay; 0 means that all backups stay.
 	BackupInterval time.Duration
 	BackupKeep     int
 }

@@ -86,7 +86,7 @@ func (a *accepter) loop() {
 	}
 }
 
-// take returns the runs of the next transaction.
+// The method "take" returns the runs of the next transaction.
 func (a *accepter) take() (batch []*submission, closed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -65,8 +65,8 @@ const (
 	recoverInterval = 10 * time.Second
 )
 
-// New returns a Service that accepts runs. The method Start begins to start these
-// runs.
+// New returns a Service that accepts runs. The runs start after a call of the method
+// Start.
 func New(c Config) *Service {
 	if c.Observe == nil {
 		c.Observe = func(time.Duration) {}

@@ -220,8 +220,8 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// end redacts the bytes that the streams still hold back, and passes them to "next".
-// It ignores errors, because the receiver may have disconnected.
+// The method "end" redacts the bytes that the streams still hold back, and passes them
+// to "next". It ignores errors, because the receiver may have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)
 	e.endStream(pyth.Stderr, o.StderrTruncated)

@@ -276,7 +276,7 @@ func TestGenerateReportsTokenBudgetCutoff(t *testing.T) {
 	}
 }
 
-// short is a model whose answer is truncated at the token limit.
+// The type "short" is a model whose answer is truncated at the token limit.
 type short struct{}
 
 func (short) Write(_ context.Context, r *pyth.ModelRequest, _ func(string) error) (pyth.ModelReply, error) {

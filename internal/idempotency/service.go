@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// keep is the time that the server keeps an answer.
+	// The constant "keep" is the time that the server keeps an answer.
 	keep = 24 * time.Hour
 	// MaxAnswerBytes is the maximum size of an answer that is stored.
 	MaxAnswerBytes = 4 << 20

@@ -57,8 +57,8 @@ func invalid(location string, err error) error {
 	return pyth.FieldErrors{{Location: location, Message: err.Error()}}.As(pyth.CodeInvalidRequirement)
 }
 
-// errUnchanged ends a change that would have no effect. The caller receives no
-// error.
+// errUnchanged is the error of a change that would have no effect. The caller receives
+// no error.
 var errUnchanged = errors.New("packages: nothing to change")
 
 // AddPackage adds a package to the user's list. It replaces an existing requirement

@@ -82,8 +82,8 @@ type Service struct {
 	slots chan struct{}
 
 	mu sync.Mutex
-	// known caches the layers of users who recently ran programs. It is empty if
-	// Config.Shared is true.
+	// The field "known" caches the layers of users who recently ran programs. It is
+	// empty if Config.Shared is true.
 	known map[pyth.UserID]pyth.Layers
 	// changes is the number of changes of all lockfiles since the start.
 	changes int

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errURL contains no part of the URL, because any part could belong to the password.
+// The text of errURL contains no part of the URL, because any part could belong to the
+// password.
 var errURL = errors.New("the URL of the database is not valid; the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE, " +
 	"and special characters such as @ : / ? # % in the password are percent-encoded")
 

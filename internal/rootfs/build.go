@@ -230,8 +230,8 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// make makes the image and returns its path. It creates temporary files in the
-// directory "work".
+// The method "make" makes the image and returns its path. It creates temporary files in
+// the directory "work".
 func (b *builder) make(ctx context.Context, work string) (string, error) {
 	// The Python executable must be run with its absolute path.
 	work, err := filepath.Abs(work)

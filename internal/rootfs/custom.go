@@ -158,9 +158,9 @@ type customBuilder struct {
 	versions map[pyth.Runtime]string
 }
 
-// make makes the image in two steps, and returns its path. It makes a first image,
-// for a sandbox in which Python compiles all modules. Then it makes the final image,
-// which also contains the compiled files.
+// The method "make" makes the image in two steps, and returns its path. It makes a
+// first image, for a sandbox in which Python compiles all modules. Then it makes the
+// final image, which also contains the compiled files.
 func (r *customBuilder) make(ctx context.Context, source string) (path string, err error) {
 	if r.tree, err = tree.NewSpooled(r.work); err != nil {
 		return "", err

@@ -85,8 +85,8 @@ func (c *capture) File(f pyth.File) error {
 // eventBytes is the memory of one event.
 const eventBytes = 32
 
-// keep stores one event of the given size by calling the function "add". It does
-// nothing if there is not enough memory. Results and files need no memory here,
+// The method "keep" stores one event of the given size by calling the function "add".
+// It does nothing if there is not enough memory. Results and files need no memory here,
 // because the outcome contains them.
 func (c *capture) keep(size int64, add func(*events)) {
 	c.mu.Lock()

@@ -118,9 +118,9 @@ func isClosed(c <-chan struct{}) bool {
 // reader is a position in the events of a run.
 type reader struct{ order, stdout, stderr, results, files int }
 
-// next takes the next event and returns a function that passes it to a receiver. The
-// function has a copy of the output. The result "ok" is false if there are no more
-// events.
+// The method "next" takes the next event and returns a function that passes it to a
+// receiver. The function has a copy of the output. The result "ok" is false if there
+// are no more events.
 func (p *reader) next(l *events) (deliver func(pyth.Events) error, ok bool) {
 	if p.order >= len(l.order) {
 		return nil, false

@@ -92,10 +92,10 @@ func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.Execu
 	}
 }
 
-// next returns a channel that is closed when a live run ends, or when another run
-// becomes live. A run that is not live can also end on another server or in the queue.
-// So the caller must read the state of the run again when the channel "poll" receives a
-// value.
+// The method "next" returns a channel that is closed when a live run ends, or when
+// another run becomes live. A run that is not live can also end on another server or in
+// the queue. So the caller must read the state of the run again when the channel "poll"
+// receives a value.
 func (s *Service) next(user pyth.UserID, id pyth.ExecutionID) (live <-chan struct{}, poll <-chan time.Time, stop func()) {
 	appears, stop := s.live.appears(id)
 	if r := s.live.find(user, id); r != nil {

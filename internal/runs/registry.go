@@ -80,8 +80,8 @@ func (r *run) snapshot() *pyth.RecordedExecution {
 	return out
 }
 
-// keep takes memory for the content of the run and keeps the outcome. It returns
-// false if there is not enough memory.
+// The method "keep" takes memory for the content of the run and keeps the outcome. It
+// returns false if there is not enough memory.
 func (r *run) keep(o *pyth.Outcome) bool {
 	size := int64(len(r.code)) + outcomeBytes(o)
 	if !r.memory.take(size) {

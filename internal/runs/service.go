@@ -240,7 +240,7 @@ func complete(rec *pyth.ExecutionRecord, e *pyth.Execution, at time.Time) {
 	rec.Usage.Network = nil
 }
 
-// end makes the end of a run visible and enqueues its record.
+// The method "end" makes the end of a run visible and enqueues its record.
 func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution, rec *pyth.ExecutionRecord) {
 	outcome := e.Outcome
 	r.mu.Lock()

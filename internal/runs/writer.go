@@ -161,7 +161,7 @@ func (w *writer) loop() {
 	}
 }
 
-// take returns the batch that was being filled, and begins a new one.
+// The method "take" returns the batch that was being filled, and begins a new one.
 func (w *writer) take() (b *batch, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

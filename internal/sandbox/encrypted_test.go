@@ -27,8 +27,8 @@ func encryptedJob() *pyth.Job {
 	}
 }
 
-// sent returns the payloads that the host sends to the guest, by kind. It omits
-// the Job frame.
+// The function "sent" returns the payloads that the host sends to the guest, by kind.
+// It omits the Job frame.
 func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	t.Helper()
 	var wire bytes.Buffer

@@ -64,8 +64,8 @@ type printed struct {
 	truncated bool
 }
 
-// end tells the guest to stop the run. All calls after the first one have no
-// effect.
+// The method "end" tells the guest to stop the run. All calls after the first one have
+// no effect.
 func (r *run) end(cause error) {
 	if !r.cause.CompareAndSwap(nil, &cause) {
 		return

@@ -255,9 +255,9 @@ func (r *fileReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// end reads the rest of the guest's answer, which must not be mistaken for the
-// answer to the next operation. If a part of the file was not read, end tells the
-// guest to stop and returns true.
+// The method "end" reads the rest of the guest's answer, which must not be mistaken for
+// the answer to the next operation. If a part of the file was not read, the method
+// tells the guest to stop and returns true.
 func (r *fileReader) end() (aborted bool) {
 	if aborted = r.left > 0 && !r.done && r.broken == nil; aborted {
 		if r.broken = r.sandbox.socket.SetDeadline(time.Now().Add(fileTimeout)); r.broken == nil {

@@ -161,7 +161,7 @@ func createToken(t *testing.T, s pyth.Store, token *pyth.RefreshToken) *pyth.Ref
 	return token
 }
 
-// want checks that err has the code. The code "" stands for no error.
+// The function "want" checks that err has the code. The code "" stands for no error.
 func want(t *testing.T, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {

@@ -52,7 +52,7 @@ type states struct {
 
 func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*modes) }
 
-// next begins the round for the next character of the path.
+// The method "next" begins the round for the next character of the path.
 func (s *states) next() {
 	s.now, s.before = s.before[:0], s.now
 	s.round++

@@ -48,8 +48,8 @@ type answer struct {
 	body   []byte
 }
 
-// want checks the status code. If the given variable is not nil, want decodes the JSON
-// body into it.
+// The method "want" checks the status code. If the given variable is not nil, the JSON
+// body is decoded into it.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {

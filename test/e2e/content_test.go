@@ -197,7 +197,7 @@ func TestExecuteHidesContentOnDisk(t *testing.T) {
 }
 
 // TestClusterHidesContent repeats TestExecuteHidesContentOnDisk with a cluster. It also
-// searches the files of PostgreSQL and in the traffic of NATS and PostgreSQL.
+// searches the files of PostgreSQL, and the traffic of NATS and PostgreSQL.
 func TestClusterHidesContent(t *testing.T) {
 	t.Parallel()
 	begun := time.Now().Add(-time.Second)

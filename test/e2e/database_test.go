@@ -66,7 +66,7 @@ func (d *databaseURLs) assign(data string) (string, error) {
 	return d.urls[data], nil
 }
 
-// set sets the URL for the data directory.
+// The method "set" sets the URL for the data directory.
 func (d *databaseURLs) set(data, url string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

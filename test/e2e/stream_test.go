@@ -50,7 +50,7 @@ func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, r
 	return &stream{res.Body, bufio.NewReaderSize(res.Body, 1<<20)}
 }
 
-// next reads the next event. It returns false at the end of the stream.
+// The method "next" reads the next event. It returns false at the end of the stream.
 func (s *stream) next(t testing.TB) (event, bool) {
 	t.Helper()
 	var e event

@@ -110,7 +110,7 @@ func (w *workers) awaitReady(t *testing.T, n int) {
 	})
 }
 
-// busy returns the worker that is running a program.
+// The method "busy" returns the worker that is running a program.
 func (w *workers) busy(t *testing.T) *server {
 	t.Helper()
 	return w.with(t, "pyth_on_worker_executions_running", "1")

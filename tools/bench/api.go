@@ -85,7 +85,7 @@ func (a *account) runImporting(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// get returns an operation that sends a GET request to the path.
+// The method "get" returns an operation that sends a GET request to the path.
 func (a *account) get(path string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		var object map[string]any

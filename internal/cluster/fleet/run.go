@@ -355,8 +355,8 @@ type receiver struct {
 	deaf bool
 }
 
-// next returns the next message. If the context ends, it cancels the run, and
-// continues to wait for a message.
+// The method "next" returns the next message. If the context ends, it cancels the run,
+// and continues to wait for a message.
 func (c *receiver) next() (*wire.Message, error) {
 	for {
 		ctx := c.ctx

@@ -34,7 +34,7 @@ type history struct {
 	sent [64]time.Time
 }
 
-// next returns the number of a message that is sent now.
+// The method "next" returns the number of a message that is sent now.
 func (h *history) next(now time.Time) uint64 {
 	h.seq++
 	h.sent[h.seq%uint64(len(h.sent))] = now

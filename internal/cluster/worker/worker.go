@@ -206,8 +206,8 @@ func (w *Worker) closeSession(id pyth.SessionID) {
 	w.config.Host.CloseSession(id)
 }
 
-// take takes memory for a call. It fails if the accepted jobs would be too large
-// together.
+// The method "take" takes memory for a call. It fails if the accepted jobs would be too
+// large together.
 func (w *Worker) take(bytes int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

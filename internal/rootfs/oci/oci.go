@@ -250,7 +250,7 @@ func choose(index v1.ImageIndex) (v1.Image, error) {
 	return found[0], nil
 }
 
-// use sets the layers of i to the layers of image.
+// The method "use" sets the layers of i to the layers of image.
 func (i *Image) use(image v1.Image) error {
 	config, err := image.ConfigFile()
 	if err != nil {

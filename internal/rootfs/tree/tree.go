@@ -124,8 +124,8 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	})
 }
 
-// put adds the entry that the function "read" returns. It calls this function only if
-// the path is valid.
+// The method "put" adds the entry that the function "read" returns. It calls this
+// function only if the path is valid.
 func (t *Tree) put(path string, read func() (Entry, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {

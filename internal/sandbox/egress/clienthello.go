@@ -14,7 +14,7 @@ import (
 // headers. crypto/tls rejects a ClientHello larger than 64 KiB.
 const maxHello = 80 << 10
 
-// errHelloRead stops the handshake as soon as the ClientHello is complete.
+// The handshake fails with errHelloRead as soon as the ClientHello is complete.
 var errHelloRead = errors.New("egress: ClientHello complete")
 
 // readHello reads a ClientHello and returns its server name and its raw bytes.

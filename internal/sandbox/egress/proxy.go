@@ -104,7 +104,7 @@ func (p *Proxy) record(run *Run, c Connection) {
 	p.config.Observer.Finished(c)
 }
 
-// errIdle ends a connection that had no traffic for IdleTimeout.
+// errIdle is the error of a connection that had no traffic for IdleTimeout.
 var errIdle = errors.New("egress: idle timeout")
 
 type discardObserver struct{}

@@ -14,7 +14,7 @@ import (
 // it waited. If several have died, the host has a problem.
 const attempts = 3
 
-// errAbandoned marks a sandbox that got only a part of a job and must be removed.
+// errAbandoned means that a sandbox got only a part of a job and must be removed.
 var errAbandoned = errors.New("the job was abandoned")
 
 type run struct {

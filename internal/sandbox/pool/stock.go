@@ -91,8 +91,9 @@ func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 	return nil
 }
 
-// take removes a waiting sandbox from the stock for a job of the tenant. If the
-// sandbox was warm, it now belongs to the tenant, unless it serves only this job.
+// The method "take" removes a waiting sandbox from the stock for a job of the tenant.
+// If the sandbox was warm, it now belongs to the tenant, unless it serves only this
+// job.
 func (s *stock) take(e *entry, t *tenant, job *pyth.Job) {
 	s.unplace(e)
 	if e.tenant != nil {

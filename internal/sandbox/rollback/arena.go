@@ -40,7 +40,7 @@ func (a *arena) hold() func() {
 	return a.mu.Unlock
 }
 
-// free returns the memory to the host.
+// The method "free" returns the memory to the host.
 func (a *arena) free() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

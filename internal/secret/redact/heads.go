@@ -84,8 +84,8 @@ func (h *heads) below(start uint64) node {
 	return node{low, low + high, MinBytes}
 }
 
-// next returns the child of node n for the symbol c. The child is empty if no head
-// continues with c.
+// The method "next" returns the child of node n for the symbol c. The child is empty if
+// no head continues with c.
 func (h *heads) next(n node, c byte) node {
 	heads := h.all[n.low:n.high]
 	// Skip heads that end at this node. They come before the longer heads.

@@ -8,8 +8,8 @@ import (
 
 // matches describes the forms (encoded values) that match at one offset of the input.
 type matches struct {
-	// end is the offset after the longest matching form, or 0 if no form matches.
-	// head is the index of the longest form's head.
+	// The field "end" is the offset after the longest matching form, or 0 if no form
+	// matches. head is the index of the longest form's head.
 	end, head int
 	// The field "long" describes the matched heads of long values. The output after a
 	// head may match the rest of the value.

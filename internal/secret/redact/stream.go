@@ -118,7 +118,7 @@ func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	return done
 }
 
-// keep holds back in.b[from:] until the next call of Write.
+// The method "keep" holds back in.b[from:] until the next call of Write.
 func (s *Stream) keep(in *input, from int) {
 	s.run = in.runBefore(from)
 	if from < len(in.b) {

@@ -20,14 +20,15 @@ type work struct {
 	then func()
 }
 
-// do adds work with the given cost, and calls the function "then" when the work is
-// done.
+// The method "do" adds work with the given cost, and calls the function "then" when the
+// work is done.
 func (q *queue) do(cost time.Duration, then func()) {
 	q.first = append(q.first, work{cost, then})
 	q.next()
 }
 
-// later adds work that starts only while no work of the method "do" is waiting.
+// The method "later" adds work that starts only while no work of the method "do" is
+// waiting.
 func (q *queue) later(cost time.Duration) {
 	q.second = append(q.second, work{cost, func() {}})
 	q.next()

@@ -114,8 +114,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(x)
 }
 
-// next stores a request. It returns the step for the request, and the number of the
-// request, from 1.
+// The method "next" stores a request. It returns the step for the request, and the
+// number of the request, from 1.
 func (s *Server) next(r Request) (Step, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

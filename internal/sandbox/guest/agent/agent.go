@@ -74,9 +74,9 @@ func Run(control *os.File, networkFD int) error {
 	}
 }
 
-// next prepares an interpreter and serves the next job or session. The parameter
-// "last" is the interpreter of the previous job, or nil. next returns the interpreter
-// that has served the job, or nil after a session.
+// The function "next" prepares an interpreter and serves the next job or session. The
+// parameter "last" is the interpreter of the previous job, or nil. The result is the
+// interpreter that has served the job, or nil after a session.
 func next(conn *protocol.Conn, control int, egress *network, last *program, seen imports, buffer []byte) (*program, error) {
 	wanted, err := receivePrepare(conn)
 	if err != nil {

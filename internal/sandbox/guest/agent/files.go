@@ -102,8 +102,8 @@ func (p *program) placeFile(name string, content []byte) error {
 	return err
 }
 
-// put receives a file into the staging directory, and renames it to its path when
-// it is complete.
+// The method "put" receives a file into the staging directory, and renames it to its
+// path when it is complete.
 func (p *program) put(conn *protocol.Conn, name string) error {
 	dir, base, err := p.parent(name, true)
 	fd := -1
@@ -143,8 +143,8 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 	return done(conn, protocol.Done{Created: created}, err)
 }
 
-// get sends a Done with the size of a file, then the content, then a final Done.
-// It stops if the host sends Abort. It refuses a sparse file larger than the
+// The method "get" sends a Done with the size of a file, then the content, then a final
+// Done. It stops if the host sends Abort. It refuses a sparse file larger than the
 // disk, because sending it could take days.
 func (p *program) get(conn *protocol.Conn, control int, name string) error {
 	dir, base, err := p.parent(name, false)

@@ -99,7 +99,7 @@ func (p *program) makeStreams(c *calls) (theirs [abi.Descriptors]*int32) {
 	return theirs
 }
 
-// ready waits until the interpreter is ready for a job.
+// The method "ready" waits until the interpreter is ready for a job.
 func (p *program) ready() error {
 	hello, err := protocol.NewReader(descriptor(p.control), 0).Next()
 	if err == nil && hello.Kind == protocol.KindHello {

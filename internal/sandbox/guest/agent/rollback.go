@@ -115,10 +115,10 @@ func (p *program) release(c *calls) {
 	}
 }
 
-// next returns an interpreter for the next job. If the kernel has restored the
-// interpreter of the last job, next returns this interpreter. Otherwise it
-// returns a new interpreter, and the reason why the last one was not restored. p
-// is nil before the first job.
+// The method "next" returns an interpreter for the next job. If the kernel has restored
+// the interpreter of the last job, the method returns this interpreter. Otherwise it
+// returns a new interpreter, and the reason why the last one was not restored. p is nil
+// before the first job.
 func (p *program) next(wanted *protocol.Prepare, seen imports) (*program, abi.Reason, error) {
 	switch {
 	case p == nil, !p.restored && !p.canRestore() && p.prepared.RollbackRuns == wanted.RollbackRuns:

@@ -135,7 +135,8 @@ func (p *program) kill() {
 	_ = unix.Kill(-1, unix.SIGKILL)
 }
 
-// end kills all processes except the agent, and returns when they are gone.
+// The method "end" kills all processes except the agent, and returns when they are
+// gone.
 func (p *program) end() {
 	// In gVisor, the first process of a namespace may exit before the other
 	// processes are dead. The interpreter is the agent's child and must be

@@ -154,7 +154,7 @@ func (u *unlocker) send(e *encryptedProgram) error {
 	return u.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...)
 }
 
-// end kills the decrypting process and returns when it is gone.
+// The method "end" kills the decrypting process and returns when it is gone.
 func (u *unlocker) end() {
 	_ = unix.Kill(u.pid, unix.SIGKILL)
 	wait(u.pid)

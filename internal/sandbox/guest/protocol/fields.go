@@ -67,7 +67,7 @@ type fields struct {
 	malformed bool
 }
 
-// put encodes or measures a field.
+// The parameter "put" encodes or measures a field.
 func put[T string | []byte](f *fields, value T) {
 	if f.mode == measure {
 		f.size += lengthSize + len(value)
