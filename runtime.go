@@ -53,8 +53,8 @@ type runtimeEntry struct {
 // languageEntry describes a language.
 type languageEntry struct {
 	name Language
-	// file is the file name of a program in the working directory. extensions lists
-	// other file extensions of the language.
+	// file is the file name of a program in the working directory. The field
+	// "extensions" lists other file extensions of the language.
 	file       string
 	extensions []string
 }

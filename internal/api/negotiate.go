@@ -29,8 +29,8 @@ func acceptsEvents(ctx context.Context) bool {
 }
 
 // quality returns the quality value of a media type, from 0 to 1. If several media
-// ranges in the Accept headers match, it uses the most specific one. The result
-// "named" is true if this range is the media type itself and not a wildcard. quality
+// ranges in the Accept headers match, it uses the most specific one. The result "named"
+// is true if this range is the media type itself and not a wildcard. The function
 // ignores invalid ranges.
 func quality(accept []string, mediaType string) (weight float64, named bool) {
 	kind, _, _ := strings.Cut(mediaType, "/")

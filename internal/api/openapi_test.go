@@ -41,7 +41,8 @@ func at(n node, keys ...string) node {
 	return n
 }
 
-// resolve returns the object that n refers to. If n has no $ref, resolve returns n.
+// resolve returns the object that n refers to. If n has no $ref, the function returns
+// n.
 func resolve(d, n node) node {
 	ref, ok := n["$ref"].(string)
 	if !ok {

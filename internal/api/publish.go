@@ -82,8 +82,8 @@ func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.schemas, json.Deterministic(true))
 }
 
-// composed returns the published schema of a component. s is the complete schema of
-// the component. publish decides later whether the schema allows additional
+// composed returns the published schema of a component. s is the complete schema of the
+// component. The function "publish" decides later whether the schema allows additional
 // properties.
 func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema {
 	t := registry.TypeFromRef(schemaPrefix + name)

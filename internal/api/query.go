@@ -13,8 +13,8 @@ import (
 
 // queryFaults returns an error that lists the faults in a query string. It rejects
 // unknown and repeated parameters. Otherwise a filter with a misspelled name would
-// select everything. known maps the names of parameters to their allowed values. An
-// empty list means that all values are allowed.
+// select everything. The parameter "known" maps the names of parameters to their
+// allowed values. An empty list means that all values are allowed.
 func queryFaults(query string, known map[string][]string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {

@@ -114,8 +114,8 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	return h.allow(ctx, p, key)
 }
 
-// allow applies a policy to the key. If the policy denies the request, allow records
-// this in the audit log.
+// allow applies a policy to the key. If the policy denies the request, the method
+// records this in the audit log.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	err := p.allow(ctx, requestOf(ctx).w.Header(), key)
 	if err != nil {

@@ -31,8 +31,9 @@ type hostConfig struct {
 	image      string
 	images     customImages
 	stateDir   string
-	// network opens the network of a run; nil if programs have no network. layers
-	// returns the mounts of packages; nil if programs have no packages.
+	// The function "network" opens the network of a run; nil if programs have no
+	// network. The function "layers" returns the mounts of packages; nil if programs
+	// have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// rollback configures the rollback of interpreters. The zero value disables it.

@@ -23,8 +23,8 @@ type network struct {
 	packages *gateway.Gateway
 }
 
-// newNetwork parses the network settings and creates the proxy. observer receives all
-// connections.
+// newNetwork parses the network settings and creates the proxy. The parameter
+// "observer" receives all connections.
 func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	deny, err := egress.ParseDeny(c.EgressDeny)
 	if err != nil {

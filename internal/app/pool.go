@@ -58,8 +58,8 @@ func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog
 	}
 }
 
-// warmMinimums contains the minimum numbers of warm sandboxes. runtimes maps each
-// built-in runtime to its minimum.
+// warmMinimums contains the minimum numbers of warm sandboxes. The field "runtimes"
+// maps each built-in runtime to its minimum.
 type warmMinimums struct {
 	runtimes map[pyth.Runtime]int
 	// image is the minimum for each custom image.

@@ -294,7 +294,7 @@ func passes(err error) bool {
 }
 
 // refuse ends a run that cannot start. The parameter "cause" is the reason. While the
-// store fails, refuse tries again.
+// store fails, the method tries again.
 func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth.Program, start func(context.Context, time.Time) error, cause error) {
 	for {
 		err := s.config.Runs.RefuseQueued(ctx, &q.ExecutionRecord, p, start, cause)
@@ -338,8 +338,8 @@ func (s *scheduler) starter(q *pyth.QueuedExecution, t *task) func(context.Conte
 	}
 }
 
-// drain starts no more programs, and waits until the running ones have ended. When
-// ctx ends, drain kills the remaining programs.
+// drain starts no more programs, and waits until the running ones have ended. When ctx
+// ends, the method kills the remaining programs.
 func (s *scheduler) drain(ctx context.Context) {
 	s.mu.Lock()
 	if !s.stopping {

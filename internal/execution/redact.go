@@ -83,8 +83,8 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut redacts a text. If "head" is true, the beginning of the text may be missing.
-// If "tail" is true, the end may be missing. At these places, cut also redacts
+// cut redacts a text. If "head" is true, the beginning of the text may be missing. If
+// "tail" is true, the end may be missing. At these places, the method also redacts
 // incomplete values.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string

@@ -32,7 +32,7 @@ type runExcerpts struct {
 	missing, notInstalled string
 }
 
-// execute runs the program. If a package is missing and may be installed, execute
+// execute runs the program. If a package is missing and may be installed, the method
 // installs it and runs the program again.
 func (w *work) execute(ctx context.Context, code string) (*runExcerpts, error) {
 	for {

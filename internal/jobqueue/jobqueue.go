@@ -134,8 +134,8 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	return nil
 }
 
-// run makes the client run jobs, if it does not run jobs yet. After Close, run does
-// nothing.
+// run makes the client run jobs, if it does not run jobs yet. After Close, the method
+// does nothing.
 func (q *Queue) run(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -145,7 +145,7 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 			return pyth.Errorf(pyth.CodeNotFound, "This package is not installed.")
 		}
 		next := without(list, at)
-		// Usually all images exist. install makes the missing ones.
+		// Usually all images exist. The method "install" makes the missing ones.
 		if err := s.install(ctx, user, r, next, r.Archive, discardProgress); err != nil {
 			return err
 		}
@@ -247,9 +247,9 @@ func changeOf(r Resolver, before, after *pyth.PackageList) *pyth.PackageChange {
 	}
 }
 
-// prepare resolves the request, installs the packages, and returns the new lockfile.
-// If the versions to keep are incompatible with the requirements, prepare resolves
-// the request again without keeping any versions.
+// prepare resolves the request, installs the packages, and returns the new lockfile. If
+// the versions to keep are incompatible with the requirements, the method resolves the
+// request again without keeping any versions.
 func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList, request resolve.Request, report pyth.PackageProgress) (*pyth.PackageList, error) {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	if len(request.Direct) == 0 {

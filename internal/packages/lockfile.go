@@ -21,7 +21,7 @@ const maxDownloads = 4
 
 // pin adds the resolved packages to the next lockfile, sorted by the field Place. A
 // package keeps its time of installation if the current lockfile contains it with the
-// same place and hash. pin returns ErrResult if the resolver left out a required
+// same place and hash. The method returns ErrResult if the resolver left out a required
 // package.
 func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
@@ -105,9 +105,9 @@ func difference(of, other *pyth.PackageList) []string {
 	return names
 }
 
-// install makes the missing images of a lockfile's packages, and the layer with
-// these images. It sets the sizes and the layer in the lockfile. archive returns the
-// function that downloads the archive of a package.
+// install makes the missing images of a lockfile's packages, and the layer with these
+// images. It sets the sizes and the layer in the lockfile. The function "archive"
+// returns the function that downloads the archive of a package.
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {

@@ -210,7 +210,7 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 }
 
 // remember caches the layers of a user. changes is the value of s.changes before the
-// layers were read. If any lockfile has changed since then, remember does nothing.
+// layers were read. If any lockfile has changed since then, the method does nothing.
 func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	if s.config.Shared {
 		return

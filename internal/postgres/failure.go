@@ -33,7 +33,7 @@ const (
 var errTimeout = errors.New("postgres: no response in time")
 
 // failure converts an error for callers of the store. If the caller's context has
-// ended, failure returns the error of the context. A temporary error becomes
+// ended, the function returns the error of the context. A temporary error becomes
 // CodeUnavailable.
 func failure(ctx context.Context, err error) error {
 	if err == nil {

@@ -23,8 +23,8 @@ const (
 )
 
 // capture passes the events of a run to "next" and keeps a copy. The outcome of a run
-// with events contains no output, so the copy is the only source for the record and
-// for followers. If there is not enough memory, capture keeps nothing.
+// with events contains no output, so the copy is the only source for the record and for
+// followers. If there is not enough memory, it keeps nothing.
 type capture struct {
 	next    pyth.Events
 	memory  *budget
@@ -116,7 +116,7 @@ func (c *capture) content() (stdout, stderr []byte, order []event, size int64, o
 	return c.log.stdout.Bytes(), c.log.stderr.Bytes(), c.log.order, c.size, !c.failed
 }
 
-// release returns the memory to the budget. From then on, capture keeps nothing.
+// release returns the memory to the budget. From then on, the capture keeps nothing.
 func (c *capture) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -60,8 +60,8 @@ func (s *Sandbox) replaces(job *pyth.Job) bool {
 	return job.Language.Runtime() != s.language.Runtime() || job.Limits.DiskBytes != protocol.DefaultDiskBytes
 }
 
-// send sends the job to the guest and starts the program. If the job has secrets,
-// send does not start the program: sendSecrets does this later.
+// send sends the job to the guest and starts the program. If the job has secrets, the
+// method does not start the program: sendSecrets does this later.
 //
 // If the job has secrets and belongs to a session, the method send sends nothing. The
 // job may still be abandoned, and the guest cannot discard a part of a session's job.

@@ -70,9 +70,9 @@ type Rollback struct {
 	// CPU is the maximum processor time of one interpreter.
 	Runs int
 	CPU  time.Duration
-	// Recycled, if not nil, is called after a sandbox was recycled. reason is ""
-	// if the interpreter was restored. If it was not restored, reason says why.
-	// Recycled must not block.
+	// If Recycled is not nil, it is called after a sandbox was recycled. The parameter
+	// "reason" is "" if the interpreter was restored. Otherwise it is the reason why
+	// the interpreter was not restored. Recycled must not block.
 	Recycled func(reason string)
 }
 

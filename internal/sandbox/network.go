@@ -93,9 +93,9 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 	return env
 }
 
-// accept serves the streams that the guest opens. If no job with a network is
-// running, accept closes the stream: either the stream came too late, or the
-// guest is hostile.
+// accept serves the streams that the guest opens. If no job with a network is running,
+// the method closes the stream: either the stream came too late, or the guest is
+// hostile.
 func (t *tunnel) accept(mux *yamux.Session) {
 	for {
 		stream, err := mux.AcceptStream()

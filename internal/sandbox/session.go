@@ -78,8 +78,8 @@ func (s *Sandbox) WriteFile(ctx context.Context, path string, content io.Reader)
 	return created, err
 }
 
-// upload sends the content. If content returns an error, upload aborts the
-// transfer and returns this error as readErr.
+// upload sends the content. If content returns an error, the method aborts the transfer
+// and returns this error as readErr.
 func (s *Sandbox) upload(content io.Reader) (readErr, err error) {
 	buffer := make([]byte, protocol.MaxData)
 	for {

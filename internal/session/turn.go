@@ -100,8 +100,8 @@ func (x *session) beginLocked(t *turn) {
 }
 
 // release ends the turn and begins the next one. o and err are the results of a run.
-// For a file operation, both are nil. If the results show that the session has
-// ended, release removes the session.
+// For a file operation, both are nil. If the results show that the session has ended,
+// the method removes the session.
 func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

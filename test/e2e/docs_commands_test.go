@@ -75,8 +75,9 @@ type commandPage struct {
 	ownData bool
 	// If folder is not "", it is copied to the working directory of the commands.
 	folder string
-	// env returns environment variables for the commands. files maps names of files
-	// to their contents. The field "want" lists texts that the output must contain.
+	// env returns environment variables for the commands. The field "files" maps names
+	// of files to their contents. The field "want" lists texts that the output must
+	// contain.
 	env   func(t *testing.T) []string
 	files map[string]string
 	want  []string

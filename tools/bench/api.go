@@ -94,8 +94,8 @@ func (a *account) get(path string) operation {
 }
 
 // call sends a request and checks the status of the response. If the parameter "into"
-// is not nil, call decodes the body of the response into it. The duration does not
-// include the time for encoding and decoding JSON, because the benchmark does this
+// is not nil, the method decodes the body of the response into it. The duration does
+// not include the time for encoding and decoding JSON, because the benchmark does this
 // work, not the server.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	return a.callWith(ctx, nil, method, path, body, status, into)

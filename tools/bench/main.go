@@ -45,8 +45,8 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	// Print nothing here: main prints errors, and run prints the help on standard
-	// output.
+	// Print nothing here: the function "main" prints errors, and the function "run"
+	// prints the help on standard output.
 	flags.SetOutput(io.Discard)
 	quick := flags.Bool("quick", false, "measure for three minutes only; the figures are rough")
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")

@@ -25,9 +25,9 @@ const (
 	maxValues = 10_000
 )
 
-// decode checks the body against the schema and decodes it into v. It checks the
-// whole body first, so that the response lists all errors. If v has a confidential
-// field, decode overwrites "data" with zeros at the end.
+// decode checks the body against the schema and decodes it into v. It checks the whole
+// body first, so that the response lists all errors. If v has a confidential field, the
+// method overwrites "data" with zeros at the end.
 func (b *Reader) decode(data []byte, v any) (err error) {
 	if c, ok := v.(Confidential); ok {
 		field, to := c.Confidential()

@@ -28,8 +28,9 @@ const (
 // index finds the sections of the documentation that contain given words.
 type index struct {
 	sections []section
-	// words contains all words, sorted. postings maps each word to the sections that
-	// contain it. The inner map contains the weight of the word in each section.
+	// words contains all words, sorted. The field "postings" maps each word to the
+	// sections that contain it. The inner map contains the weight of the word in each
+	// section.
 	words    []string
 	postings map[string]map[int]int
 }

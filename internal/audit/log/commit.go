@@ -154,8 +154,8 @@ func (l *Log) treeOf(ctx context.Context, store hashStore, known *tree, checkpoi
 	return t, err
 }
 
-// refresh returns the newest head of the log. If other servers append to the log,
-// refresh reads the head from the store.
+// refresh returns the newest head of the log. If other servers append to the log, the
+// method reads the head from the store.
 func (l *Log) refresh(ctx context.Context) (*tree, []byte, error) {
 	known, checkpoint := l.head()
 	if l.shared == nil {

@@ -197,7 +197,7 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 }
 
 // allow increases the field "allowed" if e is an entry about pruning. If e is an entry
-// about erased content, allow adds its ranges to the field "erased".
+// about erased content, the method adds its ranges to the field "erased".
 func (c *check) allow(e *pyth.AuditEntry) {
 	switch e.Action {
 	case pyth.ActionAuditPruned:

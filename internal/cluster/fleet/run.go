@@ -385,8 +385,8 @@ func (c *receiver) cancel() {
 	}
 }
 
-// deliver passes an event to the caller. If the caller does not accept the event,
-// deliver cancels the run.
+// deliver passes an event to the caller. If the caller does not accept the event, the
+// method cancels the run.
 func (c *receiver) deliver(m *wire.Message) {
 	if c.run.events != nil && !c.deaf {
 		c.check(wire.Deliver(m, c.run.events))

@@ -189,8 +189,8 @@ func (n *Node) Close() {
 	n.accepted.Wait()
 }
 
-// introduce sends the announcements of a worker each half second. For a server, introduce
-// sends FrameHello when the server starts, and after each connection.
+// introduce sends the announcements of a worker each half second. For a server, the
+// method sends FrameHello when the server starts, and after each connection.
 func (n *Node) introduce(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -63,8 +63,8 @@ func (c *call) receive() (*wire.Message, error) {
 	return wire.Decode(b)
 }
 
-// watch cancels the call when the server cancels the run, or when the link ends. If
-// the server releases the run, watch sends the release to the channel "released".
+// watch cancels the call when the server cancels the run, or when the link ends. If the
+// server releases the run, the method sends the release to the channel "released".
 func (c *call) watch(released chan<- *wire.Release) {
 	for {
 		b, err := c.link.Receive(context.WithoutCancel(c.ctx), wire.MaxSmallMessage)

@@ -66,8 +66,8 @@ func refusal(e *anthropic.Error) error {
 	return failed("The model's provider rejects the request. Select another model, or inform the operator.")
 }
 
-// kind returns the type of an error response. If the response has no type, as with
-// some gateways, kind derives the type from the HTTP status.
+// kind returns the type of an error response. If the response has no type, as with some
+// gateways, the function derives the type from the HTTP status.
 func kind(e *anthropic.Error) anthropic.ErrorType {
 	if e.Type() != "" {
 		return e.Type()

@@ -114,7 +114,7 @@ func (m *Monitor) state() (Space, error) {
 }
 
 // retry returns the result of a trial write. If the last result is newer than
-// repeatAfter and the free space is the same, retry returns that result without a
+// repeatAfter and the free space is the same, the method returns that result without a
 // trial write.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()

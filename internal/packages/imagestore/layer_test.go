@@ -15,7 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addPackage makes the image of a package. files maps paths to contents.
+// addPackage makes the image of a package. The parameter "files" maps paths to
+// contents.
 func addPackage(t *testing.T, s *Store, p *pyth.PinnedPackage, files map[string]string) Package {
 	t.Helper()
 	c := NewContents(1 << 20)

@@ -16,8 +16,8 @@ type layout struct {
 	// directory returns the directory for the files of a package, relative to the
 	// layer. index is the index of the package in the layer.
 	directory func(index int, p Package) string
-	// link adds the links that lead the interpreter to the packages. images contains
-	// the file system of each package.
+	// link adds the links that lead the interpreter to the packages. The parameter
+	// "images" contains the file system of each package.
 	link func(layer *tree.Tree, packages []Package, images []fs.FS) error
 }
 

@@ -33,10 +33,10 @@ func (c *compiled) close() {
 	}
 }
 
-// compile compiles the Python sources of a package in a sandbox that contains no
-// other package. If a hostile package attacks the compiler, it can change only the
-// compiled files of this package. After a time-out, compile returns the files that
-// are complete.
+// compile compiles the Python sources of a package in a sandbox that contains no other
+// package. If a hostile package attacks the compiler, it can change only the compiled
+// files of this package. After a time-out, the method returns the files that are
+// complete.
 func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, c *imagestore.Contents) (*compiled, error) {
 	sources := sourcesOf(c)
 	if len(sources) == 0 {

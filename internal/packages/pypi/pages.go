@@ -185,8 +185,8 @@ func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWrit
 }
 
 // download returns the path of the wheel in the store, and sets f.hash. If the store
-// does not have the wheel, download downloads it. It also stores the wheel's
-// METADATA for later requests.
+// does not have the wheel, the method downloads it. It also stores the wheel's METADATA
+// for later requests.
 func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	x.mu.Lock()
 	want := f.hash

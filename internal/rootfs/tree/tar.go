@@ -43,7 +43,7 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 }
 
 // extract adds the entries of the archive. It first calls the function "special" for
-// each entry. If this function returns true, it has handled the entry, and extract
+// each entry. If this function returns true, it has handled the entry, and the method
 // skips the entry.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
@@ -117,7 +117,7 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.Put(at, e)
 }
 
-// whiteout reports whether a file with this name is a whiteout. If it is, whiteout
+// whiteout reports whether a file with this name is a whiteout. If it is, the method
 // removes the matching entries of earlier layers.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))

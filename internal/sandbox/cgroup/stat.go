@@ -13,8 +13,8 @@ const statBytes = 4096
 
 // stat is an open cgroup file that is read in every run. It stays open, since opening
 // takes longer than reading. In cgroup v2, a reset of the peak affects only the
-// descriptor that was used for the reset. If the kernel lacks the file, read returns
-// "".
+// descriptor that was used for the reset. If the kernel lacks the file, the method
+// "read" returns "".
 type stat struct{ file *os.File }
 
 // openStat opens the file for reading, and also for writing if that is permitted.

@@ -113,8 +113,8 @@ func (r *request) hasPath() bool {
 	return r.URL.Scheme == "" && (strings.HasPrefix(r.RequestURI, "/") || r.RequestURI == "*")
 }
 
-// removeHopHeaders removes the headers that are meant for the next hop only (RFC
-// 9110, section 7.6.1). connection holds the values of the Connection header.
+// removeHopHeaders removes the headers that are meant for the next hop only (RFC 9110,
+// section 7.6.1). The parameter "connection" holds the values of the Connection header.
 // Upgrade is removed because the proxy could not check an upgraded connection.
 func removeHopHeaders(h http.Header, connection []string) {
 	for _, list := range connection {

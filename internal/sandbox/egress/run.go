@@ -78,9 +78,9 @@ func (r *Run) Close() {
 	r.all.Wait()
 }
 
-// Connections returns the connections that have ended, including refused ones, in
-// the order of their first occurrence. Connections that differ only in their
-// number of bytes share one entry. dropped counts the connections beyond the
+// Connections returns the connections that have ended, including refused ones, in the
+// order of their first occurrence. Connections that differ only in their number of
+// bytes share one entry. The result "dropped" is the number of connections beyond the
 // limit of 1,000 entries.
 func (r *Run) Connections() (list []Connection, dropped int) {
 	r.mu.Lock()

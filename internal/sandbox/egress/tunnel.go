@@ -171,9 +171,9 @@ func (s *clientConn) checkTunneled(t target, req *request) *refusal {
 	return s.checkHost(t, req)
 }
 
-// explain sends the reason for a refusal in the client's protocol. If the client
-// has already got bytes from the server, explain sends nothing. The client would
-// take the reason for a part of these bytes.
+// explain sends the reason for a refusal in the client's protocol. If the client has
+// already got bytes from the server, the method sends nothing. The client would take
+// the reason for a part of these bytes.
 func (s *clientConn) explain(up *upstream, p protocol, refused *refusal) {
 	if up.received.Load() > 0 {
 		return

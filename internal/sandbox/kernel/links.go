@@ -137,9 +137,10 @@ func (l *links) rename(t *kernel.Task, dirfds [2]int32, paths [2]hostarch.Addr, 
 	})
 }
 
-// remove runs the operation. If the operation has removed an additional link, remove
-// decrements the count. path is a copy of the path in the program's memory. So the
-// program cannot change the path between the check and the operation.
+// remove runs the operation. If the operation has removed an additional link, the
+// method decrements the count. The parameter "path" is a copy of the path in the
+// program's memory. So the program cannot change the path between the check and the
+// operation.
 func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -81,9 +81,9 @@ func (p *Pool) recycle(e *entry) {
 	p.scheduleLocked()
 }
 
-// guard waits until the sandbox ends, and then removes it. If a job or file
-// operation uses the sandbox at that time, guard does nothing: the sandbox is
-// removed after the job or operation.
+// guard waits until the sandbox ends, and then removes it. If a job or file operation
+// uses the sandbox at that time, the method does nothing: the sandbox is removed after
+// the job or operation.
 func (p *Pool) guard(e *entry) {
 	select {
 	case <-e.sandbox.Done():

@@ -224,7 +224,7 @@ func (m *machine) Refused() { m.set(func() { m.refused++ }) }
 
 func (m *machine) Removed(r pool.Reason) { m.set(func() { m.removed[r]++ }) }
 
-// check returns all faults. The pool must be closed: check also records a fault
+// check returns all faults. The pool must be closed: the method also records a fault
 // for each sandbox that remains and for each event that is missing.
 func (m *machine) check() []string {
 	m.mu.Lock()

@@ -23,9 +23,10 @@
 // this file system. In advance, the pool boots only sandboxes without packages. Their
 // number for each runtime follows the rate at which jobs take them.
 //
-// The type Pool consists of three parts. queue orders the jobs. stock chooses
-// sandboxes. leases holds the sandboxes of sessions and reservations. Pool itself
-// owns the lock, starts and destroys sandboxes, and moves them between the parts.
+// The type Pool consists of three parts. The type "queue" orders the jobs. The type
+// "stock" chooses sandboxes. The type "leases" holds the sandboxes of sessions and
+// reservations. Pool itself owns the lock, starts and destroys sandboxes, and moves
+// them between the parts.
 package pool
 
 import (

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// queue holds the waiting jobs and counts the running ones. Tenants take turns,
-// and the jobs of one tenant start in the order of their arrival. queue does not
+// queue holds the waiting jobs and counts the running ones. Tenants take turns, and the
+// jobs of one tenant start in the order of their arrival. The type "queue" does not
 // know which sandboxes exist. The pool's lock protects it.
 type queue struct {
 	config *Config

@@ -30,7 +30,7 @@ func (a *arena) add(data []byte) int {
 }
 
 // hold makes the method "free" wait until the returned function is called. If the arena
-// is already freed, hold returns nil.
+// is already freed, the method returns nil.
 func (a *arena) hold() func() {
 	a.mu.Lock()
 	if a.bytes == nil {

@@ -28,7 +28,8 @@ type descriptor struct {
 	other int32
 	// value is the value of an eventfd.
 	value uint64
-	// content are the bytes in a pipe. libuv keeps a byte in a pipe as a lock.
+	// The field "content" contains the bytes in a pipe. libuv keeps a byte in a pipe as
+	// a lock.
 	content []byte
 	// interests are the files of an epoll instance.
 	interests []interest

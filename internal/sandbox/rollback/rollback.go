@@ -117,7 +117,7 @@ func (i *interpreter) agentDescriptors() [abi.Descriptors]int32 {
 }
 
 // retire marks the interpreter as unusable for the given reason. If the reason is 0,
-// retire does nothing. If the interpreter is already unusable, the first reason
+// the method does nothing. If the interpreter is already unusable, the first reason
 // stays.
 func (i *interpreter) retire(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 

@@ -122,8 +122,8 @@ func (d decoding) decode(text []byte, most int) (out decoded) {
 	return out
 }
 
-// overlap returns the length of the longest prefix of the text that is also a suffix
-// of the value. If the value contains the whole text, overlap returns len(text). The
+// overlap returns the length of the longest prefix of the text that is also a suffix of
+// the value. If the value contains the whole text, the function returns len(text). The
 // time is linear (Knuth, Morris and Pratt, 1977).
 func overlap(value, text []byte) int {
 	if len(text) > 0 && bytes.Contains(value, text) {

@@ -113,7 +113,7 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 }
 
 // fork replaces the follower f by several followers. Each of them reads the next byte
-// in another view. fork reports whether f must also wait for more input.
+// in another view. The method reports whether f must also wait for more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
 	possible := viewsOf(in.b[f.at])
 	if s.reduced() {

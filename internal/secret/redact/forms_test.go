@@ -27,8 +27,8 @@ import (
 // redaction finds.
 type documentedForm struct {
 	name string
-	// write encodes a value in this form. If the form has variants, write chooses one
-	// at random.
+	// write encodes a value in this form. If the form has variants, the function
+	// chooses one at random.
 	write func(r *rand.Rand, value string) string
 	// window is the number of characters that encode MinBytes of the value. The
 	// redacted text must not contain so many consecutive characters of the encoded

@@ -51,9 +51,9 @@ type Redactor struct {
 	// The field "starts" holds the first MinBytes symbols of each form (encoded value),
 	// as sorted numbers.
 	starts []uint64
-	// filter is a set of hashes of the numbers in the field "starts", with one bit
-	// for each hash. For most offsets of an output, filter shows quickly that no
-	// encoded value begins there.
+	// The field "filter" is a set of hashes of the numbers in the field "starts", with
+	// one bit for each hash. For most offsets of an output, the filter shows quickly
+	// that no encoded value begins there.
 	filter [1 << filterBits / 64]uint64
 	// pairs is the set of the first two bytes of all encoded values, with one bit for
 	// each pair.

@@ -301,8 +301,8 @@ func (x *search) moveCursor() (moved bool) {
 }
 
 // walk descends in the trie from node n while the input matches. x.in.b[at] is the
-// first byte to compare, and the parameter "have" is the longest match so far. walk
-// returns the new longest match, and the node and the offset where it stopped.
+// first byte to compare, and the parameter "have" is the longest match so far. The
+// method returns the new longest match, and the node and the offset where it stopped.
 func (x *search) walk(v view, n node, at int, have matches) (matches, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -343,8 +343,8 @@ func (x *search) walk(v view, n node, at int, have matches) (matches, node, int)
 	}
 }
 
-// In all views except asIs, a long value is found by its first symbols. limit returns
-// the number of these symbols.
+// In all views except asIs, a long value is found by its first symbols. The method
+// "limit" returns the number of these symbols.
 func (x *search) limit() int {
 	if x.reduced() {
 		return reducedHead

@@ -97,8 +97,8 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 }
 
 // follow compares the input with the rest of long values and returns the end of the
-// match. The parameter "before" is the end of the input that had already matched.
-// follow holds back input that may still match.
+// match. The parameter "before" is the end of the input that had already matched. The
+// method holds back input that may still match.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)
 	if last {

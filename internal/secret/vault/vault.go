@@ -32,8 +32,8 @@ type Vault struct {
 	keys   pyth.KeyStore
 }
 
-// New returns a Vault. keys is the store of the data keys and server keys. keeper
-// encrypts these keys.
+// New returns a Vault. The parameter "keys" is the store of the data keys and server
+// keys. The parameter "keeper" encrypts these keys.
 func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }

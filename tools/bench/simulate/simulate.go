@@ -136,8 +136,8 @@ func (s *simulation) request(answered func()) {
 	)
 }
 
-// place returns the worker for a run of a user. Each user has a different order of
-// the workers. place returns the first worker in this order where no run waits, as in
+// place returns the worker for a run of a user. Each user has a different order of the
+// workers. The method returns the first worker in this order where no run waits, as in
 // consistent hashing with bounded loads.
 func (s *simulation) place(user int) *queue {
 	for i := range uint64(s.Workers) {

@@ -38,8 +38,8 @@ func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 // CutOff answers with content that was cut off at the token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
-// Failure returns a Step that answers with an API error of the given type. headers
-// contains names and values alternately.
+// Failure returns a Step that answers with an API error of the given type. The
+// parameter "headers" contains names and values alternately.
 func Failure(status int, kind, message string, headers ...string) Step {
 	return func(x *exchange) {
 		for i := 0; i+1 < len(headers); i += 2 {

@@ -118,9 +118,9 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 	}
 }
 
-// serve receives one job and runs it in the interpreter. If it is a job of a
-// session, serve runs all jobs of the session. It returns the interpreter, or nil
-// after a session.
+// serve receives one job and runs it in the interpreter. If it is a job of a session,
+// the function runs all jobs of the session. It returns the interpreter, or nil after a
+// session.
 func serve(conn *protocol.Conn, control int, p *program, egress *network, seen imports, buffer []byte) (*program, error) {
 	for {
 		j, next, err := receiveJob(conn, control, p)

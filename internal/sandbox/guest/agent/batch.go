@@ -82,7 +82,7 @@ func (c *calls) assign(to *int, from *int32) {
 }
 
 // close adds a call that closes the descriptor *fd, and sets *fd to -1. If *fd is
-// negative, close does nothing.
+// negative, the method does nothing.
 func (c *calls) close(fd *int) {
 	if *fd >= 0 {
 		c.add("close", unix.SYS_CLOSE, *fd)

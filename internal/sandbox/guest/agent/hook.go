@@ -68,9 +68,9 @@ func (f *fifo) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// sendHook sends a frame to a hook. rights, if not nil, contains descriptors to
-// send with the frame. sendHook clears the payload and its copy, since they may
-// contain a decrypted program.
+// sendHook sends a frame to a hook. If the parameter "rights" is not nil, it contains
+// descriptors to send with the frame. sendHook clears the payload and its copy, since
+// they may contain a decrypted program.
 func sendHook(control int, frame protocol.Frame, rights []byte) error {
 	defer clear(frame.Payload)
 	wire, err := protocol.AppendFrames(nil, frame)

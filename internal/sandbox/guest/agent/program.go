@@ -228,8 +228,8 @@ func (p *program) replaceControl() error {
 	return err
 }
 
-// close closes all open descriptors. If the interpreter was not restored, close stores
-// the reason.
+// close closes all open descriptors. If the interpreter was not restored, the method
+// stores the reason.
 func (p *program) close() {
 	for more := true; more; {
 		_, more = p.nextNotice() // The notice with the reason may follow the one about the end.

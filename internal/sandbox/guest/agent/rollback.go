@@ -53,9 +53,9 @@ func (p *program) permit() error {
 	return writeAll(p.control, []byte{0})
 }
 
-// seal forbids the interpreter to make a checkpoint if it has not made one yet. seal is
-// called when the interpreter is ready. Without seal, the program could make a
-// checkpoint, which would outlive the run.
+// seal forbids the interpreter to make a checkpoint if it has not made one yet. The
+// method is called when the interpreter is ready. Without seal, the program could make
+// a checkpoint, which would outlive the run.
 func (p *program) seal() {
 	if p.notices >= 0 {
 		_, _, _ = unix.RawSyscall(abi.Number, abi.Seal, 0, 0)

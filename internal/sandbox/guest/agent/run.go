@@ -249,8 +249,8 @@ func (r *run) stop() {
 	}
 }
 
-// relay sends the available bytes of a stream. At the end of the stream, relay closes
-// the stream.
+// relay sends the available bytes of a stream. At the end of the stream, the method
+// closes the stream.
 func (r *run) relay(s stream) error {
 	n, err := unix.Read(*s.fd, r.buffer)
 	switch {

@@ -101,7 +101,7 @@ func (p *program) makeMain() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// begin sends the job to the interpreter. If inputByPipe is true, begin sends the
+// begin sends the job to the interpreter. If inputByPipe is true, the method sends the
 // reading end of a pipe instead of the input itself.
 func (r *run) begin() error {
 	p, j := r.program, r.job
