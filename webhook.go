@@ -188,8 +188,8 @@ type recipients struct {
 	pending  int
 }
 
-// add stores a delivery. It does nothing if d is nil, or if the webhook was deleted in
-// the meantime.
+// The method "add" stores a delivery. It does nothing if d is nil, or if the webhook
+// was deleted in the meantime.
 func (to *recipients) add(ctx context.Context, tx DeliveryTx, d *Delivery) error {
 	if d == nil {
 		return nil

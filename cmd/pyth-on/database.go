@@ -97,7 +97,8 @@ func (f *serverFlags) openToRead(ctx context.Context) (pyth.Store, error) {
 	return sqlite.OpenToRead(ctx, path)
 }
 
-// open opens the existing database. Running servers may use the database concurrently.
+// The method "open" opens the existing database. Running servers may use the database
+// concurrently.
 func (f *serverFlags) open(ctx context.Context) (pyth.Store, error) {
 	url, err := f.url()
 	if err != nil {

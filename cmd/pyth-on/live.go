@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// live converts the settings that a running server can change.
+// The method "live" converts the settings that a running server can change.
 func (c *serveCommand) live() (live app.LiveConfig, err error) {
 	if live.Accounts, err = c.policy(); err != nil {
 		return live, err

@@ -87,8 +87,8 @@ func kindOf(flag *kong.Flag) settings.Kind {
 	return settings.Text
 }
 
-// current returns the values of the command's settings and their origins. Secrets in
-// URLs are masked. The command must be parsed.
+// The function "current" returns the values of the command's settings and their
+// origins. Secrets in URLs are masked. The command must be parsed.
 func current(context *kong.Context, file *settingsFile) []settings.Setting {
 	var list []settings.Setting
 	for _, flag := range settingsOf(context.Selected()) {

@@ -114,9 +114,9 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 }
 
-// refuse responds with an error to a request that matches no route. The parameter
-// "refused" is the handler that the mux selects for such a request. The status of this
-// handler's response shows whether the path or the method is wrong.
+// The method "refuse" responds with an error to a request that matches no route. The
+// parameter "refused" is the handler that the mux selects for such a request. The
+// status of this handler's response shows whether the path or the method is wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
@@ -168,8 +168,8 @@ func containsKey(s string) bool {
 	return strings.Contains(s, pyth.APIKeyPrefix) || strings.Contains(s, pyth.E2BKeyPrefix)
 }
 
-// recovered handles a panic of a handler. It responds with an internal error if no
-// part of a response was sent. Otherwise it closes the connection.
+// The method "recovered" handles a panic of a handler. It responds with an internal
+// error if no part of a response was sent. Otherwise it closes the connection.
 func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)

@@ -82,9 +82,9 @@ func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.schemas, json.Deterministic(true))
 }
 
-// composed returns the published schema of a component. s is the complete schema of the
-// component. The function "publish" decides later whether the schema allows additional
-// properties.
+// The function "composed" returns the published schema of a component. s is the
+// complete schema of the component. The function "publish" decides later whether the
+// schema allows additional properties.
 func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema {
 	t := registry.TypeFromRef(schemaPrefix + name)
 	description := s.Description
@@ -146,7 +146,7 @@ func variantsOf(t reflect.Type) ([]reflect.Type, bool) {
 	return choice.oneOf(), true
 }
 
-// embedded returns the types of the exported structs that t embeds.
+// The function "embedded" returns the types of the exported structs that t embeds.
 func embedded(t reflect.Type) []reflect.Type {
 	var types []reflect.Type
 	if t == nil || t.Kind() != reflect.Struct {

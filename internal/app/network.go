@@ -45,7 +45,8 @@ func (n *network) Check(hosts []string) error {
 	return n.policy.Check(rules)
 }
 
-// open returns the network for one run: a gateway, or a tunnel to the allowed hosts.
+// The method "open" returns the network for one run: a gateway, or a tunnel to the
+// allowed hosts.
 func (n *network) open(to pyth.Network) (sandbox.Network, error) {
 	if to.Gateway != "" {
 		if n.packages == nil {

@@ -66,8 +66,8 @@ type warmMinimums struct {
 	image int
 }
 
-// warm returns the minimum numbers of warm sandboxes. It includes Node only if
-// withNode is true.
+// The method "warm" returns the minimum numbers of warm sandboxes. It includes Node
+// only if withNode is true.
 func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	all := map[pyth.Runtime]int{pyth.PythonRuntime: c.Warm}
 	if withNode {

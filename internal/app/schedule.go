@@ -122,8 +122,8 @@ func (b *backups) run(ctx context.Context) {
 	}
 }
 
-// due reports whether a backup is due at the given time. If the clock was changed, a
-// backup can have a time in the future. Such a backup does not count.
+// The method "due" reports whether a backup is due at the given time. If the clock was
+// changed, a backup can have a time in the future. Such a backup does not count.
 func (b *backups) due(at time.Time) bool {
 	b.mu.Lock()
 	failed := b.failed
@@ -143,7 +143,8 @@ func (b *backups) due(at time.Time) bool {
 	return true
 }
 
-// existing returns the times of the scheduled backups in the directory, in order.
+// The method "existing" returns the times of the scheduled backups in the directory, in
+// order.
 func (b *backups) existing() ([]time.Time, error) {
 	entries, err := os.ReadDir(b.config.BackupDir)
 	if err != nil {

@@ -271,8 +271,8 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 	}
 }
 
-// open decrypts the request of the run. While the store is not available, it tries
-// again.
+// The method "open" decrypts the request of the run. While the store is not available,
+// it tries again.
 func (s *scheduler) open(ctx context.Context, q *pyth.QueuedExecution) (*request, error) {
 	for retry := firstRetry; ; retry = min(2*retry, maxRetry) {
 		r, err := openRequest(ctx, s.config.Vault, q)
@@ -293,8 +293,8 @@ func passes(err error) bool {
 	return false
 }
 
-// refuse ends a run that cannot start. The parameter "cause" is the reason. While the
-// store fails, the method tries again.
+// The method "refuse" ends a run that cannot start. The parameter "cause" is the
+// reason. While the store fails, the method tries again.
 func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth.Program, start func(context.Context, time.Time) error, cause error) {
 	for {
 		err := s.config.Runs.RefuseQueued(ctx, &q.ExecutionRecord, p, start, cause)

@@ -31,7 +31,7 @@ func (f executor) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	return f(ctx, user, p)
 }
 
-// succeed starts the program, which succeeds.
+// The function "succeed" starts the program, which succeeds.
 func succeed(ctx context.Context, _ pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
 	if err := p.Begin(ctx); err != nil {
 		return nil, err

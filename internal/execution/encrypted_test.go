@@ -10,7 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// encrypted returns an encrypted job whose key derivation needs memoryKiB of memory.
+// The function "encrypted" returns an encrypted job whose key derivation needs
+// memoryKiB of memory.
 func encrypted(memoryKiB int) *pyth.EncryptedJob {
 	return &pyth.EncryptedJob{
 		Name: "report", Password: []byte("pw"),

@@ -83,9 +83,9 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut redacts a text. If "head" is true, the beginning of the text may be missing. If
-// "tail" is true, the end may be missing. At these places, the method also redacts
-// incomplete values.
+// The method "cut" redacts a text. If "head" is true, the beginning of the text may be
+// missing. If "tail" is true, the end may be missing. At these places, the method also
+// redacts incomplete values.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -123,10 +123,10 @@ func (r *redaction) isShown(path string) bool {
 	return false
 }
 
-// skipped replaces the values in the paths of files that were not returned. These
-// paths were prepared for display: unprintable characters are replaced, and long
-// paths are truncated. So skipped also searches for the displayed form of each value
-// (workpath.Display).
+// The method "skipped" replaces the values in the paths of files that were not
+// returned. These paths were prepared for display: unprintable characters are replaced,
+// and long paths are truncated. So skipped also searches for the displayed form of each
+// value (workpath.Display).
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return

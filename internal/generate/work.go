@@ -91,8 +91,8 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 	return false, nil
 }
 
-// stop handles an error that ends a generation. After a temporary failure, it
-// returns nil if there was an attempt; the last attempt is then the result. In all
+// The method "stop" handles an error that ends a generation. After a temporary failure,
+// it returns nil if there was an attempt; the last attempt is then the result. In all
 // other cases it returns the error.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{

@@ -62,7 +62,7 @@ func newWorker() *worker {
 	return &worker{seen: make(chan string)}
 }
 
-// started returns a queue that has started with the worker w.
+// The function "started" returns a queue that has started with the worker w.
 func started[TTx any](t *testing.T, driver riverdriver.Driver[TTx], w *worker) *jobqueue.Queue {
 	t.Helper()
 	q := jobqueue.New(jobqueue.Config{Logger: slog.New(slog.DiscardHandler), Sole: true})

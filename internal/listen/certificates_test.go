@@ -53,7 +53,8 @@ func load(dir string) (*listen.Certificates, error) {
 	return listen.LoadCertificates(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 }
 
-// served returns the serial number of the certificate that a client sees.
+// The function "served" returns the serial number of the certificate that a client
+// sees.
 func served(t *testing.T, c *listen.Certificates) int64 {
 	t.Helper()
 	pair, err := c.TLSConfig().GetCertificate(&tls.ClientHelloInfo{})

@@ -66,7 +66,7 @@ func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	return next
 }
 
-// needed returns the direct packages and all of their dependencies.
+// The function "needed" returns the direct packages and all of their dependencies.
 func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	byPlace := map[string]*pyth.PinnedPackage{}
 	var pending []string

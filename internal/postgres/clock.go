@@ -39,8 +39,8 @@ func (s *Store) SyncClock(ctx context.Context) (time.Duration, error) {
 	return time.Duration(s.offset.Load()), nil
 }
 
-// correct returns the new difference between two clocks. It keeps the current value if
-// the measured value differs only by an error of the measurement.
+// The function "correct" returns the new difference between two clocks. It keeps the
+// current value if the measured value differs only by an error of the measurement.
 func correct(current, measured, tolerance time.Duration) time.Duration {
 	switch {
 	case (measured - current).Abs() <= tolerance:

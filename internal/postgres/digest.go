@@ -23,8 +23,9 @@ const (
 	kindBytes
 )
 
-// add adds a row. The hashed form of a value is its kind and its content. The content
-// of bytes begins with their number, so that different rows have different forms.
+// The method "add" adds a row. The hashed form of a value is its kind and its content.
+// The content of bytes begins with their number, so that different rows have different
+// forms.
 func (d *digest) add(row []any) error {
 	var form []byte
 	for _, value := range row {

@@ -104,7 +104,7 @@ func (t *table) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[[]any, error] {
 	}
 }
 
-// quoted returns the names as a list of SQL identifiers.
+// The function "quoted" returns the names as a list of SQL identifiers.
 func quoted(names ...string) string {
 	all := ""
 	for i, name := range names {

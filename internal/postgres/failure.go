@@ -71,8 +71,8 @@ func sqlState(err error) string {
 	return ""
 }
 
-// duplicate reports whether a statement failed because a unique value already
-// exists.
+// The function "duplicate" reports whether a statement failed because a unique value
+// already exists.
 func duplicate(err error) bool { return sqlState(err) == uniqueViolation }
 
 // isRolledBack reports whether PostgreSQL rolled the transaction back because of a

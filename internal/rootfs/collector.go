@@ -58,8 +58,8 @@ func sameFile(e tree.Entry, content []byte) bool {
 	return e.CopyTo(&have) == nil && bytes.Equal(have.Bytes(), content)
 }
 
-// runnable adds everything that a program or library needs: the libraries or, for
-// a script, the shell. It returns an error if something is missing. data is the
+// The method "runnable" adds everything that a program or library needs: the libraries
+// or, for a script, the shell. It returns an error if something is missing. data is the
 // content of the file, and origin is its path.
 func (c *collector) runnable(data []byte, origin string) error {
 	if rest, script := bytes.CutPrefix(data, []byte("#!")); script {
@@ -143,7 +143,7 @@ func (c *collector) loader() error {
 	return nil
 }
 
-// terminal adds the terminfo entry of a terminal. It returns false if this
+// The method "terminal" adds the terminfo entry of a terminal. It returns false if this
 // machine has none. An entry is in the directory named after its first letter.
 func (c *collector) terminal(name string) bool {
 	for _, dir := range c.terminfo {

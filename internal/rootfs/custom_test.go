@@ -196,8 +196,8 @@ func TestBuildCustomLinksPythonsWithOtherNames(t *testing.T) {
 func TestBuildCustomRefusesOtherSources(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, rootfs.Trial) error { return errors.New("it does not start") }
-	// evil returns an archive with invalid files. The output of a sandbox is not
-	// trusted.
+	// The function "evil" returns an archive with invalid files. The output of a
+	// sandbox is not trusted.
 	evil := func(info string, names ...string) func(context.Context, rootfs.Trial) error {
 		return returned(t, info, names...)
 	}

@@ -20,7 +20,8 @@ func label(id pyth.ExecutionID) vault.Label {
 	return vault.Label{Kind: "execution", Name: string(id), Version: 1}
 }
 
-// open decrypts the content of a record. It returns nil if the record has none.
+// The method "open" decrypts the content of a record. It returns nil if the record has
+// none.
 func (s *Service) open(ctx context.Context, r *pyth.SealedExecution) (*content, error) {
 	if r.Sealed == nil {
 		return nil, nil

@@ -104,7 +104,7 @@ func (s *Service) next(user pyth.UserID, id pyth.ExecutionID) (live <-chan struc
 	return appears, time.After(pollInterval), stop
 }
 
-// current returns the current state of a run.
+// The method "current" returns the current state of a run.
 func (s *Service) current(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
 	if r := s.live.find(user, id); r != nil {
 		return r.snapshot(), nil
@@ -112,7 +112,7 @@ func (s *Service) current(ctx context.Context, user pyth.UserID, id pyth.Executi
 	return s.stored(ctx, user, id)
 }
 
-// stored returns the state of a run in the store.
+// The method "stored" returns the state of a run in the store.
 func (s *Service) stored(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
 	stored, err := s.config.Store.SealedExecution(ctx, user, id)
 	if err != nil {

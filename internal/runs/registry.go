@@ -205,7 +205,7 @@ func (x *registry) ofUser(user pyth.UserID) (all []*run) {
 	return all
 }
 
-// active returns the runs that have not ended.
+// The method "active" returns the runs that have not ended.
 func (x *registry) active() (all []*run) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -219,8 +219,8 @@ func (x *registry) active() (all []*run) {
 	return all
 }
 
-// unstored returns the runs that were created before the given time, have not ended,
-// and have no stored record.
+// The method "unstored" returns the runs that were created before the given time, have
+// not ended, and have no stored record.
 func (x *registry) unstored(before time.Time) (all []*run) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

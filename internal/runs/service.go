@@ -82,8 +82,8 @@ type Service struct {
 	live   *registry
 	memory *budget
 	writer *writer
-	// storing serializes storeLive and the deletion of records. Without the lock,
-	// storeLive could store a record again after its deletion.
+	// The field "storing" serializes storeLive and the deletion of records. Without the
+	// lock, storeLive could store a record again after its deletion.
 	storing sync.Mutex
 }
 
@@ -186,7 +186,8 @@ func (s *Service) execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	return e, nil
 }
 
-// canceled returns the result of a run that was canceled before its program started.
+// The function "canceled" returns the result of a run that was canceled before its
+// program started.
 func canceled(p *pyth.Program) *pyth.Execution {
 	language := p.Language
 	if !language.Known() { // Metrics and spans must not contain an unknown language.
@@ -232,7 +233,7 @@ func (s *Service) begin(user pyth.UserID, p *pyth.Program, cancel context.Cancel
 	return r
 }
 
-// complete sets the fields of the record of a run that has ended.
+// The function "complete" sets the fields of the record of a run that has ended.
 func complete(rec *pyth.ExecutionRecord, e *pyth.Execution, at time.Time) {
 	rec.State, rec.EndedAt = pyth.StateEnded, at
 	rec.Language, rec.Status, rec.Reason, rec.ExitCode, rec.Signal = e.Language, e.Status, e.Reason, e.ExitCode, e.Signal

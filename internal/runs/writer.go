@@ -75,8 +75,8 @@ func newWriter(c writerConfig) *writer {
 	return w
 }
 
-// add enqueues the record of a run. It waits only if the queue is full. It returns an
-// error if ctx ends first or the writer is closed.
+// The method "add" enqueues the record of a run. It waits only if the queue is full. It
+// returns an error if ctx ends first or the writer is closed.
 func (w *writer) add(ctx context.Context, r *run) error {
 	for {
 		w.mu.Lock()

@@ -292,7 +292,8 @@ func (s *Sandbox) start(bundle bundle) error {
 	return nil
 }
 
-// open opens the files that gVisor needs, in the order of their descriptors.
+// The method "open" opens the files that gVisor needs, in the order of their
+// descriptors.
 func (l *Launcher) open(b bundle) ([]*os.File, error) {
 	executable, err := unix.Open(l.config.Executable, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {

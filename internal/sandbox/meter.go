@@ -77,11 +77,11 @@ func (m *meter) recalibrate(ctx context.Context) error {
 	}
 }
 
-// freed subtracts the given number of bytes from the overhead, because the sandbox
-// frees them before the program starts.
+// The method "freed" subtracts the given number of bytes from the overhead, because the
+// sandbox frees them before the program starts.
 func (m *meter) freed(bytes int64) { m.overhead = max(m.overhead-bytes, 0) }
 
-// total returns the memory of the whole sandbox in bytes.
+// The method "total" returns the memory of the whole sandbox in bytes.
 func (m *meter) total() int64 {
 	if m.sandbox.group != nil {
 		return m.sandbox.group.Memory()

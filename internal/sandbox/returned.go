@@ -61,7 +61,7 @@ func (r *run) fileEnd() error {
 	return nil
 }
 
-// skipped handles the guest's message that it did not send a file.
+// The method "skipped" handles the guest's message that it did not send a file.
 func (r *run) skipped(payload []byte) error {
 	var s protocol.Skipped
 	if err := decode(payload, &s); err != nil {

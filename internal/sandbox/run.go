@@ -86,8 +86,8 @@ func (r *run) grace() time.Duration {
 	return stopGrace
 }
 
-// watch enforces cancellation and limits until the channel "done" is closed. The
-// guest enforces limits too, but is not trusted.
+// The method "watch" enforces cancellation and limits until the channel "done" is
+// closed. The guest enforces limits too, but is not trusted.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	// The timer is for a hostile guest. Normally the guest enforces the
 	// time-out.

@@ -177,9 +177,9 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	return s.socket.SetDeadline(time.Time{})
 }
 
-// recycled calls Rollback.Recycled. The reason is "" if the guest has restored the
-// last interpreter. If it has not, the reason says why. The guest is not trusted,
-// so an unknown reason is replaced by "off".
+// The method "recycled" calls Rollback.Recycled. The reason is "" if the guest has
+// restored the last interpreter. If it has not, the reason says why. The guest is not
+// trusted, so an unknown reason is replaced by "off".
 func (s *Sandbox) recycled(hello *protocol.Hello) {
 	report := s.launcher.config.Rollback.Recycled
 	if report == nil || !hello.Restored && hello.Reason == "" {

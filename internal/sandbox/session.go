@@ -134,8 +134,9 @@ func (s *Sandbox) DeleteFile(ctx context.Context, path string) error {
 	return s.operate(ctx, protocol.KindRemove, path, func() error { return s.receiveDone(new(protocol.Done)) })
 }
 
-// interrupted returns the error of a file operation whose context has ended. The error
-// has a code, because the pool ends a session after an error without a code.
+// The function "interrupted" returns the error of a file operation whose context has
+// ended. The error has a code, because the pool ends a session after an error without a
+// code.
 func interrupted(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	if _, ok := errors.AsType[*pyth.Error](cause); ok {

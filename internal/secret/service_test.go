@@ -76,8 +76,8 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 	return s
 }
 
-// revealed returns the secrets that a run gets, as NAME=VALUE, or only the error
-// code.
+// The method "revealed" returns the secrets that a run gets, as NAME=VALUE, or only the
+// error code.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
 	grant, err := r.Reveal(t.Context(), user, "run", pyth.SecretRequest{Names: names, All: names == nil})

@@ -158,7 +158,7 @@ func runScene(t *testing.T, name string, change func(*session.Config), test func
 	})
 }
 
-// open opens a session for the user ada.
+// The method "open" opens a session for the user ada.
 func (s *scene) open() *pyth.Session {
 	s.Helper()
 	x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{})

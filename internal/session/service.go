@@ -158,7 +158,7 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	return s.viewLocked(x), nil
 }
 
-// open adds the user's packages to spec and opens the session at the host.
+// The method "open" adds the user's packages to spec and opens the session at the host.
 func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) {
 	// The user's packages do not work with custom images.
 	if s.config.Packages != nil && spec.Runtime == "" {

@@ -83,7 +83,7 @@ func (s *Snapshot) Rows(ctx context.Context, table string, columns, order []stri
 	}
 }
 
-// quoted returns the names as a list of SQL identifiers.
+// The function "quoted" returns the names as a list of SQL identifiers.
 func quoted(names ...string) string {
 	all := make([]string, len(names))
 	for i, name := range names {

@@ -235,8 +235,8 @@ func affected(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// duplicate reports whether a statement failed because a unique value already
-// exists.
+// The function "duplicate" reports whether a statement failed because a unique value
+// already exists.
 func duplicate(err error) bool {
 	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) || hasCode(err, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }

@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ended returns the record of an ended run, with content. The run was created the
-// given number of milliseconds after start.
+// The function "ended" returns the record of an ended run, with content. The run was
+// created the given number of milliseconds after start.
 func ended(user pyth.UserID, millis int) *pyth.SealedExecution {
 	id := pyth.NewExecutionID(start.Add(time.Duration(millis) * time.Millisecond))
 	code := 3
@@ -31,7 +31,7 @@ func put(t *testing.T, s pyth.Store, records ...*pyth.SealedExecution) {
 	want(t, s.PutExecutions(t.Context(), records), "")
 }
 
-// stored checks that the store contains the record.
+// The function "stored" checks that the store contains the record.
 func stored(t *testing.T, s pyth.Store, r *pyth.SealedExecution) {
 	t.Helper()
 	got, err := s.SealedExecution(t.Context(), r.User, r.ID)

@@ -53,7 +53,7 @@ func (l *Limiter) limits(ctx context.Context, user pyth.UserID) (limits, error) 
 	}, nil
 }
 
-// daily reports whether there is a limit for a day.
+// The method "daily" reports whether there is a limit for a day.
 func (limit limits) daily() bool {
 	return limit.executions != noLimit || limit.cpuMs != noLimit || limit.memory != noLimit
 }

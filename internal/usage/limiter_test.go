@@ -77,7 +77,7 @@ func (l *limiter) admit(user pyth.UserID) {
 	}
 }
 
-// refuse checks that a run of ada is refused until the next day.
+// The method "refuse" checks that a run of ada is refused until the next day.
 func (l *limiter) refuse() {
 	l.Helper()
 	err := l.Admit(l.Context(), "ada", true)

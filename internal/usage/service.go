@@ -65,7 +65,8 @@ func (s *Service) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery
 	return report, nil
 }
 
-// complete sets the defaults of the query, and extends its period to whole days.
+// The method "complete" sets the defaults of the query, and extends its period to whole
+// days.
 func (s *Service) complete(q *pyth.UsageQuery) error {
 	if q.By == "" {
 		q.By = pyth.UsageByDay

@@ -42,8 +42,8 @@ type sender struct {
 	timeout time.Duration
 
 	mu sync.Mutex
-	// active contains the number of deliveries that are being sent, by host and by
-	// user.
+	// The field "active" contains the number of deliveries that are being sent, by host
+	// and by user.
 	active map[string]int
 }
 

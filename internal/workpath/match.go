@@ -154,8 +154,8 @@ func (p *Pattern) step(from int, c rune) int {
 	}
 }
 
-// possible reports whether the pattern can match any clean path. It searches the
-// states of the automaton. In each state, it tries only a few characters.
+// The method "possible" reports whether the pattern can match any clean path. It
+// searches the states of the automaton. In each state, it tries only a few characters.
 func (p *Pattern) possible() bool {
 	// These are the possible beginnings of a name: empty, ".", "..", or other text.
 	const (

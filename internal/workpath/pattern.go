@@ -175,8 +175,8 @@ func (p *parser) parse() error {
 
 func (p *parser) add(n node) { p.nodes = append(p.nodes, n) }
 
-// alternative ends an alternative at r, which is a comma or a closing brace. A
-// closing brace also ends the list of alternatives.
+// The method "alternative" ends an alternative at r, which is a comma or a closing
+// brace. A closing brace also ends the list of alternatives.
 func (p *parser) alternative(r rune) error {
 	last := len(p.open) - 1
 	if last < 0 {

@@ -105,7 +105,8 @@ func (p *proxy) pass() error {
 	}
 }
 
-// add stores a connection, so that it can be closed. It fails if the network is cut.
+// The method "add" stores a connection, so that it can be closed. It fails if the
+// network is cut.
 func (p *proxy) add(c net.Conn) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

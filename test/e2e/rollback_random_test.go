@@ -39,9 +39,9 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 		x, reason := a.runAndRecycle(t, request)
 		return parsePages(x.ends(t, "succeeded").Stdout), reason
 	}
-	// look returns the output of the probe, and true if the interpreter was restored
-	// after each program of the probe. On a busy machine, the server can remove the
-	// sandbox. The next interpreter has imported no modules in advance.
+	// The function "look" returns the output of the probe, and true if the interpreter
+	// was restored after each program of the probe. On a busy machine, the server can
+	// remove the sandbox. The next interpreter has imported no modules in advance.
 	look := func() (*probed, bool) {
 		removed := s.interpreters(t)["removed"]
 		x, r1 := a.runAndRecycle(t, probe(t))

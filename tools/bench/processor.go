@@ -21,8 +21,8 @@ func newBusy(name string) kernelTimes {
 	return kernelTimes{all: of(), computing: of(), allocating: of()}
 }
 
-// measured returns a subject that runs kernels.py with the given function and
-// collects the times.
+// The method "measured" returns a subject that runs kernels.py with the given function
+// and collects the times.
 func (b kernelTimes) measured(run func(context.Context) (string, error)) subject {
 	return subject{b.all, func(ctx context.Context) ([]float64, error) {
 		out, err := run(ctx)

@@ -143,7 +143,7 @@ func (r *results) difySandbox(cores int) *series {
 // absence is a measurement that this machine does not support, with the reason.
 type absence struct{ Name, Reason string }
 
-// missing returns the measurements that this machine does not support.
+// The method "missing" returns the measurements that this machine does not support.
 func (r *results) missing() []absence {
 	var all []absence
 	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup, r.numPy}, r.parallelRunsc...) {

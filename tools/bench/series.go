@@ -22,7 +22,7 @@ func (s *series) add(round []float64) {
 	}
 }
 
-// empty reports whether the series is nil or has no values.
+// The method "empty" reports whether the series is nil or has no values.
 func (s *series) empty() bool { return s == nil || len(s.rounds) == 0 }
 
 // values returns the sorted values of all rounds.
@@ -67,6 +67,6 @@ func ratioOf(s *series, q float64, reference *series) ratio {
 	}
 }
 
-// pairwise reports whether ratios of single rounds are meaningful: both series must
-// have the same number of rounds, and at least two.
+// The function "pairwise" reports whether ratios of single rounds are meaningful: both
+// series must have the same number of rounds, and at least two.
 func pairwise(a, b *series) bool { return len(a.rounds) == len(b.rounds) && len(a.rounds) > 1 }

@@ -57,7 +57,7 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	}
 }
 
-// stop ends the server and waits until its process has ended.
+// The method "stop" ends the server and waits until its process has ended.
 func (s *server) stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	if err := <-s.exited; err != nil {

@@ -75,7 +75,7 @@ func run(args []string) error {
 	return nil
 }
 
-// say prints a line about the progress.
+// The function "say" prints a line about the progress.
 func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) }
 
 // release contains what all files of a release have in common.

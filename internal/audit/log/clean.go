@@ -21,10 +21,10 @@ const (
 // token or a JWT.
 var credential = regexp.MustCompile(`(?:py(?:api|rt|inv|reset)|e2b)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
-// clean makes a text from a caller safe for an entry. It replaces unprintable
-// characters, because they could forge or hide lines in the eyes of a reader. It
-// replaces credentials, because users paste them into wrong fields. It truncates the
-// text to maxText bytes.
+// The function "clean" makes a text from a caller safe for an entry. It replaces
+// unprintable characters, because they could forge or hide lines in the eyes of a
+// reader. It replaces credentials, because users paste them into wrong fields. It
+// truncates the text to maxText bytes.
 func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "e2b_") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")

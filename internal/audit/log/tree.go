@@ -36,8 +36,8 @@ func readTree(ctx context.Context, store hashStore, size int64) (*tree, error) {
 
 func (t *tree) clone() *tree { return &tree{size: t.size, edge: maps.Clone(t.edge)} }
 
-// add adds a record as a leaf. It returns the hashes of the subtrees that the leaf
-// completes, the smallest subtree first.
+// The method "add" adds a record as a leaf. It returns the hashes of the subtrees that
+// the leaf completes, the smallest subtree first.
 func (t *tree) add(record []byte) [][32]byte { return t.addLeaf(tlog.RecordHash(record)) }
 
 func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {

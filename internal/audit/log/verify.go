@@ -233,8 +233,8 @@ func (c *check) checkPruned(ctx context.Context) error {
 	return nil
 }
 
-// unexplained returns the ranges of entries without content that no entry about
-// pruning or erasing covers.
+// The method "unexplained" returns the ranges of entries without content that no entry
+// about pruning or erasing covers.
 func (c *check) unexplained() []span {
 	covered := slices.SortedFunc(slices.Values(append(c.erased, span{0, c.allowed})), func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	var all []span

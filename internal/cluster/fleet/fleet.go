@@ -82,7 +82,7 @@ type load struct {
 	others, otherSessions int
 }
 
-// placed identifies the runs of a tenant on a worker.
+// The type "placed" identifies the runs of a tenant on a worker.
 type placed struct {
 	worker wire.ID
 	tenant pyth.UserID

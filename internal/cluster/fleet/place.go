@@ -96,8 +96,8 @@ func score(worker wire.ID, d demand) uint64 {
 	return binary.BigEndian.Uint64(h[:])
 }
 
-// pinned returns the worker of a session or reservation. It calls the function "gone"
-// to get the error if there is no such worker.
+// The method "pinned" returns the worker of a session or reservation. It calls the
+// function "gone" to get the error if there is no such worker.
 func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.ID, error) {
 	f.mu.Lock()
 	p := f.pins[id]

@@ -89,7 +89,8 @@ func refusalOr(refusal, general error) error {
 	return general
 }
 
-// movable reports whether another worker may accept a job that a worker has refused.
+// The function "movable" reports whether another worker may accept a job that a worker
+// has refused.
 func movable(err error) bool {
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeDraining, pyth.CodeUnavailable, pyth.CodeRuntimeUnavailable:

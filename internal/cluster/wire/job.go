@@ -76,8 +76,8 @@ func DecodeRun(m *Message) (*Run, error) {
 	return run, nil
 }
 
-// complete reports whether the job has an ID, a language and positive limits. Without
-// this check, a wrong job could change the limits of the pool.
+// The function "complete" reports whether the job has an ID, a language and positive
+// limits. Without this check, a wrong job could change the limits of the pool.
 func complete(job *pyth.Job) bool {
 	l := job.Limits
 	return job.ID != "" && job.Language.Known() && job.Timeout > 0 && job.Network.Gateway == "" &&

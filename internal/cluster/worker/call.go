@@ -20,8 +20,8 @@ type call struct {
 	cancel context.CancelFunc
 }
 
-// handle serves the call with the given first message. The server receives the
-// returned error.
+// The method "handle" serves the call with the given first message. The server receives
+// the returned error.
 func (c *call) handle(m *wire.Message) error {
 	switch m.Kind {
 	case wire.KindRun:
@@ -63,8 +63,9 @@ func (c *call) receive() (*wire.Message, error) {
 	return wire.Decode(b)
 }
 
-// watch cancels the call when the server cancels the run, or when the link ends. If the
-// server releases the run, the method sends the release to the channel "released".
+// The method "watch" cancels the call when the server cancels the run, or when the link
+// ends. If the server releases the run, the method sends the release to the channel
+// "released".
 func (c *call) watch(released chan<- *wire.Release) {
 	for {
 		b, err := c.link.Receive(context.WithoutCancel(c.ctx), wire.MaxSmallMessage)

@@ -8,13 +8,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// broken returns the error of a call in which the server could not read the whole file.
+// The function "broken" returns the error of a call in which the server could not read
+// the whole file.
 func broken() error {
 	return pyth.Errorf(pyth.CodeInvalid, "The content of the file is incomplete. Send the file again.")
 }
 
-// interrupted returns the error of a call that ended during the transfer of a file. The
-// error has a code, because the Host ends a session after an error without a code.
+// The function "interrupted" returns the error of a call that ended during the transfer
+// of a file. The error has a code, because the Host ends a session after an error
+// without a code.
 func interrupted(err error) error {
 	return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The transfer of the file was interrupted. Try again.", Err: err}
 }

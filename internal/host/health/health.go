@@ -166,7 +166,8 @@ func (m *Monitor) record(check pyth.Check) {
 	m.last, m.at = check, m.config.Clock()
 }
 
-// recent returns the last result. It returns false if that result is too old.
+// The method "recent" returns the last result. It returns false if that result is too
+// old.
 func (m *Monitor) recent() (pyth.Check, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -64,7 +64,7 @@ func TestChildDiesWithParent(t *testing.T) {
 	}
 }
 
-// alive reports whether the process exists and is not a zombie.
+// The function "alive" reports whether the process exists and is not a zombie.
 func alive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(b), ") ")

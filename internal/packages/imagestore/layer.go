@@ -103,8 +103,8 @@ func (b *layerBuilder) close() {
 	}
 }
 
-// add adds all packages and their links to the layer. For each package, it adds a
-// mount point or a copy of the files.
+// The method "add" adds all packages and their links to the layer. For each package, it
+// adds a mount point or a copy of the files.
 func (b *layerBuilder) add(s *Store, packages []Package) error {
 	mounted := largest(packages, maxMounts)
 	images := make([]fs.FS, len(packages))
@@ -128,7 +128,7 @@ func (b *layerBuilder) add(s *Store, packages []Package) error {
 	return b.layout.link(b.files, packages, images)
 }
 
-// largest returns the places of the n largest packages.
+// The function "largest" returns the places of the n largest packages.
 func largest(packages []Package, n int) map[string]bool {
 	order := slices.Clone(packages)
 	slices.SortStableFunc(order, func(p, q Package) int { return cmp.Compare(q.SizeBytes, p.SizeBytes) })

@@ -24,7 +24,7 @@ func openStore(t *testing.T) *Store {
 	return s
 }
 
-// exported returns a store with a layer, and the manifest of the layer.
+// The function "exported" returns a store with a layer, and the manifest of the layer.
 func exported(t *testing.T) (*Store, pyth.LayerID, *Manifest) {
 	t.Helper()
 	s := openStore(t)

@@ -138,8 +138,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// authorized adds the credentials to requests for the index, and removes them
-// from all other requests.
+// The method "authorized" adds the credentials to requests for the index, and removes
+// them from all other requests.
 func (c *Client) authorized(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())

@@ -103,8 +103,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 	return chosen, nil
 }
 
-// reachable returns the packages that the requirements need. The result maps the
-// place of each package to the places of its dependencies.
+// The method "reachable" returns the packages that the requirements need. The result
+// maps the place of each package to the places of its dependencies.
 func (l *lockfile) reachable(direct []resolve.Requirement) (map[string][]string, error) {
 	reached := map[string][]string{}
 	var pending []string

@@ -35,8 +35,8 @@ type pages struct {
 	files    []*wheelFile
 }
 
-// handle answers a request of pip for a project's page, a wheel, or the metadata of
-// a wheel.
+// The method "handle" answers a request of pip for a project's page, a wheel, or the
+// metadata of a wheel.
 func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request) {
 	switch parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/"); {
 	case len(parts) == 2 && parts[0] == "simple" && namePattern.MatchString(parts[1]):
@@ -102,8 +102,8 @@ func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWrite
 	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Writing fails if the job has ended.
 }
 
-// rewritten returns the page of a project for the sandbox, and appends its wheels to
-// x.files. The URLs on the page contain the indexes of the wheels in x.files.
+// The method "rewritten" returns the page of a project for the sandbox, and appends its
+// wheels to x.files. The URLs on the page contain the indexes of the wheels in x.files.
 func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 
 func quiet(string, int, int) {}
 
-// unsigned creates a Debian archive that contains one package and has no
+// The function "unsigned" creates a Debian archive that contains one package and has no
 // signature. It returns the archive's path.
 func unsigned(t *testing.T) string {
 	t.Helper()

@@ -19,8 +19,8 @@ const minMajor = 24
 // binary cannot run in a sandbox.
 func Custom(ctx context.Context, path string) (*Binary, error) { return custom(ctx, path, []string{}) }
 
-// custom implements Custom. It runs the binary with the environment variables in
-// environ, to get the version of the binary.
+// The function "custom" implements Custom. It runs the binary with the environment
+// variables in environ, to get the version of the binary.
 func custom(ctx context.Context, path string, environ []string) (*Binary, error) {
 	// The image gets only one file. So resolve links, and refuse scripts that
 	// start another program.

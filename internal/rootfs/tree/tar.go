@@ -71,8 +71,8 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 	}
 }
 
-// add adds an entry of an archive. It does not add devices and FIFOs, since a
-// sandbox cannot use them. But a device or FIFO still removes an earlier entry
+// The method "add" adds an entry of an archive. It does not add devices and FIFOs,
+// since a sandbox cannot use them. But a device or FIFO still removes an earlier entry
 // at its path.
 func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	mode := h.FileInfo().Mode()
@@ -94,8 +94,8 @@ func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	return fmt.Errorf("files: %q has the unsupported type %q", h.Name, h.Typeflag)
 }
 
-// sparse reports whether the entry is a sparse file. Such a file may have a few
-// bytes in the archive and terabytes when it is unpacked.
+// The function "sparse" reports whether the entry is a sparse file. Such a file may
+// have a few bytes in the archive and terabytes when it is unpacked.
 func sparse(h *tar.Header) bool {
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {

@@ -127,7 +127,7 @@ func newV1Group(parents map[string]string, name string) *v1Group {
 	return g
 }
 
-// open opens the files that are read in every run.
+// The method "open" opens the files that are read in every run.
 func (g *v1Group) open() {
 	memory := g.dirs["memory"]
 	g.stats = stats{

@@ -131,7 +131,7 @@ type v2Group struct {
 	stats
 }
 
-// open opens the files that are read in every run.
+// The method "open" opens the files that are read in every run.
 func (g *v2Group) open() {
 	g.stats = stats{
 		memory: openStat(g.dir, "memory.current"),

@@ -47,7 +47,7 @@ func (s *clientConn) connect(t target) (*upstream, *refusal) {
 	}, nil
 }
 
-// refuse adds a refused or failed request to the run's records.
+// The method "refuse" adds a refused or failed request to the run's records.
 func (s *clientConn) refuse(t target, refused *refusal) {
 	s.proxy.record(s.run, Connection{
 		Host: t.name(), Port: int(t.port), Verdict: refused.verdict, Reason: refused.reason,

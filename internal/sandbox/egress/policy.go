@@ -62,8 +62,8 @@ func (p Policy) permit(rules Rules, t target) *refusal {
 	}
 }
 
-// reachable reports whether an address may be dialled. If it may not, the result
-// "reason" says why. The parameter "own" lists the addresses of this host.
+// The method "reachable" reports whether an address may be dialled. If it may not, the
+// result "reason" says why. The parameter "own" lists the addresses of this host.
 func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reason string, ok bool) {
 	switch {
 	case addr.Zone() != "":

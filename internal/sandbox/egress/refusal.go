@@ -26,7 +26,7 @@ func denied(format string, args ...any) *refusal {
 	return &refusal{Denied, fmt.Sprintf(format, args...), http.StatusForbidden, replyDenied}
 }
 
-// malformed returns a refusal for an invalid request.
+// The function "malformed" returns a refusal for an invalid request.
 func malformed(reason string) *refusal {
 	return &refusal{Denied, reason, http.StatusBadRequest, replyFailed}
 }
@@ -37,8 +37,8 @@ func failed(reply byte, format string, args ...any) *refusal {
 	return &refusal{Failed, fmt.Sprintf(format, args...), http.StatusBadGateway, reply}
 }
 
-// unresolved returns a refusal for a name without an address. It does not include
-// the text of err, which contains the address of the host's resolver.
+// The function "unresolved" returns a refusal for a name without an address. It does
+// not include the text of err, which contains the address of the host's resolver.
 func unresolved(t target, err error) *refusal {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return failed(replyHost, "host %s does not exist", t.host)
@@ -46,7 +46,7 @@ func unresolved(t target, err error) *refusal {
 	return failed(replyHost, "host %s could not be resolved", t.host)
 }
 
-// unconnected returns a refusal for a target that could not be dialled.
+// The function "unconnected" returns a refusal for a target that could not be dialled.
 func unconnected(t target, err error) *refusal {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// watch ends a connection at a deadline, or after a time without traffic. While a
-// deadline is set, traffic does not postpone the end.
+// The type "watch" ends a connection at a deadline, or after a time without traffic.
+// While a deadline is set, traffic does not postpone the end.
 type watch struct {
 	idle  time.Duration
 	timer *time.Timer

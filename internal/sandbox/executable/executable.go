@@ -53,10 +53,10 @@ type executable struct {
 	size    int64
 }
 
-// embedded returns the embedded executable. Its name contains a hash of the build
-// ID, which Go makes from the content of the executable. Hashing the content
-// itself would take some hundredths of a second, and the server would then keep
-// all of it in memory.
+// The function "embedded" returns the embedded executable. Its name contains a hash of
+// the build ID, which Go makes from the content of the executable. Hashing the content
+// itself would take some hundredths of a second, and the server would then keep all of
+// it in memory.
 func embedded() (*executable, error) {
 	f, err := binaries.Open("bin/pyth-on-sandbox")
 	if err != nil {

@@ -31,7 +31,8 @@ type links struct {
 	count atomic.Int64
 }
 
-// restricted returns a function that replaces the system call, or nil to keep it.
+// The method "restricted" returns a function that replaces the system call, or nil to
+// keep it.
 func (l *links) restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	switch name {
 	case "mount":
@@ -96,8 +97,8 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// removing wraps a system call that can remove a name. If no file has additional
-// links, it calls gVisor's implementation. Otherwise it calls the given
+// The method "removing" wraps a system call that can remove a name. If no file has
+// additional links, it calls gVisor's implementation. Otherwise it calls the given
 // function, which performs the system call and updates the count.
 func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {

@@ -55,7 +55,8 @@ func changeCalls() {
 	}
 }
 
-// restricted returns a function that replaces the system call, or nil to keep it.
+// The function "restricted" returns a function that replaces the system call, or nil to
+// keep it.
 func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	switch name {
 	case "clone":
@@ -98,8 +99,8 @@ func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 
 func always(arch.SyscallArguments) bool { return true }
 
-// refusing wraps a system call. Programs get err if refused returns true for the
-// arguments of their call.
+// The function "refusing" wraps a system call. Programs get err if refused returns true
+// for the arguments of their call.
 func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArguments) bool) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if isProgram(t) && refused(args) {

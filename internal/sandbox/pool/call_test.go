@@ -25,7 +25,7 @@ func job(tenant pyth.UserID, d time.Duration) *pyth.Job {
 	return &pyth.Job{Tenant: tenant, Timeout: d, Isolation: pyth.IsolationTenant}
 }
 
-// isolated makes the job need a sandbox that serves only this job.
+// The function "isolated" makes the job need a sandbox that serves only this job.
 func isolated(j *pyth.Job) *pyth.Job {
 	j.Isolation = pyth.IsolationExecution
 	return j

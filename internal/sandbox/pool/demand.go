@@ -38,8 +38,8 @@ func (d *demand) booted(took time.Duration) {
 	d.boot += (took.Seconds() - d.boot) / 8
 }
 
-// wanted returns how many warm sandboxes each runtime should have: its minimum,
-// plus the number that jobs take during two boots. If the sum exceeds MaxWarm,
+// The method "wanted" returns how many warm sandboxes each runtime should have: its
+// minimum, plus the number that jobs take during two boots. If the sum exceeds MaxWarm,
 // the additions are reduced in proportion, but the minimum stays.
 func (s *stock) wanted() map[pyth.Runtime]int {
 	wanted := make(map[pyth.Runtime]int)

@@ -197,8 +197,8 @@ func (q *queue) systemWaits() bool {
 	return t != nil && len(t.queue) > 0
 }
 
-// lacking returns the waiting jobs that need a warm sandbox or a boot. For all
-// other waiting jobs, a sandbox of their tenant is ready or will soon be ready.
+// The method "lacking" returns the waiting jobs that need a warm sandbox or a boot. For
+// all other waiting jobs, a sandbox of their tenant is ready or will soon be ready.
 func (q *queue) lacking() []*waiter {
 	var lacking []*waiter
 	full, running, promised := false, q.running, q.promised

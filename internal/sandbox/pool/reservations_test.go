@@ -26,7 +26,7 @@ func (s *scene) reserve(id pyth.ReservationID) {
 	}
 }
 
-// sealed makes the job use the reservation "r".
+// The function "sealed" makes the job use the reservation "r".
 func sealed(j *pyth.Job) *pyth.Job {
 	j.Encrypted = &pyth.EncryptedJob{Sandbox: "r"}
 	return j

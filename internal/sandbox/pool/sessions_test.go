@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// open opens a session and checks that this succeeds.
+// The method "open" opens a session and checks that this succeeds.
 func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	s.Helper()
 	if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: id, Tenant: tenant}); err != nil {

@@ -108,8 +108,8 @@ func (s *stock) take(e *entry, t *tenant, job *pyth.Job) {
 	}
 }
 
-// reusable reports whether the sandbox may serve other jobs of the tenant after
-// this job.
+// The function "reusable" reports whether the sandbox may serve other jobs of the
+// tenant after this job.
 func reusable(t *tenant, job *pyth.Job) bool {
 	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
@@ -121,9 +121,9 @@ func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
 }
 
-// outdated returns the tenant's idle sandboxes whose packages are used neither by
-// its latest job nor by a waiting job. They must not count against the tenant's
-// maximum.
+// The method "outdated" returns the tenant's idle sandboxes whose packages are used
+// neither by its latest job nor by a waiting job. They must not count against the
+// tenant's maximum.
 func (s *stock) outdated(t *tenant) []*entry {
 	var outdated []*entry
 	for _, e := range slices.Backward(t.ready) {
@@ -156,8 +156,8 @@ func (s *stock) place(e *entry) {
 	e.tenant.ready = append(e.tenant.ready, e)
 }
 
-// unplace removes a sandbox from the list "warm" or "idle". It returns false if the
-// sandbox was in neither list.
+// The method "unplace" removes a sandbox from the list "warm" or "idle". It returns
+// false if the sandbox was in neither list.
 func (s *stock) unplace(e *entry) bool {
 	if e.expiry != nil {
 		e.expiry.Stop()
@@ -218,7 +218,8 @@ func (s *stock) countWarm(k kind) int {
 	return n
 }
 
-// unmet returns the jobs that get no warm sandbox if each warm sandbox serves one job.
+// The method "unmet" returns the jobs that get no warm sandbox if each warm sandbox
+// serves one job.
 func (s *stock) unmet(jobs []*waiter) []*waiter {
 	warm := make(map[root]int, 1)
 	for _, e := range s.warm {

@@ -22,7 +22,8 @@ func newArena(size int) (*arena, error) {
 	return &arena{bytes: bytes}, err
 }
 
-// add copies the data into the arena. It returns the offset of the data in the arena.
+// The method "add" copies the data into the arena. It returns the offset of the data in
+// the arena.
 func (a *arena) add(data []byte) int {
 	at := a.used
 	a.used += copy(a.bytes[at:], data)

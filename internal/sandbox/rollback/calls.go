@@ -26,8 +26,9 @@ type rule struct {
 	inThreads func(*kernel.Task, arch.SyscallArguments) (uintptr, abi.Reason, error)
 }
 
-// allowed returns the rules of all allowed system calls. Every other call makes the
-// interpreter unusable. The comment on each group says why its calls are allowed.
+// The function "allowed" returns the rules of all allowed system calls. Every other
+// call makes the interpreter unusable. The comment on each group says why its calls are
+// allowed.
 func allowed() map[string]rule {
 	all := make(map[string]rule)
 	add := func(r rule, names ...string) {

@@ -200,7 +200,7 @@ func restoreDescriptors(t *kernel.Task, all []descriptor) error {
 	return nil
 }
 
-// open makes the file of a descriptor, and of the other end of a pipe.
+// The method "open" makes the file of a descriptor, and of the other end of a pipe.
 func (d *descriptor) open(t *kernel.Task, files map[int32]*vfs.FileDescription) (err error) {
 	system := t.Kernel().VFS()
 	switch d.kind {

@@ -340,9 +340,9 @@ func overlap(all []hostarch.AddrRange, in hostarch.AddrRange) []hostarch.AddrRan
 	return parts
 }
 
-// add divides data into ranges of pages, so that in each range either all pages are
-// zero or none is. It saves the content of the ranges that are not zero. The parameter
-// "first" is the index of the first range of the region.
+// The method "add" divides data into ranges of pages, so that in each range either all
+// pages are zero or none is. It saves the content of the ranges that are not zero. The
+// parameter "first" is the index of the first range of the region.
 func (m *memory) add(start hostarch.Addr, data []byte, first int) {
 	var zero [hostarch.PageSize]byte
 	for at := 0; at < len(data); at += hostarch.PageSize {

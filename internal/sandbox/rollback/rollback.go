@@ -121,8 +121,8 @@ func (i *interpreter) agentDescriptors() [abi.Descriptors]int32 {
 // stays.
 func (i *interpreter) retire(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 
-// active returns the task's interpreter if it has a checkpoint and can still be
-// restored. Otherwise active returns nil.
+// The method "active" returns the task's interpreter if it has a checkpoint and can
+// still be restored. Otherwise active returns nil.
 func (m *Manager) active(t *kernel.Task) *interpreter {
 	i := m.current.Load()
 	if i == nil || i.group != t.ThreadGroup() || i.saved.Load() == nil || i.reason.Load() != 0 {
@@ -131,7 +131,7 @@ func (m *Manager) active(t *kernel.Task) *interpreter {
 	return i
 }
 
-// guarded wraps a system call. The rule decides whether the call makes the
+// The method "guarded" wraps a system call. The rule decides whether the call makes the
 // interpreter unusable.
 func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {

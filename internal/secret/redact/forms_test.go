@@ -166,7 +166,8 @@ func reprOfBytes(_ *rand.Rand, v string) string {
 	return b.String()
 }
 
-// literal encodes a value like a string literal of some programming language.
+// The function "literal" encodes a value like a string literal of some programming
+// language.
 func literal(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted := fmt.Sprintf([]string{"%q", "%+q"}[r.IntN(2)], v)
@@ -216,8 +217,8 @@ func encodings() []*base64.Encoding {
 	return []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}
 }
 
-// aligned adds up to three bytes before and after the value, to shift it within the
-// encoding.
+// The function "aligned" adds up to three bytes before and after the value, to shift it
+// within the encoding.
 func aligned(r *rand.Rand, v string) []byte {
 	return []byte(strings.Repeat("\xa5", r.IntN(4)) + v + strings.Repeat("\x5a", r.IntN(4)))
 }

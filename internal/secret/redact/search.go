@@ -377,8 +377,8 @@ type failure struct {
 // failures caches the results of the methods fail and failAt.
 type failures struct {
 	nodes map[nodeKey]failure
-	// recent caches results of failAt. The index is a hash of the node and the symbol
-	// that did not match.
+	// The field "recent" caches results of failAt. The index is a hash of the node and
+	// the symbol that did not match.
 	recent [256]recentFailure
 }
 

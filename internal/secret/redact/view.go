@@ -328,8 +328,8 @@ func (in *input) readBreak(i int) (next int) {
 	}
 }
 
-// numbered converts the number in an escape to symbols. The number means a character
-// if runes is true, and a byte if it is false.
+// The function "numbered" converts the number in an escape to symbols. The number means
+// a character if runes is true, and a byte if it is false.
 func numbered(n rune, runes bool) symbols {
 	if runes {
 		return oneRune(n)

@@ -71,8 +71,8 @@ func dataKeyLabel(user pyth.UserID, version int) []byte {
 
 func serverKeyLabel(name string) []byte { return associated("server key", name) }
 
-// associated joins the parts to associated data. It writes the length before each
-// part, so that different parts always give different results.
+// The function "associated" joins the parts to associated data. It writes the length
+// before each part, so that different parts always give different results.
 func associated(parts ...string) []byte {
 	var b []byte
 	for _, p := range parts {

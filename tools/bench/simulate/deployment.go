@@ -14,7 +14,7 @@ type deployment struct {
 	UsersPerRate int
 }
 
-// sized returns the deployment with as many machines as the rate needs.
+// The method "sized" returns the deployment with as many machines as the rate needs.
 func (d deployment) sized(u *users, rate float64) deployment {
 	machines := func(chosen int, cost time.Duration) int {
 		if chosen > 0 {
@@ -40,8 +40,8 @@ func (d deployment) sized(u *users, rate float64) deployment {
 	}
 }
 
-// warm returns the fraction of the runs whose user has an idle sandbox. t is the
-// average time that an idle sandbox stays.
+// The method "warm" returns the fraction of the runs whose user has an idle sandbox. t
+// is the average time that an idle sandbox stays.
 func (d deployment) warm(u *users, rate float64, t time.Duration) float64 {
 	warm := 0.0
 	for user := range u.sums {

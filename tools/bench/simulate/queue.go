@@ -67,8 +67,8 @@ type auditLog struct {
 	used time.Duration
 }
 
-// add appends an entry of a server, and calls the function "then" when the entry is
-// durable.
+// The method "add" appends an entry of a server, and calls the function "then" when the
+// entry is durable.
 func (l *auditLog) add(server int, then func()) {
 	l.waiting[server] = append(l.waiting[server], then)
 	if len(l.waiting[server]) == 1 {

@@ -194,7 +194,7 @@ func (c *collector) isLiteral(full string) bool {
 	return slices.ContainsFunc(c.patterns, func(p *workpath.Pattern) bool { return p.Literal() == full })
 }
 
-// refuse returns the reason for not sending a file, or "".
+// The method "refuse" returns the reason for not sending a file, or "".
 func (c *collector) refuse(full string, st *unix.Stat_t) string {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:

@@ -29,13 +29,15 @@ const (
 // have imported it.
 type imports map[string]int
 
-// scanned returns a copy of the part of a program that is searched for imports.
+// The function "scanned" returns a copy of the part of a program that is searched for
+// imports.
 func scanned(program []byte) []byte {
 	return bytes.Clone(program[:min(len(program), scannedBytes)])
 }
 
-// add updates the counts of the modules that a program imports. It searches the text
-// for import statements at the beginning of lines, so it can miss some of them.
+// The method "add" updates the counts of the modules that a program imports. It
+// searches the text for import statements at the beginning of lines, so it can miss
+// some of them.
 func (i imports) add(source []byte) {
 	found := make(map[string]bool)
 	for line := range bytes.Lines(source) {
@@ -71,7 +73,7 @@ func importedBy(statement string) []string {
 	return names
 }
 
-// usual returns the modules that the user's programs usually import.
+// The method "usual" returns the modules that the user's programs usually import.
 func (i imports) usual() []string {
 	var names []string
 	for _, name := range commonModules {

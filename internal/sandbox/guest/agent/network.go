@@ -33,8 +33,8 @@ func newNetwork(fd int) (*network, error) {
 	return &network{fd: fd, home: home}, err
 }
 
-// open starts the relay for the program. closeRelay closes all connections of the
-// program; the socket to the host stays open.
+// The method "open" starts the relay for the program. closeRelay closes all connections
+// of the program; the socket to the host stays open.
 func (n *network) open(p *program) (closeRelay func(), err error) {
 	if n.mux == nil {
 		// Go's poller accepts only non-blocking descriptors.

@@ -90,7 +90,7 @@ func (r *run) resetResults() error {
 	return c.run()
 }
 
-// readable returns the number of bytes that can be read without waiting.
+// The function "readable" returns the number of bytes that can be read without waiting.
 func readable(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 	if err != nil {

@@ -238,8 +238,8 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	return fds[0].Revents != 0, nil
 }
 
-// stop ends the program. It interrupts the interpreter of a session, and kills
-// any other interpreter.
+// The method "stop" ends the program. It interrupts the interpreter of a session, and
+// kills any other interpreter.
 func (r *run) stop() {
 	switch {
 	case !r.program.inSession:

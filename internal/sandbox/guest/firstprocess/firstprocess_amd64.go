@@ -8,9 +8,9 @@ import (
 	"unsafe"
 )
 
-// bounds returns the address and the size in bytes of the code in code_amd64.s.
-// The code ends where the next symbol begins, since the linker keeps the symbols
-// of a file in order.
+// The function "bounds" returns the address and the size in bytes of the code in
+// code_amd64.s. The code ends where the next symbol begins, since the linker keeps the
+// symbols of a file in order.
 func bounds() (start unsafe.Pointer, size uintptr)
 
 // maxCode limits the size of the code in bytes. If the code seems larger, the

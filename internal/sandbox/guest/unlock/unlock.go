@@ -107,7 +107,7 @@ func (r *request) open() ([]byte, error) {
 	return box.Open(r.ciphertext, r.password)
 }
 
-// unseal decrypts the password if it is sealed.
+// The method "unseal" decrypts the password if it is sealed.
 func (r *request) unseal() error {
 	if r.sealed == nil {
 		return nil

@@ -31,8 +31,8 @@ func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload
 	return k, string(b), nil
 }
 
-// sealed returns the frames of an encrypted program, except the password. The password
-// must be sealed for the sandbox that the first frame names.
+// The function "sealed" returns the frames of an encrypted program, except the
+// password. The password must be sealed for the sandbox that the first frame names.
 func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	t.Helper()
 	box := lockbox.Box{
