@@ -18,7 +18,7 @@ import (
 
 type backupCommand struct {
 	File        string `arg:"" type:"path" help:"File to write. The file must not exist."`
-	WithRootKey bool   `help:"Also put the root key into the backup. Whoever has such a backup can read all secrets."`
+	WithRootKey bool   `help:"Add the root key to the backup. A person who has such a backup can read all secrets."`
 
 	serverFlags
 	rootKeyFlags

@@ -21,7 +21,7 @@ const databaseName = "pyth-on.db"
 // because all users of the machine can read the arguments of a process. So
 // PYTH_ON_DATABASE can contain the URL, and hideSettings hides this variable.
 type databaseFlags struct {
-	Database     string `env:"-" placeholder:"URL" help:"URL of a PostgreSQL database for one or several servers: postgres://USER@HOST/NAME (default: an SQLite database in the data directory). If the URL has a password, do not use this flag, but PYTH_ON_DATABASE or --database-file."`
+	Database     string `env:"-" placeholder:"URL" help:"URL of a PostgreSQL database for one or several servers: postgres://USER@HOST/NAME (default: an SQLite database in the data directory). If the URL has a password, use PYTH_ON_DATABASE or --database-file instead of this flag."`
 	DatabaseFile string `type:"existingfile" help:"File with the URL of the PostgreSQL database."`
 	// flag is the name of the flag for Database, for errors; "" means --database.
 	flag string

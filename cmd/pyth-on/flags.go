@@ -31,7 +31,7 @@ type poolFlags struct {
 	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. A further program gets 503."`
 	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. A further program gets 429."`
 	MaxSandboxes      int           `default:"0" reload:"" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
-	MaxRunningMemory  int64         `default:"0" unit:"MiB" reload:"" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory). Further programs wait. A program with a larger limit runs alone."`
+	MaxRunningMemory  int64         `default:"0" unit:"MiB" reload:"" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory). Further programs wait. If the limit of a single program is larger than this maximum, the program runs alone."`
 	MaxSessions       int           `default:"0" reload:"" help:"Maximum number of sessions and reserved sandboxes (default: three quarters of --max-sandboxes)."`
 	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" reload:"" help:"Maximum number of sessions per user."`
 	SessionIdle       time.Duration `default:"10m" reload:"" help:"Default idle time-out of sessions."`

@@ -17,7 +17,7 @@ import (
 
 type migrateCommand struct {
 	From         string `required:"" env:"-" placeholder:"sqlite:PATH" help:"The SQLite database, or its data directory. Stop the server first. The command does not change this database."`
-	To           string `env:"-" placeholder:"URL" help:"URL of an empty PostgreSQL database. If the URL has a password, do not use this flag, but PYTH_ON_DATABASE or --database-file."`
+	To           string `env:"-" placeholder:"URL" help:"URL of an empty PostgreSQL database. If the URL has a password, use PYTH_ON_DATABASE or --database-file instead of this flag."`
 	DatabaseFile string `type:"existingfile" help:"File with the URL of the PostgreSQL database."`
 
 	rootKeyFlags

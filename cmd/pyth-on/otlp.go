@@ -13,8 +13,8 @@ import (
 const exportTimeout = 5 * time.Second
 
 type otlpFlags struct {
-	OTLPEndpoint string `name:"otlp-endpoint" placeholder:"URL" help:"URL of a collector of OpenTelemetry for traces and metrics, for example http://127.0.0.1:4318 (default: the variable OTEL_EXPORTER_OTLP_ENDPOINT). Without both, nothing is sent."`
-	OTLPSampling int64  `name:"otlp-sampling" default:"100" unit:"%" help:"Part of the requests whose traces are sent, in percent."`
+	OTLPEndpoint string `name:"otlp-endpoint" placeholder:"URL" help:"URL of a collector of OpenTelemetry for traces and metrics, for example http://127.0.0.1:4318 (default: the variable OTEL_EXPORTER_OTLP_ENDPOINT). Without this flag and this variable, the server sends no traces and metrics."`
+	OTLPSampling int64  `name:"otlp-sampling" default:"100" unit:"%" help:"Percentage of the requests whose traces are sent."`
 }
 
 // exporter returns the exporter of traces and metrics; nil if no collector is configured.

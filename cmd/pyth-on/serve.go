@@ -21,7 +21,7 @@ import (
 )
 
 type serveCommand struct {
-	Check bool `action:"" env:"-" help:"Check the settings, files, addresses and the database, and exit. The exit code is 1 if the server could not start."`
+	Check bool `action:"" env:"-" help:"Check the settings, files, addresses and the database, and exit. The exit code is 1 if a server with these settings cannot start."`
 
 	Addr       string `default:"127.0.0.1:8080" help:"Address to listen on: HOST:PORT, or unix:PATH for a Unix socket."`
 	SocketMode string `default:"0660" help:"Mode of the Unix socket, as an octal number."`
@@ -31,8 +31,8 @@ type serveCommand struct {
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account: everyone (open), everyone with an invite from 'pyth-on invites create' or from --invites-file (invite), or only the operator, with 'pyth-on users create' (closed)."`
-	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. They can be used several times."`
+	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account. The value open allows everyone. The value invite allows everyone with an invite from 'pyth-on invites create' or from --invites-file. With the value closed, only the operator can create accounts, with 'pyth-on users create'."`
+	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. Each of them works for several registrations."`
 	PublicURL      string        `name:"public-url" placeholder:"URL" help:"Address of the API in links to users (default: the host of the request, or the address of the listener)."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries. With 0, it keeps the content forever. The log always keeps the hashes of entries."`
 
@@ -59,7 +59,7 @@ type serveCommand struct {
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the server redacts the values of secrets in output: ${enum}. A request can override this setting with redactSecrets."`
 	MaxMemory     int64         `default:"0" unit:"MiB" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows the value)."`
 
-	MaxConnections   int   `default:"0" help:"Maximum number of open connections (default: half of the limit on open files, at most 10,000). At the maximum, a new connection replaces a connection that has no authenticated request."`
+	MaxConnections   int   `default:"0" help:"Maximum number of open connections (default: half of the limit on open files, at most 10,000). If the maximum is reached, a new connection replaces a connection that has no authenticated request."`
 	MaxRequestMemory int64 `default:"0" unit:"MiB" help:"Maximum memory for request bodies, in MiB (default: a sixteenth of the memory, at least 256). One user can use a quarter of this maximum."`
 
 	TrustedProxies   []netip.Prefix `reload:"" help:"Address ranges of reverse proxies. The server trusts the header X-Forwarded-For of these proxies, and of all proxies on a Unix socket."`

@@ -27,8 +27,8 @@ type usersCommands struct {
 	Create  usersCreateCommand  `cmd:"" help:"Create an account, even if registration is closed. The server can be running or stopped."`
 	Disable usersDisableCommand `cmd:"" help:"Disable an account. Its keys, tokens, runs and sessions end at once."`
 	Enable  usersEnableCommand  `cmd:"" help:"Enable a disabled account."`
-	Role    usersRoleCommand    `cmd:"" help:"Make a user an administrator, or an administrator a user."`
-	Reset   usersResetCommand   `cmd:"" help:"Print a link with which a user sets a new password once."`
+	Role    usersRoleCommand    `cmd:"" help:"Give a user the role admin or the role user."`
+	Reset   usersResetCommand   `cmd:"" help:"Print a link to set a new password. The link works once."`
 	Quota   usersQuotaCommand   `cmd:"" help:"Show or change the limits of a user."`
 	Delete  usersDeleteCommand  `cmd:"" help:"Delete an account with all its objects."`
 }
@@ -168,7 +168,7 @@ func (c *usersShowCommand) Run() error {
 type usersCreateCommand struct {
 	Email     string `arg:"" help:"E-mail address of the account."`
 	Admin     bool   `env:"-" help:"Make the user an administrator."`
-	ResetLink bool   `env:"-" help:"Ask for no password. Print a link with which the user sets the password."`
+	ResetLink bool   `env:"-" help:"Do not ask for a password. Print a link with which the user can set the password."`
 	JSON      bool   `name:"json" env:"-" help:"Print the account as JSON."`
 
 	adminFlags

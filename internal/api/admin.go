@@ -124,7 +124,7 @@ type AdminUserChange struct {
 
 // ResetLink lets a user set a new password once.
 type ResetLink struct {
-	_ struct{} `doc:"A link with which a user sets a new password once."`
+	_ struct{} `doc:"A link to set a new password. The link works once."`
 
 	URL       string    `json:"url" doc:"The link. Send it only to the user. No other response contains the link." example:"https://api.example.org/account#reset=pyreset_x7Qd"`
 	Token     string    `json:"token" doc:"The token of the link, for resetPassword." example:"pyreset_x7Qd"`
@@ -259,7 +259,7 @@ func (h *Handler) registerAdmin() {
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
 			OperationID: "changeUser", Method: http.MethodPatch, Path: userPath, Summary: "Change a user",
-			Description: "Enables or disables the account, changes its role, or changes its limits. After an account is disabled, all requests with its credentials fail. Its logins end at once. Its runs and sessions end within a few seconds on all servers. The last enabled administrator cannot be disabled or become a user.",
+			Description: "Enables or disables the account, changes its role, or changes its limits. After an account is disabled, all requests with its credentials fail. Its logins end at once. Its runs and sessions end within a few seconds on all servers. You cannot disable the last enabled administrator, and cannot change the role of this account.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		nullable: "body.quotas", example: map[string]any{"disabled": true}, answer: user, action: pyth.ActionUserChanged,
@@ -275,7 +275,7 @@ func (h *Handler) registerAdmin() {
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
 			OperationID: "createResetLink", Method: http.MethodPost, Path: userPath + "/reset-link", DefaultStatus: http.StatusCreated, Summary: "Create a reset link",
-			Description: "Creates a link with which the user sets a new password once. The link is valid for 24 hours and replaces earlier links of the user. Logins continue until the user sets the password.",
+			Description: "Creates a link to set a new password. The link works once and is valid for 24 hours. It replaces earlier links of the user. Logins continue until the user sets the password.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: reset, action: pyth.ActionResetCreated,

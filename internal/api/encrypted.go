@@ -174,7 +174,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "encryptProgram", Method: http.MethodPost, Path: zkPath + "/encrypt",
 			Summary: "Encrypt a program for a test", Tags: []string{tagZK},
-			Description: "Encrypts a program for a test. The server reads the program and the password, but does not store them. Real clients encrypt programs themselves; see docs/zero-knowledge.md.",
+			Description: "Encrypts a program for a test. The server receives the program and the password, but does not store them. In practice, clients encrypt programs themselves; see docs/zero-knowledge.md.",
 		},
 		maxBytes: encryptBytes,
 		example:  map[string]any{"code": "print(42)", "masterPassword": "correct horse battery"},

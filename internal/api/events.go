@@ -21,7 +21,7 @@ type StartEvent struct {
 type OutputEvent struct {
 	_ struct{} `doc:"The data of the events stdout and stderr."`
 
-	Text string `json:"text" doc:"New output in whole characters. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
+	Text string `json:"text" doc:"New output. A character is never split between two events. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
 }
 
 // ResultEvent is the data of the event result.

@@ -255,7 +255,7 @@ func (h *Handler) registerExecute() {
 		Operation: huma.Operation{
 			OperationID: "runProgramAsStream", Method: http.MethodPost, Path: "/api/v1/execute/stream",
 			Summary: "Run a program and stream its events", Tags: []string{tagExecute},
-			Description: "Runs the program in the same way as runProgram. The response is always a stream of events, whatever value the header Accept has. If the connection is lost, the run is canceled.",
+			Description: "Runs the program in the same way as runProgram. The response is always a stream of events, even if the header Accept has a different media type. If the connection is lost, the run is canceled.",
 			Responses:   h.eventForm(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},

@@ -118,7 +118,7 @@ func (h *Handler) registerKeys() {
 		Operation: huma.Operation{
 			OperationID: "changeApiKey", Method: http.MethodPatch, Path: "/api/v1/keys/{id}",
 			Summary: "Change an API key", Tags: []string{tagKeys},
-			Description: "Changes the name or the expiry of the API key. The scopes of a key never change, so create another key instead.",
+			Description: "Changes the name or the expiry of the API key. You cannot change the scopes of a key. To use other scopes, create another key.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		example: map[string]any{"name": "ci"}, answer: info, action: pyth.ActionKeyUpdated,

@@ -44,7 +44,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: tagExecute, Description: "Runs of programs, and their records."},
 			{Name: tagSessions, Description: "Interpreters that keep their state and files between runs."},
 			{Name: "Generate", Description: "Programs that a model writes."},
-			{Name: tagZK, Description: "Encrypted programs. Only a sandbox decrypts them."},
+			{Name: tagZK, Description: "Encrypted programs. They are decrypted only inside a sandbox."},
 			{Name: tagPackages, Description: "Python and JavaScript packages for your runs."},
 			{Name: tagWebhooks, Description: "URLs that receive events of runs, and their deliveries."},
 			{Name: tagUsage, Description: "The usage and the quotas of the account."},

@@ -16,7 +16,7 @@ type ActiveExecution struct {
 	ID        string         `json:"id" doc:"The ID of the run." example:"019d5783"`
 	UserID    string         `json:"userId" doc:"The ID of the user." example:"usr_01k7"`
 	Email     string         `json:"email" doc:"The e-mail address of the user." example:"ada@example.org"`
-	State     ExecutionState `json:"state" doc:"How far the run has come." example:"running"`
+	State     ExecutionState `json:"state" doc:"Whether the run is queued or running." example:"running"`
 	Language  Language       `json:"language" doc:"The programming language." example:"python"`
 	SessionID string         `json:"sessionId,omitzero" doc:"The ID of the session. Absent for a run without a session." example:"019d5783"`
 	KeyID     string         `json:"keyId,omitzero" doc:"The ID of the API key that started the run. Absent for a run that was started with a token." example:"key_01k7"`
@@ -46,7 +46,7 @@ type Overview struct {
 	Disk               DiskOverview      `json:"disk" doc:"The file system of the data directory."`
 	Database           DatabaseOverview  `json:"database" doc:"The database."`
 	Runtimes           map[string]string `json:"runtimes" doc:"The versions of the available runtimes."`
-	LastBackupAt       Timestamp         `json:"lastBackupAt,omitzero" doc:"When the last backup was made. Absent if the server knows of no backup."`
+	LastBackupAt       Timestamp         `json:"lastBackupAt,omitzero" doc:"When the last backup was made. Absent if no backup is known."`
 	Workers            *int              `json:"workers,omitempty" nullable:"false" doc:"The number of connected workers. Absent if programs run on the machine of the server." example:"3"`
 }
 
@@ -110,7 +110,7 @@ func (h *Handler) registerOperations() {
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listActiveExecutions", Method: http.MethodGet, Path: activePath, Summary: "List the active runs of all users",
-			Description: "Lists the runs of all users that run or wait, oldest first. Runs of another server appear after one second.",
+			Description: "Lists the active runs of all users, oldest first. A run is active if it waits, or if its program is running. Runs on another server appear after one second.",
 		},
 		answer: map[string]any{"executions": []any{run}},
 	}, ifEnabled(has, feature, h.listActive))

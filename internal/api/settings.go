@@ -14,7 +14,7 @@ type SettingValue struct {
 	Name          string `json:"name" doc:"The name in the settings file." example:"max-running"`
 	Value         string `json:"value" doc:"The value that the server uses, as text. Passwords and tokens are masked." example:"16"`
 	Origin        string `json:"origin" doc:"Where the value comes from: flag, environment, file or default." example:"file"`
-	Source        string `json:"source,omitempty" doc:"The name of the flag or variable, or the file and the line. It is missing for a default." example:"/etc/pyth-on/pyth-on.toml:3"`
+	Source        string `json:"source,omitempty" doc:"The name of the flag or variable, or the file and the line. Absent if the value is the default." example:"/etc/pyth-on/pyth-on.toml:3"`
 	Reload        bool   `json:"reload" doc:"Whether the server can change the setting without a restart." example:"true"`
 	RestartNeeded bool   `json:"restartNeeded" doc:"Whether the setting has changed since the start of the server and needs a restart." example:"false"`
 }

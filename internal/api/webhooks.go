@@ -126,7 +126,7 @@ func (h *Handler) registerWebhooks() {
 		Operation: huma.Operation{
 			OperationID: "createWebhook", Method: http.MethodPost, Path: webhooksPath, DefaultStatus: http.StatusCreated,
 			Summary: "Create a webhook", Tags: []string{tagWebhooks},
-			Description: "Creates a webhook that receives events of all your runs, as the Standard Webhooks specification says. The server repeats a delivery until the receiver responds with a status from 200 to 299, but at most for 24 hours.",
+			Description: "Creates a webhook that receives events of all your runs. Deliveries follow the Standard Webhooks specification. The server repeats a delivery until the receiver responds with a status from 200 to 299, but at most for 24 hours.",
 			Errors:      []int{http.StatusForbidden},
 		},
 		action:  pyth.ActionWebhookCreated,
