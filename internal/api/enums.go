@@ -97,7 +97,7 @@ func (Language) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component ExecutionStatus.
 func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "ExecutionStatus",
-		"How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or caused a signal that ended it. "+
+		"How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or was ended by a signal that it caused. "+
 			"`timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run.",
 		pyth.Statuses()...)
 }
@@ -112,7 +112,7 @@ func (ExecutionState) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component ContentState.
 func (ContentState) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "ContentState",
-		"Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or the server disabled the storage, or the program was encrypted. "+
+		"Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or a setting of the server turned the storage off, or the program was encrypted. "+
 			"`omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.",
 		pyth.ContentStates()...)
 }
@@ -147,7 +147,7 @@ func (Outcome) Schema(r huma.Registry) *huma.Schema {
 
 // Schema returns a schema that refers to the component AuditAction.
 func (AuditAction) Schema(r huma.Registry) *huma.Schema {
-	return enumSchema(r, "AuditAction", "An action that the audit log records.", pyth.Actions()...)
+	return enumSchema(r, "AuditAction", "An action. Each action has an entry in the audit log.", pyth.Actions()...)
 }
 
 // Schema returns a schema that refers to the component CredentialType.
@@ -165,14 +165,14 @@ func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component WebhookEvent.
 func (WebhookEvent) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "WebhookEvent",
-		"An event that webhooks receive. `execution.started`: a program has started; absent for runs that end within about two seconds, unless they are asynchronous. `execution.ended`: a run has ended, also if it was canceled before its program started.",
+		"An event that webhooks receive. `execution.started`: a program has started. A run that ends within about two seconds has this event only if it is asynchronous. `execution.ended`: a run has ended, even if it was canceled before its program started.",
 		pyth.WebhookEvents()...)
 }
 
 // Schema returns a schema that refers to the component DeliveryState.
 func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "DeliveryState",
-		"How far a delivery has come. `pending`: the server will send it, or send it again. `delivered`: the receiver accepted it. `failed`: the server gave up.",
+		"The state of a delivery. `pending`: the server will send it, or send it again. `delivered`: the receiver accepted it. `failed`: the server does not try again.",
 		pyth.DeliveryStates()...)
 }
 

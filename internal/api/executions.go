@@ -71,7 +71,7 @@ type (
 		Language  Language        `query:"language" doc:"Return only runs in this language."`
 		Label     string          `query:"label" maxLength:"64" doc:"Return only runs with this label."`
 		SessionID string          `query:"sessionId" maxLength:"128" doc:"Return only runs in this session."`
-		Key       string          `query:"key" maxLength:"128" doc:"Return only runs that the API key with this ID started."`
+		Key       string          `query:"key" maxLength:"128" doc:"Return only runs that were started with the API key with this ID."`
 		Since     time.Time       `query:"since" doc:"Return only runs that were created at or after this time."`
 		Until     time.Time       `query:"until" doc:"Return only runs that were created before this time."`
 		Page
