@@ -1,0 +1,517 @@
+package e2e_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"os/exec"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// documentedOperation is an operation of the OpenAPI document with credentials.
+type documentedOperation struct {
+	method, path string
+	// statuses contains the documented status codes. fields contains the names of all
+	// fields of the request body, at any depth of the schema.
+	statuses, fields []string
+	query            []string
+	mediaType        string
+	example          any
+	// json is true if the operation returns only JSON.
+	json bool
+}
+
+// deletes returns 1 if the operation deletes an object, otherwise 0.
+func (op *documentedOperation) deletes() int {
+	if op.method == http.MethodDelete {
+		return 1
+	}
+	return 0
+}
+
+// authorizationTest has two users of one server. The owner has an object of each kind.
+// The other user has none, except names that both users can have.
+type authorizationTest struct {
+	server       *server
+	owner, other *account
+	admin        *account
+	receiver     *hookReceiver
+	operations   []documentedOperation
+}
+
+// TestOperationsRefuseObjectsOfOtherUsers reads the operations from the OpenAPI
+// document, so that a new operation cannot be forgotten. For each path parameter, the
+// owner has a real object. The other user gets the same answer for this object as for
+// an absent object. The owner's object stays as it is.
+func TestOperationsRefuseObjectsOfOtherUsers(t *testing.T) {
+	t.Parallel()
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServer(t, modelFlags(t, startModel(t), x.Flag(), "--egress-allow-range=127.0.0.1/32")...)
+	a := &authorizationTest{server: s, owner: s.register(t), other: s.register(t), receiver: startReceiver(t)}
+	a.admin = s.createAdmin(t)
+	a.readDocument(t)
+	paths := a.ownersPaths(t)
+	before := a.lists(t, a.owner)
+
+	t.Run("paths", func(t *testing.T) {
+		for _, op := range a.operations {
+			if strings.Contains(op.path, "{") {
+				a.requireRefused(t, op, paths[op.path])
+			}
+		}
+	})
+	t.Run("lists", func(t *testing.T) { a.requireNotListed(t, paths) })
+	t.Run("fields of bodies", func(t *testing.T) { a.requireBodiesRefused(t, paths) })
+	t.Run("filters", func(t *testing.T) { a.requireFiltersRefused(t, paths) })
+	t.Run("the owner's objects are unchanged", func(t *testing.T) {
+		after := a.lists(t, a.owner)
+		for path, want := range before {
+			if !reflect.DeepEqual(after[path], want) {
+				t.Errorf("GET %s: got %v, want %v", path, after[path], want)
+			}
+		}
+	})
+	t.Run("the objects are real", func(t *testing.T) { a.requireReal(t, paths) })
+}
+
+// createAdmin creates an account of an administrator. The account has an API key and no
+// token.
+func (s *server) createAdmin(t *testing.T) *account {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, "users", "create", "admin@example.org", "--admin", "--json", "--data-dir="+s.data)
+	cmd.Env, cmd.Stdin = databases.environ(s.data), strings.NewReader(password)
+	a := &account{server: s}
+	if out := must(cmd.Output())(t); json.Unmarshal(out, a) != nil || a.APIKey == "" {
+		t.Fatalf("got %s", out)
+	}
+	return a
+}
+
+// readDocument reads the operations that need credentials. Operations that delete are
+// last, and those with the longest paths are the first of them.
+func (a *authorizationTest) readDocument(t *testing.T) {
+	t.Helper()
+	var document object
+	a.server.call(t, nil, "GET", "/openapi.json", nil).want(t, 200, &document)
+	for path, item := range document["paths"].(object) {
+		for method, v := range item.(object) {
+			op := v.(object)
+			if op["x-scope"] == nil {
+				continue
+			}
+			d := documentedOperation{method: strings.ToUpper(method), path: path, json: true}
+			for status, v := range op["responses"].(object) {
+				d.statuses = append(d.statuses, status)
+				content, _ := resolveIn(document, v.(object))["content"].(object)
+				if strings.HasPrefix(status, "2") && len(content) > 0 && content["application/json"] == nil {
+					d.json = false
+				}
+			}
+			parameters, _ := op["parameters"].([]any)
+			for _, v := range parameters {
+				if p := resolveIn(document, v.(object)); p["in"] == "query" {
+					d.query = append(d.query, p["name"].(string))
+				}
+			}
+			if body, ok := op["requestBody"].(object); ok {
+				for mediaType, v := range body["content"].(object) {
+					d.mediaType, d.example = mediaType, v.(object)["example"]
+					schema, _ := v.(object)["schema"].(object)
+					d.fields = fieldsOf(document, schema)
+				}
+			}
+			a.operations = append(a.operations, d)
+		}
+	}
+	slices.SortFunc(a.operations, func(x, y documentedOperation) int {
+		return cmp.Or(x.deletes()-y.deletes(), x.deletes()*(len(y.path)-len(x.path)), strings.Compare(x.path, y.path), strings.Compare(x.method, y.method))
+	})
+	if len(a.operations) < 50 {
+		t.Fatalf("the document has %d operations with credentials", len(a.operations))
+	}
+}
+
+// resolveIn returns the object of the document to which n refers. If n has no $ref,
+// resolveIn returns n.
+func resolveIn(document, n object) object {
+	ref, ok := n["$ref"].(string)
+	if !ok {
+		return n
+	}
+	found := document
+	for _, key := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
+		found = found[key].(object)
+	}
+	return found
+}
+
+// fieldsOf returns the names of the properties of a schema and of the schemas in it.
+func fieldsOf(document object, schema any) (names []string) {
+	switch n := schema.(type) {
+	case object:
+		n = resolveIn(document, n)
+		if properties, ok := n["properties"].(object); ok {
+			names = slices.AppendSeq(names, maps.Keys(properties))
+		}
+		for _, v := range n {
+			names = append(names, fieldsOf(document, v)...)
+		}
+	case []any:
+		for _, v := range n {
+			names = append(names, fieldsOf(document, v)...)
+		}
+	}
+	return names
+}
+
+// ownersPaths creates the owner's objects. For each path of the document with
+// parameters, it returns the path of these objects.
+func (a *authorizationTest) ownersPaths(t *testing.T) map[string]string {
+	t.Helper()
+	paths := map[string]string{}
+	objects := map[string]string{}
+	for _, op := range a.operations {
+		if strings.Contains(op.path, "{") {
+			paths[op.path] = a.fill(t, op.path, objects)
+		}
+	}
+	if len(paths) < 20 {
+		t.Fatalf("the document has only the paths %v", paths)
+	}
+	return paths
+}
+
+// fill replaces the parameters of a path by objects of the owner. The map "objects"
+// contains the objects that exist already.
+func (a *authorizationTest) fill(t *testing.T, path string, objects map[string]string) string {
+	t.Helper()
+	var filled strings.Builder
+	for rest := path; rest != ""; {
+		before, after, found := strings.Cut(rest, "{")
+		filled.WriteString(before)
+		if !found {
+			break
+		}
+		_, rest, _ = strings.Cut(after, "}")
+		prefix := strings.TrimSuffix(path, rest)
+		if objects[prefix] == "" {
+			create := a.producers()[prefix]
+			if create == nil {
+				t.Fatalf("%s has no function in authorizationTest.producers that creates an object", prefix)
+			}
+			objects[prefix] = create(t, a.owner, filled.String())
+		}
+		filled.WriteString(objects[prefix])
+	}
+	return filled.String()
+}
+
+// producers returns the functions that create an object for the last parameter of a
+// path. A function gets the user and the path before the parameter. It returns the ID
+// or the name of the object.
+func (a *authorizationTest) producers() map[string]func(t *testing.T, as *account, before string) string {
+	s := a.server
+	idOf := func(t *testing.T, answer *answer, status int) string {
+		t.Helper()
+		var created struct{ ID string }
+		answer.want(t, status, &created)
+		if created.ID == "" {
+			t.Fatalf("no ID in %s", answer.body)
+		}
+		return created.ID
+	}
+	execution := func(t *testing.T, as *account, _ string) string {
+		id := as.enqueue(t, object{"code": sleepForever}).ID
+		eventually(t, "the program runs", func() bool { return as.record(t, id).State == "running" })
+		return id
+	}
+	return map[string]func(t *testing.T, as *account, before string) string{
+		"/api/v1/executions/{id}":       execution,
+		"/api/v1/admin/executions/{id}": execution,
+		"/api/v1/admin/users/{id}":      func(_ *testing.T, as *account, _ string) string { return as.User.ID },
+		"/api/v1/admin/invites/{id}": func(t *testing.T, _ *account, _ string) string {
+			return idOf(t, s.call(t, a.admin, "POST", "/api/v1/admin/invites", object{"email": "invited@example.org"}), 201)
+		},
+		"/api/v1/audit/{id}": func(t *testing.T, as *account, _ string) string {
+			return as.auditLog(t, "")[0].ID
+		},
+		"/api/v1/keys/{id}": func(t *testing.T, as *account, _ string) string {
+			return idOf(t, s.call(t, as, "POST", "/api/v1/keys", object{"name": "a key"}), 201)
+		},
+		"/api/v1/logins/{id}": func(t *testing.T, as *account, _ string) string {
+			as.login(t)
+			var list struct{ Logins []struct{ ID string } }
+			s.call(t, as, "GET", "/api/v1/logins", nil).want(t, 200, &list)
+			return list.Logins[0].ID
+		},
+		"/api/v1/packages/{package}": func(t *testing.T, as *account, _ string) string {
+			as.setPackages(t, "extra-lib")
+			return "extra-lib"
+		},
+		"/api/v1/secrets/{name}": func(t *testing.T, as *account, _ string) string {
+			as.storeSecret(t, "SECRET_OF_THE_OWNER", "value of the secret")
+			return "SECRET_OF_THE_OWNER"
+		},
+		"/api/v1/sessions/{id}": func(t *testing.T, as *account, _ string) string {
+			return as.openSession(t, object{"language": "python"}).ID
+		},
+		"/api/v1/sessions/{id}/files/{path}": func(t *testing.T, as *account, before string) string {
+			s.callWithHeader(t, http.Header{"X-Api-Key": {as.APIKey}, "Content-Type": {"application/octet-stream"}}, "PUT", before+"a/file.txt", "content").want(t, 201, nil)
+			return "a/file.txt"
+		},
+		"/api/v1/webhooks/{id}": func(t *testing.T, as *account, _ string) string {
+			return as.createHook(t, object{"url": a.receiver.URL}).ID
+		},
+		"/api/v1/zk/code/{name}": func(t *testing.T, as *account, _ string) string {
+			as.storeEncrypted(t, "program-of-the-owner", encryptedProgram{code: "print(6 * 7)", password: password})
+			return "program-of-the-owner"
+		},
+		"/api/v1/zk/execute/{name}": func(t *testing.T, as *account, _ string) string {
+			as.storeEncrypted(t, "program-to-execute", encryptedProgram{code: "print(6 * 7)", password: password})
+			return "program-to-execute"
+		},
+	}
+}
+
+// send calls an operation with the example of its body. The fields in "more" replace
+// fields of the example.
+func (a *authorizationTest) send(t *testing.T, as *account, op documentedOperation, path string, more object) *answer {
+	t.Helper()
+	// A token does not change the time at which a key was last used.
+	header := bearerHeader(as.Token)
+	if as.Token == "" {
+		header = http.Header{"X-Api-Key": {as.APIKey}}
+	}
+	body := op.example
+	if op.mediaType != "" {
+		header.Set("Content-Type", op.mediaType)
+		if op.mediaType != "application/json" {
+			body = "content"
+		}
+	}
+	if len(more) > 0 {
+		fields := maps.Clone(body.(object))
+		maps.Copy(fields, more)
+		body = fields
+	}
+	return a.server.callWithHeader(t, header, op.method, path, body)
+}
+
+// absent returns an ID or a name that no object has. It has the form of the given one.
+func absent(value string) string {
+	// Digits are valid in all IDs and names. IDs are too long to be equal by chance.
+	digits := strings.Map(func(r rune) rune {
+		if '1' <= r && r <= '8' {
+			return r + 1
+		}
+		return r
+	}, value)
+	if digits != value {
+		return digits
+	}
+	return value + "2"
+}
+
+// sameRefusal reports whether two refusals differ only in the value that the caller
+// has sent.
+func sameRefusal(x *answer, sentX string, y *answer, sentY string) bool {
+	normalized := func(a *answer, sent string) (object, []string) {
+		var p object
+		if err := json.Unmarshal([]byte(strings.ReplaceAll(string(a.body), sent, "VALUE")), &p); err != nil {
+			p = object{"body": string(a.body)}
+		}
+		delete(p, "requestId")
+		delete(p, "instance")
+		return p, slices.Sorted(maps.Keys(a.header))
+	}
+	px, hx := normalized(x, sentX)
+	py, hy := normalized(y, sentY)
+	return x.status == y.status && reflect.DeepEqual(px, py) && slices.Equal(hx, hy)
+}
+
+// requireRefused calls an operation for the owner's object as the other user.
+func (a *authorizationTest) requireRefused(t *testing.T, op documentedOperation, path string) {
+	t.Helper()
+	got := a.send(t, a.other, op, path, nil)
+	switch {
+	case strings.HasPrefix(path, "/api/v1/admin/"):
+		got.refused(t, 403, "forbidden")
+	case !slices.Contains(op.statuses, "404"):
+		// Each user has names of their own here: the call makes an object of the caller.
+		if got.status != 201 {
+			t.Errorf("%s %s: got %d, want a new object: %s", op.method, op.path, got.status, got.body)
+		}
+		a.server.callWithHeader(t, bearerHeader(a.other.Token), "DELETE", path, nil).want(t, 204, nil)
+		return
+	case got.status != 404:
+		t.Errorf("%s %s: got %d: %s", op.method, op.path, got.status, got.body)
+	default:
+		got.refused(t, 404, "not_found")
+	}
+	value := strings.SplitAfter(path, "/")[strings.Count(op.path[:strings.Index(op.path, "{")], "/")]
+	value = strings.TrimSuffix(value, "/")
+	without := a.send(t, a.other, op, strings.Replace(path, value, absent(value), 1), nil)
+	if !sameRefusal(got, value, without, absent(value)) {
+		t.Errorf("%s %s: got for an object of another user:\n%d %s\nfor an absent object:\n%d %s",
+			op.method, op.path, got.status, got.body, without.status, without.body)
+	}
+}
+
+// values returns the owner's IDs and names.
+func (a *authorizationTest) values(t *testing.T, paths map[string]string) []string {
+	t.Helper()
+	values := []string{a.owner.User.ID, a.owner.email}
+	for pattern, path := range paths {
+		before, after, _ := strings.Cut(pattern, "{")
+		_, after, _ = strings.Cut(after, "}")
+		value := strings.TrimPrefix(path, before)
+		if !strings.Contains(after, "{") {
+			value = strings.TrimSuffix(value, after)
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
+// lists returns the answers of all operations without path parameters that return
+// JSON and only read.
+func (a *authorizationTest) lists(t *testing.T, as *account) map[string]any {
+	t.Helper()
+	answers := map[string]any{}
+	for _, op := range a.operations {
+		// The usage counts sandboxes that the test reserves. The audit tree contains
+		// entries of all users.
+		ignored := strings.HasPrefix(op.path, "/api/v1/admin/") || strings.HasPrefix(op.path, "/api/v1/audit/") || op.path == "/api/v1/usage"
+		if op.method != "GET" || strings.Contains(op.path, "{") || !op.json || ignored {
+			continue
+		}
+		var list any
+		a.send(t, as, op, op.path, nil).want(t, 200, &list)
+		answers[op.path] = list
+	}
+	return answers
+}
+
+// requireNotListed checks that no list of the other user contains the owner's objects.
+func (a *authorizationTest) requireNotListed(t *testing.T, paths map[string]string) {
+	t.Helper()
+	lists := a.lists(t, a.other)
+	if len(lists) < 9 {
+		t.Errorf("the document has only the lists %v", slices.Sorted(maps.Keys(lists)))
+	}
+	for path, list := range lists {
+		if path == "/api/v1/audit" {
+			continue // The log contains the paths of the refused requests.
+		}
+		text := string(must(json.Marshal(list))(t))
+		for _, value := range a.values(t, paths) {
+			if strings.Contains(text, value) {
+				t.Errorf("GET %s contains %s of the owner: %s", path, value, text)
+			}
+		}
+	}
+	for _, op := range a.operations {
+		if strings.HasPrefix(op.path, "/api/v1/admin/") && !strings.Contains(op.path, "{") {
+			a.send(t, a.other, op, op.path, nil).refused(t, 403, "forbidden")
+		}
+	}
+}
+
+// requireBodiesRefused calls each operation whose body names an object. The other user
+// names an object of the owner.
+func (a *authorizationTest) requireBodiesRefused(t *testing.T, paths map[string]string) {
+	t.Helper()
+	session := strings.TrimPrefix(paths["/api/v1/sessions/{id}"], "/api/v1/sessions/")
+	sealed := a.owner.sealPassword(t, password)
+	fields := map[string]object{
+		"sessionId": {"sessionId": session},
+		"sandboxId": sealed,
+		"secrets":   {"secrets": []string{"SECRET_OF_THE_OWNER"}},
+	}
+	name := a.producers()["/api/v1/zk/execute/{name}"](t, a.other, "")
+	tested := map[string]int{}
+	for _, op := range a.operations {
+		for _, field := range op.fields {
+			more := fields[field]
+			if more == nil {
+				if strings.HasSuffix(field, "Id") {
+					t.Errorf("%s %s: the test has no object for the field %s", op.method, op.path, field)
+				}
+				continue
+			}
+			example := op
+			if field == "sandboxId" { // A request has one of the two kinds of password.
+				example.example = object{}
+			}
+			path := strings.Replace(op.path, "{name}", name, 1)
+			got := a.send(t, a.other, example, path, more)
+			value, changed := "SECRET_OF_THE_OWNER", object{"secrets": []string{absent("SECRET_OF_THE_OWNER")}}
+			if id, ok := more[field].(string); ok {
+				value, changed = id, maps.Clone(more)
+				changed[field] = absent(id)
+			}
+			without := a.send(t, a.other, example, path, changed)
+			if got.status < 400 || got.status >= 500 || !sameRefusal(got, value, without, absent(value)) {
+				t.Errorf("%s %s: got for %s of another user:\n%d %s\nfor an absent one:\n%d %s",
+					op.method, op.path, field, got.status, got.body, without.status, without.body)
+			}
+			tested[field]++
+		}
+	}
+	if tested["sessionId"] < 4 || tested["sandboxId"] < 1 || tested["secrets"] < 4 {
+		t.Errorf("the test has called the operations with the fields %v", tested)
+	}
+}
+
+// requireFiltersRefused calls each list with a filter for an object. The other user
+// filters by an object of the owner.
+func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string]string) {
+	t.Helper()
+	last := func(path string) string { return path[strings.LastIndex(path, "/")+1:] }
+	filters := map[string]string{"sessionId": last(paths["/api/v1/sessions/{id}"]), "key": last(paths["/api/v1/keys/{id}"])}
+	// These parameters name no objects. A cursor does, but only for the position.
+	others := []string{"action", "by", "cursor", "label", "language", "limit", "outcome", "q", "since", "state", "status", "until", "wait"}
+	for _, op := range a.operations {
+		for _, name := range op.query {
+			value, ok := filters[name]
+			if !ok {
+				if !slices.Contains(others, name) {
+					t.Errorf("%s %s: the test does not know the query parameter %s", op.method, op.path, name)
+				}
+				continue
+			}
+			got := a.send(t, a.other, op, op.path+"?"+name+"="+value, nil)
+			without := a.send(t, a.other, op, op.path+"?"+name+"="+absent(value), nil)
+			if got.status != without.status || string(got.body) != string(without.body) {
+				t.Errorf("%s %s: got for %s of another user %s, for an absent one %s", op.method, op.path, name, got.body, without.body)
+			}
+		}
+	}
+}
+
+// requireReal calls all operations as the user who may call them. An answer other than
+// 404 shows that the objects existed.
+func (a *authorizationTest) requireReal(t *testing.T, paths map[string]string) {
+	t.Helper()
+	for _, op := range a.operations {
+		path := paths[op.path]
+		// The deletion of the owner ends the test, and admins get no key for it.
+		if path == "" {
+			continue
+		}
+		as := a.owner
+		if strings.HasPrefix(path, "/api/v1/admin/") {
+			as = a.admin
+			if strings.HasPrefix(path, "/api/v1/admin/users/") && op.method != "GET" {
+				continue // These change the owner, who must still call operations.
+			}
+		}
+		if got := a.send(t, as, op, path, nil); got.status >= 300 && got.status != 409 {
+			t.Errorf("%s %s: the object does not exist: %d %s", op.method, op.path, got.status, got.body)
+		}
+	}
+}
