@@ -118,6 +118,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 			starts: true, want: []string{`"status":`, "ok       sandbox ", "pyapi_", " 0 damaged"},
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1", "downloads large packages", "needs a database that a newer version has migrated"},
 		},
+		"docs/libraries.md": {files: map[string]string{"bin/go": goOfLibraries}, want: []string{"0\n1\n2\nsucceeded\n42\ndecrypted\nnot found\n"}},
 		"docs/packages.md": {
 			// The fake Python index contains numpy, which the page installs. npm uses
 			// the registry that is configured on this machine.
@@ -195,7 +196,7 @@ func TestDocumentationCommandsRun(t *testing.T) {
 // runLanguages are the languages of blocks that the test runs or saves as programs.
 // shownLanguages are the languages of all other blocks.
 var (
-	runLanguages   = []string{"sh", "python", "javascript"}
+	runLanguages   = []string{"sh", "python", "javascript", "go"}
 	shownLanguages = []string{"", "json", "ini", "nginx", "toml"}
 )
 
@@ -302,7 +303,7 @@ func (p commandPage) startServer(t *testing.T, data string) *server {
 // name of the file.
 func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	t.Helper()
-	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs))\n`).FindStringSubmatch(block.text)
+	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs|go))\n`).FindStringSubmatch(block.text)
 	if name == nil {
 		t.Errorf("line %d: the program does not begin with the name of its file", block.line)
 		return
@@ -371,6 +372,19 @@ users)
     exec '{{binary}}' "$@" <<<'correct horse battery' ;;
 *)
     exec '{{binary}}' "$@" ;;
+esac
+`
+
+// goOfLibraries is a script that replaces go. The module is not published, so the script
+// uses the module of this repository.
+const goOfLibraries = `#!/usr/bin/env bash
+set -eu
+export PATH=${PATH#*:} CGO_ENABLED=0 GOFLAGS='-mod=mod -trimpath'
+case "$*" in
+'get github.com/pyth-on/pyth-on/client')
+    go mod edit -require=github.com/pyth-on/pyth-on@v0.0.0 -replace=github.com/pyth-on/pyth-on="$REPOSITORY" ;;
+*)
+    exec go "$@" ;;
 esac
 `
 

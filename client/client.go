@@ -1,0 +1,203 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxAnswer is the maximum size of an answer that the client reads, in bytes.
+const maxAnswer = 256 << 20
+
+// DefaultRetries is the number of times that a Client repeats a failed request.
+const DefaultRetries = 2
+
+// Client calls the API of one server with the credentials of one user. It is safe for
+// concurrent use.
+type Client struct {
+	base    string
+	http    *http.Client
+	agent   string
+	headers http.Header
+	retries int
+	wait    func(context.Context, *attempt) error
+}
+
+// Option changes a new Client.
+type Option func(*Client)
+
+// WithAPIKey authenticates the requests with an API key.
+func WithAPIKey(key string) Option {
+	return func(c *Client) { c.headers.Set("X-Api-Key", key) }
+}
+
+// WithToken authenticates the requests with the token of a login.
+func WithToken(token string) Option {
+	return func(c *Client) { c.headers.Set("Authorization", "Bearer "+token) }
+}
+
+// WithHTTPClient sends the requests with the given client. It must not have a time-out
+// that is shorter than the longest run.
+func WithHTTPClient(h *http.Client) Option {
+	return func(c *Client) { c.http = h }
+}
+
+// WithRetries sets how often the client repeats a request after a failure of the
+// connection, 429 or 503. The default is DefaultRetries.
+func WithRetries(n int) Option {
+	return func(c *Client) { c.retries = n }
+}
+
+// WithUserAgent sets the User-Agent of the requests, which the audit log records.
+func WithUserAgent(agent string) Option {
+	return func(c *Client) { c.agent = agent }
+}
+
+// New returns a client of the server at the given address, for example
+// https://api.example.org.
+func New(server string, options ...Option) (*Client, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("the address of the server must be a URL such as https://api.example.org, not %q", server)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("the address of the server must not have a user, a query or a fragment")
+	}
+	c := &Client{
+		base: strings.TrimRight(server, "/"), agent: "pyth-on-go", headers: http.Header{}, retries: DefaultRetries, wait: waitToRetry,
+		// Do not follow redirects, because a redirect could send the key to another host.
+		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}
+	for _, option := range options {
+		option(c)
+	}
+	return c, nil
+}
+
+// Server returns the address of the server.
+func (c *Client) Server() string { return c.base }
+
+// call is one request to the API.
+type call struct {
+	method, path string
+	query        url.Values
+	header       http.Header
+	// body is encoded as JSON; nil for none. content is a body of bytes instead.
+	body    any
+	content io.ReadSeeker
+	// repeatable is true if the server executes the request at most once, even if it
+	// receives the request twice.
+	repeatable bool
+}
+
+// Call sends a request to a path of the API, and decodes the answer into the given
+// pointer. The body is encoded as JSON, unless it is nil. Use Call for operations that
+// have no method.
+func (c *Client) Call(ctx context.Context, method, path string, body, answer any) error {
+	return c.do(ctx, &call{method: method, path: path, body: body, repeatable: method != http.MethodPost}, answer)
+}
+
+// do sends the request and decodes the answer, unless the answer is nil.
+func (c *Client) do(ctx context.Context, r *call, answer any) error {
+	res, err := c.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if answer == nil || len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, answer); err != nil {
+		return fmt.Errorf("the answer of %s is not from a Pyth-On server: %w", c.base, err)
+	}
+	return nil
+}
+
+// send sends the request, and repeats it after failures without an effect. It returns an
+// *Error for an answer of 300 or more. The caller must close the body.
+func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
+	var encoded []byte
+	if r.body != nil {
+		var err error
+		if encoded, err = json.Marshal(r.body); err != nil {
+			return nil, err
+		}
+	}
+	for a := (&attempt{}); ; {
+		res, err := c.sendOnce(ctx, r, encoded)
+		if err == nil {
+			return res, nil
+		}
+		if a.number++; a.number > c.retries || !r.mayRepeat(err) {
+			return nil, err
+		}
+		a.err = err
+		if c.wait(ctx, a) != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Client) sendOnce(ctx context.Context, r *call, encoded []byte) (*http.Response, error) {
+	var content io.Reader = http.NoBody
+	switch {
+	case r.body != nil:
+		content = bytes.NewReader(encoded)
+	case r.content != nil:
+		if _, err := r.content.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		content = io.NopCloser(r.content)
+	}
+	target := c.base + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, r.method, target, content)
+	if err != nil {
+		return nil, err
+	}
+	for _, headers := range []http.Header{c.headers, r.header} {
+		for name, values := range headers {
+			request.Header[name] = values
+		}
+	}
+	request.Header.Set("User-Agent", c.agent)
+	switch {
+	case r.body != nil:
+		request.Header.Set("Content-Type", "application/json")
+	case r.content != nil:
+		request.Header.Set("Content-Type", "application/octet-stream")
+		if request.ContentLength, err = r.content.Seek(0, io.SeekEnd); err != nil {
+			return nil, err
+		}
+		if _, err := r.content.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		if request.ContentLength == 0 {
+			request.Body = http.NoBody
+		}
+	}
+	res, err := c.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode < http.StatusMultipleChoices {
+		return res, nil
+	}
+	defer func() { _ = res.Body.Close() }()
+	return nil, readError(res)
+}
+
+// Bool returns a pointer to the value, for optional fields.
+func Bool(value bool) *bool { return &value }

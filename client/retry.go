@@ -1,0 +1,73 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// firstDelay is the time before the first repetition. Each further delay is twice
+	// as long.
+	firstDelay = 500 * time.Millisecond
+	// maxRetryAfter is the longest Retry-After that the client waits for. After a longer
+	// one, for example of a quota of a day, the client returns the error.
+	maxRetryAfter = 30 * time.Second
+)
+
+// attempt is a failed attempt to send a request.
+type attempt struct {
+	number int
+	err    error
+}
+
+// mayRepeat reports whether the request had no effect, or can be repeated safely.
+func (r *call) mayRepeat(err error) bool {
+	if problem, ok := errors.AsType[*Error](err); ok {
+		switch problem.Status {
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			// Both mean that the server has not executed the request.
+			return problem.RetryAfter <= maxRetryAfter
+		case http.StatusConflict:
+			return problem.Code == ErrorCodeInProgress
+		}
+		return false
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	// A request without a connection cannot have had an effect.
+	failure, ok := errors.AsType[*net.OpError](err)
+	return r.repeatable || ok && failure.Op == "dial"
+}
+
+// waitToRetry waits until the time of the next attempt. It returns an error if the
+// context ends first.
+func waitToRetry(ctx context.Context, a *attempt) error {
+	delay := firstDelay << (a.number - 1)
+	// Half of the delay is random, so that clients do not repeat their requests together.
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // rand.Read never fails.
+	delay = delay/2 + time.Duration(binary.LittleEndian.Uint64(b[:])%uint64(delay/2))
+	if problem, ok := errors.AsType[*Error](a.err); ok && problem.RetryAfter > 0 {
+		delay = problem.RetryAfter
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// idempotent returns headers with a new idempotency key, so that the server executes a
+// POST request only once.
+func idempotent() http.Header {
+	return http.Header{"Idempotency-Key": {rand.Text()}}
+}
