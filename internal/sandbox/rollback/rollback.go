@@ -32,6 +32,7 @@ import (
 // interpreter.
 type Manager struct {
 	current atomic.Pointer[interpreter]
+	heap    heap
 }
 
 // Install replaces entries of the table of system calls. Call it before gVisor
@@ -365,6 +366,7 @@ func (m *Manager) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (
 	case abi.Restore:
 		return 0, nil, m.restore(t)
 	case abi.Settle:
+		m.heap.trim()
 		settle(t)
 		return 0, nil, nil
 	case abi.Unregister:

@@ -37,7 +37,7 @@ const (
 	// such as imports, and make a new checkpoint.
 	ResumeAnew = 6
 	// Settle waits until the kernel has returned the memory of the last run to the
-	// host. Without this wait, the host would count this memory as overhead of the
+	// host, and returns unused memory of the kernel itself. Without this wait, the host would count this memory as overhead of the
 	// sandbox, and would report too little memory for the next run.
 	Settle = 7
 )
