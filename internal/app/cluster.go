@@ -156,7 +156,7 @@ func (w *Worker) Maintain(ctx context.Context) {
 // Drain refuses new programs and waits until the running ones have ended or ctx ends.
 func (w *Worker) Drain(ctx context.Context) error { return w.worker.Drain(ctx) }
 
-// Close leaves the cluster, cancels running programs and destroys all sandboxes.
+// Close leaves the cluster, cancels the running programs and destroys all sandboxes.
 func (w *Worker) Close() error {
 	if w.worker != nil {
 		w.worker.Close()

@@ -105,7 +105,7 @@ func (l *Local) Generator(c ModelConfig) (pyth.GenerateService, error) {
 	return generate.New(config), nil
 }
 
-// Close stops running programs, waits until they have ended, and releases all
+// Close ends the running programs, waits until they have ended, and releases all
 // resources.
 func (l *Local) Close() error {
 	var errs []error

@@ -88,7 +88,7 @@ func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, 
 	return u, nil
 }
 
-// DeleteUser records no entry for the user, because the log keeps no content about
+// DeleteUser writes no entry for the user, because the log keeps no content about
 // deleted users.
 func (a *administration) DeleteUser(ctx context.Context, actor, id pyth.UserID) error {
 	err := a.AdminService.DeleteUser(ctx, actor, id)

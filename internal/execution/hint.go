@@ -16,8 +16,8 @@ const (
 	maxModule = 128
 )
 
-// noNetwork matches error messages of Python and Node libraries: a name cannot be
-// resolved, or a host cannot be reached.
+// noNetwork matches two kinds of error messages of Python and Node libraries: a name
+// cannot be resolved, or a host cannot be reached.
 var noNetwork = regexp.MustCompile(`gaierror|Name or service not known|Temporary failure in name resolution|NameResolutionError|` +
 	`\[Errno 101\]|Network is unreachable|getaddrinfo E[A-Z_]+|ENETUNREACH|EAI_AGAIN|ENOTFOUND`)
 

@@ -17,7 +17,7 @@ type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// The function "recorded" is the field Recorded of each returned grant.
+	// Each returned grant has this function in its field Recorded.
 	recorded func() error
 }
 

@@ -84,7 +84,7 @@ func (w *work) install(ctx context.Context, name string) (reason string) {
 	return ""
 }
 
-// outcome tells the model in JSON how a program failed.
+// The type "outcome" describes a failed program in JSON, for the model.
 type outcome struct {
 	Status   pyth.Status   `json:"status"`
 	What     string        `json:"what,omitempty"`

@@ -10,7 +10,7 @@ import (
 // server have ended. Runs that begin during the call can be missed, so the caller first
 // invalidates the credentials of the user, or calls EndUser again afterwards.
 func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
-	// Begin with the runs of this server. Those in the store can be many.
+	// Begin with the runs of this server. There can be many runs in the store.
 	live := s.cancelLive(user)
 	for _, state := range []pyth.ExecutionState{pyth.StateQueued, pyth.StateRunning} {
 		if err := s.cancelStored(ctx, user, state); err != nil {

@@ -48,8 +48,8 @@ type Config struct {
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
 	// MaxContentBytes is the maximum size of the code and output of all runs that are
-	// not stored yet; 0 means 64 MiB. Above this limit, a record is stored without
-	// them.
+	// not stored yet; 0 means 64 MiB. Above this limit, a record is stored without code
+	// and output.
 	MaxContentBytes int64
 	// MaxWaiting is the maximum number of records that are not stored yet; 0 means
 	// 10,000. If this number is reached, a run that ends waits until other records
@@ -63,10 +63,9 @@ type Config struct {
 // Quotas restricts the runs of users. usage.Limiter implements it. It is safe for
 // concurrent use.
 type Quotas interface {
-	// Admit adds a run that begins to the usage of the user. It fails with
-	// CodeQuotaExceeded if a quota of the user is used up. It must be fast, because
-	// each run calls it. The parameter "stores" is true if the code and output of the run
-	// will be stored.
+	// Admit counts a new run in the usage of the user. It fails with CodeQuotaExceeded
+	// if a quota of the user is used up. It must be fast, because each run calls it.
+	// The parameter "stores" is true if the code and output of the run will be stored.
 	Admit(ctx context.Context, user pyth.UserID, stores bool) error
 	// Ended must be called when a run ends that Admit has admitted. The record is nil
 	// if the run was refused.

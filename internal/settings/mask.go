@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Masked replaces a secret in the value of a setting.
+// Masked is the text in place of a secret in the value of a setting.
 const Masked = "xxxxx"
 
 // Mask returns the value without the passwords and tokens of the URLs in it. The

@@ -131,7 +131,7 @@ func createAdmin(t *testing.T, s pyth.Store, id string) {
 }
 
 // removals are changes of an enabled administrator. After each of them, the user is
-// disabled, no administrator, or deleted.
+// disabled, not an administrator, or deleted.
 var removals = map[string]func(*testing.T, pyth.Store, pyth.UserID) error{
 	"disable": func(t *testing.T, s pyth.Store, id pyth.UserID) error {
 		_, err := s.UpdateUser(t.Context(), id, pyth.UserChange{Disabled: new(true)}, start)

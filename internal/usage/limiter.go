@@ -95,10 +95,9 @@ func NewLimiter(config LimiterConfig) *Limiter {
 	return &Limiter{config: config, accounts: map[pyth.UserID]*account{}}
 }
 
-// Admit adds a run that begins to the usage of the user. It fails with
-// CodeQuotaExceeded if a quota of the user is used up. The parameter "stores" is true if
-// the code and output of the run will be stored. The caller calls Ended if Admit returns
-// nil.
+// Admit counts a new run in the usage of the user. It fails with CodeQuotaExceeded if a
+// quota of the user is used up. The parameter "stores" is true if the code and output
+// of the run will be stored. The caller calls Ended if Admit returns nil.
 func (l *Limiter) Admit(ctx context.Context, user pyth.UserID, stores bool) error {
 	limits, err := l.limits(ctx, user)
 	if err != nil {

@@ -24,7 +24,8 @@ func TestBasePackagesReachAllUsers(t *testing.T) {
 	b.openSession(t, object{"language": "python"}).runCode(t, program).prints(t, "1 one and a half 0\n")
 	b.execute(t, object{"code": program, "isolation": "execution"}).prints(t, "1 one and a half 0\n")
 
-	// A user's own packages are preferred. The other packages stay.
+	// The user installs another version of one base package. The user's version counts,
+	// and the other base packages stay.
 	a.setPackages(t, "base-lib>=2", "space-two").want(t, "base-lib 2.0, space-two 1")
 	a.run(t, program).prints(t, "1 two 0\n")
 	a.run(t, "import space.two\nprint(space.two.VALUE)").prints(t, "2\n")

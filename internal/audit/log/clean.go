@@ -17,8 +17,8 @@ const (
 	maxList = 200
 )
 
-// credential matches text that looks like an API key, an invite, a refresh token, a reset
-// token or a JWT.
+// The pattern "credential" matches text that looks like an API key, an invite, a
+// refresh token, a reset token or a JWT.
 var credential = regexp.MustCompile(`(?:py(?:api|rt|inv|reset)|e2b)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
 // The function "clean" makes a text from a caller safe for an entry. It replaces

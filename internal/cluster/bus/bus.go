@@ -185,7 +185,7 @@ func (b *Bus) MaxPayload() int {
 	return defaultPayload
 }
 
-// Close sends waiting messages and closes the connection.
+// Close sends the waiting messages and closes the connection.
 func (b *Bus) Close() {
 	_ = b.connection.FlushTimeout(time.Second) // Without a connection there is nothing to send.
 	b.connection.Close()

@@ -20,8 +20,8 @@ var (
 	// namePattern matches the names that validate-npm-package-name accepts. It also
 	// matches old names with capital letters.
 	namePattern = regexp.MustCompile(`^(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	// comparator matches a comparator of node-semver: an operator and a version.
-	// Parts of the version may be missing or x, as in ">=1.x".
+	// The pattern "comparator" matches a comparator of node-semver: an operator and a
+	// version. Parts of the version may be missing or x, as in ">=1.x".
 	comparator = regexp.MustCompile(`^(?:[<>]=?|=|~>?|\^)?` + partial + `$`)
 	version    = regexp.MustCompile(`^` + partial + `$`)
 	// The pattern "gap" matches an operator that is followed by spaces.

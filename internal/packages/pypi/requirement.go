@@ -25,8 +25,8 @@ const maxExtras = 16
 var (
 	// namePattern matches the name of a package or of an extra (PEP 508).
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	// separators matches the characters between the parts of a name. PEP 503 treats
-	// any sequence of these characters as one hyphen.
+	// The pattern "separators" matches the characters between the parts of a name. PEP
+	// 503 treats any sequence of these characters as one hyphen.
 	separators = regexp.MustCompile(`[-_.]+`)
 	// versionPattern matches a version (PEP 440, appendix B). It also accepts the
 	// alternative spellings that PEP 440 normalizes, such as v1.0-alpha.

@@ -33,7 +33,7 @@ var (
 // Rules is a set of hosts with ports. The zero value is empty.
 type Rules struct{ rules []rule }
 
-// rule matches one host or, if subdomains is true, all subdomains of it.
+// A rule matches one host or, if subdomains is true, all subdomains of this host.
 type rule struct {
 	host       host
 	subdomains bool

@@ -113,9 +113,9 @@ func (p *Pool) stopLocked(e *entry, job *pyth.Job) {
 	p.queue.stopped(t, job)
 }
 
-// scheduleLocked starts waiting jobs while sandboxes and capacity suffice.
-// Tenants take turns with one job each. Then scheduleLocked boots sandboxes for
-// the remaining jobs.
+// scheduleLocked starts the waiting jobs while sandboxes and capacity suffice. Tenants
+// take turns with one job each. Then scheduleLocked boots sandboxes for the remaining
+// jobs.
 func (p *Pool) scheduleLocked() {
 	full, short := false, false
 	for i := 0; i < len(p.queue.turn); {

@@ -10,8 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// KeyKeeper encrypts keys with root keys. The root keys can be in another process or
-// device. It does not have to be possible to read them.
+// KeyKeeper encrypts keys with root keys. The root keys can be in another process, or
+// in a device that never reveals them.
 type KeyKeeper interface {
 	// Wrap encrypts a key with the newest root key. Unwrap needs the same associated
 	// data.
