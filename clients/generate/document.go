@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// roots are the schemas that the libraries use. The generated files have these schemas
-// and all schemas that these refer to.
+// roots are the schemas that the libraries use. The generated files contain these
+// schemas, and all schemas that these schemas refer to.
 var roots = []string{
 	"AuditList", "AuthRequest", "AuthResponse", "EncryptedCodeList", "Error", "ExecuteRequest", "ExecuteResponse", "Execution",
 	"ExecutionList", "GenerateRequest", "GenerateResponse", "KeyCreated", "KeyList", "KeyRequest", "OutputEvent", "PackageList",
@@ -137,7 +137,7 @@ func (d *document) define(name string) (definition, error) {
 	return result, nil
 }
 
-// collect adds the properties of the schema and of its parts.
+// The method "collect" adds the properties of the schema and of its parts.
 func (d *document) collect(s *schema, properties map[string]*schema, required *[]string) {
 	if s.Ref != "" {
 		d.collect(d.schemas[refName(s.Ref)], properties, required)
@@ -149,7 +149,8 @@ func (d *document) collect(s *schema, properties map[string]*schema, required *[
 	*required = append(*required, s.Required...)
 }
 
-// merge returns the schema, or its only part in allOf.
+// The method "merge" returns the schema. If the schema consists of one part in allOf,
+// the method returns this part.
 func (d *document) merge(s *schema) *schema {
 	if len(s.AllOf) == 1 && s.Ref == "" && s.Type == nil {
 		return s.AllOf[0]

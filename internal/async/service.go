@@ -117,7 +117,7 @@ func (s *Service) check(ctx context.Context, user pyth.UserID, p *pyth.Program) 
 	return s.config.Check(ctx, user, p)
 }
 
-// Start ends runs of lost servers and begins to start queued runs.
+// Start ends runs of lost servers. From then on, the Service starts queued runs.
 func (s *Service) Start(ctx context.Context) error {
 	c := &s.config
 	if err := c.Store.KeepServer(ctx, c.Server); err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// documentedOperation is an operation of the OpenAPI document with credentials.
+// documentedOperation is an operation of the OpenAPI document that needs credentials.
 type documentedOperation struct {
 	method, path string
 	// statuses contains the documented status codes. fields contains the names of all
@@ -25,7 +25,7 @@ type documentedOperation struct {
 	json bool
 }
 
-// deletes returns 1 if the operation deletes an object, otherwise 0.
+// The method "deletes" returns 1 if the operation deletes an object, otherwise 0.
 func (op *documentedOperation) deletes() int {
 	if op.method == http.MethodDelete {
 		return 1
@@ -34,7 +34,8 @@ func (op *documentedOperation) deletes() int {
 }
 
 // authorizationTest has two users of one server. The owner has an object of each kind.
-// The other user has none, except names that both users can have.
+// The other user has no objects. Objects of both users can have the same name, for
+// example secrets.
 type authorizationTest struct {
 	server       *server
 	owner, other *account
@@ -91,8 +92,8 @@ func (s *server) createAdmin(t *testing.T) *account {
 	return a
 }
 
-// readDocument reads the operations that need credentials. Operations that delete are
-// last, and those with the longest paths are the first of them.
+// readDocument reads the operations that need credentials. Operations that delete an
+// object are at the end. Of these, the operations with the longest paths are first.
 func (a *authorizationTest) readDocument(t *testing.T) {
 	t.Helper()
 	var document object
@@ -185,8 +186,8 @@ func (a *authorizationTest) ownersPaths(t *testing.T) map[string]string {
 	return paths
 }
 
-// fill replaces the parameters of a path by objects of the owner. The map "objects"
-// contains the objects that exist already.
+// The method "fill" replaces the parameters of a path by objects of the owner. The map
+// "objects" contains the objects that exist already.
 func (a *authorizationTest) fill(t *testing.T, path string, objects map[string]string) string {
 	t.Helper()
 	var filled strings.Builder
@@ -301,7 +302,8 @@ func (a *authorizationTest) send(t *testing.T, as *account, op documentedOperati
 	return a.server.callWithHeader(t, header, op.method, path, body)
 }
 
-// absent returns an ID or a name that no object has. It has the form of the given one.
+// The function "absent" returns an ID or a name that no object has. The result has the
+// form of the given value.
 func absent(value string) string {
 	// Digits are valid in all IDs and names. IDs are too long to be equal by chance.
 	digits := strings.Map(func(r rune) rune {
@@ -341,7 +343,8 @@ func (a *authorizationTest) requireRefused(t *testing.T, op documentedOperation,
 	case strings.HasPrefix(path, "/api/v1/admin/"):
 		got.refused(t, 403, "forbidden")
 	case !slices.Contains(op.statuses, "404"):
-		// Each user has names of their own here: the call makes an object of the caller.
+		// Here, each user has separate names, so the call creates an object of the
+		// caller.
 		if got.status != 201 {
 			t.Errorf("%s %s: got %d, want a new object: %s", op.method, op.path, got.status, got.body)
 		}
@@ -361,7 +364,7 @@ func (a *authorizationTest) requireRefused(t *testing.T, op documentedOperation,
 	}
 }
 
-// values returns the owner's IDs and names.
+// The method "values" returns the owner's IDs and names.
 func (a *authorizationTest) values(t *testing.T, paths map[string]string) []string {
 	t.Helper()
 	values := []string{a.owner.User.ID, a.owner.email}
@@ -377,8 +380,8 @@ func (a *authorizationTest) values(t *testing.T, paths map[string]string) []stri
 	return values
 }
 
-// lists returns the answers of all operations without path parameters that return
-// JSON and only read.
+// The method "lists" returns the answers of operations that only read and return JSON.
+// It calls all such operations without path parameters.
 func (a *authorizationTest) lists(t *testing.T, as *account) map[string]any {
 	t.Helper()
 	answers := map[string]any{}
@@ -473,7 +476,8 @@ func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string
 	t.Helper()
 	last := func(path string) string { return path[strings.LastIndex(path, "/")+1:] }
 	filters := map[string]string{"sessionId": last(paths["/api/v1/sessions/{id}"]), "key": last(paths["/api/v1/keys/{id}"])}
-	// These parameters name no objects. A cursor does, but only for the position.
+	// These parameters name no objects. A cursor contains the ID of an object, but only
+	// as a position.
 	others := []string{"action", "by", "cursor", "label", "language", "limit", "outcome", "q", "since", "state", "status", "until", "wait"}
 	for _, op := range a.operations {
 		for _, name := range op.query {
@@ -507,7 +511,7 @@ func (a *authorizationTest) requireReal(t *testing.T, paths map[string]string) {
 		if strings.HasPrefix(path, "/api/v1/admin/") {
 			as = a.admin
 			if strings.HasPrefix(path, "/api/v1/admin/users/") && op.method != "GET" {
-				continue // These change the owner, who must still call operations.
+				continue // The test still needs the owner's account.
 			}
 		}
 		if got := a.send(t, as, op, path, nil); got.status >= 300 && got.status != 409 {

@@ -1,8 +1,8 @@
 package egress
 
-// checkIdentity returns a refusal if a connection to the target must not use the name
-// h in its Host header or TLS SNI. A server with several sites selects a site by this
-// name, whatever address was dialled.
+// checkIdentity returns a refusal if a connection to the target must not use the name h
+// in its Host header or TLS SNI. A server with several sites selects a site by this
+// name and not by the dialled address.
 //
 // On a connection to a host name, only this name is allowed. On a connection to an IP
 // address, the names in the rules are allowed too.

@@ -345,9 +345,10 @@ func prctl(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 	return abi.Attributes
 }
 
-// mmap denies executable memory, except code of the image. A program with its own
-// machine code could change segment registers. The kernel can neither see nor restore
-// segment registers, but gVisor's platform systrap needs them in each thread.
+// The function "mmap" forbids executable memory, except code of the image. A program
+// with its own machine code could change segment registers. The kernel can neither see
+// nor restore segment registers, but gVisor's platform systrap needs them in each
+// thread.
 func mmap(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	anonymous := c.compiles && args[3].Int()&linux.MAP_ANONYMOUS != 0
 	if args[2].Int()&linux.PROT_EXEC != 0 && !anonymous && !isImageCode(t, args) {
