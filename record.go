@@ -111,7 +111,7 @@ type ExecutionFilter struct {
 	Label    string
 	Session  SessionID
 	Key      KeyID
-	// Since and Until limit CreatedAt: at or after Since, and before Until.
+	// Since and Until restrict CreatedAt. Since is inclusive, Until is exclusive.
 	Since, Until time.Time
 }
 

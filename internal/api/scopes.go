@@ -21,8 +21,8 @@ func (h *Handler) requireScope(ctx context.Context, s pyth.Scope) error {
 }
 
 // checkProgram checks the scopes that the options of a program need. A session needs
-// ScopeSessions. Secrets need ScopeSecretsRead: without this scope, a program that names
-// no secrets receives none.
+// ScopeSessions. Secrets need ScopeSecretsRead. Without this scope, "all secrets" means
+// no secrets.
 func (h *Handler) checkProgram(ctx context.Context, p *pyth.Program) error {
 	if p.Session != "" {
 		if err := h.requireScope(ctx, pyth.ScopeSessions); err != nil {

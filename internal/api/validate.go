@@ -95,7 +95,7 @@ func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	return fieldErrors(result.Errors)
 }
 
-// Suggest adds to each message about an unknown field or an unknown value the most
+// Suggest changes messages about unknown fields and unknown values: it adds the most
 // similar known name. If an unknown field has no similar name, Suggest adds all known
 // names.
 func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {

@@ -66,9 +66,9 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 	}, nil
 }
 
-// withProxy adds environment variables that make clients use the proxy, except
-// those that the user has set. It does not set ALL_PROXY, because some clients
-// then need a library for SOCKS, and fail without it.
+// withProxy adds environment variables that make clients use the proxy, except those
+// that the user has set. It does not set ALL_PROXY. With this variable, some clients
+// would fail, because they need an additional library for SOCKS.
 func withProxy(env []string, runtime pyth.Runtime) []string {
 	set := make(map[string]bool, len(env))
 	for _, variable := range env {

@@ -23,8 +23,8 @@ const recipe = "1"
 // the same files always give the same image.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// ImageKey returns the key of an image. parts must identify everything that affects
-// the content of the image.
+// ImageKey returns the key of an image. The parameter "parts" must identify everything
+// that affects the content of the image.
 func ImageKey(parts ...string) string {
 	return fileName(append([]string{"image", recipe}, parts...)...)
 }

@@ -253,8 +253,7 @@ func server(t *testing.T, h http.HandlerFunc) *httptest.Server {
 func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	// Do not log the handshakes that fail because a client refuses the
-	// certificate.
+	// Do not log failed handshakes. Clients that refuse the certificate cause them.
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.EnableHTTP2 = true
 	s.StartTLS()

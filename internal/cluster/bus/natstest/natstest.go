@@ -29,8 +29,8 @@ type Server struct {
 	exited  chan struct{}
 }
 
-// Start starts a server. args are further arguments of nats-server. The test stops the
-// server when the test ends.
+// Start starts a server. The parameter "args" contains further arguments of
+// nats-server. The test stops the server when the test ends.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := New(args...)
