@@ -443,8 +443,8 @@ func (h *Handler) resetLink(ctx context.Context, r *pyth.Reset) *ResetLink {
 	return &ResetLink{URL: h.link(ctx, "reset="+r.Token), Token: r.Token, ExpiresAt: Timestamp(r.ExpiresAt)}
 }
 
-// link returns a link to the account page. Browsers do not send the fragment to servers,
-// so it does not appear in logs.
+// link returns a link to the account page. Browsers do not send the fragment to
+// servers, so it does not appear in logs.
 func (h *Handler) link(ctx context.Context, fragment string) string {
 	base := strings.TrimSuffix(h.cfg.PublicURL, "/")
 	if r := requestOf(ctx).r; base == "" && h.operator == nil {

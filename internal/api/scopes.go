@@ -10,8 +10,8 @@ import (
 // operation.
 const scopeExtension = "x-scope"
 
-// requireScope returns CodeMissingScope if the caller's API key does not have the scope.
-// It writes the denial to the audit log.
+// requireScope returns CodeMissingScope if the caller's API key does not have the
+// scope. It writes the denial to the audit log.
 func (h *Handler) requireScope(ctx context.Context, s pyth.Scope) error {
 	err := caller(ctx).Require(s)
 	if err != nil {

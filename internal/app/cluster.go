@@ -24,7 +24,8 @@ import (
 
 // ClusterConfig determines how servers and workers find each other.
 type ClusterConfig struct {
-	// NATS selects the NATS server. If NATS.URLs is "", a server runs all programs itself.
+	// NATS selects the NATS server. If NATS.URLs is "", a server runs all programs
+	// itself.
 	NATS bus.Config
 	// Token is the joining token, which is the same for all servers and workers.
 	Token []byte
@@ -262,8 +263,8 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 // workerStart is the maximum time that a starting server waits for workers.
 const workerStart = 2 * time.Second
 
-// awaitWorkers waits until a worker is ready, so that the first requests after a restart
-// of the server do not fail. It returns after workerStart at the latest.
+// awaitWorkers waits until a worker is ready, so that the first requests after a
+// restart of the server do not fail. It returns after workerStart at the latest.
 func (s *Server) awaitWorkers(ctx context.Context) {
 	if s.fleet == nil {
 		return

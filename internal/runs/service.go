@@ -42,8 +42,8 @@ type Config struct {
 	// program is nil if it is unknown. If Ended fails, the end stays invisible, and
 	// Ended is called again. If Ended is nil, it is not called.
 	Ended func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error
-	// Stored is called when records of ended runs were stored. It must not block. It may
-	// be nil.
+	// Stored is called when records of ended runs were stored. It must not block. It
+	// may be nil.
 	Stored func()
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
@@ -133,7 +133,8 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	return e, err
 }
 
-// describe sets the attributes of the span of a run. e is nil if the program did not run.
+// describe sets the attributes of the span of a run. e is nil if the program did not
+// run.
 func describe(span tracing.Span, e *pyth.Execution) {
 	if e == nil {
 		return

@@ -375,8 +375,8 @@ users)
 esac
 `
 
-// goOfLibraries is a script that replaces go. The module is not published, so the script
-// uses the module of this repository.
+// goOfLibraries is a script that replaces go. The module is not published, so the
+// script uses the module of this repository.
 const goOfLibraries = `#!/usr/bin/env bash
 set -eu
 export PATH=${PATH#*:} CGO_ENABLED=0 GOFLAGS='-mod=mod -trimpath'

@@ -16,7 +16,8 @@ var updateClients = flag.Bool("update-clients", false, "write the types of the c
 var generatedTypes = []string{"client/types.gen.go"}
 
 // TestLibraryTypesMatchTheDocument generates the types of the client libraries from the
-// OpenAPI document of a real server, and compares them with the files in the repository.
+// OpenAPI document of a real server, and compares them with the files in the
+// repository.
 func TestLibraryTypesMatchTheDocument(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -45,7 +46,8 @@ func TestLibraryTypesMatchTheDocument(t *testing.T) {
 	}
 }
 
-// TestGoLibraryExamplesRun runs the examples of the package client against a real server.
+// TestGoLibraryExamplesRun runs the examples of the package client against a real
+// server.
 func TestGoLibraryExamplesRun(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

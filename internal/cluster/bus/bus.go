@@ -20,9 +20,9 @@ import (
 type Config struct {
 	// URLs are the addresses of the servers of one NATS cluster, separated by commas.
 	URLs string
-	// CA is a file with the certificates of authorities that sign the certificate of the
-	// NATS server; "" for the authorities of the system. Certificate and Key are files
-	// with the client certificate of this process; "" for none.
+	// CA is a file with the certificates of authorities that sign the certificate of
+	// the NATS server; "" for the authorities of the system. Certificate and Key are
+	// files with the client certificate of this process; "" for none.
 	CA, Certificate, Key string
 	// Credentials is a file with credentials of NATS (JWT and seed); "" for none.
 	Credentials string
