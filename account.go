@@ -25,6 +25,9 @@ type User struct {
 	DisabledAt time.Time
 	// Quotas contains the limits of this user that replace the defaults of the server.
 	Quotas map[QuotaName]int64
+	// SecondFactorAt is the time at which the user activated a second factor. It is zero
+	// if the account has none.
+	SecondFactorAt time.Time
 }
 
 // ActiveAdmin reports whether the user is an administrator whose account is enabled.
@@ -181,6 +184,8 @@ type Grant struct {
 	APIKey string
 	// RefreshToken is the new refresh token. It is "" if Renew issued the Grant.
 	RefreshToken string
+	// SecondFactor is the kind of code that a login used; "" if there was none.
+	SecondFactor SecondFactorMethod
 }
 
 // AccountService authenticates callers and manages accounts. It is safe for
@@ -191,8 +196,10 @@ type AccountService interface {
 	// requires one.
 	Register(ctx context.Context, email, password, invite string) (*Grant, error)
 	// Login returns a grant if the password is right. It takes the same time if the
-	// account does not exist, so that callers cannot find out who has an account.
-	Login(ctx context.Context, email, password string) (*Grant, error)
+	// account does not exist, so that callers cannot find out who has an account. If the
+	// account has a second factor, Login also needs a code. Without a code it fails with
+	// CodeSecondFactorRequired, and with a wrong code with CodeInvalidSecondFactor.
+	Login(ctx context.Context, email, password, code string) (*Grant, error)
 	// Authenticate returns the owner of the credentials. If c contains two credentials,
 	// both must belong to the same user.
 	Authenticate(ctx context.Context, c Credentials) (*Principal, error)

@@ -210,6 +210,8 @@ type AdminService interface {
 	DeleteKeys(ctx context.Context, actor, id UserID) (int64, error)
 	// DeleteLogins revokes all refresh tokens of the user.
 	DeleteLogins(ctx context.Context, actor, id UserID) error
+	// DeleteSecondFactor removes the second factor of a user who has lost it.
+	DeleteSecondFactor(ctx context.Context, actor, id UserID) error
 	// Invites returns the unused invites, oldest first, and the last ID of this page.
 	// On the last page, this ID is "".
 	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, InviteID, error)

@@ -17,6 +17,10 @@ const (
 	ActionEmailChanged      Action = "user.email_changed"
 	ActionUserExported      Action = "user.exported"
 	ActionLoginRevoked      Action = "login.revoked"
+	ActionTOTPCreated       Action = "user.totp_created"
+	ActionTOTPEnabled       Action = "user.totp_enabled"
+	ActionTOTPDisabled      Action = "user.totp_disabled"
+	ActionRecoveryCodes     Action = "user.recovery_codes_replaced"
 	ActionTokenRefreshed    Action = "token.refreshed"
 	ActionTokenReused       Action = "token.reuse_detected"
 	ActionKeyCreated        Action = "key.created"
@@ -58,7 +62,8 @@ const (
 func Actions() []Action {
 	return []Action{
 		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged,
-		ActionPasswordReset, ActionEmailChanged, ActionUserExported, ActionLoginRevoked, ActionTokenRefreshed, ActionTokenReused,
+		ActionPasswordReset, ActionEmailChanged, ActionUserExported, ActionLoginRevoked,
+		ActionTOTPCreated, ActionTOTPEnabled, ActionTOTPDisabled, ActionRecoveryCodes, ActionTokenRefreshed, ActionTokenReused,
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,

@@ -26,6 +26,7 @@ type Store interface {
 	WebhookStore
 	InviteStore
 	ResetTokenStore
+	SecondFactorStore
 	AdministrationStore
 	StatsStore
 	// Ping checks that the store can serve requests.

@@ -14,6 +14,13 @@ func (c *Client) Login(ctx context.Context, email, password string) (*AuthRespon
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password}}, answer)
 }
 
+// LoginWithCode is like Login for an account with a second factor. The code is one of the
+// app, or a recovery code. Without a code, Login fails with ErrorCodeSecondFactorRequired.
+func (c *Client) LoginWithCode(ctx context.Context, email, password, code string) (*AuthResponse, error) {
+	answer := new(AuthResponse)
+	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password, Code: code}}, answer)
+}
+
 // Register creates an account. The client needs no credentials.
 func (c *Client) Register(ctx context.Context, r *AuthRequest) (*AuthResponse, error) {
 	answer := new(AuthResponse)

@@ -22,15 +22,16 @@ import (
 )
 
 type usersCommands struct {
-	List    usersListCommand    `cmd:"" help:"List the accounts."`
-	Show    usersShowCommand    `cmd:"" help:"Show an account."`
-	Create  usersCreateCommand  `cmd:"" help:"Create an account, even if registration is closed. The server can be running or stopped."`
-	Disable usersDisableCommand `cmd:"" help:"Disable an account. Its keys, tokens, runs and sessions end at once."`
-	Enable  usersEnableCommand  `cmd:"" help:"Enable a disabled account."`
-	Role    usersRoleCommand    `cmd:"" help:"Give a user the role admin or the role user."`
-	Reset   usersResetCommand   `cmd:"" help:"Print a link to set a new password. The link works once."`
-	Quota   usersQuotaCommand   `cmd:"" help:"Show or change the limits of a user."`
-	Delete  usersDeleteCommand  `cmd:"" help:"Delete an account with all its objects."`
+	List       usersListCommand       `cmd:"" help:"List the accounts."`
+	Show       usersShowCommand       `cmd:"" help:"Show an account."`
+	Create     usersCreateCommand     `cmd:"" help:"Create an account, even if registration is closed. The server can be running or stopped."`
+	Disable    usersDisableCommand    `cmd:"" help:"Disable an account. Its keys, tokens, runs and sessions end at once."`
+	Enable     usersEnableCommand     `cmd:"" help:"Enable a disabled account."`
+	Role       usersRoleCommand       `cmd:"" help:"Give a user the role admin or the role user."`
+	Reset      usersResetCommand      `cmd:"" help:"Print a link to set a new password. The link works once."`
+	RemoveTotp usersRemoveTotpCommand `cmd:"" name:"remove-totp" help:"Remove the second factor of a user who has lost it."`
+	Quota      usersQuotaCommand      `cmd:"" help:"Show or change the limits of a user."`
+	Delete     usersDeleteCommand     `cmd:"" help:"Delete an account with all its objects."`
 }
 
 const usersPath = "/api/v1/admin/users"
@@ -292,6 +293,30 @@ func (c *usersResetCommand) Run() error {
 			return err
 		}
 		return link.write(u.Email)
+	})
+}
+
+type usersRemoveTotpCommand struct {
+	userArg
+	adminFlags
+}
+
+func (c *usersRemoveTotpCommand) Run() error {
+	ctx, stop := untilSignal()
+	defer stop()
+	return c.call(ctx, "users remove-totp", false, func(client *adminClient) error {
+		u, _, err := c.find(ctx, client)
+		if err != nil {
+			return err
+		}
+		if err := client.do(ctx, http.MethodDelete, usersPath+"/"+u.ID+"/totp", nil, nil); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(map[string]any{"id": u.ID, "email": u.Email, "totpRemoved": true})
+		}
+		_, err = fmt.Fprintf(os.Stdout, "Removed the second factor of %s (%s).\n", u.Email, u.ID)
+		return err
 	})
 }
 

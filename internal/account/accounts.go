@@ -104,8 +104,10 @@ func (s *Service) create(ctx context.Context, user *pyth.User, invite *pyth.Invi
 	return key, s.config.Store.CreateUser(ctx, user, record, dataKey)
 }
 
-// Login returns a grant if the password is correct.
-func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
+// Login returns a grant if the password and the code of the second factor are correct.
+// It checks the code only after the password, so that the response to a wrong password
+// does not depend on the second factor.
+func (s *Service) Login(ctx context.Context, email, password, code string) (*pyth.Grant, error) {
 	password = normalizePassword(password)
 	user, err := s.userByEmail(ctx, email)
 	if err != nil && !absent(err) {
@@ -128,6 +130,10 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	if err := checkEnabled(user); err != nil {
 		return nil, err
 	}
+	method, err := s.checkCode(ctx, user, code)
+	if err != nil {
+		return nil, err
+	}
 	key, err := s.primaryKey(ctx, user.ID)
 	if err != nil {
 		return nil, err
@@ -136,6 +142,7 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	if err != nil {
 		return nil, err
 	}
+	grant.SecondFactor = method
 	if err := s.confirm(ctx, user, password, grant); err != nil {
 		return nil, err
 	}
@@ -157,8 +164,8 @@ func wrongPassword(user pyth.UserID) error {
 }
 
 // confirm verifies the password again after the grant was stored. If the password
-// has changed or the account was disabled in the meantime, confirm revokes the grant,
-// because the change revoked only earlier grants.
+// has changed, the account was disabled or a second factor was activated in the
+// meantime, confirm revokes the grant, because the change revoked only earlier grants.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil {
@@ -166,6 +173,9 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	}
 	if err := checkEnabled(user); err != nil {
 		return errors.Join(err, s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken))
+	}
+	if !user.SecondFactorAt.IsZero() && !user.SecondFactorAt.Equal(proved.SecondFactorAt) {
+		return errors.Join(codeRequired(user.ID), s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken))
 	}
 	if user.PasswordHash == proved.PasswordHash {
 		return nil

@@ -196,7 +196,7 @@ func TestLoginNormalizesThePassword(t *testing.T) {
 	s.login(t, email, composed)
 	s.login(t, email, decomposed)
 	for _, other := range []string{"cafe au lait", "Caf\u00e9 au lait", composed + " ", ""} {
-		_, err := s.Login(t.Context(), email, other)
+		_, err := s.Login(t.Context(), email, other, "")
 		want(t, err, pyth.CodeInvalidCredentials)
 	}
 }
@@ -206,7 +206,7 @@ func TestLoginAnswersAllFailuresEqually(t *testing.T) {
 	s.register(t, email)
 	answers := map[string]bool{}
 	for _, who := range []string{email, "nobody@example.org", "nobody", ""} {
-		_, err := s.Login(t.Context(), who, "not the password")
+		_, err := s.Login(t.Context(), who, "not the password", "")
 		want(t, err, pyth.CodeInvalidCredentials)
 		answers[err.Error()] = true
 	}
@@ -233,7 +233,7 @@ func TestLoginRehashesStaleHashes(t *testing.T) {
 	if err := s.store.SetPasswordHash(t.Context(), g.User.ID, made, old); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Login(t.Context(), email, "not the password")
+	_, err := s.Login(t.Context(), email, "not the password", "")
 	want(t, err, pyth.CodeInvalidCredentials)
 	if got := s.hashOf(t, g); got != old {
 		t.Errorf("a wrong password changed the hash to %s", got)
@@ -268,7 +268,7 @@ func TestLoginReportsUnreadableHashesAsInternal(t *testing.T) {
 	if err := s.store.SetPasswordHash(t.Context(), g.User.ID, s.hashOf(t, g), "$2a$broken"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Login(t.Context(), email, password)
+	_, err := s.Login(t.Context(), email, password, "")
 	want(t, err, pyth.CodeInternal)
 	if strings.Contains(err.Error(), "broken") {
 		t.Errorf("the error contains the hash: %v", err)
@@ -294,7 +294,7 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 		_, err := s.Refresh(t.Context(), g.RefreshToken, pyth.Client{})
 		want(t, err, pyth.CodeInvalidCredentials)
 	}
-	_, err := s.Login(t.Context(), email, password)
+	_, err := s.Login(t.Context(), email, password, "")
 	want(t, err, pyth.CodeInvalidCredentials)
 	s.login(t, email, replacement)
 	s.refresh(t, other.RefreshToken)

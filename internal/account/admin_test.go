@@ -24,10 +24,10 @@ func TestDisabledAccountIsRefused(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	_, err := s.Login(t.Context(), email, password)
+	_, err := s.Login(t.Context(), email, password, "")
 	want(t, err, pyth.CodeAccountDisabled)
 	// A wrong password must not reveal that the account is disabled.
-	_, err = s.Login(t.Context(), email, "another good password")
+	_, err = s.Login(t.Context(), email, "another good password", "")
 	want(t, err, pyth.CodeInvalidCredentials)
 	_, err = s.Refresh(t.Context(), jwt.RefreshToken, pyth.Client{})
 	want(t, err, pyth.CodeInvalidCredentials)
@@ -127,7 +127,7 @@ func TestCreateUserWithoutPassword(t *testing.T) {
 	if err != nil || !u.ActiveAdmin() || !s.accepts(t, pyth.Credentials{APIKey: key}) {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	_, err = s.Login(t.Context(), email, "")
+	_, err = s.Login(t.Context(), email, "", "")
 	want(t, err, pyth.CodeInvalidCredentials)
 	r, err := s.CreateResetToken(t.Context(), u.ID)
 	if err != nil || !r.ExpiresAt.Equal(s.clock.Now().Add(24*time.Hour)) {

@@ -108,6 +108,14 @@ func (a *Administration) DeleteLogins(ctx context.Context, _, id pyth.UserID) er
 	return a.store().RevokeAll(ctx, id)
 }
 
+// DeleteSecondFactor removes the second factor of the user.
+func (a *Administration) DeleteSecondFactor(ctx context.Context, _, id pyth.UserID) error {
+	if _, err := a.User(ctx, id); err != nil {
+		return err
+	}
+	return a.store().DeleteSecondFactor(ctx, id)
+}
+
 // Invites returns a page of the unused invites.
 func (a *Administration) Invites(ctx context.Context, after pyth.InviteID, limit int) ([]*pyth.Invite, pyth.InviteID, error) {
 	invites, err := a.store().Invites(ctx, after, limit+1)

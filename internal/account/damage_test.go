@@ -67,7 +67,7 @@ func TestLoginRefusesChangedDatabaseRows(t *testing.T) {
 			ada := s.register(t, email)
 			s.register(t, mallory)
 			s.tamper(t, statement)
-			g, err := s.Login(t.Context(), mallory, password)
+			g, err := s.Login(t.Context(), mallory, password, "")
 			want(t, err, pyth.CodeInternal)
 			if g != nil || err != nil && strings.Contains(err.Error(), ada.APIKey) {
 				t.Errorf("got %+v, %v", g, err)

@@ -84,7 +84,7 @@ func (s *service) register(t testing.TB, email string) *pyth.Grant {
 
 func (s *service) login(t testing.TB, email, password string) *pyth.Grant {
 	t.Helper()
-	g, err := s.Login(t.Context(), email, password)
+	g, err := s.Login(t.Context(), email, password, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -188,7 +188,7 @@ func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 				hasher := newSlow(1)
 				s := &Service{hasher: hasher.hasher, dummyHash: absent}
 				s.config.Store = accounts{user: &pyth.User{Email: "ada@example.org", PasswordHash: encoded}}
-				_, err := s.Login(t.Context(), email, "not the password")
+				_, err := s.Login(t.Context(), email, "not the password", "")
 				if pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {
 					t.Errorf("got %v", err)
 				}

@@ -40,7 +40,7 @@ func TestChangeEmail(t *testing.T) {
 		t.Errorf("got %q", u.Email)
 	}
 	s.login(t, "new@example.org", password)
-	_, err = s.Login(t.Context(), email, password)
+	_, err = s.Login(t.Context(), email, password, "")
 	want(t, err, pyth.CodeInvalidCredentials)
 }
 
@@ -62,7 +62,7 @@ func TestLogins(t *testing.T) {
 	s := newService(t)
 	browser := pyth.WithOrigin(t.Context(), &pyth.Origin{IP: "192.0.2.7", UserAgent: "evil\x1b[31m " + strings.Repeat("x", 300)})
 	ada := s.register(t, email)
-	g, err := s.Login(browser, email, password)
+	g, err := s.Login(browser, email, password, "")
 	want(t, err, "")
 	bob := s.principal(t, s.register(t, "bob@example.org"))
 	p, x := s.principal(t, g), s.profiles()
@@ -107,7 +107,7 @@ func TestResetPassword(t *testing.T) {
 	if user != g.User.ID {
 		t.Errorf("got the user %q", user)
 	}
-	_, err = s.Login(t.Context(), email, password)
+	_, err = s.Login(t.Context(), email, password, "")
 	want(t, err, pyth.CodeInvalidCredentials)
 	s.login(t, email, "staple of another kind")
 	_, err = s.Refresh(t.Context(), g.RefreshToken, pyth.Client{})

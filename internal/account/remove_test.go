@@ -68,7 +68,7 @@ func TestRemoveEndsRunsBeforeItDeletesTheAccount(t *testing.T) {
 	}
 	_, err := s.Refresh(t.Context(), ada.RefreshToken, pyth.Client{})
 	want(t, err, pyth.CodeInvalidCredentials)
-	_, err = s.Login(t.Context(), email, password)
+	_, err = s.Login(t.Context(), email, password, "")
 	want(t, err, pyth.CodeInvalidCredentials)
 	if !s.accepts(t, pyth.Credentials{Bearer: bob.Token}) {
 		t.Error("another account was deleted")

@@ -78,13 +78,14 @@ func (q *UserQuotas) fields() map[pyth.QuotaName]*QuotaLimit {
 type AdminUser struct {
 	_ struct{} `doc:"An account, as administrators see it."`
 
-	ID         string     `json:"id" doc:"The ID of the account." example:"usr_01k7"`
-	Email      string     `json:"email" doc:"The e-mail address of the account." example:"ada@example.org"`
-	Role       Role       `json:"role" doc:"What the user may do." example:"user"`
-	Disabled   bool       `json:"disabled" doc:"Whether the account is disabled. All requests with credentials of a disabled account fail." example:"false"`
-	DisabledAt Timestamp  `json:"disabledAt,omitzero" doc:"When the account was disabled. Absent if the account is enabled."`
-	CreatedAt  Timestamp  `json:"createdAt" doc:"When the account was created."`
-	Quotas     UserQuotas `json:"quotas" doc:"The limits of the account that replace the defaults of the server."`
+	ID            string     `json:"id" doc:"The ID of the account." example:"usr_01k7"`
+	Email         string     `json:"email" doc:"The e-mail address of the account." example:"ada@example.org"`
+	Role          Role       `json:"role" doc:"What the user may do." example:"user"`
+	Disabled      bool       `json:"disabled" doc:"Whether the account is disabled. All requests with credentials of a disabled account fail." example:"false"`
+	DisabledAt    Timestamp  `json:"disabledAt,omitzero" doc:"When the account was disabled. Absent if the account is enabled."`
+	CreatedAt     Timestamp  `json:"createdAt" doc:"When the account was created."`
+	TOTPEnabledAt Timestamp  `json:"totpEnabledAt,omitzero" doc:"When the user enabled a second factor. Absent if the account has none."`
+	Quotas        UserQuotas `json:"quotas" doc:"The limits of the account that replace the defaults of the server."`
 }
 
 // AdminUserList is a page of accounts.
@@ -296,6 +297,14 @@ func (h *Handler) registerAdmin() {
 		},
 		action: pyth.ActionLoginsRevoked,
 	}, ifEnabled(has, feature, h.deleteLoginsOfUser))
+	registerAdminOnly(h, operation{
+		Operation: huma.Operation{
+			OperationID: "deleteTotpOfUser", Method: http.MethodDelete, Path: userPath + "/totp", Summary: "Remove the second factor of a user",
+			Description: "Removes the second factor and the recovery codes of a user who has lost them. The next login needs only the password.",
+			Errors:      []int{http.StatusNotFound},
+		},
+		action: pyth.ActionTOTPDisabled,
+	}, ifEnabled(has, feature, h.deleteTOTPOfUser))
 	h.registerInvites(has, feature)
 }
 
@@ -409,6 +418,10 @@ func (h *Handler) deleteLoginsOfUser(ctx context.Context, in *userRefInput) (*no
 	return nil, h.cfg.Admin.DeleteLogins(ctx, caller(ctx).User.ID, pyth.UserID(in.ID))
 }
 
+func (h *Handler) deleteTOTPOfUser(ctx context.Context, in *userRefInput) (*noOutput, error) {
+	return nil, h.cfg.Admin.DeleteSecondFactor(ctx, caller(ctx).User.ID, pyth.UserID(in.ID))
+}
+
 func (h *Handler) listInvites(ctx context.Context, in *invitesInput) (*invitesOutput, error) {
 	actor := caller(ctx).User.ID
 	after, err := position(cursorInvites, actor, in.Cursor)
@@ -459,7 +472,7 @@ func (h *Handler) link(ctx context.Context, fragment string) string {
 func adminUser(u *pyth.User) AdminUser {
 	out := AdminUser{
 		ID: string(u.ID), Email: u.Email, Role: Role(u.Role), Disabled: !u.DisabledAt.IsZero(), DisabledAt: Timestamp(u.DisabledAt),
-		CreatedAt: Timestamp(u.CreatedAt),
+		CreatedAt: Timestamp(u.CreatedAt), TOTPEnabledAt: Timestamp(u.SecondFactorAt),
 	}
 	for name, field := range out.Quotas.fields() {
 		if limit, ok := u.Quotas[name]; ok {

@@ -75,6 +75,10 @@ func (*administration) DeleteKeys(context.Context, pyth.UserID, pyth.UserID) (in
 
 func (*administration) DeleteLogins(context.Context, pyth.UserID, pyth.UserID) error { return nil }
 
+func (*administration) DeleteSecondFactor(context.Context, pyth.UserID, pyth.UserID) error {
+	return nil
+}
+
 func (*administration) Invites(context.Context, pyth.InviteID, int) ([]*pyth.Invite, pyth.InviteID, error) {
 	return []*pyth.Invite{{ID: "inv_1", CreatedAt: created, ExpiresAt: created.Add(time.Hour)}}, "", nil
 }

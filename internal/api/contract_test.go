@@ -141,7 +141,7 @@ func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
 		"limit", "used", "generateTokens", "attempts", "responseStatus", "maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
 		"idle", "reservations", "users", "warm", "booting", "running", "sessions", "waiting", "deleted", "queuedExecutions", "workers",
-		"activeAdmins", "disabled", "total", "executionsPerDay", "cpuMsPerDay", "memoryMibMsPerDay", "generateTokensPerDay",
+		"activeAdmins", "disabled", "total", "executionsPerDay", "cpuMsPerDay", "memoryMibMsPerDay", "generateTokensPerDay", "recoveryCodesLeft",
 	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {

@@ -25,7 +25,7 @@ func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 	}})
 	return newServer(t, append(change, func(c *api.Config) {
 		c.Packages, c.ZK, c.Records, c.Queue = &packageStore{}, new(encrypted), r, new(queue)
-		c.Webhooks, c.Profiles = newWebhooks(), &profiles{}
+		c.Webhooks, c.Profiles, c.SecondFactors = newWebhooks(), &profiles{}, &secondFactors{}
 		c.Usage = &usageService{report: &pyth.UsageReport{UsageQuery: pyth.UsageQuery{Since: created, Until: created, By: pyth.UsageByDay}}}
 	})...)
 }

@@ -61,6 +61,9 @@ type Config struct {
 	// Webhooks manages webhooks. If Webhooks is nil, its operations respond with
 	// not_implemented.
 	Webhooks pyth.WebhookService
+	// SecondFactors manages second factors. If SecondFactors is nil, its operations
+	// respond with not_implemented.
+	SecondFactors pyth.SecondFactorService
 	// Admin manages users, and Operations shows administrators what the server does. If
 	// one of them is nil, its operations respond with not_implemented.
 	Admin      pyth.AdminService
@@ -163,6 +166,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerAccounts()
 	h.registerKeys()
 	h.registerProfiles()
+	h.registerTOTP()
 	h.registerExecute()
 	h.registerExecutions()
 	h.registerSessions()

@@ -75,11 +75,11 @@ func (a *accounts) Register(_ context.Context, email, password, invite string) (
 	return a.answer("register " + email + " " + invite)
 }
 
-func (a *accounts) Login(_ context.Context, email, given string) (*pyth.Grant, error) {
+func (a *accounts) Login(_ context.Context, email, given, code string) (*pyth.Grant, error) {
 	if given != password {
 		return nil, pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or password is wrong.")
 	}
-	return a.answer("login " + email)
+	return a.answer(strings.TrimSpace("login " + email + " " + code))
 }
 
 func (a *accounts) Authenticate(_ context.Context, c pyth.Credentials) (*pyth.Principal, error) {

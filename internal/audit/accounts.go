@@ -24,6 +24,12 @@ type accounts struct {
 // credential, the entry belongs to this owner.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
+	switch code := pyth.ErrorCode(err); {
+	case code == pyth.CodeSecondFactorRequired, code == pyth.CodeInvalidSecondFactor:
+		e.Details = map[string]any{"secondFactor": string(code)}
+	case err == nil && g.SecondFactor != "":
+		e.Details = map[string]any{"secondFactor": string(g.SecondFactor)}
+	}
 	if err == nil {
 		e.User = g.User.ID
 	} else if cause, ok := errors.AsType[*pyth.CredentialError](err); ok {
@@ -45,8 +51,8 @@ func (a *accounts) Register(ctx context.Context, email, password, invite string)
 
 // Login writes an audit entry with the action user.login. If the password is wrong, the
 // entry is in the log of the account with this e-mail address.
-func (a *accounts) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
-	g, err := a.AccountService.Login(ctx, email, password)
+func (a *accounts) Login(ctx context.Context, email, password, code string) (*pyth.Grant, error) {
+	g, err := a.AccountService.Login(ctx, email, password, code)
 	return a.record(ctx, pyth.ActionUserLogin, g, err)
 }
 

@@ -129,6 +129,11 @@ func (a *administration) DeleteLogins(ctx context.Context, actor, id pyth.UserID
 	return recordAdmin(ctx, a.log, pyth.ActionLoginsRevoked, actor, id, string(id), nil, err)
 }
 
+func (a *administration) DeleteSecondFactor(ctx context.Context, actor, id pyth.UserID) error {
+	err := a.AdminService.DeleteSecondFactor(ctx, actor, id)
+	return recordAdmin(ctx, a.log, pyth.ActionTOTPDisabled, actor, id, string(id), nil, err)
+}
+
 func (a *administration) CreateInvite(ctx context.Context, actor pyth.UserID, email string, lifetime time.Duration) (*pyth.Invite, string, error) {
 	i, code, err := a.AdminService.CreateInvite(ctx, actor, email, lifetime)
 	resource, details := "", map[string]any{}

@@ -105,9 +105,9 @@ func TestAccountsRecordsActions(t *testing.T) {
 	_, _ = s.Register(ctx, "no address", password, "") // Malformed e-mail address.
 	r.wants(t, nobody(pyth.ActionUserRegistered, pyth.AuditFailure))
 
-	_, _ = s.Login(ctx, " ADA@Example.org", password)
-	_, _ = s.Login(ctx, email, password+"x")
-	_, _ = s.Login(ctx, "bob@example.org", password)
+	_, _ = s.Login(ctx, " ADA@Example.org", password, "")
+	_, _ = s.Login(ctx, email, password+"x", "")
+	_, _ = s.Login(ctx, "bob@example.org", password, "")
 	r.wants(t, of(pyth.ActionUserLogin, pyth.AuditSuccess), of(pyth.ActionUserLogin, pyth.AuditDenied), nobody(pyth.ActionUserLogin, pyth.AuditDenied))
 
 	first, err := s.Refresh(ctx, g.RefreshToken, pyth.Client{IP: "1"})
@@ -165,7 +165,7 @@ func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	r.err = &pyth.Error{Code: pyth.CodeUnavailable, Message: "full"}
 	var messages []string
 	for _, given := range []string{password, password + "x"} {
-		g, err := s.Login(t.Context(), email, given)
+		g, err := s.Login(t.Context(), email, given, "")
 		e, ok := errors.AsType[*pyth.Error](err)
 		if g != nil || !ok || e.Code != pyth.CodeUnavailable || !errors.Is(err, r.err) {
 			t.Fatalf("%v, %v", g, err)
@@ -183,7 +183,7 @@ func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	if keys, _, err := s.Keys(t.Context(), p, "", 10); err != nil || len(keys) != 2 {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}
-	if _, err := s.Login(t.Context(), "", ""); pyth.ErrorCode(err) != pyth.CodeUnavailable {
+	if _, err := s.Login(t.Context(), "", "", ""); pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("got %v", err)
 	}
 }
@@ -609,4 +609,74 @@ func TestRecordsRecordsCancellationAndDeletion(t *testing.T) {
 	if got, err := audit.Records(recordsOf{}, r).CancelExecution(t.Context(), "ada", "exe_1"); got != nil || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("%v, %v", got, err)
 	}
+}
+
+// failingFactors is a SecondFactorService whose methods return the error.
+type failingFactors struct{ err error }
+
+func (x failingFactors) SecondFactor(context.Context, *pyth.Principal) (*pyth.SecondFactor, error) {
+	return nil, x.err
+}
+
+func (x failingFactors) Enroll(context.Context, *pyth.Principal, string, string) (*pyth.Enrollment, error) {
+	return &pyth.Enrollment{Secret: "canary"}, x.err
+}
+
+func (x failingFactors) Confirm(context.Context, *pyth.Principal, string) ([]string, error) {
+	return []string{"canary"}, x.err
+}
+
+func (x failingFactors) ReplaceRecoveryCodes(context.Context, *pyth.Principal, string, string) ([]string, error) {
+	return []string{"canary"}, x.err
+}
+
+func (x failingFactors) Remove(context.Context, *pyth.Principal, string, string) error { return x.err }
+
+func TestSecondFactorsRecordsActions(t *testing.T) {
+	p := &pyth.Principal{User: pyth.User{ID: "ada"}}
+	for code, outcome := range map[pyth.Code]pyth.AuditOutcome{
+		"": pyth.AuditSuccess, pyth.CodeInvalidSecondFactor: pyth.AuditDenied, pyth.CodeRateLimited: pyth.AuditDenied, pyth.CodeConflict: pyth.AuditFailure,
+	} {
+		r := new(recorder)
+		next := failingFactors{}
+		if code != "" {
+			next.err = pyth.Errorf(code, "")
+		}
+		s := audit.SecondFactors(next, r)
+		_, _ = s.SecondFactor(t.Context(), p)
+		secret, _ := s.Enroll(t.Context(), p, password, "Pyth-On")
+		first, _ := s.Confirm(t.Context(), p, "123456")
+		second, _ := s.ReplaceRecoveryCodes(t.Context(), p, password, "123456")
+		_ = s.Remove(t.Context(), p, password, "123456")
+		var all []pyth.AuditEvent
+		for _, action := range []pyth.Action{pyth.ActionTOTPCreated, pyth.ActionTOTPEnabled, pyth.ActionRecoveryCodes, pyth.ActionTOTPDisabled} {
+			all = append(all, pyth.AuditEvent{User: "ada", Action: action, Outcome: outcome})
+		}
+		r.wants(t, all...)
+		if failed := secret == nil && first == nil && second == nil; failed != (code != "") {
+			t.Errorf("%q: got %v, %v, %v", code, secret, first, second)
+		}
+	}
+}
+
+func TestAccountsRecordsTheSecondFactor(t *testing.T) {
+	r := new(recorder)
+	s := audit.Accounts(loginWith{g: &pyth.Grant{User: pyth.User{ID: "ada"}, SecondFactor: pyth.SecondFactorRecovery}}, r)
+	_, _ = s.Login(t.Context(), email, password, "code")
+	s = audit.Accounts(loginWith{err: &pyth.Error{Code: pyth.CodeInvalidSecondFactor, Err: &pyth.CredentialError{User: "ada"}}}, r)
+	_, _ = s.Login(t.Context(), email, password, "code")
+	r.wants(t,
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionUserLogin, Outcome: pyth.AuditSuccess, Details: map[string]any{"secondFactor": "recovery_code"}},
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionUserLogin, Outcome: pyth.AuditDenied, Details: map[string]any{"secondFactor": "invalid_second_factor"}})
+}
+
+// loginWith is an AccountService whose Login returns the fields.
+type loginWith struct {
+	pyth.AccountService
+	g   *pyth.Grant
+	err error
+}
+
+func (l loginWith) Login(context.Context, string, string, string) (*pyth.Grant, error) {
+	return l.g, l.err
 }

@@ -11,11 +11,11 @@ import (
 
 // UserNames are the columns that User scans. In the query, the table users must have
 // the alias "u".
-const UserNames = "u.id, u.email, u.password_hash, u.created_at, u.role, u.disabled_at, u.quotas"
+const UserNames = "u.id, u.email, u.password_hash, u.created_at, u.role, u.disabled_at, u.quotas, u.second_factor_at"
 
 // User returns scan targets for UserNames.
 func User(u *pyth.User) []any {
-	return []any{&u.ID, &u.Email, &u.PasswordHash, Time(&u.CreatedAt), &u.Role, Time(&u.DisabledAt), Quotas(&u.Quotas)}
+	return []any{&u.ID, &u.Email, &u.PasswordHash, Time(&u.CreatedAt), &u.Role, Time(&u.DisabledAt), Quotas(&u.Quotas), Time(&u.SecondFactorAt)}
 }
 
 // QuotasValue returns the column value for limits: a JSON object.

@@ -56,6 +56,8 @@ func filled(t testing.TB) *sqlite.Store {
 			}),
 			s.KeepServer(ctx, pyth.ServerID("of "+name)),
 			s.CreateInvite(ctx, &pyth.Invite{ID: pyth.InviteID("inv_" + name), Hash: hash, Email: name + "@example.com", CreatedAt: at, ExpiresAt: at, CreatedBy: u}),
+			s.PutSecondFactor(ctx, &pyth.SecondFactor{UserID: u, ID: "totp_" + name, Sealed: []byte{6, 0}, CreatedAt: at}),
+			s.ActivateSecondFactor(ctx, u, "totp_"+name, at, 5, [][32]byte{hash}, "f"),
 			s.CreateResetToken(ctx, &pyth.ResetToken{Hash: hash, UserID: u, CreatedAt: at, ExpiresAt: at}),
 		} {
 			if err != nil {

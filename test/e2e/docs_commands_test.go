@@ -98,9 +98,13 @@ func commandPages(t *testing.T) map[string]commandPage {
 		},
 		"examples/zk/README.md": {folder: "../../examples/zk", want: []string{"hello\nhello\nhello\n"}},
 		"docs/accounts.md": {
-			want: []string{`"scopes":["execute"]`, `"email":"ada.lovelace@example.com"`}, notRun: []string{"needs a reset token", "needs a mail server"},
+			want: []string{`"scopes":["execute"]`, `"email":"ada.lovelace@example.com"`, `"uri":"otpauth://totp/`},
+			notRun: []string{"needs a code of the app", "needs a code of the app", "needs a reset token", "needs a mail server"},
 		},
-		"docs/administration.md": {ownData: true, want: []string{"pyapi_", "pyinv_", "Link to set the password of bob@", "sessions: 3", "user, disabled"}},
+		"docs/administration.md": {
+			ownData: true, want: []string{"pyapi_", "pyinv_", "Link to set the password of bob@", "sessions: 3", "user, disabled"},
+			notRun: []string{"needs a user with a second factor"},
+		},
 		"docs/audit.md":          {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
 		"docs/backup.md":         {ownData: true, want: []string{"verified\n", "The root key fits.", "whole: "}},
 		"docs/generate.md": {

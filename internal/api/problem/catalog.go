@@ -27,6 +27,8 @@ func Catalog() []Type {
 		{pyth.CodeNotImplemented, 400, "Not available on this server", "Remove the field that is in `detail`. If there is no field in `detail`, use another server for this operation."},
 		{pyth.CodeUnauthenticated, 401, "Credentials are missing or not valid", "Send `x-api-key` or `Authorization: Bearer`. If the token has expired, log in again."},
 		{pyth.CodeInvalidCredentials, 401, "The credentials are wrong", "Check the e-mail address and the password. The server does not say which of them is wrong. If you sent a refresh token, log in again."},
+		{pyth.CodeSecondFactorRequired, 401, "The account has a second factor", "Send the request again with a code of the app, or with a recovery code, in `code`."},
+		{pyth.CodeInvalidSecondFactor, 401, "The code of the second factor is wrong", "Send the current code of the app. A code works once. Check the clock of the device."},
 		{pyth.CodeForbidden, 403, "Not allowed", "Ask the operator for permission. The credentials are valid, but the account may not do this."},
 		{pyth.CodeMissingScope, 403, "The API key lacks a scope", "Use a key with the scope that is in `detail`, or create such a key. A token from /api/login has all scopes."},
 		{pyth.CodeRegistrationClosed, 403, "Registration is closed", "Ask the operator for an account or an invite."},
