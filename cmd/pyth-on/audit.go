@@ -11,6 +11,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/audit/log"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
@@ -78,7 +79,7 @@ func (c *auditVerifyCommand) Run() (err error) {
 	}
 	fmt.Fprintf(os.Stdout, "whole: %d entries, %d of them pruned, root %v\n", report.Size, report.Pruned, report.Root)
 	if c.Save != "" {
-		return replaceFile(c.Save, 0o600, func(w io.Writer) error {
+		return disk.Replace(c.Save, 0o600, func(w io.Writer) error {
 			_, err := w.Write(report.Checkpoint)
 			return err
 		})

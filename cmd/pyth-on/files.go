@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -39,20 +36,4 @@ func onlyLine(path, content string) (string, error) {
 		return "", fmt.Errorf("%s must contain exactly one line, the %s", path, content)
 	}
 	return all[0], nil
-}
-
-// replaceFile writes a file and moves it to path, so that readers see either the old
-// or the new content.
-func replaceFile(path string, mode os.FileMode, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -107,9 +107,13 @@ func (c *serveCommand) openFront(ctx context.Context, dataDir string, logger *sl
 	return f, nil
 }
 
+// certificatesName is the name of the directory in the data directory that contains
+// automatic certificates.
+const certificatesName = "certificates"
+
 func (f *tlsFlags) openACME(opened *front, dataDir string, logger *slog.Logger) (*listen.ACME, error) {
 	config := listen.ACMEConfig{
-		Domains: f.TLSDomain, Directory: f.ACMEDirectory, Email: f.ACMEEmail, StorageDir: filepath.Join(dataDir, "certificates"),
+		Domains: f.TLSDomain, Directory: f.ACMEDirectory, Email: f.ACMEEmail, StorageDir: filepath.Join(dataDir, certificatesName),
 		TLSPort: portOf(opened.listener), Logger: logger,
 	}
 	if opened.redirect != nil {

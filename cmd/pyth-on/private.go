@@ -46,7 +46,12 @@ func foreignFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ours := []string{"lock", "run", "packages", controlName, disk.ProbeName, "root.key", "keys.lock", newServerMark, app.LastBackupName + "*", app.BasePackagesName + "*", databaseName + "*", "rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*", ".root-key-*", "lost+found"}
+	ours := []string{
+		"lock", "run", "packages", certificatesName, controlName, disk.ProbeName, "lost+found",
+		"root.key", "keys.lock", ".root-key-*", newServerMark, databaseName + "*",
+		app.LastBackupName, disk.TemporaryName(app.LastBackupName), app.BasePackagesName, disk.TemporaryName(app.BasePackagesName), app.RestorePrefix + "*",
+		"rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*",
+	}
 	for _, e := range entries {
 		if !slices.ContainsFunc(ours, func(pattern string) bool {
 			ok, _ := filepath.Match(pattern, e.Name())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/rootfs/debian"
 )
 
@@ -26,7 +27,7 @@ func (c *runtimeBuildCommand) Run() error {
 	ctx, stop := untilSignal()
 	defer stop()
 	packages := 0
-	err := replaceFile(c.Output, 0o644, func(to io.Writer) error {
+	err := disk.Replace(c.Output, 0o644, func(to io.Writer) error {
 		w := bufio.NewWriterSize(to, 1<<20)
 		all, err := debian.Build(ctx, debian.Options{
 			Packages: c.FromDebian, Exclude: c.Exclude, Suite: c.Suite, Mirror: c.Mirror,

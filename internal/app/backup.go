@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -34,13 +35,13 @@ type Backup struct {
 	Progress backup.Progress
 }
 
-// backupPattern is the pattern of the temporary directories of backups.
-const backupPattern = ".pyth-on-backup-"
+// backupPrefix begins the names of the temporary directories of backups.
+const backupPrefix = ".pyth-on-backup-"
 
 // Write makes an archive, verifies it and moves it to path. It replaces an existing
 // file. After an error, an existing file is unchanged.
 func (b *Backup) Write(ctx context.Context, path string) (*backup.Manifest, error) {
-	dir, remove, err := temporaryDirectory(filepath.Dir(path), backupPattern)
+	dir, remove, err := temporaryDirectory(filepath.Dir(path), backupPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -236,21 +237,22 @@ func copyRootKey(from, to string) error {
 }
 
 // temporaryDirectory makes a directory that only this process uses. It also removes
-// such directories that killed processes have left.
-func temporaryDirectory(parent, pattern string) (dir string, remove func() error, err error) {
-	left, err := filepath.Glob(filepath.Join(parent, pattern+"*"))
+// such directories that killed processes have left. A directory that it cannot remove
+// stays, so that it does not prevent a backup.
+func temporaryDirectory(parent, prefix string) (dir string, remove func() error, err error) {
+	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return "", nil, err
 	}
-	for _, path := range left {
-		if f, err := lockDirectory(path); err == nil {
-			err = errors.Join(os.RemoveAll(path), f.Close())
-			if err != nil {
-				return "", nil, err
+	for _, e := range entries {
+		if path := filepath.Join(parent, e.Name()); e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
+			if f, err := lockDirectory(path); err == nil {
+				_ = os.RemoveAll(path)
+				_ = f.Close()
 			}
 		}
 	}
-	if dir, err = os.MkdirTemp(parent, pattern); err != nil {
+	if dir, err = os.MkdirTemp(parent, prefix); err != nil {
 		return "", nil, err
 	}
 	lock, err := lockDirectory(dir)

@@ -31,8 +31,9 @@ type Restore struct {
 	Progress backup.Progress
 }
 
-// restorePattern is the pattern of the temporary directories of restores.
-const restorePattern = ".pyth-on-restore-"
+// RestorePrefix begins the names of the temporary directories of restores, which are in
+// the data directory.
+const RestorePrefix = ".pyth-on-restore-"
 
 // Run restores the archive. After an error, the data directory has no new files.
 func (r *Restore) Run(ctx context.Context, archive string) (m *backup.Manifest, err error) {
@@ -61,7 +62,7 @@ func (r *Restore) Run(ctx context.Context, archive string) (m *backup.Manifest, 
 	if err := disk.Need(data.Path, 2*m.SizeBytes(), "the restore"); err != nil {
 		return nil, err
 	}
-	dir, remove, err := temporaryDirectory(data.Path, restorePattern)
+	dir, remove, err := temporaryDirectory(data.Path, RestorePrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func requireEmpty(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if !slices.Contains([]string{backup.RootKeyName, "lock", "lost+found"}, e.Name()) && !strings.HasPrefix(e.Name(), restorePattern) {
+		if !slices.Contains([]string{backup.RootKeyName, "lock", "lost+found"}, e.Name()) && !strings.HasPrefix(e.Name(), RestorePrefix) {
 			return fmt.Errorf("the data directory %s is not empty: it contains %s; choose a new directory with --data-dir", dir, e.Name())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
@@ -50,21 +52,12 @@ func NoteBackup(dataDir string, at time.Time) error {
 	if _, err := os.Stat(dataDir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	path := filepath.Join(dataDir, LastBackupName)
-	temporary, err := os.CreateTemp(dataDir, LastBackupName+"-")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.WriteString(at.UTC().Format(time.RFC3339) + "\n")
 	// The server may run as another user than the command. Other users cannot access
 	// the directory.
-	if err = errors.Join(err, temporary.Chmod(0o644), temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
-	}
-	return nil
+	return disk.Replace(filepath.Join(dataDir, LastBackupName), 0o644, func(w io.Writer) error {
+		_, err := io.WriteString(w, at.UTC().Format(time.RFC3339)+"\n")
+		return err
+	})
 }
 
 // readLastBackup returns the time of the last backup of a data directory. It returns

@@ -130,9 +130,13 @@ func TestBackupWithWrongRootKeyLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.backup.Keeper = other
-	dir := t.TempDir()
+	// The name would be an invalid pattern for filepath.Glob.
+	dir := filepath.Join(t.TempDir(), "[backups")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	// A killed process has left this directory.
-	if err := os.Mkdir(filepath.Join(dir, backupPattern+"left"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, backupPrefix+"left"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "backup.tar")

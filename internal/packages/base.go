@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
@@ -35,7 +36,11 @@ func readBase(path string) (*base, error) {
 		return nil, err
 	}
 	b := new(base)
-	if err := json.Unmarshal(text, b); err != nil || b.List == nil {
+	err = json.Unmarshal(text, b)
+	if err == nil && b.List == nil {
+		err = errors.New("it has no list")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the lockfile %s of the base packages is damaged: %w; remove the file, and the server makes it again", path, err)
 	}
 	return b, nil
@@ -47,18 +52,10 @@ func (b *base) write(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-")
-	if err != nil {
+	return disk.Replace(path, 0o600, func(w io.Writer) error {
+		_, err := w.Write(text)
 		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	})
 }
 
 // InstallBase installs packages that every user has, and returns their layer. The

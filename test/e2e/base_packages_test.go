@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -46,6 +48,15 @@ func TestBasePackagesReachAllUsers(t *testing.T) {
 	a.run(t, "import base_lib, importlib.util as u\nprint(base_lib.VALUE, u.find_spec('likes_one'))").prints(t, "two None\n")
 	a.server.stop(t)
 
+	if err := os.WriteFile(filepath.Join(data, "base-packages.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := requireServeFails(t, data); !strings.Contains(out, "base-packages.json of the base packages is damaged: it has no list; remove the file") {
+		t.Errorf("%s", out)
+	}
+	if err := os.Remove(filepath.Join(data, "base-packages.json")); err != nil {
+		t.Fatal(err)
+	}
 	code, out := runServeUntilExit(t, "--addr=127.0.0.1:0", "--data-dir="+data, x.Flag(), "--base-packages=likes-one,absent")
 	if code != 1 || !strings.Contains(out, "install the base packages likes-one, absent") || !strings.Contains(out, "change --base-packages") {
 		t.Errorf("%d: %s", code, out)

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -19,6 +20,34 @@ func Rename(from, to string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// Replace writes a file with the function "write" and moves it to path. Readers see
+// either the old or the new content, even after a crash. A crash can leave a file in the
+// same directory whose name matches TemporaryName.
+func Replace(path string, mode os.FileMode, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), TemporaryName(filepath.Base(path)))
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfExists(f.Name()))
+	}
+	return nil
+}
+
+// TemporaryName returns the pattern of the names that Replace uses until the file with
+// the given name is complete.
+func TemporaryName(name string) string { return "." + name + "-*" }
+
+func removeIfExists(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // RemoveOutdated removes the entries of dir for whose names the function "outdated"
