@@ -200,7 +200,8 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 	if f == nil {
 		return nil
 	}
-	return []prometheus.Collector{&fleetCollector{
+	connected := func() bool { return f.Stats().Connected }
+	return append(connectionCollectors(connected), &fleetCollector{
 		fleet:   f,
 		running: prometheus.NewDesc("pyth_on_worker_executions_running", "Running programs of a worker.", []string{"worker"}, nil),
 		waiting: prometheus.NewDesc("pyth_on_worker_executions_waiting", "Programs in the queue of a worker.", []string{"worker"}, nil),
@@ -212,19 +213,18 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 		refused: prometheus.NewDesc("pyth_on_dispatch_refused_total", "Programs for which no worker had capacity.", nil, nil),
 		free:    prometheus.NewDesc("pyth_on_worker_executions_free", "Programs that a worker can start at once.", []string{"worker"}, nil),
 		workers: prometheus.NewDesc("pyth_on_workers", "Connected workers, by state.", []string{"state"}, nil),
-		nats:    prometheus.NewDesc("pyth_on_nats_connected", "Whether the process has a connection to NATS (1) or not (0).", nil, nil),
-	}}
+	})
 }
 
 // fleetCollector implements prometheus.Collector.
 type fleetCollector struct {
 	fleet                                          *fleet.Fleet
 	running, waiting, slots, free, memory, started *prometheus.Desc
-	lost, moved, refused, workers, nats            *prometheus.Desc
+	lost, moved, refused, workers                  *prometheus.Desc
 }
 
 func (c *fleetCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.running, c.waiting, c.slots, c.free, c.memory, c.started, c.lost, c.moved, c.refused, c.workers, c.nats} {
+	for _, d := range []*prometheus.Desc{c.running, c.waiting, c.slots, c.free, c.memory, c.started, c.lost, c.moved, c.refused, c.workers} {
 		to <- d
 	}
 }
@@ -234,7 +234,6 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(s.Lost))
 	to <- prometheus.MustNewConstMetric(c.moved, prometheus.CounterValue, float64(s.Moved))
 	to <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(s.Refused))
-	to <- prometheus.MustNewConstMetric(c.nats, prometheus.GaugeValue, asNumber(s.Connected))
 	count := map[string]int{}
 	for _, w := range s.Workers {
 		count[w.State()]++
