@@ -62,7 +62,7 @@ type serveCommand struct {
 	MaxConnections   int   `default:"0" help:"Maximum number of open connections (default: half of the limit on open files, at most 10,000). If the maximum is reached, a new connection replaces a connection that has no authenticated request."`
 	MaxRequestMemory int64 `default:"0" unit:"MiB" help:"Maximum memory for request bodies, in MiB (default: a sixteenth of the memory, at least 256). One user can use a quarter of this maximum."`
 
-	TrustedProxies   []netip.Prefix `reload:"" help:"Address ranges of reverse proxies. The server trusts the header X-Forwarded-For of these proxies, and of all proxies on a Unix socket."`
+	TrustedProxies   []netip.Prefix `reload:"" help:"Address ranges of reverse proxies. The server trusts the headers X-Forwarded-For and X-Forwarded-Proto of these proxies, and of all proxies on a Unix socket."`
 	CORSOrigins      []string       `name:"cors-origins" reload:"" help:"Origins of web pages that may send requests to the API from a browser, for example https://app.example.org. The value * allows all origins (default: none)."`
 	MetricsAddr      string         `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	MetricsTokenFile string         `type:"existingfile" help:"File with the bearer token for /metrics on the main address."`

@@ -461,10 +461,7 @@ func (h *Handler) resetLink(ctx context.Context, r *pyth.Reset) *ResetLink {
 func (h *Handler) link(ctx context.Context, fragment string) string {
 	base := strings.TrimSuffix(h.cfg.PublicURL, "/")
 	if r := requestOf(ctx).r; base == "" && h.operator == nil {
-		base = "http://" + r.Host
-		if r.TLS != nil {
-			base = "https://" + r.Host
-		}
+		base = callerScheme(r, h.live.Load().TrustedProxies) + "://" + r.Host
 	}
 	return base + AccountPath + "#" + fragment
 }

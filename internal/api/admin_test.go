@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -160,6 +161,35 @@ func TestCreateInviteReturnsALink(t *testing.T) {
 	res := s.send(request("POST", "/api/v1/admin/invites", `{}`))
 	if want := `"url":"http://example.com/account#invite=pyinv_code"`; res.StatusCode != http.StatusCreated || !strings.Contains(res.body, want) {
 		t.Errorf("got %d: %s", res.StatusCode, res.body)
+	}
+}
+
+func TestLinksHaveSchemeOfCaller(t *testing.T) {
+	for _, tt := range []struct {
+		name, peer, public string
+		forwarded          []string
+		want               string
+	}{
+		{"no proxy", "1.2.3.4:5", "", nil, "http://example.com/"},
+		{"proxy with TLS", "10.0.0.1:5", "", []string{"https"}, "https://example.com/"},
+		{"proxy without TLS", "10.0.0.1:5", "", []string{"http"}, "http://example.com/"},
+		{"the last proxy counts", "10.0.0.1:5", "", []string{"https, http"}, "http://example.com/"},
+		{"other scheme", "10.0.0.1:5", "", []string{"javascript"}, "http://example.com/"},
+		{"header of an untrusted peer is ignored", "1.2.3.4:5", "", []string{"https"}, "http://example.com/"},
+		{"configured address", "10.0.0.1:5", "https://api.example.org/", nil, "https://api.example.org/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newServer(t, func(c *api.Config) {
+				asAdmin(c)
+				c.PublicURL, c.TrustedProxies = tt.public, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+			})
+			r := request("POST", "/api/v1/admin/invites", `{}`)
+			r.RemoteAddr = tt.peer
+			r.Header["X-Forwarded-Proto"] = tt.forwarded
+			if res := s.send(r); !strings.Contains(res.body, `"url":"`+tt.want+`account#invite=`) {
+				t.Errorf("got %s, want %s", res.body, tt.want)
+			}
+		})
 	}
 }
 

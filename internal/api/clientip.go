@@ -17,16 +17,12 @@ import (
 // A peer on a Unix socket is a trusted proxy, because the mode of the socket decides
 // who can connect.
 func clientIP(r *http.Request, trusted []netip.Prefix) string {
-	var ip netip.Addr
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !ok || local.Network() != "unix" {
-		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil {
+	ip, proxy := peerOf(r, trusted)
+	if !proxy {
+		if !ip.IsValid() {
 			return ""
 		}
-		ip = peer.Addr().Unmap().WithZone("")
-		if !isTrusted(ip, trusted) {
-			return ip.String()
-		}
+		return ip.String()
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
@@ -43,6 +39,36 @@ func clientIP(r *http.Request, trusted []netip.Prefix) string {
 		return ""
 	}
 	return ip.String()
+}
+
+// peerOf returns the IP address of the peer, and whether the peer is a trusted proxy.
+// The address is invalid if the peer has none.
+func peerOf(r *http.Request, trusted []netip.Prefix) (ip netip.Addr, proxy bool) {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
+		return netip.Addr{}, true
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	ip = peer.Addr().Unmap().WithZone("")
+	return ip, isTrusted(ip, trusted)
+}
+
+// callerScheme returns the scheme of the URL that the caller has used. It trusts the
+// header X-Forwarded-Proto of the same proxies as clientIP. If several proxies have
+// added a value, the last one counts.
+func callerScheme(r *http.Request, trusted []netip.Prefix) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	if _, proxy := peerOf(r, trusted); proxy {
+		values := strings.Split(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
+		if strings.EqualFold(strings.TrimSpace(values[len(values)-1]), "https") {
+			return "https"
+		}
+	}
+	return "http"
 }
 
 func isTrusted(ip netip.Addr, trusted []netip.Prefix) bool {

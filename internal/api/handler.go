@@ -72,7 +72,7 @@ type Config struct {
 	// operation responds with not_implemented.
 	Settings func() []pyth.Setting
 	// PublicURL is the address of the API in links to users. If it is "", links have the
-	// host of the request.
+	// scheme and the host of the request.
 	PublicURL string
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.

@@ -10,8 +10,8 @@ type LiveConfig struct {
 	// RateLimits limits how often callers may send requests. A zero rate means no
 	// limit.
 	RateLimits RateLimits
-	// TrustedProxies contains the address ranges of proxies whose X-Forwarded-For
-	// header the server trusts.
+	// TrustedProxies contains the address ranges of proxies whose headers
+	// X-Forwarded-For and X-Forwarded-Proto the server trusts.
 	TrustedProxies []netip.Prefix
 	// Origins contains the origins of the pages that may send requests to the API; *
 	// allows all origins. If it is empty, browsers allow no page of another origin.

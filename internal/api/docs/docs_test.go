@@ -136,7 +136,7 @@ func TestSiteOmitsForeignLinks(t *testing.T) {
 func TestSearchFindsSections(t *testing.T) {
 	site := newSite(t, documentation.Files())
 	for query, want := range map[string]string{
-		"systemd":                `href="operations.md#systemd"`,
+		"systemd":                `href="server.md#systemd"`,
 		"max-queued":             `href="settings.md#`,
 		"sealed password":        `href="zero-knowledge.md#sealed-passwords"`,
 		"Redaction":              `href="secrets.md#redaction"`,
