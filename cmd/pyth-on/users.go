@@ -106,6 +106,8 @@ func (a *userArg) change(f *adminFlags, command string, body any) error {
 		if a.JSON {
 			return printJSON(changed)
 		}
+		// Decode into a new value, because a map would keep limits that were removed.
+		u = new(cliUser)
 		if err := json.Unmarshal(changed, u); err != nil {
 			return err
 		}
