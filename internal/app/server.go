@@ -117,6 +117,7 @@ type Server struct {
 	limiter  *usage.Limiter
 	webhooks *webhook.Service
 	backups  *backups
+	jumps    *jumps
 	model    generate.Config
 	monitor  *health.Monitor
 	metrics  struct {
@@ -152,6 +153,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	}
 	s.model.Clock = c.Accounts.clock
 	s.openSecrets()
+	s.jumps = newJumps(c.Logger)
 	s.backups = newBackups(c.Backups, c.Data.Path, c.Accounts.store, c.Accounts.vault.Keeper(), c.API.Version, c.Logger)
 	if err := s.startMachine(ctx); err != nil {
 		return nil, err
@@ -294,7 +296,7 @@ func (s *Server) openExecutions() {
 // healthChecks returns the checks of this server in addition to the checks that every
 // server has.
 func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
-	checks := map[string]func(context.Context) pyth.Check{"disk": s.gate.health}
+	checks := map[string]func(context.Context) pyth.Check{"disk": s.gate.health, "clock": s.jumps.health}
 	if s.fleet != nil {
 		checks["workers"] = s.fleet.Health
 	}
@@ -322,9 +324,9 @@ func (s *Server) openRecords(ctx context.Context) error {
 // database, a run counts as lost only if it is older than any run that can still be in
 // progress.
 func (s *Server) recoverRecords(ctx context.Context) error {
-	before := s.config.Accounts.clock()
+	var before time.Time
 	if s.config.Accounts.shared() {
-		before = before.Add(-s.config.Limits.MaxTimeout - lostAfter)
+		before = s.config.Accounts.clock().Add(-s.config.Limits.MaxTimeout - lostAfter)
 	}
 	lost, err := s.records.Recover(ctx, before)
 	if lost > 0 {
@@ -419,7 +421,8 @@ func (s *Server) Maintain(ctx context.Context) {
 	if c.Backups.BackupDir != "" {
 		go s.backups.run(ctx)
 	}
-	go runPeriodically(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
+	go s.jumps.watch(ctx)
+	s.deletePeriodically(ctx, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
 	go runPeriodically(ctx, time.Minute, c.Logger, "times of last use of API keys not stored", c.Accounts.service.SaveKeyUses)
 	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {
 		return s.records.StoreLive(ctx, liveInterval)
@@ -429,21 +432,32 @@ func (s *Server) Maintain(ctx context.Context) {
 		go runPeriodically(ctx, lostAfter, c.Logger, "records of lost runs not completed", s.recoverRecords)
 		go runPeriodically(ctx, cancelInterval, c.Logger, "requests to cancel not read", s.records.CancelRequested)
 	}
-	go runPeriodically(ctx, purgeInterval, c.Logger, "old records of runs not deleted", func(ctx context.Context) error {
+	s.deletePeriodically(ctx, "old records of runs not deleted", func(ctx context.Context) error {
 		return c.Records.prune(ctx, s.records, c.Accounts.clock())
 	})
 	s.maintainQuotas(ctx)
-	go runPeriodically(ctx, purgeInterval, c.Logger, "old answers for idempotency keys not deleted", s.idempotency.Prune)
+	s.deletePeriodically(ctx, "old answers for idempotency keys not deleted", s.idempotency.Prune)
 	s.maintainWebhooks(ctx)
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
 		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)
 	}
 	if c.AuditRetention > 0 {
-		prune := func(ctx context.Context) error {
+		s.deletePeriodically(ctx, "audit log not pruned", func(ctx context.Context) error {
 			return pruneAudit(ctx, c.Accounts.log, c.Accounts.clock().Add(-c.AuditRetention), c.Logger)
-		}
-		go runPeriodically(ctx, purgeInterval, c.Logger, "audit log not pruned", prune)
+		})
 	}
+}
+
+// deletePeriodically starts a goroutine that calls f, which deletes data by its age, at
+// regular intervals until ctx ends. It deletes nothing for some time after the clock has
+// jumped.
+func (s *Server) deletePeriodically(ctx context.Context, message string, f func(context.Context) error) {
+	go runPeriodically(ctx, purgeInterval, s.config.Logger, message, func(ctx context.Context) error {
+		if s.jumps.recent() {
+			return nil
+		}
+		return f(ctx)
+	})
 }
 
 // runPeriodically calls f at once and then after each interval, until ctx ends. It

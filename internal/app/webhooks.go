@@ -23,5 +23,5 @@ func (s *Server) openWebhooks() {
 // ctx ends.
 func (s *Server) maintainWebhooks(ctx context.Context) {
 	go s.webhooks.Run(ctx)
-	go runPeriodically(ctx, purgeInterval, s.config.Logger, "old webhook deliveries not deleted", s.webhooks.Prune)
+	s.deletePeriodically(ctx, "old webhook deliveries not deleted", s.webhooks.Prune)
 }

@@ -27,7 +27,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Sole is true if no other server uses the database. Then Start runs all jobs
 	// again that are marked as running, because the end of the last server has
-	// interrupted these jobs. Without unfinished jobs, the Queue uses no goroutines
+	// interrupted these jobs. With SQLite, it also corrects times in the future. Without unfinished jobs, the Queue uses no goroutines
 	// until the first call of Insert. If several servers use the database, the Queue
 	// always runs, because it also gets the jobs of other servers.
 	Sole bool
@@ -45,7 +45,16 @@ const (
 	rescueAfter = 2 * jobTimeout
 	// When the server stops, running jobs have the time stopTimeout to end.
 	stopTimeout = 5 * time.Second
+	// repairInterval is the interval at which the Queue looks for jobs whose times are
+	// wrong because the clock was set back.
+	repairInterval = 30 * time.Second
 )
+
+// repairTimes makes jobs due whose last attempt is in the future, because the clock was
+// set back. Otherwise these jobs would wait until the clock reaches the old times.
+// Available jobs are always due. River uses the clock of SQLite.
+const repairTimes = "UPDATE river_job SET scheduled_at = datetime('now', 'subsec') WHERE scheduled_at > datetime('now', 'subsec')" +
+	" AND (state = 'available' OR state IN ('retryable', 'scheduled') AND attempted_at > datetime('now', 'subsec'))"
 
 // Queue inserts and runs jobs. Before the function Start, the caller adds a worker
 // for each kind of job with the function Add. A Queue without workers does not start,
@@ -56,6 +65,10 @@ type Queue struct {
 	kinds   int
 	// client is nil before the function Start is called.
 	client client
+	// repair calls repairTimes. It is nil if the database has a clock of its own.
+	repair func(context.Context) error
+	// stop ends the goroutine that calls repair.
+	stop context.CancelFunc
 
 	mu sync.Mutex
 	// running is true if client runs jobs. closed is true after Close.
@@ -115,6 +128,14 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 		if err := driver.GetExecutor().Exec(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'"); err != nil {
 			return err
 		}
+		if driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
+			q.repair = func(ctx context.Context) error { return driver.GetExecutor().Exec(ctx, repairTimes) }
+			// A killed server leaves the row of the leader. If the clock was set back, the
+			// row would prevent the election of a new leader for a long time.
+			if err := driver.GetExecutor().Exec(ctx, "DELETE FROM river_leader"); err != nil {
+				return err
+			}
+		}
 		const query = "SELECT EXISTS (SELECT 1 FROM river_job WHERE state NOT IN ('cancelled', 'completed', 'discarded'))"
 		if err := driver.GetExecutor().QueryRow(ctx, query).Scan(&unfinished); err != nil {
 			return err
@@ -143,9 +164,32 @@ func (q *Queue) run(ctx context.Context) error {
 		return nil
 	}
 	// Jobs must end when Close is called, but not when ctx ends.
-	err := q.client.Start(context.WithoutCancel(ctx))
-	q.running = err == nil
-	return err
+	ctx = context.WithoutCancel(ctx)
+	if err := q.client.Start(ctx); err != nil {
+		return err
+	}
+	q.running = true
+	if q.repair != nil {
+		ctx, q.stop = context.WithCancel(ctx)
+		go q.repairPeriodically(ctx)
+	}
+	return nil
+}
+
+// repairPeriodically calls repair until ctx ends.
+func (q *Queue) repairPeriodically(ctx context.Context) {
+	ticker := time.NewTicker(repairInterval)
+	defer ticker.Stop()
+	for {
+		if err := q.repair(ctx); err != nil && ctx.Err() == nil {
+			q.config.Logger.WarnContext(ctx, "times of background jobs not checked", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // errNotStarted is the error of Insert if the Queue has not started.
@@ -171,6 +215,9 @@ func (q *Queue) Close() error {
 	q.mu.Lock()
 	running := q.running
 	q.closed, q.running = true, false
+	if q.stop != nil {
+		q.stop()
+	}
 	q.mu.Unlock()
 	if !running {
 		return nil

@@ -102,6 +102,36 @@ func TestQueueOfSQLite(t *testing.T) {
 	testQueue(t, openSQLite(t, filepath.Join(t.TempDir(), "db")).Jobs())
 }
 
+// TestQueueRunsJobsFromTheFuture starts a queue after the clock was set back. A killed
+// server has left a job whose last attempt was in the future, and the row of the leader.
+func TestQueueRunsJobsFromTheFuture(t *testing.T) {
+	driver := openSQLite(t, filepath.Join(t.TempDir(), "db")).Jobs()
+	w := newWorker()
+	q := started(t, driver, w)
+	insert(t, q, "first")
+	wantSeen(t, w, "first")
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"available", "retryable", "scheduled"} {
+		insert(t, q, text)
+		if err := driver.GetExecutor().Exec(t.Context(), "UPDATE river_job SET state = ?, attempted_at = datetime('now', '+1 day', 'subsec'),"+
+			" scheduled_at = datetime('now', '+1 day', '+5 seconds', 'subsec') WHERE args LIKE '%' || ? || '%'", text, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := driver.GetExecutor().Exec(t.Context(), "INSERT INTO river_leader (leader_id, elected_at, expires_at)"+
+		" VALUES ('killed', datetime('now', '+1 day', 'subsec'), datetime('now', '+1 day', '+15 seconds', 'subsec'))"); err != nil {
+		t.Fatal(err)
+	}
+	w = newWorker()
+	started(t, driver, w)
+	seen := map[string]bool{}
+	for len(seen) < 3 {
+		seen[<-w.seen] = true
+	}
+}
+
 func TestQueueOfPostgreSQL(t *testing.T) {
 	name, err := cluster.NewDatabase()
 	if err != nil {

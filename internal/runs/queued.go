@@ -64,8 +64,14 @@ func (s *Service) executeQueued(ctx context.Context, q *pyth.ExecutionRecord, p 
 		e = canceled(&named)
 		e.Status, e.Signal, e.Reason = pyth.StatusKilled, "SIGKILL", pyth.ReasonWorkerLost
 	}
-	e.Usage.Queued = startedAt.Sub(q.CreatedAt)
+	e.Usage.Queued = waited(q, startedAt)
 	return e, s.endQueued(ctx, r, p, e)
+}
+
+// waited returns the time in the queue until the given time. If the clock was set back
+// in between, it returns 0.
+func waited(q *pyth.ExecutionRecord, until time.Time) time.Duration {
+	return max(until.Sub(q.CreatedAt), 0)
 }
 
 // errNotStarted is the error of a program that ended without a call of Begin.
@@ -85,7 +91,7 @@ func (s *Service) RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *
 	if known, ok := errors.AsType[*pyth.Error](cause); ok {
 		e.Error.Message = known.Message
 	}
-	e.Usage.Queued = at.Sub(q.CreatedAt)
+	e.Usage.Queued = waited(q, at)
 	e.Reason = string(pyth.ErrorCode(cause))
 	return s.endQueued(ctx, r, p, e)
 }
@@ -163,7 +169,7 @@ func (s *Service) RecoverQueued(ctx context.Context, server pyth.ServerID, silen
 				continue // Another server has removed this one, which is slow.
 			}
 			r.State, r.Status, r.Signal, r.Reason, r.EndedAt = pyth.StateEnded, pyth.StatusKilled, "SIGKILL", pyth.ReasonWorkerLost, s.config.Clock()
-			r.Usage.Queued = r.StartedAt.Sub(r.CreatedAt)
+			r.Usage.Queued = waited(r, r.StartedAt)
 			if s.config.Ended != nil {
 				if err := s.config.Ended(ctx, nil, r); err != nil {
 					return n, err

@@ -34,8 +34,9 @@ func inBatches(ctx context.Context, before time.Time, prune func(context.Context
 }
 
 // Recover completes the records of runs that were created before the given time and
-// whose server was lost. It returns the number of runs. No such run may still be
-// live on any server.
+// whose server was lost. The zero time means all runs, even runs that seem to be created
+// in the future because the clock was set back. It returns the number of runs. No such
+// run may still be live on any server.
 func (s *Service) Recover(ctx context.Context, before time.Time) (int, error) {
 	n := 0
 	for after := pyth.ExecutionID(""); ; {
@@ -45,7 +46,7 @@ func (s *Service) Recover(ctx context.Context, before time.Time) (int, error) {
 		}
 		var lost []*pyth.SealedExecution
 		for _, r := range page {
-			if !r.CreatedAt.Before(before) {
+			if !before.IsZero() && !r.CreatedAt.Before(before) {
 				continue
 			}
 			// The run ended with its server. A queued run had not started, so it is canceled.

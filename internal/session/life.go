@@ -96,12 +96,13 @@ func (s *Service) disposeLocked(x *session) {
 
 // viewLocked returns the description of the session for its user.
 func (s *Service) viewLocked(x *session) *pyth.Session {
+	now := s.config.Clock()
 	unused := x.unused
 	if x.current != nil {
-		unused = s.config.Clock()
+		unused = now
 	}
-	expires := unused.Add(x.idleFor)
-	if latest := x.created.Add(s.config.MaxAge); latest.Before(expires) {
+	expires := adjusted(unused, now).Add(x.idleFor)
+	if latest := adjusted(x.created, now).Add(s.config.MaxAge); latest.Before(expires) {
 		expires = latest
 	}
 	return &pyth.Session{
@@ -114,4 +115,18 @@ func (s *Service) viewLocked(x *session) *pyth.Session {
 		Executions:  x.executions,
 		Running:     x.current != nil && x.current.runs,
 	}
+}
+
+// minAdjusted is the shortest change of the clock that adjusted takes into account.
+const minAdjusted = time.Second
+
+// adjusted returns an earlier time of this process as the clock shows it now. It differs
+// from the time itself only if the clock was set in between. The timers of sessions do
+// not depend on the clock.
+func adjusted(earlier, now time.Time) time.Time {
+	steady := now.Add(-now.Sub(earlier)) // Sub uses the monotonic clock.
+	if steady.Round(0).Sub(earlier.Round(0)).Abs() < minAdjusted {
+		return earlier
+	}
+	return steady
 }

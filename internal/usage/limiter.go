@@ -177,12 +177,18 @@ func (limit limits) refusalLocked(a *account, now time.Time) error {
 func nextDay(now time.Time) time.Time { return pyth.DayOf(now).Add(24 * time.Hour) }
 
 // account returns the account of the user. It reads the usage of the user from the
-// store if the account is new.
+// store if the account is new, or if the clock was set back to an earlier day.
 func (l *Limiter) account(ctx context.Context, user pyth.UserID) (*account, error) {
+	now := l.config.Clock()
+	day := pyth.DayOf(now)
 	l.mu.Lock()
 	a := l.accounts[user]
-	if a == nil {
-		a = &account{loaded: make(chan struct{}), day: pyth.DayOf(l.config.Clock()), seen: l.config.Clock()}
+	if a == nil || day.Before(a.day) {
+		running := int64(0)
+		if a != nil {
+			running = a.running
+		}
+		a = &account{loaded: make(chan struct{}), day: day, seen: now, running: running}
 		l.accounts[user] = a
 		l.mu.Unlock()
 		l.load(ctx, user, a)
@@ -204,7 +210,7 @@ func (l *Limiter) load(ctx context.Context, user pyth.UserID, a *account) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.stored, a.err = all[user], err
-	if err != nil {
+	if err != nil && l.accounts[user] == a {
 		delete(l.accounts, user)
 	}
 	close(a.loaded)

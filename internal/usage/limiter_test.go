@@ -116,6 +116,27 @@ func TestLimiterCountsRunsThatHaveNotEnded(t *testing.T) {
 	l.reads(2)
 }
 
+// TestLimiterReadsUsageWhenClockIsSetBack sets the clock a day ahead and back. The usage
+// of the first day counts again, and that of the second day does not.
+func TestLimiterReadsUsageWhenClockIsSetBack(t *testing.T) {
+	l := newLimiter(t, 3, 0)
+	l.admit("ada") // This run has not ended.
+	l.now = noon.AddDate(0, 0, 1)
+	l.admit("ada")
+	l.Ended("ada", l.record("ada", 0))
+	l.admit("ada")
+	l.Ended("ada", l.record("ada", 0))
+	l.refuse()
+
+	l.now = noon
+	l.store.day["ada"] = pyth.UsageTotals{Executions: 1}
+	l.admit("ada")
+	l.refuse()
+	l.Ended("ada", nil)
+	l.admit("ada")
+	l.reads(2)
+}
+
 func TestLimiterCountsARunOnceWhenItIsStored(t *testing.T) {
 	l := newLimiter(t, 2, 0)
 	l.admit("ada")

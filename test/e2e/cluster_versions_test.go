@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,16 +17,35 @@ import (
 // change replaces the text "old", which must exist once, by the text "changed".
 func buildChanged(t *testing.T, source, old, changed string) string {
 	t.Helper()
+	return buildOverlay(t, map[string]string{source: changedSource(t, source, old, changed)})
+}
+
+// changedSource returns the content of a source file with a change. The file must contain
+// the text "old" once.
+func changedSource(t *testing.T, source, old, changed string) string {
+	t.Helper()
 	content := string(must(os.ReadFile(source))(t))
 	if strings.Count(content, old) != 1 {
 		t.Fatalf("%s does not contain %q once", source, old)
 	}
+	return strings.Replace(content, old, changed, 1)
+}
+
+// buildOverlay builds the program with other contents of source files, by their paths. It
+// returns the path of the program.
+func buildOverlay(t *testing.T, contents map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
-	copied, overlay, program := filepath.Join(dir, filepath.Base(source)), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "pyth-on")
-	if err := os.WriteFile(copied, []byte(strings.Replace(content, old, changed, 1)), 0o600); err != nil {
-		t.Fatal(err)
+	overlay, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "pyth-on")
+	replace := object{}
+	for source, content := range contents {
+		copied := filepath.Join(dir, fmt.Sprint(len(replace), filepath.Base(source)))
+		if err := os.WriteFile(copied, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replace[source] = copied
 	}
-	list := must(json.Marshal(object{"Replace": object{source: copied}}))(t)
+	list := must(json.Marshal(object{"Replace": replace}))(t)
 	if err := os.WriteFile(overlay, list, 0o600); err != nil {
 		t.Fatal(err)
 	}

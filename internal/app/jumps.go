@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	// jumpInterval is the interval at which the server looks for jumps of the clock.
+	jumpInterval = 10 * time.Second
+	// minJump is the shortest change of the clock that counts as a jump.
+	minJump = time.Minute
+	// afterJump is the time after a jump in which the server deletes nothing by age, so
+	// that a wrong clock can be corrected.
+	afterJump = time.Hour
+)
+
+// jumps finds jumps of the clock: the clock of the machine was set, or the machine was
+// suspended. It is safe for concurrent use.
+type jumps struct {
+	logger *slog.Logger
+	// read returns the time of the clock, and a time that never jumps.
+	read func() (wall time.Time, steady time.Duration)
+
+	mu sync.Mutex
+	// wall and steady are the last times that were read.
+	wall   time.Time
+	steady time.Duration
+	// jumped is true after a jump. It happened at the steady time "at", and changed the
+	// clock by "by".
+	jumped bool
+	at, by time.Duration
+}
+
+func newJumps(logger *slog.Logger) *jumps {
+	started := time.Now()
+	return newJumpsOf(logger, func() (time.Time, time.Duration) {
+		at := time.Now()
+		// Round removes the reading of the steady clock.
+		return at.Round(0), at.Sub(started)
+	})
+}
+
+func newJumpsOf(logger *slog.Logger, read func() (time.Time, time.Duration)) *jumps {
+	j := &jumps{logger: logger, read: read}
+	j.wall, j.steady = read()
+	return j
+}
+
+// watch looks for jumps until ctx ends.
+func (j *jumps) watch(ctx context.Context) {
+	ticker := time.NewTicker(jumpInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			j.recent()
+		}
+	}
+}
+
+// recent reports whether the clock has jumped within the time afterJump.
+func (j *jumps) recent() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.recentLocked()
+}
+
+func (j *jumps) recentLocked() bool {
+	wall, steady := j.read()
+	by := wall.Sub(j.wall) - (steady - j.steady)
+	j.wall, j.steady = wall, steady
+	if by.Abs() >= minJump {
+		j.jumped, j.at, j.by = true, steady, by
+		j.logger.Warn("clock jumped: nothing is deleted by age for some time", "difference_ms", by.Milliseconds(), "pause_ms", afterJump.Milliseconds(),
+			"hint", "check the clock of this machine; keep it right with NTP")
+	}
+	return j.jumped && steady-j.at < afterJump
+}
+
+// health returns the state of the clock. It is degraded for some time after a jump.
+func (j *jumps) health(context.Context) pyth.Check {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.recentLocked() {
+		return pyth.Check{Status: pyth.CheckOK}
+	}
+	direction := "forward"
+	if j.by < 0 {
+		direction = "back"
+	}
+	return pyth.Check{Status: pyth.CheckDegraded, Detail: fmt.Sprintf("the clock jumped %s by %v, %v ago",
+		direction, j.by.Abs().Round(time.Second), (j.steady - j.at).Round(time.Second))}
+}

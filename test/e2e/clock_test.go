@@ -1,0 +1,198 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// offsetSource is added to the package time of the program. It reads the difference of
+// the clock from a file, in seconds.
+const offsetSource = `package time
+
+import "syscall"
+
+var offsetRead, offsetSeconds int64
+
+// Offset returns the difference. It reads the file at most every 20 ms.
+func Offset(mono int64) int64 {
+	if mono-offsetRead < 20e6 {
+		return offsetSeconds
+	}
+	offsetRead = mono
+	path, ok := syscall.Getenv("CLOCK_OFFSET_FILE")
+	if !ok {
+		return 0
+	}
+	fd, err := open(path)
+	if err != nil {
+		return offsetSeconds
+	}
+	var b [32]byte
+	n, _ := read(fd, b[:])
+	closefd(fd)
+	offset, sign := int64(0), int64(1)
+	for _, c := range b[:max(n, 0)] {
+		if c == '-' {
+			sign = -1
+		} else if '0' <= c && c <= '9' {
+			offset = 10*offset + int64(c-'0')
+		}
+	}
+	offsetSeconds = sign * offset
+	return offsetSeconds
+}
+`
+
+// buildWithClock builds a program whose clock can jump: the clock of Go and the clock of
+// SQLite. The monotonic clock stays right.
+func buildWithClock(t *testing.T) string {
+	t.Helper()
+	clock := filepath.Join(goRoot(t), "src/time/time.go")
+	libc := filepath.Join(strings.TrimSpace(string(must(exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "modernc.org/libc").Output())(t))))
+	gettime := "r = int32(X__syscall2(tls, int64(SYS_clock_gettime), int64(clk), int64(ts)))\n"
+	source := filepath.Join(libc, "ccgo_linux_amd64.go")
+	return buildOverlay(t, map[string]string{
+		clock: changedSource(t, clock, "\tsec, nsec, mono := runtimeNow()\n\tif mono == 0 {",
+			"\tsec, nsec, mono := runtimeNow()\n\tsec += Offset(mono)\n\tif mono == 0 {"),
+		filepath.Join(filepath.Dir(clock), "offset.go"): offsetSource,
+		source: changedSource(t, source, gettime, gettime+"\tif clk == CLOCK_REALTIME && r == 0 {\n\t\t(*Ttimespec)(unsafe.Pointer(ts)).Ftv_sec += offset()\n\t}\n"),
+		filepath.Join(libc, "offset.go"): "package libc\n\nimport \"time\"\n\nfunc offset() int64 {\n\ttime.Now()\n\treturn time.Offset(0)\n}\n",
+	})
+}
+
+// TestServeWithClockThatJumps moves the clock of a running server a day ahead, back, and
+// a day back. Nobody is locked out, no token lives longer, and no acknowledged data is
+// lost. The server recovers by itself.
+func TestServeWithClockThatJumps(t *testing.T) {
+	onlyDeep(t, "it compiles the program with a changed standard library; internal packages have short tests of jumps")
+	t.Parallel()
+	program := buildWithClock(t)
+	data, backups, file := newDataDir(t), filepath.Join(t.TempDir(), "backups"), filepath.Join(t.TempDir(), "offset")
+	const day = 24 * 60 * 60
+	setClock := func(seconds int) {
+		t.Helper()
+		// Readers see the old or the new content, because it is written in one call.
+		if err := os.WriteFile(file, []byte(strconv.Itoa(seconds)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // The program reads the file every 20 ms.
+	}
+	setClock(0)
+	start := func() *server {
+		t.Helper()
+		s := newServer(data)
+		s.program, s.env = program, []string{"CLOCK_OFFSET_FILE=" + file}
+		args := append([]string{
+			"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--data-dir=" + data,
+			"--egress-allow-range=127.0.0.1/32", "--backup-dir=" + backups, "--backup-interval=20h",
+		}, noStock...)
+		if err := s.begin(nil, append(args, npmRegistry()...)...); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.stop(t) })
+		if err := s.waitUntilServing(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := start()
+	a := s.register(t)
+	receiver := startReceiver(t)
+	address := receiver.Listener.Addr().String()
+	hook := a.createHook(t, object{"url": receiver.URL})
+	a.run(t, "print(1)")
+	receiver.receive(t, hook.Secret)
+	receiver.Close() // Later deliveries must wait.
+	session := a.openSession(t, object{"language": "python", "idleTimeoutMs": 600_000})
+	session.runCode(t, "x = 6")
+	long := a.enqueue(t, object{"code": sleepForever, "timeoutMs": 300_000})
+	eventually(t, "the program runs", func() bool { return a.record(t, long.ID).State == "running" })
+
+	// works checks what must work with every clock.
+	works := func(now string) {
+		t.Helper()
+		a.run(t, "print(42)").prints(t, "42\n")
+		session.runCode(t, "print(x * 7)").prints(t, "42\n")
+		var view struct{ ExpiresAt time.Time }
+		s.call(t, a, "GET", session.path(""), nil).want(t, 200, &view)
+		fresh := a.login(t)
+		s.callWithHeader(t, bearerHeader(fresh.Token), "GET", "/api/v1/me", nil).want(t, 200, nil)
+		s.refresh(t, fresh.RefreshToken).want(t, 200, nil)
+		var verified struct{ ExpiresAt time.Time }
+		s.callWithHeader(t, bearerHeader(fresh.Token), "POST", "/api/verify", nil).want(t, 200, &verified)
+		// The token is valid for an hour, and the session for ten minutes.
+		if left := verified.ExpiresAt.Sub(view.ExpiresAt); left < 40*time.Minute || left > time.Hour {
+			t.Errorf("%s: the token ends %v after the session", now, left)
+		}
+		if r := a.record(t, long.ID); r.State != "running" {
+			t.Errorf("%s: the long run is %+v", now, r)
+		}
+		q := a.wait(t, a.enqueue(t, object{"code": "print(7)"}).ID)
+		if q.Status != "succeeded" || q.Stdout != "7\n" {
+			t.Errorf("%s: got %+v", now, q)
+		}
+	}
+	health := func(want string) {
+		t.Helper()
+		var h struct {
+			Checks map[string]struct{ Status, Detail string }
+		}
+		s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &h)
+		if c := h.Checks["clock"]; c.Status != "degraded" || !strings.HasPrefix(c.Detail, want) {
+			t.Errorf("got the check %+v, want %s", c, want)
+		}
+	}
+	works("at first")
+	before := a.login(t)
+
+	setClock(day)
+	works("a day ahead")
+	health("the clock jumped forward by 24h0m")
+	s.callWithHeader(t, bearerHeader(before.Token), "GET", "/api/v1/me", nil).refused(t, 401, "unauthenticated")
+	ahead := a.login(t)
+	eventually(t, "a second backup exists", func() bool {
+		found, _ := filepath.Glob(filepath.Join(backups, "*.tar"))
+		return len(found) == 2
+	})
+
+	setClock(0)
+	works("back again")
+	health("the clock jumped back by 24h0m")
+	// The token from the wrong time is not valid for a day longer. Its login is.
+	s.callWithHeader(t, bearerHeader(ahead.Token), "GET", "/api/v1/me", nil).refused(t, 401, "unauthenticated")
+	s.refresh(t, ahead.RefreshToken).want(t, 200, nil)
+	s.callWithHeader(t, bearerHeader(before.Token), "GET", "/api/v1/me", nil).want(t, 200, nil)
+
+	setClock(-day)
+	works("a day back")
+	acknowledged := a.recordIDs(t, "")
+
+	// The server is killed, and starts with a clock that is a day back. The receiver of
+	// the webhook works again.
+	s.kill(t)
+	receiver = startReceiverAt(t, address)
+	s = start()
+	a.server, session.server = s, s
+	if r := a.record(t, long.ID); r.State != "ended" || r.Status != "killed" {
+		t.Errorf("the run of the killed server is %+v", r)
+	}
+	for _, id := range acknowledged {
+		s.call(t, a, "GET", "/api/v1/executions/"+id, nil).want(t, 200, nil)
+	}
+	// The first delivery has arrived before, and the long run had not ended.
+	for range len(acknowledged) - 2 {
+		receiver.receive(t, hook.Secret)
+	}
+	setClock(0)
+	a.run(t, "print(42)").prints(t, "42\n")
+	health("the clock jumped forward by 24h0m")
+	s.stop(t)
+	if out, failed := runAudit(t, data, "verify"); failed || !strings.Contains(out, "whole: ") {
+		t.Errorf("the audit log: %s", out)
+	}
+}
