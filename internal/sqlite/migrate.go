@@ -61,7 +61,7 @@ func (s *Store) migrate(ctx context.Context) error {
 // this program.
 func checkSchema(current, known int64) error {
 	if err := pyth.CheckSchema(current, known); err != nil {
-		return fmt.Errorf("%w, or go back to the copy that the newer version made before its migration (see Upgrade on the page Operations of the documentation)", err)
+		return fmt.Errorf("%w, or go back to the copy that the newer version made before its migration (see Upgrade on the page Server of the documentation)", err)
 	}
 	return nil
 }

@@ -27,14 +27,17 @@ type codeBlock struct {
 	// notRun is the reason why the test does not run the block. It comes from a marker
 	// `<!-- not run: … -->` above the block.
 	notRun string
+	// fails is the text that the block prints when it fails, as it must. It comes from a
+	// marker `<!-- fails: … -->`.
+	fails string
 }
 
 func codeBlocks(t *testing.T, page string) []codeBlock {
 	t.Helper()
-	marker := regexp.MustCompile(`^<!-- not run: (.+) -->$`)
+	marker := regexp.MustCompile(`^<!-- (not run|fails): (.+) -->$`)
 	var blocks []codeBlock
 	var block *codeBlock
-	notRun := ""
+	var notRun, fails string
 	for i, line := range strings.Split(page, "\n") {
 		fence, fenced := strings.CutPrefix(line, "```")
 		switch {
@@ -44,19 +47,32 @@ func codeBlocks(t *testing.T, page string) []codeBlock {
 		case block != nil:
 			block.text += line + "\n"
 		case fenced:
-			block = &codeBlock{line: i + 1, language: fence, notRun: notRun}
-			notRun = ""
+			block = &codeBlock{line: i + 1, language: fence, notRun: notRun, fails: fails}
+			notRun, fails = "", ""
 		case marker.MatchString(line):
-			notRun = marker.FindStringSubmatch(line)[1]
-		case notRun != "":
+			if m := marker.FindStringSubmatch(line); m[1] == "fails" {
+				fails = m[2]
+			} else {
+				notRun = m[2]
+			}
+		case notRun != "" || fails != "":
 			t.Errorf("line %d: a marker is not followed by a code block", i+1)
-			notRun = ""
+			notRun, fails = "", ""
 		}
 	}
 	if block != nil {
 		t.Errorf("line %d: the code block has no end", block.line)
 	}
 	return blocks
+}
+
+// script returns the commands of the block. If the block must fail, the script fails if
+// the block does not, or if it prints something else.
+func (b *codeBlock) script() string {
+	if b.fails == "" {
+		return b.text
+	}
+	return fmt.Sprintf("if (\n%s) >failed.txt; then echo 'the block in line %d must fail'; exit 1; fi\ncat failed.txt\ngrep -q '%s' failed.txt\n", b.text, b.line, b.fails)
 }
 
 // commandPage describes how to run the commands of a page, and what they must print.
@@ -68,6 +84,9 @@ type commandPage struct {
 	flags func(t *testing.T) []string
 	// The field "starts" is true if the commands of the page start the server.
 	starts bool
+	// installed is true if the commands use the paths of the Debian package. The test
+	// replaces these by paths in the working directory.
+	installed bool
 	// account is true if the test must create an account after the commands have
 	// started the server.
 	account bool
@@ -119,6 +138,14 @@ func commandPages(t *testing.T) map[string]commandPage {
 		"docs/installation.md": {notRun: slices.Concat([]string{"needs the files of a release"}, slices.Repeat([]string{needsNewMachine}, 7),
 			[]string{"needs Docker", "needs Docker", "needs a cluster"})},
 		"docs/operations.md": {
+			starts: true, installed: true, files: map[string]string{"bin/sudo": sudoOfPages, "bin/systemctl": systemctlOfPages},
+			want: []string{
+				`"status":`, `"stdout":"42\n"`, "executionsPerDay: 1000", "\trunning\t", `"state":`, "user, disabled",
+				"\ncanceled\n", " 0 damaged", "verified\n", "The root key fits.", "succeeded\n",
+			},
+			notRun: []string{needsNewMachine, needsNewMachine},
+		},
+		"docs/server.md": {
 			starts: true, want: []string{`"status":`, "ok       sandbox ", "pyapi_", " 0 damaged"},
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1", "downloads large packages", "needs a database that a newer version has migrated"},
 		},
@@ -220,7 +247,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		case block.language == "sh":
 			// Print a line break after each block, so that the outputs of two blocks do
 			// not join.
-			script += block.text + "echo\n"
+			script += block.script() + "echo\n"
 			if p.account && strings.Contains(block.text, "pyth-on serve") {
 				script += registerOfPages
 			}
@@ -249,8 +276,13 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		pageEnv = p.env(t) // This can build an image, which is linked below.
 	}
 	data := filepath.Join(dir, "data")
+	if p.installed {
+		data = filepath.Join(dir, "var/lib/pyth-on/data")
+		script = strings.NewReplacer(" /etc/pyth-on/", " "+dir+"/etc/pyth-on/", "/var/lib/pyth-on", dir+"/var/lib/pyth-on", "/var/backups", dir+"/var/backups").Replace(script)
+		env = append(env, "PYTH_ON_CONFIG="+writeSettings(t, dir, data))
+	}
 	if p.starts || p.ownData {
-		if err := os.Mkdir(data, 0o700); err != nil {
+		if err := os.MkdirAll(data, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if err := linkImages(data); err != nil {
@@ -301,6 +333,20 @@ func (p commandPage) startServer(t *testing.T, data string) *server {
 	default:
 		return sharedServer(t)
 	}
+}
+
+// writeSettings writes the settings file of a server that was installed from the Debian
+// package. It returns the path of the file.
+func writeSettings(t *testing.T, dir, data string) string {
+	t.Helper()
+	path := filepath.Join(dir, "etc/pyth-on/pyth-on.toml")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("data-dir = \""+data+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // saveProgram saves a program to a file. The first line of the program contains the
@@ -364,7 +410,7 @@ serve)
     fi
     '{{binary}}' "$@" >>server.log 2>&1 &
     echo $! >server.pid
-    until curl -fsS "http://$PYTH_ON_ADDR/readyz" >/dev/null 2>&1; do
+    until curl -fsS "http://$PYTH_ON_ADDR/readyz" >/dev/null 2>&1 || curl -fsSk "https://$PYTH_ON_ADDR/readyz" >/dev/null 2>&1; do
         lives "$(cat server.pid)" || { cat server.log; exit 1; }
         sleep 0.1
     done ;;
@@ -389,6 +435,45 @@ case "$*" in
     go mod edit -require=github.com/pyth-on/pyth-on@v0.0.0 -replace=github.com/pyth-on/pyth-on="$REPOSITORY" ;;
 *)
     exec go "$@" ;;
+esac
+`
+
+// sudoOfPages is a script that replaces sudo. There is no user pyth-on, so the owner of
+// files stays the same.
+const sudoOfPages = `#!/usr/bin/env bash
+set -eu
+[ "$1" != -u ] || shift 2
+owner=
+for arg in "$@"; do
+    shift
+    case "$owner$arg" in
+    -o | -g) owner=next ;;
+    next*) owner= ;;
+    *) set -- "$@" "$arg" ;;
+    esac
+done
+exec "$@"
+`
+
+// systemctlOfPages is a script that replaces systemctl. The deep test
+// TestDebianPackage uses systemd.
+const systemctlOfPages = `#!/usr/bin/env bash
+set -eu
+data=var/lib/pyth-on/data
+case "$*" in
+"enable --now pyth-on" | "start pyth-on" | "restart pyth-on")
+    # Images take long to make.
+    [ ! -e var/lib/pyth-on/lost ] || ln var/lib/pyth-on/lost/{rootfs-,sandbox-}* $data/
+    exec pyth-on serve ;;
+"reload pyth-on")
+    before=$(grep -c 'settings reloaded' server.log || true)
+    kill -HUP "$(cat server.pid)"
+    until [ "$(grep -c 'settings reloaded' server.log)" -gt "$before" ]; do sleep 0.1; done ;;
+"stop pyth-on")
+    kill "$(cat server.pid)"
+    while [ -e "/proc/$(cat server.pid)/status" ] && ! grep -q '^State:.Z' "/proc/$(cat server.pid)/status"; do sleep 0.1; done
+    rm server.pid ;;
+*) exit 1 ;;
 esac
 `
 

@@ -66,7 +66,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 }
 
 // TestDocumentationNamesLogMessages checks the log messages in the table of
-// docs/operations.md. The source code must contain each message.
+// docs/monitoring.md. The source code must contain each message.
 func TestDocumentationNamesLogMessages(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(readFile(t, "../../docs/monitoring.md"), "\n| message | meaning |\n")

@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// startNginx starts nginx with the configuration from docs/operations.md and returns
+// startNginx starts nginx with the configuration from docs/server.md and returns
 // the URL of nginx. It changes only the address of the server in the configuration.
 func startNginx(t *testing.T, s *server) string {
 	t.Helper()
-	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/operations.md"))(t)), "```nginx\n")
+	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/server.md"))(t)), "```nginx\n")
 	block, _, closed := strings.Cut(rest, "```")
 	if !found || !closed || !strings.Contains(block, "http://127.0.0.1:8080;") {
-		t.Fatal("docs/operations.md has no example for nginx")
+		t.Fatal("docs/server.md has no example for nginx")
 	}
 	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
 	dir := t.TempDir()

@@ -32,7 +32,7 @@ func bootDebian(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	mmdebstrap := exec.CommandContext(t.Context(), "mmdebstrap", "--quiet", "--variant=minbase",
-		"--include=systemd,systemd-sysv,dbus,adduser,ca-certificates,libstdc++6,procps", "bookworm", root)
+		"--include=systemd,systemd-sysv,dbus,adduser,ca-certificates,libstdc++6,procps,curl,jq,openssl", "bookworm", root)
 	if out, err := mmdebstrap.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -111,7 +111,11 @@ const shellOfPages = `set -eu
 sudo() {
     [ "$1" = -u ] || { "$@"; return; }
     user=$2; shift 2
-    setpriv --reuid="$user" --regid="$user" --clear-groups "$@"
+    case "$*" in
+    # Without a password on standard input, enter one.
+    *"users create"*"--json") echo "correct horse battery" | setpriv --reuid="$user" --regid="$user" --clear-groups "$@" ;;
+    *) setpriv --reuid="$user" --regid="$user" --clear-groups "$@" ;;
+    esac
 }
 apt() {
     case "$1" in
@@ -206,6 +210,36 @@ func TestDebianPackage(t *testing.T) {
 	}
 	if out, err := m.command("getent", "passwd", "pyth-on").Output(); err == nil {
 		t.Errorf("the user is left: %s", out)
+	}
+	t.Run("first day", m.runOperations)
+}
+
+// runOperations runs all commands of docs/operations.md, beginning with the
+// installation. It changes only the address of the server.
+func (m *machine) runOperations(t *testing.T) {
+	blocks := codeBlocks(t, readFile(t, "../../docs/operations.md"))
+	port := freePort(t)
+	script := shellOfPages + "curl() { command curl --fail-with-body \"$@\"; }\n"
+	for i, b := range blocks {
+		if b.language != "sh" {
+			continue
+		}
+		script += b.script() + "echo\n"
+		if i == 0 { // The package is installed now.
+			m.run(t, "bash", "-c", "export PYTH_ON_NODE=/opt/node\n"+script)
+			m.write(t, "etc/pyth-on/pyth-on.toml",
+				"data-dir = \"/var/lib/pyth-on/data\"\naddr = \"127.0.0.1:"+port+"\"\nnode = \"/opt/node\"\nrate-limit = \"off\"\n")
+			script = shellOfPages + "curl() { command curl --fail-with-body \"$@\"; }\n"
+		}
+	}
+	out := m.run(t, "bash", "-c", strings.ReplaceAll(script, "127.0.0.1:8080", "127.0.0.1:"+port))
+	for _, want := range commandPages(t)["docs/operations.md"].want {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in: %s", want, out)
+		}
+	}
+	if state := m.property(t, "ActiveState"); state != "active" {
+		t.Errorf("the server is %s", state)
 	}
 }
 

@@ -54,7 +54,7 @@ func container(t *testing.T, root, data string, attr *syscall.SysProcAttr, bwrap
 }
 
 // TestContainerImage starts the server of the container image as an ordinary user,
-// as docs/operations.md describes, and runs programs.
+// as docs/installation.md describes, and runs programs.
 func TestContainerImage(t *testing.T) {
 	onlyDeep(t, "it writes and starts a container image")
 	t.Parallel()

@@ -20,6 +20,7 @@ func archiveFiles() map[string]string {
 		"LICENSE":         "LICENSE",
 		"README.md":       "README.md",
 		"operations.md":   "docs/operations.md",
+		"server.md":       "docs/server.md",
 		"pyth-on.service": "deploy/systemd/pyth-on.service",
 		"pyth-on.toml":    "deploy/debian/pyth-on.toml",
 		"compose.yaml":    "deploy/compose/compose.yaml",

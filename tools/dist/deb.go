@@ -31,6 +31,7 @@ func (r *release) writeDeb(to string) error {
 				file("deploy/systemd/pyth-on.service", "/usr/lib/systemd/system/pyth-on.service", 0o644),
 				settings,
 				file("docs/operations.md", "/usr/share/doc/pyth-on/operations.md", 0o644),
+				file("docs/server.md", "/usr/share/doc/pyth-on/server.md", 0o644),
 				file("deploy/debian/copyright", "/usr/share/doc/pyth-on/copyright", 0o644),
 			},
 			Scripts: nfpm.Scripts{

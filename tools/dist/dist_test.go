@@ -36,7 +36,7 @@ func TestVersion(t *testing.T) {
 func testRelease(t *testing.T) *release {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"LICENSE", "README.md", "docs/operations.md", "deploy"} {
+	for _, name := range []string{"LICENSE", "README.md", "docs/operations.md", "docs/server.md", "deploy"} {
 		target, err := filepath.Abs(filepath.Join("../..", name))
 		if err != nil {
 			t.Fatal(err)
