@@ -27,7 +27,7 @@ type poolFlags struct {
 	Warm              int           `default:"2" help:"Minimum number of warm sandboxes for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" reload:"" help:"Maximum number of running programs (default: eight per processor)."`
-	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running)."`
+	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, it applies to all workers together (default: only the limits of the workers)."`
 	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. A further program gets 503."`
 	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. A further program gets 429."`
 	MaxSandboxes      int           `default:"0" reload:"" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`

@@ -2,11 +2,39 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/pyth-on/pyth-on/internal/account"
 	"github.com/pyth-on/pyth-on/internal/api"
 	"github.com/pyth-on/pyth-on/internal/app"
+	"github.com/pyth-on/pyth-on/internal/listen"
 )
+
+// reloadServer returns a function that reads the settings that a running server can
+// change. The parameter "certificates" is nil if the server uses no certificate files.
+func reloadServer(server *app.Server, certificates *listen.Certificates, level *slog.LevelVar) prepareReload {
+	return func(next *commands) (func(), error) {
+		live, err := next.Serve.live()
+		if err == nil && certificates != nil {
+			err = certificates.Reload()
+		}
+		return func() {
+			level.Set(next.Serve.LogLevel)
+			server.Reconfigure(live)
+		}, err
+	}
+}
+
+// reloadWorker returns a function that reads the settings that a running worker can
+// change.
+func reloadWorker(worker *app.Worker, level *slog.LevelVar) prepareReload {
+	return func(next *commands) (func(), error) {
+		return func() {
+			level.Set(next.Worker.LogLevel)
+			worker.Reconfigure(app.PoolConfig(next.Worker.poolFlags))
+		}, nil
+	}
+}
 
 // The method "live" converts the settings that a running server can change.
 func (c *serveCommand) live() (live app.LiveConfig, err error) {

@@ -8,28 +8,29 @@ import (
 	"sync/atomic"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/app"
-	"github.com/pyth-on/pyth-on/internal/listen"
 	"github.com/pyth-on/pyth-on/internal/settings"
 )
 
-// reloader changes the settings of a running server. It serves the effective settings
-// as JSON.
+// reloader changes the settings of a running server or worker. It serves the effective
+// settings as JSON.
 type reloader struct {
-	// The field "first" contains the settings at the start of the server. Settings that
+	// The field "first" contains the settings at the start of the process. Settings that
 	// cannot be reloaded keep these values.
 	first     *parsed
 	last      *parsed
 	effective atomic.Pointer[[]settings.Setting]
 	requests  chan struct{}
-	level     *slog.LevelVar
 	logger    *slog.Logger
 }
 
+// prepareReload reads and checks new settings. The result "apply" changes the settings.
+// If prepareReload returns an error, nothing has changed.
+type prepareReload func(next *commands) (apply func(), err error)
+
 var _ http.Handler = (*reloader)(nil)
 
-func newReloader(p *parsed, level *slog.LevelVar, logger *slog.Logger) *reloader {
-	r := &reloader{first: p, last: p, requests: make(chan struct{}, 1), level: level, logger: logger}
+func newReloader(p *parsed, logger *slog.Logger) *reloader {
+	r := &reloader{first: p, last: p, requests: make(chan struct{}, 1), logger: logger}
 	list := p.settings()
 	r.effective.Store(&list)
 	return r
@@ -44,41 +45,44 @@ func (r *reloader) request() {
 	}
 }
 
-// run reloads the settings after each request, until ctx ends. The parameter
-// "certificates" is nil if the server uses no certificate files.
-func (r *reloader) run(ctx context.Context, server *app.Server, certificates *listen.Certificates) {
+// run reloads the settings after each request, until ctx ends.
+func (r *reloader) run(ctx context.Context, prepare prepareReload) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.requests:
-			r.reload(server, certificates)
+			r.reload(prepare)
 		}
 	}
 }
 
 // reload reads all settings again. If a setting is wrong, it changes nothing.
-func (r *reloader) reload(server *app.Server, certificates *listen.Certificates) {
+func (r *reloader) reload(prepare prepareReload) {
 	next, err := parse(r.first.args)
-	var live app.LiveConfig
+	var apply func()
 	if err == nil {
-		live, err = next.root.Serve.live()
-	}
-	if err == nil && certificates != nil {
-		err = certificates.Reload()
+		apply, err = prepare(next.root)
 	}
 	if err != nil {
-		r.logger.Error("settings not reloaded", "error", err, "hint", "the server continues to use the previous settings")
+		r.logger.Error("settings not reloaded", "error", err, "hint", "the "+r.process()+" continues to use the previous settings")
 		return
 	}
 	changed, postponed := r.compare(next)
-	r.level.Set(next.root.Serve.LogLevel)
-	server.Reconfigure(live)
+	apply()
 	r.last = next
 	r.logger.Info("settings reloaded", "changed", changed)
 	if len(postponed) > 0 {
-		r.logger.Warn("settings have changed that cannot be reloaded", "settings", postponed, "hint", "restart the server to change them")
+		r.logger.Warn("settings have changed that cannot be reloaded", "settings", postponed, "hint", "restart the "+r.process()+" to change them")
 	}
+}
+
+// process returns the kind of this process for messages.
+func (r *reloader) process() string {
+	if r.first.context.Selected().Name == "worker" {
+		return "worker"
+	}
+	return "server"
 }
 
 // compare returns the names of the settings that differ from the current settings. It

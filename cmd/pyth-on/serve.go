@@ -90,7 +90,7 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 	ctx, stop := untilStopSignal()
 	defer stop()
 	logger, level := c.logger(os.Stderr)
-	reloader := newReloader(p, level, logger)
+	reloader := newReloader(p, logger)
 	defer handleSignals(logger, reloader.request)()
 	// Some dependencies write to the default loggers of slog and log.
 	slog.SetDefault(logger)
@@ -166,7 +166,7 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 	}
 	defer stopMetrics()
 	server.Maintain(ctx)
-	go reloader.run(ctx, server, front.certificates)
+	go reloader.run(ctx, reloadServer(server, front.certificates, level))
 	address := front.url()
 	database := slog.Group("") // An empty group is not logged.
 	if store.description != "" {

@@ -18,10 +18,9 @@ func untilStopSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// handleSignals calls the function "reload" when SIGHUP arrives. If this function is
-// nil, the server logs and ignores SIGHUP. It also logs and ignores SIGUSR1 and
-// SIGUSR2, which make other servers rotate logs. The result "stop" is a function that
-// restores the default actions.
+// handleSignals calls the function "reload" when SIGHUP arrives. It logs and ignores
+// SIGUSR1 and SIGUSR2, which make other servers rotate logs. The result "stop" is a
+// function that restores the default actions.
 //
 // The server also ignores SIGPIPE, but without a log message. By default, SIGPIPE
 // would end the server when the reader of its log closes the pipe.
@@ -32,11 +31,7 @@ func handleSignals(logger *slog.Logger, reload func()) (stop func()) {
 		for s := range received {
 			switch s {
 			case syscall.SIGHUP:
-				if reload != nil {
-					reload()
-					continue
-				}
-				logger.Warn("signal ignored: a worker cannot reload its settings", "signal", "SIGHUP", "hint", "restart the worker to change its settings")
+				reload()
 			case syscall.SIGUSR1:
 				logger.Warn("signal ignored: the server does not use this signal", "signal", "SIGUSR1")
 			case syscall.SIGUSR2:

@@ -33,14 +33,15 @@ type workerCommand struct {
 }
 
 // Run joins the cluster and runs programs until a stop signal arrives.
-func (c *workerCommand) Run() (err error) {
+func (c *workerCommand) Run(p *parsed) (err error) {
 	if err := ensurePrivileged(); err != nil {
 		return err
 	}
 	ctx, stop := untilStopSignal()
 	defer stop()
-	logger, _ := c.logger(os.Stderr)
-	defer handleSignals(logger, nil)()
+	logger, level := c.logger(os.Stderr)
+	reloader := newReloader(p, logger)
+	defer handleSignals(logger, reloader.request)()
 	slog.SetDefault(logger)
 
 	cluster, err := c.config("--nats", c.NATS)
@@ -82,6 +83,7 @@ func (c *workerCommand) Run() (err error) {
 	}
 	defer stopMetrics()
 	w.Maintain(ctx)
+	go reloader.run(ctx, reloadWorker(w, level))
 	logger.Info("working", "worker", w.Name, "nats", c.NATS, "version", version, "data", data.Path)
 	manager := systemd.NewManager(logger)
 	manager.Ready("Working for " + c.NATS)

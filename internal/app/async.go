@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"slices"
@@ -29,17 +30,57 @@ type AsyncConfig struct {
 // openQueue starts the service that accepts asynchronous runs and starts them later.
 func (s *Server) openQueue(ctx context.Context) error {
 	c := s.config
-	capacity := c.Pool.pool(warmMinimums{}, s.metrics.pool, c.Logger)
+	all, ofUser := s.asyncRuns()
 	s.queue = async.New(async.Config{
 		Store: c.Accounts.store, Runs: queuedRuns{s.records, s.gate}, Vault: c.Accounts.vault, Check: s.checkQueued, Clock: c.Accounts.clock, Logger: c.Logger,
 		Server: pyth.ServerID("srv_" + rand.Text()), Shared: c.Accounts.shared(),
 		Limits:     pyth.QueueLimits{Runs: c.Async.MaxAsync, Bytes: c.Async.MaxAsyncSize << 20},
-		MaxRunning: capacity.MaxRunning, MaxRunningOfUser: capacity.MaxPerTenant,
+		MaxRunning: all, MaxRunningOfUser: ofUser,
 		Tracer:  c.Tracer,
 		Observe: func(queued time.Duration) { s.metrics.async.queued.Observe(queued.Seconds()) },
 	})
 	s.onClose(s.queue.Close)
 	return s.queue.Start(ctx)
+}
+
+// asyncRuns returns the maximum numbers of asynchronous runs that this server starts at
+// the same time, of all users and of one user. Without a setting, a server with workers
+// uses all ready workers. Other servers can use the same workers, so runs can wait in
+// the queues of workers.
+func (s *Server) asyncRuns() (all, ofUser int) {
+	c := s.pool.Load()
+	if s.fleet == nil {
+		limits := c.pool(warmMinimums{}, s.metrics.pool, s.config.Logger)
+		return limits.MaxRunning, limits.MaxPerTenant
+	}
+	all = c.MaxRunning
+	if all <= 0 {
+		all = s.fleet.Slots()
+	}
+	ofUser = c.MaxRunningOfUser
+	if ofUser <= 0 {
+		ofUser = (3*all + 3) / 4
+	}
+	return all, ofUser
+}
+
+// limitQueue tells the queue the current limits.
+func (s *Server) limitQueue() { s.queue.SetMaxRunning(s.asyncRuns()) }
+
+// slotsInterval is the interval at which a server with workers looks whether the number
+// of its workers has changed.
+const slotsInterval = 500 * time.Millisecond
+
+// maintainQueue starts a goroutine that adapts the limits of the queue to the workers,
+// until ctx ends.
+func (s *Server) maintainQueue(ctx context.Context) {
+	if s.fleet == nil {
+		return
+	}
+	go runPeriodically(ctx, slotsInterval, s.config.Logger, "limits of the queue not changed", func(context.Context) error {
+		s.limitQueue()
+		return nil
+	})
 }
 
 // queuedRuns starts queued programs only if the disk is not full.
@@ -65,8 +106,16 @@ func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Prog
 		return err
 	}
 	s.limiter.Ended(user, nil) // Do not count the run before it starts.
-	if err := checkProgram(s.executions)(user, p); err != nil || len(p.Secrets) == 0 {
+	if err := checkProgram(s.executions)(user, p); err != nil {
 		return err
+	}
+	if s.fleet != nil {
+		if err := s.fleet.CheckRuntime(cmp.Or(p.Runtime, cmp.Or(p.Language, pyth.Python).Runtime())); err != nil {
+			return err
+		}
+	}
+	if len(p.Secrets) == 0 {
+		return nil
 	}
 	stored, err := s.secrets.Secrets(ctx, user)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,10 +60,14 @@ type Worker struct {
 
 	config  *WorkerConfig
 	machine *machine
-	images  *imagestore.Store
-	bus     *bus.Bus
-	worker  *worker.Worker
-	metrics workerMetrics
+	// withNode is true if the worker runs JavaScript and TypeScript.
+	withNode bool
+	images   *imagestore.Store
+	bus      *bus.Bus
+	worker   *worker.Worker
+	metrics  workerMetrics
+	// limits are the limits of the pool.
+	limits atomic.Pointer[pool.Limits]
 	// registry contains the metrics of the worker.
 	registry *prometheus.Registry
 }
@@ -93,12 +98,15 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	if w.images, err = imagestore.Open(c.Data.Join("packages"), now); err != nil {
 		return nil, err
 	}
-	warm := c.Pool.warm(node != nil, c.Images)
-	limits := c.Pool.pool(warm, w.metrics.pool, c.Logger)
+	w.withNode = node != nil
+	warm := c.Pool.warm(w.withNode, c.Images)
+	pools := c.Pool.pool(warm, w.metrics.pool, c.Logger)
+	limits := pools.Limits()
+	w.limits.Store(&limits)
 	w.machine, err = openMachine(ctx, &machineConfig{
 		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: node, images: c.Images,
 		network: network.open, layers: mounter(w.images), progress: c.Progress,
-		rollback: c.Pool.rollback(w.metrics.pool.Recycled), pool: limits, warm: warm, logger: c.Logger,
+		rollback: c.Pool.rollback(w.metrics.pool.Recycled), pool: pools, warm: warm, logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -112,14 +120,24 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	}
 	w.worker, err = worker.New(worker.Config{
 		Bus: w.bus, Token: c.Cluster.Token, Host: w.machine.pool, Images: w.images, JobBytes: MachineMemory() / 16, Logger: c.Logger, Tracer: c.Tracer,
-		Status: func() wire.Status { return w.status(&limits) },
+		Status: w.status,
 	})
 	w.registry = w.newRegistry()
 	return w, err
 }
 
+// Reconfigure changes the limits of the pool. Running programs continue, even if they
+// exceed the new limits. It ignores the settings that PoolConfig of LiveConfig ignores.
+func (w *Worker) Reconfigure(c PoolConfig) {
+	pools := c.pool(w.config.Pool.warm(w.withNode, w.config.Images), w.metrics.pool, w.config.Logger)
+	limits := pools.Limits()
+	w.machine.pool.SetLimits(limits)
+	w.limits.Store(&limits)
+}
+
 // status describes the limits and the load of the pool.
-func (w *Worker) status(limits *pool.Config) wire.Status {
+func (w *Worker) status() wire.Status {
+	limits := w.limits.Load()
 	s := w.machine.pool.Stats()
 	runtimes := map[string]string{}
 	for r, version := range w.machine.versions {
@@ -185,7 +203,7 @@ func (s *Server) openFleet() error {
 		return err
 	}
 	s.onClose(func() error { b.Close(); return nil })
-	s.fleet, err = fleet.New(fleet.Config{Bus: b, Token: c.Cluster.Token, Images: s.packageImages, Observer: s.metrics.pool, Logger: c.Logger})
+	s.fleet, err = fleet.New(fleet.Config{Bus: b, Token: c.Cluster.Token, Images: s.packageImages, Limits: c.Pool.fleet(), Observer: s.metrics.pool, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

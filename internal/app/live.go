@@ -23,7 +23,11 @@ func (s *Server) Reconfigure(c LiveConfig) {
 	s.config.Accounts.service.SetPolicy(c.Accounts)
 	limits := c.Pool.pool(s.warm(), s.metrics.pool, s.config.Logger)
 	s.machine.pool.SetLimits(limits.Limits())
-	s.queue.SetMaxRunning(limits.MaxRunning, limits.MaxPerTenant)
+	if s.fleet != nil {
+		s.fleet.SetLimits(c.Pool.fleet())
+	}
+	s.pool.Store(&c.Pool)
+	s.limitQueue()
 	s.sessions.SetLimits(c.Pool.MaxSessionsOfUser, c.Pool.SessionIdle)
 }
 

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/fleet"
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
@@ -56,6 +57,12 @@ func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog
 		Observer:           observer,
 		Logger:             logger,
 	}
+}
+
+// The method "fleet" returns the limits of a server for all workers together. The limits of a machine
+// apply on each worker.
+func (c PoolConfig) fleet() fleet.Limits {
+	return fleet.Limits{MaxPerTenant: c.MaxRunningOfUser, MaxReservations: reservationsOfUser, MaxQueued: c.MaxQueued, MaxQueuedPerTenant: c.MaxQueuedOfUser}
 }
 
 // warmMinimums contains the minimum numbers of warm sandboxes. The field "runtimes"

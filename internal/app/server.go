@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -112,7 +113,10 @@ type Server struct {
 	executions    *execution.Service
 	records       *runs.Service
 	queue         *async.Service
-	idempotency   *idempotency.Service
+	// The field "pool" contains the limits since the start, or since the last
+	// Reconfigure.
+	pool        atomic.Pointer[PoolConfig]
+	idempotency *idempotency.Service
 	// The field "limiter" limits the runs of users on a day.
 	limiter  *usage.Limiter
 	webhooks *webhook.Service
@@ -140,6 +144,7 @@ type Server struct {
 // services. The caller shuts down the API first, and then closes the Server.
 func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s := &Server{config: c, gate: diskGate{c.Disk}}
+	s.pool.Store(&c.Pool)
 	s.jobs = jobqueue.New(jobqueue.Config{Logger: c.Logger, Sole: !c.Accounts.shared()})
 	s.metrics.pool, s.metrics.network, s.metrics.generate = newPoolMetrics(), newNetworkMetrics(), newGenerateMetrics()
 	s.metrics.async, s.metrics.packages, s.metrics.webhooks = newAsyncMetrics(), newPackageMetrics(), newWebhookMetrics()
@@ -437,6 +442,7 @@ func (s *Server) Maintain(ctx context.Context) {
 	})
 	s.maintainQuotas(ctx)
 	s.deletePeriodically(ctx, "old answers for idempotency keys not deleted", s.idempotency.Prune)
+	s.maintainQueue(ctx)
 	s.maintainWebhooks(ctx)
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
 		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)

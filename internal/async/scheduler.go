@@ -44,12 +44,16 @@ func newScheduler(c *Config) *scheduler {
 	}
 }
 
-// setMaxRunning changes the limits on claims, and looks for queued runs.
+// setMaxRunning changes the limits on claims. If they have changed, it looks for queued
+// runs.
 func (s *scheduler) setMaxRunning(all, ofUser int) {
 	s.mu.Lock()
+	changed := s.maxRunning != all || s.maxRunningOfUser != ofUser
 	s.maxRunning, s.maxRunningOfUser = all, ofUser
 	s.mu.Unlock()
-	s.wake()
+	if changed {
+		s.wake()
+	}
 }
 
 // wake makes the scheduler look for queued runs.
@@ -236,6 +240,9 @@ const (
 	// maxAttempts is the maximum number of attempts to start a run if the errors are
 	// faults of the server itself.
 	maxAttempts = 5
+	// runtimeWait is the time for which a run waits for a worker that has its runtime.
+	// The run holds its claim meanwhile, so this time is limited.
+	runtimeWait = 15 * time.Minute
 )
 
 // execute runs the program. If the server has no capacity, it tries again.
@@ -255,12 +262,14 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 	ctx, span := s.config.Tracer.Begin(ctx, request.Trace, "async.run", tracing.Consumer)
 	defer span.End(nil)
 	program := request.program()
+	began := time.Now()
 	for attempt, retry := 1, firstRetry; ; attempt, retry = attempt+1, min(2*retry, maxRetry) {
 		err := s.config.Runs.ExecuteQueued(ctx, &q.ExecutionRecord, program, start)
 		switch {
 		case err == nil, errors.Is(err, errNotQueued), ctx.Err() != nil:
 			return
-		case !passes(err) || attempt >= maxAttempts && pyth.ErrorCode(err) == pyth.CodeInternal:
+		case !passes(err) || attempt >= maxAttempts && pyth.ErrorCode(err) == pyth.CodeInternal,
+			pyth.ErrorCode(err) == pyth.CodeRuntimeUnavailable && time.Since(began) > runtimeWait:
 			if pyth.ErrorCode(err) == pyth.CodeInternal {
 				s.config.Logger.ErrorContext(ctx, "queued run not started", "execution_id", q.ID, "error", err)
 			}
@@ -289,6 +298,11 @@ func passes(err error) bool {
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeUnavailable, pyth.CodeDraining, pyth.CodeRateLimited, pyth.CodeInternal:
 		return true
+	case pyth.CodeRuntimeUnavailable:
+		// Without RetryAfter, this server itself does not have the runtime. With it, no
+		// worker has the runtime now.
+		e, ok := errors.AsType[*pyth.Error](err)
+		return ok && e.RetryAfter > 0
 	}
 	return false
 }

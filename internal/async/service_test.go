@@ -220,8 +220,13 @@ func TestServiceRetriesWithoutCapacityAndRefusesInvalidPrograms(t *testing.T) {
 		if p.Code == "invalid" {
 			return nil, pyth.Errorf(pyth.CodeInvalid, "The secret was deleted.")
 		}
-		if attempts++; attempts < 3 {
+		switch attempts++; {
+		case p.Code == "no runtime":
+			return nil, pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no Node.")
+		case attempts == 1:
 			return nil, pyth.Errorf(pyth.CodeOverloaded, "full")
+		case attempts == 2: // The worker with the runtime restarts.
+			return nil, &pyth.Error{Code: pyth.CodeRuntimeUnavailable, Message: "No worker has Node.", RetryAfter: time.Second}
 		}
 		return succeed(ctx, user, p)
 	})
@@ -232,6 +237,9 @@ func TestServiceRetriesWithoutCapacityAndRefusesInvalidPrograms(t *testing.T) {
 	e := wait(t, records, "bob", enqueue(t, s, "bob", "invalid"))
 	if e.Status != pyth.StatusCanceled || e.Reason != "invalid_request" || !e.StartedAt.IsZero() || e.Outcome == nil || e.Outcome.Error.Message != "The secret was deleted." {
 		t.Errorf("got %+v", e)
+	}
+	if e := wait(t, records, "bob", enqueue(t, s, "bob", "no runtime")); e.Status != pyth.StatusCanceled {
+		t.Errorf("a runtime that the server does not have: got %+v", e)
 	}
 }
 

@@ -83,9 +83,6 @@ func (s *server) waitUntilWorking() error {
 			if strings.Contains(line, `msg="serving metrics"`) {
 				s.metrics = urlField.FindStringSubmatch(line)[1]
 			}
-			if strings.Contains(line, `msg="serving metrics"`) {
-				s.metrics = urlField.FindStringSubmatch(line)[1]
-			}
 			if strings.Contains(line, "msg=working") {
 				s.findCgroupParents()
 				return nil
@@ -108,6 +105,54 @@ func (w *workers) awaitReady(t *testing.T, n int) {
 		}
 		return ready == n
 	})
+}
+
+// TestWorkerReloadsSettings changes the settings of a worker that runs a program.
+func TestWorkerReloadsSettings(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "worker.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("max-sandboxes = 3\nmax-sessions = 3\n")
+	w := startWorkersWith(t, []string{"first"}, []string{"--config=" + file}, "--max-running-per-user=1")
+	worker := w.all["first"]
+	a := w.register(t)
+	reload := func(message string) {
+		t.Helper()
+		before := strings.Count(worker.log.String(), message)
+		if err := worker.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the log has "+message, func() bool { return strings.Count(worker.log.String(), message) > before })
+	}
+	session := a.openSession(t, object{"language": "python"})
+	write("max-sandboxes = 3\nmax-sessions = 1\npackage-cache = 5000\n")
+	reload(`msg="settings have changed that cannot be reloaded" settings=[package-cache] hint="restart the worker to change them"`)
+	session.runCode(t, "print(1)")
+	eventually(t, "the worker accepts no second session", func() bool {
+		return w.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).status == 503
+	})
+	write("max-sandboxes = 3\nmax-sessions = many\n")
+	reload(`msg="settings not reloaded"`)
+	write("max-sandboxes = 3\nmax-sessions = 3\n")
+	reload(`msg="settings reloaded" changed=[max-sessions]`)
+	eventually(t, "the worker accepts a second session", func() bool {
+		return w.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).status == 201
+	})
+	// The server limits the user's programs on all workers together.
+	type quota struct {
+		Name  string
+		Limit int
+	}
+	var report struct{ Quotas []quota }
+	w.call(t, a, "GET", "/api/v1/usage", nil).want(t, 200, &report)
+	if !slices.ContainsFunc(report.Quotas, func(q quota) bool { return q.Name == "executions" && q.Limit == 1 }) {
+		t.Errorf("quotas %v", report.Quotas)
+	}
 }
 
 // The method "busy" returns the worker that is running a program.

@@ -36,13 +36,15 @@ const findTimeout = time.Second
 // foundTimeout is the time that the Fleet remembers the result of a search.
 const foundTimeout = time.Hour
 
-// Config configures a Fleet. All fields are required.
+// Config configures a Fleet. All fields except Limits are required.
 type Config struct {
 	Bus   link.Bus
 	Token []byte
 	// Images stores the layers with packages that jobs need. Workers get the layers
 	// from this store.
 	Images *imagestore.Store
+	// Limits can be changed with SetLimits.
+	Limits Limits
 	// Observer receives the outcomes of runs.
 	Observer Observer
 	Logger   *slog.Logger
@@ -59,8 +61,9 @@ type Observer interface {
 // Fleet implements pyth.SessionHost and pyth.ReservationHost. It is safe for concurrent
 // use.
 type Fleet struct {
-	config Config
-	node   *link.Node
+	config    Config
+	node      *link.Node
+	admission *admission
 
 	lost, moved, refused atomic.Int64
 
@@ -95,6 +98,8 @@ type pin struct {
 	lostAt time.Time
 	// expires is the end of a reservation; zero for a session.
 	expires time.Time
+	// The field "reserves" is the user of a reservation that this server has made.
+	reserves pyth.UserID
 }
 
 var (
@@ -104,9 +109,9 @@ var (
 
 // New returns a Fleet that looks for workers.
 func New(c Config) (*Fleet, error) {
-	f := &Fleet{config: c, loads: map[wire.ID]*load{}, pins: map[string]*pin{}, tenants: map[placed]int{}}
+	f := &Fleet{config: c, admission: newAdmission(c.Limits), loads: map[wire.ID]*load{}, pins: map[string]*pin{}, tenants: map[placed]int{}}
 	var err error
-	f.node, err = link.Open(link.Config{Bus: c.Bus, Token: c.Token, Lost: f.noteLost, Announced: f.noteStatus, Logger: c.Logger})
+	f.node, err = link.Open(link.Config{Bus: c.Bus, Token: c.Token, Lost: f.noteLost, Announced: f.noteStatus, CountTenants: f.admission.limited, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +128,7 @@ func (f *Fleet) noteLost(worker link.Peer) {
 		f.lost.Add(1)
 		f.config.Logger.Warn("worker lost", "worker", worker.Status.Name)
 	}
+	f.admission.setOthers(worker.ID, nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.loads, worker.ID)
@@ -130,6 +136,7 @@ func (f *Fleet) noteLost(worker link.Peer) {
 
 // noteStatus stores how many runs and sessions other servers have on a worker.
 func (f *Fleet) noteStatus(worker link.Peer) {
+	f.admission.setOthers(worker.ID, sumOf(worker.Status.Tenants))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.loadLocked(worker.ID)
@@ -137,6 +144,20 @@ func (f *Fleet) noteStatus(worker link.Peer) {
 	l.others = max(s.Running+s.Queued-l.runs, 0)
 	l.otherSessions = max(s.Sessions+s.Reserved-l.sessions, 0)
 }
+
+// sumOf returns the sum of the programs of each tenant over all servers.
+func sumOf(servers map[string]map[pyth.UserID]int) map[pyth.UserID]int {
+	others := map[pyth.UserID]int{}
+	for _, tenants := range servers {
+		for tenant, n := range tenants {
+			others[tenant] += max(n, 0)
+		}
+	}
+	return others
+}
+
+// SetLimits changes the limits. Programs that were admitted continue.
+func (f *Fleet) SetLimits(l Limits) { f.admission.setLimits(l) }
 
 func (f *Fleet) loadLocked(worker wire.ID) *load {
 	l := f.loads[worker]
@@ -171,6 +192,52 @@ func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 			delete(f.tenants, at)
 		}
 	}
+}
+
+// Quotas returns the maximum number of running programs and of reservations of the user
+// on all workers together. It counts the reservations of this server only.
+func (f *Fleet) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
+	running, limits := f.admission.running(user)
+	executions, reservations := 0, 0
+	for _, w := range f.Stats().Workers {
+		if w.State() == StateReady {
+			executions += w.MaxPerTenant
+			reservations += limits.MaxReservations
+		}
+	}
+	if limits.MaxPerTenant > 0 {
+		executions = min(executions, limits.MaxPerTenant)
+	}
+	return []pyth.Quota{
+		{Name: pyth.QuotaExecutions, Limit: int64(executions), Used: int64(running)},
+		{Name: pyth.QuotaReservations, Limit: int64(reservations), Used: int64(f.reservationsOf(user))},
+	}, nil
+}
+
+// reservationsOf returns the number of reservations that the user has made with this
+// server.
+func (f *Fleet) reservationsOf(user pyth.UserID) int {
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, p := range f.pins {
+		if p.reserves == user && now.Before(p.expires) {
+			n++
+		}
+	}
+	return n
+}
+
+// Slots returns the number of programs that all ready workers together can run.
+func (f *Fleet) Slots() int {
+	sum := 0
+	for _, w := range f.Stats().Workers {
+		if w.State() == StateReady {
+			sum += w.MaxRunning
+		}
+	}
+	return sum
 }
 
 // Stats describes the workers at one moment.

@@ -196,7 +196,7 @@ func TestWorkersOfOtherVersionsGetNoJobs(t *testing.T) {
 	inCluster(t, 0, func(t *testing.T, c *cluster) {
 		bus := c.hub.Bus()
 		old, err := link.Open(link.Config{
-			Bus: bus, Token: token, MaxCalls: 10, Logger: discard(), Accept: func(*link.Link) { t.Error("the old worker got a job") }, Owns: func(string) bool { return false },
+			Bus: bus, Token: token, MaxCalls: func() int { return 10 }, Logger: discard(), Accept: func(*link.Link) { t.Error("the old worker got a job") }, Owns: func(string) bool { return false },
 			Status: func() wire.Status {
 				return wire.Status{Protocol: wire.Protocol - 1, Name: "old", Runtimes: map[string]string{"python": "3"}, MaxRunning: 5, MaxPerTenant: 5}
 			},

@@ -44,7 +44,7 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 	}
 	if len(all) == 0 {
 		if compatible && !offered {
-			return nil, &pyth.Error{Code: pyth.CodeRuntimeUnavailable, Message: "No worker has the runtime " + string(d.runtime) + ". Operators: start workers with this runtime.", RetryAfter: retryAfter}
+			return nil, noRuntime(d.runtime)
 		}
 		return nil, unavailable("No worker is ready. Try again in a few seconds. Operators: see the check \"workers\" of /health.")
 	}
@@ -64,6 +64,32 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(b.score, a.score))
 	})
 	return all, nil
+}
+
+// CheckRuntime returns an error if workers are ready, but no worker has the runtime.
+// Without ready workers it returns nil, because a worker can join later.
+func (f *Fleet) CheckRuntime(runtime pyth.Runtime) error {
+	compatible := false
+	for _, p := range f.node.Alive() {
+		if p.Status.Protocol != wire.Protocol {
+			continue
+		}
+		compatible = true
+		if _, has := p.Status.Runtimes[string(runtime)]; has {
+			return nil
+		}
+	}
+	if !compatible {
+		return nil
+	}
+	return noRuntime(runtime)
+}
+
+func noRuntime(runtime pyth.Runtime) error {
+	return &pyth.Error{
+		Code:    pyth.CodeRuntimeUnavailable,
+		Message: "No worker has the runtime " + string(runtime) + ". Operators: start workers with this runtime.", RetryAfter: retryAfter,
+	}
 }
 
 // Groups of workers: a worker that can start the job now, one in which the job must
@@ -155,6 +181,16 @@ func (f *Fleet) pin(id string, worker wire.ID, expires time.Time) {
 	}
 	f.pins[id] = &pin{worker: worker, expires: expires}
 	f.loadLocked(worker).sessions++
+}
+
+// pinReservation stores the worker of a reservation that this server has made.
+func (f *Fleet) pinReservation(id pyth.ReservationID, user pyth.UserID, worker wire.ID, expires time.Time) {
+	f.pin(string(id), worker, expires)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.pins[string(id)]; p != nil {
+		p.reserves = user
+	}
 }
 
 func (f *Fleet) unpin(id string) {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -33,15 +34,43 @@ type run struct {
 	end    func()
 	// outcome is set if the job has ended without a worker.
 	outcome *pyth.Outcome
+	// The field "leave" tells the admission that the program has ended. It does
+	// nothing after the first call.
+	leave func()
+	// waited is the time that the job waited in this server.
+	waited time.Duration
 }
 
-// Start sends the job to a worker, and returns when a sandbox has received it.
+// Start sends the job to a worker, and returns when a sandbox has received it. If the
+// tenant has the maximum number of running programs, Start waits until one ends.
 func (f *Fleet) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
-	r := &run{fleet: f, job: job, events: events}
+	r := &run{fleet: f, job: job, events: events, leave: func() {}}
+	if err := r.enter(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.start(ctx); err != nil {
+		r.leave()
 		return nil, err
 	}
 	return r, nil
+}
+
+// The method "enter" waits until the tenant may run another program. The jobs of the
+// server itself have no limit.
+func (r *run) enter(ctx context.Context) error {
+	if r.job.Tenant == "" {
+		return nil
+	}
+	began := time.Now()
+	if err := r.fleet.admission.enter(ctx, r.job.Tenant); err != nil {
+		if ctx.Err() != nil {
+			return nil // The method "start" ends the job.
+		}
+		return err
+	}
+	r.waited = time.Since(began)
+	r.leave = sync.OnceFunc(func() { r.fleet.admission.leave(r.job.Tenant) })
+	return nil
 }
 
 // start tries workers until one accepts the job.
@@ -75,7 +104,7 @@ func (r *run) start(ctx context.Context) error {
 		}
 		// After a lost message, a worker that is alive can accept the job in a new
 		// call.
-		refused[worker.ID] = !errors.Is(err, errNotStarted) || !r.fleet.node.IsAlive(worker.ID)
+		refused[worker.ID] = !errors.Is(err, errNotStarted) || errors.Is(err, link.ErrStalled) || !r.fleet.node.IsAlive(worker.ID)
 		r.fleet.moved.Add(1)
 	}
 }
@@ -183,7 +212,7 @@ func (r *run) startOn(ctx context.Context, worker link.Peer) (err error) {
 
 // notStarted converts errors of a link to errNotStarted.
 func notStarted(err error) error {
-	for _, lost := range []error{link.ErrLost, link.ErrReset, link.ErrEnded, link.ErrClosed, wire.ErrInvalid} {
+	for _, lost := range []error{link.ErrLost, link.ErrReset, link.ErrStalled, link.ErrEnded, link.ErrClosed, wire.ErrInvalid} {
 		if errors.Is(err, lost) {
 			return errors.Join(errNotStarted, err)
 		}
@@ -225,6 +254,7 @@ func (f *Fleet) awaitMessage(ctx context.Context, l *link.Link, kind wire.Kind) 
 
 // Release starts the program and waits for its outcome.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
+	defer r.leave()
 	defer r.wipe()
 	for r.outcome == nil {
 		if ctx.Err() != nil {
@@ -235,6 +265,7 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 		r.end()
 		r.link.Close()
 		if outcome != nil {
+			outcome.Usage.Queued += r.waited
 			r.fleet.config.Observer.Ran(outcome)
 			return outcome, nil
 		}
@@ -327,6 +358,7 @@ func (r *run) lost(err error) *pyth.Outcome {
 
 // Abandon ends the run before its program starts.
 func (r *run) Abandon() {
+	defer r.leave()
 	defer r.wipe()
 	if r.outcome == nil {
 		r.abandon()

@@ -213,6 +213,6 @@ func (f *Fleet) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layer
 		return nil, err
 	}
 	expires := time.Now().Add(time.Duration(r.LifetimeMs) * time.Millisecond)
-	f.pin(string(id), worker, expires)
+	f.pinReservation(id, user, worker, expires)
 	return &pyth.Reservation{ID: id, PublicKey: r.PublicKey, ExpiresAt: expires}, nil
 }

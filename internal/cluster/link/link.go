@@ -21,6 +21,11 @@ const (
 	minChunk = 1 << 10
 )
 
+// callTimeout is the time for which a call waits until the worker has used earlier parts
+// of the first message. The parts of a large job need not arrive within this time, only
+// each next part.
+const callTimeout = 10 * time.Second
+
 var errTooLarge = errors.New("link: message too large")
 
 // Link is one call between two processes. It is safe for concurrent use.
@@ -98,7 +103,11 @@ func cost(f *wire.Frame) uint64 { return uint64(len(f.Payload)) + frameCost }
 // Send sends a message. It waits until the receiver has used enough of the earlier
 // messages. After Send, the link may still repeat the message, so the caller must not
 // change it.
-func (l *Link) Send(ctx context.Context, message []byte) error {
+func (l *Link) Send(ctx context.Context, message []byte) error { return l.send(ctx, message, 0) }
+
+// The method "send" is Send with a limit. It fails with ErrStalled if the receiver uses no earlier
+// message within the time "limit"; 0 means no limit.
+func (l *Link) send(ctx context.Context, message []byte, limit time.Duration) error {
 	select {
 	case l.sending <- struct{}{}:
 		defer func() { <-l.sending }()
@@ -111,7 +120,7 @@ func (l *Link) Send(ctx context.Context, message []byte) error {
 	for {
 		part := message[:min(len(message), chunk)]
 		message = message[len(part):]
-		if err := l.sendPart(ctx, part, len(message) == 0); err != nil {
+		if err := l.sendPart(ctx, part, len(message) == 0, limit); err != nil {
 			return err
 		}
 		if len(message) == 0 {
@@ -120,8 +129,9 @@ func (l *Link) Send(ctx context.Context, message []byte) error {
 	}
 }
 
-func (l *Link) sendPart(ctx context.Context, part []byte, last bool) error {
+func (l *Link) sendPart(ctx context.Context, part []byte, last bool, limit time.Duration) error {
 	f := &wire.Frame{Kind: wire.FrameData, Call: l.call, Last: last, Payload: part}
+	var stalled <-chan time.Time // Never ready without a limit.
 	for {
 		l.mu.Lock()
 		if l.err != nil {
@@ -132,9 +142,16 @@ func (l *Link) sendPart(ctx context.Context, part []byte, last bool) error {
 			break
 		}
 		l.mu.Unlock()
+		if limit > 0 && stalled == nil {
+			timer := time.NewTimer(limit)
+			defer timer.Stop()
+			stalled = timer.C
+		}
 		select {
 		case <-l.canSend:
 		case <-l.done:
+		case <-stalled:
+			return ErrStalled
 		case <-ctx.Done():
 			return ctx.Err()
 		}

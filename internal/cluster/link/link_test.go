@@ -35,11 +35,17 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // newPair starts a server and a worker, and waits until the server knows the worker.
 func newPair(t *testing.T, accept func(*link.Link)) *pair {
 	t.Helper()
-	p := &pair{hub: linktest.NewHub(time.Millisecond)}
+	return newSlowPair(t, time.Millisecond, accept)
+}
+
+// newSlowPair is newPair with a bus whose messages arrive after the given delay.
+func newSlowPair(t *testing.T, delay time.Duration, accept func(*link.Link)) *pair {
+	t.Helper()
+	p := &pair{hub: linktest.NewHub(delay)}
 	p.serverBus, p.workerBus = p.hub.Bus(), p.hub.Bus()
 	var err error
 	p.worker, err = link.Open(link.Config{
-		Bus: p.workerBus, Token: token, Accept: accept, MaxCalls: 8, Logger: discard(),
+		Bus: p.workerBus, Token: token, Accept: accept, MaxCalls: func() int { return 8 }, Logger: discard(),
 		Status: func() wire.Status { return wire.Status{Protocol: wire.Protocol, Name: "w"} },
 		Owns:   func(id string) bool { return id == "mine" }, Lost: func(link.Peer) { p.lostServers.Add(1) },
 	})
@@ -50,7 +56,7 @@ func newPair(t *testing.T, accept func(*link.Link)) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(100 * delay)
 	if !p.server.IsAlive(p.worker.ID()) || !p.worker.IsAlive(p.server.ID()) {
 		t.Fatal("server and worker do not know each other")
 	}
@@ -107,6 +113,52 @@ func TestLinkDeliversMessagesInOrderDespiteLoss(t *testing.T) {
 			l.Close()
 		})
 	}
+}
+
+func TestCallToStalledWorkerFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		p := newPair(t, func(*link.Link) { <-stop })
+		defer p.close()
+		defer close(stop)
+		began := time.Now()
+		if _, err := p.server.Call(t.Context(), p.worker.ID(), message(2<<20)); !errors.Is(err, link.ErrStalled) {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(began); took < 9*time.Second || took > 11*time.Second {
+			t.Errorf("the call failed after %v", took)
+		}
+		// A call that fits in the window needs no receiver.
+		l, err := p.server.Call(t.Context(), p.worker.ID(), message(1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+	})
+}
+
+func TestSlowCallSucceeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		received := make(chan int, 1)
+		p := newSlowPair(t, 400*time.Millisecond, func(l *link.Link) {
+			m, _ := l.Receive(context.Background(), 8<<20)
+			received <- len(m)
+		})
+		defer p.close()
+		began := time.Now()
+		l, err := p.server.Call(t.Context(), p.worker.ID(), message(8<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := <-received; n != 8<<20 {
+			t.Errorf("the worker received %d bytes", n)
+		}
+		// The whole call takes longer than the time for one part.
+		if took := time.Since(began); took < 10*time.Second {
+			t.Errorf("the call took only %v", took)
+		}
+		l.Close()
+	})
 }
 
 func TestSlowReceiverBlocksSender(t *testing.T) {

@@ -72,6 +72,9 @@ var (
 	ErrLost = errors.New("link: connection to the process lost")
 	// ErrReset reports that the other process does not know the call, or refused it.
 	ErrReset = errors.New("link: the other process does not know the call")
+	// ErrStalled reports that a worker is alive, but does not receive the first message
+	// of a call.
+	ErrStalled = errors.New("link: the other process does not receive the message")
 	// ErrEnded reports that the other process has ended the call.
 	ErrEnded = errors.New("link: call ended")
 	// ErrClosed reports that this process has ended the call.
@@ -87,11 +90,15 @@ type Config struct {
 	// Accept handles a call to a worker. Each call has a separate goroutine. The call
 	// ends when Accept returns. Accept is nil for a server.
 	Accept func(*Link)
-	// MaxCalls is the maximum number of calls that a worker accepts at the same time.
-	MaxCalls int
+	// MaxCalls returns the maximum number of calls that a worker accepts at the same
+	// time. It is nil for a server, and must not block.
+	MaxCalls func() int
 	// Owns reports whether the worker has the session or reservation. It is nil for a
 	// server.
 	Owns func(id string) bool
+	// CountTenants reports whether a server needs the field Tenants of the workers'
+	// statuses. It is nil for a worker, and must not block.
+	CountTenants func() bool
 	// Lost is called when a process is lost. Announced is called after each
 	// announcement of a worker. Lost and Announced may be nil.
 	Lost, Announced func(Peer)
@@ -216,13 +223,18 @@ func (n *Node) sendAnnouncement(leaving bool) {
 	status.Leaving = status.Leaving || leaving
 	n.mu.Lock()
 	now := time.Now()
+	counts := false
 	a := wire.Announcement{Seq: n.sent.next(now), Status: status, Heard: map[string]uint64{}}
 	for id, p := range n.peers {
 		if now.Sub(p.heardAt) < LostAfter {
 			a.Heard[id.String()] = p.heard
+			counts = counts || p.countsTenants
 		}
 	}
 	n.mu.Unlock()
+	if !counts {
+		a.Status.Tenants = nil
+	}
 	n.broadcast(subjectWorkers, &wire.Frame{Kind: wire.FrameAnnounce, Payload: wire.EncodeJSON(&a)})
 }
 
@@ -319,7 +331,7 @@ func (n *Node) acceptLocked(from wire.ID, f *wire.Frame) (l *Link, wait bool) {
 		return nil, true
 	}
 	p.lastCall = f.Call
-	if len(n.links) >= n.config.MaxCalls {
+	if len(n.links) >= n.config.MaxCalls() {
 		return nil, false
 	}
 	l = n.newLinkLocked(from, f.Call)
@@ -348,7 +360,7 @@ func (n *Node) Call(ctx context.Context, to wire.ID, message []byte) (*Link, err
 	n.calls++
 	l := n.newLinkLocked(to, n.calls)
 	n.mu.Unlock()
-	if err := l.Send(ctx, message); err != nil {
+	if err := l.send(ctx, message, callTimeout); err != nil {
 		l.Close()
 		return nil, err
 	}

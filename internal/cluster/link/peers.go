@@ -20,6 +20,8 @@ type peer struct {
 	proven time.Time
 	// lastCall is the highest ID of the calls of a server.
 	lastCall uint64
+	// countsTenants is true if a server needs the field Tenants of the status.
+	countsTenants bool
 	// The field "beats" holds the times of the last beats to a worker.
 	beats history
 }
@@ -94,6 +96,7 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 		return
 	}
 	first := p.heard == 0
+	delete(a.Status.Tenants, n.id.String()) // This server counts its jobs itself.
 	p.heard, p.heardAt, p.Status = a.Seq, now, a.Status
 	if a.Status.Leaving {
 		n.mu.Unlock()
@@ -101,7 +104,7 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 		return
 	}
 	p.prove(p.beats.at(a.Heard[n.id.String()]), now)
-	beat := wire.Beat{Seq: p.beats.next(now), Heard: a.Seq}
+	beat := wire.Beat{Seq: p.beats.next(now), Heard: a.Seq, CountTenants: n.config.CountTenants != nil && n.config.CountTenants()}
 	announced := p.Peer
 	n.mu.Unlock()
 	if n.config.Announced != nil {
@@ -137,7 +140,7 @@ func (n *Node) receiveBeat(from wire.ID, payload []byte) {
 		return
 	}
 	first := p.heard == 0
-	p.heard, p.heardAt = b.Seq, now
+	p.heard, p.heardAt, p.countsTenants = b.Seq, now, b.CountTenants
 	p.prove(n.sent.at(b.Heard), now)
 	if first {
 		// The server sends jobs only after it has seen its beat in an announcement.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 // FrameKind is the kind of a frame. Frames are the bodies of envelopes.
@@ -102,6 +104,8 @@ type Beat struct {
 	// Seq is the number of the beat. For each worker, a server counts its beats
 	// separately. Heard is the Seq of the announcement.
 	Seq, Heard uint64
+	// CountTenants is true if the server needs the field Tenants of the Status.
+	CountTenants bool `json:",omitempty"`
 }
 
 // Status describes a worker. Workers of all versions of the protocol announce their
@@ -124,6 +128,10 @@ type Status struct {
 	// MaxRunning, MaxPerTenant and MaxQueued are limits of the worker's pool. Running
 	// and Queued are the numbers of running and queued jobs in the pool.
 	MaxRunning, MaxPerTenant, MaxQueued, Running, Queued int
+	// Tenants contains the numbers of running and queued jobs: a map from each server
+	// to a map from each tenant. It is nil if no server needs it. A Node removes the
+	// jobs of its server.
+	Tenants map[string]map[pyth.UserID]int `json:",omitempty"`
 	// MaxSessions limits the sum of Sessions and Reserved.
 	MaxSessions, Sessions, Reserved int
 	// MemoryBytes is the memory for programs, and ReservedBytes is the used part of it.

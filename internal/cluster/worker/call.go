@@ -118,6 +118,9 @@ func (c *call) runJob(run *wire.Run) (err error) {
 		}
 		defer clear(job.Encrypted.Password)
 	}
+	if job.Tenant != "" {
+		defer c.worker.count(c.link.Peer(), job.Tenant)()
+	}
 	if err := c.fetchLayers(job.Layers); err != nil {
 		return err
 	}

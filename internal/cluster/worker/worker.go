@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -66,6 +68,8 @@ type Worker struct {
 	node   *link.Node
 	// The channel "receiving" is a semaphore for the first messages of calls.
 	receiving chan struct{}
+	// maxCalls follows the limits in the status.
+	maxCalls atomic.Int64
 
 	mu       sync.Mutex
 	draining bool
@@ -77,6 +81,9 @@ type Worker struct {
 	idle         chan struct{}
 	sessions     map[pyth.SessionID]*session
 	reservations map[pyth.ReservationID]time.Time
+	// The field "tenants" contains the numbers of accepted jobs. The server is in
+	// hexadecimal.
+	tenants map[string]map[pyth.UserID]int
 }
 
 // session is a session on this worker.
@@ -97,11 +104,12 @@ func New(c Config) (*Worker, error) {
 	w := &Worker{
 		config: c, key: key, idle: make(chan struct{}), receiving: make(chan struct{}, maxReceiving), freeBytes: max(c.JobBytes, minJobBytes),
 		sessions: map[pyth.SessionID]*session{}, reservations: map[pyth.ReservationID]time.Time{},
+		tenants: map[string]map[pyth.UserID]int{},
 	}
-	s := c.Status()
+	w.status() // Sets maxCalls.
 	w.node, err = link.Open(link.Config{
 		Bus: c.Bus, Token: c.Token, Status: w.status, Accept: w.accept, Owns: w.owns, Lost: w.lost, Logger: c.Logger,
-		MaxCalls: s.MaxRunning + s.MaxQueued + s.MaxSessions + spareCalls,
+		MaxCalls: func() int { return int(w.maxCalls.Load()) },
 	})
 	if err != nil {
 		return nil, err
@@ -111,11 +119,39 @@ func New(c Config) (*Worker, error) {
 
 func (w *Worker) status() wire.Status {
 	s := w.config.Status()
+	w.maxCalls.Store(int64(s.MaxRunning + s.MaxQueued + s.MaxSessions + spareCalls))
 	s.Protocol, s.PublicKey, s.Traces = wire.Protocol, w.key.Public(), w.config.Tracer != nil
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.Draining = w.draining
+	s.Tenants = make(map[string]map[pyth.UserID]int, len(w.tenants))
+	for server, tenants := range w.tenants {
+		s.Tenants[server] = maps.Clone(tenants)
+	}
 	return s
+}
+
+// The method "count" adds a job to the jobs of the server and the tenant. The caller
+// must call the result once, when the job has ended.
+func (w *Worker) count(server wire.ID, tenant pyth.UserID) (end func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id := server.String()
+	if w.tenants[id] == nil {
+		w.tenants[id] = map[pyth.UserID]int{}
+	}
+	w.tenants[id][tenant]++
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		tenants := w.tenants[id]
+		if tenants[tenant]--; tenants[tenant] == 0 {
+			delete(tenants, tenant)
+		}
+		if len(tenants) == 0 {
+			delete(w.tenants, id)
+		}
+	}
 }
 
 // Drain refuses new jobs and sessions, and waits until the accepted runs have ended or

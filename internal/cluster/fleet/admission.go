@@ -1,0 +1,192 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// Limits limits the programs of each tenant on all workers together.
+type Limits struct {
+	// MaxPerTenant is the maximum number of running programs of a tenant; 0 means that
+	// only the limits of each worker apply.
+	MaxPerTenant int
+	// MaxReservations is the maximum number of reservations of a tenant on one worker.
+	// The workers enforce it.
+	MaxReservations int
+	// MaxQueued and MaxQueuedPerTenant limit the programs that wait in this server,
+	// because their tenant has reached MaxPerTenant.
+	MaxQueued, MaxQueuedPerTenant int
+}
+
+// admission admits the programs of tenants in the order of their arrival. It counts the
+// programs of this server exactly. It learns of the programs of other servers from the
+// announcements of workers.
+type admission struct {
+	mu     sync.Mutex
+	limits Limits
+	// The field "waiting" is the number of all programs that wait.
+	waiting int
+	tenants map[pyth.UserID]*admitted
+	// The field "others" contains the programs of other servers on each worker.
+	others map[wire.ID]map[pyth.UserID]int
+}
+
+// admitted contains the programs of one tenant in this server.
+type admitted struct {
+	running int
+	// Each channel in the queue belongs to a waiting program. It is closed when the
+	// program is admitted.
+	queue []chan struct{}
+}
+
+func newAdmission(l Limits) *admission {
+	return &admission{limits: l, tenants: map[pyth.UserID]*admitted{}, others: map[wire.ID]map[pyth.UserID]int{}}
+}
+
+// The method "enter" waits until the tenant may run another program. If it returns nil,
+// the caller must call the method "leave" when the program has ended.
+func (a *admission) enter(ctx context.Context, tenant pyth.UserID) error {
+	turn, err := a.join(tenant)
+	if turn == nil || err != nil {
+		return err
+	}
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tenants[tenant]
+	if i := slices.Index(t.queue, turn); i >= 0 {
+		t.queue = slices.Delete(t.queue, i, i+1)
+		a.waiting--
+	} else {
+		// The program was admitted at the same time, so its turn goes to the next one.
+		t.running--
+		a.admitLocked(tenant)
+	}
+	a.forgetLocked(tenant)
+	return ctx.Err()
+}
+
+// The method "join" admits a program now, or adds it to the queue of its tenant. If the
+// program is in the queue, the channel "turn" is not nil.
+func (a *admission) join(tenant pyth.UserID) (turn chan struct{}, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tenants[tenant]
+	if t == nil {
+		t = new(admitted)
+		a.tenants[tenant] = t
+	}
+	if len(t.queue) == 0 && a.roomLocked(tenant) {
+		t.running++
+		return nil, nil
+	}
+	switch {
+	case len(t.queue) >= a.limits.MaxQueuedPerTenant:
+		err = tooMany()
+	case a.waiting >= a.limits.MaxQueued:
+		err = overloaded()
+	default:
+		turn = make(chan struct{})
+		t.queue = append(t.queue, turn)
+		a.waiting++
+	}
+	a.forgetLocked(tenant)
+	return turn, err
+}
+
+// The method "leave" notes that an admitted program has ended.
+func (a *admission) leave(tenant pyth.UserID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tenants[tenant].running--
+	a.admitLocked(tenant)
+	a.forgetLocked(tenant)
+}
+
+// setOthers stores the programs of other servers on a worker.
+func (a *admission) setOthers(worker wire.ID, others map[pyth.UserID]int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.others[worker])+len(others) == 0 {
+		return
+	}
+	delete(a.others, worker)
+	if len(others) > 0 {
+		a.others[worker] = others
+	}
+	a.admitAllLocked()
+}
+
+// The method "limited" reports whether there is a limit for all workers together.
+func (a *admission) limited() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.limits.MaxPerTenant > 0
+}
+
+func (a *admission) setLimits(l Limits) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limits = l
+	a.admitAllLocked()
+}
+
+// The method "running" returns the number of programs of the tenant, and the limits.
+func (a *admission) running(tenant pyth.UserID) (int, Limits) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.runningLocked(tenant), a.limits
+}
+
+func (a *admission) admitAllLocked() {
+	for tenant := range a.tenants {
+		a.admitLocked(tenant)
+	}
+}
+
+// admitLocked admits programs in the queue of the tenant while there is room.
+func (a *admission) admitLocked(tenant pyth.UserID) {
+	t := a.tenants[tenant]
+	for len(t.queue) > 0 && a.roomLocked(tenant) {
+		t.running++
+		a.waiting--
+		close(t.queue[0])
+		t.queue = slices.Delete(t.queue, 0, 1)
+	}
+}
+
+func (a *admission) roomLocked(tenant pyth.UserID) bool {
+	return a.limits.MaxPerTenant <= 0 || a.runningLocked(tenant) < a.limits.MaxPerTenant
+}
+
+func (a *admission) runningLocked(tenant pyth.UserID) int {
+	n := 0
+	if t := a.tenants[tenant]; t != nil {
+		n = t.running
+	}
+	for _, others := range a.others {
+		n += others[tenant]
+	}
+	return n
+}
+
+func (a *admission) forgetLocked(tenant pyth.UserID) {
+	if t := a.tenants[tenant]; t.running == 0 && len(t.queue) == 0 {
+		delete(a.tenants, tenant)
+	}
+}
+
+func tooMany() error {
+	return &pyth.Error{
+		Code:    pyth.CodeTooManyExecutions,
+		Message: "You have reached the maximum number of running and waiting programs per user. Try again after a program has ended.", RetryAfter: retryAfter,
+	}
+}
