@@ -24,6 +24,7 @@ type workerCommand struct {
 	poolFlags
 	networkFlags
 
+	ImageStore   string        `default:"off" placeholder:"STORE" help:"Where workers share packages, to unburden the servers: off, nats for an object store in NATS (with JetStream), or the path of a directory that all workers can write, for example on a network file system."`
 	PackageCache int64         `default:"10240" unit:"MiB" help:"Maximum size of cached packages that were not used recently, in MiB."`
 	MetricsAddr  string        `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	DrainTimeout time.Duration `default:"5m" help:"How long a stopping worker waits for running programs."`
@@ -70,7 +71,7 @@ func (c *workerCommand) Run(p *parsed) (err error) {
 	w, err := app.NewWorker(ctx, &app.WorkerConfig{
 		Data: data, Name: c.Name, Version: version, Cluster: cluster,
 		Node: app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags), Network: app.NetworkConfig(c.networkFlags),
-		PackageCache: c.PackageCache, Tracer: exporter.Tracer(), Progress: c.progress(logger), Logger: logger,
+		PackageCache: c.PackageCache, ImageStore: c.ImageStore, Tracer: exporter.Tracer(), Progress: c.progress(logger), Logger: logger,
 	})
 	if err != nil {
 		return err

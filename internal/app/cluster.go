@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/cluster/bus"
 	"github.com/pyth-on/pyth-on/internal/cluster/fleet"
+	"github.com/pyth-on/pyth-on/internal/cluster/images"
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 	"github.com/pyth-on/pyth-on/internal/cluster/worker"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
@@ -47,11 +49,23 @@ type WorkerConfig struct {
 	Network NetworkConfig
 	// PackageCache is the maximum size of cached packages in MiB.
 	PackageCache int64
+	// ImageStore says where workers share packages: ImageStoreOff, ImageStoreNATS or the
+	// path of a directory.
+	ImageStore string
 	// Tracer continues the traces of servers; nil if the worker records no traces.
 	Tracer   *tracing.Tracer
 	Progress Progress
 	Logger   *slog.Logger
 }
+
+// Values of WorkerConfig.ImageStore. Other values are paths of directories.
+const (
+	ImageStoreOff  = "off"
+	ImageStoreNATS = "nats"
+)
+
+// imageBucket is the name of the object store in NATS.
+const imageBucket = "pyth-on-images"
 
 // Worker runs the programs of servers on this machine.
 type Worker struct {
@@ -65,7 +79,9 @@ type Worker struct {
 	images   *imagestore.Store
 	bus      *bus.Bus
 	worker   *worker.Worker
-	metrics  workerMetrics
+	// shared is nil if the workers share no packages.
+	shared  *images.Shared
+	metrics workerMetrics
 	// limits are the limits of the pool.
 	limits atomic.Pointer[pool.Limits]
 	// registry contains the metrics of the worker.
@@ -118,12 +134,38 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	if w.bus, err = bus.Open(c.Cluster.NATS); err != nil {
 		return nil, err
 	}
+	if err := w.share(); err != nil {
+		return nil, err
+	}
 	w.worker, err = worker.New(worker.Config{
 		Bus: w.bus, Token: c.Cluster.Token, Host: w.machine.pool, Images: w.images, JobBytes: MachineMemory() / 16, Logger: c.Logger, Tracer: c.Tracer,
 		Status: w.status,
 	})
 	w.registry = w.newRegistry()
 	return w, err
+}
+
+// The method "share" opens the store in which workers share packages.
+func (w *Worker) share() error {
+	var objects images.Objects
+	switch store := w.config.ImageStore; store {
+	case "", ImageStoreOff:
+		return nil
+	case ImageStoreNATS:
+		objects = w.bus.Objects(imageBucket)
+	default:
+		info, err := os.Stat(store)
+		if err == nil && !info.IsDir() {
+			err = errors.New("it is not a directory")
+		}
+		if err != nil {
+			return fmt.Errorf("--image-store %s: %w; use off, nats or the path of a directory", store, err)
+		}
+		objects = images.Directory(store)
+	}
+	w.shared = images.New(objects, w.config.Cluster.Token, w.config.Logger)
+	w.images.Share(w.shared)
+	return nil
 }
 
 // Reconfigure changes the limits of the pool. Running programs continue, even if they
@@ -179,6 +221,9 @@ func (w *Worker) Drain(ctx context.Context) error { return w.worker.Drain(ctx) }
 func (w *Worker) Close() error {
 	if w.worker != nil {
 		w.worker.Close()
+	}
+	if w.shared != nil {
+		w.shared.Close()
 	}
 	if w.bus != nil {
 		w.bus.Close()

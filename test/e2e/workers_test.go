@@ -367,12 +367,17 @@ func TestWorkersKeepTenantOnWarmWorker(t *testing.T) {
 func TestWorkersGetPackagesFromServer(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
-	w := startWorkers(t, []string{"one", "two"}, x.Flag())
+	shared := t.TempDir()
+	w := startWorkersWith(t, []string{"one", "two"}, []string{"--image-store=" + shared}, x.Flag())
 	a := w.register(t)
 	a.setPackages(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 	a.run(t, "import base_lib, space.one\nprint(base_lib.VALUE)").prints(t, "two\n")
 	s := a.openSession(t, object{})
 	s.runCode(t, "import likes_two\nprint(likes_two.VALUE)").prints(t, "2\n")
+	eventually(t, "the worker shares the images of the three packages", func() bool {
+		objects, err := filepath.Glob(filepath.Join(shared, "*", "*"))
+		return err == nil && len(objects) == 3
+	})
 }
 
 // TestWorkerFailures checks what happens to runs when a worker is killed, when NATS

@@ -108,9 +108,22 @@ func validName(name string) bool {
 	return err == nil && len(b) == sha256.Size && name == strings.ToLower(name)
 }
 
-// Import adds a layer of another store. The function "fetch" gets the content of an
-// image. Import verifies the hash of each image. Concurrent calls fetch each image
-// only once.
+// Shared is a store of images that several machines use.
+type Shared interface {
+	// Get writes the image with the SHA-256 hash to the writer. The caller checks the
+	// hash of the content.
+	Get(ctx context.Context, hash []byte, to io.Writer) error
+	// Put adds the image in the file later.
+	Put(hash []byte, path string)
+}
+
+// Share makes Import use a store of images that several machines use. Call it before
+// Import.
+func (s *Store) Share(with Shared) { s.shared = with }
+
+// Import adds a layer of another store. Import gets each image from the shared store or
+// else with the function "fetch", and verifies the hash. Concurrent calls fetch each
+// image only once.
 func (s *Store) Import(ctx context.Context, layer pyth.LayerID, m *Manifest, fetch func(*ManifestImage, io.Writer) error) error {
 	if err := checkManifest(layer, m); err != nil {
 		return err
@@ -121,8 +134,15 @@ func (s *Store) Import(ctx context.Context, layer pyth.LayerID, m *Manifest, fet
 	for i := range m.Images[1:] {
 		image := &m.Images[1+i]
 		list.Images = append(list.Images, listedImage{Key: image.Key, Path: image.Path})
-		if _, err := s.Image(ctx, image.Key, image.SizeBytes, func(to *os.File) error { return fetchVerified(image, to, fetch) }); err != nil {
+		fetched := false
+		if _, err := s.Image(ctx, image.Key, image.SizeBytes, func(to *os.File) (err error) {
+			fetched, err = s.fetchImage(ctx, image, to, fetch)
+			return err
+		}); err != nil {
 			return fmt.Errorf("packages: import image %.12s: %w", image.Key, err)
+		}
+		if fetched && s.shared != nil {
+			s.shared.Put(image.SHA256, s.ImagePath(image.Key))
 		}
 	}
 	return s.making.Do(ctx, string(layer), func() error {
@@ -149,6 +169,24 @@ func checkManifest(layer pyth.LayerID, m *Manifest) error {
 		}
 	}
 	return nil
+}
+
+// fetchImage gets an image from the shared store if possible. The result is true if it
+// used the function "fetch".
+func (s *Store) fetchImage(ctx context.Context, i *ManifestImage, to *os.File, fetch func(*ManifestImage, io.Writer) error) (fetched bool, err error) {
+	if s.shared != nil {
+		err := fetchVerified(i, to, func(i *ManifestImage, w io.Writer) error { return s.shared.Get(ctx, i.SHA256, w) })
+		if err == nil || ctx.Err() != nil {
+			return false, err
+		}
+		if err := to.Truncate(0); err != nil {
+			return false, err
+		}
+		if _, err := to.Seek(0, io.SeekStart); err != nil {
+			return false, err
+		}
+	}
+	return true, fetchVerified(i, to, fetch)
 }
 
 // fetchVerified writes the content of an image to a file. It returns an error if the

@@ -2,6 +2,7 @@ package imagestore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -162,5 +163,65 @@ func TestImportRefusesInvalidManifests(t *testing.T) {
 	}
 	if _, err := from.Manifest("absent"); err == nil {
 		t.Error("manifest of an unknown layer")
+	}
+}
+
+// sharedImages is a Shared in memory.
+type sharedImages struct {
+	mu     sync.Mutex
+	images map[string][]byte
+	gets   int
+}
+
+func (s *sharedImages) Get(_ context.Context, hash []byte, to io.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gets++
+	b, ok := s.images[string(hash)]
+	if !ok {
+		return fs.ErrNotExist
+	}
+	_, err := to.Write(b)
+	return err
+}
+
+func (s *sharedImages) Put(hash []byte, path string) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.images[string(hash)] = b
+}
+
+func TestImportUsesSharedImages(t *testing.T) {
+	t.Parallel()
+	from, layer, m := exported(t)
+	shared := &sharedImages{images: map[string][]byte{}}
+	imported := func() (fetches int) {
+		t.Helper()
+		to := openStore(t)
+		to.Share(shared)
+		err := to.Import(t.Context(), layer, m, func(i *ManifestImage, w io.Writer) error {
+			fetches++
+			return fetchFrom(from, layer)(i, w)
+		})
+		if err != nil || !to.Complete(layer) {
+			t.Fatal(err)
+		}
+		return fetches
+	}
+	if n := imported(); n != 3 || len(shared.images) != 2 {
+		t.Errorf("the first store fetched %d images and shared %d", n, len(shared.images))
+	}
+	if n := imported(); n != 1 { // The image of links is not shared.
+		t.Errorf("the second store fetched %d images", n)
+	}
+	// The store replaces an image with another hash.
+	hash := string(m.Images[1].SHA256)
+	shared.images[hash] = []byte("damaged")
+	if n := imported(); n != 2 || string(shared.images[hash]) == "damaged" {
+		t.Errorf("with a damaged image, the store fetched %d images", n)
 	}
 }

@@ -1,0 +1,53 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Directory is an object store in a directory, for example on a network file system.
+type Directory string
+
+// Open opens the file of the object.
+func (d Directory) Open(_ context.Context, name string) (io.ReadCloser, error) {
+	return os.Open(d.path(name))
+}
+
+// Put writes the object to a temporary file and then renames the file. So other machines
+// see no incomplete object.
+func (d Directory) Put(ctx context.Context, name string, content io.Reader) (err error) {
+	path := d.path(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "unfinished-*")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, readerUntil{ctx, content})
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
+}
+
+func (d Directory) path(name string) string { return filepath.Join(string(d), name[:2], name) }
+
+// readerUntil is a reader that fails when its context has ended.
+type readerUntil struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r readerUntil) Read(to []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(to)
+}
