@@ -161,6 +161,49 @@ func TestSlowCallSucceeds(t *testing.T) {
 	})
 }
 
+func TestCallsCanArriveInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, echo)
+		defer p.close()
+		// The first message of the first call is lost, and repeated after the second
+		// call.
+		var lost [][]byte
+		p.hub.Drop(func(_ string, b []byte) bool {
+			if len(b) > 10_000 && len(lost) == 0 {
+				lost = append(lost, bytes.Clone(b))
+				return true
+			}
+			return false
+		})
+		first, err := p.server.Call(t.Context(), p.worker.ID(), message(10_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := p.server.Call(t.Context(), p.worker.ID(), message(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for l, size := range map[*link.Link]int{second: 3, first: 10_000} {
+			if got, err := l.Receive(t.Context(), 1<<20); err != nil || len(got) != size {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+			l.Close()
+		}
+		// A message of a call that has ended does not start the call again.
+		time.Sleep(time.Second)
+		sent := len(p.hub.Sent())
+		if err := p.hub.Inject("pyth-on.cluster.node."+p.worker.ID().String(), lost[0]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+		for _, b := range p.hub.Sent()[sent+1:] {
+			if len(b) > 10_000 {
+				t.Error("the worker answered a repeated call")
+			}
+		}
+	})
+}
+
 func TestSlowReceiverBlocksSender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent atomic.Int64

@@ -319,18 +319,18 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 	l.receive(f)
 }
 
-// acceptLocked creates the link for a new call. The IDs of a server's calls increase.
-// So a frame of an earlier call cannot start the call again. The result "wait" is true
+// acceptLocked creates the link for a new call. It accepts each ID of a call once. So a
+// frame of an earlier call cannot start the call again. The result "wait" is true
 // if the first frame of the call was lost and will be repeated.
 func (n *Node) acceptLocked(from wire.ID, f *wire.Frame) (l *Link, wait bool) {
 	p := n.peers[from]
-	if n.server || n.closed || p == nil || !p.alive || f.Kind != wire.FrameData || f.Call <= p.lastCall {
+	if n.server || n.closed || p == nil || !p.alive || f.Kind != wire.FrameData || !p.calls.isNew(f.Call) {
 		return nil, false
 	}
 	if f.Seq != 0 {
 		return nil, true
 	}
-	p.lastCall = f.Call
+	p.calls.add(f.Call)
 	if len(n.links) >= n.config.MaxCalls() {
 		return nil, false
 	}

@@ -18,8 +18,8 @@ type peer struct {
 	// The field "proven" refers to the newest message that the other process has
 	// certainly received. It is the time when this process sent it.
 	proven time.Time
-	// lastCall is the highest ID of the calls of a server.
-	lastCall uint64
+	// The field "calls" contains the newest calls of a server.
+	calls recentCalls
 	// countsTenants is true if a server needs the field Tenants of the status.
 	countsTenants bool
 	// The field "beats" holds the times of the last beats to a worker.
@@ -29,6 +29,42 @@ type peer struct {
 // maxPeers is the maximum number of processes that a node remembers. It forgets lost
 // processes first.
 const maxPeers = 20_000
+
+// callWindow is the number of newest calls of a server that can arrive in any order.
+const callWindow = 4096
+
+// recentCalls contains the calls of a server that this worker has received. The IDs of
+// new calls increase, but their first messages can arrive in another order: calls start
+// in parallel, and lost messages are repeated.
+type recentCalls struct {
+	// The field "seen" has a bit for each of the newest calls. The bit of a call is its
+	// ID modulo callWindow.
+	seen [callWindow / 64]uint64
+	// The field "last" is the highest ID of a call.
+	last uint64
+}
+
+// isNew reports whether the worker can accept the call: the call was not added before,
+// and is one of the newest calls.
+func (c *recentCalls) isNew(call uint64) bool {
+	if call > c.last {
+		return true
+	}
+	return c.last-call < callWindow && c.seen[call%callWindow/64]&(1<<(call%64)) == 0
+}
+
+// The method "add" adds a new call.
+func (c *recentCalls) add(call uint64) {
+	if call > c.last && call-c.last >= callWindow {
+		c.seen = [callWindow / 64]uint64{}
+		c.last = call
+	}
+	for c.last < call {
+		c.last++
+		c.seen[c.last%callWindow/64] &^= 1 << (c.last % 64)
+	}
+	c.seen[call%callWindow/64] |= 1 << (call % 64)
+}
 
 // history holds the times when the last messages were sent.
 type history struct {
