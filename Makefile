@@ -33,7 +33,14 @@ internal/sandbox/executable/bin/pyth-on-sandbox: $(wildcard cmd/pyth-on-sandbox/
 	$(call say,'Building the executable of sandboxes with gVisor inside (a minute the first time)')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-sandbox
 
-EMBEDDED := internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript internal/sandbox/executable/bin/pyth-on-sandbox
+# The page. The tool fetches its npm packages from the registry in npm's configuration,
+# or from PYTH_ON_NPM_REGISTRY, and bundles them.
+PAGE := internal/api/page/assets/index.html.gz
+$(PAGE): $(shell find web -type f) $(wildcard tools/web/*.go) tools/web/go.mod
+	$(call say,'Building the page')
+	@go -C tools/web run .
+
+EMBEDDED := $(PAGE) internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript internal/sandbox/executable/bin/pyth-on-sandbox
 
 bin/pyth-on: $(EMBEDDED) $(SOURCES) go.mod go.sum
 	$(call say,'Building bin/pyth-on with Python inside (a minute the first time)')

@@ -42,6 +42,11 @@ func (h *Handler) lookUp(ctx context.Context) error {
 	}
 	req.sentBearer = c.Bearer != ""
 	if c == (pyth.Credentials{}) {
+		if c, err = h.cookieCredentials(req.r); err != nil {
+			return err
+		}
+	}
+	if c == (pyth.Credentials{}) {
 		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has no credentials. Send an API key in the header x-api-key, or an API key or a token from /api/login in Authorization: Bearer."}
 	}
 	_, span := tracing.Start(ctx, "authenticate")

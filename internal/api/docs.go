@@ -2,7 +2,9 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"maps"
@@ -29,6 +31,13 @@ var docsTemplate string
 // forbids scripts, pictures, frames and content from other hosts.
 func contentSecurityPolicy() string {
 	return "default-src 'none'; style-src " + hashSource(docsStyle) + "; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}
+
+// hashSource returns the source expression of a Content-Security-Policy that allows only
+// this text.
+func hashSource(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 type docsPage struct {

@@ -130,16 +130,18 @@ type Config struct {
 
 // Handler serves the API. It is safe for concurrent use.
 type Handler struct {
-	cfg      Config
-	log      *slog.Logger
-	now      func() time.Time
-	mux      *http.ServeMux
-	api      huma.API
-	live     atomic.Pointer[liveState]
-	denied   *denied
-	metrics  *metrics
-	bodies   *body.Budget
-	draining atomic.Bool
+	cfg    Config
+	log    *slog.Logger
+	now    func() time.Time
+	mux    *http.ServeMux
+	api    huma.API
+	live   atomic.Pointer[liveState]
+	denied *denied
+	// crossOrigin finds requests that pages of other origins sent.
+	crossOrigin http.CrossOriginProtection
+	metrics     *metrics
+	bodies      *body.Budget
+	draining    atomic.Bool
 	// faults are mistakes in the definitions of operations. New returns them.
 	faults []error
 	// operator is the caller of all requests to a control handler; nil for the API.
@@ -164,6 +166,7 @@ func New(cfg Config) (*Handler, error) {
 	// The API needs no adapter, because each operation has one.
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
+	h.registerLoginCookie()
 	h.registerKeys()
 	h.registerProfiles()
 	h.registerTOTP()
@@ -183,7 +186,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerGenerate()
 	h.registerHealth()
 	h.registerInfo()
-	h.serveAccountPage()
+	h.serveSite()
 	if err := errors.Join(h.faults...); err != nil {
 		return nil, err
 	}

@@ -67,7 +67,6 @@ func newOpenAPI() *huma.OpenAPI {
 func (h *Handler) serveDocuments() {
 	api := h.api.OpenAPI()
 	published := sync.OnceValue(func() *huma.OpenAPI { return publish(api) })
-	h.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, docsPath, http.StatusFound) })
 	h.serveStatic(openAPIPath+".json", applicationJSON, func() ([]byte, error) {
 		document, err := json.Marshal(published(), json.Deterministic(true))
 		if err == nil {

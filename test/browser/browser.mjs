@@ -1,0 +1,80 @@
+// The browser of the tests, and checks that hold on every page.
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+// open starts the browser. It collects reports of the Content-Security-Policy, errors of
+// scripts, and requests to other hosts.
+export async function open(origin) {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+  const context = await browser.newContext({ viewport: { width: 1360, height: 850 }, baseURL: origin, acceptDownloads: true });
+  context.setDefaultTimeout(15_000);
+  opened = context;
+  const faults = [];
+  await context.exposeFunction("reportViolation", (text) => faults.push("policy: " + text));
+  await context.addInitScript(() => {
+    if (window !== top) return;
+    addEventListener("securitypolicyviolation", (e) => window.reportViolation(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber} ${e.target?.outerHTML?.slice(0, 200)}`));
+  });
+  context.on("page", (page) => {
+    page.on("pageerror", (e) => faults.push("script: " + e.stack));
+    page.on("request", (r) => {
+      const { protocol, origin: to } = new URL(r.url());
+      if (protocol.startsWith("http") && to !== origin) faults.push("request: " + r.url());
+    });
+  });
+  return { browser, context, faults };
+}
+
+// accessible fails if axe finds a fault on the page.
+export async function accessible(page, name) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const text = violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.target.join(" ") + " " + n.failureSummary.split("\n")[1]).join("; ")}`);
+  assert.deepEqual(text, [], `axe on ${name}`);
+}
+
+// fits fails if the page is wider than the window.
+export async function fits(page, name) {
+  const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(wide <= window, `${name} is ${wide} pixels wide in a window of ${window}`);
+}
+
+// looks checks a page in light and dark colours, in a wide and a narrow window, and at a
+// zoom of 200 %. With SCREENSHOTS it stores pictures.
+export async function looks(page, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    for (const [kind, width, height] of [["wide", 1360, 850], ["narrow", 360, 740], ["zoomed", 680, 425]]) {
+      await page.setViewportSize({ width, height });
+      await fits(page, `${name} (${kind})`);
+      if (process.env.SCREENSHOTS && kind !== "zoomed") await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}-${colorScheme}-${kind}.png` });
+    }
+    await page.setViewportSize({ width: 1360, height: 850 });
+    await accessible(page, `${name} (${colorScheme})`);
+  }
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+}
+
+// ONLY selects the checks whose names contain it.
+const only = process.env.ONLY;
+let opened;
+
+// check runs one test and prints its time.
+export async function check(name, run) {
+  if (only && !name.includes(only) && !name.startsWith("first")) return;
+  const start = Date.now();
+  try {
+    await run();
+  } catch (error) {
+    console.log(`FAIL ${name}`);
+    const page = opened.pages()[0];
+    console.log(await page.locator("body").innerText().catch(String));
+    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/failed.png` });
+    throw error;
+  }
+  console.log(`ok ${name} ${Date.now() - start} ms`);
+}

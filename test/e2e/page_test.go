@@ -1,0 +1,40 @@
+package e2e_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestPage uses the page in Chromium as a person does; see test/browser. The tokens of
+// logins are short-lived, so the page renews its login all the time.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--token-ttl=5s", "--warm=1")
+	link := regexp.MustCompile(`http://\S+#setup=\S+`).FindString(s.log.String())
+	if link == "" {
+		t.Fatalf("the server prints no link: %s", s.log)
+	}
+	dir := installNPMPackage(t, "browser", "../browser")
+	out := mustRun(t, commandIn(dir, "node", "page.mjs", s.URL, link))
+	if n := strings.Count(out, "\nok "); n < 12 {
+		t.Errorf("only %d checks ran:\n%s", n, out)
+	}
+	t.Log("\n" + out)
+}
+
+// TestPageHasNoTypeErrors checks the sources of the page with TypeScript.
+func TestPageHasNoTypeErrors(t *testing.T) {
+	t.Parallel()
+	dir := installNPMPackage(t, "browser", "../browser")
+	sources := clientsDir(t, "page")
+	content := copySources(t, "../../web", sources)
+	runOnce(t, sources+"/checked", content, func() {
+		if _, err := os.Stat(sources + "/package-lock.json"); err != nil {
+			t.Fatal(err)
+		}
+		mustRun(t, commandIn(sources, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"))
+		mustRun(t, commandIn(sources, "node", dir+"/node_modules/typescript/bin/tsc", "-p", "tsconfig.json"))
+	})
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// maxPackageBytes is the maximum size of a package, compressed and unpacked.
+const maxPackageBytes = 64 << 20
+
+// fetchTimeout limits the time of all downloads together.
+const fetchTimeout = 5 * time.Minute
+
+// lockedPackage is a package with its exact version.
+type lockedPackage struct {
+	name, version string
+	// sum is the SHA-512 of the tarball.
+	sum []byte
+}
+
+type lockfile struct {
+	packages []lockedPackage
+	// hash identifies the content of the lockfile.
+	hash string
+}
+
+// readLockfile reads package-lock.json. The file pins each package by its SHA-512.
+func readLockfile(source string) (*lockfile, error) {
+	data, err := os.ReadFile(filepath.Join(source, "package-lock.json"))
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Packages map[string]struct{ Version, Integrity string }
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, fmt.Errorf("read package-lock.json: %w", err)
+	}
+	hash := sha256.Sum256(data)
+	out := &lockfile{hash: hex.EncodeToString(hash[:8])}
+	for location, p := range file.Packages {
+		name, ok := strings.CutPrefix(location, "node_modules/")
+		if location == "" {
+			continue
+		}
+		if !ok || strings.Contains(name, "node_modules") {
+			return nil, fmt.Errorf("package-lock.json has the package %s in two versions; run npm dedupe", location)
+		}
+		encoded, ok := strings.CutPrefix(p.Integrity, "sha512-")
+		sum, err := base64.StdEncoding.DecodeString(encoded)
+		if !ok || err != nil || len(sum) != sha512.Size {
+			return nil, fmt.Errorf("package-lock.json has no SHA-512 for %s", name)
+		}
+		out.packages = append(out.packages, lockedPackage{name, p.Version, sum})
+	}
+	slices.SortFunc(out.packages, func(a, b lockedPackage) int { return strings.Compare(a.name, b.name) })
+	return out, nil
+}
+
+// install returns a folder with the unpacked packages. If the folder does not exist, it
+// fetches the packages.
+func install(ctx context.Context, o options, l *lockfile) (string, error) {
+	dir, err := filepath.Abs(filepath.Join(o.cache, l.hash))
+	if err != nil {
+		return "", err
+	}
+	modules := filepath.Join(dir, "node_modules")
+	if _, err := os.Stat(modules); err == nil {
+		return modules, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	if o.registry == "" {
+		if o.registry, err = configuredRegistry(ctx); err != nil {
+			return "", err
+		}
+	}
+	if err := os.MkdirAll(o.cache, 0o755); err != nil {
+		return "", err
+	}
+	// The folder gets its final name when it is complete.
+	temporary, err := os.MkdirTemp(o.cache, "new-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(temporary)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, p := range l.packages {
+		group.Go(func() error {
+			if err := p.install(ctx, o.registry, filepath.Join(temporary, "node_modules", filepath.FromSlash(p.name))); err != nil {
+				return fmt.Errorf("fetch the npm package %s %s: %w", p.name, p.version, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return "", err
+	}
+	if err := os.Rename(temporary, dir); err != nil {
+		return "", err
+	}
+	return modules, nil
+}
+
+// configuredRegistry returns the registry in the configuration of npm.
+func configuredRegistry(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output()
+	if err != nil {
+		return "", fmt.Errorf("read the configuration of npm: %w; without npm, set PYTH_ON_NPM_REGISTRY to the URL of an npm registry", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func (p lockedPackage) install(ctx context.Context, registry, dir string) error {
+	address, err := url.Parse(registry)
+	if err != nil {
+		return err
+	}
+	address = address.JoinPath(p.name, "-", path.Base(p.name)+"-"+p.version+".tgz")
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the registry answers %s", response.Status)
+	}
+	tarball, err := io.ReadAll(io.LimitReader(response.Body, maxPackageBytes))
+	if err != nil {
+		return err
+	}
+	if sum := sha512.Sum512(tarball); !bytes.Equal(sum[:], p.sum) {
+		return errors.New("the package does not have the hash in package-lock.json")
+	}
+	return unpack(tarball, dir)
+}
+
+// unpack writes the files of the tarball to dir, without the first element of their
+// paths.
+func unpack(tarball []byte, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	content, err := gzip.NewReader(bytes.NewReader(tarball))
+	if err != nil {
+		return err
+	}
+	archive := tar.NewReader(io.LimitReader(content, maxPackageBytes))
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, name, ok := strings.Cut(path.Clean(header.Name), "/")
+		if !ok || header.Typeflag != tar.TypeReg {
+			continue
+		}
+		if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+			return err
+		}
+		data, err := io.ReadAll(archive)
+		if err != nil {
+			return err
+		}
+		if err := root.WriteFile(name, data, 0o644); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,123 @@
+import type { Problem } from "./types";
+
+// ApiError says what happened, why, and what to do.
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly requestId?: string;
+  readonly faults: { location: string; message: string }[];
+
+  constructor(problem: Partial<Problem> & { status: number }) {
+    super(problem.detail || problem.title || `The server answered with the status ${problem.status}.`);
+    this.status = problem.status;
+    this.code = problem.code ?? "unknown";
+    this.requestId = problem.requestId;
+    this.faults = problem.errors ?? [];
+  }
+}
+
+const offline = () =>
+  new ApiError({ status: 0, code: "offline", detail: "The server does not answer. Check your connection, and try again." });
+
+export interface Options {
+  body?: unknown;
+  // raw is a body that is not JSON.
+  raw?: Blob | Uint8Array<ArrayBuffer> | string;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+// Listeners learn about each request of the page. The page of encrypted programs shows
+// with them what left the browser.
+export interface Sent {
+  method: string;
+  path: string;
+  body: string;
+}
+const watchers = new Set<(sent: Sent) => void>();
+export function watchRequests(watcher: (sent: Sent) => void): () => void {
+  watchers.add(watcher);
+  return () => watchers.delete(watcher);
+}
+
+async function attempt(method: string, path: string, o: Options): Promise<Response> {
+  const headers = new Headers(o.headers);
+  let body: BodyInit | undefined = o.raw;
+  if (o.body !== undefined) {
+    headers.set("Content-Type", "application/json");
+    body = JSON.stringify(o.body);
+  }
+  for (const watcher of watchers) watcher({ method, path, body: typeof body === "string" ? body : body ? "(bytes)" : "" });
+  try {
+    return await fetch(path, { method, headers, body, signal: o.signal, credentials: "same-origin", cache: "no-store" });
+  } catch (error) {
+    if (o.signal?.aborted) throw error;
+    throw offline();
+  }
+}
+
+let signedOut: () => void = () => {};
+// onSignedOut sets the function that runs when the login has ended.
+export function onSignedOut(run: () => void): void {
+  signedOut = run;
+}
+
+const loginPath = "/api/v1/login-cookie";
+const renewedKey = "pyth-on.renewed";
+
+// renew gets a new token cookie. One tab renews at a time, because a refresh token works
+// once. Another tab may have renewed while this tab waited.
+async function renew(since: number): Promise<boolean> {
+  const exchange = async () => {
+    if (Number(localStorage.getItem(renewedKey)) > since) return true;
+    const response = await attempt("POST", loginPath, {});
+    if (response.ok) localStorage.setItem(renewedKey, String(Date.now()));
+    else if (response.status !== 401 && response.status !== 403) throw await problemOf(response);
+    return response.ok;
+  };
+  // Browsers offer locks only on HTTPS and on this machine.
+  return navigator.locks ? navigator.locks.request("pyth-on.renew", exchange) : exchange();
+}
+
+async function problemOf(response: Response): Promise<ApiError> {
+  let problem: Partial<Problem> = {};
+  try {
+    problem = await response.json();
+  } catch {
+    // A proxy may answer without a problem.
+  }
+  const error = new ApiError({ ...problem, status: response.status });
+  const wait = response.headers.get("Retry-After");
+  if (response.status === 429 && wait) error.message += ` Try again in ${wait} seconds.`;
+  return error;
+}
+
+// send sends a request and returns its response. If the token has expired, it renews the
+// login first. A response with an error becomes an ApiError.
+export async function send(method: string, path: string, options: Options = {}): Promise<Response> {
+  const since = Date.now();
+  let response = await attempt(method, path, options);
+  if (response.status === 401 && !path.startsWith("/api/login") && path !== loginPath) {
+    if (await renew(since)) response = await attempt(method, path, options);
+    if (response.status === 401) signedOut();
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await send("GET", path, { signal })).json();
+}
+
+export async function call<T = void>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await send(method, path, { body });
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+// query returns the path with the parameters that have a value.
+export function query(path: string, parameters: Record<string, string | number | undefined>): string {
+  const q = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== "") q.set(name, String(value));
+  const text = q.toString();
+  return text ? `${path}?${text}` : path;
+}

@@ -1,0 +1,44 @@
+import { call, get } from "./client";
+import type { Login } from "./types";
+
+// The browser keeps the credentials in cookies that scripts cannot read. The mark says
+// only that there may be a login, so that the first visit causes no failed request.
+const mark = "pyth-on.login";
+
+export async function currentLogin(): Promise<Login | undefined> {
+  if (!localStorage.getItem(mark)) return undefined;
+  try {
+    return await get<Login>("/api/v1/login-cookie");
+  } catch (error) {
+    if ((error as { status?: number }).status === 401) return undefined;
+    throw error;
+  }
+}
+
+async function store(refreshToken: string): Promise<Login> {
+  const login = await call<Login>("POST", "/api/v1/login-cookie", { refreshToken });
+  localStorage.setItem(mark, "1");
+  localStorage.setItem("pyth-on.renewed", String(Date.now()));
+  return login;
+}
+
+export async function logIn(email: string, password: string): Promise<Login> {
+  const { refreshToken } = await call<{ refreshToken: string }>("POST", "/api/login", { email, password });
+  return store(refreshToken);
+}
+
+export async function register(email: string, password: string, invite?: string): Promise<Login> {
+  const { refreshToken } = await call<{ refreshToken: string }>("POST", "/api/register", { email, password, ...(invite && { invite }) });
+  return store(refreshToken);
+}
+
+export async function logOut(): Promise<void> {
+  await call("DELETE", "/api/v1/login-cookie");
+  forget();
+}
+
+// forget removes what the page stored about the user.
+export function forget(): void {
+  localStorage.removeItem(mark);
+  sessionStorage.clear();
+}

@@ -1,0 +1,103 @@
+import { useEffect, useState } from "preact/hooks";
+import { linkOf, SignIn } from "./account/signin";
+import { get, onSignedOut } from "./api/client";
+import { currentLogin, forget, logOut } from "./api/login";
+import type { Login, ServerInfo } from "./api/types";
+import { useRoute } from "./router";
+import { RunPage } from "./run/page";
+import { setTheme, theme, type Theme } from "./ui/theme";
+import { Empty, Loading, Problem } from "./ui/parts";
+
+type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
+
+// A code in the address opens a form. Remove it from the address, so that it does not
+// stay in the history.
+const link = linkOf(location.hash);
+if (link) history.replaceState(null, "", "/");
+else if (location.pathname !== "/") history.replaceState(null, "", "/" + location.hash);
+
+export function App() {
+  const [state, setState] = useState<State>({ kind: "loading" });
+  const load = () => {
+    setState({ kind: "loading" });
+    Promise.all([get<ServerInfo>("/api"), link ? undefined : currentLogin()]).then(
+      ([info, login]) => setState({ kind: "ready", info, login, expired: false }),
+      (error) => setState({ kind: "failed", error }),
+    );
+  };
+  useEffect(load, []);
+  useEffect(() => onSignedOut(() => setState((s) => (s.kind === "ready" && s.login ? { ...s, login: undefined, expired: true } : s))), []);
+  if (state.kind === "loading") return <Loading />;
+  if (state.kind === "failed") return <main class="signin"><Problem error={state.error} retry={load} /></main>;
+  const { info, login } = state;
+  if (!login) return <SignIn link={link} expired={state.expired} onLogin={(login) => setState({ ...state, login, expired: false })} />;
+  return <Shell info={info} login={login} onLogOut={() => (forget(), setState({ ...state, login: undefined, expired: false }))} />;
+}
+
+interface Entry {
+  path: string;
+  name: string;
+}
+
+const entries: Entry[] = [{ path: "run", name: "Run" }];
+
+function Shell({ info, login, onLogOut }: { info: ServerInfo; login: Login; onLogOut: () => void }) {
+  const { path } = useRoute();
+  const [open, setOpen] = useState(false);
+  const place = path[0] ?? "run";
+  const entry = entries.find((e) => e.path === place);
+  useEffect(() => {
+    document.title = `${entry?.name ?? "Not found"} – Pyth-On`;
+    setOpen(false);
+  }, [place]);
+  return (
+    <div class="shell">
+      <a class="skip" href="#content" onClick={(e) => (e.preventDefault(), document.getElementById("content")!.focus())}>Skip to the content</a>
+      <header class={`side${open ? " open" : ""}`}>
+        <p class="brand">
+          <img src="/page/icon.svg" alt="" width="26" height="26" /> Pyth-On
+          <button type="button" class="toggle" aria-expanded={open} aria-controls="navigation" onClick={() => setOpen(!open)}>Menu</button>
+        </p>
+        <div id="navigation" class="navigation">
+          <nav aria-label="Pages">
+            {entries.map((e) => <a key={e.path} href={`#/${e.path}`} aria-current={e.path === place ? "page" : undefined}>{e.name}</a>)}
+          </nav>
+          <div class="foot">
+            <a href="/docs" target="_blank" rel="noopener">Documentation</a>
+            <ThemeChoice />
+            <span class="user" title={login.user.email}>{login.user.email}</span>
+            <SignOut onDone={onLogOut} />
+          </div>
+        </div>
+      </header>
+      <main id="content" tabIndex={-1}>
+        {place === "run" && <RunPage id={path[1]} info={info} />}
+        {!entry && <Empty title="This page does not exist"><p><a href="#/run">Run a program</a></p></Empty>}
+      </main>
+    </div>
+  );
+}
+
+function SignOut({ onDone }: { onDone: () => void }) {
+  const [error, setError] = useState<Error>();
+  return (
+    <>
+      <button type="button" onClick={() => logOut().then(onDone, setError)}>Sign out</button>
+      <Problem error={error} />
+    </>
+  );
+}
+
+function ThemeChoice() {
+  const [value, setValue] = useState(theme);
+  return (
+    <label class="theme">
+      <span>Colours</span>
+      <select value={value} onChange={(e) => (setTheme(e.currentTarget.value as Theme), setValue(e.currentTarget.value as Theme))}>
+        <option value="system">System</option>
+        <option value="light">Light</option>
+        <option value="dark">Dark</option>
+      </select>
+    </label>
+  );
+}

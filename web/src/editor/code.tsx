@@ -1,0 +1,63 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Editor } from "./codemirror";
+
+interface Props {
+  text: string;
+  language: string;
+  label: string;
+  onChange: (text: string) => void;
+  onRun: (mode: "run" | "advance") => void;
+  lineNumbers?: boolean;
+  focus?: boolean;
+}
+
+// Code is an editor. It is a text area until the editor has loaded. The editor is in a
+// shadow tree, where it can set its style sheet under the policy of the page.
+export function Code(props: Props) {
+  const host = useRef<HTMLDivElement>(null);
+  const editor = useRef<Editor | undefined>(undefined);
+  const latest = useRef(props);
+  latest.current = props;
+  const [loaded, setLoaded] = useState(false);
+  useEffect(() => {
+    let gone = false;
+    import("./codemirror").then(
+      ({ create }) => {
+        if (gone) return;
+        const p = latest.current;
+        const root = host.current!.shadowRoot ?? host.current!.attachShadow({ mode: "open" });
+        editor.current = create({
+          parent: root, text: p.text, language: p.language, label: p.label, lineNumbers: p.lineNumbers ?? true,
+          onChange: (text) => latest.current.onChange(text), onRun: (mode) => latest.current.onRun(mode),
+        });
+        setLoaded(true);
+        if (p.focus) editor.current.focus();
+      },
+      () => {}, // The text area stays.
+    );
+    return () => {
+      gone = true;
+      editor.current?.destroy();
+    };
+  }, []);
+  useEffect(() => editor.current?.setText(props.text), [props.text]);
+  useEffect(() => editor.current?.setLanguage(props.language), [props.language]);
+  return (
+    <div class="code">
+      <div ref={host} class="editor" hidden={!loaded} />
+      {!loaded && (
+        <textarea
+          aria-label={props.label}
+          value={props.text}
+          spellcheck={false}
+          onInput={(e) => props.onChange(e.currentTarget.value)}
+          onKeyDown={(e) => {
+            if (e.key !== "Enter" || !(e.ctrlKey || e.metaKey || e.shiftKey)) return;
+            e.preventDefault();
+            props.onRun(e.shiftKey ? "advance" : "run");
+          }}
+        />
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,39 @@
+import type { Live } from "../run/use-run";
+import { Problem } from "../ui/parts";
+import { Console } from "./console";
+import { Outcome, Status } from "./outcome";
+import { Files, Value } from "./results";
+
+interface Props {
+  live: Live;
+  // compact omits what a cell of a notebook need not show.
+  compact?: boolean;
+}
+
+// Output shows a run while it runs and afterwards.
+export function Output({ live, compact }: Props) {
+  const { run, screen, results, files, phase } = live;
+  const hasText = screen.lines.length > 1 || screen.lines[0].length > 0;
+  const nothing = phase === "ended" && run && !hasText && !results.length && !run.error;
+  return (
+    <div class="output">
+      {live.waiting && <p class="notice warn" role="status">The connection to the server is lost. The run continues; the page connects again.</p>}
+      {(phase === "sending" || phase === "queued" || phase === "running") && (
+        <div class="facts" role="status"><Status run={{ state: phase === "running" ? "running" : "queued" }} /></div>
+      )}
+      {run && !(compact && run.status === "succeeded") && <Outcome run={run} />}
+      <Problem error={live.error} />
+      {hasText && <Console screen={screen} version={live.version} />}
+      {run?.error && !hasText && <pre class="traceback" tabIndex={0}>{run.error.traceback || `${run.error.name}: ${run.error.message}`}</pre>}
+      {run?.error?.hint && <p class="notice warn">{run.error.hint}</p>}
+      {results.map((r, i) => <Value key={i} result={r} number={i + 1} />)}
+      {(files.length > 0 || !!run?.filesSkipped?.length) && (
+        <section>
+          <h3>Files</h3>
+          <Files files={files} skipped={run?.filesSkipped} />
+        </section>
+      )}
+      {nothing && !compact && <p class="dim">{run!.content === "stored" || !run!.content ? "The program wrote nothing." : "The server does not have the output of this run."}</p>}
+    </div>
+  );
+}

@@ -1,0 +1,32 @@
+import { useEffect, useState } from "preact/hooks";
+
+// Routes are in the fragment of the address, for example #/runs/ID?status=failed.
+export interface Route {
+  path: string[];
+  query: URLSearchParams;
+}
+
+export function parse(hash: string): Route {
+  const [path, query] = hash.replace(/^#\/?/, "").split("?");
+  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+}
+
+export function useRoute(): Route {
+  const [hash, setHash] = useState(location.hash);
+  useEffect(() => {
+    const changed = () => setHash(location.hash);
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  return parse(hash);
+}
+
+export function go(hash: string): void {
+  location.hash = hash;
+}
+
+// replace changes the address without a new entry in the history.
+export function replace(hash: string): void {
+  history.replaceState(null, "", hash);
+  dispatchEvent(new HashChangeEvent("hashchange"));
+}
