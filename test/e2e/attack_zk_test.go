@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -186,13 +187,16 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 			requireNoProcessShows(t, texts)
 			if how == "sealed" {
 				requireNoMemoryContains(t, s.servingPid(), texts)
+				requireNoMemoryContains(t, s.host().servingPid(), texts)
 			}
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 			if how == "sealed" {
 				requireNoMemoryContains(t, s.servingPid(), texts)
+				requireNoMemoryContains(t, s.host().servingPid(), texts)
 			}
 			requireNoFileContains(t, s.data, started, texts)
+			requireNoFileContains(t, s.host().data, started, texts)
 			for _, dir := range []string{os.TempDir(), "/var/tmp", "/dev/shm", must(os.Getwd())(t)} {
 				requireNoFileContains(t, dir, started, texts)
 			}
@@ -220,17 +224,28 @@ func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string,
 	}
 }
 
-func (s *server) openDatabase(t testing.TB) *sql.DB {
+// openDatabase opens the database of the server. The function "number" changes the
+// placeholders ? in a statement to those of the database.
+func (s *server) openDatabase(t testing.TB) (db *sql.DB, number func(string) string) {
 	t.Helper()
-	db := must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
-	return db
+	if url := databases.of(s.data); url != "" {
+		return must(sql.Open("pgx", url))(t), func(query string) string {
+			parts := strings.Split(query, "?")
+			for i := range parts[1:] {
+				parts[i] += "$" + strconv.Itoa(i+1)
+			}
+			return strings.Join(parts, "")
+		}
+	}
+	db = must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
+	return db, func(query string) string { return query }
 }
 
 func (s *server) execSQL(t testing.TB, query string, args ...any) {
 	t.Helper()
-	db := s.openDatabase(t)
+	db, number := s.openDatabase(t)
 	defer func() { _ = db.Close() }()
-	result := must(db.ExecContext(t.Context(), query, args...))(t)
+	result := must(db.ExecContext(t.Context(), number(query), args...))(t)
 	if n := must(result.RowsAffected())(t); n == 0 {
 		t.Fatal("the statement changed no row")
 	}
@@ -238,9 +253,9 @@ func (s *server) execSQL(t testing.TB, query string, args ...any) {
 
 func (s *server) queryRow(t testing.TB, into any, query string, args ...any) {
 	t.Helper()
-	db := s.openDatabase(t)
+	db, number := s.openDatabase(t)
 	defer func() { _ = db.Close() }()
-	if err := db.QueryRowContext(t.Context(), query, args...).Scan(into); err != nil {
+	if err := db.QueryRowContext(t.Context(), number(query), args...).Scan(into); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -73,6 +73,13 @@ func (d *databaseURLs) set(data, url string) {
 	d.urls[data] = url
 }
 
+// The method "of" returns the URL for the data directory; "" if it has none.
+func (d *databaseURLs) of(data string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.urls[data]
+}
+
 // environ returns the environment for commands that use the data directory.
 func (d *databaseURLs) environ(data string) []string {
 	d.mu.Lock()

@@ -34,8 +34,10 @@ var notOnWorkers = map[string]string{
 	"TestKeysRotateUnderLoadAndKills":          opensSQLite,
 	"TestKeysVerifyFindsDamagedSecret":         opensSQLite,
 	"TestPackagesChangeNeedsAuditEntry":        opensSQLite,
+	"TestServeContinuesKilledFirstStart":       opensSQLite,
 	"TestServeMakesDataDirectoryPrivate":       opensSQLite,
 	"TestServeRefusesDatabaseWithoutRootKey":   opensSQLite,
+	"TestServeRefusesLostDatabase":             opensSQLite,
 
 	"TestExecuteKeepsQueuedRuns":      endsAtStart + "; TestClusterRunsEachAsyncRunOnce also kills servers",
 	"TestExecuteRunsEachAsyncRunOnce": endsAtStart + "; TestClusterRunsEachAsyncRunOnce is the same test",
@@ -65,9 +67,13 @@ func skipOnWorkers(t testing.TB) {
 // workerFlag matches the flags that servers and workers have in common.
 var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
 
+// workerOf maps the data directory of a server to its last worker.
+var workerOf sync.Map
+
 // addWorker starts a worker for a new server if the tests use workers. It returns the
-// flags of the server, which runs with the attributes attr, and the worker.
-func addWorker(t testing.TB, attr *syscall.SysProcAttr, flags []string) ([]string, *server) {
+// flags of the server, which runs in the directory "data" with the attributes attr, and
+// the worker. After a restart of a server, the worker uses the same directory as before.
+func addWorker(t testing.TB, data string, attr *syscall.SysProcAttr, flags []string) ([]string, *server) {
 	t.Helper()
 	if !usesWorkers() || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
 		return flags, nil
@@ -82,14 +88,23 @@ func addWorker(t testing.TB, attr *syscall.SysProcAttr, flags []string) ([]strin
 			t.Fatal(err)
 		}
 	}
-	s := newServer(newDataDir(t))
+	var s *server
+	if last, ok := workerOf.Load(data); ok {
+		last := last.(*server)
+		last.stop(t)
+		s = newServer(last.data)
+	} else {
+		s = newServer(newDataDir(t))
+		giveTo(t, attr, s.data)
+	}
+	workerOf.Store(data, s)
 	args := append([]string{"worker", "--nats=" + w.nats.URL, "--join-token-file=" + w.token, "--data-dir=" + s.data, "--metrics-addr=127.0.0.1:0"}, noStock...)
 	for _, flag := range flags {
 		if workerFlag.MatchString(flag) {
 			args = append(args, flag)
 		}
 	}
-	if err := s.begin(nil, args...); err != nil {
+	if err := s.begin(attr, args...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.stop(t) })

@@ -33,8 +33,8 @@ func TestServeRunsSlimExecutableInSandboxes(t *testing.T) {
 			s := startServerIn(t, data, attr, defaultStock...)
 			s.register(t).run(t, "print(42)").prints(t, "42\n")
 			s.waitUntilPoolFull(t)
-			server := s.servingPid()
-			want := filepath.Join(data, filepath.Base(sandboxExecutable(t)))
+			server := s.host().servingPid()
+			want := filepath.Join(s.host().data, filepath.Base(sandboxExecutable(t)))
 			sandboxes := 0
 			for _, pid := range descendantsOf(server) {
 				program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))

@@ -27,14 +27,24 @@ func (s *server) footprint(t testing.TB) footprint {
 	// Close idle connections first, because each one uses a descriptor and a goroutine
 	// of the server.
 	s.http.CloseIdleConnections()
+	host := s.host()
 	return footprint{
 		sandboxes:   len(s.sandboxPIDs()),
 		cgroups:     len(s.cgroups()),
-		descriptors: countDescriptors(s.servingPid()),
-		mounts:      s.countMounts(),
-		goroutines:  int(s.metric(t, "go_goroutines")),
-		files:       countFiles(s.data),
+		descriptors: countDescriptors(host.servingPid()),
+		mounts:      host.countMounts(),
+		goroutines:  int(host.metric(t, "go_goroutines")),
+		files:       countFiles(host.data),
 	}
+}
+
+// The method "host" returns the process that runs the programs: the worker of the server, or the
+// server itself.
+func (s *server) host() *server {
+	if s.worker != nil {
+		return s.worker
+	}
+	return s
 }
 
 // waitUntilPoolFull waits until the server is idle and all warm sandboxes are ready.
@@ -97,8 +107,12 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	})
 }
 
+// sandboxPIDs returns the IDs of the sandboxes of the server and of its worker.
 func (s *server) sandboxPIDs() []int {
 	var found []int
+	if s.worker != nil {
+		found = s.worker.sandboxPIDs()
+	}
 	for _, pid := range processesMentioning(s.data) {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if bytes.HasPrefix(b, []byte("runsc-sandbox\x00")) {
@@ -113,11 +127,16 @@ func (s *server) sandboxPIDs() []int {
 func (s *server) servingPid() int {
 	pid := s.cmd.Process.Pid
 	for _, child := range childrenOf(pid) {
-		if cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); bytes.Contains(cmdline, []byte("\x00serve\x00")) {
+		if cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); isServerOrWorker(cmdline) {
 			return child
 		}
 	}
 	return pid
+}
+
+// isServerOrWorker reports whether the arguments are those of a server or worker.
+func isServerOrWorker(cmdline []byte) bool {
+	return bytes.Contains(cmdline, []byte("\x00serve\x00")) || bytes.Contains(cmdline, []byte("\x00worker\x00"))
 }
 
 // childrenOf returns the IDs of the process's children. Any thread of the process
@@ -136,13 +155,13 @@ func childrenOf(pid int) []int {
 }
 
 // processesMentioning returns the IDs of processes whose arguments contain the text. It
-// omits the server itself.
+// omits servers and workers themselves.
 func processesMentioning(text string) []int {
 	var found []int
 	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, name := range names {
 		b, _ := os.ReadFile(name)
-		if bytes.Contains(b, []byte(text)) && !bytes.Contains(b, []byte("\x00serve\x00")) {
+		if bytes.Contains(b, []byte(text)) && !isServerOrWorker(b) {
 			pid, _ := strconv.Atoi(strings.Split(name, "/")[2])
 			found = append(found, pid)
 		}
@@ -181,11 +200,21 @@ func (s *server) cgroupName() string {
 	return "pyth-on-" + hex.EncodeToString(id[:6])
 }
 
-// cgroups returns the paths of the cgroups of the server's sandboxes.
+// cgroups returns the paths of the cgroups of the sandboxes of the server and of its
+// worker.
 func (s *server) cgroups() []string {
+	found := s.ownCgroups()
+	if s.worker != nil {
+		found = append(found, s.worker.ownCgroups()...)
+	}
+	return found
+}
+
+// ownCgroups is like cgroups, but without the worker.
+func (s *server) ownCgroups() []string {
+	var found []string
 	cgroupParents.mu.Lock()
 	defer cgroupParents.mu.Unlock()
-	var found []string
 	for _, parent := range cgroupParents.paths {
 		groups, _ := filepath.Glob(filepath.Join(parent, s.cgroupName(), "px-*"))
 		found = append(found, groups...)

@@ -210,7 +210,7 @@ func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags .
 			t.Fatal(err)
 		}
 	}
-	flags, worker := addWorker(t, attr, append(npmRegistry(), flags...))
+	flags, worker := addWorker(t, data, attr, append(npmRegistry(), flags...))
 	s, err := launch(data, attr, flags...)
 	if err != nil {
 		t.Fatal(err)
@@ -389,14 +389,18 @@ func (s *server) waitForCleanExit() error {
 	for _, pid := range processesMentioning(s.data) {
 		errs = append(errs, fmt.Errorf("process %d still runs", pid))
 	}
-	for _, group := range s.cgroups() {
+	for _, group := range s.ownCgroups() {
 		errs = append(errs, fmt.Errorf("cgroup %s still exists", group))
 	}
 	return errors.Join(errs...)
 }
 
+// The method "kill" kills the server and its worker.
 func (s *server) kill(t testing.TB) {
 	t.Helper()
+	if s.worker != nil {
+		s.worker.kill(t)
+	}
 	if err := s.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

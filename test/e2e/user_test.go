@@ -18,7 +18,22 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	if os.Getuid() != 0 {
 		return nil, data
 	}
-	const uid = 61234
+	attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinaryUID, Gid: ordinaryUID}}
+	giveTo(t, attr, data)
+	return attr, data
+}
+
+// ordinaryUID is the ID of the user and of the group of ordinaryUser.
+const ordinaryUID = 61234
+
+// giveTo makes the user with the attributes the owner of the data directory. It does
+// nothing if the attributes are nil.
+func giveTo(t testing.TB, attr *syscall.SysProcAttr, data string) {
+	t.Helper()
+	if attr == nil || attr.Credential == nil {
+		return
+	}
+	uid := int(attr.Credential.Uid)
 	for dir := data; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -34,7 +49,6 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}, data
 }
 
 func TestServeAsOrdinaryUser(t *testing.T) {
