@@ -144,9 +144,11 @@ func TestLostConnectionIsRepeatedWithTheSameKey(t *testing.T) {
 
 func TestAnswersOfOtherServersAreErrors(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
-		"page":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
-		"error":    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 404) },
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.org", http.StatusFound) },
+		"page":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		"error": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 404) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.org", http.StatusFound)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := newTestClient(t, handler)
