@@ -24,7 +24,7 @@ type workerCommand struct {
 	poolFlags
 	networkFlags
 
-	ImageStore   string        `default:"off" placeholder:"STORE" help:"Where workers share packages, to unburden the servers: off, nats for an object store in NATS (with JetStream), or the path of a directory that all workers can write, for example on a network file system."`
+	ImageStore   string        `default:"off" placeholder:"STORE" help:"Store in which workers share packages. The value off means no store. The value nats means an object store in NATS (with JetStream). A path means a directory that all workers can write to, for example on a network file system."`
 	PackageCache int64         `default:"10240" unit:"MiB" help:"Maximum size of cached packages that were not used recently, in MiB."`
 	MetricsAddr  string        `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	DrainTimeout time.Duration `default:"5m" help:"How long a stopping worker waits for running programs."`
