@@ -28,7 +28,7 @@ type adminFlags struct {
 	dataFlags
 	storeFlags
 
-	Server     string `env:"-" placeholder:"URL" help:"Address of a running server. The command then calls its API as an administrator, and needs --key, --api-key-file or PYTH_ON_API_KEY."`
+	Server     string `env:"-" placeholder:"URL" help:"Address of a running server. The command then calls its API as an administrator, and needs a profile from pyth-on login --admin, --api-key-file or PYTH_ON_API_KEY."`
 	Key        string `env:"-" placeholder:"KEY" help:"API key of an administrator, with the scope admin. All users of this machine can read the arguments of a process, so prefer PYTH_ON_API_KEY or --api-key-file."`
 	APIKeyFile string `name:"api-key-file" env:"-" type:"existingfile" help:"File with the API key of an administrator."`
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"Address of the API in links to users. A running server uses its own setting."`
@@ -105,14 +105,11 @@ func (c *adminFlags) remote(agent string) (*adminClient, error) {
 	key := []byte(c.Key)
 	if c.Key == "" {
 		var err error
-		if key, err = secretSetting(apiKeyVariable, c.APIKeyFile, "--api-key-file"); err != nil {
+		if key, err = keyFor(c.Server, c.APIKeyFile); err != nil {
 			return nil, err
 		}
 	} else if c.APIKeyFile != "" {
 		return nil, errors.New("both --key and --api-key-file are set; choose one")
-	}
-	if len(key) == 0 {
-		return nil, fmt.Errorf("no API key for %s; set %s or --api-key-file", c.Server, apiKeyVariable)
 	}
 	// Do not follow redirects, because a redirect could send the key to another host.
 	client := &http.Client{

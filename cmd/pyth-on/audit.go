@@ -19,6 +19,7 @@ type auditCommand struct {
 	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. The exit code is 1 if the check fails."`
 	Export auditExportCommand `cmd:"" help:"Write the entries to standard output as JSON, one per line, oldest first."`
 	Key    auditKeyCommand    `cmd:"" help:"Print the public key that verifies the signatures of checkpoints."`
+	List   auditListCommand   `cmd:"" help:"List the entries of your account on a server, newest first."`
 }
 
 // verifierKey returns the key that verifies checkpoints of the server. It decrypts

@@ -38,12 +38,9 @@ type attemptResponse struct {
 // runRemote sends the request to the server in --server. The server generates and
 // runs the program.
 func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest) (*pyth.Generation, error) {
-	key, err := secretSetting(apiKeyVariable, c.APIKeyFile, "--api-key-file")
+	key, err := keyFor(c.Server, c.APIKeyFile)
 	if err != nil {
 		return nil, err
-	}
-	if len(key) == 0 {
-		return nil, fmt.Errorf("no API key for %s; set %s or --api-key-file", c.Server, apiKeyVariable)
 	}
 	body, err := json.Marshal(c.body(r))
 	if err != nil {

@@ -22,7 +22,7 @@ var version = "unknown"
 type commands struct {
 	Serve    serveCommand     `cmd:"" help:"Serve the API over HTTP."`
 	Worker   workerCommand    `cmd:"" help:"Run the programs of servers that use --dispatch."`
-	Run      runCommand       `cmd:"" help:"Run one program in a sandbox without a server."`
+	Run      runCommand       `cmd:"" help:"Run one program in a sandbox, on this machine or on a server."`
 	Generate generateCommand  `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
 	Keys     keysCommands     `cmd:"" help:"Rotate and check the encryption keys."`
 	Migrate  migrateCommand   `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
@@ -35,6 +35,19 @@ type commands struct {
 	Runtime  runtimeCommands  `cmd:"" help:"Build custom images."`
 	Settings settingsCommands `cmd:"" help:"Show the settings of a server."`
 	Version  versionCommand   `cmd:"" help:"Print the version."`
+
+	Login      loginCommand      `cmd:"" help:"Log in to a server, and store an API key in a profile."`
+	Logout     logoutCommand     `cmd:"" help:"Revoke the API key of a profile, and remove the profile."`
+	Whoami     whoamiCommand     `cmd:"" help:"Show the account and the server of a profile."`
+	Runs       runsCommands      `cmd:"" help:"Manage runs on a server."`
+	Sessions   sessionsCommands  `cmd:"" help:"Manage sessions on a server."`
+	Files      filesCommands     `cmd:"" help:"Manage the files of sessions."`
+	Secrets    secretsCommands   `cmd:"" help:"Manage secrets."`
+	Packages   packagesCommands  `cmd:"" help:"Manage packages."`
+	ZK         zkCommands        `cmd:"" name:"zk" help:"Manage encrypted programs."`
+	Usage      usageCommand      `cmd:"" help:"Show the usage and the quotas of an account."`
+	Completion completionCommand `cmd:"" help:"Print a script for the completion of commands in a shell."`
+	Complete   completeCommand   `cmd:"" hidden:""`
 
 	Config string `action:"" placeholder:"FILE" help:"Settings file in TOML. The value off selects no file (default: /etc/pyth-on/pyth-on.toml if it exists, for commands that use a server's data)."`
 }

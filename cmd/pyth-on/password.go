@@ -20,29 +20,35 @@ const maxPasswordLine = 4 << 10
 // terminal it reads one line of standard input. A password cannot be an argument,
 // because all users of the machine can read the arguments of a process.
 func readPassword(ctx context.Context) (string, error) {
-	in := bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine))
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
-		line, err := readLine(in)
+		line, err := readLine(bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine)))
 		if err == nil && line == "" {
 			err = errors.New("the password is empty; write the password to standard input as one line")
 		}
 		return line, err
 	}
+	return readPasswordTwice(ctx, "Password: ", "Repeat the password: ", "passwords")
+}
+
+// readPasswordTwice reads a secret twice from the terminal, without echo. The parameter
+// "plural" names the two secrets in the error message.
+func readPasswordTwice(ctx context.Context, prompt, repeat, plural string) (string, error) {
+	in := bufio.NewReader(io.LimitReader(os.Stdin, maxSecretValue))
 	show, err := hideInput(int(os.Stdin.Fd()))
 	if err != nil {
 		return "", err
 	}
 	defer show()
-	first, err := ask(ctx, in, "Password: ")
+	first, err := ask(ctx, in, prompt)
 	if err != nil {
 		return "", err
 	}
-	second, err := ask(ctx, in, "Repeat the password: ")
+	second, err := ask(ctx, in, repeat)
 	if err != nil {
 		return "", err
 	}
 	if first != second {
-		return "", errors.New("the two passwords differ; try again")
+		return "", errors.New("the two " + plural + " differ; try again")
 	}
 	return first, nil
 }

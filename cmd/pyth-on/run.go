@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/client"
 	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
@@ -40,14 +43,32 @@ type runCommand struct {
 	Runtime string   `env:"-" placeholder:"SOURCE" help:"A custom image for the program: a directory, or a tar file from docker save."`
 	Preload []string `env:"-" placeholder:"MODULES" help:"Python modules that the custom image imports before the program starts, for example numpy,pandas."`
 
+	Input     []string `name:"file" short:"f" type:"existingfile" sep:"none" env:"-" placeholder:"FILE" help:"A file for the working directory of the program. You can repeat this flag."`
+	Output    []string `name:"output" short:"o" sep:"none" env:"-" placeholder:"PATTERN" help:"Files of the program to save, for example *.csv. You can repeat this flag."`
+	Results   bool     `env:"-" help:"Save the rich values of the program, such as figures, as files."`
+	OutputDir string   `env:"-" default:"." placeholder:"DIR" help:"Directory for saved files and rich values (default: the working directory)."`
+
 	nodeFlags
+	remoteFlags
+}
+
+func (*runCommand) Help() string {
+	return "Without --server, --profile or --remote, the program runs in a sandbox on this machine. " +
+		"The exit code is the exit code of the program; 124 after a time-out, 125 if the program could not run, and 128 plus the number of the signal that ended the program."
 }
 
 func (c *runCommand) Run() error {
-	if err := ensurePrivileged(); err != nil {
-		return err
+	run := c.runRemote
+	if !c.isRemote() {
+		if err := c.onlyRemote(); err != nil {
+			return err
+		}
+		if err := ensurePrivileged(); err != nil {
+			return err
+		}
+		run = c.run
 	}
-	code, err := c.run()
+	code, err := run()
 	if err != nil {
 		fail(err, false)
 		return exitCode(exitNotRun)
@@ -77,13 +98,45 @@ func (c *runCommand) run() (code int, err error) {
 	if err != nil {
 		return 0, app.Explain(err)
 	}
-	return show(run), nil
+	return show(run), c.saveLocal(run)
+}
+
+// outputs returns where to save files and rich values.
+func (c *runCommand) outputs() *outputs { return &outputs{dir: c.OutputDir, results: c.Results} }
+
+// saveLocal saves the files and the rich values of a run on this machine.
+func (c *runCommand) saveLocal(run *pyth.Execution) error {
+	out := c.outputs()
+	for _, f := range run.Files {
+		if err := out.save(f.Path, f.Content); err != nil {
+			return err
+		}
+	}
+	for _, r := range run.Results {
+		value := client.ResultValue{}
+		for mediaType, data := range r {
+			if value[mediaType] = data; pyth.IsJSON(mediaType) {
+				value[mediaType] = json.RawMessage(data)
+			}
+		}
+		if err := out.saveResult(value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // program returns the program that the arguments describe. It reads the code and the
 // standard input of the program.
 func (c *runCommand) program() (*pyth.Program, error) {
-	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
+	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}, OutputFiles: c.Output, Results: c.Results}
+	for _, path := range c.Input {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		p.Files = append(p.Files, pyth.File{Path: filepath.Base(path), Content: b})
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: c.Env[name]})
 	}
@@ -116,12 +169,22 @@ func show(run *pyth.Execution) int {
 	// exit code is still valid.
 	_, _ = os.Stdout.Write(run.Stdout)
 	_, _ = os.Stderr.Write(run.Stderr)
+	var exit *int64
 	if run.ExitCode != nil {
-		return *run.ExitCode
+		exit = new(int64(*run.ExitCode))
 	}
-	note := "the program was killed by " + run.Signal
-	code := exitSignal + int(unix.SignalNum(run.Signal))
-	switch run.Status {
+	return finish(string(run.Status), exit, run.Signal)
+}
+
+// finish explains the end of a program that did not exit by itself. It returns the exit
+// code of this command.
+func finish(status string, exit *int64, signal string) int {
+	if exit != nil {
+		return int(*exit)
+	}
+	note := "the program was killed by " + signal
+	code := exitSignal + int(unix.SignalNum(signal))
+	switch pyth.Status(status) {
 	case pyth.StatusTimedOut:
 		note, code = "the program reached its time-out; change it with --timeout", exitTimedOut
 	case pyth.StatusOutOfMemory:

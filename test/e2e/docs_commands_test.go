@@ -126,6 +126,10 @@ func commandPages(t *testing.T) map[string]commandPage {
 		},
 		"docs/audit.md":          {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
 		"docs/backup.md":         {ownData: true, want: []string{"verified\n", "The root key fits.", "whole: "}},
+		"docs/command-line.md": {
+			notRun: []string{"asks on a terminal", "asks on a terminal"},
+			want:   []string{"\nhello world\n", "42\n42\n", "sales.csv", "BILLING_TOKEN", "Stored the encrypted program hello", ").\nhello\n"},
+		},
 		"docs/generate.md": {
 			flags: func(t *testing.T) []string { return modelFlags(t, m) },
 			env: func(*testing.T) []string {

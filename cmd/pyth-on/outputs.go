@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pyth-on/pyth-on/client"
+	"github.com/pyth-on/pyth-on/internal/printable"
+)
+
+// outputs saves the files and the rich values of a run below a directory. Names come
+// from the program, so the directory is a root that no name can leave.
+type outputs struct {
+	dir     string
+	results bool
+	count   int
+}
+
+// resultExtensions are the extensions of files with rich values by media type. Text is
+// saved only if a value has no other media type.
+var resultExtensions = []struct{ mediaType, extension string }{
+	{"image/png", ".png"},
+	{"image/jpeg", ".jpeg"},
+	{"image/gif", ".gif"},
+	{"image/webp", ".webp"},
+	{"application/pdf", ".pdf"},
+	{"image/svg+xml", ".svg"},
+	{"text/html", ".html"},
+	{"text/markdown", ".md"},
+	{"text/latex", ".tex"},
+	{"application/json", ".json"},
+}
+
+// saveFile writes a file of the run and prints its path.
+func (o *outputs) saveFile(f *client.OutputFile) error {
+	b, err := f.Bytes()
+	if err != nil {
+		return fmt.Errorf("the file %q: %w", f.Path, err)
+	}
+	return o.save(f.Path, b)
+}
+
+// saveResult writes all media types of a rich value, if the user wants to have them.
+func (o *outputs) saveResult(value client.ResultValue) error {
+	if !o.results {
+		return nil
+	}
+	o.count++
+	name := fmt.Sprintf("result-%d", o.count)
+	saved := false
+	for _, t := range resultExtensions {
+		data, ok := value[t.mediaType]
+		if !ok {
+			continue
+		}
+		b, err := resultBytes(t.mediaType, data)
+		if err != nil {
+			return fmt.Errorf("result %d: %w", o.count, err)
+		}
+		if err := o.save(name+t.extension, b); err != nil {
+			return err
+		}
+		saved = true
+	}
+	if text, ok := value["text/plain"].(string); ok && !saved {
+		return o.save(name+".txt", []byte(text+"\n"))
+	}
+	return nil
+}
+
+// resultBytes returns the bytes of one media type of a rich value.
+func resultBytes(mediaType string, data any) ([]byte, error) {
+	text, isText := data.(string)
+	switch {
+	case mediaType == "application/json" || !isText:
+		return json.Marshal(data)
+	case mediaType == "image/svg+xml" || strings.HasPrefix(mediaType, "text/"):
+		return []byte(text), nil
+	default:
+		return base64.StdEncoding.DecodeString(text)
+	}
+}
+
+func (o *outputs) save(name string, content []byte) error {
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(o.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if dir := filepath.Dir(name); dir != "." {
+		if err := root.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("save %q: %w", name, err)
+		}
+	}
+	if err := root.WriteFile(name, content, 0o644); err != nil {
+		return fmt.Errorf("save %q: %w", name, err)
+	}
+	fmt.Fprintf(os.Stderr, "pyth-on: saved %s\n", printable.Clean(filepath.Join(o.dir, name)))
+	return nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/pyth-on/pyth-on/internal/printable"
+)
+
+// jsonFlag selects the output as JSON.
+type jsonFlag struct {
+	JSON bool `name:"json" env:"-" help:"Print the result as JSON."`
+}
+
+// printRows prints a table with a header. Cells can have any text, because the function
+// replaces characters that could control the terminal.
+func printRows(header string, rows [][]string) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, header)
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = printable.Clean(cell)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	return w.Flush()
+}
+
+// localTime formats a time for a table; "" for the zero time.
+func localTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// colour returns the text in a colour if the file is a terminal and NO_COLOR is
+// not set. The parameter "code" is the parameter of SGR (ECMA-48).
+func colour(f *os.File, code, text string) string {
+	if os.Getenv("NO_COLOR") != "" || !isatty.IsTerminal(f.Fd()) {
+		return text
+	}
+	return "\033[" + code + "m" + text + "\033[0m"
+}
+
+// waiting prints the step on a terminal if it takes longer than progressDelay. The
+// caller must call the function "stop" before other output.
+func waiting(step string) (stop func()) {
+	if !isatty.IsTerminal(os.Stderr.Fd()) {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		timer := time.NewTimer(progressDelay)
+		defer timer.Stop()
+		select {
+		case <-done:
+			return
+		case <-timer.C:
+		}
+		fmt.Fprintf(os.Stderr, "\033[1m==>\033[0m %s", step)
+		<-done
+		fmt.Fprint(os.Stderr, "\r\033[K")
+	}()
+	stopped := false
+	return func() {
+		if !stopped {
+			stopped = true
+			close(done)
+			<-ended
+		}
+	}
+}
+
+// askSecret reads a line without echo from the terminal. Without a terminal it reads one
+// line of standard input. Further input stays in the reader. A secret cannot be an
+// argument, because all users of the machine can read the arguments of a process.
+func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (string, error) {
+	var line string
+	var err error
+	if isatty.IsTerminal(os.Stdin.Fd()) {
+		var show func()
+		if show, err = hideInput(int(os.Stdin.Fd())); err != nil {
+			return "", err
+		}
+		defer show()
+		line, err = ask(ctx, in, prompt)
+	} else {
+		line, err = readLine(in)
+	}
+	if err == nil && line == "" {
+		err = errors.New("the " + name + " is empty; write the " + name + " to standard input as one line")
+	}
+	return line, err
+}
+
+// readSource reads the program in a file, or in standard input if the path is "-".
+func readSource(path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(path)
+}

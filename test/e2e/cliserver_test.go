@@ -1,0 +1,87 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestCommandLineOnServer runs the scripts of the commands for users against one server.
+// Each script has an account, whose password and API key are in the files password and
+// key.
+func TestCommandLineOnServer(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("testdata/script/server/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	s := startServer(t, newIndex(t).add(t, wheel{Name: "greeting", Version: "1.2", Files: map[string]string{
+		"greeting.py": "text = 'hello from the package'\n",
+	}}).Flag())
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			a := s.register(t)
+			testscript.RunT(startedScript{t}, testscript.Params{
+				Files:               []string{script},
+				RequireExplicitExec: true,
+				Deadline:            time.Now().Add(commandTimeout),
+				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"golden": golden(s, a)},
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
+					env.Setenv("HOME", env.WorkDir)
+					env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+					env.Setenv("URL", s.URL)
+					env.Setenv("DATA", s.data)
+					env.Setenv("EMAIL", a.email)
+					env.Setenv("PYTH_ON_SERVER", s.URL)
+					env.Setenv("PYTH_ON_API_KEY", a.APIKey)
+					for name, content := range map[string]string{"password": password, "key": a.APIKey} {
+						if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content+"\n"), 0o600); err != nil {
+							return err
+						}
+					}
+					return nil
+				},
+			})
+		})
+	}
+}
+
+// changing are the parts of an output that differ between two runs of a script.
+var changing = []struct {
+	pattern *regexp.Regexp
+	text    string
+}{
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "ID"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "DAY"},
+	{regexp.MustCompile(`\b(\d+m)?\d+(\.\d+)?m?s\b`), "DURATION"},
+	{regexp.MustCompile(`"(\w+(?:Ms|Bytes|hash|salt|nonce))": ("[^"]*"|\d+)`), `"$1": VALUE`},
+	{regexp.MustCompile(`\d+(\.\d+)? ([KMG]i)?B\b`), "SIZE"},
+	{regexp.MustCompile(`(\S)  +`), "$1  "},
+	{regexp.MustCompile(`(?m) +$`), ""},
+}
+
+// golden returns the command of a script that compares the last standard output with a
+// file. It replaces the parts that differ between two runs.
+func golden(s *server, a *account) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 1 {
+			ts.Fatalf("usage: golden FILE")
+		}
+		got := strings.NewReplacer(s.URL, "URL", a.email, "EMAIL").Replace(ts.ReadFile("stdout"))
+		for _, c := range changing {
+			got = c.pattern.ReplaceAllString(got, c.text)
+		}
+		if diff := cmp.Diff(ts.ReadFile(args[0]), got); diff != "" {
+			ts.Fatalf("%s: %s\noutput:\n%s", args[0], diff, got)
+		}
+	}
+}
