@@ -1,9 +1,9 @@
-# The commands of the project: run, run-cluster, test, test-deep, build, dist, bench,
-# lint and fmt. Each works in a clean clone and needs only Go. `make test` runs the tests
+# The commands of the project: run, run-cluster, test, test-deep, build, dist, clients,
+# bench, lint and fmt. Each works in a clean clone and needs only Go, except clients. `make test` runs the tests
 # that must pass before a commit. `make test-deep` runs all tests and takes some hours.
 
 .DEFAULT_GOAL := build
-.PHONY: run run-cluster test test-deep build dist bench lint fmt
+.PHONY: run run-cluster test test-deep build dist clients bench lint fmt
 
 # All builds, tests and checks use the same compiler settings, so that they share
 # Go's build cache. CGO is off; only the race detector needs a C compiler.
@@ -11,7 +11,7 @@ export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.cjs' -o -name '*.ts' -o -name '*.tmpl' -o -name '*.css' -o -name '*.md' -o -name '*.zip' -o -name '*.elf' | grep -v -e '^./bin' -e '^./tools' -e _test.go)
+SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.cjs' -o -name '*.ts' -o -name '*.tmpl' -o -name '*.css' -o -name '*.md' -o -name '*.zip' -o -name '*.elf' | grep -v -e '^./bin' -e '^./clients' -e '^./tools' -e _test.go)
 say = @printf '\033[1m==>\033[0m %s\n' $(1)
 ifeq ($(shell test -t 1 && echo tty),)
 say = @printf '==> %s\n' $(1)
@@ -49,6 +49,11 @@ bin/pyth-on: $(EMBEDDED) $(SOURCES) go.mod go.sum
 # Make the files of a release in the folder dist. The image needs apt-get.
 dist: bin/pyth-on bin/tools/dist
 	@bin/tools/dist -repository . -out dist -describe '$(VERSION)'
+
+# Make the packages of the client libraries in the folder dist/clients. This needs
+# Python with pip, setuptools and wheel, and npm.
+clients:
+	@bash scripts/clients dist/clients
 
 run: bin/pyth-on
 	@exec bin/pyth-on serve

@@ -13,7 +13,9 @@ import (
 
 // files are the generated files by path, with the functions that write them.
 var files = map[string]func(*document) (string, error){
-	"client/types.gen.go": goTypes,
+	"client/types.gen.go":                         goTypes,
+	"clients/javascript/types.d.ts":               typeScriptTypes,
+	"clients/python/src/pyth_on_client/_types.py": pythonTypes,
 }
 
 func main() {

@@ -94,10 +94,11 @@ type commandPage struct {
 	ownData bool
 	// If folder is not "", it is copied to the working directory of the commands.
 	folder string
-	// env returns environment variables for the commands. The field "files" maps names
-	// of files to their contents. The field "want" lists texts that the output must
-	// contain.
+	// env returns environment variables for the commands. The field "links" returns the
+	// targets of symbolic links by name. The field "files" maps names of files to their
+	// contents. The field "want" lists texts that the output must contain.
 	env   func(t *testing.T) []string
+	links func(t *testing.T) map[string]string
 	files map[string]string
 	want  []string
 	// notRun contains the expected reasons of the blocks that the test does not run.
@@ -114,6 +115,23 @@ func commandPages(t *testing.T) map[string]commandPage {
 		"docs/api.md": {
 			registers: true, notRun: []string{"needs a host on the Internet"},
 			want: []string{`"valid":true`, `"path":"count.txt","sizeBytes":1`, `data: {"text":"2\n"}`, `"text/plain":"[0, 1, 4, 9]"`, `"treeSize":`},
+		},
+		"clients/python/README.md": {
+			env:   func(t *testing.T) []string { return []string{"PYTHONPATH=" + pythonWheel(t)} },
+			files: map[string]string{"bin/python3": "#!/bin/sh\nexec /usr/bin/python3 \"$@\"\n"},
+			want: []string{
+				"succeeded 0 done 42 HELLO\n", "0\n1\n2\nsucceeded\n", "42\nb'20' ['data/in.txt']\n", "['0', '1', '4']\nasync\n", "42\nsucceeded True\n",
+				"[secret:BILLING_TOKEN]\nKeyError\n", "decrypted\nDecryptionError\n", "ZeroDivisionError\n400 invalid_request True\n",
+			},
+		},
+		"clients/javascript/README.md": {
+			links: func(t *testing.T) map[string]string {
+				return map[string]string{"node_modules": filepath.Join(javascriptLibrary(t), "node_modules")}
+			},
+			want: []string{
+				"succeeded 0 done 42 HELLO\n", "0\n1\n2\nsucceeded\n", "42\n20 [ 'data/in.txt' ]\n", "42\nsucceeded\ntrue\n",
+				"[secret:BILLING_TOKEN]\nKeyError\n", "decrypted\nDecryptionError\n", "ZeroDivisionError\n400 invalid_request true\n",
+			},
 		},
 		"examples/zk/README.md": {folder: "../../examples/zk", want: []string{"hello\nhello\nhello\n"}},
 		"docs/accounts.md": {
@@ -205,7 +223,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
-	pages = append(pages, "../../README.md", "../../examples/zk/README.md")
+	pages = append(pages, "../../README.md", "../../examples/zk/README.md", "../../clients/python/README.md", "../../clients/javascript/README.md")
 	known := commandPages(t)
 	for _, path := range pages {
 		name := must(filepath.Rel("../..", path))(t)
@@ -393,7 +411,11 @@ func (p commandPage) writeTools(t *testing.T, dir string) {
 			}
 		}
 	}
-	for name, target := range map[string]string{"bin/node": nodeBinary(t), "examples": must(filepath.Abs("../../examples"))(t)} {
+	links := map[string]string{"bin/node": nodeBinary(t), "examples": must(filepath.Abs("../../examples"))(t)}
+	if p.links != nil {
+		maps.Copy(links, p.links(t))
+	}
+	for name, target := range links {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

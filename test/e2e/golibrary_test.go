@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -13,11 +14,14 @@ var updateClients = flag.Bool("update-clients", false, "write the types of the c
 
 // generatedTypes are the files with types that clients/generate writes from the OpenAPI
 // document.
-var generatedTypes = []string{"client/types.gen.go"}
+var generatedTypes = []string{"client/types.gen.go", "clients/javascript/types.d.ts", "clients/python/src/pyth_on_client/_types.py"}
+
+// comments matches the comments in generated files.
+var comments = regexp.MustCompile(`(?m)^\s*(//|#|\*|/\*\*).*\n`)
 
 // TestLibraryTypesMatchTheDocument generates the types of the client libraries from the
-// OpenAPI document of a real server, and compares them with the files in the
-// repository.
+// OpenAPI document of a real server, and compares them with the files in the repository.
+// It ignores comments, so that a better description in the API breaks no test.
 func TestLibraryTypesMatchTheDocument(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -40,7 +44,7 @@ func TestLibraryTypesMatchTheDocument(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if generated != readFile(t, path) {
+		if comments.ReplaceAllString(generated, "") != comments.ReplaceAllString(readFile(t, path), "") {
 			t.Errorf("%s does not match the OpenAPI document: run `go test ./test/e2e -run TestLibraryTypes -update-clients`", name)
 		}
 	}
