@@ -60,7 +60,7 @@ func buildWithClock(t *testing.T) string {
 		clock: changedSource(t, clock, "\tsec, nsec, mono := runtimeNow()\n\tif mono == 0 {",
 			"\tsec, nsec, mono := runtimeNow()\n\tsec += Offset(mono)\n\tif mono == 0 {"),
 		filepath.Join(filepath.Dir(clock), "offset.go"): offsetSource,
-		source: changedSource(t, source, gettime, gettime+"\tif clk == CLOCK_REALTIME && r == 0 {\n\t\t(*Ttimespec)(unsafe.Pointer(ts)).Ftv_sec += offset()\n\t}\n"),
+		source:                           changedSource(t, source, gettime, gettime+"\tif clk == CLOCK_REALTIME && r == 0 {\n\t\t(*Ttimespec)(unsafe.Pointer(ts)).Ftv_sec += offset()\n\t}\n"),
 		filepath.Join(libc, "offset.go"): "package libc\n\nimport \"time\"\n\nfunc offset() int64 {\n\ttime.Now()\n\treturn time.Offset(0)\n}\n",
 	})
 }

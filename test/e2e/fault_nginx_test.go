@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -20,6 +22,13 @@ import (
 // startNginx starts nginx with the configuration from docs/server.md and returns
 // the URL of nginx. It changes only the address of the server in the configuration.
 func startNginx(t *testing.T, s *server) string {
+	t.Helper()
+	return "http://" + startNginxWith(t, s, "", "")
+}
+
+// startNginxWith starts nginx like startNginx. It adds parameters to the directive
+// "listen", and directives to the block "server". It returns the address of nginx.
+func startNginxWith(t *testing.T, s *server, listen, directives string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/server.md"))(t)), "```nginx\n")
 	block, _, closed := strings.Cut(rest, "```")
@@ -46,11 +55,12 @@ http {
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     server {
-        listen %s;
+        listen %s %s;
+%s
 %s
     }
 }
-`, user, address, block)
+`, user, address, listen, directives, block)
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +93,36 @@ http {
 		}
 		return err == nil
 	})
-	return "http://" + address
+	return address
+}
+
+// TestLinksBeginWithHTTPSBehindNginx uses nginx with TLS as docs/server.md describes.
+func TestLinksBeginWithHTTPSBehindNginx(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--trusted-proxies=127.0.0.0/8")
+	admin := s.createAdmin(t)
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "api.crt"), filepath.Join(dir, "api.key")
+	openssl := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+		"-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert)
+	if out, err := openssl.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	address := startNginxWith(t, s, "ssl", "ssl_certificate "+cert+"; ssl_certificate_key "+key+";")
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(readFile(t, cert)))
+	through := *s
+	through.URL = "https://" + address
+	through.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	var invite struct{ URL string }
+	through.call(t, admin, "POST", "/api/v1/admin/invites", object{}).want(t, 201, &invite)
+	if !strings.HasPrefix(invite.URL, "https://127.0.0.1/account#invite=") {
+		t.Errorf("got the link %s", invite.URL)
+	}
+	s.call(t, admin, "POST", "/api/v1/admin/invites", object{}).want(t, 201, &invite)
+	if !strings.HasPrefix(invite.URL, s.URL+"/account#invite=") {
+		t.Errorf("without a proxy, got the link %s", invite.URL)
+	}
 }
 
 // zeros is a reader that returns zeros. Its value is the number of bytes that are left.
