@@ -190,7 +190,7 @@ func (w *Worker) status() wire.Status {
 	}
 	return wire.Status{
 		Name: w.Name, Version: w.config.Version, Runtimes: runtimes,
-		MaxRunning: limits.MaxRunning, MaxPerTenant: limits.MaxPerTenant, MaxQueued: limits.MaxQueued, Running: s.Running, Queued: s.Queued,
+		MaxRunning: limits.MaxRunning, MaxPerTenant: limits.MaxPerTenant, MaxQueued: limits.MaxQueued, MaxQueuedPerTenant: limits.MaxQueuedPerTenant, Running: s.Running, Queued: s.Queued,
 		MaxSessions: limits.MaxSessions, Sessions: s.Sessions, Reserved: s.Reserved,
 		MemoryBytes: limits.MemoryBytes, ReservedBytes: s.ReservedBytes, FreeBytes: freeMemory(),
 	}

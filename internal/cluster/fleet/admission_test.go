@@ -143,6 +143,27 @@ func TestLimitCountsProgramsOfOtherServers(t *testing.T) {
 	})
 }
 
+func TestBurstOfTenantIsRefusedAsSuch(t *testing.T) {
+	inCluster(t, 0, func(t *testing.T, c *cluster) {
+		// The worker runs two jobs of a tenant, and queues one more.
+		c.addWorker("worker", wire.Status{MaxQueuedPerTenant: 1})
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		var runs sync.WaitGroup
+		for i := range 3 {
+			runs.Go(func() { _, _ = pyth.Dispatch(ctx, c.fleet, newJob(fmt.Sprint("long-", i), "user", "sleep"), nil) })
+		}
+		time.Sleep(10 * time.Millisecond)
+		for tenant, want := range map[string]pyth.Code{"user": pyth.CodeTooManyExecutions, "other": pyth.CodeOverloaded} {
+			if _, err := c.fleet.Start(ctx, newJob("refused", tenant, ""), nil); pyth.ErrorCode(err) != want {
+				t.Errorf("tenant %s: %v", tenant, err)
+			}
+		}
+		cancel()
+		runs.Wait()
+	})
+}
+
 func TestCheckRuntime(t *testing.T) {
 	inCluster(t, 0, func(t *testing.T, c *cluster) {
 		if err := c.fleet.CheckRuntime("science"); err != nil {

@@ -104,7 +104,7 @@ func (f *Fleet) groupLocked(p link.Peer, d demand) int {
 	l, s := f.loadLocked(p.ID), p.Status
 	running := l.runs + l.others
 	switch {
-	case d.lasting && l.sessions+l.otherSessions >= s.MaxSessions, running >= s.MaxRunning+s.MaxQueued:
+	case !d.lasting && f.tenantFullLocked(p, d.tenant), d.lasting && l.sessions+l.otherSessions >= s.MaxSessions, running >= s.MaxRunning+s.MaxQueued:
 		return full
 	case running >= s.MaxRunning, d.tenant != "" && f.tenants[placed{p.ID, d.tenant}] >= s.MaxPerTenant,
 		s.MemoryBytes > 0 && s.Running > 0 && s.ReservedBytes+d.memory > s.MemoryBytes:
@@ -112,6 +112,33 @@ func (f *Fleet) groupLocked(p link.Peer, d demand) int {
 	default:
 		return free
 	}
+}
+
+// tenantFullLocked reports whether the worker would refuse another job of the tenant,
+// because the tenant has too many jobs there. Without this check, a burst of one tenant
+// would make the worker look full for all other tenants.
+func (f *Fleet) tenantFullLocked(p link.Peer, tenant pyth.UserID) bool {
+	s := p.Status
+	return tenant != "" && s.MaxQueuedPerTenant > 0 && f.tenants[placed{p.ID, tenant}] >= s.MaxPerTenant+s.MaxQueuedPerTenant
+}
+
+// tenantFull reports whether the tenant has too many jobs on each ready worker with the
+// runtime.
+func (f *Fleet) tenantFull(d demand) bool {
+	alive := f.node.Alive()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	full := false
+	for _, p := range alive {
+		if _, has := p.Status.Runtimes[string(d.runtime)]; !has || p.Status.Draining || p.Status.Protocol != wire.Protocol {
+			continue
+		}
+		if d.lasting || !f.tenantFullLocked(p, d.tenant) {
+			return false
+		}
+		full = true
+	}
+	return full
 }
 
 // score returns the rank of a worker for the demand. The order of the workers differs

@@ -173,6 +173,9 @@ func (f *Fleet) choose(d demand, refused map[wire.ID]bool) (link.Peer, error) {
 	}
 	f.refused.Add(1)
 	f.config.Observer.Refused()
+	if f.tenantFull(d) {
+		return link.Peer{}, tooMany()
+	}
 	return link.Peer{}, overloaded()
 }
 

@@ -128,6 +128,9 @@ type Status struct {
 	// MaxRunning, MaxPerTenant and MaxQueued are limits of the worker's pool. Running
 	// and Queued are the numbers of running and queued jobs in the pool.
 	MaxRunning, MaxPerTenant, MaxQueued, Running, Queued int
+	// MaxQueuedPerTenant is the maximum number of queued jobs of a tenant; 0 if it is
+	// not known.
+	MaxQueuedPerTenant int `json:",omitempty"`
 	// Tenants contains the numbers of running and queued jobs: a map from each server
 	// to a map from each tenant. It is nil if no server needs it. A Node removes the
 	// jobs of its server.
