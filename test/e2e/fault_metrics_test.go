@@ -11,13 +11,13 @@ import (
 )
 
 // metricSeries returns the values of all series. The keys are names with labels. If the
-// server has a worker, the metrics of the pool are those of the worker.
+// server has a worker, the metrics are those of the worker, except those of the disk.
 func (s *server) metricSeries(t testing.TB) map[string]string {
 	t.Helper()
 	if s.worker != nil {
 		all := (&server{metrics: s.metrics}).metricSeries(t)
 		for series, value := range s.worker.metricSeries(t) {
-			if strings.HasPrefix(series, "pyth_on_") {
+			if strings.HasPrefix(series, "pyth_on_") && !strings.HasPrefix(series, "pyth_on_disk_") {
 				all[series] = value
 			}
 		}
