@@ -111,7 +111,10 @@ func addWorker(t testing.TB, data string, attr *syscall.SysProcAttr, flags []str
 	if err := s.waitUntilWorking(); err != nil {
 		t.Fatal(err)
 	}
-	return append(slices.Clone(flags), "--dispatch="+w.nats.URL, "--join-token-file="+w.token), s
+	// With this flag, programs would wait in the server, but tests look at the queue of
+	// the worker. TestWorkerReloadsSettings has a server with this flag.
+	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return strings.HasPrefix(f, "--max-running-per-user=") })
+	return append(flags, "--dispatch="+w.nats.URL, "--join-token-file="+w.token), s
 }
 
 // sharedWorkers is the cluster for tests that need no flags. It stops after the last

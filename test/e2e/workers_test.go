@@ -28,9 +28,9 @@ type workers struct {
 }
 
 // startWorkers starts a server with workers of the given names.
-func startWorkers(t *testing.T, names []string, flags ...string) *workers {
+func startWorkers(t *testing.T, names []string) *workers {
 	t.Helper()
-	return startWorkersWith(t, names, nil, flags...)
+	return startWorkersWith(t, names, nil)
 }
 
 // startWorkersWith is like startWorkers, but it also passes workerFlags to each worker.
