@@ -2,6 +2,7 @@
 // the first administrator.
 import assert from "node:assert/strict";
 import { accessible, check, fits, looks, open } from "./browser.mjs";
+import { work } from "./work.mjs";
 
 const [origin, setupLink] = process.argv.slice(2);
 const email = "ada@example.org", password = "correct horse battery staple";
@@ -253,6 +254,8 @@ await check("a table of 10,000 rows shows page by page", async () => {
   await looks(page, "run-table");
 });
 
+await work({ page, origin, run, output, email, password });
+
 const tokenCookie = async () => (await context.cookies()).find((c) => c.name.includes("token"));
 
 await check("two tabs renew an expired login together", async () => {
@@ -263,6 +266,9 @@ await check("two tabs renew an expired login together", async () => {
     await context.clearCookies({ name: (await tokenCookie()).name });
     await Promise.all([run(`print("a${i}")`), run(`print("b${i}")`, { p: other })]);
   }
+  await output(other).getByText("b2").waitFor();
+  await context.clearCookies({ name: (await tokenCookie()).name });
+  await other.reload();
   await output(other).getByText("b2").waitFor();
   await other.close();
 });

@@ -18,7 +18,7 @@ func TestPage(t *testing.T) {
 	}
 	dir := installNPMPackage(t, "browser", "../browser")
 	out := mustRun(t, commandIn(dir, "node", "page.mjs", s.URL, link))
-	if n := strings.Count(out, "\nok "); n < 12 {
+	if n := strings.Count(out, "\nok "); n < 20 {
 		t.Errorf("only %d checks ran:\n%s", n, out)
 	}
 	t.Log("\n" + out)

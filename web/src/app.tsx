@@ -1,10 +1,19 @@
 import { useEffect, useState } from "preact/hooks";
+import { AccountPage } from "./account/page";
 import { linkOf, SignIn } from "./account/signin";
 import { get, onSignedOut } from "./api/client";
 import { currentLogin, forget, logOut } from "./api/login";
 import type { Login, ServerInfo } from "./api/types";
+import { KeysPage } from "./keys/page";
+import { PackagesPage } from "./packages/page";
 import { useRoute } from "./router";
 import { RunPage } from "./run/page";
+import { ComparePage } from "./runs/compare";
+import { RunDetail } from "./runs/detail";
+import { RunsPage } from "./runs/list";
+import { SecretsPage } from "./secrets/page";
+import { SessionsPage } from "./sessions/list";
+import { Notebook } from "./sessions/notebook";
 import { setTheme, theme, type Theme } from "./ui/theme";
 import { Empty, Loading, Problem } from "./ui/parts";
 
@@ -31,7 +40,12 @@ export function App() {
   if (state.kind === "failed") return <main class="signin"><Problem error={state.error} retry={load} /></main>;
   const { info, login } = state;
   if (!login) return <SignIn link={link} expired={state.expired} onLogin={(login) => setState({ ...state, login, expired: false })} />;
-  return <Shell info={info} login={login} onLogOut={() => (forget(), setState({ ...state, login: undefined, expired: false }))} />;
+  return (
+    <Shell
+      info={info} login={login} onLogin={(login) => setState({ ...state, login, expired: false })}
+      onLogOut={() => (forget(), setState({ ...state, login: undefined, expired: false }))}
+    />
+  );
 }
 
 interface Entry {
@@ -39,13 +53,29 @@ interface Entry {
   name: string;
 }
 
-const entries: Entry[] = [{ path: "run", name: "Run" }];
+const entries: Entry[] = [
+  { path: "run", name: "Run" },
+  { path: "runs", name: "Runs" },
+  { path: "sessions", name: "Sessions" },
+  { path: "packages", name: "Packages" },
+  { path: "secrets", name: "Secrets" },
+  { path: "keys", name: "API keys" },
+  { path: "account", name: "Account" },
+];
 
-function Shell({ info, login, onLogOut }: { info: ServerInfo; login: Login; onLogOut: () => void }) {
-  const { path } = useRoute();
+interface ShellProps {
+  info: ServerInfo;
+  login: Login;
+  onLogin: (login: Login) => void;
+  onLogOut: () => void;
+}
+
+function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
+  const route = useRoute();
+  const { path } = route;
   const [open, setOpen] = useState(false);
   const place = path[0] ?? "run";
-  const entry = entries.find((e) => e.path === place);
+  const entry = entries.find((e) => e.path === (place === "compare" ? "runs" : place));
   useEffect(() => {
     document.title = `${entry?.name ?? "Not found"} – Pyth-On`;
     setOpen(false);
@@ -60,7 +90,7 @@ function Shell({ info, login, onLogOut }: { info: ServerInfo; login: Login; onLo
         </p>
         <div id="navigation" class="navigation">
           <nav aria-label="Pages">
-            {entries.map((e) => <a key={e.path} href={`#/${e.path}`} aria-current={e.path === place ? "page" : undefined}>{e.name}</a>)}
+            {entries.map((e) => <a key={e.path} href={`#/${e.path}`} aria-current={e === entry ? "page" : undefined}>{e.name}</a>)}
           </nav>
           <div class="foot">
             <a href="/docs" target="_blank" rel="noopener">Documentation</a>
@@ -71,7 +101,14 @@ function Shell({ info, login, onLogOut }: { info: ServerInfo; login: Login; onLo
         </div>
       </header>
       <main id="content" tabIndex={-1}>
-        {place === "run" && <RunPage id={path[1]} info={info} />}
+        {place === "run" && <RunPage id={path[1]} starts={route.query.has("start")} info={info} />}
+        {place === "runs" && (path[1] ? <RunDetail key={path[1]} id={path[1]} /> : <RunsPage route={route} info={info} />)}
+        {place === "compare" && <ComparePage first={path[1]} second={path[2]} />}
+        {place === "sessions" && (path[1] ? <Notebook key={path[1]} id={path[1]} /> : <SessionsPage info={info} />)}
+        {place === "packages" && <PackagesPage info={info} route={route} />}
+        {place === "secrets" && <SecretsPage />}
+        {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
+        {place === "account" && <AccountPage login={login} onChange={onLogin} onEnd={onLogOut} />}
         {!entry && <Empty title="This page does not exist"><p><a href="#/run">Run a program</a></p></Empty>}
       </main>
     </div>

@@ -97,12 +97,18 @@ async function problemOf(response: Response): Promise<ApiError> {
 export async function send(method: string, path: string, options: Options = {}): Promise<Response> {
   const since = Date.now();
   let response = await attempt(method, path, options);
-  if (response.status === 401 && !path.startsWith("/api/login") && path !== loginPath) {
-    if (await renew(since)) response = await attempt(method, path, options);
-    if (response.status === 401) signedOut();
+  if (response.ok) return response;
+  let problem = await problemOf(response);
+  // A wrong password is also 401, but has another code.
+  if (problem.code === "unauthenticated" && (path !== loginPath || method === "GET")) {
+    if (await renew(since)) {
+      response = await attempt(method, path, options);
+      if (response.ok) return response;
+      problem = await problemOf(response);
+    }
+    if (problem.code === "unauthenticated") signedOut();
   }
-  if (!response.ok) throw await problemOf(response);
-  return response;
+  throw problem;
 }
 
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {

@@ -15,6 +15,7 @@ export function Output({ live, compact }: Props) {
   const { run, screen, results, files, phase } = live;
   const hasText = screen.lines.length > 1 || screen.lines[0].length > 0;
   const nothing = phase === "ended" && run && !hasText && !results.length && !run.error;
+  const missing = run?.error && missingPackage(run.error.message);
   return (
     <div class="output">
       {live.waiting && <p class="notice warn" role="status">The connection to the server is lost. The run continues; the page connects again.</p>}
@@ -26,6 +27,7 @@ export function Output({ live, compact }: Props) {
       {hasText && <Console screen={screen} version={live.version} />}
       {run?.error && !hasText && <pre class="traceback" tabIndex={0}>{run.error.traceback || `${run.error.name}: ${run.error.message}`}</pre>}
       {run?.error?.hint && <p class="notice warn">{run.error.hint}</p>}
+      {missing && <p><a class="button" href={`#/packages?language=${run!.language === "python" ? "python" : "javascript"}&add=${encodeURIComponent(missing)}`}>Install {missing}</a></p>}
       {results.map((r, i) => <Value key={i} result={r} number={i + 1} />)}
       {(files.length > 0 || !!run?.filesSkipped?.length) && (
         <section>
@@ -36,4 +38,10 @@ export function Output({ live, compact }: Props) {
       {nothing && !compact && <p class="dim">{run!.content === "stored" || !run!.content ? "The program wrote nothing." : "The server does not have the output of this run."}</p>}
     </div>
   );
+}
+
+// missingPackage returns the package that an import did not find.
+function missingPackage(message: string): string | undefined {
+  const match = /No module named '([A-Za-z0-9_]+)|Cannot find (?:package|module) '((?:@[\w.-]+\/)?[\w-][\w.-]*)/.exec(message);
+  return match?.[1] ?? match?.[2];
 }

@@ -36,7 +36,7 @@ function savedDraft(): Draft {
   }
 }
 
-export function RunPage({ id, info }: { id?: string; info: ServerInfo }) {
+export function RunPage({ id, starts, info }: { id?: string; starts: boolean; info: ServerInfo }) {
   const [draft, setDraft] = useState(savedDraft);
   const [open, setOpen] = useState(false);
   const [fault, setFault] = useState<Error>();
@@ -80,6 +80,9 @@ export function RunPage({ id, info }: { id?: string; info: ServerInfo }) {
     addEventListener("keydown", key);
     return () => removeEventListener("keydown", key);
   }, []);
+
+  // "Run again" opens this page with a program and starts it.
+  useEffect(() => void (starts && latest.current.run()), []);
 
   const settings = settingsOf(draft);
   const runtimes = useMemo(() => info.languages.find((l) => l.name === draft.language)?.runtimes ?? [], [draft.language]);

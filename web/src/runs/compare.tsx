@@ -1,0 +1,62 @@
+import type { ComponentChildren } from "preact";
+import type { Run } from "../api/types";
+import { Status } from "../output/outcome";
+import { languageName } from "../run/page";
+import { loadRun } from "../run/use-run";
+import { bytes, duration } from "../ui/format";
+import { useLoad } from "../ui/load";
+import { Loading, Problem } from "../ui/parts";
+import { Time } from "../ui/time";
+import { diff } from "./diff";
+
+export function ComparePage({ first, second }: { first: string; second: string }) {
+  const runs = useLoad((signal) => Promise.all([loadRun(first, signal), loadRun(second, signal)]), [first, second]);
+  if (!runs.data) return runs.error ? <Problem error={runs.error} retry={runs.reload} /> : <Loading />;
+  // The older run is on the left.
+  const [a, b] = [...runs.data].sort((x, y) => x.createdAt.localeCompare(y.createdAt));
+  const row = (name: string, cell: (r: Run) => ComponentChildren) => <tr><th scope="row">{name}</th><td>{cell(a)}</td><td>{cell(b)}</td></tr>;
+  return (
+    <div class="page">
+      <header><h1>Compare two runs</h1><a href="#/runs">All runs</a></header>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Facts">
+        <table>
+          <thead><tr><td /><th scope="col"><a href={`#/runs/${a.id}`}>First run</a></th><th scope="col"><a href={`#/runs/${b.id}`}>Second run</a></th></tr></thead>
+          <tbody>
+            {row("Started", (r) => <Time at={r.createdAt} />)}
+            {row("Result", (r) => <Status run={r} />)}
+            {row("Language", (r) => languageName(r.language))}
+            {row("Exit code", (r) => r.exitCode ?? r.signal ?? "")}
+            {row("Time", (r) => r.usage && duration(r.usage.wallMs))}
+            {row("Processor", (r) => r.usage && duration(r.usage.cpuMs))}
+            {row("Memory", (r) => r.usage && bytes(r.usage.memoryPeakBytes))}
+          </tbody>
+        </table>
+      </div>
+      <Difference title="Code" a={a.code} b={b.code} />
+      <Difference title="Output" a={a.stdout} b={b.stdout} />
+      <Difference title="Errors" a={a.stderr} b={b.stderr} />
+    </div>
+  );
+}
+
+// Difference shows how two texts differ.
+export function Difference({ title, a, b }: { title: string; a?: string; b?: string }) {
+  if (!a && !b) return null;
+  const lines = a === undefined || b === undefined ? undefined : diff(a, b);
+  return (
+    <section>
+      <h2>{title}</h2>
+      {a === undefined || b === undefined ? (
+        <p class="dim">The server has it for only one of the runs.</p>
+      ) : a === b ? (
+        <p class="dim">Both are the same.</p>
+      ) : !lines ? (
+        <p class="dim">The texts are too long to compare.</p>
+      ) : (
+        <pre class="diff" tabIndex={0}>
+          {lines.map((l, i) => <div key={i} class={l.kind}><span class="hidden">{l.kind === "old" ? "removed: " : l.kind === "new" ? "added: " : ""}</span><span aria-hidden="true">{l.kind === "old" ? "− " : l.kind === "new" ? "+ " : "  "}</span>{l.text}{"\n"}</div>)}
+        </pre>
+      )}
+    </section>
+  );
+}

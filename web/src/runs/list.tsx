@@ -1,0 +1,87 @@
+import { useState } from "preact/hooks";
+import type { Run, ServerInfo } from "../api/types";
+import { Status } from "../output/outcome";
+import { go, replace, type Route } from "../router";
+import { languageName } from "../run/page";
+import { bytes, duration } from "../ui/format";
+import { useList } from "../ui/list";
+import { Empty, Field, Loading, Problem } from "../ui/parts";
+import { Time } from "../ui/time";
+
+const states = [["", "All"], ["queued", "Waiting"], ["running", "Running"], ["ended", "Ended"]];
+const statuses = [["", "All"], ["succeeded", "Succeeded"], ["failed", "Failed"], ["timed_out", "Timed out"], ["out_of_memory", "Out of memory"], ["output_limit", "Too much output"], ["killed", "Killed"], ["canceled", "Stopped"]];
+const ages: [string, string, number][] = [["", "Any time", 0], ["hour", "Last hour", 3600e3], ["day", "Last day", 86400e3], ["week", "Last week", 604800e3]];
+const names = ["state", "status", "language", "label", "age"] as const;
+
+export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
+  const filter = Object.fromEntries(names.map((n) => [n, route.query.get(n) ?? ""])) as Record<(typeof names)[number], string>;
+  const [since, setSince] = useState<{ age: string; at?: string }>({ age: "" });
+  if (since.age !== filter.age) {
+    const age = ages.find((a) => a[0] === filter.age)?.[2];
+    setSince({ age: filter.age, at: age ? new Date(Date.now() - age).toISOString() : undefined });
+  }
+  const { state, status, language, label } = filter;
+  const list = useList<Run>("/api/v1/executions", "executions", { state, status, language, label, since: since.at, limit: 50 });
+  const [chosen, setChosen] = useState<string[]>([]);
+  const set = (name: string, value: string) => {
+    const q = new URLSearchParams(Object.entries({ ...filter, [name]: value }).filter(([, v]) => v));
+    replace(q.size ? `#/runs?${q}` : "#/runs");
+  };
+  const select = (name: (typeof names)[number], text: string, options: string[][]) => (
+    <Field label={text}>
+      {(p) => <select {...p} value={filter[name]} onChange={(e) => set(name, e.currentTarget.value)}>{options.map(([v, t]) => <option key={v} value={v}>{t}</option>)}</select>}
+    </Field>
+  );
+  const filtered = names.some((n) => filter[n]);
+  return (
+    <div class="page">
+      <header>
+        <h1>Runs</h1>
+        {chosen.length > 0 && <span class="dim">{chosen.length === 1 ? "Choose a second run to compare." : ""}</span>}
+        {chosen.length === 2 && <button type="button" class="primary" onClick={() => go(`#/compare/${chosen[0]}/${chosen[1]}`)}>Compare</button>}
+        <button type="button" onClick={list.reload}>Refresh</button>
+      </header>
+      <div class="filters">
+        {select("state", "State", states)}
+        {select("status", "Result", statuses)}
+        {select("language", "Language", [["", "All"], ...info.languages.map((l) => [l.name, languageName(l.name)])])}
+        {select("age", "Started", ages.map(([v, t]) => [v, t]))}
+        <Field label="Label">{(p) => <input {...p} value={label} onChange={(e) => set("label", e.currentTarget.value.trim())} />}</Field>
+      </div>
+      <Problem error={list.error} retry={list.reload} />
+      {!list.items && list.loading && <Loading />}
+      {list.items?.length === 0 &&
+        (filtered ? (
+          <Empty title="No run matches"><button type="button" onClick={() => replace("#/runs")}>Show all runs</button></Empty>
+        ) : (
+          <Empty title="No runs yet"><p>Runs appear here with their code and output.</p><a class="button primary" href="#/run">Run a program</a></Empty>
+        ))}
+      {!!list.items?.length && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Runs">
+          <table>
+            <thead><tr><th scope="col"><span class="hidden">Compare</span></th><th scope="col">Result</th><th scope="col">Run</th><th scope="col">Language</th><th scope="col">Labels</th><th scope="col">Time</th><th scope="col">Memory</th></tr></thead>
+            <tbody>
+              {list.items.map((r) => (
+                <tr key={r.id}>
+                  <td>
+                    <input
+                      type="checkbox" aria-label={`Compare the run ${r.id}`} checked={chosen.includes(r.id)} disabled={chosen.length === 2 && !chosen.includes(r.id)}
+                      onChange={(e) => setChosen(e.currentTarget.checked ? [...chosen, r.id] : chosen.filter((c) => c !== r.id))}
+                    />
+                  </td>
+                  <td><Status run={r} /></td>
+                  <td><a href={`#/runs/${r.id}`}><Time at={r.createdAt} /></a>{r.encryptedName && <span class="dim"> {r.encryptedName}</span>}{r.sessionId && <span class="dim"> in a session</span>}</td>
+                  <td>{languageName(r.language)}</td>
+                  <td>{r.labels?.map((l) => <button key={l} type="button" class="small" onClick={() => set("label", l)}>{l}</button>)}</td>
+                  <td class="number">{r.usage ? duration(r.usage.wallMs) : ""}</td>
+                  <td class="number">{r.usage ? bytes(r.usage.memoryPeakBytes) : ""}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
+    </div>
+  );
+}

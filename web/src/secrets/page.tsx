@@ -1,0 +1,82 @@
+import { useState } from "preact/hooks";
+import { call, get } from "../api/client";
+import type { Secret } from "../api/types";
+import { useAction, useLoad } from "../ui/load";
+import { Confirm, Dialog, Empty, Field, Loading, Problem } from "../ui/parts";
+import { Time } from "../ui/time";
+
+const path = (name: string) => `/api/v1/secrets/${encodeURIComponent(name)}`;
+
+export function SecretsPage() {
+  const list = useLoad((signal) => get<{ secrets: Secret[] }>("/api/v1/secrets", signal), []);
+  const [edited, setEdited] = useState<Secret | "new">();
+  const [removed, setRemoved] = useState<Secret>();
+  const remove = useAction();
+  const secrets = list.data?.secrets;
+  return (
+    <div class="page">
+      <header><h1>Secrets</h1><button type="button" class="primary" onClick={() => setEdited("new")}>Add a secret</button></header>
+      <p class="dim">Programs get secrets as environment variables. The server encrypts the values, replaces them in output, and never shows them again.</p>
+      <Problem error={list.error} retry={list.reload} />
+      {!secrets && list.loading && <Loading />}
+      {secrets?.length === 0 && <Empty title="No secrets yet"><p>Add a token or a password that your programs need.</p></Empty>}
+      {!!secrets?.length && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Secrets">
+          <table>
+            <thead><tr><th scope="col">Name</th><th scope="col">Description</th><th scope="col">Changed</th><th scope="col">Last used</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
+            <tbody>
+              {secrets.map((s) => (
+                <tr key={s.name}>
+                  <td><code>{s.name}</code></td>
+                  <td>{s.description}</td>
+                  <td><Time at={s.updatedAt} /></td>
+                  <td>{s.lastUsedAt ? <Time at={s.lastUsedAt} /> : "never"}</td>
+                  <td class="row-actions">
+                    <button type="button" class="small" aria-label={`Replace ${s.name}`} onClick={() => setEdited(s)}>Replace</button>
+                    <button type="button" class="small" aria-label={`Delete ${s.name}`} onClick={() => setRemoved(s)}>Delete</button>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {edited && <Edit secret={edited === "new" ? undefined : edited} onClose={() => setEdited(undefined)} onDone={() => (setEdited(undefined), list.reload())} />}
+      {removed && (
+        <Confirm
+          title={`Delete ${removed.name}?`} action="Delete" busy={remove.busy} error={remove.error} onClose={() => (remove.clear(), setRemoved(undefined))}
+          onYes={() => void remove.run(async () => (await call("DELETE", path(removed.name)), setRemoved(undefined), list.reload()))}
+        >
+          <p>Later runs do not get this secret. The value is lost.</p>
+        </Confirm>
+      )}
+    </div>
+  );
+}
+
+function Edit({ secret, onClose, onDone }: { secret?: Secret; onClose: () => void; onDone: () => void }) {
+  const [name, setName] = useState(secret?.name ?? "");
+  const [value, setValue] = useState("");
+  const [description, setDescription] = useState(secret?.description ?? "");
+  const action = useAction();
+  return (
+    <Dialog title={secret ? `Replace ${secret.name}` : "Add a secret"} onClose={onClose}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          void action.run(() => call("PUT", path(name.trim()), { value, ...(description && { description }) })).then((ok) => ok && onDone());
+        }}
+      >
+        {!secret && (
+          <Field label="Name" hint="Letters, digits and underscores. The program reads it as an environment variable.">
+            {(p) => <input {...p} required pattern="[A-Za-z_][A-Za-z0-9_]*" maxLength={128} value={name} autocomplete="off" spellcheck={false} onInput={(e) => setName(e.currentTarget.value)} />}
+          </Field>
+        )}
+        <Field label="Value">{(p) => <textarea {...p} class="concealed" required rows={3} value={value} autocomplete="off" spellcheck={false} onInput={(e) => setValue(e.currentTarget.value)} />}</Field>
+        <Field label="Description">{(p) => <input {...p} value={description} maxLength={1000} onInput={(e) => setDescription(e.currentTarget.value)} />}</Field>
+        <Problem error={action.error} />
+        <div class="actions"><button type="button" onClick={onClose}>Cancel</button><button class="primary" disabled={action.busy}>Save</button></div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,91 @@
+import { useState } from "preact/hooks";
+import { call } from "../api/client";
+import type { ServerInfo } from "../api/types";
+import { go } from "../router";
+import { languageName } from "../run/page";
+import { count } from "../ui/format";
+import { useList } from "../ui/list";
+import { useAction } from "../ui/load";
+import { Badge, Confirm, Dialog, Empty, Field, Loading, Problem } from "../ui/parts";
+import { Time } from "../ui/time";
+import { clearCells } from "./cells";
+
+export interface Session {
+  id: string;
+  language: string;
+  createdAt: string;
+  expiresAt: string;
+  idleTimeoutMs: number;
+  executions: number;
+  running: boolean;
+}
+
+export function SessionsPage({ info }: { info: ServerInfo }) {
+  const list = useList<Session>("/api/v1/sessions", "sessions");
+  const [creates, setCreates] = useState(false);
+  const [closed, setClosed] = useState<Session>();
+  const close = useAction();
+  return (
+    <div class="page">
+      <header><h1>Sessions</h1><button type="button" class="primary" onClick={() => setCreates(true)}>Open a session</button></header>
+      <p class="dim">A session keeps its variables and files between runs, as a notebook does.</p>
+      <Problem error={list.error} retry={list.reload} />
+      {!list.items && list.loading && <Loading />}
+      {list.items?.length === 0 && <Empty title="No open sessions"><p>Open one to work step by step.</p></Empty>}
+      {!!list.items?.length && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Sessions">
+          <table>
+            <thead><tr><th scope="col">Session</th><th scope="col">State</th><th scope="col">Runs</th><th scope="col">Opened</th><th scope="col">Ends, if unused</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
+            <tbody>
+              {list.items.map((s) => (
+                <tr key={s.id}>
+                  <td><a href={`#/sessions/${s.id}`}>{languageName(s.language)}</a> <span class="dim">{s.id.slice(0, 8)}</span></td>
+                  <td>{s.running ? <Badge kind="busy">Running</Badge> : <Badge kind="plain">Idle</Badge>}</td>
+                  <td>{count(s.executions, "run")}</td>
+                  <td><Time at={s.createdAt} /></td>
+                  <td><Time at={s.expiresAt} /></td>
+                  <td class="row-actions"><button type="button" class="small" aria-label={`Close the session ${s.id}`} onClick={() => setClosed(s)}>Close</button></td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
+      {creates && <Create info={info} onClose={() => setCreates(false)} />}
+      {closed && (
+        <Confirm
+          title="Close this session?" action="Close" busy={close.busy} error={close.error} onClose={() => (close.clear(), setClosed(undefined))}
+          onYes={() => void close.run(async () => (await call("DELETE", `/api/v1/sessions/${closed.id}`), clearCells(closed.id), setClosed(undefined), list.reload()))}
+        >
+          <p>Its variables and files are deleted.</p>
+        </Confirm>
+      )}
+    </div>
+  );
+}
+
+function Create({ info, onClose }: { info: ServerInfo; onClose: () => void }) {
+  const [language, setLanguage] = useState(info.languages[0].name);
+  const [minutes, setMinutes] = useState("60");
+  const [network, setNetwork] = useState("");
+  const action = useAction();
+  const create = async () => {
+    const allow = network.split(/[\s,]+/).filter(Boolean);
+    const s = await call<Session>("POST", "/api/v1/sessions", { language, idleTimeoutMs: Number(minutes) * 60_000, ...(allow.length && { network: { allow } }) });
+    go(`#/sessions/${s.id}`);
+  };
+  return (
+    <Dialog title="Open a session" onClose={onClose}>
+      <form onSubmit={(e) => (e.preventDefault(), void action.run(create))}>
+        <Field label="Language">{(p) => <select {...p} value={language} onChange={(e) => setLanguage(e.currentTarget.value)}>{info.languages.map((l) => <option key={l.name} value={l.name}>{languageName(l.name)} {l.version}</option>)}</select>}</Field>
+        <Field label="Ends, if unused for">
+          {(p) => <select {...p} value={minutes} onChange={(e) => setMinutes(e.currentTarget.value)}><option value="10">10 minutes</option><option value="60">1 hour</option><option value="480">8 hours</option><option value="1440">24 hours</option></select>}
+        </Field>
+        <Field label="Network" hint="Hosts that its programs may reach. Empty: no network.">{(p) => <input {...p} value={network} spellcheck={false} onInput={(e) => setNetwork(e.currentTarget.value)} />}</Field>
+        <Problem error={action.error} />
+        <div class="actions"><button type="button" onClick={onClose}>Cancel</button><button class="primary" disabled={action.busy}>{action.busy ? "Opening…" : "Open"}</button></div>
+      </form>
+    </Dialog>
+  );
+}
