@@ -20,7 +20,7 @@ const loginCookiePath = "/api/v1/login-cookie"
 // maximum of browsers, because the server decides how long a refresh token is valid.
 const cookieLifetime = 400 * 24 * time.Hour
 
-// LoginCookieRequest is the body of setLoginCookie.
+// LoginCookieRequest is the body of storeLoginCookie.
 type LoginCookieRequest struct {
 	_ struct{} `doc:"The refresh token of a login."`
 
@@ -38,7 +38,7 @@ type LoginCookie struct {
 
 // IDs of operations that have special rate limits.
 const (
-	opSetLoginCookie    = "setLoginCookie"
+	opStoreLoginCookie  = "storeLoginCookie"
 	opDeleteLoginCookie = "deleteLoginCookie"
 )
 
@@ -50,7 +50,7 @@ type (
 func (h *Handler) registerLoginCookie() {
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: opSetLoginCookie, Method: http.MethodPost, Path: loginCookiePath,
+			OperationID: opStoreLoginCookie, Method: http.MethodPost, Path: loginCookiePath,
 			Summary: "Store a login in cookies", Tags: []string{tagAuth},
 			Description: "Exchanges a refresh token and stores the new credentials in cookies that scripts cannot read. A page of this server then needs no other credentials. " +
 				"Without a body, the server exchanges the refresh token in the cookie. The server refuses requests from pages of other origins.",
@@ -58,7 +58,7 @@ func (h *Handler) registerLoginCookie() {
 		},
 		public: true, bodyOptional: true, example: map[string]any{"refreshToken": "<refresh token>"}, action: pyth.ActionTokenRefreshed,
 		answer: exampleLoginCookie(),
-	}, h.setLoginCookie)
+	}, h.storeLoginCookie)
 	register(h, operation{
 		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
@@ -99,7 +99,7 @@ func (h *Handler) getLoginCookie(ctx context.Context, _ *noInput) (*loginCookieO
 	return loginCookie(&p.User, p.ExpiresAt), nil
 }
 
-func (h *Handler) setLoginCookie(ctx context.Context, in *loginCookieInput) (*loginCookieOutput, error) {
+func (h *Handler) storeLoginCookie(ctx context.Context, in *loginCookieInput) (*loginCookieOutput, error) {
 	req := requestOf(ctx)
 	if err := h.checkSameOrigin(req.r); err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (h *Handler) cookieName(r *http.Request, kind string) string {
 
 // servesHTTPS reports whether users reach the server over HTTPS.
 func (h *Handler) servesHTTPS(r *http.Request) bool {
-	return r.TLS != nil || strings.HasPrefix(h.cfg.PublicURL, "https://")
+	return strings.HasPrefix(h.cfg.PublicURL, "https://") || callerScheme(r, h.live.Load().TrustedProxies) == "https"
 }
 
 func (h *Handler) setCookie(req *request, name, path, value string, lifetime time.Duration) {

@@ -107,7 +107,7 @@ func TestLoginCookieIsIgnoredIfHeadersHaveCredentials(t *testing.T) {
 	}
 }
 
-func TestSetLoginCookieUsesTheCookieWithoutABody(t *testing.T) {
+func TestStoreLoginCookieUsesTheCookieWithoutABody(t *testing.T) {
 	s := newServer(t)
 	refresh := &http.Cookie{Name: "pyth-on-refresh", Value: "stored"}
 	if res := s.send(pageRequest("POST", loginCookie, "", "same-origin", refresh)); res.StatusCode != 200 || len(res.Cookies()) != 2 {

@@ -101,15 +101,6 @@ func TestProblemDetailHasFirstFault(t *testing.T) {
 	}
 }
 
-func TestRootRedirectsToDocs(t *testing.T) {
-	s := newServer(t)
-	for _, method := range []string{"GET", "HEAD"} {
-		if res := s.send(anonymous(method, "/", "")); res.StatusCode != 302 || res.Header.Get("Location") != "/docs" {
-			t.Errorf("%s: status %d, %v", method, res.StatusCode, res.Header)
-		}
-	}
-}
-
 func TestBodyRefusesFormsAndRanges(t *testing.T) {
 	s := newFullServer(t)
 	for _, c := range []struct {

@@ -101,7 +101,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	switch operationID {
 	case opRegister:
 		p = h.live.Load().limits.registerIP
-	case opLogin, opRefresh, opSetLoginCookie, opDeleteLoginCookie, opForgot, opReset:
+	case opLogin, opRefresh, opStoreLoginCookie, opDeleteLoginCookie, opForgot, opReset:
 		p = h.live.Load().limits.loginIP
 	case opVerify:
 		p = h.live.Load().limits.verifyIP

@@ -211,14 +211,15 @@ func TestRequestsRefuseForms(t *testing.T) {
 	}
 }
 
-func TestRootRedirectsToDocs(t *testing.T) {
+// TestRootShowsThePage checks that a person who opens the address of a server in a
+// browser gets a page, and not an error in JSON.
+func TestRootShowsThePage(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, method := range []string{"GET", "HEAD"} {
-		res := must(client.Do(must(http.NewRequestWithContext(t.Context(), method, s.URL+"/", nil))(t)))(t)
+		res := must(http.DefaultClient.Do(must(http.NewRequestWithContext(t.Context(), method, s.URL+"/", nil))(t)))(t)
 		res.Body.Close()
-		if res.StatusCode != 302 || res.Header.Get("Location") != "/docs" {
+		if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/html; charset=utf-8" || res.Request.URL.Path != "/" {
 			t.Errorf("%s: status %d, %v", method, res.StatusCode, res.Header)
 		}
 	}
