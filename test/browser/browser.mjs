@@ -11,7 +11,7 @@ const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe
 export async function open(origin) {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
   const context = await browser.newContext({ viewport: { width: 1360, height: 850 }, baseURL: origin, acceptDownloads: true });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(60_000);
   opened = context;
   const faults = [];
   await context.exposeFunction("reportViolation", (text) => faults.push("policy: " + text));
@@ -72,8 +72,8 @@ export async function check(name, run) {
   } catch (error) {
     console.log(`FAIL ${name}`);
     const page = opened.pages()[0];
-    console.log(await page.locator("body").innerText().catch(String));
-    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/failed.png` });
+    console.log(await page?.locator("body").innerText().catch(String));
+    if (process.env.SCREENSHOTS) await page?.screenshot({ path: `${process.env.SCREENSHOTS}/failed.png` });
     throw error;
   }
   console.log(`ok ${name} ${Date.now() - start} ms`);

@@ -66,7 +66,7 @@ export function Grid({ table, label }: { table: Table; label: string }) {
           <thead>
             <tr>
               {table.columns.map((c, i) => (
-                <th key={i} scope="col" aria-sort={sort?.column === i ? (sort.down ? "descending" : "ascending") : undefined}>
+                <th key={i} scope="col" class={isNumber(table.rows[0]?.[i]) ? "number" : ""} aria-sort={sort?.column === i ? (sort.down ? "descending" : "ascending") : undefined}>
                   <button type="button" class="plain" onClick={() => setSort({ column: i, down: sort?.column === i && !sort.down })}>
                     {c}{sort?.column === i ? (sort.down ? " ↓" : " ↑") : ""}
                   </button>

@@ -65,7 +65,7 @@ export function PackagesPage({ info, route }: { info: ServerInfo; route: Route }
       {direct.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Packages">
           <table>
-            <thead><tr><th scope="col">Package</th><th scope="col">Version</th><th scope="col">Wanted</th><th scope="col">Size</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
+            <thead><tr><th scope="col">Package</th><th scope="col">Version</th><th scope="col">Wanted</th><th scope="col" class="number">Size</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
             <tbody>
               {direct.map((p) => (
                 <tr key={p.name}>

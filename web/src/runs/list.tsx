@@ -59,7 +59,7 @@ export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
       {!!list.items?.length && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Runs">
           <table>
-            <thead><tr><th scope="col"><span class="hidden">Compare</span></th><th scope="col">Result</th><th scope="col">Run</th><th scope="col">Language</th><th scope="col">Labels</th><th scope="col">Time</th><th scope="col">Memory</th></tr></thead>
+            <thead><tr><th scope="col"><span class="hidden">Compare</span></th><th scope="col">Result</th><th scope="col">Run</th><th scope="col">Language</th><th scope="col">Labels</th><th scope="col" class="number">Time</th><th scope="col" class="number">Memory</th></tr></thead>
             <tbody>
               {list.items.map((r) => (
                 <tr key={r.id}>
