@@ -60,7 +60,9 @@ func (c *completeCommand) Run(p *parsed) error {
 		words = words[1:]
 	}
 	for _, candidate := range complete(p.parser.Model.Node, words) {
-		fmt.Fprintln(os.Stdout, candidate)
+		if _, err := fmt.Fprintln(os.Stdout, candidate); err != nil {
+			return err
+		}
 	}
 	return nil
 }

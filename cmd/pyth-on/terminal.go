@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -103,12 +102,4 @@ func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (stri
 		err = errors.New("the " + name + " is empty; write the " + name + " to standard input as one line")
 	}
 	return line, err
-}
-
-// readSource reads the program in a file, or in standard input if the path is "-".
-func readSource(path string) ([]byte, error) {
-	if path == "-" {
-		return io.ReadAll(os.Stdin)
-	}
-	return os.ReadFile(path)
 }

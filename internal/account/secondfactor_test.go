@@ -119,8 +119,11 @@ func TestLoginAcceptsNeighboringTimeSteps(t *testing.T) {
 		skew time.Duration
 		code pyth.Code
 	}{
-		{-60 * time.Second, pyth.CodeInvalidSecondFactor}, {60 * time.Second, pyth.CodeInvalidSecondFactor},
-		{-30 * time.Second, ""}, {0, ""}, {30 * time.Second, ""},
+		{-60 * time.Second, pyth.CodeInvalidSecondFactor},
+		{60 * time.Second, pyth.CodeInvalidSecondFactor},
+		{-30 * time.Second, ""},
+		{0, ""},
+		{30 * time.Second, ""},
 		{0, pyth.CodeInvalidSecondFactor}, // It is older than the last accepted code.
 	} {
 		code, err := totp.GenerateCode(a.secret, a.clock.Now().Add(c.skew))

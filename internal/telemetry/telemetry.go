@@ -126,8 +126,7 @@ func (e *Exporter) Tracer() *tracing.Tracer {
 	return tracing.New(e.traces)
 }
 
-// After a call of Export, the Exporter sends the metrics regularly. It must be called
-// at most once.
+// Export makes the Exporter send the metrics regularly. It must be called at most once.
 func (e *Exporter) Export(metrics prometheus.Gatherer) {
 	if e == nil {
 		return

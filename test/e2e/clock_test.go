@@ -53,7 +53,7 @@ func Offset(mono int64) int64 {
 func buildWithClock(t *testing.T) string {
 	t.Helper()
 	clock := filepath.Join(goRoot(t), "src/time/time.go")
-	libc := filepath.Join(strings.TrimSpace(string(must(exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "modernc.org/libc").Output())(t))))
+	libc := strings.TrimSpace(string(must(exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "modernc.org/libc").Output())(t)))
 	gettime := "r = int32(X__syscall2(tls, int64(SYS_clock_gettime), int64(clk), int64(ts)))\n"
 	source := filepath.Join(libc, "ccgo_linux_amd64.go")
 	return buildOverlay(t, map[string]string{

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// If argv[0] is Name, the guest's executable runs this package.
+// Name selects this package: the guest's executable runs it if argv[0] is Name.
 const Name = "pyth-on/unlock"
 
 type request struct {
