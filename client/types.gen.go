@@ -109,7 +109,7 @@ type AuditList struct {
 
 // AuthRequest: The credentials of an account.
 type AuthRequest struct {
-	// A code of the app, or a recovery code, if the account has a second factor. The operation registerAccount ignores this field.
+	// A code from the authenticator app, or a recovery code. Required by logIn if the account has a second factor. The operation registerAccount ignores this field.
 	Code string `json:"code,omitzero"`
 	// The e-mail address of the account, at most 254 characters. Case does not matter.
 	Email string `json:"email"`
@@ -282,7 +282,7 @@ type ExecuteRequest struct {
 	Code string `json:"code"`
 	// Environment variables by name. The request fails if a name is reserved for the runtime.
 	Env map[string]string `json:"env,omitzero"`
-	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all.
+	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total.
 	Files []InputFile `json:"files,omitzero"`
 	// Whether later runs of the same user may use the sandbox of this run.
 	Isolation Isolation `json:"isolation,omitzero"`
@@ -334,9 +334,9 @@ type ExecuteResponse struct {
 	Labels []string `json:"labels,omitzero"`
 	// The language of the program.
 	Language Language `json:"language"`
-	// The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine of the run was lost.
+	// The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine that ran the program no longer responds.
 	Reason string `json:"reason,omitzero"`
-	// The number of secret values that were replaced in the output.
+	// How often the server replaced the value of a secret in the output.
 	Redactions int64 `json:"redactions"`
 	// Rich values, in the order in which the program displayed them.
 	Results []ResultValue `json:"results"`
@@ -392,9 +392,9 @@ type Execution struct {
 	Labels []string `json:"labels"`
 	// The language of the program.
 	Language Language `json:"language"`
-	// The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error.
+	// The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error.
 	Reason string `json:"reason,omitzero"`
-	// The number of secret values that the server replaced in the output. Absent if the server replaced none.
+	// How often the server replaced the value of a secret in the output. Absent if the server replaced no values.
 	Redactions *int64 `json:"redactions,omitzero"`
 	// Rich values, in the order in which the program displayed them, if content is stored.
 	Results []ResultValue `json:"results,omitzero"`
@@ -438,7 +438,7 @@ type ExecutionError struct {
 	Message string `json:"message"`
 	// The class of the exception.
 	Name string `json:"name"`
-	// The traceback, without frames of the server.
+	// The traceback. Frames of Pyth-On's code in the interpreter are removed.
 	Traceback string `json:"traceback"`
 }
 
@@ -494,7 +494,7 @@ type ExecutionSummary struct {
 	Labels []string `json:"labels"`
 	// The language of the program.
 	Language Language `json:"language"`
-	// The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error.
+	// The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error.
 	Reason string `json:"reason,omitzero"`
 	// The ID of the session of the run.
 	SessionID string `json:"sessionId,omitzero"`
@@ -514,7 +514,7 @@ type ExecutionSummary struct {
 type GenerateRequest struct {
 	// Whether the server runs the program. If the program fails, the model corrects it.
 	Execute *bool `json:"execute,omitzero"`
-	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all.
+	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total.
 	Files []InputFile `json:"files,omitzero"`
 	// Whether the server may install missing packages that a program imports.
 	InstallPackages bool `json:"installPackages,omitzero"`
@@ -609,7 +609,7 @@ type KeyCreated struct {
 	Scopes []Scope `json:"scopes"`
 }
 
-// KeyFormat: The form of an API key. Keys of the form e2b begin with e2b_ and have only hexadecimal digits.
+// KeyFormat: The format of an API key. `pyapi`: the usual format. `e2b`: the prefix e2b_ and hexadecimal digits, for clients of E2B.
 type KeyFormat string
 
 // Values of KeyFormat.
@@ -766,7 +766,7 @@ type PackagesRequest struct {
 	Packages []string `json:"packages"`
 }
 
-// QuotaName: A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: tokens of the model on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.
+// QuotaName: A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: model tokens on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.
 type QuotaName string
 
 // Values of QuotaName.
@@ -805,13 +805,13 @@ type RunLimits struct {
 	Processes int64 `json:"processes"`
 }
 
-// RunOptions: The settings of a run of a given program.
+// RunOptions: The settings of a run of a program that is not encrypted.
 type RunOptions struct {
 	// The command-line arguments of the program.
 	Args []string `json:"args,omitzero"`
 	// Environment variables by name. The request fails if a name is reserved for the runtime.
 	Env map[string]string `json:"env,omitzero"`
-	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all.
+	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total.
 	Files []InputFile `json:"files,omitzero"`
 	// Whether later runs of the same user may use the sandbox of this run.
 	Isolation Isolation `json:"isolation,omitzero"`
@@ -1244,7 +1244,7 @@ type ZKSealedExecuteRequest struct {
 	Args []string `json:"args,omitzero"`
 	// Environment variables by name. The request fails if a name is reserved for the runtime.
 	Env map[string]string `json:"env,omitzero"`
-	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all.
+	// Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total.
 	Files []InputFile `json:"files,omitzero"`
 	// Whether later runs of the same user may use the sandbox of this run.
 	Isolation Isolation `json:"isolation,omitzero"`

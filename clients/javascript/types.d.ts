@@ -61,7 +61,7 @@ export interface AuditList {
 
 /** The credentials of an account. */
 export interface AuthRequest {
-  /** A code of the app, or a recovery code, if the account has a second factor. The operation registerAccount ignores this field. */
+  /** A code from the authenticator app, or a recovery code. Required by logIn if the account has a second factor. The operation registerAccount ignores this field. */
   code?: string;
   /** The e-mail address of the account, at most 254 characters. Case does not matter. */
   email: string;
@@ -173,7 +173,7 @@ export interface ExecuteRequest {
   code: string;
   /** Environment variables by name. The request fails if a name is reserved for the runtime. */
   env?: Record<string, string>;
-  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all. */
+  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total. */
   files?: InputFile[];
   /** Whether later runs of the same user may use the sandbox of this run. */
   isolation?: Isolation;
@@ -225,9 +225,9 @@ export interface ExecuteResponse {
   labels?: string[];
   /** The language of the program. */
   language: Language;
-  /** The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine of the run was lost. */
+  /** The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine that ran the program no longer responds. */
   reason?: string;
-  /** The number of secret values that were replaced in the output. */
+  /** How often the server replaced the value of a secret in the output. */
   redactions: number;
   /** Rich values, in the order in which the program displayed them. */
   results: ResultValue[];
@@ -283,9 +283,9 @@ export interface Execution {
   labels: string[];
   /** The language of the program. */
   language: Language;
-  /** The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error. */
+  /** The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error. */
   reason?: string;
-  /** The number of secret values that the server replaced in the output. Absent if the server replaced none. */
+  /** How often the server replaced the value of a secret in the output. Absent if the server replaced no values. */
   redactions?: number;
   /** Rich values, in the order in which the program displayed them, if content is stored. */
   results?: ResultValue[];
@@ -329,7 +329,7 @@ export interface ExecutionError {
   message: string;
   /** The class of the exception. */
   name: string;
-  /** The traceback, without frames of the server. */
+  /** The traceback. Frames of Pyth-On's code in the interpreter are removed. */
   traceback: string;
 }
 
@@ -367,7 +367,7 @@ export interface ExecutionSummary {
   labels: string[];
   /** The language of the program. */
   language: Language;
-  /** The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error. */
+  /** The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error. */
   reason?: string;
   /** The ID of the session of the run. */
   sessionId?: string;
@@ -387,7 +387,7 @@ export interface ExecutionSummary {
 export interface GenerateRequest {
   /** Whether the server runs the program. If the program fails, the model corrects it. */
   execute?: boolean;
-  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all. */
+  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total. */
   files?: InputFile[];
   /** Whether the server may install missing packages that a program imports. */
   installPackages?: boolean;
@@ -476,7 +476,7 @@ export interface KeyCreated {
   scopes: Scope[];
 }
 
-/** The form of an API key. Keys of the form e2b begin with e2b_ and have only hexadecimal digits. */
+/** The format of an API key. `pyapi`: the usual format. `e2b`: the prefix e2b_ and hexadecimal digits, for clients of E2B. */
 export type KeyFormat = "pyapi" | "e2b";
 
 /** Information about an API key, without the key itself. */
@@ -613,7 +613,7 @@ export interface PackagesRequest {
   packages: string[];
 }
 
-/** A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: tokens of the model on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages. */
+/** A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: model tokens on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages. */
 export type QuotaName = "executions_per_day" | "cpu_ms_per_day" | "memory_mib_ms_per_day" | "storage_bytes" | "generate_tokens_per_day" | "executions" | "sessions" | "reservations" | "secrets" | "encrypted_programs" | "webhooks" | "python_packages" | "python_package_bytes" | "node_packages" | "node_package_bytes";
 
 /** A rich value: a map from media type to data. Text is a string, images are strings in base64, JSON is a JSON value. */
@@ -633,13 +633,13 @@ export interface RunLimits {
   processes: number;
 }
 
-/** The settings of a run of a given program. */
+/** The settings of a run of a program that is not encrypted. */
 export interface RunOptions {
   /** The command-line arguments of the program. */
   args?: string[];
   /** Environment variables by name. The request fails if a name is reserved for the runtime. */
   env?: Record<string, string>;
-  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all. */
+  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total. */
   files?: InputFile[];
   /** Whether later runs of the same user may use the sandbox of this run. */
   isolation?: Isolation;
@@ -1039,7 +1039,7 @@ export interface ZKSealedExecuteRequest {
   args?: string[];
   /** Environment variables by name. The request fails if a name is reserved for the runtime. */
   env?: Record<string, string>;
-  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all. */
+  /** Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total. */
   files?: InputFile[];
   /** Whether later runs of the same user may use the sandbox of this run. */
   isolation?: Isolation;

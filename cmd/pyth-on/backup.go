@@ -26,7 +26,7 @@ type backupCommand struct {
 
 func (*backupCommand) Help() string {
 	return "The command copies the database to one file, even while the server runs. The copy contains all accounts, keys, secrets, records, lockfiles and the audit log. " +
-		"Before the file gets its name, the command checks the copy of the database, verifies its audit log and compares all hashes. " +
+		"The command checks the copy of the database, verifies its audit log and compares all hashes. The file gets its name after these checks. " +
 		"The backup does not contain the root key, unless you pass --with-root-key. Without the root key, a restored database is useless."
 }
 
@@ -113,7 +113,7 @@ func (c *restoreCommand) report(m *backup.Manifest, hasKey bool) error {
 	fmt.Fprintf(os.Stdout, "Restored the backup of %s (pyth-on %s): %d accounts, %d entries in the audit log\n",
 		m.CreatedAt.Format(time.RFC3339), m.Version, m.Rows["users"], m.Audit.Size)
 	if hasKey {
-		_, err := fmt.Fprintln(os.Stdout, "The root key fits. You can start the server.")
+		_, err := fmt.Fprintln(os.Stdout, "The root key is correct. You can start the server.")
 		return err
 	}
 	_, err := fmt.Fprintf(os.Stdout, "The backup does not contain the root key. Before you start the server, copy the root key to %s (mode 0600), "+

@@ -143,7 +143,7 @@ func (c *serveCommand) checkDatabase(ctx context.Context) (string, error) {
 		return "", err
 	}
 	_, err = c.keeper(ctx, c.DataDir, store)
-	return detail + ", the root key fits", errors.Join(err, store.Close())
+	return detail + ", the root key is correct", errors.Join(err, store.Close())
 }
 
 func (c *serveCommand) checkTLS() (string, error) {

@@ -14,10 +14,10 @@ import (
 // cluster.
 type clusterFlags struct {
 	JoinTokenFile    string `type:"existingfile" help:"File with the joining token in one line: at least 16 characters, the same for all servers and workers. You can also set PYTH_ON_JOIN_TOKEN to the token."`
-	NATSCA           string `name:"nats-ca" type:"existingfile" help:"File with the certificates of the authorities that sign the certificate of NATS (default: the authorities of the system)."`
+	NATSCA           string `name:"nats-ca" type:"existingfile" help:"File with the certificates of the certificate authorities that sign the NATS server's certificate (default: the certificate authorities of the system)."`
 	NATSCertificate  string `name:"nats-certificate" type:"existingfile" help:"File with the client certificate for NATS."`
 	NATSKey          string `name:"nats-key" type:"existingfile" help:"File with the private key of the client certificate."`
-	NATSCredentials  string `name:"nats-creds" type:"existingfile" help:"File with credentials of NATS (JWT and seed)."`
+	NATSCredentials  string `name:"nats-creds" type:"existingfile" help:"File with NATS credentials (JWT and seed)."`
 	NATSUser         string `name:"nats-user" help:"User name for NATS. The password is in --nats-password-file."`
 	NATSPasswordFile string `name:"nats-password-file" type:"existingfile" help:"File with the password for NATS in one line."`
 }

@@ -13,19 +13,19 @@ import (
 // configuration in package app.
 
 type nodeFlags struct {
-	Node        string `placeholder:"PATH" help:"Path of a Node binary (version 24 or later) for JavaScript and TypeScript. The value off disables both languages (default: download Node once from the npm registry)."`
+	Node        string `placeholder:"PATH" help:"Path of a Node binary (version 24 or later) for JavaScript and TypeScript. With 'off', both languages are disabled (default: download Node once from the npm registry)."`
 	NPMRegistry string `name:"npm-registry" placeholder:"URL" help:"URL of the npm registry for Node and for users' packages (default: the registry in npm's configuration)."`
 }
 
 type imageFlags struct {
 	Runtime      map[string]string `placeholder:"NAME=SOURCE" help:"A custom image: a root file system with Python or Node. SOURCE is a directory or a tar file from docker save. You can repeat this flag."`
 	Preload      map[string]string `placeholder:"NAME=MODULES" help:"Python modules that a custom image imports before a program starts, for example science=numpy,pandas. You can repeat this flag."`
-	WarmRuntimes int               `default:"1" help:"Minimum number of warm sandboxes for each custom image."`
+	WarmRuntimes int               `default:"1" help:"Minimum number of warm sandboxes (booted, but not used yet) for each custom image."`
 }
 
 type poolFlags struct {
-	Warm              int           `default:"2" help:"Minimum number of warm sandboxes for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
-	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes for JavaScript and TypeScript."`
+	Warm              int           `default:"2" help:"Minimum number of warm sandboxes (booted, but not used yet) for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
+	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes (booted, but not used yet) for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" reload:"" help:"Maximum number of running programs (default: eight per processor)."`
 	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, it applies to all workers together (default: only the limits of the workers)."`
 	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. A further program gets 503."`
@@ -37,7 +37,7 @@ type poolFlags struct {
 	SessionIdle       time.Duration `default:"10m" reload:"" help:"Default idle time-out of sessions."`
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which the server destroys a user's idle sandbox. With 0, the server destroys a sandbox after each program."`
 	SandboxRuns       int           `default:"1000" help:"Number of programs after which the server replaces a user's sandbox. The value 0 means never."`
-	Rollback          string        `default:"on" enum:"on,off" help:"Whether a sandbox restores an interpreter after a program, instead of starting a new interpreter: ${enum}."`
+	Rollback          string        `default:"on" enum:"on,off" help:"Whether a sandbox restores the state of the interpreter after a program, instead of starting a new interpreter: ${enum}."`
 	RollbackRuns      int           `default:"100" help:"Number of programs after which a sandbox replaces a restored interpreter."`
 	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which a sandbox replaces a restored interpreter."`
 }
@@ -79,7 +79,7 @@ type asyncFlags struct {
 }
 
 type packageFlags struct {
-	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691). The value off disables Python packages."`
+	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691). With 'off', Python packages are disabled."`
 	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the Python package index, in one line: user:password or Bearer TOKEN. Sandboxes never receive the credentials."`
 	NPMPackages            string        `name:"npm-packages" default:"on" enum:"on,off" help:"Whether users may install npm packages: ${enum}."`
 	NPMCredentials         string        `name:"npm-credentials-file" type:"existingfile" help:"File with the credentials for the npm registry, in one line: user:password or Bearer TOKEN."`

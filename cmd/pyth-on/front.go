@@ -21,9 +21,9 @@ import (
 type tlsFlags struct {
 	TLSCert       string        `name:"tls-cert" type:"existingfile" help:"PEM file with the certificate for HTTPS and its intermediate certificates. The server loads the file again when it changes, and on SIGHUP."`
 	TLSKey        string        `name:"tls-key" type:"existingfile" help:"PEM file with the private key of the certificate."`
-	TLSDomain     []string      `name:"tls-domain" help:"Domains for which the server obtains and renews certificates from an ACME server. By setting this, you agree to the terms of the ACME server. The ACME server must reach --addr on port 443, or --redirect-addr on port 80."`
+	TLSDomain     []string      `name:"tls-domain" help:"Domains for which the server obtains and renews certificates from an ACME server. By setting this flag, you agree to the terms of the ACME server. The ACME server must reach --addr on port 443, or --redirect-addr on port 80."`
 	ACMEDirectory string        `name:"acme-directory" placeholder:"URL" default:"${letsencrypt}" help:"URL of the directory of the ACME server."`
-	ACMECA        string        `name:"acme-ca" type:"existingfile" help:"PEM file with the authorities that sign the certificate of the ACME server (default: the authorities of the system)."`
+	ACMECA        string        `name:"acme-ca" type:"existingfile" help:"PEM file with the certificate authorities that sign the ACME server's certificate (default: the certificate authorities of the system)."`
 	ACMEEmail     string        `name:"acme-email" help:"Contact address for the account at the ACME server."`
 	RedirectAddr  string        `name:"redirect-addr" help:"Address of a second listener for HTTP without TLS, which redirects browsers to HTTPS and answers the challenges of the ACME server."`
 	HSTS          time.Duration `name:"hsts" default:"0s" help:"How long browsers must use only HTTPS for this host, on all ports (HSTS), for example 8760h. With 0, the server sends no such header."`

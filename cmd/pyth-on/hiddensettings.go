@@ -126,7 +126,7 @@ func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	defer f.Close()
 	setting, err = io.ReadAll(io.LimitReader(f, maxHiddenSetting))
 	if err != nil {
-		return nil, true, fmt.Errorf("reading %s: %w", name, err)
+		return nil, true, fmt.Errorf("read %s: %w", name, err)
 	}
 	return setting, true, nil
 }

@@ -14,7 +14,7 @@ type mailFlags struct {
 	SMTPFrom         string `name:"smtp-from" placeholder:"ADDRESS" help:"Sender of mail to users, for example noreply@example.org."`
 	SMTPUser         string `name:"smtp-user" help:"User name for the mail server."`
 	SMTPPasswordFile string `name:"smtp-password-file" type:"existingfile" help:"File with the password for the mail server."`
-	SMTPTLS          string `name:"smtp-tls" default:"starttls" enum:"starttls,tls,none" help:"How the connection to the mail server is encrypted. The value starttls uses STARTTLS. The value tls uses TLS from the start. The value none uses no encryption, for a mail server on the same machine."`
+	SMTPTLS          string `name:"smtp-tls" default:"starttls" enum:"starttls,tls,none" help:"How the connection to the mail server is encrypted. With 'starttls', the connection begins without encryption and changes to TLS. With 'tls', it uses TLS from the start. With 'none', it is not encrypted; use 'none' only for a mail server on the same machine."`
 	ResetURL         string `name:"reset-url" placeholder:"URL" help:"Beginning of the link in mail about a forgotten password. The server appends the token. Without this setting, the mail contains only the token."`
 }
 

@@ -49,7 +49,7 @@ type commands struct {
 	Completion completionCommand `cmd:"" help:"Print a script for the completion of commands in a shell."`
 	Complete   completeCommand   `cmd:"" hidden:""`
 
-	Config string `action:"" placeholder:"FILE" help:"Settings file in TOML. The value off selects no file (default: /etc/pyth-on/pyth-on.toml if it exists, for commands that use a server's data)."`
+	Config string `action:"" placeholder:"FILE" help:"Settings file in TOML. With 'off', the command uses no file (default: /etc/pyth-on/pyth-on.toml if it exists, for commands that use a server's data)."`
 }
 
 // exitCode is an error that ends the process with this exit code and without a

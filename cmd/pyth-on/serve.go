@@ -31,7 +31,7 @@ type serveCommand struct {
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account. The value open allows everyone. The value invite allows everyone with an invite from 'pyth-on invites create' or from --invites-file. With the value closed, only the operator can create accounts, with 'pyth-on users create'."`
+	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account. With 'open', everyone can. With 'invite', everyone with an invite from 'pyth-on invites create' or from --invites-file can. With 'closed', only the operator can, with 'pyth-on users create'."`
 	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. Each of them works for several registrations."`
 	PublicURL      string        `name:"public-url" placeholder:"URL" help:"Address of the API in links to users (default: the host of the request, or the address of the listener)."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries. With 0, it keeps the content forever. The log always keeps the hashes of entries."`
@@ -63,7 +63,7 @@ type serveCommand struct {
 	MaxRequestMemory int64 `default:"0" unit:"MiB" help:"Maximum memory for request bodies, in MiB (default: a sixteenth of the memory, at least 256). One user can use a quarter of this maximum."`
 
 	TrustedProxies   []netip.Prefix `reload:"" help:"Address ranges of reverse proxies. The server trusts the headers X-Forwarded-For and X-Forwarded-Proto of these proxies, and of all proxies on a Unix socket."`
-	CORSOrigins      []string       `name:"cors-origins" reload:"" help:"Origins of web pages that may send requests to the API from a browser, for example https://app.example.org. The value * allows all origins (default: none)."`
+	CORSOrigins      []string       `name:"cors-origins" reload:"" help:"Origins of web pages that may send requests to the API from a browser, for example https://app.example.org. With '*', all origins are allowed (default: none)."`
 	MetricsAddr      string         `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	MetricsTokenFile string         `type:"existingfile" help:"File with the bearer token for /metrics on the main address."`
 	DrainDelay       time.Duration  `default:"0s" help:"How long a stopping server still accepts connections and responds with 503, so that load balancers stop using it."`

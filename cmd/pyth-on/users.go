@@ -25,7 +25,7 @@ type usersCommands struct {
 	List       usersListCommand       `cmd:"" help:"List the accounts."`
 	Show       usersShowCommand       `cmd:"" help:"Show an account."`
 	Create     usersCreateCommand     `cmd:"" help:"Create an account, even if registration is closed. The server can be running or stopped."`
-	Disable    usersDisableCommand    `cmd:"" help:"Disable an account. Its keys, tokens, runs and sessions end at once."`
+	Disable    usersDisableCommand    `cmd:"" help:"Disable an account. Its keys and tokens stop working, and its runs and sessions end immediately."`
 	Enable     usersEnableCommand     `cmd:"" help:"Enable a disabled account."`
 	Role       usersRoleCommand       `cmd:"" help:"Give a user the role admin or the role user."`
 	Reset      usersResetCommand      `cmd:"" help:"Print a link to set a new password. The link works once."`
@@ -329,7 +329,7 @@ type usersQuotaCommand struct {
 	CPUMsPerDay          string `name:"cpu-ms-per-day" env:"-" placeholder:"N|default" help:"Maximum processor time of runs on one day, in milliseconds."`
 	MemoryMibMsPerDay    string `env:"-" placeholder:"N|default" help:"Maximum memory of runs on one day, in MiB multiplied by milliseconds."`
 	StorageBytes         string `env:"-" placeholder:"N|default" help:"Maximum size of stored code and output, in bytes."`
-	GenerateTokensPerDay string `env:"-" placeholder:"N|default" help:"Maximum number of tokens of the model on one day."`
+	GenerateTokensPerDay string `env:"-" placeholder:"N|default" help:"Maximum number of model tokens on one day."`
 	Sessions             string `env:"-" placeholder:"N|default" help:"Maximum number of sessions."`
 
 	adminFlags

@@ -14,7 +14,7 @@ import (
 )
 
 type workerCommand struct {
-	NATS    string `name:"nats" required:"" placeholder:"URL" help:"Address of the NATS server, as nats://HOST:PORT or tls://HOST:PORT. Separate several addresses of one NATS cluster by commas."`
+	NATS    string `name:"nats" required:"" placeholder:"URL" help:"Address of the NATS server, as nats://HOST:PORT or tls://HOST:PORT. Separate several addresses of one NATS cluster with commas."`
 	DataDir string `default:"./worker" type:"path" help:"Directory for the images and packages of this worker. Each worker needs a separate directory."`
 	Name    string `help:"Name of the worker in logs and metrics (default: the name of the host)."`
 
@@ -24,7 +24,7 @@ type workerCommand struct {
 	poolFlags
 	networkFlags
 
-	ImageStore   string        `default:"off" placeholder:"STORE" help:"Store in which workers share packages. The value off means no store. The value nats means an object store in NATS (with JetStream). A path means a directory that all workers can write to, for example on a network file system."`
+	ImageStore   string        `default:"off" placeholder:"STORE" help:"Store in which workers share packages. With 'off', workers share no packages. With 'nats', the store is an object store in NATS (with JetStream). With a path, it is a directory that all workers can write to, for example on a network file system."`
 	PackageCache int64         `default:"10240" unit:"MiB" help:"Maximum size of cached packages that were not used recently, in MiB."`
 	MetricsAddr  string        `help:"Address of a second listener, which serves only Prometheus metrics and needs no token."`
 	DrainTimeout time.Duration `default:"5m" help:"How long a stopping worker waits for running programs."`

@@ -256,9 +256,9 @@ func withOwner(err error, user pyth.UserID) error {
 
 // codeRequired returns the error for a right password without a code.
 func codeRequired(user pyth.UserID) error {
-	return withOwner(pyth.Errorf(pyth.CodeSecondFactorRequired, "The account has a second factor. Send a code of your app, or a recovery code, in the field code."), user)
+	return withOwner(pyth.Errorf(pyth.CodeSecondFactorRequired, "The account has a second factor. Send a code from your authenticator app, or a recovery code, in the field code."), user)
 }
 
 func wrongCode(user pyth.UserID) error {
-	return withOwner(pyth.Errorf(pyth.CodeInvalidSecondFactor, "The code is wrong, expired or already used. Send the next code of your app, or an unused recovery code."), user)
+	return withOwner(pyth.Errorf(pyth.CodeInvalidSecondFactor, "The code is wrong, expired or already used. Send the next code from your authenticator app, or an unused recovery code."), user)
 }

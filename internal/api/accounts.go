@@ -16,7 +16,7 @@ type AuthRequest struct {
 	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account, at most 254 characters. Case does not matter." example:"ada@example.org"`
 	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"The password: 8 to 128 characters. All characters are allowed. The password must not be a very common password or the e-mail address." example:"correct horse battery"`
 	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration requires an invite. The operation logIn ignores this field." example:"inv_4f2c9a"`
-	Code     string `json:"code,omitempty" maxLength:"64" doc:"A code of the app, or a recovery code, if the account has a second factor. The operation registerAccount ignores this field." example:"123456"`
+	Code     string `json:"code,omitempty" maxLength:"64" doc:"A code from the authenticator app, or a recovery code. Required by logIn if the account has a second factor. The operation registerAccount ignores this field." example:"123456"`
 }
 
 // AuthResponse describes an account and contains its credentials.
@@ -106,7 +106,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opLogin, Method: http.MethodPost, Path: "/api/login",
 			Summary: "Log in", Tags: []string{tagAuth},
-			Description: "Returns a JWT, a refresh token and the API key of the account. The response time does not depend on whether the account exists. If the account has a second factor, a request without code has the answer 401 with the code second_factor_required.",
+			Description: "Returns a JWT, a refresh token and the API key of the account. The response time does not depend on whether the account exists. If the account has a second factor, a request without the field code fails: the status is 401, and the error code is second_factor_required.",
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
 		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserLogin,

@@ -20,7 +20,7 @@ type UserQuotas struct {
 	CPUMsPerDay          QuotaLimit `json:"cpuMsPerDay,omitzero" doc:"The maximum processor time of runs on one day, in milliseconds." example:"3600000"`
 	MemoryMiBMsPerDay    QuotaLimit `json:"memoryMibMsPerDay,omitzero" doc:"The maximum memory of runs on one day: the sum of the peak memory in MiB multiplied by the wall time in milliseconds." example:"1000000000"`
 	StorageBytes         QuotaLimit `json:"storageBytes,omitzero" doc:"The maximum size of the code and output that the server stores for the account. At the maximum, the server accepts only runs with store: false." example:"1073741824"`
-	GenerateTokensPerDay QuotaLimit `json:"generateTokensPerDay,omitzero" doc:"The maximum number of tokens of the model on one day." example:"100000"`
+	GenerateTokensPerDay QuotaLimit `json:"generateTokensPerDay,omitzero" doc:"The maximum number of model tokens on one day." example:"100000"`
 	Sessions             QuotaLimit `json:"sessions,omitzero" doc:"The maximum number of sessions." example:"20"`
 }
 
@@ -118,7 +118,7 @@ type AdminUserCreated struct {
 type AdminUserChange struct {
 	_ struct{} `doc:"Changes of an account. Absent fields do not change."`
 
-	Disabled *bool       `json:"disabled,omitempty" nullable:"false" doc:"Whether the account is disabled. Disabling ends the logins, the runs and the sessions of the user." example:"true"`
+	Disabled *bool       `json:"disabled,omitempty" nullable:"false" doc:"Whether the account is disabled. Disabling an account logs out the user, and ends the runs and the sessions of the user." example:"true"`
 	Role     Role        `json:"role,omitempty" doc:"What the user may do." example:"admin"`
 	Quotas   *UserQuotas `json:"quotas,omitempty" nullable:"false" doc:"New limits of the account. Null restores the default of the server. Absent limits do not change."`
 }
@@ -129,7 +129,7 @@ type ResetLink struct {
 
 	URL       string    `json:"url" doc:"The link. Send it only to the user. No other response contains the link." example:"https://api.example.org/account#reset=pyreset_x7Qd"`
 	Token     string    `json:"token" doc:"The token of the link, for resetPassword." example:"pyreset_x7Qd"`
-	ExpiresAt Timestamp `json:"expiresAt" doc:"When the link expires. A new link of the same user also makes this link invalid."`
+	ExpiresAt Timestamp `json:"expiresAt" doc:"When the link expires. A newer link for the same user makes this link invalid."`
 }
 
 // KeysDeleted is the response to deleteKeysOfUser.
@@ -260,7 +260,7 @@ func (h *Handler) registerAdmin() {
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
 			OperationID: "changeUser", Method: http.MethodPatch, Path: userPath, Summary: "Change a user",
-			Description: "Enables or disables the account, changes its role, or changes its limits. After an account is disabled, all requests with its credentials fail. Its logins end at once. Its runs and sessions end within a few seconds on all servers. You cannot disable the last enabled administrator, and cannot change the role of this account.",
+			Description: "Enables or disables the account, changes its role, or changes its limits. After an account is disabled, all requests with its credentials fail. Its refresh tokens are revoked immediately. Its runs and sessions end within a few seconds on all servers. You cannot disable the last enabled administrator, and you cannot change the role of this administrator.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		nullable: "body.quotas", example: map[string]any{"disabled": true}, answer: user, action: pyth.ActionUserChanged,
@@ -276,7 +276,7 @@ func (h *Handler) registerAdmin() {
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
 			OperationID: "createResetLink", Method: http.MethodPost, Path: userPath + "/reset-link", DefaultStatus: http.StatusCreated, Summary: "Create a reset link",
-			Description: "Creates a link to set a new password. The link works once and is valid for 24 hours. It replaces earlier links of the user. Logins continue until the user sets the password.",
+			Description: "Creates a link to set a new password. The link works once and is valid for 24 hours. It replaces earlier links of the user. The user stays logged in until the user sets the password.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: reset, action: pyth.ActionResetCreated,
@@ -291,7 +291,7 @@ func (h *Handler) registerAdmin() {
 	}, ifEnabled(has, feature, h.deleteKeysOfUser))
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
-			OperationID: "deleteLoginsOfUser", Method: http.MethodDelete, Path: userPath + "/logins", Summary: "End the logins of a user",
+			OperationID: "deleteLoginsOfUser", Method: http.MethodDelete, Path: userPath + "/logins", Summary: "Log out a user everywhere",
 			Description: "Revokes all refresh tokens of the user. A JWT stays valid until it expires.",
 			Errors:      []int{http.StatusNotFound},
 		},

@@ -59,7 +59,7 @@ type AuditProof struct {
 	_ struct{} `doc:"The proof that an entry is in the audit log."`
 
 	Entry    AuditEntry `json:"entry" doc:"The entry."`
-	Record   string     `json:"record" encoding:"base64" doc:"The hashed bytes of the entry, in base64. The leaf hash is the SHA-256 of a zero byte and these bytes." example:"e30="`
+	Record   string     `json:"record" encoding:"base64" doc:"The bytes of the entry, in base64. The leaf hash is the SHA-256 of a zero byte and these bytes." example:"e30="`
 	Index    int64      `json:"index" doc:"The position of the leaf in the tree. The position equals the sequence of the entry." example:"41"`
 	TreeSize int64      `json:"treeSize" doc:"The number of entries that the checkpoint covers." example:"1000"`
 	Hashes   []string   `json:"hashes" doc:"The hashes of the inclusion proof, from the leaf to the root, each in base64 (RFC 9162, section 2.1.3)."`

@@ -86,7 +86,7 @@ func (Scope) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component KeyFormat.
 func (KeyFormat) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "KeyFormat",
-		"The form of an API key. Keys of the form e2b begin with e2b_ and have only hexadecimal digits.", pyth.KeyFormats()...)
+		"The format of an API key. `pyapi`: the usual format. `e2b`: the prefix e2b_ and hexadecimal digits, for clients of E2B.", pyth.KeyFormats()...)
 }
 
 // Schema returns a schema that refers to the component Language.
@@ -158,14 +158,14 @@ func (CredentialType) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component HealthStatus.
 func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "HealthStatus",
-		"The state of the server or a dependency. `ok`: everything works. `degraded`: there are restrictions. `unavailable`: the server or the dependency does not work.",
+		"The state of the server or a dependency. `ok`: everything works. `degraded`: it works with restrictions. `unavailable`: the server or the dependency does not work.",
 		statusOK, statusDegraded, statusUnavailable)
 }
 
 // Schema returns a schema that refers to the component WebhookEvent.
 func (WebhookEvent) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "WebhookEvent",
-		"An event that webhooks receive. `execution.started`: a program has started. A run that ends within about two seconds has this event only if it is asynchronous. `execution.ended`: a run has ended, even if it was canceled before its program started.",
+		"An event that webhooks receive. `execution.started`: a program has started. If a synchronous run ends within about two seconds, the server does not send this event. `execution.ended`: a run has ended, even if it was canceled before its program started.",
 		pyth.WebhookEvents()...)
 }
 
@@ -194,7 +194,7 @@ func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a schema that refers to the component QuotaName.
 func (QuotaName) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "QuotaName",
-		"A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: tokens of the model on this day. `storage_bytes`: the size of stored code and output. "+
+		"A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: model tokens on this day. `storage_bytes`: the size of stored code and output. "+
 			"`executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. "+
 			"`python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.",
 		pyth.QuotaNames()...)

@@ -35,7 +35,7 @@ type RunSettings struct {
 // RunOptions contains the fields of requests that run a given program. A generation
 // request has only RunSettings, because the model writes the program.
 type RunOptions struct {
-	_ struct{} `doc:"The settings of a run of a given program."`
+	_ struct{} `doc:"The settings of a run of a program that is not encrypted."`
 
 	RunSettings
 
@@ -94,7 +94,7 @@ type ExecuteResponse struct {
 	RunMetadata
 
 	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 even if the program fails." example:"succeeded"`
-	Reason           string          `json:"reason,omitzero" doc:"The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine of the run was lost." example:"worker_lost"`
+	Reason           string          `json:"reason,omitzero" doc:"The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine that ran the program no longer responds." example:"worker_lost"`
 	Stdout           string          `json:"stdout" doc:"The standard output. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
 	Stderr           string          `json:"stderr" doc:"The standard error. U+FFFD replaces bytes that are not UTF-8." example:""`
 	StdoutTruncated  bool            `json:"stdoutTruncated" doc:"Whether stdout was longer than its limit."`
@@ -105,7 +105,7 @@ type ExecuteResponse struct {
 	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"The media types of rich values that the server omitted, each with the reason. For example, JSON can be nested too deeply."`
 	Files            []OutputFile    `json:"files" doc:"The files that match outputFiles."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that match outputFiles but are not returned."`
-	Redactions       int             `json:"redactions" doc:"The number of secret values that were replaced in the output." example:"0"`
+	Redactions       int             `json:"redactions" doc:"How often the server replaced the value of a secret in the output." example:"0"`
 	Usage            Usage           `json:"usage" doc:"The resources that the run used."`
 	Labels           []string        `json:"labels,omitempty" doc:"The labels of the request."`
 	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"True if the session no longer exists: the run ended the session, or the session was closed or expired during the run."`
@@ -148,7 +148,7 @@ type ExecutionError struct {
 
 	Name      string `json:"name" doc:"The class of the exception." example:"ValueError"`
 	Message   string `json:"message" doc:"The message of the exception." example:"invalid literal for int() with base 10: 'x'"`
-	Traceback string `json:"traceback" doc:"The traceback, without frames of the server."`
+	Traceback string `json:"traceback" doc:"The traceback. Frames of Pyth-On's code in the interpreter are removed."`
 	Hint      string `json:"hint,omitzero" doc:"What to do about the error, for example the request that installs a missing package. Absent if the server has no advice."`
 	Line      int    `json:"line,omitzero" doc:"The line of the program in which the error occurred. Absent if unknown." example:"1"`
 }
@@ -328,7 +328,7 @@ func (h *Handler) boundSchemas() {
 		}
 		describe(s, "code", l.MaxCodeBytes, ".")
 		describe(s, "stdin", l.MaxStdinBytes, ".")
-		describe(s, "files", l.MaxFilesBytes, " in all.")
+		describe(s, "files", l.MaxFilesBytes, " in total.")
 		s.PrecomputeMessages()
 	}
 }

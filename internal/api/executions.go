@@ -23,7 +23,7 @@ type ExecutionSummary struct {
 	StartedAt    Timestamp       `json:"startedAt,omitzero" doc:"When a sandbox received the program. Absent if no sandbox has received the program."`
 	EndedAt      Timestamp       `json:"endedAt,omitzero" doc:"When the run ended. If the field state is queued or running, this field and all following fields are absent."`
 	Status       ExecutionStatus `json:"status,omitzero" doc:"How the run ended, if the run has ended." example:"succeeded"`
-	Reason       string          `json:"reason,omitzero" doc:"The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error." example:"worker_lost"`
+	Reason       string          `json:"reason,omitzero" doc:"The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error." example:"worker_lost"`
 	Usage        *Usage          `json:"usage,omitempty" doc:"The resources that the run used, if the run has ended."`
 	ContentState ContentState    `json:"content,omitzero" doc:"Whether the server has the code and the output of the run." example:"stored"`
 }
@@ -46,7 +46,7 @@ type Execution struct {
 	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"The media types of rich values that the server omitted, each with the reason."`
 	Files            []OutputFile    `json:"files,omitzero" doc:"The files that match outputFiles, if content is stored."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped,omitzero" doc:"Files that match outputFiles but are not returned, if content is stored."`
-	Redactions       int             `json:"redactions,omitzero" doc:"The number of secret values that the server replaced in the output. Absent if the server replaced none." example:"0"`
+	Redactions       int             `json:"redactions,omitzero" doc:"How often the server replaced the value of a secret in the output. Absent if the server replaced no values." example:"0"`
 	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"True if the session ended during the run: the run ended the session, or the session was closed or expired. Absent if the session did not end."`
 }
 

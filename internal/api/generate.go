@@ -91,7 +91,7 @@ func (h *Handler) registerGenerate() {
 		Operation: huma.Operation{
 			OperationID: "generateProgram", Method: http.MethodPost, Path: "/api/v1/generate",
 			Summary: "Generate a program", Tags: []string{"Generate"},
-			Description: "Lets a model write a program for the prompt, and runs the program. If the program fails, the model corrects it, at most until maxAttempts is reached. To cancel the call, close the connection. With Accept: text/event-stream the response is a stream of events.",
+			Description: "Lets a model write a program for the prompt, and runs the program. If the program fails, the model corrects it. The model makes at most maxAttempts attempts. To cancel the call, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses: h.bothForms("The program and its run", reflect.TypeFor[GenerateResponse](),
 				"For each attempt the server sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of the run except end. "+
 					"The last event is end with a GenerateResponse, in which stdout and stderr are empty, or error with an Error.",

@@ -19,7 +19,7 @@ import (
 type HealthResponse struct {
 	_ struct{} `doc:"The state of the server."`
 
-	Status HealthStatus `json:"status" doc:"The worst of the states of all checks." example:"ok"`
+	Status HealthStatus `json:"status" doc:"The worst state of all checks." example:"ok"`
 	ServerState
 }
 

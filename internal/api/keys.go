@@ -17,7 +17,7 @@ type KeyRequest struct {
 	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"A name that describes the purpose of the key." example:"ci"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
 	Scopes    []Scope    `json:"scopes,omitempty" minItems:"1" maxItems:"20" doc:"What the key allows. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes." example:"[\"execute\"]"`
-	Format    KeyFormat  `json:"format,omitempty" default:"pyapi" doc:"The form of the key."`
+	Format    KeyFormat  `json:"format,omitempty" default:"pyapi" doc:"The format of the key."`
 }
 
 // KeyChangeRequest is the body of changeApiKey.

@@ -109,7 +109,7 @@ func (h *Handler) storeLoginCookie(ctx context.Context, in *loginCookieInput) (*
 		token = cookieValue(req.r, h.refreshCookie(req.r))
 	}
 	if token == "" {
-		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The request has no refresh token. Log in, and send the field refreshToken.")
+		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The request has no refresh token. Log in, and send the refresh token in the field refreshToken.")
 	}
 	g, err := h.cfg.Accounts.Refresh(ctx, token, pyth.Client{IP: req.ip, UserAgent: req.r.UserAgent()})
 	if err != nil {

@@ -89,7 +89,7 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 		req.route = p
 	}
 	if h.draining.Load() && !servedWhileDraining(req.route) {
-		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Try again after the seconds in Retry-After."})
+		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Wait for the number of seconds in Retry-After, and try again."})
 		return
 	}
 	if hasCredential(r.URL.RawQuery) {

@@ -22,7 +22,7 @@ type ActiveExecution struct {
 	KeyID     string         `json:"keyId,omitzero" doc:"The ID of the API key that started the run. Absent for a run that was started with a token." example:"key_01k7"`
 	Labels    []string       `json:"labels" doc:"The labels of the run."`
 	CreatedAt Timestamp      `json:"createdAt" doc:"When the run was created."`
-	StartedAt Timestamp      `json:"startedAt,omitzero" doc:"When the program started. Absent if the run waits."`
+	StartedAt Timestamp      `json:"startedAt,omitzero" doc:"When the program started. Absent if the program has not started."`
 }
 
 // ActiveExecutionList is a page of runs.
@@ -110,7 +110,7 @@ func (h *Handler) registerOperations() {
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listActiveExecutions", Method: http.MethodGet, Path: activePath, Summary: "List the active runs of all users",
-			Description: "Lists the active runs of all users, oldest first. A run is active if it waits, or if its program is running. Runs on another server appear after one second.",
+			Description: "Lists the active runs of all users, oldest first. A run is active if it is queued or running. Runs on another server appear after one second.",
 		},
 		answer: map[string]any{"executions": []any{run}},
 	}, ifEnabled(has, feature, h.listActive))

@@ -18,7 +18,7 @@ func (h *Handler) serveSite() {
 	if site == nil {
 		h.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, docsPath, http.StatusFound) })
 		h.mux.HandleFunc("GET "+AccountPath, func(w http.ResponseWriter, r *http.Request) {
-			h.writeError(w, r, &pyth.Error{Code: pyth.CodeNotFound, Message: "This program was built without its page. Send the code of the link to POST /api/register or POST /api/password/reset."})
+			h.writeError(w, r, &pyth.Error{Code: pyth.CodeNotFound, Message: "This server was built without its web page. Send the code from the link to POST /api/register or POST /api/password/reset."})
 		})
 		return
 	}

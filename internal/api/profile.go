@@ -19,14 +19,14 @@ type AccountChangeRequest struct {
 
 // AccountDeletionRequest is the body of deleteAccount.
 type AccountDeletionRequest struct {
-	_ struct{} `doc:"The confirmation of the deletion of the account."`
+	_ struct{} `doc:"The password that confirms the deletion of the account."`
 
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The current password." example:"correct horse battery"`
 }
 
 // LoginInfo describes a login.
 type LoginInfo struct {
-	_ struct{} `doc:"A login: a refresh token and all tokens that it was exchanged for."`
+	_ struct{} `doc:"A login on one client: its first refresh token, and all tokens that replaced this token."`
 
 	ID         string    `json:"id" doc:"The ID of the login." example:"fam_01k7"`
 	CreatedAt  Timestamp `json:"createdAt" doc:"When the user logged in."`
@@ -41,7 +41,7 @@ type LoginInfo struct {
 type LoginList struct {
 	_ struct{} `doc:"A page of logins."`
 
-	Logins []LoginInfo `json:"logins" doc:"The logins that have not ended, oldest first."`
+	Logins []LoginInfo `json:"logins" doc:"The active logins, oldest first."`
 	ListPage
 }
 
@@ -124,8 +124,8 @@ func (h *Handler) registerProfiles() {
 		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
 			OperationID: "listLogins", Method: http.MethodGet, Path: loginsPath,
-			Summary: "List the logins", Tags: []string{tagAuth},
-			Description: "Lists the logins of the account that have not ended, oldest first.",
+			Summary: "List the active logins", Tags: []string{tagAuth},
+			Description: "Lists the active logins of the account, oldest first.",
 		},
 		answer: map[string]any{"logins": []any{map[string]any{
 			"id": "<login id>", "createdAt": "2026-04-04T08:23:21.123Z", "lastUsedAt": "2026-04-05T08:23:21.123Z", "expiresAt": "2026-05-05T08:23:21.123Z",
@@ -136,7 +136,7 @@ func (h *Handler) registerProfiles() {
 		scope: pyth.ScopeAccount,
 		Operation: huma.Operation{
 			OperationID: "deleteLogin", Method: http.MethodDelete, Path: loginsPath + "/{id}",
-			Summary: "End a login", Tags: []string{tagAuth},
+			Summary: "Revoke a login", Tags: []string{tagAuth},
 			Description: "Revokes all refresh tokens of the login. A JWT of the login stays valid until it expires.",
 			Errors:      []int{http.StatusNotFound},
 		},
@@ -155,7 +155,7 @@ func (h *Handler) registerProfiles() {
 		Operation: huma.Operation{
 			OperationID: opReset, Method: http.MethodPost, Path: "/api/password/reset", DefaultStatus: http.StatusNoContent,
 			Summary: "Set a new password with a reset token", Tags: []string{tagAuth},
-			Description: "Sets a new password and ends all logins of the account. You can use a reset token once.",
+			Description: "Sets a new password and revokes all refresh tokens of the account. You can use a reset token once.",
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
 		public: true, example: map[string]any{"token": "<reset token>", "newPassword": "staple of another kind"}, action: pyth.ActionPasswordReset,

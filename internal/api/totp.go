@@ -22,7 +22,7 @@ type TOTPState struct {
 
 // TOTPRequest is the body of createTotp.
 type TOTPRequest struct {
-	_ struct{} `doc:"The confirmation of a new second factor by the password."`
+	_ struct{} `doc:"The password that confirms a new second factor."`
 
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The current password." example:"correct horse battery"`
 }
@@ -31,16 +31,16 @@ type TOTPRequest struct {
 type TOTPSecret struct {
 	_ struct{} `doc:"The secret of a second factor. No other response contains it."`
 
-	Secret string `json:"secret" doc:"The secret in base32. Type it into the app if the app cannot read the image." example:"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"`
-	URI    string `json:"uri" doc:"The secret as a URI for apps: six digits, SHA-1, 30 seconds." example:"otpauth://totp/Pyth-On:ada@example.org?secret=JBSWY3DPEHPK3PXP&issuer=Pyth-On"`
-	QRCode []byte `json:"qrCode" doc:"The URI as a QR code: an image in PNG format, in base64." example:"iVBORw0KGgo="`
+	Secret string `json:"secret" doc:"The secret in base32. Type it into the authenticator app if the app cannot scan the QR code." example:"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"`
+	URI    string `json:"uri" doc:"The secret as an otpauth URI for authenticator apps: six digits, SHA-1, 30 seconds." example:"otpauth://totp/Pyth-On:ada@example.org?secret=JBSWY3DPEHPK3PXP&issuer=Pyth-On"`
+	QRCode []byte `json:"qrCode" doc:"The URI as a QR code: a PNG image in base64." example:"iVBORw0KGgo="`
 }
 
 // TOTPCode is the body of verifyTotp.
 type TOTPCode struct {
-	_ struct{} `doc:"A code of the app."`
+	_ struct{} `doc:"A code from the authenticator app."`
 
-	Code string `json:"code" minLength:"1" maxLength:"64" doc:"The current code of the app: six digits." example:"123456"`
+	Code string `json:"code" minLength:"1" maxLength:"64" doc:"The current code from the authenticator app: six digits." example:"123456"`
 }
 
 // TOTPProof is the body of replaceRecoveryCodes and deleteTotp.
@@ -48,14 +48,14 @@ type TOTPProof struct {
 	_ struct{} `doc:"The password and a code of the second factor."`
 
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The current password." example:"correct horse battery"`
-	Code            string `json:"code" minLength:"1" maxLength:"64" doc:"The current code of the app, or a recovery code." example:"123456"`
+	Code            string `json:"code" minLength:"1" maxLength:"64" doc:"The current code from the authenticator app, or a recovery code." example:"123456"`
 }
 
 // RecoveryCodes is the response to verifyTotp and replaceRecoveryCodes.
 type RecoveryCodes struct {
 	_ struct{} `doc:"New recovery codes. No other response contains them."`
 
-	RecoveryCodes []string `json:"recoveryCodes" doc:"The recovery codes. Each replaces a code of the app once." example:"[\"abcd-efgh-ijkl-mnop\"]"`
+	RecoveryCodes []string `json:"recoveryCodes" doc:"The recovery codes. Each recovery code works once, instead of a code from the authenticator app." example:"[\"abcd-efgh-ijkl-mnop\"]"`
 }
 
 type (
@@ -79,7 +79,7 @@ func (h *Handler) registerTOTP() {
 		Operation: huma.Operation{
 			OperationID: "getTotp", Method: http.MethodGet, Path: totpPath,
 			Summary: "Get the second factor", Tags: []string{tagAuth},
-			Description: "Says whether the account has a second factor.",
+			Description: "Returns whether the account has a second factor, and the number of unused recovery codes.",
 		},
 		answer: map[string]any{"enabled": true, "enabledAt": "2026-04-04T08:23:21.123Z", "recoveryCodesLeft": 10},
 	}, ifEnabled(has, feature, h.getTOTP))
@@ -88,7 +88,7 @@ func (h *Handler) registerTOTP() {
 		Operation: huma.Operation{
 			OperationID: "createTotp", Method: http.MethodPost, Path: totpPath, DefaultStatus: http.StatusCreated,
 			Summary: "Create a second factor", Tags: []string{tagAuth},
-			Description: "Creates a secret for an app that computes time-based one-time passwords (RFC 6238). Logins need no code before verifyTotp has enabled the second factor. A new secret replaces an earlier one that is not enabled.",
+			Description: "Creates a secret for an authenticator app (TOTP, RFC 6238). Until verifyTotp enables the second factor, logins need no code. A new secret replaces an earlier secret that is not enabled.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"currentPassword": "correct horse battery"},
@@ -102,7 +102,7 @@ func (h *Handler) registerTOTP() {
 		Operation: huma.Operation{
 			OperationID: "verifyTotp", Method: http.MethodPost, Path: totpPath + "/verify",
 			Summary: "Enable the second factor", Tags: []string{tagAuth},
-			Description: "Enables the second factor if the code is right, and returns recovery codes. It ends all other logins of the account. API keys stay valid.",
+			Description: "Enables the second factor if the code is correct, and returns recovery codes. Revokes all refresh tokens of other logins. API keys stay valid.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"code": "123456"}, answer: codes, action: pyth.ActionTOTPEnabled,

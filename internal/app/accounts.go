@@ -45,7 +45,7 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	signing, err := v.ServerKey(ctx, "jwt", jwtKeyBytes)
 	if errors.Is(err, vault.ErrDamaged) {
 		// Another server has created the key since this server checked its root key.
-		return nil, fmt.Errorf("%w: another server that uses the database has another root key; give all servers the same root key", err)
+		return nil, fmt.Errorf("%w: another server that uses the database has a different root key; give all servers the same root key", err)
 	}
 	if err != nil {
 		return nil, err

@@ -274,7 +274,7 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 		lost:    prometheus.NewDesc("pyth_on_workers_lost_total", "Workers that were lost without a shutdown.", nil, nil),
 		moved:   prometheus.NewDesc("pyth_on_dispatch_moved_total", "Programs that were sent to a second worker, because the first one refused them or was lost before they started.", nil, nil),
 		refused: prometheus.NewDesc("pyth_on_dispatch_refused_total", "Programs for which no worker had capacity.", nil, nil),
-		free:    prometheus.NewDesc("pyth_on_worker_executions_free", "Programs that a worker can start at once.", []string{"worker"}, nil),
+		free:    prometheus.NewDesc("pyth_on_worker_executions_free", "Programs that a worker can start immediately.", []string{"worker"}, nil),
 		workers: prometheus.NewDesc("pyth_on_workers", "Connected workers, by state.", []string{"state"}, nil),
 	})
 }

@@ -79,8 +79,8 @@ func (j *jumps) recentLocked() bool {
 	j.wall, j.steady = wall, steady
 	if by.Abs() >= minJump {
 		j.jumped, j.at, j.by = true, steady, by
-		j.logger.Warn("clock jumped: nothing is deleted by age for some time", "difference_ms", by.Milliseconds(), "pause_ms", afterJump.Milliseconds(),
-			"hint", "check the clock of this machine; keep it right with NTP")
+		j.logger.Warn("clock jumped: deletion of old data is paused", "difference_ms", by.Milliseconds(), "pause_ms", afterJump.Milliseconds(),
+			"hint", "check the clock of this machine; synchronize it with NTP")
 	}
 	return j.jumped && steady-j.at < afterJump
 }

@@ -137,7 +137,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	s.scheduler.start()
 	if c.Shared {
-		go s.periodically(keepInterval, "server not kept alive", func(ctx context.Context) error {
+		go s.periodically(keepInterval, "heartbeat of this server not stored", func(ctx context.Context) error {
 			return c.Store.KeepServer(ctx, c.Server)
 		})
 		go s.periodically(recoverInterval, "lost asynchronous runs not completed", func(ctx context.Context) error {
@@ -172,7 +172,7 @@ func (s *Service) Drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepInterval)
 	defer cancel()
 	if err := s.config.Store.RemoveServer(ctx, s.config.Server); err != nil {
-		s.config.Logger.ErrorContext(ctx, "claims on queued runs not ended", "error", err)
+		s.config.Logger.ErrorContext(ctx, "claims of this server on queued runs not released", "error", err)
 	}
 }
 

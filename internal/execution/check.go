@@ -82,7 +82,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 	}{
 		{"body.code", "code is", int64(len(job.Code)), l.MaxCodeBytes, "bytes"},
 		{"body.stdin", "stdin is", int64(len(job.Stdin)), l.MaxStdinBytes, "bytes"},
-		{"body.files", "files are", files, l.MaxFilesBytes, "bytes in all"},
+		{"body.files", "files are", files, l.MaxFilesBytes, "bytes in total"},
 		{"body.files", "files are", int64(len(job.Files)), int64(l.MaxFiles), "files"},
 	} {
 		if part.have > part.max {
@@ -112,7 +112,7 @@ func (s *Service) checkArgs(f *pyth.FieldErrors, args []string) {
 		}
 	}
 	if total > maxExecBytes {
-		f.Add("body.args", "must have at most %d bytes in all", maxExecBytes)
+		f.Add("body.args", "must have at most %d bytes in total", maxExecBytes)
 	}
 }
 

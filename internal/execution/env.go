@@ -38,7 +38,7 @@ func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 		seen[v.Name] = true
 	}
 	if total > maxExecBytes {
-		f.Add("body.env", "must have at most %d bytes in all", maxExecBytes)
+		f.Add("body.env", "must have at most %d bytes in total", maxExecBytes)
 	}
 	return reserved
 }

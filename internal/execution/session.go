@@ -91,7 +91,7 @@ func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpe
 		f.Add("body.network", "must be the same as in the session, or omitted")
 	}
 	if given > session.Limits.DiskBytes-minDisk {
-		f.Add("body.files", "do not fit into the session's disk limit of %s bytes together with the code", pyth.Digits(session.Limits.DiskBytes))
+		f.Add("body.files", "the files and the code together are larger than the session's disk limit of %s bytes", pyth.Digits(session.Limits.DiskBytes))
 	}
 	if p.Isolation == pyth.IsolationExecution {
 		f.Add("body.isolation", "must be %q in a session, or omitted", pyth.IsolationTenant)

@@ -99,7 +99,7 @@ func (s *Service) BeginRequest(ctx context.Context, user pyth.UserID, key string
 		return nil, err
 	}
 	if answer.TooLarge {
-		return nil, pyth.Errorf(pyth.CodeConflict, "The request was carried out, but its answer was too large to be kept. Read the result with another call, for example GET /api/v1/executions.")
+		return nil, pyth.Errorf(pyth.CodeConflict, "The request was carried out, but its answer was too large to be stored. Read the result with another call, for example GET /api/v1/executions.")
 	}
 	return answer, nil
 }

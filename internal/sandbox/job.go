@@ -126,7 +126,7 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	close(done)
 	watcher.Wait()
 	if err == nil && s.outOfMemory() {
-		err = errors.New("the kernel killed a process of the sandbox: out of memory")
+		err = errors.New("the host's kernel killed a process of the sandbox: out of memory")
 	}
 	s.broken = err
 	outcome := r.finish(exit, err)

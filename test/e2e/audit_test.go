@@ -242,12 +242,12 @@ func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 
 	rewrite := `ATTACH '` + filepath.Join(forged, "pyth-on.db") + `' AS forged; DELETE FROM audit; INSERT INTO audit SELECT * FROM forged.audit;`
 	for _, c := range []struct{ name, sql, says, keptSays string }{
-		{"edit", `UPDATE audit SET record = CAST(replace(CAST(record AS TEXT), 'key1', 'keyX') AS BLOB) WHERE sequence = 2`, "entry 2 was changed", "the first 5 entries differ from the entries that the kept checkpoint covers"},
+		{"edit", `UPDATE audit SET record = CAST(replace(CAST(record AS TEXT), 'key1', 'keyX') AS BLOB) WHERE sequence = 2`, "entry 2 was changed", "the first 5 entries differ from the entries that the earlier checkpoint covers"},
 		{"remove", `DELETE FROM audit WHERE sequence = 2`, "entry 2 is missing", "entry 2 is missing"},
 		{"reorder", `UPDATE audit SET sequence = -1 WHERE sequence = 2; UPDATE audit SET sequence = 2 WHERE sequence = 3; UPDATE audit SET sequence = 3 WHERE sequence = -1`, "entry 2 was replaced", "the first 5 entries"},
-		{"truncate", `DELETE FROM audit WHERE sequence >= 4`, "the last 3 entries are missing", "the last 1 entries are missing: the kept checkpoint covers 5"},
+		{"truncate", `DELETE FROM audit WHERE sequence >= 4`, "the last 3 entries are missing", "the last 1 entries are missing: the earlier checkpoint covers 5"},
 		{"rewrite_all", rewrite, "differ from the entries that the stored checkpoint covers", "the first 5 entries"},
-		{"rewrite_all_with_the_key", rewrite + `DELETE FROM audit_checkpoint; INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`, "", "the first 5 entries differ from the entries that the kept checkpoint covers"},
+		{"rewrite_all_with_the_key", rewrite + `DELETE FROM audit_checkpoint; INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`, "", "the first 5 entries differ from the entries that the earlier checkpoint covers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			copied := newDataDir(t)

@@ -203,7 +203,7 @@ func testRestoreRefusals(t *testing.T, file, withKey string, key []byte) {
 	if err := os.WriteFile(filepath.Join(dir, "root.key"), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	requireCommand(t, []string{"restore", file, "--data-dir=" + dir}, "The root key fits. You can start the server.")
+	requireCommand(t, []string{"restore", file, "--data-dir=" + dir}, "The root key is correct. You can start the server.")
 	requireCommandFails(t, []string{"restore", file, "--data-dir=" + dir}, "is not empty: it contains pyth-on.db")
 	if left := must(filepath.Glob(filepath.Join(dir, ".*")))(t); len(left) > 0 {
 		t.Errorf("temporary files: %v", left)
@@ -228,7 +228,7 @@ func testBackupOfPostgres(t *testing.T, withKey, kept string) {
 	dir := newRestoreDir(t)
 	databases.set(dir, url)
 	restore := []string{"restore", withKey, "--data-dir=" + dir}
-	requireCommand(t, restore, "1 accounts", "The root key fits")
+	requireCommand(t, restore, "1 accounts", "The root key is correct")
 	if exists(filepath.Join(dir, "pyth-on.db")) {
 		t.Error("the data directory has an SQLite database")
 	}
@@ -244,7 +244,7 @@ func testBackupOfPostgres(t *testing.T, withKey, kept string) {
 		t.Errorf("%+v", m)
 	}
 	back := newRestoreDir(t)
-	requireCommand(t, []string{"restore", file, "--data-dir=" + back}, "1 accounts", "The root key fits")
+	requireCommand(t, []string{"restore", file, "--data-dir=" + back}, "1 accounts", "The root key is correct")
 	if out, failed := runAudit(t, back, "verify", "--checkpoint="+kept); failed {
 		t.Error(out)
 	}

@@ -136,14 +136,14 @@ func commandPages(t *testing.T) map[string]commandPage {
 		"examples/zk/README.md": {folder: "../../examples/zk", want: []string{"hello\nhello\nhello\n"}},
 		"docs/accounts.md": {
 			want:   []string{`"scopes":["execute"]`, `"email":"ada.lovelace@example.com"`, `"uri":"otpauth://totp/`},
-			notRun: []string{"needs a code of the app", "needs a code of the app", "needs a reset token", "needs a mail server"},
+			notRun: []string{"needs a code from the authenticator app", "needs a code from the authenticator app", "needs a reset token", "needs a mail server"},
 		},
 		"docs/administration.md": {
 			ownData: true, want: []string{"pyapi_", "pyinv_", "Link to set the password of bob@", "sessions: 3", "user, disabled"},
 			notRun: []string{"needs a user with a second factor"},
 		},
 		"docs/audit.md":  {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
-		"docs/backup.md": {ownData: true, want: []string{"verified\n", "The root key fits.", "whole: "}},
+		"docs/backup.md": {ownData: true, want: []string{"verified\n", "The root key is correct.", "whole: "}},
 		"docs/command-line.md": {
 			notRun: []string{"asks on a terminal", "asks on a terminal"},
 			want:   []string{"\nhello world\n", "42\n42\n", "sales.csv", "BILLING_TOKEN", "Stored the encrypted program hello", ").\nhello\n"},
@@ -163,7 +163,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 			starts: true, installed: true, files: map[string]string{"bin/sudo": sudoOfPages, "bin/systemctl": systemctlOfPages},
 			want: []string{
 				`"status":`, `"stdout":"42\n"`, "executionsPerDay: 1000", ".example.org\t", `"state":`, "user, disabled",
-				"\ncanceled\n", " 0 damaged", "verified\n", "The root key fits.", "succeeded\n",
+				"\ncanceled\n", " 0 damaged", "verified\n", "The root key is correct.", "succeeded\n",
 			},
 			notRun: []string{needsNewMachine, needsNewMachine},
 		},

@@ -105,13 +105,14 @@ func (x *execution) requireResults(t testing.TB, want ...string) {
 	}
 }
 
-// requireError checks the error of a run. The stack trace must not show the hook.
+// requireError checks the error of a run. The stack trace must not contain frames
+// of Pyth-On's code in the interpreter (hook.cjs).
 func (x *execution) requireError(t testing.TB, name, message string, line int) {
 	t.Helper()
 	if x.Error == nil || x.Error.Name != name || x.Error.Message != message || x.Error.Line != line {
 		t.Errorf("got %+v: %s", x.Error, x)
 	} else if strings.Contains(x.Error.Traceback+x.Stderr, "pyth-on") {
-		t.Errorf("frames of the hook: %s", x)
+		t.Errorf("frames of Pyth-On's code: %s", x)
 	}
 }
 

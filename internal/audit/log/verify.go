@@ -64,7 +64,7 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 	c := &check{Verification: v, Report: Report{Size: size, Checkpoint: note}, tree: newTree()}
 	c.signed = c.open("the stored checkpoint", note)
 	if v.Kept != nil {
-		c.kept = c.open("the kept checkpoint", v.Kept)
+		c.kept = c.open("the earlier checkpoint", v.Kept)
 	}
 	if err := c.all(ctx); err != nil {
 		return nil, err
@@ -291,9 +291,9 @@ func (c *check) heads() {
 	if k := c.kept; k != nil {
 		switch {
 		case k.N > c.Size:
-			c.report("the last %d entries are missing: the kept checkpoint covers %d, there are %d", k.N-c.Size, k.N, c.Size)
+			c.report("the last %d entries are missing: the earlier checkpoint covers %d, there are %d", k.N-c.Size, k.N, c.Size)
 		case !c.broken && (c.keptRoot == nil || *c.keptRoot != k.Hash):
-			c.report("the first %d entries differ from the entries that the kept checkpoint covers: they were rewritten", k.N)
+			c.report("the first %d entries differ from the entries that the earlier checkpoint covers: they were rewritten", k.N)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 			[]string{`UPDATE audit SET (record, hashes) = (SELECT record, hashes FROM audit WHERE sequence = 2) WHERE sequence = 4`},
 			[]string{"entry 4 was replaced by entry 2", "differ from the entries that the stored checkpoint", "the first 7 entries"},
 		},
-		"an entry after the kept checkpoint is edited": {
+		"an entry after the earlier checkpoint is edited": {
 			[]string{`UPDATE audit SET record = CAST(replace(CAST(record AS TEXT), 'key-8', 'key-x') AS BLOB) WHERE sequence = 8`},
 			[]string{"entry 8 was changed", "differ from the entries that the stored checkpoint"},
 		},
@@ -112,7 +112,7 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 		},
 		"more than the end is cut": {
 			[]string{`DELETE FROM audit WHERE sequence >= 5`},
-			[]string{"the last 4 entries are missing", "the last 2 entries are missing: the kept checkpoint covers 7, there are 5"},
+			[]string{"the last 4 entries are missing", "the last 2 entries are missing: the earlier checkpoint covers 7, there are 5"},
 		},
 		"all is deleted": {
 			[]string{`DELETE FROM audit`},
@@ -120,7 +120,7 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 		},
 		"all is deleted with the checkpoint": {
 			[]string{`DELETE FROM audit`, `DELETE FROM audit_checkpoint`},
-			[]string{"the last 7 entries are missing: the kept checkpoint covers 7, there are 0"},
+			[]string{"the last 7 entries are missing: the earlier checkpoint covers 7, there are 0"},
 		},
 		"entries are added without a signature": {
 			[]string{`INSERT INTO audit (sequence, hashes, record) SELECT 9, hashes, record FROM audit WHERE sequence = 8`},
@@ -171,9 +171,9 @@ func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	tamper(t, path, strings.Join([]string{
 		replace[0], `DELETE FROM audit_checkpoint`, `INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`,
 	}, ";"))
-	whole(t, store, nil) // Without the kept checkpoint, the change is not detected.
-	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries differ from the entries that the kept checkpoint covers") {
-		t.Errorf("with the kept checkpoint: %q", r.Findings)
+	whole(t, store, nil) // Without the earlier checkpoint, the change is not detected.
+	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries differ from the entries that the earlier checkpoint covers") {
+		t.Errorf("with the earlier checkpoint: %q", r.Findings)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestVerifyRefusesACheckpointOfAnotherLog(t *testing.T) {
 		"nothing": {}, "text": []byte("pyth-on\n1\nabc\n"), "too much": make([]byte, 1<<20),
 		"of another key": []byte("PeterNeumann\n\n— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"),
 	} {
-		if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.HasPrefix(r.Findings[0], "the kept checkpoint is not valid") {
+		if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.HasPrefix(r.Findings[0], "the earlier checkpoint is not valid") {
 			t.Errorf("%s: %q", name, r.Findings)
 		}
 	}

@@ -51,7 +51,7 @@ func Failed(findings []Finding) bool {
 func System() Finding {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return Finding{Name: "system", Level: Warning, Detail: "the version of the kernel cannot be read: " + err.Error()}
+		return Finding{Name: "system", Level: Warning, Detail: "the version of the host's kernel cannot be read: " + err.Error()}
 	}
 	release := unix.ByteSliceToString(u.Release[:])
 	f := Finding{

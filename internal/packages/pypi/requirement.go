@@ -13,7 +13,7 @@ var (
 	errMarker     = errors.New("must have no environment marker")
 	errName       = errors.New("must begin with a package name: letters and digits, with . _ - between them")
 	errExtras     = errors.New("must have at most 16 extras, each a name, such as package[one,two]")
-	errConstraint = errors.New("must have version limits as in PEP 440 after the name, such as >=2,<3")
+	errConstraint = errors.New("must have version specifiers of PEP 440 after the name, such as >=2,<3")
 )
 
 // maxName is the maximum length of a package name in bytes. All names on PyPI are

@@ -31,7 +31,7 @@ ExecutionStatus = Literal["succeeded", "failed", "timed_out", "out_of_memory", "
 # Whether the server uses the sandbox again. `tenant`: later runs of the same user may use the sandbox. `execution`: the server destroys the sandbox after the run.
 Isolation = Literal["tenant", "execution"]
 
-# The form of an API key. Keys of the form e2b begin with e2b_ and have only hexadecimal digits.
+# The format of an API key. `pyapi`: the usual format. `e2b`: the prefix e2b_ and hexadecimal digits, for clients of E2B.
 KeyFormat = Literal["pyapi", "e2b"]
 
 # A programming language.
@@ -40,7 +40,7 @@ Language = Literal["python", "javascript", "typescript"]
 # How an action ended. `success`: the action succeeded. `denied`: the caller was not allowed to do the action. `failure`: the action failed for another reason.
 Outcome = Literal["success", "denied", "failure"]
 
-# A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: tokens of the model on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.
+# A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: model tokens on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.
 QuotaName = Literal["executions_per_day", "cpu_ms_per_day", "memory_mib_ms_per_day", "storage_bytes", "generate_tokens_per_day", "executions", "sessions", "reservations", "secrets", "encrypted_programs", "webhooks", "python_packages", "python_package_bytes", "node_packages", "node_package_bytes"]
 
 # A set of operations that an API key allows.
@@ -223,7 +223,7 @@ class ExecuteRequest(TypedDict, total=False):
     code: str
     # Environment variables by name. The request fails if a name is reserved for the runtime.
     env: Dict[str, str]
-    # Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all.
+    # Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total.
     files: Union[List[InputFile], Dict[str, Union[str, bytes]]]
     # Whether later runs of the same user may use the sandbox of this run.
     isolation: Isolation
@@ -271,7 +271,7 @@ class ExecuteResponse:
     id: str
     # The language of the program.
     language: Language
-    # The number of secret values that were replaced in the output.
+    # How often the server replaced the value of a secret in the output.
     redactions: int
     # Rich values, in the order in which the program displayed them.
     results: List[ResultValue]
@@ -293,7 +293,7 @@ class ExecuteResponse:
     exit_code: Optional[int] = None
     # The labels of the request.
     labels: Optional[List[str]] = None
-    # The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine of the run was lost.
+    # The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the machine that ran the program no longer responds.
     reason: Optional[str] = None
     # The media types of rich values that the server omitted, each with the reason. For example, JSON can be nested too deeply.
     results_skipped: Optional[List[SkippedResult]] = None
@@ -339,9 +339,9 @@ class Execution:
     files_skipped: Optional[List[SkippedFile]] = None
     # The ID of the API key that started the run. Absent if the request had a token instead of an API key.
     key_id: Optional[str] = None
-    # The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error.
+    # The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error.
     reason: Optional[str] = None
-    # The number of secret values that the server replaced in the output. Absent if the server replaced none.
+    # How often the server replaced the value of a secret in the output. Absent if the server replaced no values.
     redactions: Optional[int] = None
     # Rich values, in the order in which the program displayed them, if content is stored.
     results: Optional[List[ResultValue]] = None
@@ -381,7 +381,7 @@ class ExecutionError:
     message: str
     # The class of the exception.
     name: str
-    # The traceback, without frames of the server.
+    # The traceback. Frames of Pyth-On's code in the interpreter are removed.
     traceback: str
     # What to do about the error, for example the request that installs a missing package. Absent if the server has no advice.
     hint: Optional[str] = None
@@ -423,7 +423,7 @@ class ExecutionSummary:
     exit_code: Optional[int] = None
     # The ID of the API key that started the run. Absent if the request had a token instead of an API key.
     key_id: Optional[str] = None
-    # The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine of the run was lost. An error code means that an asynchronous run could not start because of this error.
+    # The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error.
     reason: Optional[str] = None
     # The ID of the session of the run.
     session_id: Optional[str] = None
@@ -442,7 +442,7 @@ class GenerateRequest(TypedDict, total=False):
 
     # Whether the server runs the program. If the program fails, the model corrects it.
     execute: bool
-    # Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all.
+    # Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total.
     files: Union[List[InputFile], Dict[str, Union[str, bytes]]]
     # Whether the server may install missing packages that a program imports.
     install_packages: bool
@@ -682,13 +682,13 @@ class RunLimits:
 
 
 class RunOptions(TypedDict, total=False):
-    """The settings of a run of a given program."""
+    """The settings of a run of a program that is not encrypted."""
 
     # The command-line arguments of the program.
     args: List[str]
     # Environment variables by name. The request fails if a name is reserved for the runtime.
     env: Dict[str, str]
-    # Files that the server writes to the working directory before the run. At most 10,485,760 bytes in all.
+    # Files that the server writes to the working directory before the run. At most 10,485,760 bytes in total.
     files: Union[List[InputFile], Dict[str, Union[str, bytes]]]
     # Whether later runs of the same user may use the sandbox of this run.
     isolation: Isolation
