@@ -185,7 +185,7 @@ type Outcome struct {
 	// SessionEnded is true if the session no longer exists: the run ended the
 	// session, or the session was closed or expired during the run.
 	SessionEnded bool
-	// Redactions is the number of secret values that were replaced in the output.
+	// Redactions is how often the server replaced the value of a secret in the output.
 	Redactions int
 	Usage      Usage
 }

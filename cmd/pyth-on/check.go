@@ -183,7 +183,7 @@ func (c *serveCommand) checkAddresses(ctx context.Context, running bool) (string
 		}
 	}
 	if running {
-		return "free, or in use while the server runs", nil
+		return "free, or in use by the running server", nil
 	}
 	return "free", nil
 }

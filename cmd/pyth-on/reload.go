@@ -73,7 +73,7 @@ func (r *reloader) reload(prepare prepareReload) {
 	r.last = next
 	r.logger.Info("settings reloaded", "changed", changed)
 	if len(postponed) > 0 {
-		r.logger.Warn("settings have changed that cannot be reloaded", "settings", postponed, "hint", "restart the "+r.process()+" to change them")
+		r.logger.Warn("some changed settings need a restart", "settings", postponed, "hint", "restart the "+r.process()+" to change them")
 	}
 }
 

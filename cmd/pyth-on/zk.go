@@ -77,7 +77,7 @@ type zkRunCommand struct {
 	Timeout time.Duration     `env:"-" default:"${timeout}" help:"Time-out of the program."`
 	Memory  int64             `env:"-" default:"${memory}" help:"Memory limit of the program, in MiB."`
 	Env     map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable for the program. You can repeat this flag."`
-	Secret  []string          `env:"-" sep:"none" placeholder:"NAME" help:"A secret for the program (default: all secrets). You can repeat this flag. The value none selects no secrets."`
+	Secret  []string          `env:"-" sep:"none" placeholder:"NAME" help:"A secret for the program (default: all secrets). You can repeat this flag. With 'none', the program gets no secrets."`
 	Allow   []string          `env:"-" placeholder:"HOSTS" help:"Hosts that the program may connect to."`
 
 	Output    []string `name:"output" short:"o" sep:"none" env:"-" placeholder:"PATTERN" help:"Files of the program to save, for example *.csv. You can repeat this flag."`

@@ -19,7 +19,7 @@ type UserQuotas struct {
 	ExecutionsPerDay     QuotaLimit `json:"executionsPerDay,omitzero" doc:"The maximum number of runs on one day in UTC." example:"1000"`
 	CPUMsPerDay          QuotaLimit `json:"cpuMsPerDay,omitzero" doc:"The maximum processor time of runs on one day, in milliseconds." example:"3600000"`
 	MemoryMiBMsPerDay    QuotaLimit `json:"memoryMibMsPerDay,omitzero" doc:"The maximum memory of runs on one day: the sum of the peak memory in MiB multiplied by the wall time in milliseconds." example:"1000000000"`
-	StorageBytes         QuotaLimit `json:"storageBytes,omitzero" doc:"The maximum size of the code and output that the server stores for the account. At the maximum, the server accepts only runs with store: false." example:"1073741824"`
+	StorageBytes         QuotaLimit `json:"storageBytes,omitzero" doc:"The maximum size of the code and output that the server stores for the account. If the maximum is reached, the server accepts only runs with store: false." example:"1073741824"`
 	GenerateTokensPerDay QuotaLimit `json:"generateTokensPerDay,omitzero" doc:"The maximum number of model tokens on one day." example:"100000"`
 	Sessions             QuotaLimit `json:"sessions,omitzero" doc:"The maximum number of sessions." example:"20"`
 }

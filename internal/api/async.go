@@ -57,7 +57,7 @@ func (h *Handler) createExecutionWebhook(ctx context.Context, program *pyth.Prog
 		return nil, func() {}, nil
 	}
 	if h.cfg.Webhooks == nil {
-		return nil, nil, pyth.Invalid("body.webhook", "is not possible, because this server has no webhooks; remove webhook")
+		return nil, nil, pyth.Invalid("body.webhook", "is not possible, because this server sends no webhooks; remove this field")
 	}
 	user := caller(ctx).User.ID
 	program.ID = pyth.NewExecutionID(h.cfg.Now())

@@ -93,7 +93,7 @@ func (h *Handler) registerGenerate() {
 			Summary: "Generate a program", Tags: []string{"Generate"},
 			Description: "Lets a model write a program for the prompt, and runs the program. If the program fails, the model corrects it. The model makes at most maxAttempts attempts. To cancel the call, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses: h.bothForms("The program and its run", reflect.TypeFor[GenerateResponse](),
-				"For each attempt the server sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of the run except end. "+
+				"For each attempt the server sends these events: attempt with {number}; text with {text}, the next part of the explanation; code with {code}; and the events of the run except end. "+
 					"The last event is end with a GenerateResponse, in which stdout and stderr are empty, or error with an Error.",
 				"event: attempt\ndata: {\"number\":1}\n\nevent: code\ndata: {\"code\":\"print(42)\"}\n\n"),
 			Errors: []int{

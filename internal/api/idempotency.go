@@ -84,16 +84,16 @@ func (h *Handler) checkKeepable(r *http.Request, op *operation) error {
 	}
 	switch op.OperationID {
 	case "runProgramAsStream":
-		return refuse("the server does not keep streams. Use the header Prefer: respond-async, and follow the run with GET /api/v1/executions/{id}/events.")
+		return refuse("the server does not store streams. Use the header Prefer: respond-async, and follow the run with GET /api/v1/executions/{id}/events.")
 	case "runEncryptedProgram":
-		return refuse("the server never keeps the output of encrypted programs.")
+		return refuse("the server never stores the output of encrypted programs.")
 	}
 	async := op.OperationID == opRun && h.cfg.Queue != nil && prefersAsync(r.Header)
 	if acceptsEvents(r.Context()) && !async {
-		return refuse("the server does not keep streams. Send Accept: application/json.")
+		return refuse("the server does not store streams. Send Accept: application/json.")
 	}
 	if request, ok := requestOf(r.Context()).body.(*ExecuteRequest); ok && !async && (h.cfg.DiscardsOutput || request.Store != nil && !*request.Store) {
-		return refuse("the server does not keep the output of this run. Use the header Prefer: respond-async.")
+		return refuse("the server does not store the output of this run. Use the header Prefer: respond-async.")
 	}
 	return nil
 }

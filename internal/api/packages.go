@@ -93,7 +93,7 @@ func (h *Handler) registerPackages() {
 		"sizeBytes": 71303168, "installedAt": "2026-04-04T08:23:21.123Z",
 	}
 	failures := []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusBadGateway}
-	const events = "progress {step, detail}; step is resolve or install. The last event is end with the response, or error with an Error."
+	const events = "progress with {step, detail}, where step is resolve or install. The last event is end with the response, or error with an Error."
 	const exampleEvents = "event: progress\ndata: {\"step\":\"resolve\",\"detail\":\"numpy\"}\n\n"
 	const streaming = " With Accept: text/event-stream the response is a stream of events. To cancel, close the connection."
 	register(h, operation{

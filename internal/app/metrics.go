@@ -46,7 +46,7 @@ func newPoolMetrics() *poolMetrics {
 			Name: "pyth_on_sandboxes_removed_total", Help: "Sandboxes destroyed, by reason.",
 		}, []string{"reason"}),
 		interpreters: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_interpreters_total", Help: "Python interpreters after a program, with --rollback=on, by the reason for a new interpreter. The reason none means that the interpreter was restored.",
+			Name: "pyth_on_interpreters_total", Help: "Python interpreters after a program, with --rollback=on, by the reason for a new interpreter. The reason is none if the interpreter was restored.",
 		}, []string{"reason"}),
 	}
 	// Create all time series with the value 0, so that rates include the first event.

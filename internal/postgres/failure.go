@@ -125,7 +125,7 @@ func explain(err error) error {
 	var advice string
 	switch state := sqlState(err); {
 	case state == insufficientRights:
-		advice = "make the user of the URL the owner of the database"
+		advice = "make the user in the URL the owner of the database"
 	case state == noSuchDatabase:
 		advice = "create the database, for example with `createdb`"
 	case strings.HasPrefix(state, "28"):

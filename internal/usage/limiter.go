@@ -162,7 +162,7 @@ func (limit limits) refusalLocked(a *account, now time.Time) error {
 	case used.CPU.Milliseconds() >= limit.cpuMs:
 		message = "You have used the maximum processor time on one day, " + (time.Duration(limit.cpuMs) * time.Millisecond).String() + "."
 	case used.MemoryMiBMs >= limit.memory:
-		message = "You have used the maximum memory on one day, " + pyth.Digits(limit.memory) + " MiB milliseconds."
+		message = "You have used the maximum memory on one day, " + pyth.Digits(limit.memory) + " (MiB multiplied by milliseconds)."
 	default:
 		return nil
 	}

@@ -131,7 +131,7 @@ func TestWorkerReloadsSettings(t *testing.T) {
 	}
 	session := a.openSession(t, object{"language": "python"})
 	write("max-sandboxes = 3\nmax-sessions = 1\npackage-cache = 5000\n")
-	reload(`msg="settings have changed that cannot be reloaded" settings=[package-cache] hint="restart the worker to change them"`)
+	reload(`msg="some changed settings need a restart" settings=[package-cache] hint="restart the worker to change them"`)
 	session.runCode(t, "print(1)")
 	eventually(t, "the worker accepts no second session", func() bool {
 		return w.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).status == 503

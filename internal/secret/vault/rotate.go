@@ -68,7 +68,7 @@ func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress f
 		}
 		for _, k := range keys {
 			if k.Wrapped, err = v.rewrap(ctx, k.Wrapped, dataKeyLabel(k.UserID, k.Version)); err != nil {
-				return fmt.Errorf("the key of user %s: %w; restore the key from a backup (its old root key is kept until then)", k.UserID, err)
+				return fmt.Errorf("the key of user %s: %w; restore the key from a backup (the old root key is kept until then)", k.UserID, err)
 			}
 		}
 		if err := store.RewrapDataKeys(ctx, keys); err != nil {
