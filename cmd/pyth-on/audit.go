@@ -75,10 +75,10 @@ func (c *auditVerifyCommand) Run() (err error) {
 		fmt.Fprintf(os.Stdout, "and %d more\n", report.More)
 	}
 	if !report.Whole() {
-		fmt.Fprintf(os.Stdout, "NOT whole: %d entries\n", report.Size)
+		fmt.Fprintf(os.Stdout, "NOT intact: %d entries\n", report.Size)
 		return exitCode(1)
 	}
-	fmt.Fprintf(os.Stdout, "whole: %d entries, %d of them pruned, root %v\n", report.Size, report.Pruned, report.Root)
+	fmt.Fprintf(os.Stdout, "intact: %d entries, %d of them pruned, root %v\n", report.Size, report.Pruned, report.Root)
 	if c.Save != "" {
 		return disk.Replace(c.Save, 0o600, func(w io.Writer) error {
 			_, err := w.Write(report.Checkpoint)

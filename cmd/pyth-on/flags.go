@@ -28,8 +28,8 @@ type poolFlags struct {
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes (booted, but not used yet) for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" reload:"" help:"Maximum number of running programs (default: eight per processor)."`
 	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, it applies to all workers together (default: only the limits of the workers)."`
-	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. A further program gets 503."`
-	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. A further program gets 429."`
+	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. The server refuses further programs with 503."`
+	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. The server refuses further programs with 429."`
 	MaxSandboxes      int           `default:"0" reload:"" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
 	MaxRunningMemory  int64         `default:"0" unit:"MiB" reload:"" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory). Further programs wait. If the limit of a single program is larger than this maximum, the program runs alone."`
 	MaxSessions       int           `default:"0" reload:"" help:"Maximum number of sessions and reserved sandboxes (default: three quarters of --max-sandboxes)."`
@@ -74,7 +74,7 @@ func (f backupFlags) config() (app.BackupConfig, error) {
 }
 
 type asyncFlags struct {
-	MaxAsync     int   `name:"max-async-per-user" default:"10000" help:"Maximum number of queued asynchronous runs per user. A further run gets 429."`
+	MaxAsync     int   `name:"max-async-per-user" default:"10000" help:"Maximum number of queued asynchronous runs per user. The server refuses further runs with 429."`
 	MaxAsyncSize int64 `name:"max-async-size-per-user" default:"1024" unit:"MiB" help:"Maximum size of the requests of a user's queued asynchronous runs, in MiB."`
 }
 

@@ -85,7 +85,7 @@ func (c *invitesCreateCommand) Run() error {
 	if err := json.Unmarshal(raw, &i); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stdout, "Invite %s for %s, valid once until %s.\nCode: %s\nLink: %s\n",
+	_, err = fmt.Fprintf(os.Stdout, "Invite %s for %s, valid for one use until %s.\nCode: %s\nLink: %s\n",
 		i.ID, cmp.Or(i.Email, "any e-mail address"), i.ExpiresAt.Local().Format(time.DateTime), i.Code, absolute(i.URL))
 	return err
 }

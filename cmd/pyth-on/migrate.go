@@ -132,7 +132,7 @@ func printCopied(copied []postgres.Copied, audit *log.Report) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(os.Stdout, "The audit log is whole: %d entries, root %v\n"+
+	_, err := fmt.Fprintf(os.Stdout, "The audit log is intact: %d entries, root %v\n"+
 		"The copy is complete and verified. Start the servers with the URL of the PostgreSQL database and the same root key.\n", audit.Size, audit.Root)
 	return err
 }

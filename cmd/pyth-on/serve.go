@@ -221,7 +221,7 @@ func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, p
 	if err != nil || code == "" {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stderr, "This server has no administrator. Register as the first one, once within 24 hours:\n  %s%s#setup=%s\nOr run %s.\n",
+	_, err = fmt.Fprintf(os.Stderr, "This server has no administrator. Within 24 hours, register the first administrator with this link:\n  %s%s#setup=%s\nOr run %s.\n",
 		strings.TrimSuffix(publicURL, "/"), api.AccountPath, code, command)
 	return err
 }

@@ -229,7 +229,7 @@ type resetLink struct {
 }
 
 func (r *resetLink) write(email string) error {
-	_, err := fmt.Fprintf(os.Stdout, "Link to set the password of %s, valid once until %s:\n%s\n", email, r.ExpiresAt.Local().Format(time.DateTime), absolute(r.URL))
+	_, err := fmt.Fprintf(os.Stdout, "Link to set the password of %s, valid for one use until %s:\n%s\n", email, r.ExpiresAt.Local().Format(time.DateTime), absolute(r.URL))
 	return err
 }
 

@@ -68,7 +68,7 @@ func credentials(h http.Header) (pyth.Credentials, error) {
 	var c pyth.Credentials
 	keys, auth := h.Values("X-Api-Key"), h.Values("Authorization")
 	if len(keys) > 1 || len(auth) > 1 {
-		return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A header with credentials is repeated. Send x-api-key and Authorization at most once."}
+		return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has the header x-api-key or Authorization more than once. Send each of these headers at most once."}
 	}
 	if len(keys) == 1 {
 		c.APIKey = strings.TrimSpace(keys[0])

@@ -41,7 +41,7 @@ func readBase(path string) (*base, error) {
 		err = errors.New("it has no list")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the lockfile %s of the base packages is damaged: %w; remove the file, and the server makes it again", path, err)
+		return nil, fmt.Errorf("the lockfile %s of the base packages is damaged: %w; remove the file, and the server creates it again", path, err)
 	}
 	return b, nil
 }

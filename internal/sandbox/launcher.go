@@ -363,7 +363,7 @@ func explainStart(executable string, err error) error {
 	err = fmt.Errorf("execute %s: %w", executable, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w; the file was removed: restart the server, which makes it again", err)
+		return fmt.Errorf("%w; the file was removed: restart the server, which creates it again", err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w; the server has no right to start a process in new namespaces: give it the capabilities CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, or run it as an ordinary user", err)
 	case errors.Is(err, fs.ErrPermission):

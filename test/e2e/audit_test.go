@@ -149,12 +149,12 @@ func TestAuditVerifyAndExportWhileServing(t *testing.T) {
 	s := startServer(t)
 	a := s.register(t)
 	kept := filepath.Join(t.TempDir(), "checkpoint")
-	if out, failed := runAudit(t, s.data, "verify", "--save="+kept); failed || !strings.HasPrefix(out, "whole: 1 entries, 0 of them pruned, root ") {
+	if out, failed := runAudit(t, s.data, "verify", "--save="+kept); failed || !strings.HasPrefix(out, "intact: 1 entries, 0 of them pruned, root ") {
 		t.Errorf("%s", out)
 	}
 	a.run(t, "print(42)")
 	key := strings.TrimSpace(must(runBinary(t, "audit", "key", "--data-dir="+s.data))(t))
-	if out, failed := runAudit(t, s.data, "verify", "--checkpoint="+kept, "--save="+kept, "--key="+key); failed || !strings.HasPrefix(out, "whole: 2 entries") {
+	if out, failed := runAudit(t, s.data, "verify", "--checkpoint="+kept, "--save="+kept, "--key="+key); failed || !strings.HasPrefix(out, "intact: 2 entries") {
 		t.Errorf("%s", out)
 	}
 	var checkpoint struct{ Checkpoint, Key string }
@@ -197,7 +197,7 @@ func TestAuditRetentionKeepsTree(t *testing.T) {
 	runAudit(t, data, "verify", "--save="+kept)
 	s = startServerIn(t, data, nil, "--audit-retention=1ns")
 	eventually(t, "the entry is pruned", func() bool { return strings.Contains(s.log.String(), "audit log pruned") })
-	if out, failed := runAudit(t, data, "verify", "--checkpoint="+kept); failed || !strings.HasPrefix(out, "whole: 2 entries, 1 of them pruned") {
+	if out, failed := runAudit(t, data, "verify", "--checkpoint="+kept); failed || !strings.HasPrefix(out, "intact: 2 entries, 1 of them pruned") {
 		t.Errorf("%s", out)
 	}
 	if out, _ := runAudit(t, data, "export"); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"action":"audit.pruned"`) {

@@ -142,8 +142,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 			ownData: true, want: []string{"pyapi_", "pyinv_", "Link to set the password of bob@", "sessions: 3", "user, disabled"},
 			notRun: []string{"needs a user with a second factor"},
 		},
-		"docs/audit.md":  {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
-		"docs/backup.md": {ownData: true, want: []string{"verified\n", "The root key is correct.", "whole: "}},
+		"docs/audit.md":  {ownData: true, want: []string{`"entries":`, "intact: ", `"action":"user.registered"`}},
+		"docs/backup.md": {ownData: true, want: []string{"verified\n", "The root key is correct.", "intact: "}},
 		"docs/command-line.md": {
 			notRun: []string{"asks on a terminal", "asks on a terminal"},
 			want:   []string{"\nhello world\n", "42\n42\n", "sales.csv", "BILLING_TOKEN", "Stored the encrypted program hello", ").\nhello\n"},

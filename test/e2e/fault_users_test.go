@@ -110,7 +110,7 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	s.requireCreatedAccountWorks(t, last, "password of the last")
 	s.requireCreatedAccountWorks(t, first, "pässwörd of the first")
 	s.stop(t)
-	if out, err := runBinary(t, "audit", "verify", "--data-dir="+data); err != nil || !strings.Contains(out, "whole") {
+	if out, err := runBinary(t, "audit", "verify", "--data-dir="+data); err != nil || !strings.Contains(out, "intact") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if exists(filepath.Join(data, "control.sock")) {

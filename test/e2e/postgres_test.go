@@ -145,7 +145,7 @@ func (s *server) rootKeyFlag() string {
 
 func requireWholeLog(t *testing.T, s *server) {
 	t.Helper()
-	if out, failed := runAudit(t, s.data, "verify", s.rootKeyFlag()); failed || !strings.HasPrefix(out, "whole: ") {
+	if out, failed := runAudit(t, s.data, "verify", s.rootKeyFlag()); failed || !strings.HasPrefix(out, "intact: ") {
 		t.Error(out)
 	}
 }
@@ -324,7 +324,7 @@ func TestMigrateMovesEverything(t *testing.T) {
 		t.Errorf("before the migration: %s", out)
 	}
 	out, err := migrate(data)
-	if err != nil || !strings.Contains(out, "The copy is complete and verified") || !strings.Contains(out, "The audit log is whole: ") {
+	if err != nil || !strings.Contains(out, "The copy is complete and verified") || !strings.Contains(out, "The audit log is intact: ") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, table := range []string{"users", "api_keys", "secrets", "audit"} {
