@@ -14,11 +14,11 @@ import (
 type remoteFlags struct {
 	connectFlags
 	Remote  bool     `env:"-" help:"Run the program on the server of the profile, instead of this machine. You do not need this flag if you set --server or --profile."`
-	Secret  []string `env:"-" sep:"none" placeholder:"NAME" help:"A secret for the program, on a server (default: all secrets). You can repeat this flag. With 'none', the program gets no secrets."`
-	Allow   []string `env:"-" placeholder:"HOSTS" help:"Hosts that the program may connect to, on a server."`
-	Label   []string `env:"-" sep:"none" help:"A label to find the run again, on a server. You can repeat this flag."`
+	Secret  []string `env:"-" sep:"none" placeholder:"NAME" help:"A secret for a program on a server (default: all secrets). You can repeat this flag. With 'none', the program gets no secrets."`
+	Allow   []string `env:"-" placeholder:"HOSTS" help:"Hosts that a program on a server may connect to."`
+	Label   []string `env:"-" sep:"none" help:"A label for a run on a server, to find the run in the list of runs. You can repeat this flag."`
 	Session string   `env:"-" placeholder:"ID" help:"ID of a session on the server. The program runs in this session."`
-	JSON    bool     `name:"json" env:"-" help:"Print the result as JSON, on a server."`
+	JSON    bool     `name:"json" env:"-" help:"Print the result of a run on a server as JSON."`
 }
 
 // isRemote reports whether the program runs on a server.
