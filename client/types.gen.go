@@ -14,7 +14,7 @@ type Attempt struct {
 	Explanation string `json:"explanation"`
 }
 
-// AuditAction: An action that the audit log records.
+// AuditAction: An action. Each action has an entry in the audit log.
 type AuditAction string
 
 // Values of AuditAction.
@@ -151,7 +151,7 @@ type Connection struct {
 	Verdict Verdict `json:"verdict"`
 }
 
-// ContentState: Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or the server disabled the storage, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.
+// ContentState: Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or a setting of the server turned the storage off, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.
 type ContentState string
 
 // Values of ContentState.
@@ -460,7 +460,7 @@ const (
 	ExecutionStateEnded   ExecutionState = "ended"
 )
 
-// ExecutionStatus: How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or caused a signal that ended it. `timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run.
+// ExecutionStatus: How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or was ended by a signal that it caused. `timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run.
 type ExecutionStatus string
 
 // Values of ExecutionStatus.
@@ -648,7 +648,7 @@ type KeyList struct {
 type KeyRequest struct {
 	// When the key expires. If absent, the key does not expire.
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
-	// The form of the key.
+	// The format of the key.
 	Format KeyFormat `json:"format,omitzero"`
 	// A name that describes the purpose of the key.
 	Name string `json:"name"`
@@ -708,7 +708,7 @@ const (
 
 // OutputEvent: The data of the events stdout and stderr.
 type OutputEvent struct {
-	// New output in whole characters. U+FFFD replaces bytes that are not UTF-8.
+	// New output. A character is never split between two events. U+FFFD replaces bytes that are not UTF-8.
 	Text string `json:"text"`
 }
 
@@ -1173,7 +1173,7 @@ type WebhookCreated struct {
 	URL string `json:"url"`
 }
 
-// WebhookEvent: An event that webhooks receive. `execution.started`: a program has started; absent for runs that end within about two seconds, unless they are asynchronous. `execution.ended`: a run has ended, also if it was canceled before its program started.
+// WebhookEvent: An event that webhooks receive. `execution.started`: a program has started. If a synchronous run ends within about two seconds, the server does not send this event. `execution.ended`: a run has ended, even if it was canceled before its program started.
 type WebhookEvent string
 
 // Values of WebhookEvent.

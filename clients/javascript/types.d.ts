@@ -10,7 +10,7 @@ export interface Attempt {
   explanation: string;
 }
 
-/** An action that the audit log records. */
+/** An action. Each action has an entry in the audit log. */
 export type AuditAction = "user.registered" | "user.login" | "user.password_changed" | "user.password_reset" | "user.email_changed" | "user.exported" | "login.revoked" | "user.totp_created" | "user.totp_enabled" | "user.totp_disabled" | "user.recovery_codes_replaced" | "token.refreshed" | "token.reuse_detected" | "key.created" | "key.updated" | "key.revoked" | "code.executed" | "code.generated" | "secret.created" | "secret.updated" | "secret.deleted" | "secret.used" | "packages.changed" | "zk.stored" | "zk.deleted" | "zk.executed" | "session.created" | "session.deleted" | "execution.queued" | "execution.canceled" | "execution.deleted" | "webhook.created" | "webhook.deleted" | "user.changed" | "user.deleted" | "user.reset_created" | "user.keys_revoked" | "user.logins_revoked" | "invite.created" | "invite.deleted";
 
 /** The caller of an action. */
@@ -103,7 +103,7 @@ export interface Connection {
   verdict: Verdict;
 }
 
-/** Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or the server disabled the storage, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period. */
+/** Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or a setting of the server turned the storage off, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period. */
 export type ContentState = "stored" | "none" | "omitted" | "expired";
 
 /** How the caller authenticated. */
@@ -344,7 +344,7 @@ export interface ExecutionList {
 /** The state of a run. `queued`: the program has not started. `running`: the program has started. `ended`: the run has ended and does not change any more. */
 export type ExecutionState = "queued" | "running" | "ended";
 
-/** How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or caused a signal that ended it. `timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run. */
+/** How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or was ended by a signal that it caused. `timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run. */
 export type ExecutionStatus = "succeeded" | "failed" | "timed_out" | "out_of_memory" | "output_limit" | "killed" | "canceled";
 
 /** The record of a run, without code and output. */
@@ -509,7 +509,7 @@ export interface KeyList {
 export interface KeyRequest {
   /** When the key expires. If absent, the key does not expire. */
   expiresAt?: string;
-  /** The form of the key. */
+  /** The format of the key. */
   format?: KeyFormat;
   /** A name that describes the purpose of the key. */
   name: string;
@@ -555,7 +555,7 @@ export type Outcome = "success" | "denied" | "failure";
 
 /** The data of the events stdout and stderr. */
 export interface OutputEvent {
-  /** New output in whole characters. U+FFFD replaces bytes that are not UTF-8. */
+  /** New output. A character is never split between two events. U+FFFD replaces bytes that are not UTF-8. */
   text: string;
 }
 
@@ -974,7 +974,7 @@ export interface WebhookCreated {
   url: string;
 }
 
-/** An event that webhooks receive. `execution.started`: a program has started; absent for runs that end within about two seconds, unless they are asynchronous. `execution.ended`: a run has ended, also if it was canceled before its program started. */
+/** An event that webhooks receive. `execution.started`: a program has started. If a synchronous run ends within about two seconds, the server does not send this event. `execution.ended`: a run has ended, even if it was canceled before its program started. */
 export type WebhookEvent = "execution.started" | "execution.ended";
 
 /** A URL that receives events of runs. */

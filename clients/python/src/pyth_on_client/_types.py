@@ -7,10 +7,10 @@ import dataclasses
 import datetime
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
-# An action that the audit log records.
+# An action. Each action has an entry in the audit log.
 AuditAction = Literal["user.registered", "user.login", "user.password_changed", "user.password_reset", "user.email_changed", "user.exported", "login.revoked", "user.totp_created", "user.totp_enabled", "user.totp_disabled", "user.recovery_codes_replaced", "token.refreshed", "token.reuse_detected", "key.created", "key.updated", "key.revoked", "code.executed", "code.generated", "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed", "session.created", "session.deleted", "execution.queued", "execution.canceled", "execution.deleted", "webhook.created", "webhook.deleted", "user.changed", "user.deleted", "user.reset_created", "user.keys_revoked", "user.logins_revoked", "invite.created", "invite.deleted"]
 
-# Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or the server disabled the storage, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.
+# Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or a setting of the server turned the storage off, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.
 ContentState = Literal["stored", "none", "omitted", "expired"]
 
 # How the caller authenticated.
@@ -25,7 +25,7 @@ ErrorCode = Literal["invalid_request", "invalid_requirement", "reserved_name", "
 # The state of a run. `queued`: the program has not started. `running`: the program has started. `ended`: the run has ended and does not change any more.
 ExecutionState = Literal["queued", "running", "ended"]
 
-# How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or caused a signal that ended it. `timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run.
+# How a run ended. `succeeded`: the program exited with 0. `failed`: the program exited with another code, raised an uncaught exception, or was ended by a signal that it caused. `timed_out`, `out_of_memory` and `output_limit`: the program exceeded a limit. `killed`: SIGKILL ended the program, but the program exceeded no limit. `canceled`: the caller ended the run.
 ExecutionStatus = Literal["succeeded", "failed", "timed_out", "out_of_memory", "output_limit", "killed", "canceled"]
 
 # Whether the server uses the sandbox again. `tenant`: later runs of the same user may use the sandbox. `execution`: the server destroys the sandbox after the run.
@@ -52,7 +52,7 @@ UsageGroup = Literal["day", "language", "key"]
 # What happened to a connection. `allowed`: the connection was established. `denied`: the rules of the run or of the server forbid the connection. `failed`: the connection could not be established.
 Verdict = Literal["allowed", "denied", "failed"]
 
-# An event that webhooks receive. `execution.started`: a program has started; absent for runs that end within about two seconds, unless they are asynchronous. `execution.ended`: a run has ended, also if it was canceled before its program started.
+# An event that webhooks receive. `execution.started`: a program has started. If a synchronous run ends within about two seconds, the server does not send this event. `execution.ended`: a run has ended, even if it was canceled before its program started.
 WebhookEvent = Literal["execution.started", "execution.ended"]
 
 
@@ -568,7 +568,7 @@ class KeyRequest(TypedDict, total=False):
 
     # When the key expires. If absent, the key does not expire.
     expires_at: datetime.datetime
-    # The form of the key.
+    # The format of the key.
     format: KeyFormat
     # A name that describes the purpose of the key.
     name: str
@@ -614,7 +614,7 @@ class NetworkRequest(TypedDict, total=False):
 class OutputEvent:
     """The data of the events stdout and stderr."""
 
-    # New output in whole characters. U+FFFD replaces bytes that are not UTF-8.
+    # New output. A character is never split between two events. U+FFFD replaces bytes that are not UTF-8.
     text: str
 
 
