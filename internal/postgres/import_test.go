@@ -35,7 +35,6 @@ func filled(t testing.TB) *sqlite.Store {
 				&pyth.DataKey{UserID: u, Version: 2, Wrapped: pyth.WrappedKey{RootKey: "r", Bytes: []byte{1, 0}}}),
 			s.CreateAPIKey(ctx, &pyth.APIKey{ID: pyth.KeyID("other_" + name), UserID: u, Hash: [32]byte{byte(i), 2}, CreatedAt: at, ExpiresAt: at}),
 			s.CreateRefreshToken(ctx, &pyth.RefreshToken{Hash: hash, FamilyID: "f", UserID: u, IssuedAt: at, ExpiresAt: at, SpentAt: at, ClientHash: hash}),
-			s.CreateRefreshToken(ctx, &pyth.RefreshToken{Hash: [32]byte{byte(i), 9}, FamilyID: "g", UserID: u, IssuedAt: at, ExpiresAt: at}),
 			s.PutSecret(ctx, u, &pyth.SealedSecret{Secret: pyth.Secret{Name: "A", Description: "a\x00b", Version: 1, CreatedAt: at, UpdatedAt: at}, Sealed: []byte{7}}, 9),
 			s.PutPackageList(ctx, u, &pyth.PackageList{Runtime: pyth.PythonRuntime, Revision: 1, Layer: "l", Packages: []*pyth.PinnedPackage{
 				{Package: pyth.Package{Name: "b", Language: pyth.Python, SizeBytes: 1 << 40, InstalledAt: at}, Place: "b", Requires: []string{"a"}},
@@ -58,6 +57,7 @@ func filled(t testing.TB) *sqlite.Store {
 			s.CreateInvite(ctx, &pyth.Invite{ID: pyth.InviteID("inv_" + name), Hash: hash, Email: name + "@example.com", CreatedAt: at, ExpiresAt: at, CreatedBy: u}),
 			s.PutSecondFactor(ctx, &pyth.SecondFactor{UserID: u, ID: "totp_" + name, Sealed: []byte{6, 0}, CreatedAt: at}),
 			s.ActivateSecondFactor(ctx, u, "totp_"+name, at, 5, [][32]byte{hash}, "f"),
+			s.CreateRefreshToken(ctx, &pyth.RefreshToken{Hash: [32]byte{byte(i), 9}, FamilyID: "g", UserID: u, IssuedAt: at, ExpiresAt: at}),
 			s.CreateResetToken(ctx, &pyth.ResetToken{Hash: hash, UserID: u, CreatedAt: at, ExpiresAt: at}),
 		} {
 			if err != nil {

@@ -47,7 +47,7 @@ func forms() []documentedForm {
 		{"`repr` and `ascii` of `str`", reprOfStr, 7 * 10, ""},
 		{"`repr` of `bytes`", reprOfBytes, 7 * 4, ""},
 		{"string literals", literal, 7 * 10, ""},
-		{"a form above inside a string", inString, 7 * 20, ""},
+		{"one of the forms above inside a string", inString, 7 * 20, ""},
 		{"base64", inBase64, 12, "paWlZ="},
 		{"base64 in lines", inLines, 16, "paWlZ= \\rn\r\n"},
 		{"hexadecimal", inHex, 14, ""},
