@@ -27,7 +27,7 @@ type poolFlags struct {
 	Warm              int           `default:"2" help:"Minimum number of warm sandboxes (booted, but not used yet) for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes (booted, but not used yet) for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" reload:"" help:"Maximum number of running programs (default: eight per processor)."`
-	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, it applies to all workers together (default: only the limits of the workers)."`
+	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, the maximum applies to all workers together. By default, such a server has no maximum, and each worker has its own."`
 	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. The server refuses further programs with 503."`
 	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. The server refuses further programs with 429."`
 	MaxSandboxes      int           `default:"0" reload:"" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
@@ -85,7 +85,7 @@ type packageFlags struct {
 	NPMCredentials         string        `name:"npm-credentials-file" type:"existingfile" help:"File with the credentials for the npm registry, in one line: user:password or Bearer TOKEN."`
 	MaxPackages            int           `name:"max-packages-per-user" default:"500" help:"Maximum number of packages per user and runtime, including dependencies."`
 	MaxPackageSize         int64         `name:"max-package-size-per-user" default:"1024" unit:"MiB" help:"Maximum size of all packages of one user and runtime, in MiB."`
-	PackageCache           int64         `default:"2048" unit:"MiB" help:"Maximum size of cached packages that no user has installed, in MiB."`
+	PackageCache           int64         `default:"2048" unit:"MiB" help:"Maximum total size of cached packages that are not installed for any user at the moment, in MiB."`
 	PackageTimeout         time.Duration `default:"15m" help:"Time-out for installing or removing packages."`
 	PackageResolveTimeout  time.Duration `default:"5m" help:"Time-out for pip or npm to choose package versions."`
 	PackageMemory          int64         `default:"1024" unit:"MiB" help:"Memory limit for pip or npm when it chooses package versions, in MiB."`

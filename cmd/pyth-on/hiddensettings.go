@@ -114,9 +114,9 @@ func passHidden() ([]*os.File, error) {
 // maxHiddenSetting is the maximum length of a secret, in bytes.
 const maxHiddenSetting = 4 << 10
 
-// hiddenSetting reads the secret in a variable. The result "given" is false if the
-// variable is not set. A second call fails, because the first call closes the
-// descriptor.
+// hiddenSetting returns the secret of a variable. It reads the secret from the file
+// descriptor whose number the variable contains, and closes this descriptor. So a second
+// call fails. The result "given" is false if the variable is not set.
 func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	fd, given := hiddenDescriptor(name)
 	if !given {

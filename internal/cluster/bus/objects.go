@@ -47,7 +47,7 @@ func (o *Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	o.store, err = js.ObjectStore(ctx, o.bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		// If the operator has created the bucket, its settings stay.
-		o.store, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: o.bucket, Description: "Images of packages of Pyth-On", TTL: objectTTL})
+		o.store, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: o.bucket, Description: "Pyth-On: file system images of the packages of users", TTL: objectTTL})
 		if errors.Is(err, jetstream.ErrBucketExists) {
 			o.store, err = js.ObjectStore(ctx, o.bucket)
 		}

@@ -86,7 +86,8 @@ func addLink(layer *tree.Tree, at, target string) error {
 // package has is a link. If several packages have the same directory, the entry is a
 // real directory with the entries of all these packages.
 type mergedEntry struct {
-	// target is the path in the layer that the entry links to.
+	// If the entry is a link, target is the path that it links to. This path is in the
+	// layer.
 	target string
 	// files and name locate a linked directory in the image of its package. If the
 	// entry is a file, both are unset.

@@ -4,8 +4,8 @@ package egress
 // in its Host header or TLS SNI. A server with several sites selects a site by this
 // name and not by the dialled address.
 //
-// On a connection to a host name, only this name is allowed. On a connection to an IP
-// address, the names in the rules are allowed too.
+// If the target is a host name, only this name is allowed. If the target is an IP address,
+// the address itself and all names that the rules permit are allowed.
 func (s *clientConn) checkIdentity(t target, h host) *refusal {
 	if h == t.host {
 		return nil
