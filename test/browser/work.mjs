@@ -1,5 +1,6 @@
 // Checks of the pages for runs, sessions, packages, secrets, keys and the account.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { check, looks } from "./browser.mjs";
 
 export async function work({ page, origin, run, output, email, password }) {
@@ -39,7 +40,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await run("print('two')\nprint('same')");
     await open("Runs");
     await title("Runs");
-    await page.getByRole("link", { name: "just now" }).first().waitFor();
+    await page.getByRole("table").getByText("Failed").first().waitFor();
     await looks(page, "runs");
     await page.getByLabel("Result", { exact: true }).selectOption("failed");
     await page.getByRole("table").getByText("Succeeded").first().waitFor({ state: "detached" });
@@ -122,7 +123,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await page.getByText("No packages for JavaScript").waitFor();
     await page.getByLabel("Package", { exact: true }).fill("left-pad@1.3.0");
     await page.getByRole("button", { name: "Install" }).click();
-    await page.getByRole("button", { name: "Remove left-pad" }).waitFor({ timeout: 60_000 });
+    await page.getByRole("button", { name: "Remove left-pad" }).waitFor();
     await looks(page, "packages");
     await page.getByLabel("Package", { exact: true }).fill("not a package");
     await page.getByRole("button", { name: "Install" }).click();
@@ -186,10 +187,52 @@ export async function work({ page, origin, run, output, email, password }) {
     await form("E-mail address").getByLabel("Password").fill(password);
     await form("E-mail address").getByRole("button").click();
     await page.getByText(email).first().waitFor();
-    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
     assert.equal(download.suggestedFilename(), "pyth-on-export.zip");
     await page.goto("/#/nowhere");
     await page.getByText("This page does not exist").waitFor();
     await page.goto("/#/run");
   });
+
+  await check("a second factor is set up, asked for at the next sign-in, and removed", async () => {
+    await open("Account");
+    await page.getByRole("button", { name: "Set up a second factor" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Your password").fill(password);
+    await dialog.getByRole("button", { name: "Continue" }).click();
+    const secret = await dialog.locator("code").textContent();
+    await dialog.getByLabel("Code").fill("000000");
+    await looks(page, "second-factor");
+    await dialog.getByLabel("Code").fill(totp(secret));
+    await dialog.getByRole("button", { name: "Enable" }).click();
+    const codes = (await dialog.locator("pre").textContent()).split("\n");
+    assert.ok(codes.length >= 8, codes.join());
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await page.getByText(/^Enabled since/).waitFor();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    const signIn = page.getByRole("form", { name: "Sign in" });
+    await signIn.getByLabel("E-mail").fill(email);
+    await signIn.getByLabel("Password").fill(password);
+    await page.keyboard.press("Enter");
+    await signIn.getByLabel("Code").fill(codes[0]);
+    await looks(page, "sign-in-code");
+    await page.keyboard.press("Enter");
+    await open("Account");
+    await page.getByRole("button", { name: "Remove the second factor" }).click();
+    await dialog.getByLabel("Your password").fill(password);
+    await dialog.getByLabel("Code").fill(codes[1]);
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await page.getByRole("button", { name: "Set up a second factor" }).waitFor();
+    await page.goto("/#/run");
+  });
+}
+
+// totp returns the current code for a secret in base32 (RFC 6238).
+function totp(secret) {
+  const bits = [...secret.replace(/[\s=]/g, "")].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const mac = createHmac("sha1", key).update(counter).digest();
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }

@@ -21,12 +21,13 @@ type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "r
 
 // A code in the address opens a form. Remove it from the address, so that it does not
 // stay in the history.
-const link = linkOf(location.hash);
-if (link) history.replaceState(null, "", "/");
+const firstLink = linkOf(location.hash);
+if (firstLink) history.replaceState(null, "", "/");
 else if (location.pathname !== "/") history.replaceState(null, "", "/" + location.hash);
 
 export function App() {
   const [state, setState] = useState<State>({ kind: "loading" });
+  const [link, setLink] = useState(firstLink);
   const load = () => {
     setState({ kind: "loading" });
     Promise.all([get<ServerInfo>("/api"), link ? undefined : currentLogin()]).then(
@@ -39,7 +40,11 @@ export function App() {
   if (state.kind === "loading") return <Loading />;
   if (state.kind === "failed") return <main class="signin"><Problem error={state.error} retry={load} /></main>;
   const { info, login } = state;
-  if (!login) return <SignIn link={link} expired={state.expired} onLogin={(login) => setState({ ...state, login, expired: false })} />;
+  if (!login) {
+    // A link works once, so a later sign-in does not use it.
+    const enter = (login: Login) => (setLink(undefined), setState({ ...state, login, expired: false }));
+    return <SignIn link={link} expired={state.expired} onLogin={enter} />;
+  }
   return (
     <Shell
       info={info} login={login} onLogin={(login) => setState({ ...state, login, expired: false })}

@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
-import { call, get } from "../api/client";
+import { ApiError, call, get, send } from "../api/client";
 import { forget, logIn } from "../api/login";
 import type { Login } from "../api/types";
 import { useAction, useLoad } from "../ui/load";
-import { Confirm, Field, Loading, Problem } from "../ui/parts";
+import { Confirm, Field, Loading, Problem, save } from "../ui/parts";
+import { SecondFactor } from "./secondfactor";
 import { Time } from "../ui/time";
 
 interface LoginInfo {
@@ -27,14 +28,26 @@ export function AccountPage({ login, onChange, onEnd }: Props) {
       <header><h1>Account</h1></header>
       <Logins />
       <Password login={login} onChange={onChange} />
+      <SecondFactor />
       <Email login={login} onChange={onChange} />
-      <section class="card" aria-labelledby="export">
-        <h2 id="export">Your data</h2>
-        <p>A zip file with everything that the server stores for you, except the values of secrets.</p>
-        <p><a class="button" href="/api/v1/me/export" download>Download</a></p>
-      </section>
+      <Export />
       <Remove login={login} onEnd={onEnd} />
     </div>
+  );
+}
+
+// Export downloads the data of the user. A plain link would fail after the token has
+// expired, because only send renews the login.
+function Export() {
+  const action = useAction();
+  const download = async () => save("pyth-on-export.zip", await (await send("GET", "/api/v1/me/export")).blob());
+  return (
+    <section class="card" aria-labelledby="export">
+      <h2 id="export">Your data</h2>
+      <p>A zip file with everything that the server stores for you, except the values of secrets.</p>
+      <Problem error={action.error} />
+      <p><button type="button" disabled={action.busy} onClick={() => void action.run(download)}>{action.busy ? "Please wait…" : "Download"}</button></p>
+    </section>
   );
 }
 
@@ -77,8 +90,11 @@ function Password({ login, onChange }: Pick<Props, "login" | "onChange">) {
   const change = async () => {
     setDone(false);
     await call("PUT", "/api/password", { currentPassword: current, newPassword: next });
-    // The change ends all logins, also this one.
-    onChange(await logIn(login.user.email, next));
+    // The change ends all logins, also this one. If the account has a second factor, the
+    // page asks for a code when the token of this login expires.
+    await logIn(login.user.email, next).then(onChange, (error) => {
+      if (!(error instanceof ApiError && error.code === "second_factor_required")) throw error;
+    });
     setCurrent("");
     setNext("");
     setDone(true);

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { call } from "../api/client";
+import { ApiError, call } from "../api/client";
 import { logIn, register } from "../api/login";
 import type { Login } from "../api/types";
 import { useAction } from "../ui/load";
@@ -33,6 +33,8 @@ export function SignIn({ link, expired, onLogin }: Props) {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const [shown, setShown] = useState(false);
+  // code is undefined until the server asks for a second factor.
+  const [code, setCode] = useState<string>();
   const [note, setNote] = useState(expired ? "Your login has ended. Sign in again; your work on this page stays." : "");
   const action = useAction();
   const text = texts[mode];
@@ -41,6 +43,14 @@ export function SignIn({ link, expired, onLogin }: Props) {
     action.clear();
     setNote("");
     setMode(next);
+  };
+  const enter = async () => {
+    try {
+      onLogin(await logIn(email, password, code?.trim()));
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === "second_factor_required")) throw error;
+      setCode("");
+    }
   };
   const submit = (e: Event) => {
     e.preventDefault();
@@ -54,7 +64,7 @@ export function SignIn({ link, expired, onLogin }: Props) {
         setPassword("");
         setNote("The new password is set. Sign in with it.");
         setMode("login");
-      } else if (mode === "login") onLogin(await logIn(email, password));
+      } else if (mode === "login") await enter();
       else onLogin(await register(email, password, mode === "register" ? undefined : link!.code));
     });
   };
@@ -82,6 +92,11 @@ export function SignIn({ link, expired, onLogin }: Props) {
                 <button type="button" class="plain" aria-pressed={shown} onClick={() => setShown(!shown)}>{shown ? "Hide" : "Show"}</button>
               </span>
             )}
+          </Field>
+        )}
+        {mode === "login" && code !== undefined && (
+          <Field label="Code" hint="The code of the app on your phone, or a recovery code.">
+            {(p) => <input {...p} required maxLength={64} autocomplete="one-time-code" autoFocus value={code} onInput={(e) => setCode(e.currentTarget.value)} />}
           </Field>
         )}
         <Problem error={action.error} />

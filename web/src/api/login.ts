@@ -22,8 +22,9 @@ async function store(refreshToken: string): Promise<Login> {
   return login;
 }
 
-export async function logIn(email: string, password: string): Promise<Login> {
-  const { refreshToken } = await call<{ refreshToken: string }>("POST", "/api/login", { email, password });
+// logIn needs a code if the account has a second factor.
+export async function logIn(email: string, password: string, code?: string): Promise<Login> {
+  const { refreshToken } = await call<{ refreshToken: string }>("POST", "/api/login", { email, password, ...(code && { code }) });
   return store(refreshToken);
 }
 
