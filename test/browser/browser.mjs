@@ -6,12 +6,16 @@ import { chromium } from "playwright-core";
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+// timeout limits each wait in milliseconds. It is long, because the machine may run many
+// other tests.
+const timeout = 180_000;
+
 // open starts the browser. It collects reports of the Content-Security-Policy, errors of
 // scripts, and requests to other hosts.
 export async function open(origin) {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ timeout, executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
   const context = await browser.newContext({ viewport: { width: 1360, height: 850 }, baseURL: origin, acceptDownloads: true });
-  context.setDefaultTimeout(60_000);
+  context.setDefaultTimeout(timeout);
   opened = context;
   const faults = [];
   await context.exposeFunction("reportViolation", (text) => faults.push("policy: " + text));
@@ -71,9 +75,10 @@ export async function check(name, run) {
     await run();
   } catch (error) {
     console.log(`FAIL ${name}`);
-    const page = opened.pages()[0];
-    console.log(await page?.locator("body").innerText().catch(String));
-    if (process.env.SCREENSHOTS) await page?.screenshot({ path: `${process.env.SCREENSHOTS}/failed.png` });
+    for (const [i, page] of opened.pages().entries()) {
+      console.log(page.url(), await page.locator("body").innerText({ timeout: 10_000 }).catch(String));
+      if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/failed-${i}.png` });
+    }
     throw error;
   }
   console.log(`ok ${name} ${Date.now() - start} ms`);

@@ -11,7 +11,7 @@ import (
 // logins are short-lived, so the page renews its login all the time.
 func TestPage(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--token-ttl=5s", "--warm=1")
+	s := startServer(t, "--token-ttl=10s", "--warm=1")
 	link := regexp.MustCompile(`http://\S+#setup=\S+`).FindString(s.log.String())
 	if link == "" {
 		t.Fatalf("the server prints no link: %s", s.log)
