@@ -124,13 +124,19 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	return modules, nil
 }
 
-// configuredRegistry returns the registry in the configuration of npm.
+// configuredRegistry returns the registry in the configuration of npm, as the server does
+// for Node.
 func configuredRegistry(ctx context.Context) (string, error) {
+	const hint = "set PYTH_ON_NPM_REGISTRY to the URL of an npm registry, or install npm"
 	out, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output()
 	if err != nil {
-		return "", fmt.Errorf("read the configuration of npm: %w; without npm, set PYTH_ON_NPM_REGISTRY to the URL of an npm registry", err)
+		return "", fmt.Errorf("no npm registry is configured: read the configuration of npm: %w; %s", err, hint)
 	}
-	return strings.TrimSpace(string(out)), nil
+	registry := strings.TrimSpace(string(out))
+	if registry == "" || registry == "undefined" || registry == "null" {
+		return "", fmt.Errorf("no npm registry is configured: the configuration of npm has no registry; %s", hint)
+	}
+	return registry, nil
 }
 
 func (p lockedPackage) install(ctx context.Context, registry, dir string) error {
