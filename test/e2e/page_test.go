@@ -17,7 +17,7 @@ func TestPage(t *testing.T) {
 		t.Fatalf("the server prints no link: %s", s.log)
 	}
 	dir := installNPMPackage(t, "browser", "../browser")
-	out := mustRun(t, commandIn(dir, "node", "page.mjs", s.URL, link))
+	out := mustRun(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, link))
 	if n := strings.Count(out, "\nok "); n < 20 {
 		t.Errorf("only %d checks ran:\n%s", n, out)
 	}
