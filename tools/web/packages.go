@@ -104,7 +104,7 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(temporary)
+	defer func() { _ = os.RemoveAll(temporary) }()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for _, p := range l.packages {
@@ -177,7 +177,7 @@ func unpack(tarball []byte, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	content, err := gzip.NewReader(bytes.NewReader(tarball))
 	if err != nil {
 		return err
