@@ -186,6 +186,8 @@ type Grant struct {
 	RefreshToken string
 	// SecondFactor is the kind of code that a login used; "" if there was none.
 	SecondFactor SecondFactorMethod
+	// Registered is true if a sign-in at the OIDC provider created the account.
+	Registered bool
 }
 
 // AccountService authenticates callers and manages accounts. It is safe for

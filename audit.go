@@ -20,6 +20,8 @@ const (
 	ActionTOTPCreated       Action = "user.totp_created"
 	ActionTOTPEnabled       Action = "user.totp_enabled"
 	ActionTOTPDisabled      Action = "user.totp_disabled"
+	ActionIdentityLinked    Action = "user.identity_linked"
+	ActionIdentityUnlinked  Action = "user.identity_unlinked"
 	ActionRecoveryCodes     Action = "user.recovery_codes_replaced"
 	ActionTokenRefreshed    Action = "token.refreshed"
 	ActionTokenReused       Action = "token.reuse_detected"
@@ -63,7 +65,8 @@ func Actions() []Action {
 	return []Action{
 		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged,
 		ActionPasswordReset, ActionEmailChanged, ActionUserExported, ActionLoginRevoked,
-		ActionTOTPCreated, ActionTOTPEnabled, ActionTOTPDisabled, ActionRecoveryCodes, ActionTokenRefreshed, ActionTokenReused,
+		ActionTOTPCreated, ActionTOTPEnabled, ActionTOTPDisabled, ActionRecoveryCodes, ActionIdentityLinked, ActionIdentityUnlinked,
+		ActionTokenRefreshed, ActionTokenReused,
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,

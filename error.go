@@ -28,6 +28,7 @@ const (
 	CodeNotFound             Code = "not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeEmailTaken           Code = "email_taken"
+	CodeIdentityNotLinked    Code = "identity_not_linked"
 	CodeLastAdmin            Code = "last_admin"
 	CodeConflict             Code = "conflict"
 	CodeIdempotencyConflict  Code = "idempotency_conflict"

@@ -27,6 +27,7 @@ type Store interface {
 	InviteStore
 	ResetTokenStore
 	SecondFactorStore
+	IdentityStore
 	AdministrationStore
 	StatsStore
 	// Ping checks that the store can serve requests.

@@ -30,6 +30,8 @@ const (
 	AuditActionUserTotpEnabled           AuditAction = "user.totp_enabled"
 	AuditActionUserTotpDisabled          AuditAction = "user.totp_disabled"
 	AuditActionUserRecoveryCodesReplaced AuditAction = "user.recovery_codes_replaced"
+	AuditActionUserIdentityLinked        AuditAction = "user.identity_linked"
+	AuditActionUserIdentityUnlinked      AuditAction = "user.identity_unlinked"
 	AuditActionTokenRefreshed            AuditAction = "token.refreshed"
 	AuditActionTokenReuseDetected        AuditAction = "token.reuse_detected"
 	AuditActionKeyCreated                AuditAction = "key.created"
@@ -243,6 +245,7 @@ const (
 	ErrorCodeNotFound             ErrorCode = "not_found"
 	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
 	ErrorCodeEmailTaken           ErrorCode = "email_taken"
+	ErrorCodeIdentityNotLinked    ErrorCode = "identity_not_linked"
 	ErrorCodeLastAdmin            ErrorCode = "last_admin"
 	ErrorCodeConflict             ErrorCode = "conflict"
 	ErrorCodeIdempotencyConflict  ErrorCode = "idempotency_conflict"
@@ -696,6 +699,14 @@ type NetworkRequest struct {
 	Allow []string `json:"allow,omitzero"`
 }
 
+// OIDCInfo: The sign-in at an OIDC provider.
+type OIDCInfo struct {
+	// The name of the provider, for a button.
+	Name string `json:"name"`
+	// The path that begins a sign-in in a browser.
+	Path string `json:"path"`
+}
+
 // Outcome: How an action ended. `success`: the action succeeded. `denied`: the caller was not allowed to do the action. `failure`: the action failed for another reason.
 type Outcome string
 
@@ -909,6 +920,8 @@ type ServerInfo struct {
 	Limits ServerLimits `json:"limits"`
 	// The name of the API.
 	Name string `json:"name"`
+	// The sign-in at an OIDC provider. Absent if the server has no provider.
+	Oidc *OIDCInfo `json:"oidc,omitzero"`
 	// The URL of the OpenAPI document.
 	Openapi string `json:"openapi"`
 	// The version of the server.

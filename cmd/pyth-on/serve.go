@@ -54,6 +54,7 @@ type serveCommand struct {
 	asyncFlags
 	backupFlags
 	mailFlags
+	oidcFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the server redacts the values of secrets in output: ${enum}. A request can override this setting with redactSecrets."`
@@ -249,6 +250,10 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	oidc, err := c.oidcFlags.config(c.PublicURL)
+	if err != nil {
+		return nil, err
+	}
 	var cluster app.ClusterConfig
 	if c.Dispatch != "" {
 		if cluster, err = c.clusterFlags.config("--dispatch", c.Dispatch); err != nil {
@@ -260,7 +265,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
 		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Cluster: cluster, Model: model,
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
-		Async: app.AsyncConfig(c.asyncFlags), Backups: backups, Mail: mail,
+		Async: app.AsyncConfig(c.asyncFlags), Backups: backups, Mail: mail, OIDC: oidc,
 		API: api.Config{
 			PublicURL: c.PublicURL, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},

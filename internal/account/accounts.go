@@ -44,6 +44,22 @@ func (s *Service) CreateUser(ctx context.Context, n pyth.NewUser) (*pyth.User, s
 
 // register creates an account. If the invite is not nil, the account uses it up.
 func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Invite) (*pyth.User, string, error) {
+	if invite == nil {
+		return s.registerWith(ctx, n, false, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+			return s.config.Store.CreateUser(ctx, u, key, dataKey)
+		})
+	}
+	return s.registerWith(ctx, n, invite.Setup, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+		return s.config.Store.CreateInvitedUser(ctx, u, key, dataKey, invite.Hash)
+	})
+}
+
+// storeAccount stores a new account.
+type storeAccount func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error
+
+// registerWith creates an account and stores it with the function "store". If setup is
+// true, the first API key has all scopes.
+func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, store storeAccount) (*pyth.User, string, error) {
 	email, err := normalizeEmail(n.Email)
 	if err != nil {
 		return nil, "", err
@@ -68,11 +84,11 @@ func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Inv
 		return nil, "", err
 	}
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now(), Role: cmp.Or(n.Role, pyth.RoleUser)}
-	key, err := s.create(ctx, user, invite)
+	key, err := s.create(ctx, user, setup, store)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
 		// The root key was rotated after the user's data key was encrypted and
 		// before the data key was stored. Try again with the new root key.
-		key, err = s.create(ctx, user, invite)
+		key, err = s.create(ctx, user, setup, store)
 	}
 	if err != nil {
 		return nil, "", err
@@ -82,13 +98,13 @@ func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Inv
 
 // create stores the user, the data key and the first API key. It returns the API
 // key.
-func (s *Service) create(ctx context.Context, user *pyth.User, invite *pyth.Invite) (string, error) {
+func (s *Service) create(ctx context.Context, user *pyth.User, setup bool, store storeAccount) (string, error) {
 	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
 	if err != nil {
 		return "", err
 	}
 	scopes := pyth.DefaultScopes()
-	if user.Role == pyth.RoleAdmin || invite != nil && invite.Setup {
+	if user.Role == pyth.RoleAdmin || setup {
 		scopes = pyth.Scopes()
 	}
 	record, key, err := s.makeKey(user.ID, pyth.KeySpec{Name: firstKeyName, Scopes: scopes})
@@ -98,10 +114,7 @@ func (s *Service) create(ctx context.Context, user *pyth.User, invite *pyth.Invi
 	if record.Sealed, err = s.config.Vault.SealWith(ctx, dataKey, KeyLabel(record.ID), []byte(key)); err != nil {
 		return "", err
 	}
-	if invite != nil {
-		return key, s.config.Store.CreateInvitedUser(ctx, user, record, dataKey, invite.Hash)
-	}
-	return key, s.config.Store.CreateUser(ctx, user, record, dataKey)
+	return key, store(user, record, dataKey)
 }
 
 // Login returns a grant if the password and the code of the second factor are correct.

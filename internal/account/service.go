@@ -85,10 +85,11 @@ func newService(config Config, derive deriveFunc) (*Service, error) {
 	return s, err
 }
 
-// PurgeExpired deletes expired refresh tokens and invites.
+// PurgeExpired deletes expired refresh tokens, invites and sign-ins.
 func (s *Service) PurgeExpired(ctx context.Context) error {
 	now := s.config.Clock()
-	return errors.Join(s.config.Store.DeleteExpiredRefreshTokens(ctx, now), s.config.Store.DeleteExpiredInvites(ctx, now))
+	return errors.Join(s.config.Store.DeleteExpiredRefreshTokens(ctx, now), s.config.Store.DeleteExpiredInvites(ctx, now),
+		s.config.Store.DeleteExpiredSignIns(ctx, now))
 }
 
 // unauthenticated returns the error for missing or invalid credentials. The error is

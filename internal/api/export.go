@@ -70,6 +70,7 @@ func (x *export) write(ctx context.Context) error {
 		{"account.json", func(_ context.Context, add func(any) error) error { return add(userInfo(&x.p.User)) }},
 		{"keys.jsonl", x.keys},
 		{"logins.jsonl", x.logins},
+		{"identities.jsonl", x.identities},
 		{"secrets.jsonl", x.secrets},
 		{"packages.jsonl", x.packages},
 		{"encrypted-programs.jsonl", x.encryptedPrograms},
@@ -132,6 +133,22 @@ func (x *export) logins(ctx context.Context, add func(any) error) error {
 		}
 		after = logins[exportPage-1].ID
 	}
+}
+
+func (x *export) identities(ctx context.Context, add func(any) error) error {
+	if x.handler.cfg.Identities == nil {
+		return nil
+	}
+	all, err := x.handler.cfg.Identities.Identities(ctx, x.p)
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		if err := add(identityInfo(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (x *export) secrets(ctx context.Context, add func(any) error) error {

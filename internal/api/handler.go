@@ -64,6 +64,10 @@ type Config struct {
 	// SecondFactors manages second factors. If SecondFactors is nil, its operations
 	// respond with not_implemented.
 	SecondFactors pyth.SecondFactorService
+	// Identities lets users sign in at an OIDC provider with the name OIDCName. If
+	// Identities is nil, its operations respond with not_implemented.
+	Identities pyth.IdentityService
+	OIDCName   string
 	// Admin manages users, and Operations shows administrators what the server does. If
 	// one of them is nil, its operations respond with not_implemented.
 	Admin      pyth.AdminService
@@ -170,6 +174,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerKeys()
 	h.registerProfiles()
 	h.registerTOTP()
+	h.registerOIDC()
 	h.registerExecute()
 	h.registerExecutions()
 	h.registerSessions()

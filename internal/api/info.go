@@ -19,6 +19,7 @@ type ServerInfo struct {
 	OpenAPI       string         `json:"openapi" format:"uri-reference" doc:"The URL of the OpenAPI document." example:"/openapi.json"`
 	Languages     []LanguageInfo `json:"languages" doc:"The languages of this server."`
 	Limits        ServerLimits   `json:"limits" doc:"The limits of this server."`
+	OIDC          *OIDCInfo      `json:"oidc,omitempty" nullable:"false" doc:"The sign-in at an OIDC provider. Absent if the server has no provider."`
 	Features      []string       `json:"features" doc:"The parts of the API that this server offers." example:"[\"execute\"]"`
 }
 
@@ -114,6 +115,9 @@ func (h *Handler) info(context.Context, *noInput) (*infoOutput, error) {
 			Max:              runLimits(l.Max),
 		},
 		Features: append([]string{}, h.cfg.Features...),
+	}
+	if h.cfg.Identities != nil {
+		out.OIDC = &OIDCInfo{Name: h.cfg.OIDCName, Path: oidcLoginPath}
 	}
 	for i, lang := range h.cfg.Languages {
 		out.Languages[i] = languageInfo(lang)

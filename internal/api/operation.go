@@ -29,6 +29,8 @@ type operation struct {
 	scope pyth.Scope
 	// nullable is the location of an object in the body whose fields may be null.
 	nullable string
+	// anyQuery is true if the operation ignores unknown query parameters.
+	anyQuery bool
 	// admin is true if only administrators may call the operation.
 	admin bool
 	// The field "public" is true if the operation needs no credentials.
@@ -182,7 +184,7 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 	if err := h.limitRate(r.Context(), op.OperationID); err != nil {
 		return err
 	}
-	if r.URL.RawQuery == "" {
+	if r.URL.RawQuery == "" || op.anyQuery {
 		return nil
 	}
 	return queryFaults(r.URL.RawQuery, op.query)

@@ -319,6 +319,11 @@ func publishOperation(op *huma.Operation, components *huma.Components, shared ma
 		published := *r
 		published.Headers = map[string]*huma.Param{}
 		for header, p := range r.Headers {
+			if strings.HasPrefix(status, "3") {
+				// The header Location of a redirect is not the path of a run.
+				published.Headers[header] = p
+				continue
+			}
 			name := strings.ReplaceAll(strings.TrimPrefix(header, "X-"), "-", "")
 			components.Headers[name] = p
 			published.Headers[header] = &huma.Param{Ref: "#/components/headers/" + name}

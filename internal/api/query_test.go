@@ -12,6 +12,9 @@ func TestQueryRefusesUnknownParameters(t *testing.T) {
 	s := newFullServer(t, asAdmin)
 	refused := 0
 	s.document().each(func(name string, _ operation, _ func(string) *http.Request) {
+		if name == "GET /api/oidc/callback" {
+			return // Providers may add parameters.
+		}
 		method, path, _ := strings.Cut(name, " ")
 		path = strings.NewReplacer("{id}", "key_1", "{path}", "a.txt", "{name}", "code", "{package}", "numpy").Replace(path)
 		for _, query := range []string{"?nonsense=1", "?x&y=2", "?%zz", "?a;b"} {

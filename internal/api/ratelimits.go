@@ -17,7 +17,7 @@ import (
 type RateLimits struct {
 	// RegisterPerIP limits registrations from one IP address.
 	RegisterPerIP ratelimit.Rate
-	// LoginPerIP limits logins and token refreshes from one IP address.
+	// LoginPerIP limits logins, sign-ins and token refreshes from one IP address.
 	LoginPerIP ratelimit.Rate
 	// LoginPerAccount limits attempts to guess the password of an account, from all IP
 	// addresses together. It applies to logins, registrations and changes of the
@@ -101,7 +101,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	switch operationID {
 	case opRegister:
 		p = h.live.Load().limits.registerIP
-	case opLogin, opRefresh, opStoreLoginCookie, opDeleteLoginCookie, opForgot, opReset:
+	case opLogin, opRefresh, opStoreLoginCookie, opDeleteLoginCookie, opForgot, opReset, opOIDCStart, opOIDCCallback, opOIDCLogin:
 		p = h.live.Load().limits.loginIP
 	case opVerify:
 		p = h.live.Load().limits.verifyIP

@@ -76,6 +76,7 @@ type ServerConfig struct {
 	Quotas      QuotaConfig
 	Async       AsyncConfig
 	Mail        MailConfig
+	OIDC        OIDCConfig
 	Backups     BackupConfig
 
 	// Tracer begins the traces of requests; nil if the server records no traces.
@@ -189,7 +190,11 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if err := s.startJobs(ctx); err != nil {
 		return nil, err
 	}
-	if s.Handler, err = api.New(s.apiConfig()); err != nil {
+	settings := s.apiConfig()
+	if settings.Identities, err = s.identities(ctx); err != nil {
+		return nil, err
+	}
+	if s.Handler, err = api.New(settings); err != nil {
 		return nil, err
 	}
 	s.awaitWorkers(ctx)
@@ -352,6 +357,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, c.Accounts.remover), log)
 	config.SecondFactors = audit.SecondFactors(account.NewSecondFactors(c.Accounts.service), log)
 	config.SendReset = s.sendReset()
+	config.OIDCName = c.OIDC.Name
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
 	config.Idempotency, config.DiscardsOutput = s.idempotency, c.Records.KeepOutput <= 0

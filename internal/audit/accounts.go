@@ -24,12 +24,7 @@ type accounts struct {
 // credential, the entry belongs to this owner.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
-	switch code := pyth.ErrorCode(err); {
-	case code == pyth.CodeSecondFactorRequired, code == pyth.CodeInvalidSecondFactor:
-		e.Details = map[string]any{"secondFactor": string(code)}
-	case err == nil && g.SecondFactor != "":
-		e.Details = map[string]any{"secondFactor": string(g.SecondFactor)}
-	}
+	addSecondFactor(e, g, err)
 	if err == nil {
 		e.User = g.User.ID
 	} else if cause, ok := errors.AsType[*pyth.CredentialError](err); ok {
@@ -42,6 +37,25 @@ func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant
 		return nil, err
 	}
 	return g, nil
+}
+
+// addSecondFactor adds the kind of code that a login used to the details. If the second
+// factor prevented the login, it adds the code of the error.
+func addSecondFactor(e *pyth.AuditEvent, g *pyth.Grant, err error) {
+	method := ""
+	switch code := pyth.ErrorCode(err); {
+	case code == pyth.CodeSecondFactorRequired, code == pyth.CodeInvalidSecondFactor:
+		method = string(code)
+	case err == nil:
+		method = string(g.SecondFactor)
+	}
+	if method == "" {
+		return
+	}
+	if e.Details == nil {
+		e.Details = map[string]any{}
+	}
+	e.Details["secondFactor"] = method
 }
 
 func (a *accounts) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {

@@ -55,6 +55,8 @@ func filled(t testing.TB) *sqlite.Store {
 			}),
 			s.KeepServer(ctx, pyth.ServerID("of "+name)),
 			s.CreateInvite(ctx, &pyth.Invite{ID: pyth.InviteID("inv_" + name), Hash: hash, Email: name + "@example.com", CreatedAt: at, ExpiresAt: at, CreatedBy: u}),
+			s.CreateIdentity(ctx, &pyth.Identity{ID: pyth.IdentityID("idn_" + name), UserID: u, Issuer: "https://example.org", Subject: name, CreatedAt: at}, 9),
+			s.CreateSignIn(ctx, &pyth.SignIn{Hash: hash, Challenge: hash, ProviderUser: pyth.ProviderUser{Subject: name, EmailVerified: true}, CreatedAt: at, ExpiresAt: at}),
 			s.PutSecondFactor(ctx, &pyth.SecondFactor{UserID: u, ID: "totp_" + name, Sealed: []byte{6, 0}, CreatedAt: at}),
 			s.ActivateSecondFactor(ctx, u, "totp_"+name, at, 5, [][32]byte{hash}, "f"),
 			s.CreateRefreshToken(ctx, &pyth.RefreshToken{Hash: [32]byte{byte(i), 9}, FamilyID: "g", UserID: u, IssuedAt: at, ExpiresAt: at}),

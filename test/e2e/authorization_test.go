@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pyth-on/pyth-on/internal/oidc/oidctest"
 )
 
 // documentedOperation is an operation of the OpenAPI document that needs credentials.
@@ -41,6 +43,7 @@ type authorizationTest struct {
 	owner, other *account
 	admin        *account
 	receiver     *hookReceiver
+	provider     *oidctest.Provider
 	operations   []documentedOperation
 }
 
@@ -51,8 +54,10 @@ type authorizationTest struct {
 func TestOperationsRefuseObjectsOfOtherUsers(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
-	s := startServer(t, modelFlags(t, startModel(t), x.Flag(), "--egress-allow-range=127.0.0.1/32")...)
-	a := &authorizationTest{server: s, owner: s.register(t), other: s.register(t), receiver: startReceiver(t)}
+	provider, flags := startProvider(t)
+	s := startServer(t, modelFlags(t, startModel(t), append(flags, x.Flag(), "--egress-allow-range=127.0.0.1/32")...)...)
+	s.http.CheckRedirect = keepRedirect
+	a := &authorizationTest{server: s, provider: provider, owner: s.register(t), other: s.register(t), receiver: startReceiver(t)}
 	a.admin = s.createAdmin(t)
 	a.readDocument(t)
 	paths := a.ownersPaths(t)
@@ -263,6 +268,14 @@ func (a *authorizationTest) producers() map[string]func(t *testing.T, as *accoun
 		"/api/v1/sessions/{id}/files/{path}": func(t *testing.T, as *account, before string) string {
 			s.callWithHeader(t, http.Header{"X-Api-Key": {as.APIKey}, "Content-Type": {"application/octet-stream"}}, "PUT", before+"a/file.txt", "content").want(t, 201, nil)
 			return "a/file.txt"
+		},
+		"/api/v1/me/identities/{id}": func(t *testing.T, as *account, _ string) string {
+			a.provider.SetPerson(object{"sub": as.email, "email": as.email, "email_verified": true})
+			var linked struct{ ID string }
+			s.call(t, as, "POST", "/api/v1/me/identities", object{
+				"currentPassword": password, "signIn": s.signInAt(t, "/account").Get("signin"), "verifier": oidcVerifier,
+			}).want(t, 201, &linked)
+			return linked.ID
 		},
 		"/api/v1/webhooks/{id}": func(t *testing.T, as *account, _ string) string {
 			return as.createHook(t, object{"url": a.receiver.URL}).ID

@@ -36,6 +36,7 @@ func Catalog() []Type {
 		{pyth.CodeNotFound, 404, "Not found", "Check the path and the ID. For objects of other users, the server also responds with this error."},
 		{pyth.CodeMethodNotAllowed, 405, "The method is not allowed here", "Use one of the methods in the `Allow` header."},
 		{pyth.CodeEmailTaken, 409, "The e-mail address is taken", "Log in, or register with another e-mail address."},
+		{pyth.CodeIdentityNotLinked, 409, "The sign-in is not linked to the account", "Log in with the password of the account, and link the sign-in with POST /api/v1/me/identities."},
 		{pyth.CodeLastAdmin, 409, "The server needs an administrator", "Make another user an administrator first."},
 		{pyth.CodeConflict, 409, "The request conflicts with the current state", "Read the current state and try again."},
 		{pyth.CodeIdempotencyConflict, 409, "The idempotency key belongs to another request", "Send a new key for a new request. To repeat a request, send the same body."},

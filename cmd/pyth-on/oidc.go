@@ -1,0 +1,39 @@
+package main
+
+import (
+	"errors"
+	"net/url"
+
+	"github.com/pyth-on/pyth-on/internal/app"
+)
+
+// oidcFlags select the OIDC provider at which users can sign in.
+type oidcFlags struct {
+	OIDCIssuer           string   `name:"oidc-issuer" placeholder:"URL" help:"URL of the OIDC provider at which users can sign in, for example https://accounts.google.com (default: no provider). Needs --public-url."`
+	OIDCClientID         string   `name:"oidc-client-id" placeholder:"ID" help:"Client ID of this server at the OIDC provider."`
+	OIDCClientSecretFile string   `name:"oidc-client-secret-file" type:"existingfile" help:"File with the client secret of this server at the OIDC provider."`
+	OIDCName             string   `name:"oidc-name" default:"OpenID Connect" placeholder:"TEXT" help:"Name of the OIDC provider on buttons."`
+	OIDCAllowedDomains   []string `name:"oidc-allowed-domains" placeholder:"LIST" help:"Domains of e-mail addresses that may log in with the OIDC provider, for example example.org (default: all domains)."`
+	OIDCCreateAccounts   string   `name:"oidc-create-accounts" default:"on" enum:"on,off" help:"Whether the first login with the OIDC provider creates an account: ${enum}. This setting does not depend on --registration."`
+}
+
+// config returns the configuration. The provider sends browsers to the address publicURL.
+func (f *oidcFlags) config(publicURL string) (app.OIDCConfig, error) {
+	if f.OIDCIssuer == "" {
+		if f.OIDCClientID != "" || f.OIDCClientSecretFile != "" || len(f.OIDCAllowedDomains) > 0 {
+			return app.OIDCConfig{}, errors.New("settings of the OIDC provider need --oidc-issuer")
+		}
+		return app.OIDCConfig{}, nil
+	}
+	if f.OIDCClientID == "" || f.OIDCClientSecretFile == "" {
+		return app.OIDCConfig{}, errors.New("--oidc-issuer needs --oidc-client-id and --oidc-client-secret-file")
+	}
+	if u, err := url.Parse(publicURL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return app.OIDCConfig{}, errors.New("--oidc-issuer needs --public-url, the address of the API, for example https://api.example.org")
+	}
+	secret, err := onlyLine(f.OIDCClientSecretFile, "client secret")
+	return app.OIDCConfig{
+		Issuer: f.OIDCIssuer, ClientID: f.OIDCClientID, ClientSecret: secret, Name: f.OIDCName,
+		AllowedDomains: f.OIDCAllowedDomains, CreateAccounts: f.OIDCCreateAccounts == "on",
+	}, err
+}

@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/oidc"
+)
+
+// OIDCConfig configures the sign-in at an OIDC provider.
+type OIDCConfig struct {
+	// Issuer is the URL of the provider. If it is "", there is no sign-in at a provider.
+	Issuer                 string
+	ClientID, ClientSecret string
+	// Name is the name of the provider for users.
+	Name string
+	// AllowedDomains contains the domains of e-mail addresses that may log in; empty for
+	// all domains.
+	AllowedDomains []string
+	// CreateAccounts is true if a first login creates an account.
+	CreateAccounts bool
+}
+
+// identities returns the service for the sign-in at the provider; nil if there is none.
+func (s *Server) identities(ctx context.Context) (pyth.IdentityService, error) {
+	c := s.config.OIDC
+	if c.Issuer == "" {
+		return nil, nil
+	}
+	provider, err := oidc.New(oidc.Config{
+		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Clock: s.config.Accounts.clock,
+		RedirectURL: strings.TrimSuffix(s.config.API.PublicURL, "/") + api.OIDCCallbackPath,
+	})
+	if err != nil {
+		return nil, err
+	}
+	service, err := account.NewIdentities(ctx, account.IdentitiesConfig{
+		Accounts: s.config.Accounts.service, Provider: provider, AllowedDomains: c.AllowedDomains, CreateAccounts: c.CreateAccounts,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return audit.Identities(service, s.config.Accounts.log), nil
+}

@@ -1,0 +1,56 @@
+package audit
+
+import (
+	"context"
+	"errors"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Identities returns a service that passes all calls to "next" and records logins and
+// changes of identities in the log. Entries contain no e-mail address.
+func Identities(next pyth.IdentityService, log Recorder) pyth.IdentityService {
+	return &identities{next, log}
+}
+
+type identities struct {
+	pyth.IdentityService
+	log Recorder
+}
+
+// LogInWith writes an entry with the action user.login, or user.registered if the login
+// created the account.
+func (a *identities) LogInWith(ctx context.Context, signIn, verifier, code string) (*pyth.Grant, error) {
+	g, err := a.IdentityService.LogInWith(ctx, signIn, verifier, code)
+	e := &pyth.AuditEvent{Action: pyth.ActionUserLogin, Details: map[string]any{"oidc": true}}
+	if err == nil {
+		e.User = g.User.ID
+		if g.Registered {
+			e.Action = pyth.ActionUserRegistered
+		}
+	} else if cause, ok := errors.AsType[*pyth.CredentialError](err); ok {
+		e.User = cause.User
+	}
+	addSecondFactor(e, g, err)
+	if err := recordAfter(ctx, a.log, e, err); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func (a *identities) Link(ctx context.Context, p *pyth.Principal, password, signIn, verifier string) (*pyth.Identity, error) {
+	i, err := a.IdentityService.Link(ctx, p, password, signIn, verifier)
+	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionIdentityLinked}
+	if err == nil {
+		e.Resource, e.Details = string(i.ID), map[string]any{"issuer": i.Issuer}
+	}
+	if err := recordAfter(ctx, a.log, e, err); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+func (a *identities) Unlink(ctx context.Context, p *pyth.Principal, id pyth.IdentityID) error {
+	err := a.IdentityService.Unlink(ctx, p, id)
+	return recordAfter(ctx, a.log, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionIdentityUnlinked, Resource: string(id)}, err)
+}

@@ -1,0 +1,143 @@
+package e2e_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/pyth-on/pyth-on/internal/oidc/oidctest"
+)
+
+const (
+	// oidcURL is the public address of the server. The provider sends the browser there,
+	// and the test sends the request to the server itself.
+	oidcURL      = "https://api.example.org"
+	oidcVerifier = "a text that only the client knows"
+)
+
+// keepRedirect makes a client return redirects instead of following them.
+func keepRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// signInAt signs in at the provider like a browser. It returns the fragment of the
+// address to which the browser returns.
+func (s *server) signInAt(t *testing.T, returnTo string) url.Values {
+	t.Helper()
+	sum := sha256.Sum256([]byte(oidcVerifier))
+	query := url.Values{"codeChallenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "returnTo": {returnTo}}
+	begun := s.call(t, nil, "GET", "/api/oidc/login?"+query.Encode(), nil)
+	cookie, _, _ := strings.Cut(begun.header.Get("Set-Cookie"), ";")
+	if begun.status != 302 || !strings.HasPrefix(cookie, "__Host-pyth-on-oidc=") {
+		t.Fatalf("got %d, %v: %s", begun.status, begun.header, begun.body)
+	}
+	browser := &http.Client{Transport: new(http.Transport), CheckRedirect: keepRedirect}
+	r := must(http.NewRequestWithContext(t.Context(), "GET", begun.header.Get("Location"), nil))(t)
+	res := must(browser.Do(r))(t)
+	_ = res.Body.Close()
+	path, ok := strings.CutPrefix(res.Header.Get("Location"), oidcURL)
+	if !ok {
+		t.Fatalf("the provider answered %d, %v", res.StatusCode, res.Header)
+	}
+	s.call(t, nil, "GET", path, nil).refused(t, 401, "invalid_credentials") // Another browser.
+	done := s.callWithHeader(t, http.Header{"Cookie": {cookie}}, "GET", path, nil)
+	fragment, ok := strings.CutPrefix(done.header.Get("Location"), oidcURL+returnTo+"#")
+	if done.status != 302 || !ok {
+		t.Fatalf("got %d, %v: %s", done.status, done.header, done.body)
+	}
+	return must(url.ParseQuery(fragment))(t)
+}
+
+func (s *server) logInAt(t *testing.T) *answer {
+	t.Helper()
+	return s.call(t, nil, "POST", "/api/oidc/login", object{"signIn": s.signInAt(t, "/account").Get("signin"), "verifier": oidcVerifier})
+}
+
+// startProvider starts an OIDC provider. It also returns the flags of a server that uses
+// the provider.
+func startProvider(t *testing.T) (*oidctest.Provider, []string) {
+	t.Helper()
+	p := oidctest.Start(t, oidcURL+"/api/oidc/callback")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(p.ClientSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p, []string{"--public-url=" + oidcURL, "--oidc-issuer=" + p.URL, "--oidc-client-id=" + p.ClientID, "--oidc-client-secret-file=" + file}
+}
+
+func TestSignInAtAProvider(t *testing.T) {
+	t.Parallel()
+	p, flags := startProvider(t)
+	s := startServer(t, append(flags, append(noStock, "--oidc-name=Example", "--oidc-allowed-domains=example.org")...)...)
+	s.http.CheckRedirect = keepRedirect
+	var info struct{ OIDC struct{ Name, Path string } }
+	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)
+	if info.OIDC.Name != "Example" || info.OIDC.Path != "/api/oidc/login" {
+		t.Errorf("got %+v", info)
+	}
+
+	// The first sign-in creates an account.
+	p.SetPerson(object{"sub": "1", "email": "ada@example.org", "email_verified": true})
+	signIn := s.signInAt(t, "/").Get("signin")
+	s.call(t, nil, "POST", "/api/oidc/login", object{"signIn": signIn, "verifier": "another"}).refused(t, 401, "invalid_credentials")
+	a := &account{server: s}
+	s.call(t, nil, "POST", "/api/oidc/login", object{"signIn": signIn, "verifier": oidcVerifier}).want(t, 200, &a.authResponse)
+	s.call(t, nil, "POST", "/api/oidc/login", object{"signIn": signIn, "verifier": oidcVerifier}).refused(t, 401, "invalid_credentials")
+	if a.User.Email != "ada@example.org" {
+		t.Errorf("got %+v", a.User)
+	}
+	a.run(t, "print(6 * 7)").prints(t, "42\n")
+
+	// The address at the provider changes, and the account stays the same.
+	p.SetPerson(object{"sub": "1", "email": "lovelace@example.org", "email_verified": true})
+	var again authResponse
+	s.logInAt(t).want(t, 200, &again)
+	if again.User.ID != a.User.ID || again.APIKey != a.APIKey {
+		t.Errorf("got %+v", again.User)
+	}
+
+	// Neither an unverified nor a verified address gives access to an existing account.
+	b := s.register(t)
+	p.SetPerson(object{"sub": "2", "email": b.email, "email_verified": false})
+	s.logInAt(t).refused(t, 403, "forbidden")
+	p.SetPerson(object{"sub": "2", "email": b.email, "email_verified": true})
+	s.logInAt(t).refused(t, 409, "identity_not_linked")
+	p.SetPerson(object{"sub": "3", "email": "eve@example.com", "email_verified": true})
+	s.logInAt(t).refused(t, 403, "forbidden")
+
+	// The owner of the account links the sign-in.
+	p.SetPerson(object{"sub": "2", "email": b.email, "email_verified": true})
+	link := func(given string) *answer {
+		return s.call(t, b, "POST", "/api/v1/me/identities", object{"currentPassword": given, "signIn": s.signInAt(t, "/account").Get("signin"), "verifier": oidcVerifier})
+	}
+	link("not the password").refused(t, 401, "invalid_credentials")
+	var linked struct{ ID string }
+	link(password).want(t, 201, &linked)
+	link(password).refused(t, 409, "conflict")
+	s.logInAt(t).want(t, 200, &again)
+	if again.User.ID != b.User.ID {
+		t.Errorf("got %+v", again.User)
+	}
+	s.call(t, b, "DELETE", "/api/v1/me/identities/"+linked.ID, nil).want(t, 204, nil)
+	s.logInAt(t).refused(t, 409, "identity_not_linked")
+
+	// Failures at the provider end on the page, with a code.
+	p.Forge(func(c jwt.MapClaims) { c["nonce"] = "forged" })
+	if got := s.signInAt(t, "/account"); got.Get("signin-error") != "invalid_credentials" || got.Has("signin") {
+		t.Errorf("a forged token: got %v", got)
+	}
+	p.Deny("access_denied")
+	if got := s.signInAt(t, "/account"); got.Get("signin-error") != "forbidden" || got.Has("signin") {
+		t.Errorf("a refused sign-in: got %v", got)
+	}
+	s.wantAudit(t, a, "user.registered", "user.login")
+	s.wantAudit(t, b, "user.identity_linked", "user.identity_unlinked")
+	if log := s.log.String(); strings.Contains(log, "canary") || strings.Contains(log, signIn) {
+		t.Error("the log contains a secret")
+	}
+}
