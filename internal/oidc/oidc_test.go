@@ -36,9 +36,9 @@ func start(t *testing.T, change ...func(*oidc.Config)) (*oidctest.Provider, *oid
 }
 
 // signIn follows the redirect of the provider and returns its parameters.
-func signIn(t *testing.T, client *oidc.Provider, nonce string) url.Values {
+func signIn(t *testing.T, client *oidc.Provider) url.Values {
 	t.Helper()
-	target, err := client.AuthURL(t.Context(), "state", nonce, verifier)
+	target, err := client.AuthURL(t.Context(), "state", "nonce", verifier)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func signIn(t *testing.T, client *oidc.Provider, nonce string) url.Values {
 
 func TestExchangeReturnsThePerson(t *testing.T) {
 	p, client := start(t)
-	q := signIn(t, client, "nonce")
+	q := signIn(t, client)
 	if q.Get("state") != "state" {
 		t.Errorf("got the parameters %v", q)
 	}
@@ -88,17 +88,17 @@ func TestExchangeRefusesForgedTokens(t *testing.T) {
 		"no subject":       func(c jwt.MapClaims) { delete(c, "sub") },
 	} {
 		p.Forge(forge)
-		_, err := client.Exchange(t.Context(), signIn(t, client, "nonce").Get("code"), verifier, "nonce")
+		_, err := client.Exchange(t.Context(), signIn(t, client).Get("code"), verifier, "nonce")
 		if pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	p.Forge(nil)
-	if _, err := client.Exchange(t.Context(), signIn(t, client, "nonce").Get("code"), verifier+"x", "nonce"); pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {
+	if _, err := client.Exchange(t.Context(), signIn(t, client).Get("code"), verifier+"x", "nonce"); pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {
 		t.Errorf("another verifier: got %v", err)
 	}
 	p.ForgeKey(t)
-	if _, err := client.Exchange(t.Context(), signIn(t, client, "nonce").Get("code"), verifier, "nonce"); pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {
+	if _, err := client.Exchange(t.Context(), signIn(t, client).Get("code"), verifier, "nonce"); pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {
 		t.Errorf("another key: got %v", err)
 	}
 }
@@ -121,7 +121,7 @@ func TestExchangeReadsTheAddress(t *testing.T) {
 	} {
 		p.SetPerson(c.claims)
 		p.SetUserInfo(c.info)
-		got, err := client.Exchange(t.Context(), signIn(t, client, "nonce").Get("code"), verifier, "nonce")
+		got, err := client.Exchange(t.Context(), signIn(t, client).Get("code"), verifier, "nonce")
 		if pyth.ErrorCode(err) != c.code || c.code == "" && (got.Email != c.email || got.EmailVerified != c.verified) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
@@ -130,7 +130,7 @@ func TestExchangeReadsTheAddress(t *testing.T) {
 
 func TestProviderErrorsContainNoSecret(t *testing.T) {
 	_, client := start(t, func(c *oidc.Config) { c.ClientSecret = "canary" })
-	_, err := client.Exchange(t.Context(), signIn(t, client, "nonce").Get("code"), verifier, "nonce")
+	_, err := client.Exchange(t.Context(), signIn(t, client).Get("code"), verifier, "nonce")
 	if pyth.ErrorCode(err) != pyth.CodeUnavailable || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "invalid_client") {
 		t.Errorf("got %v", err)
 	}
