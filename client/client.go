@@ -71,13 +71,32 @@ func New(server string, options ...Option) (*Client, error) {
 	}
 	c := &Client{
 		base: strings.TrimRight(server, "/"), agent: "pyth-on-go", headers: http.Header{}, retries: DefaultRetries, wait: waitToRetry,
-		// Do not follow redirects, because a redirect could send the key to another host.
-		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		http: new(http.Client),
 	}
 	for _, option := range options {
 		option(c)
 	}
+	if c.http.CheckRedirect == nil {
+		// Do not follow redirects, because a redirect could send the key to another host.
+		// Copy the client, because other code may use it.
+		without := *c.http
+		without.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		c.http = &without
+	}
 	return c, nil
+}
+
+// checkPath refuses a path with a segment that is empty, "." or "..". Such a segment comes
+// from a name or an ID in the path. A proxy would remove it, and the request would reach
+// another operation of the API with the key of the client.
+func checkPath(path string) error {
+	path, _, _ = strings.Cut(path, "?")
+	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return fmt.Errorf("the path %q has a name or an ID that is empty, %q or %q", path, ".", "..")
+		}
+	}
+	return nil
 }
 
 // Server returns the address of the server.
@@ -126,6 +145,9 @@ func (c *Client) do(ctx context.Context, r *call, answer any) error {
 // send sends the request, and repeats it after failures without an effect. It returns an
 // *Error for an answer of 300 or more. The caller must close the body.
 func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
+	if err := checkPath(r.path); err != nil {
+		return nil, err
+	}
 	var encoded []byte
 	if r.body != nil {
 		var err error

@@ -394,3 +394,39 @@ func TestEncryptUsesNewRandomValues(t *testing.T) {
 		t.Error("two payloads share random values")
 	}
 }
+
+// TestClientRefusesNamesThatLeaveTheirPath checks that a name cannot lead a request to
+// another operation.
+func TestClientRefusesNamesThatLeaveTheirPath(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("the server received %s", r.URL)
+	}))
+	defer server.Close()
+	c, err := New(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/api/v1/sessions/sess_1/files/../../../me/export", "/api/v1/secrets/..", "/api/v1/secrets/", "/api/v1/./me?x=1"} {
+		if err := c.Call(t.Context(), "DELETE", path, nil, nil); err == nil {
+			t.Errorf("path %q was sent", path)
+		}
+	}
+}
+
+// TestClientFollowsNoRedirectWithACustomHTTPClient checks that a redirect does not send
+// the key to another host.
+func TestClientFollowsNoRedirectWithACustomHTTPClient(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("the other host received the key %q", r.Header.Get("X-Api-Key"))
+	}))
+	defer other.Close()
+	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	c, err := New(server.URL, WithAPIKey("pyapi_x"), WithHTTPClient(new(http.Client)), WithRetries(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(t.Context(), "GET", "/api/v1/me", nil, nil); err == nil {
+		t.Error("the redirect was no error")
+	}
+}

@@ -12,6 +12,16 @@ const maxRetryAfterMs = 30_000;
 /** The longest time that the server waits for the end of a run, in seconds. */
 const maxWait = 60;
 
+/**
+ * Refuses a path with a segment that is empty, "." or "..". Such a segment comes from a name or an ID.
+ * URL parsers remove it, and the request would reach another operation with the key of the client.
+ */
+function checkPath(path) {
+  if (path.slice(1).split('/').some((segment) => ['', '.', '..'].includes(segment))) {
+    throw new TypeError(`the path ${path} has a name or an ID that is empty, "." or ".."`);
+  }
+}
+
 export class Client {
   #server;
   #headers;
@@ -43,6 +53,7 @@ export class Client {
 
   /** Sends a request, and repeats it after failures without an effect. */
   async #send(call) {
+    checkPath(call.path);
     for (let attempt = 0; ; attempt++) {
       try {
         return await this.#sendOnce(call);

@@ -11,6 +11,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"github.com/pyth-on/pyth-on/client"
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 type loginCommand struct {
@@ -60,7 +61,7 @@ func (c *loginCommand) Run() error {
 	if c.JSON {
 		return printJSON(map[string]string{"profile": name, "server": p.Server, "email": p.Email})
 	}
-	_, err = fmt.Fprintf(os.Stdout, "Logged in to %s as %s.\n", p.Server, p.Email)
+	_, err = fmt.Fprintf(os.Stdout, "Logged in to %s as %s.\n", p.Server, printable.Clean(p.Email))
 	return err
 }
 

@@ -104,7 +104,7 @@ func fail(err error, json bool) int {
 		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("server failed", "error", err.Error())
 		return 1
 	}
-	fmt.Fprintf(os.Stderr, "pyth-on: error: %v\n", err)
+	fmt.Fprintf(os.Stderr, "pyth-on: error: %s\n", cleanLines(err.Error()))
 	return 1
 }
 

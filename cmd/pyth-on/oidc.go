@@ -18,7 +18,10 @@ type oidcFlags struct {
 }
 
 // config returns the configuration. The provider sends browsers to the address publicURL.
-func (f *oidcFlags) config(publicURL string) (app.OIDCConfig, error) {
+//
+// The setting --registration does not apply to sign-ins. So on a server without open
+// registration, the operator must say who gets an account.
+func (f *oidcFlags) config(publicURL, registration string) (app.OIDCConfig, error) {
 	if f.OIDCIssuer == "" {
 		if f.OIDCClientID != "" || f.OIDCClientSecretFile != "" || len(f.OIDCAllowedDomains) > 0 {
 			return app.OIDCConfig{}, errors.New("settings of the OIDC provider need --oidc-issuer")
@@ -30,6 +33,9 @@ func (f *oidcFlags) config(publicURL string) (app.OIDCConfig, error) {
 	}
 	if u, err := url.Parse(publicURL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return app.OIDCConfig{}, errors.New("--oidc-issuer needs --public-url, the address of the API, for example https://api.example.org")
+	}
+	if registration != "open" && f.OIDCCreateAccounts == "on" && len(f.OIDCAllowedDomains) == 0 {
+		return app.OIDCConfig{}, errors.New("everybody with an account at the provider would get an account here, although --registration is not open; set --oidc-allowed-domains or --oidc-create-accounts=off")
 	}
 	secret, err := onlyLine(f.OIDCClientSecretFile, "client secret")
 	return app.OIDCConfig{

@@ -5,19 +5,42 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pyth-on/pyth-on/client"
 	"github.com/pyth-on/pyth-on/internal/printable"
+	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
 // outputs saves the files and the rich values of a run below a directory. Names come
 // from the program, so the directory is a root that no name can leave.
 type outputs struct {
-	dir     string
-	results bool
-	count   int
+	dir string
+	// patterns select the files. If it is nil, all files but hidden files are selected.
+	patterns []string
+	results  bool
+	count    int
+}
+
+// selects reports whether the user wants to have the file. A server or a program must not
+// be able to write other files, such as .git/config. A pattern selects hidden files only
+// if it has a hidden name too.
+func (o *outputs) selects(name string) bool {
+	if o.patterns == nil {
+		return !isHidden(name)
+	}
+	return slices.ContainsFunc(o.patterns, func(s string) bool {
+		p, err := workpath.ParsePattern(s)
+		return err == nil && p.Match(path.Clean(name)) && (isHidden(s) || !isHidden(name))
+	})
+}
+
+// isHidden reports whether a name of the path begins with a dot.
+func isHidden(p string) bool {
+	return slices.ContainsFunc(strings.Split(path.Clean(p), "/"), func(name string) bool { return strings.HasPrefix(name, ".") })
 }
 
 // resultExtensions are the extensions of files with rich values by media type. Text is
@@ -41,7 +64,16 @@ func (o *outputs) saveFile(f *client.OutputFile) error {
 	if err != nil {
 		return fmt.Errorf("the file %q: %w", f.Path, err)
 	}
-	return o.save(f.Path, b)
+	return o.saveSelected(f.Path, b)
+}
+
+// saveSelected writes the file if the user wants to have it.
+func (o *outputs) saveSelected(name string, content []byte) error {
+	if !o.selects(name) {
+		fmt.Fprintf(os.Stderr, "pyth-on: not saved: %s, because no pattern of --output selects it\n", printable.Clean(name))
+		return nil
+	}
+	return o.save(name, content)
 }
 
 // saveResult writes all media types of a rich value, if the user wants to have them.

@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/pyth-on/pyth-on/client"
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 type packagesCommands struct {
@@ -75,7 +76,7 @@ func (c *packagesAddCommand) Run() error {
 		}
 		added = append(added, *p)
 		if !c.JSON {
-			fmt.Fprintf(os.Stdout, "Installed %s %s.\n", p.Name, p.Version)
+			fmt.Fprintf(os.Stdout, "Installed %s %s.\n", printable.Clean(p.Name), printable.Clean(p.Version))
 		}
 	}
 	if c.JSON {

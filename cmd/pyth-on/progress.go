@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 // progressEvery is the minimum time between two lines about the same step. On a
@@ -30,6 +32,8 @@ func newProgress(f *os.File) *progress {
 // "done" is the number of completed parts, and "total" is the number of all parts; 0 if
 // this number is unknown.
 func (p *progress) step(name string, done, total int) {
+	// A server may have sent the name.
+	name = printable.Clean(name)
 	finished := done == total
 	if p.terminal {
 		fmt.Fprintf(p.w, "\r\033[K\033[1m==>\033[0m %s", name)

@@ -102,13 +102,15 @@ func (c *runCommand) run() (code int, err error) {
 }
 
 // outputs returns where to save files and rich values.
-func (c *runCommand) outputs() *outputs { return &outputs{dir: c.OutputDir, results: c.Results} }
+func (c *runCommand) outputs() *outputs {
+	return &outputs{dir: c.OutputDir, patterns: append([]string{}, c.Output...), results: c.Results}
+}
 
 // saveLocal saves the files and the rich values of a run on this machine.
 func (c *runCommand) saveLocal(run *pyth.Execution) error {
 	out := c.outputs()
 	for _, f := range run.Files {
-		if err := out.save(f.Path, f.Content); err != nil {
+		if err := out.saveSelected(f.Path, f.Content); err != nil {
 			return err
 		}
 	}

@@ -141,7 +141,7 @@ func (c *runsShowCommand) Run() error {
 		row("error", run.Error.Name+": "+run.Error.Message)
 	}
 	if run.Code != "" {
-		_, err = fmt.Fprintf(os.Stdout, "\n%s\n", strings.TrimRight(run.Code, "\n"))
+		_, err = fmt.Fprintf(os.Stdout, "\n%s\n", cleanLines(strings.TrimRight(run.Code, "\n")))
 	}
 	return err
 }

@@ -250,7 +250,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	oidc, err := c.oidcFlags.config(c.PublicURL)
+	oidc, err := c.oidcFlags.config(c.PublicURL, c.Registration)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ type prompt struct {
 // loop runs statements until the end of the input.
 func (p *prompt) loop(ctx context.Context) error {
 	if p.terminal {
-		fmt.Fprintf(os.Stderr, "Session %s (%s). Ctrl-D or :quit leaves the prompt.\n", p.session.ID, p.session.Language)
+		fmt.Fprintf(os.Stderr, "Session %s (%s). Ctrl-D or :quit leaves the prompt.\n", printable.Clean(p.session.ID), printable.Clean(string(p.session.Language)))
 	}
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, syscall.SIGINT)
@@ -170,7 +170,7 @@ func (*prompt) ended(run *client.ExecuteResponse) error {
 	case run.SessionEnded:
 		return fmt.Errorf("the session has ended: %s %s", run.Status, run.Reason)
 	case run.Status != client.ExecutionStatusSucceeded && run.Status != client.ExecutionStatusFailed:
-		fmt.Fprintf(os.Stderr, "pyth-on: %s\n", strings.ReplaceAll(string(run.Status), "_", " "))
+		fmt.Fprintf(os.Stderr, "pyth-on: %s\n", printable.Clean(strings.ReplaceAll(string(run.Status), "_", " ")))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/mattn/go-isatty"
 
@@ -102,4 +103,15 @@ func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (stri
 		err = errors.New("the " + name + " is empty; write the " + name + " to standard input as one line")
 	}
 	return line, err
+}
+
+// cleanLines replaces characters that control a terminal, but for line ends and tabs. The
+// text may come from a server or from another user's program.
+func cleanLines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

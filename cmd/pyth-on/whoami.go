@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 type whoamiCommand struct {
@@ -24,6 +26,6 @@ func (c *whoamiCommand) Run() error {
 	if c.JSON {
 		return printJSON(map[string]any{"server": server.Server(), "user": answer.User})
 	}
-	_, err = fmt.Fprintf(os.Stdout, "%s (%s) on %s\n", answer.User.Email, answer.User.ID, server.Server())
+	_, err = fmt.Fprintf(os.Stdout, "%s (%s) on %s\n", printable.Clean(answer.User.Email), printable.Clean(answer.User.ID), server.Server())
 	return err
 }

@@ -141,7 +141,7 @@ func (c *zkRunCommand) run() (int, error) {
 // execute runs the program, and prints its output or the result as JSON.
 func (c *zkRunCommand) execute(ctx context.Context, server *client.Client, password []byte, options *client.RunOptions) (*client.ExecuteResponse, error) {
 	if !c.JSON {
-		return showEvents(server.StreamEncrypted(ctx, c.Name, password, options), &outputs{dir: c.OutputDir, results: c.Results})
+		return showEvents(server.StreamEncrypted(ctx, c.Name, password, options), &outputs{dir: c.OutputDir, patterns: append([]string{}, c.Output...), results: c.Results})
 	}
 	stop := waiting("Running the program")
 	run, err := server.RunEncrypted(ctx, c.Name, password, options)

@@ -222,6 +222,11 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 		return nil, err
 	}
 	p := caller(ctx)
+	// The answer contains a token and an API key. Scripts of the page must not be able to
+	// read them.
+	if requestOf(ctx).byCookie {
+		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A login in a cookie cannot be refreshed with this call. Send GET /api/v1/login-cookie."}
+	}
 	// Do not exchange an API key for a JWT, because the JWT would stay valid after
 	// the key is deleted.
 	if p.Credential != pyth.CredentialJWT {

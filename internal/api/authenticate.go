@@ -45,6 +45,7 @@ func (h *Handler) lookUp(ctx context.Context) error {
 		if c, err = h.cookieCredentials(req.r); err != nil {
 			return err
 		}
+		req.byCookie = c.Bearer != ""
 	}
 	if c == (pyth.Credentials{}) {
 		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has no credentials. Send an API key in the header x-api-key, or an API key or a token from /api/login in Authorization: Bearer."}

@@ -178,8 +178,9 @@ func (h *Handler) cookieName(r *http.Request, kind string) string {
 		name += "-" + port
 	}
 	if h.servesHTTPS(r) {
-		// Pages of other hosts of the domain cannot set cookies with this prefix.
-		return "__Secure-" + name
+		// Pages of other hosts of the domain cannot set cookies with this prefix (RFC 6265bis,
+		// section 4.1.3.2).
+		return "__Host-" + name
 	}
 	return name
 }
@@ -194,9 +195,13 @@ func (h *Handler) setCookie(req *request, name, path, value string, lifetime tim
 	if value == "" {
 		maxAge = -1 // Delete the cookie.
 	}
+	secure := h.servesHTTPS(req.r)
+	if secure {
+		path = "/" // Browsers accept the prefix __Host- only with this path.
+	}
 	http.SetCookie(req.w, &http.Cookie{
 		Name: name, Value: value, Path: path, MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: h.servesHTTPS(req.r),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure,
 	})
 }
 

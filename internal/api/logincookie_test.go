@@ -30,10 +30,12 @@ func TestLoginCookieIsOutOfReachOfScripts(t *testing.T) {
 		change func(*api.Config)
 		host   string
 		token  string
-		secure bool
+		// The paths of the two cookies.
+		tokenPath, refreshPath string
+		secure                 bool
 	}{
-		"HTTP":  {func(*api.Config) {}, "localhost:8080", "pyth-on-token-8080", false},
-		"HTTPS": {func(c *api.Config) { c.PublicURL = "https://api.example.org" }, "api.example.org", "__Secure-pyth-on-token", true},
+		"HTTP":  {func(*api.Config) {}, "localhost:8080", "pyth-on-token-8080", "/api", loginCookie, false},
+		"HTTPS": {func(c *api.Config) { c.PublicURL = "https://api.example.org" }, "api.example.org", "__Host-pyth-on-token", "/", "/", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, tt.change)
@@ -50,7 +52,7 @@ func TestLoginCookieIsOutOfReachOfScripts(t *testing.T) {
 				}
 			}
 			refresh, token := cookies[0], cookies[1]
-			if token.Name != tt.token || token.Value != goodToken || token.Path != "/api" || refresh.Value != "fresh" || refresh.Path != loginCookie {
+			if token.Name != tt.token || token.Value != goodToken || token.Path != tt.tokenPath || refresh.Value != "fresh" || refresh.Path != tt.refreshPath {
 				t.Errorf("cookies %v", cookies)
 			}
 		})
@@ -95,6 +97,16 @@ func TestLoginCookieAuthenticatesOnlyPagesOfThisServer(t *testing.T) {
 				t.Errorf("calls %v", s.accounts.calls)
 			}
 		})
+	}
+}
+
+// TestRefreshRefusesCookies checks that scripts of the page cannot exchange the cookie for
+// a token and an API key that they can read.
+func TestRefreshRefusesCookies(t *testing.T) {
+	s := newServer(t)
+	r := pageRequest("POST", "/api/refresh", "", "same-origin", &http.Cookie{Name: "pyth-on-token", Value: goodToken})
+	if res := s.send(r); res.StatusCode != 401 || strings.Contains(res.body, "apiKey") {
+		t.Errorf("status %d: %s", res.StatusCode, res.body)
 	}
 }
 

@@ -26,6 +26,8 @@ type request struct {
 	action pyth.Action
 	// sentBearer is true if the request contains a bearer token.
 	sentBearer bool
+	// byCookie is true if the credentials of the caller come from a cookie.
+	byCookie bool
 	// body is the decoded JSON body; nil if the operation has no body.
 	body any
 	// err is the error that the response reports. The access log contains it.

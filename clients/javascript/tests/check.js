@@ -153,3 +153,11 @@ test('answers of other servers are errors', async () => {
     await assert.rejects(scripted(answer).client.me(), UnknownServerError);
   }
 });
+
+test('names cannot leave their path', async () => {
+  const { client, seen } = scripted(new Response('{}'));
+  for (const name of ['', '.', '..']) {
+    await assert.rejects(client.deleteSecret(name), TypeError);
+  }
+  assert.equal(seen.length, 0);
+});

@@ -166,6 +166,13 @@ class Requests(unittest.TestCase):
                 client.me()
             self.assertEqual(len(seen), 1)
 
+    def test_names_stay_in_their_path(self):
+        for name in ("", ".", "..", "../../me/export", "a/../../../keys"):
+            with self.assertRaisesRegex(ValueError, "has a name or an ID"):
+                _calls.session_file("GET", "s", name)
+        with self.assertRaises(ValueError):
+            _calls.delete_secret("..")
+
     def test_events_continue(self):
         first = 200, {"Content-Type": "text/event-stream"}, b'id: 1\nevent: start\ndata: {"id":"r"}\n\n'
         client, seen = self.serve(first, self.problem(404, "not_found"))

@@ -3,17 +3,38 @@ package images
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Directory is an object store in a directory, for example on a network file system.
 type Directory string
 
-// Open opens the file of the object.
-func (d Directory) Open(_ context.Context, name string) (io.ReadCloser, error) {
-	return os.Open(d.path(name))
+// Open opens the file of the object. It refuses everything but regular files: the opening
+// of a named pipe, for example, would wait for a writer.
+func (d Directory) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	f, err := os.OpenFile(d.path(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", f.Name())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return fileUntil{readerUntil{ctx, f}, f}, nil
+}
+
+// fileUntil is a file whose reads fail when a context has ended.
+type fileUntil struct {
+	readerUntil
+	io.Closer
 }
 
 // Put writes the object to a temporary file and then renames the file. So other machines

@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pyth-on/pyth-on/internal/cluster/bus"
 	"github.com/pyth-on/pyth-on/internal/cluster/bus/natstest"
 	"github.com/pyth-on/pyth-on/internal/cluster/images"
@@ -167,4 +169,26 @@ func TestStuckObjectStoreIsNotUsedForAWhile(t *testing.T) {
 			t.Errorf("after a pause: %v, %d calls", err, objects.calls)
 		}
 	})
+}
+
+// TestDirectoryRefusesSpecialFiles checks that a named pipe in the directory does not
+// block the worker, and that links are not followed.
+func TestDirectoryRefusesSpecialFiles(t *testing.T) {
+	dir := t.TempDir()
+	d := images.Directory(dir)
+	if err := os.Mkdir(filepath.Join(dir, "ab"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "ab", "abpipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "ab", "ablink")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"abpipe", "ablink"} {
+		if f, err := d.Open(t.Context(), name); err == nil {
+			_ = f.Close()
+			t.Errorf("%s was opened", name)
+		}
+	}
 }

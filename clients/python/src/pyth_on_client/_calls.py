@@ -29,6 +29,12 @@ class Call:
     query: Dict[str, Any] = dataclasses.field(default_factory=dict)
     headers: Dict[str, str] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # httpx removes segments such as "..", and the request would reach another
+        # operation with the key of the client.
+        if {"", ".", ".."} & set(self.path[1:].split("/")):
+            raise ValueError(f'the path {self.path} has a name or an ID that is empty, "." or ".."')
+
     @property
     def repeatable(self) -> bool:
         return self.method != "POST" or "Idempotency-Key" in self.headers
