@@ -14,8 +14,9 @@ func (c *Client) Login(ctx context.Context, email, password string) (*AuthRespon
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password}}, answer)
 }
 
-// LoginWithCode is like Login for an account with a second factor. The code is one of the
-// app, or a recovery code. Without a code, Login fails with ErrorCodeSecondFactorRequired.
+// LoginWithCode is like Login for an account with a second factor. The code comes from
+// the user's authenticator app, or is a recovery code. Without a code, Login fails with
+// ErrorCodeSecondFactorRequired.
 func (c *Client) LoginWithCode(ctx context.Context, email, password, code string) (*AuthResponse, error) {
 	answer := new(AuthResponse)
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password, Code: code}}, answer)
@@ -32,8 +33,8 @@ func (c *Client) Logout(ctx context.Context) error {
 	return c.do(ctx, &call{method: http.MethodPost, path: "/api/logout"}, nil)
 }
 
-// Verify returns the account of the client's credentials, and when they expire. It needs
-// no scope.
+// Verify returns the account of the client's credentials, and the time at which they
+// expire. The credentials need no scope.
 func (c *Client) Verify(ctx context.Context) (*VerifyResponse, error) {
 	answer := new(VerifyResponse)
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/verify", repeatable: true}, answer)

@@ -42,8 +42,8 @@ func WithToken(token string) Option {
 	return func(c *Client) { c.headers.Set("Authorization", "Bearer "+token) }
 }
 
-// WithHTTPClient sends the requests with the given client. It must not have a time-out
-// that is shorter than the longest run.
+// WithHTTPClient sends the requests with the given client. The client must not have a
+// time-out that is shorter than the longest run.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *Client) { c.http = h }
 }
@@ -142,8 +142,9 @@ func (c *Client) do(ctx context.Context, r *call, answer any) error {
 	return nil
 }
 
-// send sends the request, and repeats it after failures without an effect. It returns an
-// *Error for an answer of 300 or more. The caller must close the body.
+// send sends the request. It repeats the request after a failure if a repetition is
+// safe. For a status of 300 or more it returns an *Error. The caller must close the
+// body.
 func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
 	if err := checkPath(r.path); err != nil {
 		return nil, err

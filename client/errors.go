@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Error is an error of the server (RFC 9457). Compare its Code, which is stable, for
-// example with ErrorCodeNotFound. Its RequestID finds the request in the log of the
-// server.
+// Error is an error of the server (RFC 9457). To distinguish errors, compare the field
+// Code, which is stable, for example with ErrorCodeNotFound. With RequestID, the
+// operator finds the request in the log of the server.
 type Error struct {
 	Problem
 	// RetryAfter is the time after which a repeated request can succeed; 0 if the server
@@ -37,7 +37,7 @@ func (e *Error) Error() string {
 	return w.String()
 }
 
-// HasCode reports whether the error is an error of the server with the code.
+// HasCode reports whether err is an *Error of the server with the given code.
 func HasCode(err error, code ErrorCode) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Code == code

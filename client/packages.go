@@ -39,7 +39,8 @@ func (c *Client) ReplacePackages(ctx context.Context, language Language, require
 	return answer.Packages, err
 }
 
-// RemovePackage removes a package and the dependencies that nothing else needs.
+// RemovePackage removes a package, and those of its dependencies that no other package
+// needs.
 func (c *Client) RemovePackage(ctx context.Context, language Language, name string) error {
 	return c.do(ctx, &call{
 		method: http.MethodDelete, path: packagesPath + "/" + url.PathEscape(name), query: languageQuery(language), repeatable: true,

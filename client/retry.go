@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// firstDelay is the time before the first repetition. Each further delay is twice
-	// as long.
+	// firstDelay is the time before the first repetition of a request. The delay
+	// doubles with each further repetition.
 	firstDelay = 500 * time.Millisecond
-	// maxRetryAfter is the longest Retry-After that the client waits for. After a longer
-	// one, for example of a quota of a day, the client returns the error.
+	// maxRetryAfter is the longest Retry-After that the client waits for. If a response
+	// asks for a longer time, for example until the next day, the client returns the
+	// error.
 	maxRetryAfter = 30 * time.Second
 )
 
@@ -30,7 +31,7 @@ func (r *call) mayRepeat(err error) bool {
 	if problem, ok := errors.AsType[*Error](err); ok {
 		switch problem.Status {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			// Both mean that the server has not executed the request.
+			// With these two statuses, the server has not executed the request.
 			return problem.RetryAfter <= maxRetryAfter
 		case http.StatusConflict:
 			return problem.Code == ErrorCodeInProgress
@@ -40,7 +41,7 @@ func (r *call) mayRepeat(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	// A request without a connection cannot have had an effect.
+	// If the connection could not be opened, the server has not received the request.
 	failure, ok := errors.AsType[*net.OpError](err)
 	return r.repeatable || ok && failure.Op == "dial"
 }

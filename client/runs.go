@@ -58,9 +58,9 @@ func (c *Client) Wait(ctx context.Context, id string) (*Execution, error) {
 	}
 }
 
-// Events returns the events of a run from the first one. If the connection fails, Events
-// connects again and continues with the next event. The end of the loop does not change
-// the run.
+// Events returns the events of a run from the first one. If the connection fails,
+// Events connects again and continues with the next event. The run continues even if
+// the caller ends the loop over the events.
 func (c *Client) Events(ctx context.Context, id string) iter.Seq2[Event, error] {
 	return events(func(yield func(*message, error) bool) {
 		last := int64(0)

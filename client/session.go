@@ -39,8 +39,8 @@ func (c *Client) Sessions(ctx context.Context) iter.Seq2[SessionInfo, error] {
 	return list(ctx, c, sessionsPath, nil, func(p *SessionList) ([]SessionInfo, string) { return p.Sessions, p.NextCursor })
 }
 
-// Close ends the session and deletes its files. It succeeds if the session has already
-// ended.
+// Close ends the session and deletes its files. Close also succeeds for a session that
+// has already ended.
 func (s *Session) Close(ctx context.Context) error {
 	err := s.client.do(ctx, &call{method: http.MethodDelete, path: s.path(), repeatable: true}, nil)
 	if HasCode(err, ErrorCodeNotFound) {

@@ -17,7 +17,8 @@ import (
 type Event interface{ event() }
 
 type (
-	// Started is the first event. The sandbox has received the program.
+	// Started is the first event. The server sends it when the sandbox has received the
+	// program.
 	Started struct{ ID string }
 	// Output is new output of the program.
 	Output struct {
@@ -29,7 +30,8 @@ type (
 	Result struct{ Value ResultValue }
 	// File is a file that matches the output files of the request.
 	File struct{ OutputFile }
-	// Ended is the last event, with the result of the run. Its Stdout and Stderr are empty.
+	// Ended is the last event, with the result of the run. The fields Stdout and Stderr
+	// are empty, because Output events contain the output.
 	Ended struct{ ExecuteResponse }
 )
 
@@ -39,7 +41,7 @@ func (*Result) event()  {}
 func (*File) event()    {}
 func (*Ended) event()   {}
 
-// maxEvent is the maximum size of an event, in bytes. An event with a file is largest.
+// maxEvent is the maximum size of an event, in bytes. The largest events contain files.
 const maxEvent = 64 << 20
 
 // errStreamEnded reports a stream that ended before the run.
@@ -112,7 +114,8 @@ func messages(r io.Reader) iter.Seq2[*message, error] {
 	}
 }
 
-// decode returns the event in the message; nil if this version does not know it.
+// decode returns the event in the message. It returns nil for a kind of event that this
+// version of the client does not know.
 func (m *message) decode() (Event, error) {
 	var e Event
 	var into any
@@ -143,7 +146,7 @@ func (m *message) decode() (Event, error) {
 	return e, nil
 }
 
-// problem returns the error in an event with the name error.
+// problem returns the error that the server sent in an event named "error".
 func (m *message) problem() error {
 	e := new(Error)
 	if err := json.Unmarshal(m.data, &e.Problem); err != nil || e.Code == "" {

@@ -18,8 +18,9 @@ func main() {
 }
 
 func run() error {
-	// The parent process passes the socket of unlock as standard input, and the sockets
-	// of the agent as descriptors 3 and 4.
+	// The program has two roles. To decrypt a program, it reads its only socket from
+	// standard input. Otherwise it is the sandbox's first process ("agent"), and its
+	// sockets are the descriptors 3 and 4.
 	if os.Args[0] == unlock.Name {
 		return unlock.Run(os.Stdin)
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// adminFlags select the server whose users a command manages. By default, it is the
-// server of the data directory. This server can be running or stopped.
+// adminFlags select the server whose users a command manages. The default is the server
+// that uses the data directory; this server can be running or stopped.
 type adminFlags struct {
 	dataFlags
 	storeFlags
@@ -136,8 +136,8 @@ func throughControl(dataDir, agent string, f func(*adminClient) error) error {
 	return f(&adminClient{http: client, base: "http://pyth-on", agent: agent})
 }
 
-// checkDatabase returns an error if the command needs an SQLite database that does not
-// exist.
+// checkDatabase returns an error if the command uses SQLite, the database does not exist,
+// and "creates" is false.
 func (c *adminFlags) checkDatabase(creates bool) error {
 	_, hidden := hiddenDescriptor(databaseVariable)
 	if creates || hidden || c.Database != "" || c.DatabaseFile != "" {
@@ -147,8 +147,8 @@ func (c *adminFlags) checkDatabase(creates bool) error {
 	return err
 }
 
-// checkOwner returns an error if this command would create files that the server's
-// user cannot open.
+// checkOwner returns an error if root runs the command, but another user owns the data
+// directory. The server runs as the owner, and could not open files that root creates.
 func (c *adminFlags) checkOwner() error {
 	info, err := os.Stat(c.DataDir)
 	if err != nil {

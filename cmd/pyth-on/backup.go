@@ -121,7 +121,8 @@ func (c *restoreCommand) report(m *backup.Manifest, hasKey bool) error {
 	return err
 }
 
-// givenKeeper opens the configured root key. It returns nil if there is none.
+// givenKeeper opens the root key that the settings select. It returns nil if no setting
+// selects a root key.
 func (f *rootKeyFlags) givenKeeper(dataDir string) (vault.KeyKeeper, error) {
 	if _, given := hiddenDescriptor(rootKeyVariable); !given && f.RootKeyFile == "" {
 		if _, err := os.Stat(f.path(dataDir)); errors.Is(err, fs.ErrNotExist) {
@@ -138,8 +139,8 @@ func (f *rootKeyFlags) givenKeeper(dataDir string) (vault.KeyKeeper, error) {
 // stepInterval is the minimum time between two reports of delaySteps.
 const stepInterval = 100 * time.Millisecond
 
-// delaySteps returns a function that reports progress with p. The function reports
-// nothing until progressDelay has passed.
+// delaySteps returns a function that passes the progress on to p. During the time
+// progressDelay, this function does nothing, so that short commands print no progress.
 func delaySteps(p *progress) backup.Progress {
 	started, last := time.Now(), time.Time{}
 	return func(step string, done, total int64) {

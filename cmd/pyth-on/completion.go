@@ -18,8 +18,9 @@ func (*completionCommand) Help() string {
 		"For fish, run: pyth-on completion fish >~/.config/fish/completions/pyth-on.fish"
 }
 
-// completionScripts are the scripts of the shells. Each calls `pyth-on complete` with
-// the words before the cursor, and completes names of files if there are no candidates.
+// completionScripts are the completion scripts by name of the shell. Each script calls
+// `pyth-on complete` with the words before the cursor. If the command prints no
+// candidates, the script completes file names.
 var completionScripts = map[string]string{
 	"bash": `_pyth_on() {
     local IFS=$'\n'
@@ -117,7 +118,7 @@ func complete(node *kong.Node, words []string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, last) })
 }
 
-// takesValue returns the flag if its value is the next word.
+// takesValue returns the flag in the word if the next word is the value of this flag.
 func takesValue(flags []*kong.Flag, word string) *kong.Flag {
 	for _, f := range flags {
 		if (word == "--"+f.Name || f.Short != 0 && word == "-"+string(f.Short)) && !f.IsBool() {

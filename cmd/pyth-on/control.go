@@ -19,8 +19,8 @@ import (
 // audit log. The directory has mode 0700, so other users cannot open the socket.
 const controlName = "control.sock"
 
-// controlTimeout is the time-out of a command. The deletion of a user with many runs
-// takes longest.
+// controlTimeout is the time-out of a command that a running server executes. The
+// slowest command deletes a user with many runs.
 const controlTimeout = 2 * time.Minute
 
 // serveControl accepts commands on the socket in the data directory until the

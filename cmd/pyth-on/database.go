@@ -23,12 +23,13 @@ const databaseName = "pyth-on.db"
 type databaseFlags struct {
 	Database     string `env:"-" placeholder:"URL" help:"URL of a PostgreSQL database for one or several servers: postgres://USER@HOST/NAME (default: an SQLite database in the data directory). If the URL has a password, use PYTH_ON_DATABASE or --database-file instead of this flag."`
 	DatabaseFile string `type:"existingfile" help:"File with the URL of the PostgreSQL database."`
-	// flag is the name of the flag for Database, for errors; "" means --database.
+	// flag is the name of the flag that sets Database, for error messages; "" means
+	// --database.
 	flag string
 }
 
-// url returns the URL of the PostgreSQL database; "" for an SQLite database. It may be
-// called once.
+// url returns the URL of the PostgreSQL database; "" for an SQLite database. Call it
+// only once, because it closes the file descriptor of the hidden setting.
 func (f *databaseFlags) url() (string, error) {
 	hidden, given, err := hiddenSetting(databaseVariable)
 	if err != nil {
@@ -74,7 +75,7 @@ type dataFlags struct {
 	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
 }
 
-// serverFlags select the database of a server for other commands.
+// serverFlags select the database of a server, for commands that are not the server.
 type serverFlags struct {
 	dataFlags
 	databaseFlags

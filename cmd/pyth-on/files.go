@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// lines returns the non-empty lines of a file. It returns no lines if path is "".
+// lines returns the non-empty lines of a file. If "path" is "", it returns no lines.
 func lines(path string) ([]string, error) {
 	if path == "" {
 		return nil, nil
@@ -24,9 +24,9 @@ func lines(path string) ([]string, error) {
 	return found, nil
 }
 
-// onlyLine returns the only non-empty line of a file. It returns an error if the
-// file does not have exactly one such line, and "" if path is "". The parameter
-// "content" names the kind of content for the error message.
+// onlyLine returns the only non-empty line of a file. It returns an error if the file
+// does not have exactly one non-empty line. If "path" is "", it returns "". The
+// parameter "content" names the kind of content for the error message.
 func onlyLine(path, content string) (string, error) {
 	all, err := lines(path)
 	if err != nil || path == "" {

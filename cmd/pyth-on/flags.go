@@ -65,7 +65,7 @@ type backupFlags struct {
 	BackupKeep     int           `default:"7" help:"Number of scheduled backups that the server keeps. With 0, the server keeps all backups."`
 }
 
-// config returns the configuration.
+// config converts the flags to the configuration of backups.
 func (f backupFlags) config() (app.BackupConfig, error) {
 	if f.BackupInterval < time.Minute {
 		return app.BackupConfig{}, fmt.Errorf("--backup-interval must be at least one minute, not %v", f.BackupInterval)
@@ -92,7 +92,8 @@ type packageFlags struct {
 	BasePackages           []string      `placeholder:"LIST" help:"Python packages that every user has, separated by commas, for example numpy==2.*,pandas. The server installs them when it starts. You can repeat this flag."`
 }
 
-// config returns the configuration. It reads the credentials from their files.
+// config converts the flags to the configuration of packages. It reads the credentials
+// from the files that the flags name.
 func (f packageFlags) config() (c app.PackageConfig, err error) {
 	c = app.PackageConfig(f)
 	if c.PythonIndexCredentials, err = onlyLine(f.PythonIndexCredentials, "credentials"); err != nil {

@@ -34,7 +34,7 @@ const watchInterval = 10 * time.Second
 
 func (f *tlsFlags) enabled() bool { return f.TLSCert != "" || len(f.TLSDomain) > 0 }
 
-// check returns an error if the flags contradict each other.
+// check returns an error if the flags contradict each other or the address.
 func (f *tlsFlags) check(address string) error {
 	_, unix := listen.UnixPath(address)
 	switch {
@@ -55,18 +55,18 @@ func (f *tlsFlags) check(address string) error {
 // front contains the listeners of a server and its certificates.
 type front struct {
 	listener net.Listener
-	// redirect is nil without --redirect-addr.
+	// redirect redirects browsers to HTTPS. It is nil without --redirect-addr.
 	redirect net.Listener
-	// tls is nil if the server does not use TLS. At most one of certificates and acme
-	// is set.
+	// tls is nil if the server does not use TLS. At most one of the fields
+	// "certificates" and "acme" is set.
 	tls          *tls.Config
 	certificates *listen.Certificates
 	acme         *listen.ACME
 	logger       *slog.Logger
 }
 
-// openFront opens the addresses of the server and loads its certificate. The
-// certificates of --tls-domain are in the data directory.
+// openFront opens the listeners of the server and loads its certificate. Automatic
+// certificates (--tls-domain) are stored in the data directory.
 func (c *serveCommand) openFront(ctx context.Context, dataDir string, logger *slog.Logger) (_ *front, err error) {
 	if err := c.tlsFlags.check(c.Addr); err != nil {
 		return nil, err
@@ -143,8 +143,8 @@ func portOf(l net.Listener) int {
 // url returns the address of the server for the log.
 func (f *front) url() string { return listen.URL(f.listener, f.tls != nil) }
 
-// start watches the certificate files or obtains certificates, and redirects browsers,
-// until ctx ends. The caller must accept connections.
+// start watches the certificate files or obtains certificates, and redirects browsers
+// to HTTPS, until the context ends. It does not accept connections of the API.
 func (f *front) start(ctx context.Context) error {
 	if f.certificates != nil {
 		go f.certificates.Watch(ctx, watchInterval, f.logger)

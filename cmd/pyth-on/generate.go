@@ -115,9 +115,9 @@ func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest)
 	return service.Generate(ctx, "local", r, nil)
 }
 
-// showGeneration writes the output of the last program to standard output, or the
-// program itself if it was not run. It writes all other information to standard
-// error, and returns the exit code for this process.
+// showGeneration writes the output of the last program to standard output. If this
+// program was not run, it writes the code of the program instead. All other information
+// goes to standard error. The result is the exit code for this process.
 func showGeneration(g *pyth.Generation) int {
 	for i, a := range g.Attempts[:len(g.Attempts)-1] {
 		fmt.Fprintf(os.Stderr, "pyth-on: attempt %d %s%s\n", i+1, strings.ReplaceAll(string(a.Execution.Status), "_", " "), exceptionText(a.Execution))
@@ -132,7 +132,8 @@ func showGeneration(g *pyth.Generation) int {
 	}
 	code := strings.TrimRight(last.Code, "\n")
 	if last.Execution == nil {
-		// Ignore errors, because the reader of standard output may have closed it.
+		// Ignore errors, because the process that reads standard output may have closed
+		// the pipe.
 		_, _ = fmt.Fprintln(os.Stdout, code)
 		if g.Stopped != nil {
 			return exitNotRun
@@ -149,7 +150,7 @@ func showGeneration(g *pyth.Generation) int {
 	return exit
 }
 
-// exceptionText describes the exception that ended a run; "" if there was none.
+// exceptionText describes the exception that ended a run; "" if no exception ended it.
 func exceptionText(e *pyth.Execution) string {
 	if e.Error == nil {
 		return ""

@@ -17,7 +17,8 @@ import (
 // maxResponse is the maximum number of bytes that the client reads from a response.
 const maxResponse = 256 << 20
 
-// generateResponse contains the fields of a response that this command reads.
+// generateResponse contains those fields of a server's response that the command
+// `generate` needs.
 type generateResponse struct {
 	Model           string
 	Attempts        []attemptResponse
@@ -35,8 +36,8 @@ type attemptResponse struct {
 	}
 }
 
-// runRemote sends the request to the server in --server. The server generates and
-// runs the program.
+// runRemote sends the request to the server that the flag --server names. The server
+// generates and runs the program.
 func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest) (*pyth.Generation, error) {
 	key, err := keyFor(c.Server, c.APIKeyFile)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 )
 
 // Environment variables with secrets: the root key, the URL of the database, the
-// joining token, the API key for the model, and the API key for a Pyth-On server. The value is either the secret itself, or "fd:"
-// and the number of a file descriptor. The secret can be read from this descriptor.
+// joining token, the API key for the model, and the API key for a Pyth-On server. The
+// value of a variable is either the secret, or "fd:" and the number of a file
+// descriptor from which the secret can be read.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"
 	databaseVariable     = settingPrefix + "DATABASE"
@@ -23,7 +24,8 @@ const (
 	apiKeyVariable       = settingPrefix + "API_KEY"
 )
 
-// serverSecrets returns the variables with secrets of a server or worker.
+// serverSecrets returns the names of the variables that contain secrets of a server or
+// worker.
 func serverSecrets() []string {
 	return []string{rootKeyVariable, databaseVariable, joinTokenVariable, anthropicKeyVariable}
 }
@@ -34,8 +36,9 @@ func hiddenVariables() []string {
 	return append(serverSecrets(), apiKeyVariable)
 }
 
-// hideSettings moves secrets from the environment, which all processes of this user
-// can read, to anonymous memory. Then it executes this program again.
+// hideSettings moves secrets from environment variables to anonymous memory, because
+// all processes of this user can read the environment. Then it executes this program
+// again.
 func hideSettings() error {
 	environ := os.Environ()
 	moved := false
@@ -61,7 +64,7 @@ func hideSettings() error {
 	if moved {
 		return syscall.Exec("/proc/self/exe", os.Args, environ)
 	}
-	// Child processes must not inherit the descriptors.
+	// Child processes must not inherit the file descriptors of the secrets.
 	for _, name := range hiddenVariables() {
 		if fd, given := hiddenDescriptor(name); given {
 			if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
@@ -85,17 +88,17 @@ func anonymousFile(value string) (int, error) {
 	return fd, err
 }
 
-// hiddenDescriptor returns the descriptor for the secret in a variable. It returns
-// false if the variable does not name a descriptor.
+// hiddenDescriptor returns the number of the file descriptor that the named environment
+// variable contains. It returns false if the variable contains no such number.
 func hiddenDescriptor(name string) (int, bool) {
 	number, given := strings.CutPrefix(os.Getenv(name), descriptorPrefix)
 	fd, err := strconv.Atoi(number)
 	return fd, given && err == nil
 }
 
-// passHidden returns the files with secrets, for exec.Cmd.ExtraFiles. In the child
-// process, the descriptors of these files start at 3. passHidden sets the
-// environment variables to these descriptors.
+// passHidden returns the files that contain the secrets, for exec.Cmd.ExtraFiles. In
+// the child process, the file descriptors of these files start at 3. passHidden changes
+// the environment variables to these numbers.
 func passHidden() ([]*os.File, error) {
 	var files []*os.File
 	for _, name := range hiddenVariables() {
@@ -114,9 +117,10 @@ func passHidden() ([]*os.File, error) {
 // maxHiddenSetting is the maximum length of a secret, in bytes.
 const maxHiddenSetting = 4 << 10
 
-// hiddenSetting returns the secret of a variable. It reads the secret from the file
-// descriptor whose number the variable contains, and closes this descriptor. So a second
-// call fails. The result "given" is false if the variable is not set.
+// hiddenSetting returns the secret that belongs to an environment variable. The
+// variable contains the number of a file descriptor. hiddenSetting reads the secret
+// from this file descriptor and closes it, so a second call fails. The result "given"
+// is false if the variable is not set.
 func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	fd, given := hiddenDescriptor(name)
 	if !given {

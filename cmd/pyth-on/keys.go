@@ -75,7 +75,7 @@ func (c *keysRotateCommand) Run() (err error) {
 }
 
 // lockShared prepares the rotation of the root key of several servers. It returns an
-// error if the servers cannot know the new root key, or if another rotation runs.
+// error if the servers cannot know the new root key, or if a rotation already runs.
 func lockShared(ctx context.Context, store *postgres.Store, keeper vault.Rotator) (unlock func() error, err error) {
 	if file, ok := keeper.(*vault.FileKeeper); ok {
 		rotating, err := file.Rotating()
@@ -126,8 +126,8 @@ func (c *keysVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// verification checks that the root key decrypts all encrypted values in the
-// database. It counts all values and the damaged ones.
+// verification checks that the root key decrypts all encrypted values in the database.
+// It counts all values, and the values that it cannot decrypt.
 type verification struct {
 	store    pyth.Store
 	vault    *vault.Vault

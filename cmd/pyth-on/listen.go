@@ -19,8 +19,8 @@ import (
 // signal.
 const signalWindow = time.Second / 2
 
-// untilStopped serves requests until a stop signal arrives. Then it waits for
-// running programs, at most for DrainDelay and DrainTimeout together.
+// untilStopped serves requests until a stop signal arrives. After the signal, it waits
+// for running programs, at most for the sum of DrainDelay and DrainTimeout.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *front, services *app.Server, logger *slog.Logger) error {
 	server := api.NewServer(services.Handler, api.ServerConfig{
 		DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), TLS: front.tls, HSTS: c.HSTS, Logger: logger,
@@ -40,9 +40,9 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *fro
 		return err
 	case <-ctx.Done():
 	}
-	// After signalWindow, a second signal ends the process at once. Before that, a
-	// second signal may be a copy of the first one: a signal to the process group
-	// reaches this process directly, and its parent forwards the signal too.
+	// A second signal within signalWindow may be a copy of the first signal: a signal
+	// to the process group reaches this process directly, and its parent process
+	// forwards the same signal. A signal after signalWindow ends the process at once.
 	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", logging.Milliseconds("timeout", atMost))

@@ -25,8 +25,8 @@ func reloadServer(server *app.Server, certificates *listen.Certificates, level *
 	}
 }
 
-// reloadWorker returns a function that reads the settings that a running worker can
-// change.
+// reloadWorker returns a function that reads the settings that can change while a worker
+// runs.
 func reloadWorker(worker *app.Worker, level *slog.LevelVar) prepareReload {
 	return func(next *commands) (func(), error) {
 		return func() {
@@ -36,7 +36,7 @@ func reloadWorker(worker *app.Worker, level *slog.LevelVar) prepareReload {
 	}
 }
 
-// The method "live" converts the settings that a running server can change.
+// The method "live" returns the settings that can change while the server runs.
 func (c *serveCommand) live() (live app.LiveConfig, err error) {
 	if live.Accounts, err = c.policy(); err != nil {
 		return live, err

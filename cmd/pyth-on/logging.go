@@ -18,7 +18,7 @@ type logFlags struct {
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of log lines: ${enum}."`
 }
 
-// logger returns a logger. The caller can change the level later.
+// logger returns a logger, and the variable with which the caller can change its level.
 func (f logFlags) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(f.LogLevel)
@@ -57,9 +57,9 @@ func (p *progressLog) step(name string, done, total int) {
 	p.logger.Info("preparing", attrs...)
 }
 
-// wantsJSONLog reports whether a server or worker must write a JSON log. It is used for
-// errors that occur before the flags are parsed. The parameter "file" reports whether
-// the settings file selects a JSON log.
+// wantsJSONLog reports whether a server or worker must write its log as JSON. It
+// decides the format of errors that occur before the flags are parsed. The parameter
+// "file" is true if the settings file selects a JSON log.
 func wantsJSONLog(args, environ []string, file bool) bool {
 	if len(args) == 0 || args[0] != "serve" && args[0] != "worker" {
 		return false

@@ -103,14 +103,14 @@ func (c *loginCommand) withPassword(ctx context.Context, in *bufio.Reader, serve
 	if err != nil {
 		return nil, err
 	}
-	// The key replaces the login.
+	// The program uses the new API key from now on, so end the login.
 	if err := authenticated.Logout(ctx); err != nil {
 		return nil, err
 	}
 	return &profile{Server: authenticated.Server(), Email: answer.User.Email, APIKey: key.Key, KeyID: key.ID}, nil
 }
 
-// keyRequest returns the request for the key of this machine.
+// keyRequest returns the request that creates an API key for this machine.
 func (c *loginCommand) keyRequest() *client.KeyRequest {
 	host, err := os.Hostname()
 	if err != nil {

@@ -38,7 +38,7 @@ func (c *logoutCommand) Run() error {
 		if err != nil {
 			return err
 		}
-		// A key that the server does not know any more is revoked.
+		// If the server does not know the key, the key is already revoked.
 		if err := server.DeleteKey(ctx, p.KeyID); err != nil && !client.HasCode(err, client.ErrorCodeUnauthenticated) {
 			return fmt.Errorf("the profile is removed, but its key %s is still valid: %w", p.KeyID, advise(err))
 		}

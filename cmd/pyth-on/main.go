@@ -52,8 +52,7 @@ type commands struct {
 	Config string `action:"" placeholder:"FILE" help:"Settings file in TOML. With 'off', the command uses no file (default: /etc/pyth-on/pyth-on.toml if it exists, for commands that use a server's data)."`
 }
 
-// exitCode is an error that ends the process with this exit code and without a
-// message.
+// exitCode is an error without a message. It ends the process with this exit code.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
@@ -91,8 +90,8 @@ func newParser(root *commands, file *settingsFile) (*kong.Kong, error) {
 	)
 }
 
-// fail prints the error, if there is one, and returns the exit code. With json, it
-// prints the error as a log record.
+// fail prints the error and returns the exit code. For nil it prints nothing. If "json"
+// is true, it prints the error as a log record in JSON.
 func fail(err error, json bool) int {
 	if err == nil {
 		return 0

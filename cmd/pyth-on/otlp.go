@@ -17,9 +17,9 @@ type otlpFlags struct {
 	OTLPSampling int64  `name:"otlp-sampling" default:"100" unit:"%" help:"Percentage of the requests whose traces are sent."`
 }
 
-// exporter returns the exporter of traces and metrics; nil if no collector is configured.
-// "service" is the name of the service. A worker follows its server: it records each
-// trace that the server records.
+// exporter returns the exporter of traces and metrics; nil if no collector is
+// configured. The parameter "service" is the name of the service in the traces. If
+// "follows" is true, the process records each trace that its server records.
 func (f otlpFlags) exporter(ctx context.Context, service string, follows bool, logger *slog.Logger) (*telemetry.Exporter, error) {
 	host, err := os.Hostname()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// outputs saves the files and the rich values of a run below a directory. Names come
-// from the program, so the directory is a root that no name can leave.
+// outputs saves the files and the rich values of a run in a directory. The program
+// chooses the names of the files, so outputs uses an os.Root, which no name can leave.
 type outputs struct {
 	dir string
 	// patterns select the files. If it is nil, all files but hidden files are selected.
@@ -43,8 +43,8 @@ func isHidden(p string) bool {
 	return slices.ContainsFunc(strings.Split(path.Clean(p), "/"), func(name string) bool { return strings.HasPrefix(name, ".") })
 }
 
-// resultExtensions are the extensions of files with rich values by media type. Text is
-// saved only if a value has no other media type.
+// resultExtensions are the file name extensions of rich values, by media type. A text
+// is saved only if the rich value has no other media type.
 var resultExtensions = []struct{ mediaType, extension string }{
 	{"image/png", ".png"},
 	{"image/jpeg", ".jpeg"},
@@ -76,7 +76,8 @@ func (o *outputs) saveSelected(name string, content []byte) error {
 	return o.save(name, content)
 }
 
-// saveResult writes all media types of a rich value, if the user wants to have them.
+// saveResult writes one file for each media type of a rich value, if the user set
+// --results.
 func (o *outputs) saveResult(value client.ResultValue) error {
 	if !o.results {
 		return nil

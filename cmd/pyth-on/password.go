@@ -83,8 +83,8 @@ func readLine(in *bufio.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }
 
-// hideInput disables the echo of the terminal. The returned function enables it
-// again.
+// hideInput turns off the echo of the terminal. The returned function "show" turns the
+// echo on again.
 func hideInput(terminal int) (show func(), err error) {
 	before, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
 )
 
-// ensurePrivileged returns nil if this process has the privileges to start
-// sandboxes. Otherwise it runs this program again, with these privileges, in a user
-// namespace. It returns the exit code of the child as an error.
+// ensurePrivileged returns nil if this process may start sandboxes. Otherwise it runs
+// this program again, as a child process in a user namespace in which the program may
+// start sandboxes. It returns the exit code of the child process as an error.
 func ensurePrivileged() error {
 	if rootless.Privileged() {
 		return nil

@@ -17,8 +17,8 @@ import (
 // defaultProfile is the name of the profile that commands use without --profile.
 const defaultProfile = "default"
 
-// profile is a login on a server. KeyID is the ID of the API key if `pyth-on login` has
-// created the key; the command `logout` then revokes it.
+// profile contains a server and the credentials for it. KeyID is the ID of the API key
+// if `pyth-on login` created the key. The command `logout` revokes only such keys.
 type profile struct {
 	Server string `json:"server"`
 	Email  string `json:"email"`
@@ -26,14 +26,15 @@ type profile struct {
 	KeyID  string `json:"keyId,omitempty"`
 }
 
-// profiles is the file with the profiles of this user, by name. Only this user may read
-// it, because it contains API keys.
+// profiles is the file that contains the profiles of this user, by name. Only this user
+// may read the file, because it contains API keys.
 type profiles struct {
 	path   string
 	byName map[string]profile
 }
 
-// readProfiles reads the file. If the file does not exist, there are no profiles.
+// readProfiles reads the file with the profiles. Without a file, it returns no
+// profiles.
 func readProfiles() (*profiles, error) {
 	p := &profiles{byName: map[string]profile{}}
 	dir, err := os.UserConfigDir()
@@ -66,8 +67,8 @@ func readProfiles() (*profiles, error) {
 	return p, nil
 }
 
-// keyOf returns the API key of a profile for the server; "" if there is none. It prefers
-// the default profile.
+// keyOf returns the API key of a profile for the server; "" if no profile has one. If
+// several profiles have a key, it prefers the default profile.
 func (p *profiles) keyOf(server string) string {
 	names := append([]string{defaultProfile}, slices.Sorted(maps.Keys(p.byName))...)
 	for _, name := range names {
@@ -78,7 +79,7 @@ func (p *profiles) keyOf(server string) string {
 	return ""
 }
 
-// write replaces the file.
+// write replaces the file with the profiles.
 func (p *profiles) write() error {
 	if p.path == "" {
 		return errors.New("no directory for profiles; set HOME or XDG_CONFIG_HOME")

@@ -77,7 +77,7 @@ func (r *reloader) reload(prepare prepareReload) {
 	}
 }
 
-// process returns the kind of this process for messages.
+// process returns "worker" or "server", for messages.
 func (r *reloader) process() string {
 	if r.first.context.Selected().Name == "worker" {
 		return "worker"
@@ -85,8 +85,8 @@ func (r *reloader) process() string {
 	return "server"
 }
 
-// compare returns the names of the settings that differ from the current settings. It
-// stores the effective settings.
+// compare returns the names of the settings that differ between "next" and the current
+// settings. It stores the settings that are now in effect.
 func (r *reloader) compare(next *parsed) (changed, postponed []string) {
 	list := next.settings()
 	old := *r.effective.Load()

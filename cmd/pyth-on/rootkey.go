@@ -26,8 +26,8 @@ func (f *rootKeyFlags) path(dataDir string) string {
 	return filepath.Join(dataDir, "root.key")
 }
 
-// openOrCreateKeeper opens the configured root key. It creates a new key only if the
-// database is empty, because a new key cannot decrypt existing data.
+// openOrCreateKeeper opens the root key that the settings select. It creates a root key
+// only if the database is empty, because a new root key cannot decrypt existing data.
 func (f *rootKeyFlags) openOrCreateKeeper(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
 	empty, err := vault.Empty(ctx, store)
 	if err != nil {
@@ -44,8 +44,8 @@ func (f *rootKeyFlags) openOrCreateKeeper(ctx context.Context, dataDir string, s
 	return keeper, vault.RemoveTemporaryKeys(f.path(dataDir))
 }
 
-// keeper opens the configured root key. It returns an error if the key does not exist
-// or cannot decrypt the data in the database.
+// keeper opens the root key that the settings select. It returns an error if the root
+// key does not exist or cannot decrypt the data in the database.
 func (f *rootKeyFlags) keeper(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
 	return f.checked(ctx, dataDir, store, vault.OpenFileKeeper)
 }

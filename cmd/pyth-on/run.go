@@ -23,8 +23,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Exit codes of `run` for a program that did not exit by itself. timeout(1) and
-// shells use the same values. exitSignal is added to the number of the signal.
+// Exit codes of `run` for a program that a signal or a limit ended. timeout(1) and
+// shells use the same values. The number of the signal is added to exitSignal.
 const (
 	exitTimedOut = 124
 	exitNotRun   = 125
@@ -167,8 +167,8 @@ func (c *runCommand) program() (*pyth.Program, error) {
 
 // show prints the output of the program and returns its exit code.
 func show(run *pyth.Execution) int {
-	// Ignore errors, because the reader of standard output may have closed it. The
-	// exit code is still valid.
+	// Ignore errors, because the process that reads standard output may have closed the
+	// pipe. The exit code is still valid.
 	_, _ = os.Stdout.Write(run.Stdout)
 	_, _ = os.Stderr.Write(run.Stderr)
 	var exit *int64

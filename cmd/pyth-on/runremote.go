@@ -24,7 +24,8 @@ type remoteFlags struct {
 // isRemote reports whether the program runs on a server.
 func (f *remoteFlags) isRemote() bool { return f.Remote || f.Server != "" || f.Profile != "" }
 
-// onlyRemote returns an error if a flag for a server is set without a server.
+// onlyRemote returns an error if the user set a flag that needs a server, but no
+// server.
 func (f *remoteFlags) onlyRemote() error {
 	if len(f.Secret)+len(f.Allow)+len(f.Label) > 0 || f.Session != "" || f.JSON || f.APIKeyFile != "" {
 		return errors.New("--secret, --allow, --label, --session, --json and --api-key-file need a server; add --server or --remote")
@@ -81,8 +82,8 @@ func (c *runCommand) runAsJSON(ctx context.Context, server *client.Client, reque
 	return finish(string(run.Status), run.ExitCode, run.Signal), nil
 }
 
-// request returns the request for a server. It reads the program, its input and its
-// files.
+// request returns the request for a server. It reads the program, the standard input of
+// the program and the files.
 func (c *runCommand) request() (*client.ExecuteRequest, error) {
 	p, err := c.program()
 	if err != nil {
@@ -126,8 +127,8 @@ func showEvents(events iter.Seq2[client.Event, error], out *outputs) (*client.Ex
 		switch e := event.(type) {
 		case *client.Output:
 			stop()
-			// Ignore errors, because the reader of standard output may have closed it.
-			// The exit code is still valid.
+			// Ignore errors, because the process that reads the output may have closed
+			// the pipe. The exit code is still valid.
 			if e.Stderr {
 				_, _ = os.Stderr.WriteString(e.Text)
 			} else {

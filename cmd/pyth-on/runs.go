@@ -155,8 +155,8 @@ func (c *runsShowCommand) get(ctx context.Context, server *client.Client) (*clie
 	return server.Wait(ctx, c.ID)
 }
 
-// statusColour is green for success, red for other ends, and yellow for runs that have
-// not ended.
+// statusColour returns the colour of a status: green for success, yellow for runs that
+// have not ended, and red for all other statuses.
 func statusColour(status client.ExecutionStatus) string {
 	switch status {
 	case client.ExecutionStatusSucceeded:

@@ -101,8 +101,8 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// Listen first, so that an error about the port appears before the server builds
-	// images, which takes long.
+	// Open the port before the server builds images, which takes long. An error about
+	// the port then appears at once.
 	front, err := c.openFront(ctx, data.Path, logger)
 	if err != nil {
 		return err
@@ -213,8 +213,8 @@ func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, p
 		logger.Warn("no accounts exist and registration is closed: nobody can use this server", "hint", "create an account while the server runs: "+command)
 	}
 	if c.LogFormat == jsonFormat {
-		// With this format, programs parse the log on standard error. So print only log
-		// records.
+		// In the JSON format, programs parse the log on standard error, so print only
+		// log records.
 		logger.Info("no administrator exists", "hint", "create one: "+command)
 		return nil
 	}

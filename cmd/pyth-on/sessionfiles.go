@@ -27,7 +27,7 @@ type filesCommands struct {
 	Delete filesDeleteCommand `cmd:"" help:"Delete a file of a session."`
 }
 
-// fileSessionArg selects the session of files.
+// fileSessionArg selects the session whose files the command uses.
 type fileSessionArg struct {
 	Session string `arg:"" help:"ID of the session."`
 }

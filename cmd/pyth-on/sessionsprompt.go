@@ -36,7 +36,7 @@ func (c *sessionsPromptCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	// SIGINT interrupts a run, and does not end the command.
+	// SIGINT only interrupts a run. The other signals end the command.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	session, err := c.session(ctx, server)
@@ -56,7 +56,7 @@ func (c *sessionsPromptCommand) Run() error {
 // closeTimeout is the maximum time to close a session at the end of the prompt.
 const closeTimeout = 10 * time.Second
 
-// session returns the session with the ID, or a new one.
+// session returns the session that the flags select, or opens a new session.
 func (c *sessionsPromptCommand) session(ctx context.Context, server *client.Client) (*client.Session, error) {
 	if c.ID != "" {
 		return server.Session(ctx, c.ID)
@@ -108,8 +108,8 @@ func (p *prompt) loop(ctx context.Context) error {
 	}
 }
 
-// read returns the next complete statement. At the end of the input it returns the rest
-// and io.EOF.
+// read returns the next complete statement. At the end of the input it returns the
+// remaining lines and io.EOF.
 func (p *prompt) read() (string, error) {
 	var lines strings.Builder
 	for mark := ">>> "; ; mark = "... " {
@@ -135,7 +135,8 @@ func (p *prompt) run(ctx context.Context, code string, interrupts <-chan os.Sign
 		for {
 			select {
 			case <-interrupts:
-				// The stream reports a session that has ended.
+				// Ignore the error: if the session has ended, the stream of events
+				// reports the end.
 				_ = p.session.Interrupt(ctx)
 			case <-done:
 				return

@@ -51,7 +51,7 @@ func commandNamed(app *kong.Node, name string) *kong.Node {
 	return app.Children[i]
 }
 
-// define describes the flag.
+// define returns the description of the setting that the flag sets.
 func define(flag *kong.Flag) settings.Definition {
 	d := settings.Definition{
 		Name: flag.Name, Variables: flag.Envs, Kind: kindOf(flag), Default: flag.Default, Unit: flag.Tag.Get(unitTag),
@@ -87,8 +87,8 @@ func kindOf(flag *kong.Flag) settings.Kind {
 	return settings.Text
 }
 
-// The function "current" returns the values of the command's settings and their
-// origins. Secrets in URLs are masked. The command must be parsed.
+// The function "current" returns the values of the command's settings, and the source
+// of each value. Secrets in URLs are masked. The command line must already be parsed.
 func current(context *kong.Context, file *settingsFile) []settings.Setting {
 	var list []settings.Setting
 	for _, flag := range settingsOf(context.Selected()) {
@@ -116,7 +116,8 @@ func originOf(context *kong.Context, file *settingsFile, flag *kong.Flag) (origi
 	return settings.FromDefault, ""
 }
 
-// variableOf returns the environment variable that sets the flag; "" if none does.
+// variableOf returns the name of the environment variable that sets the flag; "" if no
+// variable is set.
 func variableOf(flag *kong.Flag) string {
 	for _, name := range flag.Envs {
 		if _, ok := os.LookupEnv(name); ok {

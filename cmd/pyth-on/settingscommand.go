@@ -98,14 +98,14 @@ func runningSettings(ctx context.Context, dataDir string) (list []settings.Setti
 
 type settingsExampleCommand struct{}
 
-// Run prints the example.
+// Run prints an example of a settings file.
 func (settingsExampleCommand) Run(p *parsed) error {
 	return settings.WriteExample(os.Stdout, sections(p.context.Model.Node))
 }
 
 type settingsReferenceCommand struct{}
 
-// Run prints the tables.
+// Run prints the reference of all settings as tables.
 func (settingsReferenceCommand) Run(p *parsed) error {
 	return settings.WriteReference(os.Stdout, sections(p.context.Model.Node))
 }
@@ -138,8 +138,8 @@ type parsed struct {
 	file    *settingsFile
 }
 
-// parse parses the command line. If it returns an error, the result can still have a
-// parser and a file.
+// parse parses the command line. If it returns an error, the result can still contain a
+// parser and the settings file.
 func parse(args []string) (*parsed, error) {
 	p := &parsed{args: args, root: new(commands), file: new(settingsFile)}
 	var err error
@@ -156,7 +156,7 @@ func parse(args []string) (*parsed, error) {
 // settings returns the settings of the parsed command.
 func (p *parsed) settings() []settings.Setting { return current(p.context, p.file) }
 
-// logsJSON reports whether the file selects a JSON log.
+// logsJSON reports whether the settings file selects a log in JSON.
 func (p *parsed) logsJSON() bool {
 	return p.file.texts["log-format"] == jsonFormat
 }

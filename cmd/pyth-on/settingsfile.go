@@ -23,9 +23,9 @@ const noSettingsFile = "off"
 // settingsFile is a kong.Resolver that takes the values of flags from the settings
 // file. Flags and environment variables override the file.
 type settingsFile struct {
-	// file is nil if no file is used.
+	// file is nil if the command uses no settings file.
 	file *settings.File
-	// texts contains the values for the flags of the command by name.
+	// texts contains the values in the file, by the name of the flag.
 	texts map[string]string
 }
 
@@ -80,7 +80,8 @@ func settingsPath(context *kong.Context, command *kong.Node) (string, error) {
 			return path, nil
 		}
 	}
-	// Other commands, for example run, do not depend on the settings of a server.
+	// Commands without a data directory, for example run, do not depend on the settings
+	// of a server.
 	if !slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "data-dir" }) {
 		return "", nil
 	}
@@ -91,12 +92,14 @@ func settingsPath(context *kong.Context, command *kong.Node) (string, error) {
 	return defaultSettingsFile, err
 }
 
-// isSetting reports whether the flag of any command is the same as a setting.
+// isSetting reports whether the flag of a command has the same name and variables as a
+// setting in "all".
 func isSetting(flag *kong.Flag, all []*kong.Flag) bool {
 	return slices.ContainsFunc(all, func(s *kong.Flag) bool { return s.Name == flag.Name && slices.Equal(s.Envs, flag.Envs) })
 }
 
-// text returns the value in the file as text. It parses the text to check the value.
+// text returns the value of the flag in the settings file, as text. It returns an error
+// if the flag cannot have this value.
 func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 	d := define(flag)
 	text, err := f.file.Text(&d)
@@ -128,8 +131,8 @@ func (f *settingsFile) sets(flag *kong.Flag) bool {
 // Validate implements kong.Resolver.
 func (f *settingsFile) Validate(*kong.Application) error { return nil }
 
-// Resolve returns the value for the flag. Kong calls it only for flags that are not on
-// the command line.
+// Resolve returns the value of the flag in the settings file. Kong calls Resolve only
+// for flags that are not on the command line.
 func (f *settingsFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if text, ok := f.texts[flag.Name]; ok && variableOf(flag) == "" {
 		return text, nil

@@ -35,8 +35,8 @@ type accountStore struct {
 	vault *vault.Vault
 	// mark is the path of the file newServerMark.
 	mark string
-	// description describes a PostgreSQL database for the log. It is "" for an SQLite
-	// database.
+	// description describes the PostgreSQL database for the log. It is "" if the
+	// database is an SQLite database.
 	description string
 }
 
@@ -52,8 +52,8 @@ func (s *accountStore) onWriteFailure(f func()) {
 }
 
 // openStore opens the database and the root key of a server. For a new server it
-// creates both. If an earlier database is missing, openStore returns an error,
-// because a new database would hide the loss of the accounts.
+// creates a database and a root key. If an earlier database is missing, openStore
+// returns an error, because a new database would hide the loss of the accounts.
 func (f *storeFlags) openStore(ctx context.Context, dataDir string) (*accountStore, error) {
 	url, err := f.url()
 	if err != nil {
@@ -65,8 +65,8 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (*accountSto
 	return f.openSQLite(ctx, dataDir)
 }
 
-// openPostgres opens a PostgreSQL database. Another server may have created its
-// accounts.
+// openPostgres opens a PostgreSQL database. The database can already contain accounts
+// that another server created.
 func (f *storeFlags) openPostgres(ctx context.Context, dataDir, url string) (_ *accountStore, err error) {
 	store, err := postgres.Open(ctx, url)
 	if err != nil {
@@ -152,8 +152,8 @@ func (f *storeFlags) openSQLite(ctx context.Context, dataDir string) (_ *account
 	return &accountStore{Store: store, vault: vault.New(keeper, store), mark: mark}, nil
 }
 
-// removeMark removes the file newServerMark. It must be called when the server's
-// keys are stored. From then on, an empty database is an error.
+// removeMark removes the file newServerMark. Call it when the keys of the server are
+// stored. After this call, a start with an empty database fails.
 func (s *accountStore) removeMark() error {
 	if err := os.Remove(s.mark); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -161,12 +161,12 @@ func (s *accountStore) removeMark() error {
 	return nil
 }
 
-// restore is the advice for a missing SQLite database.
+// restore is the hint in errors about a missing SQLite database.
 const restore = "restore " + databaseName + " from a backup"
 
-// markNew creates the file newServerMark. If there is evidence of an earlier
-// database, it returns an error instead. The other parameters are for the error: the
-// object and its state, for example "is empty", and the advice.
+// markNew creates the file newServerMark. If there is evidence of an earlier database,
+// it returns an error instead. This error contains the other parameters: an object, its
+// state, for example "is empty", and a hint.
 func (f *storeFlags) markNew(dataDir, mark, object, state, advice string) error {
 	if _, err := os.Stat(mark); err == nil {
 		return nil // The first start was interrupted.
@@ -183,8 +183,8 @@ func (f *storeFlags) markNew(dataDir, mark, object, state, advice string) error 
 	return made.Close()
 }
 
-// evidence describes a sign of an earlier database for an error message; "" if there
-// is no sign.
+// evidence describes a sign of an earlier database, as text for an error message. It
+// returns "" if it finds no sign.
 func (f *storeFlags) evidence(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "it contains the root key " + path

@@ -44,8 +44,8 @@ func localTime(t time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// colour returns the text in a colour if the file is a terminal and NO_COLOR is
-// not set. The parameter "code" is the parameter of SGR (ECMA-48).
+// colour returns the text with escape sequences for a colour, if the file is a terminal
+// and NO_COLOR is not set. The parameter "code" is the parameter of SGR (ECMA-48).
 func colour(f *os.File, code, text string) string {
 	if os.Getenv("NO_COLOR") != "" || !isatty.IsTerminal(f.Fd()) {
 		return text
@@ -53,8 +53,9 @@ func colour(f *os.File, code, text string) string {
 	return "\033[" + code + "m" + text + "\033[0m"
 }
 
-// waiting prints the step on a terminal if it takes longer than progressDelay. The
-// caller must call the function "stop" before other output.
+// waiting prints the name of a step on a terminal if the step takes longer than
+// progressDelay. The caller must call the function "stop" before it prints other
+// output.
 func waiting(step string) (stop func()) {
 	if !isatty.IsTerminal(os.Stderr.Fd()) {
 		return func() {}

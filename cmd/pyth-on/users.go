@@ -72,7 +72,7 @@ type userArg struct {
 	JSON bool   `name:"json" env:"-" help:"Print the result as JSON."`
 }
 
-// find returns the account.
+// find returns the account that the argument selects, and its JSON.
 func (a *userArg) find(ctx context.Context, c *adminClient) (*cliUser, json.RawMessage, error) {
 	all, err := c.list(ctx, usersPath, url.Values{"q": {a.User}})
 	if err != nil {
@@ -233,8 +233,8 @@ func (r *resetLink) write(email string) error {
 	return err
 }
 
-// The function "absolute" adds the beginning of an example URL if the command does not
-// know the address of the server.
+// The function "absolute" adds an example address to a link that is only a path,
+// because the command does not know the address of the server.
 func absolute(link string) string {
 	if strings.HasPrefix(link, api.AccountPath) {
 		return "https://YOUR-SERVER" + link

@@ -19,8 +19,8 @@ const (
 	familyStart = "fam_"
 )
 
-// Register creates an account. The code of a server without an administrator creates
-// the first administrator, even if registration is closed.
+// Register creates an account. While the server has no administrator, the setup code as
+// the invite creates the first administrator, even if registration is closed.
 func (s *Service) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
 	used, err := s.mayRegister(ctx, invite)
 	if err != nil {
@@ -42,7 +42,8 @@ func (s *Service) CreateUser(ctx context.Context, n pyth.NewUser) (*pyth.User, s
 	return s.register(ctx, n, nil)
 }
 
-// register creates an account. If the invite is not nil, the account uses it up.
+// register creates an account. If the invite is not nil, it can only be used once, and
+// register marks it as used.
 func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Invite) (*pyth.User, string, error) {
 	if invite == nil {
 		return s.registerWith(ctx, n, false, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
@@ -68,8 +69,8 @@ func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, 
 	if err != nil {
 		return nil, "", err
 	}
-	// Look for an existing account first, because the hash is expensive. If two
-	// requests for one address arrive at once, the store rejects the second.
+	// Look for an existing account first, because hashing the password is expensive. If
+	// two requests with the same address arrive at once, the store rejects the second.
 	if _, err := s.userByEmail(ctx, n.Email); err == nil {
 		return nil, "", pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 	} else if !absent(err) {
@@ -96,8 +97,8 @@ func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, 
 	return user, key, nil
 }
 
-// create stores the user, the data key and the first API key. It returns the API
-// key.
+// create stores the user, the first API key, and the data key that encrypts the user's
+// secrets. It returns the API key.
 func (s *Service) create(ctx context.Context, user *pyth.User, setup bool, store storeAccount) (string, error) {
 	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
 	if err != nil {
@@ -176,9 +177,10 @@ func wrongPassword(user pyth.UserID) error {
 	return e
 }
 
-// confirm verifies the password again after the grant was stored. If the password
-// has changed, the account was disabled or a second factor was activated in the
-// meantime, confirm revokes the grant, because the change revoked only earlier grants.
+// confirm verifies the password again after the grant (the tokens) was stored. In the
+// meantime, the password may have changed, or an administrator may have disabled the
+// account, or the user may have activated a second factor. Such a change revokes only
+// earlier grants, so confirm then revokes the new grant.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil {
@@ -205,8 +207,8 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// userByEmail returns the account with the e-mail address. The store may contain the
-// address in any of its forms. If there is no account, absent(err) is true.
+// userByEmail returns the account with the e-mail address. It looks for all forms of
+// the address that the store can contain. If there is no account, absent(err) is true.
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
@@ -252,7 +254,7 @@ func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, err
 	return string(key), err
 }
 
-// KeyLabel returns the vault's label for the encrypted copy of an API key.
+// KeyLabel returns the label under which the vault encrypts the copy of an API key.
 func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
@@ -266,8 +268,8 @@ func (s *Service) checkPassword(ctx context.Context, p *pyth.Principal, password
 	return err
 }
 
-// ChangePassword replaces the password of the caller. It fails with
-// CodeInvalidCredentials if the given current password is wrong.
+// ChangePassword replaces the password of the caller. If the parameter "current" is not
+// the current password, it fails with CodeInvalidCredentials.
 func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	if err := s.checkPassword(ctx, p, current); err != nil {
 		return err
@@ -283,7 +285,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current
 	return s.config.Store.ChangePassword(ctx, p.User.ID, p.User.PasswordHash, hash)
 }
 
-// grant issues a JWT and the first refresh token of a new family.
+// grant issues a JWT, and the first refresh token of a new login (token family).
 func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth.Grant, error) {
 	family, err := newID(familyStart)
 	if err != nil {

@@ -13,10 +13,11 @@ import (
 type Administration struct {
 	Accounts *Service
 	Remover  *Remover
-	// Ended is called with a user who was disabled or deleted. The servers then end the
-	// runs and sessions of the user. It must not block.
+	// Ended is called with the ID of a user after the user was disabled or deleted. The
+	// function must make the servers end the user's runs and sessions, and must not
+	// block.
 	Ended func(pyth.UserID)
-	// Quotas forgets the cached limits of a user.
+	// Quotas caches the limits of users. Forget removes the limits of one user.
 	Quotas interface{ Forget(pyth.UserID) }
 }
 

@@ -34,7 +34,7 @@ const (
 	e2bShown  = len(pyth.E2BKeyPrefix) + 4
 )
 
-// newKeyOf returns a new key of the given form, and the length of its visible prefix.
+// newKeyOf returns a new key in the given format, and the length of its visible prefix.
 func newKeyOf(f pyth.KeyFormat) (key string, shown int, err error) {
 	if f == pyth.KeyFormatE2B {
 		key, err = newE2BKey()
@@ -62,8 +62,8 @@ func newKey() (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		// Skip 248 to 255, because 256 is not a multiple of 62. Otherwise the first
-		// eight characters would be more likely than the others.
+		// Skip 248 to 255: 248 is a multiple of 62, and 256 is not. Otherwise the
+		// first eight characters would be more likely than the others.
 		if random[0] < 248 {
 			b = append(b, base62[random[0]%62])
 		}
@@ -71,7 +71,8 @@ func newKey() (string, error) {
 	return string(b) + checksum(string(b)), nil
 }
 
-// wellFormedKey reports whether the key has one of the forms and the right checksum.
+// wellFormedKey reports whether the key has one of the two formats and a correct
+// checksum.
 func wellFormedKey(key string) bool {
 	if strings.HasPrefix(key, pyth.E2BKeyPrefix) {
 		return len(key) == e2bLength && e2bChecksum(key[:e2bLength-8]) == key[e2bLength-8:]
@@ -97,6 +98,6 @@ func checksum(s string) string {
 	return string(b[:])
 }
 
-// hashOf returns the hash under which a key or refresh token is stored. No salt is
-// needed, because these credentials are random and too long to guess.
+// hashOf returns the hash under which an API key or a refresh token is stored. The hash
+// needs no salt, because these credentials are random and too long to guess.
 func hashOf(credential string) [32]byte { return sha256.Sum256([]byte(credential)) }

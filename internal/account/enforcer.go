@@ -9,17 +9,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// LiveActivity is an Activity that knows its users.
+// LiveActivity is an Activity that can list the users with runs or sessions.
 type LiveActivity interface {
 	Activity
-	// ActiveUsers returns the users who have something to end on this server. A user can
-	// appear several times.
+	// ActiveUsers returns the users who have runs or sessions on this server. The same
+	// user can appear several times.
 	ActiveUsers() []pyth.UserID
 }
 
-// Enforcer ends the runs and sessions of users who are disabled or deleted. Credentials
-// of such users are invalid at once, because each request reads the account. The
-// Enforcer ends what has begun before.
+// Enforcer ends the runs and sessions of users who were disabled or deleted. Such users
+// cannot begin new ones, because each request reads the account.
 type Enforcer struct {
 	Store interface {
 		InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error)
@@ -30,7 +29,7 @@ type Enforcer struct {
 	// Interval is the time between two searches for users whom other servers have
 	// disabled or deleted.
 	Interval time.Duration
-	// Failed is called with errors.
+	// Failed is called with each error.
 	Failed func(error)
 }
 

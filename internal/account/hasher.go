@@ -11,12 +11,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// current contains the Argon2id parameters (RFC 9106) for new hashes. OWASP's
-// Password Storage Cheat Sheet recommends them for servers with limited memory. Each
-// hash uses little memory, because many users may log in at the same time.
+// current contains the parameters of Argon2id (RFC 9106) for new hashes. OWASP's
+// Password Storage Cheat Sheet recommends these values for servers with limited memory:
+// one hash needs little memory, so many users can log in at the same time.
 var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
 
-// maxHashWait is the maximum time to wait for a slot of the hasher.
+// maxHashWait is the maximum time that a password waits until the hasher can hash it.
 const maxHashWait = 10 * time.Second
 
 // hasher hashes passwords. It limits the number of concurrent hashes, because each
@@ -59,10 +59,10 @@ func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stal
 	return subtle.ConstantTimeCompare(got.hash, want.hash) == 1, want.parameters != current || len(want.hash) != hashBytes, nil
 }
 
-// compute waits for a slot, computes the hash of the password with the parameters
-// and the salt in p, and stores the hash in p. The parameter "size" is the length of
-// the hash in bytes. compute fails with CodeOverloaded if no slot is free within
-// maxHashWait.
+// compute hashes the password with the parameters and the salt in p, and stores the
+// hash in p. The parameter "size" is the length of the hash in bytes. If too many
+// passwords are being hashed, compute waits. After maxHashWait, it fails with
+// CodeOverloaded.
 func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
 	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
 	defer cancel()

@@ -80,8 +80,9 @@ func NewIdentities(ctx context.Context, c IdentitiesConfig) (*Identities, error)
 	return &Identities{c, states}, err
 }
 
-// signInState is the state of a sign-in while the browser is at the provider. The browser
-// keeps it in encrypted form, so that every server can complete the sign-in.
+// signInState is the state of a sign-in while the browser is at the provider. The
+// browser stores the state in an encrypted cookie, so that every server can complete
+// the sign-in.
 type signInState struct {
 	State, Nonce, Verifier string
 	Challenge              [32]byte
@@ -89,11 +90,11 @@ type signInState struct {
 	ExpiresAt              time.Time
 }
 
-// stateLabel is authenticated with the encrypted state, so that no other value that was
-// encrypted with the key can replace it.
+// stateLabel is the associated data of the encryption of signInState. So no other value
+// that was encrypted with the same key can replace the state.
 var stateLabel = []byte("pyth-on/oidc-state/1")
 
-// Begin begins a sign-in.
+// Begin begins a sign-in at the provider.
 func (x *Identities) Begin(ctx context.Context, challenge [32]byte, returnTo string) (*pyth.SignInStart, error) {
 	s := signInState{
 		State: rand.Text(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(), Challenge: challenge, ReturnTo: returnTo,
@@ -110,7 +111,7 @@ func (x *Identities) Begin(ctx context.Context, challenge [32]byte, returnTo str
 	return &pyth.SignInStart{URL: target, State: base64.RawURLEncoding.EncodeToString(x.states.Seal(nil, nil, plain, stateLabel))}, nil
 }
 
-// openState decrypts the value of the cookie.
+// openState decrypts the state in the value of the cookie.
 func (x *Identities) openState(cookie string) (*signInState, error) {
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
 	if err != nil {
@@ -159,8 +160,8 @@ func (x *Identities) Complete(ctx context.Context, c pyth.SignInCallback) (pyth.
 	return result, err
 }
 
-// signIn returns the stored sign-in if the verifier is the one of the client that began
-// it.
+// signIn returns the stored sign-in with the code. It returns an error unless the
+// verifier proves that this client began the sign-in.
 func (x *Identities) signIn(ctx context.Context, code, verifier string) (*pyth.SignIn, error) {
 	in, err := x.config.Accounts.config.Store.SignIn(ctx, hashOf(code))
 	if absent(err) {
@@ -180,7 +181,8 @@ func invalidSignIn() error {
 	return pyth.Errorf(pyth.CodeInvalidCredentials, "The code of the sign-in is unknown, used or expired, or the verifier is wrong. Sign in again.")
 }
 
-// use uses up the sign-in. Of several concurrent calls only one succeeds.
+// use deletes the sign-in, so that it works only once. If several calls run
+// concurrently, only one succeeds.
 func (x *Identities) use(ctx context.Context, in *pyth.SignIn) error {
 	err := x.config.Accounts.config.Store.DeleteSignIn(ctx, in.Hash)
 	if absent(err) {
@@ -189,7 +191,8 @@ func (x *Identities) use(ctx context.Context, in *pyth.SignIn) error {
 	return err
 }
 
-// LogInWith returns a grant for the account of the person who signed in.
+// LogInWith returns a grant for the account of the person who signed in at the
+// provider.
 func (x *Identities) LogInWith(ctx context.Context, code, verifier, secondFactor string) (*pyth.Grant, error) {
 	s := x.config.Accounts
 	in, err := x.signIn(ctx, code, verifier)
@@ -238,9 +241,9 @@ func (x *Identities) LogInWith(ctx context.Context, code, verifier, secondFactor
 	return grant, s.config.Store.SetIdentityUsed(ctx, identity.ID, s.now())
 }
 
-// confirm reads the account again after the grant was stored. It revokes the grant if in
-// the meantime the account was disabled, the identity was deleted, or a second factor was
-// activated.
+// confirm reads the account again after the grant was stored. In the meantime, the
+// account may have been disabled, the identity deleted, or a second factor activated.
+// In these cases confirm revokes the grant.
 func (x *Identities) confirm(ctx context.Context, proved *pyth.User, identity *pyth.Identity, grant *pyth.Grant) error {
 	s := x.config.Accounts
 	user, err := s.config.Store.User(ctx, proved.ID)
@@ -289,9 +292,9 @@ func verifiedEmail(in *pyth.SignIn) (string, error) {
 	return email, nil
 }
 
-// register creates an account for a person without one. It never gives access to an
-// existing account with the same e-mail address: the address does not prove that the
-// account belongs to the person, because somebody else may have registered it.
+// register creates an account for a person who has no account. It never gives access to
+// an existing account with the same e-mail address. Somebody else may have registered
+// that account, so the same address does not prove that it belongs to the person.
 func (x *Identities) register(ctx context.Context, in *pyth.SignIn) (*pyth.Grant, error) {
 	s := x.config.Accounts
 	email, err := verifiedEmail(in)
@@ -332,13 +335,13 @@ func (x *Identities) register(ctx context.Context, in *pyth.SignIn) (*pyth.Grant
 	return grant, nil
 }
 
-// newIdentity returns the identity of the person without its user.
+// newIdentity returns an identity for the person. The caller must set its user.
 func (x *Identities) newIdentity(in *pyth.SignIn) (*pyth.Identity, error) {
 	id, err := newID("idn_")
 	return &pyth.Identity{ID: pyth.IdentityID(id), Issuer: in.Issuer, Subject: in.Subject, Email: in.Email, CreatedAt: x.config.Accounts.now()}, err
 }
 
-// Link links the person to the account of the caller.
+// Link adds the person who signed in at the provider to the account of the caller.
 func (x *Identities) Link(ctx context.Context, p *pyth.Principal, password, code, verifier string) (*pyth.Identity, error) {
 	s := x.config.Accounts
 	if err := s.requireLogin(ctx, p); err != nil {

@@ -21,8 +21,9 @@ const (
 	setupLifetime = 24 * time.Hour
 )
 
-// mayRegister returns an error if the caller may not register. It returns the stored
-// invite that the registration uses up; nil if there is none.
+// mayRegister returns an error if the caller may not register. If the code is a stored
+// invite, it returns the invite, which the registration must delete. Otherwise the
+// invite is nil.
 func (s *Service) mayRegister(ctx context.Context, code string) (*pyth.Invite, error) {
 	stored, err := s.storedInvite(ctx, code)
 	if err != nil {
@@ -46,8 +47,8 @@ func (s *Service) mayRegister(ctx context.Context, code string) (*pyth.Invite, e
 	return nil, pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask an administrator for an account.")
 }
 
-// storedInvite returns the invite with the code if it has not expired. It returns nil if
-// there is none.
+// storedInvite returns the invite with the code from the store. It returns nil if the
+// store has no such invite, or if the invite has expired.
 func (s *Service) storedInvite(ctx context.Context, code string) (*pyth.Invite, error) {
 	if len(code) <= len(inviteStart) || code[:len(inviteStart)] != inviteStart {
 		return nil, nil
@@ -64,16 +65,16 @@ func (s *Service) configuredInvite(code string) bool {
 	given := sha256.Sum256([]byte(code))
 	valid := 0
 	for _, i := range s.policy.Load().Invites {
-		// Compare the hashes of all invites, in constant time. Otherwise the duration
-		// would reveal parts of an invite.
+		// Compare the code with all invites, and compare hashes in constant time.
+		// Otherwise the duration of the comparison would reveal parts of an invite.
 		h := sha256.Sum256([]byte(i))
 		valid |= subtle.ConstantTimeCompare(given[:], h[:])
 	}
 	return valid == 1
 }
 
-// CreateInvite creates an invite for one registration and returns its code. If "email"
-// is not "", only this address can use the invite.
+// CreateInvite creates an invite for one registration and returns its code. If the
+// parameter "email" is not "", only this address can use the invite.
 func (s *Service) CreateInvite(ctx context.Context, actor pyth.UserID, email string, lifetime time.Duration) (*pyth.Invite, string, error) {
 	if lifetime == 0 {
 		lifetime = defaultInvite

@@ -105,7 +105,8 @@ func keyName(name string) (string, error) {
 	return name, nil
 }
 
-// keyExpiry checks the expiry of a key. The zero time means that there is none.
+// keyExpiry checks the expiry of a key. The zero time means that the key does not
+// expire.
 func (s *Service) keyExpiry(at time.Time) (time.Time, error) {
 	if at.IsZero() {
 		return at, nil
@@ -116,8 +117,9 @@ func (s *Service) keyExpiry(at time.Time) (time.Time, error) {
 	return at.UTC().Truncate(time.Microsecond), nil
 }
 
-// checkExpiry returns an error if the caller's key expires before the given time. The
-// zero time means never. Otherwise a stolen key could outlive its expiry.
+// checkExpiry returns an error if a new key would expire after the API key of the
+// caller. Otherwise a stolen key could create a key that lasts longer. The zero time
+// means that the new key does not expire.
 func checkExpiry(p *pyth.Principal, at time.Time) error {
 	if p.Credential != pyth.CredentialAPIKey || p.ExpiresAt.IsZero() || !at.IsZero() && !at.After(p.ExpiresAt) {
 		return nil

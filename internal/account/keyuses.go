@@ -9,12 +9,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// useResolution is the resolution of the time of last use of a key. A key that is used
-// all the time causes one write in this time.
+// useResolution is the precision of the time at which a key was last used. Even a key
+// that is used all the time causes only one write within this time.
 const useResolution = time.Minute
 
-// keyUses keeps the times of last use of keys in memory until they are stored, so that
-// no request waits for a write. It is safe for concurrent use.
+// keyUses collects in memory the times at which keys were last used, so that no request
+// waits for a write to the store. It is safe for concurrent use.
 type keyUses struct {
 	store pyth.APIKeyStore
 
@@ -26,7 +26,7 @@ func newKeyUses(store pyth.APIKeyStore) *keyUses {
 	return &keyUses{store: store, pending: map[pyth.KeyID]time.Time{}}
 }
 
-// note notes a use of the key, unless its time of last use is recent.
+// note records that the key was used now, unless its stored time is recent.
 func (u *keyUses) note(k *pyth.APIKey, at time.Time) {
 	if at.Sub(k.LastUsedAt) < useResolution {
 		return
@@ -38,8 +38,7 @@ func (u *keyUses) note(k *pyth.APIKey, at time.Time) {
 	}
 }
 
-// addTo sets the time of last use of keys whose time in memory is later than the stored
-// time.
+// addTo replaces the field LastUsedAt of a key if the time in memory is later.
 func (u *keyUses) addTo(keys ...*pyth.APIKey) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -50,7 +49,7 @@ func (u *keyUses) addTo(keys ...*pyth.APIKey) {
 	}
 }
 
-// save stores the times in memory.
+// save writes the times in memory to the store.
 func (u *keyUses) save(ctx context.Context) error {
 	u.mu.Lock()
 	times := maps.Clone(u.pending)
@@ -67,6 +66,6 @@ func (u *keyUses) save(ctx context.Context) error {
 	return nil
 }
 
-// SaveKeyUses stores the times of last use of API keys. Call it every minute, and when
-// the server stops.
+// SaveKeyUses stores the times at which API keys were last used. Call it every minute,
+// and when the server stops.
 func (s *Service) SaveKeyUses(ctx context.Context) error { return s.uses.save(ctx) }

@@ -36,7 +36,8 @@ func (x *Profiles) ChangeEmail(ctx context.Context, p *pyth.Principal, email, pa
 	if err != nil {
 		return nil, err
 	}
-	// The store compares only one form of the address, so look for the other forms.
+	// The store compares the address in only one form, so look for its other forms
+	// here.
 	other, err := s.userByEmail(ctx, given)
 	switch {
 	case err == nil && other.ID != p.User.ID:
@@ -67,7 +68,7 @@ func (x *Profiles) Logins(ctx context.Context, p *pyth.Principal, after string, 
 	return all, err
 }
 
-// familyTime returns the time in the ID of a token family.
+// familyTime returns the time of the login, which the ID of a token family contains.
 func familyTime(family string) time.Time {
 	id, err := uuid.Parse(strings.TrimPrefix(family, familyStart))
 	if err != nil || id.Version() != 7 {
@@ -92,7 +93,7 @@ func (x *Profiles) DeleteLogin(ctx context.Context, p *pyth.Principal, id string
 // NoteExport does nothing. The decorator in package audit records the export.
 func (x *Profiles) NoteExport(context.Context, *pyth.Principal) error { return nil }
 
-// ResetPassword replaces the password of the token's user.
+// ResetPassword replaces the password of the user to whom the reset token belongs.
 func (x *Profiles) ResetPassword(ctx context.Context, token, password string) (pyth.UserID, error) {
 	s := x.accounts
 	hash := hashOf(token)

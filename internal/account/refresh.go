@@ -11,9 +11,9 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is the time after an exchange during which the same client may
-	// exchange the token again. The client does this if it did not receive the
-	// response.
+	// retryGrace is the time after an exchange of a token during which the same client
+	// may exchange this token again. The client needs a second exchange if it did not
+	// receive the response to the first.
 	retryGrace = 10 * time.Second
 )
 
@@ -75,9 +75,9 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	return s.grantWith(user, key, seen.FamilyID, token)
 }
 
-// isValid reports whether the token is valid now. It rejects tokens with an issue
-// time far in the future. Such tokens were issued while the clock was wrong, so they
-// would be valid for too long.
+// isValid reports whether the token is valid now. It rejects tokens that were issued
+// far in the future. The clock was wrong when they were issued, so they would be valid
+// for too long.
 func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.policy.Load().RefreshTTL
@@ -97,8 +97,8 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 			return err
 		}
 	}
-	// Use the absolute difference, so that setting the clock back does not extend the
-	// grace period.
+	// Use the absolute difference. Otherwise an operator who sets the clock back would
+	// extend the time.
 	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
 		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
 	}
@@ -123,9 +123,9 @@ func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, er
 	return s.grantWith(&p.User, key, p.FamilyID, "")
 }
 
-// requireLogin returns an error if the login that issued the caller's JWT has ended.
-// A JWT remains valid until it expires, so what lasts longer needs an active login. API
-// keys have no login.
+// requireLogin returns an error if the login that issued the caller's JWT has ended. A
+// revoked login's JWT is valid until it expires. Operations with a lasting effect call
+// requireLogin, so that such a JWT cannot be used for them. API keys have no login.
 func (s *Service) requireLogin(ctx context.Context, p *pyth.Principal) error {
 	if p.Credential != pyth.CredentialJWT {
 		return nil

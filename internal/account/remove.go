@@ -7,13 +7,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Activity is a service with runs or sessions of users.
+// Activity is a service that has runs or sessions of users.
 type Activity interface {
-	// EndUser ends everything that the user runs, and waits for the end.
+	// EndUser ends all runs and sessions of the user, and waits until they have ended.
 	EndUser(ctx context.Context, user pyth.UserID) error
 }
 
-// Eraser removes the content of a user's entries in the audit log.
+// Eraser removes the content of a user's entries in the audit log. It returns the
+// number of these entries.
 type Eraser interface {
 	Erase(ctx context.Context, user pyth.UserID) (entries int, err error)
 }
@@ -29,9 +30,9 @@ type Remover struct {
 	activities atomic.Pointer[[]Activity]
 }
 
-// SetActivities sets the services whose runs and sessions end before an account is
-// deleted. Before this call there are none, because a server accepts commands before its
-// services have started.
+// SetActivities sets the services whose runs and sessions Remover ends before it
+// deletes an account. A server can execute commands before these services have started.
+// Until this call, there is nothing to end.
 func (r *Remover) SetActivities(all ...Activity) { r.activities.Store(&all) }
 
 // Remove ends the runs and sessions of the user and deletes the account with all its
@@ -44,16 +45,16 @@ func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
 	if err := r.end(ctx, user); err != nil {
 		return err
 	}
-	// Erase before the account is gone. If the server is killed between the two steps,
-	// the user can repeat the deletion.
+	// Erase the audit entries before the account. If the server is killed between these
+	// two steps, the user still exists and can repeat the deletion.
 	if _, err := r.Audit.Erase(ctx, user); err != nil {
 		return err
 	}
 	if err := r.Store.DeleteUser(ctx, user); err != nil {
 		return err
 	}
-	// The account is gone, so a disconnected client must not stop the rest. Nothing new
-	// can begin now, because all credentials are invalid.
+	// The account is deleted, so the remaining steps must run even if the client
+	// disconnects. The user cannot start new runs, because all credentials are invalid.
 	ctx = context.WithoutCancel(ctx)
 	if err := r.end(ctx, user); err != nil {
 		return err
@@ -63,7 +64,8 @@ func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
 }
 
 // check returns an error if the user does not exist or is the last enabled
-// administrator. The store checks again, but only after the runs have ended.
+// administrator. The store checks both again when it deletes the account, but then the
+// runs have ended.
 func (r *Remover) check(ctx context.Context, user pyth.UserID) error {
 	u, err := r.Store.User(ctx, user)
 	if err != nil || !u.ActiveAdmin() {

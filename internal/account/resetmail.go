@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// maxResetMails is the maximum number of requests that wait for the mailer.
+	// maxResetMails is the maximum number of requests that wait until their mail is
+	// sent.
 	maxResetMails = 100
 	resetTimeout  = time.Minute
 )
@@ -23,10 +24,11 @@ type ResetMailerConfig struct {
 	Accounts *Service
 	// Send sends a mail with the given text.
 	Send func(ctx context.Context, to, subject, text string) error
-	// URL is the beginning of the link in the mail. The token follows it. If URL is "",
-	// the mail contains only the token.
+	// URL is the link in the mail without the token, which is added at the end. If URL
+	// is "", the mail contains only the token.
 	URL string
-	// Audit records each token. It must be durable when it returns.
+	// Audit records that a token was created. The record must be durable when Audit
+	// returns.
 	Audit  func(ctx context.Context, e *pyth.AuditEvent) error
 	Logger *slog.Logger
 }
@@ -59,8 +61,9 @@ func NewResetMailer(c ResetMailerConfig) *ResetMailer {
 	return m
 }
 
-// Request mails a token to the account with the address, if there is one. It returns at
-// once. If too many requests wait, it drops the request.
+// Request mails a reset token to the account with the address, if there is such an
+// account. It does not wait for the mail. If too many requests wait already, it drops
+// this request.
 func (m *ResetMailer) Request(email string) {
 	select {
 	case m.queue <- email:
@@ -69,7 +72,7 @@ func (m *ResetMailer) Request(email string) {
 	}
 }
 
-// Close cancels the current mail and returns. It drops waiting requests.
+// Close cancels the mail that is being sent, and drops all waiting requests.
 func (m *ResetMailer) Close() error {
 	m.stop()
 	m.done.Wait()
@@ -94,8 +97,7 @@ func (m *ResetMailer) send(ctx context.Context, email string) error {
 	if err := m.config.Audit(ctx, e); err != nil {
 		return err
 	}
-	// Mail to the stored address, not to the address in the request, which can have
-	// another form.
+	// Use the stored address, because the spelling in the request can be different.
 	return m.config.Send(ctx, user.Email, "Reset your password", m.text(r))
 }
 

@@ -19,14 +19,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Parameters of TOTP (RFC 6238). Apps support these values without exception.
+// Parameters of TOTP (RFC 6238). All authenticator apps support these values.
 const (
 	totpPeriod      = 30 * time.Second
 	totpSecretBytes = 20
 	// totpSkew is the number of time steps before and after the current one whose codes
 	// are valid. It allows for slow users and inaccurate clocks (RFC 6238, 5.2).
 	totpSkew = 1
-	// qrCodePixels is the width of the image with the URI.
+	// qrCodePixels is the width of the QR code for authenticator apps.
 	qrCodePixels = 256
 )
 
@@ -35,8 +35,9 @@ const (
 	recoveryCodes = 10
 	// recoveryLength is the number of base32 characters of a recovery code (80 bits).
 	recoveryLength = 16
-	// maxWrongCodes is the number of wrong codes after which a user can try one code
-	// each wrongCodePause. So a person who knows the password cannot guess a code.
+	// maxWrongCodes is the number of wrong codes after which a user must wait
+	// wrongCodePause before each further code. So a person who knows the password
+	// cannot guess a code.
 	maxWrongCodes  = 10
 	wrongCodePause = 15 * time.Minute
 )
@@ -62,7 +63,8 @@ func noSecondFactor() error {
 	return pyth.Errorf(pyth.CodeNotFound, "The account has no second factor.")
 }
 
-// Enroll creates a secret. It replaces an earlier secret that is not active.
+// Enroll creates a secret for an authenticator app. An earlier secret that was not
+// activated becomes invalid.
 func (x *SecondFactors) Enroll(ctx context.Context, p *pyth.Principal, password, issuer string) (*pyth.Enrollment, error) {
 	s := x.accounts
 	if err := s.requireLogin(ctx, p); err != nil {
@@ -147,7 +149,8 @@ func (x *SecondFactors) Remove(ctx context.Context, p *pyth.Principal, password,
 	return x.accounts.config.Store.DeleteSecondFactor(ctx, p.User.ID)
 }
 
-// prove checks the login, the password and the code of the caller.
+// prove checks that the caller's login is active, and that the password and the code of
+// the second factor are correct.
 func (x *SecondFactors) prove(ctx context.Context, p *pyth.Principal, password, code string) error {
 	s := x.accounts
 	if err := s.requireLogin(ctx, p); err != nil {
@@ -163,8 +166,9 @@ func (x *SecondFactors) prove(ctx context.Context, p *pyth.Principal, password, 
 	return err
 }
 
-// checkCode checks and uses up the code of the user's second factor. It does nothing if
-// the user has none. The caller must have proved the identity of the user.
+// checkCode checks the code of the user's second factor, and makes it invalid for
+// further uses. Without a second factor it does nothing. The caller must have checked
+// the password or another proof of the user's identity.
 func (s *Service) checkCode(ctx context.Context, user *pyth.User, code string) (pyth.SecondFactorMethod, error) {
 	if user.SecondFactorAt.IsZero() {
 		return "", nil
@@ -199,7 +203,7 @@ func (s *Service) checkCode(ctx context.Context, user *pyth.User, code string) (
 	return pyth.SecondFactorTOTP, err
 }
 
-// totpCode matches codes of apps. Recovery codes are longer.
+// totpCode matches codes of authenticator apps. Recovery codes are longer.
 var totpCode = regexp.MustCompile(`^[0-9]{6}$`)
 
 // normalizeCode removes the spaces and hyphens that make codes readable.
@@ -243,7 +247,7 @@ func newRecoveryCodes() (codes []string, hashes [][32]byte) {
 	return codes, hashes
 }
 
-// withOwner returns the error with the owner of the password as its cause.
+// withOwner returns the error with a cause that names the user who owns the password.
 func withOwner(err error, user pyth.UserID) error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok {
@@ -254,7 +258,7 @@ func withOwner(err error, user pyth.UserID) error {
 	return &owned
 }
 
-// codeRequired returns the error for a right password without a code.
+// codeRequired returns the error for a login with a right password but without a code.
 func codeRequired(user pyth.UserID) error {
 	return withOwner(pyth.Errorf(pyth.CodeSecondFactorRequired, "The account has a second factor. Send a code from your authenticator app, or a recovery code, in the field code."), user)
 }

@@ -55,8 +55,8 @@ type Config struct {
 type Service struct {
 	config Config
 	hasher *hasher
-	// dummyHash replaces the password hash of a missing account, so that a login
-	// takes the same time whether or not the account exists.
+	// dummyHash is a password hash for requests to a missing account. So a login takes
+	// the same time whether or not the account exists.
 	dummyHash string
 	uses      *keyUses
 	policy    atomic.Pointer[Policy]
@@ -100,5 +100,5 @@ func unauthenticated() error {
 
 func expired(message string) error { return pyth.Errorf(pyth.CodeUnauthenticated, "%s", message) }
 
-// absent reports whether err means that the store does not contain the object.
+// absent reports whether err means that the object is not in the store.
 func absent(err error) bool { return pyth.ErrorCode(err) == pyth.CodeNotFound }

@@ -15,8 +15,9 @@ import (
 // maxToken is the maximum length of a JWT in bytes.
 const maxToken = 4 << 10
 
-// clockTolerance is the maximum difference between the clocks of two servers of a
-// database at which both accept the new tokens of each other.
+// clockTolerance is the maximum difference between the clocks of two servers with the
+// same database. Up to this difference, each server accepts new tokens of the other
+// server.
 const clockTolerance = 5 * time.Second
 
 type claims struct {
@@ -25,7 +26,7 @@ type claims struct {
 	FamilyID string `json:"sid"`
 }
 
-// issue signs a JWT for the user. family identifies the login.
+// issue signs a JWT for the user. The parameter "family" identifies the login.
 func (s *Service) issue(user pyth.UserID, family string) (token string, expires time.Time, err error) {
 	now := s.config.Clock()
 	expires = now.Add(s.policy.Load().TokenTTL).UTC().Truncate(time.Second)
@@ -59,8 +60,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	)
 	c := new(claims)
 	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
-	// Accept only the two header parameters that issue writes. Other parameters, for
-	// example a key URL, could change how the token is verified.
+	// Accept only the two header parameters that the method "issue" writes. Others, for
+	// example the URL of a key, could change how the token is verified.
 	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
 		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
 		if onlyExpired(err) {
@@ -115,8 +116,9 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	return p, nil
 }
 
-// checkEnabled returns an error if an administrator has disabled the account. Callers
-// check the credentials first, so that the error reveals nothing to others.
+// checkEnabled returns an error if an administrator has disabled the account. Call it
+// only after the credentials were verified. Otherwise the error would reveal to others
+// that the account exists.
 func checkEnabled(u *pyth.User) error {
 	if u.DisabledAt.IsZero() {
 		return nil

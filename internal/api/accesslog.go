@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
-// statusCanceled is the status of requests whose client disconnected before it had the
-// response, in the log and in metrics. nginx uses the same number.
+// statusCanceled is the status in the log and in metrics if the client disconnected
+// before it received the whole response. nginx uses the same number.
 const statusCanceled = 499
 
 // Values of the key "outcome" in the log.
@@ -37,9 +37,9 @@ func outcomeOf(status int) string {
 	}
 }
 
-// logAccess writes one log line for a request. The line contains no query, because
-// some users put keys into the query. It contains the route or, if no route matched,
-// the path. The handler of the log adds the ID of the request.
+// logAccess writes one log line for a request. The line contains the route or, if no
+// route matched, the path. It contains no query string, because some users put keys
+// there. The log handler adds the ID of the request.
 func (h *Handler) logAccess(r *http.Request, req *request, status int, bytes int64, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
@@ -64,7 +64,8 @@ func (h *Handler) logAccess(r *http.Request, req *request, status int, bytes int
 	level := slog.LevelInfo
 	if req.err != nil && status != statusCanceled {
 		attrs = append(attrs, slog.String("code", string(pyth.ErrorCode(req.err))))
-		// The message of other errors can contain a part of the request.
+		// Log only errors of the server. The message of an error with a status below
+		// 500 can contain a part of the request.
 		if status >= http.StatusInternalServerError {
 			level = levelOf(pyth.ErrorCode(req.err))
 			attrs = append(attrs, slog.String("error", req.err.Error()))

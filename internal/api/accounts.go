@@ -116,8 +116,8 @@ func (h *Handler) registerAccounts() {
 			OperationID: opVerify, Method: http.MethodPost, Path: "/api/verify",
 			Summary: "Verify credentials", Tags: []string{tagAuth},
 			Description: "Checks the credentials in the headers, or the token in the body, and returns the account of the credentials.",
-			// The empty element makes the credentials in headers optional, because
-			// the body may contain a token.
+			// The empty element makes the credentials in headers optional. They are not
+			// needed if the body contains a token.
 			Security: append(credentialsRequired(), map[string][]string{}),
 			Errors:   []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
@@ -172,8 +172,8 @@ func exampleAuthResponse() any {
 	}
 }
 
-// limitGuesses limits how often callers can try passwords of the account, also with a
-// stolen token.
+// limitGuesses limits how often callers can try passwords of an account. The limit also
+// protects against callers with a stolen token.
 func (h *Handler) limitGuesses(ctx context.Context, email string) error {
 	return h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(email))
 }

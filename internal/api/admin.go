@@ -27,13 +27,13 @@ type UserQuotas struct {
 // QuotaLimit is a limit in a request or a response. In a request, null restores the
 // default of the server.
 type QuotaLimit struct {
-	// The field "present" is true if the JSON object contains the limit. The field
-	// "value" is nil for null.
+	// The field "present" is true if the JSON object contains this limit. The field
+	// "value" is nil if the limit is null.
 	present bool
 	value   *int64
 }
 
-// IsZero reports whether the limit is absent.
+// IsZero reports whether the JSON object does not contain the limit.
 func (l QuotaLimit) IsZero() bool { return !l.present }
 
 // UnmarshalJSON decodes an integer or null.
@@ -66,7 +66,7 @@ func (QuotaLimit) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// fields returns pointers to the fields by the names of the quotas.
+// fields returns a pointer to each field, by the name of the quota.
 func (q *UserQuotas) fields() map[pyth.QuotaName]*QuotaLimit {
 	return map[pyth.QuotaName]*QuotaLimit{
 		pyth.QuotaExecutionsPerDay: &q.ExecutionsPerDay, pyth.QuotaCPUPerDay: &q.CPUMsPerDay, pyth.QuotaMemoryPerDay: &q.MemoryMiBMsPerDay,
@@ -209,8 +209,8 @@ const (
 	usersPath   = "/api/v1/admin/users"
 	userPath    = usersPath + "/{id}"
 	invitesPath = "/api/v1/admin/invites"
-	// AccountPath is the path of the account page. Users register with an invite there,
-	// and set new passwords.
+	// AccountPath is the path of the account page. On this page, users register with an
+	// invite and set new passwords.
 	AccountPath = "/account"
 )
 
@@ -456,8 +456,8 @@ func (h *Handler) resetLink(ctx context.Context, r *pyth.Reset) *ResetLink {
 	return &ResetLink{URL: h.link(ctx, "reset="+r.Token), Token: r.Token, ExpiresAt: Timestamp(r.ExpiresAt)}
 }
 
-// link returns a link to the account page. Browsers do not send the fragment to
-// servers, so it does not appear in logs.
+// link returns a link to the account page. The secret is in the fragment, because
+// browsers do not send the fragment to servers. So the secret does not appear in logs.
 func (h *Handler) link(ctx context.Context, fragment string) string {
 	base := strings.TrimSuffix(h.cfg.PublicURL, "/")
 	if r := requestOf(ctx).r; base == "" && h.operator == nil {

@@ -11,8 +11,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// respondAsync is the preference of a client that does not wait for the end of its run
-// (RFC 7240).
+// respondAsync is the value of the header Prefer (RFC 7240) with which a client asks
+// for a response before its run ends.
 const respondAsync = "respond-async"
 
 // prefersAsync reports whether the request has the preference respond-async. It
@@ -49,9 +49,10 @@ func (h *Handler) enqueue(ctx context.Context, program *pyth.Program, webhook *W
 	return &executeOutput{Body: h.inJSON(http.StatusAccepted, answer)}, nil
 }
 
-// createExecutionWebhook creates the webhook of an asynchronous run, before the run
-// can start. The function "remove" deletes the webhook if the run is refused. If the
-// server is killed before, the store deletes the webhook after some days.
+// createExecutionWebhook creates the webhook of an asynchronous run, before the run can
+// start. If the server refuses the run, the caller must call the function "remove",
+// which deletes the webhook. If the server is killed before this call, the store
+// deletes the webhook after some days.
 func (h *Handler) createExecutionWebhook(ctx context.Context, program *pyth.Program, r *WebhookRequest) (created *WebhookCreated, remove func(), err error) {
 	if r == nil {
 		return nil, func() {}, nil
@@ -66,12 +67,12 @@ func (h *Handler) createExecutionWebhook(ctx context.Context, program *pyth.Prog
 		return nil, nil, err
 	}
 	return &WebhookCreated{Webhook: webhook(w), Secret: secret}, func() {
-		// If it fails, the store deletes the webhook later.
+		// If this call fails, the store deletes the webhook later.
 		_ = h.cfg.Webhooks.DeleteWebhook(context.WithoutCancel(ctx), user, w.ID)
 	}, nil
 }
 
-// acceptedForm describes the response for an asynchronous run.
+// acceptedForm describes the response to a request for an asynchronous run.
 func (h *Handler) acceptedForm() *huma.Response {
 	form := h.jsonForm("The run is queued. Its record has the state queued", reflect.TypeFor[Execution]())
 	form.Headers = map[string]*huma.Param{

@@ -54,7 +54,7 @@ type AuditCheckpoint struct {
 	Key        string `json:"key" doc:"The key that verifies the signature of the checkpoint (C2SP signed-note). Ask the operator for this key once, because a key from the same response as the checkpoint proves nothing."`
 }
 
-// AuditProof proves that an entry is in the log.
+// AuditProof contains the proof that an entry is in the audit log.
 type AuditProof struct {
 	_ struct{} `doc:"The proof that an entry is in the audit log."`
 

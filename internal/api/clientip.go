@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// clientIP returns the IP address of the caller; "" if the peer has no IP address.
-// The caller is the peer, unless the peer is a trusted proxy. In that case clientIP
-// reads the values of X-Forwarded-For from right to left, and returns the first
-// address that is not trusted. Callers can forge all values to the left of this
-// address.
+// clientIP returns the IP address of the caller; "" if the caller has no IP address.
+// The caller is the other end of the connection (the peer), unless the peer is a
+// trusted proxy. Behind a proxy, clientIP reads the values of X-Forwarded-For from
+// right to left, and returns the first address that is not a trusted proxy. Callers can
+// forge all values to the left of this address.
 //
 // A peer on a Unix socket is a trusted proxy, because the mode of the socket decides
 // who can connect.
@@ -42,7 +42,7 @@ func clientIP(r *http.Request, trusted []netip.Prefix) string {
 }
 
 // peerOf returns the IP address of the peer, and whether the peer is a trusted proxy.
-// The address is invalid if the peer has none.
+// If the peer has no IP address, the returned address is invalid.
 func peerOf(r *http.Request, trusted []netip.Prefix) (ip netip.Addr, proxy bool) {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
 		return netip.Addr{}, true
@@ -55,9 +55,9 @@ func peerOf(r *http.Request, trusted []netip.Prefix) (ip netip.Addr, proxy bool)
 	return ip, isTrusted(ip, trusted)
 }
 
-// callerScheme returns the scheme of the URL that the caller has used. It trusts the
-// header X-Forwarded-Proto of the same proxies as clientIP. If several proxies have
-// added a value, the last one counts.
+// callerScheme returns the scheme of the URL that the caller used. It trusts the header
+// X-Forwarded-Proto if the peer is a trusted proxy. If several proxies added a value,
+// it uses the last value.
 func callerScheme(r *http.Request, trusted []netip.Prefix) string {
 	if r.TLS != nil {
 		return "https"

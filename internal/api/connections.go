@@ -175,8 +175,8 @@ type requestConnection struct {
 	conn        net.Conn
 }
 
-// context returns a context with the connection, for setConnectionAuthenticated. All
-// requests on the connection use this context.
+// context returns a context that contains the connection. All requests on the
+// connection use this context, so that setConnectionAuthenticated finds the connection.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, requestConnection{c, conn})
 }

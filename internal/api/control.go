@@ -12,9 +12,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// NewControl returns a handler that serves only the administration of users. It treats
-// every caller as the operator and needs no credentials. So only the operator may have
-// access to it. Links begin with publicURL.
+// NewControl returns a handler that serves only the administration of users. The
+// handler needs no credentials: it treats every caller as the operator. So only the
+// operator may have access to the handler. The links in its responses begin with
+// publicURL.
 func NewControl(admin pyth.AdminService, publicURL string, logger *slog.Logger) (*Handler, error) {
 	if admin == nil || logger == nil {
 		return nil, errors.New("api: an AdminService and a Logger are required")

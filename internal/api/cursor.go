@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Names of the lists that have cursors.
+// Names of the lists that have pages. A cursor is valid for only one list.
 const (
 	cursorActive     = "active executions"
 	cursorInvites    = "invites"
@@ -25,8 +25,8 @@ const (
 // cursorSum is the length of the checksum in a cursor, in bytes.
 const cursorSum = 6
 
-// newCursor returns the cursor for the position of the last item on a page. It
-// returns "" if the parameter "position" is "".
+// newCursor returns the cursor of the page after an item. The parameter "position" is
+// the position of this item. If it is "", newCursor returns "".
 func newCursor(list string, user pyth.UserID, position string) string {
 	if position == "" {
 		return ""

@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// A Denials writes denied requests to the audit log. The method "Note" returns at once.
-// It can drop an event.
+// Denials writes denied requests to the audit log. The method "Note" does not wait for
+// the write, and can drop an event.
 type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
@@ -45,8 +45,8 @@ func newDenied(to Denials, now func() time.Time) *denied {
 	}
 }
 
-// noteDenied writes a denied request to the audit log. It does nothing if err is
-// not a denial, or if the log does not record the operation.
+// noteDenied writes a denied request to the audit log. It does nothing if the cause of
+// err is not a denial, or if the audit log does not record the operation.
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {

@@ -71,9 +71,9 @@ type ZKEncryptRequest struct {
 	Language       Language       `json:"language,omitempty" default:"python" doc:"The language of the program."`
 }
 
-// ZKExecuteRequest is the body of a request that runs an encrypted program. It has
-// the fields of ExecuteRequest, except code and language: the server knows them from
-// the stored program.
+// ZKExecuteRequest is the body of a request that runs an encrypted program. It has the
+// fields of ExecuteRequest except code and language, which are part of the stored
+// program.
 type ZKExecuteRequest struct {
 	_ struct{} `doc:"The settings of a run of an encrypted program. The request must have either masterPassword, or both sealedPassword and sandboxId."`
 
@@ -92,9 +92,8 @@ type ZKPasswordExecuteRequest struct {
 	RunOptions
 }
 
-// ZKSealedExecuteRequest is the variant of ZKExecuteRequest that contains the
-// encrypted password. Only the reserved sandbox can decrypt the password, so the
-// server cannot read it.
+// ZKSealedExecuteRequest is the variant of ZKExecuteRequest that contains the encrypted
+// password. Only the reserved sandbox can decrypt this password; the server cannot.
 type ZKSealedExecuteRequest struct {
 	_ struct{} `doc:"A run of an encrypted program. The password is encrypted with the public key of a reserved sandbox."`
 
@@ -103,8 +102,8 @@ type ZKSealedExecuteRequest struct {
 	RunOptions
 }
 
-// oneOf returns the types of both variants. The OpenAPI document describes the
-// request as one of them.
+// oneOf returns the types of both variants of the request. In the OpenAPI document, a
+// request must match one of them.
 func (ZKExecuteRequest) oneOf() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[ZKPasswordExecuteRequest](), reflect.TypeFor[ZKSealedExecuteRequest]()}
 }
@@ -119,8 +118,8 @@ type ZKSandbox struct {
 	ExpiresAt Timestamp `json:"expiresAt" doc:"When the reservation ends. The run must start before this time."`
 }
 
-// ZKCodeRef contains the name of an encrypted program. It is exported because huma
-// ignores unexported types.
+// ZKCodeRef contains the name of an encrypted program. The type is exported, because
+// huma ignores unexported types.
 type ZKCodeRef struct {
 	Name string `path:"name" maxLength:"128" doc:"The name of the program: 1 to 128 letters, digits, dots, underscores and hyphens. The first character is a letter or a digit." example:"report"`
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// Enumerations of the API. Each enumeration is a component of the OpenAPI document,
-// so that a generated client has only one type for it.
+// Enumerations of the API. Each enumeration is a component of the OpenAPI document, so
+// that a generated client has only one type for each of them.
 type (
 	// Language is a programming language.
 	Language string
@@ -63,8 +63,8 @@ const (
 	statusUnavailable HealthStatus = pyth.CheckUnavailable
 )
 
-// enumSchema returns a schema that refers to the component of an enumeration. It
-// creates the component if the registry does not contain it.
+// enumSchema returns a schema that refers to the component of an enumeration. If the
+// registry does not contain this component, enumSchema adds it.
 func enumSchema[T ~string](registry huma.Registry, name, description string, values ...T) *huma.Schema {
 	components := registry.Map()
 	if components[name] == nil {

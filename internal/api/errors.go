@@ -9,7 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// problem.Error implements the interfaces that huma uses to write an error.
+// These checks ensure that problem.Error implements the interfaces with which huma
+// writes an error.
 var (
 	_ huma.StatusError       = (*problem.Error)(nil)
 	_ huma.HeadersError      = (*problem.Error)(nil)
@@ -39,7 +40,7 @@ func challenge(req *request) string {
 	return `Bearer realm="pyth-on"`
 }
 
-// writeError writes an error response. Code outside huma's handlers uses it.
+// writeError writes an error response for code that runs outside huma.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := newProblem(requestOf(r.Context()), err)
 	for name, values := range e.GetHeaders() {

@@ -53,9 +53,8 @@ type EndEvent struct {
 	ExecuteResponse
 }
 
-// eventTypes returns the types of the data of events. Not every operation with a
-// stream refers to these types, so publish keeps their schemas in the OpenAPI
-// document.
+// eventTypes returns the types of the data of events. Some streams do not refer to
+// these types, so publish adds their schemas to the OpenAPI document.
 func eventTypes() []reflect.Type {
 	return []reflect.Type{
 		reflect.TypeFor[StartEvent](), reflect.TypeFor[OutputEvent](), reflect.TypeFor[ResultEvent](), reflect.TypeFor[FileEvent](),
@@ -100,7 +99,7 @@ func (h *Handler) followExecution(ctx context.Context, in *executionEventsInput)
 	})
 }
 
-// endOf returns the last event of a recorded run.
+// endOf returns the data of the last event of a recorded run.
 func endOf(r *pyth.RecordedExecution) ExecuteResponse {
 	e := &pyth.Execution{ID: r.ID, Language: r.Language, CreatedAt: r.CreatedAt, Labels: r.Labels, Session: r.Session}
 	if r.Outcome != nil {

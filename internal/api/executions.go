@@ -89,7 +89,7 @@ const (
 	executionsPath = "/api/v1/executions"
 	executionPath  = executionsPath + "/{id}"
 	// waitAllowance is the time that getExecution may take in addition to the longest
-	// wait.
+	// wait for the end of the run.
 	waitAllowance = 90 * time.Second
 )
 
@@ -179,7 +179,7 @@ func (h *Handler) getExecution(ctx context.Context, in *executionByIDInput) (*ex
 	user := caller(ctx).User.ID
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
-	// When the server stops, end the wait early.
+	// When the server stops, do not wait any longer.
 	defer context.AfterFunc(h.drained, stop)()
 	r, err := h.cfg.Records.Execution(waiting, user, pyth.ExecutionID(in.ID), time.Duration(in.Wait)*time.Second)
 	if err != nil {

@@ -35,8 +35,8 @@ func (h *Handler) registerExport() {
 	}, ifEnabled(h.cfg.Profiles != nil, "exports", h.exportAccount))
 }
 
-// exportAccount streams a ZIP file. If a part fails, it closes the connection, so that
-// the client does not take an incomplete file for a complete one.
+// exportAccount streams a ZIP file. If a part of the export fails, it closes the
+// connection. Otherwise the client would take an incomplete file for a complete one.
 func (h *Handler) exportAccount(ctx context.Context, _ *noInput) (*exportOutput, error) {
 	p := caller(ctx)
 	if err := h.cfg.Profiles.NoteExport(ctx, p); err != nil {

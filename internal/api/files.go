@@ -11,9 +11,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// outputFile converts a file to the form in the response. Text is returned unchanged,
-// and all other content in base64. A file that contains NUL is not text, as in git
-// and grep.
+// outputFile converts a file to the form in the response: text unchanged, and all other
+// content in base64. As in git and grep, a file that contains NUL is not text.
 func outputFile(f pyth.File) OutputFile {
 	out := OutputFile{
 		Path:      f.Path,

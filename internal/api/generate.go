@@ -225,8 +225,8 @@ func (s *generateStream) Text(text string) error { return s.send("text", OutputE
 
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }
 
-// Started sends the ID of a new run. Before that, it sends the remaining output of
-// the previous run.
+// Started sends the ID of a new run. If output of the previous run is still buffered,
+// it sends this output first.
 func (s *generateStream) Started(id pyth.ExecutionID) error {
 	if err := s.flush(); err != nil {
 		return err

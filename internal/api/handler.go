@@ -45,11 +45,11 @@ type Config struct {
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
 	// Queue accepts asynchronous runs. If Queue is nil, the server ignores the header
-	// Prefer, and runs programs synchronously.
+	// Prefer and runs all programs synchronously.
 	Queue pyth.QueueService
-	// Idempotency keeps answers to requests with the header Idempotency-Key. If it is
-	// nil, the server ignores the header. DiscardsOutput is true if the server must not
-	// keep the output of runs.
+	// Idempotency stores the answers to requests that have the header Idempotency-Key.
+	// If Idempotency is nil, the server ignores this header. DiscardsOutput is true if
+	// the server must not store the output of runs.
 	Idempotency    pyth.IdempotencyService
 	DiscardsOutput bool
 	// Records serves the records of runs. If Records is nil, its operations respond
@@ -72,8 +72,8 @@ type Config struct {
 	// one of them is nil, its operations respond with not_implemented.
 	Admin      pyth.AdminService
 	Operations pyth.OperationsService
-	// Settings returns the effective settings for administrators. If it is nil, the
-	// operation responds with not_implemented.
+	// Settings returns the effective settings for administrators. If Settings is nil,
+	// its operation responds with not_implemented.
 	Settings func() []pyth.Setting
 	// PublicURL is the address of the API in links to users. If it is "", links have the
 	// scheme and the host of the request.
@@ -102,16 +102,16 @@ type Config struct {
 	Version   string
 	StartedAt time.Time
 
-	// Logger receives the access log and internal errors. If it is nil, both are
-	// discarded.
+	// Logger receives the access log and internal errors. If Logger is nil, the server
+	// logs nothing.
 	Logger *slog.Logger
 	// LiveConfig contains the settings that Reconfigure can change.
 	LiveConfig
-	// SharedLimits stores the buckets of the rate limits if several servers share them.
-	// If it is nil, the buckets are in memory.
+	// SharedLimits stores the state of the rate limits if several servers share the
+	// limits. If SharedLimits is nil, the state is in the memory of this server.
 	SharedLimits pyth.RateLimitStore
-	// MetricsToken is the bearer token for GET /metrics. If it is "", the server does
-	// not serve this path.
+	// MetricsToken is the bearer token for GET /metrics. If MetricsToken is "", the
+	// route does not exist.
 	MetricsToken string
 	// Collectors contains further metrics to export, in addition to the metrics of this
 	// package.
@@ -141,12 +141,13 @@ type Handler struct {
 	api    huma.API
 	live   atomic.Pointer[liveState]
 	denied *denied
-	// crossOrigin finds requests that pages of other origins sent.
+	// crossOrigin detects requests that a page of another origin sent.
 	crossOrigin http.CrossOriginProtection
 	metrics     *metrics
 	bodies      *body.Budget
 	draining    atomic.Bool
-	// faults are mistakes in the definitions of operations. New returns them.
+	// faults are mistakes in the definitions of operations. New returns them as an
+	// error.
 	faults []error
 	// operator is the caller of all requests to a control handler; nil for the API.
 	operator *pyth.Principal
@@ -167,7 +168,8 @@ func New(cfg Config) (*Handler, error) {
 	}
 	setDefaults(&cfg)
 	h := newHandler(cfg, executeBodyBytes(cfg.Limits))
-	// The API needs no adapter, because each operation has one.
+	// Pass no adapter to huma, because each operation has its own adapter
+	// (registration).
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
 	h.registerLoginCookie()
@@ -225,8 +227,9 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Drain makes the handler refuse new requests. Current requests continue, but do not
-// wait for the end of other runs. Health checks, probes and metrics remain available.
+// Drain makes the handler refuse new requests. Requests that have begun continue, but
+// stop waiting for the end of a run. Health checks, probes and metrics remain
+// available.
 func (h *Handler) Drain() {
 	h.draining.Store(true)
 	h.stopWaits()

@@ -38,8 +38,8 @@ type HealthCheck struct {
 
 	Status HealthStatus `json:"status" doc:"The state." example:"ok"`
 	Detail string       `json:"detail,omitzero" doc:"Details of the state." example:"9.3 GiB free"`
-	// FreeBytes is nil if the dependency is not a disk. It is a pointer, so that the
-	// response contains 0 for a full disk.
+	// FreeBytes is nil if the dependency is not a disk. The field is a pointer, so that
+	// the response contains the number 0 for a full disk.
 	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"The free space of a disk." example:"10000000000"`
 	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"The size of a disk." example:"20000000000"`
 }
@@ -66,8 +66,8 @@ type (
 	noInput      struct{}
 )
 
-// The type "unhealthy" is the error of a server that cannot run programs. huma writes
-// it as a HealthProblem.
+// The type "unhealthy" is the error of a server that cannot run programs. Its JSON is a
+// HealthProblem.
 type unhealthy struct {
 	problem *problem.Error
 	state   ServerState

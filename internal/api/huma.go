@@ -36,9 +36,8 @@ func init() {
 	setMessages()
 }
 
-// humaError converts an error from huma to an error for the caller. huma checks only
-// parameters in the path and the query. The returned error does not contain the
-// values of parameters.
+// humaError converts an error of huma to an error for the caller. huma checks only
+// parameters in the path and the query. The new error does not contain their values.
 func humaError(status int, msg string, errs []error) error {
 	if status >= http.StatusInternalServerError {
 		return errors.Join(append([]error{errors.New(msg)}, errs...)...)
@@ -59,8 +58,8 @@ func fieldErrors(errs []error) pyth.FieldErrors {
 	return fields
 }
 
-// newRegistry returns a registry of schemas. For types of packages that do not
-// import huma, it uses the schemas of types in this package.
+// newRegistry returns a registry of schemas. Some types are in packages that do not
+// import huma. For each of them, newRegistry uses the schema of a type in this package.
 func newRegistry() huma.Registry {
 	r := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	r.RegisterTypeAlias(reflect.TypeFor[pyth.Code](), reflect.TypeFor[ErrorCode]())

@@ -68,7 +68,7 @@ func validIdempotencyKey(key string) bool {
 	return true
 }
 
-// hashedBody is a body whose bytes are hashed when they are read.
+// hashedBody is the body of a request. Each read adds the bytes to a hash.
 type hashedBody struct {
 	io.Closer
 
@@ -77,7 +77,8 @@ type hashedBody struct {
 
 func (b *hashedBody) Read(p []byte) (int, error) { return b.hashed.Read(p) }
 
-// checkKeepable returns an error if the server must not store the answer.
+// checkKeepable returns an error if the server must not store the answer to the
+// request, for example because the answer is a stream.
 func (h *Handler) checkKeepable(r *http.Request, op *operation) error {
 	refuse := func(why string) error {
 		return &pyth.Error{Code: pyth.CodeInvalid, Message: "This request cannot have the header Idempotency-Key, because " + why}
@@ -98,8 +99,8 @@ func (h *Handler) checkKeepable(r *http.Request, op *operation) error {
 	return nil
 }
 
-// serveOnce calls the function "next". If the server has already executed the request,
-// serveOnce sends the stored answer instead.
+// serveOnce executes the request with the function "next". If the server has already
+// executed a request with the same key, serveOnce sends the stored answer instead.
 func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request, op *operation, x *idempotent, next http.HandlerFunc) {
 	if err := h.checkKeepable(r, op); err != nil {
 		h.writeError(w, r, err)
@@ -137,8 +138,8 @@ func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request, op *operatio
 	finished = true
 }
 
-// endRequest stores the answer. The client may have disconnected, so the context of
-// the request can have ended.
+// endRequest stores the answer. It uses a new context, because the context of the
+// request ends when the client disconnects.
 func (h *Handler) endRequest(ctx context.Context, x *idempotent, answer *answerRecorder) {
 	stored := answer.stored()
 	if answer.status >= http.StatusBadRequest && !hasEffect(answer.status, requestOf(ctx).err) {
@@ -171,7 +172,8 @@ type answerRecorder struct {
 	large  bool
 }
 
-// maxRecorded is the maximum size of the copy. The service has a smaller limit.
+// maxRecorded is the maximum size of the copy. The idempotency service has a smaller
+// limit.
 const maxRecorded = 8 << 20
 
 func (a *answerRecorder) Unwrap() http.ResponseWriter { return a.ResponseWriter }
@@ -188,13 +190,13 @@ func (a *answerRecorder) Write(b []byte) (int, error) {
 	if a.large = a.large || a.body.Len()+len(b) > maxRecorded; !a.large {
 		a.body.Write(b)
 	}
-	// The client may have disconnected. If the client repeats the request, it gets the
-	// whole answer.
+	// Ignore the error, because the client may have disconnected. If the client repeats
+	// the request, it receives the whole answer.
 	_, err := a.ResponseWriter.Write(b)
 	return len(b), err
 }
 
-// The method "stored" returns the copy with the headers that describe the answer.
+// The method "stored" returns the copy, with those headers that describe its content.
 func (a *answerRecorder) stored() *pyth.StoredAnswer {
 	header := http.Header{}
 	for _, name := range []string{"Content-Type", "Location", "Preference-Applied", "Retry-After"} {
@@ -208,7 +210,8 @@ func (a *answerRecorder) stored() *pyth.StoredAnswer {
 	return &pyth.StoredAnswer{Status: a.status, Header: header, Body: bytes.Clone(a.body.Bytes())}
 }
 
-// documentIdempotency adds the header to the operation in the OpenAPI document.
+// documentIdempotency adds the header Idempotency-Key to the operation in the OpenAPI
+// document.
 func documentIdempotency(doc *huma.Operation) {
 	least, most := 1, maxIdempotencyKey
 	doc.Parameters = append(doc.Parameters, &huma.Param{

@@ -168,8 +168,9 @@ func (h *Handler) createKey(ctx context.Context, in *keyInput) (*keyOutput, erro
 	return &keyOutput{Body: KeyCreated{KeyInfo: keyInfo(k), Key: key}}, nil
 }
 
-// keyExpiry returns the expiry in a request, or the zero time if there is none. It
-// rejects the zero time in a request, which would mean that the key does not expire.
+// keyExpiry returns the expiry in a request. It returns the zero time if the request
+// has no expiry. It rejects a zero time in the request, because the zero time means
+// that the key does not expire.
 func keyExpiry(at *time.Time) (time.Time, error) {
 	switch {
 	case at == nil:

@@ -10,11 +10,13 @@ type LiveConfig struct {
 	// RateLimits limits how often callers may send requests. A zero rate means no
 	// limit.
 	RateLimits RateLimits
-	// TrustedProxies contains the address ranges of proxies whose headers
-	// X-Forwarded-For and X-Forwarded-Proto the server trusts.
+	// TrustedProxies contains the addresses of trusted proxies. The server uses the
+	// headers X-Forwarded-For and X-Forwarded-Proto only if one of these proxies sent
+	// the request.
 	TrustedProxies []netip.Prefix
-	// Origins contains the origins of the pages that may send requests to the API; *
-	// allows all origins. If it is empty, browsers allow no page of another origin.
+	// Origins contains the origins of pages that may send requests to the API, or * for
+	// all origins. If Origins is empty, browsers block requests of all pages of other
+	// origins.
 	Origins []string
 }
 
@@ -25,7 +27,8 @@ type liveState struct {
 }
 
 // Reconfigure changes settings. Requests that have begun can still use the previous
-// settings. If the rate limits do not change, callers keep their used-up quotas.
+// settings. If the rate limits do not change, the requests that a caller has already
+// sent still count.
 func (h *Handler) Reconfigure(c LiveConfig) {
 	next := &liveState{LiveConfig: c}
 	if before := h.live.Load(); before != nil && before.RateLimits == c.RateLimits {

@@ -17,7 +17,7 @@ import (
 const loginCookiePath = "/api/v1/login-cookie"
 
 // cookieLifetime is the time after which browsers delete the refresh token. It is the
-// maximum of browsers, because the server decides how long a refresh token is valid.
+// longest time that browsers allow. The server itself checks the expiry of the token.
 const cookieLifetime = 400 * 24 * time.Hour
 
 // LoginCookieRequest is the body of storeLoginCookie.
@@ -131,7 +131,8 @@ func (h *Handler) deleteLoginCookie(ctx context.Context, _ *noInput) (*noOutput,
 	if token == "" {
 		return nil, nil
 	}
-	// The token in the other cookie may have expired, so get a new one.
+	// The JWT in the first cookie may have expired, so exchange the refresh token for a
+	// new one.
 	g, err := h.cfg.Accounts.Refresh(ctx, token, pyth.Client{IP: req.ip, UserAgent: req.r.UserAgent()})
 	if err != nil {
 		if pyth.ErrorCode(err) == pyth.CodeInvalidCredentials {
@@ -156,9 +157,10 @@ func (h *Handler) cookieCredentials(r *http.Request) (pyth.Credentials, error) {
 	return pyth.Credentials{Bearer: token}, nil
 }
 
-// checkSameOrigin returns an error if a page of another origin sent the request, so that
-// this page cannot use the cookies of the user (CSRF). It also refuses requests that read
-// data. Browsers without Sec-Fetch-Site send Origin with all other requests.
+// checkSameOrigin returns an error if a page of another origin sent the request, so
+// that such a page cannot use the cookies of the user (CSRF). It also refuses GET
+// requests, which http.CrossOriginProtection allows. For other methods, browsers without
+// Sec-Fetch-Site send Origin.
 func (h *Handler) checkSameOrigin(r *http.Request) error {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if (site == "" || site == "same-origin" || site == "none") && h.crossOrigin.Check(r) == nil {

@@ -17,9 +17,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// metrics holds the metrics of one Handler. It has a separate registry, so that one
-// process can have several Handlers. The labels contain routes instead of paths, and
-// only known methods. So the number of time series is limited.
+// metrics holds the metrics of one Handler. Each Handler has a separate registry, so
+// that one process can have several Handlers. The labels contain routes instead of
+// paths, and only known methods, so that the number of time series is limited.
 type metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
@@ -66,8 +66,9 @@ func newMetrics(more []prometheus.Collector) *metrics {
 	return m
 }
 
-// prepare creates the time series of all documented responses and of all statuses of
-// runs, with the value 0. So rates and alerts include the first request.
+// prepare creates, with the value 0, the time series of all documented responses and of
+// all statuses of runs. Without the value 0, rates and alerts would miss the first
+// request.
 func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	for path, item := range api.Paths {
 		route := muxPattern(path)
@@ -108,7 +109,7 @@ func quotaCodes() []pyth.Code {
 	return []pyth.Code{pyth.CodeQuotaExceeded, pyth.CodeTooManyExecutions, pyth.CodeTokenBudget}
 }
 
-// countError counts the error of a response if a quota caused it.
+// countError counts the error of a response if the cause is a quota of the user.
 func (m *metrics) countError(err error) {
 	if code := pyth.ErrorCode(err); slices.Contains(quotaCodes(), code) {
 		m.quotaRefused.WithLabelValues(string(code)).Inc()

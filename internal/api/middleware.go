@@ -140,12 +140,14 @@ func servedWhileDraining(route string) bool {
 	}
 }
 
-// hasCredential reports whether the query string seems to contain a credential.
+// hasCredential reports whether the query string seems to contain an API key or a
+// token.
 func hasCredential(query string) bool {
 	if query == "" {
 		return false
 	}
-	// Search the raw text too, because the query may not be parsable.
+	// Search the text before decoding, because it may be impossible to decode the
+	// query.
 	if containsKey(query) {
 		return true
 	}
@@ -199,8 +201,8 @@ type response struct {
 	// sentStatus is the status that was sent; 0 if no status was sent.
 	sentStatus int
 	bytes      int64
-	// delivered is true if the client was connected before the last write, and this write
-	// succeeded. writeFailed is true if a write failed.
+	// delivered is true if the last write succeeded and the client was still connected
+	// before this write. writeFailed is true if any write failed.
 	delivered, writeFailed bool
 }
 
@@ -213,8 +215,8 @@ func (w *response) status() int {
 	return w.sentStatus
 }
 
-// The method "canceled" reports whether the client disconnected before it had the
-// response.
+// The method "canceled" reports whether the client disconnected before it received the
+// whole response.
 func (w *response) canceled() bool { return w.writeFailed || w.ctx.Err() != nil && !w.delivered }
 
 func (w *response) WriteHeader(status int) {
@@ -234,20 +236,21 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.bytes == 0 {
-		// Set the deadline again, because the time between the header and the first write
-		// does not count towards the time-out.
+		// Begin the time-out again. The handler may have needed a long time between the
+		// header and the first write, and this time must not count.
 		w.setDeadline()
 	}
 	connected := w.ctx.Err() == nil
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	w.delivered = connected && err == nil
-	// An error about the size of the body is a bug of the handler.
+	// These two errors are bugs of the handler, not failures of the connection.
 	w.writeFailed = w.writeFailed || err != nil && !errors.Is(err, http.ErrContentLength) && !errors.Is(err, http.ErrBodyNotAllowed)
 	return n, err
 }
 
-// setDeadline sets the deadline for sending the response. The time-out begins now.
+// setDeadline gives the client the whole time-out, from now on, to receive the
+// response.
 func (w *response) setDeadline() {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))

@@ -183,7 +183,7 @@ func (h *Handler) beginSignIn(ctx context.Context, in *oidcStartInput) (*noOutpu
 	return redirect(ctx, start.URL, cookie)
 }
 
-// redirect sends the browser to the address, and sets the cookie.
+// redirect sends the browser to the address "target", and sets the cookie.
 func redirect(ctx context.Context, target string, cookie *http.Cookie) (*noOutput, error) {
 	w := requestOf(ctx).w
 	w.Header().Set("Location", target)
@@ -203,7 +203,7 @@ func redirectForm(description string) map[string]*huma.Response {
 }
 
 // isLocalPath reports whether the text is a clean path without a host, a query or a
-// fragment. Browsers treat a backslash like a slash, so // and /\ begin a host.
+// fragment. Browsers treat a backslash like a slash, so a host can begin with // or /\.
 func isLocalPath(s string) bool {
 	if !strings.HasPrefix(s, "/") || s != path.Clean(s) {
 		return false

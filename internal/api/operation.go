@@ -18,14 +18,14 @@ import (
 // operation is a huma.Operation with additional settings.
 type operation struct {
 	huma.Operation
-	// example is an example of the request body for the documentation. answer is an
-	// example of the response body.
+	// example is an example of the request body, and answer an example of the response
+	// body. Both are for the documentation.
 	example, answer any
 	bodyOptional    bool
 	// maxBytes is the maximum size of the body in bytes; zero means body.SmallBytes.
 	maxBytes int64
-	// scope is the scope that an API key needs for the operation. Each operation has
-	// either a scope, or one of the next two fields is true.
+	// scope is the scope that an API key needs for the operation. If scope is empty,
+	// the operation needs no scope, because "public" or "optionalCredentials" is true.
 	scope pyth.Scope
 	// nullable is the location of an object in the body whose fields may be null.
 	nullable string
@@ -35,8 +35,8 @@ type operation struct {
 	admin bool
 	// The field "public" is true if the operation needs no credentials.
 	public bool
-	// optionalCredentials is true if credentials in headers are optional. Then the
-	// handler of the operation authenticates the caller.
+	// optionalCredentials is true if a request may have no credentials in its headers.
+	// In this case, the handler of the operation authenticates the caller.
 	optionalCredentials bool
 	// timeout is the time-out of the handler; zero means Config.HandlerTimeout.
 	timeout time.Duration
@@ -57,8 +57,8 @@ type operation struct {
 	query map[string][]string
 }
 
-// jsonBody holds the decoded JSON body of a request. The input type of an operation
-// embeds it. huma ignores the embedded field, because it is not exported.
+// jsonBody holds the decoded JSON body of a request. The type of the operation's input
+// embeds jsonBody. huma ignores this embedded field, because the field is not exported.
 type jsonBody[T any] struct {
 	// Value is the decoded body. If the request has no body, all fields of Value are
 	// zero.
@@ -83,7 +83,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	}
 	switch {
 	case op.public:
-		// In the document, an empty list means that the operation needs no credentials.
+		// In the OpenAPI document, an empty list means that no credentials are needed.
 		op.Security = []map[string][]string{}
 	case op.optionalCredentials:
 	default:
@@ -128,9 +128,9 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	})
 }
 
-// serve limits the time of a request, authenticates the caller and reads the body.
-// Then it calls the function "next", which is huma's handler. huma must not read the
-// body, because huma's errors contain values and its pool of buffers would keep
+// serve limits the time of a request, authenticates the caller and reads the body. Then
+// it calls huma's handler, which is the parameter "next". huma must not read the body,
+// for two reasons: huma's errors contain values, and its pool of buffers would keep
 // passwords.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, next http.HandlerFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), op.timeout)
@@ -164,8 +164,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 	next(w, r)
 }
 
-// admit authenticates the caller, applies the rate limit and checks the query. It
-// runs before the body is read.
+// admit authenticates the caller, applies the rate limit and checks the query. It is
+// called before the body is read.
 func (h *Handler) admit(r *http.Request, op *operation) error {
 	requestOf(r.Context()).action = op.action
 	if !op.public && !op.optionalCredentials {
@@ -243,9 +243,9 @@ const filePath = "{path}"
 // scope, a slash follows the scope.
 const packageName = "{package}"
 
-// muxPattern converts an OpenAPI path to a pattern of http.ServeMux. In the pattern,
-// paths of files and names of packages may contain slashes. OpenAPI cannot express
-// this.
+// muxPattern converts an OpenAPI path to a pattern of http.ServeMux. In this pattern,
+// paths of files and names of packages may contain slashes, which OpenAPI does not
+// allow.
 func muxPattern(pattern string) string {
 	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
 		return before + "/{path...}"

@@ -48,8 +48,8 @@ type PackageList struct {
 	Packages []PackageInfo `json:"packages" doc:"The packages, sorted by name."`
 }
 
-// PackageQuery contains the query parameter that selects a language. It is exported
-// because huma ignores unexported types.
+// PackageQuery contains the query parameter that selects a language. The type is
+// exported, because huma ignores unexported types.
 type PackageQuery struct {
 	Language Language `query:"language" doc:"The language of the packages."`
 }
@@ -75,9 +75,9 @@ const (
 	packagesPath = "/api/v1/packages"
 	packagePath  = packagesPath + "/" + packageName
 	tagPackages  = "Packages"
-	// packagesTimeout is the time-out of requests that change packages. It is longer
-	// than the service's default time-out, so that a caller receives the service's
-	// error.
+	// packagesTimeout is the time-out of requests that change packages. The package
+	// service has a shorter time-out by default, so that the caller receives the error
+	// of the service.
 	packagesTimeout = 30 * time.Minute
 	// packagesBytes is the maximum body size of replacePackages. It is enough for 500
 	// requirements, even if every byte is escaped.

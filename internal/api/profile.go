@@ -223,8 +223,9 @@ func (h *Handler) deleteLogin(ctx context.Context, in *loginRefInput) (*noOutput
 	return nil, h.cfg.Profiles.DeleteLogin(ctx, caller(ctx), in.ID)
 }
 
-// forgotPassword passes the address to the mailer, which looks for the account after
-// the response. So the time of the response does not depend on the account.
+// forgotPassword passes the address to the mailer. The mailer looks for the account
+// after the response, so the time of the response does not show whether the account
+// exists.
 func (h *Handler) forgotPassword(ctx context.Context, in *forgotInput) (*noOutput, error) {
 	if err := h.allow(ctx, h.live.Load().limits.resetAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err

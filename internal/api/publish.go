@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// publish returns the OpenAPI document for callers. huma checks requests with the
-// document in the parameter "api". There, each schema lists all fields and rejects
-// unknown fields. The published document differs:
+// publish returns the OpenAPI document for callers. The parameter "api" is the document
+// with which huma checks requests. In that document, each schema lists all fields and
+// rejects unknown fields. The published document has these differences:
 //
 //   - the schema of a Go type that embeds other types is an allOf of their schemas;
 //   - the schema of a request type with several variants is a oneOf of the variants;
@@ -82,9 +82,9 @@ func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.schemas, json.Deterministic(true))
 }
 
-// The function "composed" returns the published schema of a component. s is the
-// complete schema of the component. The function "publish" decides later whether the
-// schema allows additional properties.
+// The function "composed" returns the published schema of a component. The parameter s
+// is the complete schema of this component. Later, the function "publish" decides
+// whether the schema allows additional properties.
 func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema {
 	t := registry.TypeFromRef(schemaPrefix + name)
 	description := s.Description
@@ -302,9 +302,9 @@ func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Sch
 	}
 }
 
-// publishOperation returns a copy of the operation. In the copy, shared parameters,
-// headers and error responses are references. It adds the definitions of these
-// references to "components".
+// publishOperation returns a copy of the operation. In the copy, it replaces shared
+// parameters, headers and error responses by references, and adds the definitions to
+// "components".
 func publishOperation(op *huma.Operation, components *huma.Components, shared map[string]string) *huma.Operation {
 	out := *op
 	out.Parameters = slices.Clone(op.Parameters)
@@ -351,8 +351,8 @@ func errorResponseName(status string, content *huma.MediaType) string {
 	return strings.ReplaceAll(http.StatusText(n), " ", "")
 }
 
-// exampleProblem returns the example of the error response in content. If there is
-// none, it returns the first error in the catalog with this status.
+// exampleProblem returns the example of the error response in "content". Without an
+// example, it returns the first error in the catalog with this status.
 func exampleProblem(status string, content *huma.MediaType) any {
 	if content.Example != nil {
 		return content.Example

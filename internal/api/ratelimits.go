@@ -20,8 +20,8 @@ type RateLimits struct {
 	// LoginPerIP limits logins, sign-ins and token refreshes from one IP address.
 	LoginPerIP ratelimit.Rate
 	// LoginPerAccount limits attempts to guess the password of an account, from all IP
-	// addresses together. It applies to logins, registrations and changes of the
-	// password. LoginPerAccount also limits how often a user renews a JWT.
+	// addresses together. It applies to logins, registrations, changes of the password,
+	// and new JWTs for a JWT.
 	LoginPerAccount ratelimit.Rate
 	// ResetPerAccount limits the mails with reset tokens for one account.
 	ResetPerAccount ratelimit.Rate
@@ -43,16 +43,16 @@ func DefaultRateLimits() RateLimits {
 	}
 }
 
-// maxLimitedKeys is the maximum number of keys of each policy. All policies together
-// need at most about 25 MB of memory.
+// maxLimitedKeys is the maximum number of keys of each rate limit. All rate limits
+// together need at most about 25 MB of memory.
 const maxLimitedKeys = 20_000
 
 // policy is a rate limit with a name, which responses contain in their headers.
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter
-	// The field "shared" contains the buckets of all servers. It is nil if there is one
-	// server.
+	// The field "shared" stores the buckets that all servers use together. It is nil if
+	// there is only one server.
 	shared pyth.RateLimitStore
 }
 
@@ -114,8 +114,8 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	return h.allow(ctx, p, key)
 }
 
-// allow applies a policy to the key. If the policy denies the request, the method
-// records this in the audit log.
+// allow applies a rate limit to the key. If it denies the request, it writes the denial
+// to the audit log.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	err := p.allow(ctx, requestOf(ctx).w.Header(), key)
 	if err != nil {
@@ -125,9 +125,9 @@ func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	return err
 }
 
-// allow takes one request from the quota of the key. It fails with CodeRateLimited if
-// the quota is used up. It adds the headers of
-// draft-ietf-httpapi-ratelimit-headers-10.
+// allow takes one token from the bucket of the key, and adds the headers of
+// draft-ietf-httpapi-ratelimit-headers-10. If the bucket is empty, it fails with
+// CodeRateLimited.
 func (p *policy) allow(ctx context.Context, header http.Header, key string) error {
 	if p == nil {
 		return nil
@@ -145,9 +145,10 @@ func (p *policy) allow(ctx context.Context, header http.Header, key string) erro
 	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the number of seconds in Retry-After.", RetryAfter: d.RetryAfter}
 }
 
-// decide takes a token from the bucket of this server, and then from the bucket of all
-// servers. So a caller without tokens on this server causes no load on the store. If
-// the store fails, the bucket of this server decides.
+// decide takes a token from the bucket in this server's memory, and then from the
+// bucket of all servers in the store. If the first bucket is empty, it does not use the
+// store, so that many denied requests cause no load. If the store fails, the first
+// bucket decides.
 func (p *policy) decide(ctx context.Context, key string) ratelimit.Decision {
 	d := p.limiter.Allow(key)
 	if !d.Allowed || p.shared == nil {

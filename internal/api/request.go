@@ -45,8 +45,8 @@ func (r *request) caller() string {
 
 type requestKey struct{}
 
-// requestOf returns the request in the context. If there is none, it returns an empty
-// request, so that an error response can still be written.
+// requestOf returns the request in the context. If the context has no request, it
+// returns an empty one, so that the server can still write an error response.
 func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r
@@ -60,8 +60,8 @@ func RequestID(ctx context.Context) string { return requestOf(ctx).id }
 
 const requestIDHeader = "X-Request-Id"
 
-// requestID returns the ID in the header X-Request-Id. If this ID is absent, or not
-// safe in headers, logs and URNs, requestID returns a new ID.
+// requestID returns the ID in the header X-Request-Id. If there is no such header, or
+// if the ID is not safe in headers, logs and URNs, requestID returns a new ID.
 func requestID(h http.Header) string {
 	if ids := h[requestIDHeader]; len(ids) == 1 && saneRequestID(ids[0]) {
 		return ids[0]

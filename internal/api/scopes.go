@@ -6,7 +6,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// scopeExtension is the extension of the OpenAPI document with the scope of an
+// scopeExtension is the name of the OpenAPI extension that contains the scope of an
 // operation.
 const scopeExtension = "x-scope"
 

@@ -40,7 +40,7 @@ type SecretList struct {
 	ListPage
 }
 
-// SecretRef contains the name of a secret. It is exported because huma ignores
+// SecretRef contains the name of a secret. The type is exported, because huma ignores
 // unexported types.
 type SecretRef struct {
 	Name string `path:"name" maxLength:"128" doc:"The name of the secret and of its environment variable."`

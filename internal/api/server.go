@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// ServerConfig contains the limits on connections. The zero value of a field selects
-// its default.
+// ServerConfig contains the limits on connections. A field with the value zero has its
+// default.
 type ServerConfig struct {
 	// ReadHeaderTimeout is the time-out for receiving the header of a request. The
 	// default is 10 seconds.
@@ -35,13 +35,14 @@ type ServerConfig struct {
 	// the limit, a new connection replaces a connection that has no authenticated
 	// request.
 	MaxConnections int
-	// TLS is the configuration of TLS. If it is nil, the server uses HTTP without TLS.
+	// TLS is the configuration of TLS. If TLS is nil, the server uses plain HTTP.
 	TLS *tls.Config
 	// HSTS is the time during which browsers must use HTTPS for this host (RFC 6797).
-	// If it is 0, or if TLS is nil, the server does not send the header
+	// If HSTS is 0, or if TLS is nil, the server does not send the header
 	// Strict-Transport-Security.
 	HSTS time.Duration
-	// Logger receives the errors of net/http. If it is nil, they are discarded.
+	// Logger receives the errors of net/http. If Logger is nil, the errors are
+	// discarded.
 	Logger *slog.Logger
 }
 
@@ -96,8 +97,8 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	}
 }
 
-// Serve accepts connections until Shutdown closes the listener. Then it returns nil,
-// although Shutdown can still be waiting for requests.
+// Serve accepts connections until Shutdown closes the listener. It then returns nil,
+// even if Shutdown is still waiting for requests.
 func (s *Server) Serve(l net.Listener) error {
 	l = onceCloser{l, sync.OnceValue(l.Close)}
 	if !s.listen(l) {
@@ -115,8 +116,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// withHSTS returns a handler that adds the header Strict-Transport-Security, if it is
-// configured.
+// withHSTS returns a handler that adds the header Strict-Transport-Security. If the
+// header is not configured, it returns "next" unchanged.
 func withHSTS(next http.Handler, cfg ServerConfig) http.Handler {
 	if cfg.TLS == nil || cfg.HSTS <= 0 {
 		return next
@@ -138,9 +139,9 @@ type onceCloser struct {
 
 func (l onceCloser) Close() error { return l.close() }
 
-// Shutdown refuses new requests and waits for current requests. It does not close
-// connections at once, but responds to new requests on them with 503. A client whose
-// connection is closed cannot know whether its request was handled.
+// Shutdown refuses new requests and waits until current requests have ended. It keeps
+// connections open and responds to new requests with 503. If it closed a connection,
+// the client could not know whether the server had executed the last request.
 //
 // If ctx ends first, Shutdown cancels the requests, waits for CancelDelay, closes the
 // connections, and returns the error of ctx.
@@ -190,7 +191,7 @@ func (s *Server) stopListening() {
 	defer s.mu.Unlock()
 	s.stopped = true
 	if s.listener != nil {
-		// Ignore the error, because net/http also ignores it.
+		// Ignore the error, as net/http does.
 		_ = s.listener.Close()
 	}
 }

@@ -48,8 +48,8 @@ type SessionFileRef struct {
 type (
 	sessionFilesOutput struct{ Body SessionFileList }
 	putFileOutput      struct{ Status int }
-	// getFileOutput has a Body that writes nothing, because the handler writes the
-	// response.
+	// getFileOutput has a Body that writes nothing, because the handler of the
+	// operation has already written the response.
 	getFileOutput struct{ Body func(huma.Context) }
 )
 
@@ -59,7 +59,7 @@ const (
 )
 
 func (h *Handler) registerSessionFiles() {
-	// Operations on files wait in the queue of the session, like runs.
+	// Operations on files wait until the runs before them in the session have ended.
 	turn := h.cfg.Limits.MaxTimeout + queueAllowance
 	transfer := turn + maxFileBytes/minRate*time.Second
 	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The bytes of a file."}}
@@ -159,17 +159,17 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 	if err != nil && !begun {
 		return nil, err
 	}
-	// If the status was sent, the response cannot report an error. net/http closes
-	// the connection, and the client detects the missing bytes by Content-Length.
+	// After the status was sent, the response cannot report an error. net/http closes
+	// the connection, and the client sees fewer bytes than Content-Length says.
 	return &getFileOutput{Body: func(huma.Context) {}}, nil
 }
 
 // sniffBytes is the number of bytes that http.DetectContentType reads.
 const sniffBytes = 512
 
-// sendFile responds with the content of a file. The response headers prevent
-// browsers from displaying the file. Otherwise content from an untrusted program
-// would have the origin of this API.
+// sendFile responds with the content of a file. Its headers prevent browsers from
+// displaying the file. Otherwise the file, which an untrusted program may have written,
+// would have the same origin as this API.
 func (h *Handler) sendFile(req *request, name string, size int64, content io.Reader) error {
 	buffered := bufio.NewReaderSize(content, sniffBytes)
 	// Ignore the error, because the file may be shorter than sniffBytes.

@@ -170,8 +170,8 @@ func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*session
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
-	// Search for the first ID after the ID in the cursor, because the session in the
-	// cursor may have ended. IDs are in the order of creation.
+	// Search for the first ID after the ID in the cursor. The session with the ID in
+	// the cursor may have ended. IDs are in the order of creation.
 	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil

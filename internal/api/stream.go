@@ -23,8 +23,8 @@ const keepAlive = 15 * time.Second
 // becomes free.
 const eventTimeout = 20 * time.Second
 
-// stream runs a program and sends its events. If it returns an error, it has sent
-// nothing, and the caller can send an error response.
+// stream runs a program and sends its events. An error means that no event was sent, so
+// the caller can send an error response.
 func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execution, error)) error {
 	return h.streamTo(ctx, func(s *stream) (any, error) {
 		s.numbered = true
@@ -36,10 +36,9 @@ func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execu
 	})
 }
 
-// streamTo calls the function "run", which sends events to a stream. Then streamTo
-// sends the result of the function as the last event. If the function fails after
-// the first event, the last event is the error. If the function fails before the
-// first event, streamTo returns the error.
+// streamTo calls the function "run", which sends events, and then sends the result of
+// "run" as the last event. If "run" fails after the first event, the last event is the
+// error. If it fails earlier, streamTo returns the error.
 func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
 	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
@@ -55,8 +54,8 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	}
 	switch {
 	case err == nil && !s.begun:
-		// The client has received all events. After this status, an EventSource does
-		// not reconnect.
+		// The client has received all events. With this status, an EventSource does not
+		// connect again.
 		w.WriteHeader(http.StatusNoContent)
 	case err == nil:
 	case !s.begun:
@@ -102,8 +101,8 @@ type stream struct {
 
 	mu    sync.Mutex
 	begun bool
-	// The field "rest" holds the bytes of an incomplete character at the end of stdout,
-	// and of another one at the end of stderr.
+	// The field "rest" holds incomplete characters: the bytes at the end of stdout, and
+	// the bytes at the end of stderr.
 	rest [2][]byte
 }
 
@@ -111,8 +110,8 @@ func (s *stream) Started(id pyth.ExecutionID) error {
 	return s.send("start", StartEvent{ID: string(id)})
 }
 
-// Output sends output of the program. It keeps the bytes of an incomplete character
-// at the end, and sends them with the next output.
+// Output sends output of the program. If the output ends with an incomplete character,
+// Output keeps the bytes of this character for the next call.
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
@@ -159,9 +158,9 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 	return s.send(string(name), OutputEvent{Text: string(b)})
 }
 
-// send writes one event. The JSON data has no line breaks, so it needs only one data
-// line. An error means that the client has disconnected or does not read. The caller
-// then stops the run.
+// send writes one event. JSON without line breaks needs only one "data:" line. An error
+// means that the client has disconnected or does not read. The caller must then stop
+// the run.
 func (s *stream) send(event string, data any) error {
 	var message []byte
 	if s.numbered {
@@ -213,7 +212,7 @@ func (s *stream) keepAlive() (stop func()) {
 			case <-done:
 				return
 			case <-ticker.C:
-				// Ignore the error, because sending the next event fails too.
+				// Ignore the error, because sending the next event will fail with it.
 				_ = s.write([]byte(": keep-alive\n\n"))
 			}
 		}

@@ -11,7 +11,8 @@ import (
 const traceparentHeader = "Traceparent"
 
 // beginTrace starts the span of a request. If the request has the header traceparent
-// (W3C Trace Context), the span belongs to that trace. Probes and scrapes have no span.
+// (W3C Trace Context), the span belongs to the trace in this header. Probes and reads
+// of metrics have no span.
 func (h *Handler) beginTrace(ctx context.Context, r *http.Request) (context.Context, tracing.Span) {
 	if h.cfg.Tracer == nil || servedWhileDraining(r.URL.Path) {
 		return ctx, tracing.Span{}
@@ -23,8 +24,8 @@ func (h *Handler) beginTrace(ctx context.Context, r *http.Request) (context.Cont
 	return h.cfg.Tracer.Begin(ctx, parent, "request", tracing.Server)
 }
 
-// echoTrace adds the trace of the request to the response, so that the caller can find
-// it.
+// echoTrace adds the trace of the request to the headers of the response, so that the
+// caller can find the trace.
 func echoTrace(ctx context.Context, header http.Header) {
 	if trace := tracing.Traceparent(ctx); trace != "" {
 		header.Set(traceparentHeader, trace)

@@ -10,7 +10,7 @@ import (
 )
 
 // minRate is the minimum average rate of a transfer, in bytes per second. A slower
-// transfer fails. The field "allowance" of pace gives each transfer additional time.
+// transfer fails. A transfer can take the time "allowance" longer.
 const minRate = 128 << 10
 
 // pace computes the deadline for the next part of a transfer. Each transferred byte

@@ -16,8 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/nearest"
 )
 
-// oneOf is the beginning of the message for a value that is not in the list of
-// allowed values.
+// oneOf is the beginning of the message if a value is not one of the allowed values.
 const oneOf = "must be one of "
 
 const timeMessage = "must be a time in the format of RFC 3339, for example 2026-04-04T08:23:21Z"

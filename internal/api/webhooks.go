@@ -51,7 +51,7 @@ type WebhookList struct {
 	Webhooks []Webhook `json:"webhooks" doc:"The webhooks, oldest first."`
 }
 
-// WebhookDelivery describes a delivery.
+// WebhookDelivery describes the delivery of one event to a webhook.
 type WebhookDelivery struct {
 	_ struct{} `doc:"A delivery of an event to a webhook, and the outcome of the delivery."`
 
@@ -75,8 +75,8 @@ type WebhookDeliveryList struct {
 	ListPage
 }
 
-// WebhookRef contains the path parameter with the ID of a webhook. It is exported
-// because huma ignores unexported types.
+// WebhookRef contains the path parameter with the ID of a webhook. The type is
+// exported, because huma ignores unexported types.
 type WebhookRef struct {
 	ID string `path:"id" maxLength:"128" doc:"The ID of the webhook."`
 }

@@ -30,9 +30,9 @@ type Accounts struct {
 	clock   func() time.Time
 	service *account.Service
 	log     *log.Log
-	// overrides contains the limits of single users.
+	// overrides contains the quotas of users whose quotas differ from the defaults.
 	overrides *usage.Overrides
-	// remover deletes accounts. The API and the command line both use it.
+	// remover deletes accounts, for the API and for the command line.
 	remover *account.Remover
 	// The channel "ended" receives users who were disabled or deleted.
 	ended chan pyth.UserID
@@ -75,8 +75,8 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	return a, nil
 }
 
-// maxEnded is the number of users in the channel "ended". If the channel is full, the
-// enforcer finds the users by its periodic search.
+// maxEnded is the capacity of the channel "ended". If the channel is full, the user is
+// not sent, and the enforcer finds the user in its next periodic search.
 const maxEnded = 64
 
 // Count returns how many users exist, by kind.
@@ -90,8 +90,8 @@ func (a *Accounts) SetupCode(ctx context.Context) (string, error) {
 	return a.service.CreateSetupCode(ctx)
 }
 
-// Close stores the times of last use of keys. It writes the waiting entries to the
-// audit log and closes the log.
+// Close stores the times at which keys were last used. It also writes the audit entries
+// that are still in memory, and closes the audit log.
 func (a *Accounts) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

@@ -22,7 +22,7 @@ const cancelInterval = 500 * time.Millisecond
 // AsyncConfig limits the queued asynchronous runs of each user.
 type AsyncConfig struct {
 	// MaxAsync is the maximum number of queued runs of a user. MaxAsyncSize is the
-	// maximum size of their requests in MiB.
+	// maximum size of the requests of these runs, in MiB.
 	MaxAsync     int
 	MaxAsyncSize int64
 }
@@ -43,10 +43,10 @@ func (s *Server) openQueue(ctx context.Context) error {
 	return s.queue.Start(ctx)
 }
 
-// asyncRuns returns the maximum numbers of asynchronous runs that this server starts at
-// the same time, of all users and of one user. Without a setting, a server with workers
-// uses all ready workers. Other servers can use the same workers, so runs can wait in
-// the queues of workers.
+// asyncRuns returns how many asynchronous runs this server starts at the same time: for
+// all users, and for one user. If the settings do not limit the number, a server with
+// workers uses all ready workers. Other servers can use the same workers, so some runs
+// can wait at the workers.
 func (s *Server) asyncRuns() (all, ofUser int) {
 	c := s.pool.Load()
 	if s.fleet == nil {
@@ -64,11 +64,11 @@ func (s *Server) asyncRuns() (all, ofUser int) {
 	return all, ofUser
 }
 
-// limitQueue tells the queue the current limits.
+// limitQueue sets the current limits of the queue.
 func (s *Server) limitQueue() { s.queue.SetMaxRunning(s.asyncRuns()) }
 
-// slotsInterval is the interval at which a server with workers looks whether the number
-// of its workers has changed.
+// slotsInterval is the time between two checks of a server with workers whether the
+// number of workers has changed.
 const slotsInterval = 500 * time.Millisecond
 
 // maintainQueue starts a goroutine that adapts the limits of the queue to the workers,
@@ -96,8 +96,8 @@ func (r queuedRuns) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, 
 	return r.Service.ExecuteQueued(ctx, q, p, start)
 }
 
-// checkQueued returns an error if the program could not start now: the program is
-// invalid, one of its secrets does not exist, or the disk is full.
+// checkQueued returns an error if the program could not start now. The causes are an
+// invalid program, a secret that does not exist, and a full disk.
 func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Program) error {
 	if err := s.gate.check(); err != nil {
 		return err
@@ -129,8 +129,8 @@ func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Prog
 	return nil
 }
 
-// Drain starts no more asynchronous runs, and waits until the running ones have
-// ended. When ctx ends, Drain kills the remaining runs.
+// Drain stops the start of asynchronous runs, and waits until the running ones have
+// ended. If ctx ends first, Drain kills the remaining runs.
 func (s *Server) Drain(ctx context.Context) { s.queue.Drain(ctx) }
 
 // asyncMetrics measures asynchronous runs.
@@ -156,7 +156,7 @@ func newAsyncMetrics() *asyncMetrics {
 }
 
 // countEnded returns a function that calls the function "next" and then counts the
-// run.
+// ended run.
 func (m *asyncMetrics) countEnded(next func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error) func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error {
 	return func(ctx context.Context, p *pyth.Program, r *pyth.ExecutionRecord) error {
 		err := next(ctx, p, r)

@@ -26,20 +26,21 @@ type Backup struct {
 	// Store is the open database of the server. A backup also works while the server
 	// runs.
 	Store pyth.Store
-	// Keeper has the root keys that encrypt keys in the database.
+	// Keeper decrypts the keys in the database, which are encrypted with root keys.
 	Keeper vault.KeyKeeper
-	// RootKeyFile is the path of the root key, if the archive must contain it, or "".
+	// RootKeyFile is the path of the root key if the archive must contain the key, and
+	// "" otherwise.
 	RootKeyFile string
 	// Version is the version of this program.
 	Version  string
 	Progress backup.Progress
 }
 
-// backupPrefix begins the names of the temporary directories of backups.
+// backupPrefix is the beginning of the names of backups' temporary directories.
 const backupPrefix = ".pyth-on-backup-"
 
-// Write makes an archive, verifies it and moves it to path. It replaces an existing
-// file. After an error, an existing file is unchanged.
+// Write makes an archive, verifies it, and moves it to the path. It replaces an
+// existing file only if it succeeds.
 func (b *Backup) Write(ctx context.Context, path string) (*backup.Manifest, error) {
 	dir, remove, err := temporaryDirectory(filepath.Dir(path), backupPrefix)
 	if err != nil {
@@ -66,8 +67,8 @@ func (b *Backup) write(ctx context.Context, path, dir string) (*backup.Manifest,
 	}
 	keeper := b.Keeper
 	if key := files[backup.RootKeyName]; key != "" {
-		// Verify that the key in the archive fits, because a rotation could have changed
-		// the file.
+		// Verify that the root key in the archive decrypts the copied database. A
+		// rotation of the root key during the backup could have replaced the file.
 		var err error
 		if keeper, err = vault.OpenFileKeeper(key); err != nil {
 			return nil, err
@@ -236,9 +237,9 @@ func copyRootKey(from, to string) error {
 	return os.WriteFile(to, key, 0o600)
 }
 
-// temporaryDirectory makes a directory that only this process uses. It also removes
-// such directories that killed processes have left. A directory that it cannot remove
-// stays, so that it does not prevent a backup.
+// temporaryDirectory makes a directory that only this process uses. It also removes the
+// temporary directories of killed processes. If it cannot remove one of them, it
+// ignores the error, because the old directory does not prevent a backup.
 func temporaryDirectory(parent, prefix string) (dir string, remove func() error, err error) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {

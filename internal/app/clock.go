@@ -9,16 +9,17 @@ import (
 // clock of the database.
 const clockInterval = time.Minute
 
-// The function "now" returns the current time with the monotonic clock reading, so that
-// durations between two results are exact.
+// The function "now" returns the current time with the reading of the monotonic clock.
+// So the difference of two results is exact, even if somebody sets the clock in
+// between.
 func now() time.Time { return time.Now() }
 
-// sharedClock is the clock of a database. It is the same for all servers of the
-// database, even if the clock of a machine is wrong.
+// sharedClock is the clock of a database. All servers of the database use this clock,
+// so that they agree even if the clock of a machine is wrong.
 type sharedClock interface {
 	Now() time.Time
-	// SyncClock compares the clock of this machine with the clock of the database. It
-	// returns the difference, which Now adds to the clock of this machine.
+	// SyncClock compares the clock of this machine with the clock of the database and
+	// returns the difference. Now adds this difference to the clock of this machine.
 	SyncClock(ctx context.Context) (time.Duration, error)
 }
 

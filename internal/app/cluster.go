@@ -49,8 +49,8 @@ type WorkerConfig struct {
 	Network NetworkConfig
 	// PackageCache is the maximum size of cached packages in MiB.
 	PackageCache int64
-	// ImageStore says where workers share packages: ImageStoreOff, ImageStoreNATS or the
-	// path of a directory.
+	// ImageStore selects where workers share the images of packages: ImageStoreOff,
+	// ImageStoreNATS or the path of a directory.
 	ImageStore string
 	// Tracer continues the traces of servers; nil if the worker records no traces.
 	Tracer   *tracing.Tracer
@@ -64,7 +64,7 @@ const (
 	ImageStoreNATS = "nats"
 )
 
-// imageBucket is the name of the object store in NATS.
+// imageBucket is the name of the object store in NATS that contains images of packages.
 const imageBucket = "pyth-on-images"
 
 // Worker runs the programs of servers on this machine.
@@ -79,7 +79,8 @@ type Worker struct {
 	images   *imagestore.Store
 	bus      *bus.Bus
 	worker   *worker.Worker
-	// shared is nil if the workers share no packages.
+	// shared stores images of packages for all workers. It is nil if workers share
+	// none.
 	shared  *images.Shared
 	metrics workerMetrics
 	// limits are the limits of the pool.
@@ -169,7 +170,8 @@ func (w *Worker) share() error {
 }
 
 // Reconfigure changes the limits of the pool. Running programs continue, even if they
-// exceed the new limits. It ignores the settings that PoolConfig of LiveConfig ignores.
+// exceed the new limits. Reconfigure ignores the settings that cannot change, which the
+// field Pool of LiveConfig describes.
 func (w *Worker) Reconfigure(c PoolConfig) {
 	pools := c.pool(w.config.Pool.warm(w.withNode, w.config.Images), w.metrics.pool, w.config.Logger)
 	limits := pools.Limits()
@@ -214,7 +216,8 @@ func (w *Worker) Maintain(ctx context.Context) {
 	})
 }
 
-// Drain refuses new programs and waits until the running ones have ended or ctx ends.
+// Drain refuses new programs. It waits until running programs have ended, or until ctx
+// ends.
 func (w *Worker) Drain(ctx context.Context) error { return w.worker.Drain(ctx) }
 
 // Close leaves the cluster, cancels the running programs and destroys all sandboxes.
@@ -234,8 +237,8 @@ func (w *Worker) Close() error {
 	return nil
 }
 
-// openFleet connects a server to its workers. After this, only jobs that install
-// packages run on the machine of the server.
+// openFleet connects a server to its workers. The workers then run all programs. Only
+// jobs that install packages still run on the machine of the server.
 func (s *Server) openFleet() error {
 	c := s.config
 	if c.Cluster.NATS.URLs == "" {
@@ -257,8 +260,7 @@ func (s *Server) openFleet() error {
 	return nil
 }
 
-// fleetCollectors returns the metrics of the workers. If the server has no workers,
-// it returns none.
+// fleetCollectors returns the metrics of the workers; nil if the server has no workers.
 func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 	if f == nil {
 		return nil

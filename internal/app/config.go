@@ -9,8 +9,8 @@ import (
 
 // NodeConfig selects the Node binary for sandboxes.
 type NodeConfig struct {
-	// Node is the path of a Node binary. If it is "", Node is downloaded. If it is
-	// "off", JavaScript and TypeScript are disabled.
+	// Node is the path of a Node binary. If Node is "", the server downloads a binary.
+	// If Node is "off", JavaScript and TypeScript are disabled.
 	Node string
 	// NPMRegistry is the URL of the registry for Node and for users' packages; "" for
 	// the registry in npm's configuration.
@@ -25,7 +25,8 @@ type ImageConfig struct {
 	// Preload maps the name of an image to a comma-separated list of Python modules.
 	// Sandboxes of the image import these modules before a program starts.
 	Preload map[string]string
-	// WarmRuntimes is the minimum number of warm sandboxes for each custom image.
+	// WarmRuntimes is the minimum number of started, unused (warm) sandboxes for each
+	// custom image.
 	WarmRuntimes int
 }
 
@@ -33,8 +34,8 @@ type ImageConfig struct {
 // MaxRunningOfUser, MaxSandboxes, MaxRunningMemory or MaxSessions is 0, the limit
 // depends on this machine.
 type PoolConfig struct {
-	// Warm is the minimum number of warm sandboxes for Python. WarmNode is the
-	// minimum for JavaScript and TypeScript.
+	// Warm is the minimum number of started, unused (warm) sandboxes for Python.
+	// WarmNode is the minimum for JavaScript and TypeScript.
 	Warm, WarmNode                 int
 	MaxRunning, MaxRunningOfUser   int
 	MaxQueued, MaxQueuedOfUser     int
@@ -52,8 +53,8 @@ type PoolConfig struct {
 	RollbackCPU  time.Duration
 }
 
-// rollback converts the settings for sandbox.Config. The function "recycled" is
-// called each time a sandbox has been recycled.
+// rollback converts the settings for sandbox.Config. A sandbox calls the function
+// "recycled" each time it has been made ready for the next program.
 func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
 	if c.Rollback != "on" {
 		return sandbox.Rollback{}

@@ -20,9 +20,8 @@ type Directory struct {
 	lock *flock.Flock
 }
 
-// LockWait is the maximum time to wait for the lock of a killed server. The lock can
-// outlive the server: a child process that the server was starting holds the lock
-// until it calls exec.
+// LockWait is the maximum time to wait for the lock of a killed server. If a server is
+// killed while it starts a child process, the child holds the lock until it calls exec.
 const LockWait = 2 * time.Second
 
 // OpenDirectory locks a directory, which it creates if necessary. The result "ok" is
@@ -49,7 +48,7 @@ func OpenDirectory(path string, wait time.Duration) (d *Directory, ok bool, err 
 	return d, ok, nil
 }
 
-// Join returns the path of the file with this name in the directory.
+// Join returns the path of the file with the given name in the directory.
 func (d *Directory) Join(name string) string { return filepath.Join(d.Path, name) }
 
 // Close releases the lock.
@@ -75,8 +74,8 @@ func openSlot(path string) (*Directory, error) {
 }
 
 // cacheDir returns the directory for files that can be created again. This is the
-// directory "given" or, if no directory is given, a subdirectory of the user's cache
-// directory. Only commands that run without a server use cacheDir.
+// directory "given", or a subdirectory of the user's cache directory if "given" is "".
+// Only commands that run without a server call it.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// diskGate refuses actions while the disk or the database accepts no writes, because
-// the server could not record them in the audit log.
+// diskGate refuses actions while it is impossible to write to the disk or the database.
+// The server could not record such actions in the audit log.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
@@ -100,8 +100,8 @@ func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, languag
 }
 
 // generations returns a service that checks the disk before each call of "next".
-// Without the check, the model would use tokens for an action that cannot be
-// recorded.
+// Without this check, the model would use tokens, although the server could not record
+// the action.
 func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
 	return gatedGenerations{next, g}
 }

@@ -21,9 +21,9 @@ type ExamineConfig struct {
 	Progress Progress
 }
 
-// Examine checks whether this host can run sandboxes. It unpacks the executable of
-// sandboxes, builds the images and starts sandboxes. The findings say what works and
-// what does not work.
+// Examine checks whether this host can run sandboxes. It unpacks the executable that
+// runs a sandbox, builds the images and starts sandboxes. The findings say what works
+// and what does not work.
 func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, err error) {
 	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
 	add(doctor.System(), doctor.Identity(rootless.Inside()))
@@ -37,7 +37,7 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
 	add(doctor.Disk(cache))
-	// A server also checks this at its first start, before it downloads Node.
+	// Make the same check as a server at its first start, before Node is downloaded.
 	if err := c.Node.CheckRoom(cache); err != nil {
 		add(doctor.NoImage(err))
 		return findings, nil

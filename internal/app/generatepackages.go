@@ -10,7 +10,7 @@ import (
 // generate.Packages.
 type generatePackages struct{ service pyth.PackageService }
 
-// Installed returns the user's packages, each as its name and version.
+// Installed returns the names and versions of the user's packages.
 func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error) {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {

@@ -20,23 +20,24 @@ type host struct {
 	*sandbox.Launcher
 	images customImages
 	cgroup cgroup.Parent
-	// noCgroup is the reason why this process cannot use a cgroup; nil if it can.
+	// noCgroup is the reason why this process cannot use a cgroup; nil if it uses one.
 	noCgroup error
 }
 
 type hostConfig struct {
-	// executable is the path of the executable of sandboxes, and image is the path of
+	// executable is the path of the program that runs a sandbox. image is the path of
 	// the built-in image.
 	executable string
 	image      string
 	images     customImages
 	stateDir   string
 	// The function "network" opens the network of a run; nil if programs have no
-	// network. The function "layers" returns the mounts of packages; nil if programs
-	// have no packages.
+	// network. The function "layers" returns the mounts of read-only images ("layers")
+	// with packages; nil if programs have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
-	// rollback configures the rollback of interpreters. The zero value disables it.
+	// rollback configures how an interpreter returns to its earlier state after a run.
+	// The zero value disables this rollback.
 	rollback sandbox.Rollback
 }
 
@@ -53,8 +54,8 @@ func openHost(c *hostConfig) (*host, error) {
 		Executable: c.executable, Image: c.image, Images: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
 		Rollback: c.rollback,
 	}
-	// The name of the cgroup contains a hash of the state directory. So a restarted
-	// server removes the cgroups that it created before, and no others.
+	// The name of the cgroup contains a hash of the state directory. So after a
+	// restart, the server removes its earlier cgroups, but no cgroups of other servers.
 	id := sha256.Sum256([]byte(stateDir))
 	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
 	if h.noCgroup == nil {
@@ -73,9 +74,9 @@ func (h *host) pool(c pool.Config, warm warmMinimums) *pool.Pool {
 	return pool.New(c)
 }
 
-// boot starts a sandbox and its interpreter for the pool. It starts the interpreter
-// for the main language of the runtime. A sandbox for JavaScript can also run
-// TypeScript, and needs less memory than a sandbox for TypeScript.
+// boot starts a sandbox, and the interpreter of the runtime's main language. A sandbox
+// for JavaScript can also run TypeScript, and needs less memory than a sandbox for
+// TypeScript.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
 	var language pyth.Language
 	var own pyth.Runtime

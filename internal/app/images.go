@@ -19,8 +19,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// customImage is a custom image with its name. Sandboxes of the image import the
-// modules in preload before a program starts.
+// customImage is a custom image with its name. Its sandboxes import the modules in the
+// field "preload" before a program starts.
 type customImage struct {
 	*rootfs.CustomImage
 	name    pyth.Runtime
@@ -37,7 +37,8 @@ func (r customImage) String() string {
 	return strings.Join(all, " and ")
 }
 
-// language returns the language of the image's warm sandboxes.
+// language returns the language of the interpreter that sandboxes of the image start in
+// advance.
 func (r customImage) language() pyth.Language {
 	if all := r.runtimes(); len(all) > 0 {
 		return all[0].Languages()[0]
@@ -53,9 +54,8 @@ func (r customImage) runtimes() []pyth.Runtime {
 // customImages contains custom images, sorted by name.
 type customImages []customImage
 
-// build builds the custom images that do not exist in dir. It returns all custom
-// images. To prepare an image, it runs trial programs in sandboxes that trials.run
-// starts.
+// build builds the custom images that do not exist in the directory "dir", and returns
+// all custom images. To prepare an image, build runs trial programs with trials.run.
 func (c ImageConfig) build(ctx context.Context, dir string, trials trialHost, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -118,8 +118,8 @@ func quoted(runtimes []pyth.Runtime) string {
 	return strings.Join(names, " and ")
 }
 
-// buildUsable is like build, but it continues after an error. It returns all usable
-// images, and a finding for each image that it could not build.
+// buildUsable builds images like the method "build", but continues after an error. It
+// returns all usable images, and a finding for each image that it could not build.
 func (c ImageConfig) buildUsable(ctx context.Context, dir string, trials trialHost, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
 	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
@@ -160,7 +160,7 @@ func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	return images
 }
 
-// language returns the language of the warm sandboxes of the image with this name.
+// language returns the language that the sandboxes of the named image start in advance.
 func (all customImages) language(name pyth.Runtime) pyth.Language {
 	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {
@@ -200,8 +200,8 @@ func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	return offered
 }
 
-// Limits of a trial program, which prepares an image. The memory limit is high,
-// because the trial program holds all compiled files in memory.
+// Limits of a trial program, which the server runs to prepare an image. The memory
+// limit is high, because the trial program holds all compiled files in memory.
 const (
 	trialMemory = 4 << 30
 	trialDisk   = 2 << 30
@@ -219,13 +219,14 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 
 // trialHost describes how to start the sandboxes of trial programs.
 type trialHost struct {
-	// executable is the path of the executable of sandboxes. stateDir is the state
-	// directory of the sandboxes. Each trial removes all earlier files in stateDir.
+	// executable is the path of the program that runs a sandbox. stateDir is the
+	// directory for the state of the sandboxes. Each trial removes all earlier files in
+	// stateDir.
 	executable, stateDir string
 }
 
-// run executes a trial program in a sandbox of the new image. It passes the program's
-// output file to t.Read.
+// run executes the trial program t in a sandbox of the new image. Then it passes the
+// output file of the program to the function t.Read.
 func (host trialHost) run(ctx context.Context, t rootfs.Trial) (err error) {
 	h, err := openHost(&hostConfig{executable: host.executable, image: t.Image, stateDir: host.stateDir})
 	if err != nil {
@@ -279,9 +280,8 @@ func runSuccessfully(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*p
 	return o, nil
 }
 
-// tryPreloads imports the preloaded modules of each image. So the operator learns
-// about a failing import at the start of the server, before users see the error in
-// their programs.
+// tryPreloads imports the preloaded modules of each image. If an import fails, the
+// operator sees the error at the start of the server, before programs of users fail.
 func (all customImages) tryPreloads(ctx context.Context, h *host) error {
 	for _, r := range all {
 		if len(r.preload) == 0 {

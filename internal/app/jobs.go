@@ -10,7 +10,7 @@ import (
 )
 
 // startJobs starts the background jobs. Call it after all services have added their
-// workers to s.jobs. When the server closes, the jobs end before the services that
+// workers to s.jobs. When the server closes, the jobs must end before the services that
 // they use.
 func (s *Server) startJobs(ctx context.Context) (err error) {
 	switch store := s.config.Accounts.store.(type) {

@@ -15,8 +15,8 @@ const (
 	jumpInterval = 10 * time.Second
 	// minJump is the shortest change of the clock that counts as a jump.
 	minJump = time.Minute
-	// afterJump is the time after a jump in which the server deletes nothing by age, so
-	// that a wrong clock can be corrected.
+	// afterJump is the time after a jump during which the server deletes no data by
+	// age. Within this time, an operator can correct a wrong clock.
 	afterJump = time.Hour
 )
 
@@ -24,15 +24,16 @@ const (
 // suspended. It is safe for concurrent use.
 type jumps struct {
 	logger *slog.Logger
-	// read returns the time of the clock, and a time that never jumps.
+	// read returns the time of the clock, and the time of a steady clock, which never
+	// jumps.
 	read func() (wall time.Time, steady time.Duration)
 
 	mu sync.Mutex
 	// wall and steady are the last times that were read.
 	wall   time.Time
 	steady time.Duration
-	// jumped is true after a jump. It happened at the steady time "at", and changed the
-	// clock by "by".
+	// jumped is true after a jump. The jump happened at the time "at" of the steady
+	// clock, and changed the time by the duration "by".
 	jumped bool
 	at, by time.Duration
 }
@@ -41,7 +42,7 @@ func newJumps(logger *slog.Logger) *jumps {
 	started := time.Now()
 	return newJumpsOf(logger, func() (time.Time, time.Duration) {
 		at := time.Now()
-		// Round removes the reading of the steady clock.
+		// Round removes the reading of the monotonic clock from the first result.
 		return at.Round(0), at.Sub(started)
 	})
 }
@@ -66,7 +67,7 @@ func (j *jumps) watch(ctx context.Context) {
 	}
 }
 
-// recent reports whether the clock has jumped within the time afterJump.
+// recent reports whether the clock has jumped during the last hour (afterJump).
 func (j *jumps) recent() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -85,7 +86,7 @@ func (j *jumps) recentLocked() bool {
 	return j.jumped && steady-j.at < afterJump
 }
 
-// health returns the state of the clock. It is degraded for some time after a jump.
+// health returns the state of the clock: degraded for the time afterJump after a jump.
 func (j *jumps) health(context.Context) pyth.Check {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -31,7 +31,7 @@ func (s *Server) Reconfigure(c LiveConfig) {
 	s.sessions.SetLimits(c.Pool.MaxSessionsOfUser, c.Pool.SessionIdle)
 }
 
-// The method "warm" returns the minimum numbers of warm sandboxes.
+// The method "warm" returns the minimum numbers of started, unused (warm) sandboxes.
 func (s *Server) warm() warmMinimums {
 	if s.config.Cluster.NATS.URLs != "" {
 		return warmMinimums{} // Users' programs run on workers.

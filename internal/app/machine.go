@@ -36,23 +36,24 @@ type machine struct {
 }
 
 type machineConfig struct {
-	// dir is the directory for images and for the executable of sandboxes. If the
-	// field "sole" is true, no other process uses dir. openMachine then removes
-	// outdated files from it.
+	// dir is the directory for images and for the program that runs a sandbox. If the
+	// field "sole" is true, no other process uses this directory, and openMachine
+	// removes outdated files from it.
 	dir  string
 	sole bool
 	// stateDir is the directory for the state of sandboxes. No other process may use
-	// it, because openMachine removes all files in it.
+	// this directory, because openMachine removes all files in it.
 	stateDir string
 	// node is nil if Node is not available.
 	node   *node.Binary
 	images ImageConfig
 	// The function "network" opens the network of a run; nil if programs have no
-	// network. The function "layers" returns the mounts of packages; nil if programs
-	// have no packages.
+	// network. The function "layers" returns the mounts of read-only images ("layers")
+	// with packages; nil if programs have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
-	// rollback configures the rollback of interpreters. The zero value disables it.
+	// rollback configures how an interpreter returns to its earlier state after a run.
+	// The zero value disables this rollback.
 	rollback sandbox.Rollback
 	progress Progress
 	// pool is the configuration of the pool, without the fields that host.pool sets.
@@ -89,8 +90,8 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	return &machine{versions: builtInVersions(image, c.node), images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
 }
 
-// removeOutdated removes images and executables of earlier versions. It logs errors
-// and does not return them, because an outdated file only occupies disk space.
+// removeOutdated removes images and executables of earlier versions. It only logs
+// errors, because an outdated file does no harm except to occupy disk space.
 func removeOutdated(image *rootfs.Image, custom customImages, program string, logger *slog.Logger) {
 	if removed, err := image.RemoveOthers(custom.built()...); err != nil {
 		logger.Warn("outdated images not removed", "error", err)
@@ -104,9 +105,8 @@ func removeOutdated(image *rootfs.Image, custom customImages, program string, lo
 	}
 }
 
-// languages returns the languages of the built-in image and of the given custom
-// images. The version of a language is the version of the built-in runtime that runs
-// it.
+// languages returns the languages of the built-in image and of the given custom images.
+// The version of a language is the version of its runtime in the built-in image.
 func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
 	var all []pyth.LanguageInfo
 	for _, r := range pyth.Runtimes() {
@@ -119,5 +119,5 @@ func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
 	return custom.addTo(all)
 }
 
-// Close destroys all sandboxes and waits until they are gone.
+// Close destroys all sandboxes and waits until the last one has ended.
 func (m *machine) Close() error { return errors.Join(m.pool.Close(), m.host.Close()) }

@@ -19,8 +19,8 @@ type poolMetrics struct {
 	wall    prometheus.Histogram
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
-	// interpreters is a counter of interpreters after a program. The label is
-	// the reason for a new interpreter; "none" means that the interpreter was restored.
+	// interpreters counts interpreters after each program. Its label is the reason why
+	// the interpreter was replaced; "none" means that its earlier state was restored.
 	interpreters *prometheus.CounterVec
 }
 
@@ -91,13 +91,13 @@ func (m *poolMetrics) Removed(reason pool.Reason) {
 	m.removed.WithLabelValues(string(reason)).Inc()
 }
 
-// Recycled adds an interpreter to the counter after a program. The parameter "reason"
-// says why the interpreter was replaced; "" means that the interpreter was restored.
+// Recycled counts an interpreter after a program. The parameter "reason" says why the
+// interpreter was replaced; "" means that its earlier state was restored.
 func (m *poolMetrics) Recycled(reason string) {
 	m.interpreters.WithLabelValues(cmp.Or(reason, restored)).Inc()
 }
 
-// collectors returns the metrics of m and of the current state of the pool.
+// collectors returns all metrics of the pool: events, and the current numbers.
 func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	gauge := func(name, help string, value func(pool.Stats) int64) prometheus.Collector {
 		return gauge(name, help, func() float64 { return float64(value(p.Stats())) })

@@ -18,8 +18,8 @@ type packageMetrics struct {
 	took      prometheus.Histogram
 }
 
-// Values of the label "result" of changes of packages. A change is refused if the
-// request is the cause of the failure, for example if a package does not exist.
+// Values of the label "result" of changes of packages. A change is "refused" if the
+// cause of the failure is in the request, for example if a package does not exist.
 const (
 	packagesChanged  = "changed"
 	packagesRefused  = "refused"
@@ -84,8 +84,8 @@ func (s measuredPackages) RemovePackage(ctx context.Context, user pyth.UserID, l
 	return change, err
 }
 
-// The method "ended" counts a change of packages that has ended. A failed change
-// without a language counts for Python.
+// The method "ended" counts a change of packages. If the change failed and its language
+// is unknown, the method counts it as a change for Python.
 func (m *packageMetrics) ended(ctx context.Context, language pyth.Language, started time.Time, change *pyth.PackageChange, err error) {
 	if err == nil {
 		language = change.Language

@@ -13,7 +13,7 @@ import (
 // scrapeTimeout is the time-out for reading metrics from the database.
 const scrapeTimeout = 5 * time.Second
 
-// gauge returns a metric whose value is the result of f at the time of a scrape.
+// gauge returns a metric. Each read of the metrics calls f, which returns its value.
 func gauge(name, help string, f func() float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 }
@@ -28,15 +28,15 @@ func buildCollectors(version string) []prometheus.Collector {
 	return []prometheus.Collector{info}
 }
 
-// sessionCollectors returns a metric with the result of the function "count", the
-// number of open sessions.
+// sessionCollectors returns a metric of the number of open sessions, which the function
+// "count" returns.
 func sessionCollectors(count func() int) []prometheus.Collector {
 	return []prometheus.Collector{gauge("pyth_on_sessions", "Open sessions.", func() float64 { return float64(count()) })}
 }
 
-// storeCollector reads the metrics of the database. A scrape reads the database once. If
-// the read fails, the only metric is pyth_on_database_up with the value 0. It implements
-// prometheus.Collector.
+// storeCollector reads the metrics of the database, once for each request for metrics.
+// If the read fails, its only metric is pyth_on_database_up with the value 0. It
+// implements prometheus.Collector.
 type storeCollector struct {
 	store pyth.StatsStore
 	up    *prometheus.Desc

@@ -15,8 +15,8 @@ import (
 // DefaultModel is the name of the model that is used if no model is configured.
 const DefaultModel = claude.DefaultModel
 
-// generate converts the settings to a configuration of the generate service. If
-// there is no API key, Model is nil in the result.
+// generate converts the settings to a configuration of the generate service. If Key is
+// empty, the field Model of the result is nil.
 func (c ModelConfig) generate() (generate.Config, error) {
 	if c.Timeout <= 0 || c.TokensPerDay < 0 {
 		return generate.Config{}, errors.New("--generate-timeout must be greater than 0, and --generate-tokens-per-day must not be negative")
@@ -45,7 +45,7 @@ func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program
 }
 
 // modelCheck returns a health check that shows whether a model is configured. The
-// status is ok in both cases.
+// status is always ok.
 func modelCheck(model generate.Model) pyth.Check {
 	check := pyth.Check{Status: pyth.CheckOK}
 	if model == nil {

@@ -18,8 +18,8 @@ import (
 type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
-	// packages is the gateway for jobs that resolve packages; nil if the server does
-	// not install packages.
+	// packages is the gateway through which jobs download package metadata; nil if the
+	// server does not install packages.
 	packages *gateway.Gateway
 }
 
@@ -36,7 +36,7 @@ func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
-// Check returns an error if one of the hosts is not allowed.
+// Check returns an error if programs may not connect to one of the hosts.
 func (n *network) Check(hosts []string) error {
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
@@ -45,8 +45,8 @@ func (n *network) Check(hosts []string) error {
 	return n.policy.Check(rules)
 }
 
-// The method "open" returns the network for one run: a gateway, or a tunnel to the
-// allowed hosts.
+// The method "open" returns the network for one run: the package gateway if "to" names
+// one, and otherwise a tunnel to the allowed hosts.
 func (n *network) open(to pyth.Network) (sandbox.Network, error) {
 	if to.Gateway != "" {
 		if n.packages == nil {

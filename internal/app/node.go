@@ -22,9 +22,9 @@ func (e *noNodeError) Unwrap() error { return e.Err }
 
 var errNodeOff = errors.New("disabled by --node=off")
 
-// find returns the Node binary for sandboxes. If necessary, it downloads Node to dir.
-// It returns a noNodeError if Node is disabled or cannot be downloaded. It returns
-// another error if the configured binary does not work.
+// find returns the Node binary for sandboxes. If necessary, it downloads Node to the
+// directory "dir". It returns a noNodeError if Node is disabled or the download failed,
+// and another error if the configured binary does not work.
 func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	switch c.Node {
 	case "":
@@ -40,9 +40,9 @@ func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, 
 	return nil, &noNodeError{Err: err, Fix: "choose a reachable npm registry with --npm-registry, or a Node binary with --node"}
 }
 
-// findFor returns the Node binary for programs in the language. For Python it
-// downloads nothing: it returns an existing Node, so that all languages share one
-// image, or nil if there is none.
+// findFor returns the Node binary for programs in the language. For Python it downloads
+// nothing, and returns nil if Node was not downloaded before. If Node exists, it
+// returns Node even for Python, so that all languages share one image.
 func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	if c.Node == "" && language.Runtime() != pyth.NodeRuntime {
 		return node.Find(node.Options{Dir: dir})

@@ -25,7 +25,8 @@ type OIDCConfig struct {
 	CreateAccounts bool
 }
 
-// identities returns the service for the sign-in at the provider; nil if there is none.
+// identities returns the service for the sign-in at the provider; nil without a
+// provider.
 func (s *Server) identities(ctx context.Context) (pyth.IdentityService, error) {
 	c := s.config.OIDC
 	if c.Issuer == "" {

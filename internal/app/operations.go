@@ -95,7 +95,8 @@ func (o *operations) Overview(ctx context.Context) (*pyth.Overview, error) {
 		Sessions: p.Sessions, Reservations: p.Reserved, ReservedMemoryBytes: p.ReservedBytes,
 	}
 	out.LastBackupAt = s.backups.LastBackup()
-	// Ignore an error: the space is known even if the disk cannot be written.
+	// Ignore an error. The space is known even if it is impossible to write to the
+	// disk.
 	space, _ := s.config.Disk.State()
 	out.DiskFreeBytes, out.DiskTotalBytes = space.FreeBytes, space.TotalBytes
 	for runtime, version := range s.machine.versions {

@@ -27,7 +27,8 @@ type packageParts struct {
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial connects to the hosts of archives that are not on the host of the index.
+	// dial connects to the hosts of package archives that the index does not serve
+	// itself.
 	dial          index.Dial
 	pythonVersion string
 	// registry is the URL of the npm registry; "" for the registry in npm's
@@ -69,7 +70,7 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 // directory.
 const BasePackagesName = "base-packages.json"
 
-// installBase installs the base packages, and lets warm sandboxes boot with them.
+// installBase installs the base packages. From then on, new sandboxes start with them.
 func (s *Server) installBase(ctx context.Context) (err error) {
 	requirements := s.config.Packages.BasePackages
 	s.base, err = s.installed.InstallBase(ctx, requirements, func(step, detail string) error {
@@ -110,8 +111,8 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	return index.New(index.Config{URL: url, Credentials: c.NPMCredentials}, parts.dial)
 }
 
-// mounter returns a function for sandbox.Config. The function returns the mounts for
-// package layers.
+// mounter returns a function for sandbox.Config. This function returns the mounts of
+// the read-only images ("layers") with packages.
 func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
 	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
 		found, err := images.Mounts(layers)

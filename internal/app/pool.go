@@ -16,9 +16,9 @@ import (
 // determines the default for --max-sandboxes.
 const sandboxBytes = 44 << 20
 
-// Maximum number and lifetime of a user's reservations for sealed passwords. The
-// lifetime is short, because a client encrypts the password as soon as it has the
-// public key.
+// A user's reservations are sandboxes that wait for an encrypted password. These
+// constants are their maximum number and lifetime. The lifetime is short, because a
+// client can encrypt the password as soon as it receives the public key.
 const (
 	reservationsOfUser = 4
 	reservationTTL     = 5 * time.Minute
@@ -59,14 +59,14 @@ func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog
 	}
 }
 
-// The method "fleet" returns the limits of a server for all workers together. The limits of a machine
-// apply on each worker.
+// The method "fleet" returns the limits of a server on all workers together. Each
+// worker also applies the limits of its own machine.
 func (c PoolConfig) fleet() fleet.Limits {
 	return fleet.Limits{MaxPerTenant: c.MaxRunningOfUser, MaxReservations: reservationsOfUser, MaxQueued: c.MaxQueued, MaxQueuedPerTenant: c.MaxQueuedOfUser}
 }
 
-// warmMinimums contains the minimum numbers of warm sandboxes. The field "runtimes"
-// maps each built-in runtime to its minimum.
+// warmMinimums contains the minimum numbers of started, unused (warm) sandboxes. The
+// field "runtimes" maps each built-in runtime to its minimum.
 type warmMinimums struct {
 	runtimes map[pyth.Runtime]int
 	// image is the minimum for each custom image.

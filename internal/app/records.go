@@ -8,8 +8,8 @@ import (
 )
 
 // prune deletes records, code and output that are older than their retention periods.
-// If the retention period of code and output is 0, the method deletes all of them. Old
-// code and output can exist from a time with a different retention period.
+// If the server stores no code and output (KeepOutput is 0), prune deletes all that an
+// earlier configuration has stored.
 func (c RecordConfig) prune(ctx context.Context, records *runs.Service, now time.Time) error {
 	var oldest time.Time
 	if c.KeepRuns > 0 {

@@ -25,14 +25,14 @@ type Restore struct {
 	// Keeper has the root key of the database. Keeper is nil if the operator gave no
 	// root key.
 	Keeper vault.KeyKeeper
-	// Postgres is an empty database that receives the data. If it is nil, the data
-	// directory receives an SQLite database.
+	// Postgres is an empty database that receives the data. If Postgres is nil, the
+	// restore creates an SQLite database in the data directory.
 	Postgres *postgres.Store
 	Progress backup.Progress
 }
 
-// RestorePrefix begins the names of the temporary directories of restores, which are in
-// the data directory.
+// RestorePrefix is the beginning of the names of restores' temporary directories, which
+// are in the data directory.
 const RestorePrefix = ".pyth-on-restore-"
 
 // Run restores the archive. After an error, the data directory has no new files.
@@ -145,7 +145,7 @@ func (r *Restore) keeper(m *backup.Manifest, data *Directory, dir string) (vault
 	return r.Keeper, nil
 }
 
-// bringUpToDate migrates a database of an older version.
+// bringUpToDate migrates the database to the schema of this version.
 func bringUpToDate(ctx context.Context, path string) error {
 	store, err := sqlite.Open(ctx, path)
 	if err != nil {

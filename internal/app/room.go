@@ -34,8 +34,8 @@ func (c NodeConfig) CheckRoom(dir string) error {
 	return err
 }
 
-// nodeRoom returns the disk space that Node needs, in bytes. inImage is the space in
-// the image, and the parameter "fetched" is the space for the download.
+// nodeRoom returns the disk space that Node needs, in bytes: inImage is the space in
+// the image, and "fetched" is the space for the download.
 func (c NodeConfig) nodeRoom(dir string) (inImage, fetched int64) {
 	switch c.Node {
 	case "off":

@@ -47,13 +47,13 @@ const (
 const LastBackupName = "last-backup"
 
 // NoteBackup stores the time of the last backup in the data directory. It does nothing
-// if there is no data directory, because PostgreSQL can be backed up without one.
+// if the data directory does not exist: a backup of PostgreSQL needs no data directory.
 func NoteBackup(dataDir string, at time.Time) error {
 	if _, err := os.Stat(dataDir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	// The server may run as another user than the command. Other users cannot access
-	// the directory.
+	// The mode lets the server read the file, even if the command runs as another user.
+	// Other users cannot access the directory.
 	return disk.Replace(filepath.Join(dataDir, LastBackupName), 0o644, func(w io.Writer) error {
 		_, err := io.WriteString(w, at.UTC().Format(time.RFC3339)+"\n")
 		return err
@@ -61,7 +61,7 @@ func NoteBackup(dataDir string, at time.Time) error {
 }
 
 // readLastBackup returns the time of the last backup of a data directory. It returns
-// the zero time if there is none.
+// the zero time if no backup was made.
 func readLastBackup(dataDir string) (time.Time, error) {
 	text, err := os.ReadFile(filepath.Join(dataDir, LastBackupName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func readLastBackup(dataDir string) (time.Time, error) {
 	return time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
 }
 
-// backups makes scheduled backups. The command `backup` can make further ones.
+// backups makes scheduled backups. With the command `backup`, operators can make more.
 type backups struct {
 	config  BackupConfig
 	dataDir string
@@ -83,8 +83,8 @@ type backups struct {
 	failures prometheus.Counter
 
 	mu sync.Mutex
-	// The field "failed" is the time of the last attempt if it failed, or zero. err is
-	// its error.
+	// If the last attempt failed, the field "failed" is its time and err is its error.
+	// Otherwise, "failed" is zero.
 	failed time.Time
 	err    error
 }
@@ -115,8 +115,8 @@ func (b *backups) run(ctx context.Context) {
 	}
 }
 
-// The method "due" reports whether a backup is due at the given time. If the clock was
-// changed, a backup can have a time in the future. Such a backup does not count.
+// The method "due" reports whether a backup is due at the given time. It ignores a last
+// backup in the future, which can exist after a change of the clock.
 func (b *backups) due(at time.Time) bool {
 	b.mu.Lock()
 	failed := b.failed
@@ -153,7 +153,7 @@ func (b *backups) existing() ([]time.Time, error) {
 	return times, nil
 }
 
-// attempt makes a backup and removes old ones. It logs the result.
+// attempt makes a backup, removes old backups, and logs the result.
 func (b *backups) attempt(ctx context.Context) {
 	started := time.Now()
 	path, bytes, err := b.write(ctx)
@@ -222,9 +222,9 @@ func (b *backups) health(context.Context) pyth.Check {
 	return pyth.Check{Status: pyth.CheckOK, Detail: "the last backup was made at " + last.Format(time.RFC3339)}
 }
 
-// LastBackup returns the time of the last backup. The server makes scheduled backups,
-// and the command `backup` makes further ones. It returns the zero time if there is
-// none, or if the time is not known.
+// LastBackup returns the time of the last backup, which the server or the command
+// `backup` made. It returns the zero time if no backup was made, or if the time is not
+// known.
 func (b *backups) LastBackup() time.Time {
 	last, _ := readLastBackup(b.dataDir)
 	return last

@@ -46,8 +46,8 @@ const purgeInterval = time.Hour
 // run was lost.
 const liveInterval = time.Second
 
-// lostAfter limits the time that a run takes in addition to its time-out: the wait
-// for a sandbox, and the end of the run.
+// lostAfter is the maximum time that a run takes in addition to its time-out, for
+// example to wait for a sandbox. An older record without an end belongs to a lost run.
 const lostAfter = 5 * time.Minute
 
 // ServerConfig configures a Server.
@@ -106,7 +106,7 @@ type Server struct {
 	// The field "installed" is the package service. The field "packages" holds the same
 	// service with a decorator that records changes in the audit log.
 	installed *packages.Service
-	// packageImages stores the layers with the files of packages.
+	// packageImages stores the read-only images with the files of packages.
 	packageImages *imagestore.Store
 	packages      pyth.PackageService
 	sessions      *session.Service
@@ -133,10 +133,10 @@ type Server struct {
 		packages *packageMetrics
 		webhooks *webhookMetrics
 	}
-	// base contains the layers with the base packages.
+	// base identifies the read-only images ("layers") with the base packages.
 	base pyth.Layers
-	// The field "jobs" runs durable background jobs. Functions that open services add
-	// workers to it.
+	// The field "jobs" runs durable background jobs. Functions that open services
+	// register the workers of their jobs here.
 	jobs    *jobqueue.Queue
 	closers []func() error
 }
@@ -331,8 +331,8 @@ func (s *Server) openRecords(ctx context.Context) error {
 }
 
 // recoverRecords completes the records of lost runs. If several servers use the
-// database, a run counts as lost only if it is older than any run that can still be in
-// progress.
+// database, a run of another server may still be in progress. So recoverRecords then
+// completes only records that are too old for such a run.
 func (s *Server) recoverRecords(ctx context.Context) error {
 	var before time.Time
 	if s.config.Accounts.shared() {
@@ -346,8 +346,8 @@ func (s *Server) recoverRecords(ctx context.Context) error {
 }
 
 // apiConfig returns the configuration of the API with all services. Decorators record
-// the actions of the services in the audit log. While the disk cannot be written,
-// diskGate refuses actions.
+// the actions of these services in the audit log, and refuse actions (diskGate) while
+// it is impossible to write to the disk.
 func (s *Server) apiConfig() api.Config {
 	c, log := s.config, s.config.Accounts.log
 	executions := s.gate.executions(audit.Executions(s.records, log))
@@ -391,8 +391,8 @@ func (s *Server) apiConfig() api.Config {
 	return config
 }
 
-// generator returns the service that generates programs and runs them with
-// executions.
+// generator returns the service that generates programs. It runs them with the service
+// "executions".
 func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config := s.model
 	config.Executions, config.Check, config.Limits = executions, checkProgram(s.executions), s.config.Limits
@@ -460,9 +460,9 @@ func (s *Server) Maintain(ctx context.Context) {
 	}
 }
 
-// deletePeriodically starts a goroutine that calls f, which deletes data by its age, at
-// regular intervals until ctx ends. It deletes nothing for some time after the clock has
-// jumped.
+// deletePeriodically starts a goroutine that calls f at regular intervals until ctx
+// ends. The function f deletes data by age. After a jump of the clock, the goroutine
+// does not call f for some time.
 func (s *Server) deletePeriodically(ctx context.Context, message string, f func(context.Context) error) {
 	go runPeriodically(ctx, purgeInterval, s.config.Logger, message, func(ctx context.Context) error {
 		if s.jumps.recent() {

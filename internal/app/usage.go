@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/usage"
 )
 
-// After each quotaRefresh, a server reads the runs of other servers that use the same
-// database. Within this interval, the servers together can exceed a quota.
+// quotaRefresh is the time after which a server again reads the runs of other servers
+// with the same database. Within this time, the servers together can exceed a quota.
 const quotaRefresh = 10 * time.Second
 
 // openQuotas opens the limiter of users' runs.

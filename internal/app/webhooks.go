@@ -7,8 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/webhook"
 )
 
-// openWebhooks opens the service that sends events of runs. Webhooks reach the same
-// addresses as programs. So the setting that disables the network of programs also
+// openWebhooks opens the service that sends events of runs. Webhooks may reach the same
+// addresses as programs, so the setting that disables the network of programs also
 // disables webhooks.
 func (s *Server) openWebhooks() {
 	s.webhooks = webhook.New(webhook.Config{

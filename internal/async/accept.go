@@ -9,15 +9,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of one transaction.
+// Limits of one transaction that stores queued runs.
 const (
 	maxBatch      = 256
 	maxBatchBytes = 16 << 20
 	storeTimeout  = 10 * time.Second
 )
 
-// accepter stores queued runs. Runs that arrive while it writes share the next
-// transaction, so that many runs need only one sync of the disk.
+// accepter stores queued runs. During a write, further runs can arrive. They share the
+// next transaction, so that many runs need only one sync of the disk.
 type accepter struct {
 	store  pyth.QueueStore
 	limits pyth.QueueLimits
@@ -86,7 +86,8 @@ func (a *accepter) loop() {
 	}
 }
 
-// The method "take" returns the runs of the next transaction.
+// The method "take" removes the runs for the next transaction from the list and returns
+// them.
 func (a *accepter) take() (batch []*submission, closed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -99,7 +100,7 @@ func (a *accepter) take() (batch []*submission, closed bool) {
 	return batch, a.closed
 }
 
-// write stores a batch and reports the results.
+// write stores a batch of runs, and passes the results to the waiting callers.
 func (a *accepter) write(batch []*submission) {
 	runs := make([]*pyth.QueuedExecution, len(batch))
 	for i, s := range batch {

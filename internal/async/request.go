@@ -34,7 +34,8 @@ type request struct {
 	// Origin is the source of the request. The audit log contains the source in all
 	// entries of the run.
 	Origin pyth.Origin `json:"origin"`
-	// Trace is the header traceparent of the request's trace; "" for none.
+	// Trace is the value of the header traceparent, which identifies the trace of the
+	// request; "" if there is no trace.
 	Trace string `json:"trace,omitempty"`
 }
 
@@ -54,7 +55,8 @@ func (r *request) program() *pyth.Program {
 	}
 }
 
-// label binds a sealed request to its run.
+// label returns the label with which the vault encrypts the request of a run. So a
+// stored request cannot be decrypted as the request of another run.
 func label(id pyth.ExecutionID) vault.Label {
 	return vault.Label{Kind: "execution request", Name: string(id), Version: 1}
 }

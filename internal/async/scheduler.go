@@ -10,15 +10,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// Intervals between two searches of the scheduler for queued runs. The scheduler also
-// looks for queued runs after each run that this server has accepted or ended. So the
-// intervals matter only for runs of other servers.
+// Times between two searches for queued runs. The scheduler also searches after each
+// run that this server has accepted or ended. So these times matter only for runs of
+// other servers.
 const (
 	pollShared = 250 * time.Millisecond
 	pollSole   = 5 * time.Second
 )
 
-// scheduler claims queued runs and executes them.
+// scheduler claims queued runs for this server in the store, and executes them.
 type scheduler struct {
 	config  *Config
 	changed chan struct{}
@@ -32,7 +32,7 @@ type scheduler struct {
 	// The field "cursor" is the user who had the last turn.
 	cursor   pyth.UserID
 	stopping bool
-	// The fields "maxRunning" and "maxRunningOfUser" limit the claims.
+	// The fields "maxRunning" and "maxRunningOfUser" limit the number of claimed runs.
 	maxRunning, maxRunningOfUser int
 }
 
@@ -44,8 +44,8 @@ func newScheduler(c *Config) *scheduler {
 	}
 }
 
-// setMaxRunning changes the limits on claims. If they have changed, it looks for queued
-// runs.
+// setMaxRunning changes the limits on claimed runs. If a limit has changed, the
+// scheduler searches for queued runs.
 func (s *scheduler) setMaxRunning(all, ofUser int) {
 	s.mu.Lock()
 	changed := s.maxRunning != all || s.maxRunningOfUser != ofUser
@@ -106,7 +106,7 @@ func (s *scheduler) sleep(d time.Duration) {
 }
 
 // The method "fill" claims queued runs until this server has the maximum number of
-// claimed runs. It also stops if there are no more runs that this server may claim.
+// claimed runs, or until there are no more runs that it may claim.
 func (s *scheduler) fill() error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -141,7 +141,8 @@ func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	if free <= 0 || stopping {
 		return nil, nil
 	}
-	// Some of the users can have the maximum number of claims, so list more users.
+	// Some of the users can already have the maximum number of claimed runs, so list
+	// more users than free places.
 	users, err := s.waitingAfter(ctx, cursor, free+full)
 	if err != nil {
 		return nil, err
@@ -175,8 +176,8 @@ func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	return shares, nil
 }
 
-// waitingAfter returns users with queued runs, beginning after the cursor, and then
-// from the first user on.
+// waitingAfter returns users who have queued runs. It begins with the users after the
+// cursor, and continues with the users before it.
 func (s *scheduler) waitingAfter(ctx context.Context, cursor pyth.UserID, limit int) ([]pyth.UserID, error) {
 	users, err := s.config.Store.WaitingUsers(ctx, cursor, limit)
 	if err != nil || len(users) == limit || cursor == "" {
@@ -204,8 +205,8 @@ type task struct {
 // start.
 var errStopping = errors.New("async: the server is stopping")
 
-// The method "run" executes a claimed run in a goroutine. If the scheduler stops, the
-// method does nothing.
+// The method "run" executes a claimed run in a goroutine. If the scheduler has stopped,
+// the method does nothing.
 func (s *scheduler) run(q *pyth.QueuedExecution) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,8 +241,8 @@ const (
 	// maxAttempts is the maximum number of attempts to start a run if the errors are
 	// faults of the server itself.
 	maxAttempts = 5
-	// runtimeWait is the time for which a run waits for a worker that has its runtime.
-	// The run holds its claim meanwhile, so this time is limited.
+	// runtimeWait is the time for which a run waits for a worker with its runtime.
+	// During this time the run counts as claimed, so the time is limited.
 	runtimeWait = 15 * time.Minute
 )
 
@@ -280,8 +281,8 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 	}
 }
 
-// The method "open" decrypts the request of the run. While the store is not available,
-// it tries again.
+// The method "open" decrypts the request of the run. It repeats the attempt as long as
+// the store is not available.
 func (s *scheduler) open(ctx context.Context, q *pyth.QueuedExecution) (*request, error) {
 	for retry := firstRetry; ; retry = min(2*retry, maxRetry) {
 		r, err := openRequest(ctx, s.config.Vault, q)
@@ -299,8 +300,9 @@ func passes(err error) bool {
 	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeUnavailable, pyth.CodeDraining, pyth.CodeRateLimited, pyth.CodeInternal:
 		return true
 	case pyth.CodeRuntimeUnavailable:
-		// Without RetryAfter, this server itself does not have the runtime. With it, no
-		// worker has the runtime now.
+		// With RetryAfter, no worker has the runtime now, but a worker can join later.
+		// Without RetryAfter, this server runs programs itself and does not have the
+		// runtime.
 		e, ok := errors.AsType[*pyth.Error](err)
 		return ok && e.RetryAfter > 0
 	}
@@ -308,7 +310,7 @@ func passes(err error) bool {
 }
 
 // The method "refuse" ends a run that cannot start. The parameter "cause" is the
-// reason. While the store fails, the method tries again.
+// reason. It repeats the attempt as long as the store fails.
 func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth.Program, start func(context.Context, time.Time) error, cause error) {
 	for {
 		err := s.config.Runs.RefuseQueued(ctx, &q.ExecutionRecord, p, start, cause)
@@ -352,8 +354,8 @@ func (s *scheduler) starter(q *pyth.QueuedExecution, t *task) func(context.Conte
 	}
 }
 
-// drain starts no more programs, and waits until the running ones have ended. When ctx
-// ends, the method kills the remaining programs.
+// drain starts no more programs, and waits until the running programs have ended. If
+// ctx ends first, drain kills the remaining programs.
 func (s *scheduler) drain(ctx context.Context) {
 	s.mu.Lock()
 	if !s.stopping {

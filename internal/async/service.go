@@ -17,7 +17,8 @@ type Runs interface {
 	ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error) error
 	// RefuseQueued ends a run that cannot start. The parameter "cause" is the reason.
 	RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error, cause error) error
-	// RecoverQueued ends started runs of servers that were silent for the given time.
+	// RecoverQueued ends the started runs of servers that have shown no sign of life
+	// for the given time.
 	RecoverQueued(ctx context.Context, server pyth.ServerID, silence time.Duration) (int, error)
 }
 
@@ -56,7 +57,7 @@ type Service struct {
 
 var _ pyth.QueueService = (*Service)(nil)
 
-// Times of a Service whose store other servers use.
+// Times of a Service that shares its store with other servers.
 const (
 	keepInterval = 5 * time.Second
 	// silence is the maximum time without a sign of life of a server. After that, the
@@ -117,7 +118,7 @@ func (s *Service) check(ctx context.Context, user pyth.UserID, p *pyth.Program) 
 	return s.config.Check(ctx, user, p)
 }
 
-// Start ends runs of lost servers. From then on, the Service starts queued runs.
+// Start ends the runs of lost servers. After this call, the Service starts queued runs.
 func (s *Service) Start(ctx context.Context) error {
 	c := &s.config
 	if err := c.Store.KeepServer(ctx, c.Server); err != nil {
@@ -125,7 +126,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	wait := silence
 	if !c.Shared {
-		// All earlier servers have ended.
+		// Only one server uses the store, so all earlier servers have ended.
 		wait = 0
 	}
 	lost, err := c.Runs.RecoverQueued(ctx, c.Server, wait)
@@ -165,8 +166,8 @@ func (s *Service) periodically(interval time.Duration, message string, f func(co
 	}
 }
 
-// Drain starts no more programs. Running programs continue until ctx ends, and are
-// then killed. Queued runs start after the next start of a server.
+// Drain starts no more programs. Running programs continue until ctx ends; then Drain
+// kills them. Runs that are still queued start after the next start of a server.
 func (s *Service) Drain(ctx context.Context) {
 	s.scheduler.drain(ctx)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepInterval)

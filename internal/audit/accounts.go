@@ -20,8 +20,8 @@ type accounts struct {
 }
 
 // record writes an entry for an action that authenticates the caller. It returns g, or
-// the error for the caller. If the action failed and err names the owner of the
-// credential, the entry belongs to this owner.
+// the error for the caller. If the action failed and the error names the owner of the
+// password or token, the entry belongs to this owner.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
 	addSecondFactor(e, g, err)
@@ -39,8 +39,8 @@ func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant
 	return g, nil
 }
 
-// addSecondFactor adds the kind of code that a login used to the details. If the second
-// factor prevented the login, it adds the code of the error.
+// addSecondFactor adds to the details of the entry which kind of code a login used. If
+// the second factor prevented the login, it adds the code of the error.
 func addSecondFactor(e *pyth.AuditEvent, g *pyth.Grant, err error) {
 	method := ""
 	switch code := pyth.ErrorCode(err); {

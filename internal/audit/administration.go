@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Administration returns a service that passes all calls to "next". It records the
-// actions of administrators in the log: one entry belongs to the administrator, and a
-// second one to the user concerned.
+// Administration returns a service that passes all calls to "next". It records each
+// action of an administrator twice in the log: for the administrator, and for the user
+// whose account the action concerns.
 func Administration(next pyth.AdminService, log Recorder) pyth.AdminService {
 	return &administration{next, log}
 }
@@ -21,8 +21,8 @@ type administration struct {
 	log Recorder
 }
 
-// recordAdmin writes the entry of an administrator. If the action succeeded, it also
-// writes the same entry for the user; "" means that no user is concerned.
+// recordAdmin writes an entry for the administrator "actor". If the action succeeded,
+// it also writes the entry for the parameter "user", unless this is "".
 func recordAdmin(ctx context.Context, log Recorder, action pyth.Action, actor, user pyth.UserID, resource string, details map[string]any, err error) error {
 	if details == nil {
 		details = map[string]any{}
@@ -64,8 +64,8 @@ func (a *administration) CreateUser(ctx context.Context, actor pyth.UserID, n py
 	return u, nil
 }
 
-// UpdateUser records the changed fields. For each changed quota, the details contain
-// one value with the name of the quota.
+// UpdateUser records the changed fields. For each changed quota, the details of the
+// entry contain a value under the name of the quota.
 func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, c pyth.UserChange) (*pyth.User, error) {
 	u, err := a.AdminService.UpdateUser(ctx, actor, id, c)
 	details := map[string]any{}
@@ -95,8 +95,8 @@ func (a *administration) DeleteUser(ctx context.Context, actor, id pyth.UserID) 
 	return recordAdmin(ctx, a.log, pyth.ActionUserDeleted, deleted(actor, id), "", string(id), nil, err)
 }
 
-// The function "deleted" returns the actor, or "" if the actor has deleted the own
-// account. The log must keep no entry of a deleted user.
+// The function "deleted" returns the actor. If the actor deleted the account of the
+// actor, it returns "", because the log must keep no entry of a deleted user.
 func deleted(actor, id pyth.UserID) pyth.UserID {
 	if actor == id {
 		return ""
@@ -152,8 +152,8 @@ func (a *administration) DeleteInvite(ctx context.Context, actor pyth.UserID, id
 	return recordAdmin(ctx, a.log, pyth.ActionInviteDeleted, actor, "", string(id), nil, err)
 }
 
-// Operations returns a service that passes all calls to "next". It records the canceled
-// runs in the log.
+// Operations returns a service that passes all calls to "next". It records in the log
+// which runs administrators canceled.
 func Operations(next pyth.OperationsService, log Recorder) pyth.OperationsService {
 	return &operations{next, log}
 }

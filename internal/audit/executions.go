@@ -7,9 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Executions returns a service that passes all calls to "next" and records each run
-// in the log. The service writes the entry after the run has ended and before
-// Execute returns. At this time, all events of the run have been delivered.
+// Executions returns a service that passes all calls to "next" and records each run in
+// the log. It writes the entry before Execute returns, after the run has ended and the
+// caller has received all events.
 func Executions(next pyth.ExecutionService, log Recorder) pyth.ExecutionService {
 	return &executions{next, log}
 }
@@ -53,8 +53,8 @@ func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 	}
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
 	if p.Encrypted != nil {
-		// Do not record a hash of the ciphertext. The same program can be encrypted
-		// to other ciphertexts, so the hash would not identify the program.
+		// Do not record a hash of the ciphertext. Each encryption of the same program
+		// has another ciphertext, so the hash would not identify the program.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		e.Details["codeSha256"] = hashText(p.Code)

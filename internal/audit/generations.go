@@ -10,8 +10,8 @@ import (
 )
 
 // Generations returns a service that passes all calls to "next" and records each
-// generation in the log. promptVersion identifies the server's instructions to the
-// model.
+// generation in the log. The parameter promptVersion is the version of the server's
+// instructions to the model.
 func Generations(next pyth.GenerateService, log Recorder, promptVersion string) pyth.GenerateService {
 	return &generations{next, log, promptVersion}
 }
@@ -22,9 +22,9 @@ type generations struct {
 	promptVersion string
 }
 
-// Generate writes an audit entry with the action code.generated. The entries for the
-// runs of the generated programs come from the decorator that the function Executions
-// returns.
+// Generate writes an audit entry with the action code.generated. The runs of generated
+// programs have separate entries, which the decorator of the function Executions
+// writes.
 func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeGenerated, Details: map[string]any{
 		"language": string(cmp.Or(r.Language, pyth.Python)), "promptVersion": g.promptVersion, "promptSha256": hashText(r.Prompt),
@@ -33,8 +33,8 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	e.Outcome = outcomeOf(err)
 	if result != nil {
 		addGeneration(e, result)
-		// Record a failure even if the outcome is "", because the model may have
-		// used tokens.
+		// If the generation stopped early, record a failure even if the service
+		// returned no error, because the model may have used tokens.
 		if e.Outcome == "" || result.Stopped != nil {
 			e.Outcome = pyth.AuditFailure
 		}

@@ -24,8 +24,8 @@ type Reader struct {
 	Schema   Schema
 	Required bool
 	MaxBytes int64
-	// Nullable is the location of an object whose fields may be null, for example
-	// "body.quotas"; "" means that there is none.
+	// Nullable is the location of the only object whose fields may be null, for example
+	// "body.quotas"; "" if no field may be null.
 	Nullable string
 }
 
@@ -33,13 +33,13 @@ type Reader struct {
 type Schema interface {
 	// Check returns the errors in a decoded JSON value.
 	Check(value any) pyth.FieldErrors
-	// Suggest adds the most similar known name to the messages about unknown names. If
-	// there is none, it adds all known names.
+	// Suggest improves the messages about unknown names in "faults". It adds the most
+	// similar known name, or all known names if none is similar.
 	Suggest(faults pyth.FieldErrors, value any)
 }
 
-// Read decodes the body of the request into v. If the body is optional and absent,
-// Read does not change v. It reserves memory for a large body.
+// Read decodes the body of the request into v. If the body is optional and absent, Read
+// does not change v. For a large body, Read increases the reservation of memory.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservation, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
 		return err
@@ -62,15 +62,15 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 }
 
 // readAll reads the whole body, because net/http detects a disconnected client only
-// after the whole body was read. It reserves memory for the bytes that have arrived,
-// not for Content-Length. So slow clients reserve little memory.
+// after the whole body was read. It reserves memory only for the bytes that have
+// arrived, so that a slow client with a large Content-Length reserves little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// The buffer has room for one more byte than the body. So the last read, which
-	// returns io.EOF, does not enlarge it.
+	// The buffer has room for one more byte than the body. Without this byte, the last
+	// read, which returns io.EOF, would enlarge the buffer.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1
@@ -105,8 +105,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 	}
 }
 
-// ReadError converts an error from reading a body to an error for the caller. limit
-// is the maximum size of the body in bytes.
+// ReadError converts an error from reading a body to an error for the caller. The
+// parameter "limit" is the maximum size of the body in bytes.
 func ReadError(err error, limit int64) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return TooLarge(limit)

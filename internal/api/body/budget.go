@@ -25,31 +25,32 @@ type Budget struct {
 // DefaultMemory is the default budget for the bodies of all requests, in bytes.
 const DefaultMemory = 256 << 20
 
-// sharesOfBudget determines the share of each caller, which is total/sharesOfBudget.
-// The share is larger only if the largest body needs more.
+// sharesOfBudget determines the maximum memory of each caller: the whole budget divided
+// by sharesOfBudget. The maximum is higher only if the largest possible body needs
+// more.
 const sharesOfBudget = 4
 
-// NewBudget returns a budget with the given total, in bytes. A share has at least
-// the size of the largest body, and the budget at least the size of a share.
+// NewBudget returns a budget of "total" bytes. The share of a caller is at least the
+// size of the largest body, and the budget is at least the size of a share.
 func NewBudget(total, largest int64) *Budget {
 	share := max(total/sharesOfBudget, largest+1)
 	return &Budget{total: max(total, share), share: share, held: map[string]int64{}}
 }
 
-// retryBody is the value of Retry-After if there is no memory for a body. Most large
-// bodies are received in this time.
+// retryBody is the time in the header Retry-After if there is no memory for a body.
+// Within this time, the server receives most of the other large bodies.
 const retryBody = time.Second
 
 // Reservation is the part of the budget that one request holds.
 type Reservation struct {
 	budget *Budget
-	// caller is the user ID or the IP address. The reservation uses the share of this
+	// caller is a user ID or an IP address. The memory counts towards the share of this
 	// caller.
 	caller string
 	bytes  int64
 }
 
-// Reserve returns an empty reservation for a request of the caller.
+// Reserve returns a reservation of 0 bytes for a request of the caller.
 func (b *Budget) Reserve(caller string) *Reservation {
 	return &Reservation{budget: b, caller: caller}
 }

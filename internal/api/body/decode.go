@@ -26,8 +26,8 @@ const (
 )
 
 // decode checks the body against the schema and decodes it into v. It checks the whole
-// body first, so that the response lists all errors. If v has a confidential field, the
-// method overwrites "data" with zeros at the end.
+// body first, so that the response lists all errors. If v has a confidential field,
+// decode overwrites the bytes in "data" with zeros before it returns.
 func (b *Reader) decode(data []byte, v any) (err error) {
 	if c, ok := v.(Confidential); ok {
 		field, to := c.Confidential()
@@ -39,7 +39,8 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 			}
 		}()
 	}
-	// Check the number of values before decoding, which takes far more time and memory.
+	// Count the values before decoding, because decoding takes far more time and
+	// memory.
 	if err := checkShape(data); err != nil {
 		return err
 	}
@@ -61,8 +62,9 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 	return faults.Err()
 }
 
-// compareFaults orders errors by location, but errors about unknown fields come first.
-// So the user sees a misspelled name before the error about the missing field.
+// compareFaults orders errors by location, but puts errors about unknown fields first.
+// If a required field is misspelled, the user then sees the misspelled name before the
+// error about the missing field.
 func compareFaults(a, b pyth.FieldError) int {
 	switch unknown := a.Message == problem.UnknownField; {
 	case unknown == (b.Message == problem.UnknownField):
@@ -101,8 +103,8 @@ func checkShape(data []byte) error {
 	return nil
 }
 
-// addNulls adds an error for each null in v, except in the object Nullable. Clients must
-// omit absent fields.
+// addNulls adds an error for each null in v, except in the object whose location is
+// Nullable. To leave out a field, clients must omit it instead of sending null.
 func (b *Reader) addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
@@ -160,8 +162,8 @@ func syntaxError(err error) error {
 	}
 }
 
-// semanticFault describes a value of the wrong type. It does not use the message of
-// the decoder, because that message contains the value.
+// semanticFault describes a value of the wrong type. The message of the JSON decoder
+// contains the value, so semanticFault does not use this message.
 func semanticFault(err error) pyth.FieldError {
 	e, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {

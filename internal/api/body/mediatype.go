@@ -41,7 +41,7 @@ func checkMediaType(h http.Header, hasBody bool) error {
 }
 
 // CheckCoding returns an error if the body has a content encoding, for example gzip.
-// The server does not decode bodies.
+// The server does not decompress bodies.
 func CheckCoding(h http.Header) error {
 	for _, coding := range h.Values("Content-Encoding") {
 		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
@@ -52,8 +52,8 @@ func CheckCoding(h http.Header) error {
 }
 
 // CheckWhole returns an error if the body of an upload is not the whole file. It
-// rejects a range (RFC 9110, section 14.5) and an HTML form. Without this check, the
-// server would store the form as the file.
+// rejects a range of a file (RFC 9110, section 14.5) and an HTML form. Without this
+// check, the server would store the range or the form as the file.
 func CheckWhole(h http.Header) error {
 	if len(h.Values("Content-Range")) > 0 {
 		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
@@ -68,7 +68,7 @@ func CheckWhole(h http.Header) error {
 	return nil
 }
 
-// isForm reports whether the content type is one that HTML forms use.
+// isForm reports whether HTML forms use this content type.
 func isForm(contentType string) bool {
 	kind, _, _ := strings.Cut(contentType, ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))

@@ -7,11 +7,11 @@ import (
 )
 
 // Sensitive is a secret text from a body. It is a byte slice, because a string cannot
-// be overwritten. The handler must clear it after use.
+// be overwritten. The handler of the request must overwrite the bytes after use.
 type Sensitive []byte
 
-// UnmarshalJSONFrom skips the value, because conceal has already set the field and
-// overwritten the value.
+// UnmarshalJSONFrom skips the value. The function "conceal" has already copied the
+// value to the field and overwritten it in the body.
 func (*Sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
 // Confidential is the interface of bodies with one sensitive field.

@@ -29,8 +29,8 @@ const (
 type index struct {
 	sections []section
 	// words contains all words, sorted. The field "postings" maps each word to the
-	// sections that contain it. The inner map contains the weight of the word in each
-	// section.
+	// indexes of the sections that contain the word. The inner map contains the weight
+	// of the word in each section.
 	words    []string
 	postings map[string]map[int]int
 }
@@ -69,7 +69,8 @@ func (x index) count(section int, text string, weight int) {
 }
 
 // find returns the sections that match all words of the query, best match first. A
-// section matches a query word if one of its words begins with the query word.
+// section matches a word of the query if the section contains a word that begins with
+// it.
 func (x index) find(query string) []hit {
 	words := wordsOf(query)
 	if len(words) == 0 {
@@ -105,9 +106,9 @@ func (x index) find(query string) []hit {
 	return hits
 }
 
-// beginning returns the sections that contain words with this prefix. It maps each
-// section to the total weight of these words. A word that is equal to the prefix
-// counts twice.
+// beginning returns the sections that contain words with the given prefix, with the
+// total weight of these words for each section. If a word is equal to the prefix, its
+// weight counts twice.
 func (x index) beginning(prefix string) map[int]int {
 	weights := make(map[int]int)
 	first, _ := slices.BinarySearch(x.words, prefix)

@@ -110,7 +110,7 @@ func New(files fs.FS, style string) (*Site, error) {
 }
 
 // File returns the page or file at a path such as "api.md". It returns false if there
-// is none.
+// is no file at this path.
 func (s *Site) File(name string) (File, bool) {
 	f, ok := s.files[name]
 	return f, ok

@@ -50,9 +50,9 @@ func New(document []byte) (*Validator, error) {
 	return &Validator{validate: v, mediaTypes: types}, nil
 }
 
-// Check returns an error if the status, the media type or the body of the response
-// is not documented. For an unknown operation, the response must be an error
-// response. Check replaces res.Body, so that the caller can still read the body.
+// Check returns an error if the status, the media type or the body of the response is
+// not documented. For an undocumented operation, the response must be an error. Check
+// replaces res.Body, so that the caller can still read the body.
 func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -132,7 +132,7 @@ func join(faults []*validatorerrors.ValidationError) error {
 // match the document, RoundTrip returns an error.
 type Transport struct {
 	Validator *Validator
-	// Base sends the requests. nil means http.DefaultTransport.
+	// Base sends the requests. If Base is nil, http.DefaultTransport sends them.
 	Base http.RoundTripper
 }
 

@@ -24,21 +24,22 @@ var assets embed.FS
 // Path is the path below which the server serves the files of the page.
 const Path = "/page/"
 
-// Names of documents. All other files are parts of the documents.
+// Names of the HTML documents. The documents load all other files.
 const (
 	index = "index.html"
 	frame = "frame.html"
 )
 
-// The policies of the two documents. Policies are the main protection of users from the
-// output of programs.
+// The content security policies of the two HTML documents. Programs can put untrusted
+// HTML into their output, and these policies are the main protection of users against
+// it.
 const (
 	// indexPolicy allows only files of this server. A frame can show only frame.html.
 	indexPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; " +
 		"font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-	// framePolicy is for the document that shows the HTML of programs. With the
-	// directive sandbox, the document has no origin, so it has no cookies and no
-	// storage, and the API refuses its requests. The document can load nothing.
+	// framePolicy is for the document that shows the HTML of programs. The directive
+	// "sandbox" takes away the origin of the document: it has no cookies and no
+	// storage, and the API refuses its requests. The document cannot load anything.
 	framePolicy = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; " +
 		"font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; webrtc 'block'"
 )
@@ -46,7 +47,7 @@ const (
 // hashedName matches the names of files that contain a hash of their content.
 var hashedName = regexp.MustCompile(`-[A-Z0-9]{8}\.(js|css)$`)
 
-// zeroWeight matches the weight of a coding that the client does not accept.
+// zeroWeight matches the weight 0. With this weight, the client refuses an encoding.
 var zeroWeight = regexp.MustCompile(`^ *q=0(\.0*)? *$`)
 
 var mediaTypes = map[string]string{
@@ -95,7 +96,7 @@ func load(from fs.FS) (*Site, error) {
 	return s, nil
 }
 
-// Index writes the document of the page.
+// Index writes the HTML document of the page (index.html).
 func (s *Site) Index(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", indexPolicy)

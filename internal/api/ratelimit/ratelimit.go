@@ -90,7 +90,7 @@ func (l *Limiter) Allow(key string) Decision {
 	return l.rate.Decide(tokens.TokensAt(now), allowed)
 }
 
-// Decide returns the decision for a bucket with this number of remaining tokens.
+// Decide returns the decision for a bucket that has "left" tokens.
 func (r Rate) Decide(left float64, allowed bool) Decision {
 	d := Decision{Allowed: allowed, Limit: r.Count, Remaining: max(int(math.Floor(left)), 0), Reset: r.timeFor(float64(r.Count) - left)}
 	if !allowed {
@@ -99,7 +99,7 @@ func (r Rate) Decide(left float64, allowed bool) Decision {
 	return d
 }
 
-// timeFor returns the time that a bucket needs to gain this number of tokens.
+// timeFor returns the time in which a bucket gains the given number of tokens.
 func (r Rate) timeFor(tokens float64) time.Duration {
 	return max(time.Duration(math.Ceil(tokens*float64(r.Per)/float64(r.Count))), 0)
 }

@@ -22,14 +22,14 @@ type Keys interface {
 	ServerKey(ctx context.Context, name string, length int) ([]byte, error)
 }
 
-// Seed returns the seed of the signing key. The seed never changes: a rotation of
-// the root key only encrypts the seed again.
+// Seed returns the seed of the signing key. The seed never changes: a rotation of the
+// root key encrypts the same seed with the new root key.
 func Seed(ctx context.Context, keys Keys) ([]byte, error) {
 	return keys.ServerKey(ctx, "audit", ed25519.SeedSize)
 }
 
-// VerifierKey returns the public key for the seed, in the format of C2SP
-// signed-note: name, key hash and public key.
+// VerifierKey returns the public key for the seed. It has the format of C2SP
+// signed-note: a name, the hash of the key, and the key.
 func VerifierKey(seed []byte) (string, error) {
 	if len(seed) != ed25519.SeedSize {
 		return "", fmt.Errorf("audit: the seed has %d bytes, not %d", len(seed), ed25519.SeedSize)
@@ -62,18 +62,19 @@ func newSigner(seed []byte) (*signer, error) {
 // Sign signs the text of a note.
 func (s *signer) Sign(text []byte) ([]byte, error) { return ed25519.Sign(s.private, text), nil }
 
-// sign returns a signed checkpoint with the size and the root of the tree.
+// sign returns a signed checkpoint, which contains the size and the root hash of the
+// tree.
 func (s *signer) sign(t *tree) ([]byte, error) {
 	text := fmt.Sprintf("%s\n%d\n%v\n", logName, t.size, t.root())
 	return note.Sign(&note.Note{Text: text}, s)
 }
 
-// maxCheckpoint is the maximum size of a checkpoint in bytes. Checkpoints of this
-// package have about 200 bytes.
+// maxCheckpoint is the maximum size of a checkpoint in bytes. The checkpoints that this
+// package writes have about 200 bytes.
 const maxCheckpoint = 64 << 10
 
 // openCheckpoint verifies the signature of a checkpoint. It returns the size and the
-// root of the tree.
+// root hash that the checkpoint contains.
 func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 	if len(signed) == 0 {
 		return tlog.Tree{}, errors.New("there is no checkpoint")

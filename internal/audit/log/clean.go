@@ -22,9 +22,9 @@ const (
 var credential = regexp.MustCompile(`(?:py(?:api|rt|inv|reset)|e2b)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
 // The function "clean" makes a text from a caller safe for an entry. It replaces
-// unprintable characters, because they could forge or hide lines in the eyes of a
-// reader. It replaces credentials, because users paste them into wrong fields. It
-// truncates the text to maxText bytes.
+// unprintable characters, which could mislead a person who reads the log. It replaces
+// API keys and tokens, because users paste them into wrong fields. It truncates the
+// text to maxText bytes.
 func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "e2b_") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")
@@ -40,8 +40,8 @@ func clean(s string) string {
 	return s[:end] + "…"
 }
 
-// cleanDetails applies clean to all texts in details. It returns an error for a value
-// of a type that AuditEvent does not allow.
+// cleanDetails applies the function "clean" to all texts in the details. It returns an
+// error if a value has a type that AuditEvent does not allow.
 func cleanDetails(details map[string]any) (map[string]any, error) {
 	out := make(map[string]any, len(details))
 	for name, value := range details {

@@ -10,9 +10,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// commitAll writes the events in the queue in batches until the log is closed (group
-// commit). It does not wait until a batch is full. Events that arrive during a
-// transaction are written in the next transaction.
+// commitAll writes the queued events in batches until the log is closed (group commit).
+// It writes a batch at once, even if the batch is not full. Events that arrive during a
+// transaction are written in the next one.
 func (l *Log) commitAll() {
 	defer close(l.done)
 	for range l.wake {
@@ -42,8 +42,8 @@ func (l *Log) nextBatch() (batch []*pending, closed bool) {
 	return batch, l.closed
 }
 
-// finish passes err to the callers that wait for the batch. If err is not nil, it
-// counts the events from Note in the batch as lost.
+// finish passes err to the callers that wait for the batch. The method Note does not
+// wait, so if err is not nil, finish counts the events from Note as lost.
 func (l *Log) finish(batch []*pending, err error) {
 	lost := int64(0)
 	for _, p := range batch {
@@ -85,22 +85,22 @@ func (l *Log) commit(batch []*pending) error {
 	defer l.mu.Unlock()
 	l.stats.Commits++
 	l.stats.Entries += int64(len(batch))
-	// Do not replace a newer state. A reader may have seen entries that another
-	// server added after this batch.
+	// Do not replace a newer state: the log in memory may already contain entries that
+	// another server added after this batch.
 	if next.tree.size > l.tree.size {
 		l.tree, l.checkpoint = next.tree, next.checkpoint
 	}
 	return nil
 }
 
-// extension contains new records and the state of the log after them.
+// extension contains new records, and the state of the log after these records.
 type extension struct {
 	records    []*pyth.AuditRecord
 	tree       *tree
 	checkpoint []byte
 }
 
-// extend creates the records of the batch, which follow the records in the tree.
+// extend creates the records of the batch. They follow the last record in the tree.
 func (l *Log) extend(t *tree, batch []*pending) (*extension, error) {
 	e := &extension{records: make([]*pyth.AuditRecord, len(batch)), tree: t.clone()}
 	for i, p := range batch {
@@ -116,8 +116,8 @@ func (l *Log) extend(t *tree, batch []*pending) (*extension, error) {
 	return e, err
 }
 
-// appendShared appends the batch to a log that other servers extend too. It returns the
-// last extension that it tried to store, even if there is an error.
+// appendShared appends the batch to a log that several servers extend. It returns the
+// last extension that it tried to store, even if it returns an error.
 func (l *Log) appendShared(ctx context.Context, batch []*pending) (next *extension, err error) {
 	err = l.shared.LockAudit(ctx, func(ctx context.Context, locked pyth.LockedAudit) (err error) {
 		next = nil
@@ -139,10 +139,10 @@ func (l *Log) appendShared(ctx context.Context, batch []*pending) (next *extensi
 	return next, err
 }
 
-// treeOf returns the tree for the head of a shared log. It reads the tree from the
-// store only if another server has appended to the log since this server read the
-// known tree. It returns ErrDamaged if the head is not validly signed, or if it
-// contradicts the known tree.
+// treeOf returns the Merkle tree for the head (the signed size and root) of a shared
+// log. If another server has appended to the log, it reads the new part from the store.
+// It returns ErrDamaged if the signature of the head is invalid, or if the head
+// contradicts the tree "known".
 func (l *Log) treeOf(ctx context.Context, store hashStore, known *tree, checkpoint []byte, size int64, note []byte) (*tree, error) {
 	if size == known.size && (bytes.Equal(note, checkpoint) || size == 0 && note == nil) {
 		return known, nil
@@ -154,8 +154,8 @@ func (l *Log) treeOf(ctx context.Context, store hashStore, known *tree, checkpoi
 	return t, err
 }
 
-// refresh returns the newest head of the log. If other servers append to the log, the
-// method reads the head from the store.
+// refresh returns the newest head of the log. If other servers can append to the log,
+// it reads the head from the store.
 func (l *Log) refresh(ctx context.Context) (*tree, []byte, error) {
 	known, checkpoint := l.head()
 	if l.shared == nil {
@@ -178,9 +178,8 @@ func (l *Log) refresh(ctx context.Context) (*tree, []byte, error) {
 }
 
 // wasStored reports whether the records were stored although the store returned an
-// error. An entry can be stored despite an error, if the error occurs after the commit.
-// If another process has extended a log that is not shared, wasStored returns
-// ErrDamaged.
+// error. This happens if the error occurs after the commit. If another process has
+// extended a log that is not shared, wasStored returns ErrDamaged.
 func (l *Log) wasStored(next *extension) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

@@ -15,14 +15,15 @@ import (
 
 func leafHash(record []byte) [32]byte { return tlog.RecordHash(record) }
 
-// Entries returns the user's entries, newest first, at most "limit" of them, and the
-// cursor of the next page.
+// Entries returns the user's entries, newest first, and the cursor of the next page.
+// The parameter "limit" is the maximum number of entries.
 func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, cursor string, limit int) ([]*pyth.AuditEntry, string, error) {
 	before, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	// The labels in entries were cleaned, so clean the label of the filter too.
+	// The log stores cleaned labels, so the label of the filter must be cleaned as
+	// well.
 	f.Label = clean(f.Label)
 	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
 	if err != nil {
@@ -42,7 +43,8 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	return entries, next, nil
 }
 
-// formatCursor returns a cursor with the position of r, the last entry of a page.
+// formatCursor returns the cursor of the page after r, which is the last entry of a
+// page.
 func formatCursor(r *pyth.AuditRecord) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", r.Timestamp.UnixMicro(), r.Sequence))
 }
@@ -61,7 +63,7 @@ func parseCursor(cursor string) (pyth.AuditPosition, error) {
 	return pyth.AuditPosition{Timestamp: time.UnixMicro(at).UTC(), Sequence: n}, nil
 }
 
-// Checkpoint returns the signed tree head of the last transaction.
+// Checkpoint returns the checkpoint (the signed tree head) of the last transaction.
 func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
 	_, checkpoint, err := l.refresh(ctx)
 	return checkpoint, err
@@ -85,7 +87,8 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 	}
 	head, checkpoint := l.head()
 	if sequence >= head.size {
-		// Another server may have written the entry.
+		// Another server may have written the entry, so read the newest state of the
+		// log.
 		if head, checkpoint, err = l.refresh(ctx); err != nil {
 			return nil, err
 		}
@@ -111,7 +114,7 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 	if err != nil {
 		return nil, err
 	}
-	// Check the proof. It is wrong if the entry was changed in the store.
+	// Check the proof: it is wrong if somebody changed the entry in the store.
 	if err := tlog.CheckRecord(proof, head.size, head.root(), sequence, entry.Hash); err != nil {
 		return nil, fmt.Errorf("%w: entry %d", ErrDamaged, sequence)
 	}

@@ -9,21 +9,21 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// eraseBatch is the maximum number of entries that one entry about erased content
-// covers. Their ranges fit into the details of an entry, even if no two entries are
-// adjacent.
+// eraseBatch is the maximum number of entries whose erasure one audit entry reports.
+// The ranges of their numbers fit into the details of this audit entry, even if no two
+// numbers are adjacent.
 const eraseBatch = 2000
 
-// erasedEntries is the name of a detail of audit.erased. Its value is a list of ranges
-// of sequence numbers, for example "3-5,8".
+// erasedEntries is the name of a detail in entries with the action audit.erased. The
+// value is a list of ranges of sequence numbers, for example "3-5,8".
 const erasedEntries = "entries"
 
 // Erase removes the content of all entries of the user, and returns the number of
 // these entries. It keeps their hashes and times, so that Proof still works for the
 // entries of other users.
-//
-// Before Erase removes content, it writes an entry about the ranges. Verify reports
-// missing content without such an entry.
+// Before Erase removes content, it writes an entry that lists the ranges of the erased
+// entries. If such an entry does not exist, Verify reports the missing content as
+// damage.
 func (l *Log) Erase(ctx context.Context, user pyth.UserID) (int, error) {
 	for erased := 0; ; {
 		sequences, err := l.store.AuditSequences(ctx, user, eraseBatch)
@@ -44,7 +44,7 @@ func (l *Log) Erase(ctx context.Context, user pyth.UserID) (int, error) {
 	}
 }
 
-// spansOf returns the ranges of ascending sequence numbers.
+// spansOf converts ascending sequence numbers to ranges.
 func spansOf(sequences []int64) (all []span) {
 	for _, n := range sequences {
 		if last := len(all) - 1; last >= 0 && all[last].to == n {
@@ -56,7 +56,8 @@ func spansOf(sequences []int64) (all []span) {
 	return all
 }
 
-// formatSpans writes ranges as texts. No text is longer than the texts of an entry.
+// formatSpans writes ranges as texts. Each text has at most the length that an entry
+// allows.
 func formatSpans(spans []span) (texts []string) {
 	var text strings.Builder
 	for _, s := range spans {
@@ -76,8 +77,8 @@ func formatSpans(spans []span) (texts []string) {
 	return append(texts, text.String())
 }
 
-// parseSpans reads ranges from the details of an entry. It ignores malformed ranges,
-// so that they cover no entry.
+// parseSpans reads ranges from the details of an entry. It ignores malformed ranges, so
+// that Verify reports the entries in them.
 func parseSpans(detail any) (all []span) {
 	texts, _ := detail.([]any)
 	for _, t := range texts {
