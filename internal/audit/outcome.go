@@ -10,8 +10,9 @@ import (
 
 // A Recorder writes events to the audit log.
 type Recorder interface {
-	// Record writes the event with the origin of ctx, and returns when it is durable.
-	// It writes even if ctx has ended, because the event has happened.
+	// Record writes the event with the origin in ctx, and returns when the event is
+	// durable. It writes the event even if ctx has ended, because the action has
+	// already happened.
 	Record(ctx context.Context, e *pyth.AuditEvent) error
 }
 
@@ -32,16 +33,16 @@ func outcomeOf(err error) pyth.AuditOutcome {
 }
 
 // recordAfter writes the entry of an action that ended with err, and returns the error
-// for the caller. If the entry cannot be written, the error has CodeUnavailable, and
-// the caller does not get the result. So every attempt to guess a password leaves an
-// entry.
+// for the caller. If it cannot write the entry, the error has CodeUnavailable, and the
+// caller does not learn the result of the action. So nobody can guess passwords without
+// entries.
 func recordAfter(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)
 }
 
-// recordOutcome is like recordAfter, but e already has its outcome. If the outcome
-// is "", recordOutcome records nothing.
+// recordOutcome is like recordAfter, but the caller has already set the outcome of e.
+// If this outcome is "", it writes nothing.
 func recordOutcome(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	if e.Outcome == "" {
 		return err

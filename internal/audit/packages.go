@@ -51,8 +51,8 @@ func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language py
 }
 
 // RemovePackage writes an audit entry with the action packages.changed. If the change
-// fails, the entry contains the language that the caller named, or Python if the caller
-// named none.
+// fails, the entry contains the language in the request, or Python if the request has
+// no language.
 func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
 	return p.record(ctx, user, language, change, err)

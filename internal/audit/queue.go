@@ -32,8 +32,8 @@ func (x *queue) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyth.
 	return r, nil
 }
 
-// EndOfQueued returns a function that records code.executed for an asynchronous run
-// that has ended. The program is nil if it is unknown.
+// EndOfQueued returns a function that writes an entry with the action code.executed
+// when an asynchronous run has ended. The program is nil if it is unknown.
 func EndOfQueued(log Recorder) func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error {
 	return func(ctx context.Context, p *pyth.Program, r *pyth.ExecutionRecord) error {
 		e := &pyth.AuditEvent{User: r.User, Action: pyth.ActionCodeExecuted, Details: map[string]any{}}

@@ -60,9 +60,9 @@ type secretSource struct {
 	log  Beginner
 }
 
-// Reveal writes an audit entry with the action secret.used, with all secrets of the run
-// in one entry. If next.Reveal succeeds, Reveal returns before the entry is durable.
-// SecretGrant.Await waits for the entry.
+// Reveal writes one audit entry with the action secret.used for all secrets of the run.
+// If next.Reveal succeeds, Reveal does not wait until the entry is durable. The caller
+// waits for this with SecretGrant.Await.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, request)
 	names := slices.Concat(request.Names, request.IfStored)

@@ -6,9 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sessions returns a service that passes all calls to "next". When a user opens or
-// closes a session, the service records the action in the log. It does not record
-// the expiry of a session.
+// Sessions returns a service that passes all calls to "next". It records in the log
+// when a user opens or closes a session. It does not record when a session expires.
 func Sessions(next pyth.SessionService, log Recorder) pyth.SessionService {
 	return &sessions{next, log}
 }

@@ -18,14 +18,15 @@ type webhooks struct {
 	log Recorder
 }
 
-// CreateWebhook records the host of the URL. It does not record the path, because the
-// paths of some receivers contain a token.
+// CreateWebhook writes an entry with the host of the URL. The entry does not contain
+// the path, because the paths of some receivers contain a token.
 func (s *webhooks) CreateWebhook(ctx context.Context, user pyth.UserID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	w, secret, err := s.WebhookService.CreateWebhook(ctx, user, target, events)
 	return s.created(ctx, user, w, secret, err)
 }
 
-// CreateExecutionWebhook records the run in addition to the host of the URL.
+// CreateExecutionWebhook writes an entry with the host of the URL and the ID of the
+// run.
 func (s *webhooks) CreateExecutionWebhook(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	w, secret, err := s.WebhookService.CreateExecutionWebhook(ctx, user, run, target, events)
 	return s.created(ctx, user, w, secret, err)

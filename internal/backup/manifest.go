@@ -32,7 +32,7 @@ type Manifest struct {
 	// Source is the database of the server: "sqlite" or "postgresql".
 	Source string `json:"source"`
 	// RootKeys contains the IDs of the root keys that encrypt keys in the database. An
-	// ID reveals nothing about its key.
+	// ID reveals nothing about the root key.
 	RootKeys []string `json:"rootKeys"`
 	Audit    Audit    `json:"audit"`
 	// Rows contains the number of rows of each table.
@@ -44,7 +44,7 @@ type Manifest struct {
 type Audit struct {
 	Size int64  `json:"size"`
 	Root string `json:"root"`
-	// Key is the public key that verifies the checkpoint of the log.
+	// Key is the public key that verifies the signed checkpoint of the audit log.
 	Key string `json:"key"`
 }
 

@@ -38,8 +38,8 @@ func Verify(ctx context.Context, path string, progress Progress) (*Manifest, err
 }
 
 // Extract writes the files of an archive to an existing directory, and compares them
-// with the manifest. It replaces no files. Only the owner can read the new files.
-// After an error, the caller removes the directory.
+// with the manifest. It replaces no existing files. Only the owner can read the new
+// files. After an error, the caller must remove the directory.
 func Extract(ctx context.Context, path, dir string, progress Progress) (*Manifest, error) {
 	return read(ctx, path, "Extracting", progress, func(name string) (io.WriteCloser, error) {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -55,7 +55,7 @@ type discard struct{ io.Writer }
 
 func (discard) Close() error { return nil }
 
-// The type "synced" is a file that is on the disk after Close.
+// The type "synced" is a file whose content is on the disk when Close has returned.
 type synced struct{ *os.File }
 
 func (f synced) Close() error { return errors.Join(f.Sync(), f.File.Close()) }
@@ -101,7 +101,8 @@ func read(ctx context.Context, path, step string, progress Progress, open func(n
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, want.Name, ended(err))
 		}
-		// The manifest contains only known names, so a path cannot leave the directory.
+		// The name must be the name in the manifest, and readManifest accepts only
+		// known names. So no path can leave the directory.
 		if h.Name != want.Name || h.Typeflag != tar.TypeReg || h.Size != want.SizeBytes {
 			return nil, fmt.Errorf("%w: it has the entry %q with %d bytes; the manifest lists %s with %d bytes",
 				ErrDamaged, h.Name, h.Size, want.Name, want.SizeBytes)
@@ -140,7 +141,7 @@ func readFile(ctx context.Context, archive io.Reader, want File, step string, pr
 	return nil
 }
 
-// The function "ended" replaces io.EOF by an error with a clear text.
+// The function "ended" replaces io.EOF by an error that users understand.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the file ends too early")

@@ -59,8 +59,8 @@ type Log struct {
 	clock  func() time.Time
 	signer *signer
 
-	// wake receives a value when the queue has events or the log is closed.
-	// commitAll waits for this value.
+	// wake receives a value when the queue has events, or when the log is closed. The
+	// method commitAll waits for this value.
 	wake chan struct{}
 	done chan struct{}
 
@@ -77,8 +77,8 @@ type Log struct {
 
 // Stats contains the numbers of events since the Log was opened.
 type Stats struct {
-	// Entries is the number of entries written. Commits is the number of transactions
-	// that wrote them.
+	// Entries is the number of written entries. Commits is the number of transactions
+	// that wrote these entries.
 	Entries, Commits int64
 	// Lost is the number of events from Note that were not written because the queue
 	// was full or the store failed.
@@ -87,13 +87,13 @@ type Stats struct {
 
 var _ pyth.AuditService = (*Log)(nil)
 
-// ErrDamaged reports that the stored log does not match its checkpoint. Verify finds
-// the damaged entries.
+// ErrDamaged reports that the stored log does not match its checkpoint (the signed size
+// and root hash). Verify finds the damaged entries.
 var ErrDamaged = errors.New("audit: the log does not match its signed checkpoint")
 
 // Open opens the log. It returns ErrDamaged if the stored log does not match its
-// checkpoint. A damaged log must not grow, because the next checkpoint would sign
-// the damage.
+// checkpoint. A damaged log must not grow, because the signature of the next checkpoint
+// would make the damage look correct.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Store == nil || cfg.Clock == nil || len(cfg.Seed) != ed25519.SeedSize {
 		return nil, errors.New("audit: the configuration has no store, no clock or no seed of 32 bytes")
@@ -118,8 +118,8 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// load reads the tree and the checkpoint from the store. It returns ErrDamaged if
-// the root of the tree differs from the root in the checkpoint.
+// load reads the tree and the checkpoint from the store. It returns ErrDamaged if the
+// root hash of the tree differs from the root hash in the checkpoint.
 func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 	size, note, err := l.store.AuditHead(ctx)
 	if err != nil {
@@ -129,8 +129,8 @@ func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 	return t, note, err
 }
 
-// treeAt reads the tree with this size from the store. It returns ErrDamaged if the
-// root of the tree differs from the root in the checkpoint.
+// treeAt reads the tree with the given number of leaves from the store. It returns
+// ErrDamaged if the root hash of the tree differs from the root hash in the checkpoint.
 func (l *Log) treeAt(ctx context.Context, store hashStore, size int64, checkpoint []byte) (*tree, error) {
 	if size == 0 && checkpoint == nil {
 		return newTree(), nil
@@ -152,8 +152,8 @@ func (l *Log) treeAt(ctx context.Context, store hashStore, size int64, checkpoin
 	return t, nil
 }
 
-// Close writes the waiting events and closes the log. Later calls of Record
-// fail.
+// Close writes the queued events and closes the log. After Close, Record returns an
+// error.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -173,8 +173,8 @@ func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
 // is durable. The function may be called several times.
 func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
 	wait = l.begin(ctx, e)
-	// Yield this processor to commitAll. Waking another processor takes time, and
-	// the caller will wait for the commit anyway.
+	// Let commitAll run on this processor. It takes time to wake another processor, and
+	// the caller must wait for the commit anyway.
 	runtime.Gosched()
 	return wait
 }
@@ -209,12 +209,12 @@ func (l *Log) Note(ctx context.Context, e *pyth.AuditEvent) {
 
 func (l *Log) pending(ctx context.Context, e *pyth.AuditEvent) (*pending, error) {
 	origin := pyth.OriginOf(ctx)
-	// The store has a precision of microseconds.
+	// Truncate the time, because the store has a precision of microseconds.
 	return newPending(&origin, e, l.clock().UTC().Truncate(time.Microsecond))
 }
 
-// enqueue adds the event to the queue. It returns false if the log is closed, or if
-// the event is a note and the queue has the maximum number of notes.
+// enqueue adds the event to the queue. It returns false if the log is closed. It also
+// returns false if the event comes from Note and the queue has maxNotes such events.
 func (l *Log) enqueue(p *pending) bool {
 	l.mu.Lock()
 	note := p.written == nil
@@ -269,16 +269,16 @@ type hashStore interface {
 	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
 }
 
-// hashesAt returns a function that reads hashes of the tree from the store. Package
-// tlog identifies each hash by its index.
+// hashesAt returns a function that reads hashes of the tree from the store. The
+// function receives the indexes with which package tlog identifies hashes.
 func hashesAt(ctx context.Context, store hashStore) tlog.HashReaderFunc {
 	return func(indexes []int64) ([]tlog.Hash, error) {
 		sequences := make([]int64, len(indexes))
 		levels := make([]int, len(indexes))
 		for i, index := range indexes {
 			level, n := tlog.SplitStoredHashIndex(index)
-			// The store keeps the hash of a subtree with the last record of this
-			// subtree.
+			// The store keeps the hash of a subtree in the row of the subtree's last
+			// record.
 			levels[i], sequences[i] = level, (n+1)<<level-1
 		}
 		stored, err := store.AuditHashes(ctx, sequences)

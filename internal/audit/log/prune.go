@@ -9,13 +9,14 @@ import (
 
 const pruneBatch = 1000
 
-// Prune removes the content of entries that are older than the given time, and
-// returns the number of these entries. It starts at the oldest entry and stops at
-// the first entry that is not older. It keeps all hashes, so that Proof still works
-// for the remaining entries.
+// Prune removes the content of entries that are older than the given time, and returns
+// the number of these entries. It begins with the oldest entry and stops at the first
+// entry that is not older. It keeps the hashes of all entries, so that Proof still
+// works for the remaining entries.
 //
-// Before Prune removes content, it writes an entry about the range. Verify reports
-// missing content without such an entry.
+// Before Prune removes content, it writes an entry that contains the range of the
+// entries without content. If such an entry does not exist, Verify reports the missing
+// content.
 func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	size := l.Size()
 	start, err := l.firstWhole(ctx, size)
@@ -50,8 +51,8 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return end - start, nil
 }
 
-// prunedBefore is the name of a detail of audit.pruned. Its value is the sequence
-// number of the first entry that was kept.
+// prunedBefore is the name of a detail in entries with the action audit.pruned. The
+// value is the sequence number of the first entry that was kept.
 const prunedBefore = "before"
 
 // firstWhole returns the sequence number of the first entry that is not pruned. It uses
@@ -64,7 +65,8 @@ func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		// An erased entry has no content either, but it keeps its time.
+		// Erased entries have no content either. But they have a time, and pruned
+		// entries have none.
 		if len(records) == 1 && records[0].Record == nil && records[0].Timestamp.IsZero() {
 			low = middle + 1
 		} else {

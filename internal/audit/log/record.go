@@ -17,9 +17,8 @@ const version = 1
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// record is the stored form of an entry. The leaf hash is computed from this form. A
-// record is encoded as canonical JSON (RFC 8785), so the fields must be sorted by
-// name.
+// record is the stored form of an entry, and the leaf hash is the hash of this form. It
+// is encoded as canonical JSON (RFC 8785), so the fields must be sorted by name.
 type record struct {
 	Action     pyth.Action       `json:"action"`
 	Credential pyth.Credential   `json:"credential"`
@@ -40,8 +39,8 @@ type record struct {
 type pending struct {
 	record record
 	at     time.Time
-	// The channel "written" is closed when the event is durable or when the field
-	// "failure" is set. It is nil for an event from Note.
+	// The channel "written" is closed when the event is durable, or when it could not
+	// be stored and the field "failure" is set. It is nil for an event from Note.
 	written chan struct{}
 	failure error
 }

@@ -17,7 +17,7 @@ const maxFindings = 20
 // Verification contains the parameters of Verify.
 type Verification struct {
 	Store pyth.AuditStore
-	// Key is the key that verifies the checkpoints of the log.
+	// Key is the public key of the log. It verifies the signatures of checkpoints.
 	Key string
 	// Kept is an earlier checkpoint that was stored outside the server. Kept may be
 	// nil.
@@ -42,7 +42,7 @@ type Report struct {
 	More     int
 }
 
-// Whole reports whether the log is intact. It is intact if there are no findings.
+// Whole reports whether the log is intact: whether there are no findings.
 func (r *Report) Whole() bool { return len(r.Findings) == 0 }
 
 func (r *Report) report(format string, args ...any) {
@@ -53,9 +53,9 @@ func (r *Report) report(format string, args ...any) {
 	r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
 }
 
-// Verify reads the whole log and computes the tree again. It checks only entries
-// that exist when it begins. The Report contains all damage that Verify finds. An
-// error means that the log could not be checked.
+// Verify reads the whole log and computes the Merkle tree again. It does not check
+// entries that are added during the call. The Report contains all damage that Verify
+// finds. An error means that the log could not be checked.
 func Verify(ctx context.Context, v Verification) (*Report, error) {
 	size, note, err := v.Store.AuditHead(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 type check struct {
 	Verification
 	Report
-	// tree contains the leaves of the entries that were read so far.
+	// tree contains the leaves of the entries that have been read.
 	tree *tree
 	// The field "broken" is true if entries or hashes are missing, so that no root can
 	// be computed.
@@ -90,12 +90,12 @@ type check struct {
 	signed, kept *tlog.Tree
 	// keptRoot is the computed root of the first kept.N entries.
 	keptRoot *tlog.Hash
-	// The field "pruned" contains the ranges of entries without content. The content
-	// may be missing for all sequence numbers below the value of "allowed", because
-	// entries about pruning cover these numbers.
+	// The field "pruned" contains the ranges of entries without content. Entries with
+	// the action audit.pruned allow missing content below a sequence number. The field
+	// "allowed" is the highest such number.
 	pruned  []span
 	allowed int64
-	// The field "erased" contains the ranges that entries about erased content cover.
+	// The field "erased" contains the ranges in entries with the action audit.erased.
 	erased []span
 }
 
@@ -117,8 +117,8 @@ func (c *check) open(name string, note []byte) *tlog.Tree {
 func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
 	next := int64(0)
-	// This loop cannot find missing entries at the end of the log. The method heads
-	// finds them, because the checkpoint contains the size and the root.
+	// This loop cannot find missing entries at the end of the log. The method "heads"
+	// finds them, because checkpoints contain the size of the log.
 	for r, err := range records(ctx, c.Store, 0, c.Size) {
 		if err != nil {
 			return err
@@ -178,8 +178,8 @@ func (c *check) notePruned(sequence int64) {
 	c.pruned = append(c.pruned, span{sequence, sequence + 1})
 }
 
-// content compares a record with its stored leaf hash and with the columns of its row
-// in the database.
+// content compares a record with its stored leaf hash, and with the other columns of
+// its row in the database.
 func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	e, err := entryOf(r.Record)
 	switch {
@@ -196,12 +196,13 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	}
 }
 
-// allow increases the field "allowed" if e is an entry about pruning. If e is an entry
-// about erased content, the method adds its ranges to the field "erased".
+// allow reads entries that report missing content. For the action audit.pruned, it
+// increases the field "allowed". For audit.erased, it adds the ranges to the field
+// "erased".
 func (c *check) allow(e *pyth.AuditEntry) {
 	switch e.Action {
 	case pyth.ActionAuditPruned:
-		// A JSON number is decoded as a float64.
+		// Package json decodes a number as a float64.
 		if before, ok := e.Details[prunedBefore].(float64); ok {
 			c.allowed = max(c.allowed, int64(before))
 		}
@@ -211,14 +212,14 @@ func (c *check) allow(e *pyth.AuditEntry) {
 	}
 }
 
-// checkPruned reports entries that have no content although no entry about pruning or
-// erasing covers them.
+// checkPruned reports entries that have no content, although no entry about pruning or
+// erasure contains their sequence numbers.
 func (c *check) checkPruned(ctx context.Context) error {
 	if len(c.unexplained()) == 0 {
 		return nil
 	}
 	// The server may have pruned or erased entries after this verification began. So
-	// read the newer entries too.
+	// read the newer entries as well, because they report this.
 	for r, err := range records(ctx, c.Store, c.Size, math.MaxInt64) {
 		if err != nil {
 			return err
@@ -233,8 +234,8 @@ func (c *check) checkPruned(ctx context.Context) error {
 	return nil
 }
 
-// The method "unexplained" returns the ranges of entries without content that no entry
-// about pruning or erasing covers.
+// The method "unexplained" returns the ranges of entries that have no content, although
+// no entry about pruning or erasure contains their sequence numbers.
 func (c *check) unexplained() []span {
 	covered := slices.SortedFunc(slices.Values(append(c.erased, span{0, c.allowed})), func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	var all []span
@@ -273,7 +274,7 @@ func (c *check) noteRoot() {
 	}
 }
 
-// heads compares the computed tree with both checkpoints.
+// heads compares the computed tree with the stored checkpoint and with the kept one.
 func (c *check) heads() {
 	if !c.broken {
 		c.Root = c.tree.root()

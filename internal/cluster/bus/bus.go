@@ -41,8 +41,8 @@ type Bus struct {
 	onConnect  func()
 }
 
-// pendingBytes limits the received messages that wait for their handler. NATS drops
-// further messages. The senders repeat dropped messages.
+// pendingBytes is the maximum size of received messages that wait until they are
+// handled. NATS drops further messages. The senders send lost messages again.
 const pendingBytes = 256 << 20
 
 // Open connects to NATS. If no server answers, it tries again in the background.
@@ -56,8 +56,8 @@ func Open(c Config) (*Bus, error) {
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.Timeout(2 * time.Second),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
-		// Do not keep messages during an outage of NATS, because they would arrive
-		// too late. The senders repeat their messages.
+		// Do not keep messages while NATS is unavailable, because they would arrive too
+		// late. The senders send lost messages again.
 		nats.ReconnectBufSize(-1),
 		nats.ConnectHandler(func(n *nats.Conn) {
 			c.Logger.Info("connected to NATS", "url", n.ConnectedUrlRedacted())

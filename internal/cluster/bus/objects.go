@@ -19,8 +19,9 @@ const (
 	openTimeout = 5 * time.Second
 )
 
-// Objects is an object store in NATS, which needs JetStream. It is safe for concurrent
-// use. It opens its bucket when it first uses the bucket, and creates a missing bucket.
+// Objects is an object store in NATS, for which NATS needs JetStream. Its first use
+// opens the bucket, or creates it if it does not exist. Objects is safe for concurrent
+// use.
 type Objects struct {
 	bus    *Bus
 	bucket string
@@ -29,7 +30,7 @@ type Objects struct {
 	store jetstream.ObjectStore
 }
 
-// Objects returns the object store with the name.
+// Objects returns the object store in the bucket with the given name.
 func (b *Bus) Objects(bucket string) *Objects { return &Objects{bus: b, bucket: bucket} }
 
 func (o *Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
@@ -46,7 +47,8 @@ func (o *Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	}
 	o.store, err = js.ObjectStore(ctx, o.bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		// If the operator has created the bucket, its settings stay.
+		// If the bucket exists, do not change its settings: the operator may have
+		// created it.
 		o.store, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: o.bucket, Description: "Pyth-On: file system images of the packages of users", TTL: objectTTL})
 		if errors.Is(err, jetstream.ErrBucketExists) {
 			o.store, err = js.ObjectStore(ctx, o.bucket)

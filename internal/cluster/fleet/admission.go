@@ -15,31 +15,32 @@ type Limits struct {
 	// only the limits of each worker apply.
 	MaxPerTenant int
 	// MaxReservations is the maximum number of reservations of a tenant on one worker.
-	// The workers enforce it.
+	// The workers enforce this limit.
 	MaxReservations int
-	// MaxQueued and MaxQueuedPerTenant limit the programs that wait in this server,
-	// because their tenant has reached MaxPerTenant.
+	// MaxQueued and MaxQueuedPerTenant limit the programs that wait in this server
+	// because their tenant already runs MaxPerTenant programs.
 	MaxQueued, MaxQueuedPerTenant int
 }
 
-// admission admits the programs of tenants in the order of their arrival. It counts the
-// programs of this server exactly. It learns of the programs of other servers from the
-// announcements of workers.
+// admission admits the programs of each tenant in the order of their arrival. It counts
+// the programs of this server exactly. Workers regularly announce how many programs of
+// other servers they have.
 type admission struct {
 	mu     sync.Mutex
 	limits Limits
 	// The field "waiting" is the number of all programs that wait.
 	waiting int
 	tenants map[pyth.UserID]*admitted
-	// The field "others" contains the programs of other servers on each worker.
+	// The field "others" contains the numbers of other servers' programs: a map from
+	// each worker to a map from each tenant.
 	others map[wire.ID]map[pyth.UserID]int
 }
 
-// admitted contains the programs of one tenant in this server.
+// admitted contains the running and the waiting programs of one tenant in this server.
 type admitted struct {
 	running int
-	// Each channel in the queue belongs to a waiting program. It is closed when the
-	// program is admitted.
+	// Each channel in the queue belongs to a waiting program. admission closes the
+	// channel when it admits the program.
 	queue []chan struct{}
 }
 
@@ -66,7 +67,8 @@ func (a *admission) enter(ctx context.Context, tenant pyth.UserID) error {
 		t.queue = slices.Delete(t.queue, i, i+1)
 		a.waiting--
 	} else {
-		// The program was admitted at the same time, so its turn goes to the next one.
+		// The context ended while the program was admitted. Admit the next program
+		// instead.
 		t.running--
 		a.admitLocked(tenant)
 	}
@@ -75,7 +77,7 @@ func (a *admission) enter(ctx context.Context, tenant pyth.UserID) error {
 }
 
 // The method "join" admits a program now, or adds it to the queue of its tenant. If the
-// program is in the queue, the channel "turn" is not nil.
+// program must wait, the result "turn" is a channel that is closed when it is admitted.
 func (a *admission) join(tenant pyth.UserID) (turn chan struct{}, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -102,7 +104,7 @@ func (a *admission) join(tenant pyth.UserID) (turn chan struct{}, err error) {
 	return turn, err
 }
 
-// The method "leave" notes that an admitted program has ended.
+// The method "leave" records that an admitted program has ended.
 func (a *admission) leave(tenant pyth.UserID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -111,7 +113,7 @@ func (a *admission) leave(tenant pyth.UserID) {
 	a.forgetLocked(tenant)
 }
 
-// setOthers stores the programs of other servers on a worker.
+// setOthers stores the numbers of other servers' programs on a worker, by tenant.
 func (a *admission) setOthers(worker wire.ID, others map[pyth.UserID]int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,7 +127,7 @@ func (a *admission) setOthers(worker wire.ID, others map[pyth.UserID]int) {
 	a.admitAllLocked()
 }
 
-// The method "limited" reports whether there is a limit for all workers together.
+// The method "limited" reports whether MaxPerTenant limits the programs on all workers.
 func (a *admission) limited() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -152,7 +154,7 @@ func (a *admission) admitAllLocked() {
 	}
 }
 
-// admitLocked admits programs in the queue of the tenant while there is room.
+// admitLocked admits waiting programs of the tenant as long as the limit allows more.
 func (a *admission) admitLocked(tenant pyth.UserID) {
 	t := a.tenants[tenant]
 	for len(t.queue) > 0 && a.roomLocked(tenant) {

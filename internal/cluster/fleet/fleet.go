@@ -1,12 +1,13 @@
 // Package fleet sends jobs to workers on other machines.
 //
 // A Fleet chooses a worker for each job by rendezvous hashing of the tenant and the
-// runtime. So the jobs of a tenant go to the same worker, where a sandbox of the tenant
-// is warm, until this worker is full. Sessions and reservations stay on their worker.
+// runtime. So all jobs of a tenant go to the same worker, which can run them in a
+// sandbox that this tenant already uses. If this worker is full, they go to the next
+// one. Sessions and reservations stay on their worker.
 //
-// A job that a worker does not accept goes to another worker. After the Fleet has
-// released a run, the run is never repeated: if its worker is lost, the outcome is
-// StatusKilled with ReasonWorkerLost.
+// If a worker does not accept a job, the Fleet sends the job to another worker. After
+// the Fleet has released a run (allowed the program to start), it never repeats the
+// run. If the worker is then lost, the outcome is StatusKilled with ReasonWorkerLost.
 package fleet
 
 import (
@@ -23,27 +24,29 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 )
 
-// retryAfter is the time that refused callers should wait before they try again.
+// retryAfter is the time after which a refused caller should try again.
 const retryAfter = time.Second
 
-// sessionGrace is the maximum time until a lost worker with a session is connected
-// again. During this time, requests for the session fail with CodeUnavailable.
+// sessionGrace is the time that a lost worker has to connect again before its sessions
+// count as ended. During this time, requests for these sessions fail with
+// CodeUnavailable.
 const sessionGrace = 30 * time.Second
 
 // findTimeout limits the search for the worker of a session that another server opened.
 const findTimeout = time.Second
 
-// foundTimeout is the time that the Fleet remembers the result of a search.
+// foundTimeout is the time for which the Fleet remembers which worker has a session
+// that another server opened.
 const foundTimeout = time.Hour
 
 // Config configures a Fleet. All fields except Limits are required.
 type Config struct {
 	Bus   link.Bus
 	Token []byte
-	// Images stores the layers with packages that jobs need. Workers get the layers
-	// from this store.
+	// Images stores read-only images ("layers") with the packages that jobs need.
+	// Workers download these images from this store.
 	Images *imagestore.Store
-	// Limits can be changed with SetLimits.
+	// Limits are the initial limits. SetLimits changes them.
 	Limits Limits
 	// Observer receives the outcomes of runs.
 	Observer Observer
@@ -54,7 +57,7 @@ type Config struct {
 type Observer interface {
 	// Ran reports the outcome of a job.
 	Ran(outcome *pyth.Outcome)
-	// Refused reports a job that no worker had capacity for.
+	// Refused reports a job for which no worker had capacity.
 	Refused()
 }
 
@@ -73,32 +76,32 @@ type Fleet struct {
 	tenants map[placed]int
 }
 
-// load contains the numbers of runs and sessions that this server has on a worker.
+// load describes the load of a worker: first the runs and sessions of this server.
 type load struct {
 	runs, sessions int
 	// The field "started" is the number of jobs that the worker has accepted from this
 	// server.
 	started int64
-	// The fields "others" and otherSessions are numbers of runs and sessions of other
-	// servers on the worker. The last announcement of the worker contained these
-	// numbers.
+	// The fields "others" and "otherSessions" are the numbers of runs and sessions of
+	// other servers. They come from the last announcement of the worker.
 	others, otherSessions int
 }
 
-// The type "placed" identifies the runs of a tenant on a worker.
+// The type "placed" identifies the runs of one tenant on one worker.
 type placed struct {
 	worker wire.ID
 	tenant pyth.UserID
 }
 
-// pin contains the worker of a session or reservation.
+// pin says on which worker a session or reservation is.
 type pin struct {
 	worker wire.ID
-	// lostAt is the time when the worker was lost; zero if the worker is alive.
+	// lostAt is the time when the worker was lost; zero if the worker still answers.
 	lostAt time.Time
 	// expires is the end of a reservation; zero for a session.
 	expires time.Time
-	// The field "reserves" is the user of a reservation that this server has made.
+	// The field "reserves" is the user of a reservation that this server has made; ""
+	// for all other pins.
 	reserves pyth.UserID
 }
 
@@ -107,7 +110,7 @@ var (
 	_ pyth.ReservationHost = (*Fleet)(nil)
 )
 
-// New returns a Fleet that looks for workers.
+// New returns a Fleet. It finds its workers by their announcements.
 func New(c Config) (*Fleet, error) {
 	f := &Fleet{config: c, admission: newAdmission(c.Limits), loads: map[wire.ID]*load{}, pins: map[string]*pin{}, tenants: map[placed]int{}}
 	var err error
@@ -145,7 +148,7 @@ func (f *Fleet) noteStatus(worker link.Peer) {
 	l.otherSessions = max(s.Sessions+s.Reserved-l.sessions, 0)
 }
 
-// sumOf returns the sum of the programs of each tenant over all servers.
+// sumOf adds the numbers of programs of each tenant on all servers.
 func sumOf(servers map[string]map[pyth.UserID]int) map[pyth.UserID]int {
 	others := map[pyth.UserID]int{}
 	for _, tenants := range servers {
@@ -156,7 +159,7 @@ func sumOf(servers map[string]map[pyth.UserID]int) map[pyth.UserID]int {
 	return others
 }
 
-// SetLimits changes the limits. Programs that were admitted continue.
+// SetLimits changes the limits. Programs that already run continue.
 func (f *Fleet) SetLimits(l Limits) { f.admission.setLimits(l) }
 
 func (f *Fleet) loadLocked(worker wire.ID) *load {
@@ -175,8 +178,8 @@ func (f *Fleet) noteStarted(worker wire.ID) {
 	f.loadLocked(worker).started++
 }
 
-// begin adds a run of the tenant to the load of the worker. The caller must call the
-// result once, when the run ends.
+// begin counts a new run of the tenant on the worker. When the run ends, the caller
+// must call the function "end" once.
 func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -245,12 +248,12 @@ type Stats struct {
 	Workers []WorkerStats
 	// Connected reports whether the server has a connection to NATS.
 	Connected bool
-	// Lost is the number of lost workers. Moved is the number of jobs that a second
-	// worker received. Refused is the number of jobs that no worker had capacity for.
+	// Lost is the number of lost workers. Moved is the number of jobs that were sent to
+	// another worker. Refused is the number of jobs for which no worker had capacity.
 	Lost, Moved, Refused int64
 }
 
-// WorkerStats describes a worker that is alive.
+// WorkerStats describes a worker that still answers.
 type WorkerStats struct {
 	ID string
 	wire.Status
@@ -258,8 +261,8 @@ type WorkerStats struct {
 	Started int64
 }
 
-// States of workers. A worker that stops accepts no jobs. A worker with another
-// version of the protocol gets no jobs.
+// States of workers. A stopping worker accepts no new jobs. An incompatible worker has
+// another version of the protocol, so servers send no jobs to it.
 const (
 	StateReady        = "ready"
 	StateStopping     = "stopping"

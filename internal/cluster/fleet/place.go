@@ -92,8 +92,8 @@ func noRuntime(runtime pyth.Runtime) error {
 	}
 }
 
-// Groups of workers: a worker that can start the job now, one in which the job must
-// wait, and one that has no room.
+// Kinds of workers: a worker that can start the job now, a worker in which the job must
+// wait, and a worker that has no space.
 const (
 	free = iota
 	busy
@@ -115,8 +115,8 @@ func (f *Fleet) groupLocked(p link.Peer, d demand) int {
 }
 
 // tenantFullLocked reports whether the worker would refuse another job of the tenant,
-// because the tenant has too many jobs there. Without this check, a burst of one tenant
-// would make the worker look full for all other tenants.
+// because the tenant has too many jobs there. Without this check, such a refusal would
+// make the worker look full for all other tenants.
 func (f *Fleet) tenantFullLocked(p link.Peer, tenant pyth.UserID) bool {
 	s := p.Status
 	return tenant != "" && s.MaxQueuedPerTenant > 0 && f.tenants[placed{p.ID, tenant}] >= s.MaxPerTenant+s.MaxQueuedPerTenant
@@ -141,16 +141,16 @@ func (f *Fleet) tenantFull(d demand) bool {
 	return full
 }
 
-// score returns the rank of a worker for the demand. The order of the workers differs
-// for each pair of a tenant and a runtime. If a worker joins or leaves, only the
-// tenants of this worker move.
+// score returns the rank of a worker for a tenant and a runtime. Each such pair has a
+// different order of workers. If a worker joins or leaves, only the tenants whose first
+// worker it is get another first worker.
 func score(worker wire.ID, d demand) uint64 {
 	h := sha256.Sum256([]byte(worker.String() + "\x00" + string(d.runtime) + "\x00" + string(d.tenant)))
 	return binary.BigEndian.Uint64(h[:])
 }
 
-// The method "pinned" returns the worker of a session or reservation. It calls the
-// function "gone" to get the error if there is no such worker.
+// The method "pinned" returns the worker of a session or reservation. If no worker has
+// it, the method returns the error of the function "gone".
 func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.ID, error) {
 	f.mu.Lock()
 	p := f.pins[id]
@@ -174,14 +174,15 @@ func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.
 	return wire.ID{}, gone()
 }
 
-// The method "left" returns true if the worker has announced that it leaves the
+// The method "left" reports whether the worker has announced that it leaves the
 // cluster.
 func (f *Fleet) left(worker wire.ID) bool {
 	p, ok := f.node.Peer(worker)
 	return ok && p.Status.Leaving
 }
 
-// find asks the workers for a session or reservation that another server has opened.
+// find asks all workers which of them has a session or reservation that another server
+// opened.
 func (f *Fleet) find(ctx context.Context, id string, gone func() error) (wire.ID, error) {
 	if !f.config.Bus.Connected() {
 		return wire.ID{}, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")
@@ -196,7 +197,7 @@ func (f *Fleet) find(ctx context.Context, id string, gone func() error) (wire.ID
 	return worker, nil
 }
 
-// pin stores the worker of a session or reservation.
+// pin stores which worker has a session or reservation.
 func (f *Fleet) pin(id string, worker wire.ID, expires time.Time) {
 	now := time.Now()
 	f.mu.Lock()
@@ -210,7 +211,8 @@ func (f *Fleet) pin(id string, worker wire.ID, expires time.Time) {
 	f.loadLocked(worker).sessions++
 }
 
-// pinReservation stores the worker of a reservation that this server has made.
+// pinReservation stores which worker has a reservation that this server made for the
+// user.
 func (f *Fleet) pinReservation(id pyth.ReservationID, user pyth.UserID, worker wire.ID, expires time.Time) {
 	f.pin(string(id), worker, expires)
 	f.mu.Lock()

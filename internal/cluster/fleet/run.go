@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// If workers fail, a job is tried on at most maxAttempts workers. Workers that refuse
-// the job do not count.
+// maxAttempts is the maximum number of workers that can fail for one job. Workers that
+// refuse the job do not count.
 const maxAttempts = 3
 
 // errNotStarted means that the worker or the call was lost before the program
@@ -32,17 +32,18 @@ type run struct {
 	worker link.Peer
 	link   *link.Link
 	end    func()
-	// outcome is set if the job has ended without a worker.
+	// outcome is set if the job ended before a worker accepted it.
 	outcome *pyth.Outcome
-	// The field "leave" tells the admission that the program has ended. It does
-	// nothing after the first call.
+	// The function "leave" tells the admission that the program has ended. Further
+	// calls of "leave" do nothing.
 	leave func()
 	// waited is the time that the job waited in this server.
 	waited time.Duration
 }
 
-// Start sends the job to a worker, and returns when a sandbox has received it. If the
-// tenant has the maximum number of running programs, Start waits until one ends.
+// Start sends the job to a worker, and returns when a sandbox has received the job. If
+// the tenant already runs the maximum number of programs, Start first waits for the end
+// of one.
 func (f *Fleet) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	r := &run{fleet: f, job: job, events: events, leave: func() {}}
 	if err := r.enter(ctx); err != nil {
@@ -55,8 +56,8 @@ func (f *Fleet) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// The method "enter" waits until the tenant may run another program. The jobs of the
-// server itself have no limit.
+// The method "enter" waits until the tenant may run another program. It does not wait
+// for jobs of the server itself, which have no tenant.
 func (r *run) enter(ctx context.Context) error {
 	if r.job.Tenant == "" {
 		return nil
@@ -102,15 +103,15 @@ func (r *run) start(ctx context.Context) error {
 		default:
 			refusal = err
 		}
-		// After a lost message, a worker that is alive can accept the job in a new
+		// If only a message was lost, the same worker can accept the job in a second
 		// call.
 		refused[worker.ID] = !errors.Is(err, errNotStarted) || errors.Is(err, link.ErrStalled) || !r.fleet.node.IsAlive(worker.ID)
 		r.fleet.moved.Add(1)
 	}
 }
 
-// refusalOr returns the refusal of a worker if there is one. The refusal is more
-// precise than the error "general".
+// refusalOr returns the error with which a worker refused the job. If there is no such
+// error, it returns "general", which is less precise.
 func refusalOr(refusal, general error) error {
 	if refusal != nil && pyth.ErrorCode(refusal) != pyth.CodeDraining {
 		return refusal
@@ -118,8 +119,8 @@ func refusalOr(refusal, general error) error {
 	return general
 }
 
-// The function "movable" reports whether another worker may accept a job that a worker
-// has refused.
+// The function "movable" reports whether another worker may accept the job, after a
+// worker refused the job with err.
 func movable(err error) bool {
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeDraining, pyth.CodeUnavailable, pyth.CodeRuntimeUnavailable:
@@ -179,7 +180,7 @@ func (f *Fleet) choose(d demand, refused map[wire.ID]bool) (link.Peer, error) {
 	return link.Peer{}, overloaded()
 }
 
-// startOn sends the job to the worker and waits until a sandbox has received it.
+// startOn sends the job to the worker and waits until a sandbox has received the job.
 func (r *run) startOn(ctx context.Context, worker link.Peer) (err error) {
 	f := r.fleet
 	ctx, span := tracing.Start(ctx, "placement")
@@ -213,7 +214,7 @@ func (r *run) startOn(ctx context.Context, worker link.Peer) (err error) {
 	return notStarted(err)
 }
 
-// notStarted converts errors of a link to errNotStarted.
+// notStarted converts an error of a lost call to errNotStarted.
 func notStarted(err error) error {
 	for _, lost := range []error{link.ErrLost, link.ErrReset, link.ErrStalled, link.ErrEnded, link.ErrClosed, wire.ErrInvalid} {
 		if errors.Is(err, lost) {
@@ -223,8 +224,8 @@ func notStarted(err error) error {
 	return err
 }
 
-// await waits for a message of the given kind. Until then, it sends the packages that
-// the worker needs.
+// await waits for a message of the given kind. While it waits, it sends the packages
+// that the worker asks for.
 func (f *Fleet) await(ctx context.Context, l *link.Link, kind wire.Kind) error {
 	_, err := f.awaitMessage(ctx, l, kind)
 	return err
@@ -297,8 +298,8 @@ func (r *run) wipe() {
 	}
 }
 
-// release sends the KindRelease message, and receives the events and the outcome. It
-// returns an error and no outcome if the program has not started.
+// release tells the worker to start the program, and receives the events and the
+// outcome. If the program has not started, it returns an error and no outcome.
 func (r *run) release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	if err := r.sendRelease(ctx, secrets); err != nil {
 		// The worker has not received the complete message, so it has not started the
@@ -381,18 +382,18 @@ func (r *run) abandon() {
 // receiver receives the messages of a released run.
 type receiver struct {
 	run *run
-	// ctx is the context of the call of Release. It no longer applies when the run is
+	// ctx is the context of the call of Release. It is not used after the run was
 	// canceled.
 	ctx context.Context
 	// canceled is true if the worker was told to stop the program.
 	canceled bool
-	// deaf is true if the receiver of events has failed. Such a receiver gets no more
-	// events.
+	// deaf is true if the caller has failed to accept an event. Then it receives no
+	// more events.
 	deaf bool
 }
 
-// The method "next" returns the next message. If the context ends, it cancels the run,
-// and continues to wait for a message.
+// The method "next" returns the next message. If the context ends, it tells the worker
+// to cancel the run, and then still waits for the message.
 func (c *receiver) next() (*wire.Message, error) {
 	for {
 		ctx := c.ctx
@@ -421,8 +422,8 @@ func (c *receiver) cancel() {
 	}
 }
 
-// deliver passes an event to the caller. If the caller does not accept the event, the
-// method cancels the run.
+// deliver passes an event to the caller. If the caller returns an error, deliver
+// cancels the run.
 func (c *receiver) deliver(m *wire.Message) {
 	if c.run.events != nil && !c.deaf {
 		c.check(wire.Deliver(m, c.run.events))

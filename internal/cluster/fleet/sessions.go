@@ -32,8 +32,8 @@ func (f *Fleet) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	return err
 }
 
-// place sends the first message of a call to one worker after another, until a worker
-// answers with KindDone.
+// place calls one worker after another with the message m, until a worker answers with
+// KindDone.
 func (f *Fleet) place(ctx context.Context, d demand, m []byte) (*wire.Message, wire.ID, error) {
 	refused := map[wire.ID]bool{}
 	var refusal error
@@ -60,7 +60,7 @@ func (f *Fleet) place(ctx context.Context, d demand, m []byte) (*wire.Message, w
 	}
 }
 
-// ask makes a call and waits for the worker's answer KindDone.
+// ask calls the worker with the message m and waits for the answer KindDone.
 func (f *Fleet) ask(ctx context.Context, worker wire.ID, m []byte) (*wire.Message, error) {
 	l, err := f.node.Call(ctx, worker, m)
 	if err != nil {
@@ -71,8 +71,8 @@ func (f *Fleet) ask(ctx context.Context, worker wire.ID, m []byte) (*wire.Messag
 	return answer, notStarted(err)
 }
 
-// CloseSession destroys the session. If its worker cannot be reached, the worker closes
-// the session itself after some time.
+// CloseSession destroys the session. If the server cannot reach the worker of the
+// session, the worker closes the session itself after some time.
 func (f *Fleet) CloseSession(id pyth.SessionID) {
 	f.mu.Lock()
 	p := f.pins[string(id)]
@@ -165,7 +165,7 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 			return false, err
 		}
 	case err == nil:
-		// Ignore an error: the answer of the worker says why the call has failed.
+		// Ignore an error, because the answer of the worker contains the cause.
 		_ = sendMessage(sending, l, wire.KindEnd, nil)
 	}
 	a := <-answered

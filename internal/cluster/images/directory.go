@@ -37,8 +37,8 @@ type fileUntil struct {
 	io.Closer
 }
 
-// Put writes the object to a temporary file and then renames the file. So other machines
-// see no incomplete object.
+// Put writes the object to a temporary file and then renames this file. So no machine
+// can read an incomplete object.
 func (d Directory) Put(ctx context.Context, name string, content io.Reader) (err error) {
 	path := d.path(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -1,6 +1,6 @@
-// Package images shares the images of packages between workers over an object store.
-// The first worker that gets an image from a server adds the image to the object store.
-// Other workers then get the image from there, which unburdens the servers.
+// Package images shares the images of packages between workers through an object store.
+// The first worker that downloads an image from a server stores it there. Other workers
+// download the image from the object store, so that the servers have less work.
 //
 // Objects are encrypted with keys that derive from the joining token. A worker checks
 // the hash of each image, and asks the server for images that the object store does not
@@ -29,10 +29,12 @@ type Objects interface {
 }
 
 const (
-	// getTimeout limits the time to get an image. Then the worker asks the server.
+	// getTimeout is the maximum time for a download from the object store. After this
+	// time, the worker asks the server for the image.
 	getTimeout = time.Minute
 	putTimeout = 10 * time.Minute
-	// pause is the time for which a Shared does not use the object store after a failure.
+	// pause is the time after a failure during which Shared does not use the object
+	// store.
 	pause = time.Minute
 	// maxWaiting is the maximum number of images that wait until they are stored.
 	maxWaiting = 256
@@ -52,13 +54,14 @@ type Shared struct {
 	failed time.Time
 }
 
-// image is an image that Shared must store.
+// image is an image that waits until Shared stores it.
 type image struct {
 	hash []byte
 	path string
 }
 
-// New returns a Shared. The caller closes it. The token is the joining token.
+// New returns a Shared. The parameter "token" is the secret with which processes join
+// the cluster. The caller must close the result.
 func New(objects Objects, token []byte, logger *slog.Logger) *Shared {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Shared{objects: objects, keys: &keys{token}, logger: logger, waiting: make(chan image, maxWaiting), stop: stop}
@@ -72,9 +75,9 @@ func (s *Shared) Close() {
 	s.stopped.Wait()
 }
 
-// Get writes the image with the SHA-256 hash to the writer. It returns fs.ErrNotExist if
-// the object store does not have the image, or cannot be used now. The caller must check
-// the hash of the content.
+// Get writes the image with the given SHA-256 hash to the writer. It returns
+// fs.ErrNotExist if the object store does not have the image or cannot be used now. The
+// caller must check the hash of the written bytes.
 func (s *Shared) Get(ctx context.Context, hash []byte, to io.Writer) error {
 	if s.paused() {
 		return fs.ErrNotExist
@@ -101,8 +104,8 @@ func (s *Shared) get(ctx context.Context, hash []byte, to io.Writer) error {
 	return errors.Join(decrypt(to, object, aead), object.Close())
 }
 
-// Put adds the image in the file to the object store later. It does nothing if too many
-// images wait. The content of the file must not change.
+// Put stores the image in the object store in the background. If too many images
+// already wait, it does nothing. The file must not change.
 func (s *Shared) Put(hash []byte, path string) {
 	select {
 	case s.waiting <- image{hash, path}:

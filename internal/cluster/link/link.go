@@ -9,21 +9,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// window is the maximum cost of the frames that a sender may send before the receiver
-// has used them. frameCost is the part of the cost that does not depend on the size.
+// window limits the frames on their way to the receiver: the sender may send frames
+// with at most this cost before the receiver has used them. The cost of a frame is
+// frameCost and the size of its payload.
 const (
 	window    = 512 << 10
 	frameCost = 64
 	// maxChunk is the maximum size of the payload of a data frame.
 	maxChunk = 64 << 10
-	// minChunk is the minimum size of a chunk. Every useful bus allows larger
-	// messages.
+	// minChunk is the minimum size of such a payload. Every useful message bus allows
+	// larger messages.
 	minChunk = 1 << 10
 )
 
-// callTimeout is the time for which a call waits until the worker has used earlier parts
-// of the first message. The parts of a large job need not arrive within this time, only
-// each next part.
+// callTimeout is the time within which the worker must receive the next part of a
+// call's first message. A large job has many parts, so the whole message may take
+// longer.
 const callTimeout = 10 * time.Second
 
 var errTooLarge = errors.New("link: message too large")
@@ -36,7 +37,7 @@ type Link struct {
 	// The channel "sending" contains a value while a message is sent, so that the
 	// parts of messages do not mix.
 	sending chan struct{}
-	// The channel canSend wakes Send, and the channel "arrived" wakes Receive.
+	// The channel "canSend" wakes Send, and the channel "arrived" wakes Receive.
 	canSend, arrived chan struct{}
 	// The channel "done" is closed when the field "err" is set.
 	done chan struct{}
@@ -47,7 +48,7 @@ type Link struct {
 	// The field "unreceived" contains the sent frames that the receiver has not
 	// acknowledged. The first of these frames has the number "base". The field "spent"
 	// is the cost of all sent frames, and "limit" is the maximum cost that the receiver
-	// allows. sentAt is the time of the last progress.
+	// allows. "sentAt" is the time of the last progress.
 	unreceived  []*wire.Frame
 	base, seq   uint64
 	spent       uint64
@@ -55,11 +56,11 @@ type Link struct {
 	sentAt      time.Time
 	lastFrameAt time.Time
 
-	// The field "received" lists the frames that Receive has not used yet. The field
-	// "expected" is the number of the next frame. arrivedCost is the cost of all frames
-	// that have arrived, and "used" is the cost of the frames that Receive has used.
-	// The field "promised" is the limit that the sender knows. ackSince is the time
-	// when the first unacknowledged frame arrived.
+	// The field "received" contains the frames that Receive has not used yet. The field
+	// "expected" is the number of the next frame. "arrivedCost" is the cost of all
+	// frames that have arrived, and "used" is the cost of the frames that Receive has
+	// used. The field "promised" is the limit that the sender knows. "ackSince" is the
+	// time when the first unacknowledged frame arrived.
 	received    []*wire.Frame
 	expected    uint64
 	arrivedCost uint64
@@ -100,13 +101,13 @@ func wake(c chan struct{}) {
 
 func cost(f *wire.Frame) uint64 { return uint64(len(f.Payload)) + frameCost }
 
-// Send sends a message. It waits until the receiver has used enough of the earlier
-// messages. After Send, the link may still repeat the message, so the caller must not
-// change it.
+// Send sends a message. It first waits until the receiver has used enough of the
+// earlier messages. The link may send the message again after Send has returned, so the
+// caller must not change the message.
 func (l *Link) Send(ctx context.Context, message []byte) error { return l.send(ctx, message, 0) }
 
-// The method "send" is Send with a limit. It fails with ErrStalled if the receiver uses no earlier
-// message within the time "limit"; 0 means no limit.
+// The method "send" is like Send, with a time limit. It fails with ErrStalled if the
+// receiver uses no earlier message within the time "limit"; 0 means no time limit.
 func (l *Link) send(ctx context.Context, message []byte, limit time.Duration) error {
 	select {
 	case l.sending <- struct{}{}:
@@ -231,8 +232,8 @@ func (l *Link) receiveDataLocked(f *wire.Frame) bool {
 	return true
 }
 
-// Receive returns the next message. Messages that arrived before the call ended are
-// still returned. maxBytes limits the size of the message; a larger message ends the
+// Receive returns the next message. After the end of the call, it still returns
+// messages that arrived before. If a message is larger than maxBytes, Receive ends the
 // call. Only one goroutine may call Receive at a time.
 func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	var message []byte
@@ -255,8 +256,8 @@ func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	}
 }
 
-// nextFrame returns the next frame, and increases the limit of the sender by the cost
-// of the frame.
+// nextFrame returns the next received frame. It allows the sender to send more, by the
+// cost of this frame.
 func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	for {
 		l.mu.Lock()
@@ -285,8 +286,8 @@ func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	}
 }
 
-// tick repeats frames, acknowledges frames, and tests whether a silent link still
-// works.
+// tick sends unacknowledged frames again, acknowledges received frames, and tests
+// whether a silent link still works.
 func (l *Link) tick(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -295,8 +296,8 @@ func (l *Link) tick(now time.Time) {
 	case len(l.unreceived) > 0 && now.Sub(l.sentAt) > retransmitAfter:
 		l.sentAt = now
 		for _, f := range l.unreceived {
-			// Send a copy, because the bus may still hold the first frame, which must
-			// not change.
+			// Send a copy. The message bus may still hold the first frame, so this
+			// frame must not change.
 			again := *f
 			l.transmitLocked(&again)
 		}
@@ -312,15 +313,15 @@ func (l *Link) Close() {
 	}
 }
 
-// Delivered waits until the other process has received all messages. It returns false
-// if this is unknown, because the call ended too early.
+// Delivered waits until the other process has received all messages. If the call ended
+// before, it is unknown whether they arrived, and Delivered returns false.
 func (l *Link) Delivered() bool {
 	for {
 		l.mu.Lock()
 		waiting, err := len(l.unreceived) > 0, l.err
 		l.mu.Unlock()
 		if err != nil {
-			// The caller ends the call when it has the answer.
+			// The server ends a call only after it has received the answer.
 			return errors.Is(err, ErrEnded)
 		}
 		if !waiting {

@@ -1,11 +1,11 @@
 // Package link connects the processes of a cluster over a message bus that may lose
 // messages, for example while a NATS server restarts.
 //
-// A Node is one process. It knows which other processes are alive. Each second, a
-// worker sends an announcement to all servers, and each server answers with a beat.
-// Each process measures how long ago it sent the newest message that the process on the
-// opposite side has received. So the clocks of the processes may differ, and old
-// messages that an attacker repeats have no effect.
+// A Node is one process. It knows which other processes are alive. Workers regularly
+// send an announcement to all servers, and each server answers with a short message (a
+// beat). Each answer names the newest message that the other process has received. So a
+// process knows how long ago it sent that message. The clocks of the processes may
+// differ, and old messages that an attacker repeats have no effect.
 //
 // A Link is a call from a server to a worker. It carries messages in both directions,
 // in order and each of them once. A sender repeats frames that the receiver did not
@@ -26,12 +26,11 @@ import (
 // Bus sends messages to subjects. It may lose messages, but keeps the order of messages
 // from one process to one subject.
 type Bus interface {
-	// Publish sends a message to all subscribers of the subject. It does not wait
-	// until the subscribers have received the message. The callee may keep the
-	// parameter "data".
+	// Publish sends a message to all subscribers of the subject. It does not wait until
+	// they have received the message. The implementation may keep the parameter "data".
 	Publish(subject string, data []byte) error
-	// Subscribe calls the function "receive" for each message to the subject, one at
-	// a time. The callee may keep the message.
+	// Subscribe calls the function "receive" for each message to the subject, one at a
+	// time. The function may keep the message.
 	Subscribe(subject string, receive func([]byte)) error
 	// Connected reports whether messages can be sent now.
 	Connected() bool
@@ -55,14 +54,14 @@ const (
 const (
 	announceInterval = 500 * time.Millisecond
 	LostAfter        = 4500 * time.Millisecond
-	// tick is the time between two searches for lost processes and for frames to
-	// repeat. If a frame is not acknowledged within retransmitAfter, it is repeated.
+	// tick is the time between two searches for lost processes and lost frames. A frame
+	// that is not acknowledged within retransmitAfter is sent again.
 	tick            = 100 * time.Millisecond
 	retransmitAfter = 400 * time.Millisecond
 	// ackDelay is the maximum time until received frames are acknowledged.
 	ackDelay = 100 * time.Millisecond
-	// If a link has sent no frame for the time probeAfter, it sends one. The answer
-	// shows whether the other process still knows the call.
+	// If a link has sent no frame for the time probeAfter, it sends an empty one. The
+	// answer shows whether the other process still knows the call.
 	probeAfter = 2 * time.Second
 )
 
@@ -77,7 +76,7 @@ var (
 	ErrStalled = errors.New("link: the other process does not receive the message")
 	// ErrEnded reports that the other process has ended the call.
 	ErrEnded = errors.New("link: call ended")
-	// ErrClosed reports that this process has ended the call.
+	// ErrClosed reports that this process itself has ended the call.
 	ErrClosed = errors.New("link: closed")
 )
 
@@ -93,7 +92,7 @@ type Config struct {
 	// MaxCalls returns the maximum number of calls that a worker accepts at the same
 	// time. It is nil for a server, and must not block.
 	MaxCalls func() int
-	// Owns reports whether the worker has the session or reservation. It is nil for a
+	// Owns reports whether this worker has the session or reservation. It is nil for a
 	// server.
 	Owns func(id string) bool
 	// CountTenants reports whether a server needs the field Tenants of the workers'
@@ -120,9 +119,11 @@ type Node struct {
 	server bool
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
-	// The field "accepted" waits for the calls that Accept handles.
+	// The field "accepted" counts running calls of Accept, so that Close can wait for
+	// them.
 	accepted sync.WaitGroup
-	// A value in the channel "announce" requests an announcement now.
+	// A value in the channel "announce" makes the node send its next announcement at
+	// once.
 	announce chan struct{}
 
 	mu      sync.Mutex
@@ -170,7 +171,8 @@ func Open(c Config) (*Node, error) {
 // ID returns the ID of this process.
 func (n *Node) ID() wire.ID { return n.id }
 
-// Announce announces the state of a worker now, or asks workers for their state.
+// Announce sends the announcement of a worker at once. On a server, it asks all workers
+// for their announcements.
 func (n *Node) Announce() {
 	select {
 	case n.announce <- struct{}{}:
@@ -196,8 +198,8 @@ func (n *Node) Close() {
 	n.accepted.Wait()
 }
 
-// introduce sends the announcements of a worker each half second. For a server, the
-// method sends FrameHello when the server starts, and after each connection.
+// introduce sends the announcement of a worker each half second. On a server, it sends
+// FrameHello at the start and after each new connection to the bus.
 func (n *Node) introduce(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -284,7 +286,8 @@ func (n *Node) receive(message []byte) {
 	}
 }
 
-// noteForeign logs messages without the joining token, at most once a minute.
+// noteForeign logs that messages arrive that were encrypted with another joining token.
+// It logs at most once a minute.
 func (n *Node) noteForeign() {
 	n.mu.Lock()
 	now := time.Now()
@@ -307,8 +310,9 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 		var known bool
 		if l, known = n.acceptLocked(from, f); l == nil {
 			n.mu.Unlock()
-			// Do not answer a reset, because the answer could be answered again. A
-			// FrameEnd for an unknown call gets no answer either.
+			// If this process does not know the call, answer with a reset. Do not
+			// answer a reset or a FrameEnd: two processes could otherwise answer each
+			// other without end.
 			if !known && f.Kind != wire.FrameReset && f.Kind != wire.FrameEnd {
 				n.send(from, &wire.Frame{Kind: wire.FrameReset, Call: f.Call})
 			}
@@ -319,9 +323,9 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 	l.receive(f)
 }
 
-// acceptLocked creates the link for a new call. It accepts each ID of a call once. So a
-// frame of an earlier call cannot start the call again. The result "wait" is true
-// if the first frame of the call was lost and will be repeated.
+// acceptLocked creates the link for a new call. It accepts each ID of a call only once,
+// so that a repeated frame cannot start the call again. The result "wait" is true if
+// the first frame of the call was lost and will be sent again.
 func (n *Node) acceptLocked(from wire.ID, f *wire.Frame) (l *Link, wait bool) {
 	p := n.peers[from]
 	if n.server || n.closed || p == nil || !p.alive || f.Kind != wire.FrameData || !p.calls.isNew(f.Call) {
@@ -383,7 +387,7 @@ func (n *Node) remove(l *Link) {
 	delete(n.links, linkKey{l.peer, l.call})
 }
 
-// tick looks for lost processes, and repeats frames that were lost.
+// tick looks for lost processes, and sends lost frames again.
 func (n *Node) tick(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -394,8 +398,8 @@ func (n *Node) tick(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		// If this process did not run for a while, answers of other processes may wait
-		// in the memory of the connection. So handle them first.
+		// If this process did not run for a while, received answers may wait in the
+		// memory of the connection. Handle them before the search for lost processes.
 		late := time.Since(last) > 5*tick
 		last = time.Now()
 		if !late {

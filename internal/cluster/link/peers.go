@@ -11,31 +11,34 @@ import (
 type peer struct {
 	Peer
 	alive bool
-	// The field "heard" is the number of the newest announcement or beat of the
-	// process, and heardAt is the time of its arrival.
+	// The field "heard" is the number of the newest announcement or beat (the answer of
+	// a server) from the process. "heardAt" is the time when it arrived.
 	heard   uint64
 	heardAt time.Time
-	// The field "proven" refers to the newest message that the other process has
-	// certainly received. It is the time when this process sent it.
+	// The field "proven" is a time of this process's clock. It is the time at which
+	// this process sent the newest message that the other process has certainly
+	// received.
 	proven time.Time
 	// The field "calls" contains the newest calls of a server.
 	calls recentCalls
-	// countsTenants is true if a server needs the field Tenants of the status.
+	// countsTenants is true if the other process is a server that needs the field
+	// Tenants of a worker's status.
 	countsTenants bool
-	// The field "beats" holds the times of the last beats to a worker.
+	// The field "beats" contains the times at which this server sent its last beats
+	// (answers to announcements) to the worker.
 	beats history
 }
 
-// maxPeers is the maximum number of processes that a node remembers. It forgets lost
-// processes first.
+// maxPeers is the maximum number of processes that a node remembers. If there are more,
+// the node first forgets lost processes.
 const maxPeers = 20_000
 
 // callWindow is the number of newest calls of a server that can arrive in any order.
 const callWindow = 4096
 
-// recentCalls contains the calls of a server that this worker has received. The IDs of
-// new calls increase, but their first messages can arrive in another order: calls start
-// in parallel, and lost messages are repeated.
+// recentCalls contains the calls that this worker has received from a server. The
+// server numbers its calls, but their first messages can arrive in another order,
+// because calls start in parallel and lost messages are sent again.
 type recentCalls struct {
 	// The field "seen" has a bit for each of the newest calls. The bit of a call is its
 	// ID modulo callWindow.
@@ -44,8 +47,8 @@ type recentCalls struct {
 	last uint64
 }
 
-// isNew reports whether the worker can accept the call: the call was not added before,
-// and is one of the newest calls.
+// isNew reports whether the worker can accept the call. It can if the call was not
+// accepted before, and is among the newest calls.
 func (c *recentCalls) isNew(call uint64) bool {
 	if call > c.last {
 		return true
@@ -66,21 +69,22 @@ func (c *recentCalls) add(call uint64) {
 	c.seen[call%callWindow/64] |= 1 << (call % 64)
 }
 
-// history holds the times when the last messages were sent.
+// history contains the times at which this process sent its last messages.
 type history struct {
 	seq  uint64
 	sent [64]time.Time
 }
 
-// The method "next" returns the number of a message that is sent now.
+// The method "next" stores the time of a message that is sent now, and returns its
+// number.
 func (h *history) next(now time.Time) uint64 {
 	h.seq++
 	h.sent[h.seq%uint64(len(h.sent))] = now
 	return h.seq
 }
 
-// The method "at" returns the time when the message was sent; zero if the message is
-// too old or was not sent.
+// The method "at" returns the time at which the message with the number was sent. It
+// returns zero if this message is too old or was not sent.
 func (h *history) at(seq uint64) time.Time {
 	if seq == 0 || seq > h.seq || h.seq-seq >= uint64(len(h.sent)) {
 		return time.Time{}
@@ -88,8 +92,8 @@ func (h *history) at(seq uint64) time.Time {
 	return h.sent[seq%uint64(len(h.sent))]
 }
 
-// prove stores that the process has received the message that this process sent at the
-// given time.
+// prove records that the peer has received the message that this process sent at the
+// time "sent".
 func (p *peer) prove(sent, now time.Time) {
 	if sent.After(p.proven) {
 		p.proven = sent
@@ -179,12 +183,14 @@ func (n *Node) receiveBeat(from wire.ID, payload []byte) {
 	p.heard, p.heardAt, p.countsTenants = b.Seq, now, b.CountTenants
 	p.prove(n.sent.at(b.Heard), now)
 	if first {
-		// The server sends jobs only after it has seen its beat in an announcement.
+		// The server sends jobs only after an announcement has shown that this worker
+		// receives the server's beats. So send an announcement at once.
 		n.Announce()
 	}
 }
 
-// loseSilentPeers ends the calls with processes that have not answered for LostAfter.
+// loseSilentPeers ends the calls to processes that have not answered for the time
+// LostAfter.
 func (n *Node) loseSilentPeers() {
 	now := time.Now()
 	n.mu.Lock()

@@ -6,9 +6,9 @@ import (
 	"iter"
 )
 
-// Chunks reads the content of a file in pieces that fit into a KindContent message.
-// Each piece has its own memory, so it can be kept. After an error of the reader,
-// Chunks ends with this error.
+// Chunks reads the content of a file in pieces that fit into a KindContent message. The
+// caller may keep each piece. If the reader returns an error, the last element is this
+// error.
 func Chunks(content io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for {

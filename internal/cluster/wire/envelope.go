@@ -45,8 +45,8 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // MinToken is the minimum length of a joining token in bytes.
 const MinToken = 16
 
-// ErrForeign means that no process with the same joining token has sent the message
-// to this process.
+// ErrForeign means that the message is not for this process, or that its sender does
+// not have the same joining token.
 var ErrForeign = errors.New("wire: message without the joining token of this cluster")
 
 // An envelope consists of a magic number, the sender, the recipient, a counter, and
@@ -63,10 +63,10 @@ const (
 // maxKeys is the maximum number of cached keys.
 const maxKeys = 10_000
 
-// Keys encrypts the messages of one process, and decrypts the messages to it. Each
-// pair of a sender and a recipient has a separate key. So a message cannot be sent to
-// another process, or to an earlier process on the same machine. Keys is safe for
-// concurrent use.
+// Keys encrypts the messages that one process sends, and decrypts the messages that it
+// receives. Each pair of a sender and a recipient has a separate key. So an attacker
+// cannot redirect a message to another process, or to a later process on the same
+// machine. Keys is safe for concurrent use.
 type Keys struct {
 	self    ID
 	token   []byte
@@ -98,7 +98,8 @@ func (k *Keys) Seal(to ID, body []byte) ([]byte, error) {
 	return aead.Seal(b, nonce(b), body, b), nil
 }
 
-// Open decrypts a message to this process or to everyone. It overwrites the message.
+// Open decrypts a message to this process or to Everyone. The body replaces the message
+// in memory.
 func (k *Keys) Open(message []byte) (from ID, body []byte, err error) {
 	if len(message) < Overhead || string(message[:len(magic)]) != magic {
 		return from, nil, ErrForeign
@@ -122,7 +123,7 @@ func (k *Keys) Open(message []byte) (from ID, body []byte, err error) {
 }
 
 // nonce returns the nonce for the counter in the header. A process uses each counter
-// once.
+// only once, so no nonce repeats.
 func nonce(header []byte) []byte {
 	n := make([]byte, 12)
 	copy(n[4:], header[36:headerSize])
@@ -150,8 +151,8 @@ func (k *Keys) pair(from, to ID) (cipher.AEAD, error) {
 	return aead, err
 }
 
-// remember caches the key of a pair. Keys of other senders are cached only after a
-// valid message, so that invalid messages cannot fill the cache.
+// remember caches the key of a sender and a recipient. Keys of other senders are cached
+// only after a valid message, so that invalid messages cannot fill the cache.
 func (k *Keys) remember(from, to ID, aead cipher.AEAD) {
 	pair := [2]ID{from, to}
 	k.mu.RLock()

@@ -93,16 +93,16 @@ type Announcement struct {
 	// Seq is the number of the announcement. Each worker counts its announcements.
 	Seq    uint64
 	Status Status
-	// Heard maps the ID of each server to the Seq of the server's last beat. So a
-	// server learns that its messages reach the worker, without a comparison of
-	// clocks.
+	// Heard maps the ID of each server to the number (Seq) of the last beat from this
+	// server. So the server learns, without a comparison of clocks, that its messages
+	// reach the worker.
 	Heard map[string]uint64
 }
 
-// A Beat is the answer to an Announcement.
+// Beat is the answer of a server to an Announcement. It shows that the server is alive.
 type Beat struct {
-	// Seq is the number of the beat. For each worker, a server counts its beats
-	// separately. Heard is the Seq of the announcement.
+	// Seq is the number of the beat. A server counts its beats to each worker
+	// separately. Heard is the field Seq of the announcement that the beat answers.
 	Seq, Heard uint64
 	// CountTenants is true if the server needs the field Tenants of the Status.
 	CountTenants bool `json:",omitempty"`
@@ -117,28 +117,29 @@ type Status struct {
 	Name, Version string
 	// PublicKey encrypts secrets for the worker (see Seal).
 	PublicKey []byte
-	// Traces is true if the worker records traces. Other workers do not know the field
-	// Trace of a Run.
+	// Traces is true if the worker records traces. Workers without this field do not
+	// know the field Trace of a Run.
 	Traces bool `json:",omitempty"`
 	// Draining is true if the worker accepts no new jobs. Leaving is true if the
 	// worker has ended.
 	Draining, Leaving bool
 	// Runtimes maps each runtime of the worker to its version.
 	Runtimes map[string]string
-	// MaxRunning, MaxPerTenant and MaxQueued are limits of the worker's pool. Running
-	// and Queued are the numbers of running and queued jobs in the pool.
+	// MaxRunning, MaxPerTenant and MaxQueued are limits of the worker's pool of
+	// sandboxes. Running and Queued are the numbers of running and queued jobs in this
+	// pool.
 	MaxRunning, MaxPerTenant, MaxQueued, Running, Queued int
 	// MaxQueuedPerTenant is the maximum number of queued jobs of a tenant; 0 if it is
 	// not known.
 	MaxQueuedPerTenant int `json:",omitempty"`
 	// Tenants contains the numbers of running and queued jobs: a map from each server
-	// to a map from each tenant. It is nil if no server needs it. A Node removes the
-	// jobs of its server.
+	// to a map from each tenant. It is nil if no server needs it. When a server
+	// receives it, the Node removes the jobs of this server.
 	Tenants map[string]map[pyth.UserID]int `json:",omitempty"`
 	// MaxSessions limits the sum of Sessions and Reserved.
 	MaxSessions, Sessions, Reserved int
-	// MemoryBytes is the memory for programs, and ReservedBytes is the used part of it.
-	// FreeBytes is the free memory of the machine.
+	// MemoryBytes is the memory for programs. ReservedBytes is the part of MemoryBytes
+	// that programs use. FreeBytes is the free memory of the machine.
 	MemoryBytes, ReservedBytes, FreeBytes int64
 }
 

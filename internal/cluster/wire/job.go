@@ -10,8 +10,8 @@ import (
 // Run is the JSON of a KindRun message. The binary parts are the code, the standard
 // input, the content of each file and, for an encrypted program, its ciphertext.
 type Run struct {
-	// Job is the job without the binary parts and without the password of an encrypted
-	// program.
+	// Job is the job without its binary parts, and without the password if the program
+	// is encrypted.
 	Job pyth.Job
 	// Events is true if the caller receives events.
 	Events bool
@@ -77,7 +77,7 @@ func DecodeRun(m *Message) (*Run, error) {
 }
 
 // The function "complete" reports whether the job has an ID, a language and positive
-// limits. Without this check, a wrong job could change the limits of the pool.
+// limits. Without this check, a wrong job could exceed the limits of the sandbox pool.
 func complete(job *pyth.Job) bool {
 	l := job.Limits
 	return job.ID != "" && job.Language.Known() && job.Timeout > 0 && job.Network.Gateway == "" &&
@@ -122,7 +122,7 @@ func emptyAsNil(b []byte) []byte {
 	return b
 }
 
-// The function "possible" reports whether a run can have the outcome.
+// The function "possible" reports whether a run can end with the outcome.
 func possible(o *pyth.Outcome) bool {
 	known := false
 	for _, s := range pyth.Statuses() {
@@ -136,8 +136,7 @@ func possible(o *pyth.Outcome) bool {
 // EncodeOutput returns a KindOutput message.
 func EncodeOutput(stream pyth.Stream, b []byte) ([]byte, error) { return Encode(KindOutput, stream, b) }
 
-// Deliver decodes a message about an event and passes the event to the parameter
-// "events".
+// Deliver decodes a message that contains an event, and passes the event to "events".
 func Deliver(m *Message, events pyth.Events) error {
 	switch m.Kind {
 	case KindOutput:
@@ -186,8 +185,8 @@ type Failure struct {
 	RetryAfterMs int64
 }
 
-// EncodeFailure returns a KindFailed message. The cause of the error stays in the log of
-// the worker.
+// EncodeFailure returns a KindFailed message. It does not contain the cause of the
+// error, which only the log of the worker contains.
 func EncodeFailure(err error) ([]byte, error) {
 	return Encode(KindFailed, failure(err))
 }

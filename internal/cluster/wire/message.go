@@ -31,16 +31,15 @@ const (
 	KindAccepted
 	// KindRelease starts the program. It carries the secrets.
 	KindRelease
-	// KindCancel stops the program. KindAbandon ends a run that has not received
-	// KindRelease.
+	// KindCancel stops the program. KindAbandon ends a run before its program starts.
 	KindCancel
 	KindAbandon
 	KindOutput
 	KindResult
 	KindFile
 	KindOutcome
-	// KindFailed carries an error. The job did not run, or the operation was not
-	// done.
+	// KindFailed carries an error. It means that the job did not run, or that the
+	// operation had no effect.
 	KindFailed
 	// KindDone ends a successful operation.
 	KindDone
@@ -50,9 +49,9 @@ const (
 	// cannot be read.
 	KindEnd
 	KindBroken
-	// KindNeedLayer asks the server for the list of a layer's images, and KindNeedImage
-	// for the content of an image. The answers are KindLayer, or KindContent messages
-	// and KindEnd.
+	// KindNeedLayer asks the server which images belong to a layer (a set of packages).
+	// KindNeedImage asks for the content of an image. The answer to KindNeedLayer is
+	// KindLayer. The answer to KindNeedImage is KindContent messages and KindEnd.
 	KindNeedLayer
 	KindLayer
 	KindNeedImage

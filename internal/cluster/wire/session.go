@@ -16,8 +16,8 @@ type Reserve struct {
 	ID     pyth.ReservationID
 }
 
-// Reserved is the answer to KindReserve, in a KindDone message. The lifetime of the
-// reservation is a duration, because the clocks of machines can differ.
+// Reserved is the answer to KindReserve, in a KindDone message. Its end is a duration
+// from now, because the clocks of machines can differ.
 type Reserved struct {
 	PublicKey  []byte
 	LifetimeMs int64
@@ -32,8 +32,8 @@ type Size struct{ Bytes int64 }
 // NeedLayer is the JSON of a KindNeedLayer message.
 type NeedLayer struct{ ID pyth.LayerID }
 
-// NeedImage is the JSON of a KindNeedImage message. Key is the key of an image in the
-// manifest of the layer.
+// NeedImage is the JSON of a KindNeedImage message. The field Key identifies an image
+// in the manifest of the layer.
 type NeedImage struct {
 	Layer pyth.LayerID
 	Key   string

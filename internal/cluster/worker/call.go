@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// call is one call of a server. ctx ends when the server cancels the call or is lost.
+// call is one call of a server. Its context ends when the server cancels the call, or
+// when the server is lost.
 type call struct {
 	worker *Worker
 	link   *link.Link
@@ -20,15 +21,15 @@ type call struct {
 	cancel context.CancelFunc
 }
 
-// The method "handle" serves the call with the given first message. The server receives
-// the returned error.
+// The method "handle" serves a call whose first message is m. The server receives the
+// error that it returns.
 func (c *call) handle(m *wire.Message) error {
 	switch m.Kind {
 	case wire.KindRun:
 		if err := c.worker.enter(); err != nil {
 			return err
 		}
-		// A draining worker must not leave before the server has the outcome.
+		// A stopping worker must not end before the server has received the outcome.
 		defer func() {
 			c.link.Delivered()
 			c.worker.leave()
@@ -64,8 +65,8 @@ func (c *call) receive() (*wire.Message, error) {
 }
 
 // The method "watch" cancels the call when the server cancels the run, or when the link
-// ends. If the server releases the run, the method sends the release to the channel
-// "released".
+// ends. If the server allows the program to start, it sends the server's message to the
+// channel "released".
 func (c *call) watch(released chan<- *wire.Release) {
 	for {
 		b, err := c.link.Receive(context.WithoutCancel(c.ctx), wire.MaxSmallMessage)
@@ -185,8 +186,8 @@ func (c *call) release(started pyth.Run, job *pyth.Job, r *wire.Release) error {
 	return nil
 }
 
-// sendOutcome sends the outcome of a run. It returns no error, because the server
-// would then run the job again.
+// sendOutcome sends the outcome of a run. It returns no error, because after an error
+// the server would run the job again.
 func (c *call) sendOutcome(outcome *pyth.Outcome) {
 	m, err := wire.EncodeOutcome(outcome)
 	if err != nil {
@@ -197,7 +198,8 @@ func (c *call) sendOutcome(outcome *pyth.Outcome) {
 	_ = c.link.Send(context.WithoutCancel(c.ctx), m) // If it fails, the server is lost.
 }
 
-// forwarder sends the events of a run to the server. A slow server blocks the program.
+// forwarder sends the events of a run to the server. If the server reads slowly, the
+// program must wait.
 type forwarder struct{ call *call }
 
 func (f *forwarder) Started(pyth.ExecutionID) error { return nil } // The server has released the run.
@@ -210,7 +212,7 @@ func (f *forwarder) Result(r pyth.Result) error { return f.call.send(wire.KindRe
 
 func (f *forwarder) File(x pyth.File) error { return f.call.send(wire.KindFile, x.Path, x.Content) }
 
-// fetchLayers gets missing layers from the server.
+// fetchLayers downloads missing layers (sets of packages) from the server.
 func (c *call) fetchLayers(layers pyth.Layers) error {
 	for _, layer := range layers {
 		if layer == "" {
@@ -255,7 +257,8 @@ func (c *call) fetchLayer(layer pyth.LayerID) error {
 	})
 }
 
-// copyContent receives the content of a file, and writes it to a writer.
+// copyContent receives the content of a file from the server and writes it to the
+// writer.
 func (c *call) copyContent(to io.Writer) error {
 	for {
 		m, err := c.receive()

@@ -50,13 +50,15 @@ func (c *call) openSession(m *wire.Message) error {
 	w.sessions[spec.ID] = &session{server: c.link.Peer(), turn: make(chan struct{}, 1)}
 	w.mu.Unlock()
 	if err := c.send(wire.KindDone, nil); err != nil || !c.link.Delivered() {
-		// The server does not know that the session is open, so close the session.
+		// The answer did not reach the server, so nobody will use the session. Close
+		// it.
 		w.closeSession(spec.ID)
 	}
 	return nil
 }
 
-// takeTurn waits until no other call uses the session.
+// takeTurn waits until no other call uses the session. The caller must call the
+// function "leave" when it no longer uses the session.
 func (c *call) takeTurn(id pyth.SessionID) (leave func(), err error) {
 	w := c.worker
 	w.mu.Lock()
@@ -178,7 +180,7 @@ func (c *call) reserve(m *wire.Message) error {
 	return c.send(wire.KindDone, wire.Reserved{PublicKey: reservation.PublicKey, LifetimeMs: lifetime.Milliseconds()})
 }
 
-// remember stores that the reservation is on this worker.
+// remember stores that this worker has the reservation.
 func (w *Worker) remember(id pyth.ReservationID, lifetime time.Duration) {
 	now := time.Now()
 	w.mu.Lock()

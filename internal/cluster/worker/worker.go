@@ -1,10 +1,10 @@
 // Package worker runs the jobs of servers on this machine.
 //
-// A Worker receives calls and passes them to a local Host, which is the pool of
-// sandboxes. It starts a program only after the server has released the run. So a
-// server can send a run that was not released to another worker, and no program runs
-// twice. If a server is lost, the worker cancels the runs of this server, and later
-// closes its sessions.
+// A Worker receives calls and passes them to a Host, which is the pool of sandboxes on
+// this machine. It starts a program only after the server has released the run. Until
+// then, the server can send the run to another worker, so no program runs twice. If a
+// server is lost, the worker cancels the runs of this server, and later closes its
+// sessions.
 package worker
 
 import (

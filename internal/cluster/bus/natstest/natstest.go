@@ -64,7 +64,8 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// The method "start" starts the process and waits until it accepts connections.
+// The method "start" starts the process of the server and waits until the server
+// accepts connections.
 func (s *Server) start() error {
 	program, err := find()
 	if err != nil {

@@ -29,14 +29,14 @@ func (h *Hub) Drop(drop func(subject string, data []byte) bool) {
 	h.drop = drop
 }
 
-// Sent returns all messages so far.
+// Sent returns all messages that were sent.
 func (h *Hub) Sent() [][]byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sent
 }
 
-// Bus returns the connection of a new process.
+// Bus returns the bus of a new process.
 func (h *Hub) Bus() *Bus {
 	b := &Bus{hub: h, handlers: map[string]func([]byte){}, incoming: make(chan delivery, 100_000), closed: make(chan struct{})}
 	h.mu.Lock()
@@ -107,7 +107,7 @@ func (b *Bus) Publish(subject string, data []byte) error {
 	return b.hub.Inject(subject, data)
 }
 
-// Inject sends a message to all buses.
+// Inject sends a message to all buses, as an attacker could do.
 func (h *Hub) Inject(subject string, data []byte) error {
 	if len(data) > 32<<10 {
 		return errors.New("message too large")
