@@ -1,5 +1,6 @@
-// Package column converts values and records to columns of the SQL databases and back.
-// Its scan targets implement sql.Scanner, which database/sql and pgx both support.
+// Package column converts Go values and records to SQL columns and back. Its scan
+// targets (destinations of a read) implement sql.Scanner, which database/sql and pgx
+// both support.
 package column
 
 import (

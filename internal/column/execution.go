@@ -13,7 +13,7 @@ const ExecutionNames = "e.id, e.user_id, e.state, e.language, e.labels, coalesce
 	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
 	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content, e.async = 1"
 
-// Execution returns scan targets for ExecutionNames. They also set CreatedAt.
+// Execution returns scan targets for ExecutionNames. They set CreatedAt as well.
 func Execution(r *pyth.ExecutionRecord) []any {
 	return []any{
 		&r.ID, &r.User, &r.State, &r.Language,
@@ -24,8 +24,8 @@ func Execution(r *pyth.ExecutionRecord) []any {
 	}
 }
 
-// labelsOf is a scan target for the labels of a record. It also sets CreatedAt from
-// the ID, which was scanned before the labels.
+// labelsOf is a scan target for the labels of a record. It also sets CreatedAt, which
+// the ID contains. The ID must be scanned before the labels.
 type labelsOf struct{ r *pyth.ExecutionRecord }
 
 func (d labelsOf) Scan(v any) error {
@@ -40,8 +40,8 @@ func (d labelsOf) Scan(v any) error {
 	return json.Unmarshal([]byte(text), &d.r.Labels)
 }
 
-// ExecutionValues returns the values of all columns of a record: those of
-// ExecutionNames, in the same order. Empty texts stand for NULL.
+// ExecutionValues returns the values of the columns in ExecutionNames, in the same
+// order. For an empty text, the value is NULL.
 func ExecutionValues(r *pyth.ExecutionRecord) ([]any, error) {
 	labels := "[]"
 	if len(r.Labels) > 0 {
@@ -62,8 +62,8 @@ func ExecutionValues(r *pyth.ExecutionRecord) ([]any, error) {
 	}, nil
 }
 
-// UsageValues returns the values of a counter of usage: its user, day, language and
-// key, and then the numbers.
+// UsageValues returns the values of a usage counter: the user, the day, the language
+// and the key, and then the counted numbers.
 func UsageValues(c *pyth.UsageCounter) []any {
 	return []any{
 		c.User, DayValue(c.Day), c.Language, c.Key,

@@ -2,8 +2,8 @@ package column
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// IdentityNames are the columns of the table identities, in the order of Identity and
-// IdentityValues.
+// IdentityNames are the columns of the table identities. Identity and IdentityValues
+// use the same order.
 const IdentityNames = "id, user_id, issuer, subject, email, created_at, last_used_at"
 
 // Identity returns scan targets for IdentityNames.

@@ -6,8 +6,8 @@ const (
 	// RefreshTokenNames are the columns that RefreshToken scans, of the table
 	// refresh_tokens.
 	RefreshTokenNames = "hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent"
-	// RefreshTokenInsert is an INSERT statement for the table refresh_tokens, up to its
-	// values.
+	// RefreshTokenInsert is the beginning of an INSERT statement for the table
+	// refresh_tokens. The values follow it.
 	RefreshTokenInsert = "INSERT INTO refresh_tokens (" + RefreshTokenNames + ") VALUES "
 )
 
@@ -19,8 +19,8 @@ func RefreshToken(t *pyth.RefreshToken) []any {
 	}
 }
 
-// RefreshTokenValues returns the values for RefreshTokenInsert. A missing hash of the
-// client is NULL.
+// RefreshTokenValues returns the values for RefreshTokenInsert. If the token has no
+// hash of a client, this value is NULL.
 func RefreshTokenValues(t *pyth.RefreshToken) []any {
 	var client any
 	if t.ClientHash != [32]byte{} {

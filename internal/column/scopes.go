@@ -17,8 +17,9 @@ func ScopesValue(scopes []pyth.Scope) string {
 	return strings.Join(names, " ")
 }
 
-// Scopes returns a scan target for a column that was written with ScopesValue. It reads
-// NULL as the default scopes: keys of old servers, which had no scopes, have NULL.
+// Scopes returns a scan target for a column that was written with ScopesValue. Keys of
+// old servers had no scopes, so their column is NULL. Scopes reads NULL as the default
+// scopes.
 func Scopes(scopes *[]pyth.Scope) sql.Scanner { return scopesOf{scopes} }
 
 type scopesOf struct{ scopes *[]pyth.Scope }

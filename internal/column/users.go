@@ -18,7 +18,7 @@ func User(u *pyth.User) []any {
 	return []any{&u.ID, &u.Email, &u.PasswordHash, Time(&u.CreatedAt), &u.Role, Time(&u.DisabledAt), Quotas(&u.Quotas), Time(&u.SecondFactorAt)}
 }
 
-// QuotasValue returns the column value for limits: a JSON object.
+// QuotasValue returns the column value for the quotas of a user: a JSON object.
 func QuotasValue(q map[pyth.QuotaName]int64) (string, error) {
 	if len(q) == 0 {
 		return "{}", nil
@@ -56,8 +56,8 @@ func Invite(i *pyth.Invite) []any {
 	return []any{&i.ID, Hash(&i.Hash), &i.Email, Time(&i.CreatedAt), Time(&i.ExpiresAt), &i.CreatedBy, &i.Setup}
 }
 
-// InviteValues returns the values of all columns of an invite. Empty texts stand for
-// NULL. The e-mail address is in lower case, for comparisons.
+// InviteValues returns the values of all columns of an invite. For an empty text, the
+// value is NULL. The e-mail address is in lower case, so that it can be compared.
 func InviteValues(i *pyth.Invite) []any {
 	setup := int64(0)
 	if i.Setup {

@@ -10,8 +10,8 @@ const (
 	// WebhookNames are the columns that Webhook scans. In the query, the table webhooks
 	// must have the alias "w".
 	WebhookNames = "w.id, w.user_id, w.url, w.events, coalesce(w.execution_id, ''), w.created_at"
-	// DeliveryNames are the columns that Delivery scans. In the query, the table
-	// webhook_deliveries must have the alias "d". They do not include the payload.
+	// DeliveryNames are the columns that Delivery scans. They do not include the
+	// payload. In the query, the table webhook_deliveries must have the alias "d".
 	DeliveryNames = "d.id, d.webhook_id, d.user_id, d.event, d.execution_id, d.created_at, d.state, d.attempts, d.last_attempt_at, d.next_attempt_at, d.response_status, d.error"
 )
 

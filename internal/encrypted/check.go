@@ -7,8 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// These constants limit the parameters of encrypted programs
-// (docs/zero-knowledge.md). So they limit the time and the memory that a sandbox
+// Limits of the parameters of encrypted programs (docs/zero-knowledge.md). A sandbox
+// derives a key with these parameters, and the limits bound the time and the memory for
+// this.
 // needs to derive the key.
 const (
 	maxTime        = 10
@@ -30,15 +31,16 @@ func (f *faults) sized(location string, b []byte, size int) {
 	}
 }
 
-// checkLanguage adds an error if the language is unknown. It accepts known languages
-// that this server does not offer, because the server can offer them later.
+// checkLanguage adds an error if the language is unknown. It accepts a known language
+// that this server does not offer now, because the server may offer it later.
 func (f *faults) checkLanguage(l pyth.Language) {
 	if !l.Known() {
 		f.Add("body.language", "must be %s", pyth.AnyOfLanguages())
 	}
 }
 
-// checkCode checks an encrypted program that a user wants to store as storedName.
+// checkCode checks an encrypted program. The parameter storedName is the name under
+// which a user wants to store the program.
 func checkCode(storedName string, c *pyth.EncryptedProgram) error {
 	var f faults
 	if !validName.MatchString(storedName) {

@@ -11,16 +11,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Parameters of Argon2id for programs that the server encrypts. They are the second
-// recommended option of RFC 9106, section 4.
+// Parameters of Argon2id for programs that the server encrypts. RFC 9106, section 4,
+// recommends these parameters as its second option.
 const (
 	kdfTime        = 3
 	kdfMemoryKiB   = 64 << 10
 	kdfParallelism = 4
 )
 
-// maxEncryptWait is the maximum time that Encrypt waits for other encryptions to
-// end.
+// maxEncryptWait is the maximum time that Encrypt waits if too many other encryptions
+// are running.
 const maxEncryptWait = 10 * time.Second
 
 // encrypter encrypts programs for clients. It limits the number of concurrent

@@ -1,9 +1,9 @@
 // Package encrypted stores programs that clients have encrypted. The server can
 // check the format of these programs but cannot read them.
 //
-// The parameters of a stored program are within the limits, so that a sandbox can
-// decrypt the program. If a program was encrypted for a name, it can be stored only
-// under this name. The package does not store passwords or return them in errors.
+// The parameters of a stored program are limited, so that a sandbox can decrypt the
+// program. If a program was encrypted for a name, it can be stored only under this
+// name. The package neither stores passwords nor returns them in errors.
 //
 // For clients that cannot encrypt, the package encrypts programs, a limited number at
 // a time.
@@ -25,7 +25,7 @@ import (
 type Config struct {
 	Store pyth.EncryptedProgramStore
 	Host  pyth.ReservationHost
-	// Packages provides the user's packages. If it is nil, programs have no
+	// Packages provides the user's packages. If Packages is nil, programs run without
 	// packages.
 	Packages pyth.PackageSource
 	Clock    func() time.Time
@@ -95,7 +95,8 @@ func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 	})
 }
 
-// Reserve reserves a sandbox. The client can then seal a password for this sandbox.
+// Reserve reserves a sandbox. With the result, the client can encrypt (seal) a password
+// that only this sandbox can decrypt.
 func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservation, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -111,8 +112,8 @@ func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservat
 	if err != nil {
 		return nil, err
 	}
-	// The host uses the clock of this machine, which can differ from the clock of the
-	// service.
+	// Convert the time, because the host that reserved the sandbox uses the clock of
+	// this machine, which can differ from the clock of the service.
 	r.ExpiresAt = s.config.Clock().Add(time.Until(r.ExpiresAt))
 	return r, nil
 }

@@ -19,9 +19,9 @@ const (
 	maxPatterns   = 64
 	maxLabels     = 16
 	maxLabelBytes = 64
-	// maxExecBytes limits the size of the arguments, and separately the size of the
-	// environment variables and secrets. Linux allows 2 MiB for all of these together,
-	// a quarter of the stack.
+	// maxExecBytes is the maximum size of the arguments. The environment variables and
+	// secrets together have the same maximum. Linux allows 2 MiB for all of them, which
+	// is a quarter of the stack.
 	maxExecBytes = 1 << 20
 	// minMemory is the smallest memory limit. It is enough to start an interpreter.
 	minMemory = 32 << 20
@@ -66,8 +66,8 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	return f.Err()
 }
 
-// checkSizes returns an error if the code, stdin or the files are too large. It runs
-// first, so that the other checks process only small input.
+// checkSizes returns an error if the code, the standard input or the files are too
+// large. Call it first, so that the other checks process only small input.
 func (s *Service) checkSizes(job *pyth.Job) error {
 	l := s.config.Limits
 	var files int64

@@ -6,9 +6,9 @@ import pyth "github.com/pyth-on/pyth-on"
 // 9180).
 const sealedBytes = 32 + 16
 
-// checkEncrypted checks an encrypted program. The memory limit of the run includes
-// the key derivation, so the limit must exceed the memory of the derivation by
-// minMemory.
+// checkEncrypted checks an encrypted program. The derivation of the key counts towards
+// the memory limit of the run. So this limit must be at least the memory for the
+// derivation and minMemory.
 func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted
 	if l == nil {

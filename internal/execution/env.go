@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkEnv checks the environment variables of the request. It returns true if a
-// name is reserved.
+// checkEnv checks the environment variables of the request. It returns true if the
+// request sets a variable whose name is reserved.
 func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	if len(env) > maxEnv {
 		f.Add("body.env", "must have at most %d variables", maxEnv)

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxHintSearch is the number of bytes at the beginning and at the end of a text
-	// that are searched for network errors.
+	// maxHintSearch is the number of bytes at the beginning and at the end of a text in
+	// which a search for network errors looks.
 	maxHintSearch = 16 << 10
 	// maxModule is the maximum length of a module name in a hint, in bytes.
 	maxModule = 128
@@ -27,8 +27,8 @@ func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	}
 }
 
-// hint returns a hint that tells the user how to fix the error, or "" for none. The
-// hint can quote a part of the error, so secrets must be redacted before the call.
+// hint returns a text that tells the user how to fix the error; "" if it knows no fix.
+// The text can quote a part of the error, so secrets must be redacted before the call.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
 	if e == nil {
@@ -81,7 +81,7 @@ func providesModule(files []pyth.File, module string) bool {
 }
 
 // standardLibrary contains the modules of Python 3.14 (sys.stdlib_module_names). No
-// package can be installed for them. JavaScript needs no such list, because Node
+// package can provide one of these modules. JavaScript needs no such list, because Node
 // never reports a built-in module as missing.
 const standardLibrary = `
 	abc annotationlib antigravity argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2

@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Package session also uses the exported functions of this file.
+// The exported functions of this file are also for package session.
 
 // CheckLanguage returns an error if this server does not offer the language.
 func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
@@ -53,8 +53,8 @@ func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo
 	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
-// CheckNetwork returns an error if at least one of the hosts is not allowed. If
-// policy is nil, no host is allowed.
+// CheckNetwork returns an error if at least one of the hosts is not allowed. If the
+// parameter "policy" is nil, no host is allowed.
 func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	if len(hosts) == 0 {
 		return nil
@@ -65,7 +65,8 @@ func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	return policy.Check(hosts)
 }
 
-// WithDefaults returns the requested limits, with each zero replaced by the default.
+// WithDefaults returns the limits in "asked". For a limit that is zero, it returns the
+// default.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{
 		MemoryBytes: cmp.Or(asked.MemoryBytes, defaults.MemoryBytes),

@@ -19,8 +19,8 @@ type redaction struct {
 	hidden   []pyth.SecretValue
 	// paths maps the path of each output file to its redacted path.
 	paths map[string]string
-	// The field "streamed" is true if results were sent as events. Their redactions are
-	// already counted.
+	// The field "streamed" is true if results were sent as events. Replacements in
+	// these results are already counted.
 	streamed bool
 }
 
@@ -33,11 +33,11 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
 }
 
-// clear overwrites the redactor's derived data and releases its values.
+// clear overwrites the secret values that the redactor holds.
 func (r *redaction) clear() { r.redactor.Clear() }
 
-// events returns a receiver that redacts events and passes them to "next". It
-// returns nil if r or "next" is nil.
+// events returns a receiver of events. It redacts each event and passes the event to
+// "next". The result is nil if r or "next" is nil.
 func (r *redaction) events(next pyth.Events) *redactedEvents {
 	if r == nil || next == nil {
 		return nil
@@ -71,9 +71,9 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Redactions = r.count
 }
 
-// error replaces the values in an exception. The interpreter's hook may have
-// truncated the end of a name or message, or the beginning of a traceback. At these
-// places, a value may be incomplete.
+// error replaces secret values in an exception. The code in the interpreter that
+// reports exceptions may already have truncated a name or message at its end, or a
+// traceback at its beginning. At these places, a secret value may be incomplete.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -123,10 +123,10 @@ func (r *redaction) isShown(path string) bool {
 	return false
 }
 
-// The method "skipped" replaces the values in the paths of files that were not
-// returned. These paths were prepared for display: unprintable characters are replaced,
-// and long paths are truncated. So skipped also searches for the displayed form of each
-// value (workpath.Display).
+// The method "skipped" replaces secret values in the paths of files that were not
+// returned. In these paths, workpath.Display has replaced unprintable characters and
+// truncated long names. So the method also searches for the displayed form of each
+// secret value.
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return
@@ -150,8 +150,8 @@ func (r *redaction) skipped(files []pyth.SkippedFile) {
 	}
 }
 
-// output redacts standard output or standard error after the run. The parameter
-// "cut" is true if the output was truncated.
+// output replaces secret values in standard output or standard error after the run. The
+// parameter "cut" is true if the output was truncated.
 func (r *redaction) output(b []byte, cut bool) []byte {
 	if len(b) == 0 {
 		return b
@@ -190,7 +190,8 @@ func (r *redaction) result(from pyth.Result) pyth.Result {
 // whole text as a JSON string.
 func (r *redaction) json(data string) string {
 	out := r.text(data)
-	// The replacement may have made the syntax invalid, or two member names equal.
+	// The replacement of secret values may have made the syntax invalid, or two names
+	// in an object equal.
 	if _, err := results.JSON([]byte(out)); err != nil {
 		quoted, _ := json.Marshal(out) // A string can always be marshaled.
 		return string(quoted)
@@ -220,8 +221,8 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// The method "end" redacts the bytes that the streams still hold back, and passes them
-// to "next". It ignores errors, because the receiver may have disconnected.
+// The method "end" passes the rest of both streams, redacted, to "next". It ignores
+// errors, because the client may have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)
 	e.endStream(pyth.Stderr, o.StderrTruncated)

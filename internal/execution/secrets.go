@@ -23,12 +23,13 @@ type secrets struct {
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
 
-// The method "follow" returns true if the program must wait when its sandbox is ready.
-// It waits for its secret values, or until the audit log has recorded the use of the
+// The method "follow" reports whether the program must wait after its sandbox is ready.
+// It waits for its secret values, or until the audit log has recorded that it uses
 // secrets.
 func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
-// reveal decrypts the secrets of a run. session is nil if the run has no session.
+// reveal decrypts the secrets of a run. The parameter "session" is nil if the run has
+// no session.
 func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) (*secrets, error) {
 	request := pyth.SecretRequest{Names: p.Secrets, All: p.AllSecrets}
 	if session != nil {
@@ -120,8 +121,8 @@ func UnknownSecret() error {
 	return pyth.Invalid("body.secrets", "must contain only names of your secrets")
 }
 
-// selectNamed returns the secrets with the given names. It returns an error if one
-// is missing.
+// selectNamed returns the secrets with the given names. It returns an error if "values"
+// does not contain one of them.
 func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
 	some := []pyth.SecretValue{}
 	for _, name := range names {
@@ -134,9 +135,10 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 	return some, nil
 }
 
-// withoutEnv removes each secret with the same name as a variable in env, because
-// the program receives the variable instead. It returns an error if the program
-// lists such a secret by name, or if env and the secrets together are too large.
+// withoutEnv removes each secret that has the same name as a variable in the request,
+// because the program receives the variable instead. It returns an error if the request
+// lists such a secret by name, or if the variables and the secrets together are too
+// large.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

@@ -19,18 +19,19 @@ import (
 // Config configures a Service.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Sessions schedules the runs in sessions. If it is nil, the server has no
+	// Sessions schedules the runs in sessions. If Sessions is nil, the server has no
 	// sessions.
 	Sessions pyth.SessionTurns
 	Limits   pyth.ExecutionLimits
 	// Languages contains the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
-	// Network checks the hosts that programs request. If it is nil, programs have no
-	// network.
+	// Network checks the hosts that programs request. If Network is nil, programs have
+	// no network.
 	Network NetworkPolicy
-	// Secrets decrypts the user's secrets. If it is nil, there are no secrets.
+	// Secrets decrypts the user's secrets. If Secrets is nil, programs have no secrets.
 	Secrets pyth.SecretSource
-	// Packages provides the user's packages. If it is nil, there are no packages.
+	// Packages provides the user's packages. If Packages is nil, programs have no
+	// packages.
 	Packages pyth.PackageSource
 	// KeepSecrets disables the redaction of secrets for all runs.
 	KeepSecrets bool
@@ -110,7 +111,8 @@ func acceptedAt(p *pyth.Program, now time.Time) time.Time {
 	return now
 }
 
-// dispatch runs the job with its secrets. session is nil if the run has no session.
+// dispatch runs the job with its secrets. The parameter "session" is nil if the run has
+// no session.
 func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec, events pyth.Events) (*pyth.Outcome, error) {
 	given, err := s.reveal(ctx, job, p, session)
 	if err != nil {
@@ -144,8 +146,8 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	return outcome, nil
 }
 
-// run starts the job. It sends the secrets to the program when their use has been
-// recorded. If the recording fails, it abandons the run.
+// run starts the job. After the audit log has recorded the use of the secrets, it sends
+// the secrets to the program. If this record fails, the program does not start.
 func (s *Service) run(ctx context.Context, job *pyth.Job, p *pyth.Program, given *secrets, events pyth.Events) (*pyth.Outcome, error) {
 	run, err := s.config.Dispatcher.Start(ctx, job, events)
 	if err != nil {
@@ -173,9 +175,9 @@ func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 	return s.job(user, p, nil, s.config.Clock())
 }
 
-// job returns the job of a program, with all defaults. session is nil if the run has
-// no session. If the program has no ID, the ID of the job contains the time "now".
-// The error lists all invalid fields.
+// job returns the job of a program, with all defaults. The parameter "session" is nil
+// if the run has no session. If the program has no ID, the job gets an ID that contains
+// the time "now". The error lists all invalid fields.
 func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec, now time.Time) (*pyth.Job, error) {
 	job := &pyth.Job{
 		ID:          p.ID,

@@ -66,8 +66,8 @@ func applySession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 }
 
 // checkSession adds an error for each setting of the program that differs from the
-// session. The parameter "given" is the size of the request's files and code in
-// bytes.
+// setting of the session. The parameter "given" is the size of the request's files and
+// code in bytes.
 func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
 		if p.Encrypted != nil {

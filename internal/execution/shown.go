@@ -7,17 +7,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Maximum lengths of the texts of an exception, in bytes. The hooks in the
-// interpreters truncate the same texts earlier, with limits that are at least as
-// high.
+// Maximum lengths of the texts of an exception, in bytes. The code in the interpreters
+// that reports exceptions truncates these texts first. Its limits are the same or
+// higher.
 const (
 	maxErrorName      = 256
 	maxErrorMessage   = 16 << 10
 	maxErrorTraceback = 64 << 10
 )
 
-// maxHookResult is the number of characters to which the hooks truncate a text in a
-// result.
+// maxHookResult is the maximum length of a text in a result, in characters. The code in
+// the interpreters that reports results truncates longer texts.
 const maxHookResult = 100_000
 
 // cutError truncates the texts of an exception. It keeps the beginning of names and
@@ -50,8 +50,8 @@ func ending(text string, most int) string {
 	return text
 }
 
-// cutMarks holds the characters that can be at the truncated end of a text. The
-// hooks add "…" there. An incomplete character becomes U+FFFD.
+// cutMarks contains the characters that can be at the end of a truncated text. The
+// interpreters add "…" there, and an incomplete character becomes U+FFFD.
 const cutMarks = "\u2026\ufffd"
 
 // trimTail separates the truncation marks at the end of a text from the rest.

@@ -16,8 +16,8 @@ const maxAnswerTokens = 20_000
 
 func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](err) }
 
-// write sends one request to the model and returns the model's program. If the
-// answer contains no program, the draft has no code.
+// write sends one request to the model and returns the program in the answer. If the
+// answer contains no program, the field Code of the result is empty.
 func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	w.result.Calls++
 	taken, err := w.reserveTokens(ctx)
@@ -49,9 +49,9 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	return reply.Draft, nil
 }
 
-// explain converts an error of the model into the error for the caller. The
-// parameter "taken" holds the reservation for the request, and "used" holds the
-// token usage of the request.
+// explain converts an error of the model into the error for the caller. The parameter
+// "taken" contains the tokens that were reserved for the request, and "used" the tokens
+// that the request used.
 func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 	switch code := pyth.ErrorCode(err); {
 	case code == pyth.CodeInvalid && w.request.Model == "":

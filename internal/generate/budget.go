@@ -51,8 +51,8 @@ func (c *Config) tokensPerDay(ctx context.Context, user pyth.UserID) (limit int6
 }
 
 // reserveTokens reserves the maximum number of tokens that the request can use. If
-// fewer tokens are left in the budget, it reserves all of these and limits the
-// answer. It runs before the request, so that concurrent requests cannot exceed the
+// fewer tokens are left in the budget, it reserves these and limits the length of the
+// answer. Call it before the request, so that concurrent requests cannot exceed the
 // budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}

@@ -32,8 +32,8 @@ type runExcerpts struct {
 	missing, notInstalled string
 }
 
-// execute runs the program. If a package is missing and may be installed, the method
-// installs it and runs the program again.
+// execute runs the program. If the program could not import a package that may be
+// installed, execute installs the package and runs the program again.
 func (w *work) execute(ctx context.Context, code string) (*runExcerpts, error) {
 	for {
 		run, err := w.once(ctx, code)
@@ -69,8 +69,8 @@ func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	return &runExcerpts{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package. It returns "" on success. After a failure it returns
-// the reason, which becomes part of a text for the model.
+// install installs a package and returns "". If it cannot install the package, it
+// returns the reason as a text for the model.
 func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
 		return "is not installed, and the user did not allow installing it"
@@ -109,8 +109,8 @@ func (w *work) outcome(run *runExcerpts) string {
 	}
 	if e := run.Error; e != nil {
 		o.Error = &programError{Name: w.excerpt(e.Name, false, true), Message: w.excerpt(e.Message, false, true), Line: e.Line, Traceback: w.excerpt(e.Traceback, true, false)}
-		// Python also prints the traceback to stderr. Remove it there, because Error
-		// contains it.
+		// Python also prints the traceback to standard error. Remove this copy, because
+		// the field Error contains the traceback.
 		if rest, ok := strings.CutSuffix(strings.TrimRight(o.Stderr, "\n"), strings.TrimRight(o.Error.Traceback, "\n")); ok {
 			o.Stderr = rest
 		}

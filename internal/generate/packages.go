@@ -9,8 +9,8 @@ func (w *work) missingPackage(e *pyth.ProgramError) string {
 		return ""
 	}
 	name := pyth.PackageOf(w.result.Language, pyth.MissingModule(w.result.Language, e))
-	// The program controls the message. Ignore the error if the message contains a
-	// secret value.
+	// The program determines the text of the message. If the message contains a secret
+	// value, ignore the error, so that the value is not used as the name of a package.
 	if w.hide(e.Message) != e.Message || w.hide(name) != name {
 		return ""
 	}

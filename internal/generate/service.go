@@ -32,8 +32,8 @@ type Model interface {
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
-// Sessions looks up sessions. Generate writes programs in the language of the
-// session.
+// Sessions finds a session. If a request has a session, the model writes the program in
+// the language of this session.
 type Sessions interface {
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)
 }
@@ -46,7 +46,7 @@ type Secrets interface {
 	Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error)
 }
 
-// Packages knows the packages of a user and installs further ones.
+// Packages lists the packages of a user and installs more packages.
 type Packages interface {
 	// Installed returns the user's packages with their versions, for example "numpy
 	// 2.4.1".
@@ -111,8 +111,8 @@ type Config struct {
 	Budget   pyth.TokenBudgetStore
 	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
 	TokensPerDay int64
-	// UserLimits returns limits of single users that replace TokensPerDay. If it is nil,
-	// there are none.
+	// UserLimits returns the limits of users whose limits replace TokensPerDay. If
+	// UserLimits is nil, TokensPerDay applies to all users.
 	UserLimits pyth.UserLimits
 	// Usage stores the number of tokens of each user.
 	Usage    Usage

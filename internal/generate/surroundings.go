@@ -123,8 +123,8 @@ func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// Use a stream, because it also redacts a secret value that continues after
-		// the first n bytes.
+		// Use a stream: it also redacts a secret value that begins in the first n bytes
+		// and ends after them.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)

@@ -15,8 +15,8 @@ type work struct {
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
-	// hiding redacts secret values in all texts for the model. Do not use it after a
-	// call of the function "forget", which clears the values.
+	// hiding redacts secret values in all texts for the model. The function "forget"
+	// overwrites these values, so do not use the redactor after a call of "forget".
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
@@ -43,8 +43,8 @@ func (w *work) run(ctx context.Context) error {
 			return w.stop(ctx, err)
 		}
 		if draft.Code == "" || len(draft.Code) > pyth.MaxCodeBytes {
-			// The answer contains no program, or a program that is too large. The
-			// next answer may be valid.
+			// Without a valid program in this answer, ask again: the next answer may be
+			// valid.
 			continue
 		}
 		done, err := w.attempt(ctx, draft)
@@ -91,9 +91,9 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 	return false, nil
 }
 
-// The method "stop" handles an error that ends a generation. After a temporary failure,
-// it returns nil if there was an attempt; the last attempt is then the result. In all
-// other cases it returns the error.
+// The method "stop" handles an error that ends a generation. It returns nil if the
+// failure is temporary and there was an attempt. The last attempt is then the result of
+// the generation. In all other cases it returns the error.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

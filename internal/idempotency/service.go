@@ -2,9 +2,9 @@
 // client sends a request again, the server sends the stored answer and does not execute
 // the request again.
 //
-// The answers are encrypted with the user's data key, because some of them contain
-// output, or an API key that is shown once. The store contains only keyed hashes of
-// keys and requests.
+// The answers are encrypted with the user's data key, because some answers contain
+// output, or an API key that is shown only once. Of idempotency keys and requests, the
+// store contains only keyed hashes.
 package idempotency
 
 import (
@@ -124,7 +124,7 @@ func (s *Service) EndRequest(ctx context.Context, user pyth.UserID, key string, 
 	return s.config.Store.EndRequest(ctx, user, hash, sealed)
 }
 
-// Prune deletes answers that are older than the maximum age.
+// Prune deletes answers that the server has kept for the time "keep".
 func (s *Service) Prune(ctx context.Context) error {
 	for {
 		n, err := s.config.Store.DeleteOldRequests(ctx, s.config.Clock().Add(-keep), pruneBatch)

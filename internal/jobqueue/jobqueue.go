@@ -25,11 +25,11 @@ import (
 // Config configures a Queue.
 type Config struct {
 	Logger *slog.Logger
-	// Sole is true if no other server uses the database. Then Start runs all jobs
-	// again that are marked as running, because the end of the last server has
-	// interrupted these jobs. With SQLite, it also corrects times in the future. Without unfinished jobs, the Queue uses no goroutines
-	// until the first call of Insert. If several servers use the database, the Queue
-	// always runs, because it also gets the jobs of other servers.
+	// Sole is true if no other server uses the database. In this case, Start runs jobs
+	// again that the end of the last server has interrupted. With SQLite, it also
+	// corrects times in the future. Without unfinished jobs, the Queue uses no
+	// goroutines until the first call of Insert. If several servers use the database,
+	// the Queue always runs, because it also receives the jobs of other servers.
 	Sole bool
 	// MaxWorkers is the maximum number of jobs that run at the same time. 0 means
 	// four jobs for each processor.
@@ -51,8 +51,8 @@ const (
 )
 
 // repairTimes makes jobs due whose last attempt is in the future, because the clock was
-// set back. Otherwise these jobs would wait until the clock reaches the old times.
-// Available jobs are always due. River uses the clock of SQLite.
+// set back. Otherwise these jobs would wait until the clock reaches the old times. A
+// job in the state "available" is always due. River uses the clock of SQLite.
 const repairTimes = "UPDATE river_job SET scheduled_at = datetime('now', 'subsec') WHERE scheduled_at > datetime('now', 'subsec')" +
 	" AND (state = 'available' OR state IN ('retryable', 'scheduled') AND attempted_at > datetime('now', 'subsec'))"
 
@@ -65,13 +65,14 @@ type Queue struct {
 	kinds   int
 	// client is nil before the function Start is called.
 	client client
-	// repair calls repairTimes. It is nil if the database has a clock of its own.
+	// repair executes repairTimes. It is nil if the database does not use this server's
+	// clock.
 	repair func(context.Context) error
-	// stop ends the goroutine that calls repair.
+	// stop ends the goroutine that calls the function "repair".
 	stop context.CancelFunc
 
 	mu sync.Mutex
-	// running is true if client runs jobs. closed is true after Close.
+	// running is true if the client runs jobs. closed is true after a call of Close.
 	running, closed bool
 }
 
@@ -90,8 +91,9 @@ func New(c Config) *Queue {
 	return &Queue{config: c, workers: river.NewWorkers()}
 }
 
-// Add adds the worker for one kind of jobs. A worker may get a job more than once,
-// because a server can be killed before the result of the job is stored.
+// Add adds the worker for one kind of jobs. A worker may receive the same job twice,
+// because a server can be killed after the job has ended and before the result is
+// stored.
 func Add[T river.JobArgs](q *Queue, w river.Worker[T]) {
 	river.AddWorker(q.workers, w)
 	q.kinds++
@@ -123,15 +125,16 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	}
 	unfinished := true
 	if q.config.Sole {
-		// Without this statement, interrupted jobs run again only after the time
-		// rescueAfter.
+		// Make interrupted jobs available again. Otherwise they would run again only
+		// after the time rescueAfter.
 		if err := driver.GetExecutor().Exec(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'"); err != nil {
 			return err
 		}
 		if driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
 			q.repair = func(ctx context.Context) error { return driver.GetExecutor().Exec(ctx, repairTimes) }
-			// A killed server leaves the row of the leader. If the clock was set back, the
-			// row would prevent the election of a new leader for a long time.
+			// River elects one server as the leader and stores it in a row. A killed
+			// server leaves this row behind. After the clock was set back, the row
+			// would prevent a new election for a long time.
 			if err := driver.GetExecutor().Exec(ctx, "DELETE FROM river_leader"); err != nil {
 				return err
 			}
@@ -155,8 +158,8 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	return nil
 }
 
-// run makes the client run jobs, if it does not run jobs yet. After Close, the method
-// does nothing.
+// run makes the client run jobs, unless the client already runs jobs or Close was
+// called.
 func (q *Queue) run(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -176,7 +179,7 @@ func (q *Queue) run(ctx context.Context) error {
 	return nil
 }
 
-// repairPeriodically calls repair until ctx ends.
+// repairPeriodically calls the function "repair" until ctx ends.
 func (q *Queue) repairPeriodically(ctx context.Context) {
 	ticker := time.NewTicker(repairInterval)
 	defer ticker.Stop()

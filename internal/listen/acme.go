@@ -14,13 +14,13 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// LetsEncrypt is the URL of the directory of Let's Encrypt.
+// LetsEncrypt is the directory URL of the ACME server of Let's Encrypt.
 const LetsEncrypt = certmagic.LetsEncryptProductionCA
 
 // ACMEConfig configures an ACME. Domains, Directory and StorageDir are required.
 type ACMEConfig struct {
 	Domains []string
-	// Directory is the URL of the directory of the ACME server.
+	// Directory is the directory URL of the ACME server.
 	Directory string
 	// Roots verifies the certificate of the ACME server; nil means the roots of the
 	// system.
@@ -29,8 +29,8 @@ type ACMEConfig struct {
 	Email string
 	// StorageDir is the directory for the account, the keys and the certificates.
 	StorageDir string
-	// TLSPort is the port of the listener with the TLSConfig. HTTPPort is the port of
-	// the listener with the Handler; 0 if there is none.
+	// TLSPort is the port of the listener that uses TLSConfig. HTTPPort is the port of
+	// the listener that uses Handler; 0 if there is no such listener.
 	TLSPort, HTTPPort int
 	Logger            *slog.Logger
 }
@@ -64,8 +64,8 @@ func NewACME(c ACMEConfig) *ACME {
 // and renews certificates until ctx ends. The listeners must accept connections.
 func (a *ACME) Manage(ctx context.Context) error { return a.config.ManageAsync(ctx, a.domains) }
 
-// TLSConfig returns a configuration for servers. It refuses connections to names that
-// are not domains of the ACME.
+// TLSConfig returns a TLS configuration for listeners. It refuses connections for names
+// that are not in ACMEConfig.Domains.
 func (a *ACME) TLSConfig() *tls.Config {
 	c := a.config.TLSConfig()
 	c.MinVersion = tls.VersionTLS12
@@ -97,8 +97,8 @@ type zapCore struct {
 
 var _ zapcore.Core = (*zapCore)(nil)
 
-// Enabled implements zapcore.Core. The informational messages of certmagic are
-// debugging messages of a server.
+// Enabled implements zapcore.Core. Messages of certmagic at the level "info" have the
+// level "debug" in the log of the server.
 func (c *zapCore) Enabled(level zapcore.Level) bool {
 	return c.logger.Enabled(context.Background(), slogLevel(level))
 }

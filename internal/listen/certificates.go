@@ -55,7 +55,8 @@ func (c *Certificates) loadLocked(files [2]os.FileInfo) error {
 	return nil
 }
 
-// files describes the files of the certificate and the key; nil if there is no file.
+// files describes the file of the certificate and the file of the key. An element is
+// nil if its file does not exist.
 func (c *Certificates) files() (files [2]os.FileInfo) {
 	for i, path := range []string{c.certificate, c.key} {
 		if info, err := os.Stat(path); err == nil {

@@ -18,7 +18,8 @@ import (
 // unixPrefix is the beginning of the address of a Unix socket. The path follows.
 const unixPrefix = "unix:"
 
-// UnixPath returns the path of the socket if the address is that of a Unix socket.
+// UnixPath returns the path of the Unix socket. It returns false if the address is not
+// the address of a Unix socket.
 func UnixPath(address string) (path string, ok bool) { return strings.CutPrefix(address, unixPrefix) }
 
 // Open listens on the address, which is HOST:PORT or unix:PATH. A new Unix socket has
@@ -32,9 +33,9 @@ func Open(ctx context.Context, address string, mode fs.FileMode) (net.Listener, 
 	return openUnix(ctx, path, mode)
 }
 
-// openUnix creates the socket under a temporary name, sets its mode and renames it. So
-// no process can connect before the mode is set. A second server that starts at the
-// same time does not remove the socket of this server.
+// openUnix creates the socket under a temporary name, sets the mode of the socket and
+// renames it. So no process can connect before the mode is set. If a second server
+// starts at the same time, it does not remove the socket of this server.
 func openUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -100,8 +101,8 @@ type unixListener struct {
 // Addr returns the address with the path of the socket.
 func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
-// Close closes the listener and removes the socket, unless another server has replaced
-// it.
+// Close closes the listener. It also removes the socket, unless another server has
+// replaced the socket.
 func (l *unixListener) Close() error {
 	l.once.Do(func() {
 		if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.info) {

@@ -8,8 +8,8 @@ import (
 )
 
 // Redirect returns a handler for plain HTTP that redirects GET and HEAD requests to
-// HTTPS on the given port. It refuses other requests, because a client that sends data
-// without encryption must be changed.
+// HTTPS on the given port. It refuses all other requests, because such a request has
+// already sent its data without encryption.
 func Redirect(port string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")

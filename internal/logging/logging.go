@@ -15,14 +15,14 @@ import (
 // suffix is the end of the keys of durations.
 const suffix = "_ms"
 
-// Milliseconds returns an attribute with a duration in milliseconds. Its key ends in
-// _ms. For example, the name "drain" gives the key drain_ms.
+// Milliseconds returns an attribute with a duration in milliseconds. Its key is the
+// name with the suffix _ms. For example, the name "drain" gives the key drain_ms.
 func Milliseconds(name string, d time.Duration) slog.Attr {
 	return slog.Float64(strings.TrimSuffix(name, suffix)+suffix, float64(d.Microseconds())/1000)
 }
 
-// ReplaceAttr is a function for slog.HandlerOptions. It converts durations in records of
-// other libraries with Milliseconds.
+// ReplaceAttr is a function for slog.HandlerOptions. It converts durations in the
+// records of other libraries to milliseconds.
 func ReplaceAttr(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		return Milliseconds(a.Key, a.Value.Duration())
@@ -30,8 +30,8 @@ func ReplaceAttr(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// Handler adds the IDs of the request and of its trace to records whose context has them. It
-// passes the records to the next handler.
+// Handler adds the IDs of the request and of the trace to a log record, if the context
+// has them. Then it passes the record to the next handler.
 type Handler struct{ next slog.Handler }
 
 // NewHandler returns a Handler that passes records to "next".

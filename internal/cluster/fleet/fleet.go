@@ -76,7 +76,8 @@ type Fleet struct {
 	tenants map[placed]int
 }
 
-// load describes the load of a worker: first the runs and sessions of this server.
+// load is the load of a worker. The fields "runs" and "sessions" count the runs and
+// sessions of this server.
 type load struct {
 	runs, sessions int
 	// The field "started" is the number of jobs that the worker has accepted from this

@@ -23,8 +23,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// orphanTimeout is the time that the sessions of a lost server stay open. During this
-// time, the server can connect again, for example after a restart of NATS.
+// orphanTimeout is the time for which the sessions of a lost server stay open. Within
+// this time, the server can connect again, for example after a restart of NATS.
 const orphanTimeout = time.Minute
 
 // spareCalls is the number of calls that the worker accepts in addition to runs and
@@ -32,7 +32,7 @@ const orphanTimeout = time.Minute
 const spareCalls = 64
 
 // maxReceiving is the maximum number of jobs that the worker receives at the same time.
-// minJobBytes is the minimum of Config.JobBytes.
+// minJobBytes is the minimum of the field JobBytes of Config.
 const (
 	maxReceiving = 16
 	minJobBytes  = 256 << 20
@@ -66,32 +66,34 @@ type Worker struct {
 	config Config
 	key    *wire.SealingKey
 	node   *link.Node
-	// The channel "receiving" is a semaphore for the first messages of calls.
+	// The channel "receiving" is a semaphore. It limits how many calls can receive
+	// their first message at the same time.
 	receiving chan struct{}
-	// maxCalls follows the limits in the status.
+	// maxCalls is the maximum number of calls. It depends on the limits that
+	// Config.Status returns.
 	maxCalls atomic.Int64
 
 	mu       sync.Mutex
 	draining bool
-	// freeBytes is the unused part of JobBytes.
+	// freeBytes is the part of Config.JobBytes that no accepted job uses.
 	freeBytes int64
-	// While the worker drains, the channel "idle" is closed when no run is in
+	// The channel "idle" is nil until the worker drains. It is closed when no run is in
 	// progress.
 	running      int
 	idle         chan struct{}
 	sessions     map[pyth.SessionID]*session
 	reservations map[pyth.ReservationID]time.Time
-	// The field "tenants" contains the numbers of accepted jobs. The server is in
-	// hexadecimal.
+	// The field "tenants" contains the numbers of accepted jobs: a map from the
+	// hexadecimal ID of each server to a map from each tenant.
 	tenants map[string]map[pyth.UserID]int
 }
 
 // session is a session on this worker.
 type session struct {
 	server wire.ID
-	// The channel "turn" contains a value during a run or a file operation. A server
-	// may begin the next operation before this worker has noticed the end of the last
-	// operation.
+	// The channel "turn" contains a value during a run or a file operation. It is
+	// needed, because a server may begin the next operation before this worker has
+	// noticed the end of the previous one.
 	turn chan struct{}
 }
 
@@ -131,8 +133,8 @@ func (w *Worker) status() wire.Status {
 	return s
 }
 
-// The method "count" adds a job to the jobs of the server and the tenant. The caller
-// must call the result once, when the job has ended.
+// The method "count" counts a job of the tenant on the server. When the job has ended,
+// the caller must call the function "end" once.
 func (w *Worker) count(server wire.ID, tenant pyth.UserID) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,8 +156,8 @@ func (w *Worker) count(server wire.ID, tenant pyth.UserID) (end func()) {
 	}
 }
 
-// Drain refuses new jobs and sessions, and waits until the accepted runs have ended or
-// ctx ends.
+// Drain refuses new jobs and sessions. It waits until the accepted runs have ended, or
+// until ctx ends.
 func (w *Worker) Drain(ctx context.Context) error {
 	w.mu.Lock()
 	if !w.draining {
@@ -174,7 +176,8 @@ func (w *Worker) Drain(ctx context.Context) error {
 	}
 }
 
-// Close ends all calls and leaves the cluster. Then the caller closes the Host.
+// Close ends all calls and leaves the cluster. Afterwards the caller must close the
+// Host.
 func (w *Worker) Close() { w.node.Close() }
 
 // enter adds 1 to the number of runs. It fails while the worker drains.
@@ -200,7 +203,7 @@ func draining() error {
 	return &pyth.Error{Code: pyth.CodeDraining, Message: "The worker is shutting down. Try again in a few seconds.", RetryAfter: time.Second}
 }
 
-// The method "owns" reports whether the session or the reservation is on this worker.
+// The method "owns" reports whether this worker has the session or reservation.
 func (w *Worker) owns(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -209,8 +212,8 @@ func (w *Worker) owns(id string) bool {
 	return session || reservation
 }
 
-// The method "lost" closes the sessions of a lost server if the server does not connect
-// again in time.
+// The method "lost" waits for the time orphanTimeout. If the lost server has not
+// connected again, it closes the sessions of this server.
 func (w *Worker) lost(server link.Peer) {
 	w.config.Logger.Warn("server lost: its runs were canceled", "server", server.ID.String())
 	time.AfterFunc(orphanTimeout, func() {
@@ -242,8 +245,8 @@ func (w *Worker) closeSession(id pyth.SessionID) {
 	w.config.Host.CloseSession(id)
 }
 
-// The method "take" takes memory for a call. It fails if the accepted jobs would be too
-// large together.
+// The method "take" reserves memory for a job. It fails if all accepted jobs together
+// would be larger than Config.JobBytes.
 func (w *Worker) take(bytes int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -260,7 +263,7 @@ func (w *Worker) give(bytes int) {
 	w.freeBytes += int64(bytes)
 }
 
-// accept handles a call.
+// accept handles one call of a server.
 func (w *Worker) accept(l *link.Link) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

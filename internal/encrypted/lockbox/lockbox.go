@@ -2,8 +2,8 @@
 // a password, encrypts and decrypts programs, and encrypts passwords for one
 // sandbox. docs/zero-knowledge.md describes the format for authors of clients.
 //
-// The guest decrypts programs with this package. For clients that cannot encrypt, the
-// server encrypts programs with it.
+// The program pyth-on-guest in a sandbox decrypts programs with this package. The
+// server encrypts programs with it for clients that cannot encrypt.
 package lockbox
 
 import (
@@ -39,16 +39,16 @@ var ErrDecryption = errors.New("lockbox: wrong password, or changed program")
 // Box holds the metadata of an encrypted program: everything except its ciphertext.
 type Box struct {
 	Language string `json:"language"`
-	// Name is the name that the program is bound to; "" if the program is not bound to
-	// a name.
+	// Name is the only name under which the program can be stored; "" if the program
+	// can have any name.
 	Name  string `json:"name,omitempty"`
 	KDF   KDF    `json:"kdf"`
 	Nonce []byte `json:"nonce"`
 }
 
-// associatedData returns the data that the encryption authenticates in addition to
-// the program: the language and the name. No language contains a slash, so a slash
-// separates them.
+// associatedData returns the data that the encryption authenticates together with the
+// program: the language and the name, separated by a slash. No language contains a
+// slash.
 func (b *Box) associatedData() []byte {
 	ad := append([]byte("pyth-on/zk/1/"), b.Language...)
 	if b.Name != "" {

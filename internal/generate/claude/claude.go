@@ -121,7 +121,8 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 			return message, err
 		}
 		whole = event.Type == "message_stop"
-		// Text is set for a schema, PartialJSON for a tool call.
+		// With a JSON schema, the field Text is set; with a tool call, the field
+		// PartialJSON.
 		more := explanation.write(event.Delta.Text + event.Delta.PartialJSON)
 		if more == "" {
 			continue
@@ -142,8 +143,8 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 // errCutOff reports that the connection ended before the end of the answer.
 var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError wraps an error from the function "text" that Write calls, to
-// distinguish this error from errors of the API.
+// listenerError contains an error of the function "text", which the caller passes to
+// Write. The type distinguishes this error from errors of the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }

@@ -91,7 +91,8 @@ func (f *explanationParser) character(c rune, text *strings.Builder) {
 	f.add(r, text)
 }
 
-// The method "half" appends U+FFFD if the second half of a surrogate pair is missing.
+// The method "half" appends U+FFFD if the second code unit of a surrogate pair is
+// missing.
 func (f *explanationParser) half(text *strings.Builder) {
 	if f.high != 0 {
 		f.high = 0

@@ -11,9 +11,9 @@ import (
 
 const (
 	toolName = "submit_program"
-	// properties contains the members of the answer in a JSON schema. It is a
-	// string, because a map would lose the order. The explanation is first, so that
-	// users can read it while the model writes the program.
+	// properties contains the members of the answer in a JSON schema. It is a string,
+	// because a map would not keep the order of the members. The explanation is first,
+	// so that users can read it while the model writes the program.
 	properties = `{
 		"explanation": {"type": "string", "description": "What the program does and what to know about it, in one to four sentences for the user."},
 		"code": {"type": "string", "description": "The whole source of the program, ready to be run."}

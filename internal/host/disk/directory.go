@@ -9,8 +9,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Rename renames a file and syncs the directory of the new path. The file itself must
-// be synced before.
+// Rename renames a file and syncs the directory of the new path. The caller must sync
+// the file before.
 func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
@@ -39,8 +39,8 @@ func Replace(path string, mode os.FileMode, write func(io.Writer) error) error {
 	return nil
 }
 
-// TemporaryName returns the pattern of the names that Replace uses until the file with
-// the given name is complete.
+// TemporaryName returns a pattern for names of temporary files. While Replace writes a
+// file with the given name, the content is in such a temporary file.
 func TemporaryName(name string) string { return "." + name + "-*" }
 
 func removeIfExists(path string) error {
@@ -50,9 +50,9 @@ func removeIfExists(path string) error {
 	return nil
 }
 
-// RemoveOutdated removes the entries of dir for whose names the function "outdated"
-// returns true, and everything below them. It returns the number of removed entries.
-// While another process holds the lock on the file lockName in dir, RemoveOutdated
+// RemoveOutdated calls the function "outdated" with the name of each entry of dir. If
+// the result is true, it removes the entry and everything below it. It returns the
+// number of removed entries. If another process has locked the file lockName in dir, it
 // removes nothing.
 func RemoveOutdated(dir, lockName string, outdated func(name string) bool) (removed int, err error) {
 	lock := flock.New(filepath.Join(dir, lockName))

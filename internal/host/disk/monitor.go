@@ -28,8 +28,8 @@ const (
 	probeInterval = 10 * time.Second
 	// databaseTimeout is the time-out of a trial write in the database.
 	databaseTimeout = 2 * time.Second
-	// repeatAfter is the minimum time between two trial writes of Check. During this
-	// time, Check returns the last result.
+	// repeatAfter is the minimum time between two trial writes of Check. Within this
+	// time, Check returns the result of the last trial write.
 	repeatAfter = 100 * time.Millisecond
 )
 
@@ -40,7 +40,7 @@ const ProbeName = ".disk-probe"
 // is full, read-only or faulty.
 type FullError struct {
 	Space Space
-	// Err is the error of the trial write, or nil if there was none.
+	// Err is the error of the trial write; nil if no trial write was made.
 	Err error
 }
 
@@ -113,9 +113,8 @@ func (m *Monitor) state() (Space, error) {
 	return space, nil
 }
 
-// retry returns the result of a trial write. If the last result is newer than
-// repeatAfter and the free space is the same, the method returns that result without a
-// trial write.
+// retry makes a trial write and returns its result. If the last trial write is newer
+// than repeatAfter and the free space is the same, it returns the last result instead.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -133,8 +132,8 @@ func (m *Monitor) record(space Space, fault error) error {
 	return fault
 }
 
-// probeLocked makes a trial write and stores its result. If sync is true, it
-// waits until the data is on the disk.
+// probeLocked makes a trial write and stores its result. If the parameter "sync" is
+// true, it waits until the data is on the disk.
 func (m *Monitor) probeLocked(space Space, sync bool) error {
 	size := probeBytes
 	if space.FreeBytes < lowBytes {

@@ -14,8 +14,8 @@ type Confinement struct {
 	Profile string
 }
 
-// ReadConfinement returns the confinement of this process. A fact that cannot be
-// read is not reported.
+// ReadConfinement returns the confinement of this process. If a file in /proc cannot be
+// read, it reports no confinement of this kind.
 func ReadConfinement() Confinement {
 	status, _ := os.ReadFile("/proc/self/status")
 	label, _ := os.ReadFile("/proc/self/attr/current")
@@ -38,7 +38,8 @@ func ParseConfinement(status, label string) Confinement {
 const containerFix = "in Docker or Podman, use `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; " +
 	"in Kubernetes, set seccompProfile and appArmorProfile of the pod to Unconfined. Sandboxes need no capabilities and no privileged container"
 
-// fix returns how to remove the confinement, or "" without a confinement.
+// fix returns a text that says how to remove the confinement; "" if there is no
+// confinement.
 func (c Confinement) fix() string {
 	var found []string
 	if c.Seccomp {

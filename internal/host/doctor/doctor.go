@@ -64,9 +64,9 @@ func System() Finding {
 	return f
 }
 
-// Identity returns a finding about the user that starts sandboxes. If namespaced
-// is true, this process is root only in a user namespace, and hostUID is its user
-// ID on the host.
+// Identity returns a finding about the user that starts sandboxes. If the parameter
+// "namespaced" is true, this process is root only in a user namespace, and hostUID is
+// the ID of its user on the host.
 func Identity(hostUID int, namespaced bool) Finding {
 	f := Finding{Name: "identity", Level: OK, Detail: "root"}
 	if namespaced {
@@ -76,8 +76,8 @@ func Identity(hostUID int, namespaced bool) Finding {
 }
 
 // NoIdentity returns the finding that this user cannot start sandboxes. The text of err
-// contains advice. If a confinement is the probable cause, advice about the confinement
-// precedes this text.
+// says how to fix this. If the confinement c is the probable cause, the fix for c comes
+// first.
 func NoIdentity(err error, c Confinement) Finding {
 	f := Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 	if fix := c.fix(); fix != "" {
@@ -108,7 +108,7 @@ func Python(version string) Finding {
 	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is built in"}
 }
 
-// NoNode returns the finding that Node is not available, and why.
+// NoNode returns the finding that Node is not available, with the reason and the fix.
 func NoNode(reason error, fix string) Finding {
 	return Finding{Name: "node", Level: Warning, Detail: "JavaScript and TypeScript are not available: " + reason.Error(), Fix: fix}
 }
@@ -137,9 +137,9 @@ func NoExecutable(err error) Finding {
 	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
 }
 
-// Cgroup returns a finding about cgroups. version is the version of the cgroups
-// that enforce limits. It is 0 if the server cannot use cgroups; reason then says
-// why.
+// Cgroup returns a finding about cgroups. The parameter "version" is the version of the
+// cgroups that enforce limits. It is 0 if the server cannot use cgroups, and "reason"
+// then says why.
 func Cgroup(version int, reason error) Finding {
 	if version != 0 {
 		return Finding{Name: "cgroup", Level: OK, Detail: fmt.Sprintf("version %d", version)}
@@ -164,8 +164,8 @@ func sandboxFix(c Confinement) string {
 	return "gVisor needs user, PID, network and mount namespaces, seccomp and ptrace; containers often forbid them: " + containerFix
 }
 
-// Sandboxes returns a finding for each limit. It runs a program that exceeds the
-// limit, and checks what happens. kernel is true if a cgroup enforces the memory
+// Sandboxes returns a finding for each limit. To test a limit, it runs a program that
+// exceeds the limit. The parameter "kernel" is true if a cgroup enforces the memory
 // limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
 	first := tryBoot(ctx, d)

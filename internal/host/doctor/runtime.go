@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Runtime executes a program in a custom image and returns the finding. versions is a
-// text with the versions of the image's interpreters.
+// Runtime executes a program in a custom image and returns a finding about the image.
+// The parameter "versions" is a text with the versions of the image's interpreters.
 func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language pyth.Language, versions string) Finding {
 	j := job("print(6 * 7)")
 	if language == pyth.JavaScript {

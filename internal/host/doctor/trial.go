@@ -119,8 +119,8 @@ func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
-// Node executes a program with Node and returns the finding. The operator may have
-// chosen a Node binary that does not work in sandboxes.
+// Node executes a program with Node and returns a finding. This test is needed, because
+// the operator can configure a Node binary that does not work in sandboxes.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript

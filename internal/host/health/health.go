@@ -1,9 +1,9 @@
 // Package health checks whether the server works.
 //
 // The check "sandbox" is OK only if a program ended by itself within the last MaxAge.
-// If no user's program has done so, the package makes a trial run. It makes at most
-// one trial run per MaxAge or, after a failure, per RetryAge. The number of clients
-// that ask does not matter.
+// If no program of a user did, the package runs a small program itself (a trial run).
+// It makes at most one trial run per MaxAge or, after a failure, per RetryAge, even if
+// many clients ask.
 package health
 
 import (
@@ -16,8 +16,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// If a program ends by itself, this proves for the time MaxAge that sandboxes work.
-// RetryAge is the time between a failure and the next trial run. RetryAge is short, so
+// MaxAge is the time for which one program that ended by itself proves that sandboxes
+// work. RetryAge is the time between a failure and the next trial run. It is short, so
+// that the server notices soon when sandboxes work again.
 // that a recovery is noticed soon.
 const (
 	MaxAge   = 5 * time.Second
@@ -31,8 +32,8 @@ const probe = "print(6 * 7)"
 // Config configures a Monitor.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Limits apply to trial runs. Layers are their packages, so that a trial run fits a
-	// warm sandbox.
+	// Limits are the limits of trial runs. Layers are the packages of trial runs. They
+	// are the same as in most sandboxes, so that a trial run can use a started sandbox.
 	Limits pyth.Limits
 	Layers pyth.Layers
 	// Database returns an error if the database does not respond.
@@ -91,8 +92,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return outcome, err
 }
 
-// Health makes all checks and returns their results by name. When ctx ends, it
-// does not wait for a trial run any longer.
+// Health makes all checks and returns their results by name. If ctx ends, it stops
+// waiting for the trial run.
 func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),

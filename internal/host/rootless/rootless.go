@@ -35,8 +35,8 @@ func Privileged() bool {
 	return err == nil && have&needed == needed
 }
 
-// Inside reports whether this process is root only in a user namespace. If it is,
-// uid is the process's user ID on the host.
+// Inside reports whether this process is root only in a user namespace. In this case,
+// the result "uid" is the ID of the process's user on the host.
 func Inside() (uid int, inside bool) {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {

@@ -24,8 +24,8 @@ type Manager struct {
 // NewManager returns a Manager that logs errors to the logger.
 func NewManager(logger *slog.Logger) *Manager { return &Manager{logger: logger} }
 
-// Ready reports that the server accepts requests. status is the text that
-// `systemctl status` shows.
+// Ready reports that the server accepts requests. The parameter "status" is the text
+// that `systemctl status` shows.
 func (m *Manager) Ready(status string) {
 	m.send(daemon.SdNotifyReady + "\nSTATUS=" + status)
 }
@@ -38,8 +38,8 @@ func (m *Manager) Stopping(status string) {
 // Watch tells the watchdog of the service manager that this process still works,
 // until ctx ends. If the unit has no WatchdogSec, Watch returns at once.
 func (m *Manager) Watch(ctx context.Context) {
-	// daemon.SdWatchdogEnabled would refuse a process with another process ID than
-	// the process that systemd has started.
+	// Do not use daemon.SdWatchdogEnabled. It accepts only the process that systemd
+	// started itself, and this process may be a child of that process.
 	limit, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
 	if err != nil || limit <= 0 {
 		return

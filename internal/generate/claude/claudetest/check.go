@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// call holds the fields of a request body that the fake server knows.
+// call contains those fields of a request body that the fake server knows.
 type call struct {
 	Model        string                 `json:"model"`
 	MaxTokens    int64                  `json:"max_tokens"`

@@ -21,7 +21,7 @@ import (
 // Key is the API key that the server accepts.
 const Key = "sk-ant-api03-test"
 
-// Model rejects forced tool calls, and OldModel accepts them.
+// Names of models. Forced tool calls are rejected for Model and accepted for OldModel.
 const (
 	Model    = "claude-sonnet-5-5"
 	OldModel = "claude-haiku-4-5"
@@ -60,7 +60,8 @@ func Start(steps ...Step) (*Server, error) {
 // Close stops the server.
 func (s *Server) Close() error { return s.server.Close() }
 
-// Script replaces the steps that the server has not used yet.
+// Script replaces the steps that the server has not used yet. Each step answers one
+// request.
 func (s *Server) Script(steps ...Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
