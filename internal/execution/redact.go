@@ -33,7 +33,8 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
 }
 
-// clear overwrites the secret values that the redactor holds.
+// clear overwrites the data that the redactor derived from secret values, and releases
+// the values.
 func (r *redaction) clear() { r.redactor.Clear() }
 
 // events returns a receiver of events. It redacts each event and passes the event to

@@ -1,9 +1,9 @@
 // Package body reads the JSON bodies of requests. It does not depend on the HTTP
 // framework.
 //
-// The package is strict: a body must be one JSON text in UTF-8 without duplicate
-// keys, unknown fields or unexpected nulls. The returned error lists all faults in a body, but
-// contains no values from the body.
+// The package is strict: a body must be one JSON text in UTF-8 without duplicate keys,
+// unknown fields or unexpected nulls. The returned error lists all faults in a body,
+// but contains no values from the body.
 package body
 
 import (

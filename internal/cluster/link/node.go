@@ -60,7 +60,7 @@ const (
 	retransmitAfter = 400 * time.Millisecond
 	// ackDelay is the maximum time until received frames are acknowledged.
 	ackDelay = 100 * time.Millisecond
-	// If a link has sent no frame for the time probeAfter, it sends an empty one. The
+	// If a link has sent no frame for the time probeAfter, it acknowledges again. The
 	// answer shows whether the other process still knows the call.
 	probeAfter = 2 * time.Second
 )

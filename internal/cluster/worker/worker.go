@@ -77,8 +77,7 @@ type Worker struct {
 	draining bool
 	// freeBytes is the part of Config.JobBytes that no accepted job uses.
 	freeBytes int64
-	// The channel "idle" is nil until the worker drains. It is closed when no run is in
-	// progress.
+	// The channel "idle" is closed when no run is in progress after a call of Drain.
 	running      int
 	idle         chan struct{}
 	sessions     map[pyth.SessionID]*session

@@ -90,8 +90,9 @@ func NewMonitor(dir string, logger *slog.Logger) *Monitor {
 func (m *Monitor) CheckDatabase(write func(context.Context) error) { m.database = write }
 
 // Check returns a *FullError if files in the directory cannot be written, and a
-// *DatabaseError if only the database cannot be written. Normally it makes only one system call. If there is little space, or the last
-// check failed, it makes a trial write.
+// *DatabaseError if only the database cannot be written. Normally it makes only one
+// system call. If there is little space, or the last check failed, it makes a trial
+// write.
 func (m *Monitor) Check() error {
 	_, err := m.state()
 	return err
