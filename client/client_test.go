@@ -20,8 +20,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// newTestClient returns a client of a server with the handler. The client does not wait
-// between attempts.
+// newTestClient returns a client of a test server that uses the handler. Between
+// attempts, the client does not wait, but records the value of Retry-After.
 func newTestClient(t *testing.T, handler http.HandlerFunc) (*Client, *[]time.Duration) {
 	t.Helper()
 	s := httptest.NewServer(handler)

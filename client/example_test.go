@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// connect returns a client of the server in the environment.
+// connect returns a client of the server that PYTH_ON_URL names.
 func connect() *client.Client {
 	c, err := client.New(os.Getenv("PYTH_ON_URL"), client.WithAPIKey(os.Getenv("PYTH_ON_API_KEY")))
 	if err != nil {

@@ -303,8 +303,8 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
 		t.Error("the token or key is no longer valid")
 	}
-	// p was authenticated with the old password, so a change on behalf of p must
-	// fail.
+	// The principal p was authenticated with the old password, so p cannot change the
+	// password.
 	want(t, s.ChangePassword(t.Context(), p, password, "yet another password"), pyth.CodeConflict)
 }
 

@@ -59,8 +59,8 @@ func TestHashUsesTheOWASPParameters(t *testing.T) {
 	}
 }
 
-// slow is a hasher that needs one second for each hash. The field "now" counts the
-// hashes in progress, and the field "most" is the highest count.
+// slow is a hasher that needs one second for each hash. The field "now" is the number
+// of hashes in progress, and the field "most" is its highest value.
 type slow struct {
 	*hasher
 	mu        sync.Mutex

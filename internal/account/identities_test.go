@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 )
 
-// provider is a fake account.Provider that signs its person in.
+// provider is a fake account.Provider. Each sign-in returns the field "person".
 type provider struct {
 	person                 pyth.ProviderUser
 	state, nonce, verifier string
@@ -48,7 +48,7 @@ func (s *service) identities(t *testing.T, change ...func(*account.IdentitiesCon
 	return x, p
 }
 
-// signIn signs the person of the provider in and returns the code for LogInWith.
+// signIn signs in the person of the provider, and returns the code for LogInWith.
 func signIn(t *testing.T, x *account.Identities, p *provider) string {
 	t.Helper()
 	start, err := x.Begin(t.Context(), sha256.Sum256([]byte(verifier)), "/page")
@@ -76,8 +76,8 @@ func TestFirstSignInCreatesAnAccount(t *testing.T) {
 	}
 	_, err = x.LogInWith(t.Context(), code, verifier, "")
 	want(t, err, pyth.CodeInvalidCredentials)
-	// The address at the provider changes. The account stays the same, also if another
-	// account has the new address.
+	// The person's address at the provider changes to the address of another account.
+	// The person must still get the first account.
 	s.register(t, "bob@example.org")
 	p.person.Email = "bob@example.org"
 	again, err := x.LogInWith(t.Context(), signIn(t, x, p), verifier, "")
@@ -85,11 +85,12 @@ func TestFirstSignInCreatesAnAccount(t *testing.T) {
 	if again.User.ID != first.User.ID || again.User.Email != email || again.Registered || again.APIKey != first.APIKey {
 		t.Errorf("got %+v", again)
 	}
-	// A new person with the address of the account gets no access to it.
+	// A new person with the address of an existing account must get no access to this
+	// account.
 	p.person = pyth.ProviderUser{Issuer: issuer, Subject: "2", Email: email, EmailVerified: true}
 	_, err = x.LogInWith(t.Context(), signIn(t, x, p), verifier, "")
 	want(t, err, pyth.CodeIdentityNotLinked)
-	// The same subject at another provider is another person.
+	// The same subject at a different provider must be a different person.
 	p.person = pyth.ProviderUser{Issuer: "https://other.example.org", Subject: "1", Email: "eve@example.org", EmailVerified: true}
 	other, err := x.LogInWith(t.Context(), signIn(t, x, p), verifier, "")
 	want(t, err, "")

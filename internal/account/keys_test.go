@@ -100,7 +100,7 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	if s.accepts(t, pyth.Credentials{APIKey: g.APIKey}) {
 		t.Error("a deleted key is accepted")
 	}
-	// Login returns only the first key, and the first key was deleted.
+	// Login returns the first key of an account, and this key was deleted.
 	if again := s.login(t, email, password); again.APIKey != "" {
 		t.Errorf("login returned %s", again.APIKey)
 	}

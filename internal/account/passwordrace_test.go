@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 )
 
-// hookedStore is a store that calls beforeStore once, just before it stores a
-// refresh token.
+// hookedStore is a store that calls the function beforeStore once, just before it
+// stores a refresh token.
 type hookedStore struct {
 	pyth.Store
 	beforeStore func()

@@ -38,7 +38,7 @@ func (s *service) secure(t *testing.T) *secured {
 	return a
 }
 
-// code returns the current code of the app.
+// code returns the current code that an authenticator app would show.
 func (a *secured) code(t *testing.T) string {
 	t.Helper()
 	code, err := totp.GenerateCode(a.secret, a.clock.Now())
@@ -77,7 +77,7 @@ func TestEnrollReturnsASecretOnce(t *testing.T) {
 	if strings.Contains(s.stored(t), e.Secret) {
 		t.Error("the secret is stored in plain text")
 	}
-	// Without a confirmation the login needs no code.
+	// The second factor is not confirmed yet, so the login needs no code.
 	s.login(t, email, password)
 	_, err = x.SecondFactor(t.Context(), p)
 	want(t, err, pyth.CodeNotFound)
@@ -172,7 +172,8 @@ func TestWrongCodesAreLimited(t *testing.T) {
 	}
 	want(t, a.logIn(a.code(t)), pyth.CodeRateLimited)
 	want(t, a.logIn(a.recovery[0]), pyth.CodeRateLimited)
-	// A person without the password cannot find out, and cannot block the user.
+	// A person without the password must not find out that the account has a second
+	// factor, and must not block the user.
 	_, err := a.Login(t.Context(), email, "another good password", a.code(t))
 	want(t, err, pyth.CodeInvalidCredentials)
 	a.clock.move(15 * time.Minute)

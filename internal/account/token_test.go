@@ -82,7 +82,8 @@ func TestIssueFollowsTheContract(t *testing.T) {
 	if err := json.Unmarshal(payload, &got); err != nil {
 		t.Fatal(err)
 	}
-	// The token begins a little earlier, so that a server whose clock is late accepts it.
+	// The token is valid from five seconds ago, so that a server whose clock is slow
+	// accepts it.
 	now := s.clock.Now().Unix()
 	begin := now - 5
 	if got.Iss != "issuer" || got.Sub != string(g.User.ID) || got.Jti == "" || got.Sid == "" || len(got.Aud) != 1 || got.Aud[0] != "audience" ||

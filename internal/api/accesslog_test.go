@@ -136,8 +136,8 @@ func TestAccessLogTellsCanceledRequests(t *testing.T) {
 	}
 }
 
-// The type "closing" is a ResponseWriter whose client disconnects when it has the
-// response.
+// The type "closing" is a ResponseWriter whose client disconnects after it has received
+// the response.
 type closing struct {
 	http.ResponseWriter
 	disconnect func()

@@ -190,8 +190,8 @@ func TestLinksHaveSchemeOfCaller(t *testing.T) {
 	}
 }
 
-// TestAdminOperationsRefuseUsers reads the operations from the OpenAPI document, so that
-// a new operation cannot be forgotten.
+// TestAdminOperationsRefuseUsers reads the operations from the OpenAPI document, so
+// that the test includes new operations.
 func TestAdminOperationsRefuseUsers(t *testing.T) {
 	s := newFullServer(t)
 	n := 0

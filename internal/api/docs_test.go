@@ -64,9 +64,9 @@ func (s *server) responses() map[string]map[string][]string {
 	return all
 }
 
-// TestOperationsAnswerInDocumentedMediaTypes calls each operation with its example
-// body and several values of Accept. The method send compares the answers with the
-// document.
+// TestOperationsAnswerInDocumentedMediaTypes calls each operation with its example body
+// and several values of the header Accept. The method "send" compares the answers with
+// the OpenAPI document.
 func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 	s := newFullServer(t, asAdmin)
 	documented := s.responses()

@@ -179,8 +179,8 @@ type checks map[string]pyth.Check
 
 func (c checks) Health(context.Context) map[string]pyth.Check { return c }
 
-// server is a Handler with fake services. The method send checks every response
-// against the handler's OpenAPI document.
+// server is a Handler with fake services. The method "send" compares each response with
+// the OpenAPI document of the Handler.
 type server struct {
 	*testing.T
 	handler     *api.Handler
@@ -282,7 +282,7 @@ type answer struct {
 	body string
 }
 
-// send serves the request and checks the response against the document.
+// send serves the request and compares the response with the OpenAPI document.
 func (s *server) send(r *http.Request) answer {
 	s.Helper()
 	w := httptest.NewRecorder()
@@ -298,7 +298,8 @@ func (s *server) send(r *http.Request) answer {
 	return answer{res, string(data)}
 }
 
-// request returns a request with the API key. body is JSON, or "" for none.
+// request returns a request with the API key. The parameter "body" is JSON; "" for no
+// body.
 func request(method, target, body string) *http.Request {
 	r := anonymous(method, target, body)
 	r.Header.Set("x-api-key", goodKey)

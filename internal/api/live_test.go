@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// fromPage sends a request of a page with the given origin.
+// fromPage sends a request as a browser sends it for a page with the given origin.
 func fromPage(s *server, method, origin string, preflight bool) *http.Response {
 	r := anonymous(method, "/api/v1/execute", "")
 	r.Header.Set("Origin", origin)
@@ -62,7 +62,8 @@ func TestCORSAllowsConfiguredOrigins(t *testing.T) {
 			}
 		})
 	}
-	// A response to an error has the headers too, so that the page can read the error.
+	// An error response must have the CORS headers, so that the page can read the
+	// error.
 	s := newServer(t, func(config *api.Config) { config.Origins = []string{"https://a.example"} })
 	res := fromPage(s, "POST", "https://a.example", false)
 	if res.StatusCode != 401 || res.Header.Get("Access-Control-Allow-Origin") != "https://a.example" || !strings.Contains(res.Header.Get("Access-Control-Expose-Headers"), "X-Request-Id") {

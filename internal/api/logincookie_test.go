@@ -166,7 +166,7 @@ func TestPageIsServedOrAbsent(t *testing.T) {
 		s.handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		return w.Result()
 	}
-	// Tests can run before the page is built.
+	// Tests can run before the files of the page are built.
 	switch root := get("/"); root.StatusCode {
 	case 302:
 		if res := get("/account"); res.StatusCode != 404 {

@@ -41,8 +41,7 @@ func at(n node, keys ...string) node {
 	return n
 }
 
-// resolve returns the object that n refers to. If n has no $ref, the function returns
-// n.
+// resolve returns the object to which n refers. If n has no $ref, it returns n itself.
 func resolve(d, n node) node {
 	ref, ok := n["$ref"].(string)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 
 var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// TestOpenAPIScopesAreEnforced reads the scopes from the document, so that a new
-// operation cannot be forgotten.
+// TestOpenAPIScopesAreEnforced reads the scopes from the OpenAPI document, so that the
+// test includes new operations.
 func TestOpenAPIScopesAreEnforced(t *testing.T) {
 	s := newFullServer(t)
 	used := map[pyth.Scope]bool{pyth.ScopeAdmin: true}

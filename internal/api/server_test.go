@@ -289,8 +289,8 @@ func TestServeAfterShutdownClosesListener(t *testing.T) {
 
 func TestShutdownLogsNoListenerError(t *testing.T) {
 	handler := newServer(t).handler
-	// Shutdown and net/http both close the listener. Try often, because it is random
-	// which of them is first.
+	// Shutdown and net/http both close the listener, in random order. Try often, so
+	// that both orders happen.
 	for range 200 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -292,16 +292,16 @@ func TestSessionFilesAllowSlowLargeUploads(t *testing.T) {
 	}
 }
 
-// attackFilePaths is part of TestAttack. It checks the paths that the API refuses.
-// The tests of the session service check the paths that the API passes on.
+// attackFilePaths is part of TestAttack. It checks which paths of files the API
+// refuses. The tests of the session service check the other paths.
 func attackFilePaths(t *testing.T) {
 	s := newServer(t)
 	refused := []string{
 		"", ".", "..", "../x", "/x", "a/../../b", "a/..", "a//b", "a/", "./a", "a/./b", "../../ses_2/files/x", "../files/x",
 		"%2e", "%2e%2e", "%2e%2e/x", "..%2fx", "%2e%2e%2fx", "%2Fx", "a/%2e%2e/%2e%2e/b", "a%2f..%2f..%2fb", "a%2f%2fb", "a%2f", "%2e/a",
 	}
-	// The API passes these paths to the service, because they are clean. The map values
-	// are the paths that the service must receive.
+	// The API passes these paths to the session service, because they are clean. The
+	// values of the map are the paths that the service must receive.
 	passed := map[string]string{
 		"a%00b": "a\x00b", "%252e%252e/x": "%2e%2e/x", "a%2fb": "a/b", "a%0ab": "a\nb", "%ff": "\xff", "..a": "..a", `..%5cx`: `..\x`,
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
-// executor is an ExecutionService that calls the function instead of running a
+// executor is a fake ExecutionService. It calls the function instead of running a
 // program.
 type executor func(context.Context, pyth.UserID, *pyth.Program) (*pyth.Execution, error)
 
@@ -39,7 +39,7 @@ func succeed(ctx context.Context, _ pyth.UserID, p *pyth.Program) (*pyth.Executi
 	return &pyth.Execution{ID: p.ID, Language: pyth.Python, CreatedAt: p.CreatedAt, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}, nil
 }
 
-// rig has a store with the users ada and bob.
+// rig is the environment of a test: a store with the users ada and bob.
 type rig struct {
 	store *sqlite.Store
 	vault *vault.Vault
@@ -202,8 +202,7 @@ func TestServiceLimitsRunsOfAUser(t *testing.T) {
 	}
 	<-begun
 	<-begun
-	// The third place is free for another user, although a run of ada waits for a
-	// place.
+	// The third place is free for another user, although another run of ada is queued.
 	for range 3 {
 		wait(t, records, "bob", enqueue(t, s, "bob", "b"))
 		if code := <-begun; code != "b" {

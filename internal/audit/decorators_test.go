@@ -611,7 +611,7 @@ func TestRecordsRecordsCancellationAndDeletion(t *testing.T) {
 	}
 }
 
-// failingFactors is a SecondFactorService whose methods return the error.
+// failingFactors is a SecondFactorService. All its methods return the field "err".
 type failingFactors struct{ err error }
 
 func (x failingFactors) SecondFactor(context.Context, *pyth.Principal) (*pyth.SecondFactor, error) {
@@ -670,7 +670,7 @@ func TestAccountsRecordsTheSecondFactor(t *testing.T) {
 		pyth.AuditEvent{User: "ada", Action: pyth.ActionUserLogin, Outcome: pyth.AuditDenied, Details: map[string]any{"secondFactor": "invalid_second_factor"}})
 }
 
-// loginWith is an AccountService whose Login returns the fields.
+// loginWith is an AccountService. Its method Login returns the values of the fields.
 type loginWith struct {
 	pyth.AccountService
 	g   *pyth.Grant

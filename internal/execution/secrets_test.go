@@ -17,7 +17,7 @@ type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// Each returned grant has this function in its field Recorded.
+	// The field Recorded of each returned grant is this function.
 	recorded func() error
 }
 

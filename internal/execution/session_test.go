@@ -18,8 +18,8 @@ import (
 // tests offers JavaScript only in sessions.
 type turns struct {
 	spec pyth.SessionSpec
-	// If the field "cause" is not nil, the turn's context is canceled with this cause
-	// before the program runs.
+	// If the field "cause" is not nil, the context of the run is canceled with this
+	// cause before the program runs.
 	cause    error
 	released []released
 	given    []pyth.SecretValue

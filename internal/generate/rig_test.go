@@ -72,7 +72,8 @@ func (r *rig) Execute(_ context.Context, user pyth.UserID, p *pyth.Program, even
 	return e, nil
 }
 
-// service returns a GenerateService that records its calls in the audit log r.audit.
+// service returns a GenerateService. The audit log r.audit records the calls of the
+// service.
 func (r *rig) service() pyth.GenerateService {
 	return audit.Generations(generate.New(r.config), r.audit, generate.Version())
 }

@@ -18,7 +18,7 @@ func TestEraseKeepsTheTree(t *testing.T) {
 	const each = 2100
 	var waits []func() error
 	for i := range each {
-		// The entries share transactions.
+		// Do not wait here, so that several entries share a transaction.
 		waits = append(waits, l.Begin(t.Context(), event("ada", i)), l.Begin(t.Context(), event("bob", i)))
 	}
 	for _, wait := range waits {
@@ -50,8 +50,8 @@ func TestEraseKeepsTheTree(t *testing.T) {
 		t.Errorf("a second call erased %d entries, error %v", n, err)
 	}
 
-	// Prune does not stop at erased entries. It removes all entries so far, including
-	// the two entries of Erase.
+	// Prune does not stop at erased entries. It removes all entries that exist now,
+	// even the two entries that Erase has written.
 	if n, err := l.Prune(t.Context(), start.Add(time.Second)); n != 2*each+2 || err != nil {
 		t.Errorf("got %d pruned entries and error %v", n, err)
 	}
@@ -62,7 +62,7 @@ func TestEraseKeepsTheTree(t *testing.T) {
 	}
 	whole(t, store, kept)
 
-	// Content that is missing without an entry is still damage.
+	// Missing content is still damage if no entry reports it.
 	tamper(t, path, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, record = NULL WHERE sequence = (SELECT max(sequence) FROM audit)")
 	if r := verify(t, store, kept); r.Whole() {
 		t.Error("verify accepts an entry that lost its content")

@@ -16,7 +16,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
 )
 
-// cluster has the databases that several servers share. TestMain starts it.
+// cluster is a PostgreSQL server with the databases that several servers share.
+// TestMain starts it.
 var cluster *postgrestest.Cluster
 
 func TestMain(m *testing.M) {
@@ -47,7 +48,7 @@ func openShared(t testing.TB, store pyth.SharedAuditStore) *log.Log {
 }
 
 // TestRecordOfSeveralServersIsOneLog lets several servers write at the same time. Each
-// of them opened the log before the others wrote.
+// server opened the log before the other servers wrote.
 func TestRecordOfSeveralServersIsOneLog(t *testing.T) {
 	url := cluster.Database(t)
 	const servers, clients, events = 3, 8, 25

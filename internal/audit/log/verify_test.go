@@ -154,8 +154,9 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 }
 
 // TestAttack104VerifyFindsARewrittenLog replaces all entries by the entries of a
-// different log. The checkpoint in the database reveals this. If this checkpoint is
-// replaced too, only a checkpoint that was saved elsewhere reveals the change.
+// different log. The checkpoint in the database reveals the change. If the attacker
+// also replaces this checkpoint, only a checkpoint that was saved elsewhere reveals the
+// change.
 func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")
@@ -247,7 +248,7 @@ func TestPruneKeepsTheTree(t *testing.T) {
 	if _, err := l.Proof(t.Context(), "ada", entries[144].ID); err != nil {
 		t.Errorf("the oldest remaining entry: %v", err)
 	}
-	// The entries that Prune has written also expire.
+	// The entries that Prune has written expire like all other entries.
 	at = start.Add(time.Hour)
 	prune(3000, 292)
 	whole(t, store, kept)

@@ -122,7 +122,7 @@ func TestBusAuthenticatesWithPasswordAndTLS(t *testing.T) {
 	}
 }
 
-// TestBusWorksWithLimitedPermissions uses the permissions of docs/scaling.md.
+// TestBusWorksWithLimitedPermissions uses the NATS permissions in docs/scaling.md.
 func TestBusWorksWithLimitedPermissions(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../../docs/scaling.md")

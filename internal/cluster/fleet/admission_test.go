@@ -66,7 +66,7 @@ func TestLimitAppliesToAllWorkers(t *testing.T) {
 		if _, err := c.fleet.Start(ctx, newJob("refused", "user", ""), nil); pyth.ErrorCode(err) != pyth.CodeTooManyExecutions {
 			t.Errorf("a program beyond the queue of the tenant: %v", err)
 		}
-		// Another tenant and the server itself are not affected.
+		// The limit does not affect another tenant and the server itself.
 		for _, tenant := range []string{"other", ""} {
 			if o := c.run(newJob("b", tenant, ""), nil); o.Status != pyth.StatusSucceeded {
 				t.Errorf("tenant %q: %v", tenant, o)

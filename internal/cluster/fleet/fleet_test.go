@@ -153,7 +153,7 @@ func TestEventsArriveWithBackPressure(t *testing.T) {
 		if took := time.Since(start); took < 10*time.Second {
 			t.Errorf("took %v", took)
 		}
-		// The client disconnects.
+		// The recorder returns an error, as if the client had disconnected.
 		o = c.run(newJob("b", "user", "print"), &recorder{fail: true})
 		if o.Status != pyth.StatusSucceeded && o.Status != pyth.StatusCanceled {
 			t.Errorf("%+v", o)
@@ -208,7 +208,7 @@ func TestWorkersOfOtherVersionsGetNoJobs(t *testing.T) {
 		if len(c.fleet.Stats().Workers) != 1 {
 			t.Error("the old worker is not alive")
 		}
-		// With this code, asynchronous runs wait for a worker.
+		// Asynchronous runs wait for a worker if they get this error code.
 		if _, err := c.fleet.Start(t.Context(), newJob("a", "user", ""), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable {
 			t.Errorf("got %v", err)
 		}

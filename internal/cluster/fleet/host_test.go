@@ -177,7 +177,7 @@ func (r stuckReader) Read([]byte) (int, error) {
 	return 0, r.ctx.Err()
 }
 
-// endAfter ends the session after an internal error, like the pool.
+// endAfter ends the session if err is an internal error, as the real pool does.
 func (h *host) endAfter(id pyth.SessionID, err error) {
 	if pyth.ErrorCode(err) == pyth.CodeInternal {
 		h.CloseSession(id)

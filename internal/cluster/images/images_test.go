@@ -41,7 +41,7 @@ func newImage(t *testing.T, size int) (content, hash []byte, path string) {
 	return content, sum[:], path
 }
 
-// await gets the image until the object store has it.
+// await repeats Get until the object store has the image.
 func await(t *testing.T, s *images.Shared, hash []byte) []byte {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
@@ -86,7 +86,7 @@ func TestWorkersShareImages(t *testing.T) {
 					t.Errorf("an image of %d bytes has %d bytes", size, len(got))
 				}
 			}
-			// Another cluster cannot read the images.
+			// A cluster with a different token must not be able to read the images.
 			_, hash, path := newImage(t, 1000)
 			first.Put(hash, path)
 			await(t, second, hash)
@@ -117,7 +117,7 @@ func TestObjectsAreEncrypted(t *testing.T) {
 		if bytes.Contains(b, []byte("canary")) {
 			t.Error("the object contains the image in clear")
 		}
-		// A damaged object is like a missing one.
+		// Get must treat a damaged object like a missing object.
 		b[len(b)-1] ^= 1
 		return errors.Join(err, os.Chmod(path, 0o600), os.WriteFile(path, b, 0o600))
 	})

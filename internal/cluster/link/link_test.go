@@ -38,7 +38,7 @@ func newPair(t *testing.T, accept func(*link.Link)) *pair {
 	return newSlowPair(t, time.Millisecond, accept)
 }
 
-// newSlowPair is newPair with a bus whose messages arrive after the given delay.
+// newSlowPair is like newPair, but messages arrive after the given delay.
 func newSlowPair(t *testing.T, delay time.Duration, accept func(*link.Link)) *pair {
 	t.Helper()
 	p := &pair{hub: linktest.NewHub(delay)}
@@ -128,7 +128,8 @@ func TestCallToStalledWorkerFails(t *testing.T) {
 		if took := time.Since(began); took < 9*time.Second || took > 11*time.Second {
 			t.Errorf("the call failed after %v", took)
 		}
-		// A call that fits in the window needs no receiver.
+		// The message of this call fits in the window, so the call does not wait for
+		// the receiver.
 		l, err := p.server.Call(t.Context(), p.worker.ID(), message(1000))
 		if err != nil {
 			t.Fatal(err)
@@ -189,7 +190,8 @@ func TestCallsCanArriveInAnyOrder(t *testing.T) {
 			}
 			l.Close()
 		}
-		// A message of a call that has ended does not start the call again.
+		// If a message of an ended call arrives again, it must not start the call
+		// again.
 		time.Sleep(time.Second)
 		sent := len(p.hub.Sent())
 		if err := p.hub.Inject("pyth-on.cluster.node."+p.worker.ID().String(), lost[0]); err != nil {

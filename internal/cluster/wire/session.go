@@ -16,8 +16,9 @@ type Reserve struct {
 	ID     pyth.ReservationID
 }
 
-// Reserved is the answer to KindReserve, in a KindDone message. Its end is a duration
-// from now, because the clocks of machines can differ.
+// Reserved is the answer to KindReserve, in a KindDone message. It contains the
+// lifetime of the reservation instead of its end, because the clocks of machines can
+// differ.
 type Reserved struct {
 	PublicKey  []byte
 	LifetimeMs int64

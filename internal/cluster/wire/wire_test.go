@@ -183,8 +183,8 @@ func TestOutcomeRoundTrip(t *testing.T) {
 	}
 }
 
-// requireAllSet fails if a field of the test data is zero, because the test would
-// then not notice that the encoding drops the field.
+// requireAllSet fails the test if a field of the test data is zero. With a zero field,
+// the test could not notice that the encoding loses this field.
 func requireAllSet(t *testing.T, v reflect.Value, path string, except ...string) {
 	t.Helper()
 	for _, e := range except {

@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// syncBuffer is a log buffer for several goroutines.
+// syncBuffer is a buffer for a log. Several goroutines can use it.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

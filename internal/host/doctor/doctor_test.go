@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/doctor"
 )
 
-// host is a dispatcher. The function gets each job and returns its outcome.
+// host is a fake dispatcher: the function receives a job and returns the outcome of
+// this job.
 type host func(*pyth.Job) (*pyth.Outcome, error)
 
 func (h host) Start(_ context.Context, j *pyth.Job, _ pyth.Events) (pyth.Run, error) {
