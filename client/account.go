@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Login returns a token and the API key of the account. The client needs no credentials.
+// Login returns a token and the API key of the account. The client needs no
+// credentials.
 func (c *Client) Login(ctx context.Context, email, password string) (*AuthResponse, error) {
 	answer := new(AuthResponse)
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password}}, answer)

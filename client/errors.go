@@ -16,8 +16,8 @@ import (
 // operator finds the request in the log of the server.
 type Error struct {
 	Problem
-	// RetryAfter is the time after which a repeated request can succeed; 0 if the server
-	// does not know.
+	// RetryAfter is the time after which a repeated request can succeed; 0 if the
+	// server does not know.
 	RetryAfter time.Duration
 }
 

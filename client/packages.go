@@ -10,8 +10,8 @@ import (
 
 const packagesPath = "/api/v1/packages"
 
-// Progress reports a step of a change of packages: its name, such as resolve or install,
-// and a detail, such as the name of a package.
+// Progress reports a step of a change of packages: its name, such as resolve or
+// install, and a detail, such as the name of a package.
 type Progress func(step, detail string)
 
 // Packages returns the packages of a language; of Python if the language is "".

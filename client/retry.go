@@ -50,7 +50,8 @@ func (r *call) mayRepeat(err error) bool {
 // context ends first.
 func waitToRetry(ctx context.Context, a *attempt) error {
 	delay := firstDelay << (a.number - 1)
-	// Half of the delay is random, so that clients do not repeat their requests together.
+	// Half of the delay is random, so that clients do not repeat their requests
+	// together.
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // rand.Read never fails.
 	delay = delay/2 + time.Duration(binary.LittleEndian.Uint64(b[:])%uint64(delay/2))

@@ -16,8 +16,8 @@ const executionsPath = "/api/v1/executions"
 // maxWait is the longest time that the server waits for the end of a run, in seconds.
 const maxWait = 60
 
-// Run runs a program and returns its result when it ends. If the context ends first, the
-// server cancels the run.
+// Run runs a program and returns its result when it ends. If the context ends first,
+// the server cancels the run.
 func (c *Client) Run(ctx context.Context, r *ExecuteRequest) (*ExecuteResponse, error) {
 	run := new(ExecuteResponse)
 	return run, c.do(ctx, &call{method: http.MethodPost, path: "/api/v1/execute", body: r}, run)
@@ -29,8 +29,8 @@ func (c *Client) Stream(ctx context.Context, r *ExecuteRequest) iter.Seq2[Event,
 	return events(c.stream(ctx, &call{method: http.MethodPost, path: "/api/v1/execute/stream", body: r}))
 }
 
-// Start queues a program and returns without waiting for its end. The request is durable
-// when Start returns, and runs once.
+// Start queues a program and returns without waiting for its end. The request is
+// durable when Start returns, and runs once.
 func (c *Client) Start(ctx context.Context, r *ExecuteRequest) (*Execution, error) {
 	header := idempotent()
 	header.Set("Prefer", "respond-async")

@@ -136,8 +136,8 @@ func throughControl(dataDir, agent string, f func(*adminClient) error) error {
 	return f(&adminClient{http: client, base: "http://pyth-on", agent: agent})
 }
 
-// checkDatabase returns an error if the command uses SQLite, the database does not exist,
-// and "creates" is false.
+// checkDatabase returns an error if the command uses SQLite, the database does not
+// exist, and "creates" is false.
 func (c *adminFlags) checkDatabase(creates bool) error {
 	_, hidden := hiddenDescriptor(databaseVariable)
 	if creates || hidden || c.Database != "" || c.DatabaseFile != "" {

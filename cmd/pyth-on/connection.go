@@ -71,8 +71,8 @@ func keyFor(server, file string) ([]byte, error) {
 	return nil, fmt.Errorf("no API key for %s; set %s or --api-key-file, or run `pyth-on login %[1]s`", server, apiKeyVariable)
 }
 
-// selected returns the selected profile. If --profile is not set and there is no default
-// profile, the result is empty.
+// selected returns the selected profile. If --profile is not set and there is no
+// default profile, the result is empty.
 func (f *connectFlags) selected() (profile, error) {
 	all, err := readProfiles()
 	if err != nil {

@@ -25,8 +25,8 @@ func reloadServer(server *app.Server, certificates *listen.Certificates, level *
 	}
 }
 
-// reloadWorker returns a function that reads the settings that can change while a worker
-// runs.
+// reloadWorker returns a function that reads the settings that can change while a
+// worker runs.
 func reloadWorker(worker *app.Worker, level *slog.LevelVar) prepareReload {
 	return func(next *commands) (func(), error) {
 		return func() {

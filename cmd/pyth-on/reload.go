@@ -14,8 +14,8 @@ import (
 // reloader changes the settings of a running server or worker. It serves the effective
 // settings as JSON.
 type reloader struct {
-	// The field "first" contains the settings at the start of the process. Settings that
-	// cannot be reloaded keep these values.
+	// The field "first" contains the settings at the start of the process. Settings
+	// that cannot be reloaded keep these values.
 	first     *parsed
 	last      *parsed
 	effective atomic.Pointer[[]settings.Setting]

@@ -84,8 +84,8 @@ func waiting(step string) (stop func()) {
 	}
 }
 
-// askSecret reads a line without echo from the terminal. Without a terminal it reads one
-// line of standard input. Further input stays in the reader. A secret cannot be an
+// askSecret reads a line without echo from the terminal. Without a terminal it reads
+// one line of standard input. Further input stays in the reader. A secret cannot be an
 // argument, because all users of the machine can read the arguments of a process.
 func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (string, error) {
 	var line string

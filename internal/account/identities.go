@@ -22,8 +22,8 @@ const (
 	signInStart = "pysignin_"
 	// stateLifetime is the time that a user has to sign in at the provider.
 	stateLifetime = 10 * time.Minute
-	// signInLifetime is the time that a client has to exchange the code of a sign-in. It
-	// includes the time to type a code of the second factor.
+	// signInLifetime is the time that a client has to exchange the code of a sign-in.
+	// It includes the time to type a code of the second factor.
 	signInLifetime = 5 * time.Minute
 	maxIdentities  = 10
 	stateKeyBytes  = 32
@@ -39,15 +39,15 @@ type Provider interface {
 type IdentitiesConfig struct {
 	Accounts *Service
 	Provider Provider
-	// AllowedDomains contains the domains of e-mail addresses that may log in; empty for
-	// all domains.
+	// AllowedDomains contains the domains of e-mail addresses that may log in; empty
+	// for all domains.
 	AllowedDomains []string
 	// CreateAccounts is true if a first login creates an account.
 	CreateAccounts bool
 }
 
-// Identities lets users log in with an OIDC provider. It implements pyth.IdentityService,
-// and is safe for concurrent use.
+// Identities lets users log in with an OIDC provider. It implements
+// pyth.IdentityService, and is safe for concurrent use.
 type Identities struct {
 	config IdentitiesConfig
 	states cipher.AEAD
@@ -55,8 +55,8 @@ type Identities struct {
 
 var _ pyth.IdentityService = (*Identities)(nil)
 
-// NewIdentities returns the service. It reads or creates the key that encrypts the state
-// of sign-ins.
+// NewIdentities returns the service. It reads or creates the key that encrypts the
+// state of sign-ins.
 func NewIdentities(ctx context.Context, c IdentitiesConfig) (*Identities, error) {
 	domains := make([]string, len(c.AllowedDomains))
 	for i, d := range c.AllowedDomains {

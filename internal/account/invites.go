@@ -92,8 +92,8 @@ func (s *Service) CreateInvite(ctx context.Context, actor pyth.UserID, email str
 }
 
 // CreateSetupCode creates a code with which one caller can register as the first
-// administrator. It returns "" if an enabled administrator exists. The new code replaces
-// the earlier one.
+// administrator. It returns "" if an enabled administrator exists. The new code
+// replaces the earlier one.
 func (s *Service) CreateSetupCode(ctx context.Context) (string, error) {
 	counts, err := s.config.Store.CountUsers(ctx)
 	if err != nil || counts.ActiveAdmins > 0 {

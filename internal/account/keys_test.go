@@ -106,8 +106,8 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	}
 }
 
-// TestKeyCannotOutliveItsExpiry checks that a stolen key cannot prolong itself or create
-// a key that is valid longer.
+// TestKeyCannotOutliveItsExpiry checks that a stolen key cannot prolong itself or
+// create a key that is valid longer.
 func TestKeyCannotOutliveItsExpiry(t *testing.T) {
 	s := newService(t)
 	owner := s.principal(t, s.register(t, email))

@@ -20,7 +20,8 @@ type Profiles struct {
 
 var _ pyth.ProfileService = (*Profiles)(nil)
 
-// NewProfiles returns the service for the accounts. It deletes accounts with the Remover.
+// NewProfiles returns the service for the accounts. It deletes accounts with the
+// Remover.
 func NewProfiles(accounts *Service, remover *Remover) *Profiles {
 	return &Profiles{accounts, remover}
 }

@@ -107,8 +107,8 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 		delete(c.open, victim)
 	}
 	// Close the connection without waiting for unsent data. A peer that reads nothing
-	// would otherwise delay the close while the lock is held. For the same reason, close
-	// a TLS connection without the alert that TLS sends.
+	// would otherwise delay the close while the lock is held. For the same reason,
+	// close a TLS connection without the alert that TLS sends.
 	if secure, ok := victim.(*tls.Conn); ok {
 		victim = secure.NetConn()
 	}

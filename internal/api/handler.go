@@ -75,8 +75,8 @@ type Config struct {
 	// Settings returns the effective settings for administrators. If Settings is nil,
 	// its operation responds with not_implemented.
 	Settings func() []pyth.Setting
-	// PublicURL is the address of the API in links to users. If it is "", links have the
-	// scheme and the host of the request.
+	// PublicURL is the address of the API in links to users. If it is "", links have
+	// the scheme and the host of the request.
 	PublicURL string
 	// Audit serves the audit log. If Audit is nil, its operations respond with
 	// not_implemented.

@@ -144,8 +144,8 @@ func (h *Handler) deleteLoginCookie(ctx context.Context, _ *noInput) (*noOutput,
 }
 
 // cookieCredentials returns the credentials in the cookie of a page of this server. It
-// returns no credentials if there is no cookie, and an error if a page of another origin
-// sent the request.
+// returns no credentials if there is no cookie, and an error if a page of another
+// origin sent the request.
 func (h *Handler) cookieCredentials(r *http.Request) (pyth.Credentials, error) {
 	token := cookieValue(r, h.tokenCookie(r))
 	if token == "" {
@@ -159,8 +159,8 @@ func (h *Handler) cookieCredentials(r *http.Request) (pyth.Credentials, error) {
 
 // checkSameOrigin returns an error if a page of another origin sent the request, so
 // that such a page cannot use the cookies of the user (CSRF). It also refuses GET
-// requests, which http.CrossOriginProtection allows. For other methods, browsers without
-// Sec-Fetch-Site send Origin.
+// requests, which http.CrossOriginProtection allows. For other methods, browsers
+// without Sec-Fetch-Site send Origin.
 func (h *Handler) checkSameOrigin(r *http.Request) error {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if (site == "" || site == "same-origin" || site == "none") && h.crossOrigin.Check(r) == nil {
@@ -207,8 +207,9 @@ func (h *Handler) setCookie(req *request, name, path, value string, lifetime tim
 	})
 }
 
-// cookieValue returns the value of the only cookie with the name. It returns "" if there
-// is none, or if there are several, because a page of another host may have set one.
+// cookieValue returns the value of the only cookie with the name. It returns "" if
+// there is none, or if there are several, because a page of another host may have set
+// one.
 func cookieValue(r *http.Request, name string) string {
 	cookies := r.CookiesNamed(name)
 	if len(cookies) != 1 {

@@ -238,8 +238,8 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 			}
 			for _, form := range forms {
 				ref, _ := form.(node)["$ref"].(string)
-				// ZKPayload is an exception: it allows unknown fields, because answers also
-				// contain it.
+				// ZKPayload is an exception: it allows unknown fields, because answers
+				// also contain it.
 				if ref != "" && ref != "#/components/schemas/ZKPayload" && !closed(resolve(d, form.(node))) {
 					t.Errorf("%s: %s allows unknown fields", name, ref)
 				}

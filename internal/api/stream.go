@@ -90,8 +90,8 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
-	// If numbered is true, each event has an ID: its number, from 1. The stream does not
-	// send events up to the number "skip", because the client has received them.
+	// If numbered is true, each event has an ID: its number, from 1. The stream does
+	// not send events up to the number "skip", because the client has received them.
 	numbered   bool
 	skip, last int
 
@@ -243,8 +243,8 @@ func (h *Handler) eventForm() map[string]*huma.Response {
 	for _, t := range eventTypes() {
 		data = append(data, h.api.OpenAPI().Components.Schemas.Schema(t, true, ""))
 	}
-	// JSON Schema describes the content of a string with these keywords, which huma does
-	// not know.
+	// JSON Schema describes the content of a string with these keywords, which huma
+	// does not know.
 	schema.Extensions = map[string]any{"contentMediaType": eventStream, contentSchema: &huma.Schema{OneOf: data}}
 	return map[string]*huma.Response{"200": {Description: "The events of the run", Content: map[string]*huma.MediaType{
 		eventStream: {Schema: schema, Example: exampleRunEvents},

@@ -84,8 +84,8 @@ func (a *Accounts) Count(ctx context.Context) (pyth.UserCounts, error) {
 	return a.store.CountUsers(ctx)
 }
 
-// SetupCode returns a new code for the registration of the first administrator; "" if an
-// enabled administrator exists.
+// SetupCode returns a new code for the registration of the first administrator; "" if
+// an enabled administrator exists.
 func (a *Accounts) SetupCode(ctx context.Context) (string, error) {
 	return a.service.CreateSetupCode(ctx)
 }

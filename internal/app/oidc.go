@@ -13,13 +13,14 @@ import (
 
 // OIDCConfig configures the sign-in at an OIDC provider.
 type OIDCConfig struct {
-	// Issuer is the URL of the provider. If it is "", there is no sign-in at a provider.
+	// Issuer is the URL of the provider. If it is "", there is no sign-in at a
+	// provider.
 	Issuer                 string
 	ClientID, ClientSecret string
 	// Name is the name of the provider for users.
 	Name string
-	// AllowedDomains contains the domains of e-mail addresses that may log in; empty for
-	// all domains.
+	// AllowedDomains contains the domains of e-mail addresses that may log in; empty
+	// for all domains.
 	AllowedDomains []string
 	// CreateAccounts is true if a first login creates an account.
 	CreateAccounts bool

@@ -34,7 +34,8 @@ type note struct {
 
 func (note) Kind() string { return "note" }
 
-// failingOnce is the text of a job whose first attempt fails.
+// failingOnce is the text of a job whose first attempt fails, and whose second
+// succeeds.
 const failingOnce = "again"
 
 // worker sends the text of each attempt to the channel "seen".
@@ -103,7 +104,8 @@ func TestQueueOfSQLite(t *testing.T) {
 }
 
 // TestQueueRunsJobsFromTheFuture starts a queue after the clock was set back. A killed
-// server has left a job whose last attempt was in the future, and the row of the leader.
+// server has left two rows: a job whose last attempt was in the future, and the leader
+// of River.
 func TestQueueRunsJobsFromTheFuture(t *testing.T) {
 	driver := openSQLite(t, filepath.Join(t.TempDir(), "db")).Jobs()
 	w := newWorker()

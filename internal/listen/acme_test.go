@@ -88,8 +88,8 @@ func open(t *testing.T) net.Listener {
 
 func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
-// serveACME serves HTTPS on the first listener, and the challenges and a redirect on
-// the second one.
+// serveACME serves HTTPS on the listener "secure". On the listener "plain", it answers
+// challenges and redirects other requests.
 func serveACME(t *testing.T, config listen.ACMEConfig, secure, plain net.Listener) *listen.ACME {
 	t.Helper()
 	a := listen.NewACME(config)

@@ -79,7 +79,7 @@ func TestCertificatesReloadChangedFiles(t *testing.T) {
 	if changed, err := c.ReloadChanged(); !changed || err != nil || served(t, c) != 2 {
 		t.Errorf("changed files: %v, %v, certificate %d", changed, err, served(t, c))
 	}
-	// A key that does not fit must not replace the pair.
+	// A key that does not fit the certificate must not replace the key in use.
 	key, err := os.ReadFile(filepath.Join(dir, "key.pem"))
 	if err != nil {
 		t.Fatal(err)

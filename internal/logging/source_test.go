@@ -116,8 +116,9 @@ func isDuration(key string, value ast.Expr) bool {
 	return found
 }
 
-// missingContexts returns the places in a file where a function with a context writes a
-// log record without it. Such a record does not have the ID of the request.
+// missingContexts returns the places in a file where a function has a context but
+// writes a log record without the context. Such a record does not have the ID of the
+// request.
 func missingContexts(fset *token.FileSet, file *ast.File) (bad []string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		var params *ast.FieldList

@@ -1,6 +1,7 @@
 // Package images shares the images of packages between workers through an object store.
 // The first worker that downloads an image from a server stores the image in the object
-// store. Other workers download the image from the object store, so that the servers have less work.
+// store. Other workers download the image from the object store, so that the servers
+// have less work.
 //
 // Objects are encrypted with keys that derive from the joining token. A worker checks
 // the hash of each image, and asks the server for images that the object store does not

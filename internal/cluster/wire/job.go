@@ -51,8 +51,8 @@ func EncodeRun(job *pyth.Job, events bool, trace string, seal func([]byte) ([]by
 	return Encode(KindRun, run, blobs...)
 }
 
-// DecodeRun decodes a KindRun message. It returns ErrInvalid if the job is not complete.
-// The job shares the memory of the message.
+// DecodeRun decodes a KindRun message. It returns ErrInvalid if the job is not
+// complete. The job shares the memory of the message.
 func DecodeRun(m *Message) (*Run, error) {
 	run := new(Run)
 	if err := m.Into(run); err != nil {

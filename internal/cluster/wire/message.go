@@ -27,7 +27,8 @@ const (
 	KindDelete
 	KindReserve
 
-	// KindAccepted says that a sandbox has received the job. The program has not started.
+	// KindAccepted says that a sandbox has received the job. The program has not
+	// started.
 	KindAccepted
 	// KindRelease starts the program. It carries the secrets.
 	KindRelease
@@ -67,7 +68,8 @@ const (
 	MaxOutcomeMessage = 96 << 20
 	MaxEventMessage   = 24 << 20
 	MaxSmallMessage   = 8 << 20
-	// MaxContent is the maximum size of the data in a KindContent or KindOutput message.
+	// MaxContent is the maximum size of the data in a KindContent or KindOutput
+	// message.
 	MaxContent = 256 << 10
 )
 

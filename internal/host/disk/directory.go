@@ -23,8 +23,8 @@ func Rename(from, to string) error {
 }
 
 // Replace writes a file with the function "write" and moves it to path. Readers see
-// either the old or the new content, even after a crash. A crash can leave a file in the
-// same directory whose name matches TemporaryName.
+// either the old or the new content, even after a crash. A crash can leave a file in
+// the same directory whose name matches TemporaryName.
 func Replace(path string, mode os.FileMode, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), TemporaryName(filepath.Base(path)))
 	if err != nil {

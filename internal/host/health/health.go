@@ -32,8 +32,8 @@ const probe = "print(6 * 7)"
 // Config configures a Monitor.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Limits are the limits of trial runs. Layers are the packages of trial runs:
-	// the packages with which sandboxes start, so that a trial run can use a started one.
+	// Limits are the limits of trial runs. Layers are the packages of trial runs: the
+	// packages with which sandboxes start, so that a trial run can use a started one.
 	Limits pyth.Limits
 	Layers pyth.Layers
 	// Database returns an error if the database does not respond.

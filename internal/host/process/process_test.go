@@ -21,8 +21,8 @@ const parent = "PROCESS_TEST_PARENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(parent) != "" {
-		// The child prints its process ID. It would outlive its parent if it were
-		// not started by process.Run.
+		// The child prints its process ID. Without process.Run, it would outlive its
+		// parent.
 		cmd := exec.CommandContext(context.Background(), "sh", "-c", "echo $$; exec sleep 600")
 		cmd.Stdout = os.Stdout
 		fmt.Fprintln(os.Stderr, process.Run(cmd))

@@ -13,7 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/systemd"
 )
 
-// listen returns a function that waits for the next message to the service manager.
+// listen returns a function that waits for the next message that the tested code sends
+// to the service manager.
 func listen(t *testing.T) (next func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
