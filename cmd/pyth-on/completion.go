@@ -50,7 +50,8 @@ func (c *completionCommand) Run() error {
 	return err
 }
 
-// completeCommand prints the candidates for the last word.
+// completeCommand prints the completions of the last word of an incomplete command
+// line.
 type completeCommand struct {
 	Words []string `arg:"" optional:"" passthrough:""`
 }

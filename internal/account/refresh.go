@@ -142,8 +142,9 @@ func (s *Service) checkLogin(ctx context.Context, p *pyth.Principal) error {
 	return err
 }
 
-// Logout revokes the family of the refresh token. If refreshToken is "", Logout
-// revokes all families of the user. It ignores tokens of other users.
+// Logout revokes the family of the refresh token. If the token is "", it
+// revokes all families of the caller. If the token belongs to another user, it does
+// nothing.
 func (s *Service) Logout(ctx context.Context, p *pyth.Principal, refreshToken string) error {
 	if refreshToken == "" {
 		return s.config.Store.RevokeAll(ctx, p.User.ID)

@@ -207,9 +207,9 @@ func (h *Handler) setCookie(req *request, name, path, value string, lifetime tim
 	})
 }
 
-// cookieValue returns the value of the only cookie with the name. It returns "" if
-// there is none, or if there are several, because a page of another host may have set
-// one.
+// cookieValue returns the value of the cookie with the given name. It returns "" if the
+// request has no such cookie. It also returns "" if the request has several, because a
+// page of another host may have set one of them.
 func cookieValue(r *http.Request, name string) string {
 	cookies := r.CookiesNamed(name)
 	if len(cookies) != 1 {

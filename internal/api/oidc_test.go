@@ -53,7 +53,7 @@ func newOIDCServer(t *testing.T, publicURL string) (*server, *identities) {
 	return newServer(t, func(c *api.Config) { c.Identities, c.OIDCName, c.PublicURL = x, "Example", publicURL }), x
 }
 
-// challenge is the encoding of 32 bytes that begin with abc.
+// challenge is 32 bytes in base64url. The first three bytes are "abc".
 const challenge = "YWJjAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 func TestSignInBeginsWithARedirect(t *testing.T) {

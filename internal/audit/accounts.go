@@ -70,8 +70,8 @@ func (a *accounts) Login(ctx context.Context, email, password, code string) (*py
 	return a.record(ctx, pyth.ActionUserLogin, g, err)
 }
 
-// Refresh writes an audit entry with the action token.refreshed or
-// token.reuse_detected.
+// Refresh writes an audit entry with the action token.refreshed, or
+// token.reuse_detected if the token was used before.
 func (a *accounts) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	g, err := a.AccountService.Refresh(ctx, refreshToken, client)
 	return a.record(ctx, pyth.ActionTokenRefreshed, g, err)

@@ -78,7 +78,7 @@ func (l *Log) head() (*tree, []byte) {
 	return l.tree, l.checkpoint
 }
 
-// Proof returns an inclusion proof for the user's entry with this ID.
+// Proof returns the proof that the log contains the user's entry with the given ID.
 func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.AuditProof, error) {
 	absent := pyth.Errorf(pyth.CodeNotFound, "Your audit log has no entry with this ID.")
 	sequence, err := sequenceOf(id)
