@@ -18,7 +18,7 @@ import (
 
 // base holds the packages that every user has, for one runtime.
 type base struct {
-	// Requirements contains the requirements of the operator.
+	// Requirements contains the operator's requirements for these packages.
 	Requirements []string          `json:"requirements"`
 	List         *pyth.PackageList `json:"list"`
 }
@@ -46,7 +46,7 @@ func readBase(path string) (*base, error) {
 	return b, nil
 }
 
-// write replaces the lockfile.
+// write replaces the lockfile of the base packages at the path.
 func (b *base) write(path string) error {
 	text, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {
@@ -58,10 +58,10 @@ func (b *base) write(path string) error {
 	})
 }
 
-// InstallBase installs packages that every user has, and returns their layer. The
-// versions stay the same until the requirements change. Without requirements, it
-// removes the base packages. The caller calls InstallBase before the first run of a
-// user.
+// InstallBase installs the base packages: packages that every user has. It returns the
+// layer that contains them. Their versions stay the same until the requirements change.
+// If there are no requirements, InstallBase removes the base packages. The caller calls
+// InstallBase before the first run of a user.
 func (s *Service) InstallBase(ctx context.Context, requirements []string, progress pyth.PackageProgress) (pyth.Layers, error) {
 	if len(requirements) == 0 {
 		s.setBase(nil)
@@ -115,8 +115,9 @@ func (s *Service) makeBase(ctx context.Context, requirements []string, progress 
 	return b, b.write(s.config.BaseFile)
 }
 
-// withBase returns the layer that contains the base packages and the user's packages.
-// If both contain a package, the layer has the user's version.
+// withBase returns the layer that contains the base packages and the packages of the
+// layer "own", which belongs to the user. If a package is in both sets, the result has
+// the user's version.
 func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, own pyth.LayerID) (pyth.LayerID, error) {
 	s.mu.Lock()
 	b, combined := s.base, s.combined[own]
@@ -134,7 +135,8 @@ func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, ow
 	}
 	err := s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		both := &pyth.PackageList{Runtime: runtime, Packages: overlay(b.List.Packages, list.Packages)}
-		// The limit on the size applies to the user's packages alone.
+		// Pass noLimit: the limit on the total size applies only to the user's
+		// packages.
 		if err := s.installWithin(ctx, user, r, both, noLimit, r.Archive, discardProgress); err != nil {
 			return err
 		}

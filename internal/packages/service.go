@@ -24,7 +24,7 @@ type Resolver interface {
 	// Parse parses a requirement. The error is a message for the user, such as "must
 	// be at most 512 bytes".
 	Parse(text string) (resolve.Requirement, error)
-	// Normalize returns the name of a package in the form that lockfiles contain.
+	// Normalize returns the given package name in the form that lockfiles contain.
 	Normalize(name string) string
 	// Importable reports whether programs can import the package. Some packages can
 	// be imported only by other packages.
@@ -49,10 +49,11 @@ type Config struct {
 	// Resolvers contains one resolver for each runtime. Service.Packages lists the
 	// packages in the order of these resolvers.
 	Resolvers []Resolver
-	// Shared is true if other servers change the lockfiles in Store too.
+	// Shared is true if other servers also change the lockfiles in Store.
 	Shared bool
 	// MaxPackages is the maximum number of packages in a lockfile; 0 means 500.
-	// MaxBytes is the maximum total size of their images in bytes; 0 means 1 GiB.
+	// MaxBytes is the maximum total size of the images of these packages in bytes; 0
+	// means 1 GiB.
 	MaxPackages int
 	MaxBytes    int64
 	// CacheBytes is the maximum size of files that no lockfile needs; 0 means 2 GiB.
@@ -62,7 +63,7 @@ type Config struct {
 	// MaxChanges is the maximum number of concurrent changes by all users; 0 means
 	// 4. A user can run one change at a time.
 	MaxChanges int
-	// BaseFile is the path of the lockfile of InstallBase; "" for none.
+	// BaseFile is the path of the lockfile that InstallBase writes; "" for none.
 	BaseFile string
 	Clock    func() time.Time
 	Logger   *slog.Logger
@@ -74,8 +75,9 @@ type Service struct {
 	config Config
 
 	// The field "changing" has one lock for each lockfile and one lock for each user. A
-	// change of a lockfile needs the lock of the lockfile. To use a slot, a change also
-	// needs the lock of the user. So a user can have only one slot at a time.
+	// change of a lockfile holds the lock of the lockfile. While it holds a slot (see
+	// the field "slots"), it also holds the lock of its user. So a user can have only
+	// one slot at a time.
 	changing keylock.Locks
 	// The channel "slots" limits the number of concurrent changes by all users. Each
 	// running change holds a value in the channel.

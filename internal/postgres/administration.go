@@ -129,7 +129,8 @@ func (s *Store) StorageBytes(ctx context.Context, user pyth.UserID) (n int64, er
 	return n, err
 }
 
-// CreateResetToken stores a token and deletes earlier tokens of the user.
+// CreateResetToken stores a token for a new password, and deletes earlier reset tokens
+// of the user.
 func (s *Store) CreateResetToken(ctx context.Context, t *pyth.ResetToken) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockUser(ctx, tx, t.UserID); err != nil {

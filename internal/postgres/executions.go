@@ -19,8 +19,8 @@ func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any)
 	return row.Scan(append(column.Execution(r), more...)...)
 }
 
-// putExecution is a statement that stores a record. It does nothing if the user does
-// not exist or if the record has ended.
+// putExecution is a statement that stores the record of a run. It does nothing if the
+// user does not exist, or if the stored record says that the run has ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
 	wall, cpu, memory_peak, queued, network_bytes, content, async)
@@ -42,8 +42,8 @@ const (
 	recordOfRun   = "run"
 )
 
-// PutExecutions creates records and updates records that have not ended. It ignores
-// records that have ended, and records of users that do not exist.
+// PutExecutions stores the records of runs. It does not change a stored record whose
+// run has ended, and ignores records of users that do not exist.
 func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
 	// All transactions change rows in the order of their IDs, so that two
 	// transactions cannot wait for each other. A stable sort keeps the order of the
@@ -179,14 +179,14 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return asNotFound(asNoRows(err), recordOfRun)
 }
 
-// UnendedExecutions returns records of all users that have not ended, oldest first,
-// except asynchronous runs.
+// UnendedExecutions returns the records of all users' runs that have not ended, oldest
+// first. It leaves out asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.state <> 'ended' AND e.async = 0 AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
 }
 
-// expireContents is a statement that removes the oldest contents. It skips rows that
-// another server is removing.
+// expireContents is a statement that removes the content (code and output) of the
+// oldest ended runs. It skips rows from which another server is removing the content.
 const expireContents = `WITH old AS (
 		DELETE FROM execution_contents WHERE execution_id IN (
 			SELECT execution_id FROM execution_contents WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)

@@ -32,8 +32,9 @@ const (
 	// If a server sends no statement for the time idleTransaction, PostgreSQL ends the
 	// server's transaction. So a server without a network does not block the others.
 	idleTransaction = 10 * time.Second
-	// attempts is the maximum number of attempts of a call that had no effect, for
-	// example because of a deadlock or a closed connection.
+	// attempts is the maximum number of times that an operation is tried. It is tried
+	// again only if the failed attempt had no effect, for example because of a deadlock
+	// or a closed connection.
 	attempts = 4
 )
 

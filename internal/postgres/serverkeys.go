@@ -61,8 +61,9 @@ func (s *Store) RetireRootKeys(ctx context.Context, ids []string) error {
 	return err
 }
 
-// LockRotation reserves the rotation of the root key for this process. The result
-// "ok" is false if another process has the lock. The lock ends with the process.
+// LockRotation takes a lock that permits only one process at a time to replace the root
+// key. The result "ok" is false if another process holds the lock. If this process
+// ends, PostgreSQL releases the lock.
 func (s *Store) LockRotation(ctx context.Context) (unlock func() error, ok bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {

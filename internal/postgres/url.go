@@ -56,8 +56,8 @@ func Describe(text string) string {
 	return (&url.URL{Scheme: "postgres", Host: host, Path: u.Path}).String()
 }
 
-// keepAlive and userTimeout detect a lost network. A connection whose data is not
-// acknowledged for userTimeout ends with an error.
+// These settings of TCP detect a lost network. If the other side does not acknowledge
+// data for userTimeout, the connection ends with an error.
 const (
 	keepAlive   = 5 * time.Second
 	userTimeout = 10 * time.Second

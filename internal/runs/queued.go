@@ -74,7 +74,8 @@ func waited(q *pyth.ExecutionRecord, until time.Time) time.Duration {
 	return max(until.Sub(q.CreatedAt), 0)
 }
 
-// errNotStarted is the error of a program that ended without a call of Begin.
+// errNotStarted is the error for a program that ended before the service called its
+// function Begin.
 var errNotStarted = errors.New("runs: the program did not start")
 
 // RefuseQueued ends a queued run that cannot start. The parameter "cause" is the
@@ -107,7 +108,8 @@ func (s *Service) beginQueued(q *pyth.ExecutionRecord, p *pyth.Program, cancel c
 	return r
 }
 
-// drop removes a run that has not started. The store keeps its record.
+// drop removes a run that has not started from the live runs. The store keeps the
+// record of the run.
 func (s *Service) drop(r *run) {
 	r.capture.release()
 	s.live.remove(r)

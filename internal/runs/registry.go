@@ -13,7 +13,7 @@ type run struct {
 	cancel context.CancelCauseFunc
 	// admitted is true if the quotas of the user count the run.
 	admitted bool
-	// memory is the budget for the output and the code.
+	// memory is the budget from which the output and the code of the run take memory.
 	memory *budget
 	// The channel "started" is closed when a sandbox has received the job. The channel
 	// "ended" is closed when the run has ended.
@@ -22,7 +22,8 @@ type run struct {
 	// field "code" is "".
 	stores bool
 	code   string
-	// capture is nil if the caller does not receive events.
+	// capture keeps the events of the run. It is nil if the caller does not receive
+	// events.
 	capture *capture
 	// outcome and events are set when the run ends. outcome is nil if it is not
 	// stored. size is the memory that the fields code, outcome and events take from
@@ -39,7 +40,7 @@ type run struct {
 	stored pyth.ExecutionState
 }
 
-// start stores that a sandbox has received the job.
+// start sets the state of the run to running, because a sandbox has received its job.
 func (r *run) start(at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -232,8 +233,8 @@ func (x *registry) unstored(before time.Time) (all []*run) {
 	return all
 }
 
-// needsRecord reports whether the run has not ended and its current state is not
-// stored.
+// needsRecord reports whether the store still needs a record of the run: the run has
+// not ended, and its current state is not stored.
 func (r *run) needsRecord() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,13 +11,15 @@ import (
 )
 
 type writerConfig struct {
-	// delay is the time that a record waits for other records.
+	// delay is the time that a record waits for other records, to share a transaction
+	// with them.
 	delay time.Duration
 	// capacity is the maximum number of waiting records.
 	capacity int
 	// write stores the records of runs in one transaction.
 	write func(context.Context, []*run) error
-	// forget releases a run whose record is stored or can no longer be stored.
+	// forget removes a run from memory when its record is stored or can no longer be
+	// stored.
 	forget func(*run)
 	logger *slog.Logger
 }
@@ -34,8 +36,8 @@ type writer struct {
 	closed bool
 	// wake has an element if the batch "next" has runs, or if the writer was closed.
 	wake chan struct{}
-	// A value in the channel "hurry" ends the delay and the pause after a failure,
-	// because a caller needs the records.
+	// A value in the channel "hurry" ends the delay before a batch, and the pause after
+	// a failure. It is sent if a caller waits for the records.
 	hurry chan struct{}
 	// The method "close" closes the channel "stopped".
 	stopped chan struct{}

@@ -25,8 +25,9 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 		return nil, fmt.Errorf("sandbox: set limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
-	// Set the limits above with the memory that the sandbox will free. Otherwise, a
-	// limit could be lower than the memory in use, and the kernel would refuse it.
+	// Subtract the memory that the sandbox will free only after the limits above are
+	// set. Otherwise, a limit could be lower than the memory in use, and the kernel
+	// would refuse this limit.
 	if s.replaces(job) {
 		s.meter.freed(memoryOf(s.language).checkpoint)
 	}
@@ -51,8 +52,8 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 }
 
 // The method "replaces" reports whether the job needs another interpreter than the one
-// that waits. In this case, the guest replaces the interpreter and frees its
-// checkpoint.
+// that waits. If so, the guest replaces the waiting interpreter and frees its
+// checkpoint (the memory for restoring it).
 func (s *Sandbox) replaces(job *pyth.Job) bool {
 	if job.Session != "" || !s.checkpoint {
 		return false

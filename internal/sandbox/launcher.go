@@ -162,7 +162,7 @@ func (l *Launcher) Close() error {
 }
 
 // Boot starts a sandbox. It returns when an interpreter of the language waits for a
-// job. Jobs of other languages can run in the sandbox too, but start more slowly.
+// job. Jobs in other languages can also run in the sandbox, but start more slowly.
 //
 // The parameter "runtime" is the name of a custom image, or "" for the built-in image.
 // The packages in "layers" are mounted for all runs of the sandbox. Only the built-in

@@ -21,10 +21,11 @@ type meter struct {
 
 // interpreterMemory is the memory in bytes that belongs to an interpreter that waits
 // for a job. The numbers were measured as the growth of the guest's memory when one
-// more interpreter starts. They do not include the interpreter's code, which is in the
-// image.
+// more interpreter starts. The numbers do not include the interpreter's code, because
+// its memory belongs to the image.
 type interpreterMemory struct {
-	// The field "own" counts as memory of the program, as it does outside a sandbox.
+	// The field "own" is the memory that counts as memory of the program, as outside a
+	// sandbox.
 	own int64
 	// checkpoint is the memory of the copy for restoring the interpreter. It counts as
 	// overhead. The copy of a Python interpreter that has imported nothing in advance
@@ -59,8 +60,9 @@ func newMeter(s *Sandbox) *meter {
 }
 
 // recalibrate measures the overhead again before the next run. gVisor returns the
-// memory of a run to the host with a short delay, so recalibrate waits for it.
-// Memory that counted as overhead would raise the limit of the next run.
+// memory of a run to the host with a short delay, so recalibrate waits until this is
+// done. Otherwise this memory would count as overhead, and the next run could use more
+// memory than its limit.
 func (m *meter) recalibrate(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		if m.overhead = max(m.total()-memoryOf(m.sandbox.language).own, 0); m.overhead <= m.first+overheadGrowth {

@@ -32,7 +32,8 @@ type tunnel struct {
 	// mux multiplexes connections over the socket. It is nil until the first job
 	// with a network.
 	mux *yamux.Session
-	// The field "current" is the network of the running job, or nil.
+	// The field "current" is the network of the running job, or nil if no job with a
+	// network is running.
 	current atomic.Pointer[Network]
 	serving sync.WaitGroup
 }
@@ -67,8 +68,8 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 }
 
 // withProxy adds environment variables that make clients use the proxy, except those
-// that the user has set. It does not set ALL_PROXY. With this variable, some clients
-// would fail, because they need an additional library for SOCKS.
+// that the user has set. It does not set ALL_PROXY. With ALL_PROXY, some clients would
+// fail, because they need an additional library for SOCKS.
 func withProxy(env []string, runtime pyth.Runtime) []string {
 	set := make(map[string]bool, len(env))
 	for _, variable := range env {

@@ -16,13 +16,12 @@ const (
 	maxReason          = 256
 )
 
-// maxReported limits the size of each text about an exception, in bytes. The
-// texts are cut to a lower limit later, after secret values have been replaced in
-// them.
+// maxReported limits the size of each text about an exception, in bytes. Later, secret
+// values in these texts are replaced, and then the texts are cut to a lower limit.
 const maxReported = 512 << 10
 
-// The method "file" starts an output file. The guest enforces the limits too, so a
-// violation is a protocol error.
+// The method "file" starts an output file. The guest (the code inside the sandbox) also
+// enforces the limits for files, so a violation is a protocol error.
 func (r *run) file(payload []byte) error {
 	var f protocol.File
 	if err := decode(payload, &f); err != nil || r.incoming != nil || len(r.outcome.Files) >= maxOutputFiles {
@@ -49,8 +48,8 @@ func (r *run) fileEnd() error {
 	}
 	f := *r.incoming
 	r.incoming = nil
-	// The guest checks paths by the same rule. If the host still finds an invalid
-	// path, the run must not end.
+	// The guest has already checked the path by the same rule. If the host still finds
+	// an invalid path, it skips the file, and does not end the run.
 	if fault := workpath.Fault(f.Path); fault != "" {
 		return r.skip(f.Path, "its path "+fault)
 	}

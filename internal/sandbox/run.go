@@ -28,8 +28,9 @@ var (
 // errGuest reports a protocol violation, which only a hostile guest commits.
 var errGuest = errors.New("the guest violated the protocol")
 
-// run holds the state of a job in progress. Only the goroutine that calls receive
-// changes the outcome. The goroutine of watch only requests the end of the run.
+// run holds the state of a job in progress. Only the goroutine that calls the method
+// "receive" changes the outcome. The goroutine that calls the method "watch" can only
+// request the end of the run.
 type run struct {
 	sandbox *Sandbox
 	job     *pyth.Job
@@ -70,9 +71,9 @@ func (r *run) end(cause error) {
 	if !r.cause.CompareAndSwap(nil, &cause) {
 		return
 	}
-	// If the guest stops the program in time, the output so far is returned. If
-	// it does not, the deadline expires and the sandbox is destroyed. The
-	// deadline also ends a blocked send.
+	// If the guest stops the program in time, the output so far is returned. Otherwise
+	// the deadline expires and the sandbox is destroyed. The deadline also ends a send
+	// that blocks.
 	until := time.Now().Add(r.grace())
 	_ = r.sandbox.socket.SetDeadline(until)
 	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
@@ -87,7 +88,8 @@ func (r *run) grace() time.Duration {
 }
 
 // The method "watch" enforces cancellation and limits until the channel "done" is
-// closed. The guest enforces limits too, but is not trusted.
+// closed. The guest (the code inside the sandbox) also enforces limits, but the host
+// does not trust it.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	// The timer is for a hostile guest. Normally the guest enforces the
 	// time-out.

@@ -81,8 +81,8 @@ func (s *Service) endLocked(x *session, cause error) {
 	s.disposeLocked(x)
 }
 
-// disposeLocked closes the session at the host in the background. The host stops a
-// running program of the session.
+// disposeLocked closes the session at its host (the server that runs its interpreter)
+// in the background. The host stops a running program of the session.
 func (s *Service) disposeLocked(x *session) {
 	x.ended = true
 	s.busy.Go(func() {
@@ -120,9 +120,9 @@ func (s *Service) viewLocked(x *session) *pyth.Session {
 // minAdjusted is the shortest change of the clock that adjusted takes into account.
 const minAdjusted = time.Second
 
-// adjusted returns an earlier time of this process as the clock shows it now. It differs
-// from the time itself only if the clock was set in between. The timers of sessions do
-// not depend on the clock.
+// adjusted corrects the parameter "earlier", a time that this process has read from the
+// clock. If the clock was set after that, the result is the time that the new setting
+// would have shown. The timers of sessions do not depend on the clock.
 func adjusted(earlier, now time.Time) time.Time {
 	steady := now.Add(-now.Sub(earlier)) // Sub uses the monotonic clock.
 	if steady.Round(0).Sub(earlier.Round(0)).Abs() < minAdjusted {

@@ -12,8 +12,8 @@ import (
 // errInterrupted is the cause when Interrupt cancels the context of a turn.
 var errInterrupted = errors.New("session: interrupted")
 
-// turn is a request for exclusive use of a session. It waits in the session's queue
-// until it begins.
+// turn is one exclusive use of a session, for a run or a file operation. It waits in
+// the session's queue until the session is free, and then begins.
 type turn struct {
 	// runs is true for a run, and false for a file operation.
 	runs bool
@@ -60,7 +60,7 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	defer s.mu.Unlock()
 	if x.current == t {
 		// The turn has begun although its context has ended. The caller must release
-		// it.
+		// the turn.
 		return x, t, nil
 	}
 	x.waiting = slices.DeleteFunc(x.waiting, func(other *turn) bool { return other == t })

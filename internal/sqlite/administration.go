@@ -140,7 +140,8 @@ func (s *Store) StorageBytes(ctx context.Context, user pyth.UserID) (int64, erro
 	return s.count(ctx, "SELECT coalesce(sum(bytes), 0) FROM execution_contents WHERE user_id = ?", user)
 }
 
-// CreateResetToken stores a token and deletes earlier tokens of the user.
+// CreateResetToken stores a token for a new password, and deletes earlier reset tokens
+// of the user.
 func (s *Store) CreateResetToken(ctx context.Context, t *pyth.ResetToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM reset_tokens WHERE user_id = ?", t.UserID); err != nil {

@@ -9,8 +9,8 @@ import (
 
 const (
 	selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
-	// unlessRetired is the first part of an SQL condition, which is true if a root key
-	// is not retired. Append the parameter with the key's ID and a closing parenthesis.
+	// unlessRetired is the first part of an SQL condition: a root key is not retired.
+	// Append the SQL parameter for the ID of the root key, and a closing parenthesis.
 	unlessRetired = " WHERE NOT EXISTS (SELECT 1 FROM retired_root_keys WHERE id = "
 )
 

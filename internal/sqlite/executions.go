@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// putExecution is a statement that stores a record. It does nothing if the user does
-// not exist or if the record has ended.
+// putExecution is a statement that stores the record of a run. It does nothing if the
+// user does not exist, or if the stored record says that the run has ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
 	wall, cpu, memory_peak, queued, network_bytes, content, async)
@@ -30,8 +30,8 @@ const (
 	executionMissing = "run"
 )
 
-// PutExecutions creates records and updates records that have not ended. It ignores
-// records that have ended, and records of users that do not exist.
+// PutExecutions stores the records of runs. It does not change a stored record whose
+// run has ended, and ignores records of users that do not exist.
 func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		put := tx.StmtContext(ctx, s.putExecution)
@@ -93,8 +93,8 @@ func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.Executi
 	return s.executions(ctx, query, args...)
 }
 
-// executionsQuery returns the query for a page. It names the index, because the query
-// planner may choose a slower one.
+// executionsQuery returns the SQL query for a page of records. The query names an
+// index, because the query planner may choose a slower one.
 func executionsQuery(user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) (string, []any) {
 	index, args := "executions e INDEXED BY executions_of_user", []any{user}
 	where := " WHERE e.user_id = ?"
@@ -103,8 +103,8 @@ func executionsQuery(user pyth.UserID, f pyth.ExecutionFilter, before pyth.Execu
 		where += " AND " + condition
 		args = append(args, arg)
 	}
-	// The last filter with an index selects the index, so the filters that match the
-	// fewest records are last.
+	// Of several filters that have an index, the last one below determines the index.
+	// So the filters that match the fewest records are last.
 	if f.Language != "" {
 		add("executions_by_language", "e.language = ?", f.Language)
 	}
@@ -179,8 +179,8 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	})
 }
 
-// UnendedExecutions returns records of all users that have not ended, oldest first,
-// except asynchronous runs.
+// UnendedExecutions returns the records of all users' runs that have not ended, oldest
+// first. It leaves out asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e INDEXED BY executions_unended_synchronous"+
 		" WHERE e.state <> 'ended' AND e.async = 0 AND e.id > ? ORDER BY e.id LIMIT ?", after, limit)

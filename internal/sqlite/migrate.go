@@ -25,7 +25,7 @@ const (
 	// copyMark is part of the name of a copy that was made before a migration. The name
 	// consists of the name of the database, copyMark and the version of the schema.
 	copyMark = ".before-schema-"
-	// keptCopies is the number of these copies that a migration keeps.
+	// keptCopies is the number of copies of earlier schemas that a migration keeps.
 	keptCopies = 2
 )
 

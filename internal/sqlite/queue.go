@@ -13,7 +13,8 @@ import (
 const (
 	putRequest    = "INSERT INTO execution_requests (execution_id, user_id, size, sealed) VALUES (?, ?, ?, ?)"
 	deleteRequest = "DELETE FROM execution_requests WHERE execution_id = ?"
-	// isWaiting is the condition of the index executions_waiting.
+	// isWaiting is the SQL condition of the index executions_waiting: an asynchronous
+	// run is queued, and no server has claimed it.
 	isWaiting = "e.state = 'queued' AND e.async = 1 AND e.server_id IS NULL"
 )
 
@@ -78,7 +79,7 @@ func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) 
 	return users, failure(rows.Err())
 }
 
-// ClaimExecutions claims the oldest queued runs of each user.
+// ClaimExecutions reserves the oldest queued runs of each given user for the server.
 func (s *Store) ClaimExecutions(ctx context.Context, server pyth.ServerID, shares []pyth.QueueShare) (claimed []*pyth.QueuedExecution, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		claimed = nil
@@ -171,17 +172,19 @@ func (s *Store) CanceledExecutions(ctx context.Context) (ids []pyth.ExecutionID,
 // The constant "now" is the time of the database in microseconds since 1970.
 const now = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
 
-// KeepServer stores that the server is alive.
+// KeepServer stores that the server is alive now.
 func (s *Store) KeepServer(ctx context.Context, server pyth.ServerID) error {
 	_, err := s.write(ctx, "INSERT INTO servers (id, seen_at) VALUES (?, "+now+") ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at", server)
 	return err
 }
 
-// endClaims ends the claims of servers that are not in the table. The queued runs of
-// these servers are then available again.
+// endClaims ends the claims of servers that are not in the table "servers". A claim
+// reserves a queued run for one server. After the end of the claim, any server can
+// claim the run.
 const endClaims = "UPDATE executions SET server_id = NULL WHERE state <> 'ended' AND server_id IS NOT NULL AND state = 'queued' AND server_id NOT IN (SELECT id FROM servers)"
 
-// RemoveServer ends the claims of the server.
+// RemoveServer removes the server and ends its claims: other servers can then start the
+// queued runs that it had reserved.
 func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM servers WHERE id = ?", server); err != nil {
@@ -192,7 +195,9 @@ func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	})
 }
 
-// LostExecutions removes servers that are silent, and lists their running programs.
+// LostExecutions removes servers that have not called KeepServer for the time
+// "silence". It returns the running asynchronous runs of removed servers, at most
+// "limit".
 func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silence time.Duration, limit int) (lost []*pyth.ExecutionRecord, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM servers WHERE id <> ? AND seen_at <= "+now+" - ?", server, silence.Microseconds()); err != nil {

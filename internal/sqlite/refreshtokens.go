@@ -11,13 +11,14 @@ import (
 
 const insertToken = column.RefreshTokenInsert + "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-// CreateRefreshToken stores the first token of a new family.
+// CreateRefreshToken stores the first refresh token of a new family. A family contains
+// all refresh tokens of one login.
 func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
 	_, err := s.write(ctx, insertToken, column.RefreshTokenValues(t)...)
 	return err
 }
 
-// RefreshToken returns the token with the hash.
+// RefreshToken returns the refresh token with the hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
 	err := s.reader.QueryRowContext(ctx, "SELECT "+column.RefreshTokenNames+" FROM refresh_tokens WHERE hash = ?", hash[:]).

@@ -9,7 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// ResetToken returns the token with the hash.
+// ResetToken returns the token with the hash. A reset token permits a user to set a new
+// password.
 func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken, error) {
 	t := &pyth.ResetToken{Hash: hash}
 	err := s.reader.QueryRowContext(ctx, "SELECT user_id, created_at, expires_at FROM reset_tokens WHERE hash = ?", hash[:]).

@@ -72,8 +72,9 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 	})
 }
 
-// SetEmail replaces the e-mail address of a user. It deletes the reset tokens of the
-// user, because a person who reads mail of the earlier address may have one.
+// SetEmail replaces the e-mail address of a user. It also deletes the user's reset
+// tokens, because a person who can read the mail of the earlier address may have such a
+// token.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET email = ?, email_key = ? WHERE id = ?", email, pyth.EmailKey(email), id))
@@ -93,9 +94,8 @@ func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) erro
 // deletedRuns is the number of runs that DeleteUser deletes in one transaction.
 const deletedRuns = 1000
 
-// DeleteUser deletes the user. The rows of the user in all other tables refer to the
-// user and are deleted too. It returns CodeLastAdmin if no enabled administrator would
-// remain.
+// DeleteUser deletes the user and the rows of all tables that refer to the user. It
+// returns CodeLastAdmin if no enabled administrator would remain.
 func (s *Store) DeleteUser(ctx context.Context, id pyth.UserID) error {
 	if err := s.inTransaction(ctx, func(tx *sql.Tx) error { return checkRemovable(ctx, tx, id) }); err != nil {
 		return err

@@ -190,7 +190,7 @@ func (tx deliveryTx) PendingDeliveries(ctx context.Context, user pyth.UserID) (n
 	return n, err
 }
 
-// LockWebhook does nothing, because SQLite has only one writing transaction at a time.
+// LockWebhook locks nothing, because SQLite has only one writing transaction at a time.
 func (tx deliveryTx) LockWebhook(context.Context, pyth.WebhookID) (bool, error) { return true, nil }
 
 func (tx deliveryTx) PutDelivery(ctx context.Context, d *pyth.Delivery) error {

@@ -130,8 +130,8 @@ func createAdmin(t *testing.T, s pyth.Store, id string) {
 	}
 }
 
-// removals are changes of an enabled administrator. After each of them, the user is
-// disabled, not an administrator, or deleted.
+// removals contains functions that change an enabled administrator. After such a
+// change, the user is disabled, is not an administrator, or does not exist.
 var removals = map[string]func(*testing.T, pyth.Store, pyth.UserID) error{
 	"disable": func(t *testing.T, s pyth.Store, id pyth.UserID) error {
 		_, err := s.UpdateUser(t.Context(), id, pyth.UserChange{Disabled: new(true)}, start)

@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// auditRecord returns an audit record. Its time is the given number of seconds after
-// start.
+// auditRecord returns an audit record. Its time is the time in the variable "start"
+// plus the given number of seconds.
 func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome pyth.AuditOutcome, seconds int) *pyth.AuditRecord {
 	r := &pyth.AuditRecord{
 		Sequence: sequence, User: user, Action: action, Outcome: outcome,

@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The function "ended" returns the record of an ended run, with content. The creation
-// time of the run is the variable "start" plus the given number of milliseconds.
+// The function "ended" returns the record of an ended run, with content. The run was
+// created at the time in the variable "start" plus the given number of milliseconds.
 func ended(user pyth.UserID, millis int) *pyth.SealedExecution {
 	id := pyth.NewExecutionID(start.Add(time.Duration(millis) * time.Millisecond))
 	code := 3

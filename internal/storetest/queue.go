@@ -10,8 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The function "queued" returns a queued run. The run was accepted the given number of
-// milliseconds after start.
+// The function "queued" returns a queued run. The run was accepted at the time in the
+// variable "start" plus the given number of milliseconds.
 func queued(user pyth.UserID, millis int) *pyth.QueuedExecution {
 	id := pyth.NewExecutionID(start.Add(time.Duration(millis) * time.Millisecond))
 	return &pyth.QueuedExecution{

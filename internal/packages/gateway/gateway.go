@@ -1,8 +1,8 @@
 // Package gateway gives a sandbox access to a package index and to nothing else.
 //
-// A job that resolves packages sends its requests to Host. The server gets the pages
-// from the index and sends them to the job. So the job learns neither the address of
-// the index nor the operator's credentials.
+// A job that resolves packages sends its requests to Host. The server gets the
+// requested pages from the index and sends them to the job. So the job learns neither
+// the address of the index nor the operator's credentials.
 package gateway
 
 import (
@@ -21,7 +21,7 @@ import (
 // Host is the host name of the index inside a sandbox.
 const Host = "packages.internal"
 
-// Gateway holds the routes of running jobs. It is safe for concurrent use.
+// Gateway holds a Route for each running job. It is safe for concurrent use.
 type Gateway struct {
 	mu     sync.Mutex
 	routes map[pyth.GatewayID]*Route
@@ -46,8 +46,8 @@ type Route struct {
 	failed error
 }
 
-// Open creates a route. The caller must call Remove. When ctx ends, the requests of
-// the route are canceled.
+// Open creates a route whose requests are answered by handle. The caller must call
+// Remove on the route. When ctx ends, the requests of the route are canceled.
 func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	r := &Route{gateway: g, id: pyth.GatewayID(rand.Text()), conns: make(chan net.Conn)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
@@ -127,9 +127,9 @@ func (r *Route) fail(err error) {
 	}
 }
 
-// Reply tells the job that its request failed with err. It records err as a failure
-// of the index, but does not record a missing page: resolvers may ask for packages
-// that do not exist.
+// Reply tells the job that its request failed with err. It also records err as a
+// failure of the index, unless err reports a missing page: resolvers may ask for
+// packages that do not exist.
 func (r *Route) Reply(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[*index.StatusError](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
 		http.Error(w, "not found", http.StatusNotFound)

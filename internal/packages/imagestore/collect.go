@@ -98,8 +98,8 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 		}
 		list, failed := s.readList(layer)
 		if failed != nil {
-			// The list is damaged, so remove it. The next run with this layer makes
-			// the layer again.
+			// The list of the layer's images is damaged, so remove it. The next run
+			// with this layer makes the layer again.
 			err = errors.Join(err, os.Remove(filepath.Join(s.sets, e.Name())))
 			continue
 		}
@@ -112,7 +112,7 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 
 // removeExcess removes archives and unwanted images, the least recently used first,
 // until the remaining ones take at most cacheBytes. The image of npm is always
-// unwanted, because no layer contains it. But each use of npm makes it the most
+// unwanted, because no layer contains it. But each use of npm makes this image the most
 // recently used file.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {

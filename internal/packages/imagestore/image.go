@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// recipe is the version of the code that makes images and layers. It is part of all
-// keys. Change it when the code begins to make different images from the same
-// archives. Then the server makes all images again.
+// recipe is the version of the code that makes images and layers. The keys of all
+// images and layers depend on it. Change recipe when the code begins to make different
+// images from the same archives. The server then makes all images again.
 const recipe = "1"
 
 // imageTime is the modification time of all files in images. It is constant, so that

@@ -16,13 +16,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// maxMounts is the maximum number of images that a layer mounts. If a layer has more
-// packages, the files of the smallest packages are copied into its image of links.
-// The reason for the limit: gVisor numbers the descriptors of images from 0, and
-// uses numbers from 253 for other descriptors.
+// maxMounts is the maximum number of images in a layer. If a layer has more packages,
+// the files of its smallest packages are copied into the image that contains the links
+// to the other packages. The reason for the limit: gVisor numbers the descriptors of
+// images from 0, and uses numbers from 253 for other descriptors.
 const maxMounts = 96
 
-// storeDir is the directory in a layer where images are mounted.
+// storeDir is the directory in a layer where the images of packages are mounted.
 const storeDir = ".store"
 
 // Package is a pinned package with the key of its image.
@@ -45,9 +45,9 @@ func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	return pyth.LayerID(fileName(parts...))
 }
 
-// Layer returns the ID of the layer that contains the packages. It makes the layer
-// if it does not exist. The packages must be sorted by place, and their images must
-// exist.
+// Layer returns the ID of the layer that contains the packages. If this layer does not
+// exist, Layer makes it. The packages must be sorted by their field Place, and their
+// images must exist.
 func (s *Store) Layer(ctx context.Context, runtime pyth.Runtime, packages []Package) (pyth.LayerID, error) {
 	id := LayerID(runtime, packages)
 	if id == "" {
@@ -71,7 +71,7 @@ func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.Lay
 	if err := s.write(s.linksPath(id), func(f *os.File) error { return WriteImage(ctx, f, b.files) }); err != nil {
 		return err
 	}
-	// Write the list last, because its existence marks the layer as complete.
+	// Write the list of images last, because its existence marks the layer as complete.
 	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
 }
 

@@ -10,14 +10,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// layout determines the places of packages in a layer, so that the interpreter finds
-// them.
+// layout determines the paths of packages in a layer (a file system with packages that
+// sandboxes mount). The interpreter searches these paths for packages.
 type layout struct {
-	// directory returns the directory for the files of a package, relative to the
-	// layer. index is the index of the package in the layer.
+	// directory returns the directory for the files of the package p, relative to the
+	// root of the layer. index is the position of p in the list of the layer's
+	// packages.
 	directory func(index int, p Package) string
-	// link adds the links that lead the interpreter to the packages. The parameter
-	// "images" contains the file system of each package.
+	// link adds symbolic links to the layer, through which the interpreter finds the
+	// packages. The parameter "images" contains the file system of each package.
 	link func(layer *tree.Tree, packages []Package, images []fs.FS) error
 }
 
@@ -30,8 +31,9 @@ func layoutOf(runtime pyth.Runtime) layout {
 
 func storeDirectory(index int, _ Package) string { return fmt.Sprintf("%s/%d", storeDir, index) }
 
-// moduleDirectory returns the directory of a package. Each package has its own
-// node_modules directory. Node looks for the package's dependencies there.
+// moduleDirectory returns the directory for the files of an npm package, relative to
+// the root of the layer. Each package has its own node_modules directory, where Node
+// looks for the dependencies of the package.
 func moduleDirectory(index int, p Package) string {
 	return fmt.Sprintf("%s/%d/node_modules/%s", storeDir, index, p.Name)
 }
@@ -64,8 +66,8 @@ func linkModules(layer *tree.Tree, packages []Package, _ []fs.FS) error {
 	return nil
 }
 
-// linkMerged adds the links that merge all packages into one directory, like the
-// site-packages of pip.
+// linkMerged adds links that make the files of all packages appear in one directory,
+// like the directory site-packages of pip.
 func linkMerged(layer *tree.Tree, packages []Package, images []fs.FS) error {
 	root := &mergedEntry{children: map[string]*mergedEntry{}}
 	for i, p := range packages {
@@ -76,18 +78,18 @@ func linkMerged(layer *tree.Tree, packages []Package, images []fs.FS) error {
 	return root.addTo(layer, "")
 }
 
-// addLink adds a link to a path in the layer. The link is relative, so that it does
-// not depend on where the layer is mounted.
+// addLink adds a link from the path "at" to the path "target", both in the layer. The
+// link is relative, so that it works wherever the layer is mounted.
 func addLink(layer *tree.Tree, at, target string) error {
 	return layer.Add(at, tree.Link(strings.Repeat("../", strings.Count(at, "/"))+target))
 }
 
-// mergedEntry is a file or directory in the merged directory. An entry that only one
-// package has is a link. If several packages have the same directory, the entry is a
-// real directory with the entries of all these packages.
+// mergedEntry is a file or directory in the directory that merges the files of all
+// packages. If only one package has the entry, it is a link to the file or directory of
+// this package. If several packages have the same directory, the entry is a real
+// directory with the entries of all these packages.
 type mergedEntry struct {
-	// If the entry is a link, target is the path that it links to. This path is in the
-	// layer.
+	// If the entry is a link, target is the path in the layer that the link leads to.
 	target string
 	// files and name locate a linked directory in the image of its package. If the
 	// entry is a file, both are unset.

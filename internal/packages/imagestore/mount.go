@@ -21,8 +21,9 @@ type Mount struct {
 	Image, Path string
 }
 
-// AddTemporary adds a layer that contains one image. The store keeps this layer only
-// in memory. The caller must call RemoveTemporary after the job.
+// AddTemporary adds a layer that contains only the image m. The store keeps this layer
+// in memory, not on disk. The caller must call RemoveTemporary after the job that uses
+// the layer.
 func (s *Store) AddTemporary(m Mount) pyth.LayerID {
 	layer := pyth.LayerID(rand.Text())
 	s.mu.Lock()
@@ -38,7 +39,8 @@ func (s *Store) RemoveTemporary(layer pyth.LayerID) {
 	delete(s.temporary, layer)
 }
 
-// Mounts returns the images of the given layers. They must be mounted in this order.
+// Mounts returns the images of the given layers, in the order in which they must be
+// mounted.
 func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	var all []Mount
 	for _, layer := range layers {
@@ -60,7 +62,7 @@ func (s *Store) Complete(layer pyth.LayerID) bool {
 	return err == nil && !slices.ContainsFunc(mounts, func(m Mount) bool { return !exists(m.Image) })
 }
 
-// mounts returns the images of one layer. They must be mounted in this order.
+// mounts returns the images of one layer, in the order in which they must be mounted.
 func (s *Store) mounts(layer pyth.LayerID) ([]Mount, error) {
 	s.mu.Lock()
 	temporary, ok := s.temporary[layer]

@@ -38,7 +38,8 @@ type Store struct {
 	making keylock.Locks
 	// hashes maps the path of an image to its SHA-256 hash, for Manifest.
 	hashes sync.Map
-	// The field "shared" is nil if Import uses no shared store.
+	// The field "shared" is a store of images that several machines use. It is nil if
+	// Import gets no images from such a store.
 	shared Shared
 	// The lock "collecting" is locked for reading by callers of Hold, and for writing
 	// by Collect.

@@ -19,7 +19,8 @@ import (
 // Manifest contains the images of a layer, so that another store can get these images.
 type Manifest struct {
 	Runtime pyth.Runtime
-	// Images contains the image of links first, and then the images of packages.
+	// Images contains first the image with the links to the packages, and then the
+	// images of the packages.
 	Images []ManifestImage
 }
 
@@ -35,8 +36,8 @@ type ManifestImage struct {
 	SHA256 []byte
 }
 
-// ErrManifest means that a manifest is not valid, or that an image differs from its
-// manifest.
+// ErrManifest means that a manifest is not valid, or that an image does not have the
+// size and the hash in the manifest.
 var ErrManifest = errors.New("packages: the image differs from its description")
 
 // maxImages limits the number of images in a manifest.
@@ -113,7 +114,8 @@ type Shared interface {
 	// Get writes the image with the SHA-256 hash to the writer. The caller checks the
 	// hash of the content.
 	Get(ctx context.Context, hash []byte, to io.Writer) error
-	// Put adds the image in the file later.
+	// Put adds the image in the file at the path in the background. The hash is the
+	// SHA-256 hash of the image.
 	Put(hash []byte, path string)
 }
 
@@ -153,7 +155,8 @@ func (s *Store) Import(ctx context.Context, layer pyth.LayerID, m *Manifest, fet
 		if err := s.write(s.linksPath(layer), func(f *os.File) error { return fetchVerified(links, f, fetch) }); err != nil {
 			return fmt.Errorf("packages: import layer %.12s: %w", layer, err)
 		}
-		// Write the list last, because its existence marks the layer as complete.
+		// Write the list of images last, because its existence marks the layer as
+		// complete.
 		return s.write(s.listPath(layer), func(f *os.File) error { return json.MarshalWrite(f, list) })
 	})
 }
@@ -171,8 +174,8 @@ func checkManifest(layer pyth.LayerID, m *Manifest) error {
 	return nil
 }
 
-// fetchImage gets an image from the shared store if possible. The result is true if it
-// used the function "fetch".
+// fetchImage gets an image from the shared store if possible, and otherwise with the
+// function "fetch". The result is true if it has used "fetch".
 func (s *Store) fetchImage(ctx context.Context, i *ManifestImage, to *os.File, fetch func(*ManifestImage, io.Writer) error) (fetched bool, err error) {
 	if s.shared != nil {
 		err := fetchVerified(i, to, func(i *ManifestImage, w io.Writer) error { return s.shared.Get(ctx, i.SHA256, w) })

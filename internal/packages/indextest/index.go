@@ -25,8 +25,8 @@ type Index struct {
 	mu sync.Mutex
 	// Files maps file names to wheels.
 	Files map[string][]byte
-	// Hashes maps file names to wrong hashes. Pages contain them instead of the real
-	// hashes.
+	// Hashes maps file names to wrong hashes. The pages of the index contain these
+	// hashes instead of the real ones.
 	Hashes map[string]string
 	// Credentials is the "user:password" that requests must send, or "" for none.
 	Credentials string

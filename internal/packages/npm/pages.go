@@ -58,8 +58,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	_, _ = w.Write(body) // Writing fails if the job has ended.
 }
 
-// release is the entry for a version on a registry page. It has only the fields that
-// this Go package reads.
+// release is the entry for one version of a package on a registry page. It has only the
+// fields that this Go package reads.
 type release struct {
 	Dist struct {
 		Tarball   string `json:"tarball"`

@@ -27,8 +27,8 @@ import (
 //go:embed resolve.cjs
 var resolveProgram []byte
 
-// The version of npm that resolves packages. To update it, print the hash with `npm
-// view npm@VERSION dist.integrity`.
+// The version of npm that resolves packages, and its hash. The command `npm view
+// npm@VERSION dist.integrity` prints the hash of a version.
 const (
 	npmVersion = "11.21.2"
 	npmHash    = "sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A=="
@@ -116,8 +116,8 @@ func manifestOf(request resolve.Request) ([]byte, error) {
 	return json.Marshal(map[string]any{"name": "packages", "version": "1.0.0", "private": true, "dependencies": dependencies})
 }
 
-// npmImage returns the path of an image that contains npm. It downloads npm from the
-// registry and verifies the hash, as for any other package.
+// npmImage returns the path of an image that contains npm itself. Like any package, npm
+// is downloaded from the registry, and its hash is verified.
 func (r *Resolver) npmImage(ctx context.Context, user pyth.UserID) (string, error) {
 	p := new(pyth.PinnedPackage)
 	p.Name, p.Version, p.Hash, p.Language = "npm", npmVersion, npmHash, pyth.JavaScript

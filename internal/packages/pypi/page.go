@@ -33,12 +33,13 @@ type wheelFile struct {
 	filename, project, version string
 
 	url *url.URL
-	// hash is the SRI hash of the wheel, or "" if the index does not give one.
+	// hash is the hash of the wheel in the format of Subresource Integrity (SRI), or ""
+	// if the index does not give one.
 	hash string
 	// metadata is the SRI hash of the METADATA file, or "" if the index does not
 	// give one.
 	metadata string
-	// hasMetadata reports whether the index serves METADATA as a separate file.
+	// hasMetadata is true if the index serves the wheel's METADATA as a separate file.
 	hasMetadata    bool
 	requiresPython string
 	yanked         any
@@ -87,7 +88,7 @@ func parsePage(from *index.Client, project string, body []byte, media string, at
 	return files, nil
 }
 
-// anchor is a link to a file on an index page, with its attributes.
+// anchor is a link on an index page to a file, with the attributes of the link.
 type anchor struct {
 	href, hash, metadata string
 	hasMetadata          bool

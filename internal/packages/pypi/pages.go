@@ -55,7 +55,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 }
 
-// find returns the wheel for a URL on a rewritten page, or nil if there is none.
+// find returns the wheel for a URL from a page that the method "rewritten" has
+// returned, or nil if there is none.
 func (x *pages) find(address string) *wheelFile {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != gateway.Host {

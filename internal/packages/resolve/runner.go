@@ -29,8 +29,8 @@ type Runner struct {
 	MemoryBytes int64
 }
 
-// Job returns a job that runs the program in a new sandbox. The job counts towards
-// the user's limits, but contains none of the user's data.
+// Job returns a job that runs the program in a new sandbox. The job counts towards the
+// limits of the user, but contains none of the user's data.
 func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID:        pyth.ExecutionID(uuid.NewString()),

@@ -7,7 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 )
 
-// These patterns match output of pip and npm that reveals facts about this server.
+// Patterns for parts of the output of pip and npm that the user must not or need not
+// see.
 var (
 	// indexURL matches a URL of the gateway.
 	indexURL = regexp.MustCompile(`\b[a-z+]+://(?:[^\s/@]*@)?` + regexp.QuoteMeta(gateway.Host) + `(?::\d+)?(/[^\s'"<>()]*)?`)

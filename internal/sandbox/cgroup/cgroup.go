@@ -35,8 +35,8 @@ type Parent interface {
 // the value cannot be read.
 type Group interface {
 	Name() string
-	// Add moves a process into the group. Children that it starts later are in
-	// the group too.
+	// Add moves a process into the group. Children that this process starts later are
+	// also in the group.
 	Add(pid int) error
 	SetMemory(bytes int64) error
 	// SetPids limits the number of processes and threads.

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// v1Controllers contains the controllers that a group uses. The controller cpuacct only
-// measures, and cpu is optional.
+// v1Controllers contains the cgroup controllers that a group uses. The controller
+// cpuacct only measures processor time, and the controller cpu is optional.
 var v1Controllers = [...]string{"memory", "pids", "cpuacct", "cpu"}
 
 // v1Parent holds one directory for each controller. Controllers that are mounted

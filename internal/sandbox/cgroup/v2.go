@@ -59,9 +59,9 @@ func (p *v2Parent) prepare(base string) error {
 	return g.SetPids(64)
 }
 
-// delegate enables the controllers for the children of dir. The kernel does not
-// allow this while dir itself contains processes, so delegate moves them to a
-// child.
+// delegate enables the controllers for the children of dir. The kernel does not allow
+// this while dir itself contains processes. So delegate first moves these processes to
+// a child cgroup.
 func delegate(dir string) error {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {

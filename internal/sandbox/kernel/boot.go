@@ -26,8 +26,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback"
 )
 
-// boot is gVisor's command that boots a sandbox. It changes gVisor's system calls
-// first, and gives gVisor the compiled seccomp filter.
+// boot wraps gVisor's command "boot", which boots a sandbox. Before the command runs,
+// it changes gVisor's system calls and gives gVisor the compiled seccomp filter.
 type boot struct {
 	sentrycmd.Boot
 	// control is connected to the control socket of this process. It is nil if
@@ -96,7 +96,8 @@ func prepareBoot() (*urpc.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("release the control socket: %w", err)
 	}
-	// The agent's standard streams. gVisor closes these descriptors later.
+	// Open the standard streams for the agent (the first process in the sandbox).
+	// gVisor closes these descriptors later.
 	streams := make([]string, 3)
 	for i := range streams {
 		d, err := unix.FcntlInt(uintptr(i), unix.F_DUPFD_CLOEXEC, 3)
@@ -106,7 +107,7 @@ func prepareBoot() (*urpc.Client, error) {
 		streams[i] = strconv.Itoa(d)
 	}
 	// gVisor writes to this descriptor when it has started. The command "run" would
-	// read that, but here nothing needs it.
+	// read the written byte, but here nothing needs it.
 	started, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -127,8 +128,9 @@ func prepareBoot() (*urpc.Client, error) {
 }
 
 // limitCapabilities drops the bounding set, and all capabilities except those that
-// gVisor needs to change its root directory. gVisor drops those later. It could also
-// drop the bounding set, but that takes longer when the process has more threads.
+// gVisor needs to change its root directory. gVisor drops the remaining capabilities
+// later. gVisor could also drop the bounding set, but later the process has more
+// threads, and the operation takes longer.
 func limitCapabilities() error {
 	for c := uintptr(0); ; c++ {
 		_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
@@ -148,9 +150,10 @@ func limitCapabilities() error {
 	return nil
 }
 
-// awaitCgroup waits until the server has moved this process into its cgroup. So
-// all children start inside the cgroup. The server then sends a byte to standard
-// input. If the server exits without sending the byte, this process exits too.
+// awaitCgroup waits until the server has moved this process into its cgroup. So all
+// children of this process start inside the cgroup. When the move is done, the server
+// sends a byte to standard input. If the server exits without sending the byte, this
+// process also exits.
 func awaitCgroup() {
 	var b [1]byte
 	if n, _ := os.Stdin.Read(b[:]); n != 1 {

@@ -6,8 +6,8 @@ import (
 )
 
 // Values of GOGC for gVisor. During a boot gVisor allocates 7 MB, and most of it stays
-// in use. With bootPercent the first garbage collection starts at 10 MB, so after the
-// boot.
+// in use. With bootPercent the first garbage collection starts when 10 MB are
+// allocated. This is after the boot.
 const (
 	bootPercent = 250
 	percent     = 100
@@ -17,7 +17,8 @@ const (
 // the garbage collector works as usual.
 func delayCollection() {
 	debug.SetGCPercent(bootPercent)
-	// The first collection finds that nothing uses the object.
+	// The first garbage collection finds that nothing uses this object, and calls its
+	// cleanup function.
 	object := new([32]byte)
 	runtime.AddCleanup(object, func(percent int) { debug.SetGCPercent(percent) }, percent)
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // Main runs gVisor with the arguments of this process, and does not return. gVisor
-// starts its other processes by executing /proc/self/exe, so they call Main too.
+// starts its other processes by executing /proc/self/exe, so these processes also call
+// Main.
 func Main() {
 	var control *urpc.Client
 	if os.Args[0] == launch.Name && !isStartedByRun(os.Args) {

@@ -20,8 +20,9 @@ const (
 
 // The function "longer" wraps nanosleep(2). It extends each sleep of the agent's
 // monitor to longestSleep. In a sandbox, a system call takes longer than shortestSleep.
-// So the monitor would use a large part of the processor time of a short run. The
-// monitor only redistributes work, and the agent has almost nothing to redistribute.
+// So without longer sleeps, the monitor would use a large part of the processor time of
+// a short run. The monitor only redistributes work, and the agent has almost nothing to
+// redistribute.
 func longer(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if isProgram(t) {

@@ -48,9 +48,9 @@ func allowed() map[string]rule {
 	// These system calls only wait, or yield the processor.
 	add(rule{}, "nanosleep", "clock_nanosleep", "pause", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait",
 		"epoll_pwait2", "wait4", "waitid", "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait", "sched_yield")
-	// These system calls act on descriptors. The method restore closes all
-	// descriptors, which also releases locks. The agent replaces the pipes of the
-	// standard streams for each run.
+	// These system calls act on descriptors. After the run, the method
+	// checkpoint.restore closes all descriptors, which also releases locks. The agent
+	// replaces the pipes of the standard streams for each run.
 	add(rule{}, "read", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek",
 		"close", "close_range", "dup", "dup2", "dup3", "getdents", "getdents64", "fsync", "fdatasync", "sync", "syncfs",
 		"sync_file_range", "readahead", "sendfile", "copy_file_range", "flock", "ftruncate", "fallocate", "msync")
@@ -75,13 +75,14 @@ func allowed() map[string]rule {
 	// only on file systems that the agent mounts again for each run.
 	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 		"symlink", "symlinkat", "truncate")
-	// These system calls change attributes of files. Files in /proc and pipes have
-	// attributes too, so the rules check where a file is.
+	// These system calls change attributes of files. Not only files of the run have
+	// attributes, but also files in /proc and pipes. So the rules check where a file
+	// is.
 	add(rule{before: attributesAt(-1, 0)}, "chmod", "utime", "utimes")
 	add(rule{before: attributesAt(0, 1)}, "fchmodat", "futimesat", "utimensat")
 	add(rule{before: attributesOfFile}, "fchmod")
-	// The method restore resets the state that these system calls change: the working
-	// directory, the umask, signal handling and timers.
+	// After the run, the method checkpoint.restore resets the state that these system
+	// calls change: the working directory, the umask, signal handling and timers.
 	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
 	add(rule{before: limit(0)}, "setrlimit")
 	add(rule{before: prlimit}, "prlimit64")
@@ -144,7 +145,8 @@ func denied() map[string]abi.Reason {
 		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "seccomp", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
 		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
 		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
-	// gVisor lacks most of these system calls, and programs do not need the others.
+	// gVisor does not implement most of these system calls, and programs do not need
+	// the few that it implements.
 	add(abi.Other, "afs_syscall", "bpf", "create_module", "delete_module", "epoll_ctl_old", "epoll_wait_old", "finit_module",
 		"get_kernel_syms", "getpmsg", "init_module", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
 		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load",
@@ -171,7 +173,7 @@ func startedThread(t *kernel.Task, result uintptr) abi.Reason {
 	return allow(created.ThreadGroup() == t.ThreadGroup(), abi.Processes)
 }
 
-// cloneFlags allows clone(2) only for threads.
+// cloneFlags allows clone(2) only if the call creates a thread.
 func cloneFlags(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 	return allow(args[0].Uint64()&linux.CLONE_THREAD != 0, abi.Processes)
 }
@@ -401,8 +403,8 @@ func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reas
 	case linux.MADV_DONTFORK, linux.MADV_DOFORK:
 		return allow(c.compiles && c.changes(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	case linux.MADV_DONTNEED:
-		// MADV_DONTNEED clears memory. The method restore can write the content again
-		// only if the mapping can be mapped again.
+		// MADV_DONTNEED clears memory. The method checkpoint.restore can write the old
+		// content to the memory only if the mapping can be mapped again.
 		return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	}
 	return abi.Mappings

@@ -28,16 +28,19 @@ type checkpoint struct {
 	stack      linux.SignalStack
 	limits     map[limits.LimitType]limits.Limit
 	attributes attributes
-	// maxDescriptors is the size of the descriptor table, which cannot shrink.
+	// maxDescriptors is the size of the process's table of descriptors. gVisor cannot
+	// make this table smaller.
 	maxDescriptors int
-	// The field "given" contains the flags of the descriptors that the agent gives. The
-	// field "descriptors" contains all other descriptors.
+	// The field "given" contains the flags of the descriptors that the agent gives to
+	// the process. The field "descriptors" contains all other descriptors of the
+	// process.
 	given       map[int32]kernel.FDFlags
 	descriptors []descriptor
-	// threads contains all threads except the first thread.
+	// threads contains all threads of the process except the first thread.
 	threads  []*thread
 	counters counters
-	// The field "compiles" is true if the process may make machine code.
+	// The field "compiles" is true if the process may create machine code in its
+	// memory.
 	compiles bool
 	// generators are the addresses of random number generators. They get new states for
 	// each run.
@@ -53,7 +56,8 @@ type counters struct {
 	lastID     kernel.ThreadID
 }
 
-// ofProcess returns the attributes that are the same in all threads.
+// ofProcess returns a copy of the attributes that has only those that are the same in
+// all threads.
 func (a attributes) ofProcess() attributes {
 	a.name = ""
 	return a
@@ -86,8 +90,8 @@ func attributesOf(t *kernel.Task) attributes {
 	}
 }
 
-// checkpointTries is the number of times that newCheckpoint waits for threads that
-// still work. The runtime has started them before, so they soon wait for more work.
+// checkpointTries is the number of times that newCheckpoint waits for threads of the
+// runtime that still work. These threads soon finish, and then wait for more work.
 const checkpointTries = 50
 
 // newCheckpoint saves the state of a process. The calling task must be its first
@@ -257,7 +261,8 @@ func (i *interpreter) restoreProcess(t *kernel.Task) abi.Reason {
 	return 0
 }
 
-// stopTimers stops the timers that send signals. It returns false if this fails.
+// stopTimers stops the timers of a process that send signals. It returns false if this
+// fails.
 func stopTimers(t *kernel.Task) bool {
 	for id := range int32(linux.ITIMER_PROF + 1) {
 		if _, err := t.Setitimer(id, linux.ItimerVal{}); err != nil {
@@ -271,16 +276,16 @@ func stopTimers(t *kernel.Task) bool {
 // umask. The agent gives the process new descriptors.
 func (c *checkpoint) restoreFiles(t *kernel.Task) {
 	t.FDTable().RemoveIf(t, func(*vfs.FileDescription, kernel.FDFlags) bool { return true })
-	// The agent mounts new file systems for the next run. An old working directory
-	// would keep the old file system in use. The hook sets the working directory
-	// when the job arrives.
+	// The agent mounts new file systems for the next run. The old working directory
+	// would keep an old file system in use, so replace it by the root directory. The
+	// interpreter's hook sets the next working directory when a job arrives.
 	root := t.FSContext().RootDirectory()
 	t.FSContext().SetWorkingDirectory(t, root)
 	root.DecRef(t)
 	t.FSContext().SwapUmask(c.umask)
 }
 
-// restore resets the counters of the task and of its process.
+// restore sets the counters of the task and of its process to the saved values.
 func (c *counters) restore(t *kernel.Task) {
 	for i, clock := range taskClocks(t) {
 		clock.Store(c.taskClocks[i])

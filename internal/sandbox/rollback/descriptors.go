@@ -21,10 +21,11 @@ import (
 type descriptor struct {
 	fd    int32
 	flags kernel.FDFlags
-	// status are the status flags of the file.
+	// status contains the status flags of the open file, such as O_NONBLOCK.
 	status uint32
 	kind   kind
-	// The field "other" is the descriptor of the writing end of a pipe.
+	// If the file is the reading end of a pipe, the field "other" is the descriptor of
+	// the writing end.
 	other int32
 	// value is the value of an eventfd.
 	value uint64
@@ -92,7 +93,7 @@ func saveDescriptors(t *kernel.Task, given map[int32]kernel.FDFlags) ([]descript
 	return all, nil
 }
 
-// save sets the fields that depend only on the file.
+// save sets the fields of d that depend only on the file itself.
 func (d *descriptor) save(t *kernel.Task, file *vfs.FileDescription) error {
 	switch impl := file.Impl().(type) {
 	case *eventfd.EventFileDescription:
@@ -118,7 +119,7 @@ func (d *descriptor) save(t *kernel.Task, file *vfs.FileDescription) error {
 	return nil
 }
 
-// connect sets the fields that depend on other descriptors.
+// connect sets the fields of d that depend on other descriptors of the process.
 func (d *descriptor) connect(t *kernel.Task, files map[int32]*vfs.FileDescription) error {
 	for i := range d.interests {
 		if n := &d.interests[i]; files[n.fd] != n.file {
@@ -147,7 +148,8 @@ func (d *descriptor) connect(t *kernel.Task, files map[int32]*vfs.FileDescriptio
 // maxPipe limits the number of bytes in a pipe of the checkpoint.
 const maxPipe = 64
 
-// saveContent reads the content of a pipe, and writes it to the pipe again.
+// saveContent saves the content of a pipe: it reads the content, and writes it to the
+// pipe again.
 func (d *descriptor) saveContent(t *kernel.Task, from, to *vfs.FileDescription) error {
 	if from.Readiness(waiter.EventIn)&waiter.EventIn == 0 {
 		return nil
@@ -166,7 +168,7 @@ func (d *descriptor) saveContent(t *kernel.Task, from, to *vfs.FileDescription) 
 	return nil
 }
 
-// restoreDescriptors makes the descriptors of the checkpoint.
+// restoreDescriptors makes the descriptors of the checkpoint again, with new files.
 func restoreDescriptors(t *kernel.Task, all []descriptor) error {
 	files := make(map[int32]*vfs.FileDescription)
 	defer func() {

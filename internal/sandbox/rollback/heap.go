@@ -7,8 +7,8 @@ import (
 )
 
 // heapGrowth is the number of bytes by which the heap of gVisor may grow before trim
-// returns memory to the host. It is less than the growth for which the host would remove
-// the sandbox.
+// returns memory to the host. If the heap grew much more, the host would remove the
+// sandbox.
 const heapGrowth = 16 << 20
 
 // heap returns unused memory of gVisor's own heap to the host. A program that creates

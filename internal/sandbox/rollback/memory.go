@@ -20,23 +20,26 @@ import (
 )
 
 const (
-	// maxContent limits the size of the saved memory in bytes.
+	// maxContent is the maximum size in bytes of the memory that a checkpoint saves.
 	maxContent = 64 << 20
-	// Ranges of at least emptySize bytes without data are returned to the host.
-	// Programs use shorter ranges often, and a page fault costs more than the zeros.
+	// Memory ranges of at least emptySize bytes that contain only zeros are returned to
+	// the host. Programs often use shorter ranges, and for these ranges a page fault
+	// costs more time than writing the zeros again.
 	emptySize = 512 << 10
-	// copySize is the amount of memory in bytes that is copied at once.
+	// copySize is the number of bytes of memory that are copied in one step.
 	copySize = 256 << 10
-	// maxRegions limits the number of mappings of a process that is restored. It
-	// takes longer to remove more mappings than to start a new interpreter.
+	// maxRegions is the maximum number of memory mappings of a process that is
+	// restored. With more mappings, removing them takes longer than starting a new
+	// interpreter.
 	maxRegions = 4096
 	// maxUnmapped limits the number of ranges that the program may unmap from the
 	// mappings of the checkpoint.
 	maxUnmapped = 1024
 )
 
-// Distances below the stack pointer in bytes. The red zone may hold data of the
-// current function. At the checkpoint, the stack below the red zone is unused.
+// Distances below the stack pointer in bytes. The first bytes below it are the red
+// zone, which may hold data of the current function. At the checkpoint, the stack below
+// the red zone is unused.
 const (
 	redZone = 128
 	// stackWindow is the size of the unused part of the stack that is saved as zeros.
@@ -45,8 +48,9 @@ const (
 	stackWindow = 128 << 10
 )
 
-// gVisor maps its table of patched system calls in trapRange. It adds the table when
-// it patches the first system call of a process, which can be after the checkpoint.
+// trapRange is the address range of gVisor's table of patched system calls. gVisor maps
+// the table when it patches the first system call of a process. This can happen after
+// the checkpoint.
 var trapRange = hostarch.AddrRange{Start: 0x60000, End: 0x70000}
 
 // region is a mapping as /proc/self/maps describes it.
@@ -67,7 +71,8 @@ type mappingAttributes struct {
 	dontFork, isStack bool
 }
 
-// isAnonymous reports whether the region is private memory without a file or a name.
+// isAnonymous reports whether the region is private memory that has neither a file nor
+// a name.
 func (r *region) isAnonymous() bool { return !r.shared && r.inode == 0 && r.name == "" }
 
 // isTrapTable reports whether gVisor made the mapping for itself.
@@ -92,7 +97,7 @@ func regions(t *kernel.Task) []region {
 // memory is the saved memory of a process.
 type memory struct {
 	regions []region
-	// states has an element for each region.
+	// states has one element for each element of regions.
 	states []state
 	// The field "unmapped" contains the parts of the regions that the program has
 	// unmapped. The program may have mapped them again, with attributes that a region
@@ -126,8 +131,8 @@ type content struct {
 	offset int
 }
 
-// canMapAgain returns false if a range overlaps a mapping of the checkpoint that
-// cannot be mapped again.
+// canMapAgain reports whether a range can be mapped again when the process is restored.
+// It returns false if the range overlaps a mapping of the checkpoint that cannot.
 func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool { return !m.states[i].canMapAgain })
 }
@@ -249,7 +254,8 @@ func (m *memory) save(t *kernel.Task) error {
 }
 
 // release returns the memory of long ranges without data to the host, and stores these
-// ranges in m.empty. It keeps the memory of the range window.
+// ranges in m.empty. It does not return the memory of the range in the parameter
+// "window".
 func (m *memory) release(mm *mm.MemoryManager, window hostarch.AddrRange) error {
 	m.content = slices.DeleteFunc(m.content, func(c content) bool {
 		return c.zero && c.at.Length() >= emptySize && !c.at.Overlaps(window)
@@ -278,9 +284,9 @@ func (m *memory) release(mm *mm.MemoryManager, window hostarch.AddrRange) error 
 	return nil
 }
 
-// makeResident makes gVisor count a mapping of a file as resident. Without it, gVisor
-// would count the mapping from the first access on, and the resident size would show
-// which mappings earlier programs have used.
+// makeResident makes gVisor count a mapping of a file as resident. Without this step,
+// gVisor would count the mapping from the first access on. A program could then see
+// from its resident size which mappings earlier programs have used.
 func makeResident(t *kernel.Task, r *region) {
 	if r.perms.Read {
 		// The call fails if the file is shorter than the mapping.
@@ -311,8 +317,8 @@ func clearStack(t *kernel.Task, all []region) (window hostarch.AddrRange, err er
 	return window, errors.New("the process has no stack")
 }
 
-// residentRanges returns the ranges that gVisor has allocated memory for. gVisor lists
-// them only in the description for debugging.
+// residentRanges returns the address ranges for which gVisor has allocated memory.
+// gVisor lists these ranges only in a text for debugging, which residentRanges parses.
 func residentRanges(mm *mm.MemoryManager) ([]hostarch.AddrRange, error) {
 	_, list, found := strings.Cut(mm.String(), "\nPMAs:\n")
 	if !found {
@@ -329,7 +335,7 @@ func residentRanges(mm *mm.MemoryManager) ([]hostarch.AddrRange, error) {
 	return all, nil
 }
 
-// overlap returns the parts of the sorted ranges that are inside of another range.
+// overlap returns the parts of the sorted ranges "all" that are inside the range "in".
 func overlap(all []hostarch.AddrRange, in hostarch.AddrRange) []hostarch.AddrRange {
 	var parts []hostarch.AddrRange
 	for _, at := range all {
@@ -430,12 +436,12 @@ func (m *memory) restore(t *kernel.Task) abi.Reason {
 	return 0
 }
 
-// restore writes the content to the memory of the process.
+// restore writes the saved content to the memory of the process.
 func (c *content) restore(t *kernel.Task, from *arena) (err error) {
 	mm, size := t.MemoryManager(), int(c.at.Length())
 	if c.zero {
-		// Do not release the memory instead. Programs could see this: the resident
-		// size would depend on the pages that the last program has used.
+		// Write zeros instead of releasing the memory. After a release, the resident
+		// size would show which pages the last program has used.
 		_, err = mm.ZeroOut(t, c.at.Start, int64(size), usermem.IOOpts{})
 	} else {
 		_, err = mm.CopyOut(t, c.at.Start, from.bytes[c.offset:c.offset+size], usermem.IOOpts{})

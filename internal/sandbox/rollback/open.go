@@ -51,8 +51,9 @@ func opened(t *kernel.Task, result uintptr) abi.Reason {
 	return openedFile(t, file)
 }
 
-// openedFile examines an open file. A program may read files of the image, /proc,
-// /sys and /dev. It may also write to file systems of the run and to memory devices.
+// openedFile examines an open file. A program may open files of the image, /proc, /sys
+// and /dev for reading. For writing, it may open only files on the file systems of its
+// run, and memory devices.
 func openedFile(t *kernel.Task, file *vfs.FileDescription) abi.Reason {
 	switch file.Mount().Filesystem().FilesystemType().Name() {
 	case "tmpfs", "pipefs":
@@ -66,9 +67,9 @@ func openedFile(t *kernel.Task, file *vfs.FileDescription) abi.Reason {
 }
 
 // openInThreads does the work of openat(2) in a process with several threads. It
-// examines the file before the file gets a descriptor. After that, other threads could
-// use or replace the descriptor. For example, a thread could write to code through
-// /proc/self/mem.
+// examines the file before the file gets a descriptor. If the file already had one,
+// other threads could use or replace this descriptor. For example, a thread could write
+// to code through /proc/self/mem.
 func openInThreads(t *kernel.Task, args openArguments) (uintptr, abi.Reason, error) {
 	name, err := t.CopyInString(args.path.Pointer(), linux.PATH_MAX)
 	if err != nil {

@@ -41,8 +41,8 @@ const (
 	clearTIDField = "cleartid"
 	// startField is Task.startTime, which /proc shows.
 	startField = "startTime"
-	// savedMaskField is Task.haveSavedSignalMask, which is true while a thread waits in a
-	// call such as ppoll(2) with another signal mask.
+	// savedMaskField is Task.haveSavedSignalMask. It is true while a thread waits in a
+	// call such as ppoll(2), which sets a signal mask only for the time of the wait.
 	savedMaskField = "haveSavedSignalMask"
 	// interestField is EpollInstance.interest, which maps keys with the fields
 	// fileField and numberField to values with the fields maskField and dataField.
@@ -100,8 +100,9 @@ func checkFields() error {
 	return nil
 }
 
-// fieldType returns the type of a field of a field. For an array, it returns the type
-// of the elements. If there is no such field, it returns an empty struct.
+// fieldType returns the type of a nested field: each name is a field of the type before
+// it. If this type is an array, the result is the type of its elements. If there is no
+// such field, it returns an empty struct.
 func fieldType(of reflect.Type, names ...string) reflect.Type {
 	for _, name := range names {
 		field, ok := of.FieldByName(name)
@@ -120,7 +121,8 @@ func fieldType(of reflect.Type, names ...string) reflect.Type {
 func attributesOfMappings(m *mm.MemoryManager) map[hostarch.Addr]mappingAttributes {
 	all := make(map[hostarch.Addr]mappingAttributes)
 	root := reflect.ValueOf(m).Elem().FieldByName(vmasField).FieldByName(rootField)
-	// Each run needs the attributes twice, so look up the names only once.
+	// This function runs twice for each run of a program, so look up the indexes of the
+	// fields only once.
 	node, mapping := indexes(root.Type(), countField, branchField, keysField, valuesField, childrenField), indexes(fieldType(root.Type(), valuesField), dontForkField, isStackField)
 	var visit func(reflect.Value)
 	visit = func(at reflect.Value) {
@@ -184,12 +186,14 @@ func isSemaphore(e *eventfd.EventFileDescription) bool {
 	return reflect.ValueOf(e).Elem().FieldByName(semaphoreField).Bool()
 }
 
-// valueOf returns the value of an eventfd. No other thread may use it.
+// valueOf returns the value of an eventfd. No other thread may use the eventfd during
+// the call.
 func valueOf(e *eventfd.EventFileDescription) uint64 {
 	return reflect.ValueOf(e).Elem().FieldByName(valueField).Uint()
 }
 
-// clearTIDOf returns the address that is cleared when the thread ends.
+// clearTIDOf returns the address of the word in memory that is set to 0 when the thread
+// ends.
 func clearTIDOf(t *kernel.Task) hostarch.Addr {
 	return hostarch.Addr(reflect.ValueOf(t).Elem().FieldByName(clearTIDField).Uint())
 }
@@ -200,7 +204,8 @@ func startOf(t *kernel.Task) *ktime.Time {
 	return (*ktime.Time)(unsafe.Pointer(reflect.ValueOf(t).Elem().FieldByName(startField).UnsafeAddr()))
 }
 
-// hasSavedMask reports whether a stopped thread waits with another signal mask.
+// hasSavedMask reports whether a stopped thread waits in a call that has replaced its
+// signal mask, such as ppoll(2).
 func hasSavedMask(t *kernel.Task) bool {
 	return reflect.ValueOf(t).Elem().FieldByName(savedMaskField).Bool()
 }

@@ -30,12 +30,12 @@ const chunkHeader = 0x21
 // findGenerators returns the addresses of V8's random number generators. V8 draws the
 // seeds of Math.random from the generator of the isolate, which is on the heap. Other
 // generators are static. findGenerators returns an error if it does not find the
-// generator of the isolate, for example because the C library is not glibc.
+// isolate's generator, for example because the process does not use glibc.
 //
-// A generator is recognised by its content: the state follows from the seed. The
-// objects of V8's heap cannot contain generators, so only memory below the break is
-// searched. On the heap, only blocks with the size of a generator are examined, because
-// the test takes several microseconds.
+// findGenerators recognises a generator by its content: the two words of state follow
+// from the seed. The objects of V8's heap cannot contain generators, so only memory
+// below the break is searched. On the heap, only blocks with the size of a generator
+// are examined, because the test takes several microseconds.
 func (c *checkpoint) findGenerators() ([]hostarch.Addr, error) {
 	var all []hostarch.Addr
 	isFound := false
@@ -66,8 +66,8 @@ func (c *checkpoint) isHeap(at hostarch.Addr) bool {
 	return slices.ContainsFunc(c.regions, func(r region) bool { return r.name == "[heap]" && r.Contains(at) })
 }
 
-// isGenerator reports whether data is a random number generator. It is certain: other
-// data matches with a probability of 2^-117.
+// isGenerator reports whether data is a random number generator of V8. The result is
+// reliable: other data matches with a probability of only 2^-117.
 func isGenerator(data []byte) bool {
 	seed, want0, want1 := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:]), binary.LittleEndian.Uint64(data[16:])
 	// Skip pointers and small numbers.
@@ -104,10 +104,10 @@ func nextState(state0, state1 uint64) (next0, next1 uint64) {
 	return next0, next1
 }
 
-// reseed gives new states to the random number generators of the process. Then getpid
-// returns a wrong process ID until the hook has made OpenSSL draw a value. OpenSSL
-// compares the process ID with the one of its last value to recognise a fork. If they
-// differ, OpenSSL gets a new seed from the kernel.
+// reseed gives new states to the random number generators of the process. Then it makes
+// getpid return a wrong process ID until the interpreter's hook has made OpenSSL draw a
+// value. To recognise a fork, OpenSSL compares the process ID with the process ID at
+// the last draw. If they differ, OpenSSL gets a new seed from the kernel.
 func (i *interpreter) reseed(t *kernel.Task, c *checkpoint) error {
 	var state [generatorSize - 8]byte
 	for _, at := range c.generators {
@@ -128,7 +128,8 @@ func (i *interpreter) reseed(t *kernel.Task, c *checkpoint) error {
 // wrongProcessID is a process ID that no process has. See reseed.
 const wrongProcessID = 1 << 30
 
-// processID wraps getpid(2).
+// processID wraps getpid(2). While an interpreter reseeds OpenSSL, the call returns
+// wrongProcessID.
 func (m *Manager) processID(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if i := m.active(t); i != nil && i.reseeding.Load() && isLeader(t) {
@@ -138,7 +139,8 @@ func (m *Manager) processID(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// random wraps getrandom(2). It counts the seeds that a process gets.
+// random wraps getrandom(2). While an interpreter reseeds OpenSSL, it counts the seeds
+// that the interpreter gets.
 func (m *Manager) random(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -152,8 +154,8 @@ func (m *Manager) random(call kernel.SyscallFn) kernel.SyscallFn {
 // minSeed is the minimum size of a seed in bytes.
 const minSeed = 32
 
-// endReseeding ends the effect of reseed. It returns false if the process has not got
-// a seed.
+// endReseeding makes getpid return the real process ID again, after a call of reseed.
+// It returns false if OpenSSL has not got a new seed.
 func (i *interpreter) endReseeding() bool {
 	if !i.reseeding.Swap(false) || i.seeds.Load() == 0 {
 		i.retire(abi.Failed)

@@ -1,7 +1,8 @@
 // Package rollback restores an interpreter to the state in which it waited for a
-// program, so that the next run needs no new interpreter. It is part of the
-// sandbox's kernel: it replaces entries of gVisor's table of system calls before
-// gVisor starts.
+// program, so that the next run needs no new interpreter. It is part of the sandbox's
+// kernel (gVisor): it replaces entries of gVisor's table of system calls before gVisor
+// starts. The agent is the process in the sandbox that starts interpreters and talks to
+// the server. A hook is the code that an interpreter runs before each program.
 //
 // The package guarantees that nothing of one run remains in the next. Memory,
 // mappings, registers, descriptors, signals, limits and counters of the interpreter
@@ -28,17 +29,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// Manager holds the interpreter that can be restored. A sandbox has at most one such
-// interpreter.
+// Manager holds the interpreter of the sandbox that can be restored. A sandbox has at
+// most one such interpreter.
 type Manager struct {
 	current atomic.Pointer[interpreter]
 	heap    heap
 }
 
-// Install replaces entries of the table of system calls. Call it before gVisor
-// starts. It returns an error if this version of gVisor lacks a field that the
-// package needs. It also returns an error if gVisor has a system call with the number
-// of the agent's call.
+// Install replaces entries of the table of system calls. Call it before gVisor starts.
+// It returns an error if this version of gVisor lacks a field that the package needs.
+// It also returns an error if gVisor already has a system call with the number
+// abi.Number, which the agent uses.
 func Install(table *kernel.SyscallTable) error {
 	if err := checkFields(); err != nil {
 		return err
@@ -82,12 +83,14 @@ type interpreter struct {
 	// maxRuns and maxCPU limit how long the interpreter is used.
 	maxRuns int
 	maxCPU  time.Duration
-	// control is the number of the control descriptor.
+	// control is the number of the interpreter's descriptor for messages between the
+	// agent and the interpreter.
 	control int32
 	// The field "compiles" is true if the process is a runtime that compiles programs
 	// to machine code and has several threads.
 	compiles bool
-	// reseeding is true while OpenSSL must get a new seed, and seeds counts the seeds.
+	// reseeding is true while the OpenSSL library of the process must get a new seed,
+	// and seeds counts the seeds that it has got.
 	reseeding atomic.Bool
 	seeds     atomic.Int32
 	// reason is the reason why the interpreter will not be restored; 0 if it can be
@@ -101,7 +104,7 @@ type interpreter struct {
 	// be restored.
 	waits           atomic.Uint32
 	given, restored chan struct{}
-	// The field "anew" is true if the process must make a new checkpoint.
+	// The field "anew" is true if the agent wants the process to make a new checkpoint.
 	anew atomic.Bool
 	// The field "runs" is the number of runs of the interpreter, and "cpu" is the
 	// processor time of the interpreter. Only the interpreter's task uses these fields.
@@ -117,9 +120,9 @@ func (i *interpreter) agentDescriptors() [abi.Descriptors]int32 {
 	return [...]int32{0, 1, 2, i.control}
 }
 
-// retire marks the interpreter as unusable for the given reason. If the reason is 0,
-// the method does nothing. If the interpreter is already unusable, the first reason
-// stays.
+// retire marks the interpreter as unusable for the given reason: it will not be
+// restored after its run. If the reason is 0, the method does nothing. If the
+// interpreter is already unusable, the first reason stays.
 func (i *interpreter) retire(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 
 // The method "active" returns the task's interpreter if it has a checkpoint and can
@@ -157,8 +160,8 @@ func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 	}
 }
 
-// checkpoint wraps fadvise64(2). If the advice is abi.Advice, the registered process
-// makes its checkpoint. All other calls are unchanged.
+// checkpoint wraps fadvise64(2). If a registered interpreter makes a call with the
+// advice abi.Advice, it makes its checkpoint. All other calls are unchanged.
 func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()
@@ -219,7 +222,8 @@ func (m *Manager) checkpointByRead(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// exit wraps exit_group(2). It restores the process if possible.
+// exit wraps exit_group(2). Instead of ending an interpreter, it restores the
+// interpreter if possible.
 func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()
@@ -264,9 +268,9 @@ func (i *interpreter) waitAndRestore(t *kernel.Task, others *pause, status byte)
 	return why
 }
 
-// nextCheckpoint returns the error that the process gets from the call that made the
-// checkpoint. The error is EALREADY, or EAGAIN if the agent wants a new checkpoint.
-// In the second case, nextCheckpoint frees the old checkpoint.
+// nextCheckpoint returns the error for the restored process, as the result of the call
+// that made the checkpoint. The error is EAGAIN if the agent wants a new checkpoint,
+// and otherwise EALREADY. With EAGAIN, nextCheckpoint frees the old checkpoint.
 func (i *interpreter) nextCheckpoint() error {
 	if !i.anew.Swap(false) {
 		return linuxerr.EALREADY
@@ -275,8 +279,8 @@ func (i *interpreter) nextCheckpoint() error {
 	return linuxerr.EAGAIN
 }
 
-// exitReason adds 1 to the number of runs. It returns the reason why the process cannot
-// be restored, or 0.
+// exitReason adds 1 to the number of runs of the interpreter. It returns the reason why
+// the interpreter cannot be restored, or 0 if it can.
 func (i *interpreter) exitReason(t *kernel.Task, others *pause) abi.Reason {
 	if why := abi.Reason(i.reason.Load()); why != 0 {
 		return why
@@ -299,8 +303,8 @@ func (i *interpreter) exitReason(t *kernel.Task, others *pause) abi.Reason {
 	if t.PendingSignals() != 0 {
 		return abi.Signals
 	}
-	// Read the reason again. Before stop returned, other threads could still
-	// make system calls that set the reason.
+	// Read the reason again. Before the call of "stop" returned, other threads could
+	// still make system calls that set the reason.
 	return abi.Reason(i.reason.Load())
 }
 
@@ -318,7 +322,7 @@ func runningGrace(compiles bool) time.Duration {
 	return 2 * time.Millisecond
 }
 
-// isOwn reports whether a thread belongs to the checkpoint.
+// isOwn reports whether a thread existed when the checkpoint was made.
 func (c *checkpoint) isOwn(t *kernel.Task) bool {
 	return slices.ContainsFunc(c.threads, func(s *thread) bool { return s.task == t })
 }
@@ -327,7 +331,7 @@ func (c *checkpoint) isOwn(t *kernel.Task) bool {
 // process of the namespace and the interpreter.
 const ownTasks = 2
 
-// notify sends a notice to the agent.
+// notify sends a notice (see abi.NoticeSize) to the agent.
 func (i *interpreter) notify(t *kernel.Task, kind, status byte, why abi.Reason) error {
 	_, err := i.notice.Write(t, usermem.BytesIOSequence([]byte{kind, status, byte(why)}), vfs.WriteOptions{})
 	return err
@@ -345,7 +349,8 @@ func (m *Manager) drop(t *kernel.Task, i *interpreter) {
 	i.notice.DecRef(t)
 }
 
-// agent implements the agent's system call. For programs it returns ENOSYS.
+// agent implements the system call abi.Number, which only the agent may make. For
+// programs it returns ENOSYS.
 func (m *Manager) agent(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 	if t.Credentials().EffectiveKUID != auth.RootKUID {
 		if i := m.active(t); i != nil {
@@ -394,9 +399,9 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	return nil
 }
 
-// restore lets the waiting process restore itself, and waits until this is done. It
-// returns ECHILD if the process exits instead. If restore is interrupted, the caller
-// must call it again.
+// restore lets the waiting interpreter restore itself, and waits until this is done. It
+// returns ECHILD if the interpreter exits instead. If restore is interrupted, the
+// caller must call it again.
 func (m *Manager) restore(t *kernel.Task) error {
 	i := m.current.Load()
 	if i == nil {
@@ -414,8 +419,8 @@ func (m *Manager) restore(t *kernel.Task) error {
 	return nil
 }
 
-// resume installs files of the caller as the descriptors of the waiting process. Then
-// it lets the process continue.
+// resume gives files of the caller to the waiting interpreter as its new descriptors.
+// Then it lets the interpreter continue.
 func (m *Manager) resume(t *kernel.Task, args arch.SyscallArguments) error {
 	i := m.current.Load()
 	group := t.PIDNamespace().ThreadGroupWithID(kernel.ThreadID(args[1].Int()))

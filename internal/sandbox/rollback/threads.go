@@ -58,8 +58,8 @@ func (c *threadCounters) restore(t *kernel.Task) {
 	switchesOf(t)[0].Store(c.switches)
 }
 
-// apply sets the state of a task. The caller must be the task itself, or the task must
-// not have started.
+// apply gives the saved state to the task t. The caller must be this task itself, or
+// the task must not have started.
 func (s *thread) apply(t *kernel.Task) error {
 	t.SetName(s.name)
 	t.SetClearTID(s.clearTID)
@@ -87,7 +87,8 @@ type pause struct {
 	all   []stopped
 }
 
-// The type "stopped" is a thread that has stopped. err says why its state is unknown.
+// The type "stopped" is a thread that has stopped. If the state of the thread is
+// unknown, err is the cause.
 type stopped struct {
 	task *kernel.Task
 	err  error
@@ -117,9 +118,9 @@ func (p *pause) TaskWork(t *kernel.Task) {
 	}
 }
 
-// The method "stop" stops all threads for which the function mayStop returns true. It
-// returns when all other threads have ended. It returns an error if one of the other
-// threads still runs after the given time, or if a thread neither stops nor ends.
+// The method "stop" stops all threads for which the function mayStop returns true, and
+// waits until the remaining threads have ended. It returns an error if a remaining
+// thread still runs after the given time, or if a thread neither stops nor ends.
 func (p *pause) stop(t *kernel.Task, mayStop func(*kernel.Task) bool, running time.Duration) error {
 	for start := time.Now(); ; {
 		others, runs := otherThreads(t), false
@@ -154,7 +155,7 @@ func (p *pause) stop(t *kernel.Task, mayStop func(*kernel.Task) bool, running ti
 	}
 }
 
-// otherThreads returns all threads of the process except the calling one.
+// otherThreads returns all threads of the task's process except the task itself.
 func otherThreads(t *kernel.Task) []*kernel.Task {
 	var all []*kernel.Task
 	t.ThreadGroup().ForEachTask(func(other *kernel.Task) bool {
@@ -169,7 +170,7 @@ func otherThreads(t *kernel.Task) []*kernel.Task {
 // pollInterval is the time between two checks whether threads have ended.
 const pollInterval = 100 * time.Microsecond
 
-// release lets all stopped threads continue.
+// release lets all threads that the method "stop" has stopped continue.
 func (p *pause) release() { close(p.resume) }
 
 // At the checkpoint, a thread may wait in one of these system calls. When the thread is
@@ -220,7 +221,8 @@ func (c *checkpoint) restoreThreads(t *kernel.Task, p *pause) (start func(), why
 	}
 	for _, s := range c.threads {
 		if isStopped(p, s.task) {
-			// gVisor would set a saved mask after the thread has got its state.
+			// With a saved signal mask, the thread cannot be restored: gVisor would set
+			// this mask after the thread has got its state.
 			if s.task.PendingSignals() != 0 || hasSavedMask(s.task) {
 				return start, abi.Signals
 			}
@@ -253,7 +255,8 @@ func isStopped(p *pause, t *kernel.Task) bool {
 	return false
 }
 
-// create creates the thread again. The thread does not run until Start is called.
+// create creates a thread that has ended again. The new thread does not run until Start
+// is called on the result.
 func (s *thread) create(t *kernel.Task) (*kernel.Task, error) {
 	image, err := t.TaskImage().Fork(t, t.Kernel(), true)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package abi defines system calls of the sandbox's kernel. With these calls, the
-// guest agent and the hook of an interpreter ask the kernel to restore the
-// interpreter after a run.
+// Package abi defines system calls of the sandbox's kernel, which restore an
+// interpreter after a run. They are made by the guest agent (the process that starts
+// interpreters) and by the hook (the code of an interpreter that waits for jobs).
 package abi
 
 // Number is the number of the agent's system call. Linux has no system call with this
@@ -24,8 +24,8 @@ const (
 	// Unregister drops the checkpoint of the registered process. Then the process
 	// exits after its run, like a process without a checkpoint.
 	Unregister = 3
-	// Seal forbids the registered process to make its first checkpoint. Without
-	// Seal, a program could make the first checkpoint.
+	// Seal forbids the registered process to make its first checkpoint from now on.
+	// Otherwise a program could make it.
 	Seal = 4
 	// Restore restores a process whose program has ended. It is a separate operation,
 	// so that the host can first measure what the program has used. Restore returns
@@ -42,9 +42,9 @@ const (
 	Settle = 7
 )
 
-// Advice is an argument of fadvise64(2). A registered process makes its checkpoint by a
-// call with this argument. Linux does not define this value. The call returns once for
-// each run.
+// Advice is a value for the argument "advice" of fadvise64(2). Linux does not define
+// this value. A registered process makes its checkpoint with a call that has this
+// argument. The call returns once for each run.
 const Advice = 0x706f
 
 // Compiles is added to the number of the control descriptor if the process is a runtime
@@ -67,9 +67,9 @@ const NoticeSize = 3
 
 // The kinds of notices.
 const (
-	// Ended says that the program has ended with the exit status, and that the
-	// process waits for Restore. If the process cannot be restored, an Exits notice
-	// follows.
+	// Ended says that the program has ended with the exit status in the notice, and
+	// that the process waits for Restore. If the process cannot be restored, an Exits
+	// notice follows.
 	Ended = 'B'
 	// Exits says that the process exits. The reason in the notice says why the
 	// process is not restored.
