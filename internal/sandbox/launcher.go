@@ -223,8 +223,8 @@ func (l *Launcher) layerBundle(id string) string {
 	return filepath.Join(l.config.StateDir, "bundles", id)
 }
 
-// connect returns a socket pair. The host's end is non-blocking, the guest's end
-// is blocking.
+// connect returns a socket pair. The end for the host is non-blocking, and the end for
+// the guest (the code inside the sandbox) is blocking.
 func connect(name string) (ours, theirs *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -333,7 +333,7 @@ func (l *Launcher) command(b bundle, id string, files []*os.File) *exec.Cmd {
 		ExtraFiles: files,
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid: true,
-			// If the server is killed, the sandbox dies too.
+			// If the server is killed, the kernel also kills the sandbox.
 			Pdeathsig: syscall.SIGKILL,
 			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
 				unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
@@ -347,7 +347,7 @@ func (l *Launcher) command(b bundle, id string, files []*os.File) *exec.Cmd {
 }
 
 // unlimitLockedMemory lets gVisor lock memory, which makes large allocations faster.
-// It needs a right that the server may not have, so errors are ignored.
+// The call needs a right that the server may not have, so errors are ignored.
 func (s *Sandbox) unlimitLockedMemory() {
 	none := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 	_ = unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_MEMLOCK, &none, nil)

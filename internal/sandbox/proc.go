@@ -93,8 +93,9 @@ func children(pid int) ([]int, error) {
 	return all, nil
 }
 
-// memoryFile returns the path in /proc of the descriptor for the guest's memory,
-// or "" if the process has none.
+// memoryFile returns the path in /proc of the process's descriptor for the memory of
+// the guest (the code inside the sandbox). It returns "" if the process has no such
+// descriptor.
 func memoryFile(pid int) string {
 	links, _ := filepath.Glob(procPath(pid, "fd/*"))
 	for _, link := range links {

@@ -17,16 +17,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// stopGrace is the time that the guest has to stop a run. Then the sandbox is
-// destroyed.
+// stopGrace is the time that the guest has to stop a run. After this time, the sandbox
+// is destroyed.
 const stopGrace = 2 * time.Second
 
 // hostPids is the number of processes and threads on the host that gVisor itself
 // needs. The processes and threads of the program are not included.
 const hostPids = 256
 
-// Weights for processor time. While processor time is scarce, sandboxes that are
-// being prepared must not slow down running programs.
+// Weights of sandboxes for processor time. While processor time is scarce, a sandbox
+// that is being prepared must not slow down running programs.
 const (
 	runningWeight   = 100
 	preparingWeight = 20
@@ -46,7 +46,7 @@ type Sandbox struct {
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
-	// weight is the cgroup's current share of processor time.
+	// weight is the current share of processor time of the sandbox's cgroup.
 	weight int
 	// restorable is true if the guest can restore the interpreter of the last job.
 	restorable bool
@@ -80,8 +80,8 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	}
 	// Reset the limits, because an interpreter might not start with the limits of the
 	// last job. The kernel refuses a memory limit below the memory in use, and gVisor
-	// frees the job's memory with a delay. So a higher limit stays until recalibrate
-	// has waited for the memory to be freed.
+	// frees the job's memory with a delay. So keep a higher limit for now. The method
+	// recalibrate waits until the memory is freed.
 	memory := max(pyth.DefaultMemoryBytes, s.granted.memoryBytes-s.meter.overhead)
 	err := s.grant(memory, pyth.DefaultProcesses)
 	if err == nil {
@@ -178,8 +178,8 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 }
 
 // The method "recycled" calls Rollback.Recycled. The reason is "" if the guest has
-// restored the last interpreter. If it has not, the reason says why. The guest is not
-// trusted, so an unknown reason is replaced by "off".
+// restored the last interpreter. Otherwise the reason says why. The guest (the code
+// inside the sandbox) is not trusted, so an unknown reason is replaced by "off".
 func (s *Sandbox) recycled(hello *protocol.Hello) {
 	report := s.launcher.config.Rollback.Recycled
 	if report == nil || !hello.Restored && hello.Reason == "" {

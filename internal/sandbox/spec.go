@@ -24,8 +24,8 @@ var agentCapabilities = []string{
 type Mount struct {
 	// Image is the path of the image file, which gVisor opens at boot.
 	Image string
-	// Path is the mount point. The root file system or an earlier mount must
-	// contain it as a directory.
+	// Path is the mount point. The root file system or an earlier mount must contain a
+	// directory with this path.
 	Path string
 }
 
@@ -59,8 +59,8 @@ func writeBundle(dir, image string, mounts []Mount) (bundle, error) {
 			// The agent passes its environment to programs, except the variables
 			// for Go.
 			Env: append(environ(pyth.BaseEnv()), "GOMAXPROCS=2", "GOGC=50",
-				// These settings save 30 system calls: names for mappings of
-				// memory, and reading the limits of cgroups.
+				// These settings save 30 system calls: Go does not name its memory
+				// mappings, and does not read the limits of cgroups.
 				"GODEBUG=decoratemappings=0,containermaxprocs=0,updatemaxprocs=0"),
 			Cwd: "/",
 			Capabilities: &specs.LinuxCapabilities{

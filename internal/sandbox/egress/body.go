@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// flushingBody flushes the writer w before each Read of the body. Read may block
-// until more of the body arrives, and w must not hold back earlier bytes in the
-// meantime.
+// flushingBody flushes the writer w before each Read of the body. Read may block until
+// more of the body arrives. During this time, w must not hold back bytes that were
+// written earlier.
 type flushingBody struct {
 	io.ReadCloser
 	w *bufio.Writer

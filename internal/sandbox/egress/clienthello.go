@@ -17,9 +17,9 @@ const maxHello = 80 << 10
 // The handshake fails with errHelloRead as soon as the ClientHello is complete.
 var errHelloRead = errors.New("egress: ClientHello complete")
 
-// readHello reads a ClientHello and returns its server name and its raw bytes.
-// The name is "" if the client sent none. For an encrypted ClientHello, it is
-// the outer name.
+// readHello reads a ClientHello and returns its server name and its raw bytes. The name
+// is "" if the client sent none. If the client sends an Encrypted ClientHello (ECH),
+// the name is the unencrypted outer name.
 func readHello(ctx context.Context, r io.Reader) (name string, raw []byte, err error) {
 	var read bytes.Buffer
 	conn := tls.Server(helloConn{r: io.TeeReader(io.LimitReader(r, maxHello), &read)}, &tls.Config{

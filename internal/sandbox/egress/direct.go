@@ -6,8 +6,9 @@ import (
 )
 
 // DialContext makes a connection for the server itself, to a host:port from an
-// untrusted source. The policy's Deny and AllowRanges apply. Off and the rules of
-// runs do not apply. DialContext resolves a name once and checks each address.
+// untrusted source. The fields Deny and AllowRanges of the Policy apply. The field Off
+// and the rules of runs do not apply. DialContext resolves a name once and checks each
+// address.
 func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	t, err := parseTarget(address, 0)
 	if err != nil {

@@ -52,8 +52,8 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// peekHeader waits for a complete head and parses its header. The head stays in
-// the buffer, so that net/http can parse it too.
+// peekHeader waits for a complete head and parses its header. The head stays in the
+// buffer, so that net/http can also parse the head.
 func peekHeader(r *bufio.Reader) (http.Header, error) {
 	head, err := waitHead(r)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // target.
 const verdictHeader = "X-Pyth-On-Egress"
 
-// maxDrain limits, in bytes, how much of a refused request's body the proxy
-// reads. Reading the whole body keeps the connection usable.
+// maxDrain is the maximum number of bytes that the proxy reads from the body of a
+// refused request. After the whole body is read, the connection can be used again.
 const maxDrain = 256 << 10
 
 // serveRequest checks and serves one request. keepAlive reports whether the
@@ -181,7 +181,7 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 		keep = keep && body.finished()
 		refused = failed(replyFailed, "host %s sent no valid HTTP response", up.target)
 		if s.ctx.Err() != nil {
-			// The client's connection has ended, so the host is not at fault.
+			// The client's connection has ended, so the target is not at fault.
 			refused = nil
 		}
 		keep = refused != nil && s.write(req, refused, keep) && keep
@@ -191,8 +191,8 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 		resp.Body.Close()
 	}
 	if !keep {
-		// The goroutine above may still be reading the client's body. Closing the
-		// connection makes that read fail.
+		// The goroutine above may still be reading the body of the client's request.
+		// Closing the connection makes this read fail.
 		s.client.Close()
 	}
 	<-sent

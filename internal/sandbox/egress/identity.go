@@ -4,8 +4,9 @@ package egress
 // in its Host header or TLS SNI. A server with several sites selects a site by this
 // name and not by the dialled address.
 //
-// If the target is a host name, only this name is allowed. If the target is an IP address,
-// the address itself and all names that the rules permit are allowed.
+// If the target is a host name, only this name is allowed. If the target is an IP
+// address, two kinds of names are allowed: this address, and each name that the rules
+// of the run permit.
 func (s *clientConn) checkIdentity(t target, h host) *refusal {
 	if h == t.host {
 		return nil

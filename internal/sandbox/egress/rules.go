@@ -18,8 +18,8 @@ const (
 // MaxRules is the maximum number of rules in a request.
 const MaxRules = 100
 
-// maxEntry is the maximum length of an unparsed rule, in bytes. It leaves room
-// for a name with multi-byte letters and a port.
+// maxEntry is the maximum length in bytes of the text of one rule. It is enough for a
+// name with multi-byte letters and a port.
 const maxEntry = 1024
 
 var (

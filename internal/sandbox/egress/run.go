@@ -68,8 +68,8 @@ func (p *Proxy) NewRun(rules Rules) *Run {
 // errRunOver is the reason for ending a connection when its run is closed.
 var errRunOver = errors.New("egress: run is over")
 
-// Close ends the run's connections and refuses new ones. It waits until the last
-// connection has ended.
+// Close ends all connections of the run, and makes the run refuse new ones. It returns
+// when the last connection has ended.
 func (r *Run) Close() {
 	r.mu.Lock()
 	r.closed = true

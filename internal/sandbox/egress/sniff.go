@@ -52,8 +52,8 @@ func sniff(r *bufio.Reader) (protocol, error) {
 	}
 }
 
-// recognize detects the protocol from the bytes so far. An HTTP request line
-// begins with a method and contains HTTP/.
+// recognize detects the protocol from the first bytes of a connection. An HTTP request
+// line begins with a method and contains HTTP/.
 func recognize(b []byte) protocol {
 	if p, maybe := recognizeTLS(b); maybe {
 		return p

@@ -132,8 +132,8 @@ func readSOCKSHost(r *bufio.Reader, kind byte) (host, *refusal) {
 	return h, nil
 }
 
-// writeReply answers a request. It always sends a zero address, because the real
-// one would reveal part of the host's network.
+// writeReply answers a request. The reply always contains the address 0.0.0.0, because
+// the real address would reveal part of the host's network.
 func writeReply(w io.Writer, reply byte) error {
 	_, err := w.Write([]byte{socksVersion, reply, 0, typeIPv4, 0, 0, 0, 0, 0, 0})
 	return err

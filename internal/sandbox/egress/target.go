@@ -30,8 +30,8 @@ func (t target) authority() string {
 	return t.String()
 }
 
-// parseTarget parses host:port. If s has no port, the port is defaultPort. If
-// defaultPort is 0 too, parseTarget returns an error.
+// parseTarget parses host:port. If s has no port, the port is defaultPort. If s has no
+// port and defaultPort is 0, parseTarget returns an error.
 func parseTarget(s string, defaultPort uint16) (target, error) {
 	name, port, err := splitPort(s)
 	if err != nil {

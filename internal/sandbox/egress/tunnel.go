@@ -172,8 +172,8 @@ func (s *clientConn) checkTunneled(t target, req *request) *refusal {
 }
 
 // explain sends the reason for a refusal in the client's protocol. If the client has
-// already got bytes from the server, the method sends nothing. The client would take
-// the reason for a part of these bytes.
+// already got bytes from the server, the method sends nothing, because the client would
+// take the reason for a part of the server's bytes.
 func (s *clientConn) explain(up *upstream, p protocol, refused *refusal) {
 	if up.received.Load() > 0 {
 		return

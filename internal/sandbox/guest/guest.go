@@ -30,8 +30,8 @@ const (
 	TypeScriptPath = "/pyth-on/typescript"
 )
 
-// ToolPath is the mount point of npm in sandboxes that resolve JavaScript
-// packages. PipPath is the path of pip in every image.
+// ToolPath is the mount point of the package manager npm in sandboxes that resolve
+// JavaScript packages. PipPath is the path of pip in every image.
 const (
 	ToolPath = "/opt/pyth-on/tool"
 	PipPath  = "/pyth-on/pip"

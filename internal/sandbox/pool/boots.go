@@ -90,12 +90,12 @@ func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 			p.scheduleLocked()
 		})
 	}
-	// Retry first: one boot may fail by chance.
+	// After few failures, only try again: one boot may fail by chance.
 	if p.stock.backoff.failures++; p.stock.backoff.failures < attempts {
 		return
 	}
-	// Boots in progress may still succeed and serve the first waiting jobs. So the
-	// error goes to the first job without a boot in progress.
+	// Boots in progress may still succeed and serve the first waiting jobs. So give the
+	// error to the first job for which no boot is in progress.
 	if lacking, others := p.stock.unmet(p.queue.lacking()), p.stock.booting; len(lacking) > others {
 		w := lacking[others]
 		p.queue.cancel(w)

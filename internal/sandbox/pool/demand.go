@@ -39,8 +39,8 @@ func (d *demand) booted(took time.Duration) {
 }
 
 // The method "wanted" returns how many warm sandboxes each runtime should have: its
-// minimum, plus the number that jobs take during two boots. If the sum exceeds MaxWarm,
-// the additions are reduced in proportion, but the minimum stays.
+// minimum, plus the number that jobs take during two boots. If the sum of all runtimes
+// exceeds MaxWarm, the numbers above the minimum are reduced in proportion.
 func (s *stock) wanted() map[pyth.Runtime]int {
 	wanted := make(map[pyth.Runtime]int)
 	room := s.config.MaxWarm
@@ -99,8 +99,8 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts the delay, which is twice the previous one. At the end of the delay,
-// it calls the function "resume".
+// begin starts a delay that is twice as long as the previous one. At the end of the
+// delay, it calls the function "resume".
 func (b *backoff) begin(resume func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
 	b.timer = time.AfterFunc(b.delay, resume)

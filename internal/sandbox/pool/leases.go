@@ -51,8 +51,8 @@ func (l *leases) endSession(e *entry) {
 	e.session = ""
 }
 
-// session returns the sandbox of a session. It returns nil if the session does
-// not exist, or if a job or a file operation uses it.
+// session returns the sandbox of a session. It returns nil if the session does not
+// exist, or if a job or a file operation is using the sandbox.
 func (l *leases) session(id pyth.SessionID) *entry {
 	if e := l.sessions[id]; e != nil && !e.inUse() {
 		return e

@@ -9,8 +9,8 @@ import (
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():
-		// If a sandbox ends while it is in use, guard does not remove it. So
-		// remove it here.
+		// If a sandbox ends while it is in use, the method "guard" does not remove the
+		// sandbox. So remove it here.
 		p.removeLocked(e, Broken)
 		return
 	case p.closed:
@@ -81,9 +81,9 @@ func (p *Pool) recycle(e *entry) {
 	p.scheduleLocked()
 }
 
-// guard waits until the sandbox ends, and then removes it. If a job or file operation
-// uses the sandbox at that time, the method does nothing: the sandbox is removed after
-// the job or operation.
+// guard waits until the processes of the sandbox have ended, and then removes the
+// sandbox from the pool. If a job or file operation uses the sandbox at that time, the
+// method does nothing: the sandbox is removed after the job or operation.
 func (p *Pool) guard(e *entry) {
 	select {
 	case <-e.sandbox.Done():

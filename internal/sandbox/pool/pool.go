@@ -11,17 +11,17 @@
 //   - After Close no sandbox remains.
 //
 // A sandbox is warm until its first job. An interpreter of one runtime waits in it. A
-// job of another runtime can use the sandbox too, but must wait until an interpreter
-// of its runtime has started.
+// job of another runtime can also use the sandbox, but must wait until an interpreter
+// of this other runtime has started.
 //
 // After a job, the sandbox is dirty. The pool recycles the sandbox, so that an
 // interpreter waits again. The sandbox is then idle until its tenant uses it or the
 // pool removes it.
 //
-// The file system of a sandbox is fixed at boot. It is a custom image, or the
-// built-in image with or without packages. The sandbox serves only jobs that need
-// this file system. In advance, the pool boots only sandboxes without packages. Their
-// number for each runtime follows the rate at which jobs take them.
+// The file system of a sandbox is fixed at boot. It is a custom image, or the built-in
+// image with or without packages. The sandbox serves only jobs that need this file
+// system. In advance, the pool boots only sandboxes without packages. For each runtime,
+// the number of warm sandboxes follows the rate at which jobs take them.
 //
 // The type Pool consists of three parts. The type "queue" orders the jobs. The type
 // "stock" chooses sandboxes. The type "leases" holds the sandboxes of sessions and
@@ -42,7 +42,8 @@ type Pool struct {
 	config Config
 	ctx    context.Context
 	cancel context.CancelFunc
-	// The field "all" counts the goroutines and jobs that use a sandbox.
+	// The field "all" counts the goroutines and jobs that use a sandbox, so that Close
+	// can wait for them.
 	all sync.WaitGroup
 
 	// mu protects the fields below. A caller of a method with the suffix Locked
@@ -74,8 +75,9 @@ func New(config Config) *Pool {
 
 // Stats is the state of the pool at one moment.
 type Stats struct {
-	// Warm sandboxes have had no job. Idle sandboxes belong to a tenant.
-	// Recycling sandboxes will soon be idle.
+	// Numbers of sandboxes. Warm sandboxes have had no job. Idle sandboxes belong to a
+	// tenant and wait for its next job. Recycling sandboxes will soon be idle. Booting
+	// sandboxes will soon be warm.
 	Warm, Idle, Recycling, Booting int
 	// Sessions is the number of sessions without a running job. Reserved is the number
 	// of reservations.
@@ -99,8 +101,8 @@ func (p *Pool) Stats() Stats {
 	}
 }
 
-// SetBase sets the layers of the sandboxes that boot in advance. It removes warm
-// sandboxes with other layers.
+// SetBase sets the layers (file systems with packages) of the sandboxes that boot in
+// advance. It removes warm sandboxes that have other layers.
 func (p *Pool) SetBase(layers pyth.Layers) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,7 +13,8 @@ type queue struct {
 	config *Config
 	// tenants holds all tenants with jobs or sandboxes.
 	tenants map[pyth.UserID]*tenant
-	// turn contains the tenants with waiting jobs. The first tenant is next.
+	// The field "turn" contains the tenants with waiting jobs. The next job to start is
+	// one of the first tenant.
 	turn []*tenant
 	// running and queued are numbers of jobs, without the jobs of the server itself.
 	running, queued int
@@ -132,8 +133,8 @@ func (q *queue) take(t *tenant, i int) {
 	}
 }
 
-// rotate ends the turn of the tenant at index i, whose job has started. The
-// tenant moves to the end of the list, or leaves the list if no job of the
+// rotate ends the turn of the tenant at index i of q.turn: a job of this tenant has
+// started. The tenant moves to the end of the list, or leaves the list if no job of the
 // tenant waits.
 func (q *queue) rotate(i int) {
 	t := q.turn[i]
@@ -143,7 +144,7 @@ func (q *queue) rotate(i int) {
 	}
 }
 
-// clear removes all waiting jobs. Each gets the error err.
+// clear removes all jobs from the queue. Each of these jobs fails with err.
 func (q *queue) clear(err error) {
 	for _, t := range q.turn {
 		for _, w := range t.queue {
@@ -155,7 +156,8 @@ func (q *queue) clear(err error) {
 	q.turn, q.queued = nil, 0
 }
 
-// forget deletes the tenant if it has neither jobs nor sandboxes.
+// forget deletes the tenant from the queue if the tenant has neither jobs nor
+// sandboxes.
 func (q *queue) forget(t *tenant) {
 	if len(t.queue)+t.running+t.sandboxes == 0 {
 		delete(q.tenants, t.id)
@@ -217,9 +219,9 @@ func (q *queue) lacking() []*waiter {
 			}
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !q.fits(running, promised, w.job); full {
-				// This job cannot start yet. Count it only if its tenant has no
-				// usable sandbox at all, so that a sandbox is ready when the
-				// tenant's turn comes.
+				// This job cannot start yet. Count the job only if its tenant has no
+				// usable sandbox at all. A sandbox is then ready when the tenant may
+				// start the job.
 				if i > 0 || t.sandboxes > 0 && !alone || len(lacking) >= q.config.MaxRunning {
 					break
 				}

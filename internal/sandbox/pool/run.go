@@ -10,8 +10,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// A job is tried in at most this number of sandboxes. One sandbox may have died while
-// it waited. If several have died, the host has a problem.
+// attempts is the maximum number of sandboxes that a job is given to, one after the
+// other. One sandbox may have died while it waited. If several have died, the host has
+// a problem.
 const attempts = 3
 
 // errAbandoned means that a sandbox got only a part of a job and must be removed.

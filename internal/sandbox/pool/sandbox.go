@@ -44,7 +44,8 @@ type Sandbox interface {
 	Runner
 	SessionRunner
 	Keyer
-	// Done is closed when the sandbox has ended, whether by itself or by Close.
+	// The returned channel is closed when the sandbox has ended, by itself or because
+	// of a call of Close.
 	Done() <-chan struct{}
 	// Close destroys the sandbox. The caller must always call it.
 	Close() error

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// OpenSession assigns a warm sandbox to the session. Like a job of the tenant,
-// OpenSession waits in the queue.
+// OpenSession assigns a warm sandbox to the session. If no sandbox is available,
+// OpenSession waits in the queue, like a job of the tenant.
 func (p *Pool) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	if err := p.admitSession(); err != nil {
 		return err
@@ -75,15 +75,15 @@ func (p *Pool) CloseSession(id pyth.SessionID) {
 	}
 }
 
-// keepSessionLocked keeps a sandbox for its session after a run. It removes the
-// sandbox if the session or the sandbox has ended, or if the pool is closed.
+// keepSessionLocked keeps a sandbox for its session after a run. But if the session or
+// the sandbox has ended, or if the pool is closed, the method removes the sandbox.
 func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	switch {
 	case p.closed:
 		p.endSessionLocked(e, Drained)
 	case ended || e.ended():
-		// If a sandbox ends while it is in use, guard does not remove it. So
-		// remove it here.
+		// If a sandbox ends while it is in use, the method "guard" does not remove the
+		// sandbox. So remove it here.
 		p.endSessionLocked(e, Broken)
 	}
 }

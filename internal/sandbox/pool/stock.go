@@ -146,7 +146,7 @@ func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	return t.ready[0]
 }
 
-// place adds a sandbox to those that wait for a job.
+// place adds a sandbox to the list "warm" or "idle", where it waits for a job.
 func (s *stock) place(e *entry) {
 	if e.tenant == nil {
 		s.warm = append(s.warm, e)
@@ -173,7 +173,8 @@ func (s *stock) unplace(e *entry) bool {
 	return len(*from) < before
 }
 
-// disown makes a sandbox warm again if it has not run a job yet.
+// disown makes a sandbox that a tenant has got warm again, if the sandbox has not run a
+// job yet.
 func (s *stock) disown(e *entry) {
 	if e.tenant != nil && e.runs == 0 {
 		e.tenant.sandboxes--
@@ -182,7 +183,8 @@ func (s *stock) disown(e *entry) {
 }
 
 // maxIdle returns how long a sandbox may wait for a job. 0 means forever. A warm
-// sandbox with packages always has a limit, since it booted for a job that may be gone.
+// sandbox with packages always has a limit, because it was booted for a job that may
+// have left the queue.
 func (s *stock) maxIdle(e *entry) time.Duration {
 	if e.root.layers != s.warmKind(e.runtime).layers && s.config.IdleTimeout == 0 {
 		return time.Minute
@@ -191,8 +193,8 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 }
 
 // The method "needed" reports whether a warm sandbox must stay, although its idle time
-// is over. It must stay if its runtime would have too few warm sandboxes without it.
-// queued is the number of jobs that need a warm sandbox.
+// is over. It must stay if otherwise its runtime would have too few warm sandboxes. The
+// parameter "queued" is the number of jobs that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	k := s.warmKind(e.runtime)
 	return e.tenant == nil && e.root.layers == k.layers && s.countWarm(k) <= s.wanted()[e.runtime]+queued
@@ -246,9 +248,9 @@ func (s *stock) evictable() *entry {
 	return s.idle[max(i, 0)]
 }
 
-// nextDirty removes and returns the dirty sandbox to recycle next. It is the
-// oldest one whose tenant has waiting jobs, or else the oldest one of all.
-// nextDirty returns nil if none is dirty, or if MaxBoots sandboxes are being
+// nextDirty removes and returns the dirty sandbox to recycle next. The result is the
+// oldest dirty sandbox whose tenant has waiting jobs, or else the oldest dirty sandbox
+// of all. nextDirty returns nil if none is dirty, or if MaxBoots sandboxes are being
 // recycled.
 func (s *stock) nextDirty() *entry {
 	if len(s.dirty) == 0 || s.recycling >= s.config.MaxBoots {

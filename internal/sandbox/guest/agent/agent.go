@@ -1,8 +1,8 @@
-// Package agent implements the first process inside a sandbox. It starts an
-// interpreter in new namespaces, where the interpreter waits for a job. The agent
-// sends the job to the interpreter and relays the output. At the end it kills all
-// processes that the job has started, and reports the exit status from the kernel.
-// The next job gets a new interpreter, unless the kernel can restore the current one
+// Package agent implements the first process inside a sandbox. It starts an interpreter
+// in new namespaces, where the interpreter waits for a job. The agent sends the job to
+// the interpreter and relays the output. When the program ends, the agent kills all
+// processes that the job has started, and reports the exit status from the kernel. The
+// next job gets a new interpreter, unless the kernel can restore the current one
 // (package rollback).
 //
 // The agent guarantees that nothing of one run remains in the next: no process,
@@ -224,8 +224,8 @@ type job struct {
 	// programs.
 	small     []byte
 	encrypted encryptedProgram
-	// fileError explains why an input file of a session's job could not be
-	// written. It is "" if all were written.
+	// fileError explains why an input file of a session's job could not be written. It
+	// is "" if all files were written.
 	fileError string
 }
 
@@ -294,7 +294,8 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindStart:
 			return j, p, nil
 		case protocol.KindStop, protocol.KindAbort:
-			// The operation that the host wanted to end has ended already.
+			// Ignore the frame: the operation that the host wants to end has already
+			// ended.
 		case protocol.KindPrepare:
 			// The host wants another interpreter, although the current one is
 			// unused.

@@ -11,7 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/batch"
 )
 
-// calls is a list of system calls that the kernel makes at once (package batch).
+// calls is a list of system calls that the kernel makes one after the other, in one
+// batch system call (package batch).
 type calls struct {
 	list  []batch.Call
 	names []string
@@ -31,8 +32,8 @@ func newCalls(room int) *calls {
 	return &calls{list: make([]batch.Call, 0, room), names: make([]string, 0, room)}
 }
 
-// The constant "few" is the usual size of a list. Only a list that mounts file systems
-// needs more room.
+// The constant "few" is the usual number of calls in a list. Only a list of calls that
+// mount file systems needs more room.
 const few = 16
 
 type assignment struct {
@@ -90,7 +91,8 @@ func (c *calls) close(fd *int) {
 	}
 }
 
-// run makes the calls. It stops at the first call that fails and returns its error.
+// run makes the calls of the list. It stops at the first call that fails, and returns
+// the error of this call.
 func (c *calls) run() error {
 	for next := 0; next < len(c.list); {
 		done, _, errno := unix.Syscall(batch.Number, uintptr(unsafe.Pointer(&c.list[next])), uintptr(len(c.list)-next), 0)

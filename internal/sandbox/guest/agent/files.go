@@ -112,7 +112,7 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 		fd, err = unix.Openat(p.staging, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 		defer func() { _ = closeOnce(&fd) }()
 	}
-	// Receive all Data frames, even after an error.
+	// Receive all Data frames of the host, even after an error.
 	for {
 		kind, data, receiveErr := conn.Receive()
 		if receiveErr != nil {
@@ -204,7 +204,7 @@ func (p *program) remove(name string) error {
 	return unix.Unlinkat(dir, base, 0)
 }
 
-// list sends an Entry for each regular file with a valid path.
+// list sends an Entry frame for each regular file of the session that has a valid path.
 func (p *program) list(conn *protocol.Conn) error {
 	fd, err := reopenDirectory(p.work)
 	if err != nil {

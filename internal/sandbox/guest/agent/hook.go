@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errNoData means that there is nothing to read now, but there may be later.
+// errNoData means that there is nothing to read now, but that data may arrive later.
 var errNoData = errors.New("no data to read for now")
 
 // descriptor implements io.Reader for a file descriptor.

@@ -22,9 +22,9 @@ type interpreter struct {
 	env []string
 	// control is the number of the control descriptor inside the interpreter.
 	control int
-	// threads is the number of threads that the interpreter needs without a
-	// program. A session needs sessionThreads more. The process limit of a job
-	// does not count these threads.
+	// threads is the number of threads that the interpreter needs without a program. A
+	// session needs sessionThreads more. These threads do not count against the process
+	// limit of a job.
 	threads, sessionThreads int
 	// inputByPipe is true if each run of a session gets a new pipe as standard
 	// input.
@@ -136,10 +136,9 @@ func (i interpreter) environment() []string {
 	return append(defaultEnvironment(), i.env...)
 }
 
-// defaultEnvironment returns the environment of a program whose job sets no
-// variables. The agent has this environment too, with additional variables for
-// its Go runtime. gVisor gives the variables in random order, so sort them: PATH
-// first, as in a job.
+// defaultEnvironment returns the environment of a program whose job sets no variables.
+// The agent has the same environment, with additional variables for its Go runtime.
+// gVisor gives the variables in random order, so sort them: PATH first, as in a job.
 func defaultEnvironment() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GO") })
 	slices.Sort(env)

@@ -64,15 +64,15 @@ func (r *run) interrupt() {
 	}
 	signal, interval := unix.SIGINT, interruptInterval
 	if i.killAt.Sub(now) <= protocol.InterruptGrace/2 {
-		// A program that starts one child after another may ignore every
-		// interrupt. Prevent it from starting more.
+		// A program that starts one child process after another may ignore every
+		// interrupt. Prevent the program from starting more processes.
 		signal, interval = unix.SIGKILL, lastInterval
 		i.limited = p.refuseProcesses() == nil
 	}
 	if r.signalChildren(signal) && i.count == 0 {
 		interval = childInterval
 	}
-	// One interrupt is enough for Node, where a separate thread waits for it.
+	// One interrupt is enough for Node, where a separate thread waits for interrupts.
 	if i.count == 0 || !p.interpreter.interruptsOnce {
 		_ = unix.Kill(p.pid, unix.SIGINT)
 	}
@@ -82,8 +82,8 @@ func (r *run) interrupt() {
 	}
 }
 
-// refuseProcesses prevents the program from starting processes. limitProcesses
-// allows it again.
+// refuseProcesses prevents the program from starting processes. The method
+// limitProcesses permits new processes again.
 func (p *program) refuseProcesses() error {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_NPROC, nil, &limit); err != nil {
@@ -108,8 +108,8 @@ func (r *run) afterInterrupt() error {
 	return nil
 }
 
-// signalChildren sends a signal to all processes that the run has started. It
-// reports whether there are any.
+// signalChildren sends a signal to all processes that the run has started. It returns
+// true if there is at least one such process.
 func (r *run) signalChildren(signal unix.Signal) bool {
 	directories, err := os.ReadDir("/proc")
 	if err != nil {

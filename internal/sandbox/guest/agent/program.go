@@ -32,7 +32,7 @@ type program struct {
 	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int
 	// notices is the reading end of the pipe for the kernel's notices about the
-	// interpreter (package abi). It is -1 if the kernel sends none.
+	// interpreter (package abi). If the kernel sends no notices, the field is -1.
 	notices int
 	// restored is true if the kernel restores the interpreter to its checkpoint after
 	// the run. killed is true if the interpreter was killed. The field "reason" says
@@ -74,8 +74,8 @@ func (p *program) startInterpreter(streams [abi.Descriptors]*int32) (err error) 
 	return errors.Join(err, p.limitAll(), p.register(), p.permit())
 }
 
-// makeStreams adds calls that create pipes for the standard streams, and the control
-// socket. It returns the interpreter's ends.
+// makeStreams adds system calls that create pipes for the standard streams, and the
+// control socket. It returns the interpreter's ends of the pipes and of the socket.
 func (p *program) makeStreams(c *calls) (theirs [abi.Descriptors]*int32) {
 	for i, ours := range []*int{&p.stdin, &p.stdout, &p.stderr} {
 		pipe := new([2]int32)
@@ -228,8 +228,8 @@ func (p *program) replaceControl() error {
 	return err
 }
 
-// close closes all open descriptors. If the interpreter was not restored, the method
-// stores the reason.
+// close closes all open descriptors of p. If the interpreter was not restored, the
+// method stores the reason.
 func (p *program) close() {
 	for more := true; more; {
 		_, more = p.nextNotice() // The notice with the reason may follow the one about the end.

@@ -8,19 +8,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// maxReport limits the size of the report file in bytes, since the program can
-// write to the file too.
+// maxReport is the maximum size in bytes of the file with the report of an exception.
+// The limit is necessary because not only the hook but also the user's program can
+// write to the file.
 const maxReport = 512 << 10
 
-// makeReport adds calls that create the report file. The interpreter's hook will
-// write it.
+// makeReport adds system calls that create the file for the report of an uncaught
+// exception. The interpreter's hook writes the report to this file.
 func makeReport(c *calls, reports *int32) {
 	c.add("create report", unix.SYS_MKNODAT, reports, reportName, unix.S_IFREG|0o600, 0)
 	c.add("change owner of report", unix.SYS_FCHOWNAT, reports, reportName, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // readReport reads the report of an uncaught exception. It returns nil if the
-// hook wrote none, or if the report is invalid.
+// interpreter's hook has written no report, or an invalid one.
 func (p *program) readReport() *protocol.Report {
 	fd, err := unix.Openat(p.reports, reportName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -14,15 +14,16 @@ import (
 const resultsName = "results"
 
 // makeResults adds calls that create and open the FIFO. reports is a descriptor of its
-// directory. The agent opens the FIFO for writing too. Without this, the agent would
-// read an end of file whenever a program closes the FIFO.
+// directory. The agent opens the FIFO not only for reading, but also for writing.
+// Otherwise the agent would read an end of file whenever a program closes the FIFO.
 func (p *program) makeResults(c *calls, reports any) {
 	c.add("create FIFO", unix.SYS_MKNODAT, reports, resultsName, unix.S_IFIFO|0o200, 0)
 	c.add("change owner of FIFO", unix.SYS_FCHOWNAT, reports, resultsName, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
 	c.assign(&p.results, c.add("open FIFO", unix.SYS_OPENAT, reports, resultsName, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0))
 }
 
-// Limits for reading the FIFO, since any process of the run can write to it.
+// Limits for reading the FIFO. They are necessary because any process of the run can
+// write to the FIFO.
 const (
 	// resultsPerStep limits the bytes that are read before the agent handles
 	// other events.

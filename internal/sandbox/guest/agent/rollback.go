@@ -44,8 +44,9 @@ func (p *program) register() error {
 	return nil
 }
 
-// permit lets the interpreter continue to its checkpoint. Without permit, on a busy
-// machine, the interpreter could reach the checkpoint before it is registered.
+// permit tells the interpreter that it may now make its checkpoint. Without this
+// message, on a busy machine, the interpreter could try to make the checkpoint before
+// the kernel has registered it.
 func (p *program) permit() error {
 	if !p.interpreter.makesCheckpoint {
 		return nil
@@ -53,9 +54,9 @@ func (p *program) permit() error {
 	return writeAll(p.control, []byte{0})
 }
 
-// seal forbids the interpreter to make a checkpoint if it has not made one yet. The
-// method is called when the interpreter is ready. Without seal, the program could make
-// a checkpoint, which would outlive the run.
+// seal forbids the interpreter to make a checkpoint if it has not made one yet. Call
+// seal when the interpreter is ready. Otherwise the user's program could make a
+// checkpoint, which would outlive the run.
 func (p *program) seal() {
 	if p.notices >= 0 {
 		_, _, _ = unix.RawSyscall(abi.Number, abi.Seal, 0, 0)
@@ -108,7 +109,7 @@ func (p *program) nextNotice() (notice, bool) {
 	return notice{b[0], b[1]}, true
 }
 
-// release adds calls that close the descriptors that only the last run needed.
+// release adds system calls that close the descriptors that only the last run needed.
 func (p *program) release(c *calls) {
 	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.control} {
 		c.close(fd)
@@ -198,13 +199,14 @@ func (p *program) restore() error {
 	return err
 }
 
-// settle adds a call that waits until the kernel has returned the memory of the last
-// run to the host. The memory that the host then measures does not include the last
-// run.
+// settle adds a system call that waits until the kernel has returned the memory of the
+// last run to the host. The memory that the host then measures does not include the
+// last run.
 func settle(c *calls) { c.add("return memory", abi.Number, abi.Settle) }
 
-// remount adds calls that replace the file systems of the last run by empty ones. They
-// move the calling thread into the program's mount namespace and back.
+// remount adds system calls that replace the file systems of the last run by empty
+// ones. For this, the calls move the calling thread into the program's mount namespace
+// and back.
 func (p *program) remount(c *calls) {
 	ours := c.add("open mount namespace", unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	theirs := c.add("open first process", unix.SYS_PIDFD_OPEN, p.init, 0)

@@ -34,7 +34,8 @@ type run struct {
 	dropped                 bool
 	// interruption describes how far the interruption of a session's run has got.
 	interruption interruption
-	// buffer is for reading. All runs of a sandbox share it.
+	// buffer is used for reading from descriptors. All runs of a sandbox share one
+	// buffer.
 	buffer []byte
 }
 
@@ -72,8 +73,8 @@ func (r *run) run() (*protocol.Exit, error) {
 	return &r.exit, nil
 }
 
-// relayRest sends what the streams and the FIFO of a restored interpreter still
-// contain. No process can write to them anymore.
+// relayRest sends the data that is still in the output streams and the FIFO of a
+// restored interpreter. No process can write to them anymore.
 func (r *run) relayRest() error {
 	c := newCalls(few)
 	var sizes [3]*[2]int32
@@ -263,8 +264,8 @@ func (r *run) relay(s stream) error {
 	}
 }
 
-// feed writes as much standard input as the pipe accepts. It is not an error if the
-// program does not read all of it.
+// feed writes as much of the standard input as the pipe accepts. It is not an error if
+// the program does not read the whole input.
 func (r *run) feed() {
 	n, err := unix.Write(r.program.stdin, r.job.stdin)
 	switch {

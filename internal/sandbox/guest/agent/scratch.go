@@ -9,10 +9,11 @@ import (
 // scratchInodes limits the number of files and directories of a run.
 const scratchInodes = 65536
 
-// mountScratch adds calls that mount an empty file system of the given size in bytes. The
-// working directory, home, /tmp and /dev/shm share it, so that one limit applies to all
-// files of the program. The report is in a small second file system, so that an exception
-// is reported even if the disk is full.
+// mountScratch adds system calls that mount an empty file system of the given size in
+// bytes. The working directory, the home directory, /tmp and /dev/shm share this file
+// system, so that one limit applies to all files of the program. The report of an
+// exception is in a small second file system, so that an exception is reported even if
+// the first one is full.
 //
 // mountScratch returns descriptors of the working directory and of a staging
 // directory. The agent creates files in the staging directory, which programs cannot
@@ -51,7 +52,8 @@ func mountScratch(c *calls, size int64) (work, staging *int32) {
 	return work, staging
 }
 
-// openDirectoryLater adds a call that opens a directory.
+// openDirectoryLater adds a system call that opens a directory. The descriptor is in
+// the result when c.run has returned.
 func openDirectoryLater(c *calls, path string) *int32 {
 	return c.add("open "+path, unix.SYS_OPENAT, unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }

@@ -11,8 +11,8 @@ import (
 // maxReply limits the size in bytes of the interpreter's answer to a Run frame.
 const maxReply = 512 << 10
 
-// serveInSession runs one job of a session. It reports whether the session has
-// ended too. An error means that the host has closed the socket.
+// serveInSession runs one job of a session. The result "ended" is true if the session
+// has ended with the job. An error means that the host has closed the socket.
 func (r *run) serveInSession() (ended bool, err error) {
 	conn, p, j := r.conn, r.program, r.job
 	exit, err := r.withNetwork(r.runInSession)
@@ -91,7 +91,8 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 // multiprocessing executes it in each process that it spawns.
 const mainName = "main.py"
 
-// makeMain creates the file mainName. The interpreter will write it.
+// makeMain creates the file mainName, to which the interpreter later writes the code of
+// the module.
 func (p *program) makeMain() error {
 	fd, err := unix.Openat(p.reports, mainName, unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -125,17 +126,17 @@ func (r *run) begin() error {
 			_ = closeOnce(&p.stdin)
 		}
 	}
-	// The code may be a decrypted program.
+	// Clear the code after use, because it may be a decrypted program.
 	defer clear(j.code)
 	message := protocol.Run{Results: j.Results, TimeoutMs: j.TimeoutMs, Code: j.code, Stdin: input, Args: j.Args, Env: j.Env}
-	// Ignore the error. It means that the interpreter has died, and untilEnded
-	// detects that too.
+	// Ignore an error. It means that the interpreter has died, and the method
+	// untilEnded also detects the death.
 	_ = sendHook(p.control, protocol.NewFrame(protocol.KindRun, &message), rights)
 	return nil
 }
 
-// readReply reads what has arrived of the interpreter's answer. It returns true
-// if the answer is complete or too large.
+// readReply reads the part of the interpreter's answer that has arrived. It returns
+// true if the answer is complete or too large.
 func (r *run) readReply() bool {
 	if r.replies == nil {
 		r.replies = protocol.NewReader(socket(r.program.control), maxReply)

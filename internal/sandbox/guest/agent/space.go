@@ -76,8 +76,8 @@ func (p *program) enter() error {
 	return p.startInterpreter(streams)
 }
 
-// mount adds calls that mount the file systems of a run. The calling thread must be in
-// the program's namespaces.
+// mount adds system calls that mount the file systems of a run. The calling thread must
+// be in the program's namespaces.
 func (p *program) mount(c *calls) {
 	work, staging := mountScratch(c, p.disk)
 	reports := openDirectoryLater(c, runDir)
@@ -223,7 +223,7 @@ func openDirectoryAt(dirfd int, name string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	// A program may have replaced the entry between the two calls.
+	// A program may have replaced the directory entry between the two system calls.
 	if err := unix.Fstat(fd, &opened); err != nil || opened.Ino != named.Ino || opened.Dev != named.Dev {
 		unix.Close(fd)
 		return -1, errors.Join(unix.ELOOP, err)

@@ -13,7 +13,8 @@ const headerSize = 1 + lengthSize
 // ErrTooLarge means that the payload of a frame exceeds the maximum size.
 var ErrTooLarge = errors.New("protocol: frame too large")
 
-// Frame is one unit of a stream.
+// Frame is one unit of a stream: a byte with its kind, the length of the payload, and
+// the payload.
 type Frame struct {
 	Kind    Kind
 	Payload []byte

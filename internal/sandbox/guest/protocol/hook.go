@@ -44,12 +44,13 @@ func (m *Imports) visit(f *fields) { f.list(&m.Names) }
 
 // Run tells the interpreter of a session to run a program.
 type Run struct {
-	// Results is true if the rich values of the program are wanted.
+	// Results is true if the program's rich values (such as images) must be sent to the
+	// user.
 	Results   bool
 	TimeoutMs int64
 	Code      []byte
-	// Stdin is the whole standard input. It is empty if a descriptor for the
-	// input comes with the frame.
+	// Stdin is the whole standard input. If a descriptor for the input comes with the
+	// frame, Stdin is empty.
 	Stdin []byte
 	Args  []string
 	Env   []string

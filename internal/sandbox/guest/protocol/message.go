@@ -53,7 +53,8 @@ type Job struct {
 	Processes   int
 	MaxFiles    int
 	MaxBytes    int64
-	// Results is true if the rich values of the program are wanted.
+	// Results is true if the program's rich values (such as images) must be sent to the
+	// user.
 	Results bool
 	// If Network is true, the program may connect to ProxyAddress.
 	Network bool

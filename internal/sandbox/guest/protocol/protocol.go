@@ -47,7 +47,7 @@
 //
 // The host treats all frames from the guest as hostile. In the same way, the agent
 // treats all frames from hooks as hostile. A receiver checks each length before it
-// allocates memory. Limits that the guest enforces are enforced by the host too.
+// allocates memory. The host also enforces each limit that the guest enforces.
 package protocol
 
 import "time"
@@ -66,8 +66,8 @@ const (
 // Version is increased with every incompatible change of the protocol.
 const Version = 9
 
-// MaxPayload is the maximum size of a frame's payload in bytes. The largest file
-// of a job fits, together with its path.
+// MaxPayload is the maximum size of a frame's payload in bytes. A payload can hold the
+// largest file of a job, together with the path of the file.
 const MaxPayload = 12 << 20
 
 // MaxListed is the maximum number of files in the list of a session's files. Both
