@@ -78,8 +78,8 @@ type APIKey struct {
 	// Hash is the SHA-256 of the whole key. The store finds a key by its hash. A hash
 	// without salt is enough, because the key holds 190 bits of randomness.
 	Hash [32]byte
-	// Sealed is the whole key, encrypted with the user's data key. It is stored only
-	// for the account's first key, because each login returns that key again.
+	// Sealed is the whole key, encrypted with the user's data key. Only the account's
+	// first key has the field Sealed, because each login returns the first key again.
 	Sealed    []byte
 	CreatedAt time.Time
 	// ExpiresAt is zero if the key does not expire.

@@ -9,8 +9,8 @@ import (
 // server can check the format but cannot read the content.
 type EncryptedProgram struct {
 	Language Language
-	// Name is the name of the program; "" for none. The encryption authenticates it. So
-	// a program with a name can be stored and decrypted only under this name.
+	// Name is the name of the program; "" for none. The encryption authenticates the
+	// name. So a program with a name can be stored and decrypted only under this name.
 	Name       string
 	KDF        KDF
 	Nonce      []byte

@@ -24,13 +24,13 @@ type Identity struct {
 	LastUsedAt time.Time
 }
 
-// SignIn is the stored result of a sign-in at the provider. A client exchanges it once
-// for a login.
+// SignIn is the stored result of a sign-in at the provider. A client exchanges this
+// result once for a login.
 type SignIn struct {
 	// Hash is the SHA-256 of the code that the client received.
 	Hash [32]byte
-	// Challenge is the SHA-256 of the verifier, which only the client knows that began
-	// the sign-in.
+	// Challenge is the SHA-256 of the verifier, a secret of the client that began the
+	// sign-in.
 	Challenge [32]byte
 	ProviderUser
 	CreatedAt time.Time
@@ -109,9 +109,10 @@ type IdentityService interface {
 	// Complete ends a sign-in. After an error, it still returns the path to which the
 	// browser goes, if the cookie is valid.
 	Complete(ctx context.Context, c SignInCallback) (SignInResult, error)
-	// LogInWith returns a grant for the account that is linked to the person. If there is
-	// none and the settings allow it, it creates an account. If an account has the same
-	// e-mail address, it fails with CodeIdentityNotLinked. The second factor works as in
+	// LogInWith returns a grant for the account that is linked to the person. If no
+	// account is linked to the person, and the settings allow new accounts, LogInWith
+	// creates an account. If an account has the person's e-mail address but is not
+	// linked, LogInWith fails with CodeIdentityNotLinked. The second factor works as in
 	// AccountService.Login, and does not use up the sign-in.
 	LogInWith(ctx context.Context, signIn, verifier, code string) (*Grant, error)
 	// Link links the person to the account of the caller.

@@ -84,7 +84,8 @@ type Job struct {
 	SecretsFollow bool
 	// Encrypted is set if the program is encrypted; Code is empty then.
 	Encrypted *EncryptedJob
-	// Layers are the packages in the sandbox. Custom images have none.
+	// Layers contains the images with the packages of the user. A job with a custom
+	// image has no layers.
 	Layers Layers
 }
 

@@ -111,7 +111,7 @@ type PackageService interface {
 	RemovePackage(ctx context.Context, user UserID, language Language, name string) (*PackageChange, error)
 }
 
-// PackageSource returns the package layers for new runs.
+// PackageSource returns the layers (images with packages) for new runs.
 type PackageSource interface {
 	// Layers returns the user's layers. It first downloads or builds missing files.
 	Layers(ctx context.Context, user UserID) (Layers, error)

@@ -35,11 +35,12 @@ type Config struct {
 	Addr string
 	// From is the sender, for example "Pyth-On <noreply@example.org>".
 	From string
-	// User and Password are the credentials; User is "" for a server without them.
+	// User and Password are the credentials for the mail server; User is "" if it needs
+	// no credentials.
 	User, Password string
 	TLS            TLS
-	// Roots contains the certificates that the connection trusts; nil means those of
-	// the system.
+	// Roots contains the root certificates that the connection trusts; nil means the
+	// root certificates of this machine.
 	Roots *x509.CertPool
 }
 

@@ -40,8 +40,9 @@ type Provider struct {
 	config Config
 	http   *http.Client
 
-	// found is the result of discovery. It is nil before the first use, so that the server
-	// starts without the provider.
+	// found is the provider with its configuration, which discover reads at the first
+	// use. Before that, found is nil, so that this server can start while the provider
+	// is down.
 	found     atomic.Pointer[oidc.Provider]
 	discovery singleflight.Group
 }
@@ -152,8 +153,8 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier, nonce string) (
 	return user, nil
 }
 
-// readUserInfo reads the e-mail address from the provider. Some providers do not include
-// it in the ID token.
+// readUserInfo reads the e-mail address from the provider. Some providers do not
+// include the address in the ID token.
 func (p *Provider) readUserInfo(ctx context.Context, found *oidc.Provider, token *oauth2.Token, user *pyth.ProviderUser) error {
 	info, err := found.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {

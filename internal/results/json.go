@@ -1,6 +1,6 @@
-// Package results validates the JSON values in results of programs. A response
-// contains such a value only if this package accepts it. It accepts only values that
-// common clients can parse.
+// Package results validates the JSON values in results of programs. A response contains
+// a JSON value of a program only if this package accepts the value. The package accepts
+// only values that common clients can parse.
 package results
 
 import (

@@ -112,7 +112,7 @@ type builder struct {
 	dir  string
 	plan plan
 	// prefix is the first part of the image's file name. The second part is the
-	// checksum of the content. The method "find" uses it to detect damage.
+	// checksum of the content, with which the method "find" detects damage.
 	prefix string
 	// The field "need" is the disk space in bytes that the build needs temporarily, or
 	// 0 if unknown.

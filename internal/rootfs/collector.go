@@ -94,7 +94,7 @@ func (c *collector) library(name string, preferred []string) error {
 		return fmt.Errorf("%q is not the name of a library", name)
 	}
 	for _, dir := range slices.Concat(preferred, c.libraries) {
-		// The loader in the image searches the resolved directory too.
+		// The dynamic loader in the image also searches the resolved directory.
 		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			continue
@@ -144,7 +144,8 @@ func (c *collector) loader() error {
 }
 
 // The method "terminal" adds the terminfo entry of a terminal. It returns false if this
-// machine has none. An entry is in the directory named after its first letter.
+// machine has no such entry. An entry is in a directory that is named after the first
+// letter of the terminal.
 func (c *collector) terminal(name string) bool {
 	for _, dir := range c.terminfo {
 		entry := filepath.Join(name[:1], name)
@@ -191,8 +192,8 @@ func readRegular(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// merged converts the path of a library on this machine to its path in the image.
-// There, /lib and /lib64 are links to directories in /usr.
+// merged converts the path of a library on this machine to its path in the image. In
+// the image, /lib and /lib64 are links to directories in /usr.
 func merged(name string) string {
 	name = inImage(name)
 	if strings.HasPrefix(name, "lib/") || strings.HasPrefix(name, "lib64/") {

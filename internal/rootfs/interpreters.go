@@ -71,9 +71,9 @@ func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	return found, nil
 }
 
-// findInterpreter returns the path of a program, such as python3. In each
-// directory, a name with a minor version, such as python3.14, is accepted too.
-// The highest version is preferred.
+// findInterpreter returns the path of a program, such as python3. In each directory, it
+// also accepts a name with a minor version, such as python3.14. The highest version is
+// preferred.
 func findInterpreter(t *tree.Tree, name string) (string, error) {
 	var why error
 	for _, dir := range []string{"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"} {

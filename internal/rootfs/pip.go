@@ -21,8 +21,8 @@ import (
 const pipDir = "pip"
 
 // unpackPip unpacks the embedded pip into a subdirectory of dir, and not into
-// site-packages, so programs cannot import pip. Only the package resolver uses
-// its path.
+// site-packages, so programs cannot import pip. Only the resolver of Python packages
+// runs pip, by its path.
 func unpackPip(dir string) (err error) {
 	lib, err := embedded.NewPipLib("pyth-on-" + rand.Text())
 	if err != nil {

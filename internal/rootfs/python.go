@@ -162,9 +162,8 @@ func addHook(files map[string][]byte, dir string) error {
 // "strip" is the first part of the source's path now, and the parameter "prefix"
 // replaces this part.
 //
-// Python never compares the compiled files with their sources. The sources and the
-// compiled files are in one read-only image, and each comparison would cost a system
-// call.
+// Python never compares the compiled files with their sources. Both are in one
+// read-only image, so they cannot change, and each comparison would cost a system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	// This Python and the code that it runs are part of this binary, so they are
 	// trusted.
@@ -218,7 +217,7 @@ func addPython(t *tree.Tree, dir string) error {
 	})
 }
 
-// addCompiled adds the compiled files of Pyth-On's modules. With them,
+// addCompiled adds the compiled files of Pyth-On's modules. With these files,
 // interpreters start faster.
 func addCompiled(t *tree.Tree, dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {

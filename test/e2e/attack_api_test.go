@@ -154,8 +154,8 @@ var apiAttacks = []attack{
 				t.Errorf("%s: %d %s", name, res.status, res.body)
 			}
 		}
-		// The header is larger than the server allows. The server can refuse it or close
-		// the connection.
+		// The header is larger than the server allows. The server can refuse the
+		// request or close the connection.
 		if res, err := s.tryCall(t.Context(), http.Header{"Authorization": {"Bearer " + strings.Repeat(".", mib)}}, "GET", "/api/v1/keys", nil); err == nil && (res.status < 400 || res.status > 499) {
 			t.Errorf("a megabyte of dots: %d", res.status)
 		}

@@ -129,8 +129,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 }
 
 // ownServerAttacks contains attacks that start a separate server with the default
-// isolation. They are independent of the user and the isolation of the other attacks,
-// so only TestAttack runs them.
+// isolation. These attacks do not depend on the user and the isolation of the other
+// attacks, so only TestAttack runs them.
 var ownServerAttacks = []attack{
 	{"033_a_client_that_goes_away_frees_its_place_at_once", func(t *testing.T, _ *server, _ *account) {
 		s := startServer(t, "--max-running=1", "--max-queued=0")
@@ -190,7 +190,7 @@ func forEachInParallel(n int, f func(int)) {
 
 // killAndRestart kills a server while it runs programs and boots sandboxes. Then it
 // starts a server in the same data directory. The new server must remove everything
-// that the killed one has left.
+// that the killed server has left on the host.
 func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	t.Helper()
 	s := startServerIn(t, data, attr, defaultStock...)

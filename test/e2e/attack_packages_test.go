@@ -230,7 +230,8 @@ func TestAttackPackages(t *testing.T) {
 		close(done)
 		all.Wait()
 		b.run(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "2 2\n")
-		// The session must keep the packages that it had when it was opened.
+		// The open session must keep the packages that the user had when the session
+		// was opened.
 		in.runCode(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "1 1\n")
 	})
 }

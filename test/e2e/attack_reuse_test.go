@@ -162,8 +162,8 @@ var reuseAttacks = []attack{
 	{"112_what_a_program_does_to_node_the_next_run_never_sees", attackNode},
 }
 
-// overloadAttacks contains an attack that starts a separate server as root. It depends
-// on the isolation and not on the user of the other attacks.
+// overloadAttacks contains an attack that starts a separate server as root. Its result
+// depends on the isolation of the other attacks, but not on their user.
 var overloadAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }

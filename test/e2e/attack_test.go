@@ -58,8 +58,8 @@ func TestAttack(t *testing.T) {
 	s.runAttacks(t, "", true, append(programAttacks(), ownServerAttacks, overloadAttacks, apiAttacks)...)
 }
 
-// TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short,
-// it runs only the attacks on the reuse of sandboxes and by overload.
+// TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short, it
+// runs only two groups: attacks on the reuse of sandboxes, and attacks by overload.
 func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
 	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), append(attacksUnlessShort(reuseAttacks), overloadAttacks)...)

@@ -117,8 +117,8 @@ var zkAttacks = []attack{
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 		}
-		// After the run, search in all sandboxes of the user. One of them has run the
-		// encrypted program.
+		// After the run, search in all sandboxes of the user. One of these sandboxes
+		// has run the encrypted program.
 		for range 4 {
 			a.execute(t, look).prints(t, "[]\n")
 		}
@@ -147,8 +147,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
-		// The server must refuse the program even if the column bound_name is changed
-		// too.
+		// The server must refuse the program even if the column bound_name is also
+		// changed.
 		s.execSQL(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)

@@ -52,8 +52,8 @@ func requireTexts(t *testing.T, out string, texts ...string) {
 	}
 }
 
-// TestBackupMovesServerToAnotherMachine makes a backup of a busy server and restores
-// it to another data directory, without the files of the first one.
+// TestBackupMovesServerToAnotherMachine makes a backup of a busy server. It restores
+// the backup to another data directory, which has no files of the first directory.
 func TestBackupMovesServerToAnotherMachine(t *testing.T) {
 	t.Parallel()
 	scheduled := filepath.Join(t.TempDir(), "scheduled")
@@ -221,8 +221,9 @@ func requireRowsOf(t *testing.T, path string) {
 	}
 }
 
-// testBackupOfPostgres restores a backup to PostgreSQL, makes a backup of PostgreSQL
-// and restores that to SQLite. The audit log must stay the same.
+// testBackupOfPostgres restores a backup to PostgreSQL. Then it makes a backup of
+// PostgreSQL, and restores this second backup to SQLite. The audit log must stay the
+// same.
 func testBackupOfPostgres(t *testing.T, withKey, kept string) {
 	url := must(sharedCluster())(t).Database(t)
 	dir := newRestoreDir(t)

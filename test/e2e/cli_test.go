@@ -40,8 +40,8 @@ func TestCommandLineScripts(t *testing.T) {
 }
 
 // startedScript runs a script inside a test that no longer waits for other parallel
-// tests. The deadline of a script is a fixed time, so it could pass if the script
-// waited after this time was set.
+// tests. The deadline of a script is a fixed time, which is set before the script
+// starts. If the script then waited for other tests, the deadline could pass.
 type startedScript struct{ *testing.T }
 
 func (s startedScript) Parallel()                            {}

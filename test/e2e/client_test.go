@@ -19,7 +19,7 @@ type object = map[string]any
 type account struct {
 	server *server
 	email  string
-	// If isolation is not "", it is added to requests that run programs.
+	// The field "isolation" is added to requests that run programs, unless it is "".
 	isolation string
 	authResponse
 }

@@ -289,8 +289,8 @@ func restartUnderLoad(t *testing.T, d *deployment, l *load) {
 }
 
 // TestClusterEndsRunsOfSilentServer separates a server from PostgreSQL for so long that
-// the other server ends its asynchronous runs. The program must run once, and its
-// record must not change after that.
+// another server ends the asynchronous runs of the first server. The program must run
+// only once, and its record must not change after the end.
 func TestClusterEndsRunsOfSilentServer(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it waits for half a minute; the tests of internal/async have a fake clock")

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// buildChanged builds the program with a change in one source file, and returns its path.
-// The file itself does not change, because the compiler reads the changed copy. The
-// change replaces the text "old", which must exist once, by the text "changed".
+// buildChanged builds the program with a change in one source file, and returns its
+// path. The source file itself stays unchanged, because the compiler reads a changed
+// copy of the file. The change replaces the text "old", which must exist once, by the
+// text "changed".
 func buildChanged(t *testing.T, source, old, changed string) string {
 	t.Helper()
 	return buildOverlay(t, map[string]string{source: changedSource(t, source, old, changed)})
@@ -31,8 +32,9 @@ func changedSource(t *testing.T, source, old, changed string) string {
 	return strings.Replace(content, old, changed, 1)
 }
 
-// buildOverlay builds the program with other contents of source files, by their paths. It
-// returns the path of the program.
+// buildOverlay builds the program with changed source files. The parameter "contents"
+// maps the paths of these files to their new contents. It returns the path of the
+// program.
 func buildOverlay(t *testing.T, contents map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -128,7 +130,7 @@ func TestClusterWithWrongClock(t *testing.T) {
 	}
 
 	// When a server starts, it must not end the live runs of the other server. It must
-	// also not delete code and output too early.
+	// also not delete stored code and output too early.
 	program := object{"code": sleepForever, "timeoutMs": 300_000, "labels": []string{"live"}}
 	result := b.executeLater(t, program)
 	queued := b.enqueue(t, program).ID

@@ -25,8 +25,8 @@ func newCanaries() canaries {
 func (c canaries) texts() (all []string) {
 	for _, text := range []string{c.code, c.output, c.file, c.stdin, c.secret} {
 		all = append(all, text, hex.EncodeToString([]byte(text)))
-		// The base64 form depends on the position of the text. The first and the last
-		// characters also contain neighbouring bytes.
+		// The base64 form of a text depends on its position in the encoded data. The
+		// first and the last base64 characters also encode bytes beside the text.
 		for shift := range 3 {
 			encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + text + "xx"))
 			all = append(all, encoded[4:len(encoded)-8])

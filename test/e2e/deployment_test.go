@@ -114,7 +114,7 @@ func (d *deployment) addWorker(t *testing.T, n *node, flags ...string) *node {
 	return n
 }
 
-// addServer starts a server and waits until it serves.
+// addServer starts a server and waits until it answers requests.
 func (d *deployment) addServer(t *testing.T, n *node, flags ...string) *node {
 	t.Helper()
 	n.data = newDataDir(t)
@@ -130,7 +130,8 @@ func (d *deployment) addServer(t *testing.T, n *node, flags ...string) *node {
 	return n
 }
 
-// The method "start" starts the process of the node and waits until it works.
+// The method "start" starts the process of the node, and waits until this server or
+// worker is ready.
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	s := newServer(n.data)
@@ -177,8 +178,8 @@ func (d *deployment) awaitWorkers(t *testing.T, n int) {
 	}
 }
 
-// counter is a web server outside the sandboxes. Each program calls it at the start,
-// and it counts these calls.
+// counter is a web server outside the sandboxes. Each program sends it a request at the
+// start, and the counter counts the requests of each program.
 type counter struct {
 	*httptest.Server
 	mu    sync.Mutex

@@ -24,7 +24,7 @@ const dispatchOfTests = "E2E_DISPATCH"
 func usesWorkers() bool { return os.Getenv(dispatchOfTests) == "workers" }
 
 // notOnWorkers lists the tests that cannot run with E2E_DISPATCH=workers, with the
-// reason. A subtest has the name of its test.
+// reasons. For a subtest, the list contains the name of the whole test.
 var notOnWorkers = map[string]string{
 	"TestAttack104AuditDetectsChangedDatabase": opensSQLite,
 	"TestAttack108ServerRecoversFromFullDisk":  opensSQLite,
@@ -111,8 +111,9 @@ func addWorker(t testing.TB, data string, attr *syscall.SysProcAttr, flags []str
 	if err := s.waitUntilWorking(); err != nil {
 		t.Fatal(err)
 	}
-	// With this flag, programs would wait in the server, but tests look at the queue of
-	// the worker. TestWorkerReloadsSettings has a server with this flag.
+	// With the flag that is removed here, programs would wait in the server, but tests
+	// look at the queue of the worker. TestWorkerReloadsSettings has a server with this
+	// flag.
 	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return strings.HasPrefix(f, "--max-running-per-user=") })
 	return append(flags, "--dispatch="+w.nats.URL, "--join-token-file="+w.token), s
 }

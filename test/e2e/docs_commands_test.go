@@ -66,8 +66,9 @@ func codeBlocks(t *testing.T, page string) []codeBlock {
 	return blocks
 }
 
-// script returns the commands of the block. If the block must fail, the script fails if
-// the block does not, or if it prints something else.
+// script returns the commands of the block as a shell script. If the block has a marker
+// "fails", the script succeeds only if the block fails and prints the text of the
+// marker.
 func (b *codeBlock) script() string {
 	if b.fails == "" {
 		return b.text

@@ -88,7 +88,8 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
 		for _, m := range regexp.MustCompile("`([a-z][^`]* [^`]*)`").FindAllStringSubmatch(cell, -1) {
 			messages++
-			// This message comes from SQLite, so the source does not contain it.
+			// This message comes from SQLite, so the source code of this repository
+			// does not contain the message.
 			if m[1] != "database or disk is full" && !strings.Contains(source.String(), strconv.Quote(m[1])) {
 				t.Errorf("docs/monitoring.md names the log message %q, which no package has", m[1])
 			}

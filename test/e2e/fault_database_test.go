@@ -14,8 +14,8 @@ import (
 )
 
 // TestServeExplainsUnusableDatabase starts servers on databases that they cannot use.
-// Each start must fail with advice and change nothing. Each start fails before it needs
-// an image, so the data directory contains none.
+// Each start must fail with advice and change nothing. Each start fails before the
+// server needs an image of a sandbox, so the data directory contains no image.
 func TestServeExplainsUnusableDatabase(t *testing.T) {
 	t.Parallel()
 	good := filepath.Join(t.TempDir(), "data")
@@ -144,7 +144,8 @@ func TestExecuteRefusesOnReadOnlyDatabase(t *testing.T) {
 	name := strings.TrimPrefix(must(url.Parse(address))(t).Path, "/")
 	set := func(value string) {
 		t.Helper()
-		// Only new connections get the setting, so end the existing ones.
+		// Only new connections to PostgreSQL get the changed setting, so end the
+		// existing connections.
 		for _, statement := range []string{
 			"ALTER DATABASE " + name + " SET default_transaction_read_only = " + value,
 			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + name + "'",

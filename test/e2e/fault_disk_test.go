@@ -91,8 +91,8 @@ func requireWorks(t *testing.T, a *account, session *session) {
 
 // withoutBootsInAdvance limits the sandboxes of a server so that it boots none in
 // advance. Without this limit, a server on a slow machine boots sandboxes in advance
-// after some runs. On a full disk, such a boot fails, and the health check of
-// sandboxes fails too.
+// after some runs. On a full disk, such a boot fails, and then the health check of
+// sandboxes also fails.
 var withoutBootsInAdvance = []string{"--max-sandboxes=3", "--max-running=3"}
 
 func TestExecuteRefusesOnFullDisk(t *testing.T) {
@@ -120,7 +120,8 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 		}
 		requireWorks(t, a, session)
 	}
-	// The test reads the log in the background, so the last lines can arrive later.
+	// The test reads the server's log in the background, so the last lines can arrive
+	// later.
 	eventually(t, "the log reports each change", func() bool {
 		log := s.log.String()
 		return strings.Count(log, `msg="disk not writable: programs are refused"`) == 3 && strings.Count(log, `msg="disk writable again"`) == 3

@@ -78,8 +78,8 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 			if testing.Short() && attr != nil {
 				moments = pauses[1:2] // With -short, test this user with only one pause.
 			}
-			// Each server starts immediately after the previous one was killed. It
-			// must still reach the compilation.
+			// Each server starts immediately after the previous server was killed. The
+			// new server must still reach the compilation.
 			for _, pause := range moments {
 				killFirstStart(t, data, attr, pause)
 			}

@@ -7,7 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hookWords contains words that would reveal the hook to a program.
+// hookWords contains words that would reveal the hook to a program. The hook is the
+// server's code in the interpreter.
 var hookWords = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
 func findHookWord(text string) string {

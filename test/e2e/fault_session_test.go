@@ -15,7 +15,8 @@ type step struct {
 	stdout, stderr string
 	// exit is the expected exit code.
 	exit int
-	// The field "raises" is the expected name of the error, or "" for none.
+	// The field "raises" is the expected name of the error, or "" if no error is
+	// expected.
 	raises string
 	// line is the expected line number of the error. 0 allows any line.
 	line int

@@ -16,7 +16,8 @@ import (
 // machine is a root file system of Debian whose systemd runs in namespaces.
 type machine struct {
 	root string
-	// init is the process ID of its systemd, on this machine.
+	// init is the process ID that the systemd of the tested machine has on the machine
+	// that runs the test.
 	init int
 }
 
@@ -194,7 +195,8 @@ func TestDebianPackage(t *testing.T) {
 	}
 	answers()
 
-	// Removing the package stops the server and keeps the data. Purging deletes it.
+	// Removing the package stops the server and keeps the data. Purging the package
+	// deletes the data.
 	m.run(t, "sh", "-c", remove)
 	if _, err := http.Get(s.URL + "/healthz"); err == nil {
 		t.Error("the server still runs")

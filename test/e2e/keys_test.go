@@ -224,7 +224,7 @@ func TestKeysVerifyFindsDamagedSecret(t *testing.T) {
 	}
 	s = startServerIn(t, s.data, nil)
 	a.server = s
-	// A damaged secret must affect only the runs that use it (attack 102).
+	// A damaged secret must affect only the runs that use this secret (attack 102).
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
 	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
 	a.storeSecret(t, "BAD", "anew")

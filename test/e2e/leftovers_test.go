@@ -245,9 +245,9 @@ func countDescriptors(pid int) int {
 	return n
 }
 
-// countMounts counts the mounts of the host. Other tests mount disks in the directory
-// for temporary files. So in this directory, countMounts counts only mounts in the
-// server's data directory.
+// countMounts counts the mounts of the host. Other tests mount disks below the
+// directory for temporary files. So below this directory, countMounts counts only the
+// mounts in the server's data directory.
 func (s *server) countMounts() int {
 	n := 0
 	b, _ := os.ReadFile("/proc/self/mountinfo")

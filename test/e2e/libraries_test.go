@@ -66,7 +66,7 @@ func javascriptLibrary(t *testing.T) string {
 	return installedLibrary.dir
 }
 
-// installedLibrary is the directory of javascriptLibrary.
+// installedLibrary holds the directory that javascriptLibrary returns.
 var installedLibrary struct {
 	once sync.Once
 	dir  string

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// oidcURL is the public address of the server. The provider sends the browser there,
-	// and the test sends the request to the server itself.
+	// oidcURL is the public address of the server. The provider redirects the browser
+	// to this address. The test sends the redirected request to the real address of the
+	// server instead.
 	oidcURL      = "https://api.example.org"
 	oidcVerifier = "a text that only the client knows"
 )
@@ -93,7 +94,8 @@ func TestSignInAtAProvider(t *testing.T) {
 	}
 	a.run(t, "print(6 * 7)").prints(t, "42\n")
 
-	// The address at the provider changes, and the account stays the same.
+	// The person's e-mail address at the provider changes, but the account must stay
+	// the same.
 	p.SetPerson(object{"sub": "1", "email": "lovelace@example.org", "email_verified": true})
 	var again authResponse
 	s.logInAt(t).want(t, 200, &again)
@@ -126,7 +128,7 @@ func TestSignInAtAProvider(t *testing.T) {
 	s.call(t, b, "DELETE", "/api/v1/me/identities/"+linked.ID, nil).want(t, 204, nil)
 	s.logInAt(t).refused(t, 409, "identity_not_linked")
 
-	// Failures at the provider end on the page, with a code.
+	// After a failed sign-in, the browser returns to the page with an error code.
 	p.Forge(func(c jwt.MapClaims) { c["nonce"] = "forged" })
 	if got := s.signInAt(t, "/account"); got.Get("signin-error") != "invalid_credentials" || got.Has("signin") {
 		t.Errorf("a forged token: got %v", got)

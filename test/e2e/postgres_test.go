@@ -317,8 +317,8 @@ func TestMigrateMovesEverything(t *testing.T) {
 		t.Errorf("without a database: %v: %s", err, out)
 	}
 
-	// The server must refuse an empty database, because it would not know the
-	// accounts.
+	// The server must refuse an empty database, because the accounts are not in this
+	// database.
 	databases.set(data, url)
 	if out := requireServeFails(t, data); !strings.Contains(out, "pyth-on migrate --from sqlite:") {
 		t.Errorf("before the migration: %s", out)

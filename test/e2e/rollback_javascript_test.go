@@ -245,8 +245,8 @@ func TestRollbackOfNodeSoak(t *testing.T) {
 }
 
 // TestRollbackOfNodeMeasuresEachRun checks the memory that the server reports for a
-// program. It does not depend on the programs that the interpreter has run before, and
-// does not include the checkpoint.
+// program. This memory must not depend on the programs that the interpreter has run
+// before, and must not include the checkpoint.
 func TestRollbackOfNodeMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)

@@ -41,7 +41,8 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 	}
 	// The function "look" returns the output of the probe, and true if the interpreter
 	// was restored after each program of the probe. On a busy machine, the server can
-	// remove the sandbox. The next interpreter has imported no modules in advance.
+	// remove the sandbox. Then the probe runs in a new interpreter, which has imported
+	// no modules in advance.
 	look := func() (*probed, bool) {
 		removed := s.interpreters(t)["removed"]
 		x, r1 := a.runAndRecycle(t, probe(t))

@@ -81,8 +81,8 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 	return x, reason
 }
 
-// prepareInterpreter runs programs with imports until the interpreter has imported
-// the modules in advance. Before that its memory mappings are different.
+// prepareInterpreter runs programs with imports until the interpreter has imported the
+// modules in advance. Before this import, the interpreter has other memory mappings.
 func (a *account) prepareInterpreter(t *testing.T) {
 	t.Helper()
 	code := "import " + strings.Join(importedModules, ", ")
@@ -400,9 +400,9 @@ func TestRollbackKeepsNetworkRules(t *testing.T) {
 	}
 }
 
-// TestRollbackNeedsUnseededModules uses an image that loads the module "random"
-// before each program. Interpreters of this image must not be restored. A program
-// must not be able to make a checkpoint either.
+// TestRollbackNeedsUnseededModules uses an image that loads the module "random" before
+// each program. Interpreters of this image must not be restored. A program must also
+// not be able to make a checkpoint.
 func TestRollbackNeedsUnseededModules(t *testing.T) {
 	t.Parallel()
 	root := unpackOnHost(t, must(plainDebian.tar())(t))

@@ -30,7 +30,8 @@ func TestSandboxExecutableRunsBundles(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := t.TempDir()
-	// gVisor leaves a network namespace in its state directory.
+	// gVisor leaves the mount of a network namespace in its state directory, so unmount
+	// the namespace.
 	t.Cleanup(func() { _ = unix.Unmount(filepath.Join(root, "null-netns"), unix.MNT_DETACH) })
 	cmd := exec.Command(executables[0], "--root="+root, "--network=none", "--platform=systrap", "--ignore-cgroups", "run", "--bundle="+bundle, "bundle-of-the-tests")
 	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "42\n" {

@@ -24,9 +24,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// binary is the path of the tested program, in a directory that all users can read.
-// imageDir contains the images. Data directories of tests link to them, so that each
-// image is built only once. TestMain sets both variables.
+// binary is the path of the tested program, in a directory that all users can read. The
+// directory imageDir contains the images of sandboxes. Data directories of tests
+// contain links to these images, so that each image is built only once. TestMain sets
+// both variables.
 var binary, imageDir string
 
 // builtInImages contains the images that imageDir contains before tests add custom
@@ -130,7 +131,8 @@ type server struct {
 	started time.Time
 	// program is the path of the binary. If it is "", the tested program is used.
 	program string
-	// worker is the only worker of the server, or nil. Its metrics describe the pool.
+	// worker is the only worker of the server, or nil. If there is a worker, its
+	// metrics describe the pool of sandboxes.
 	worker *server
 }
 
@@ -395,7 +397,7 @@ func (s *server) waitForCleanExit() error {
 	return errors.Join(errs...)
 }
 
-// The method "kill" kills the server and its worker.
+// The method "kill" kills the server, and its worker if it has one.
 func (s *server) kill(t testing.TB) {
 	t.Helper()
 	if s.worker != nil {

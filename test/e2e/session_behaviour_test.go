@@ -154,7 +154,7 @@ var (
 	// before an uncaught error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
 	// The pattern "interruption" matches the error of an interrupted run with its stack
-	// frames. It has no frames if the program was waiting.
+	// frames. If the program was waiting, the error has no stack frames.
 	interruption = regexp.MustCompile("(?m)^Uncaught Error: (Script execution was interrupted by `SIGINT`)(?:\\n +at [^\\n]*?)* \\{$")
 	// endOfNode matches the last lines that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
@@ -198,7 +198,7 @@ func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behavi
 }
 
 // compareBehaviour returns the differences between the program on the host (-) and in a
-// session (+). It returns "" if there are none.
+// session (+). If there are no differences, it returns "".
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {

@@ -156,7 +156,8 @@ func TestSessionReportsEnd(t *testing.T) {
 				t.Errorf("got %s", x)
 			}
 			if !x.SessionEnded {
-				// If the first run did not report the end of the session, the next run must.
+				// If the first run did not report the end of the session, the next run
+				// must report it.
 				if x = s.runCode(t, "1"); !x.SessionEnded {
 					t.Errorf("no run reported the end of the session: %s", x)
 				}

@@ -34,8 +34,8 @@ func TestServeSoak(t *testing.T) {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const clients = 8
-	// A user can have several sandboxes. So with this maximum number, the pool must
-	// evict some sandboxes.
+	// A user can have several sandboxes. So with this value of --max-sandboxes, the
+	// pool must evict some sandboxes.
 	s := startServer(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {

@@ -153,7 +153,8 @@ func TestStreamSendsOutputDuringRun(t *testing.T) {
 			break
 		}
 	}
-	// Closing the connection must end the run and free the only slot.
+	// Closing the connection must end the run and free the server's only slot for
+	// running programs.
 	cancel()
 	a.run(t, "print(42)").prints(t, "42\n")
 }

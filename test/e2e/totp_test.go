@@ -9,8 +9,9 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// totpCodes returns a function that returns a new code on each call. A code of the next
-// time step is valid too, so at most three calls succeed within 30 seconds.
+// totpCodes returns a function that returns a new code on each call. Not only the code
+// of the current time step is valid, but also the codes of the steps before and after.
+// So at most three calls succeed within 30 seconds.
 func totpCodes(t *testing.T, secret string) func() string {
 	used := time.Time{}
 	return func() string {

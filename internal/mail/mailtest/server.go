@@ -149,7 +149,7 @@ func (s *Server) serve(c net.Conn) {
 	}
 }
 
-// address returns the part between < and >.
+// address returns the e-mail address between < and > in a command of the client.
 func address(s string) string {
 	_, s, _ = strings.Cut(s, "<")
 	s, _, _ = strings.Cut(s, ">")

@@ -24,7 +24,7 @@ const keyID = "key 1"
 // Provider is an OIDC provider on this machine. At the authorization endpoint it signs
 // the current person in at once.
 type Provider struct {
-	// URL is the issuer.
+	// URL is the URL of the provider, which is also the issuer of its tokens.
 	URL                    string
 	ClientID, ClientSecret string
 	// RedirectURL is the only address to which the provider sends browsers.
@@ -42,18 +42,19 @@ type Provider struct {
 	info   map[string]any
 	grants map[string]grant
 	tokens map[string]map[string]any
-	// denied is the error code of the authorization endpoint.
+	// denied is the error code with which the authorization endpoint refuses each
+	// sign-in; "" if it accepts sign-ins.
 	denied string
 }
 
-// grant is an unused code.
+// grant describes an authorization code that no client has exchanged yet.
 type grant struct {
 	nonce, challenge string
 	claims, info     map[string]any
 	change           func(jwt.MapClaims)
 }
 
-// Start starts a provider. The test stops it at its end.
+// Start starts a provider, which stops at the end of the test.
 func Start(t testing.TB, redirectURL string) *Provider {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

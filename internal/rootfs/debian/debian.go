@@ -1,5 +1,5 @@
-// Package debian makes root file systems from Debian packages. It uses the apt and
-// dpkg-deb of this machine, and needs no root.
+// Package debian makes root file systems from Debian packages. It uses the programs apt
+// and dpkg-deb of this machine, and does not have to run as root.
 //
 // apt verifies each package by the signature of its archive. No program and no
 // maintainer script of a package runs. The packages that are installed on this
@@ -278,8 +278,8 @@ func (a *apt) relay(step string, status io.Reader) {
 	_, _ = io.Copy(io.Discard, status) // The loop stops early at a line that is too long.
 }
 
-// errorLines returns the errors and warnings in apt's output. Without any, it
-// returns the whole output.
+// errorLines returns the errors and warnings in apt's output. If there are no errors or
+// warnings, it returns the whole output.
 func errorLines(output string) string {
 	var lines []string
 	for line := range strings.Lines(output) {

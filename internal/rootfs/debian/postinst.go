@@ -51,8 +51,8 @@ func linkAlternatives(t *tree.Tree) error {
 	return nil
 }
 
-// link creates a link to a file in the same directory, if that file exists and
-// the link's name is not in use.
+// link creates a link to a file in the same directory, if the file exists and no other
+// file has the name of the link.
 func link(t *tree.Tree, at, target string) error {
 	if _, err := t.Stat(path.Join(path.Dir(at), target)); err != nil {
 		return nil

@@ -76,7 +76,7 @@ func layoutOf(files *tree.Tree) (*layout, error) {
 	return l, nil
 }
 
-// collect fills l.inodes.
+// collect fills l.inodes with the root and all entries of the tree.
 func (l *layout) collect(files *tree.Tree) error {
 	e, err := files.Lstat(".")
 	if err != nil {
@@ -172,5 +172,5 @@ func (l *layout) headSize() int64 {
 	return (size + blockSize - 1) &^ (blockSize - 1)
 }
 
-// blocks returns the number of blocks that size bytes need.
+// blocks returns the number of blocks that data of the given size in bytes takes.
 func blocks(size uint32) int64 { return (int64(size) + blockSize - 1) >> blockBits }

@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// minMajor is the lowest major version of Node that can run the hook.
+// minMajor is the lowest major version of Node that can run the hook: Pyth-On's code in
+// the interpreter, which waits for jobs.
 const minMajor = 24
 
 // Custom checks the operator's Node binary at path. It returns an error if the
@@ -22,8 +23,8 @@ func Custom(ctx context.Context, path string) (*Binary, error) { return custom(c
 // The function "custom" implements Custom. It runs the binary with the environment
 // variables in environ, to get the version of the binary.
 func custom(ctx context.Context, path string, environ []string) (*Binary, error) {
-	// The image gets only one file. So resolve links, and refuse scripts that
-	// start another program.
+	// Only the file of the binary is copied to the image. So resolve links, and refuse
+	// scripts that start another program.
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %w", err)

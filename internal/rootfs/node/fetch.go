@@ -106,7 +106,7 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	hash := sha512.New()
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
-	// Read the bytes after the archive, because the hash covers them too. An
+	// Read the bytes after the archive, because the hash also covers these bytes. An
 	// error about a wrong hash takes precedence over other errors.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
@@ -196,7 +196,8 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.stalled.Reset(stallTimeout)
 	p.done += int64(n)
-	// The caller reports the last part, after it has checked the download.
+	// Do not report the last part. The caller reports it after it has checked the
+	// download.
 	if parts := int(p.done / mib); parts > p.reported && p.done < p.total {
 		p.reported = parts
 		p.tell(parts, p.parts())

@@ -43,8 +43,8 @@ type Binary struct {
 	Version string
 }
 
-// Find returns the pinned release in the directory. It returns nil if the
-// directory does not contain it.
+// Find returns the pinned release in the directory Options.Dir. It returns nil if this
+// directory does not contain the release.
 func Find(options Options) (*Binary, error) {
 	s := options.store()
 	path, err := s.find()
@@ -54,9 +54,9 @@ func Find(options Options) (*Binary, error) {
 	return s.binary(path), nil
 }
 
-// Fetch returns the pinned release. It downloads the release if the directory
-// does not contain it. If several processes call Fetch, one of them downloads,
-// and the others wait.
+// Fetch returns the pinned release in the directory Options.Dir. If this directory does
+// not contain the release, Fetch downloads it. If several processes call Fetch, one of
+// them downloads, and the others wait.
 func Fetch(ctx context.Context, options Options) (*Binary, error) {
 	s := options.store()
 	if b, err := Find(options); b != nil || err != nil {
@@ -101,7 +101,7 @@ func (s *store) binary(path string) *Binary {
 }
 
 // prefix is the first part of the binary's file name. The second part is the checksum
-// of the content. The method "find" uses it to detect damage.
+// of the content, with which the method "find" detects damage.
 func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
 
 // find returns the path of the binary. It returns "" if the binary does not

@@ -101,10 +101,9 @@ func (l layer) read(use func(io.Reader) error) error {
 	return nil
 }
 
-// kind returns the format of the file. It searches for the manifest of `docker
-// save`, and for the file oci-layout (OCI image specification, "Image Layout").
-// The file may contain both. If it contains neither, it is a plain root file
-// system.
+// kind returns the format of the file. It searches for the manifest of `docker save`,
+// and for the file oci-layout (OCI image specification, "Image Layout"). A file may
+// contain both. A file that contains neither is a plain root file system.
 func kind(file string) (docker, ociLayout bool, err error) {
 	err = names(file, func(name string, _ io.Reader) error {
 		docker = docker || name == "manifest.json"

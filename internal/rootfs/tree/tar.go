@@ -117,7 +117,7 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.Put(at, e)
 }
 
-// whiteout reports whether a file with this name is a whiteout. If it is, the method
+// whiteout reports whether a file with this name is a whiteout. If so, the method
 // removes the matching entries of earlier layers.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))

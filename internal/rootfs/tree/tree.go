@@ -43,7 +43,8 @@ var ErrNotDirectory = errors.New("there is a file where a directory should be")
 type node struct {
 	Entry
 	children map[string]*node
-	// layer is the number of the layer that contained the entry.
+	// layer is the number of the image layer (or other archive) that contained the
+	// entry.
 	layer int
 	// The field "implicit" is true for a directory that was not added itself, but is
 	// the parent of an entry.
@@ -93,8 +94,8 @@ func (t *Tree) Close() error {
 }
 
 // Put adds an entry, or replaces the entry at the path. It follows links in the path
-// and creates missing parents. If a directory replaces a directory, the entries in it
-// stay. Put ignores mode bits other than permissions and the sticky bit.
+// and creates missing parents. If a directory replaces a directory, the entries in the
+// old directory stay. Put ignores mode bits other than permissions and the sticky bit.
 func (t *Tree) Put(path string, e Entry) error {
 	e.Mode &= fs.ModeType | acceptedBits
 	return t.put(path, func() (Entry, error) { return e, nil })
@@ -307,8 +308,8 @@ func (t *Tree) Names(path string) []string {
 }
 
 // Walk calls the function "visit" for all entries below the root. It visits parents
-// first, and the entries of a directory sorted by name. The function may add and
-// remove entries below the path that it gets. Walk visits the added entries too.
+// first, and the entries of a directory sorted by name. The function may add and remove
+// entries below the path that it gets. Walk also visits the added entries.
 func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
 
 func walk(n *node, path string, visit func(string, Entry) error) error {

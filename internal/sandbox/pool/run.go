@@ -12,7 +12,8 @@ import (
 
 // attempts is the maximum number of sandboxes that a job is given to, one after the
 // other. One sandbox may have died while it waited. If several have died, the host has
-// a problem.
+// a problem. After the same number of failed boots, bootFailedLocked gives the error to
+// a job.
 const attempts = 3
 
 // errAbandoned means that a sandbox got only a part of a job and must be removed.

@@ -46,7 +46,7 @@ func (p *program) register() error {
 
 // permit tells the interpreter that it may now make its checkpoint. Without this
 // message, on a busy machine, the interpreter could try to make the checkpoint before
-// the kernel has registered it.
+// the kernel has registered this interpreter.
 func (p *program) permit() error {
 	if !p.interpreter.makesCheckpoint {
 		return nil
