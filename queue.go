@@ -25,7 +25,8 @@ type QueueLimits struct {
 	Bytes int64
 }
 
-// QueueShare is the number of queued runs to claim for one user.
+// QueueShare is the number of queued runs of one user that a server may claim (reserve
+// for itself).
 type QueueShare struct {
 	User UserID
 	Runs int
@@ -33,8 +34,8 @@ type QueueShare struct {
 
 // QueueService accepts runs that start later. It is safe for concurrent use.
 type QueueService interface {
-	// EnqueueExecution accepts a run and returns its record. If p.ID is "", the run gets
-	// a new ID. The run is durable when
+	// EnqueueExecution accepts a run and returns its record. If p.ID is "", the run
+	// gets a new ID; otherwise p.ID becomes its ID. The run is durable when
 	// EnqueueExecution returns. The errors for an invalid program are the same as those
 	// of ExecutionService. If the user has too many queued runs, EnqueueExecution fails
 	// with CodeTooManyExecutions.
@@ -46,7 +47,7 @@ type QueueService interface {
 // server is lost.
 type QueueStore interface {
 	// EnqueueExecutions stores the records and the requests of queued runs in one
-	// transaction. The result has an element for each run: nil if the run is stored,
+	// transaction. The result has one element for each run: nil if the run is stored,
 	// CodeTooManyExecutions if its user has reached a limit, or CodeNotFound if the
 	// user does not exist.
 	EnqueueExecutions(ctx context.Context, runs []*QueuedExecution, limits QueueLimits) ([]error, error)

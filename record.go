@@ -60,13 +60,13 @@ type ExecutionRecord struct {
 	CreatedAt time.Time
 	// Encrypted is the name of the encrypted program; "" for other programs.
 	Encrypted string
-	// Key is the ID of the API key of the request; "" if the request had none.
+	// Key is the ID of the API key in the request; "" if the request had no API key.
 	Key KeyID
 	// Async is true if the run was accepted asynchronously: the caller did not wait
 	// for the end of the run.
 	Async bool
-	// StartedAt is the time when a sandbox received the job; zero if no sandbox has
-	// received it.
+	// StartedAt is the time when a sandbox received the job of the run; zero if no
+	// sandbox has received the job.
 	StartedAt time.Time
 
 	// The following fields are set if State is StateEnded.
@@ -88,8 +88,8 @@ type ExecutionRecord struct {
 // SealedExecution is a record with its encrypted content.
 type SealedExecution struct {
 	ExecutionRecord
-	// Sealed holds the code and the outcome, encrypted with the user's data key; nil if
-	// they are not stored.
+	// Sealed holds the code and the outcome, encrypted with the user's data key. It is
+	// nil if code and outcome are not stored.
 	Sealed []byte
 }
 

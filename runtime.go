@@ -108,9 +108,9 @@ func (r Runtime) LayerPath() string {
 	return ""
 }
 
-// Languages returns the languages of a built-in runtime, the main language first.
-// Warm interpreters are started for the main language, and the API lists packages
-// under it.
+// Languages returns the languages of a built-in runtime, the main language first. An
+// interpreter that starts before its first job (a warm one) starts for the main
+// language. The API lists packages under the main language.
 func (r Runtime) Languages() []Language {
 	i := r.index()
 	if i < 0 {

@@ -34,7 +34,8 @@ type SecondFactor struct {
 // SecondFactorStore stores second factors and the hashes of recovery codes.
 type SecondFactorStore interface {
 	// PutSecondFactor stores a secret that is not active yet. It replaces an earlier
-	// one. It fails with CodeConflict if the user has an active second factor.
+	// inactive secret of the user. It fails with CodeConflict if the user has an active
+	// second factor.
 	PutSecondFactor(ctx context.Context, f *SecondFactor) error
 	// SecondFactor returns the second factor of the user, active or not.
 	SecondFactor(ctx context.Context, user UserID) (*SecondFactor, error)

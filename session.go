@@ -27,8 +27,8 @@ type SessionSpec struct {
 	// allows all secrets of the user.
 	Secrets    []string
 	AllSecrets bool
-	// Layers holds the packages of the session. They stay the same until the session
-	// ends.
+	// Layers holds the images with the packages of the session. The packages stay the
+	// same until the session ends.
 	Layers Layers
 }
 
@@ -125,8 +125,8 @@ type SessionTurns interface {
 // that only one job or file operation uses a session at a time.
 type SessionHost interface {
 	Dispatcher
-	// OpenSession starts the interpreter of a session and returns when it is ready.
-	// It fails with CodeOverloaded or CodeUnavailable.
+	// OpenSession starts the interpreter of a session and returns when the interpreter
+	// is ready. It fails with CodeOverloaded or CodeUnavailable.
 	OpenSession(ctx context.Context, spec *SessionSpec) error
 	// CloseSession destroys the session and its current run. It does nothing if the
 	// session does not exist.

@@ -32,8 +32,8 @@ type Store interface {
 	StatsStore
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
-	// CheckWrite makes a durable write. It returns an error if the store cannot keep
-	// writes now.
+	// CheckWrite makes a durable write. It returns an error if the store cannot store
+	// data durably now.
 	CheckWrite(ctx context.Context) error
 	Close() error
 }
@@ -104,8 +104,8 @@ type RefreshTokenStore interface {
 	// returns families with an ID greater than "after", sorted by ID. It returns at
 	// most "limit" families. It does not set CreatedAt.
 	Logins(ctx context.Context, user UserID, at time.Time, after string, limit int) ([]*Login, error)
-	// RevokeFamily deletes the tokens of the family. It does nothing if there are
-	// none.
+	// RevokeFamily deletes the tokens of the family. It does nothing if the family has
+	// no tokens.
 	RevokeFamily(ctx context.Context, user UserID, family string) error
 	// RevokeAll deletes all of the user's refresh tokens.
 	RevokeAll(ctx context.Context, user UserID) error
@@ -175,8 +175,8 @@ type SecretStore interface {
 	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
 	// one. An existing secret keeps its times of creation and last use. PutSecret fails
-	// with CodeConflict if the version is not the next one. It fails with the same code
-	// if the secret is new and the user already has "limit" secrets.
+	// with CodeConflict if the version is not the next one. It also fails with
+	// CodeConflict if the secret is new and the user already has "limit" secrets.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
 	// CountSecrets returns the number of the user's secrets.
@@ -218,8 +218,9 @@ type AuditStore interface {
 	// fails with CodeConflict if the Sequence of the first record differs from the size
 	// of the log.
 	AppendAudit(ctx context.Context, records []*AuditRecord, checkpoint []byte) error
-	// AuditHead returns the size of the log and the last checkpoint, which is nil if
-	// there is none. The size is the sequence number of the next record.
+	// AuditHead returns the size of the log and the last checkpoint. If there is no
+	// checkpoint yet, the result is nil. The size is the sequence number of the next
+	// record.
 	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
 	// AuditPage returns the user's records before the position, newest first and
 	// without Hashes. It returns at most "limit" records. The zero position means the

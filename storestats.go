@@ -12,7 +12,7 @@ type StoreStats struct {
 	// Packages is the number of packages in the lockfiles of all users.
 	Packages int64
 	// Queued is the number of queued asynchronous runs. OldestQueued is the time when
-	// the oldest of them was accepted; zero if there is none.
+	// the oldest of these runs was accepted; zero if no run is queued.
 	Queued       int64
 	OldestQueued time.Time
 	// PendingDeliveries is the number of webhook deliveries that will be tried again.

@@ -81,7 +81,8 @@ type Delivery struct {
 	// LastAttemptAt is zero before the first attempt. NextAttemptAt is zero before the
 	// first attempt, and after the last attempt.
 	LastAttemptAt, NextAttemptAt time.Time
-	// ResponseStatus is the HTTP status of the last response; 0 if there was none.
+	// ResponseStatus is the HTTP status of the receiver's last response; 0 if there was
+	// no response.
 	ResponseStatus int
 	// Error says why the last attempt failed; "" if the attempt did not fail.
 	Error string
@@ -109,8 +110,8 @@ func EventOf(r *ExecutionRecord) (WebhookEvent, time.Time) {
 	return "", time.Time{}
 }
 
-// limit makes the delivery fail if the user already has the maximum number of pending
-// deliveries.
+// limit marks the delivery as failed if the user already has the maximum number of
+// pending deliveries.
 func (d *Delivery) limit(pending int) {
 	if pending >= MaxPendingDeliveries {
 		d.State, d.Error, d.Payload = DeliveryFailed, ErrorTooManyDeliveries, nil
@@ -321,7 +322,8 @@ type WebhookStore interface {
 	// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
 	ResetScheduled(ctx context.Context) error
 	// DeleteOldDeliveries deletes deliveries that were created before the given time,
-	// and webhooks of runs that were created before it. It deletes at most "limit" of
-	// each and returns the number of deliveries.
+	// and webhooks of runs that were created before it. It deletes at most "limit"
+	// deliveries and at most "limit" webhooks, and returns the number of deleted
+	// deliveries.
 	DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 }

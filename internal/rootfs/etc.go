@@ -80,8 +80,8 @@ func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {
 		// Some roots are trusted only under a constraint. The file format cannot
-		// express constraints, and readers would trust these roots fully. So
-		// leave them out.
+		// express constraints, so programs would trust these roots without constraints.
+		// Leave these roots out.
 		if root.Constraint != nil {
 			continue
 		}

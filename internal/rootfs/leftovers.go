@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// removeTimeout limits how long removeUsed waits for processes that still
-	// write to a removed directory. Such processes die within milliseconds.
+	// removeTimeout is the maximum time that removeUsed waits for processes that still
+	// write to the directory. Usually such processes end within milliseconds.
 	removeTimeout = 10 * time.Second
 	removeRetry   = 10 * time.Millisecond
 )
@@ -70,8 +70,9 @@ func killProgramsBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// runsBelow reports whether the symbolic link /proc/PID/exe, which the parameter
-// "link" names, points to a file below dir. The file may have been deleted already.
+// runsBelow reports whether the symbolic link /proc/PID/exe, which the parameter "link"
+// names, points to a file below dir. The result is also true if the file has been
+// deleted.
 func runsBelow(link, dir string) bool {
 	program, err := os.Readlink(link)
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))

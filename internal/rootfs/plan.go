@@ -32,8 +32,8 @@ func (p plan) has(path string) bool {
 // given string, which identifies all inputs that are not in the plan.
 func (p plan) key(python string) (string, error) {
 	h := sha256.New()
-	// The length of each part is hashed too. Otherwise different parts could give
-	// the same bytes.
+	// Also hash the length of each part. Otherwise different parts could give the same
+	// bytes.
 	length := func(n int64) { _ = binary.Write(h, binary.BigEndian, n) } // This cannot fail.
 	part := func(s string) {
 		length(int64(len(s)))
@@ -56,7 +56,8 @@ func (p plan) key(python string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// addTo adds all entries to a tree. The tree must not contain any of them.
+// addTo adds all entries of the plan to a tree, which must not contain any of these
+// entries.
 func (p plan) addTo(t *tree.Tree) error {
 	for path, e := range p {
 		if err := t.Add(path, e); err != nil {
@@ -66,7 +67,8 @@ func (p plan) addTo(t *tree.Tree) error {
 	return nil
 }
 
-// overlay adds all entries to a tree. It replaces those that exist.
+// overlay adds all entries of the plan to a tree. It replaces entries of the tree at
+// the same paths.
 func (p plan) overlay(t *tree.Tree) error {
 	// In this order, directories come before their entries.
 	for _, path := range slices.Sorted(maps.Keys(p)) {

@@ -3,8 +3,9 @@ package rootfs
 // requiredLibrary is a library that Python or wheels need.
 type requiredLibrary struct{ name, debianPackage string }
 
-// requiredLibraries returns the libraries that the embedded Python needs, and
-// those that wheels may expect on every machine (PEP 600).
+// requiredLibraries returns the libraries that the embedded Python needs. It also
+// returns the libraries that Python packages in binary form (wheels) may expect on
+// every machine (PEP 600).
 func requiredLibraries() []requiredLibrary {
 	return []requiredLibrary{
 		{"libc.so.6", "libc6"},

@@ -52,8 +52,8 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 
 func TestSendKeepsProgramEncryptedAndWipesPassword(t *testing.T) {
 	header := protocol.Encrypted{
-		// The frame must contain the job's name, not the name in the program's
-		// record.
+		// The frame must contain the program's name from the job, not the name in the
+		// program's record.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
 	}
 	unbound, reserved := header, header

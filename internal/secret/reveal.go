@@ -46,9 +46,9 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
-// Values decrypts all of the user's secrets except damaged ones. It is for
-// redaction, so it does not change the times of last use. The caller must clear the
-// values.
+// Values decrypts all of the user's secrets except damaged ones. Redaction uses these
+// values, not a run. So Values does not change the times of last use. The caller must
+// clear the values.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil || len(sealed) == 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// The API documents these limits.
+// Limits of secrets. The documentation of the API states these limits.
 const (
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200

@@ -12,7 +12,7 @@ import (
 const (
 	// saveDelay is the maximum time until a time of last use is stored. One write
 	// stores the times of many uses, so that runs do not have to wait. A crash loses
-	// only times that the audit log also contains.
+	// only times of last use that the audit log also contains.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )
@@ -105,7 +105,8 @@ func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	}
 }
 
-// close returns when all pending times are stored. Later uses are ignored.
+// close returns when all pending times are stored. Uses that are added later are
+// ignored.
 func (u *uses) close() {
 	u.mu.Lock()
 	u.closed = true

@@ -44,7 +44,7 @@ type Definition struct {
 	// Unit is the unit of an Integer, for example "MiB"; "" if the integer is a number
 	// of objects.
 	Unit string
-	// Help describes the setting in sentences.
+	// Help describes the setting in one or more sentences.
 	Help string
 	// Reload reports whether a running server can change the setting.
 	Reload bool
@@ -143,7 +143,7 @@ type Setting struct {
 	// default.
 	Source string `json:"source,omitempty"`
 	Reload bool   `json:"reload"`
-	// RestartNeeded is true if the value in the environment or the file has changed
-	// since the start of the server, and the server cannot reload it.
+	// RestartNeeded is true if the value in the environment or in the file has changed
+	// since the start of the server, and the server must restart to use the new value.
 	RestartNeeded bool `json:"restartNeeded,omitempty"`
 }

@@ -30,7 +30,7 @@ type errorAt struct {
 func (e *errorAt) Unwrap() error { return e.error }
 
 // Join joins errors about the file, in the order of their lines. It returns nil if all
-// are nil.
+// errors in errs are nil.
 func Join(errs ...error) error {
 	var flat []error
 	for _, err := range errs {

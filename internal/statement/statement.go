@@ -3,8 +3,9 @@ package statement
 
 import "strings"
 
-// IsComplete reports whether the lines are a complete statement. It is a guess from
-// brackets, long strings and indentation: an indented block ends with an empty line.
+// IsComplete reports whether the lines are a complete statement. The result is a guess
+// from brackets, long strings and indentation: an indented block ends with an empty
+// line.
 func IsComplete(code string) bool {
 	if strings.Count(code, `"""`)%2 == 1 || strings.Count(code, "'''")%2 == 1 {
 		return false

@@ -17,7 +17,8 @@ type LimiterConfig struct {
 	// ExecutionsPerDay and CPUPerDay are the limits of each user; 0 means no limit.
 	ExecutionsPerDay int64
 	CPUPerDay        time.Duration
-	// Users returns the limits of single users. If it is nil, there are none.
+	// Users returns the limits of single users. If the field is nil, no user has such
+	// limits.
 	Users pyth.UserLimits
 }
 
@@ -216,8 +217,8 @@ func (l *Limiter) load(ctx context.Context, user pyth.UserID, a *account) {
 	close(a.loaded)
 }
 
-// beginLocked resets the account if a new day has begun. The usage of the new day is 0
-// at its beginning, so beginLocked does not have to read the store.
+// beginLocked sets the usage in the account to 0 if a new day has begun. It does not
+// have to read the store, because there is no usage of the new day yet.
 func (a *account) beginLocked(day time.Time) {
 	if day.After(a.day) {
 		a.day, a.stored, a.unstored = day, pyth.UsageTotals{}, pyth.UsageTotals{}

@@ -27,8 +27,8 @@ const (
 	// For a longer response, the sender closes the connection.
 	maxResponse = 64 << 10
 	// maxPerHost and maxPerUser are the maximum numbers of concurrent deliveries to one
-	// host and of one user. So a slow receiver does not delay the deliveries to other
-	// receivers.
+	// host and of one user. With these limits, a slow receiver does not delay the
+	// deliveries to other receivers.
 	maxPerHost = 2
 	maxPerUser = 4
 	// maxFailure is the maximum length of the reason of a failure.

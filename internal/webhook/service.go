@@ -34,8 +34,8 @@ type Network interface {
 	// CheckAddress returns an error if host:port can never be reached. The text of the
 	// error is for the user.
 	CheckAddress(address string) error
-	// DialContext connects to host:port. It only connects to addresses that programs
-	// may reach. The text of an error is for the user.
+	// DialContext connects to host:port. It connects only to addresses that programs in
+	// sandboxes may reach. The text of an error is for the user.
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 

@@ -63,8 +63,8 @@ func (w *Worker) NextRetry(*river.Job[job]) time.Time {
 	return w.service.config.Clock().Add(retryDelay)
 }
 
-// Work sends a delivery once. If the receiver does not accept it, the job runs again
-// after a delay.
+// Work sends a delivery once. If the receiver does not accept the delivery, the job
+// runs again after a delay.
 func (w *Worker) Work(ctx context.Context, j *river.Job[job]) error {
 	delay, err := w.service.deliver(ctx, j.Args.ID)
 	if err == nil && delay > 0 {
@@ -111,7 +111,8 @@ func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duratio
 		}
 	}
 	s.config.Observer.Attempted(result, took)
-	// The receiver has the delivery, so store the outcome even if the server stops.
+	// The receiver may have the delivery, so store the outcome even if the server
+	// stops.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	return delay, s.config.Store.PutAttempt(ctx, d)

@@ -60,9 +60,9 @@ func (s *states) next() {
 
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
-// enter adds a state, and all states that can be reached from it without reading a
-// character. The parameter "begins" is true if a name in the path begins at this
-// position.
+// enter adds a state to the possible states, and also all states that the automaton can
+// reach from this state without reading a character. The parameter "begins" is true if
+// a name in the path begins at this position.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {
@@ -118,8 +118,8 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	return true
 }
 
-// afterSlash returns the state after a slash of the pattern has matched. slash is
-// the index of its node.
+// afterSlash returns the state after a slash of the pattern has matched. The parameter
+// "slash" is the index of the node of this slash.
 func (p *Pattern) afterSlash(slash int) int {
 	if p.nodes[slash].below {
 		return p.anyRest()

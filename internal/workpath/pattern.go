@@ -57,9 +57,9 @@ type node struct {
 	// "to".
 	to []int
 	// The field "skip" is set for the name "." and for the second slash of "//". If a
-	// name begins at this node, the match may also continue at the node with the
-	// index "skip". The nodes before that index then count as absent. For all other
-	// nodes, the field is 0.
+	// name begins at this node, the match may also continue at the node with the index
+	// "skip". In this case, the nodes from this node to the one before the index "skip"
+	// match nothing. For all other nodes, the field is 0.
 	skip int
 	// The field "below" is true for a slash at the end of the pattern. The slash
 	// matches everything below a directory.

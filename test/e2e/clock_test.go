@@ -65,9 +65,9 @@ func buildWithClock(t *testing.T) string {
 	})
 }
 
-// TestServeWithClockThatJumps moves the clock of a running server a day ahead, back, and
-// a day back. Nobody is locked out, no token lives longer, and no acknowledged data is
-// lost. The server recovers by itself.
+// TestServeWithClockThatJumps moves the clock of a running server a day ahead, back,
+// and a day back. Afterwards, all users can log in, no token is valid for longer than
+// intended, and no acknowledged data is lost. The server must recover by itself.
 func TestServeWithClockThatJumps(t *testing.T) {
 	onlyDeep(t, "it compiles the program with a changed standard library; internal packages have short tests of jumps")
 	t.Parallel()
@@ -113,7 +113,8 @@ func TestServeWithClockThatJumps(t *testing.T) {
 	long := a.enqueue(t, object{"code": sleepForever, "timeoutMs": 300_000})
 	eventually(t, "the program runs", func() bool { return a.record(t, long.ID).State == "running" })
 
-	// works checks what must work with every clock.
+	// The function "works" checks operations that must work whatever time the clock
+	// shows.
 	works := func(now string) {
 		t.Helper()
 		a.run(t, "print(42)").prints(t, "42\n")
@@ -163,7 +164,8 @@ func TestServeWithClockThatJumps(t *testing.T) {
 	setClock(0)
 	works("back again")
 	health("the clock jumped back by 24h0m")
-	// The token from the wrong time is not valid for a day longer. Its login is.
+	// The access token from the wrong time must not be valid for a day longer. The
+	// refresh token of the same login stays valid.
 	s.callWithHeader(t, bearerHeader(ahead.Token), "GET", "/api/v1/me", nil).refused(t, 401, "unauthenticated")
 	s.refresh(t, ahead.RefreshToken).want(t, 200, nil)
 	s.callWithHeader(t, bearerHeader(before.Token), "GET", "/api/v1/me", nil).want(t, 200, nil)

@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
 )
 
-// databaseOfTests is the environment variable that selects the database of all
-// servers. With the value "postgres", or with workers, all tests use PostgreSQL.
-// Otherwise only the subtests of TestPostgres use it.
+// databaseOfTests is the environment variable that selects the database of all servers.
+// With the value "postgres", or with workers, all tests use PostgreSQL. Otherwise only
+// the subtests of TestPostgres use PostgreSQL.
 const databaseOfTests = "E2E_DATABASE"
 
 func usesPostgres(t testing.TB) bool {

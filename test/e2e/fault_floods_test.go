@@ -62,8 +62,8 @@ func TestExecuteEndsFloodOfResults(t *testing.T) {
 			t.Parallel()
 			withResults := []bool{true, false}
 			if testing.Short() && name != "frames that are whole" && name != "standard output" {
-				// Without results, the server does not read the frames. In this case,
-				// one of the programs that write frames suffices.
+				// Without results, the server does not read the frames. So without
+				// results, run only one of the programs that write frames.
 				withResults = []bool{true}
 			}
 			for _, results := range withResults {

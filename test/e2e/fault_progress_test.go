@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// testRunner returns a command of scripts/test: the one for test/e2e if binaryTests is
-// true, and the one for the other packages if not. The output formats of the two
-// commands differ.
+// testRunner returns one of the two commands in scripts/test. If binaryTests is true,
+// it returns the command that runs test/e2e, and otherwise the command that runs all
+// other packages. The output formats of the two commands differ.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))

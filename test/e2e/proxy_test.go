@@ -54,7 +54,7 @@ func startProxy(t testing.TB, network, target string) *proxy {
 // address returns the address of the proxy.
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
-// The method "set" changes the state of the network.
+// The method "set" changes the state of the proxy.
 func (p *proxy) set(s linkState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,10 +86,11 @@ func (p *proxy) serve() {
 	}
 }
 
-// errCut means that the proxy does not forward.
+// errCut means that the proxy forwards nothing, because the test has cut the
+// connections.
 var errCut = errors.New("cut")
 
-// pass waits while the network is held. It returns an error if the network is cut.
+// pass waits while the state is linkHeld. It returns errCut if the state is linkCut.
 func (p *proxy) pass() error {
 	for {
 		p.mu.Lock()
@@ -105,8 +106,8 @@ func (p *proxy) pass() error {
 	}
 }
 
-// The method "add" stores a connection, so that it can be closed. It fails if the
-// network is cut.
+// The method "add" stores a connection, so that it can be closed. It fails if the state
+// is linkCut.
 func (p *proxy) add(c net.Conn) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

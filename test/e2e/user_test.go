@@ -11,7 +11,8 @@ import (
 )
 
 // ordinaryUser returns process attributes and a data directory for a server of an
-// ordinary user. If the tests do not run as root, this is the user of the tests.
+// ordinary user. If the tests do not run as root, the ordinary user is the user that
+// runs the tests.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := newDataDir(t)

@@ -56,8 +56,8 @@ func (b *bench) timeAudit(ctx context.Context, tenant *account, paths []string, 
 	})
 }
 
-// auditWriters is the number of concurrent writers. They save time because their
-// entries share transactions.
+// auditWriters is the number of concurrent writers. Many writers save time, because
+// their entries share transactions.
 const auditWriters = 512
 
 // fillAudit adds n entries about the user to the audit log. One of every hundred

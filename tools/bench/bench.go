@@ -23,8 +23,8 @@ type bench struct {
 	// coldKey is an API key for the servers with the directory coldData.
 	coldKey string
 	// Runs are compared with the interpreter "reference": the host's Python, if there
-	// is one. The interpreter "embedded" is the Python in the server's image. Both run
-	// outside a sandbox.
+	// is one. The interpreter "embedded" is the Python in the server's image. Both
+	// interpreters run outside a sandbox.
 	reference, embedded python
 
 	gvisor runsc

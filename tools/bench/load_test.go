@@ -64,8 +64,8 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 
 func TestOpenLoopMeasuresFromSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The second request was due one second before the start, so its latency is one
-		// second.
+		// The scheduled arrival of the second request is one second before the start,
+		// so the latency of this request is one second.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
 		if err != nil || !slices.Equal(latencies, []float64{0, 1}) {
 			t.Errorf("got %v, %v", latencies, err)

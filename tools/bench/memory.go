@@ -82,7 +82,7 @@ type memory struct {
 	// the number of processes that share it (Pss).
 	resident, share float64
 	// The field "private" is the part of "share" without the pages of files. It is the
-	// cost of one more sandbox.
+	// memory that one more sandbox would take.
 	private float64
 }
 

@@ -41,7 +41,8 @@ func (b *bench) measurePackages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// The difference is small, so measure many rounds.
+		// The difference between runs with and without packages is small, so measure
+		// many rounds.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
 			subject{b.results.pacedWithout, withRest(repeatWithPause(8, restTime/2, tenant.runAnswer))},

@@ -125,10 +125,10 @@ func (r *results) fastestRunsc() *series {
 	return fastest
 }
 
-// difySandbox returns the rate of dify-sandbox with 8 clients. If the benchmark did
-// not measure dify-sandbox, the rate is an estimate: a measurement of another machine,
-// scaled to this one. There, dify-sandbox did 64 runs per second on two cores, and
-// python3 took 10 ms.
+// difySandbox returns the rate of dify-sandbox with 8 clients. If the benchmark did not
+// measure dify-sandbox, the rate is an estimate: a measurement of another machine,
+// scaled to this one. On the other machine, dify-sandbox did 64 runs per second on two
+// cores, and a start of python3 took 10 ms.
 func (r *results) difySandbox(cores int) *series {
 	if !r.dify.empty() {
 		return r.dify

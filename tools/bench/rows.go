@@ -10,7 +10,8 @@ import (
 // row is a row of the report's table.
 type row struct {
 	name string
-	// series holds the measured values. The row shows their quantile q as its figure.
+	// series holds the measured values. The figure in the row is the quantile q of
+	// these values.
 	series *series
 	q      float64
 	// reference is the series with whose median the row compares its figure. It may
@@ -19,9 +20,9 @@ type row struct {
 	goal      goal
 }
 
-// goal is a limit for a row. If ofFigure is true, it limits the figure of the row.
-// If ofFigure is false, it limits the ratio of the figure to the reference. sign is
-// "≤", "≥", or "" for no goal.
+// goal is a limit for a row of the table. If ofFigure is true, the goal limits the
+// figure of the row. Otherwise the goal limits the ratio of the figure to the
+// reference. sign is "≤", "≥", or "" for no goal.
 type goal struct {
 	sign     string
 	limit    float64

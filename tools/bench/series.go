@@ -7,7 +7,7 @@ import (
 
 // series collects the values of a measurement.
 type series struct {
-	// name is shown if a row compares its figure with this series.
+	// name is shown in the report if a row compares its figure with this series.
 	name string
 	unit unit
 	// rounds contains the values of each round, at least one per round.

@@ -86,7 +86,8 @@ func (b *bench) latency(ctx context.Context, tenant *account) error {
 }
 
 func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
-	// Discard the first load, during which the pool still adapts its size.
+	// Discard the result of the first load. During this load, the pool of sandboxes
+	// still adapts its size.
 	if _, err := withRest(closedLoop(clients, time.Second, tenant.runAnswer))(ctx); err != nil {
 		return err
 	}

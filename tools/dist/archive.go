@@ -72,8 +72,8 @@ func (a *archive) addBytes(name string, content []byte) error {
 	return err
 }
 
-// header returns the header of a file of root. Only the executable bit of the mode
-// counts, because git stores no other.
+// header returns the header of a file of root. Only the executable bit of the mode has
+// an effect, because git stores no other bit.
 func (a *archive) header(name string, mode fs.FileMode, size int64) *tar.Header {
 	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: a.at, Format: tar.FormatPAX}
 	if mode&0o100 != 0 {

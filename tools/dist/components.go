@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// executables are the files whose modules the list of components contains. The
-// binary embeds the other three files.
+// executables are the files whose modules the list of components contains. The first
+// file, the binary of the server, embeds the other three files.
 func executables() []string {
 	return []string{
 		"bin/pyth-on",

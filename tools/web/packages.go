@@ -99,7 +99,7 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return "", err
 	}
-	// The folder gets its final name when it is complete.
+	// Unpack into a temporary folder, which gets its final name when it is complete.
 	temporary, err := os.MkdirTemp(o.cache, "new-")
 	if err != nil {
 		return "", err

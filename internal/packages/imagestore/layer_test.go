@@ -52,8 +52,8 @@ func openLinks(t *testing.T, s *Store, layer pyth.LayerID) fs.FS {
 	return image
 }
 
-// links returns the links in the layer's image of links, and the SHA-256 hash of
-// this image.
+// links returns the links of a layer, and the SHA-256 hash of the image that contains
+// these links.
 func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]string, hash string) {
 	t.Helper()
 	b, err := os.ReadFile(s.linksPath(layer))
@@ -76,7 +76,7 @@ func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]strin
 }
 
 // TestLayerLinksPackages checks the links of a layer and the hash of its image of
-// links. If a change of the hash is intended, change recipe too.
+// links. If a change of the hash is intended, also change the constant "recipe".
 func TestLayerLinksPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)

@@ -218,7 +218,8 @@ func TestImportUsesSharedImages(t *testing.T) {
 	if n := imported(); n != 1 { // The image of links is not shared.
 		t.Errorf("the second store fetched %d images", n)
 	}
-	// The store replaces an image with another hash.
+	// The shared store has an image whose content does not match its hash. The import
+	// must fetch this image again, and replace it in the shared store.
 	hash := string(m.Images[1].SHA256)
 	shared.images[hash] = []byte("damaged")
 	if n := imported(); n != 2 || string(shared.images[hash]) == "damaged" {

@@ -232,7 +232,7 @@ func TestFetchLimitsSizes(t *testing.T) {
 			t.Errorf("%d bytes were sent and %d read: %v", l.size, n, err)
 		}
 	}
-	// The size of the unpacked package must be limited too.
+	// The size of the unpacked package must also be limited.
 	bomb := pack(t, entry{name: "package/filler", content: strings.Repeat("\x00", 1<<20)}, good[1])
 	z, err := gzip.NewReader(bytes.NewReader(bomb))
 	if err != nil {

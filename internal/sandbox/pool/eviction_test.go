@@ -67,8 +67,8 @@ func TestEviction(t *testing.T) {
 		running := s.begin(sized(job("cid", time.Hour), 10))
 		s.sleep(2 * bootTime)
 		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
-		// The pool removes the crashed sandbox and boots a new one for cid. ann's
-		// job can use ann's idle sandbox, so nothing needs to be evicted.
+		// The pool removes the crashed sandbox and boots a new sandbox for cid. ann's
+		// job can use ann's idle sandbox, so the pool must evict no sandbox.
 		s.home(running).die()
 		for _, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)

@@ -51,8 +51,8 @@ func (p *Pool) Faults() []string {
 		expect(!own || len(withRoot(t.ready, rootOf(job))) == 0, "a job of %q waits although the tenant's sandbox is ready", t.id)
 	}
 	lacking := min(len(p.stock.unmet(p.queue.lacking())), p.config.MaxBoots)
-	// While a sandbox is being removed, the pool does not have to boot one for a
-	// waiting job.
+	// While a sandbox is being removed, the pool does not have to boot another sandbox
+	// for a waiting job.
 	stuck := lacking > p.stock.booting && p.stock.removing == 0 && (len(p.stock.idle) > 0 || p.stock.total < p.config.MaxSandboxes)
 	expect(!stuck || p.stock.backoff.active() || p.closed, "%d jobs lack a sandbox, but only %d sandboxes boot", lacking, p.stock.booting)
 	return faults

@@ -127,8 +127,8 @@ func TestJob(t *testing.T) {
 	on(t, "a retried job needs no room in the queue", func(m *machine) {
 		m.Warm, m.MaxRunning, m.MaxQueued = 2, 1, 0
 		m.Logger = slog.New(slog.NewTextHandler(writer(func() {
-			// The log line announces that ann's job is retried. At this moment,
-			// bob's job takes the free capacity.
+			// The pool writes a log line before it retries ann's job. At this moment,
+			// the test dispatches bob's job, which takes the free capacity.
 			dispatch(m.pool.Load(), job("bob", time.Minute))
 			time.Sleep(time.Millisecond)
 		}), nil))

@@ -123,8 +123,8 @@ func TestFairness(t *testing.T) {
 		for range 8 {
 			order = append(order, <-ended)
 		}
-		// ann's first job runs at once, but ann stays first in the turn list because
-		// ann's second job waits.
+		// ann's first job runs at once. But ann stays first in the list of tenants
+		// whose jobs wait, because ann's second job waits.
 		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
 			s.Errorf("the jobs ran in the order %s", got)
 		}

@@ -55,8 +55,8 @@ func TestSandboxOfTenant(t *testing.T) {
 		}
 		s.sleep(time.Minute + recycleTime/2)
 		s.expectStats(pool.Stats{Recycling: 3, Tenants: 2})
-		// One sandbox of ann is being recycled now. bob's sandbox must be next,
-		// because bob's job waits for it.
+		// One sandbox of ann is being recycled now. The pool must recycle bob's sandbox
+		// next, because bob's job waits for this sandbox.
 		s.expectQueued(s.begin(job("bob", 0)), recycleTime/2+recycleTime)
 	})
 

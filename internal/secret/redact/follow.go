@@ -31,10 +31,10 @@ func (s *Stream) beginFollowing(forms []longForm) {
 		var first []byte // First byte of the values of each follower.
 		before := len(s.followers)
 		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
-			// Use one follower for all values with the same head and the same first byte.
-			// They are next to each other in Redactor.secrets. Values with the same head can
-			// have different first bytes, because a base64 symbol may contain only some of
-			// the bits.
+			// Use one follower for all values with the same head and the same first
+			// byte. These values are next to each other in Redactor.secrets. Values
+			// with the same head can have different first bytes, because a base64
+			// symbol may contain only some of the bits.
 			begin := s.redactor.secrets[h.secret].Value[0]
 			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
 			for i >= 0 && first[i] != begin {

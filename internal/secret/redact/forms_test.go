@@ -310,7 +310,7 @@ func randomValue(r *rand.Rand) string {
 }
 
 // The function "around" returns random text without values, but with beginnings of
-// escapes. Tests put it before and after an encoded value.
+// escapes. Tests put this text before and after an encoded value.
 func around(r *rand.Rand) string {
 	parts := []string{"", " ", "\n", "x", "%", "%4", `\`, `\u`, `\u00`, "&", "&#", "&a", "+", "=", "0", "A", "é", "\r\n", "\x00", "the output of a program "}
 	var b strings.Builder

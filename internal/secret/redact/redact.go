@@ -55,8 +55,8 @@ type Redactor struct {
 	// one bit for each hash. For most offsets of an output, the filter shows quickly
 	// that no encoded value begins there.
 	filter [1 << filterBits / 64]uint64
-	// pairs is the set of the first two bytes of all encoded values, with one bit for
-	// each pair.
+	// pairs is the set of all pairs of bytes with which an encoded value begins, with
+	// one bit for each possible pair.
 	pairs [1 << 16 / 64]uint64
 	// heads is created when the output contains the start of an encoded value for the
 	// first time. Most outputs contain no such start.

@@ -29,7 +29,7 @@ type longForm struct {
 	end  int
 }
 
-// merge adds the matches of another view at the same offset.
+// merge adds to f the matches g of another view at the same offset.
 func (f *matches) merge(g matches) {
 	open, depth, begun := f.open, f.depth, f.begun
 	if g.open && (!open || g.depth > depth) {
@@ -42,7 +42,7 @@ func (f *matches) merge(g matches) {
 	f.long, f.open, f.depth, f.begun = long, open, depth, begun
 }
 
-// nameOf returns the name of the secret of the longest match.
+// nameOf returns the name of the secret to which the longest match belongs.
 func (r *Redactor) nameOf(f matches) string { return r.secrets[r.heads.all[f.head].secret].Name }
 
 // search is a search for forms (encoded values) in one input.
@@ -393,8 +393,8 @@ type recentFailure struct {
 // maxFailures is the maximum number of entries in failures.nodes.
 const maxFailures = 1 << 14
 
-// failAt returns how to continue after a mismatch of node n and the byte x.in.b[at].
-// It skips nodes at which this byte does not match either.
+// failAt returns how to continue after a mismatch of node n and the byte x.in.b[at]. It
+// skips nodes at which this byte also does not match.
 func (x *search) failAt(n node, at int) failure {
 	if x.failures == nil {
 		x.failures = new(failures)

@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// view is a way to read the output. The view asIs reads it unchanged. Each other
-// view decodes the escapes of one notation. The search runs in all views.
+// view is a way to read the output of a program. The view asIs reads the output
+// unchanged. Each other view decodes the escapes of one notation. The search runs in
+// all views.
 type view int
 
 const (
@@ -40,8 +41,8 @@ const (
 )
 
 // minJoined is the number of consecutive base64 characters that must precede a line
-// end, so that the view "joined" skips the line end. Without such a minimum, a
-// stream would hold back the end of every line.
+// end, so that the view "joined" skips the line end. Without this minimum, a stream
+// would hold back the end of every line.
 const minJoined = 16
 
 // The function "marks" returns the beginnings of escapes, in all views. A set of marks
@@ -85,7 +86,7 @@ func readings() [views - 1]reading {
 	}
 }
 
-// input is a part of the output.
+// input is a part of the output of a program, which the redactor searches.
 type input struct {
 	b []byte
 	// The field "run" is the number of consecutive base64 characters before b, at
@@ -145,9 +146,9 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 	return s, next
 }
 
-// readLineEnd returns the offset after the line ends at i and the spaces after them,
-// or 0 if there is no line end. An escaped line end may have several backslashes,
-// because the text may be escaped more than once.
+// readLineEnd reads the line ends at offset i, and the spaces after these line ends. It
+// returns the offset after them, or 0 if there is no line end at i. An escaped line end
+// may have several backslashes, because the text may be escaped more than once.
 func (in *input) readLineEnd(i int) (next int) {
 	if !in.isJoined(i) {
 		return 0
@@ -219,8 +220,8 @@ func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	return n, digits
 }
 
-// readBackslash reads a backslash escape at i. The result "next" is 0 if there is
-// none. If runes is true, \xHH and octal escapes are characters.
+// readBackslash reads a backslash escape at offset i. If there is no such escape, the
+// result "next" is 0. If runes is true, \xHH and octal escapes are characters.
 func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	b := in.b[i+1:]
 	if len(b) == 0 {

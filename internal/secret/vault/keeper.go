@@ -16,9 +16,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// FileKeeper is a KeyKeeper that reads root keys from a file. The file has one key
-// of 32 bytes. During a rotation it has two, the newest first. FileKeeper notices
-// when other processes change the file. It is safe for concurrent use.
+// FileKeeper is a KeyKeeper that reads root keys from a file. The file has one key of
+// 32 bytes. During a rotation the file has two keys, the newest first. FileKeeper
+// notices when other processes change the file. It is safe for concurrent use.
 type FileKeeper struct {
 	path string
 
@@ -248,7 +248,7 @@ func lockDirectory(dir string) (unlock func(), err error) {
 
 // publish writes a temporary file in the directory of path and syncs it to the disk.
 // Then it calls the function "put", which moves the file to its final name. The file
-// must be on the disk before a key from it encrypts data.
+// must be on the disk before the server encrypts data with a key from the file.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)

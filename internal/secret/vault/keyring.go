@@ -80,8 +80,8 @@ func (r keyring) names() []string {
 }
 
 // canUnwrap reports whether the keyring may contain the root key that encrypted the
-// given key. It returns true for keys that an older version of the server encrypted,
-// because that version did not store the ID of the root key.
+// given key. For keys that an older version of the server encrypted, it always returns
+// true, because the older version did not store the ID of the root key.
 func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {
 	return slices.ContainsFunc(r, func(k *rootKey) bool { return k.wraps(wrapped) })
 }

@@ -107,7 +107,7 @@ func TestOpenNeedsTheLabelOfSeal(t *testing.T) {
 			}
 		})
 	}
-	// The data key of one user must not work for another.
+	// Decryption must fail if a user's record contains the data key of another user.
 	all["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: all["ada"].Wrapped}
 	if _, err := v.Open(t.Context(), "bob", label, sealed); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("got %v", err)

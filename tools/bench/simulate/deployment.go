@@ -80,9 +80,9 @@ func (u *users) rate(user int, all float64) float64 {
 	return all * (u.sums[user] - u.sums[user-1])
 }
 
-// warmTime returns how long an idle sandbox stays on average: at most keepWarm, and
-// so short that all idle sandboxes fit into the memory of the workers. If idle
-// sandboxes stay for the time t, a user with r runs a second has one with the
+// warmTime returns how long an idle sandbox stays on average: at most keepWarm, and so
+// short that all idle sandboxes fit into the memory of the workers. If idle sandboxes
+// stay for the time t, a user with r runs a second has an idle sandbox with the
 // probability 1-exp(-r t).
 func (d deployment) warmTime(u *users, rate float64) time.Duration {
 	room := float64(d.Workers) * d.MemoryGiB * 1024 * 0.8 / sandboxMiB

@@ -55,8 +55,9 @@ func (q *queue) next() {
 	}
 }
 
-// auditLog simulates the audit log of one database. A server needs the lock to append a
-// batch. Servers get the lock in the order of their requests.
+// auditLog simulates the audit log of one database. To append a batch of entries, a
+// server needs the lock of the log. Servers get this lock in the order of their
+// requests.
 type auditLog struct {
 	clock   *clock
 	waiting [][]func() // by server

@@ -156,8 +156,9 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// execute simulates the run of a program on a worker. A user without a sandbox gets
-// one that is ready. Then the worker boots another sandbox when it has time.
+// execute simulates the run of a program on a worker. A user without a sandbox gets a
+// sandbox that has already booted. Then the worker boots another sandbox as soon as no
+// run waits.
 func (s *simulation) execute(user int, worker *queue, ended func()) {
 	if s.clock.now-s.lastRun[user] <= s.warmTime {
 		s.warm++
