@@ -141,7 +141,7 @@ type RecordService interface {
 // sort by time.
 func NewExecutionID(at time.Time) ExecutionID {
 	var b [16]byte
-	_, _ = rand.Read(b[8:]) // It never fails.
+	_, _ = rand.Read(b[8:]) // Read never fails.
 	putMillis(&b, at)
 	// Put the fraction of the millisecond into the next 12 bits. Then IDs of one
 	// millisecond also sort by time (RFC 9562, section 6.2, method 3).

@@ -60,7 +60,7 @@ type SecondFactorStore interface {
 	// fails with CodeNotFound if the user has no active second factor.
 	ReplaceRecoveryCodes(ctx context.Context, user UserID, codes [][32]byte) error
 	// DeleteSecondFactor deletes the active second factor and the recovery codes of the
-	// user. It fails with CodeNotFound if there is none.
+	// user. It fails with CodeNotFound if the user has no active second factor.
 	DeleteSecondFactor(ctx context.Context, user UserID) error
 }
 
@@ -79,8 +79,8 @@ type Enrollment struct {
 // use. All errors are *Error. A wrong password causes CodeInvalidCredentials, and a
 // wrong code CodeInvalidSecondFactor.
 type SecondFactorService interface {
-	// SecondFactor returns the caller's active second factor. It fails with CodeNotFound
-	// if there is none.
+	// SecondFactor returns the caller's active second factor. It fails with
+	// CodeNotFound if the caller has no active second factor.
 	SecondFactor(ctx context.Context, p *Principal) (*SecondFactor, error)
 	// Enroll creates a secret for the caller. The second factor is active after Confirm.
 	// The app shows the issuer as the name of the server.

@@ -197,7 +197,7 @@ func (s lyingSource) Count(ctx context.Context, table string) (int64, error) {
 	return n, err
 }
 
-// incompleteSource is a source without a table.
+// incompleteSource is a source in which one table is missing.
 type incompleteSource struct{ pyth.TableSource }
 
 func (s incompleteSource) Tables(ctx context.Context) (map[string][]string, error) {

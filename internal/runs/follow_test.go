@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// transcript is a receiver of events that keeps the events as text. It calls the
-// function after each event.
+// transcript is a receiver of events that keeps the events as text. After each event,
+// it calls a function of the test.
 type transcript struct {
 	lines []string
 	after func()
@@ -103,7 +103,7 @@ func TestFollowExecutionRepeatsTheEvents(t *testing.T) {
 }
 
 // TestFollowExecutionFollowsALiveRun checks that a follower receives each event before
-// the run continues, and that a later follower receives all events too.
+// the run continues, and that a later follower also receives all events.
 func TestFollowExecutionFollowsALiveRun(t *testing.T) {
 	steps := make(chan struct{})
 	ids := make(chan pyth.ExecutionID, 1)

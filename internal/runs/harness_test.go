@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
-// executions is an ExecutionService whose runs do what the function says.
+// executions is an ExecutionService that calls this function for each run.
 type executions func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error)
 
 func (f executions) Execute(ctx context.Context, _ pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {

@@ -168,7 +168,7 @@ func (s *Service) RecoverQueued(ctx context.Context, server pyth.ServerID, silen
 		records := make([]*pyth.SealedExecution, 0, len(lost))
 		for _, r := range lost {
 			if s.live.byID(r.ID) != nil {
-				continue // Another server has removed this one, which is slow.
+				continue // Another server has removed this server, because this server was too slow.
 			}
 			r.State, r.Status, r.Signal, r.Reason, r.EndedAt = pyth.StateEnded, pyth.StatusKilled, "SIGKILL", pyth.ReasonWorkerLost, s.config.Clock()
 			r.Usage.Queued = waited(r, r.StartedAt)

@@ -416,7 +416,8 @@ func TestRecoverCompletesLostRuns(t *testing.T) {
 	if err := h.store.Store.PutExecutions(t.Context(), []*pyth.SealedExecution{{ExecutionRecord: queued}}); err != nil {
 		t.Fatal(err)
 	}
-	// "next" is another service on the same store. The run is not live there.
+	// The variable "next" is another service on the same store. The run is not live in
+	// this service.
 	next := h.service(print42)
 	defer next.Close()
 	// Runs that were created at this time or later may still be live on another
@@ -449,7 +450,7 @@ func TestRecoverCompletesLostRuns(t *testing.T) {
 
 func TestPruneDeletesContentBeforeRecords(t *testing.T) {
 	h := newHarness(t, print42)
-	for range 250 { // More than one transaction deletes.
+	for range 250 { // More records than one transaction deletes.
 		h.run(t, &pyth.Program{Code: "x"})
 	}
 	all := h.list(t, pyth.ExecutionFilter{})
@@ -497,7 +498,7 @@ func TestWriterDropsWhatCannotBeStored(t *testing.T) {
 	h := newHarness(t, print42)
 	h.store.fail(errors.New("defect"))
 	lost := h.run(t, &pyth.Program{Code: "x"})
-	h.list(t, pyth.ExecutionFilter{}) // It waits until the writer has given up.
+	h.list(t, pyth.ExecutionFilter{}) // The call waits until the writer has given up.
 	h.store.fail(nil)
 	kept := h.run(t, &pyth.Program{Code: "x"})
 	h.list(t, pyth.ExecutionFilter{})

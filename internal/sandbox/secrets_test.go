@@ -31,7 +31,7 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 			}
 			defer reader.Close()
 			t.Cleanup(func() { writer.Close() })
-			s.socket = writer         // The run sets deadlines on it.
+			s.socket = writer         // The run sets deadlines on the socket.
 			s.granted.pids = hostPids // The job's limits are already set.
 			job := &pyth.Job{Code: []byte("the code"), Timeout: time.Minute, Session: tt.session, SecretsFollow: true}
 			r, err := s.Start(t.Context(), job, nil)

@@ -174,8 +174,8 @@ type run struct {
 	// begun and ended are the times when the run's turn began and ended, measured from
 	// the call of scene.begin.
 	begun, ended time.Duration
-	// err is the error if the run got no turn. cause is the reason why the run's
-	// context ended.
+	// err is the error if the session refused the run. cause is the reason why the
+	// run's context ended.
 	err, cause error
 	done       chan struct{}
 }
@@ -210,7 +210,7 @@ func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *ru
 
 func ok() *pyth.Outcome { return &pyth.Outcome{Status: pyth.StatusSucceeded} }
 
-// expect waits for the end of the run and checks when its turn began and ended.
+// expect waits for the end of the run, and checks when the run began and ended.
 func (s *scene) expect(r *run, begun, ended time.Duration) {
 	s.Helper()
 	<-r.done

@@ -141,7 +141,8 @@ func TestCloseSession(t *testing.T) {
 			if gone {
 				s.expectGone(x)
 			} else {
-				// A run that got no turn does not count as an execution.
+				// A run that ended while it waited for the session does not count as an
+				// execution.
 				s.expectThere(x, 0, false)
 			}
 		})

@@ -95,7 +95,7 @@ func TestOpenCopiesDatabaseBeforeMigration(t *testing.T) {
 		t.Errorf("the copy has schema %d, and the database %d", got, schemaOf(t, path))
 	}
 	// Replace the database by the copy, as an operator would do. The next start must
-	// migrate it again.
+	// migrate this database again.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,8 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	var stored []string
 	for round := range rounds {
-		// Kill the process after 0 to 19 writes. With 0, it may still be opening the file.
+		// Kill the process after 0 to 19 writes. With 0 writes, the process may still
+		// be opening the file.
 		stored = append(stored, storeUntilKilled(t, path, round, round%20)...)
 	}
 	s := open(t, path)
@@ -209,8 +210,8 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// After enough users are stored, kill the process. Users that it reports
-			// before it ends are stored too.
+			// After enough users are stored, kill the process. The process may report
+			// more users before it ends. These users must also be stored.
 			_ = cmd.Process.Kill()
 		}
 	}

@@ -34,7 +34,7 @@ func TestMigrationCountsEarlierRuns(t *testing.T) {
 		{"a", "ended", "key_1", 1, 86_400_000_000},
 		{"b", "ended", "key_1", 1, 86_400_000_001},
 		{"c", "ended", nil, 1, 2 * 86_400_000_000},
-		{"d", "ended", nil, nil, 2 * 86_400_000_000}, // Its program has not started.
+		{"d", "ended", nil, nil, 2 * 86_400_000_000}, // The program of this run has not started.
 		{"e", "running", nil, 1, nil},
 	} {
 		if _, err := db.ExecContext(ctx, insert, row...); err != nil {

@@ -53,7 +53,7 @@ func testSetEmail(t *testing.T, s pyth.Store) {
 	u, err := s.User(ctx, "ada")
 	want(t, err, "")
 	same(t, a.user, u)
-	for _, email := range []string{"Ada@Example.org", "new@example.org"} { // The first differs only in case.
+	for _, email := range []string{"Ada@Example.org", "new@example.org"} { // The first address differs from the existing one only in case.
 		want(t, s.SetEmail(ctx, "ada", email), "")
 		u, err = s.UserByEmail(ctx, email)
 		want(t, err, "")

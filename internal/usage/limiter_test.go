@@ -116,8 +116,9 @@ func TestLimiterCountsRunsThatHaveNotEnded(t *testing.T) {
 	l.reads(2)
 }
 
-// TestLimiterReadsUsageWhenClockIsSetBack sets the clock a day ahead and back. The usage
-// of the first day counts again, and that of the second day does not.
+// TestLimiterReadsUsageWhenClockIsSetBack sets the clock a day ahead and back. Then the
+// usage of the first day must count again, and the usage of the second day must not
+// count.
 func TestLimiterReadsUsageWhenClockIsSetBack(t *testing.T) {
 	l := newLimiter(t, 3, 0)
 	l.admit("ada") // This run has not ended.

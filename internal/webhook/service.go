@@ -140,7 +140,7 @@ func (s *Service) create(ctx context.Context, user pyth.UserID, location, target
 		CreatedAt: now.UTC().Truncate(time.Microsecond),
 	}}
 	key := make([]byte, secretBytes)
-	_, _ = rand.Read(key) // It never fails.
+	_, _ = rand.Read(key) // Read never fails.
 	secret := secretPrefix + base64.StdEncoding.EncodeToString(key)
 	if w.Sealed, err = s.config.Vault.Seal(ctx, user, label(w.ID), []byte(secret)); err != nil {
 		return nil, "", err

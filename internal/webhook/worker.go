@@ -92,7 +92,7 @@ func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duratio
 	status, failure := s.attempt(ctx, d, w)
 	took := time.Since(started)
 	if failure != "" && ctx.Err() != nil {
-		return 0, context.Cause(ctx) // The server stops, so this is no failed attempt.
+		return 0, context.Cause(ctx) // The server stops, so do not count a failed attempt.
 	}
 	now := s.config.Clock()
 	d.Attempts++

@@ -79,7 +79,7 @@ func (c canaries) runAll(t *testing.T, a *account) (stored, unstored []string) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	a.recordIDs(t, "") // Listing stores all records first.
+	a.recordIDs(t, "") // A request for the list first stores all records.
 	for _, id := range unstored {
 		if r := a.record(t, id); r.Content != "none" || r.Stdout != "" || r.Code != "" {
 			t.Errorf("got %+v", r)

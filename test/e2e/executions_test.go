@@ -127,7 +127,7 @@ func TestExecutionsOfAKilledServer(t *testing.T) {
 	}()
 	var running []record
 	for len(running) == 0 {
-		running = a.records(t, "state=running") // Listing stores the record first.
+		running = a.records(t, "state=running") // A request for the list first stores the record.
 	}
 	s.kill(t)
 	for _, path := range must(filepath.Glob(filepath.Join(data, "*")))(t) {

@@ -101,7 +101,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		64 * mib:  {"--node=off"},
 		200 * mib: {"--node=" + node},
 		380 * mib: {"--node=" + node},
-		450 * mib: nil, // This is enough space for the image, but not for Node as well.
+		450 * mib: nil, // This is enough space for the image, but not for both the image and Node.
 	} {
 		data := mountDisk(t, size)
 		code, out := runServeUntilExit(t, append(flags, "--addr=127.0.0.1:0", "--data-dir="+data)...)

@@ -250,7 +250,7 @@ func TestRollbackOfNodeSoak(t *testing.T) {
 func TestRollbackOfNodeMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
-	const interpreter = 10 // The memory of an interpreter in MiB, which counts too.
+	const interpreter = 10 // The memory of an interpreter in MiB, which also counts.
 	allocate := func(when string, size int) {
 		t.Helper()
 		x := a.execute(t, javascript(fmt.Sprintf("const b = Buffer.alloc(%d << 20, 1); console.log(b.length)", size)))

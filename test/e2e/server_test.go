@@ -158,7 +158,7 @@ func (l *logBuffer) copyFrom(r io.Reader) {
 		l.mu.Unlock()
 		select {
 		case l.lines <- s.Text():
-		default: // Nobody waits for this line any more.
+		default: // No goroutine waits for this line any more.
 		}
 	}
 }

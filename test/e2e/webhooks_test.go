@@ -107,7 +107,7 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	// after its next start.
 	receiver.Close()
 	failed := a.run(t, "1/0")
-	if len(a.records(t, "")) != 3 { // Listing stores the record first.
+	if len(a.records(t, "")) != 3 { // A request for the list first stores the record.
 		t.Error("a record is missing")
 	}
 	s.kill(t)

@@ -82,7 +82,7 @@ func publish(f *os.File, path string) error {
 	}
 	err := disk.Rename(f.Name(), path)
 	if err != nil {
-		_ = os.Remove(f.Name()) // It does not exist if only the last sync failed.
+		_ = os.Remove(f.Name()) // The file does not exist if only the last sync failed.
 	}
 	return err
 }

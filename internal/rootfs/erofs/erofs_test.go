@@ -318,7 +318,7 @@ func TestWriteChecksumsTheSuperblock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image[1024+128+3] ^= 1 // The checksum covers these bytes too.
+	image[1024+128+3] ^= 1 // The checksum also covers these bytes.
 	if _, err := openWithGVisor(t, image); err == nil {
 		t.Error("gVisor opens it")
 	}

@@ -86,7 +86,7 @@ func (e *executable) write(path string) (err error) {
 		err = disk.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // It does not exist if only the last sync failed.
+		_ = os.Remove(f.Name()) // The file does not exist if only the last sync failed.
 	}
 	return err
 }

@@ -73,14 +73,14 @@ type Reason string
 
 // Reasons for destroying a sandbox.
 const (
-	MaxRuns  Reason = "max_runs" // it may run no further job
-	Idle     Reason = "idle"     // no job used it for IdleTimeout
-	Evicted  Reason = "evicted"  // another job needed its place
-	Broken   Reason = "broken"   // it ended, or could not be recycled
+	MaxRuns  Reason = "max_runs" // the sandbox may run no further job
+	Idle     Reason = "idle"     // no job used the sandbox for IdleTimeout
+	Evicted  Reason = "evicted"  // another job needed the place of the sandbox
+	Broken   Reason = "broken"   // the sandbox ended, or could not be recycled
 	Drained  Reason = "drained"  // the pool is closing
-	Closed   Reason = "closed"   // its session or its reserved job was ended by the user
-	Expired  Reason = "expired"  // no job used its reservation in time
-	Outdated Reason = "outdated" // the packages of its tenant have changed
+	Closed   Reason = "closed"   // the session or the reservation of the sandbox was given up
+	Expired  Reason = "expired"  // no job used the reservation of the sandbox in time
+	Outdated Reason = "outdated" // the tenant of the sandbox has other packages now
 )
 
 // Reasons returns all reasons.

@@ -126,7 +126,7 @@ func (m *machine) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.La
 
 func (m *machine) count(change int) {
 	m.alive += change
-	if m.alive > m.MaxSandboxes+1 { // A job of the server itself may use one more.
+	if m.alive > m.MaxSandboxes+1 { // A job of the server itself may use one more sandbox.
 		m.fault("there are %d sandboxes", m.alive)
 	}
 }

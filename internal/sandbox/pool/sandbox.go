@@ -125,7 +125,7 @@ func (k kind) root() root {
 func withRoot(entries []*entry, r root) []*entry {
 	other := func(e *entry) bool { return e.root != r }
 	if !slices.ContainsFunc(entries, other) {
-		return entries // This is the usual case. It needs no allocation.
+		return entries // Usually all entries have this file system, so allocate nothing.
 	}
 	return slices.DeleteFunc(slices.Clone(entries), other)
 }

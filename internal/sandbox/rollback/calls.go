@@ -229,7 +229,7 @@ func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.Syscal
 		}
 		name, err := t.CopyInString(address, linux.PATH_MAX)
 		if err != nil {
-			return 0 // The call fails too.
+			return 0 // The system call itself also fails.
 		}
 		return changes(t, from, fspath.Parse(name))
 	}
@@ -255,7 +255,7 @@ func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 	default:
 		file := t.GetFile(from)
 		if file == nil {
-			return 0 // The call fails too.
+			return 0 // The system call itself also fails.
 		}
 		defer file.DecRef(t)
 		start = file.VirtualDentry()
@@ -270,7 +270,7 @@ func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 			Root: root, Start: start, Path: path, FollowFinalSymlink: follow,
 		}, &vfs.GetDentryOptions{})
 		if errors.Is(err, linuxerr.ENOENT) {
-			return 0 // The call fails too.
+			return 0 // The system call itself also fails.
 		}
 		if err != nil {
 			return abi.Files
@@ -324,7 +324,7 @@ func prlimit(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reas
 		return 0 // The call only reads.
 	}
 	if of := kernel.ThreadID(args[0].Int()); of != 0 && of != t.PIDNamespace().IDOfThreadGroup(t.ThreadGroup()) {
-		return abi.Attributes // restore resets only the limits of the process itself.
+		return abi.Attributes // The method restore resets only the limits of the process itself.
 	}
 	return limit(1)(t, c, args)
 }
@@ -399,7 +399,7 @@ func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reas
 	switch args[2].Int() {
 	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED,
 		linux.MADV_HUGEPAGE, linux.MADV_NOHUGEPAGE, linux.MADV_DONTDUMP, linux.MADV_DODUMP:
-		return 0 // gVisor ignores these.
+		return 0 // gVisor ignores these values of the argument "advice".
 	case linux.MADV_DONTFORK, linux.MADV_DOFORK:
 		return allow(c.compiles && c.changes(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	case linux.MADV_DONTNEED:

@@ -212,7 +212,7 @@ func (d *descriptor) open(t *kernel.Task, files map[int32]*vfs.FileDescription) 
 		files[d.fd], err = system.NewEpollInstanceFD(t)
 	case pipeReadKind:
 		files[d.fd], files[d.other], err = pipefs.NewConnectedPipeFDs(t, t.Kernel().PipeMount(), 0)
-	case pipeWriteKind: // The other end makes it.
+	case pipeWriteKind: // The case of the reading end makes both ends.
 	case nullKind:
 		root := t.FSContext().RootDirectory()
 		defer root.DecRef(t)

@@ -188,7 +188,7 @@ func (m *Manager) makeCheckpoint(t *kernel.Task, i *interpreter) error {
 	}
 	i.counters.restore(t) // Programs must not see the work between two checkpoints.
 	i.saved.Store(saved)
-	if m.current.Load() != i { // The agent has dropped the interpreter meanwhile.
+	if m.current.Load() != i { // The agent has dropped the interpreter in the meantime.
 		saved.arena.free()
 	}
 	return i.reseed(t, saved)

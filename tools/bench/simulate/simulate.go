@@ -163,7 +163,7 @@ func (s *simulation) execute(user int, worker *queue, ended func()) {
 	if s.clock.now-s.lastRun[user] <= s.warmTime {
 		s.warm++
 	} else {
-		const slices = 25 // So a run never waits for a whole boot.
+		const slices = 25 // With slices, a run never waits for a whole boot.
 		for range slices {
 			worker.later(bootCost / slices)
 		}

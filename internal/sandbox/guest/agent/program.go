@@ -232,7 +232,7 @@ func (p *program) replaceControl() error {
 // method stores the reason.
 func (p *program) close() {
 	for more := true; more; {
-		_, more = p.nextNotice() // The notice with the reason may follow the one about the end.
+		_, more = p.nextNotice() // The notice with the reason may follow the notice about the end.
 	}
 	p.unregister()
 	c := newCalls(few)

@@ -15,7 +15,7 @@ const (
 	// content follow, and then End or, after an error, Abort.
 	KindFile   Kind = 'F'
 	KindSecret Kind = 'V' // bytes: NAME=VALUE, an additional environment variable
-	KindStart  Kind = 'G' // empty: the job is complete, run it
+	KindStart  Kind = 'G' // empty: the job is complete, so start its program
 	KindStop   Kind = 'K' // empty: stop the run, if there is one; the guest answers with Exit
 	// The next kinds are for operations on a session's files between its runs. The
 	// payload of Put, Get and Remove is a path.

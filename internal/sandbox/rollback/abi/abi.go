@@ -89,15 +89,15 @@ const (
 	_          Reason = iota
 	Off               // The process has no checkpoint, was killed, or does not suit the next job.
 	Limit             // The process has run too often or too long.
-	Threads           // It had threads at its end, or used threads in a way that is not allowed.
-	Processes         // It may have started a process or another program.
-	Sockets           // It used a socket in a way that is not allowed.
-	Signals           // It sent a signal or made a timer that sends one, or a signal was pending.
-	Files             // It may have changed a file that outlives the run.
-	Mappings          // It changed mappings in a way that is not restored, or may have shared memory.
-	Attributes        // It may have changed an attribute that is not restored.
-	Other             // It made another system call that is not allowed.
-	Failed            // It could not be restored.
+	Threads           // The process had threads at its end, or used threads in a way that is not allowed.
+	Processes         // The process may have started another process or program.
+	Sockets           // The process used a socket in a way that is not allowed.
+	Signals           // The process sent a signal, made a timer that sends a signal, or had a pending signal.
+	Files             // The process may have changed a file that outlives the run.
+	Mappings          // The process changed mappings in a way that is not restored, or may have shared memory.
+	Attributes        // The process may have changed an attribute that is not restored.
+	Other             // The process made another system call that is not allowed.
+	Failed            // The kernel could not restore the process.
 )
 
 // Reasons returns the names of all reasons.
