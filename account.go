@@ -25,8 +25,8 @@ type User struct {
 	DisabledAt time.Time
 	// Quotas contains the limits of this user that replace the defaults of the server.
 	Quotas map[QuotaName]int64
-	// SecondFactorAt is the time at which the user activated a second factor. It is zero
-	// if the account has none.
+	// SecondFactorAt is the time at which the user activated a second factor. It is
+	// zero if the account has no active second factor.
 	SecondFactorAt time.Time
 }
 
@@ -60,7 +60,8 @@ type Principal struct {
 	// Scopes contains the scopes of the API key. A JWT has no scopes, because it allows
 	// everything.
 	Scopes []Scope
-	// ExpiresAt is the expiry of the credential; zero if it has none.
+	// ExpiresAt is the time when the credential expires; zero if the credential does
+	// not expire.
 	ExpiresAt time.Time
 }
 
@@ -184,7 +185,8 @@ type Grant struct {
 	APIKey string
 	// RefreshToken is the new refresh token. It is "" if Renew issued the Grant.
 	RefreshToken string
-	// SecondFactor is the kind of code that a login used; "" if there was none.
+	// SecondFactor is the kind of the second-factor code in a login; "" if the login
+	// had no such code.
 	SecondFactor SecondFactorMethod
 	// Registered is true if a sign-in at the OIDC provider created the account.
 	Registered bool
@@ -194,8 +196,8 @@ type Grant struct {
 // concurrent use. All errors are *Error. Wrong or missing credentials cause
 // CodeUnauthenticated or CodeInvalidCredentials.
 type AccountService interface {
-	// Register creates an account. It checks the invite only if registration
-	// requires one.
+	// Register creates an account. It checks the invite only if the settings of the
+	// server require an invite.
 	Register(ctx context.Context, email, password, invite string) (*Grant, error)
 	// Login returns a grant if the password is right. It takes the same time if the
 	// account does not exist, so that callers cannot find out who has an account. If the

@@ -94,7 +94,8 @@ func InviteError() *Error {
 
 // InviteStore stores invites.
 type InviteStore interface {
-	// CreateInvite stores an invite. An invite with Setup replaces the earlier one.
+	// CreateInvite stores an invite. A new invite with Setup replaces the earlier
+	// invite with Setup.
 	CreateInvite(ctx context.Context, i *Invite) error
 	// InviteByHash returns the invite with the hash of its code.
 	InviteByHash(ctx context.Context, hash [32]byte) (*Invite, error)

@@ -48,8 +48,8 @@ type IdempotencyStore interface {
 	// returns that request. It fails with CodeQuotaExceeded if the user has "limit"
 	// requests, and with CodeNotFound if the user does not exist.
 	BeginRequest(ctx context.Context, r *IdempotentRequest, expired time.Time, limit int) (*IdempotentRequest, error)
-	// EndRequest stores the answer of a request that has none. If the answer is nil, it
-	// deletes the request.
+	// EndRequest stores the answer of a request that has no answer yet. If the answer
+	// is nil, EndRequest deletes the request.
 	EndRequest(ctx context.Context, user UserID, key [32]byte, answer []byte) error
 	// DeleteOldRequests deletes requests that were created before the given time. It
 	// deletes at most "limit" requests and returns their number.

@@ -94,8 +94,8 @@ type SecondFactorService interface {
 	Remove(ctx context.Context, p *Principal, password, code string) error
 }
 
-// ActiveSecondFactorError returns the error for a new second factor of a user who has an
-// active one.
+// ActiveSecondFactorError returns the error for a new second factor of a user who
+// already has an active second factor.
 func ActiveSecondFactorError() *Error {
 	return Errorf(CodeConflict, "The account has a second factor already. Remove it first.")
 }

@@ -15,7 +15,8 @@ type Secret struct {
 	Version   int
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// LastUsedAt is the time of the last run with the secret; zero if there was none.
+	// LastUsedAt is the time of the last run with the secret; zero if no run has used
+	// the secret.
 	LastUsedAt time.Time
 }
 

@@ -283,8 +283,8 @@ type EncryptedProgramStore interface {
 
 // PackageStore stores the lockfiles of users.
 type PackageStore interface {
-	// PackageList returns the user's lockfile. If there is none, it returns an empty
-	// list with revision 0.
+	// PackageList returns the user's lockfile. If there is no lockfile yet, it returns
+	// an empty list with revision 0.
 	PackageList(ctx context.Context, user UserID, runtime Runtime) (*PackageList, error)
 	// PackageLayers returns the layers for the user's runs. It must be fast, because
 	// each run calls it.
@@ -357,7 +357,8 @@ func CheckSchema(current, known int64) error {
 type RateLimitStore interface {
 	// TakeToken takes a token from the bucket with this name and key. The bucket gains
 	// "size" tokens in the period "per", and has at most this number of tokens. A new
-	// bucket is full. TakeToken returns the remaining tokens, and whether it took one.
+	// bucket is full. TakeToken returns the number of remaining tokens, and whether it
+	// has taken a token.
 	TakeToken(ctx context.Context, name, key string, size int, per time.Duration) (left float64, ok bool, err error)
 	// DeleteFullBuckets deletes buckets that are full.
 	DeleteFullBuckets(ctx context.Context) error

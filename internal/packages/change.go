@@ -145,7 +145,8 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 			return pyth.Errorf(pyth.CodeNotFound, "This package is not installed.")
 		}
 		next := without(list, at)
-		// Usually all images exist. The method "install" makes the missing ones.
+		// Usually all images of the packages exist. The method "install" makes the
+		// missing images.
 		if err := s.install(ctx, user, r, next, r.Archive, discardProgress); err != nil {
 			return err
 		}

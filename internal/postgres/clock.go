@@ -28,8 +28,8 @@ func (s *Store) SyncClock(ctx context.Context) (time.Duration, error) {
 		if err := s.row(ctx, "SELECT "+now, nil, &micros); err != nil {
 			return 0, err
 		}
-		// The database has read its clock at an unknown time between the request and the
-		// answer. So the fastest answer is the most exact one.
+		// The database has read its clock at an unknown time between the request and
+		// the answer. So the fastest answer gives the most exact measurement.
 		half := time.Since(begun) / 2
 		if i == 0 || half < uncertainty {
 			measured, uncertainty = time.UnixMicro(micros).Sub(begun.Add(half)), half

@@ -18,8 +18,8 @@ const (
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 )
 
-// PackageList returns the user's lockfile for the runtime. If there is none, it
-// returns an empty list with revision 0.
+// PackageList returns the user's lockfile for the runtime. If there is no lockfile yet,
+// it returns an empty list with revision 0.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
 	// Read the list and its packages in one snapshot, so that both have the same

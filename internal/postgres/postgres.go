@@ -229,7 +229,7 @@ func rollback(ctx context.Context, tx pgx.Tx) error {
 
 // The method "attempt" calls f with a time-out. It calls f again if "harmless" returns
 // true for the error, or if PostgreSQL rolled back the transaction of f because of a
-// concurrent one.
+// concurrent transaction.
 func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harmless func(error) bool) (err error) {
 	inner, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	defer cancel()

@@ -19,9 +19,9 @@ const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full
 				FROM (SELECT clock_timestamp() AS moment) m) f) t)
 	RETURNING tokens, taken`
 
-// TakeToken takes a token from a bucket that all servers share. The bucket gains
-// "size" tokens in the period "per", and has at most this number of tokens. TakeToken
-// returns the remaining tokens, and whether it took one.
+// TakeToken takes a token from a bucket that all servers share. The bucket gains "size"
+// tokens in the period "per", and has at most this number of tokens. TakeToken returns
+// the number of remaining tokens, and whether it has taken a token.
 func (s *Store) TakeToken(ctx context.Context, name, key string, size int, per time.Duration) (left float64, ok bool, err error) {
 	// Store a hash of the key. It has a fixed size, and the table contains no
 	// addresses.
@@ -30,8 +30,8 @@ func (s *Store) TakeToken(ctx context.Context, name, key string, size int, per t
 	return left, ok, err
 }
 
-// DeleteFullBuckets deletes the buckets that are full, because a new bucket is equal
-// to a full one.
+// DeleteFullBuckets deletes the buckets that are full. They are not needed, because a
+// new bucket is also full.
 func (s *Store) DeleteFullBuckets(ctx context.Context) error {
 	_, err := s.write(ctx, "DELETE FROM rate_limits WHERE full_at < now()")
 	return err

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// timeZones is Go's compiled time zone database. It is embedded, since not every
-// machine has one.
+// timeZones is Go's compiled time zone database. The database is embedded, because not
+// every machine has a time zone database.
 //
 //go:embed zoneinfo/zoneinfo.zip
 var timeZones []byte

@@ -20,8 +20,8 @@ func label(id pyth.ExecutionID) vault.Label {
 	return vault.Label{Kind: "execution", Name: string(id), Version: 1}
 }
 
-// The method "open" decrypts the content of a record. It returns nil if the record has
-// none.
+// The method "open" decrypts the content (code and output) of a record. It returns nil
+// if the record has no content.
 func (s *Service) open(ctx context.Context, r *pyth.SealedExecution) (*content, error) {
 	if r.Sealed == nil {
 		return nil, nil
@@ -34,8 +34,8 @@ func (s *Service) open(ctx context.Context, r *pyth.SealedExecution) (*content, 
 	return c, json.Unmarshal(b, c)
 }
 
-// seal returns the record of a run with its encrypted content. If the content cannot
-// be encrypted, the record has none.
+// seal returns the record of a run with its encrypted content. If the content cannot be
+// encrypted, the returned record has no content.
 func (s *Service) seal(r *run, keys map[pyth.UserID]*vault.Sealer) (*pyth.SealedExecution, error) {
 	r.mu.Lock()
 	out := &pyth.SealedExecution{ExecutionRecord: r.record}

@@ -171,7 +171,8 @@ func (x *registry) appears(id pyth.ExecutionID) (c <-chan struct{}, stop func())
 	}
 }
 
-// byID returns the live run of any user; nil if there is none.
+// byID returns the live run with this ID, of any user. It returns nil if no live run
+// has this ID.
 func (x *registry) byID(id pyth.ExecutionID) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -184,7 +185,8 @@ func (x *registry) remove(r *run) {
 	delete(x.runs, r.record.ID)
 }
 
-// find returns the live run of the user; nil if there is none.
+// find returns the live run of the user with this ID. It returns nil if there is no
+// such run.
 func (x *registry) find(user pyth.UserID, id pyth.ExecutionID) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -76,7 +76,7 @@ type Rollback struct {
 	Recycled func(reason string)
 }
 
-// Image describes a custom image, which replaces the built-in one.
+// Image describes a custom image, which a sandbox uses instead of the built-in image.
 type Image struct {
 	// Path is the path of the EROFS image with the root file system.
 	Path string

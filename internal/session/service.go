@@ -43,14 +43,14 @@ type Config struct {
 	Clock func() time.Time
 	// MaxPerUser is the maximum number of sessions per user. The default is 20.
 	MaxPerUser int
-	// UserLimits returns limits of single users that replace MaxPerUser. If it is nil,
-	// there are none.
+	// UserLimits returns limits of single users that replace MaxPerUser. If the field
+	// is nil, MaxPerUser applies to all users.
 	UserLimits pyth.UserLimits
 	// Max is the maximum number of sessions of all users. If it is 0, only the host
 	// limits this number.
 	Max int
-	// DefaultIdle is the idle time-out if a request sets none. Its default is 10
-	// minutes. MaxIdle is the maximum idle time-out. Its default is 24 hours.
+	// DefaultIdle is the idle time-out if a request sets no idle time-out; 0 means 10
+	// minutes. MaxIdle is the maximum idle time-out; 0 means 24 hours.
 	DefaultIdle, MaxIdle time.Duration
 	// MaxAge is the maximum age of a session. Then the session ends, even if it is in
 	// use. The default is 24 hours.
@@ -207,7 +207,7 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 }
 
 // checkSecrets returns an error if the user does not have all of the named secrets.
-// Runs in the session could not use a missing one.
+// Runs in the session could not use a secret that does not exist.
 func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -247,7 +247,8 @@ func (s *Service) SetLimits(maxPerUser int, defaultIdle time.Duration) {
 	s.config.DefaultIdle = min(cmp.Or(defaultIdle, usualIdle), s.config.MaxIdle)
 }
 
-// defaultIdle returns the idle time-out of sessions whose request sets none.
+// defaultIdle returns the idle time-out of sessions whose request sets no idle
+// time-out.
 func (s *Service) defaultIdle() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

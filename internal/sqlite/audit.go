@@ -123,7 +123,7 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
 	}
-	// Name the index, because the query planner may choose a slower one.
+	// Name the index, because the query planner may choose a slower index.
 	return "SELECT " + auditColumns + " FROM audit INDEXED BY " + index + " WHERE " + where +
 			" AND at >= ? AND (at, sequence) < (?, ?) ORDER BY at DESC, sequence DESC LIMIT ?",
 		append(args, since, until, sequence, limit)

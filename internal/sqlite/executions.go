@@ -94,7 +94,7 @@ func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.Executi
 }
 
 // executionsQuery returns the SQL query for a page of records. The query names an
-// index, because the query planner may choose a slower one.
+// index, because the query planner may choose a slower index.
 func executionsQuery(user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) (string, []any) {
 	index, args := "executions e INDEXED BY executions_of_user", []any{user}
 	where := " WHERE e.user_id = ?"

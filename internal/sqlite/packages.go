@@ -18,8 +18,8 @@ const (
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-// PackageList returns the user's lockfile for the runtime. If there is none, it
-// returns an empty list with revision 0.
+// PackageList returns the user's lockfile for the runtime. If there is no lockfile yet,
+// it returns an empty list with revision 0.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
 	// Use one transaction, so that the list and its packages have the same revision.

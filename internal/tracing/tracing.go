@@ -28,7 +28,7 @@ const scope = "github.com/pyth-on/pyth-on"
 // header is the name of the header of W3C Trace Context.
 const header = "traceparent"
 
-// Tracer begins traces. A nil Tracer begins none.
+// Tracer begins traces. A nil Tracer begins no traces.
 type Tracer struct{ tracer trace.Tracer }
 
 // New returns a Tracer whose spans go to the provider.

@@ -225,8 +225,8 @@ func (a *account) beginLocked(day time.Time) {
 	}
 }
 
-// Ended removes an admitted run from the running ones, and adds its usage to the
-// account. The record is nil if the run was refused.
+// Ended removes an admitted run from the running runs of its user, and adds the usage
+// of the run to the account. The record is nil if the run was refused.
 func (l *Limiter) Ended(user pyth.UserID, r *pyth.ExecutionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -187,7 +187,8 @@ func sameInDoublestar(pattern string) bool {
 			return false
 		}
 	}
-	// For doublestar, "a/**" also matches "a". Here it does not.
+	// For doublestar, the pattern "a/**" also matches "a". For ParsePattern, it does
+	// not match "a".
 	return !strings.Contains(pattern, "/**") || strings.Contains(pattern, "/**/")
 }
 

@@ -203,8 +203,8 @@ var nodeAttacks = []string{
 	"exit_while_a_thread_forks", "child_that_cannot_start", "library_outside_of_the_image", "flags_of_standard_streams",
 }
 
-// attackInterpreter runs the interpreterAttacks. After each one, the probe must print
-// the same state as before.
+// attackInterpreter runs the programs in interpreterAttacks. After each program, the
+// probe must print the same state as before.
 func attackInterpreter(t *testing.T, _ *server, a *account) {
 	var all []spoiler
 	for _, sp := range spoilers(t) {
@@ -233,8 +233,8 @@ func attackNode(t *testing.T, _ *server, a *account) {
 	attackAndLook(t, a, all, func() string { return a.execute(t, look).ends(t, "succeeded").Stdout })
 }
 
-// attackAndLook runs the attacks. After each one, the function look must return the same
-// text as before.
+// attackAndLook runs the attacks. After each attack, the function "look" must return
+// the same text as before.
 func attackAndLook(t *testing.T, a *account, attacks []spoiler, look func() string) {
 	t.Helper()
 	if a.needsShortAttacks() {

@@ -194,7 +194,8 @@ func testRestoreRefusals(t *testing.T, file, withKey string, key []byte) {
 			t.Errorf("%s exists after refused restores", name)
 		}
 	}
-	// If the directory already has a root key, it must be the right one.
+	// If the directory already has a root key, this key must be the root key of the
+	// backup.
 	if err := os.WriteFile(filepath.Join(dir, "root.key"), bytes.Repeat([]byte("w"), 32), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// commandTimeout limits the time of a command that should end. Without it, a test would
-// wait forever if a server starts although it should refuse.
+// commandTimeout limits the time of a command that should end. Without this limit, a
+// test would wait forever if a server starts although it must refuse to start.
 const commandTimeout = 5 * time.Minute
 
 func TestCommandLineScripts(t *testing.T) {

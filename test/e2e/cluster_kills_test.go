@@ -14,7 +14,7 @@ import (
 )
 
 // asyncKills returns how often to kill a process, and how many asynchronous runs to
-// start meanwhile. ASYNC_KILLS and ASYNC_RUNS override the defaults.
+// start in the same time. ASYNC_KILLS and ASYNC_RUNS override the defaults.
 func asyncKills(t *testing.T, kills, runs int) (int, int) {
 	t.Helper()
 	for name, value := range map[string]*int{"ASYNC_KILLS": &kills, "ASYNC_RUNS": &runs} {

@@ -73,7 +73,8 @@ func (d *databaseURLs) set(data, url string) {
 	d.urls[data] = url
 }
 
-// The method "of" returns the URL for the data directory; "" if it has none.
+// The method "of" returns the URL for the data directory; "" if the directory has no
+// database URL.
 func (d *databaseURLs) of(data string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -44,8 +44,8 @@ type node struct {
 	logs []*logBuffer
 }
 
-// process returns the running process of the node. If none is running, it returns the
-// last one.
+// process returns the running process of the node. If no process is running, it returns
+// the last process of the node.
 func (n *node) process() *server {
 	n.mu.Lock()
 	defer n.mu.Unlock()

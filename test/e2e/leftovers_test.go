@@ -170,8 +170,8 @@ func processesMentioning(text string) []int {
 }
 
 // cgroupParents contains the cgroups where servers create groups. All servers with
-// cgroups use the same ones, since they inherit the cgroups of the tests. The list is
-// empty until findCgroupParents has found a server with cgroups.
+// cgroups use the same parent cgroups, because servers inherit the cgroups of the
+// tests. The list is empty until findCgroupParents has found a server with cgroups.
 var cgroupParents struct {
 	mu    sync.Mutex
 	paths []string

@@ -45,8 +45,8 @@ func TestMain(m *testing.M) {
 	}
 	closeDescriptorsOnExec()
 	// A shell starts background commands with SIGINT and SIGQUIT ignored. Child
-	// processes inherit ignored signals, but not handled ones. So handle the two
-	// signals here.
+	// processes inherit the setting that a signal is ignored, but not a signal handler.
+	// So handle the two signals here.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
 	go func() {

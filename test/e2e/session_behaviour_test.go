@@ -268,8 +268,8 @@ func readDifferences(t *testing.T, path string) *sessionDifferences {
 	return list
 }
 
-// The method "update" replaces the listed differences by the found ones. It keeps the
-// reasons.
+// The method "update" replaces the listed differences by the differences that the test
+// has found. It keeps the listed reasons.
 func (l *sessionDifferences) update(found map[string]string) {
 	for name, text := range found {
 		switch d := l.differences[name]; {

@@ -22,9 +22,9 @@ type bench struct {
 	warmData, coldData, auditData string
 	// coldKey is an API key for the servers with the directory coldData.
 	coldKey string
-	// Runs are compared with the interpreter "reference": the host's Python, if there
-	// is one. The interpreter "embedded" is the Python in the server's image. Both
-	// interpreters run outside a sandbox.
+	// Runs are compared with the interpreter "reference": the host's Python, or the
+	// embedded Python if the host has no Python. The interpreter "embedded" is the
+	// Python in the server's image. Both interpreters run outside a sandbox.
 	reference, embedded python
 
 	gvisor runsc

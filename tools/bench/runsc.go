@@ -31,7 +31,7 @@ type runsc struct {
 
 // releaseState unmounts the network namespaces that gVisor has left in its state
 // directory, so that the directory can be removed. There can be several namespaces,
-// because file servers that start at the same time may each mount one.
+// because several file servers that start at the same time may each mount a namespace.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil

@@ -109,7 +109,7 @@ func (r *Route) Remove() {
 	_ = r.server.Close()
 }
 
-// Err returns the first failure of the index, or nil if there was none.
+// Err returns the first failure of the index, or nil if the index has not failed.
 func (r *Route) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

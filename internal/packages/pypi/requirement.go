@@ -105,8 +105,8 @@ func parseExtras(s string) (extras []string, rest string, err error) {
 	return slices.Compact(extras), strings.TrimLeft(rest, " "), nil
 }
 
-// parseConstraint parses version comparisons, with or without parentheses, and
-// returns them in normalized form. It returns "" if there are none.
+// parseConstraint parses version comparisons, with or without parentheses, and returns
+// them in normalized form. It returns "" if s contains no comparisons.
 func parseConstraint(s string) (string, error) {
 	if inner, ok := strings.CutPrefix(s, "("); ok {
 		if s, ok = strings.CutSuffix(inner, ")"); !ok || strings.Trim(s, " ") == "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addSkeleton adds the directories and links that must exist before the first
-// package is unpacked. Since Debian 12, /bin and others are links (UsrMerge).
+// addSkeleton adds the directories and links that must exist before the first package
+// is unpacked. Since Debian 12, /bin and some other directories are links (UsrMerge).
 // Packages are unpacked through these links.
 func addSkeleton(t *tree.Tree) error {
 	var all error
@@ -20,8 +20,8 @@ func addSkeleton(t *tree.Tree) error {
 	return all
 }
 
-// applyPostinst makes those changes of the packages' postinst scripts that matter
-// for programs. The scripts themselves do not run.
+// applyPostinst makes the changes that the postinst scripts of the packages would make,
+// as far as programs need these changes. The scripts themselves do not run.
 func applyPostinst(t *tree.Tree) error {
 	for _, step := range []func(*tree.Tree) error{linkAlternatives, linkShell, addAccounts, removeDocuments} {
 		if err := step(t); err != nil {

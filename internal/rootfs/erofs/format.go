@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Constants of the format, whose numbers are little endian. The names are like
-// those in Linux's fs/erofs/erofs_fs.h.
+// Constants of the EROFS format. All numbers in an image are little endian. The names
+// are similar to the names in the file fs/erofs/erofs_fs.h of Linux.
 const (
 	superMagic  = 0xe0f5e1e2
 	superOffset = 1024
@@ -75,7 +75,8 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 	// These fields stay zero: extension slots, nanoseconds, start of the inodes
 	// (the first block), extended attributes, UUID, name, features, devices.
 
-	// Package crc32 inverts the result at the end, but EROFS does not.
+	// Package crc32 inverts the bits of its result, but the checksum of EROFS is not
+	// inverted. So invert the result again.
 	le.PutUint32(b[4:], ^crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 

@@ -20,8 +20,8 @@ var errMalformed = errors.New("egress: malformed HTTP")
 // request adds to an http.Request the headers that net/http removes from it.
 type request struct {
 	*http.Request
-	// host is the value of the Host header. hasHost is false if the request has
-	// none.
+	// host is the value of the Host header. hasHost is false if the request has no Host
+	// header.
 	host    string
 	hasHost bool
 	// connection holds the values of the Connection header.

@@ -207,7 +207,8 @@ func forOrigin(req *request, t target) {
 	req.Host = t.authority()
 }
 
-// maxInterim limits the number of 1xx responses before the final one.
+// maxInterim is the maximum number of responses with status 1xx before the final
+// response.
 const maxInterim = 16
 
 // readResponse reads the target's final response. It forwards earlier 1xx

@@ -50,7 +50,7 @@ func parseTarget(s string, defaultPort uint16) (target, error) {
 	return target{host: h, port: port}, nil
 }
 
-// splitPort splits host:port. port is 0 if s has none.
+// splitPort splits host:port. If s contains no port, the result "port" is 0.
 func splitPort(s string) (name string, port uint16, err error) {
 	end := strings.IndexByte(s, ':')
 	if strings.HasPrefix(s, "[") {

@@ -90,7 +90,7 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// The type "backoff" delays further boots after a failed one. If all boots fail, the
+// The type "backoff" delays further boots after a failed boot. If all boots fail, the
 // host must not waste processor time.
 type backoff struct {
 	delay time.Duration

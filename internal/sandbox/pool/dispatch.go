@@ -8,7 +8,7 @@ import (
 
 // acquire adds the job to the queue and waits until the job gets a sandbox. The
 // parameter "again" is true if the job already had a sandbox, but its program did not
-// start there.
+// start in this sandbox.
 func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {
 	w, err := p.enqueue(job, again)
 	if err != nil {
@@ -125,14 +125,14 @@ func (p *Pool) scheduleLocked() {
 			i++
 		case !t.system() && !p.queue.fits(p.queue.running, p.queue.promised, t.queue[0].job):
 			// Keep freed capacity for this job, so that small jobs cannot starve a
-			// large one.
+			// large job.
 			full = true
 			i++
 		case p.assignLocked(t):
 			p.queue.rotate(i)
 		default:
-			// Evict an idle sandbox for this job now. If the sandbox stayed, a later
-			// iteration of this loop could start a job of its owner there.
+			// Evict an idle sandbox for this job now. Otherwise a later iteration of
+			// this loop could start a job of the sandbox's owner in this sandbox.
 			if !short {
 				p.fillLocked()
 			}

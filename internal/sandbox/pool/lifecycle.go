@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// placeLocked adds a sandbox to those that wait for a job.
+// placeLocked adds a sandbox to the sandboxes that wait for a job.
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():

@@ -1,7 +1,7 @@
 package pool
 
-// Limits contains the limits of a Config that SetLimits can change while the pool is
-// in use. The fields are those of Config.
+// Limits contains the limits of a Config that SetLimits can change while the pool is in
+// use. Each field has the same meaning as the field of Config with the same name.
 type Limits struct {
 	MaxSandboxes, MaxWarm         int
 	MaxSessions                   int

@@ -294,8 +294,8 @@ func (s *scene) sleep(d time.Duration) {
 // The method "warm" waits until the warm sandboxes have booted.
 func (s *scene) warm() { s.sleep(10 * bootTime) }
 
-// settle waits until used sandboxes are recycled or removed. That takes less time
-// than a boot.
+// settle waits until used sandboxes are recycled or removed, which takes less time than
+// a boot.
 func (s *scene) settle() { s.sleep(bootTime / 2) }
 
 func (s *scene) expectStats(want pool.Stats) {

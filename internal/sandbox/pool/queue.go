@@ -44,7 +44,7 @@ type waiter struct {
 	assigned chan assignment
 }
 
-// assignment is the sandbox for a job, or the reason why the job gets none.
+// assignment is the sandbox for a job, or the reason why the job gets no sandbox.
 type assignment struct {
 	entry *entry
 	err   error

@@ -62,9 +62,9 @@ func newStock(config *Config) stock {
 }
 
 // choose returns a waiting sandbox with the job's file system, or nil. It prefers
-// sandboxes with the job's runtime: first the tenant's most recently used one,
-// then a warm one. In a sandbox of another runtime an interpreter must start,
-// which is still faster than a boot.
+// sandboxes with the job's runtime: first the tenant's most recently used sandbox, then
+// a warm sandbox. In a sandbox of another runtime an interpreter must start, which is
+// still faster than a boot.
 func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 	var own []*entry
 	warm := withRoot(s.warm, rootOf(job))
@@ -136,9 +136,10 @@ func (s *stock) outdated(t *tenant) []*entry {
 	return outdated
 }
 
-// blocking returns the sandbox to remove so that the job can get another one, or
-// nil. A removal is necessary if the tenant has its maximum of sandboxes, but
-// none with the job's file system. The least recently used sandbox is removed.
+// blocking returns the sandbox that the pool must remove so that the job can get
+// another sandbox, or nil. A removal is necessary if the tenant has its maximum of
+// sandboxes, but none with the job's file system. The least recently used sandbox is
+// removed.
 func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	if !reusable(t, job) || s.mayGrow(t) || t.byRoot()[rootOf(job)] > 0 || len(t.ready) == 0 {
 		return nil

@@ -86,10 +86,10 @@ func allowed() map[string]rule {
 	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
 	add(rule{before: limit(0)}, "setrlimit")
 	add(rule{before: prlimit}, "prlimit64")
-	// These system calls change memory, which the method restore resets. mprotect
-	// must not change a mapping of the checkpoint, and mmap must not replace one.
-	// munmap, mremap and MADV_DONTNEED may change only those mappings that the method
-	// restore can create again.
+	// These system calls change memory, which the method restore resets. mprotect must
+	// not change a mapping of the checkpoint, and mmap must not replace such a mapping.
+	// munmap, mremap and MADV_DONTNEED may change only mappings that the method restore
+	// can create again.
 	add(rule{}, "brk")
 	add(rule{before: mmap}, "mmap")
 	add(rule{before: munmap}, "munmap")
@@ -187,7 +187,8 @@ func withoutThreads(t *kernel.Task, _ *checkpoint, _ arch.SyscallArguments) abi.
 // restore returns only this thread to its checkpoint.
 func isLeader(t *kernel.Task) bool { return t == t.ThreadGroup().Leader() }
 
-// inThread returns a rule that allows a call in all threads except the first one.
+// inThread returns a rule that allows a call in all threads of a process except its
+// first thread.
 func inThread(why abi.Reason) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(t *kernel.Task, _ *checkpoint, _ arch.SyscallArguments) abi.Reason {
 		return allow(!isLeader(t), why)

@@ -56,8 +56,8 @@ type counters struct {
 	lastID     kernel.ThreadID
 }
 
-// ofProcess returns a copy of the attributes that has only those that are the same in
-// all threads.
+// ofProcess returns a copy of a. The copy contains only the attributes that are the
+// same in all threads of a process.
 func (a attributes) ofProcess() attributes {
 	a.name = ""
 	return a

@@ -15,9 +15,9 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// descriptor is a descriptor of the checkpoint, other than those that the agent gives.
-// restoreDescriptors makes a new file for the descriptor, so that nothing remains of
-// the old file.
+// descriptor is a file descriptor that the process had at the checkpoint. Descriptors
+// that the agent gives are not included. restoreDescriptors makes a new file for the
+// descriptor, so that nothing remains of the old file.
 type descriptor struct {
 	fd    int32
 	flags kernel.FDFlags

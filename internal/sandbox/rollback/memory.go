@@ -80,8 +80,8 @@ func (r *region) isTrapTable() bool {
 	return r.name == "[usertrap]" && r.inode == 0 && !r.perms.Write && trapRange.IsSupersetOf(r.AddrRange)
 }
 
-// regions returns the mappings of a process, except those that gVisor makes in
-// every process.
+// regions returns the mappings of a process. It leaves out the mappings that gVisor
+// makes in every process.
 func regions(t *kernel.Task) []region {
 	var all []region
 	attributes := attributesOfMappings(t.MemoryManager())
@@ -193,7 +193,7 @@ func pages(start hostarch.Addr, size uint64) hostarch.AddrRange {
 	return r
 }
 
-// save saves all mappings of the process, and the content of the writable ones.
+// save saves all mappings of the process, and the content of the writable mappings.
 func (m *memory) save(t *kernel.Task) error {
 	mm := t.MemoryManager()
 	var err error

@@ -19,7 +19,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// thread is the state of a thread of the checkpoint, other than the first one.
+// thread is the state of a thread at the checkpoint. The first thread of the process
+// has no such state.
 type thread struct {
 	// task is the thread itself. restoreThreads replaces it if it has ended.
 	task       *kernel.Task

@@ -4,9 +4,9 @@ package redact
 // concurrent use.
 type Stream struct {
 	redactor *Redactor
-	// The field "rest" is the end of the output that is held back, because a value
-	// may begin there. The field "covered" is the number of its first bytes that
-	// belong to a value that is already replaced.
+	// The field "rest" is the end of the output that is held back, because a value may
+	// begin there. The field "covered" is the number of bytes at the beginning of
+	// "rest" that belong to a value that is already replaced.
 	rest    []byte
 	covered int
 	// The field "run" is the number of consecutive base64 characters before rest, at

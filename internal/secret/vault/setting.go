@@ -41,8 +41,8 @@ func (k *SettingKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, assoc
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// Begin returns the IDs of the root keys. The first key is the new one. Begin
-// returns an error if the setting has only one key.
+// Begin returns the IDs of the root keys in the setting. The first key is the new root
+// key. Begin returns an error if the setting has only one key.
 func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	if len(k.ring) < 2 {
 		return "", nil, errors.New("the setting has only one root key; write the new key and a comma before it, here and in the setting of the server, and try again")

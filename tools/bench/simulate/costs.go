@@ -12,7 +12,7 @@ const (
 	// workerCost is the processor time of a sandbox for a run, if the interpreter is
 	// restored.
 	workerCost = 3670 * time.Microsecond
-	// bootCost is the processor time to boot a sandbox for a user who has none.
+	// bootCost is the processor time to boot a sandbox for a user who has no sandbox.
 	bootCost = 95 * time.Millisecond
 	// messages is the number of messages of a run through NATS: the job, its
 	// acceptance, the release, the outcome, and an acknowledgement of each. brokerCost

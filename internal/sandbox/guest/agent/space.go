@@ -44,7 +44,7 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 }
 
 // replace ends an interpreter that is waiting for a job, and prepares another
-// one.
+// interpreter.
 func (p *program) replace(wanted *protocol.Prepare) (*program, error) {
 	p.end()
 	p.close()

@@ -68,8 +68,8 @@ func (m *Run) visit(f *fields) {
 // Ended is the interpreter's answer to Run.
 type Ended struct {
 	Code int
-	// Report describes the uncaught exception. Report.Name is "" if there was
-	// none.
+	// Report describes the uncaught exception of the program. If there was no uncaught
+	// exception, Report.Name is "".
 	Report Report
 }
 

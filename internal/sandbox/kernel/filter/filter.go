@@ -2,8 +2,8 @@
 //
 // The filter limits the system calls of gVisor itself on the host. Without this
 // package, gVisor compiles the filter during each boot. This takes an eighth of the
-// processor time of a boot. gVisor can also use a filter that was compiled before,
-// but the Go module of gVisor contains none.
+// processor time of a boot. gVisor can also use a compiled filter, but the Go module of
+// gVisor contains no compiled filter.
 package filter
 
 import (
