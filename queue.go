@@ -74,7 +74,8 @@ type QueueStore interface {
 	// KeepServer stores that the server is alive. A server that does not call
 	// KeepServer can claim runs but cannot start them.
 	KeepServer(ctx context.Context, server ServerID) error
-	// RemoveServer ends all claims of the server on queued runs.
+	// RemoveServer removes a server. Its claims on queued runs end, so that other
+	// servers can claim these runs.
 	RemoveServer(ctx context.Context, server ServerID) error
 	// LostExecutions removes all other servers that have not called KeepServer for
 	// the given time, and ends the claims of these servers. It returns the

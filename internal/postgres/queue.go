@@ -76,8 +76,8 @@ func lockQueues(ctx context.Context, tx pgx.Tx, runs []*pyth.QueuedExecution) (m
 	return queues, nil
 }
 
-// WaitingUsers returns users with runs that no server has claimed. It reads one entry
-// of the index for each user.
+// WaitingUsers returns users with queued runs that no server has claimed (reserved). It
+// reads only one entry of the index executions_waiting for each user.
 func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) ([]pyth.UserID, error) {
 	const next = "SELECT min(e.user_id) FROM executions e WHERE " + isWaiting + " AND e.user_id > "
 	return collect(ctx, s, pgx.RowTo[pyth.UserID], "WITH RECURSIVE u (id) AS (SELECT ("+next+"$1)"+

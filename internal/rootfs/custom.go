@@ -62,9 +62,10 @@ type Trial struct {
 // package oci can read. The name of the image depends on the content of the source.
 // So BuildCustom reads the source each time.
 //
-// BuildCustom adds the agent, mount points and accounts to the files of the source. It
-// also compiles all modules that the image's Python can import. With numpy and pandas
-// this takes about a minute. The build needs three times the disk space of the source.
+// BuildCustom adds the guest agent (the process that starts interpreters), mount points
+// and accounts to the files of the source. It also compiles all modules that the
+// image's Python can import. With numpy and pandas this takes about a minute. The build
+// needs three times the disk space of the source.
 //
 // If the source can run neither Python nor Node, the error of BuildCustom names what
 // is missing.

@@ -82,8 +82,8 @@ func (r *customBuilder) overlay() error {
 	return absent.overlay(r.tree)
 }
 
-// moduleSources returns the sources of Pyth-On's modules and of the hook, at the
-// paths where compile.py expects them.
+// moduleSources returns the sources of Pyth-On's modules and of the Python hook, at the
+// paths where the program compile.py expects these sources.
 func moduleSources() (map[string][]byte, error) {
 	packages, err := guest.PythonPackages()
 	if err != nil {

@@ -138,8 +138,8 @@ func ownModules() (map[string][]byte, error) {
 	return modules, err
 }
 
-// addHook adds the sources of the Python hook to the map. Their paths are below
-// dir.
+// addHook adds the sources of the Python hook (Pyth-On's code in the interpreter) to
+// the map. Their paths are below dir.
 func addHook(files map[string][]byte, dir string) error {
 	hook, err := guest.PythonHook()
 	if err != nil {

@@ -40,7 +40,8 @@ func skeleton(p plan) {
 	}
 }
 
-// agent adds the guest agent, its hooks and Pyth-On's modules.
+// agent adds the guest agent (the process that starts interpreters), its hooks (its
+// code in the interpreters) and Pyth-On's modules.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {

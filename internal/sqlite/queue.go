@@ -58,8 +58,8 @@ func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*pyth.Queue
 	return q, nil
 }
 
-// WaitingUsers returns users with runs that no server has claimed. It reads one entry
-// of the index for each user.
+// WaitingUsers returns users with queued runs that no server has claimed (reserved). It
+// reads only one entry of the index executions_waiting for each user.
 func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) (users []pyth.UserID, err error) {
 	const next = "SELECT min(e.user_id) FROM executions e INDEXED BY executions_waiting WHERE " + isWaiting + " AND e.user_id > "
 	rows, err := s.reader.QueryContext(ctx, "WITH RECURSIVE u (id) AS (SELECT ("+next+"?)"+

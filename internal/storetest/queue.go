@@ -89,7 +89,7 @@ func testClaims(t *testing.T, s pyth.Store) {
 	same(t, []*pyth.QueuedExecution{a3}, claim(t, s, "s2", pyth.QueueShare{User: "ada", Runs: 2}))
 	wantQueued(t, s, 5)
 
-	// When a server stops, its claims end.
+	// When a server stops, its claims end: other servers can claim its queued runs.
 	want(t, s.RemoveServer(t.Context(), "s1"), "")
 	wantWaiting(t, s, "", 10, "ada", "bob", "cy")
 	same(t, []*pyth.QueuedExecution{a1, a2}, claim(t, s, "s2", pyth.QueueShare{User: "ada", Runs: 5}))

@@ -188,7 +188,7 @@ func TestServersShareAsyncRuns(t *testing.T) {
 		t.Errorf("the synchronous run ended as %s", e.Status)
 	}
 	// After a server was killed, another server must run the queued runs that the
-	// killed server had claimed.
+	// killed server had claimed (reserved for itself).
 	blockers := []string{a.enqueue(t, long).ID, a.enqueue(t, long).ID, a.enqueue(t, long).ID, a.enqueue(t, long).ID}
 	_ = blockers
 	waiting := a.enqueue(t, object{"code": "print('after')"}).ID

@@ -204,7 +204,8 @@ var nodeAttacks = []string{
 }
 
 // attackInterpreter runs the programs in interpreterAttacks. After each program, the
-// probe must print the same state as before.
+// probe, which prints the state of its interpreter, must have the same output as
+// before.
 func attackInterpreter(t *testing.T, _ *server, a *account) {
 	var all []spoiler
 	for _, sp := range spoilers(t) {

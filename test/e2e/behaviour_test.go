@@ -90,8 +90,8 @@ type programArchive struct {
 	args, env []string
 	stdin     string
 	// seesResults is true if the output of the program depends on whether the request
-	// enables rich results. For example, the program counts all objects, and the hook
-	// for results adds some objects.
+	// enables rich results. For example, the program counts all objects, and Pyth-On's
+	// code for results in the interpreter adds some objects.
 	seesResults bool
 	files       map[string]string
 }

@@ -88,8 +88,8 @@ func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptSourceIsUnchanged runs programs that would notice if the hook
-// changed their source.
+// TestExecuteJavaScriptSourceIsUnchanged runs programs that would notice if Pyth-On's
+// code in the interpreter changed their source.
 func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

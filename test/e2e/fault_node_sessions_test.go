@@ -145,7 +145,7 @@ func TestSessionNodeRunsErrorListeners(t *testing.T) {
 }
 
 // TestSessionNodeHidesHookFrames checks that no stack trace contains a frame of the
-// hook.
+// hook: Pyth-On's code in the interpreter.
 func TestSessionNodeHidesHookFrames(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for _, code := range []string{

@@ -20,8 +20,9 @@ func findHookWord(text string) string {
 	return ""
 }
 
-// TestExecuteHidesHook runs programs that search for the hook in stack frames,
-// modules and other places. They must not find it.
+// TestExecuteHidesHook runs programs that search for the hook (Pyth-On's code in the
+// interpreter) in stack frames, modules and other places. The programs must not find
+// the hook.
 func TestExecuteHidesHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -114,7 +115,7 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 
 // TestExecuteTraceSeesOnlyProgram sets a trace function. For the last lines of the
 // program, the function must see the same events as in plain CPython. It must see no
-// events of the hook.
+// events of the hook (Pyth-On's code in the interpreter).
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -215,8 +216,8 @@ raise KeyError(1)`,
 	}
 }
 
-// TestExecuteKeepsFilesNamedLikeHook adds files with names that the hook could use.
-// The hook must not change or run them.
+// TestExecuteKeepsFilesNamedLikeHook adds files with names that the hook could use. The
+// hook (Pyth-On's code in the interpreter) must not change or run these files.
 func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -283,8 +284,9 @@ func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	}
 }
 
-// TestExecuteLargeProgramsInLinearTime runs large programs of different kinds. The
-// hook's work must grow linearly with the size, so that the runs do not time out.
+// TestExecuteLargeProgramsInLinearTime runs large programs of different kinds. The work
+// of Pyth-On's code in the interpreter must grow linearly with the size of the program,
+// so that the runs do not time out.
 func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

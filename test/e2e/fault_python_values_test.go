@@ -124,7 +124,8 @@ func TestSessionReturnsValues(t *testing.T) {
 }
 
 // TestExecuteTruncatesLargeValues runs programs that show values whose complete text
-// would not fit into memory. So the hook must cut the text while it creates it.
+// would not fit into memory. So Pyth-On's code in the interpreter must truncate the
+// text while it creates the text.
 func TestExecuteTruncatesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -170,7 +171,8 @@ x`
 }
 
 // TestExecuteLimitsTimeOfShowing runs programs that show values whose display methods
-// never end. The hook must stop such a method before the run's time limit.
+// never end. Pyth-On's code in the interpreter must stop such a method before the run's
+// time limit.
 func TestExecuteLimitsTimeOfShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -7,7 +7,7 @@ import (
 
 // TestSessionFramesMatchFile runs programs that print stack frames, first in a session
 // and then as a file. Except for the file name, the output must be the same. runSteps
-// checks that the output does not show the hook.
+// also checks that the output does not show Pyth-On's code in the interpreter.
 func TestSessionFramesMatchFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -6,8 +6,8 @@ import (
 )
 
 // TestSessionLimitsShowing runs programs that show large and slow values. To show a
-// value, the hook may use only a part of the remaining memory and time, and it must not
-// end the session.
+// value, Pyth-On's code in the interpreter may use only a part of the remaining memory
+// and time. Showing a value must not end the session.
 func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -21,9 +21,10 @@ func javascript(code string, args ...string) object {
 	return object{"language": "javascript", "code": code, "args": append([]string{}, args...), "timeoutMs": 30_000}
 }
 
-// TestRollbackOfNodeLeavesNothing runs a probe after each spoiler. The probe must print
-// the same state each time. It does not print the memory mappings: V8 maps memory at
-// random addresses, and the kernel compares the mappings when it restores an
+// TestRollbackOfNodeLeavesNothing runs a probe, which prints the state of its
+// interpreter, after each spoiler (a program that changes its interpreter). The probe
+// must print the same state each time. It does not print the memory mappings: V8 maps
+// memory at random addresses, and the kernel compares the mappings when it restores an
 // interpreter.
 func TestRollbackOfNodeLeavesNothing(t *testing.T) {
 	t.Parallel()
@@ -68,8 +69,9 @@ func TestRollbackOfNodeLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestRollbackOfNodeBehavesAsOnHost runs a spoiler before each program, in the same
-// interpreter. Each program must behave as on the host.
+// TestRollbackOfNodeBehavesAsOnHost runs a spoiler (a program that changes its
+// interpreter) before each program, in the same interpreter. Each program must behave
+// as on the host.
 func TestRollbackOfNodeBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)

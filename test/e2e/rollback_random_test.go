@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// TestRollbackRandomSystemCalls runs programs that make random system calls. After
-// each program the probe must print the same state as before. If the interpreter was
-// restored, its mappings and each page of its memory must also be the same.
+// TestRollbackRandomSystemCalls runs programs that make random system calls. After each
+// program, it runs the probe, which prints the state of its interpreter. The probe must
+// print the same state as before. If the interpreter was restored, its mappings and
+// each page of its memory must also be the same.
 //
 // The environment variable RANDOM_RUNS sets the number of programs, and RANDOM_SEED
 // repeats a test.
@@ -124,7 +125,8 @@ func (s *server) removals() (all []string) {
 	return all
 }
 
-// The type "probed" is the output of the probe.
+// The type "probed" is the output of the probe, a program that prints the state of its
+// interpreter.
 type probed struct {
 	state, maps, stack string
 	pages              [2]pages
@@ -166,9 +168,10 @@ func parsePages(stdout string) pages {
 	return p
 }
 
-// changedPages returns the pages that have changed between two probes of the same
-// interpreter. Each probe looks at the pages in two runs. changedPages ignores pages
-// that differ between the two runs, because such pages contain the time of the run.
+// changedPages returns the memory pages that have changed between two probes
+// (descriptions of the state) of the same interpreter. Each probe looks at the pages in
+// two runs. changedPages ignores pages that differ between the two runs, because such
+// pages contain the time of the run.
 func changedPages(before, after *probed) []uint64 {
 	var changed []uint64
 	for _, at := range slices.Sorted(maps.Keys(before.pages[0].sums)) {

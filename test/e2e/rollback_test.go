@@ -145,9 +145,9 @@ func spoilers(t *testing.T) []spoiler {
 	return all
 }
 
-// TestRollbackLeavesNothing runs the probe before and after each spoiler. The probe
-// must print the same state each time. If the interpreter was restored, the memory
-// mappings must also be the same.
+// TestRollbackLeavesNothing runs the probe, a program that prints the state of its
+// interpreter, before and after each spoiler. The probe must print the same state each
+// time. If the interpreter was restored, the memory mappings must also be the same.
 //
 // The mappings can be compared only in an interpreter that has imported modules in
 // advance. It takes seconds of processor time to prepare another such interpreter. So
@@ -542,7 +542,8 @@ func TestRollbackHidesModules(t *testing.T) {
 		t.Run(strings.Join(names[:min(len(names), 8)], ","), func(t *testing.T) { compare(t, importProbe, names...) })
 	}
 	t.Run("the hook leaves hidden modules for the program", func(t *testing.T) {
-		// If a program mentions atexit, the hook uses _ast.
+		// If a program mentions atexit, Pyth-On's code in the interpreter (the hook)
+		// imports _ast.
 		x, _ := a.runAndRecycle(t, object{"code": `import sys, atexit, _frozen_importlib as i
 known = dict(i._load_unlocked.__globals__['known'])
 import ast, inspect, logging, dataclasses

@@ -231,8 +231,8 @@ type job struct {
 
 // prepareFor returns the request for an interpreter that can run the job. The host
 // already measures the job, and would count the memory of a checkpoint as memory of the
-// job. So an interpreter gets no permission to make a large checkpoint. After the job,
-// the agent starts another interpreter.
+// job. So an interpreter that compiles, whose checkpoint would be large, gets no
+// permission to make a checkpoint. After the job, the agent starts another interpreter.
 func (p *program) prepareFor(j *protocol.Job) *protocol.Prepare {
 	wanted := p.prepared
 	wanted.Language, wanted.DiskBytes = j.Language, j.DiskBytes
