@@ -139,8 +139,8 @@ type ResetTokenStore interface {
 // the runs of all users.
 type AdministrationStore interface {
 	// Users returns the users whose e-mail address contains the text "search", or whose
-	// ID is equal to it. It ignores case. It returns users whose ID is greater than
-	// "after", oldest first, at most "limit" of them.
+	// ID is equal to this text. The comparison ignores case. It returns users whose ID
+	// is greater than "after", oldest first, at most "limit" of them.
 	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, error)
 	// UpdateUser changes an account and returns the changed account. If the change
 	// disables the account, UpdateUser also revokes all refresh tokens of the user. It

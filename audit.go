@@ -52,8 +52,9 @@ const (
 	ActionLoginsRevoked     Action = "user.logins_revoked"
 	ActionInviteCreated     Action = "invite.created"
 	ActionInviteDeleted     Action = "invite.deleted"
-	// ActionAuditPruned means that the server removed the content of old entries after
-	// their retention period. An entry with this action belongs to no user.
+	// ActionAuditPruned means that the server removed the content of old audit entries
+	// at the end of their retention period. An entry with this action belongs to no
+	// user.
 	ActionAuditPruned Action = "audit.pruned"
 	// ActionAuditErased means that the server removed the content of the entries of a
 	// deleted account. An entry with this action belongs to no user.
@@ -157,8 +158,8 @@ type AuditFilter struct {
 	Label string
 }
 
-// AuditProof proves that an entry is in the log. A verifier computes the root hash
-// from Record and Hashes and compares it with the checkpoint (RFC 9162, section
+// AuditProof proves that an entry is in the log. A verifier computes a root hash from
+// Record and Hashes, and compares this hash with the checkpoint (RFC 9162, section
 // 2.1.3).
 type AuditProof struct {
 	Entry *AuditEntry

@@ -51,8 +51,8 @@ const (
 	CodeInternal             Code = "internal"
 )
 
-// ErrCarriedOut is the cause of an Error if the action was carried out although it
-// failed for the caller.
+// ErrCarriedOut is the cause of an Error if the server carried out the action, although
+// the caller got an error.
 var ErrCarriedOut = errors.New("the action was carried out")
 
 // Error is an error that callers of the API receive. Message says what happened and

@@ -114,9 +114,9 @@ type GenerateEvents interface {
 // is not nil, it receives the output. Stdout and Stderr of the executions are then
 // empty.
 //
-// Generate can return both an error and a Generation. The Generation describes the
-// work before the error, for example the tokens used, so that the audit log can
-// record it. The Generation has no Attempts if the model wrote no program.
+// Generate can return both an error and a Generation. The Generation describes the work
+// before the error, such as the used tokens, so that the audit log can record this
+// work. The Generation has no Attempts if the model wrote no program.
 type GenerateService interface {
 	Generate(ctx context.Context, user UserID, r *GenerateRequest, events GenerateEvents) (*Generation, error)
 }

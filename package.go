@@ -106,8 +106,8 @@ type PackageService interface {
 	// RemovePackage removes a package that the user requested, and the dependencies
 	// that no other package needs. A package that another package needs stays installed
 	// as a dependency. RemovePackage fails with CodeNotFound if the package is not
-	// installed, and with CodeConflict if it is only a dependency. If language is "",
-	// RemovePackage searches the lockfiles of all languages, Python first.
+	// installed, and with CodeConflict if the package is only a dependency. If language
+	// is "", RemovePackage searches the lockfiles of all languages, Python first.
 	RemovePackage(ctx context.Context, user UserID, language Language, name string) (*PackageChange, error)
 }
 

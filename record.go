@@ -33,9 +33,9 @@ const ReasonWorkerLost = "worker_lost"
 type ContentState string
 
 // States of stored content. ContentNone means that the request or the setting of the
-// server disabled the storage of content. ContentOmitted means that the content was
-// too large, or that the server had no memory for it. ContentExpired means that the
-// retention period of the content has ended.
+// server disabled the storage of content. ContentOmitted means that the content was too
+// large, or that the server had not enough memory for the content. ContentExpired means
+// that the retention period of the content has ended.
 const (
 	ContentStored  ContentState = "stored"
 	ContentNone    ContentState = "none"

@@ -321,9 +321,9 @@ type WebhookStore interface {
 	SetScheduled(ctx context.Context, ids []DeliveryID) error
 	// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
 	ResetScheduled(ctx context.Context) error
-	// DeleteOldDeliveries deletes deliveries that were created before the given time,
-	// and webhooks of runs that were created before it. It deletes at most "limit"
-	// deliveries and at most "limit" webhooks, and returns the number of deleted
-	// deliveries.
+	// DeleteOldDeliveries deletes deliveries that were created before the given time.
+	// It also deletes webhooks of single runs that were created before this time. It
+	// deletes at most "limit" deliveries and at most "limit" webhooks, and returns the
+	// number of deleted deliveries.
 	DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -8,7 +8,7 @@
 // operator's credentials to the resolver's requests. No code of a package runs
 // during installation.
 //
-// All files of a package come from one archive with the pinned hash, so that users
-// can share them. A change takes effect completely or not at all, even if the server
-// is killed. All files can be made again from the lockfiles.
+// All files of a package come from one archive with the pinned hash, so that several
+// users can share these files. A change takes effect completely or not at all, even if
+// the server is killed. All files can be made again from the lockfiles.
 package packages

@@ -55,8 +55,9 @@ func failure(ctx context.Context, err error) error {
 	return err
 }
 
-// asNoRows converts the error of PostgreSQL for a text that it cannot store, such as
-// U+0000. No row contains such a text, so asNoRows returns pgx.ErrNoRows.
+// asNoRows converts the error that PostgreSQL returns for a text that a database cannot
+// store, such as U+0000. No row contains such a text, so asNoRows returns
+// pgx.ErrNoRows.
 func asNoRows(err error) error {
 	if sqlState(err) == characterNotInSet {
 		return pgx.ErrNoRows

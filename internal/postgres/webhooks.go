@@ -107,8 +107,8 @@ func (s *Store) ResetScheduled(ctx context.Context) error {
 	return err
 }
 
-// DeleteOldDeliveries deletes deliveries that were created before the given time, and
-// webhooks of runs that were created before it.
+// DeleteOldDeliveries deletes deliveries that were created before the given time. It
+// also deletes webhooks of single runs that were created before this time.
 func (s *Store) DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error) {
 	// IDs sort by time.
 	n, err := s.count(ctx, "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE id < $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",

@@ -74,8 +74,8 @@ func waited(q *pyth.ExecutionRecord, until time.Time) time.Duration {
 	return max(until.Sub(q.CreatedAt), 0)
 }
 
-// errNotStarted is the error for a program that ended before the service called its
-// function Begin.
+// errNotStarted is the error for a program that ended before the ExecutionService
+// called the field Begin of the program.
 var errNotStarted = errors.New("runs: the program did not start")
 
 // RefuseQueued ends a queued run that cannot start. The parameter "cause" is the

@@ -28,8 +28,8 @@ type interpreterMemory struct {
 	// sandbox.
 	own int64
 	// checkpoint is the memory of the copy for restoring the interpreter. It counts as
-	// overhead. The copy of a Python interpreter that has imported nothing in advance
-	// is small, so it is 0.
+	// overhead. For Python the field is 0, because the copy of a Python interpreter
+	// that has imported nothing in advance is small.
 	checkpoint int64
 }
 

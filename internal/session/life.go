@@ -27,8 +27,8 @@ type session struct {
 	// The field "remembered" holds the secret values that the runs of the session have
 	// received. They are needed for redaction.
 	remembered []pyth.SecretValue
-	// The timer "idle" ends the session after the idle time-out, and the timer "age"
-	// ends it at its maximum age.
+	// The timer "idle" ends the session after the idle time-out. The timer "age" ends
+	// the session at its maximum age.
 	idle, age *time.Timer
 }
 

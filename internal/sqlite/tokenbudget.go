@@ -16,8 +16,8 @@ const (
 	returnTokens = "UPDATE token_budgets SET tokens = max(tokens - ?3, 0) WHERE user_id = ?1 AND day = ?2"
 )
 
-// TakeTokens takes tokens from the user's budget for the day and returns how many it
-// has taken. The parameter "limit" is the whole budget of the day. TakeTokens takes
+// TakeTokens takes tokens from the user's budget for the day, and returns the number of
+// taken tokens. The parameter "limit" is the whole budget of the day. TakeTokens takes
 // all remaining tokens, but at most as many as the parameter "maximum" allows. If fewer
 // tokens remain than the parameter "minimum", it takes none and returns
 // CodeTokenBudget.

@@ -143,8 +143,8 @@ func (s *Store) ResetScheduled(ctx context.Context) error {
 	return err
 }
 
-// DeleteOldDeliveries deletes deliveries that were created before the given time, and
-// webhooks of runs that were created before it.
+// DeleteOldDeliveries deletes deliveries that were created before the given time. It
+// also deletes webhooks of single runs that were created before this time.
 func (s *Store) DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error) {
 	var n int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {

@@ -103,8 +103,9 @@ func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWrite
 	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Writing fails if the job has ended.
 }
 
-// The method "rewritten" returns the page of a project for the sandbox, and appends its
-// wheels to x.files. The URLs on the page contain the indexes of the wheels in x.files.
+// The method "rewritten" returns the page of a project for the sandbox, and appends the
+// wheels of the project to x.files. The URLs on the page contain the indexes of the
+// wheels in x.files.
 func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -76,8 +76,8 @@ type Candidate struct {
 	Archive Archive
 }
 
-// ErrResult reports an invalid result of a resolver's sandbox. For example, the
-// result contains a package that the index does not have, or it lacks a required
+// ErrResult reports an invalid result of a resolver's sandbox. For example, the result
+// contains a package that the index does not have, or the result lacks a required
 // package.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 

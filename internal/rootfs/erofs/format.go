@@ -59,8 +59,8 @@ func fileType(mode fs.FileMode) uint8 {
 	}
 }
 
-// putSuper writes the superblock into the first block of the image. Everything
-// else in the block must already be written, since the checksum covers it.
+// putSuper writes the superblock into the first block of the image. The rest of the
+// block must already be written, because the checksum covers the whole block.
 func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
 	b := block[superOffset:]
 	le := binary.LittleEndian

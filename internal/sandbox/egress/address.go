@@ -10,10 +10,10 @@ type special struct {
 	reason string
 }
 
-// specials returns the ranges that a program must not reach unless the policy's
-// AllowRanges contain them. Most of them are in iana-ipv4-special-registry and
-// iana-ipv6-special-registry (RFC 6890). Ranges may overlap: the first match
-// gives the reason.
+// specials returns the address ranges that a program can reach only if the AllowRanges
+// of the Policy contain them. Most of them are in iana-ipv4-special-registry and
+// iana-ipv6-special-registry (RFC 6890). Ranges may overlap: the first match gives the
+// reason.
 func specials() []special {
 	return []special{
 		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},                      // RFC 791
@@ -57,9 +57,9 @@ func specials() []special {
 // iana-ipv6-unicast-address-assignments).
 func global() netip.Prefix { return netip.MustParsePrefix("2000::/3") }
 
-// metadata returns the addresses of cloud metadata services. They give
-// credentials to any program without authentication, so no setting makes them
-// reachable.
+// metadata returns the addresses of cloud metadata services. Such a service gives
+// credentials to any program without authentication, so no setting makes these
+// addresses reachable.
 func metadata() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("169.254.169.0/24"),       // most clouds: 169.254.169.254

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// opening inspects the first bytes of a connection whose protocol is unknown, while
-// the proxy forwards them. It prevents a server from reading the bytes as HTTP with a
-// Host header that the proxy has not checked.
+// opening inspects the first bytes of a connection whose protocol is unknown, while the
+// proxy forwards these bytes. It prevents a server from reading the bytes as HTTP with
+// a Host header that the proxy has not checked.
 //
 // Servers accept different forms of a request line. Some skip control characters and
 // Unicode spaces before the line. Some treat such characters as separators, and some

@@ -35,7 +35,8 @@ const maxMethod = 32
 
 // sniff reads the client's first bytes until they identify the protocol. It does not
 // wait for more bytes than needed, because the client may wait for an answer. If the
-// bytes are not clearly HTTP or TLS, the type "opening" inspects them further.
+// first bytes are not clearly HTTP or TLS, the type "opening" inspects the bytes while
+// the proxy forwards them.
 func sniff(r *bufio.Reader) (protocol, error) {
 	for n := 1; ; n = r.Buffered() + 1 {
 		_, err := r.Peek(n)

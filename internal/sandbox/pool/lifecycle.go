@@ -24,8 +24,8 @@ func (p *Pool) placeLocked(e *entry) {
 	}
 }
 
-// expire removes a sandbox that has waited too long, unless it is needed as a
-// warm sandbox.
+// expire removes a sandbox that has waited too long, unless the pool still needs it as
+// a warm sandbox.
 func (p *Pool) expire(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

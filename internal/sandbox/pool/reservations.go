@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reserve reserves a warm sandbox until the job for it arrives or the reservation
-// expires. Like a job of the tenant, Reserve waits in the queue.
+// Reserve reserves a warm sandbox for one job, until this job arrives or the
+// reservation expires. Like a job of the tenant, Reserve waits in the queue.
 func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	if err := p.admitReservation(user); err != nil {
 		return nil, err

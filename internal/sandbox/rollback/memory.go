@@ -119,8 +119,8 @@ type state struct {
 	// canMapAgain is true if the region is anonymous and its content is saved. Such a
 	// region can be mapped again.
 	canMapAgain bool
-	// isChanged is true if the program has changed the permissions of a part of the
-	// region, or its behaviour in a fork.
+	// isChanged is true if the program has changed an attribute of a part of the
+	// region: the permissions, or the behaviour in a fork.
 	isChanged atomic.Bool
 }
 

@@ -90,7 +90,7 @@ type interpreter struct {
 	// to machine code and has several threads.
 	compiles bool
 	// reseeding is true while the OpenSSL library of the process must get a new seed,
-	// and seeds counts the seeds that it has got.
+	// and seeds counts the seeds that the process has got.
 	reseeding atomic.Bool
 	seeds     atomic.Int32
 	// reason is the reason why the interpreter will not be restored; 0 if it can be
@@ -160,8 +160,8 @@ func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 	}
 }
 
-// checkpoint wraps fadvise64(2). If a registered interpreter makes a call with the
-// advice abi.Advice, it makes its checkpoint. All other calls are unchanged.
+// checkpoint wraps fadvise64(2). A call with the advice abi.Advice by a registered
+// interpreter makes the checkpoint of this interpreter. All other calls are unchanged.
 func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()

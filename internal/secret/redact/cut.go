@@ -12,9 +12,10 @@ type decoded struct {
 	ends  []int
 }
 
-// findCutHead handles a text whose beginning is missing, so that it may begin inside
-// a value. It returns the length of this incomplete value in the text, and the name
-// of the secret. The length is 0 if the text contains less than MinBytes of a value.
+// findCutHead handles a text whose beginning is missing. Such a text may begin inside a
+// value of a secret. It returns the length of this incomplete value in the text, and
+// the name of the secret. The length is 0 if the text contains less than MinBytes of a
+// value.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	longest := 0
 	for _, s := range r.secrets {

@@ -302,7 +302,8 @@ func (x *search) moveCursor() (moved bool) {
 
 // walk descends in the trie from node n while the input matches. x.in.b[at] is the
 // first byte to compare, and the parameter "have" is the longest match so far. The
-// method returns the new longest match, and the node and the offset where it stopped.
+// method returns the new longest match, and the node and the offset where the walk has
+// stopped.
 func (x *search) walk(v view, n node, at int, have matches) (matches, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes

@@ -31,8 +31,8 @@ type FileKeeper struct {
 
 var _ Rotator = (*FileKeeper)(nil)
 
-// OpenFileKeeper reads the root keys from the file. It returns an error if other
-// users can access the file, because they may have read the keys. It returns
+// OpenFileKeeper reads the root keys from the file. It returns an error if other users
+// can access the file, because these users may have read the keys. It returns
 // fs.ErrNotExist if the file does not exist.
 func OpenFileKeeper(path string) (*FileKeeper, error) {
 	k := &FileKeeper{path: path}
