@@ -90,7 +90,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await files.getByText("note.txt").waitFor();
     await type(2, "total + 1");
     await page.keyboard.press("Control+Enter");
-    await cell(2).getByText("46").waitFor();
+    await cell(2).getByText("46", { exact: true }).waitFor();
     await page.locator("input[type=file]").setInputFiles({ name: "up.csv", mimeType: "text/csv", buffer: Buffer.from("a,b\n1,2\n") });
     await files.getByText("up.csv").waitFor();
     await page.getByRole("button", { name: "Add a cell", exact: true }).click();
@@ -101,7 +101,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await cell(3).getByText("KeyboardInterrupt").first().waitFor();
     await looks(page, "notebook");
     await page.reload();
-    await cell(2).getByText("46").waitFor();
+    await cell(2).getByText("46", { exact: true }).waitFor();
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download note.txt" }).click()]);
     assert.equal(download.suggestedFilename(), "note.txt");
     await page.getByRole("button", { name: "Restart" }).click();
