@@ -57,13 +57,14 @@ func (s *Stream) beginFollowing(forms []longForm) {
 }
 
 // advanceFollowers compares the input with the values until all followers have failed
-// or need more input. The result "done" is the end of the matched input. It is never
+// or the follower with the lowest offset needs more input. It then also stops the other
+// followers. Otherwise the result would depend on how a program splits its output: the
+// others could take the places of followers that the first one would create. The result "done" is the end of the matched input. It is never
 // less than the parameter "before", the end of the input that had already matched.
 // The result "incomplete" is true if the input ends inside an escape that may belong
 // to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
-	var waiting []follower
 	for len(s.followers) > 0 {
 		// Advance the follower with the lowest offset first. Two followers with the
 		// same offset and the same values are equal, so one of them can be dropped.
@@ -79,10 +80,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 			continue // All values have ended.
 		}
 		if f.at == len(in.b) {
-			if !slices.Contains(waiting, f) {
-				waiting = append(waiting, f)
-			}
-			continue
+			s.followers = append(s.followers, f)
+			break
 		}
 		until := len(in.b)
 		for _, o := range s.followers {
@@ -101,46 +100,49 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		case !alive:
 		case f.at == len(in.b) || viewsOf(in.b[f.at]) == 0:
 			s.addFollower(f)
-		default:
-			if s.fork(in, f, &done) {
-				waiting = append(waiting, f)
-				incomplete = true
-			}
+		case !s.fork(in, f, &done):
+			s.followers = append(s.followers, f)
+			return done, true
 		}
 	}
-	s.followers = waiting
-	return done, incomplete
+	return done, false
 }
 
 // fork replaces the follower f by several followers. Each of them reads the next byte
-// in another view. The method reports whether f must also wait for more input.
-func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
+// in another view. If the input ends inside an escape, fork changes nothing and returns
+// false.
+func (s *Stream) fork(in *input, f follower, done *int) bool {
 	possible := viewsOf(in.b[f.at])
 	if s.reduced() {
 		possible &^= rareViews
+	}
+	var read [views]symbols
+	var next [views]int
+	for v := range views {
+		if possible&(1<<v) == 0 {
+			continue
+		}
+		if read[v], next[v] = in.read(v, f.at); next[v] == more {
+			return false
+		}
 	}
 	for v := range views {
 		if possible&(1<<v) == 0 {
 			continue
 		}
-		read, next := in.read(v, f.at)
-		if next == more {
-			waits = true
-			continue
-		}
 		one, alive := f, true
-		for _, c := range read.bytes[:read.n] {
+		for _, c := range read[v].bytes[:read[v].n] {
 			alive = alive && s.narrow(&one, c)
 		}
 		s.steps++
-		if one.at = next; alive {
-			if read.n > 0 {
-				*done = max(*done, next)
+		if one.at = next[v]; alive {
+			if read[v].n > 0 {
+				*done = max(*done, next[v])
 			}
 			s.addFollower(one)
 		}
 	}
-	return waits
+	return true
 }
 
 func (s *Stream) addFollower(f follower) {
