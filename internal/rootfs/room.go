@@ -2,7 +2,8 @@ package rootfs
 
 import (
 	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // The disk space that a build needs, in bytes. workBytes is for the unpacked and
@@ -19,8 +20,10 @@ func RoomBytes(node int64) int64 { return workBytes + imageBytes + node }
 
 // HasImages reports whether dir contains an image, with any inputs.
 func HasImages(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(dir, imagePrefix+"*"+suffix))
-	return err == nil && len(found) > 0
+	entries, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), imagePrefix) && strings.HasSuffix(e.Name(), suffix)
+	})
 }
 
 // room returns the disk space in bytes that Build needs with these options.

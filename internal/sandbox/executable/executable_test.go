@@ -112,7 +112,11 @@ func TestUnpackReplacesIncompleteFile(t *testing.T) {
 		"writable":       {"#!/bin/sh\necho hello\n", 0o777},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, e := t.TempDir(), script()
+			// The name of the directory is no valid pattern.
+			dir, e := filepath.Join(t.TempDir(), "[data"), script()
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
 			for _, file := range []string{e.name, unpackPrefix + "123"} {
 				path := filepath.Join(dir, file)
 				if err := os.WriteFile(path, []byte(left.content), 0o600); err != nil {

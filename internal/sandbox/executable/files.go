@@ -94,13 +94,15 @@ func (e *executable) write(path string) (err error) {
 // removeLeftovers removes the temporary files of killed processes. The caller holds
 // the lock, so no other process is writing.
 func removeLeftovers(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, unpackPrefix+"*"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, path := range left {
-		errs = append(errs, os.Remove(path))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), unpackPrefix) {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
 	}
 	return errors.Join(errs...)
 }
