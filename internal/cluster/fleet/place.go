@@ -29,23 +29,11 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 	if !f.config.Bus.Connected() {
 		return nil, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")
 	}
-	var all []link.Peer
-	compatible, offered := false, false
-	for _, p := range f.node.Alive() {
-		if p.Status.Protocol != wire.Protocol {
-			continue
-		}
-		compatible = true
-		_, has := p.Status.Runtimes[string(d.runtime)]
-		offered = offered || has
-		if has && !p.Status.Draining {
-			all = append(all, p)
-		}
+	all, err := f.ready(d.runtime)
+	if err != nil {
+		return nil, err
 	}
 	if len(all) == 0 {
-		if compatible && !offered {
-			return nil, noRuntime(d.runtime)
-		}
 		return nil, unavailable("No worker is ready. Try again in a few seconds. Operators: see the check \"workers\" of /health.")
 	}
 	f.mu.Lock()
@@ -66,23 +54,33 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 	return all, nil
 }
 
-// CheckRuntime returns an error if workers are ready, but no worker has the runtime.
-// Without ready workers it returns nil, because a worker can join later.
-func (f *Fleet) CheckRuntime(runtime pyth.Runtime) error {
-	compatible := false
+// ready returns the workers that can accept jobs for the runtime. It returns an error if
+// workers have the protocol of this server, but none of them has the runtime.
+func (f *Fleet) ready(runtime pyth.Runtime) ([]link.Peer, error) {
+	var all []link.Peer
+	compatible, offered := false, false
 	for _, p := range f.node.Alive() {
 		if p.Status.Protocol != wire.Protocol {
 			continue
 		}
 		compatible = true
-		if _, has := p.Status.Runtimes[string(runtime)]; has {
-			return nil
+		_, has := p.Status.Runtimes[string(runtime)]
+		offered = offered || has
+		if has && !p.Status.Draining {
+			all = append(all, p)
 		}
 	}
-	if !compatible {
-		return nil
+	if compatible && !offered {
+		return nil, noRuntime(runtime)
 	}
-	return noRuntime(runtime)
+	return all, nil
+}
+
+// CheckRuntime returns an error if workers are ready, but no worker has the runtime.
+// Without ready workers it returns nil, because a worker can join later.
+func (f *Fleet) CheckRuntime(runtime pyth.Runtime) error {
+	_, err := f.ready(runtime)
+	return err
 }
 
 func noRuntime(runtime pyth.Runtime) error {
@@ -125,20 +123,11 @@ func (f *Fleet) tenantFullLocked(p link.Peer, tenant pyth.UserID) bool {
 // tenantFull reports whether the tenant has too many jobs on each ready worker with the
 // runtime.
 func (f *Fleet) tenantFull(d demand) bool {
-	alive := f.node.Alive()
+	all, _ := f.ready(d.runtime)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	full := false
-	for _, p := range alive {
-		if _, has := p.Status.Runtimes[string(d.runtime)]; !has || p.Status.Draining || p.Status.Protocol != wire.Protocol {
-			continue
-		}
-		if d.lasting || !f.tenantFullLocked(p, d.tenant) {
-			return false
-		}
-		full = true
-	}
-	return full
+	return !d.lasting && len(all) > 0 &&
+		!slices.ContainsFunc(all, func(p link.Peer) bool { return !f.tenantFullLocked(p, d.tenant) })
 }
 
 // score returns the rank of a worker for a tenant and a runtime. Each such pair has a
@@ -193,12 +182,13 @@ func (f *Fleet) find(ctx context.Context, id string, gone func() error) (wire.ID
 	if !ok || !f.node.IsAlive(worker) {
 		return wire.ID{}, gone()
 	}
-	f.pin(id, worker, time.Now().Add(foundTimeout))
+	f.pin(id, worker, time.Now().Add(foundTimeout), "")
 	return worker, nil
 }
 
-// pin stores which worker has a session or reservation.
-func (f *Fleet) pin(id string, worker wire.ID, expires time.Time) {
+// pin stores which worker has a session or reservation. The parameter "reserves" is the
+// user of a reservation that this server made; "" for anything else.
+func (f *Fleet) pin(id string, worker wire.ID, expires time.Time, reserves pyth.UserID) {
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -207,19 +197,8 @@ func (f *Fleet) pin(id string, worker wire.ID, expires time.Time) {
 			f.unpinLocked(old)
 		}
 	}
-	f.pins[id] = &pin{worker: worker, expires: expires}
+	f.pins[id] = &pin{worker: worker, expires: expires, reserves: reserves}
 	f.loadLocked(worker).sessions++
-}
-
-// pinReservation stores which worker has a reservation that this server made for the
-// user.
-func (f *Fleet) pinReservation(id pyth.ReservationID, user pyth.UserID, worker wire.ID, expires time.Time) {
-	f.pin(string(id), worker, expires)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if p := f.pins[string(id)]; p != nil {
-		p.reserves = user
-	}
 }
 
 func (f *Fleet) unpin(id string) {

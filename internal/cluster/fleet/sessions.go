@@ -27,7 +27,7 @@ func (f *Fleet) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	d := demand{tenant: spec.Tenant, runtime: runtime, memory: spec.Limits.MemoryBytes, lasting: true}
 	_, worker, err := f.place(ctx, d, m)
 	if err == nil {
-		f.pin(string(spec.ID), worker, time.Time{})
+		f.pin(string(spec.ID), worker, time.Time{}, "")
 	}
 	return err
 }
@@ -213,6 +213,6 @@ func (f *Fleet) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layer
 		return nil, err
 	}
 	expires := time.Now().Add(time.Duration(r.LifetimeMs) * time.Millisecond)
-	f.pinReservation(id, user, worker, expires)
+	f.pin(string(id), worker, expires, user)
 	return &pyth.Reservation{ID: id, PublicKey: r.PublicKey, ExpiresAt: expires}, nil
 }

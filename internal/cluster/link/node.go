@@ -99,7 +99,7 @@ type Config struct {
 	// statuses. It is nil for a worker, and must not block.
 	CountTenants func() bool
 	// Lost is called when a process is lost. Announced is called after each
-	// announcement of a worker. Lost and Announced may be nil.
+	// announcement of a worker that is alive. Lost and Announced may be nil.
 	Lost, Announced func(Peer)
 	Logger          *slog.Logger
 }

@@ -145,9 +145,10 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 	}
 	p.prove(p.beats.at(a.Heard[n.id.String()]), now)
 	beat := wire.Beat{Seq: p.beats.next(now), Heard: a.Seq, CountTenants: n.config.CountTenants != nil && n.config.CountTenants()}
-	announced := p.Peer
+	announced, alive := p.Peer, p.alive
 	n.mu.Unlock()
-	if n.config.Announced != nil {
+	// If the process is not alive, Lost will not be called to undo what Announced did.
+	if alive && n.config.Announced != nil {
 		n.config.Announced(announced)
 	}
 	n.send(from, &wire.Frame{Kind: wire.FrameBeat, Payload: wire.EncodeJSON(&beat)})
