@@ -57,11 +57,7 @@ func (s *Server) asyncRuns() (all, ofUser int) {
 	if all <= 0 {
 		all = s.fleet.Slots()
 	}
-	ofUser = c.MaxRunningOfUser
-	if ofUser <= 0 {
-		ofUser = (3*all + 3) / 4
-	}
-	return all, ofUser
+	return all, c.runningOfUser(all)
 }
 
 // limitQueue sets the current limits of the queue.

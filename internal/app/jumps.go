@@ -53,20 +53,6 @@ func newJumpsOf(logger *slog.Logger, read func() (time.Time, time.Duration)) *ju
 	return j
 }
 
-// watch looks for jumps until ctx ends.
-func (j *jumps) watch(ctx context.Context) {
-	ticker := time.NewTicker(jumpInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			j.recent()
-		}
-	}
-}
-
 // recent reports whether the clock has jumped during the last hour (afterJump).
 func (j *jumps) recent() bool {
 	j.mu.Lock()

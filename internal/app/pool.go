@@ -48,7 +48,7 @@ func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog
 		ReservationTTL:     reservationTTL,
 		MaxSessions:        orDefault(c.MaxSessions, sandboxes*3/4),
 		MaxRunning:         running,
-		MaxPerTenant:       orDefault(c.MaxRunningOfUser, (3*running+3)/4),
+		MaxPerTenant:       c.runningOfUser(running),
 		MaxQueued:          c.MaxQueued,
 		MaxQueuedPerTenant: c.MaxQueuedOfUser,
 		MemoryBytes:        total,
@@ -57,6 +57,15 @@ func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog
 		Observer:           observer,
 		Logger:             logger,
 	}
+}
+
+// runningOfUser returns the maximum number of running programs of a user, if "running"
+// programs of all users can run at the same time.
+func (c PoolConfig) runningOfUser(running int) int {
+	if c.MaxRunningOfUser > 0 {
+		return c.MaxRunningOfUser
+	}
+	return (3*running + 3) / 4
 }
 
 // The method "fleet" returns the limits of a server on all workers together. Each

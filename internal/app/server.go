@@ -100,7 +100,10 @@ type Server struct {
 	machine *machine
 	// The field "host" is the component that runs users' programs: the pool of this
 	// machine, or the fleet of workers.
-	host worker.Host
+	host interface {
+		worker.Host
+		pyth.QuotaSource
+	}
 	// fleet is nil if this server has no workers.
 	fleet *fleet.Fleet
 	// The field "installed" is the package service. The field "packages" holds the same
@@ -432,7 +435,10 @@ func (s *Server) Maintain(ctx context.Context) {
 	if c.Backups.BackupDir != "" {
 		go s.backups.run(ctx)
 	}
-	go s.jumps.watch(ctx)
+	go runPeriodically(ctx, jumpInterval, c.Logger, "clock not checked", func(context.Context) error {
+		s.jumps.recent()
+		return nil
+	})
 	s.deletePeriodically(ctx, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
 	go runPeriodically(ctx, time.Minute, c.Logger, "times of last use of API keys not stored", c.Accounts.service.SaveKeyUses)
 	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {

@@ -36,18 +36,10 @@ func (s *Server) maintainQuotas(ctx context.Context) {
 	}
 }
 
-// hostQuotas returns the quotas of the host that runs users' programs.
-func (s *Server) hostQuotas() pyth.QuotaSource {
-	if s.fleet == nil {
-		return s.machine.pool
-	}
-	return s.fleet
-}
-
 // usage returns the service that reports the usage and the quotas of users.
 func (s *Server) usage(generations *generate.Service) *usage.Service {
 	return usage.New(usage.Config{
 		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: s.config.Accounts.clock,
-		Sources: []pyth.QuotaSource{s.limiter, generations, s.hostQuotas(), s.sessions, s.secrets, s.encrypted, s.webhooks, s.installed},
+		Sources: []pyth.QuotaSource{s.limiter, generations, s.host, s.sessions, s.secrets, s.encrypted, s.webhooks, s.installed},
 	})
 }
