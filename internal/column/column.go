@@ -97,3 +97,11 @@ func (d hashesOf) Scan(v any) error {
 	}
 	return nil
 }
+
+// boolValue returns the column value for a truth value.
+func boolValue(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -19,16 +19,15 @@ func IdentityValues(i *pyth.Identity) []any {
 // SignInNames are the columns that SignIn scans, of the table sign_ins.
 const SignInNames = "hash, challenge, issuer, subject, email, email_verified = 1, created_at, expires_at"
 
+// SignInInsert is an INSERT statement for the table sign_ins, up to its values.
+const SignInInsert = "INSERT INTO sign_ins (hash, challenge, issuer, subject, email, email_verified, created_at, expires_at) VALUES "
+
 // SignIn returns scan targets for SignInNames.
 func SignIn(s *pyth.SignIn) []any {
 	return []any{Hash(&s.Hash), Hash(&s.Challenge), &s.Issuer, &s.Subject, &s.Email, &s.EmailVerified, Time(&s.CreatedAt), Time(&s.ExpiresAt)}
 }
 
-// SignInValues returns the values of all columns of a sign-in.
+// SignInValues returns the values for SignInInsert.
 func SignInValues(s *pyth.SignIn) []any {
-	verified := int64(0)
-	if s.EmailVerified {
-		verified = 1
-	}
-	return []any{s.Hash[:], s.Challenge[:], s.Issuer, s.Subject, s.Email, verified, TimeValue(s.CreatedAt), TimeValue(s.ExpiresAt)}
+	return []any{s.Hash[:], s.Challenge[:], s.Issuer, s.Subject, s.Email, boolValue(s.EmailVerified), TimeValue(s.CreatedAt), TimeValue(s.ExpiresAt)}
 }

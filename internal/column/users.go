@@ -59,9 +59,5 @@ func Invite(i *pyth.Invite) []any {
 // InviteValues returns the values of all columns of an invite. For an empty text, the
 // value is NULL. The e-mail address is in lower case, so that it can be compared.
 func InviteValues(i *pyth.Invite) []any {
-	setup := int64(0)
-	if i.Setup {
-		setup = 1
-	}
-	return []any{string(i.ID), i.Hash[:], pyth.EmailKey(i.Email), TimeValue(i.CreatedAt), TimeValue(i.ExpiresAt), string(i.CreatedBy), setup}
+	return []any{string(i.ID), i.Hash[:], pyth.EmailKey(i.Email), TimeValue(i.CreatedAt), TimeValue(i.ExpiresAt), string(i.CreatedBy), boolValue(i.Setup)}
 }

@@ -12,8 +12,7 @@ import (
 
 // CreateSignIn stores a sign-in.
 func (s *Store) CreateSignIn(ctx context.Context, in *pyth.SignIn) error {
-	_, err := s.write(ctx, "INSERT INTO sign_ins (hash, challenge, issuer, subject, email, email_verified, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		column.SignInValues(in)...)
+	_, err := s.write(ctx, column.SignInInsert+"($1, $2, $3, $4, $5, $6, $7, $8)", column.SignInValues(in)...)
 	return err
 }
 
@@ -28,11 +27,7 @@ func (s *Store) SignIn(ctx context.Context, hash [32]byte) (*pyth.SignIn, error)
 
 // DeleteSignIn deletes a sign-in.
 func (s *Store) DeleteSignIn(ctx context.Context, hash [32]byte) error {
-	changed, err := s.write(ctx, "DELETE FROM sign_ins WHERE hash = $1", hash[:])
-	if err == nil && !changed {
-		err = asNotFound(pgx.ErrNoRows, "sign-in")
-	}
-	return err
+	return s.deleteOne(ctx, "sign-in", "DELETE FROM sign_ins WHERE hash = $1", hash[:])
 }
 
 // DeleteExpiredSignIns deletes the sign-ins that expired before the given time.
@@ -103,9 +98,5 @@ func (s *Store) SetIdentityUsed(ctx context.Context, id pyth.IdentityID, at time
 
 // DeleteIdentity deletes an identity of the user.
 func (s *Store) DeleteIdentity(ctx context.Context, user pyth.UserID, id pyth.IdentityID) error {
-	changed, err := s.write(ctx, "DELETE FROM identities WHERE user_id = $1 AND id = $2", user, id)
-	if err == nil && !changed {
-		err = asNotFound(pgx.ErrNoRows, "identity")
-	}
-	return err
+	return s.deleteOne(ctx, "identity", "DELETE FROM identities WHERE user_id = $1 AND id = $2", user, id)
 }

@@ -49,11 +49,7 @@ func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook
 
 // DeleteWebhook deletes a webhook and its deliveries.
 func (s *Store) DeleteWebhook(ctx context.Context, user pyth.UserID, id pyth.WebhookID) error {
-	deleted, err := s.write(ctx, "DELETE FROM webhooks WHERE id = $1 AND user_id = $2", id, user)
-	if err == nil && !deleted {
-		err = asNotFound(pgx.ErrNoRows, webhookMissing)
-	}
-	return err
+	return s.deleteOne(ctx, webhookMissing, "DELETE FROM webhooks WHERE id = $1 AND user_id = $2", id, user)
 }
 
 // Deliveries returns the deliveries of a webhook, newest first.

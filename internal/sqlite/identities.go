@@ -11,8 +11,7 @@ import (
 
 // CreateSignIn stores a sign-in.
 func (s *Store) CreateSignIn(ctx context.Context, in *pyth.SignIn) error {
-	_, err := s.write(ctx, "INSERT INTO sign_ins (hash, challenge, issuer, subject, email, email_verified, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		column.SignInValues(in)...)
+	_, err := s.write(ctx, column.SignInInsert+"(?, ?, ?, ?, ?, ?, ?, ?)", column.SignInValues(in)...)
 	return err
 }
 

@@ -44,6 +44,7 @@ func testIdentities(t *testing.T, s pyth.Store) {
 	_, err = s.Identity(ctx, issuer, "ONE")
 	want(t, err, pyth.CodeNotFound)
 	want(t, s.DeleteIdentity(ctx, "bob", "1"), pyth.CodeNotFound)
+	want(t, s.DeleteIdentity(ctx, "ada", "a\x00b"), pyth.CodeNotFound)
 	want(t, s.DeleteIdentity(ctx, "ada", "1"), "")
 	want(t, s.DeleteIdentity(ctx, "ada", "1"), pyth.CodeNotFound)
 	_, err = s.Identity(ctx, issuer, "one")
