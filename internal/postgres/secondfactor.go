@@ -94,17 +94,16 @@ func (s *Store) BeginSecondFactorAttempt(ctx context.Context, user pyth.UserID, 
 	err := s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var attempts int
 		var last time.Time
-		err := tx.QueryRow(ctx, "SELECT attempts, attempt_at FROM second_factors WHERE user_id = $1 FOR NO KEY UPDATE", user).Scan(&attempts, column.Time(&last))
+		err := tx.QueryRow(ctx, "SELECT "+column.SecondFactorNames+", f.attempts, f.attempt_at FROM second_factors f WHERE f.user_id = $1 FOR NO KEY UPDATE OF f", user).
+			Scan(append(column.SecondFactor(f), &attempts, column.Time(&last))...)
 		if err != nil {
 			return asNotFound(err, "second factor")
 		}
 		if wait := pyth.AttemptWait(attempts, maximum, last, at, pause); wait > 0 {
 			return pyth.TooManyAttemptsError(wait)
 		}
-		if _, err := tx.Exec(ctx, "UPDATE second_factors SET attempts = attempts + 1, attempt_at = $1 WHERE user_id = $2", column.TimeValue(at), user); err != nil {
-			return err
-		}
-		return asNotFound(tx.QueryRow(ctx, selectSecondFactor, user).Scan(column.SecondFactor(f)...), "second factor")
+		_, err = tx.Exec(ctx, "UPDATE second_factors SET attempts = attempts + 1, attempt_at = $1 WHERE user_id = $2", column.TimeValue(at), user)
+		return err
 	})
 	if err != nil {
 		return nil, err

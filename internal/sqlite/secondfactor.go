@@ -88,17 +88,16 @@ func (s *Store) BeginSecondFactorAttempt(ctx context.Context, user pyth.UserID, 
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var attempts int
 		var last time.Time
-		err := tx.QueryRowContext(ctx, "SELECT attempts, attempt_at FROM second_factors WHERE user_id = ?", user).Scan(&attempts, column.Time(&last))
+		err := tx.QueryRowContext(ctx, "SELECT "+column.SecondFactorNames+", f.attempts, f.attempt_at FROM second_factors f WHERE f.user_id = ?", user).
+			Scan(append(column.SecondFactor(f), &attempts, column.Time(&last))...)
 		if err != nil {
 			return asNotFound(err, "second factor")
 		}
 		if wait := pyth.AttemptWait(attempts, maximum, last, at, pause); wait > 0 {
 			return pyth.TooManyAttemptsError(wait)
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE second_factors SET attempts = attempts + 1, attempt_at = ? WHERE user_id = ?", column.TimeValue(at), user); err != nil {
-			return err
-		}
-		return asNotFound(tx.QueryRowContext(ctx, selectSecondFactor, user).Scan(column.SecondFactor(f)...), "second factor")
+		_, err = tx.ExecContext(ctx, "UPDATE second_factors SET attempts = attempts + 1, attempt_at = ? WHERE user_id = ?", column.TimeValue(at), user)
+		return err
 	})
 	if err != nil {
 		return nil, err
