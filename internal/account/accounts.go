@@ -172,9 +172,19 @@ func (s *Service) Login(ctx context.Context, email, password, code string) (*pyt
 // message is the same in both cases. For a missing account, the parameter "user" is
 // "".
 func wrongPassword(user pyth.UserID) error {
-	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong.")
-	e.Err = &pyth.CredentialError{User: user}
-	return e
+	return withOwner(pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong."), user)
+}
+
+// checkUnchanged returns an error if the account was disabled, or if a second factor was
+// activated, after a login had read the account as "proved".
+func checkUnchanged(user, proved *pyth.User) error {
+	if err := checkEnabled(user); err != nil {
+		return err
+	}
+	if !user.SecondFactorAt.IsZero() && !user.SecondFactorAt.Equal(proved.SecondFactorAt) {
+		return codeRequired(user.ID)
+	}
+	return nil
 }
 
 // confirm verifies the password again after the grant (the tokens) was stored. In the
@@ -186,11 +196,8 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	if err != nil {
 		return err
 	}
-	if err := checkEnabled(user); err != nil {
+	if err := checkUnchanged(user, proved); err != nil {
 		return errors.Join(err, s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken))
-	}
-	if !user.SecondFactorAt.IsZero() && !user.SecondFactorAt.Equal(proved.SecondFactorAt) {
-		return errors.Join(codeRequired(user.ID), s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken))
 	}
 	if user.PasswordHash == proved.PasswordHash {
 		return nil

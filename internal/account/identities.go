@@ -248,10 +248,7 @@ func (x *Identities) confirm(ctx context.Context, proved *pyth.User, identity *p
 	s := x.config.Accounts
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err == nil {
-		err = checkEnabled(user)
-	}
-	if err == nil && !user.SecondFactorAt.IsZero() && !user.SecondFactorAt.Equal(proved.SecondFactorAt) {
-		err = codeRequired(user.ID)
+		err = checkUnchanged(user, proved)
 	}
 	if err == nil {
 		if _, err = s.config.Store.Identity(ctx, identity.Issuer, identity.Subject); absent(err) {

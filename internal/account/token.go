@@ -123,9 +123,7 @@ func checkEnabled(u *pyth.User) error {
 	if u.DisabledAt.IsZero() {
 		return nil
 	}
-	e := pyth.Errorf(pyth.CodeAccountDisabled, "This account is disabled. Ask an administrator of the server to enable it.")
-	e.Err = &pyth.CredentialError{User: u.ID}
-	return e
+	return withOwner(pyth.Errorf(pyth.CodeAccountDisabled, "This account is disabled. Ask an administrator of the server to enable it."), u.ID)
 }
 
 // byBearer authenticates the JWT or API key of an Authorization: Bearer header.

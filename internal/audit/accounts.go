@@ -19,11 +19,15 @@ type accounts struct {
 	log Recorder
 }
 
-// record writes an entry for an action that authenticates the caller. It returns g, or
-// the error for the caller. If the action failed and the error names the owner of the
-// password or token, the entry belongs to this owner.
+// record writes an entry for an action that authenticates the caller.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
-	e := &pyth.AuditEvent{Action: action}
+	return recordGrant(ctx, a.log, &pyth.AuditEvent{Action: action}, g, err)
+}
+
+// recordGrant writes the entry e of an action that authenticates the caller. It returns g,
+// or the error for the caller. If the action failed and the error names the owner of the
+// password or token, the entry belongs to this owner.
+func recordGrant(ctx context.Context, log Recorder, e *pyth.AuditEvent, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	addSecondFactor(e, g, err)
 	if err == nil {
 		e.User = g.User.ID
@@ -33,7 +37,7 @@ func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant
 			e.Action = pyth.ActionTokenReused
 		}
 	}
-	if err := recordAfter(ctx, a.log, e, err); err != nil {
+	if err := recordAfter(ctx, log, e, err); err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -23,19 +22,10 @@ type identities struct {
 func (a *identities) LogInWith(ctx context.Context, signIn, verifier, code string) (*pyth.Grant, error) {
 	g, err := a.IdentityService.LogInWith(ctx, signIn, verifier, code)
 	e := &pyth.AuditEvent{Action: pyth.ActionUserLogin, Details: map[string]any{"oidc": true}}
-	if err == nil {
-		e.User = g.User.ID
-		if g.Registered {
-			e.Action = pyth.ActionUserRegistered
-		}
-	} else if cause, ok := errors.AsType[*pyth.CredentialError](err); ok {
-		e.User = cause.User
+	if err == nil && g.Registered {
+		e.Action = pyth.ActionUserRegistered
 	}
-	addSecondFactor(e, g, err)
-	if err := recordAfter(ctx, a.log, e, err); err != nil {
-		return nil, err
-	}
-	return g, nil
+	return recordGrant(ctx, a.log, e, g, err)
 }
 
 func (a *identities) Link(ctx context.Context, p *pyth.Principal, password, signIn, verifier string) (*pyth.Identity, error) {
