@@ -186,7 +186,8 @@ type Outcome struct {
 	// SessionEnded is true if the session no longer exists: the run ended the
 	// session, or the session was closed or expired during the run.
 	SessionEnded bool
-	// Redactions is how often the server replaced the value of a secret in the output.
+	// Redactions is the number of places in the output where the server replaced the value
+	// of a secret.
 	Redactions int
 	Usage      Usage
 }
