@@ -50,7 +50,7 @@ func TestOutputsStayInTheirDirectory(t *testing.T) {
 }
 
 func TestCleanLinesKeepsLinesAndTabs(t *testing.T) {
-	if got, want := cleanLines("a\n\tb\x1b]52;c;\x07\r"), "a\n\tb�]52;c;��"; got != want {
+	if got, want := cleanLines("a\n\tb\x1b]52;c;\x07\r\u202e"), "a\n\tb�]52;c;���"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
+	"unicode/utf8"
 
 	"github.com/mattn/go-isatty"
 
@@ -106,13 +106,13 @@ func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (stri
 	return line, err
 }
 
-// cleanLines replaces characters that control a terminal, but for line ends and tabs. The
-// text may come from a server or from another user's program.
+// cleanLines replaces unprintable characters, except line ends and tabs. The text may come
+// from a server or from another user's program, and must not control the terminal.
 func cleanLines(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return unicode.ReplacementChar
+		if r == '\n' || r == '\t' || printable.Rune(r) {
+			return r
 		}
-		return r
+		return utf8.RuneError
 	}, text)
 }
