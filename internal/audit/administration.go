@@ -88,8 +88,8 @@ func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, 
 	return u, nil
 }
 
-// DeleteUser writes no entry for the user, because the log keeps no content about
-// deleted users.
+// DeleteUser writes an entry in the log of the administrator only. It writes none in the
+// log of the deleted user, because the log keeps no content about deleted users.
 func (a *administration) DeleteUser(ctx context.Context, actor, id pyth.UserID) error {
 	err := a.AdminService.DeleteUser(ctx, actor, id)
 	return recordAdmin(ctx, a.log, pyth.ActionUserDeleted, deleted(actor, id), "", string(id), nil, err)

@@ -83,8 +83,8 @@ func Run(files ...*os.File) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			// A terminal sends these signals to all processes in the foreground, so
-			// the child has already got the signal.
+			// A terminal sends SIGINT and SIGQUIT to all processes in the foreground,
+			// so the child has already got the signal.
 			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
 				continue
 			}

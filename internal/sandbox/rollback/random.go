@@ -28,9 +28,10 @@ const (
 const chunkHeader = 0x21
 
 // findGenerators returns the addresses of V8's random number generators. V8 draws the
-// seeds of Math.random from the generator of the isolate, which is on the heap. Other
-// generators are static. findGenerators returns an error if it does not find the
-// isolate's generator, for example because the process does not use glibc.
+// seeds of Math.random from the generator of the isolate, which is on the heap of
+// malloc. Other generators are in static variables. findGenerators returns an error if
+// it does not find the isolate's generator, for example because the process does not
+// use glibc.
 //
 // findGenerators recognises a generator by its content: the two words of state follow
 // from the seed. The objects of V8's heap cannot contain generators, so only memory
