@@ -1,5 +1,6 @@
 """Checks the library without a server, with the standard library's unittest."""
 
+import asyncio
 import base64
 import inspect
 import json
@@ -10,7 +11,7 @@ import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pyth_on_client
-from pyth_on_client import ApiError, AsyncClient, AsyncSession, Client, KeyCost, Result, Session, _calls, encrypt, seal
+from pyth_on_client import ApiError, AsyncClient, AsyncSession, Client, Ended, KeyCost, Output, Result, Session, _calls, encrypt, seal
 from pyth_on_client._decode import camel, encode_options, parse_time, snake
 from pyth_on_client._events import Parser
 
@@ -172,6 +173,34 @@ class Requests(unittest.TestCase):
                 _calls.session_file("GET", "s", name)
         with self.assertRaises(ValueError):
             _calls.delete_secret("..")
+
+    @staticmethod
+    def streamed():
+        run = {"id": "r", "status": "succeeded", "language": "python", "createdAt": "2026-04-04T08:23:21Z", "redactions": 0, "usage": None}
+        run.update(stdout="", stderr="", stdoutTruncated=False, stderrTruncated=False, files=[], filesSkipped=[], results=[])
+        events = 'id: 1\nevent: stdout\ndata: {"text":"42"}\n\nid: 2\nevent: end\ndata: ' + json.dumps(run) + "\n\n"
+        return 200, {"Content-Type": "text/event-stream"}, events.encode()
+
+    def test_repeats_streams_without_effect(self):
+        for stream in (lambda client: client.stream("1"), lambda client: client.events("r")):
+            client, seen = self.serve(self.problem(503, "overloaded"), self.streamed())
+            self.assertEqual([type(event) for event in stream(client)], [Output, Ended])
+            self.assertEqual([r[2]["Accept"] for r in seen], ["text/event-stream"] * 2)
+
+    def test_repeats_streams_for_asyncio(self):
+        async def events(server):
+            async with AsyncClient(server) as client:
+                return [type(event) async for event in client.stream("1")]
+
+        client, seen = self.serve(self.problem(503, "overloaded"), self.streamed())
+        self.assertEqual(asyncio.run(events(str(client._http.base_url))), [Output, Ended])
+        self.assertEqual([r[2]["Accept"] for r in seen], ["text/event-stream"] * 2)
+
+    def test_raises_other_errors_of_streams_at_once(self):
+        client, seen = self.serve(self.problem(400, "invalid_request"))
+        with self.assertRaises(ApiError):
+            list(client.stream("1"))
+        self.assertEqual(len(seen), 1)
 
     def test_events_continue(self):
         first = 200, {"Content-Type": "text/event-stream"}, b'id: 1\nevent: start\ndata: {"id":"r"}\n\n'

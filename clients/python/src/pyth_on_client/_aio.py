@@ -38,10 +38,16 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _send(self, call: _calls.Call) -> Any:
+    async def _send(self, call: _calls.Call, stream: bool = False) -> Any:
+        """Send the call and return its answer, or the open response if stream is true. The caller must close the open response."""
         for attempt in range(self._retries + 1):
             try:
-                return answer_of(call, await self._http.request(call.method, call.path, **request_options(call)))
+                request = self._http.build_request(call.method, call.path, **request_options(call))
+                response = await self._http.send(request, stream=stream)
+                if stream and response.status_code < 300:
+                    return response
+                await response.aread()
+                return answer_of(call, response)
             except (ApiError, httpx.TransportError) as error:
                 delay = _calls.retry_delay(call, error, attempt, not never_connected(error))
                 if delay is None or attempt == self._retries:
@@ -59,16 +65,14 @@ class AsyncClient:
             call.query["cursor"] = cursor
 
     async def _messages(self, call: _calls.Call) -> AsyncIterator[tuple]:
-        options = request_options(call)
-        options["headers"] = {**options["headers"], "Accept": "text/event-stream"}
-        async with self._http.stream(call.method, call.path, **options) as response:
-            if response.status_code >= 300:
-                await response.aread()
-                answer_of(call, response)
+        response = await self._send(call, stream=True)
+        try:
             parser = Parser()
             async for chunk in response.aiter_bytes():
                 for message in parser.feed(chunk):
                     yield message
+        finally:
+            await response.aclose()
 
     async def _events(self, call: _calls.Call) -> AsyncIterator[Event]:
         async for _, name, data in self._messages(call):

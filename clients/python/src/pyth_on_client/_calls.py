@@ -16,6 +16,9 @@ from ._results import Run
 # The longest Retry-After that a client waits for, in seconds.
 MAX_RETRY_AFTER = 30
 
+# The media type of a stream of server-sent events.
+EVENT_STREAM = "text/event-stream"
+
 
 @dataclasses.dataclass
 class Call:
@@ -77,7 +80,7 @@ def run(code: str, options: Mapping[str, Any]) -> Call:
 
 
 def stream(code: str, options: Mapping[str, Any]) -> Call:
-    return Call("POST", "/api/v1/execute/stream", body={"code": code, **encode_options(options)})
+    return Call("POST", "/api/v1/execute/stream", body={"code": code, **encode_options(options)}, headers={"Accept": EVENT_STREAM})
 
 
 def start(code: str, options: Mapping[str, Any]) -> Call:
@@ -97,7 +100,9 @@ def executions(query: dict) -> Call:
 
 
 def events(id: str, after: int) -> Call:
-    headers = {"Last-Event-ID": str(after)} if after else {}
+    headers = {"Accept": EVENT_STREAM}
+    if after:
+        headers["Last-Event-ID"] = str(after)
     return Call("GET", f"/api/v1/executions/{segment(id)}/events", headers=headers)
 
 

@@ -80,10 +80,16 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def _send(self, call: _calls.Call) -> Any:
+    def _send(self, call: _calls.Call, stream: bool = False) -> Any:
+        """Send the call and return its answer, or the open response if stream is true. The caller must close the open response."""
         for attempt in range(self._retries + 1):
             try:
-                return answer_of(call, self._http.request(call.method, call.path, **request_options(call)))
+                request = self._http.build_request(call.method, call.path, **request_options(call))
+                response = self._http.send(request, stream=stream)
+                if stream and response.status_code < 300:
+                    return response
+                response.read()
+                return answer_of(call, response)
             except (ApiError, httpx.TransportError) as error:
                 delay = _calls.retry_delay(call, error, attempt, not never_connected(error))
                 if delay is None or attempt == self._retries:
@@ -100,15 +106,13 @@ class Client:
             call.query["cursor"] = cursor
 
     def _messages(self, call: _calls.Call) -> Iterator[tuple]:
-        options = request_options(call)
-        options["headers"] = {**options["headers"], "Accept": "text/event-stream"}
-        with self._http.stream(call.method, call.path, **options) as response:
-            if response.status_code >= 300:
-                response.read()
-                answer_of(call, response)
+        response = self._send(call, stream=True)
+        try:
             parser = Parser()
             for chunk in response.iter_bytes():
                 yield from parser.feed(chunk)
+        finally:
+            response.close()
 
     def _events(self, call: _calls.Call) -> Iterator[Event]:
         for _, name, data in self._messages(call):
