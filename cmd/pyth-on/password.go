@@ -58,18 +58,25 @@ func readPasswordTwice(ctx context.Context, prompt, repeat, plural string) (stri
 func ask(ctx context.Context, in *bufio.Reader, prompt string) (string, error) {
 	fmt.Fprint(os.Stderr, prompt)
 	defer fmt.Fprintln(os.Stderr) // The terminal does not show the user's line break.
+	return unlessDone(ctx, func() (string, error) { return readLine(in) })
+}
+
+// unlessDone returns the results of the function "read". It returns early with the error
+// of the context if the context ends. The function then continues in its goroutine,
+// because no signal ends a read from a terminal.
+func unlessDone(ctx context.Context, read func() (string, error)) (string, error) {
 	type result struct {
-		line string
+		text string
 		err  error
 	}
-	read := make(chan result, 1)
+	done := make(chan result, 1)
 	go func() {
-		line, err := readLine(in)
-		read <- result{line, err}
+		text, err := read()
+		done <- result{text, err}
 	}()
 	select {
-	case r := <-read:
-		return r.line, r.err
+	case r := <-done:
+		return r.text, r.err
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}

@@ -82,7 +82,7 @@ func (p *prompt) loop(ctx context.Context) error {
 	signal.Notify(interrupts, syscall.SIGINT)
 	defer signal.Stop(interrupts)
 	for {
-		code, err := p.read()
+		code, err := p.read(ctx)
 		if errors.Is(err, io.EOF) && code == "" {
 			if p.terminal {
 				fmt.Fprintln(os.Stderr)
@@ -109,14 +109,14 @@ func (p *prompt) loop(ctx context.Context) error {
 }
 
 // read returns the next complete statement. At the end of the input it returns the
-// remaining lines and io.EOF.
-func (p *prompt) read() (string, error) {
+// remaining lines and io.EOF. It returns early if the context ends.
+func (p *prompt) read(ctx context.Context) (string, error) {
 	var lines strings.Builder
 	for mark := ">>> "; ; mark = "... " {
 		if p.terminal {
 			fmt.Fprint(os.Stderr, colour(os.Stderr, "1", mark))
 		}
-		line, err := p.in.ReadString('\n')
+		line, err := unlessDone(ctx, func() (string, error) { return p.in.ReadString('\n') })
 		lines.WriteString(line)
 		if err != nil {
 			return lines.String(), err
@@ -129,6 +129,12 @@ func (p *prompt) read() (string, error) {
 
 // run runs the code and prints its output and values. SIGINT interrupts the run.
 func (p *prompt) run(ctx context.Context, code string, interrupts <-chan os.Signal) error {
+	// Discard a SIGINT that arrived at the idle prompt. It must not interrupt this
+	// statement.
+	select {
+	case <-interrupts:
+	default:
+	}
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
