@@ -88,6 +88,18 @@ func TestRunRepeatsRequestsWithoutEffect(t *testing.T) {
 	}
 }
 
+// TestDelayDoesNotOverflow checks the delay of clients with many retries. With an ended
+// context and a valid delay, waitToRetry returns the error of the context.
+func TestDelayDoesNotOverflow(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for number := 1; number <= 200; number++ {
+		if err := waitToRetry(ctx, &attempt{number: number, err: io.EOF}); !errors.Is(err, context.Canceled) {
+			t.Errorf("attempt %d: got %v", number, err)
+		}
+	}
+}
+
 func TestRunDoesNotRepeatRequestsWithEffect(t *testing.T) {
 	for name, answer := range map[string]struct {
 		status     int

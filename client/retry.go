@@ -49,7 +49,9 @@ func (r *call) mayRepeat(err error) bool {
 // waitToRetry waits until the time of the next attempt. It returns an error if the
 // context ends first.
 func waitToRetry(ctx context.Context, a *attempt) error {
-	delay := firstDelay << (a.number - 1)
+	// Limit the shift, because a client can have any number of retries. A larger shift
+	// would overflow the delay.
+	delay := firstDelay << min(a.number-1, 16)
 	// Half of the delay is random, so that clients do not repeat their requests
 	// together.
 	var b [8]byte
