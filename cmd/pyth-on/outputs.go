@@ -15,6 +15,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
+// outputFlags select the files and rich values to save.
+type outputFlags struct {
+	Output    []string `name:"output" short:"o" sep:"none" env:"-" placeholder:"PATTERN" help:"Files of the program to save, for example *.csv. You can repeat this flag."`
+	Results   bool     `env:"-" help:"Save the rich values of the program, such as figures, as files."`
+	OutputDir string   `env:"-" default:"." placeholder:"DIR" help:"Directory for saved files and rich values (default: the working directory)."`
+}
+
+// outputs returns where to save files and rich values. Its patterns are never nil, so
+// that without --output no file is saved.
+func (f *outputFlags) outputs() *outputs {
+	return &outputs{dir: f.OutputDir, patterns: append([]string{}, f.Output...), results: f.Results}
+}
+
 // outputs saves the files and the rich values of a run in a directory. The program
 // chooses the names of the files, so outputs uses an os.Root, which no name can leave.
 type outputs struct {

@@ -43,11 +43,8 @@ type runCommand struct {
 	Runtime string   `env:"-" placeholder:"SOURCE" help:"A custom image for the program: a directory, or a tar file from docker save."`
 	Preload []string `env:"-" placeholder:"MODULES" help:"Python modules that the custom image imports before the program starts, for example numpy,pandas."`
 
-	Input     []string `name:"file" short:"f" type:"existingfile" sep:"none" env:"-" placeholder:"FILE" help:"A file for the working directory of the program. You can repeat this flag."`
-	Output    []string `name:"output" short:"o" sep:"none" env:"-" placeholder:"PATTERN" help:"Files of the program to save, for example *.csv. You can repeat this flag."`
-	Results   bool     `env:"-" help:"Save the rich values of the program, such as figures, as files."`
-	OutputDir string   `env:"-" default:"." placeholder:"DIR" help:"Directory for saved files and rich values (default: the working directory)."`
-
+	Input []string `name:"file" short:"f" type:"existingfile" sep:"none" env:"-" placeholder:"FILE" help:"A file for the working directory of the program. You can repeat this flag."`
+	outputFlags
 	nodeFlags
 	remoteFlags
 }
@@ -101,11 +98,6 @@ func (c *runCommand) run() (code int, err error) {
 	return show(run), c.saveLocal(run)
 }
 
-// outputs returns where to save files and rich values.
-func (c *runCommand) outputs() *outputs {
-	return &outputs{dir: c.OutputDir, patterns: append([]string{}, c.Output...), results: c.Results}
-}
-
 // saveLocal saves the files and the rich values of a run on this machine.
 func (c *runCommand) saveLocal(run *pyth.Execution) error {
 	out := c.outputs()
@@ -131,7 +123,7 @@ func (c *runCommand) saveLocal(run *pyth.Execution) error {
 // program returns the program that the arguments describe. It reads the code and the
 // standard input of the program.
 func (c *runCommand) program() (*pyth.Program, error) {
-	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}, OutputFiles: c.Output, Results: c.Results}
+	p := &pyth.Program{Language: languageOf(c.Language, c.File), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}, OutputFiles: c.Output, Results: c.Results}
 	for _, path := range c.Input {
 		b, err := os.ReadFile(path)
 		if err != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/mattn/go-isatty"
 
-	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/client"
 )
 
@@ -52,12 +51,7 @@ func (c *zkPutCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	language := client.Language(c.Language)
-	if language == "" {
-		if language = client.Language(pyth.LanguageOf(c.File)); language == "" {
-			language = client.LanguagePython
-		}
-	}
+	language := client.Language(languageOf(c.Language, c.File))
 	stopWaiting := waiting("Encrypting the program")
 	stored, err := server.StoreEncrypted(ctx, c.Name, language, code, []byte(password))
 	stopWaiting()
@@ -80,10 +74,7 @@ type zkRunCommand struct {
 	Secret  []string          `env:"-" sep:"none" placeholder:"NAME" help:"A secret for the program (default: all secrets). You can repeat this flag. With 'none', the program gets no secrets."`
 	Allow   []string          `env:"-" placeholder:"HOSTS" help:"Hosts that the program may connect to."`
 
-	Output    []string `name:"output" short:"o" sep:"none" env:"-" placeholder:"PATTERN" help:"Files of the program to save, for example *.csv. You can repeat this flag."`
-	Results   bool     `env:"-" help:"Save the rich values of the program, such as figures, as files."`
-	OutputDir string   `env:"-" default:"." placeholder:"DIR" help:"Directory for saved files and rich values (default: the working directory)."`
-
+	outputFlags
 	jsonFlag
 	connectFlags
 }
@@ -141,7 +132,7 @@ func (c *zkRunCommand) run() (int, error) {
 // execute runs the program, and prints its output or the result as JSON.
 func (c *zkRunCommand) execute(ctx context.Context, server *client.Client, password []byte, options *client.RunOptions) (*client.ExecuteResponse, error) {
 	if !c.JSON {
-		return showEvents(server.StreamEncrypted(ctx, c.Name, password, options), &outputs{dir: c.OutputDir, patterns: append([]string{}, c.Output...), results: c.Results})
+		return showEvents(server.StreamEncrypted(ctx, c.Name, password, options), c.outputs())
 	}
 	stop := waiting("Running the program")
 	run, err := server.RunEncrypted(ctx, c.Name, password, options)
