@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -15,13 +16,6 @@ type connectFlags struct {
 	Server     string `placeholder:"URL" help:"Address of the server (default: the server of the profile). Set PYTH_ON_API_KEY or --api-key-file, unless the profile is for this server."`
 	Profile    string `placeholder:"NAME" help:"Name of the profile from 'pyth-on login' (default: default)."`
 	APIKeyFile string `name:"api-key-file" type:"existingfile" help:"File with the API key, instead of the key of the profile."`
-}
-
-func (f *connectFlags) profileName() string {
-	if f.Profile == "" {
-		return defaultProfile
-	}
-	return f.Profile
 }
 
 // connect returns a client of the server. The parameter "command" is the name of the
@@ -78,7 +72,7 @@ func (f *connectFlags) selected() (profile, error) {
 	if err != nil {
 		return profile{}, err
 	}
-	p, ok := all.byName[f.profileName()]
+	p, ok := all.byName[cmp.Or(f.Profile, defaultProfile)]
 	if !ok && f.Profile != "" {
 		return p, fmt.Errorf("there is no profile %s; create it with `pyth-on login URL --profile %[1]s`", f.Profile)
 	}

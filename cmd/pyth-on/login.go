@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (c *loginCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	name := (&connectFlags{Profile: c.Profile}).profileName()
+	name := cmp.Or(c.Profile, defaultProfile)
 	server := c.URL
 	if server == "" {
 		server = all.byName[name].Server

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -24,7 +25,7 @@ func (c *logoutCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	name := (&connectFlags{Profile: c.Profile}).profileName()
+	name := cmp.Or(c.Profile, defaultProfile)
 	p, ok := all.byName[name]
 	if !ok {
 		return fmt.Errorf("there is no profile %s; nothing to do", name)

@@ -91,7 +91,7 @@ func (c *runCommand) request() (*client.ExecuteRequest, error) {
 	}
 	r := &client.ExecuteRequest{
 		Code: p.Code, Stdin: p.Stdin, Args: p.Args, Env: maps.Clone(c.Env), OutputFiles: p.OutputFiles,
-		TimeoutMs: p.Timeout.Milliseconds(), Labels: c.Label, Secrets: c.secrets(), SessionID: c.Session,
+		TimeoutMs: p.Timeout.Milliseconds(), Labels: c.Label, Secrets: secretNames(c.Secret), SessionID: c.Session,
 	}
 	if c.Session == "" {
 		// The session determines the language and the limits.
@@ -107,12 +107,12 @@ func (c *runCommand) request() (*client.ExecuteRequest, error) {
 	return r, nil
 }
 
-// secrets returns the secrets for the program; nil for all secrets.
-func (f *remoteFlags) secrets() []string {
-	if len(f.Secret) == 1 && f.Secret[0] == "none" {
+// secretNames returns the secrets that the flag --secret selects; nil for all secrets.
+func secretNames(flag []string) []string {
+	if len(flag) == 1 && flag[0] == "none" {
 		return []string{}
 	}
-	return f.Secret
+	return flag
 }
 
 // showEvents prints the output of a run while it arrives, and saves its files and rich

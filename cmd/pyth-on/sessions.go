@@ -28,7 +28,7 @@ type sessionFlags struct {
 
 func (f *sessionFlags) request() *client.SessionRequest {
 	r := &client.SessionRequest{
-		Language: client.Language(f.Language), IdleTimeoutMs: f.Idle.Milliseconds(), Secrets: (&remoteFlags{Secret: f.Secret}).secrets(),
+		Language: client.Language(f.Language), IdleTimeoutMs: f.Idle.Milliseconds(), Secrets: secretNames(f.Secret),
 	}
 	if f.Memory > 0 {
 		r.Limits = &client.LimitsRequest{MemoryBytes: f.Memory << 20}

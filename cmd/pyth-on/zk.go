@@ -107,7 +107,7 @@ func (c *zkRunCommand) run() (int, error) {
 	}
 	options := &client.RunOptions{
 		Args: c.Args, Env: maps.Clone(c.Env), OutputFiles: c.Output, TimeoutMs: c.Timeout.Milliseconds(),
-		Limits: &client.LimitsRequest{MemoryBytes: c.Memory << 20}, Secrets: (&remoteFlags{Secret: c.Secret}).secrets(),
+		Limits: &client.LimitsRequest{MemoryBytes: c.Memory << 20}, Secrets: secretNames(c.Secret),
 	}
 	if len(c.Allow) > 0 {
 		options.Network = &client.NetworkRequest{Allow: c.Allow}
