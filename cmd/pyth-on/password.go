@@ -21,11 +21,7 @@ const maxPasswordLine = 4 << 10
 // because all users of the machine can read the arguments of a process.
 func readPassword(ctx context.Context) (string, error) {
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
-		line, err := readLine(bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine)))
-		if err == nil && line == "" {
-			err = errors.New("the password is empty; write the password to standard input as one line")
-		}
-		return line, err
+		return askSecret(ctx, bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine)), "Password: ", "password")
 	}
 	return readPasswordTwice(ctx, "Password: ", "Repeat the password: ", "passwords")
 }
