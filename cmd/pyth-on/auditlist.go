@@ -29,14 +29,9 @@ func (c *auditListCommand) Run() error {
 	if c.Outcome != "any" {
 		filter.Outcome = client.Outcome(c.Outcome)
 	}
-	all := []client.AuditEntry{}
-	for entry, err := range server.Audit(ctx, filter) {
-		if err != nil {
-			return advise(err)
-		}
-		if all = append(all, entry); len(all) == c.Limit {
-			break
-		}
+	all, err := atMost(server.Audit(ctx, filter), c.Limit)
+	if err != nil {
+		return advise(err)
 	}
 	if c.JSON {
 		return printJSON(map[string]any{"entries": all})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -49,14 +50,9 @@ func (c *runsListCommand) Run() error {
 	if c.State != "any" {
 		filter.State = client.ExecutionState(c.State)
 	}
-	all := []client.ExecutionSummary{}
-	for run, err := range server.Executions(ctx, filter) {
-		if err != nil {
-			return advise(err)
-		}
-		if all = append(all, run); len(all) == c.Limit {
-			break
-		}
+	all, err := atMost(server.Executions(ctx, filter), c.Limit)
+	if err != nil {
+		return advise(err)
 	}
 	if c.JSON {
 		return printJSON(map[string]any{"executions": all})
@@ -69,6 +65,21 @@ func (c *runsListCommand) Run() error {
 		}
 	}
 	return printRows("ID\tCREATED\tLANGUAGE\tSTATUS\tEXIT\tTIME\tLABELS", rows)
+}
+
+// atMost returns the first items, up to the limit; 0 for all items. The result is not
+// nil, so that an empty list is [] in JSON.
+func atMost[Item any](all iter.Seq2[Item, error], limit int) ([]Item, error) {
+	items := []Item{}
+	for item, err := range all {
+		if err != nil {
+			return nil, err
+		}
+		if items = append(items, item); len(items) == limit {
+			break
+		}
+	}
+	return items, nil
 }
 
 // stateOf returns the status of an ended run, and otherwise its state.
