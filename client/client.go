@@ -177,9 +177,6 @@ func (c *Client) sendOnce(ctx context.Context, r *call, encoded []byte) (*http.R
 	case r.body != nil:
 		content = bytes.NewReader(encoded)
 	case r.content != nil:
-		if _, err := r.content.Seek(0, io.SeekStart); err != nil {
-			return nil, err
-		}
 		content = io.NopCloser(r.content)
 	}
 	target := c.base + r.path

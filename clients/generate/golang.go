@@ -25,7 +25,7 @@ func goTypes(d *document) (string, error) {
 	w := new(strings.Builder)
 	w.WriteString(goHeader)
 	for _, t := range all {
-		t.name = goTypeName(t.name)
+		t.name = typeName(t.name)
 		fmt.Fprintf(w, "\n// %s: %s\n", t.name, t.description)
 		switch {
 		case len(t.values) > 0:
@@ -62,9 +62,9 @@ func writeGoField(w *strings.Builder, f field) {
 	fmt.Fprintf(w, "%s %s `json:\"%s%s\"`\n", goName(f.name), strings.Replace(typ, "*ResultValue", "ResultValue", 1), f.name, option)
 }
 
-// goTypeName returns the name of a type in Go. The library declares the types Session
-// and Error by hand.
-func goTypeName(name string) string {
+// typeName returns the name of a type in the libraries. They declare the types of
+// sessions and errors by hand.
+func typeName(name string) string {
 	switch name {
 	case "Session":
 		return "SessionInfo"
@@ -89,7 +89,7 @@ func goType(k kind) string {
 	case "map":
 		return "map[string]" + goType(*k.element)
 	case "object", "enum":
-		return goTypeName(k.name)
+		return typeName(k.name)
 	default:
 		return k.base
 	}

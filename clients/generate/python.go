@@ -53,7 +53,7 @@ func pythonTypes(d *document) (string, error) {
 				fmt.Fprintf(w, "    # %s\n    %s: %s\n", f.description, pythonName(f.name), pythonType(f.kind))
 			}
 		default:
-			fmt.Fprintf(w, "\n\n@dataclasses.dataclass\nclass %s:\n    \"\"\"%s\"\"\"\n\n", pythonTypeName(t.name), t.description)
+			fmt.Fprintf(w, "\n\n@dataclasses.dataclass\nclass %s:\n    \"\"\"%s\"\"\"\n\n", typeName(t.name), t.description)
 			writePythonFields(w, t.fields)
 		}
 	}
@@ -98,19 +98,10 @@ func pythonType(k kind) string {
 	case "map":
 		return "Dict[str, " + pythonType(*k.element) + "]"
 	case "object", "enum":
-		return pythonTypeName(k.name)
+		return typeName(k.name)
 	default:
 		return "Any"
 	}
-}
-
-// pythonTypeName returns the name of a type in Python. The library declares the types
-// Session and ApiError by hand.
-func pythonTypeName(name string) string {
-	if renamed := goTypeName(name); renamed != name {
-		return renamed
-	}
-	return name
 }
 
 var upperCase = regexp.MustCompile(`([a-z0-9])([A-Z])`)

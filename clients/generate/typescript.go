@@ -17,7 +17,7 @@ func typeScriptTypes(d *document) (string, error) {
 	w := new(strings.Builder)
 	w.WriteString(typeScriptHeader)
 	for _, t := range all {
-		name := goTypeName(t.name)
+		name := typeName(t.name)
 		fmt.Fprintf(w, "\n/** %s */\n", t.description)
 		switch {
 		case len(t.values) > 0:
@@ -55,7 +55,7 @@ func typeScriptType(k kind) string {
 	case "map":
 		return "Record<string, " + typeScriptType(*k.element) + ">"
 	case "object", "enum":
-		return goTypeName(k.name)
+		return typeName(k.name)
 	default:
 		return "unknown"
 	}

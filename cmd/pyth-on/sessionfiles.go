@@ -11,7 +11,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -109,7 +108,7 @@ func (c *filesGetCommand) report(target string, size int64) error {
 	if c.JSON {
 		return printJSON(map[string]any{"path": c.Path, "file": target, "sizeBytes": size})
 	}
-	_, err := fmt.Fprintf(os.Stdout, "Saved %s (%s bytes).\n", target, strconv.FormatInt(size, 10))
+	_, err := fmt.Fprintf(os.Stdout, "Saved %s (%d bytes).\n", target, size)
 	return err
 }
 

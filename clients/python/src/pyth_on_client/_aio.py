@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import TYPE_CHECKING, Any, AsyncIterator, List, Optional, Union
 
 import httpx
 
 from . import _calls, _types
 from ._client import MAX_WAIT, answer_of, http_options, never_connected, request_options
-from ._crypto import KeyCost, encrypt, seal, to_text
+from ._crypto import KeyCost, encrypt
 from ._errors import ApiError, ConnectionLost
 from ._events import Ended, Event, Parser, event_of
 from ._results import Run
@@ -203,8 +202,7 @@ class AsyncClient:
     async def run_encrypted(self, name: str, password: Union[str, bytes], **options: Unpack[_types.RunOptions]) -> Run:
         """Run an encrypted program. Only the sandbox of the run can decrypt the password."""
         sandbox = await self._send(_calls.reserve())
-        sealed = seal(password, base64.b64decode(sandbox["publicKey"]), sandbox["sandboxId"])
-        return await self._send(_calls.run_encrypted(name, sandbox["sandboxId"], to_text(sealed), options))
+        return await self._send(_calls.run_encrypted(name, sandbox, password, options))
 
     async def encrypted_programs(self) -> List[_types.EncryptedCodeMetadata]:
         """Return the encrypted programs."""

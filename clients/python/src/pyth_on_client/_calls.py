@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import random
 import uuid
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Union
 from urllib.parse import quote
 
 from . import _types
+from ._crypto import seal, to_text
 from ._decode import decode, encode, encode_options
 from ._errors import ApiError
 from ._results import Run
@@ -195,6 +197,7 @@ def reserve() -> Call:
     return Call("POST", "/api/v1/zk/sandboxes", lambda data: data).once()
 
 
-def run_encrypted(name: str, sandbox_id: str, sealed: str, options: Mapping[str, Any]) -> Call:
-    body = {"sandboxId": sandbox_id, "sealedPassword": sealed, **encode_options(options)}
+def run_encrypted(name: str, sandbox: dict, password: Union[str, bytes], options: Mapping[str, Any]) -> Call:
+    sealed = seal(password, base64.b64decode(sandbox["publicKey"]), sandbox["sandboxId"])
+    body = {"sandboxId": sandbox["sandboxId"], "sealedPassword": to_text(sealed), **encode_options(options)}
     return Call("POST", f"/api/v1/zk/execute/{segment(name)}", of(Run), body)

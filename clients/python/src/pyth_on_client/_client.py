@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Union
 
 import httpx
 
 from . import _calls, _types
-from ._crypto import KeyCost, encrypt, seal, to_text
+from ._crypto import KeyCost, encrypt
 from ._errors import ApiError, ConnectionLost, NotPythOn, error_of
 from ._events import Ended, Event, Parser, event_of
 from ._results import Run
@@ -243,8 +242,7 @@ class Client:
     def run_encrypted(self, name: str, password: Union[str, bytes], **options: Unpack[_types.RunOptions]) -> Run:
         """Run an encrypted program. Only the sandbox of the run can decrypt the password."""
         sandbox = self._send(_calls.reserve())
-        sealed = seal(password, base64.b64decode(sandbox["publicKey"]), sandbox["sandboxId"])
-        return self._send(_calls.run_encrypted(name, sandbox["sandboxId"], to_text(sealed), options))
+        return self._send(_calls.run_encrypted(name, sandbox, password, options))
 
     def encrypted_programs(self) -> List[_types.EncryptedCodeMetadata]:
         """Return the encrypted programs."""
