@@ -137,6 +137,21 @@ await check("the keyboard runs, stops and leaves the editor", async () => {
   assert.ok(await page.evaluate(() => !document.activeElement?.shadowRoot), "the editor keeps the focus");
 });
 
+await check("Stop before the answer of the server offers Run again", async () => {
+  // The request stays open until the page aborts it.
+  await page.route("**/api/v1/execute", () => {});
+  const aborted = page.waitForEvent("requestfailed", (r) => r.url().endsWith("/api/v1/execute"));
+  await write("print('not sent')");
+  await runButton().click();
+  await page.getByRole("button", { name: "Stop", exact: true }).click();
+  await aborted;
+  await runButton().waitFor();
+  await page.getByRole("heading", { name: "No output yet" }).waitFor();
+  await page.unroute("**/api/v1/execute");
+  await run("print('sent')");
+  await output().getByText("sent", { exact: true }).waitFor();
+});
+
 await check("JavaScript and TypeScript run", async () => {
   await choose("typescript");
   await run("enum A { x = 41 }\nconsole.log('ts', A.x + 1)");

@@ -123,16 +123,15 @@ export function useRun() {
     }
   }, []);
 
+  // Before the server has answered, the run has no ID. Then stop ends the request.
   const stop = useCallback(async () => {
-    const { state, abort } = current.current;
-    if (state.id) await call("POST", `/api/v1/executions/${state.id}/cancel`);
-    else abort.abort();
+    const { id } = current.current.state;
+    if (id) await call("POST", `/api/v1/executions/${id}/cancel`);
+    else begin("idle");
   }, []);
 
-  const reset = useCallback(() => void begin("idle"), []);
-
   useEffect(() => () => current.current.abort.abort(), []);
-  return { live, start, attach, stop, reset };
+  return { live, start, attach, stop };
 }
 
 // loadRun returns the record of a run with its code.
