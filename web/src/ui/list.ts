@@ -13,12 +13,16 @@ export function useList<T>(path: string, field: string, parameters: Record<strin
   }, [key]);
   const rest = more.key === key ? more : { items: [], busy: false, next: undefined, error: undefined };
   const loadMore = useCallback(async () => {
-    setMore((m) => ({ ...m, busy: true, error: undefined }));
+    // The parameters can change or the list can reload while an answer is outstanding. Such
+    // an answer does not belong to the new list.
+    type More = typeof more;
+    const change = (update: (m: More) => Partial<More>) => setMore((m) => (m.key === key && m.next === more.next ? { ...m, ...update(m) } : m));
+    change(() => ({ busy: true, error: undefined }));
     try {
       const answer = await get<Record<string, unknown>>(query(path, { ...parameters, cursor: more.next }));
-      setMore((m) => ({ ...m, items: [...m.items, ...(answer[field] as T[])], next: answer.nextCursor as string | undefined, busy: false }));
+      change((m) => ({ items: [...m.items, ...(answer[field] as T[])], next: answer.nextCursor as string | undefined, busy: false }));
     } catch (error) {
-      setMore((m) => ({ ...m, busy: false, error: error as Error }));
+      change(() => ({ busy: false, error: error as Error }));
     }
   }, [key, more.next]);
   return {
