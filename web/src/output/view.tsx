@@ -1,3 +1,4 @@
+import { useMemo } from "preact/hooks";
 import type { Live } from "../run/use-run";
 import { Problem } from "../ui/parts";
 import { Console } from "./console";
@@ -16,6 +17,8 @@ export function Output({ live, compact }: Props) {
   const hasText = screen.lines.length > 1 || screen.lines[0].length > 0;
   const nothing = phase === "ended" && run && !hasText && !results.length && !run.error;
   const missing = run?.error && missingPackage(run.error.message);
+  // Text can arrive at each frame. Results are large, so they render only if they change.
+  const values = useMemo(() => results.map((r, i) => <Value key={i} result={r} number={i + 1} />), [results]);
   return (
     <div class="output">
       {live.waiting && <p class="notice warn" role="status">The connection to the server is lost. The run continues; the page connects again.</p>}
@@ -28,7 +31,7 @@ export function Output({ live, compact }: Props) {
       {run?.error && !hasText && <pre class="traceback" tabIndex={0}>{run.error.traceback || `${run.error.name}: ${run.error.message}`}</pre>}
       {run?.error?.hint && <p class="notice warn">{run.error.hint}</p>}
       {missing && <p><a class="button" href={`#/packages?language=${run!.language === "python" ? "python" : "javascript"}&add=${encodeURIComponent(missing)}`}>Install {missing}</a></p>}
-      {results.map((r, i) => <Value key={i} result={r} number={i + 1} />)}
+      {values}
       {(files.length > 0 || !!run?.filesSkipped?.length) && (
         <section>
           <h3>Files</h3>

@@ -84,6 +84,8 @@ export function RunPage({ id, starts, info }: { id?: string; starts: boolean; in
   // "Run again" opens this page with a program and starts it.
   useEffect(() => void (starts && latest.current.run()), []);
 
+  // The program changes at each keystroke, but the output does not.
+  const output = useMemo(() => <Output live={live} />, [live]);
   const settings = settingsOf(draft);
   const runtimes = useMemo(() => info.languages.find((l) => l.name === draft.language)?.runtimes ?? [], [draft.language]);
   const showCode = (language: SnippetLanguage) => {
@@ -138,7 +140,7 @@ export function RunPage({ id, starts, info }: { id?: string; starts: boolean; in
             <p>Press <kbd>Ctrl</kbd>+<kbd>Enter</kbd> to run the program in a new sandbox. Its output, pictures and tables appear here.</p>
           </div>
         ) : (
-          <Output live={live} />
+          output
         )}
       </section>
       {code && (

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, call, get } from "../api/client";
 import { Code } from "../editor/code";
 import { Output } from "../output/view";
@@ -124,6 +124,8 @@ function CellView({ cell, number, session, focus, last, onChange, onRemove, onMo
   register(run);
   const latest = useRef({ run, onNext });
   latest.current = { run, onNext };
+  // The code of some cell changes at each keystroke, but the output does not.
+  const output = useMemo(() => <Output live={live} compact />, [live]);
   return (
     <section class="cell card" aria-label={`Cell ${number}`}>
       <div class="bar">
@@ -142,7 +144,7 @@ function CellView({ cell, number, session, focus, last, onChange, onRemove, onMo
           if (mode === "advance") latest.current.onNext();
         }}
       />
-      {live.phase !== "idle" && <Output live={live} compact />}
+      {live.phase !== "idle" && output}
     </section>
   );
 }
