@@ -112,7 +112,8 @@ func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 }
 
 // copySources copies all files below one directory to another. It returns their
-// contents in a fixed order.
+// contents in a fixed order. It does not write files that have the same content, because
+// other tests may read them.
 func copySources(t *testing.T, from, to string) [][]byte {
 	t.Helper()
 	var content [][]byte
@@ -135,7 +136,11 @@ func copySources(t *testing.T, from, to string) [][]byte {
 			return err
 		}
 		content = append(content, []byte(name), text)
-		return os.WriteFile(filepath.Join(to, name), text, 0o600)
+		target := filepath.Join(to, name)
+		if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) {
+			return nil
+		}
+		return os.WriteFile(target, text, 0o600)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -167,13 +172,15 @@ func testGoClient(name string, generate ...string) func(*testing.T, *server, []b
 }
 
 // npmMutex is locked while npm runs, since two npm processes must not fill the cache
-// at the same time.
+// at the same time. It also prevents that two tests install the same package.
 var npmMutex sync.Mutex
 
 // installNPMPackage copies an npm package to bin/clients and installs the
 // dependencies from its lockfile. It returns the new directory.
 func installNPMPackage(t *testing.T, name, source string) string {
 	t.Helper()
+	npmMutex.Lock()
+	defer npmMutex.Unlock()
 	dir := clientsDir(t, name)
 	copySources(t, source, dir)
 	lockfile, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
@@ -181,8 +188,6 @@ func installNPMPackage(t *testing.T, name, source string) string {
 		t.Fatal(err)
 	}
 	runOnce(t, filepath.Join(dir, "installed"), [][]byte{lockfile}, func() {
-		npmMutex.Lock()
-		defer npmMutex.Unlock()
 		mustRun(t, commandIn(dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"))
 	})
 	return dir
