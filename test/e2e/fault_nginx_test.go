@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -102,18 +100,11 @@ func TestLinksBeginWithHTTPSBehindNginx(t *testing.T) {
 	s := startServer(t, "--trusted-proxies=127.0.0.0/8")
 	admin := s.createAdmin(t)
 	dir := t.TempDir()
-	cert, key := filepath.Join(dir, "api.crt"), filepath.Join(dir, "api.key")
-	openssl := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-		"-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert)
-	if out, err := openssl.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	address := startNginxWith(t, s, "ssl", "ssl_certificate "+cert+"; ssl_certificate_key "+key+";")
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(readFile(t, cert)))
+	certificate := writeCertificate(t, dir)
+	address := startNginxWith(t, s, "ssl", "ssl_certificate "+dir+"/cert.pem; ssl_certificate_key "+dir+"/key.pem;")
 	through := *s
 	through.URL = "https://" + address
-	through.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	through.http = clientFor(certificate)
 	var invite struct{ URL string }
 	through.call(t, admin, "POST", "/api/v1/admin/invites", object{}).want(t, 201, &invite)
 	if !strings.HasPrefix(invite.URL, "https://127.0.0.1/account#invite=") {
