@@ -17,24 +17,32 @@ const commandTimeout = 5 * time.Minute
 
 func TestCommandLineScripts(t *testing.T) {
 	t.Parallel()
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	runScripts(t, "testdata/script/*.txtar", func(t *testing.T) testscript.Params {
+		return testscript.Params{Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
+			env.Setenv("PYTH_ON_CACHE_DIR", imageDir)
+			env.Setenv("PYTH_ON_NODE", nodeBinary(t))
+			return nil
+		}}
+	})
+}
+
+// runScripts runs each script that matches the pattern in a parallel subtest. params
+// returns the parameters of a script, without its file and its deadline.
+func runScripts(t *testing.T, pattern string, params func(*testing.T) testscript.Params) {
+	t.Helper()
+	scripts, err := filepath.Glob(pattern)
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, script := range scripts {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			testscript.RunT(startedScript{t}, testscript.Params{
-				Files:               []string{script},
-				RequireExplicitExec: true,
-				Deadline:            time.Now().Add(commandTimeout),
-				Setup: func(env *testscript.Env) error {
-					env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
-					env.Setenv("PYTH_ON_CACHE_DIR", imageDir)
-					env.Setenv("PYTH_ON_NODE", nodeBinary(t))
-					return nil
-				},
-			})
+			p := params(t)
+			p.Files = []string{script}
+			p.RequireExplicitExec = true
+			p.Deadline = time.Now().Add(commandTimeout)
+			testscript.RunT(startedScript{t}, p)
 		})
 	}
 }

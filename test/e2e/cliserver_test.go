@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,41 +16,31 @@ import (
 // key.
 func TestCommandLineOnServer(t *testing.T) {
 	t.Parallel()
-	scripts, err := filepath.Glob("testdata/script/server/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
 	s := startServer(t, newIndex(t).add(t, wheel{Name: "greeting", Version: "1.2", Files: map[string]string{
 		"greeting.py": "text = 'hello from the package'\n",
 	}}).Flag())
-	for _, script := range scripts {
-		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
-			t.Parallel()
-			a := s.register(t)
-			testscript.RunT(startedScript{t}, testscript.Params{
-				Files:               []string{script},
-				RequireExplicitExec: true,
-				Deadline:            time.Now().Add(commandTimeout),
-				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"golden": golden(s, a)},
-				Setup: func(env *testscript.Env) error {
-					env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
-					env.Setenv("HOME", env.WorkDir)
-					env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
-					env.Setenv("URL", s.URL)
-					env.Setenv("DATA", s.data)
-					env.Setenv("EMAIL", a.email)
-					env.Setenv("PYTH_ON_SERVER", s.URL)
-					env.Setenv("PYTH_ON_API_KEY", a.APIKey)
-					for name, content := range map[string]string{"password": password, "key": a.APIKey} {
-						if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content+"\n"), 0o600); err != nil {
-							return err
-						}
+	runScripts(t, "testdata/script/server/*.txtar", func(t *testing.T) testscript.Params {
+		a := s.register(t)
+		return testscript.Params{
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){"golden": golden(s, a)},
+			Setup: func(env *testscript.Env) error {
+				env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
+				env.Setenv("HOME", env.WorkDir)
+				env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+				env.Setenv("URL", s.URL)
+				env.Setenv("DATA", s.data)
+				env.Setenv("EMAIL", a.email)
+				env.Setenv("PYTH_ON_SERVER", s.URL)
+				env.Setenv("PYTH_ON_API_KEY", a.APIKey)
+				for name, content := range map[string]string{"password": password, "key": a.APIKey} {
+					if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content+"\n"), 0o600); err != nil {
+						return err
 					}
-					return nil
-				},
-			})
-		})
-	}
+				}
+				return nil
+			},
+		}
+	})
 }
 
 // changing are the parts of an output that differ between two runs of a script.

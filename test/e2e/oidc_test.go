@@ -137,8 +137,8 @@ func TestSignInAtAProvider(t *testing.T) {
 	if got := s.signInAt(t, "/account"); got.Get("signin-error") != "forbidden" || got.Has("signin") {
 		t.Errorf("a refused sign-in: got %v", got)
 	}
-	s.wantAudit(t, a, "user.registered", "user.login")
-	s.wantAudit(t, b, "user.identity_linked", "user.identity_unlinked")
+	a.wantAudit(t, "user.registered", "user.login")
+	b.wantAudit(t, "user.identity_linked", "user.identity_unlinked")
 	if log := s.log.String(); strings.Contains(log, "canary") || strings.Contains(log, signIn) {
 		t.Error("the log contains a secret")
 	}

@@ -76,6 +76,16 @@ func (s *server) runningSetting(t *testing.T, name string) (value, origin string
 	return "", "", false
 }
 
+// reload sends SIGHUP to the server, and waits until the log has the message once more.
+func (s *server) reload(t *testing.T, message string) {
+	t.Helper()
+	before := strings.Count(s.log.String(), message)
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log has "+message, func() bool { return strings.Count(s.log.String(), message) > before })
+}
+
 // TestServeReloadsSettings changes the settings file of a server with TLS while clients
 // send requests. No request may fail.
 func TestServeReloadsSettings(t *testing.T) {
@@ -131,19 +141,11 @@ func testReload(t *testing.T, ordinary bool) {
 			}
 		})
 	}
-	reload := func(message string) {
-		t.Helper()
-		before := strings.Count(s.log.String(), message)
-		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the log has "+message, func() bool { return strings.Count(s.log.String(), message) > before })
-	}
 
 	a.openSession(t, object{"language": "python"})
 	s.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).want(t, 429, nil)
 	write("registration = \"closed\"\nmax-sessions-per-user = 2\ntoken-ttl = \"30m\"\nmax-connections = 77\n")
-	reload(`msg="settings reloaded" changed="[registration token-ttl max-sessions-per-user]"`)
+	s.reload(t, `msg="settings reloaded" changed="[registration token-ttl max-sessions-per-user]"`)
 	if !strings.Contains(s.log.String(), `msg="some changed settings need a restart" settings=[max-connections]`) {
 		t.Errorf("the log does not name the setting that needs a restart: %s", s.log)
 	}
@@ -158,11 +160,11 @@ func testReload(t *testing.T, ordinary bool) {
 
 	// If the settings file has a mistake, the server must keep the old settings.
 	write("registration = \"open\"\ntoken-tl = \"1h\"\n")
-	reload(`msg="settings not reloaded" error="` + file + `:2: \"token-tl\" is not a setting; did you mean token-ttl?"`)
+	s.reload(t, `msg="settings not reloaded" error="`+file+`:2: \"token-tl\" is not a setting; did you mean token-ttl?"`)
 	s.call(t, nil, "POST", "/api/register", object{"email": "late@example.org", "password": "a long password"}).want(t, 403, nil)
 
 	write("registration = \"open\"\nlog-level = \"warn\"\n")
-	reload(`msg="settings reloaded"`)
+	s.reload(t, `msg="settings reloaded"`)
 	s.call(t, nil, "POST", "/api/register", object{"email": "late" + filepath.Base(dir) + "@example.org", "password": "a long password"}).want(t, 201, nil)
 	close(stop)
 	clients.Wait()

@@ -121,25 +121,17 @@ func TestWorkerReloadsSettings(t *testing.T) {
 	w := startWorkersWith(t, []string{"first"}, []string{"--config=" + file}, "--max-running-per-user=1")
 	worker := w.all["first"]
 	a := w.register(t)
-	reload := func(message string) {
-		t.Helper()
-		before := strings.Count(worker.log.String(), message)
-		if err := worker.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the log has "+message, func() bool { return strings.Count(worker.log.String(), message) > before })
-	}
 	session := a.openSession(t, object{"language": "python"})
 	write("max-sandboxes = 3\nmax-sessions = 1\npackage-cache = 5000\n")
-	reload(`msg="some changed settings need a restart" settings=[package-cache] hint="restart the worker to change them"`)
+	worker.reload(t, `msg="some changed settings need a restart" settings=[package-cache] hint="restart the worker to change them"`)
 	session.runCode(t, "print(1)")
 	eventually(t, "the worker accepts no second session", func() bool {
 		return w.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).status == 503
 	})
 	write("max-sandboxes = 3\nmax-sessions = many\n")
-	reload(`msg="settings not reloaded"`)
+	worker.reload(t, `msg="settings not reloaded"`)
 	write("max-sandboxes = 3\nmax-sessions = 3\n")
-	reload(`msg="settings reloaded" changed=[max-sessions]`)
+	worker.reload(t, `msg="settings reloaded" changed=[max-sessions]`)
 	eventually(t, "the worker accepts a second session", func() bool {
 		return w.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).status == 201
 	})
