@@ -65,13 +65,18 @@ export function onSignedOut(run: () => void): void {
 const loginPath = "/api/v1/login-cookie";
 const renewedKey = "pyth-on.renewed";
 
+// markRenewed stores the time at which this browser got a new token.
+export function markRenewed(): void {
+  localStorage.setItem(renewedKey, String(Date.now()));
+}
+
 // renew gets a new token cookie. One tab renews at a time, because a refresh token works
 // once. Another tab may have renewed while this tab waited.
 async function renew(since: number): Promise<boolean> {
   const exchange = async () => {
     if (Number(localStorage.getItem(renewedKey)) > since) return true;
     const response = await attempt("POST", loginPath, {});
-    if (response.ok) localStorage.setItem(renewedKey, String(Date.now()));
+    if (response.ok) markRenewed();
     else if (response.status !== 401 && response.status !== 403) throw await problemOf(response);
     return response.ok;
   };

@@ -1,4 +1,4 @@
-import { call, get } from "./client";
+import { call, get, markRenewed } from "./client";
 import type { Login } from "./types";
 
 // The browser keeps the credentials in cookies that scripts cannot read. The mark says
@@ -18,7 +18,7 @@ export async function currentLogin(): Promise<Login | undefined> {
 async function store(refreshToken: string): Promise<Login> {
   const login = await call<Login>("POST", "/api/v1/login-cookie", { refreshToken });
   localStorage.setItem(mark, "1");
-  localStorage.setItem("pyth-on.renewed", String(Date.now()));
+  markRenewed();
   return login;
 }
 

@@ -3,7 +3,8 @@ import type { Run } from "../api/types";
 import { bytes, count, duration } from "../ui/format";
 import { Badge } from "../ui/parts";
 
-const words: Record<string, string> = {
+// statusNames contains the name that the page shows for each status and state of a run.
+export const statusNames: Record<string, string> = {
   succeeded: "Succeeded", failed: "Failed", timed_out: "Timed out", out_of_memory: "Out of memory", output_limit: "Too much output",
   killed: "Killed", canceled: "Stopped", queued: "Waiting", running: "Running",
 };
@@ -17,7 +18,7 @@ const advice: Record<string, string> = {
 export function Status({ run }: { run: Pick<Run, "status" | "state" | "reason"> }) {
   const status = run.status ?? run.state ?? "";
   const kind = status === "succeeded" ? "good" : status === "queued" || status === "running" ? "busy" : status === "canceled" ? "plain" : "bad";
-  return <Badge kind={kind}>{words[status] ?? status}</Badge>;
+  return <Badge kind={kind}>{statusNames[status] ?? status}</Badge>;
 }
 
 // Outcome shows how a run ended and what it used.

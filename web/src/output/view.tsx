@@ -1,5 +1,5 @@
 import { useMemo } from "preact/hooks";
-import type { Live } from "../run/use-run";
+import { isActive, type Live } from "../run/use-run";
 import { Problem } from "../ui/parts";
 import { Console } from "./console";
 import { Outcome, Status } from "./outcome";
@@ -22,7 +22,7 @@ export function Output({ live, compact }: Props) {
   return (
     <div class="output">
       {live.waiting && <p class="notice warn" role="status">The connection to the server is lost. The run continues; the page connects again.</p>}
-      {(phase === "sending" || phase === "queued" || phase === "running") && (
+      {isActive(live) && (
         <div class="facts" role="status"><Status run={{ state: phase === "running" ? "running" : "queued" }} /></div>
       )}
       {run && !(compact && run.status === "succeeded") && <Outcome run={run} />}

@@ -1,6 +1,6 @@
 import type { InputFile, RunRequest } from "../api/types";
 
-// Draft is what the user enters on the page Run, as text.
+// Draft contains the text that the user enters on the page Run.
 export interface Draft {
   code: string;
   language: string;
@@ -88,7 +88,8 @@ export function settingsOf(d: Draft): string[] {
   return out;
 }
 
-function words(text: string): string[] {
+// words splits a text at spaces and commas.
+export function words(text: string): string[] {
   return text.split(/[\s,]+/).filter(Boolean);
 }
 

@@ -9,7 +9,7 @@ import { examples } from "./examples";
 import { draftOf, emptyDraft, requestOf, settingsOf, type Draft } from "./model";
 import { Settings } from "./settings";
 import { snippet, snippetLanguages, type SnippetLanguage } from "./snippets";
-import { loadRun, useRun } from "./use-run";
+import { isActive, loadRun, useRun } from "./use-run";
 
 const draftKey = "pyth-on.draft";
 const languageNames: Record<string, string> = { python: "Python", javascript: "JavaScript", typescript: "TypeScript", bash: "Bash" };
@@ -54,7 +54,7 @@ export function RunPage({ id, starts, info }: { id?: string; starts: boolean; in
     if (!sessionStorage.getItem(draftKey)) loadRun(id).then((r) => r.code && setDraft(draftOf(r.code, r.language)), () => {});
   }, [id]);
 
-  const active = live.phase === "sending" || live.phase === "queued" || live.phase === "running";
+  const active = isActive(live);
   const run = async () => {
     if (active) return;
     try {

@@ -19,6 +19,11 @@ export interface Live {
   waiting: boolean;
 }
 
+// isActive returns true if the run has started and has not ended.
+export function isActive({ phase }: Live): boolean {
+  return phase === "sending" || phase === "queued" || phase === "running";
+}
+
 const idle = (): Live => ({ phase: "idle", screen: new Screen(), version: 0, results: [], files: [], waiting: false });
 
 // useRun starts runs and follows their events. A run continues if the page is reloaded or

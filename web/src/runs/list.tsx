@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Run, ServerInfo } from "../api/types";
-import { Status } from "../output/outcome";
+import { Status, statusNames } from "../output/outcome";
 import { go, replace, type Route } from "../router";
 import { languageName } from "../run/page";
 import { bytes, duration } from "../ui/format";
@@ -8,8 +8,9 @@ import { useList } from "../ui/list";
 import { Empty, Field, Loading, Problem } from "../ui/parts";
 import { Time } from "../ui/time";
 
-const states = [["", "All"], ["queued", "Waiting"], ["running", "Running"], ["ended", "Ended"]];
-const statuses = [["", "All"], ["succeeded", "Succeeded"], ["failed", "Failed"], ["timed_out", "Timed out"], ["out_of_memory", "Out of memory"], ["output_limit", "Too much output"], ["killed", "Killed"], ["canceled", "Stopped"]];
+const named = (...values: string[]) => values.map((v) => [v, statusNames[v]]);
+const states = [["", "All"], ...named("queued", "running"), ["ended", "Ended"]];
+const statuses = [["", "All"], ...named("succeeded", "failed", "timed_out", "out_of_memory", "output_limit", "killed", "canceled")];
 const ages: [string, string, number][] = [["", "Any time", 0], ["hour", "Last hour", 3600e3], ["day", "Last day", 86400e3], ["week", "Last week", 604800e3]];
 const names = ["state", "status", "language", "label", "age"] as const;
 

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { ServerInfo } from "../api/types";
 import { go } from "../router";
+import { words } from "../run/model";
 import { languageName } from "../run/page";
 import { count } from "../ui/format";
 import { useList } from "../ui/list";
@@ -71,7 +72,7 @@ function Create({ info, onClose }: { info: ServerInfo; onClose: () => void }) {
   const [network, setNetwork] = useState("");
   const action = useAction();
   const create = async () => {
-    const allow = network.split(/[\s,]+/).filter(Boolean);
+    const allow = words(network);
     const s = await call<Session>("POST", "/api/v1/sessions", { language, idleTimeoutMs: Number(minutes) * 60_000, ...(allow.length && { network: { allow } }) });
     go(`#/sessions/${s.id}`);
   };

@@ -4,7 +4,7 @@ import { Code } from "../editor/code";
 import { Output } from "../output/view";
 import { go, replace } from "../router";
 import { languageName } from "../run/page";
-import { useRun } from "../run/use-run";
+import { isActive, useRun } from "../run/use-run";
 import { duration } from "../ui/format";
 import { useAction, useLoad } from "../ui/load";
 import { Confirm, Empty, Loading, Problem } from "../ui/parts";
@@ -112,7 +112,7 @@ interface CellProps {
 
 function CellView({ cell, number, session, focus, last, onChange, onRemove, onMove, onAdd, onNext, onDone, register }: CellProps) {
   const { live, start, attach, stop } = useRun();
-  const active = live.phase === "sending" || live.phase === "queued" || live.phase === "running";
+  const active = isActive(live);
   // After a reload, show the stored output of the last run again.
   useEffect(() => void (cell.run && attach(cell.run)), []);
   const run = async () => {
