@@ -27,19 +27,6 @@ export interface Options {
   signal?: AbortSignal;
 }
 
-// Listeners learn about each request of the page. The page of encrypted programs shows
-// with them what left the browser.
-export interface Sent {
-  method: string;
-  path: string;
-  body: string;
-}
-const watchers = new Set<(sent: Sent) => void>();
-export function watchRequests(watcher: (sent: Sent) => void): () => void {
-  watchers.add(watcher);
-  return () => watchers.delete(watcher);
-}
-
 async function attempt(method: string, path: string, o: Options): Promise<Response> {
   const headers = new Headers(o.headers);
   let body: BodyInit | undefined = o.raw;
@@ -47,7 +34,6 @@ async function attempt(method: string, path: string, o: Options): Promise<Respon
     headers.set("Content-Type", "application/json");
     body = JSON.stringify(o.body);
   }
-  for (const watcher of watchers) watcher({ method, path, body: typeof body === "string" ? body : body ? "(bytes)" : "" });
   try {
     return await fetch(path, { method, headers, body, signal: o.signal, credentials: "same-origin", cache: "no-store" });
   } catch (error) {

@@ -21,7 +21,7 @@ export interface Span {
 export type Line = Span[];
 
 // maxLines is the number of lines that the page shows. Copy and download have all.
-export const maxLines = 200_000;
+const maxLines = 200_000;
 
 const names = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 

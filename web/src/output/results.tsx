@@ -94,7 +94,7 @@ export function bytesToBase64(data: Uint8Array): string {
   return btoa(binary);
 }
 
-export function base64ToBytes(data: string): Uint8Array<ArrayBuffer> {
+function base64ToBytes(data: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
 }
 

@@ -112,7 +112,7 @@ function environment(text: string): Record<string, string> {
 }
 
 // splitArguments splits a line at spaces, except in quotes, as a shell does.
-export function splitArguments(line: string): string[] {
+function splitArguments(line: string): string[] {
   const out: string[] = [];
   let word = "", quote = "", inWord = false;
   for (let i = 0; i < line.length; i++) {

@@ -40,7 +40,7 @@ export function ComparePage({ first, second }: { first: string; second: string }
 }
 
 // Difference shows how two texts differ.
-export function Difference({ title, a, b }: { title: string; a?: string; b?: string }) {
+function Difference({ title, a, b }: { title: string; a?: string; b?: string }) {
   if (!a && !b) return null;
   const lines = a === undefined || b === undefined ? undefined : diff(a, b);
   return (

@@ -4,12 +4,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 interface Props {
   label: ComponentChildren;
   items: { name: string; run: () => void }[];
-  // up is true if the list opens above the button.
-  up?: boolean;
 }
 
 // Menu is a button with a list of actions.
-export function Menu({ label, items, up }: Props) {
+export function Menu({ label, items }: Props) {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -31,7 +29,7 @@ export function Menu({ label, items, up }: Props) {
     e.preventDefault();
   };
   return (
-    <div class={`menu${up ? " up" : ""}`} ref={box} onKeyDown={open ? move : undefined}>
+    <div class="menu" ref={box} onKeyDown={open ? move : undefined}>
       <button type="button" aria-haspopup="menu" aria-expanded={open} onClick={() => setOpen(!open)}>{label} <span aria-hidden="true">▾</span></button>
       {open && (
         <div role="menu">
