@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 // SignInRequest is the body of logInWithOidc.
@@ -191,15 +192,22 @@ func redirect(ctx context.Context, target string, cookie *http.Cookie) (*noOutpu
 	return nil, nil
 }
 
-// redirectForm describes the response of redirect.
+// redirectForm describes the response of redirect. Redocly's recommended rules want a 2xx
+// response or a default response for each operation.
 func redirectForm(description string) map[string]*huma.Response {
-	return map[string]*huma.Response{strconv.Itoa(http.StatusFound): {
-		Description: description,
-		Headers: map[string]*huma.Param{
-			"Location":   stringHeader("The address to which the browser goes."),
-			"Set-Cookie": stringHeader("The cookie with the encrypted state of the sign-in."),
+	return map[string]*huma.Response{
+		strconv.Itoa(http.StatusFound): {
+			Description: description,
+			Headers: map[string]*huma.Param{
+				"Location":   stringHeader("The address to which the browser goes."),
+				"Set-Cookie": stringHeader("The cookie with the encrypted state of the sign-in."),
+			},
 		},
-	}}
+		"default": {
+			Description: "The request failed.",
+			Content:     map[string]*huma.MediaType{problem.MediaType: {Schema: &huma.Schema{Ref: schemaPrefix + "Error"}}},
+		},
+	}
 }
 
 // isLocalPath reports whether the text is a clean path without a host, a query or a

@@ -352,10 +352,14 @@ func errorResponseName(status string, content *huma.MediaType) string {
 }
 
 // exampleProblem returns the example of the error response in "content". Without an
-// example, it returns the first error in the catalog with this status.
+// example, it returns the first error in the catalog with this status. The example of
+// a default response is an error 500.
 func exampleProblem(status string, content *huma.MediaType) any {
 	if content.Example != nil {
 		return content.Example
+	}
+	if status == "default" {
+		status = strconv.Itoa(http.StatusInternalServerError)
 	}
 	for _, t := range problem.Catalog() {
 		if strconv.Itoa(t.Status) != status {
