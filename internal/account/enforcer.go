@@ -36,7 +36,7 @@ type Enforcer struct {
 // endTimeout is the maximum time to wait for the end of the runs of one user.
 const endTimeout = 30 * time.Second
 
-// Run ends runs and sessions until ctx ends.
+// Run ends the runs and sessions of disabled and deleted users until ctx ends.
 func (e *Enforcer) Run(ctx context.Context) {
 	ticker := time.NewTicker(e.Interval)
 	defer ticker.Stop()

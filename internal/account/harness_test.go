@@ -109,7 +109,8 @@ func (s *service) accepts(t testing.TB, c pyth.Credentials) bool {
 	return p != nil
 }
 
-// want fails the test unless err has the code; "" means no error.
+// want fails the test unless err has the given code. The code "" means that err must be
+// nil.
 func want(t testing.TB, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
