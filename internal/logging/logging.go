@@ -54,10 +54,10 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.next.Handle(ctx, r)
 }
 
-// WithAttrs returns a Handler whose records have these attributes.
+// WithAttrs returns a Handler that adds these attributes to each record.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &Handler{h.next.WithAttrs(attrs)}
 }
 
-// WithGroup returns a Handler whose records have their attributes in this group.
+// WithGroup returns a Handler that puts the attributes of each record in this group.
 func (h *Handler) WithGroup(name string) slog.Handler { return &Handler{h.next.WithGroup(name)} }
