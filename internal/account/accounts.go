@@ -89,8 +89,8 @@ func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, 
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now(), Role: cmp.Or(n.Role, pyth.RoleUser)}
 	key, err := s.create(ctx, user, setup, store)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		// Another server rotated the root key between the encryption of the user's data
-		// key and the write to the store. Try again with the new root key.
+		// The root key changed between the encryption of the user's data key and the
+		// write to the store. Try again with the new root key.
 		key, err = s.create(ctx, user, setup, store)
 	}
 	if err != nil {

@@ -45,7 +45,8 @@ type Store struct {
 	pool *pgxpool.Pool
 	// offset is the time in nanoseconds that Now adds to the clock of this machine.
 	offset atomic.Int64
-	// writeFailed is called after a temporary failure of a write. It may be nil.
+	// writeFailed is called after an operation has failed with a temporary error. It may
+	// be nil.
 	writeFailed func()
 }
 

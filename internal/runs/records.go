@@ -148,8 +148,8 @@ func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth
 			return r.snapshot(), nil
 		}
 	}
-	// Read the state in the store, because a queued run can be live for a short time
-	// before it starts.
+	// Read the state in the store, because a canceled queued run can still be live for a
+	// short time.
 	out, err := s.stored(ctx, user, id)
 	if err == nil && ended && s.config.Ended != nil {
 		err = s.config.Ended(ctx, nil, &out.ExecutionRecord)

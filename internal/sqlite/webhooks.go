@@ -37,7 +37,7 @@ func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook
 	return all, failure(err)
 }
 
-// querier is a database or a transaction.
+// querier is either a database or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -191,7 +191,8 @@ func (tx deliveryTx) PendingDeliveries(ctx context.Context, user pyth.UserID) (n
 	return n, err
 }
 
-// LockWebhook locks nothing, because SQLite has only one writing transaction at a time.
+// LockWebhook does nothing. SQLite has only one writing transaction at a time, so a lock
+// is not necessary.
 func (tx deliveryTx) LockWebhook(context.Context, pyth.WebhookID) (bool, error) { return true, nil }
 
 func (tx deliveryTx) PutDelivery(ctx context.Context, d *pyth.Delivery) error {
