@@ -18,7 +18,7 @@ type LiveActivity interface {
 }
 
 // Enforcer ends the runs and sessions of users who were disabled or deleted. Such users
-// cannot begin new ones, because each request reads the account.
+// cannot start further runs or sessions, because each request checks the account.
 type Enforcer struct {
 	Store interface {
 		InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error)

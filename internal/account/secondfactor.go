@@ -24,9 +24,9 @@ import (
 const (
 	totpPeriod      = 30 * time.Second
 	totpSecretBytes = 20
-	// totpSkew is the number of time steps before and after the current time step whose
-	// codes are also valid. The tolerance is for slow users and inaccurate clocks (RFC
-	// 6238, 5.2).
+	// totpSkew is the maximum number of time steps between the step of a code and the
+	// current step. A code within this distance is valid. The tolerance is for slow
+	// users and inaccurate clocks (RFC 6238, 5.2).
 	totpSkew = 1
 	// qrCodePixels is the width of the QR code for authenticator apps.
 	qrCodePixels = 256

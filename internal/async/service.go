@@ -125,8 +125,8 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	wait := silence
 	if !c.Shared {
-		// In this mode, only one server uses the store, so all earlier servers have
-		// ended.
+		// If the store is not shared, only this server uses the store. Therefore all
+		// earlier servers have ended.
 		wait = 0
 	}
 	lost, err := c.Runs.RecoverQueued(ctx, c.Server, wait)

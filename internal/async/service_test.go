@@ -127,8 +127,8 @@ func TestEnqueueExecutionKeepsTheProgram(t *testing.T) {
 		Limits: pyth.Limits{MemoryBytes: 1, CPU: 2, OutputBytes: 3, DiskBytes: 4, Processes: 5}, Isolation: pyth.IsolationExecution,
 		Labels: []string{"l"}, Network: []string{"example.org"}, Results: true, Secrets: []string{"S"}, AllSecrets: true, KeepSecrets: true, NoStore: true,
 	}
-	// The test requires a value in every field. Therefore a developer who adds a field
-	// cannot forget it here.
+	// The test requires a value in every field. If a developer adds a field, the test
+	// fails until the field is set here.
 	unset := map[string]bool{"Session": true, "Encrypted": true, "ID": true, "CreatedAt": true, "Started": true, "Begin": true}
 	for field, value := range reflect.ValueOf(*want).Fields() {
 		if value.IsZero() != unset[field.Name] {
@@ -202,7 +202,8 @@ func TestServiceLimitsRunsOfAUser(t *testing.T) {
 	}
 	<-begun
 	<-begun
-	// The third place is free for another user, although another run of ada is queued.
+	// A run of another user can take the third place, although another run of ada is
+	// queued.
 	for range 3 {
 		wait(t, records, "bob", enqueue(t, s, "bob", "b"))
 		if code := <-begun; code != "b" {

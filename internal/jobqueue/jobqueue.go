@@ -135,7 +135,8 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 			q.repair = func(ctx context.Context) error { return driver.GetExecutor().Exec(ctx, repairTimes) }
 			// River elects one server as the leader and stores the leader in a row. If
 			// this server is killed, the row remains. If an operator then sets the clock
-			// back, the row would prevent a new election for a long time.
+			// back, the row prevents a new election for a long time. Therefore delete
+			// the row.
 			if err := driver.GetExecutor().Exec(ctx, "DELETE FROM river_leader"); err != nil {
 				return err
 			}

@@ -146,7 +146,8 @@ func missingContexts(fset *token.FileSet, file *ast.File) (bad []string) {
 	return bad
 }
 
-// hasContext reports whether one of the parameters is a context with a name.
+// hasContext reports whether a function has a parameter that is a context. The parameter
+// must have a name.
 func hasContext(params *ast.FieldList) bool {
 	for _, p := range params.List {
 		if s, ok := p.Type.(*ast.SelectorExpr); ok && s.Sel.Name == "Context" && len(p.Names) == 1 && p.Names[0].Name != "_" {

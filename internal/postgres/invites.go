@@ -61,8 +61,9 @@ func (s *Store) DeleteExpiredInvites(ctx context.Context, before time.Time) erro
 // CreateInvitedUser stores a new user and deletes the user's invite.
 func (s *Store) CreateInvitedUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey, invite [32]byte) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// Take this lock first. CreateInvite also takes this lock before it deletes an
-		// invite. With the same order, two transactions cannot wait for each other.
+		// Lock the set of administrators first. CreateInvite also takes this lock before
+		// it deletes an invite. With the same order, two transactions cannot wait for
+		// each other.
 		if err := lockAdmins(ctx, tx); err != nil {
 			return err
 		}

@@ -8,8 +8,9 @@ import (
 
 // takeToken is a statement that first adds the tokens for the time since the last call
 // to a bucket. Then it takes a token from the bucket if the bucket has one. It uses only
-// the clock of the database, so the clocks of the servers may differ. $1 is the bucket,
-// $2 is its size, and $3 is the number of tokens per second.
+// the clock of the database, so the clocks of the servers may differ. The parameter $1
+// is the bucket, $2 is the size of the bucket, and $3 is the number of tokens per
+// second.
 const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full_at)
 	VALUES ($1, $2::float8 - 1, true, clock_timestamp(), clock_timestamp() + make_interval(secs => 1 / $3::float8))
 	ON CONFLICT (bucket) DO UPDATE SET (tokens, taken, at, full_at) = (

@@ -32,8 +32,8 @@ func addUsage(ctx context.Context, tx pgx.Tx, counters []*pyth.UsageCounter) err
 
 // selectUsage is a query that sums the counters and the sizes of the stored contents in
 // each group. The parameters are the user, the first and the last day, and the maximum
-// number of groups. %[1]s is the SQL expression of the group for counters, and %[2]s is
-// the SQL expression of the group for contents.
+// number of groups. The placeholder %[1]s is the SQL expression of the group for
+// counters. The placeholder %[2]s is the SQL expression of the group for contents.
 const selectUsage = `WITH groups AS (
 	SELECT %[1]s AS name, executions, cpu, memory, network_bytes, 0 AS bytes, generate_tokens
 	FROM usage_days WHERE user_id = $1 AND day >= $2::bigint AND day < $3::bigint

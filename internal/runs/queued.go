@@ -108,8 +108,8 @@ func (s *Service) beginQueued(q *pyth.ExecutionRecord, p *pyth.Program, cancel c
 	return r
 }
 
-// drop removes a run that has not started from the list of live runs. The record of the
-// run stays in the store.
+// drop removes a run from the list of live runs. The run has not started. The record of
+// the run stays in the store.
 func (s *Service) drop(r *run) {
 	r.capture.release()
 	s.live.remove(r)

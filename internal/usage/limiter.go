@@ -266,8 +266,8 @@ func (l *Limiter) Stored(records []*pyth.ExecutionRecord) {
 	}
 }
 
-// idleAfter is the time without a run of a user after which DropIdle drops the account
-// of the user.
+// idleAfter is the time after which DropIdle drops the account of an inactive user. An
+// inactive user runs no programs.
 const idleAfter = time.Hour
 
 // DropIdle drops the accounts of users who have not run a program for an hour.

@@ -110,7 +110,7 @@ func (h *harness) attemptOnce(id pyth.DeliveryID) (*pyth.Delivery, time.Duration
 	return d, delay
 }
 
-// request is a request that a receiver has received.
+// request is a request that a test server has received.
 type request struct {
 	header http.Header
 	body   []byte

@@ -38,7 +38,8 @@ type Worker struct {
 func (s *Service) Worker() *Worker { return &Worker{service: s} }
 
 const (
-	// giveUpAfter is the time after which a delivery fails if it has not succeeded.
+	// giveUpAfter is the maximum time for all attempts of a delivery. If no attempt
+	// succeeds within this time, the delivery fails.
 	giveUpAfter = 24 * time.Hour
 	// storeTimeout is the time-out for a write that stores the outcome of an attempt.
 	storeTimeout = 10 * time.Second

@@ -76,7 +76,7 @@ func (p *Pattern) enter(state int, begins bool) {
 }
 
 // follow calls the function "visit" for certain states. The automaton can reach these
-// states directly from the given state without reading a character. follow returns true
+// states directly from the given state without reading a character. The result is true
 // if the given state can read a character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	i, mode := state/modes, state%modes
