@@ -19,8 +19,9 @@ const (
 	familyStart = "fam_"
 )
 
-// Register creates an account. While the server has no administrator, the setup code as
-// the invite creates the first administrator, even if registration is closed.
+// Register creates an account. If the server has no administrator, a caller can send the
+// setup code as the invite. Register then creates the first administrator, even if
+// registration is closed.
 func (s *Service) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
 	used, err := s.mayRegister(ctx, invite)
 	if err != nil {
@@ -33,8 +34,9 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	return s.grant(ctx, user, key)
 }
 
-// CreateUser creates an account on behalf of an administrator. It returns the account
-// and its first API key. An account without a password gets the hash of a random one.
+// CreateUser creates an account on behalf of an administrator. It returns the account and
+// its first API key. If the administrator gives no password, CreateUser stores the hash
+// of a random password.
 func (s *Service) CreateUser(ctx context.Context, n pyth.NewUser) (*pyth.User, string, error) {
 	if n.Password == "" {
 		n.Password = rand.Text()
@@ -42,8 +44,8 @@ func (s *Service) CreateUser(ctx context.Context, n pyth.NewUser) (*pyth.User, s
 	return s.register(ctx, n, nil)
 }
 
-// register creates an account. If the invite is not nil, it can only be used once, and
-// register marks it as used.
+// register creates an account. If the invite is not nil, register marks the invite as
+// used, because each invite is valid for one registration.
 func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Invite) (*pyth.User, string, error) {
 	if invite == nil {
 		return s.registerWith(ctx, n, false, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
@@ -58,7 +60,7 @@ func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Inv
 // storeAccount stores a new account.
 type storeAccount func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error
 
-// registerWith creates an account and stores it with the function "store". If setup is
+// registerWith creates an account and calls the function "store" to store it. If setup is
 // true, the first API key has all scopes.
 func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, store storeAccount) (*pyth.User, string, error) {
 	email, err := normalizeEmail(n.Email)
@@ -87,8 +89,8 @@ func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, 
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now(), Role: cmp.Or(n.Role, pyth.RoleUser)}
 	key, err := s.create(ctx, user, setup, store)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		// The root key was rotated after the user's data key was encrypted and
-		// before the data key was stored. Try again with the new root key.
+		// The root key changed between the encryption of the user's data key and the
+		// write to the store. Try again with the new root key.
 		key, err = s.create(ctx, user, setup, store)
 	}
 	if err != nil {
@@ -118,9 +120,9 @@ func (s *Service) create(ctx context.Context, user *pyth.User, setup bool, store
 	return key, store(user, record, dataKey)
 }
 
-// Login returns a grant if the password and the code of the second factor are correct.
-// It checks the code only after the password, so that the response to a wrong password
-// does not depend on the second factor.
+// Login returns a grant if the password and the code of the second factor are correct. It
+// checks the code only after the password. Therefore the response to a wrong password is
+// the same with and without a second factor.
 func (s *Service) Login(ctx context.Context, email, password, code string) (*pyth.Grant, error) {
 	password = normalizePassword(password)
 	user, err := s.userByEmail(ctx, email)
@@ -175,8 +177,10 @@ func wrongPassword(user pyth.UserID) error {
 	return withOwner(pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong."), user)
 }
 
-// checkUnchanged returns an error if the account was disabled, or if a second factor was
-// activated, after a login had read the account as "proved".
+// checkUnchanged returns an error if the account has changed during a login. The
+// parameter "proved" is the account before the login, and "user" is the account now. The
+// login fails if an administrator disabled the account or if the user activated a second
+// factor.
 func checkUnchanged(user, proved *pyth.User) error {
 	if err := checkEnabled(user); err != nil {
 		return err
@@ -188,9 +192,10 @@ func checkUnchanged(user, proved *pyth.User) error {
 }
 
 // confirm verifies the password again after the grant (the tokens) was stored. In the
-// meantime, the password may have changed, or an administrator may have disabled the
-// account, or the user may have activated a second factor. Such a change revokes only
-// earlier grants, so confirm then revokes the new grant.
+// meantime, the password may have changed, an administrator may have disabled the
+// account, or the user may have activated a second factor. These changes revoke only the
+// grants that were already stored. Therefore confirm revokes the new grant after such a
+// change.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil {
@@ -202,8 +207,8 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	if user.PasswordHash == proved.PasswordHash {
 		return nil
 	}
-	// A different hash does not prove a different password: another login may have
-	// stored a new hash of the same password.
+	// Two different hashes can belong to the same password: another login may have stored
+	// a new hash of the password.
 	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
 	if err != nil || ok {
 		return err
@@ -214,8 +219,9 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// userByEmail returns the account with the e-mail address. It looks for all forms of
-// the address that the store can contain. If there is no account, absent(err) is true.
+// userByEmail returns the account with the e-mail address. It looks for all forms of the
+// address that the store can contain. If there is no account, the function absent returns
+// true for the error.
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
@@ -261,7 +267,7 @@ func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, err
 	return string(key), err
 }
 
-// KeyLabel returns the label under which the vault encrypts the copy of an API key.
+// KeyLabel returns the label for the encryption of a copy of an API key.
 func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
@@ -292,7 +298,8 @@ func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current
 	return s.config.Store.ChangePassword(ctx, p.User.ID, p.User.PasswordHash, hash)
 }
 
-// grant issues a JWT, and the first refresh token of a new login (token family).
+// grant issues the first tokens of a login: a JWT, and the first refresh token of a new
+// token family.
 func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth.Grant, error) {
 	family, err := newID(familyStart)
 	if err != nil {

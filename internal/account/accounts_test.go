@@ -298,8 +298,8 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 	want(t, err, pyth.CodeInvalidCredentials)
 	s.login(t, email, replacement)
 	s.refresh(t, other.RefreshToken)
-	// API keys stay valid. Access tokens stay valid until they expire, as
-	// docs/security.md says.
+	// A new password does not revoke API keys. Access tokens stay valid until they
+	// expire, as docs/security.md says.
 	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
 		t.Error("the token or key is no longer valid")
 	}

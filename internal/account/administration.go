@@ -14,7 +14,7 @@ type Administration struct {
 	Accounts *Service
 	Remover  *Remover
 	// Ended is called with the ID of a user after the user was disabled or deleted. The
-	// function must make the servers end the user's runs and sessions, and must not
+	// function must make all servers end the runs and sessions of the user. It must not
 	// block.
 	Ended func(pyth.UserID)
 	// Quotas caches the limits of users. Forget removes the limits of one user.
@@ -55,7 +55,8 @@ func (a *Administration) CreateUser(ctx context.Context, _ pyth.UserID, n pyth.N
 	return created, err
 }
 
-// maxQuota is the maximum limit of a user. JSON numbers are exact up to this limit.
+// maxQuota is the maximum value of a user's limit. JavaScript clients can read JSON
+// numbers up to this value without rounding.
 const maxQuota = 1<<53 - 1
 
 // UpdateUser changes an account.

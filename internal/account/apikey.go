@@ -34,7 +34,8 @@ const (
 	e2bShown  = len(pyth.E2BKeyPrefix) + 4
 )
 
-// newKeyOf returns a new key in the given format, and the length of its visible prefix.
+// newKeyOf returns a new key in the given format. It also returns the length of the
+// visible prefix of the key.
 func newKeyOf(f pyth.KeyFormat) (key string, shown int, err error) {
 	if f == pyth.KeyFormatE2B {
 		key, err = newE2BKey()
@@ -62,8 +63,8 @@ func newKey() (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		// Skip 248 to 255: 248 is a multiple of 62, and 256 is not. Otherwise the
-		// first eight characters would be more likely than the others.
+		// Skip the byte values 248 to 255, because 256 is not a multiple of 62 but 248
+		// is. Otherwise the first eight characters would be more likely than the others.
 		if random[0] < 248 {
 			b = append(b, base62[random[0]%62])
 		}

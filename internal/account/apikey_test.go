@@ -22,7 +22,8 @@ func TestNewKeyIsWellFormedAndUnique(t *testing.T) {
 			counts[c]++
 		}
 	}
-	// The test permits a deviation of 30 %, which is ten standard deviations.
+	// The test permits a deviation of 30 %. This is ten standard deviations, so the test
+	// does not fail by chance.
 	expected := keys * 32 / 62
 	for _, c := range base62 {
 		if n := counts[c]; n < expected*7/10 || n > expected*13/10 {

@@ -27,8 +27,8 @@ func (s *service) tamper(t testing.TB, statement string) {
 	}
 }
 
-// set returns an SQL statement that changes one column in the rows of mallory, the
-// attacker.
+// set returns an SQL statement that changes one column in the rows of the user mallory.
+// In these tests, mallory is the attacker.
 func set(table, column, value string) string {
 	return "UPDATE " + table + " SET " + column + " = " + value + " WHERE user_id = " + idOf(mallory)
 }
@@ -39,9 +39,9 @@ func adas(table, column string) string {
 	return "(SELECT " + column + " FROM " + table + " WHERE user_id = " + idOf(email) + ")"
 }
 
-// changeByte returns an SQL expression for the column's value with one byte changed.
-// The parameter "place" is the position of the byte: 1 is the first byte, and -1 is
-// the last byte.
+// changeByte returns an SQL expression for the value of the column with one changed byte.
+// The parameter "place" is the position of this byte: 1 is the first byte, and -1 is the
+// last byte.
 func changeByte(column, place string) string {
 	zero := "substr(" + column + ", " + place + ", 1) = X'00'"
 	rest := "substr(" + column + ", " + place + " + 1)"

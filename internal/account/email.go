@@ -19,10 +19,10 @@ const maxEmail = 254
 // contain them.
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
 
-// normalizeEmail returns the canonical form of an address, so that all spellings of
-// an address share one account. It removes surrounding spaces and converts the
-// address to NFC (UAX #15). It converts the domain to lower case, and from Punycode
-// (RFC 5891) to Unicode.
+// normalizeEmail returns the canonical form of an address, so that different spellings of
+// an address belong to the same account. It removes surrounding spaces and converts the
+// address to NFC (UAX #15). It converts the domain to lower case, and from Punycode (RFC
+// 5891) to Unicode.
 //
 // normalizeEmail returns CodeInvalid for an invalid address. It does not check that
 // the mailbox exists.
@@ -60,9 +60,9 @@ func canonicalDomain(domain string) (string, error) {
 	return domains.ToUnicode(ascii)
 }
 
-// storedForms returns the forms in which the store may contain the address: the
-// canonical form, and the form that older servers stored. It returns nil for an
-// invalid address.
+// storedForms returns the two forms in which the store may contain the address: the
+// canonical form and the older form. Older servers stored addresses in the older form.
+// storedForms returns nil for an invalid address.
 func storedForms(raw string) []string {
 	normal, err := normalizeEmail(raw)
 	if err != nil {
@@ -77,8 +77,9 @@ func storedForms(raw string) []string {
 	return forms
 }
 
-// notInEmail reports whether r is forbidden in addresses. Spaces, control characters
-// and format characters could mislead a reader or forge log lines.
+// notInEmail reports whether the character r is forbidden in addresses. Spaces, control
+// characters and format characters are forbidden, because they could mislead a reader or
+// forge log lines.
 func notInEmail(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.C, r) || strings.ContainsRune(`"(),:;<>[\]`, r)
 }

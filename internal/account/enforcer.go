@@ -18,7 +18,7 @@ type LiveActivity interface {
 }
 
 // Enforcer ends the runs and sessions of users who were disabled or deleted. Such users
-// cannot begin new ones, because each request reads the account.
+// cannot start further runs or sessions, because each request checks the account.
 type Enforcer struct {
 	Store interface {
 		InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error)
@@ -36,7 +36,7 @@ type Enforcer struct {
 // endTimeout is the maximum time to wait for the end of the runs of one user.
 const endTimeout = 30 * time.Second
 
-// Run ends runs and sessions until ctx ends.
+// Run ends the runs and sessions of disabled and deleted users until ctx ends.
 func (e *Enforcer) Run(ctx context.Context) {
 	ticker := time.NewTicker(e.Interval)
 	defer ticker.Stop()

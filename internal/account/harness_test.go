@@ -38,8 +38,9 @@ func (c *clock) move(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// service is a Service for one test, with its own store and clock. Its password
-// hashes are cheap, because only the tests of the hasher need real ones.
+// service is a Service for one test. It has a separate store and clock. The Service
+// hashes passwords with little cost, because only the tests of the hasher need the usual
+// cost.
 type service struct {
 	*account.Service
 	store pyth.Store
@@ -109,7 +110,8 @@ func (s *service) accepts(t testing.TB, c pyth.Credentials) bool {
 	return p != nil
 }
 
-// want fails the test unless err has the code; "" means no error.
+// want fails the test unless err has the given code. The code "" means that err must be
+// nil.
 func want(t testing.TB, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {

@@ -11,9 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// current contains the parameters of Argon2id (RFC 9106) for new hashes. OWASP's
-// Password Storage Cheat Sheet recommends these values for servers with limited memory:
-// one hash needs little memory, so many users can log in at the same time.
+// current contains the parameters of Argon2id (RFC 9106) for new hashes. OWASP's Password
+// Storage Cheat Sheet recommends these values for servers with limited memory. One hash
+// needs little memory, so many users can log in at the same time.
 var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
 
 // maxHashWait is the maximum time that a password waits until the hasher can hash it.
@@ -45,8 +45,8 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return p.String(), nil
 }
 
-// verify reports whether the password matches the hash. The result "stale" is true
-// if the hash was not computed with the current parameters.
+// verify reports whether the password matches the hash. The result "stale" is true if the
+// parameters of the hash differ from the current parameters.
 func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stale bool, err error) {
 	want, err := parsePHC(encoded)
 	if err != nil {
@@ -59,9 +59,9 @@ func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stal
 	return subtle.ConstantTimeCompare(got.hash, want.hash) == 1, want.parameters != current || len(want.hash) != hashBytes, nil
 }
 
-// compute hashes the password with the parameters and the salt in p, and stores the
-// hash in p. The parameter "size" is the length of the hash in bytes. If too many
-// passwords are being hashed, compute waits. After maxHashWait, it fails with
+// compute hashes the password with the parameters and the salt in p, and stores the hash
+// in p. The parameter "size" is the length of the hash in bytes. While too many other
+// passwords are being hashed, compute waits. After maxHashWait, compute fails with
 // CodeOverloaded.
 func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
 	waiting, cancel := context.WithTimeout(ctx, maxHashWait)

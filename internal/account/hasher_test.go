@@ -59,8 +59,9 @@ func TestHashUsesTheOWASPParameters(t *testing.T) {
 	}
 }
 
-// slow is a hasher that needs one second for each hash. The field "now" is the number
-// of hashes in progress, and the field "most" is its highest value.
+// slow is a hasher that needs one second for each hash. The field "now" is the number of
+// hashes in progress. The field "most" is the highest number of hashes that were in
+// progress at the same time.
 type slow struct {
 	*hasher
 	mu        sync.Mutex
@@ -108,7 +109,7 @@ func TestHashBoundsConcurrency(t *testing.T) {
 		if s.most != bound {
 			t.Errorf("%d hashes were computed concurrently", s.most)
 		}
-		// A caller who would wait longer than maxHashWait is refused.
+		// A login that would wait longer than maxHashWait fails.
 		served := bound * int(maxHashWait/time.Second)
 		if n := codes[""]; n < served || n > served+bound || codes[""]+codes[pyth.CodeOverloaded] != callers {
 			t.Errorf("got %v", codes)
@@ -166,8 +167,8 @@ func (a accounts) UserByEmail(_ context.Context, email string) (*pyth.User, erro
 	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such user.")
 }
 
-// TestLoginHashesOnceForMissingAccounts counts hashes instead of measuring the time
-// of a login, because the time varies too much.
+// TestLoginHashesOnceForMissingAccounts counts hashes. It does not measure the time of a
+// login, because this time varies too much.
 func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 	encoded, err := newHasher(1, argon2.IDKey).hash(t.Context(), "correct horse battery")
 	if err != nil {

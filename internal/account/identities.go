@@ -22,8 +22,8 @@ const (
 	signInStart = "pysignin_"
 	// stateLifetime is the time that a user has to sign in at the provider.
 	stateLifetime = 10 * time.Minute
-	// signInLifetime is the time that a client has to exchange the code of a sign-in.
-	// It includes the time to type a code of the second factor.
+	// signInLifetime is the time that a client has to exchange the code of a sign-in for
+	// tokens. Within this time, the user must also type a code of the second factor.
 	signInLifetime = 5 * time.Minute
 	maxIdentities  = 10
 	stateKeyBytes  = 32
@@ -39,10 +39,10 @@ type Provider interface {
 type IdentitiesConfig struct {
 	Accounts *Service
 	Provider Provider
-	// AllowedDomains contains the domains of e-mail addresses that may log in; empty
-	// for all domains.
+	// AllowedDomains contains the domains of the e-mail addresses that may log in. If it
+	// is empty, all domains may log in.
 	AllowedDomains []string
-	// CreateAccounts is true if a first login creates an account.
+	// CreateAccounts is true if the first login of a person creates an account.
 	CreateAccounts bool
 }
 
@@ -90,11 +90,11 @@ type signInState struct {
 	ExpiresAt              time.Time
 }
 
-// stateLabel is the associated data of the encryption of signInState. So no other value
-// that was encrypted with the same key can replace the state.
+// stateLabel is the associated data for the encryption of signInState. It prevents an
+// attacker from using another value that was encrypted with the same key as a state.
 var stateLabel = []byte("pyth-on/oidc-state/1")
 
-// Begin begins a sign-in at the provider.
+// Begin starts a sign-in at the provider.
 func (x *Identities) Begin(ctx context.Context, challenge [32]byte, returnTo string) (*pyth.SignInStart, error) {
 	s := signInState{
 		State: rand.Text(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(), Challenge: challenge, ReturnTo: returnTo,
@@ -160,8 +160,8 @@ func (x *Identities) Complete(ctx context.Context, c pyth.SignInCallback) (pyth.
 	return result, err
 }
 
-// signIn returns the stored sign-in with the code. It returns an error unless the
-// verifier proves that this client began the sign-in.
+// signIn returns the stored sign-in that has the given code. It returns an error unless
+// the verifier proves that the same client began the sign-in.
 func (x *Identities) signIn(ctx context.Context, code, verifier string) (*pyth.SignIn, error) {
 	in, err := x.config.Accounts.config.Store.SignIn(ctx, hashOf(code))
 	if absent(err) {
@@ -181,8 +181,8 @@ func invalidSignIn() error {
 	return pyth.Errorf(pyth.CodeInvalidCredentials, "The code of the sign-in is unknown, used or expired, or the verifier is wrong. Sign in again.")
 }
 
-// use deletes the sign-in, so that it works only once. If several calls run
-// concurrently, only one succeeds.
+// use deletes the sign-in, so that the code of the sign-in works only once. If several
+// calls run at the same time, only one call succeeds.
 func (x *Identities) use(ctx context.Context, in *pyth.SignIn) error {
 	err := x.config.Accounts.config.Store.DeleteSignIn(ctx, in.Hash)
 	if absent(err) {
@@ -241,9 +241,9 @@ func (x *Identities) LogInWith(ctx context.Context, code, verifier, secondFactor
 	return grant, s.config.Store.SetIdentityUsed(ctx, identity.ID, s.now())
 }
 
-// confirm reads the account again after the grant was stored. In the meantime, the
-// account may have been disabled, the identity deleted, or a second factor activated.
-// In these cases confirm revokes the grant.
+// confirm reads the account again after the grant was stored. In the meantime, an
+// administrator may have disabled the account, or the user may have deleted the identity
+// or activated a second factor. In these cases confirm revokes the grant.
 func (x *Identities) confirm(ctx context.Context, proved *pyth.User, identity *pyth.Identity, grant *pyth.Grant) error {
 	s := x.config.Accounts
 	user, err := s.config.Store.User(ctx, proved.ID)
@@ -289,9 +289,9 @@ func verifiedEmail(in *pyth.SignIn) (string, error) {
 	return email, nil
 }
 
-// register creates an account for a person who has no account. It never gives access to
-// an existing account with the same e-mail address. Somebody else may have registered
-// that account, so the same address does not prove that it belongs to the person.
+// register creates an account for a person who has no account. If an account with the
+// same e-mail address exists, the person gets no access to it. The reason is that
+// somebody else may have registered that account with the person's address.
 func (x *Identities) register(ctx context.Context, in *pyth.SignIn) (*pyth.Grant, error) {
 	s := x.config.Accounts
 	email, err := verifiedEmail(in)
@@ -332,13 +332,15 @@ func (x *Identities) register(ctx context.Context, in *pyth.SignIn) (*pyth.Grant
 	return grant, nil
 }
 
-// newIdentity returns an identity for the person. The caller must set its user.
+// newIdentity returns an identity for the person. The caller must set the user of the
+// identity.
 func (x *Identities) newIdentity(in *pyth.SignIn) (*pyth.Identity, error) {
 	id, err := newID("idn_")
 	return &pyth.Identity{ID: pyth.IdentityID(id), Issuer: in.Issuer, Subject: in.Subject, Email: in.Email, CreatedAt: x.config.Accounts.now()}, err
 }
 
-// Link adds the person who signed in at the provider to the account of the caller.
+// Link links the identity of the person who signed in at the provider with the account of
+// the caller.
 func (x *Identities) Link(ctx context.Context, p *pyth.Principal, password, code, verifier string) (*pyth.Identity, error) {
 	s := x.config.Accounts
 	if err := s.requireLogin(ctx, p); err != nil {

@@ -48,7 +48,8 @@ func (s *service) identities(t *testing.T, change ...func(*account.IdentitiesCon
 	return x, p
 }
 
-// signIn signs in the person of the provider, and returns the code for LogInWith.
+// signIn signs in the person whom the fake provider returns. It returns the code for
+// LogInWith.
 func signIn(t *testing.T, x *account.Identities, p *provider) string {
 	t.Helper()
 	start, err := x.Begin(t.Context(), sha256.Sum256([]byte(verifier)), "/page")
@@ -90,7 +91,7 @@ func TestFirstSignInCreatesAnAccount(t *testing.T) {
 	p.person = pyth.ProviderUser{Issuer: issuer, Subject: "2", Email: email, EmailVerified: true}
 	_, err = x.LogInWith(t.Context(), signIn(t, x, p), verifier, "")
 	want(t, err, pyth.CodeIdentityNotLinked)
-	// The same subject at a different provider must be a different person.
+	// The same subject at a different provider is a different person.
 	p.person = pyth.ProviderUser{Issuer: "https://other.example.org", Subject: "1", Email: "eve@example.org", EmailVerified: true}
 	other, err := x.LogInWith(t.Context(), signIn(t, x, p), verifier, "")
 	want(t, err, "")
@@ -213,7 +214,8 @@ func TestLinkNeedsThePassword(t *testing.T) {
 	if len(all) != 1 || all[0].ID != i.ID || all[0].Subject != "1" || all[0].LastUsedAt.IsZero() {
 		t.Errorf("got %+v", all)
 	}
-	// The person is linked already, so no other account can have the identity.
+	// The identity of the person is already linked with an account, so no other account
+	// can have the same identity.
 	bob := s.principal(t, s.register(t, "bob@example.org"))
 	_, err = x.Link(t.Context(), bob, password, signIn(t, x, p), verifier)
 	want(t, err, pyth.CodeConflict)

@@ -12,7 +12,8 @@ import (
 
 const (
 	inviteStart = "pyinv_"
-	// defaultInvite and maxInvite are lifetimes of invites.
+	// defaultInvite is the default lifetime of an invite, and maxInvite is the maximum
+	// lifetime.
 	defaultInvite = 7 * 24 * time.Hour
 	maxInvite     = 365 * 24 * time.Hour
 	minInvite     = time.Minute
@@ -21,9 +22,9 @@ const (
 	setupLifetime = 24 * time.Hour
 )
 
-// mayRegister returns an error if the caller may not register. If the code is a stored
-// invite, it returns the invite, which the registration must delete. Otherwise the
-// invite is nil.
+// mayRegister returns an error if the caller may not register. If the code belongs to a
+// stored invite, mayRegister returns the invite, and the registration must delete it.
+// Otherwise the returned invite is nil.
 func (s *Service) mayRegister(ctx context.Context, code string) (*pyth.Invite, error) {
 	stored, err := s.storedInvite(ctx, code)
 	if err != nil {
@@ -47,8 +48,8 @@ func (s *Service) mayRegister(ctx context.Context, code string) (*pyth.Invite, e
 	return nil, pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask an administrator for an account.")
 }
 
-// storedInvite returns the invite with the code from the store. It returns nil if the
-// store has no such invite, or if the invite has expired.
+// storedInvite returns the invite with the given code from the store. It returns nil if
+// the store has no such invite, or if the invite has expired.
 func (s *Service) storedInvite(ctx context.Context, code string) (*pyth.Invite, error) {
 	if len(code) <= len(inviteStart) || code[:len(inviteStart)] != inviteStart {
 		return nil, nil
@@ -66,7 +67,8 @@ func (s *Service) configuredInvite(code string) bool {
 	valid := 0
 	for _, i := range s.policy.Load().Invites {
 		// Compare the code with all invites, and compare hashes in constant time.
-		// Otherwise the duration of the comparison would reveal parts of an invite.
+		// Otherwise an attacker could learn parts of an invite from the duration of the
+		// comparison.
 		h := sha256.Sum256([]byte(i))
 		valid |= subtle.ConstantTimeCompare(given[:], h[:])
 	}

@@ -117,9 +117,9 @@ func (s *Service) keyExpiry(at time.Time) (time.Time, error) {
 	return at.UTC().Truncate(time.Microsecond), nil
 }
 
-// checkExpiry returns an error if a new key would expire after the API key of the
-// caller. Otherwise a stolen key could create a key that lasts longer. The zero time
-// means that the new key does not expire.
+// checkExpiry returns an error if a new key would expire later than the API key of the
+// caller. Otherwise a thief could use a stolen key to create a key with a later expiry.
+// The zero time means that the new key does not expire.
 func checkExpiry(p *pyth.Principal, at time.Time) error {
 	if p.Credential != pyth.CredentialAPIKey || p.ExpiresAt.IsZero() || !at.IsZero() && !at.After(p.ExpiresAt) {
 		return nil
@@ -167,8 +167,7 @@ func (s *Service) Keys(ctx context.Context, p *pyth.Principal, cursor string, li
 	return keys, base64.RawURLEncoding.EncodeToString([]byte(keys[limit-1].ID)), nil
 }
 
-// DeleteKey deletes an API key of the caller. Requests with this key fail from then
-// on.
+// DeleteKey deletes an API key of the caller. Later requests with this key fail.
 func (s *Service) DeleteKey(ctx context.Context, p *pyth.Principal, id pyth.KeyID) error {
 	return s.config.Store.DeleteAPIKey(ctx, p.User.ID, id)
 }

@@ -100,14 +100,14 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	if s.accepts(t, pyth.Credentials{APIKey: g.APIKey}) {
 		t.Error("a deleted key is accepted")
 	}
-	// Login returns the first key of an account, and this key was deleted.
+	// Login returns the first key of an account, but the test has deleted this key.
 	if again := s.login(t, email, password); again.APIKey != "" {
 		t.Errorf("login returned %s", again.APIKey)
 	}
 }
 
-// TestKeyCannotOutliveItsExpiry checks that a stolen key cannot prolong itself or
-// create a key that is valid longer.
+// TestKeyCannotOutliveItsExpiry checks that the holder of a stolen key cannot change its
+// expiry. The holder also cannot create a key that expires later.
 func TestKeyCannotOutliveItsExpiry(t *testing.T) {
 	s := newService(t)
 	owner := s.principal(t, s.register(t, email))
@@ -130,8 +130,8 @@ func TestKeyCannotOutliveItsExpiry(t *testing.T) {
 	want(t, err, "")
 }
 
-// TestTokenOfEndedLoginChangesNoKeys checks that a stolen JWT, which is valid until it
-// expires, creates nothing that is valid longer.
+// TestTokenOfEndedLoginChangesNoKeys checks that a stolen JWT of an ended login cannot
+// create a key. The JWT stays valid until it expires, but a key would be valid longer.
 func TestTokenOfEndedLoginChangesNoKeys(t *testing.T) {
 	s := newService(t)
 	s.register(t, email)
@@ -152,8 +152,8 @@ func TestKeysRefusesInvalidCursors(t *testing.T) {
 		_, _, err := s.Keys(t.Context(), p, cursor, 10)
 		want(t, err, pyth.CodeInvalid)
 	}
-	// Even with a cursor from another user's list, the page must contain only the
-	// caller's keys.
+	// The page must contain only the caller's keys, even if the cursor comes from the
+	// list of another user.
 	keys, _, err := s.Keys(t.Context(), p, base64.RawURLEncoding.EncodeToString([]byte("key_")), 10)
 	if err != nil || len(keys) != 1 {
 		t.Errorf("got %v, %v", keys, err)

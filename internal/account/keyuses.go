@@ -9,12 +9,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// useResolution is the precision of the time at which a key was last used. Even a key
-// that is used all the time causes only one write within this time.
+// useResolution is the precision of the time at which a key was last used. Each key
+// causes at most one write to the store within this time, even if the key is used all the
+// time.
 const useResolution = time.Minute
 
-// keyUses collects in memory the times at which keys were last used, so that no request
-// waits for a write to the store. It is safe for concurrent use.
+// keyUses collects in memory the times at which keys were last used. Therefore no request
+// waits for a write to the store. keyUses is safe for concurrent use.
 type keyUses struct {
 	store pyth.APIKeyStore
 
@@ -38,7 +39,8 @@ func (u *keyUses) note(k *pyth.APIKey, at time.Time) {
 	}
 }
 
-// addTo replaces the field LastUsedAt of a key if the time in memory is later.
+// addTo replaces the field LastUsedAt of a key if the time in memory is later than the
+// field.
 func (u *keyUses) addTo(keys ...*pyth.APIKey) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

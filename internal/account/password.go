@@ -10,8 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// These constants limit the length of a password in characters. The minimum is from
-// NIST SP 800-63B (5.1.1). The maximum limits the time for hashing.
+// These constants limit the length of a password in characters. The minimum is from NIST
+// SP 800-63B (5.1.1). The maximum exists because long passwords take more time to hash.
 const (
 	minPassword = 8
 	maxPassword = 128

@@ -36,8 +36,9 @@ func (p phc) String() string {
 		argon2.Version, p.memoryKiB, p.time, p.parallelism, b64.EncodeToString(p.salt), b64.EncodeToString(p.hash))
 }
 
-// parsePHC parses the PHC string format. It rejects high cost parameters. Otherwise
-// an attacker with write access to the database could make the server use all memory.
+// parsePHC parses the PHC string format. It rejects parameters with a high cost.
+// Otherwise an attacker with write access to the database could make the server use all
+// its memory.
 func parsePHC(s string) (*phc, error) {
 	fields := strings.Split(s, "$")
 	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" || fields[2] != "v="+strconv.Itoa(argon2.Version) {

@@ -20,7 +20,7 @@ type Profiles struct {
 
 var _ pyth.ProfileService = (*Profiles)(nil)
 
-// NewProfiles returns the service for the accounts. It deletes accounts with the
+// NewProfiles returns the service for the accounts. The service deletes accounts with the
 // Remover.
 func NewProfiles(accounts *Service, remover *Remover) *Profiles {
 	return &Profiles{accounts, remover}
@@ -37,8 +37,8 @@ func (x *Profiles) ChangeEmail(ctx context.Context, p *pyth.Principal, email, pa
 	if err != nil {
 		return nil, err
 	}
-	// The store compares the address in only one form, so look for its other forms
-	// here.
+	// The store compares only one form of the address, so look for the other forms of the
+	// address here.
 	other, err := s.userByEmail(ctx, given)
 	switch {
 	case err == nil && other.ID != p.User.ID:
@@ -69,7 +69,7 @@ func (x *Profiles) Logins(ctx context.Context, p *pyth.Principal, after string, 
 	return all, err
 }
 
-// familyTime returns the time of the login, which the ID of a token family contains.
+// familyTime returns the time of the login. The ID of a token family contains this time.
 func familyTime(family string) time.Time {
 	id, err := uuid.Parse(strings.TrimPrefix(family, familyStart))
 	if err != nil || id.Version() != 7 {
@@ -91,7 +91,7 @@ func (x *Profiles) DeleteLogin(ctx context.Context, p *pyth.Principal, id string
 	return store.RevokeFamily(ctx, p.User.ID, id)
 }
 
-// NoteExport does nothing. The decorator in package audit records the export.
+// NoteExport does nothing, because the decorator in package audit records the export.
 func (x *Profiles) NoteExport(context.Context, *pyth.Principal) error { return nil }
 
 // ResetPassword replaces the password of the user to whom the reset token belongs.
@@ -130,11 +130,12 @@ func invalidResetToken() error {
 	return pyth.Errorf(pyth.CodeInvalidCredentials, "The reset token is unknown, used or expired. Request a new one.")
 }
 
-// maxClientText is the maximum length of the texts about a client, in bytes.
+// maxClientText is the maximum length in bytes of each text that describes a client.
 const maxClientText = 256
 
-// clientOf returns the client that sent the request. The texts come from the client, so
-// clientOf limits their length and replaces unprintable characters.
+// clientOf returns the description of the client that sent the request. The client
+// chooses these texts, so clientOf limits their length and replaces unprintable
+// characters.
 func clientOf(ctx context.Context) pyth.Client {
 	o := pyth.OriginOf(ctx)
 	return pyth.Client{IP: shorten(printable.Clean(o.IP)), UserAgent: shorten(printable.Clean(o.UserAgent))}

@@ -11,9 +11,9 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is the time after an exchange of a token during which the same client
-	// may exchange this token again. The client needs a second exchange if it did not
-	// receive the response to the first.
+	// retryGrace is the time during which a client may exchange a used refresh token
+	// again. The client needs a second exchange if it did not receive the response to the
+	// first exchange.
 	retryGrace = 10 * time.Second
 )
 
@@ -28,17 +28,18 @@ func (s *Service) newRefreshToken(ctx context.Context, user pyth.UserID, family 
 	}
 }
 
-// invalidRefreshToken returns the error for an invalid refresh token. The caller
-// gets the same message for all causes. Only the audit log records the cause.
+// invalidRefreshToken returns the error for an invalid refresh token. The message for the
+// caller is the same for all causes. Only the audit log records the cause.
 func invalidRefreshToken(of pyth.CredentialError) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, expired or already used. Log in again.")
 	e.Err = &of
 	return e
 }
 
-// Refresh exchanges a refresh token for a new refresh token and a JWT. If a token is
-// used twice, it may have been stolen. Refresh then revokes the token's whole family
-// (RFC 9700, 4.14.2), unless the same client repeats the exchange within retryGrace.
+// Refresh exchanges a refresh token for a new refresh token and a JWT. If a token is used
+// twice, somebody may have stolen it. Refresh then revokes the whole family of the token
+// (RFC 9700, 4.14.2). It does not revoke the family if the same client repeats the
+// exchange within retryGrace.
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	hash := hashOf(refreshToken)
 	seen, err := s.config.Store.RefreshToken(ctx, hash)
@@ -75,30 +76,32 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	return s.grantWith(user, key, seen.FamilyID, token)
 }
 
-// isValid reports whether the token is valid now. It rejects tokens that were issued
-// far in the future. The clock was wrong when they were issued, so they would be valid
-// for too long.
+// isValid reports whether the token is valid now. It rejects tokens whose time of issue
+// is far in the future. The clock of the server was wrong when it issued such a token, so
+// the token would be valid for too long.
 func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.policy.Load().RefreshTTL
 }
 
-// rotate marks the token "seen" as used and stores the token "next". If "seen" was
-// used before, rotate stores "next" only if the same client repeats the exchange
-// within retryGrace. If not, it revokes the family.
+// rotate marks the token "seen" as used and stores the token "next". If "seen" was used
+// before, rotate stores "next" only if the same client repeats the exchange within
+// retryGrace. Otherwise rotate revokes the token family.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
 		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
 		if pyth.ErrorCode(err) != pyth.CodeConflict {
 			return err
 		}
-		// Another request exchanged the token first, perhaps from the same client.
+		// Another request exchanged the token first. This request may come from the same
+		// client.
 		if seen, err = s.config.Store.RefreshToken(ctx, seen.Hash); err != nil {
 			return err
 		}
 	}
-	// Use the absolute difference. Otherwise an operator who sets the clock back would
-	// extend the time.
+	// Use the absolute value of the time difference. Otherwise the difference is negative
+	// after an operator sets the clock back, and the client could repeat the exchange for
+	// longer.
 	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
 		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
 	}
@@ -110,8 +113,8 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 
 func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
 
-// Renew issues a new JWT to a caller who sent a valid JWT. It fails if the login was
-// revoked, so that a thief cannot renew a stolen JWT forever.
+// Renew issues a new JWT to a caller who sent a valid JWT. Renew fails if the login was
+// revoked. Otherwise a thief could renew a stolen JWT forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
 	if err := s.checkLogin(ctx, p); err != nil {
 		return nil, err
@@ -123,9 +126,9 @@ func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, er
 	return s.grantWith(&p.User, key, p.FamilyID, "")
 }
 
-// requireLogin returns an error if the login that issued the caller's JWT has ended. A
-// revoked login's JWT is valid until it expires. Operations with a lasting effect call
-// requireLogin, so that such a JWT cannot be used for them. API keys have no login.
+// requireLogin returns an error if the login that issued the caller's JWT has ended. The
+// JWT of a revoked login stays valid until it expires. Therefore operations with a
+// lasting effect call requireLogin first. Callers with an API key have no login.
 func (s *Service) requireLogin(ctx context.Context, p *pyth.Principal) error {
 	if p.Credential != pyth.CredentialJWT {
 		return nil

@@ -253,8 +253,8 @@ func TestRenewEndsWithTheLogin(t *testing.T) {
 	}
 }
 
-// FuzzRefresh calls Refresh with arbitrary tokens. Refresh must refuse all tokens
-// except the issued one.
+// FuzzRefresh calls Refresh with arbitrary tokens. Refresh must refuse all tokens except
+// the token that the service issued.
 func FuzzRefresh(f *testing.F) {
 	s := newService(f)
 	given := s.register(f, email).RefreshToken

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Activity is a service that has runs or sessions of users.
+// Activity is a service that contains runs or sessions of users.
 type Activity interface {
 	// EndUser ends all runs and sessions of the user, and waits until they have ended.
 	EndUser(ctx context.Context, user pyth.UserID) error
@@ -30,14 +30,14 @@ type Remover struct {
 	activities atomic.Pointer[[]Activity]
 }
 
-// SetActivities sets the services whose runs and sessions Remover ends before it
-// deletes an account. A server can execute commands before these services have started.
-// Until this call, there is nothing to end.
+// SetActivities sets the services with the runs and sessions of users. Remover ends these
+// runs and sessions before it deletes an account. If SetActivities was not called yet, no
+// such service has started, so there is nothing to end.
 func (r *Remover) SetActivities(all ...Activity) { r.activities.Store(&all) }
 
 // Remove ends the runs and sessions of the user and deletes the account with all its
-// data. The audit log keeps only the hashes of the user's entries. If Remove fails, the
-// caller can repeat it, as long as the account exists.
+// data. The audit log keeps only the hashes of the user's entries. If Remove fails while
+// the account still exists, the caller can call Remove again.
 func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
 	if err := r.check(ctx, user); err != nil {
 		return err
@@ -53,8 +53,9 @@ func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
 	if err := r.Store.DeleteUser(ctx, user); err != nil {
 		return err
 	}
-	// The account is deleted, so the remaining steps must run even if the client
-	// disconnects. The user cannot start new runs, because all credentials are invalid.
+	// The account is deleted now, so the remaining steps must run even if the client
+	// disconnects. The user cannot start new runs, because all credentials of the user
+	// are invalid.
 	ctx = context.WithoutCancel(ctx)
 	if err := r.end(ctx, user); err != nil {
 		return err
@@ -63,9 +64,9 @@ func (r *Remover) Remove(ctx context.Context, user pyth.UserID) error {
 	return err
 }
 
-// check returns an error if the user does not exist or is the last enabled
-// administrator. The store checks both again when it deletes the account, but then the
-// runs have ended.
+// check returns an error if the user does not exist or is the last enabled administrator.
+// The store checks both conditions again when it deletes the account. But without the
+// early check, the runs of the user would end even if the deletion fails.
 func (r *Remover) check(ctx context.Context, user pyth.UserID) error {
 	u, err := r.Store.User(ctx, user)
 	if err != nil || !u.ActiveAdmin() {

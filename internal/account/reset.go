@@ -14,8 +14,9 @@ const (
 	resetLifetime = 24 * time.Hour
 )
 
-// CreateResetToken creates a token with which the user can set a new password once. It
-// replaces earlier tokens of the user. The store has only the hash of the token.
+// CreateResetToken creates a token. With this token, the user can set a new password
+// once. The new token replaces earlier tokens of the user. The store contains only the
+// hash of the token.
 func (s *Service) CreateResetToken(ctx context.Context, user pyth.UserID) (*pyth.Reset, error) {
 	token := resetStart + rand.Text() + rand.Text() // 260 bits
 	now := s.now()

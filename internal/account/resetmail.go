@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	// maxResetMails is the maximum number of requests that wait until their mail is
-	// sent.
+	// maxResetMails is the maximum number of requests for a mail in the queue.
 	maxResetMails = 100
 	resetTimeout  = time.Minute
 )
@@ -24,8 +23,8 @@ type ResetMailerConfig struct {
 	Accounts *Service
 	// Send sends a mail with the given text.
 	Send func(ctx context.Context, to, subject, text string) error
-	// URL is the link in the mail without the token, which is added at the end. If URL
-	// is "", the mail contains only the token.
+	// URL is the start of the link in the mail. The mailer appends the token to it. If
+	// URL is "", the mail contains only the token.
 	URL string
 	// Audit records that a token was created. The record must be durable when Audit
 	// returns.
@@ -33,8 +32,9 @@ type ResetMailerConfig struct {
 	Logger *slog.Logger
 }
 
-// ResetMailer mails reset tokens in the background, so that a caller cannot learn from
-// the duration of a request whether an account exists. It is safe for concurrent use.
+// ResetMailer mails reset tokens in the background. Therefore a caller cannot learn from
+// the duration of a request whether an account exists. ResetMailer is safe for concurrent
+// use.
 type ResetMailer struct {
 	config ResetMailerConfig
 	queue  chan string
@@ -61,9 +61,8 @@ func NewResetMailer(c ResetMailerConfig) *ResetMailer {
 	return m
 }
 
-// Request mails a reset token to the account with the address, if there is such an
-// account. It does not wait for the mail. If too many requests wait already, it drops
-// this request.
+// Request mails a reset token to the account with the address, if such an account exists.
+// It does not wait for the mail. If the queue of requests is full, it drops this request.
 func (m *ResetMailer) Request(email string) {
 	select {
 	case m.queue <- email:
@@ -72,7 +71,7 @@ func (m *ResetMailer) Request(email string) {
 	}
 }
 
-// Close cancels the mail that is being sent, and drops all waiting requests.
+// Close cancels the mail that is being sent, and drops all queued requests.
 func (m *ResetMailer) Close() error {
 	m.stop()
 	m.done.Wait()
@@ -97,7 +96,8 @@ func (m *ResetMailer) send(ctx context.Context, email string) error {
 	if err := m.config.Audit(ctx, e); err != nil {
 		return err
 	}
-	// Use the stored address, because the spelling in the request can be different.
+	// Use the stored address, because the spelling of the address in the request can be
+	// different.
 	return m.config.Send(ctx, user.Email, "Reset your password", m.text(r))
 }
 

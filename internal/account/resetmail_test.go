@@ -14,7 +14,8 @@ import (
 
 type sentMail struct{ to, text string }
 
-// resetMailer returns a mailer, the mail that it sends, and its audit entries.
+// resetMailer returns a mailer, a list of the mails that it sends, and a list of its
+// audit entries.
 func (s *service) resetMailer(t *testing.T, url string) (*account.ResetMailer, <-chan sentMail, <-chan *pyth.AuditEvent) {
 	t.Helper()
 	sent, entries := make(chan sentMail, 10), make(chan *pyth.AuditEvent, 10)
@@ -44,7 +45,7 @@ func TestResetMailerMailsAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, sent, entries := s.resetMailer(t, "https://example.org/reset#")
-	// Requests are handled in order, and a failure does not end the mailer.
+	// The mailer processes requests in order. A failure does not stop the mailer.
 	for _, address := range []string{"nobody@example.org", "disabled@example.org", "broken@example.org", "ADA@EXAMPLE.ORG"} {
 		m.Request(address)
 	}

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// byKey authenticates the key.
+// byKey authenticates a caller with the API key.
 func (s *service) byKey(t testing.TB, key string) *pyth.Principal {
 	t.Helper()
 	p, err := s.Authenticate(t.Context(), pyth.Credentials{APIKey: key})
@@ -139,7 +139,7 @@ func TestKeysShowTheirLastUse(t *testing.T) {
 	if !last().Equal(first) || !stored().Equal(first) {
 		t.Errorf("got %v, and %v in the store", last(), stored())
 	}
-	// A use within the same minute causes no write.
+	// A second use of a key within the same minute causes no write to the store.
 	s.clock.move(59 * time.Second)
 	s.byKey(t, g.APIKey)
 	want(t, s.SaveKeyUses(t.Context()), "")

@@ -19,12 +19,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Parameters of TOTP (RFC 6238). All authenticator apps support these values.
+// These constants are the parameters of TOTP (RFC 6238). All authenticator apps support
+// these values.
 const (
 	totpPeriod      = 30 * time.Second
 	totpSecretBytes = 20
-	// totpSkew is the number of time steps before and after the current one whose codes
-	// are valid. It allows for slow users and inaccurate clocks (RFC 6238, 5.2).
+	// totpSkew is the maximum number of time steps between the step of a code and the
+	// current step. A code within this distance is valid. The tolerance is for slow
+	// users and inaccurate clocks (RFC 6238, 5.2).
 	totpSkew = 1
 	// qrCodePixels is the width of the QR code for authenticator apps.
 	qrCodePixels = 256
@@ -33,11 +35,12 @@ const (
 const (
 	// recoveryCodes is the number of recovery codes of an account.
 	recoveryCodes = 10
-	// recoveryLength is the number of base32 characters of a recovery code (80 bits).
+	// recoveryLength is the number of base32 characters of a recovery code. They contain
+	// 80 bits.
 	recoveryLength = 16
-	// maxWrongCodes is the number of wrong codes after which a user must wait
-	// wrongCodePause before each further code. So a person who knows the password
-	// cannot guess a code.
+	// maxWrongCodes is the number of wrong codes that a user may send without a pause.
+	// After that, the user must wait wrongCodePause before each further code. Therefore a
+	// person who knows the password cannot find a valid code by trying many codes.
 	maxWrongCodes  = 10
 	wrongCodePause = 15 * time.Minute
 )
@@ -63,8 +66,8 @@ func noSecondFactor() error {
 	return pyth.Errorf(pyth.CodeNotFound, "The account has no second factor.")
 }
 
-// Enroll creates a secret for an authenticator app. An earlier secret that was not
-// activated becomes invalid.
+// Enroll creates a secret for an authenticator app. If an earlier secret was not
+// activated, it becomes invalid.
 func (x *SecondFactors) Enroll(ctx context.Context, p *pyth.Principal, password, issuer string) (*pyth.Enrollment, error) {
 	s := x.accounts
 	if err := s.requireLogin(ctx, p); err != nil {
@@ -102,7 +105,7 @@ func (x *SecondFactors) Enroll(ctx context.Context, p *pyth.Principal, password,
 
 func totpLabel(id string) vault.Label { return vault.Label{Kind: "totp", Name: id, Version: 1} }
 
-// Confirm activates the secret of the last call of Enroll.
+// Confirm activates the secret that the last call of Enroll created.
 func (x *SecondFactors) Confirm(ctx context.Context, p *pyth.Principal, code string) ([]string, error) {
 	s := x.accounts
 	if err := s.requireLogin(ctx, p); err != nil {
@@ -149,8 +152,8 @@ func (x *SecondFactors) Remove(ctx context.Context, p *pyth.Principal, password,
 	return x.accounts.config.Store.DeleteSecondFactor(ctx, p.User.ID)
 }
 
-// prove checks that the caller's login is active, and that the password and the code of
-// the second factor are correct.
+// prove checks the caller's login, password and code. The login must be active, and the
+// password and the code of the second factor must be correct.
 func (x *SecondFactors) prove(ctx context.Context, p *pyth.Principal, password, code string) error {
 	s := x.accounts
 	if err := s.requireLogin(ctx, p); err != nil {
@@ -166,9 +169,9 @@ func (x *SecondFactors) prove(ctx context.Context, p *pyth.Principal, password, 
 	return err
 }
 
-// checkCode checks the code of the user's second factor, and makes it invalid for
-// further uses. Without a second factor it does nothing. The caller must have checked
-// the password or another proof of the user's identity.
+// checkCode checks a code of the user's second factor, and makes the code invalid for
+// further uses. If the user has no second factor, checkCode does nothing. The caller must
+// first check the password or another proof of the user's identity.
 func (s *Service) checkCode(ctx context.Context, user *pyth.User, code string) (pyth.SecondFactorMethod, error) {
 	if user.SecondFactorAt.IsZero() {
 		return "", nil
@@ -203,10 +206,11 @@ func (s *Service) checkCode(ctx context.Context, user *pyth.User, code string) (
 	return pyth.SecondFactorTOTP, err
 }
 
-// totpCode matches codes of authenticator apps. Recovery codes are longer.
+// totpCode matches a code of an authenticator app. Recovery codes are longer.
 var totpCode = regexp.MustCompile(`^[0-9]{6}$`)
 
-// normalizeCode removes the spaces and hyphens that make codes readable.
+// normalizeCode removes spaces and hyphens from a code. They only make the code easier to
+// read.
 func normalizeCode(code string) string {
 	return strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimSpace(code)))
 }
@@ -247,7 +251,8 @@ func newRecoveryCodes() (codes []string, hashes [][32]byte) {
 	return codes, hashes
 }
 
-// withOwner returns the error with a cause that names the user who owns the password.
+// withOwner adds a cause to the error and returns the result. The cause names the user to
+// whom the password belongs.
 func withOwner(err error, user pyth.UserID) error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok {
@@ -258,7 +263,8 @@ func withOwner(err error, user pyth.UserID) error {
 	return &owned
 }
 
-// codeRequired returns the error for a login with a right password but without a code.
+// codeRequired returns the error for a login with the correct password but without a
+// code.
 func codeRequired(user pyth.UserID) error {
 	return withOwner(pyth.Errorf(pyth.CodeSecondFactorRequired, "The account has a second factor. Send a code from your authenticator app, or a recovery code, in the field code."), user)
 }

@@ -51,7 +51,7 @@ func (a *secured) logIn(code string) error {
 	return err
 }
 
-// wrong returns a code that no time step near the given code has.
+// wrong returns a code that is not valid in any time step near the given code.
 func wrong(code string) string {
 	b := []byte(code)
 	b[0] = '0' + (b[0]-'0'+5)%10
@@ -77,7 +77,7 @@ func TestEnrollReturnsASecretOnce(t *testing.T) {
 	if strings.Contains(s.stored(t), e.Secret) {
 		t.Error("the secret is stored in plain text")
 	}
-	// The second factor is not confirmed yet, so the login needs no code.
+	// The user has not confirmed the second factor yet, so the login needs no code.
 	s.login(t, email, password)
 	_, err = x.SecondFactor(t.Context(), p)
 	want(t, err, pyth.CodeNotFound)
@@ -173,7 +173,7 @@ func TestWrongCodesAreLimited(t *testing.T) {
 	want(t, a.logIn(a.code(t)), pyth.CodeRateLimited)
 	want(t, a.logIn(a.recovery[0]), pyth.CodeRateLimited)
 	// A person without the password must not find out that the account has a second
-	// factor, and must not block the user.
+	// factor. This person must also not be able to block the logins of the user.
 	_, err := a.Login(t.Context(), email, "another good password", a.code(t))
 	want(t, err, pyth.CodeInvalidCredentials)
 	a.clock.move(15 * time.Minute)
@@ -200,7 +200,7 @@ func TestActivationEndsOtherLogins(t *testing.T) {
 	want(t, err, pyth.CodeInvalidCredentials)
 	_, err = s.Refresh(t.Context(), mine.RefreshToken, pyth.Client{})
 	want(t, err, "")
-	// The JWT of an ended login changes nothing.
+	// The JWT of an ended login cannot change the second factor.
 	ended := s.principal(t, other)
 	s.clock.move(time.Minute)
 	code, err = totp.GenerateCode(e.Secret, s.clock.Now())

@@ -1,13 +1,13 @@
 // Package account authenticates callers by password, JWT, API key and refresh token.
 // It implements pyth.AccountService.
 //
-// The store contains passwords, keys, invites and tokens only as hashes, with one
-// exception: an encrypted copy of the account's first key, because login returns
-// this key.
+// The store contains only hashes of passwords, keys, invites and tokens. There is one
+// exception: the store also contains an encrypted copy of the first key of an account,
+// because login returns this key.
 //
-// Neither the response nor the duration of a login reveals whether an account exists.
-// Only registration reveals whether an account exists. The memory for password
-// hashing is limited, even if many users log in at the same time.
+// A login does not reveal whether an account exists: neither the response nor the
+// duration depends on it. Only registration reveals whether an account exists. The memory
+// for password hashing is limited, even if many users log in at the same time.
 package account
 
 import (
@@ -55,8 +55,9 @@ type Config struct {
 type Service struct {
 	config Config
 	hasher *hasher
-	// dummyHash is a password hash for requests to a missing account. So a login takes
-	// the same time whether or not the account exists.
+	// dummyHash is a password hash for logins to a missing account. The server verifies
+	// the password against this hash, so that the login takes the same time as with an
+	// existing account.
 	dummyHash string
 	uses      *keyUses
 	policy    atomic.Pointer[Policy]

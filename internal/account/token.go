@@ -22,7 +22,7 @@ const clockTolerance = 5 * time.Second
 
 type claims struct {
 	jwt.RegisteredClaims
-	// FamilyID identifies the login that the token belongs to.
+	// FamilyID identifies the login to which the token belongs.
 	FamilyID string `json:"sid"`
 }
 
@@ -60,8 +60,9 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	)
 	c := new(claims)
 	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
-	// Accept only the two header parameters that the method "issue" writes. Others, for
-	// example the URL of a key, could change how the token is verified.
+	// Accept only the two header parameters that the method "issue" writes. Other
+	// parameters, for example the URL of a key, could change the verification of the
+	// token.
 	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
 		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
 		if onlyExpired(err) {
@@ -72,9 +73,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	return c, nil
 }
 
-// onlyExpired reports whether expiry is the only fault of the token. In this case
-// the signature is valid, because the parser verifies the signature before the
-// claims.
+// onlyExpired reports whether expiry is the only problem of the token. In this case the
+// signature is valid, because the parser verifies the signature before the claims.
 func onlyExpired(err error) bool {
 	if !errors.Is(err, jwt.ErrTokenExpired) {
 		return false
@@ -90,7 +90,7 @@ func onlyExpired(err error) bool {
 	return true
 }
 
-// Authenticate returns the principal that the credentials belong to.
+// Authenticate returns the principal to whom the credentials belong.
 func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.Principal, error) {
 	var byKey, byToken *pyth.Principal
 	var err error
@@ -104,8 +104,8 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 			return nil, err
 		}
 	}
-	// If the caller sent two credentials, use the bearer credential. It may be a
-	// JWT, and a JWT can be renewed.
+	// If the caller sent two credentials, use the bearer credential. It may be a JWT, and
+	// only callers with a JWT can renew it.
 	p := cmp.Or(byToken, byKey)
 	if p == nil || byKey != nil && byToken != nil && byKey.User.ID != byToken.User.ID {
 		return nil, unauthenticated()
@@ -116,9 +116,9 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	return p, nil
 }
 
-// checkEnabled returns an error if an administrator has disabled the account. Call it
-// only after the credentials were verified. Otherwise the error would reveal to others
-// that the account exists.
+// checkEnabled returns an error if an administrator has disabled the account. Call
+// checkEnabled only after the verification of the credentials. Otherwise the error would
+// reveal to others that the account exists.
 func checkEnabled(u *pyth.User) error {
 	if u.DisabledAt.IsZero() {
 		return nil
@@ -126,7 +126,7 @@ func checkEnabled(u *pyth.User) error {
 	return withOwner(pyth.Errorf(pyth.CodeAccountDisabled, "This account is disabled. Ask an administrator of the server to enable it."), u.ID)
 }
 
-// byBearer authenticates the JWT or API key of an Authorization: Bearer header.
+// byBearer authenticates the JWT or API key in the header "Authorization: Bearer".
 func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
 	if pyth.IsAPIKey(credential) {
 		return s.byKey(ctx, credential)

@@ -35,7 +35,8 @@ func part(t testing.TB, v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// sign returns a JWT with the header and the claims, even if they are invalid.
+// sign returns a JWT with the header and the claims. It does not check whether the header
+// and the claims are valid.
 func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any) string {
 	t.Helper()
 	text := part(t, header) + "." + part(t, claims)
@@ -44,8 +45,9 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// claims returns the claims of a JWT that the service would issue now for the grant,
-// modified by the parameter "change". A nil value in "change" removes the claim.
+// claims returns the claims of a JWT that the service would issue for the grant now. It
+// adds the claims in the parameter "change". If a value in "change" is nil, it removes
+// the claim.
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{
@@ -82,8 +84,8 @@ func TestIssueFollowsTheContract(t *testing.T) {
 	if err := json.Unmarshal(payload, &got); err != nil {
 		t.Fatal(err)
 	}
-	// The token is valid from five seconds ago, so that a server whose clock is slow
-	// accepts it.
+	// The token is valid from five seconds before now. Therefore a server with a slow
+	// clock accepts the token.
 	now := s.clock.Now().Unix()
 	begin := now - 5
 	if got.Iss != "issuer" || got.Sub != string(g.User.ID) || got.Jti == "" || got.Sid == "" || len(got.Aud) != 1 || got.Aud[0] != "audience" ||
@@ -284,7 +286,7 @@ func TestAuthenticateRefusesATokenWithOneChangedByte(t *testing.T) {
 }
 
 // FuzzToken authenticates with arbitrary tokens. Authenticate must refuse all tokens
-// except the issued one.
+// except the token that the service issued.
 func FuzzToken(f *testing.F) {
 	s := newService(f)
 	g := s.register(f, email)

@@ -9,15 +9,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of one transaction that stores queued runs.
+// These constants limit one transaction that stores queued runs.
 const (
 	maxBatch      = 256
 	maxBatchBytes = 16 << 20
 	storeTimeout  = 10 * time.Second
 )
 
-// accepter stores queued runs. During a write, further runs can arrive. They share the
-// next transaction, so that many runs need only one sync of the disk.
+// accepter stores queued runs. During a write, further runs can arrive. These runs share
+// the next transaction, so that many runs need only one sync of the disk.
 type accepter struct {
 	store  pyth.QueueStore
 	limits pyth.QueueLimits
@@ -28,7 +28,8 @@ type accepter struct {
 	mu      sync.Mutex
 	waiting []*submission
 	closed  bool
-	// The channel "wake" has an element if runs wait, or if the accepter was closed.
+	// The channel "wake" has an element if runs are waiting for a transaction, or if the
+	// accepter was closed.
 	wake chan struct{}
 }
 
@@ -124,7 +125,7 @@ func (a *accepter) write(batch []*submission) {
 	}
 }
 
-// close stores all waiting runs and ends the accepter.
+// close stores all waiting runs and stops the accepter.
 func (a *accepter) close() {
 	a.mu.Lock()
 	a.closed = true

@@ -34,8 +34,8 @@ type request struct {
 	// Origin is the source of the request. The audit log contains the source in all
 	// entries of the run.
 	Origin pyth.Origin `json:"origin"`
-	// Trace is the value of the header traceparent, which identifies the trace of the
-	// request; "" if there is no trace.
+	// Trace is the value of the header traceparent. It identifies the trace of the
+	// request. If there is no trace, it is "".
 	Trace string `json:"trace,omitempty"`
 }
 
@@ -55,13 +55,14 @@ func (r *request) program() *pyth.Program {
 	}
 }
 
-// label returns the label with which the vault encrypts the request of a run. So a
-// stored request cannot be decrypted as the request of another run.
+// label returns the label for the encryption of the request of a run. The label contains
+// the ID of the run, so the request of one run cannot be decrypted as the request of
+// another run.
 func label(id pyth.ExecutionID) vault.Label {
 	return vault.Label{Kind: "execution request", Name: string(id), Version: 1}
 }
 
-// sealRequest encrypts the program and the origin of ctx.
+// sealRequest encrypts the program and the origin of the request in ctx.
 func sealRequest(ctx context.Context, v *vault.Vault, q *pyth.QueuedExecution, p *pyth.Program) ([]byte, error) {
 	r := newRequest(p, pyth.OriginOf(ctx))
 	r.Trace = tracing.Traceparent(ctx)

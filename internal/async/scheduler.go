@@ -10,9 +10,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// Times between two searches for queued runs. The scheduler also searches after each
-// run that this server has accepted or ended. So these times matter only for runs of
-// other servers.
+// These constants are the times between two searches for queued runs. The scheduler also
+// searches after this server has accepted or ended a run. Therefore these times matter
+// only for runs of other servers.
 const (
 	pollShared = 250 * time.Millisecond
 	pollSole   = 5 * time.Second
@@ -22,7 +22,7 @@ const (
 type scheduler struct {
 	config  *Config
 	changed chan struct{}
-	// The channel "stopped" is closed when no more runs start.
+	// The channel "stopped" is closed when the scheduler no longer starts runs.
 	stopped chan struct{}
 	tasks   sync.WaitGroup
 
@@ -56,7 +56,7 @@ func (s *scheduler) setMaxRunning(all, ofUser int) {
 	}
 }
 
-// wake makes the scheduler look for queued runs.
+// wake makes the scheduler search for queued runs.
 func (s *scheduler) wake() { signal(s.changed) }
 
 func (s *scheduler) start() {
@@ -105,8 +105,8 @@ func (s *scheduler) sleep(d time.Duration) {
 	}
 }
 
-// The method "fill" claims queued runs until this server has the maximum number of
-// claimed runs, or until there are no more runs that it may claim.
+// The method "fill" claims queued runs. It stops when this server has the maximum number
+// of claimed runs, or when no further run can be claimed.
 func (s *scheduler) fill() error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -125,9 +125,9 @@ func (s *scheduler) fill() error {
 	}
 }
 
-// The method "shares" divides the free places among users with queued runs. The users
-// take turns, beginning after the user who had the last turn. A user gets a second
-// place only after each other user got one.
+// The method "shares" divides the free places among the users with queued runs. The users
+// take turns. The first turn belongs to the user after the user who had the last turn. A
+// user gets a second place only after every other user has one.
 func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	s.mu.Lock()
 	free, cursor, full := s.maxRunning-len(s.claims), s.cursor, 0
@@ -141,8 +141,8 @@ func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	if free <= 0 || stopping {
 		return nil, nil
 	}
-	// Some of the users can already have the maximum number of claimed runs, so list
-	// more users than free places.
+	// Some users can already have the maximum number of claimed runs. Therefore list more
+	// users than free places.
 	users, err := s.waitingAfter(ctx, cursor, free+full)
 	if err != nil {
 		return nil, err
@@ -176,8 +176,8 @@ func (s *scheduler) shares(ctx context.Context) ([]pyth.QueueShare, error) {
 	return shares, nil
 }
 
-// waitingAfter returns users who have queued runs. It begins with the users after the
-// cursor, and continues with the users before it.
+// waitingAfter returns users who have queued runs. The list begins with the users after
+// the cursor. The users before the cursor follow.
 func (s *scheduler) waitingAfter(ctx context.Context, cursor pyth.UserID, limit int) ([]pyth.UserID, error) {
 	users, err := s.config.Store.WaitingUsers(ctx, cursor, limit)
 	if err != nil || len(users) == limit || cursor == "" {
@@ -201,8 +201,8 @@ type task struct {
 	begun bool
 }
 
-// errStopping is the cause of the context of a task whose program must no longer
-// start.
+// errStopping is the cause with which the scheduler cancels the context of a task. The
+// program of such a task must not start.
 var errStopping = errors.New("async: the server is stopping")
 
 // The method "run" executes a claimed run in a goroutine. If the scheduler has stopped,
@@ -230,19 +230,19 @@ func (s *scheduler) run(q *pyth.QueuedExecution) {
 	})
 }
 
-// errNotQueued is the error of a run that this server may not start: it was canceled,
-// or another server has claimed it.
+// errNotQueued is the error for a run that this server may not start. Either the run was
+// canceled, or another server has claimed the run.
 var errNotQueued = errors.New("async: the run is not queued for this server")
 
-// Pauses after an attempt to start a run.
+// These constants are the pauses after a failed attempt to start a run.
 const (
 	firstRetry = 100 * time.Millisecond
 	maxRetry   = 5 * time.Second
-	// maxAttempts is the maximum number of attempts to start a run if the errors are
-	// faults of the server itself.
+	// maxAttempts is the maximum number of attempts to start a run if the server itself
+	// causes the errors.
 	maxAttempts = 5
-	// runtimeWait is the time for which a run waits for a worker with its runtime.
-	// During this time the run counts as claimed, so the time is limited.
+	// runtimeWait is the time that a run waits for a worker with the runtime of the
+	// program. During this time the run counts as claimed, so the time is limited.
 	runtimeWait = 15 * time.Minute
 )
 
@@ -281,8 +281,8 @@ func (s *scheduler) execute(ctx context.Context, q *pyth.QueuedExecution, t *tas
 	}
 }
 
-// The method "open" decrypts the request of the run. It repeats the attempt as long as
-// the store is not available.
+// The method "open" decrypts the request of the run. While the store is not available, it
+// tries again.
 func (s *scheduler) open(ctx context.Context, q *pyth.QueuedExecution) (*request, error) {
 	for retry := firstRetry; ; retry = min(2*retry, maxRetry) {
 		r, err := openRequest(ctx, s.config.Vault, q)
@@ -293,24 +293,24 @@ func (s *scheduler) open(ctx context.Context, q *pyth.QueuedExecution) (*request
 	}
 }
 
-// The function "passes" reports whether the error can disappear without a change of
-// the request.
+// The function "passes" reports whether the error is temporary. The same request can
+// succeed later after a temporary error.
 func passes(err error) bool {
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeUnavailable, pyth.CodeDraining, pyth.CodeRateLimited, pyth.CodeInternal:
 		return true
 	case pyth.CodeRuntimeUnavailable:
-		// With RetryAfter, no worker has the runtime now, but a worker can join later.
-		// Without RetryAfter, this server runs programs itself and does not have the
-		// runtime.
+		// If the error has RetryAfter, no worker has the runtime now, but a worker with
+		// the runtime can join later. If the error has no RetryAfter, this server runs
+		// programs itself and does not have the runtime.
 		e, ok := errors.AsType[*pyth.Error](err)
 		return ok && e.RetryAfter > 0
 	}
 	return false
 }
 
-// The method "refuse" ends a run that cannot start. The parameter "cause" is the
-// reason. It repeats the attempt as long as the store fails.
+// The method "refuse" ends a run that cannot start. The parameter "cause" is the reason.
+// While the store fails, the method tries again.
 func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth.Program, start func(context.Context, time.Time) error, cause error) {
 	for {
 		err := s.config.Runs.RefuseQueued(ctx, &q.ExecutionRecord, p, start, cause)
@@ -322,10 +322,10 @@ func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth
 	}
 }
 
-// starter returns a function that changes the state of the run to running in the
-// store. After an error of the store, it is unknown whether the state has changed. So
-// each call of the function uses the same time, and the store recognizes a repeated
-// call by this time.
+// starter returns a function that changes the state of the run to running in the store.
+// After an error of the store, the caller does not know whether the state has changed.
+// Therefore each call of the function uses the same time, and the store recognizes a
+// repeated call by this time.
 func (s *scheduler) starter(q *pyth.QueuedExecution, t *task) func(context.Context, time.Time) error {
 	var first time.Time
 	return func(ctx context.Context, at time.Time) error {
@@ -354,8 +354,8 @@ func (s *scheduler) starter(q *pyth.QueuedExecution, t *task) func(context.Conte
 	}
 }
 
-// drain starts no more programs, and waits until the running programs have ended. If
-// ctx ends first, drain kills the remaining programs.
+// drain starts no further programs, and waits until the running programs have ended. If
+// ctx ends first, drain kills the running programs.
 func (s *scheduler) drain(ctx context.Context) {
 	s.mu.Lock()
 	if !s.stopping {

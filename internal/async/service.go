@@ -17,8 +17,8 @@ type Runs interface {
 	ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error) error
 	// RefuseQueued ends a run that cannot start. The parameter "cause" is the reason.
 	RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start func(context.Context, time.Time) error, cause error) error
-	// RecoverQueued ends the started runs of servers that have shown no sign of life
-	// for the given time.
+	// RecoverQueued ends the started runs of lost servers. A server is lost if it has
+	// shown no sign of life for the given time.
 	RecoverQueued(ctx context.Context, server pyth.ServerID, silence time.Duration) (int, error)
 }
 
@@ -36,15 +36,14 @@ type Config struct {
 	Server pyth.ServerID
 	Shared bool
 	Limits pyth.QueueLimits
-	// MaxRunning is the maximum number of asynchronous runs that this server has
-	// claimed at the same time. MaxRunningOfUser is the maximum number of such runs
-	// of one user.
+	// MaxRunning is the maximum number of asynchronous runs that this server has claimed
+	// at the same time. MaxRunningOfUser is the same limit for each user.
 	MaxRunning, MaxRunningOfUser int
-	// Tracer continues the traces of requests when their runs start; nil if the server
-	// records no traces.
+	// Tracer continues the trace of a request when its run starts. If the server records
+	// no traces, Tracer is nil.
 	Tracer *tracing.Tracer
-	// Observe is called when a program starts, with the time that the run was queued.
-	// Observe may be nil.
+	// Observe is called when a program starts. Its argument is the time for which the run
+	// was queued. Observe may be nil.
 	Observe func(queued time.Duration)
 }
 
@@ -57,17 +56,17 @@ type Service struct {
 
 var _ pyth.QueueService = (*Service)(nil)
 
-// Times of a Service that shares its store with other servers.
+// These constants are the times of a Service that shares the store with other servers.
 const (
 	keepInterval = 5 * time.Second
-	// silence is the maximum time without a sign of life of a server. After that, the
-	// server counts as lost.
+	// silence is the maximum time during which a server may show no sign of life. After
+	// this time, the server counts as lost.
 	silence         = 30 * time.Second
 	recoverInterval = 10 * time.Second
 )
 
-// New returns a Service that accepts runs. The runs start after a call of the method
-// Start.
+// New returns a Service that accepts runs. The Service starts the runs only after a call
+// of the method Start.
 func New(c Config) *Service {
 	if c.Observe == nil {
 		c.Observe = func(time.Duration) {}
@@ -79,7 +78,7 @@ func New(c Config) *Service {
 }
 
 // SetMaxRunning changes the maximum number of runs that this server has claimed at the
-// same time, and the maximum number of such runs per user.
+// same time. It also changes the same limit for each user.
 func (s *Service) SetMaxRunning(all, ofUser int) { s.scheduler.setMaxRunning(all, ofUser) }
 
 // EnqueueExecution accepts a run. The run is durable when EnqueueExecution returns.
@@ -118,7 +117,7 @@ func (s *Service) check(ctx context.Context, user pyth.UserID, p *pyth.Program) 
 	return s.config.Check(ctx, user, p)
 }
 
-// Start ends the runs of lost servers. After this call, the Service starts queued runs.
+// Start ends the runs of lost servers. Then the Service begins to start queued runs.
 func (s *Service) Start(ctx context.Context) error {
 	c := &s.config
 	if err := c.Store.KeepServer(ctx, c.Server); err != nil {
@@ -126,7 +125,8 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	wait := silence
 	if !c.Shared {
-		// Only one server uses the store, so all earlier servers have ended.
+		// If the store is not shared, only this server uses the store. Therefore all
+		// earlier servers have ended.
 		wait = 0
 	}
 	lost, err := c.Runs.RecoverQueued(ctx, c.Server, wait)
@@ -166,8 +166,8 @@ func (s *Service) periodically(interval time.Duration, message string, f func(co
 	}
 }
 
-// Drain starts no more programs. Running programs continue until ctx ends; then Drain
-// kills them. Runs that are still queued start after the next start of a server.
+// Drain starts no further programs. Running programs continue until ctx ends; then Drain
+// kills them. Queued runs stay in the store, and a server starts them later.
 func (s *Service) Drain(ctx context.Context) {
 	s.scheduler.drain(ctx)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepInterval)

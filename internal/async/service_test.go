@@ -23,15 +23,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
-// executor is a fake ExecutionService. It calls the function instead of running a
-// program.
+// executor is a fake ExecutionService. It calls a function instead of running a program.
 type executor func(context.Context, pyth.UserID, *pyth.Program) (*pyth.Execution, error)
 
 func (f executor) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
 	return f(ctx, user, p)
 }
 
-// The function "succeed" starts the program, which succeeds.
+// The function "succeed" starts the program and lets it succeed.
 func succeed(ctx context.Context, _ pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
 	if err := p.Begin(ctx); err != nil {
 		return nil, err
@@ -39,7 +38,7 @@ func succeed(ctx context.Context, _ pyth.UserID, p *pyth.Program) (*pyth.Executi
 	return &pyth.Execution{ID: p.ID, Language: pyth.Python, CreatedAt: p.CreatedAt, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}, nil
 }
 
-// rig is the environment of a test: a store with the users ada and bob.
+// rig is the environment of a test. It contains a store with the users ada and bob.
 type rig struct {
 	store *sqlite.Store
 	vault *vault.Vault
@@ -54,7 +53,7 @@ func newRig(t *testing.T) *rig {
 	return &rig{store: store, vault: v}
 }
 
-// serve starts a server on the store. The functions in "change" change the
+// serve starts a server that uses the store. The functions in "change" change the
 // configuration of the server.
 func (r *rig) serve(t *testing.T, next executor, change ...func(*async.Config)) (*async.Service, *runs.Service) {
 	t.Helper()
@@ -128,7 +127,8 @@ func TestEnqueueExecutionKeepsTheProgram(t *testing.T) {
 		Limits: pyth.Limits{MemoryBytes: 1, CPU: 2, OutputBytes: 3, DiskBytes: 4, Processes: 5}, Isolation: pyth.IsolationExecution,
 		Labels: []string{"l"}, Network: []string{"example.org"}, Results: true, Secrets: []string{"S"}, AllSecrets: true, KeepSecrets: true, NoStore: true,
 	}
-	// The test must set all fields, so that a new field is not forgotten.
+	// The test requires a value in every field. If a developer adds a field, the test
+	// fails until the field is set here.
 	unset := map[string]bool{"Session": true, "Encrypted": true, "ID": true, "CreatedAt": true, "Started": true, "Begin": true}
 	for field, value := range reflect.ValueOf(*want).Fields() {
 		if value.IsZero() != unset[field.Name] {
@@ -202,7 +202,8 @@ func TestServiceLimitsRunsOfAUser(t *testing.T) {
 	}
 	<-begun
 	<-begun
-	// The third place is free for another user, although another run of ada is queued.
+	// A run of another user can take the third place, although another run of ada is
+	// queued.
 	for range 3 {
 		wait(t, records, "bob", enqueue(t, s, "bob", "b"))
 		if code := <-begun; code != "b" {
@@ -242,7 +243,7 @@ func TestServiceRetriesWithoutCapacityAndRefusesInvalidPrograms(t *testing.T) {
 	}
 }
 
-// failingKeys is a KeyStore that is not available for the first calls of DataKey.
+// failingKeys is a KeyStore whose first calls of DataKey fail.
 type failingKeys struct {
 	pyth.KeyStore
 	failures atomic.Int32
@@ -280,8 +281,8 @@ func TestServiceWaitsForTheKeyOfTheRequest(t *testing.T) {
 	}
 }
 
-// TestDrainReturnsRunsToTheQueue stops a server with a program that runs, one that
-// waits for a sandbox and one in the queue.
+// TestDrainReturnsRunsToTheQueue stops a server with three runs: one runs, one waits for
+// a sandbox, and one is in the queue.
 func TestDrainReturnsRunsToTheQueue(t *testing.T) {
 	r := newRig(t)
 	begun := make(chan struct{}, 2)
@@ -324,7 +325,8 @@ func TestDrainReturnsRunsToTheQueue(t *testing.T) {
 	}
 }
 
-// TestStartEndsRunsOfAKilledServer leaves a run in the state running.
+// TestStartEndsRunsOfAKilledServer leaves a run in the state "running", as a killed
+// server does.
 func TestStartEndsRunsOfAKilledServer(t *testing.T) {
 	r := newRig(t)
 	s, _ := r.serve(t, succeed)

@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Accounts returns a service that passes all calls to "next" and records actions on
-// accounts and credentials in the log.
+// Accounts returns a service that passes all calls to the service "next". It records
+// actions on accounts and credentials in the log.
 func Accounts(next pyth.AccountService, log Recorder) pyth.AccountService {
 	return &accounts{next, log}
 }
@@ -19,14 +19,14 @@ type accounts struct {
 	log Recorder
 }
 
-// record writes an entry for an action that authenticates the caller.
+// record writes an audit entry for an action that authenticates the caller.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	return recordGrant(ctx, a.log, &pyth.AuditEvent{Action: action}, g, err)
 }
 
-// recordGrant writes the entry e of an action that authenticates the caller. It returns g,
-// or the error for the caller. If the action failed and the error names the owner of the
-// password or token, the entry belongs to this owner.
+// recordGrant writes the entry e of an action that authenticates the caller. It returns
+// the grant g, or the error for the caller. If the action failed, the error can name the
+// user to whom the password or token belongs. Then the entry belongs to this user.
 func recordGrant(ctx context.Context, log Recorder, e *pyth.AuditEvent, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	addSecondFactor(e, g, err)
 	if err == nil {
@@ -43,8 +43,9 @@ func recordGrant(ctx context.Context, log Recorder, e *pyth.AuditEvent, g *pyth.
 	return g, nil
 }
 
-// addSecondFactor adds to the details of the entry which kind of code a login used. If
-// the second factor prevented the login, it adds the code of the error.
+// addSecondFactor adds details about the second factor to the entry. It adds the kind of
+// code that the login used. If the second factor prevented the login, it adds the code of
+// the error.
 func addSecondFactor(e *pyth.AuditEvent, g *pyth.Grant, err error) {
 	method := ""
 	switch code := pyth.ErrorCode(err); {
@@ -74,8 +75,8 @@ func (a *accounts) Login(ctx context.Context, email, password, code string) (*py
 	return a.record(ctx, pyth.ActionUserLogin, g, err)
 }
 
-// Refresh writes an audit entry with the action token.refreshed, or
-// token.reuse_detected if the token was used before.
+// Refresh writes an audit entry. The action is token.refreshed, or token.reuse_detected
+// if the token was used before.
 func (a *accounts) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	g, err := a.AccountService.Refresh(ctx, refreshToken, client)
 	return a.record(ctx, pyth.ActionTokenRefreshed, g, err)

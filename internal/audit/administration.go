@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Administration returns a service that passes all calls to "next". It records each
-// action of an administrator twice in the log: for the administrator, and for the user
-// whose account the action concerns.
+// Administration returns a service that passes all calls to the service "next". It
+// records each action of an administrator twice in the log. One entry is for the
+// administrator, and one is for the user whose account the action changes.
 func Administration(next pyth.AdminService, log Recorder) pyth.AdminService {
 	return &administration{next, log}
 }
@@ -21,8 +21,8 @@ type administration struct {
 	log Recorder
 }
 
-// recordAdmin writes an entry for the administrator "actor". If the action succeeded,
-// it also writes the entry for the parameter "user", unless this is "".
+// recordAdmin writes an entry for the administrator "actor". If the action succeeded, it
+// also writes an entry for the user "user". If "user" is "", it omits this entry.
 func recordAdmin(ctx context.Context, log Recorder, action pyth.Action, actor, user pyth.UserID, resource string, details map[string]any, err error) error {
 	if details == nil {
 		details = map[string]any{}
@@ -88,15 +88,15 @@ func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, 
 	return u, nil
 }
 
-// DeleteUser writes an entry in the log of the administrator only. It writes none in the
-// log of the deleted user, because the log keeps no content about deleted users.
+// DeleteUser writes an entry only in the log of the administrator. It writes no entry for
+// the deleted user, because the log keeps no content about deleted users.
 func (a *administration) DeleteUser(ctx context.Context, actor, id pyth.UserID) error {
 	err := a.AdminService.DeleteUser(ctx, actor, id)
 	return recordAdmin(ctx, a.log, pyth.ActionUserDeleted, deleted(actor, id), "", string(id), nil, err)
 }
 
-// The function "deleted" returns the actor. If the actor deleted the account of the
-// actor, it returns "", because the log must keep no entry of a deleted user.
+// The function "deleted" returns the actor. But if actors delete their own account, it
+// returns "", because the log must keep no entry of a deleted user.
 func deleted(actor, id pyth.UserID) pyth.UserID {
 	if actor == id {
 		return ""
@@ -152,8 +152,8 @@ func (a *administration) DeleteInvite(ctx context.Context, actor pyth.UserID, id
 	return recordAdmin(ctx, a.log, pyth.ActionInviteDeleted, actor, "", string(id), nil, err)
 }
 
-// Operations returns a service that passes all calls to "next". It records in the log
-// which runs administrators canceled.
+// Operations returns a service that passes all calls to the service "next". It records in
+// the log which runs administrators have canceled.
 func Operations(next pyth.OperationsService, log Recorder) pyth.OperationsService {
 	return &operations{next, log}
 }

@@ -153,8 +153,8 @@ func TestAccountsRecordsActions(t *testing.T) {
 	r.wants(t)
 }
 
-// TestDecoratorsReturnNoResultWithoutAnEntry checks that a call fails and returns no
-// result if its audit entry cannot be written.
+// TestDecoratorsReturnNoResultWithoutAnEntry checks that a call fails if its audit entry
+// cannot be written. The call must then return no result.
 func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	r := new(recorder)
 	s := newAccounts(t, r)
@@ -378,8 +378,8 @@ func TestSecretSourceRecordsUse(t *testing.T) {
 	}
 }
 
-// heldStore is a store in which each write waits until the channel "release" is
-// closed. If the field "failure" is set, the write then fails.
+// heldStore is a store in which each write waits until the channel "release" is closed.
+// If the field "failure" is set, each write fails after this wait.
 type heldStore struct {
 	pyth.AuditStore
 	release <-chan struct{}
@@ -611,7 +611,8 @@ func TestRecordsRecordsCancellationAndDeletion(t *testing.T) {
 	}
 }
 
-// failingFactors is a SecondFactorService. All its methods return the field "err".
+// failingFactors is a fake SecondFactorService. All its methods return the error in the
+// field "err".
 type failingFactors struct{ err error }
 
 func (x failingFactors) SecondFactor(context.Context, *pyth.Principal) (*pyth.SecondFactor, error) {
@@ -670,7 +671,7 @@ func TestAccountsRecordsTheSecondFactor(t *testing.T) {
 		pyth.AuditEvent{User: "ada", Action: pyth.ActionUserLogin, Outcome: pyth.AuditDenied, Details: map[string]any{"secondFactor": "invalid_second_factor"}})
 }
 
-// loginWith is an AccountService. Its method Login returns the values of the fields.
+// loginWith is a fake AccountService. Its method Login returns the values of the fields.
 type loginWith struct {
 	pyth.AccountService
 	g   *pyth.Grant

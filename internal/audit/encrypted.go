@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// EncryptedPrograms returns a service that passes all calls to "next" and records
-// changes of encrypted programs in the log. The decorator Executions records the
+// EncryptedPrograms returns a service that passes all calls to the service "next". It
+// records changes of encrypted programs in the log. The decorator Executions records the
 // runs of these programs.
 func EncryptedPrograms(next pyth.EncryptedService, log Recorder) pyth.EncryptedService {
 	return &encryptedPrograms{next, log}

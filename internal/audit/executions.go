@@ -7,9 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Executions returns a service that passes all calls to "next" and records each run in
-// the log. It writes the entry before Execute returns, after the run has ended and the
-// caller has received all events.
+// Executions returns a service that passes all calls to the service "next" and records
+// each run in the log. It writes the entry after the run has ended and the caller has
+// received all events. Only then does Execute return.
 func Executions(next pyth.ExecutionService, log Recorder) pyth.ExecutionService {
 	return &executions{next, log}
 }
@@ -22,8 +22,8 @@ type executions struct {
 // Execute writes an audit entry with the action code.executed, or zk.executed for an
 // encrypted program.
 func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
-	// Build the event before the run, because the call of "next" may clear fields of
-	// the program.
+	// Build the event before the run, because the called service may clear fields of the
+	// program.
 	e := executionEvent(user, p)
 	run, err := x.next.Execute(ctx, user, p, events)
 	if err == nil {
@@ -54,7 +54,7 @@ func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
 	if p.Encrypted != nil {
 		// Do not record a hash of the ciphertext. Each encryption of the same program
-		// has another ciphertext, so the hash would not identify the program.
+		// creates a different ciphertext, so the hash would not identify the program.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		e.Details["codeSha256"] = hashText(p.Code)

@@ -9,9 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Generations returns a service that passes all calls to "next" and records each
-// generation in the log. The parameter promptVersion is the version of the server's
-// instructions to the model.
+// Generations returns a service that passes all calls to the service "next" and records
+// each generation in the log. The parameter promptVersion is the version of the
+// instructions that the server sends to the model.
 func Generations(next pyth.GenerateService, log Recorder, promptVersion string) pyth.GenerateService {
 	return &generations{next, log, promptVersion}
 }
@@ -22,9 +22,8 @@ type generations struct {
 	promptVersion string
 }
 
-// Generate writes an audit entry with the action code.generated. The runs of generated
-// programs have separate entries, which the decorator of the function Executions
-// writes.
+// Generate writes an audit entry with the action code.generated. Runs of generated
+// programs have separate entries. The decorator from the function Executions writes them.
 func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeGenerated, Details: map[string]any{
 		"language": string(cmp.Or(r.Language, pyth.Python)), "promptVersion": g.promptVersion, "promptSha256": hashText(r.Prompt),
@@ -33,8 +32,8 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	e.Outcome = outcomeOf(err)
 	if result != nil {
 		addGeneration(e, result)
-		// If the generation stopped early, record a failure even if the service
-		// returned no error, because the model may have used tokens.
+		// If the generation stopped early, record a failure, because the model may have
+		// used tokens. Record it even if the service returned no error.
 		if e.Outcome == "" || result.Stopped != nil {
 			e.Outcome = pyth.AuditFailure
 		}

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Identities returns a service that passes all calls to "next" and records logins and
-// changes of identities in the log. Entries contain no e-mail address.
+// Identities returns a service that passes all calls to the service "next". It records
+// logins and changes of identities in the log. The entries contain no e-mail address.
 func Identities(next pyth.IdentityService, log Recorder) pyth.IdentityService {
 	return &identities{next, log}
 }
@@ -17,8 +17,8 @@ type identities struct {
 	log Recorder
 }
 
-// LogInWith writes an entry with the action user.login, or user.registered if the login
-// created the account.
+// LogInWith writes an audit entry with the action user.login. If the login created the
+// account, the action is user.registered.
 func (a *identities) LogInWith(ctx context.Context, signIn, verifier, code string) (*pyth.Grant, error) {
 	g, err := a.IdentityService.LogInWith(ctx, signIn, verifier, code)
 	e := &pyth.AuditEvent{Action: pyth.ActionUserLogin, Details: map[string]any{"oidc": true}}

@@ -16,8 +16,9 @@ type Recorder interface {
 	Record(ctx context.Context, e *pyth.AuditEvent) error
 }
 
-// outcomeOf returns the outcome of an action that ended with err. It returns "" for
-// an invalid request, because such a request needs no entry.
+// outcomeOf returns the outcome of an action. The parameter err is the error of the
+// action. For an invalid request, outcomeOf returns "", because such a request needs no
+// audit entry.
 func outcomeOf(err error) pyth.AuditOutcome {
 	switch pyth.ErrorCode(err) {
 	case "":
@@ -32,17 +33,17 @@ func outcomeOf(err error) pyth.AuditOutcome {
 	}
 }
 
-// recordAfter writes the entry of an action that ended with err, and returns the error
-// for the caller. If it cannot write the entry, the error has CodeUnavailable, and the
-// caller does not learn the result of the action. So nobody can guess passwords without
-// entries.
+// recordAfter writes the audit entry of an action that returned err. It returns the
+// error for the caller. If it cannot write the entry, the error has CodeUnavailable, and
+// the caller does not learn the result of the action. Therefore nobody can guess
+// passwords without leaving entries in the log.
 func recordAfter(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)
 }
 
-// recordOutcome is like recordAfter, but the caller has already set the outcome of e.
-// If this outcome is "", it writes nothing.
+// recordOutcome writes an entry like recordAfter, but the caller has already set the
+// outcome of the entry e. If this outcome is "", it writes no entry.
 func recordOutcome(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	if e.Outcome == "" {
 		return err

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Packages returns a service that passes all calls to "next" and records changes of
-// users' packages in the log.
+// Packages returns a service that passes all calls to the service "next". It records
+// changes of users' packages in the log.
 func Packages(next pyth.PackageService, log Recorder) pyth.PackageService {
 	return &packages{next, log}
 }
@@ -51,8 +51,8 @@ func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language py
 }
 
 // RemovePackage writes an audit entry with the action packages.changed. If the change
-// fails, the entry contains the language in the request, or Python if the request has
-// no language.
+// fails, the entry contains the language of the request. If the request has no language,
+// the entry contains Python.
 func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
 	return p.record(ctx, user, language, change, err)

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Profiles returns a service that passes all calls to "next" and records changes of
-// accounts in the log. Entries contain no e-mail address.
+// Profiles returns a service that passes all calls to the service "next". It records
+// changes of accounts in the log. The entries contain no e-mail address.
 func Profiles(next pyth.ProfileService, log Recorder) pyth.ProfileService {
 	return &profiles{next, log}
 }

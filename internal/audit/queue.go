@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Queue returns a service that passes all calls to "next". It records each accepted
-// run in the log.
+// Queue returns a service that passes all calls to the service "next". It records each
+// accepted run in the log.
 func Queue(next pyth.QueueService, log Recorder) pyth.QueueService {
 	return &queue{next, log}
 }
@@ -32,8 +32,9 @@ func (x *queue) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyth.
 	return r, nil
 }
 
-// EndOfQueued returns a function that writes an entry with the action code.executed
-// when an asynchronous run has ended. The program is nil if it is unknown.
+// EndOfQueued returns a function for the end of asynchronous runs. The function writes
+// an audit entry with the action code.executed. If the program is unknown, the argument
+// for it is nil.
 func EndOfQueued(log Recorder) func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error {
 	return func(ctx context.Context, p *pyth.Program, r *pyth.ExecutionRecord) error {
 		e := &pyth.AuditEvent{User: r.User, Action: pyth.ActionCodeExecuted, Details: map[string]any{}}

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Records returns a service that passes all calls to "next". It records cancellations
-// of runs and deletions of records in the log.
+// Records returns a service that passes all calls to the service "next". It records
+// cancellations of runs and deletions of records in the log.
 func Records(next pyth.RecordService, log Recorder) pyth.RecordService {
 	return &records{next, log}
 }

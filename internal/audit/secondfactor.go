@@ -6,8 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SecondFactors returns a service that passes all calls to "next" and records changes of
-// second factors in the log. Entries contain no secrets and no codes.
+// SecondFactors returns a service that passes all calls to the service "next". It
+// records changes of second factors in the log. The entries contain no secrets and no
+// codes.
 func SecondFactors(next pyth.SecondFactorService, log Recorder) pyth.SecondFactorService {
 	return &secondFactors{next, log}
 }

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Secrets returns a service that passes all calls to "next" and records changes of
-// secrets in the log.
+// Secrets returns a service that passes all calls to the service "next". It records
+// changes of secrets in the log.
 func Secrets(next pyth.SecretService, log Recorder) pyth.SecretService {
 	return &secrets{next, log}
 }
@@ -19,8 +19,8 @@ type secrets struct {
 }
 
 // PutSecret writes an audit entry with the action secret.created or secret.updated. If
-// the call fails, the action is secret.updated, because it is unknown whether the
-// secret exists.
+// the call fails, PutSecret does not know whether the secret exists. The action is then
+// secret.updated.
 func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	put, created, err := s.SecretService.PutSecret(ctx, user, name, value, description)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSecretUpdated, Resource: name}
@@ -45,12 +45,13 @@ func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 type Beginner interface {
 	Recorder
 	// Begin adds the event to a queue. The returned function waits until the event is
-	// durable, and returns the same error as Record.
+	// durable. It returns the same errors as Record.
 	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 }
 
-// SecretSource returns a source that gets secrets from "next" and records their use
-// in the log. The entry is durable before the values are sent to a sandbox.
+// SecretSource returns a source that gets secrets from the source "next" and records
+// their use in the log. The audit entry is durable before the server sends the values to
+// a sandbox.
 func SecretSource(next pyth.SecretSource, log Beginner) pyth.SecretSource {
 	return &secretSource{next, log}
 }
@@ -62,7 +63,7 @@ type secretSource struct {
 
 // Reveal writes one audit entry with the action secret.used for all secrets of the run.
 // If next.Reveal succeeds, Reveal does not wait until the entry is durable. The caller
-// waits for this with SecretGrant.Await.
+// calls SecretGrant.Await to wait.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, request)
 	names := slices.Concat(request.Names, request.IfStored)

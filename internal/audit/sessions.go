@@ -6,8 +6,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sessions returns a service that passes all calls to "next". It records in the log
-// when a user opens or closes a session. It does not record when a session expires.
+// Sessions returns a service that passes all calls to the service "next". It records in
+// the log when a user opens or closes a session. It does not record when a session
+// expires.
 func Sessions(next pyth.SessionService, log Recorder) pyth.SessionService {
 	return &sessions{next, log}
 }

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Webhooks returns a service that passes all calls to "next". It records the creation
-// and the deletion of webhooks in the log.
+// Webhooks returns a service that passes all calls to the service "next". It records the
+// creation and the deletion of webhooks in the log.
 func Webhooks(next pyth.WebhookService, log Recorder) pyth.WebhookService {
 	return &webhooks{next, log}
 }
@@ -18,15 +18,15 @@ type webhooks struct {
 	log Recorder
 }
 
-// CreateWebhook writes an entry with the host of the URL. The entry does not contain
-// the path, because the paths of some receivers contain a token.
+// CreateWebhook writes an audit entry with the host of the URL. The entry does not
+// contain the path of the URL, because this path contains a token for some receivers.
 func (s *webhooks) CreateWebhook(ctx context.Context, user pyth.UserID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	w, secret, err := s.WebhookService.CreateWebhook(ctx, user, target, events)
 	return s.created(ctx, user, w, secret, err)
 }
 
-// CreateExecutionWebhook writes an entry with the host of the URL and the ID of the
-// run.
+// CreateExecutionWebhook writes an audit entry with the host of the URL and the ID of
+// the run.
 func (s *webhooks) CreateExecutionWebhook(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	w, secret, err := s.WebhookService.CreateExecutionWebhook(ctx, user, run, target, events)
 	return s.created(ctx, user, w, secret, err)

@@ -85,9 +85,9 @@ func TestExtractReturnsWhatWriteStored(t *testing.T) {
 
 func TestVerifyFindsEveryChangedByte(t *testing.T) {
 	path, content := write(t)
-	// Not every byte of an archive matters: tar headers contain fields that a backup
-	// does not use, and the end is padding. But a change of any byte in a file must be
-	// found.
+	// The test does not change every byte of an archive. Tar headers contain fields that
+	// a backup does not use, and the end of an archive is padding. But a backup must
+	// detect a change of any byte in a file.
 	inspected, err := backup.Inspect(path)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestVerifyFindsCutArchives(t *testing.T) {
 	}
 }
 
-// entry is a file in a hostile archive.
+// entry is a file in a malicious archive.
 type entry struct {
 	name, text string
 	kind       byte

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Names of the files in an archive.
+// These constants are the names of the files in an archive.
 const (
 	ManifestName = "manifest.json"
 	DatabaseName = "pyth-on.db"
 	RootKeyName  = "root.key"
 )
 
-// format is the version of the format of archives.
+// format is the version of the archive format.
 const format = 1
 
 // maxRootKeyBytes is the maximum size of a file with root keys.

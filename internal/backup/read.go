@@ -18,7 +18,8 @@ const maxManifestBytes = 1 << 20
 // ErrDamaged means that a file is not a complete and unchanged archive.
 var ErrDamaged = errors.New("the backup is damaged")
 
-// ErrNewer means that this version of the program is too old for an archive.
+// ErrNewer means that a newer version of the program made the archive, and this version
+// cannot read it.
 var ErrNewer = errors.New("the backup is from a newer version of pyth-on")
 
 // Inspect returns the manifest of an archive. It does not read the other files.
@@ -37,9 +38,9 @@ func Verify(ctx context.Context, path string, progress Progress) (*Manifest, err
 	return read(ctx, path, "Checking", progress, func(string) (io.WriteCloser, error) { return discard{io.Discard}, nil })
 }
 
-// Extract writes the files of an archive to an existing directory, and compares them
-// with the manifest. It replaces no existing files. Only the owner can read the new
-// files. After an error, the caller must remove the directory.
+// Extract writes the files of an archive to an existing directory, and compares the
+// files with the manifest. It replaces no existing files. Only the owner can read the
+// new files. After an error, the caller must remove the directory.
 func Extract(ctx context.Context, path, dir string, progress Progress) (*Manifest, error) {
 	return read(ctx, path, "Extracting", progress, func(name string) (io.WriteCloser, error) {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -50,17 +51,18 @@ func Extract(ctx context.Context, path, dir string, progress Progress) (*Manifes
 	})
 }
 
-// discard is a target that stores nothing.
+// discard is a target that drops all data.
 type discard struct{ io.Writer }
 
 func (discard) Close() error { return nil }
 
-// The type "synced" is a file whose content is on the disk when Close has returned.
+// The type "synced" is a file. Its method Close returns only after the content is on the
+// disk.
 type synced struct{ *os.File }
 
 func (f synced) Close() error { return errors.Join(f.Sync(), f.File.Close()) }
 
-// begin reads the manifest, which is the first file of an archive.
+// begin reads the manifest. The manifest is the first file of an archive.
 func begin(f io.Reader) (*Manifest, *tar.Reader, error) {
 	archive := tar.NewReader(f)
 	h, err := archive.Next()
@@ -84,8 +86,8 @@ func begin(f io.Reader) (*Manifest, *tar.Reader, error) {
 	return m, archive, nil
 }
 
-// read copies each file of the archive to the writer that the function "open"
-// returns for its name.
+// read copies each file of the archive to a writer. It calls the function "open" with
+// the name of the file to get the writer.
 func read(ctx context.Context, path, step string, progress Progress, open func(name string) (io.WriteCloser, error)) (*Manifest, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -101,8 +103,8 @@ func read(ctx context.Context, path, step string, progress Progress, open func(n
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, want.Name, ended(err))
 		}
-		// The name must be the name in the manifest, and readManifest accepts only
-		// known names. So no path can leave the directory.
+		// The name must be the name in the manifest, and readManifest accepts only known
+		// names. Therefore no path can leave the target directory.
 		if h.Name != want.Name || h.Typeflag != tar.TypeReg || h.Size != want.SizeBytes {
 			return nil, fmt.Errorf("%w: it has the entry %q with %d bytes; the manifest lists %s with %d bytes",
 				ErrDamaged, h.Name, h.Size, want.Name, want.SizeBytes)
@@ -141,7 +143,7 @@ func readFile(ctx context.Context, archive io.Reader, want File, step string, pr
 	return nil
 }
 
-// The function "ended" replaces io.EOF by an error that users understand.
+// The function "ended" replaces io.EOF by an error with a message that users understand.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the file ends too early")

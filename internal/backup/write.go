@@ -13,13 +13,13 @@ import (
 	"path/filepath"
 )
 
-// Progress receives the name of a step, and the numbers of completed and of all bytes
-// or entries.
+// Progress receives the name of a step and two numbers: the completed bytes or entries,
+// and all bytes or entries.
 type Progress func(step string, done, total int64)
 
-// Write writes an archive to a new file, which only the owner can read. The parameter
-// "files" maps the names in the archive to paths. Write sets the fields Format and
-// Files of m.
+// Write writes an archive to a new file. Only the owner can read this file. The
+// parameter "files" maps the names in the archive to paths. Write sets the fields Format
+// and Files of the manifest m.
 func Write(ctx context.Context, path string, m *Manifest, files map[string]string, progress Progress) (err error) {
 	if err := describe(ctx, m, files, progress); err != nil {
 		return err

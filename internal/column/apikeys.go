@@ -3,11 +3,11 @@ package column
 import pyth "github.com/pyth-on/pyth-on"
 
 const (
-	// APIKeyNames are the columns that APIKey scans. In the query, the table api_keys
-	// must have the alias "k".
+	// APIKeyNames are the columns that APIKey scans. A query must give the table
+	// api_keys the alias "k".
 	APIKeyNames = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at, k.scopes, k.last_used_at"
 	// APIKeyInsert is the beginning of an INSERT statement for the table api_keys. The
-	// values follow it.
+	// caller appends the values.
 	APIKeyInsert = "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at, scopes, last_used_at) VALUES "
 )
 

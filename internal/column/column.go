@@ -1,6 +1,6 @@
 // Package column converts Go values and records to SQL columns and back. Its scan
-// targets (destinations of a read) implement sql.Scanner, which database/sql and pgx
-// both support.
+// targets (destinations of a read) implement sql.Scanner. Both database/sql and pgx
+// support sql.Scanner.
 package column
 
 import (
@@ -71,8 +71,8 @@ func (d hashOf) Scan(v any) error {
 	return nil
 }
 
-// HashesValue returns the column value for hashes: the bytes of all hashes, one hash
-// after the other.
+// HashesValue returns the column value for several hashes. The value contains the bytes
+// of all hashes, one hash after the other.
 func HashesValue(hashes [][32]byte) []byte {
 	all := make([]byte, 0, 32*len(hashes))
 	for i := range hashes {
@@ -98,7 +98,7 @@ func (d hashesOf) Scan(v any) error {
 	return nil
 }
 
-// boolValue returns the column value for a truth value.
+// boolValue returns the column value for a boolean.
 func boolValue(b bool) int64 {
 	if b {
 		return 1

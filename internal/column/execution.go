@@ -7,13 +7,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ExecutionNames are the columns that Execution scans. In the query, the table
-// executions must have the alias "e".
+// ExecutionNames are the columns that Execution scans. A query must give the table
+// executions the alias "e".
 const ExecutionNames = "e.id, e.user_id, e.state, e.language, e.labels, coalesce(e.session_id, ''), coalesce(e.encrypted, ''), coalesce(e.key_id, '')," +
 	" e.started_at, e.ended_at, coalesce(e.status, ''), coalesce(e.reason, ''), e.exit_code, coalesce(e.signal, '')," +
 	" e.wall, e.cpu, e.memory_peak, e.queued, e.network_bytes, e.content, e.async = 1"
 
-// Execution returns scan targets for ExecutionNames. They set CreatedAt as well.
+// Execution returns scan targets for ExecutionNames. The scan targets also set
+// CreatedAt.
 func Execution(r *pyth.ExecutionRecord) []any {
 	return []any{
 		&r.ID, &r.User, &r.State, &r.Language,
@@ -24,8 +25,8 @@ func Execution(r *pyth.ExecutionRecord) []any {
 	}
 }
 
-// labelsOf is a scan target for the labels of a record. It also sets CreatedAt, which
-// the ID contains. The ID must be scanned before the labels.
+// labelsOf is a scan target for the labels of a record. It also sets CreatedAt, because
+// the ID of the record contains this time. Scan the ID before the labels.
 type labelsOf struct{ r *pyth.ExecutionRecord }
 
 func (d labelsOf) Scan(v any) error {
@@ -41,7 +42,7 @@ func (d labelsOf) Scan(v any) error {
 }
 
 // ExecutionValues returns the values of the columns in ExecutionNames, in the same
-// order. For an empty text, the value is NULL.
+// order. It replaces an empty text by NULL.
 func ExecutionValues(r *pyth.ExecutionRecord) ([]any, error) {
 	labels := "[]"
 	if len(r.Labels) > 0 {
@@ -62,8 +63,8 @@ func ExecutionValues(r *pyth.ExecutionRecord) ([]any, error) {
 	}, nil
 }
 
-// UsageValues returns the values of a usage counter: the user, the day, the language
-// and the key, and then the counted numbers.
+// UsageValues returns the values of a usage counter: the user, the day, the language and
+// the key, and then the counts.
 func UsageValues(c *pyth.UsageCounter) []any {
 	return []any{
 		c.User, DayValue(c.Day), c.Language, c.Key,

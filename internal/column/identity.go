@@ -16,10 +16,11 @@ func IdentityValues(i *pyth.Identity) []any {
 	return []any{string(i.ID), string(i.UserID), i.Issuer, i.Subject, i.Email, TimeValue(i.CreatedAt), TimeValue(i.LastUsedAt)}
 }
 
-// SignInNames are the columns that SignIn scans, of the table sign_ins.
+// SignInNames are the columns of the table sign_ins that SignIn scans.
 const SignInNames = "hash, challenge, issuer, subject, email, email_verified = 1, created_at, expires_at"
 
-// SignInInsert is an INSERT statement for the table sign_ins, up to its values.
+// SignInInsert is the beginning of an INSERT statement for the table sign_ins. The
+// caller appends the values.
 const SignInInsert = "INSERT INTO sign_ins (hash, challenge, issuer, subject, email, email_verified, created_at, expires_at) VALUES "
 
 // SignIn returns scan targets for SignInNames.

@@ -3,11 +3,11 @@ package column
 import pyth "github.com/pyth-on/pyth-on"
 
 const (
-	// RefreshTokenNames are the columns that RefreshToken scans, of the table
-	// refresh_tokens.
+	// RefreshTokenNames are the columns of the table refresh_tokens that RefreshToken
+	// scans.
 	RefreshTokenNames = "hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash, ip, user_agent"
 	// RefreshTokenInsert is the beginning of an INSERT statement for the table
-	// refresh_tokens. The values follow it.
+	// refresh_tokens. The caller appends the values.
 	RefreshTokenInsert = "INSERT INTO refresh_tokens (" + RefreshTokenNames + ") VALUES "
 )
 
@@ -19,8 +19,8 @@ func RefreshToken(t *pyth.RefreshToken) []any {
 	}
 }
 
-// RefreshTokenValues returns the values for RefreshTokenInsert. If the token has no
-// hash of a client, this value is NULL.
+// RefreshTokenValues returns the values for RefreshTokenInsert. If the token has no hash
+// of a client, the value of the hash is NULL.
 func RefreshTokenValues(t *pyth.RefreshToken) []any {
 	var client any
 	if t.ClientHash != [32]byte{} {

@@ -17,9 +17,9 @@ func ScopesValue(scopes []pyth.Scope) string {
 	return strings.Join(names, " ")
 }
 
-// Scopes returns a scan target for a column that was written with ScopesValue. Keys of
-// old servers had no scopes, so their column is NULL. Scopes reads NULL as the default
-// scopes.
+// Scopes returns a scan target for a column that was written with ScopesValue. API keys
+// of old servers had no scopes, so the column is NULL in their rows. Scopes reads NULL
+// as the default scopes.
 func Scopes(scopes *[]pyth.Scope) sql.Scanner { return scopesOf{scopes} }
 
 type scopesOf struct{ scopes *[]pyth.Scope }

@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// UserNames are the columns that User scans. In the query, the table users must have
-// the alias "u".
+// UserNames are the columns that User scans. A query must give the table users the alias
+// "u".
 const UserNames = "u.id, u.email, u.password_hash, u.created_at, u.role, u.disabled_at, u.quotas, u.second_factor_at"
 
 // User returns scan targets for UserNames.
@@ -18,7 +18,8 @@ func User(u *pyth.User) []any {
 	return []any{&u.ID, &u.Email, &u.PasswordHash, Time(&u.CreatedAt), &u.Role, Time(&u.DisabledAt), Quotas(&u.Quotas), Time(&u.SecondFactorAt)}
 }
 
-// QuotasValue returns the column value for the quotas of a user: a JSON object.
+// QuotasValue returns the column value for the quotas of a user. The value is a JSON
+// object.
 func QuotasValue(q map[pyth.QuotaName]int64) (string, error) {
 	if len(q) == 0 {
 		return "{}", nil
@@ -45,7 +46,8 @@ func (d quotasOf) Scan(v any) error {
 	return json.Unmarshal([]byte(text), d.q)
 }
 
-// RoleValue returns the column value for a role. The default is RoleUser.
+// RoleValue returns the column value for a role. The value for an empty role is
+// RoleUser.
 func RoleValue(r pyth.Role) string { return string(cmp.Or(r, pyth.RoleUser)) }
 
 // InviteNames are the columns of the table invites that Invite scans.
@@ -56,8 +58,9 @@ func Invite(i *pyth.Invite) []any {
 	return []any{&i.ID, Hash(&i.Hash), &i.Email, Time(&i.CreatedAt), Time(&i.ExpiresAt), &i.CreatedBy, &i.Setup}
 }
 
-// InviteValues returns the values of all columns of an invite. For an empty text, the
-// value is NULL. The e-mail address is in lower case, so that it can be compared.
+// InviteValues returns the values of all columns of an invite. It replaces an empty text
+// by NULL. It converts the e-mail address to lower case, so that queries can compare
+// addresses.
 func InviteValues(i *pyth.Invite) []any {
 	return []any{string(i.ID), i.Hash[:], pyth.EmailKey(i.Email), TimeValue(i.CreatedAt), TimeValue(i.ExpiresAt), string(i.CreatedBy), boolValue(i.Setup)}
 }

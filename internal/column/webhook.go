@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// WebhookNames are the columns that Webhook scans. In the query, the table webhooks
-	// must have the alias "w".
+	// WebhookNames are the columns that Webhook scans. A query must give the table
+	// webhooks the alias "w".
 	WebhookNames = "w.id, w.user_id, w.url, w.events, coalesce(w.execution_id, ''), w.created_at"
-	// DeliveryNames are the columns that Delivery scans. They do not include the
-	// payload. In the query, the table webhook_deliveries must have the alias "d".
+	// DeliveryNames are the columns that Delivery scans, without the payload. A query
+	// must give the table webhook_deliveries the alias "d".
 	DeliveryNames = "d.id, d.webhook_id, d.user_id, d.event, d.execution_id, d.created_at, d.state, d.attempts, d.last_attempt_at, d.next_attempt_at, d.response_status, d.error"
 )
 
@@ -20,7 +20,7 @@ func Webhook(w *pyth.Webhook) []any {
 	return []any{&w.ID, &w.User, &w.URL, eventsOf{w}, &w.Execution, Time(&w.CreatedAt)}
 }
 
-// eventsOf is a scan target for the events of a webhook.
+// eventsOf is a scan target for the list of events of a webhook.
 type eventsOf struct{ w *pyth.Webhook }
 
 func (d eventsOf) Scan(v any) error {

@@ -7,10 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Limits of the parameters of encrypted programs (docs/zero-knowledge.md). A sandbox
-// derives a key with these parameters, and the limits bound the time and the memory for
-// this.
-// needs to derive the key.
+// These constants limit the parameters of encrypted programs (docs/zero-knowledge.md). A
+// sandbox derives a key with these parameters. The limits bound the time and the memory
+// that the sandbox needs to derive the key.
 const (
 	maxTime        = 10
 	minMemoryKiB   = 8
@@ -32,15 +31,15 @@ func (f *faults) sized(location string, b []byte, size int) {
 }
 
 // checkLanguage adds an error if the language is unknown. It accepts a known language
-// that this server does not offer now, because the server may offer it later.
+// that this server does not support now, because the server may support it later.
 func (f *faults) checkLanguage(l pyth.Language) {
 	if !l.Known() {
 		f.Add("body.language", "must be %s", pyth.AnyOfLanguages())
 	}
 }
 
-// checkCode checks an encrypted program. The parameter storedName is the name under
-// which a user wants to store the program.
+// checkCode checks an encrypted program. The parameter storedName is the name that the
+// user gives the stored program.
 func checkCode(storedName string, c *pyth.EncryptedProgram) error {
 	var f faults
 	if !validName.MatchString(storedName) {

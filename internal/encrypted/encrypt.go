@@ -11,15 +11,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Parameters of Argon2id for programs that the server encrypts. RFC 9106, section 4,
-// recommends these parameters as its second option.
+// These constants are the parameters of Argon2id for programs that the server encrypts.
+// They are the second recommended option of RFC 9106, section 4.
 const (
 	kdfTime        = 3
 	kdfMemoryKiB   = 64 << 10
 	kdfParallelism = 4
 )
 
-// maxEncryptWait is the maximum time that Encrypt waits if too many other encryptions
+// maxEncryptWait is the maximum time that Encrypt waits while too many other encryptions
 // are running.
 const maxEncryptWait = 10 * time.Second
 

@@ -2,11 +2,11 @@
 // check the format of these programs but cannot read them.
 //
 // The parameters of a stored program are limited, so that a sandbox can decrypt the
-// program. If a program was encrypted for a name, it can be stored only under this
-// name. The package neither stores passwords nor returns them in errors.
+// program. If a program was encrypted for a name, it can be stored only under this name.
+// The package does not store passwords, and its errors contain no passwords.
 //
-// For clients that cannot encrypt, the package encrypts programs, a limited number at
-// a time.
+// The package also encrypts programs for clients that cannot encrypt. It limits the
+// number of concurrent encryptions.
 package encrypted
 
 import (
@@ -37,7 +37,7 @@ type Config struct {
 	Logger        *slog.Logger
 }
 
-// noteTimeout limits the time of a write by NoteExecuted.
+// noteTimeout is the time-out of a write by NoteExecuted.
 const noteTimeout = 30 * time.Second
 
 // Service implements pyth.EncryptedService. It is safe for concurrent use.
@@ -95,8 +95,8 @@ func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 	})
 }
 
-// Reserve reserves a sandbox. With the result, the client can encrypt (seal) a password
-// that only this sandbox can decrypt.
+// Reserve reserves a sandbox and returns the public key of the sandbox. With this key,
+// the client can encrypt (seal) a password. Only this sandbox can decrypt the password.
 func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservation, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -112,13 +112,13 @@ func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservat
 	if err != nil {
 		return nil, err
 	}
-	// Convert the time, because the host that reserved the sandbox uses the clock of
-	// this machine, which can differ from the clock of the service.
+	// Convert the time. The host that reserved the sandbox uses the clock of this
+	// machine, but the service can use a different clock.
 	r.ExpiresAt = s.config.Clock().Add(time.Until(r.ExpiresAt))
 	return r, nil
 }
 
-// Quotas returns the quota for the user's encrypted programs.
+// Quotas returns the quota for the encrypted programs of the user.
 func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	n, err := s.config.Store.CountCodes(ctx, user)
 	if err != nil {

@@ -2,9 +2,9 @@
 // client sends a request again, the server sends the stored answer and does not execute
 // the request again.
 //
-// The answers are encrypted with the user's data key, because some answers contain
-// output, or an API key that is shown only once. Of idempotency keys and requests, the
-// store contains only keyed hashes.
+// The answers are encrypted with the user's data key, because they can contain output of
+// programs. They can also contain a new API key, which no other answer shows. The store
+// does not contain idempotency keys and requests. It contains only their keyed hashes.
 package idempotency
 
 import (
@@ -22,7 +22,7 @@ import (
 const (
 	// The constant "keep" is the time that the server keeps an answer.
 	keep = 24 * time.Hour
-	// MaxAnswerBytes is the maximum size of an answer that is stored.
+	// MaxAnswerBytes is the maximum size of a stored answer.
 	MaxAnswerBytes = 4 << 20
 	// maxKeys is the maximum number of keys of one user.
 	maxKeys = 10_000
@@ -124,7 +124,7 @@ func (s *Service) EndRequest(ctx context.Context, user pyth.UserID, key string, 
 	return s.config.Store.EndRequest(ctx, user, hash, sealed)
 }
 
-// Prune deletes answers that the server has kept for the time "keep".
+// Prune deletes answers that are older than the time "keep".
 func (s *Service) Prune(ctx context.Context) error {
 	for {
 		n, err := s.config.Store.DeleteOldRequests(ctx, s.config.Clock().Add(-keep), pruneBatch)

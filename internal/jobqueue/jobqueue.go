@@ -1,10 +1,10 @@
-// Package jobqueue runs durable background jobs, for example deliveries that are
-// tried again for hours. Each job is a row in the server's database. The Go library
-// River runs the jobs.
+// Package jobqueue runs durable background jobs. An example is a delivery that is tried
+// again for hours. Each job is a row in the database of the server. The Go library River
+// runs the jobs.
 //
-// The library River stores the arguments of a job in plain text. So the arguments
-// contain only an ID, and the component that inserts the job stores the data with
-// this ID.
+// The library River stores the arguments of a job in plain text. Therefore the arguments
+// contain only an ID. The component that inserts the job stores the data of the job
+// under this ID.
 package jobqueue
 
 import (
@@ -25,50 +25,51 @@ import (
 // Config configures a Queue.
 type Config struct {
 	Logger *slog.Logger
-	// Sole is true if no other server uses the database. In this case, Start runs jobs
-	// again that the end of the last server has interrupted. With SQLite, it also
-	// corrects times in the future. Without unfinished jobs, the Queue uses no
-	// goroutines until the first call of Insert. If several servers use the database,
-	// the Queue always runs, because it also receives the jobs of other servers.
+	// Sole is true if no other server uses the database. In this case, Start immediately
+	// repeats jobs that were interrupted when the last server ended. With SQLite, it
+	// also corrects times in the future. If there are no unfinished jobs, the Queue uses
+	// no goroutines until the first call of Insert. If several servers use the database,
+	// the Queue always runs, because it also runs jobs that other servers inserted.
 	Sole bool
-	// MaxWorkers is the maximum number of jobs that run at the same time. 0 means
+	// MaxWorkers is the maximum number of jobs that run at the same time. Zero means
 	// four jobs for each processor.
 	MaxWorkers int
 }
 
-// Times of a Queue.
+// These constants are the times of a Queue.
 const (
 	// jobTimeout is the time-out of one attempt of a job.
 	jobTimeout = time.Minute
-	// If a server is lost while it runs a job, another server runs the job again
-	// after the time rescueAfter.
+	// rescueAfter is the time after which another server repeats the job of a lost
+	// server.
 	rescueAfter = 2 * jobTimeout
-	// When the server stops, running jobs have the time stopTimeout to end.
+	// stopTimeout is the time that running jobs have to end when the server stops.
 	stopTimeout = 5 * time.Second
-	// repairInterval is the interval at which the Queue looks for jobs whose times are
-	// wrong because the clock was set back.
+	// repairInterval is the time between two searches for jobs with wrong times. The
+	// times of jobs are wrong after an operator sets the clock back.
 	repairInterval = 30 * time.Second
 )
 
-// repairTimes makes jobs due whose last attempt is in the future, because the clock was
-// set back. Otherwise these jobs would wait until the clock reaches the old times. A
-// job in the state "available" is always due. River uses the clock of SQLite.
+// repairTimes makes jobs due if their last attempt is in the future. This happens after
+// an operator sets the clock back. Without the repair, these jobs would wait until the
+// clock reaches the old times again. A job in the state "available" is always due. The
+// library River uses the clock of SQLite.
 const repairTimes = "UPDATE river_job SET scheduled_at = datetime('now', 'subsec') WHERE scheduled_at > datetime('now', 'subsec')" +
 	" AND (state = 'available' OR state IN ('retryable', 'scheduled') AND attempted_at > datetime('now', 'subsec'))"
 
-// Queue inserts and runs jobs. Before the function Start, the caller adds a worker
-// for each kind of job with the function Add. A Queue without workers does not start,
-// and uses no resources. Insert is safe for concurrent use.
+// Queue inserts and runs jobs. Before the caller calls Start, it must call Add with a
+// worker for each kind of job. A Queue without workers does not start, and uses no
+// resources. Insert is safe for concurrent use.
 type Queue struct {
 	config  Config
 	workers *river.Workers
 	kinds   int
-	// client is nil before the function Start is called.
+	// client is nil until Start creates it.
 	client client
-	// repair executes repairTimes. It is nil if the database does not use this server's
-	// clock.
+	// repair executes repairTimes. It is nil if the database uses a different clock than
+	// this server.
 	repair func(context.Context) error
-	// stop ends the goroutine that calls the function "repair".
+	// stop ends the goroutine that calls the function "repair" periodically.
 	stop context.CancelFunc
 
 	mu sync.Mutex
@@ -91,16 +92,16 @@ func New(c Config) *Queue {
 	return &Queue{config: c, workers: river.NewWorkers()}
 }
 
-// Add adds the worker for one kind of jobs. A worker may receive the same job twice,
-// because a server can be killed after the job has ended and before the result is
+// Add adds the worker for one kind of job. A worker may receive the same job twice. This
+// happens if the server is killed after the job has ended and before the result is
 // stored.
 func Add[T river.JobArgs](q *Queue, w river.Worker[T]) {
 	river.AddWorker(q.workers, w)
 	q.kinds++
 }
 
-// Start creates or updates the tables of the library River. Then it runs jobs until
-// Close is called. The driver comes from the method Jobs of a store. If the Queue has
+// Start creates or updates the tables of the library River. Then it runs jobs until the
+// caller calls Close. The driver comes from the method Jobs of a store. If the Queue has
 // no workers, Start does nothing.
 func Start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx]) error {
 	if q.kinds == 0 {
@@ -113,8 +114,8 @@ func Start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 }
 
 func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx]) error {
-	// When the library River starts, it logs each step at the level info. These
-	// messages are not useful.
+	// When the library River starts, it logs each step at the level info. Operators do
+	// not need these messages.
 	logger := slog.New(warnings{q.config.Logger.Handler()})
 	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: logger})
 	if err != nil {
@@ -125,16 +126,17 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	}
 	unfinished := true
 	if q.config.Sole {
-		// Make interrupted jobs available again. Otherwise they would run again only
+		// Make interrupted jobs available again. Otherwise River would repeat them only
 		// after the time rescueAfter.
 		if err := driver.GetExecutor().Exec(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'"); err != nil {
 			return err
 		}
 		if driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
 			q.repair = func(ctx context.Context) error { return driver.GetExecutor().Exec(ctx, repairTimes) }
-			// River elects one server as the leader and stores it in a row. A killed
-			// server leaves this row behind. After the clock was set back, the row
-			// would prevent a new election for a long time.
+			// River elects one server as the leader and stores the leader in a row. If
+			// this server is killed, the row remains. If an operator then sets the clock
+			// back, the row prevents a new election for a long time. Therefore delete
+			// the row.
 			if err := driver.GetExecutor().Exec(ctx, "DELETE FROM river_leader"); err != nil {
 				return err
 			}
@@ -158,8 +160,8 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 	return nil
 }
 
-// run makes the client run jobs, unless the client already runs jobs or Close was
-// called.
+// run makes the client run jobs. It does nothing if the client already runs jobs or if
+// Close was called.
 func (q *Queue) run(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -198,8 +200,8 @@ func (q *Queue) repairPeriodically(ctx context.Context) {
 // errNotStarted is the error of Insert if the Queue has not started.
 var errNotStarted = errors.New("jobqueue: not started, or without workers")
 
-// Insert stores a job. When Insert returns nil, the job is durable. A free worker
-// starts the job at once. After Close, the job starts after the next start of the
+// Insert stores a job. When Insert returns nil, the job is durable. A free worker starts
+// the job at once. If Close was called, the job starts only after the next start of the
 // server.
 func (q *Queue) Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error {
 	if q.client == nil {
@@ -211,9 +213,8 @@ func (q *Queue) Insert(ctx context.Context, args river.JobArgs, opts *river.Inse
 	return q.run(ctx)
 }
 
-// Close waits some seconds for the end of running jobs. Then Close cancels the jobs
-// that are still running. A canceled job runs again after the next start of the
-// server.
+// Close waits a few seconds until running jobs end. Then Close cancels the jobs that are
+// still running. A canceled job runs again after the next start of the server.
 func (q *Queue) Close() error {
 	q.mu.Lock()
 	running := q.running

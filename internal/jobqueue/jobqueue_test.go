@@ -27,14 +27,14 @@ func TestMain(m *testing.M) {
 	os.Exit(postgrestest.Main(m, func(c *postgrestest.Cluster) { cluster = c }))
 }
 
-// note is a job that a test waits for.
+// note contains the arguments of a job. The test waits until the job has run.
 type note struct {
 	Text string `json:"text"`
 }
 
 func (note) Kind() string { return "note" }
 
-// failingOnce is the text of a job whose first attempt fails, and whose second
+// failingOnce is the text of a job whose first attempt fails. The second attempt
 // succeeds.
 const failingOnce = "again"
 
@@ -63,7 +63,7 @@ func newWorker() *worker {
 	return &worker{seen: make(chan string)}
 }
 
-// The function "started" returns a queue that has started with the worker w.
+// The function "started" returns a queue that has the worker w and is already running.
 func started[TTx any](t *testing.T, driver riverdriver.Driver[TTx], w *worker) *jobqueue.Queue {
 	t.Helper()
 	q := jobqueue.New(jobqueue.Config{Logger: slog.New(slog.DiscardHandler), Sole: true})
@@ -104,8 +104,8 @@ func TestQueueOfSQLite(t *testing.T) {
 }
 
 // TestQueueRunsJobsFromTheFuture starts a queue after the clock was set back. A killed
-// server has left two rows: a job whose last attempt was in the future, and the leader
-// of River.
+// server has left two rows in the database. One row is a job whose last attempt was in
+// the future. The other row is the leader of River.
 func TestQueueRunsJobsFromTheFuture(t *testing.T) {
 	driver := openSQLite(t, filepath.Join(t.TempDir(), "db")).Jobs()
 	w := newWorker()
@@ -153,7 +153,7 @@ func testQueue[TTx any](t *testing.T, driver riverdriver.Driver[TTx]) {
 	insert(t, q, "first")
 	wantSeen(t, w, "first")
 
-	// A job that fails is tried again.
+	// The queue tries a failed job again.
 	insert(t, q, failingOnce)
 	wantSeen(t, w, failingOnce)
 	wantSeen(t, w, failingOnce)
@@ -185,8 +185,9 @@ func TestQueueWithoutJobsUsesNoGoroutines(t *testing.T) {
 	}
 }
 
-// goroutines returns the stacks of all goroutines. A stack names the packages of its
-// functions, so a test can tell River's goroutines from those of the store.
+// goroutines returns the stacks of all goroutines. A stack contains the package names of
+// its functions. With these names, a test can tell the goroutines of River from the
+// goroutines of the store.
 func goroutines(t *testing.T) string {
 	t.Helper()
 	var stacks bytes.Buffer

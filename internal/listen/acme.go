@@ -22,15 +22,15 @@ type ACMEConfig struct {
 	Domains []string
 	// Directory is the directory URL of the ACME server.
 	Directory string
-	// Roots verifies the certificate of the ACME server; nil means the roots of the
-	// system.
+	// Roots contains the root certificates that verify the certificate of the ACME
+	// server. If Roots is nil, ACME uses the root certificates of the system.
 	Roots *x509.CertPool
-	// Email is the contact address for the ACME account; it may be "".
+	// Email is the contact address for the ACME account. It may be "".
 	Email string
 	// StorageDir is the directory for the account, the keys and the certificates.
 	StorageDir string
 	// TLSPort is the port of the listener that uses TLSConfig. HTTPPort is the port of
-	// the listener that uses Handler; 0 if there is no such listener.
+	// the listener that uses Handler. If there is no such listener, HTTPPort is 0.
 	TLSPort, HTTPPort int
 	Logger            *slog.Logger
 }
@@ -60,12 +60,13 @@ func NewACME(c ACMEConfig) *ACME {
 	return a
 }
 
-// Manage loads stored certificates. In the background, it obtains missing certificates
-// and renews certificates until ctx ends. The listeners must accept connections.
+// Manage loads the stored certificates. Then it obtains and renews certificates in the
+// background until ctx ends. The listeners must accept connections before Manage is
+// called, because the ACME server connects to them.
 func (a *ACME) Manage(ctx context.Context) error { return a.config.ManageAsync(ctx, a.domains) }
 
-// TLSConfig returns a TLS configuration for listeners. It refuses connections for names
-// that are not in ACMEConfig.Domains.
+// TLSConfig returns a TLS configuration for listeners. The configuration refuses
+// connections for names that are not in ACMEConfig.Domains.
 func (a *ACME) TLSConfig() *tls.Config {
 	c := a.config.TLSConfig()
 	c.MinVersion = tls.VersionTLS12
@@ -80,7 +81,7 @@ func (a *ACME) Handler(next http.Handler) http.Handler { return a.issuer.HTTPCha
 // Close stops the renewal of certificates.
 func (a *ACME) Close() { a.cache.Stop() }
 
-// ReadRoots reads a PEM file with certificates of authorities.
+// ReadRoots reads a PEM file with the certificates of certificate authorities.
 func ReadRoots(pem []byte) (*x509.CertPool, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
@@ -97,8 +98,8 @@ type zapCore struct {
 
 var _ zapcore.Core = (*zapCore)(nil)
 
-// Enabled implements zapcore.Core. Messages of certmagic at the level "info" have the
-// level "debug" in the log of the server.
+// Enabled implements zapcore.Core. It lowers the level of messages: the level "info" of
+// certmagic becomes the level "debug" in the log of the server.
 func (c *zapCore) Enabled(level zapcore.Level) bool {
 	return c.logger.Enabled(context.Background(), slogLevel(level))
 }

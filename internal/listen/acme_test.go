@@ -22,7 +22,7 @@ import (
 )
 
 // startPebble starts an ACME server that validates domains on the given ports. It
-// returns the roots for the certificates that the ACME server issues.
+// returns the root certificates for the certificates that the ACME server issues.
 func startPebble(t *testing.T, httpPort, tlsPort int) (server *httptest.Server, issued *x509.CertPool) {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
@@ -39,15 +39,15 @@ func startPebble(t *testing.T, httpPort, tlsPort int) (server *httptest.Server, 
 	return server, issued
 }
 
-// TestACMEObtainsCertificates obtains a certificate from a real ACME server with each
-// kind of challenge. It uses the same certificate after a restart.
+// TestACMEObtainsCertificates obtains certificates from a real ACME server. It uses each
+// kind of challenge once. After a restart, it uses the same certificate again.
 func TestACMEObtainsCertificates(t *testing.T) {
 	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
 		t.Run(challenge, func(t *testing.T) {
 			secure, plain := open(t), open(t)
 			tlsPort, httpPort := port(secure), port(plain)
-			// For the other kind of challenge, Pebble connects to a port on which
-			// nothing listens.
+			// For the other kind of challenge, Pebble connects to a port without a
+			// listener.
 			validHTTP, validTLS := httpPort, tlsPort
 			if challenge == "http-01" {
 				validTLS = 1
@@ -89,7 +89,7 @@ func open(t *testing.T) net.Listener {
 func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
 // serveACME serves HTTPS on the listener "secure". On the listener "plain", it answers
-// challenges and redirects other requests.
+// challenges and redirects all other requests.
 func serveACME(t *testing.T, config listen.ACMEConfig, secure, plain net.Listener) *listen.ACME {
 	t.Helper()
 	a := listen.NewACME(config)
@@ -109,7 +109,8 @@ func serveACME(t *testing.T, config listen.ACMEConfig, secure, plain net.Listene
 	return a
 }
 
-// await waits until the server has a valid certificate, and returns its serial number.
+// await waits until the server has a valid certificate, and returns the serial number of
+// the certificate.
 func await(t *testing.T, address string, roots *x509.CertPool) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{

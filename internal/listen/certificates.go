@@ -11,31 +11,33 @@ import (
 	"time"
 )
 
-// Certificates holds a certificate and its key from two files. It loads the files
-// again when they have changed. It is safe for concurrent use.
+// Certificates holds a certificate and its key from two files. It loads the files again
+// after they change. It is safe for concurrent use.
 type Certificates struct {
 	certificate, key string
 	current          atomic.Pointer[tls.Certificate]
 
 	mu sync.Mutex
-	// The field "loaded" describes the files at the last attempt to load them.
+	// The field "loaded" describes the files at the time of the last attempt to load
+	// them.
 	loaded [2]os.FileInfo
 }
 
 // The function "same" returns true if both values describe the same version of the same
-// file. A rename over the file is a new version.
+// file. If another file was renamed to the same path, it counts as a new version.
 func same(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// LoadCertificates loads the certificate and the key from PEM files. The file of the
-// certificate also contains the intermediate certificates.
+// LoadCertificates loads the certificate and the key from PEM files. The certificate
+// file also contains the intermediate certificates.
 func LoadCertificates(certificate, key string) (*Certificates, error) {
 	c := &Certificates{certificate: certificate, key: key}
 	return c, c.Reload()
 }
 
-// Reload loads the files. If this fails, the previous certificate stays in use.
+// Reload loads the files. If Reload fails, the server continues to use the previous
+// certificate.
 func (c *Certificates) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,7 +69,7 @@ func (c *Certificates) files() (files [2]os.FileInfo) {
 }
 
 // ReloadChanged loads the files if they have changed since the last attempt to load
-// them. The result "changed" reports whether there was an attempt.
+// them. The result "changed" is true if ReloadChanged tried to load the files.
 func (c *Certificates) ReloadChanged() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +83,8 @@ func (c *Certificates) ReloadChanged() (changed bool, err error) {
 	return true, c.loadLocked(files)
 }
 
-// Watch calls ReloadChanged after each interval, until ctx ends.
+// Watch calls ReloadChanged periodically until ctx ends. The interval is the time
+// between two calls.
 func (c *Certificates) Watch(ctx context.Context, interval time.Duration, logger *slog.Logger) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -103,7 +106,8 @@ func (c *Certificates) Watch(ctx context.Context, interval time.Duration, logger
 // Expires returns the time when the current certificate expires.
 func (c *Certificates) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
 
-// TLSConfig returns a configuration for servers that uses the current certificate.
+// TLSConfig returns a TLS configuration for servers. The servers always use the current
+// certificate.
 func (c *Certificates) TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

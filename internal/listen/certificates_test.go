@@ -54,7 +54,7 @@ func load(dir string) (*listen.Certificates, error) {
 }
 
 // The function "served" returns the serial number of the certificate that a client
-// sees.
+// receives.
 func served(t *testing.T, c *listen.Certificates) int64 {
 	t.Helper()
 	pair, err := c.TLSConfig().GetCertificate(&tls.ClientHelloInfo{})
@@ -79,7 +79,7 @@ func TestCertificatesReloadChangedFiles(t *testing.T) {
 	if changed, err := c.ReloadChanged(); !changed || err != nil || served(t, c) != 2 {
 		t.Errorf("changed files: %v, %v, certificate %d", changed, err, served(t, c))
 	}
-	// A key that does not fit the certificate must not replace the key in use.
+	// A new key that does not match the certificate must not replace the current key.
 	key, err := os.ReadFile(filepath.Join(dir, "key.pem"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package listen opens the addresses of a server: TCP ports, Unix sockets, and TLS
-// with certificates from files or from an ACME server.
+// Package listen opens the listeners of a server: TCP ports and Unix sockets. It
+// supports TLS with certificates from files or from an ACME server.
 package listen
 
 import (
@@ -33,9 +33,10 @@ func Open(ctx context.Context, address string, mode fs.FileMode) (net.Listener, 
 	return openUnix(ctx, path, mode)
 }
 
-// openUnix creates the socket under a temporary name, sets the mode of the socket and
-// renames it. So no process can connect before the mode is set. If a second server
-// starts at the same time, it does not remove the socket of this server.
+// openUnix creates the socket under a temporary name, sets the mode of the socket, and
+// renames the socket. Therefore no process can connect before the mode is set. If a
+// second server starts at the same time, the second server does not remove the socket of
+// this server.
 func openUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -66,8 +67,8 @@ func openUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener,
 	return &unixListener{UnixListener: listener, path: path, info: info}, nil
 }
 
-// checkSocket returns an error if the path exists and is not the socket of a process
-// that has ended.
+// checkSocket returns an error if the path must not be replaced. A path may be replaced
+// if it does not exist, or if it is the socket of a process that has ended.
 func checkSocket(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -98,11 +99,11 @@ type unixListener struct {
 	err  error
 }
 
-// Addr returns the address with the path of the socket.
+// Addr returns the address of the listener. The address contains the path of the socket.
 func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
-// Close closes the listener. It also removes the socket, unless another server has
-// replaced the socket.
+// Close closes the listener and removes the socket. It does not remove the socket if
+// another server has replaced it.
 func (l *unixListener) Close() error {
 	l.once.Do(func() {
 		if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.info) {
@@ -113,7 +114,7 @@ func (l *unixListener) Close() error {
 	return l.err
 }
 
-// URL returns the URL of the listener for the log.
+// URL returns the URL of the listener. The URL is for messages in the log.
 func URL(l net.Listener, secure bool) string {
 	switch {
 	case l.Addr().Network() == "unix":

@@ -73,7 +73,7 @@ func TestOpenReplacesOnlyDeadSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := openUnix(t, path)
-	// When an old listener is closed, it must not remove the socket of a new listener.
+	// A closed old listener must not remove the socket of a new listener.
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

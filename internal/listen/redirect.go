@@ -9,7 +9,7 @@ import (
 
 // Redirect returns a handler for plain HTTP that redirects GET and HEAD requests to
 // HTTPS on the given port. It refuses all other requests, because such a request has
-// already sent its data without encryption.
+// already sent data without encryption.
 func Redirect(port string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
@@ -29,8 +29,8 @@ func Redirect(port string) http.Handler {
 	})
 }
 
-// hostOf returns the host of a Host header without its port; "" if the header is not
-// valid.
+// hostOf returns the host in a Host header without the port. If the header is not valid,
+// hostOf returns "".
 func hostOf(header string) string {
 	host := header
 	if h, _, err := net.SplitHostPort(header); err == nil {

@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// durationKey matches keys that name a duration.
+// durationKey matches the keys of attributes that contain a duration.
 var durationKey = regexp.MustCompile(`(^|_)(duration|timeout|time_out|took|elapsed|delay|wait|waited|age|interval|latency|ttl|backoff|after|since|uptime)$`)
 
 // durationMethods are methods that return a duration as a number.
 var durationMethods = []string{"Milliseconds", "Seconds", "Microseconds", "Nanoseconds", "Minutes", "Hours"}
 
-// badDurations returns the places in a file where a log record has a duration whose key
-// does not end in _ms.
+// badDurations returns the places in a file where a log record has a duration with a
+// wrong key. A correct key ends in _ms.
 func badDurations(fset *token.FileSet, file *ast.File) (bad []string) {
 	report := func(n ast.Node, key string) {
 		bad = append(bad, fmt.Sprintf("%s: the key %q of a duration", fset.Position(n.Pos()), key))
@@ -92,7 +92,7 @@ func firstKey(name string) int {
 	}
 }
 
-// keyOf returns the value of a string literal; "" for other expressions.
+// keyOf returns the value of a string literal. For other expressions, it returns "".
 func keyOf(e ast.Expr) string {
 	if b, ok := e.(*ast.BasicLit); ok && b.Kind == token.STRING {
 		key, _ := strconv.Unquote(b.Value)
@@ -116,9 +116,9 @@ func isDuration(key string, value ast.Expr) bool {
 	return found
 }
 
-// missingContexts returns the places in a file where a function has a context but
-// writes a log record without the context. Such a record does not have the ID of the
-// request.
+// missingContexts returns the places in a file where a function writes a log record
+// without its context. The function has a context as a parameter. Without the context,
+// the record does not contain the ID of the request.
 func missingContexts(fset *token.FileSet, file *ast.File) (bad []string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		var params *ast.FieldList
@@ -146,7 +146,8 @@ func missingContexts(fset *token.FileSet, file *ast.File) (bad []string) {
 	return bad
 }
 
-// hasContext reports whether one of the parameters is a context with a name.
+// hasContext reports whether a function has a parameter that is a context. The parameter
+// must have a name.
 func hasContext(params *ast.FieldList) bool {
 	for _, p := range params.List {
 		if s, ok := p.Type.(*ast.SelectorExpr); ok && s.Sel.Name == "Context" && len(p.Names) == 1 && p.Names[0].Name != "_" {
@@ -164,8 +165,8 @@ func TestKeysOfDurationsEndInMs(t *testing.T) {
 	checkSource(t, badDurations, "internal", "cmd")
 }
 
-// checkSource reports all places that the function "find" returns for the files in the
-// directories.
+// checkSource calls the function "find" for the files in the directories. It reports all
+// places that "find" returns.
 func checkSource(t *testing.T, find func(*token.FileSet, *ast.File) []string, dirs ...string) {
 	t.Helper()
 	fset := token.NewFileSet()

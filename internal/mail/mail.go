@@ -15,32 +15,33 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// TLS says how a connection to the mail server is encrypted.
+// TLS is the mode of encryption for a connection to the mail server.
 type TLS string
 
-// Modes of encryption. TLSStart begins without encryption and requires STARTTLS.
-// TLSImplicit encrypts from the start. TLSNone is for a mail server on this machine.
+// These constants are the modes of encryption. TLSStart begins without encryption and
+// requires STARTTLS. TLSImplicit encrypts from the start. TLSNone does not encrypt, so
+// it is only for a mail server on this machine.
 const (
 	TLSStart    TLS = "starttls"
 	TLSImplicit TLS = "tls"
 	TLSNone     TLS = "none"
 )
 
-// timeout limits each step of a connection.
+// timeout is the time-out of each step of a connection.
 const timeout = 20 * time.Second
 
 // Config configures a Sender. Addr and From are required.
 type Config struct {
-	// Addr is the address of the mail server, with its port.
+	// Addr is the address of the mail server, including the port.
 	Addr string
 	// From is the sender, for example "Pyth-On <noreply@example.org>".
 	From string
-	// User and Password are the credentials for the mail server; User is "" if it needs
-	// no credentials.
+	// User and Password are the credentials for the mail server. If the mail server
+	// needs no credentials, User is "".
 	User, Password string
 	TLS            TLS
-	// Roots contains the root certificates that the connection trusts; nil means the
-	// root certificates of this machine.
+	// Roots contains the root certificates that the connection trusts. If Roots is nil,
+	// the connection trusts the root certificates of this machine.
 	Roots *x509.CertPool
 }
 
@@ -84,7 +85,8 @@ func New(c Config) (*Sender, error) {
 	if c.User != "" {
 		s.options = append(s.options, gomail.WithSMTPAuth(plain), gomail.WithUsername(c.User), gomail.WithPassword(c.Password))
 	}
-	// Create a client now, so that a wrong option fails at the start of the server.
+	// Create a client now. Then a wrong option causes an error at the start of the
+	// server.
 	if _, err := gomail.NewClient(host, s.options...); err != nil {
 		return nil, fmt.Errorf("mail: %w", err)
 	}

@@ -30,7 +30,8 @@ func TestSendDeliversAMessage(t *testing.T) {
 
 func TestSendRequiresEncryption(t *testing.T) {
 	server := mailtest.Start(t)
-	// The certificate of the server is not trusted, so no message may leave.
+	// The client does not trust the certificate of the server, so it must not send a
+	// message.
 	s, err := mail.New(mail.Config{Addr: server.Addr, From: "noreply@example.org", User: "robot", Password: "secret", TLS: mail.TLSStart})
 	if err != nil {
 		t.Fatal(err)

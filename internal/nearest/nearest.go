@@ -6,12 +6,14 @@ import (
 	"strings"
 )
 
-// maxSuggested is a length in bytes. For longer names, Name returns "".
+// maxSuggested is the maximum length in bytes of a name for which Name returns a
+// suggestion. For longer names, Name returns "".
 const maxSuggested = 64
 
-// Name returns the known name that is most similar to the given name; "" if none
-// is similar. Two names are similar if they differ by a few edits, or if one is a
-// prefix of the other. Case, hyphens, underscores and spaces do not count.
+// Name returns the known name that is most similar to the given name. If no known name
+// is similar, it returns "". Two names are similar if they differ by a few edits, or if
+// one name is a prefix of the other name. The comparison ignores case, hyphens,
+// underscores and spaces.
 func Name(name string, known []string) string {
 	if name == "" || len(name) > maxSuggested {
 		return ""
@@ -65,7 +67,8 @@ func editDistance(a, b string) int {
 }
 
 // Suggestion returns the last part of an error message about an unknown name. It
-// contains the most similar known name or, if none is similar, all known names.
+// contains the most similar known name. If no known name is similar, it contains all
+// known names.
 func Suggestion(name string, known []string) string {
 	if near := Name(name, known); near != "" {
 		return "; did you mean " + near + "?"

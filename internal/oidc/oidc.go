@@ -1,5 +1,5 @@
-// Package oidc signs people in at a provider of OpenID Connect (OpenID Connect Core 1.0),
-// with the authorization code flow and PKCE (RFC 7636).
+// Package oidc lets people sign in at a provider of OpenID Connect (OpenID Connect Core
+// 1.0). It uses the authorization code flow and PKCE (RFC 7636).
 package oidc
 
 import (
@@ -30,7 +30,8 @@ type Config struct {
 	Issuer       string
 	ClientID     string
 	ClientSecret string
-	// RedirectURL is the address of this server to which the provider sends the browser.
+	// RedirectURL is an address of this server. The provider sends the browser to this
+	// address.
 	RedirectURL string
 	Clock       func() time.Time
 }
@@ -40,9 +41,9 @@ type Provider struct {
 	config Config
 	http   *http.Client
 
-	// found is the provider with its configuration, which discover reads at the first
-	// use. Before that, found is nil, so that this server can start while the provider
-	// is down.
+	// found is the provider with its configuration. It is nil until the first use, when
+	// discover reads the configuration. Therefore this server can start while the
+	// provider is down.
 	found     atomic.Pointer[oidc.Provider]
 	discovery singleflight.Group
 }
@@ -67,16 +68,16 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// discover reads the configuration of the provider. Concurrent calls share one request, so
-// that calls do not queue if the provider does not answer. After an error, the next call
-// tries again.
+// discover reads the configuration of the provider. Concurrent calls share one request.
+// Therefore calls do not wait for each other if the provider does not answer. After an
+// error, the next call tries again.
 func (p *Provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	if found := p.found.Load(); found != nil {
 		return found, nil
 	}
 	found, err, _ := p.discovery.Do("", func() (any, error) {
-		// The provider keeps the context for later requests for keys, so the context must
-		// not end with this call.
+		// The provider keeps the context for later requests for keys. Therefore the
+		// context must not end with this call.
 		found, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.http), p.config.Issuer)
 		if err == nil {
 			p.found.Store(found)
@@ -89,8 +90,8 @@ func (p *Provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	return found.(*oidc.Provider), nil
 }
 
-// unavailable returns the error for a provider that does not work. The cause is for the
-// log.
+// unavailable returns the error for a provider that does not work. The caller of the API
+// does not see the cause. The cause is only for the log.
 func unavailable(err error) error {
 	return &pyth.Error{
 		Code: pyth.CodeUnavailable, Message: "The provider of the sign-in does not answer correctly. Try again later, or log in with your password.",
@@ -105,7 +106,7 @@ func (p *Provider) client(found *oidc.Provider) *oauth2.Config {
 	}
 }
 
-// AuthURL returns the address to which the browser goes to sign in.
+// AuthURL returns the URL that the browser opens to sign in.
 func (p *Provider) AuthURL(ctx context.Context, state, nonce, verifier string) (string, error) {
 	found, err := p.discover(ctx)
 	if err != nil {
@@ -145,7 +146,7 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier, nonce string) (
 	if err := idToken.Claims(&c); err != nil {
 		return nil, refusedCode(err)
 	}
-	// The ID tokens of some providers name the issuer without https://.
+	// Some providers omit https:// from the issuer in their ID tokens.
 	user := &pyth.ProviderUser{Issuer: p.config.Issuer, Subject: idToken.Subject, Email: c.Email, EmailVerified: bool(c.EmailVerified)}
 	if user.Email == "" && found.UserInfoEndpoint() != "" {
 		return user, p.readUserInfo(ctx, found, token, user)
@@ -167,15 +168,16 @@ func (p *Provider) readUserInfo(ctx context.Context, found *oidc.Provider, token
 	return nil
 }
 
-// refusedCode returns the error for a sign-in that is not valid. The cause is for the log.
+// refusedCode returns the error for a sign-in that is not valid. The caller of the API
+// does not see the cause. The cause is only for the log.
 func refusedCode(cause error) error {
 	return &pyth.Error{
 		Code: pyth.CodeInvalidCredentials, Message: "The sign-in at the provider is not valid or has expired. Sign in again.", Err: fmt.Errorf("oidc: %w", cause),
 	}
 }
 
-// withoutBody removes the body of the provider's answer from the error, because the body
-// can contain tokens.
+// withoutBody removes the body of the provider's answer from the error. The body can
+// contain tokens, and these must not be in the log.
 func withoutBody(err error) error {
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		return fmt.Errorf("the provider answered the exchange of the code with status %d %s", e.Response.StatusCode, e.ErrorCode)
@@ -183,13 +185,13 @@ func withoutBody(err error) error {
 	return err
 }
 
-// claims are the claims of an ID token about the e-mail address.
+// claims contains the claims of an ID token about the e-mail address.
 type claims struct {
 	Email         string `json:"email"`
 	EmailVerified truth  `json:"email_verified"`
 }
 
-// truth is a truth value that some providers send as a text.
+// truth is a boolean that some providers send as a JSON string.
 type truth bool
 
 func (t *truth) UnmarshalJSON(b []byte) error {

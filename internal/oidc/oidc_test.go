@@ -35,7 +35,8 @@ func start(t *testing.T, change ...func(*oidc.Config)) (*oidctest.Provider, *oid
 	return p, client
 }
 
-// signIn follows the redirect of the provider and returns its parameters.
+// signIn follows the redirect of the provider and returns the parameters of the
+// redirect.
 func signIn(t *testing.T, client *oidc.Provider) url.Values {
 	t.Helper()
 	target, err := client.AuthURL(t.Context(), "state", "nonce", verifier)

@@ -22,7 +22,7 @@ func (s *Store) Users(ctx context.Context, search string, after pyth.UserID, lim
 }
 
 // lockAdmins serializes transactions that change the set of enabled administrators. The
-// lock ends with the transaction.
+// lock is released at the end of the transaction.
 func lockAdmins(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", adminLock)
 	return err
@@ -69,8 +69,7 @@ func (s *Store) UpdateUser(ctx context.Context, id pyth.UserID, c pyth.UserChang
 	return u, nil
 }
 
-// requireOtherAdmin returns CodeLastAdmin if there is no enabled administrator except
-// the user.
+// requireOtherAdmin returns CodeLastAdmin if no other user is an enabled administrator.
 func requireOtherAdmin(ctx context.Context, tx pgx.Tx, id pyth.UserID) error {
 	var exists bool
 	err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> $1)", id).Scan(&exists)
@@ -93,7 +92,7 @@ func checkRemovable(ctx context.Context, tx pgx.Tx, id pyth.UserID) error {
 	return requireOtherAdmin(ctx, tx, id)
 }
 
-// CountUsers returns how many users exist, by kind.
+// CountUsers returns the number of users of each kind.
 func (s *Store) CountUsers(ctx context.Context) (c pyth.UserCounts, err error) {
 	err = s.row(ctx, "SELECT count(*), count(disabled_at), count(*) FILTER (WHERE role = 'admin' AND disabled_at IS NULL) FROM users", nil,
 		&c.Users, &c.Disabled, &c.ActiveAdmins)
@@ -106,13 +105,15 @@ func (s *Store) DeleteAPIKeys(ctx context.Context, id pyth.UserID) (int64, error
 	return int64(n), err
 }
 
-// InactiveUsers returns those of the given users who are disabled or do not exist.
+// InactiveUsers receives a list of users. It returns the users in this list who are
+// disabled or do not exist.
 func (s *Store) InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error) {
 	return collect(ctx, s, pgx.RowTo[pyth.UserID],
 		"SELECT id FROM unnest($1::text[]) AS id WHERE id NOT IN (SELECT u.id FROM users u WHERE u.id = ANY($1) AND u.disabled_at IS NULL)", users)
 }
 
-// ActiveExecutions returns records of all users that have not ended, oldest first.
+// ActiveExecutions returns records of runs that have not ended, oldest first. It returns
+// the records of all users.
 func (s *Store) ActiveExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.state <> 'ended' AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
 }

@@ -23,7 +23,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 	return err
 }
 
-// APIKeyByHash returns the API key with the hash, and its user.
+// APIKeyByHash returns the API key that has the given hash, and the user of the key.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
 	fields := append(column.APIKey(k), column.User(u)...)
@@ -33,8 +33,9 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 	return k, u, nil
 }
 
-// APIKeys returns at most "limit" of the user's keys, oldest first. The parameter
-// "after" is the ID of the last key of the previous page.
+// APIKeys returns API keys of the user, oldest first. The parameter "limit" is the
+// maximum number of keys. The parameter "after" is the ID of the last key of the
+// previous page.
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.APIKey, error) {
 		k := new(pyth.APIKey)
@@ -56,11 +57,11 @@ func (s *Store) UpdateAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 	return k, nil
 }
 
-// SetKeysUsed stores when keys were last used. It never replaces a time by an earlier
-// one.
+// SetKeysUsed stores the times at which keys were last used. It never replaces a time by
+// an earlier time.
 func (s *Store) SetKeysUsed(ctx context.Context, used map[pyth.KeyID]time.Time) error {
 	updates := new(pgx.Batch)
-	// Sort, so that two servers lock the rows in the same order.
+	// Sort the keys, so that two servers lock the rows in the same order.
 	for _, id := range slices.Sorted(maps.Keys(used)) {
 		updates.Queue("UPDATE api_keys SET last_used_at = greatest(last_used_at, $1) WHERE id = $2", column.TimeValue(used[id]), id)
 	}
@@ -85,7 +86,7 @@ func (s *Store) deleteOne(ctx context.Context, object, query string, args ...any
 	return asNotFound(err, object)
 }
 
-// PrimaryAPIKey returns the user's oldest key that has a sealed copy.
+// PrimaryAPIKey returns the user's oldest API key that has an encrypted copy.
 func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
 	k := new(pyth.APIKey)
 	err := s.row(ctx, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = $1 AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", []any{user}, column.APIKey(k)...)

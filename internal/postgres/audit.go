@@ -32,15 +32,15 @@ func (s *Store) AuditHead(ctx context.Context) (size int64, checkpoint []byte, e
 	return size, checkpoint, err
 }
 
-// AuditPage returns at most "limit" of the user's records that match the filter,
-// latest first. The parameter "before" is the position of the last record of the
-// previous page.
+// AuditPage returns records of the user that match the filter, latest first. The
+// parameter "limit" is the maximum number of records. The parameter "before" is the
+// position of the last record of the previous page.
 func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
 	if f.Action == "" || f.Outcome != "" {
 		return s.auditPage(ctx, user, f, before, limit)
 	}
-	// The index audit_by_action sorts by outcome before time. So read a page for each
-	// outcome and merge the pages.
+	// The index audit_by_action sorts by outcome first and then by time. Therefore read
+	// a page for each outcome and merge the pages.
 	var all []*pyth.AuditRecord
 	for _, f.Outcome = range pyth.AuditOutcomes() {
 		part, err := s.auditPage(ctx, user, f, before, limit)
@@ -99,13 +99,13 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	return fmt.Sprintf("SELECT %s FROM audit WHERE %s ORDER BY at DESC, sequence DESC LIMIT $%d", auditColumns, where, len(args)), args
 }
 
-// ceilMicro rounds t up to microseconds, the unit of times in the database.
+// ceilMicro rounds t up to microseconds. The database stores times in microseconds.
 func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// AuditRecords returns at most "limit" records of all users, sorted by sequence
-// number. The parameter "from" is the lowest sequence number to return.
+// AuditRecords returns records of all users, sorted by sequence number. The parameter
+// "from" is the lowest sequence number, and "limit" is the maximum number of records.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.AuditRecord, error) {
 		r := new(pyth.AuditRecord)
@@ -116,8 +116,7 @@ func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyt
 
 const selectHashes = "SELECT sequence, hashes FROM audit WHERE sequence = ANY($1)"
 
-// AuditHashes returns the hashes of each record with one of the given sequence
-// numbers.
+// AuditHashes returns the hashes of the records that have the given sequence numbers.
 func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	found, err := collect(ctx, s, scanHashes, selectHashes, sequences)
 	if err != nil {
@@ -153,22 +152,22 @@ func inOrder(sequences []int64, found []hashesAt) ([][][32]byte, error) {
 	return all, nil
 }
 
-// PruneAudit removes the content of the records whose sequence number is at least
-// "from" and less than "to". It keeps their hashes.
+// PruneAudit removes the content of the records whose sequence number is at least "from"
+// and less than "to". It keeps the hashes of these records.
 func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
 		" WHERE sequence >= $1 AND sequence < $2 AND at IS NOT NULL", from, to)
 	return err
 }
 
-// AuditSequences returns the sequence numbers of the user's oldest records, at most
-// "limit" of them.
+// AuditSequences returns the sequence numbers of the user's oldest records. The
+// parameter "limit" is the maximum number of records.
 func (s *Store) AuditSequences(ctx context.Context, user pyth.UserID, limit int) ([]int64, error) {
 	return collect(ctx, s, pgx.RowTo[int64], "SELECT sequence FROM audit WHERE user_id = $1 ORDER BY sequence LIMIT $2", user, limit)
 }
 
 // EraseAudit removes the content of the user's records with the given sequence numbers.
-// It keeps their hashes and their times.
+// It keeps the hashes and the times of these records.
 func (s *Store) EraseAudit(ctx context.Context, user pyth.UserID, sequences []int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, record = NULL"+
 		" WHERE user_id = $1 AND sequence = ANY($2)", user, sequences)

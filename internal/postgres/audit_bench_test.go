@@ -11,8 +11,8 @@ import (
 )
 
 // BenchmarkRecord appends entries of several servers to the audit log. The metric
-// "ns/batch" is the time between two batches. It includes the wait for the lock,
-// which only one server has at a time.
+// "ns/batch" is the time between two batches. This time includes the wait for the lock,
+// because only one server at a time can have the lock.
 func BenchmarkRecord(b *testing.B) {
 	for _, c := range []struct{ servers, clients int }{{1, 1}, {1, 64}, {2, 64}, {1, 1024}, {2, 1024}} {
 		b.Run(fmt.Sprintf("servers=%d/clients=%d", c.servers, c.clients), func(b *testing.B) {

@@ -15,19 +15,20 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 	return s.LockAudit(ctx, func(_ context.Context, log pyth.LockedAudit) error { return log.Append(records, checkpoint) })
 }
 
-// LockAudit calls f while no other server can append to the log. An advisory lock of
-// the transaction ensures this. PostgreSQL grants the lock in the order of the
-// requests, and releases it when the transaction or the connection ends.
+// LockAudit calls f while no other server can append to the log. For this, the
+// transaction holds an advisory lock. PostgreSQL grants the lock in the order of the
+// requests. It releases the lock when the transaction or the connection ends.
 //
-// LockAudit needs two round trips: the first begins the transaction, waits for the
-// lock and reads the head; the second writes the records and commits.
+// LockAudit needs two round trips to the database. The first round trip begins the
+// transaction, waits for the lock and reads the head. The second round trip writes the
+// records and commits.
 func (s *Store) LockAudit(ctx context.Context, f func(context.Context, pyth.LockedAudit) error) error {
 	return s.attempt(ctx, func(ctx context.Context) (err error) {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return errNotBegun{err}
 		}
-		// Release closes the connection if the transaction is still open.
+		// Release closes the connection if the transaction has not ended.
 		defer conn.Release()
 		log := &lockedAudit{conn: conn.Conn(), ctx: ctx}
 		if err := log.begin(); err != nil {
@@ -56,8 +57,8 @@ func (l *lockedAudit) begin() error {
 	batch := new(pgx.Batch)
 	batch.Queue("BEGIN")
 	batch.Queue("SELECT pg_advisory_xact_lock($1)", auditLock)
-	// Read the head in a separate statement after the lock statement. A statement sees
-	// only commits from before the start of the statement.
+	// Read the head in a separate statement after the lock statement. Each statement
+	// sees only commits that happened before the statement started.
 	batch.Queue(selectAuditHead).QueryRow(func(row pgx.Row) error { return row.Scan(&l.size, &l.checkpoint) })
 	return l.conn.SendBatch(l.ctx, batch).Close()
 }
@@ -67,7 +68,7 @@ func (l *lockedAudit) commit() error {
 	return errors.Join(l.conn.SendBatch(l.ctx, &l.changes).Close(), l.rollback())
 }
 
-// rollback ends the transaction if it is still open.
+// rollback ends the transaction if it has not ended yet.
 func (l *lockedAudit) rollback() error {
 	if l.conn.IsClosed() || l.conn.PgConn().TxStatus() == 'I' {
 		return nil
@@ -79,11 +80,10 @@ func (l *lockedAudit) rollback() error {
 	return err
 }
 
-// Head returns the end of the log.
+// Head returns the head of the log.
 func (l *lockedAudit) Head() (size int64, checkpoint []byte) { return l.size, l.checkpoint }
 
-// AuditHashes returns the hashes of each record with one of the given sequence
-// numbers.
+// AuditHashes returns the hashes of the records that have the given sequence numbers.
 func (l *lockedAudit) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	rows, err := l.conn.Query(ctx, selectHashes, sequences)
 	if err != nil {
@@ -102,7 +102,7 @@ const insertRecords = "INSERT INTO audit (sequence, hashes, user_id, action, out
 	" FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bytea[])" +
 	" AS t (sequence, hashes, user_id, action, outcome, at, record)"
 
-// Append adds the records when LockAudit commits.
+// Append adds the records to the transaction. LockAudit commits the transaction.
 func (l *lockedAudit) Append(records []*pyth.AuditRecord, checkpoint []byte) error {
 	n := len(records)
 	sequences, at := make([]int64, n), make([]int64, n)

@@ -10,10 +10,10 @@ import (
 
 const selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
 
-// refuseRetired returns CodeConflict if the root key is retired. Until the end of the
-// transaction, no root key can be retired, because RetireRootKeys waits for the lock
-// of the table. So the rotation of the root key sees all keys that this transaction
-// stores.
+// refuseRetired returns CodeConflict if the root key is retired. No root key can be
+// retired until the end of the transaction, because RetireRootKeys waits for the lock of
+// the table. Therefore the rotation of the root key sees all data keys that this
+// transaction stores.
 func refuseRetired(ctx context.Context, tx pgx.Tx, rootKey string) error {
 	if _, err := tx.Exec(ctx, "LOCK TABLE retired_root_keys IN SHARE MODE"); err != nil {
 		return err
@@ -57,14 +57,15 @@ func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, e
 	return k, nil
 }
 
-// DataKeys returns at most "limit" encrypted data keys, sorted by user ID. The
-// parameter "after" is the last user ID of the previous page.
+// DataKeys returns encrypted data keys, sorted by user ID. The parameter "limit" is the
+// maximum number of keys. The parameter "after" is the last user ID of the previous
+// page.
 func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*pyth.DataKey, error) {
 	return collect(ctx, s, scanDataKey, selectDataKeys+" WHERE user_id > $1 ORDER BY user_id LIMIT $2", after, limit)
 }
 
-// DataKeysNotUnder returns at most "limit" data keys that are encrypted with a root
-// key other than rootKey.
+// DataKeysNotUnder returns data keys that are encrypted with a root key other than
+// rootKey. The parameter "limit" is the maximum number of data keys.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return collect(ctx, s, scanDataKey, selectDataKeys+" WHERE root_key < $1 OR root_key > $1 LIMIT $2", rootKey, limit)
 }

@@ -7,8 +7,8 @@ import (
 	"hash"
 )
 
-// digest computes a hash of rows. Equal values have equal hashes in all databases,
-// even if a database stores a text as bytes, or a truth value as a number.
+// digest computes a hash of rows. Equal values have equal hashes in all databases. This
+// is true even if one database stores a text as bytes, or a boolean as a number.
 type digest struct {
 	hash hash.Hash
 	rows int64
@@ -16,16 +16,16 @@ type digest struct {
 
 func newDigest() *digest { return &digest{hash: sha256.New()} }
 
-// Kinds of values in the hashed form of a row.
+// These constants are the kinds of values in the hashed form of a row.
 const (
 	kindNull = iota
 	kindNumber
 	kindBytes
 )
 
-// The method "add" adds a row. The hashed form of a value is its kind and its content.
-// The content of bytes begins with their number, so that different rows have different
-// forms.
+// The method "add" adds a row. The hashed form of a value contains the kind and the
+// content of the value. The content of bytes begins with the number of bytes, so that
+// different rows have different forms.
 func (d *digest) add(row []any) error {
 	var form []byte
 	for _, value := range row {

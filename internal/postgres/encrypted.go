@@ -29,12 +29,13 @@ const upsertCode = `INSERT INTO encrypted_code
 const encryptedProgram = "encrypted program"
 
 // StoreCode creates or replaces an encrypted program. The parameter "limit" is the
-// maximum number of a user's programs. StoreCode returns CodeConflict if a new
-// program would exceed this number.
+// maximum number of programs of a user. StoreCode returns CodeConflict if a new program
+// would exceed this number.
 func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, limit int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// Concurrent calls must not exceed the limit together.
+		// Lock the user. Otherwise several concurrent calls together could exceed the
+		// limit.
 		if err := lockUser(ctx, tx, user); err != nil {
 			return err
 		}

@@ -14,13 +14,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// scanExecution scans a record, and further columns into the given targets.
+// scanExecution scans a record. It scans further columns into the given targets.
 func scanExecution(row pgx.CollectableRow, r *pyth.ExecutionRecord, more ...any) error {
 	return row.Scan(append(column.Execution(r), more...)...)
 }
 
 // putExecution is a statement that stores the record of a run. It does nothing if the
-// user does not exist, or if the stored record says that the run has ended.
+// user does not exist, or if the stored run has already ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
 	wall, cpu, memory_peak, queued, network_bytes, content, async)
@@ -42,12 +42,12 @@ const (
 	recordOfRun   = "run"
 )
 
-// PutExecutions stores the records of runs. It does not change a stored record whose
-// run has ended, and ignores records of users that do not exist.
+// PutExecutions stores the records of runs. It does not change the stored record of an
+// ended run. It ignores records of users that do not exist.
 func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
-	// All transactions change rows in the order of their IDs, so that two
-	// transactions cannot wait for each other. A stable sort keeps the order of the
-	// versions of one record.
+	// All transactions change rows in the order of the IDs, so that no two transactions
+	// can wait for each other (deadlock). A stable sort keeps the order of the versions
+	// of one record.
 	sorted := slices.Clone(records)
 	slices.SortStableFunc(sorted, func(a, b *pyth.SealedExecution) int { return cmp.Compare(a.ID, b.ID) })
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -64,13 +64,13 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 		if err := createDeliveries(ctx, tx, changed); err != nil {
 			return err
 		}
-		// Change the counters of usage last, because other servers that change the
-		// same counters must wait.
+		// Change the counters of usage last. Other servers that change the same counters
+		// must wait until this transaction ends.
 		return addUsage(ctx, tx, pyth.SumUsage(changed))
 	})
 }
 
-// putRecord stores one record. It reports whether the record is new or has changed.
+// putRecord stores one record. It returns true if the record is new or has changed.
 func putRecord(ctx context.Context, tx pgx.Tx, r *pyth.SealedExecution) (stored bool, err error) {
 	values, err := column.ExecutionValues(&r.ExecutionRecord)
 	if err != nil {
@@ -179,28 +179,28 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return asNotFound(asNoRows(err), recordOfRun)
 }
 
-// UnendedExecutions returns the records of all users' runs that have not ended, oldest
-// first. It leaves out asynchronous runs.
+// UnendedExecutions returns the records of runs that have not ended, oldest first. It
+// returns the records of all users. It omits asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.state <> 'ended' AND e.async = 0 AND e.id > $1 ORDER BY e.id LIMIT $2", after, limit)
 }
 
-// expireContents is a statement that removes the content (code and output) of the
-// oldest ended runs. It skips rows from which another server is removing the content.
+// expireContents is a statement that removes the content (code and output) of the oldest
+// ended runs. It skips a row if another server is removing the content of the same row.
 const expireContents = `WITH old AS (
 		DELETE FROM execution_contents WHERE execution_id IN (
 			SELECT execution_id FROM execution_contents WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 		RETURNING execution_id)
 	UPDATE executions SET content = $3 FROM old WHERE id = old.execution_id`
 
-// ExpireExecutionContents removes the content of runs that ended before the given
-// time. It returns the number of runs.
+// ExpireExecutionContents removes the content of runs that ended before the given time.
+// It returns the number of these runs.
 func (s *Store) ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.count(ctx, expireContents, column.TimeValue(before), limit, pyth.ContentExpired)
 }
 
-// DeleteOldExecutions deletes records of ended runs that were created before the
-// given time. It returns the number of records.
+// DeleteOldExecutions deletes records of ended runs that were created before the given
+// time. It returns the number of deleted records.
 func (s *Store) DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.count(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE id < $1 AND state = 'ended' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",
 		pyth.ExecutionIDBound(before), limit)

@@ -11,13 +11,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Export writes one consistent state of all tables to the target, while servers
-// continue to write. It compares the number of rows and a hash of each table in both
-// databases. Export calls the function "progress" like Import.
+// Export writes one consistent state of all tables to the target. Servers can continue
+// to write in the meantime. For each table, Export compares the number of rows and a
+// hash in both databases. Export calls the function "progress" like Import.
 func (s *Store) Export(ctx context.Context, target pyth.TableTarget, progress func(table string, done, total int64)) (all []Copied, err error) {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
-		// A slow target must not end the transaction.
+		// Disable this time-out, because a slow target must not end the transaction.
 		if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (s *Store) Export(ctx context.Context, target pyth.TableTarget, progress fu
 	return all, nil
 }
 
-// copyTo copies all rows to the target, and then compares both tables.
+// copyTo copies all rows to the target, and then compares the tables in both databases.
 func (t *table) copyTo(ctx context.Context, tx pgx.Tx, target pyth.TableTarget, progress func(string, int64, int64)) (Copied, error) {
 	var total int64
 	if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+quoted(t.name)).Scan(&total); err != nil {
@@ -83,7 +83,7 @@ func (t *table) copyTo(ctx context.Context, tx pgx.Tx, target pyth.TableTarget, 
 	return Copied{t.name, total, [32]byte(ours.sum())}, nil
 }
 
-// rows returns all rows of the table, sorted by its key.
+// rows returns all rows of the table, sorted by the key of the table.
 func (t *table) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[[]any, error] {
 	return func(yield func([]any, error) bool) {
 		rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s", quoted(t.columns...), quoted(t.name), quoted(t.key...)))
@@ -104,7 +104,7 @@ func (t *table) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[[]any, error] {
 	}
 }
 
-// The function "quoted" returns the names as a list of SQL identifiers.
+// The function "quoted" returns the names as a list of quoted SQL identifiers.
 func quoted(names ...string) string {
 	all := ""
 	for i, name := range names {

@@ -1,4 +1,4 @@
 package postgres
 
-// CorrectClock lets the tests call the function "correct".
+// CorrectClock gives the tests access to the function "correct".
 var CorrectClock = correct

@@ -70,7 +70,8 @@ func TestExportIsConsistent(t *testing.T) {
 			return
 		}
 		written = true
-		// The transaction of Export has begun, so the copy must not contain this key.
+		// The transaction of Export began before this key was stored. Therefore the copy
+		// must not contain the key.
 		if err := s.CreateServerKey(context.Background(), &pyth.ServerKey{Name: "later", Wrapped: pyth.WrappedKey{RootKey: "r", Bytes: []byte{3}}}); err != nil {
 			t.Error(err)
 		}

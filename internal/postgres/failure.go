@@ -15,7 +15,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SQLSTATE codes of PostgreSQL.
+// These constants are SQLSTATE codes of PostgreSQL.
 const (
 	uniqueViolation      = "23505"
 	characterNotInSet    = "22021"
@@ -29,11 +29,11 @@ const (
 	idleInTransaction    = "25P03"
 )
 
-// errTimeout is the cause of a context that ended because of callTimeout.
+// errTimeout is the cause of a context that was canceled after callTimeout.
 var errTimeout = errors.New("postgres: no response in time")
 
-// failure converts an error for callers of the store. If the caller's context has
-// ended, the function returns the error of the context. A temporary error becomes
+// failure converts an error for callers of the store. If the caller's context has ended,
+// failure returns the error of the context. It converts a temporary error to
 // CodeUnavailable.
 func failure(ctx context.Context, err error) error {
 	if err == nil {
@@ -56,7 +56,7 @@ func failure(ctx context.Context, err error) error {
 }
 
 // asNoRows converts the error that PostgreSQL returns for a text that a database cannot
-// store, such as U+0000. No row contains such a text, so asNoRows returns
+// store, such as U+0000. No row can contain such a text, so asNoRows returns
 // pgx.ErrNoRows.
 func asNoRows(err error) error {
 	if sqlState(err) == characterNotInSet {
@@ -76,7 +76,7 @@ func sqlState(err error) string {
 // already exists.
 func duplicate(err error) bool { return sqlState(err) == uniqueViolation }
 
-// isRolledBack reports whether PostgreSQL rolled the transaction back because of a
+// isRolledBack reports whether PostgreSQL rolled back the transaction because of a
 // concurrent transaction.
 func isRolledBack(err error) bool {
 	state := sqlState(err)
@@ -88,7 +88,7 @@ func isRolledBack(err error) bool {
 func isConnectionFailure(err error) bool {
 	if state := sqlState(err); state != "" {
 		// Codes that begin with 08 are connection exceptions. Codes that begin with 57P
-		// mean that PostgreSQL stops or starts.
+		// mean that PostgreSQL is stopping or starting.
 		return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P") || state == idleInTransaction
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
@@ -100,8 +100,8 @@ func isConnectionFailure(err error) bool {
 	return errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// isTemporary reports whether the error can disappear without a change of the
-// request.
+// isTemporary reports whether the error is temporary. The same request can succeed later
+// after a temporary error.
 func isTemporary(err error) bool {
 	switch state := sqlState(err); {
 	case strings.HasPrefix(state, "53"): // Full disk, no memory, too many connections.
@@ -115,7 +115,8 @@ func isTemporary(err error) bool {
 		errors.Is(err, puddle.ErrClosedPool)
 }
 
-// flatError is an error on one line. pgx writes a line for each address that it tried.
+// flatError is an error whose message has only one line. The messages of pgx have one
+// line for each address that it tried.
 type flatError struct{ error }
 
 func (e flatError) Error() string { return strings.ReplaceAll(e.error.Error(), "\n\t", " ") }

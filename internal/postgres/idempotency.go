@@ -11,10 +11,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// BeginRequest stores a request, or returns the stored one with the same key.
+// BeginRequest stores a request. If a request with the same key is already stored, it
+// returns the stored request.
 func (s *Store) BeginRequest(ctx context.Context, r *pyth.IdempotentRequest, expired time.Time, limit int) (found *pyth.IdempotentRequest, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// With the lock, only one of several servers begins the request.
+		// The lock ensures that only one of several servers begins the request.
 		if err := lockUser(ctx, tx, r.User); err != nil {
 			return err
 		}
@@ -44,7 +45,7 @@ func (s *Store) BeginRequest(ctx context.Context, r *pyth.IdempotentRequest, exp
 	return found, err
 }
 
-// EndRequest stores the answer of a request, or deletes the request.
+// EndRequest stores the answer to a request, or deletes the request.
 func (s *Store) EndRequest(ctx context.Context, user pyth.UserID, key [32]byte, answer []byte) (err error) {
 	if answer == nil {
 		_, err = s.write(ctx, "DELETE FROM idempotent_requests WHERE user_id = $1 AND key_hash = $2 AND answer IS NULL", user, key[:])

@@ -16,7 +16,7 @@ func (s *Store) CreateSignIn(ctx context.Context, in *pyth.SignIn) error {
 	return err
 }
 
-// SignIn returns the sign-in with the hash.
+// SignIn returns the sign-in that has the given hash.
 func (s *Store) SignIn(ctx context.Context, hash [32]byte) (*pyth.SignIn, error) {
 	in := new(pyth.SignIn)
 	if err := s.row(ctx, "SELECT "+column.SignInNames+" FROM sign_ins WHERE hash = $1", []any{hash[:]}, column.SignIn(in)...); err != nil {
@@ -61,7 +61,8 @@ func insertIdentity(ctx context.Context, tx pgx.Tx, i *pyth.Identity) error {
 	return err
 }
 
-// CreateIdentifiedUser stores a new user like CreateUser, with an identity.
+// CreateIdentifiedUser stores a new user and an identity. It stores the user like
+// CreateUser.
 func (s *Store) CreateIdentifiedUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey, i *pyth.Identity) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := insertUser(ctx, tx, u, key, dataKey); err != nil {

@@ -25,16 +25,17 @@ type Copied struct {
 	Hash [32]byte
 }
 
-// Import reads all tables of the source and writes them to this database, which must be
-// empty. It compares the number of rows and a hash of each table in both databases.
-// Everything happens in one transaction, so after an error the database is empty.
+// Import reads all tables of the source and writes them to this database. This database
+// must be empty. For each table, Import compares the number of rows and a hash in both
+// databases. It does all work in one transaction, so the database is still empty after
+// an error.
 //
-// Import calls the function "progress" with the name of the current table, and with
-// the numbers of copied rows and of all rows.
+// Import calls the function "progress" with the name of the current table, the number of
+// copied rows and the number of all rows.
 func (s *Store) Import(ctx context.Context, source pyth.TableSource, progress func(table string, done, total int64)) (all []Copied, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// While Import reads the source, the transaction may be idle for longer than
-		// a transaction of a server.
+		// While Import reads the source, its transaction may be idle for a longer time
+		// than the transactions of a server.
 		if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
 			return err
 		}
@@ -70,16 +71,16 @@ func (s *Store) Import(ctx context.Context, source pyth.TableSource, progress fu
 type table struct {
 	name    string
 	columns []string
-	// kinds contains the type of each column.
+	// kinds contains the data type of each column.
 	kinds []string
 	key   []string
-	// needs contains the tables that rows of this table refer to.
+	// needs contains the tables to which rows of this table refer.
 	needs []string
 }
 
-// readTables returns all tables of the schema, with two exceptions: the table with
-// the version of the schema, and the tables of the library River. A table follows all
-// tables that it needs.
+// readTables returns the tables of the schema. It omits the table with the version of
+// the schema, and the tables of the library River. In the result, each table comes after
+// all tables that it needs.
 func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	rows, err := tx.Query(ctx, `SELECT c.relname,
 		(SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
@@ -113,7 +114,8 @@ func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	return sorted, nil
 }
 
-// sameTables returns an error if the source has other tables or columns.
+// sameTables returns an error if the source has different tables or columns than this
+// database.
 func sameTables(ctx context.Context, source pyth.TableSource, tables []*table) error {
 	theirs, err := source.Tables(ctx)
 	if err != nil {
@@ -151,7 +153,8 @@ func (t *table) requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// copyFrom copies all rows of the source, and then compares both tables.
+// copyFrom copies all rows of the source, and then compares the tables in both
+// databases.
 func (t *table) copyFrom(ctx context.Context, tx pgx.Tx, source pyth.TableSource, progress func(string, int64, int64)) (Copied, error) {
 	total, err := source.Count(ctx, t.name)
 	if err != nil {

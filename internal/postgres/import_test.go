@@ -126,7 +126,7 @@ func TestImportCopiesEverything(t *testing.T) {
 			t.Errorf("the test has no rows in table %s", c.Table)
 		}
 	}
-	// The methods of both stores must return the same values.
+	// The methods of both stores (SQLite and PostgreSQL) must return the same values.
 	ctx := t.Context()
 	calls := map[string]func(s pyth.Store) (any, error){
 		"user":          func(s pyth.Store) (any, error) { return s.UserByEmail(ctx, "ÜNAL@example.org") },
@@ -165,7 +165,8 @@ func TestImportCopiesEverything(t *testing.T) {
 	}
 }
 
-// The function "retired" returns nil if err says that a root key is retired.
+// The function "retired" returns nil if the error says that a root key is retired.
+// Otherwise it returns an error.
 func retired(err error) error {
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
 		return nil
@@ -186,7 +187,7 @@ func TestImportRefusesADatabaseWithData(t *testing.T) {
 	}
 }
 
-// lyingSource is a source whose number of rows is wrong.
+// lyingSource is a source that returns a wrong number of rows.
 type lyingSource struct{ pyth.TableSource }
 
 func (s lyingSource) Count(ctx context.Context, table string) (int64, error) {

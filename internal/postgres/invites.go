@@ -33,7 +33,7 @@ func (s *Store) CreateInvite(ctx context.Context, i *pyth.Invite) error {
 	})
 }
 
-// InviteByHash returns the invite with the hash.
+// InviteByHash returns the invite that has the given hash.
 func (s *Store) InviteByHash(ctx context.Context, hash [32]byte) (*pyth.Invite, error) {
 	i := new(pyth.Invite)
 	if err := s.row(ctx, "SELECT "+column.InviteNames+" FROM invites WHERE hash = $1", []any{hash[:]}, column.Invite(i)...); err != nil {
@@ -61,8 +61,9 @@ func (s *Store) DeleteExpiredInvites(ctx context.Context, before time.Time) erro
 // CreateInvitedUser stores a new user and deletes the user's invite.
 func (s *Store) CreateInvitedUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey, invite [32]byte) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// Lock first, because CreateInvite also takes this lock before it deletes an
-		// invite.
+		// Lock the set of administrators first. CreateInvite also takes this lock before
+		// it deletes an invite. With the same order, two transactions cannot wait for
+		// each other.
 		if err := lockAdmins(ctx, tx); err != nil {
 			return err
 		}

@@ -6,5 +6,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-// Jobs returns the driver that stores background jobs in this database.
+// Jobs returns the driver that stores background jobs in this database. The package
+// jobqueue uses the driver.
 func (s *Store) Jobs() riverdriver.Driver[pgx.Tx] { return riverpgxv5.New(s.pool) }

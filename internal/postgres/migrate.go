@@ -18,7 +18,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Keys of advisory locks. PostgreSQL has one set of these locks for each database.
+// These constants are the keys of advisory locks. Each PostgreSQL database has a
+// separate set of advisory locks.
 const (
 	migrationLock int64 = 0x70797468_6f6e0001 + iota
 	auditLock
@@ -26,8 +27,8 @@ const (
 	adminLock
 )
 
-// migrate brings the schema to the version of this program. Only one process at a
-// time migrates a database.
+// migrate updates the schema to the version of this program. Only one process at a time
+// migrates a database.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	return withDatabase(config, func(db *sql.DB, provider *goose.Provider) (err error) {
 		if err := checkEncoding(ctx, db); err != nil {
@@ -54,12 +55,14 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	})
 }
 
-// checkVersion returns an error if the schema has another version than this program.
+// checkVersion returns an error if the version of the schema differs from the version of
+// this program.
 func checkVersion(ctx context.Context, config *pgx.ConnConfig) error {
 	return withDatabase(config, func(db *sql.DB, provider *goose.Provider) error {
 		sources := provider.ListSources()
 		known := sources[len(sources)-1].Version
-		// Read the version without goose, which would create a missing version table.
+		// Read the version without the library goose, because goose would create a
+		// missing version table.
 		var current int64
 		err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current)
 		if sqlState(err) == "42P01" { // There is no such table.
@@ -75,7 +78,8 @@ func checkVersion(ctx context.Context, config *pgx.ConnConfig) error {
 	})
 }
 
-// withDatabase calls f with the interface of database/sql, which goose needs.
+// withDatabase calls f with an sql.DB, because the library goose needs the interface of
+// database/sql.
 func withDatabase(config *pgx.ConnConfig, f func(*sql.DB, *goose.Provider) error) (err error) {
 	db := stdlib.OpenDB(*config)
 	defer func() { err = errors.Join(err, db.Close()) }()

@@ -18,11 +18,11 @@ const (
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 )
 
-// PackageList returns the user's lockfile for the runtime. If there is no lockfile yet,
-// it returns an empty list with revision 0.
+// PackageList returns the user's lockfile for the runtime. If the user has no lockfile
+// yet, PackageList returns an empty list with revision 0.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
-	// Read the list and its packages in one snapshot, so that both have the same
+	// Read the list and its packages in one snapshot, so that both belong to the same
 	// revision.
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := s.reading(ctx, func(ctx context.Context) error {
@@ -77,8 +77,8 @@ func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (layers pyt
 	return layers, err
 }
 
-// PutPackageList replaces the user's lockfile. It returns CodeConflict if the stored
-// revision is not list.Revision-1.
+// PutPackageList replaces the user's lockfile. It returns CodeConflict unless the stored
+// revision is list.Revision-1.
 func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth.PackageList) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		query := "UPDATE package_lists SET revision = $3::bigint, layer = $4 WHERE user_id = $1 AND runtime = $2 AND revision = $3::bigint - 1"
@@ -106,7 +106,8 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 	})
 }
 
-// UsedLayers returns each layer in the lockfiles of all users once.
+// UsedLayers returns the layers in the lockfiles of all users. It returns each layer
+// only once.
 func (s *Store) UsedLayers(ctx context.Context) ([]pyth.LayerID, error) {
 	return collect(ctx, s, pgx.RowTo[pyth.LayerID], "SELECT DISTINCT layer FROM package_lists WHERE layer <> '' ORDER BY layer")
 }

@@ -1,10 +1,10 @@
-// Package postgres implements pyth.Store in a PostgreSQL database, which several
-// servers can use at the same time.
+// Package postgres implements pyth.Store in a PostgreSQL database. Several servers can
+// use the database at the same time.
 //
 // Every write is one statement or one transaction with the isolation level READ
-// COMMITTED. A write whose condition depends on several rows locks the row of its
-// user first. A connection error never loses an acknowledged write: a method returns
-// nil only after PostgreSQL has confirmed the commit.
+// COMMITTED. If the condition of a write depends on several rows, the write first locks
+// the row of its user. A connection error never loses an acknowledged write: a method
+// returns nil only after PostgreSQL has confirmed the commit.
 package postgres
 
 import (
@@ -29,12 +29,13 @@ const (
 	callTimeout = 10 * time.Second
 	// connectTimeout is the time-out for connecting to one host of the URL.
 	connectTimeout = 5 * time.Second
-	// If a server sends no statement for the time idleTransaction, PostgreSQL ends the
-	// server's transaction. So a server without a network does not block the others.
+	// idleTransaction is the maximum time without a statement in a transaction of a
+	// server. After this time, PostgreSQL ends the transaction. Therefore a server that
+	// has lost its network does not block other servers.
 	idleTransaction = 10 * time.Second
-	// attempts is the maximum number of times that an operation is tried. It is tried
-	// again only if the failed attempt had no effect, for example because of a deadlock
-	// or a closed connection.
+	// attempts is the maximum number of attempts of an operation. The store repeats an
+	// operation only if the failed attempt had no effect, for example after a deadlock
+	// or on a closed connection.
 	attempts = 4
 )
 
@@ -44,7 +45,8 @@ type Store struct {
 	pool *pgxpool.Pool
 	// offset is the time in nanoseconds that Now adds to the clock of this machine.
 	offset atomic.Int64
-	// writeFailed is called after a temporary failure. It may be nil.
+	// writeFailed is called after an operation has failed with a temporary error. It may
+	// be nil.
 	writeFailed func()
 }
 
@@ -54,8 +56,8 @@ var (
 	_ pyth.RateLimitStore   = (*Store)(nil)
 )
 
-// Open opens the database with this URL, and migrates an older schema. Several
-// processes may call Open at the same time. Errors contain no password.
+// Open opens the database with this URL. If the schema is older, Open migrates it.
+// Several processes may call Open at the same time. Errors contain no password.
 func Open(ctx context.Context, url string) (*Store, error) {
 	s, err := open(ctx, url, false)
 	if err != nil {
@@ -64,8 +66,8 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens an existing database for reading. Writes fail. OpenToRead returns
-// an error if the database has the schema of another version.
+// OpenToRead opens an existing database only for reading, so writes fail. It returns an
+// error if the schema belongs to another version of this program.
 func OpenToRead(ctx context.Context, url string) (*Store, error) {
 	s, err := open(ctx, url, true)
 	if err != nil {
@@ -107,7 +109,7 @@ func parse(url string) (*pgxpool.Config, error) {
 	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// The error of pgx can contain a part of the password, so do not print it.
+		// The error of pgx can contain a part of the password. Do not print the error.
 		return nil, errors.New("the URL has a part that is not valid, for example an unknown sslmode or a file with certificates that does not exist")
 	}
 	if !strings.Contains(url, "pool_max_conns=") {
@@ -128,7 +130,7 @@ func parse(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// requireDurableCommits turns synchronous commits on if the configuration of the
+// requireDurableCommits turns on synchronous commits if the configuration of the
 // database has turned them off. It keeps stricter settings.
 func requireDurableCommits(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
@@ -147,15 +149,15 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// row executes a query for one row and scans it. It tries again if the connection
-// fails. It returns pgx.ErrNoRows if there is no row.
+// row executes a query for one row and scans the row. If the connection fails, it tries
+// again. If there is no row, it returns pgx.ErrNoRows.
 func (s *Store) row(ctx context.Context, query string, args []any, fields ...any) error {
 	return s.reading(ctx, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, query, args...).Scan(fields...)
 	})
 }
 
-// collect executes a query and converts each row with scan.
+// collect executes a query and converts each row with the function "scan".
 func collect[T any](ctx context.Context, s *Store, scan func(pgx.CollectableRow) (T, error), query string, args ...any) (all []T, err error) {
 	err = s.reading(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, query, args...)
@@ -174,13 +176,13 @@ func collect[T any](ctx context.Context, s *Store, scan func(pgx.CollectableRow)
 	return all, err
 }
 
-// The method "reading" calls f, which must only read. If a connection fails, the method
-// calls f again.
+// The method "reading" calls f. The function f must only read. If a connection fails,
+// "reading" calls f again.
 func (s *Store) reading(ctx context.Context, f func(context.Context) error) error {
 	return asNoRows(s.attempt(ctx, f, isConnectionFailure))
 }
 
-// write executes one statement and reports whether it changed any row.
+// write executes one statement. It returns true if the statement changed a row.
 func (s *Store) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
 	err = s.attempt(ctx, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, query, args...)
@@ -196,8 +198,8 @@ type errNotBegun struct{ error }
 
 func (e errNotBegun) Unwrap() error { return e.error }
 
-// inTransaction calls f in a transaction. It commits the transaction if f succeeds,
-// and otherwise rolls it back. After a deadlock it calls f again.
+// inTransaction calls f in a transaction. If f succeeds, it commits the transaction.
+// Otherwise it rolls back the transaction. After a deadlock it calls f again.
 func (s *Store) inTransaction(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
 	return s.attempt(ctx, func(ctx context.Context) error {
 		tx, err := s.pool.Begin(ctx)
@@ -216,8 +218,8 @@ func notBegun(err error) bool {
 	return ok
 }
 
-// rollback rolls the transaction back, even if ctx has ended. If the rollback fails,
-// pgx closes the connection. PostgreSQL then rolls the transaction back.
+// rollback rolls back the transaction, even if ctx has ended. If the rollback fails, pgx
+// closes the connection. PostgreSQL then rolls back the transaction.
 func rollback(ctx context.Context, tx pgx.Tx) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -227,9 +229,9 @@ func rollback(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// The method "attempt" calls f with a time-out. It calls f again if "harmless" returns
-// true for the error, or if PostgreSQL rolled back the transaction of f because of a
-// concurrent transaction.
+// The method "attempt" calls f with a time-out. It calls f again if the function
+// "harmless" returns true for the error. It also calls f again if PostgreSQL rolled back
+// the transaction of f because of a concurrent transaction.
 func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harmless func(error) bool) (err error) {
 	inner, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	defer cancel()
@@ -239,7 +241,7 @@ func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harm
 		}
 		broken := isConnectionFailure(err)
 		if broken {
-			// After a restart of PostgreSQL all idle connections are broken.
+			// After a restart of PostgreSQL, all idle connections are closed.
 			s.pool.Reset()
 		}
 		if repeat := isRolledBack(err) || broken && harmless(err); !repeat {
@@ -252,8 +254,8 @@ func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harm
 	return failure(ctx, err)
 }
 
-// asNotFound converts an error of a query for one row. If there is no row, it returns
-// CodeNotFound with the object's name in the message.
+// asNotFound converts an error of a query for one row. If there is no row, asNotFound
+// returns CodeNotFound. The message contains the name of the object.
 func asNotFound(err error, object string) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "The %s does not exist.", object)

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/storetest"
 )
 
-// cluster serves the databases of all tests. TestMain starts it.
+// cluster contains the databases of all tests. TestMain starts it.
 var cluster *postgrestest.Cluster
 
 func TestMain(m *testing.M) {

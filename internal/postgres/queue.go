@@ -16,8 +16,8 @@ import (
 const (
 	putRequest    = "INSERT INTO execution_requests (execution_id, user_id, size, sealed) VALUES ($1, $2, $3, $4)"
 	deleteRequest = "DELETE FROM execution_requests WHERE execution_id = $1"
-	// isWaiting is the SQL condition of the index executions_waiting: an asynchronous
-	// run is queued, and no server has claimed it.
+	// isWaiting is the SQL condition of the index executions_waiting. The condition is
+	// true for a queued asynchronous run that no server has claimed.
 	isWaiting = "e.state = 'queued' AND e.async = 1 AND e.server_id IS NULL"
 )
 
@@ -49,8 +49,8 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	return errs, err
 }
 
-// lockQueues locks the users of the runs and returns the size of their queues. The
-// result has no element for a user who does not exist.
+// lockQueues locks the rows of the users of the runs and returns the length of each
+// user's queue. If a user does not exist, the result does not contain this user.
 func lockQueues(ctx context.Context, tx pgx.Tx, runs []*pyth.QueuedExecution) (map[pyth.UserID]*pyth.QueueSize, error) {
 	users := make([]string, 0, len(runs))
 	for _, r := range runs {
@@ -76,8 +76,8 @@ func lockQueues(ctx context.Context, tx pgx.Tx, runs []*pyth.QueuedExecution) (m
 	return queues, nil
 }
 
-// WaitingUsers returns users with queued runs that no server has claimed (reserved). It
-// reads only one entry of the index executions_waiting for each user.
+// WaitingUsers returns users with queued runs that no server has claimed (reserved). For
+// each user, it reads only one entry of the index executions_waiting.
 func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) ([]pyth.UserID, error) {
 	const next = "SELECT min(e.user_id) FROM executions e WHERE " + isWaiting + " AND e.user_id > "
 	return collect(ctx, s, pgx.RowTo[pyth.UserID], "WITH RECURSIVE u (id) AS (SELECT ("+next+"$1)"+
@@ -85,21 +85,23 @@ func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) 
 		" SELECT id FROM u WHERE id IS NOT NULL LIMIT $2", after, limit)
 }
 
-// claimRuns is a statement that reserves queued runs for one server. It skips runs that
-// another server is reserving at the same time.
+// claimRuns is a statement that claims (reserves) queued runs for one server. It skips
+// runs that another server is claiming at the same time.
 const claimRuns = `WITH claimed AS (
 		UPDATE executions SET server_id = $1 WHERE id IN (
 			SELECT e.id FROM executions e WHERE ` + isWaiting + ` AND e.user_id = $2 ORDER BY e.id LIMIT $3 FOR UPDATE SKIP LOCKED)
 		RETURNING *)
 	SELECT ` + column.ExecutionNames + `, q.sealed FROM claimed e JOIN execution_requests q ON q.execution_id = e.id ORDER BY e.id`
 
-// ClaimExecutions reserves the oldest queued runs of each given user for the server.
+// ClaimExecutions claims (reserves) the oldest queued runs of each given user for the
+// server.
 func (s *Store) ClaimExecutions(ctx context.Context, server pyth.ServerID, shares []pyth.QueueShare) (claimed []*pyth.QueuedExecution, err error) {
 	scan := func(row pgx.CollectableRow) (*pyth.QueuedExecution, error) {
 		r := new(pyth.QueuedExecution)
 		return r, scanExecution(row, &r.ExecutionRecord, &r.Request)
 	}
-	// Claim in the order of the users, so that two servers cannot wait for each other.
+	// Claim runs in the order of the users, so that no two servers can wait for each
+	// other (deadlock).
 	sorted := slices.SortedFunc(slices.Values(shares), func(a, b pyth.QueueShare) int { return cmp.Compare(a.User, b.User) })
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		claimed = nil
@@ -133,10 +135,11 @@ func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyt
 	return started && err == nil, err
 }
 
-// CancelExecution ends a queued run, or stores a request to cancel it.
+// CancelExecution ends a queued run. If the run is already running, CancelExecution
+// stores a request to cancel the run.
 func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, at time.Time) (ended bool, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// Lock the row, so that the state does not change before the next statement.
+		// Lock the row. Otherwise the state could change before the next statement.
 		var state pyth.ExecutionState
 		var async bool
 		err := tx.QueryRow(ctx, "SELECT state, async = 1 FROM executions WHERE id = $1 AND user_id = $2 FOR UPDATE", id, user).Scan(&state, &async)
@@ -167,7 +170,8 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return ended && err == nil, err
 }
 
-// CanceledExecutions returns runs with a request to cancel that have not ended.
+// CanceledExecutions returns runs that somebody has canceled and that have not ended
+// yet.
 func (s *Store) CanceledExecutions(ctx context.Context) ([]pyth.ExecutionID, error) {
 	return collect(ctx, s, pgx.RowTo[pyth.ExecutionID], "SELECT id FROM executions WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")
 }
@@ -186,8 +190,8 @@ func (s *Store) KeepServer(ctx context.Context, server pyth.ServerID) error {
 // claim the run.
 const endClaims = "UPDATE executions SET server_id = NULL WHERE state <> 'ended' AND server_id IS NOT NULL AND state = 'queued' AND server_id NOT IN (SELECT id FROM servers)"
 
-// RemoveServer removes the server and ends its claims: other servers can then start the
-// queued runs that it had reserved.
+// RemoveServer removes the server and ends its claims. Other servers can then start the
+// queued runs that this server had claimed.
 func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM servers WHERE id = $1", server); err != nil {
@@ -198,9 +202,9 @@ func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	})
 }
 
-// LostExecutions removes servers that have not called KeepServer for the time
-// "silence". It returns the running asynchronous runs of removed servers, at most
-// "limit".
+// LostExecutions removes servers that have not called KeepServer for the time "silence".
+// It returns running asynchronous runs of the removed servers. The parameter "limit" is
+// the maximum number of returned runs.
 func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silence time.Duration, limit int) (lost []*pyth.ExecutionRecord, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM servers WHERE id <> $1 AND seen_at <= "+now+" - $2::bigint", server, silence.Microseconds()); err != nil {

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// takeToken adds to a bucket the tokens for the time since the last call. Then it
-// takes a token, if there is one. takeToken uses only the clock of the database, so
-// the clocks of the servers may differ. $1 is the bucket, $2 is its size, and $3 is
-// the number of tokens per second.
+// takeToken is a statement that first adds the tokens for the time since the last call
+// to a bucket. Then it takes a token from the bucket if the bucket has one. It uses only
+// the clock of the database, so the clocks of the servers may differ. The parameter $1
+// is the bucket, $2 is the size of the bucket, and $3 is the number of tokens per
+// second.
 const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full_at)
 	VALUES ($1, $2::float8 - 1, true, clock_timestamp(), clock_timestamp() + make_interval(secs => 1 / $3::float8))
 	ON CONFLICT (bucket) DO UPDATE SET (tokens, taken, at, full_at) = (
@@ -19,18 +20,18 @@ const takeToken = `INSERT INTO rate_limits AS b (bucket, tokens, taken, at, full
 				FROM (SELECT clock_timestamp() AS moment) m) f) t)
 	RETURNING tokens, taken`
 
-// TakeToken takes a token from a bucket that all servers share. The bucket gains "size"
-// tokens in the period "per", and has at most this number of tokens. TakeToken returns
-// the number of remaining tokens, and whether it has taken a token.
+// TakeToken takes a token from a bucket that all servers share. The bucket gets "size"
+// new tokens in each period "per", and never contains more than "size" tokens. TakeToken
+// returns the number of remaining tokens, and whether it has taken a token.
 func (s *Store) TakeToken(ctx context.Context, name, key string, size int, per time.Duration) (left float64, ok bool, err error) {
-	// Store a hash of the key. It has a fixed size, and the table contains no
-	// addresses.
+	// Store a hash of the key. The hash has a fixed size, and the table then contains no
+	// IP addresses.
 	bucket := sha256.Sum256([]byte(name + "\x00" + key))
 	err = s.row(ctx, takeToken, []any{bucket[:16], float64(size), float64(size) / per.Seconds()}, &left, &ok)
 	return left, ok, err
 }
 
-// DeleteFullBuckets deletes the buckets that are full. They are not needed, because a
+// DeleteFullBuckets deletes the full buckets. The database does not need them, because a
 // new bucket is also full.
 func (s *Store) DeleteFullBuckets(ctx context.Context) error {
 	_, err := s.write(ctx, "DELETE FROM rate_limits WHERE full_at < now()")

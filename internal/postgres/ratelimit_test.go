@@ -51,8 +51,8 @@ func TestTakeTokenFillsBuckets(t *testing.T) {
 			t.Errorf("%v tokens left, %v, %v", left, ok, err)
 		}
 	}
-	// pass simulates that time has passed: it changes the bucket's times to earlier
-	// times.
+	// pass simulates that time has passed. It replaces the times of the bucket by
+	// earlier times.
 	pass := func(d string) {
 		t.Helper()
 		if err := cluster.Exec(t.Context(), name, "UPDATE rate_limits SET at = at - $1::interval, full_at = full_at - $1::interval", d); err != nil {

@@ -20,7 +20,7 @@ func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) er
 	return err
 }
 
-// RefreshToken returns the refresh token with the hash.
+// RefreshToken returns the refresh token that has the given hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
 	err := s.row(ctx, "SELECT "+column.RefreshTokenNames+" FROM refresh_tokens WHERE hash = $1", []any{hash[:]},
@@ -32,8 +32,8 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 }
 
 // RotateRefreshToken marks a token as used and stores its successor. The parameter
-// "spent" is the hash of the used token. It returns CodeConflict if the token was
-// already used.
+// "spent" is the hash of the used token. If the token was already used,
+// RotateRefreshToken returns CodeConflict.
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := lockOwner(ctx, tx, spent); err != nil {
@@ -72,7 +72,8 @@ func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.Ref
 
 // lockOwner locks the row of the user to whom the token belongs, like lockUser. A
 // transaction that revokes tokens holds the same lock. Without the lock, such a
-// transaction could miss a new successor of the token, and would not delete it.
+// transaction could miss a new successor of the token. Then the successor would stay
+// valid.
 func lockOwner(ctx context.Context, tx pgx.Tx, token [32]byte) error {
 	var user pyth.UserID
 	if err := tx.QueryRow(ctx, "SELECT user_id FROM refresh_tokens WHERE hash = $1", token[:]).Scan(&user); err != nil {
@@ -86,7 +87,8 @@ func tokenExists(ctx context.Context, tx pgx.Tx, hash [32]byte) error {
 	return asNotFound(tx.QueryRow(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = $1", hash[:]).Scan(&one), "refresh token")
 }
 
-// FamilyActive reports whether a token of the family expires after the given time.
+// FamilyActive reports whether the family has a token that is still valid at the given
+// time.
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (active bool, err error) {
 	err = s.row(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = $1 AND family_id = $2 AND expires_at > $3)",
 		[]any{user, family, column.TimeValue(at)}, &active)
@@ -100,8 +102,8 @@ func ignoreNoRows(err error) error {
 	return err
 }
 
-// Logins returns the active token families of the user. Each family has the values of
-// its latest token.
+// Logins returns the active token families of the user. Each element has the values of
+// the latest token in the family.
 func (s *Store) Logins(ctx context.Context, user pyth.UserID, at time.Time, after string, limit int) ([]*pyth.Login, error) {
 	scan := func(row pgx.CollectableRow) (*pyth.Login, error) {
 		l := new(pyth.Login)
@@ -116,7 +118,7 @@ func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family strin
 	return s.revoke(ctx, user, "DELETE FROM refresh_tokens WHERE user_id = $1 AND family_id = $2", user, family)
 }
 
-// RevokeAll deletes all of the user's refresh tokens.
+// RevokeAll deletes all refresh tokens of the user.
 func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
 	return s.revoke(ctx, user, "DELETE FROM refresh_tokens WHERE user_id = $1", user)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// ResetToken returns the token with the hash. A reset token permits a user to set a new
-// password.
+// ResetToken returns the reset token that has the given hash. With a reset token, a user
+// can set a new password.
 func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken, error) {
 	t := &pyth.ResetToken{Hash: hash}
 	err := s.row(ctx, "SELECT user_id, created_at, expires_at FROM reset_tokens WHERE hash = $1", []any{hash[:]},
@@ -22,11 +22,11 @@ func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken
 	return t, nil
 }
 
-// UseResetToken replaces the password hash of the token's user. It deletes the reset
-// tokens and the refresh tokens of the user.
+// UseResetToken replaces the password hash of the user to whom the token belongs. It
+// deletes the reset tokens and the refresh tokens of the user.
 func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// Delete the token first, so that of several concurrent uses only one succeeds.
+		// Delete the token first. Then only one of several concurrent uses succeeds.
 		var user pyth.UserID
 		err := tx.QueryRow(ctx, "DELETE FROM reset_tokens WHERE hash = $1 AND expires_at > $2 RETURNING user_id", hash[:], column.TimeValue(at)).Scan(&user)
 		if err != nil {

@@ -88,7 +88,8 @@ func putRecoveryCodes(ctx context.Context, tx pgx.Tx, user pyth.UserID, codes []
 	return nil
 }
 
-// BeginSecondFactorAttempt counts an attempt and returns the second factor.
+// BeginSecondFactorAttempt counts an attempt to send a code, and returns the second
+// factor.
 func (s *Store) BeginSecondFactorAttempt(ctx context.Context, user pyth.UserID, at time.Time, maximum int, pause time.Duration) (*pyth.SecondFactor, error) {
 	f := new(pyth.SecondFactor)
 	err := s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -111,7 +112,8 @@ func (s *Store) BeginSecondFactorAttempt(ctx context.Context, user pyth.UserID, 
 	return f, nil
 }
 
-// UseTOTPStep marks the time step and all earlier steps as used.
+// UseTOTPStep marks the time step and all earlier time steps as used. Each code is then
+// valid only once.
 func (s *Store) UseTOTPStep(ctx context.Context, user pyth.UserID, id string, step int64) error {
 	changed, err := s.write(ctx, "UPDATE second_factors SET last_step = $1, attempts = 0, attempt_at = NULL WHERE user_id = $2 AND id = $3 AND last_step < $1",
 		step, user, id)

@@ -43,14 +43,16 @@ func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.Se
 	return collect(ctx, s, scan, selectSecrets+" ORDER BY name", user)
 }
 
-// PutSecret stores a new secret or the next version of an existing one. It returns
-// CodeConflict if the version is not the next one. It also returns CodeConflict if
-// the secret is new and the user already has the maximum number of secrets (limit).
+// PutSecret stores a new secret, or the next version of an existing secret. It returns
+// CodeConflict if the version is not the next version. It also returns CodeConflict if
+// the secret is new and the user already has the maximum number of secrets. The
+// parameter "limit" is this maximum.
 func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.SealedSecret, limit int) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		query, args := updateSecret, []any{user, secret.Name, []byte(secret.Description), secret.Version, column.TimeValue(secret.UpdatedAt), secret.Sealed}
 		if secret.Version == 1 {
-			// Concurrent inserts must not exceed the limit together.
+			// Lock the user. Otherwise several concurrent inserts together could exceed
+			// the limit.
 			if err := lockUser(ctx, tx, user); err != nil {
 				return err
 			}
@@ -73,8 +75,8 @@ func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string)
 	return s.deleteOne(ctx, "secret", "DELETE FROM secrets WHERE user_id = $1 AND name = $2", user, name)
 }
 
-// SetSecretsUsed stores when secrets were last used. It never replaces a time by an
-// earlier one.
+// SetSecretsUsed stores the times at which secrets were last used. It never replaces a
+// time by an earlier time.
 func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
 	type use struct {
 		user pyth.UserID
@@ -87,7 +89,7 @@ func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[str
 			uses = append(uses, use{user, name, at})
 		}
 	}
-	// Sort, so that two servers lock the rows in the same order.
+	// Sort the secrets, so that two servers lock the rows in the same order.
 	slices.SortFunc(uses, func(a, b use) int { return cmp.Or(cmp.Compare(a.user, b.user), cmp.Compare(a.name, b.name)) })
 	updates := new(pgx.Batch)
 	for _, u := range uses {

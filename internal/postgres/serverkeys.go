@@ -15,7 +15,7 @@ func serverKeyFields(k *pyth.ServerKey) []any {
 	return []any{&k.Name, &k.Wrapped.RootKey, &k.Wrapped.Bytes}
 }
 
-// ServerKey returns the server's encrypted key with the name.
+// ServerKey returns the server's encrypted key that has the given name.
 func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, error) {
 	k := new(pyth.ServerKey)
 	if err := s.row(ctx, selectServerKeys+" WHERE name = $1", []any{name}, serverKeyFields(k)...); err != nil {
@@ -61,9 +61,9 @@ func (s *Store) RetireRootKeys(ctx context.Context, ids []string) error {
 	return err
 }
 
-// LockRotation takes a lock that permits only one process at a time to replace the root
-// key. The result "ok" is false if another process holds the lock. If this process
-// ends, PostgreSQL releases the lock.
+// LockRotation takes the lock for the rotation of the root key. Only one process at a
+// time can hold this lock. The result "ok" is false if another process holds the lock.
+// If the process with the lock ends, PostgreSQL releases the lock.
 func (s *Store) LockRotation(ctx context.Context) (unlock func() error, ok bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The text of errURL contains no part of the URL, because any part could belong to the
-// password.
+// The text of errURL contains no part of the URL. Any part of an invalid URL could
+// belong to the password.
 var errURL = errors.New("the URL of the database is not valid; the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE, " +
 	"and special characters such as @ : / ? # % in the password are percent-encoded")
 
-// CheckURL returns an error if the URL is not the URL of a PostgreSQL database.
+// CheckURL returns an error unless the URL is a valid URL of a PostgreSQL database.
 func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Opaque != "" || u.Fragment != "" {
@@ -42,7 +42,7 @@ func HasPassword(text string) bool {
 	return given || query.Has("password") || query.Has("sslpassword")
 }
 
-// Describe returns the host and the name of the database, for logs. It returns
+// Describe returns the host and the name of the database, for log messages. It returns
 // neither the password nor other settings.
 func Describe(text string) string {
 	u, err := url.Parse(text)
@@ -56,8 +56,8 @@ func Describe(text string) string {
 	return (&url.URL{Scheme: "postgres", Host: host, Path: u.Path}).String()
 }
 
-// These settings of TCP detect a lost network. If the other side does not acknowledge
-// data for userTimeout, the connection ends with an error.
+// These settings of TCP detect a broken network connection. If the database does not
+// acknowledge data within userTimeout, the connection ends with an error.
 const (
 	keepAlive   = 5 * time.Second
 	userTimeout = 10 * time.Second

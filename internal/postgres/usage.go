@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// putUsage adds values to one counter of usage. It does nothing if the user does not
-// exist.
+// putUsage is a statement that adds values to one counter of usage. It does nothing if
+// the user does not exist.
 const putUsage = `INSERT INTO usage_days AS u (user_id, day, language, key_id, executions, cpu, memory, network_bytes, generate_tokens)
 	SELECT id, $2::bigint, $3, $4, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint FROM users WHERE id = $1
 	ON CONFLICT (user_id, day, language, key_id) DO UPDATE SET
@@ -30,10 +30,10 @@ func addUsage(ctx context.Context, tx pgx.Tx, counters []*pyth.UsageCounter) err
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// selectUsage sums the counters and the sizes of the stored contents in each group.
-// The parameters are the user, the first and the last day, and the maximum number of
-// groups. %[1]s is the SQL expression of the group for counters, and %[2]s is the
-// expression for contents.
+// selectUsage is a query that sums the counters and the sizes of the stored contents in
+// each group. The parameters are the user, the first and the last day, and the maximum
+// number of groups. The placeholder %[1]s is the SQL expression of the group for
+// counters. The placeholder %[2]s is the SQL expression of the group for contents.
 const selectUsage = `WITH groups AS (
 	SELECT %[1]s AS name, executions, cpu, memory, network_bytes, 0 AS bytes, generate_tokens
 	FROM usage_days WHERE user_id = $1 AND day >= $2::bigint AND day < $3::bigint
@@ -73,7 +73,7 @@ func (s *Store) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery, 
 const selectDayUsage = `SELECT user_id, sum(executions)::bigint, sum(cpu)::bigint, sum(memory)::bigint, sum(network_bytes)::bigint, sum(generate_tokens)::bigint
 	FROM usage_days WHERE user_id = ANY($1) AND day = $2 GROUP BY user_id`
 
-// DayUsage returns the usage of each of the given users on the day.
+// DayUsage returns the usage of each of the given users on the given day.
 func (s *Store) DayUsage(ctx context.Context, users []pyth.UserID, day time.Time) (map[pyth.UserID]pyth.UsageTotals, error) {
 	type usage struct {
 		user pyth.UserID

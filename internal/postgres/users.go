@@ -34,16 +34,17 @@ func insertUser(ctx context.Context, tx pgx.Tx, u *pyth.User, key *pyth.APIKey, 
 	return err
 }
 
-// lockUser locks the row of the user until the end of the transaction. Transactions
-// with this lock run one after the other. The lock does not block readers, or
-// transactions that store rows of the user without lockUser.
+// lockUser locks the row of the user until the end of the transaction. Transactions that
+// call lockUser for the same user run one after the other. The lock does not block
+// readers. It also does not block transactions that store rows of the user without
+// lockUser.
 func lockUser(ctx context.Context, tx pgx.Tx, user pyth.UserID) error {
 	var one int
 	err := tx.QueryRow(ctx, "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", user).Scan(&one)
 	return asNotFound(err, "user")
 }
 
-// User returns the user with the ID.
+// User returns the user that has the given ID.
 func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
 	return s.user(ctx, "id", string(id))
 }
@@ -84,7 +85,7 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 }
 
 // SetEmail replaces the e-mail address of a user. It also deletes the user's reset
-// tokens, because a person who can read the mail of the earlier address may have such a
+// tokens. Another person who can read the mail of the earlier address may know such a
 // token.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {

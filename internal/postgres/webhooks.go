@@ -25,7 +25,8 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 		return err
 	}
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// Concurrent calls must not exceed the limit together.
+		// Lock the user. Otherwise several concurrent calls together could exceed the
+		// limit.
 		if err := lockUser(ctx, tx, w.User); err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 
 const webhooksOfUser = "SELECT " + column.WebhookNames + " FROM webhooks w WHERE w.user_id = $1 AND w.execution_id IS NULL ORDER BY w.id"
 
-// Webhooks returns the user's webhooks for all runs, sorted by ID.
+// Webhooks returns the user's webhooks that receive events of all runs, sorted by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
 	return collect(ctx, s, scanWebhook, webhooksOfUser, user)
 }
@@ -91,22 +92,23 @@ func (s *Store) UnscheduledDeliveries(ctx context.Context, limit int) ([]pyth.De
 	return collect(ctx, s, pgx.RowTo[pyth.DeliveryID], "SELECT id FROM webhook_deliveries WHERE state = 'pending' AND scheduled = 0 ORDER BY id LIMIT $1", limit)
 }
 
-// SetScheduled stores that there are background jobs for the deliveries.
+// SetScheduled stores that the deliveries have background jobs.
 func (s *Store) SetScheduled(ctx context.Context, ids []pyth.DeliveryID) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 1 WHERE id = ANY($1)", ids)
 	return err
 }
 
-// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
+// ResetScheduled stores that no delivery has a background job. After that,
+// UnscheduledDeliveries returns all pending deliveries again.
 func (s *Store) ResetScheduled(ctx context.Context) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 0 WHERE state = 'pending' AND scheduled = 1")
 	return err
 }
 
 // DeleteOldDeliveries deletes deliveries that were created before the given time. It
-// also deletes webhooks of single runs that were created before this time.
+// also deletes webhooks for single runs that were created before this time.
 func (s *Store) DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error) {
-	// IDs sort by time.
+	// IDs sort by time, so the query can compare IDs instead of times.
 	n, err := s.count(ctx, "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE id < $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",
 		"msg_"+pyth.ExecutionIDBound(before), limit)
 	if err != nil {
@@ -121,7 +123,7 @@ const putDelivery = `INSERT INTO webhook_deliveries
 	(id, webhook_id, user_id, event, execution_id, created_at, state, scheduled, attempts, response_status, error, payload)
 	VALUES ($1, $2, $3, $4, $5, $6::bigint, $7, 0, 0, 0, $8, $9) ON CONFLICT (webhook_id, execution_id, event) DO NOTHING`
 
-// createDeliveries stores deliveries for records that have changed in the transaction.
+// createDeliveries stores deliveries for the records that the transaction has changed.
 func createDeliveries(ctx context.Context, tx pgx.Tx, changed []*pyth.ExecutionRecord) error {
 	return pyth.CreateDeliveries(ctx, deliveryTx{tx}, changed)
 }
@@ -151,8 +153,8 @@ func (tx deliveryTx) PendingDeliveries(ctx context.Context, user pyth.UserID) (n
 	return n, err
 }
 
-// LockWebhook locks the webhook. Without this lock, the insertion of a delivery would
-// fail if the webhook is being deleted.
+// LockWebhook locks the webhook. Without the lock, another transaction could delete the
+// webhook, and the insertion of a delivery would fail.
 func (tx deliveryTx) LockWebhook(ctx context.Context, id pyth.WebhookID) (bool, error) {
 	tag, err := tx.Exec(ctx, "SELECT 1 FROM webhooks WHERE id = $1 FOR KEY SHARE", id)
 	return tag.RowsAffected() > 0, err
@@ -163,7 +165,7 @@ func (tx deliveryTx) PutDelivery(ctx context.Context, d *pyth.Delivery) error {
 	return err
 }
 
-// createDeliveriesOf stores deliveries for a run that has changed in the transaction.
+// createDeliveriesOf stores deliveries for a run that the transaction has changed.
 func createDeliveriesOf(ctx context.Context, tx pgx.Tx, id pyth.ExecutionID) error {
 	rows, err := tx.Query(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.id = $1", id)
 	if err != nil {

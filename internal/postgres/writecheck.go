@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// OnWriteFailure sets the function to call if the database cannot be reached or
-// accepts no writes. The function must not block. Call OnWriteFailure before using
-// the store.
+// OnWriteFailure sets a function that the store calls if the database cannot be reached
+// or accepts no writes. The function must not block. Call OnWriteFailure before the
+// first use of the store.
 func (s *Store) OnWriteFailure(f func()) { s.writeFailed = f }
 
-// CheckWrite makes a durable write.
+// CheckWrite makes a durable write to check that the database accepts writes.
 func (s *Store) CheckWrite(ctx context.Context) error {
-	// Do not call attempt, because a failure there leads to a call of CheckWrite.
+	// Do not call the method "attempt" here. If it fails, it causes another call of
+	// CheckWrite.
 	_, err := s.pool.Exec(ctx, "INSERT INTO write_check (one, at) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET at = excluded.at", time.Now().UnixMicro())
 	return failure(ctx, err)
 }

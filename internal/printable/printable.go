@@ -1,10 +1,10 @@
-// Package printable defines which characters are printable. Some texts are chosen by
-// one user and read by others: paths, labels, names of keys, audit entries. These
+// Package printable defines which characters are printable. Some texts are written by
+// one user and read by other users: paths, labels, names of keys, audit entries. These
 // texts may contain only printable characters.
 //
-// All characters are printable unless they break a line of text or change its
-// direction. So letters of all scripts, joiners, emoji, and private and unassigned
-// characters are printable. All functions are safe for hostile input.
+// A character is unprintable if it breaks a line of text or changes the direction of the
+// text. All other characters are printable: letters of all scripts, joiners, emoji, and
+// private and unassigned characters. All functions are safe for malicious input.
 package printable
 
 import (
@@ -23,8 +23,8 @@ func Fault(r rune) string {
 		return "line separators"
 	case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
 		// Embeddings, overrides and isolates (UAX #9, section 2) can make a name look
-		// like another name. The direction marks of Arabic and Hebrew texts cannot do
-		// this, so they are printable.
+		// like another name. The direction marks of Arabic and Hebrew texts do not have
+		// this effect, so they are printable.
 		return "controls of text direction"
 	default:
 		return ""
@@ -40,7 +40,7 @@ func Text(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !Rune(r) })
 }
 
-// Clean replaces unprintable characters and invalid UTF-8 with U+FFFD.
+// Clean replaces each unprintable character and invalid UTF-8 by U+FFFD.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !Rune(r) {

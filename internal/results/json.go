@@ -16,25 +16,26 @@ import (
 )
 
 const (
-	// MaxDepth is the maximum depth of nested arrays and objects. A response adds up to
-	// six levels. Clients in Ruby accept 100 levels, in Rust 128, and in Python about
-	// 1,000.
+	// MaxDepth is the maximum depth of nested arrays and objects. The response itself
+	// adds up to six levels. JSON parsers in Ruby accept 100 levels, in Rust 128 levels,
+	// and in Python about 1,000 levels.
 	MaxDepth = 90
-	// MaxDigits is the maximum number of characters of a number. Clients in Java accept
-	// 1,000 characters, and in Python 4,300.
+	// MaxDigits is the maximum number of characters in a number. JSON parsers in Java
+	// accept 1,000 characters, and in Python 4,300 characters.
 	MaxDigits = 1000
 )
 
 // JSON checks that data is one JSON value (RFC 8259). It returns the value in a form
-// that all parsers read in the same way: invalid UTF-8 and lone surrogates are
-// replaced with U+FFFD. The time is linear in the size of data.
+// that all parsers read in the same way. For this, it replaces invalid UTF-8 and lone
+// surrogates by U+FFFD. The time is linear in the size of data.
 //
 // JSON returns an error with a short reason if an object has duplicate names, or if
 // the value is nested deeper than MaxDepth. It also returns an error if a number is
 // longer than MaxDigits or outside the range of a double.
 func JSON(data []byte) (string, error) {
-	// Replace invalid characters, as the JSON writer for responses does. The
-	// replacement can make two member names equal, so check the result.
+	// Replace invalid characters, because the JSON writer for responses also replaces
+	// them. The replacement can make two member names equal, so check the result of the
+	// replacement.
 	text, err := jsontext.AppendFormat(nil, strings.ToValidUTF8(string(data), "\ufffd"),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(false))
 	if err != nil {
@@ -46,8 +47,8 @@ func JSON(data []byte) (string, error) {
 	return string(text), nil
 }
 
-// check parses the value as strictly as the JSON writer for responses. It also
-// checks the depth and the numbers.
+// check parses the value with the same strict rules as the JSON writer for responses. It
+// also checks the depth and the numbers.
 func check(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	for {
@@ -74,8 +75,8 @@ func check(text []byte) error {
 	}
 }
 
-// reason replaces an error of the parser, because the error may contain text from
-// the value.
+// reason returns a short reason for an error of the parser. The error itself may contain
+// text from the value, so users must not see it.
 func reason(err error) error {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return errors.New("an object in JSON has two members with the same name")

@@ -6,7 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ActiveUsers returns the users who have a run on this server that has not ended.
+// ActiveUsers returns the users who have an active run on this server. An active run has
+// not ended.
 func (s *Service) ActiveUsers() []pyth.UserID {
 	active := s.live.active()
 	users := make([]pyth.UserID, 0, len(active))
@@ -16,8 +17,9 @@ func (s *Service) ActiveUsers() []pyth.UserID {
 	return users
 }
 
-// ActiveExecutions returns the records of all users that have not ended, oldest first.
-// It first stores the records of the live runs of this server.
+// ActiveExecutions returns the records of runs that have not ended, oldest first. It
+// returns the records of all users. Before that, it stores the records of the live runs
+// of this server.
 func (s *Service) ActiveExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	if err := s.storeLive(ctx, s.live.active()); err != nil {
 		return nil, err

@@ -7,14 +7,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// event is one event of a run. Its data is in the outcome: the next Size bytes of
-// stdout or stderr, the next result, or the next file.
+// event is one event of a run. The data of the event is in the outcome: the next bytes
+// of stdout or stderr, the next result, or the next file. Size is the number of these
+// bytes.
 type event struct {
 	Kind string `json:"k"`
 	Size int    `json:"n,omitempty"`
 }
 
-// Kinds of events.
+// These constants are the kinds of events.
 const (
 	eventStdout = "o"
 	eventStderr = "e"
@@ -22,17 +23,18 @@ const (
 	eventFile   = "f"
 )
 
-// capture passes the events of a run to "next" and keeps a copy. The outcome of a run
-// with events contains no output, so the copy is the only source for the record and for
-// followers. If there is not enough memory, it keeps nothing.
+// capture passes the events of a run to the receiver "next" and keeps a copy. The
+// outcome of a run with events contains no output. Therefore the copy is the only source
+// for the record and for followers. If there is not enough memory, capture keeps no
+// copy.
 type capture struct {
 	next    pyth.Events
 	memory  *budget
 	enabled bool
 
 	mu sync.Mutex
-	// The channel "changed" is closed when the fields below change. Then a new channel
-	// replaces it.
+	// The channel "changed" is closed when one of the following fields changes. Then a
+	// new channel replaces it.
 	changed chan struct{}
 	failed  bool
 	size    int64
@@ -82,12 +84,12 @@ func (c *capture) File(f pyth.File) error {
 	return c.next.File(f)
 }
 
-// eventBytes is the memory of one event.
+// eventBytes is the memory that one event uses, in bytes.
 const eventBytes = 32
 
-// The method "keep" stores one event of the given size by calling the function "add".
-// It does nothing if there is not enough memory. Results and files need no memory here,
-// because the outcome contains them.
+// The method "keep" stores one event of the given size. It calls the function "add" to
+// store the event. If there is not enough memory, it does nothing. Results and files
+// need no memory here, because the outcome contains them.
 func (c *capture) keep(size int64, add func(*events)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,15 +110,16 @@ func (c *capture) changedLocked() {
 	c.changed = make(chan struct{})
 }
 
-// content returns the output, the order of events, and the memory that output and
-// order use. The result "ok" is false if capture has not kept all events.
+// content returns the output, the order of the events, and the memory that the output
+// and the order use. The result "ok" is false if capture could not keep all events.
 func (c *capture) content() (stdout, stderr []byte, order []event, size int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.log.stdout.Bytes(), c.log.stderr.Bytes(), c.log.order, c.size, !c.failed
 }
 
-// release returns the memory to the budget. From then on, the capture keeps nothing.
+// release returns the memory to the budget. After this call, the capture keeps no more
+// events.
 func (c *capture) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

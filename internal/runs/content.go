@@ -8,11 +8,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// content is the part of a record that is encrypted.
+// content is the encrypted part of a record.
 type content struct {
 	Code    string        `json:"code"`
 	Outcome *pyth.Outcome `json:"outcome"`
-	// Events is the order of the events, if the run had a receiver of events.
+	// Events is the order of the events. It is set if the run had a receiver of events.
 	Events []event `json:"events,omitempty"`
 }
 
@@ -34,8 +34,8 @@ func (s *Service) open(ctx context.Context, r *pyth.SealedExecution) (*content, 
 	return c, json.Unmarshal(b, c)
 }
 
-// seal returns the record of a run with its encrypted content. If the content cannot be
-// encrypted, the returned record has no content.
+// seal returns the record of a run with its encrypted content. If the encryption of the
+// content fails, the returned record has no content.
 func (s *Service) seal(r *run, keys map[pyth.UserID]*vault.Sealer) (*pyth.SealedExecution, error) {
 	r.mu.Lock()
 	out := &pyth.SealedExecution{ExecutionRecord: r.record}
@@ -53,8 +53,8 @@ func (s *Service) seal(r *run, keys map[pyth.UserID]*vault.Sealer) (*pyth.Sealed
 	return out, err
 }
 
-// sealers returns a Sealer for each user with a run that has content. A user without
-// a data key gets no Sealer, because the account was deleted.
+// sealers returns a Sealer for each user who has a run with content. A user without a
+// data key gets no Sealer. Such a user was deleted.
 func (s *Service) sealers(ctx context.Context, runs []*run) (map[pyth.UserID]*vault.Sealer, error) {
 	keys := map[pyth.UserID]*vault.Sealer{}
 	for _, r := range runs {

@@ -6,18 +6,18 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// EndUser cancels all runs of the user, on all servers. It waits until the runs of this
-// server have ended. Runs that begin during the call can be missed, so the caller first
-// invalidates the credentials of the user, or calls EndUser again afterwards.
+// EndUser cancels all runs of the user on all servers. It waits until the runs of this
+// server have ended. It can miss runs that begin during the call. Therefore the caller
+// must first invalidate the credentials of the user, or call EndUser again later.
 func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
-	// Begin with the runs of this server. There can be many runs in the store.
+	// Begin with the runs of this server, because the store can contain many runs.
 	live := s.cancelLive(user)
 	for _, state := range []pyth.ExecutionState{pyth.StateQueued, pyth.StateRunning} {
 		if err := s.cancelStored(ctx, user, state); err != nil {
 			return err
 		}
 	}
-	// A queued run may have started in the meantime.
+	// In the meantime, a queued run may have started on this server.
 	for _, r := range append(live, s.cancelLive(user)...) {
 		select {
 		case <-r.ended:
@@ -37,8 +37,8 @@ func (s *Service) cancelLive(user pyth.UserID) []*run {
 	return live
 }
 
-// cancelStored cancels the asynchronous runs of the user that have the given state in
-// the store.
+// cancelStored cancels asynchronous runs of the user. It cancels the runs that have the
+// given state in the store.
 func (s *Service) cancelStored(ctx context.Context, user pyth.UserID, state pyth.ExecutionState) error {
 	const page = 200
 	before := pyth.ExecutionID("")

@@ -7,11 +7,11 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// FollowExecution passes all events of a run to the receiver, from the first event
-// on. When the run has ended, it returns the record. Every call passes the same
-// events. If the caller of the run does not receive events, FollowExecution passes
-// all events when the run has ended. If the content is not stored, the receiver gets
-// only Started.
+// FollowExecution passes all events of a run to the receiver, beginning with the first
+// event. When the run has ended, it returns the record. Each call passes the same
+// events. If the caller of the run does not receive events, FollowExecution passes all
+// events after the end of the run. If the content is not stored, the receiver gets only
+// the event Started.
 func (s *Service) FollowExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, to pyth.Events) (*pyth.RecordedExecution, error) {
 	stored, out, err := s.followToEnd(ctx, user, id, to)
 	if stored == nil || err != nil {
@@ -29,9 +29,9 @@ func (s *Service) FollowExecution(ctx context.Context, user pyth.UserID, id pyth
 	return out, replay(out, c.Events, to)
 }
 
-// followToEnd waits for the end of a run. If the run is live, followToEnd passes its
-// events to the receiver and returns the run. If the run ends while it is not live,
-// followToEnd returns its record with its sealed content.
+// followToEnd waits for the end of a run. If the run is live, followToEnd passes the
+// events of the run to the receiver and returns the run. If the run is not live,
+// followToEnd returns the record and the encrypted content after the end of the run.
 func (s *Service) followToEnd(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, to pyth.Events) (*pyth.SealedExecution, *pyth.RecordedExecution, error) {
 	for {
 		changed, poll, stop := s.next(user, id)
@@ -87,8 +87,8 @@ func (s *Service) follow(ctx context.Context, r *run, to pyth.Events) (*pyth.Rec
 	}
 	reader := reader{}
 	for {
-		// Check for the end before reading. If the run has ended, the call of read
-		// below gets its last events.
+		// Check for the end before reading. If the run has ended, the following call of
+		// the method "read" gets the last events.
 		ended := isClosed(r.ended)
 		changed, err := r.capture.read(&reader, to)
 		if err != nil {
@@ -118,8 +118,8 @@ func isClosed(c <-chan struct{}) bool {
 // reader is a position in the events of a run.
 type reader struct{ order, stdout, stderr, results, files int }
 
-// The method "next" takes the next event and returns a function that passes it to a
-// receiver. The function has a copy of the output. The result "ok" is false if there
+// The method "next" takes the next event. It returns a function that passes the event to
+// a receiver. The function has a copy of the output. The result "ok" is false if there
 // are no more events.
 func (p *reader) next(l *events) (deliver func(pyth.Events) error, ok bool) {
 	if p.order >= len(l.order) {
@@ -150,8 +150,8 @@ func (p *reader) next(l *events) (deliver func(pyth.Events) error, ok bool) {
 	return func(pyth.Events) error { return nil }, true
 }
 
-// read passes the events after the position to the receiver. It returns a channel
-// that is closed when there are more events.
+// read passes the events after the current position to the receiver. It returns a
+// channel. The channel is closed when there are more events.
 func (c *capture) read(p *reader, to pyth.Events) (changed <-chan struct{}, err error) {
 	for {
 		c.mu.Lock()
@@ -173,9 +173,9 @@ func (c *capture) read(p *reader, to pyth.Events) (changed <-chan struct{}, err 
 	}
 }
 
-// replay passes the events of an ended run to the receiver. If the parameter "order"
-// is nil, the run had no receiver of events, and its events are stdout, stderr, the
-// results and the files.
+// replay passes the events of an ended run to the receiver. If the parameter "order" is
+// nil, the run had no receiver of events. Then replay passes stdout, stderr, the results
+// and the files in this order.
 func replay(r *pyth.RecordedExecution, order []event, to pyth.Events) error {
 	if !r.StartedAt.IsZero() {
 		if err := to.Started(r.ID); err != nil {

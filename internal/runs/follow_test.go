@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// transcript is a receiver of events that keeps the events as text. After each event,
-// it calls a function of the test.
+// transcript is a receiver of events that keeps the events as text. After each event, it
+// calls a function that the test has set.
 type transcript struct {
 	lines []string
 	after func()
@@ -36,7 +36,7 @@ func (r *transcript) Output(name pyth.Stream, b []byte) error {
 func (r *transcript) Result(v pyth.Result) error { return r.add("result " + v["text/plain"]) }
 func (r *transcript) File(f pyth.File) error     { return r.add("file " + f.Path) }
 
-// The function "eventful" returns a run with all kinds of events. The run calls the
+// The function "eventful" returns a run that has all kinds of events. The run calls the
 // function "step" before each event.
 func eventful(step func()) executions {
 	return func(_ context.Context, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
@@ -103,7 +103,7 @@ func TestFollowExecutionRepeatsTheEvents(t *testing.T) {
 }
 
 // TestFollowExecutionFollowsALiveRun checks that a follower receives each event before
-// the run continues, and that a later follower also receives all events.
+// the run continues. It also checks that a later follower receives all events.
 func TestFollowExecutionFollowsALiveRun(t *testing.T) {
 	steps := make(chan struct{})
 	ids := make(chan pyth.ExecutionID, 1)

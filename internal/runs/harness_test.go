@@ -15,14 +15,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite/sqlitetest"
 )
 
-// executions is an ExecutionService that calls this function for each run.
+// executions is a fake ExecutionService that calls this function for each run.
 type executions func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error)
 
 func (f executions) Execute(ctx context.Context, _ pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	return f(ctx, p, events)
 }
 
-// finished returns the result of a run that succeeded.
+// finished returns the result of a successful run.
 func finished(p *pyth.Program, stdout string) *pyth.Execution {
 	zero := 0
 	return &pyth.Execution{
@@ -39,8 +39,8 @@ func print42(_ context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution
 	return finished(p, "42\n"), nil
 }
 
-// untilCanceled runs until its context ends. It sends its ID to the channel when it has
-// started.
+// untilCanceled runs until its context ends. When it has started, it sends the ID of the
+// run to the channel.
 func untilCanceled(started chan<- pyth.ExecutionID) executions {
 	return func(ctx context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
 		p.Started()
@@ -91,8 +91,8 @@ type harness struct {
 	path  string
 }
 
-// newHarness returns a Service with the user "ada". The Service writes records only
-// when a call needs them, so that tests see the state before the write.
+// newHarness returns a Service with the user "ada". The Service writes a record only
+// when a call needs the record. Therefore tests can see the state before the write.
 func newHarness(t *testing.T, next executions, change ...func(*runs.Config)) *harness {
 	t.Helper()
 	h := &harness{path: filepath.Join(t.TempDir(), "db")}
@@ -117,7 +117,7 @@ func (h *harness) service(next executions, change ...func(*runs.Config)) *runs.S
 	return runs.New(c)
 }
 
-// run executes a program of ada.
+// run executes a program of the user ada.
 func (h *harness) run(t *testing.T, p *pyth.Program) *pyth.Execution {
 	t.Helper()
 	e, err := h.Execute(t.Context(), "ada", p, nil)

@@ -10,16 +10,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// Start changes the state of a queued run to running, in the store. It returns an
-// error if this server may not start the run.
+// Start changes the state of a queued run to running in the store. It returns an error
+// if this server may not start the run.
 type Start = func(context.Context, time.Time) error
 
 // ExecuteQueued runs a program whose record is queued in the store. When a sandbox is
-// ready, it calls the function "start". The program starts only if this function
-// returns nil.
+// ready, ExecuteQueued calls the function "start". If this function returns an error,
+// the program does not start.
 //
-// If ExecuteQueued returns nil, the run has ended and its record is stored. An error
-// means that the program did not start, and that the record is unchanged.
+// If ExecuteQueued returns nil, the run has ended and its record is stored. If it
+// returns an error, the program did not start and the record is unchanged.
 func (s *Service) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start Start) error {
 	ctx, span := tracing.Start(ctx, "run")
 	e, err := s.executeQueued(ctx, q, p, start)
@@ -60,7 +60,7 @@ func (s *Service) executeQueued(ctx context.Context, q *pyth.ExecutionRecord, p 
 		return nil, err
 	}
 	if err != nil || e.Status == pyth.StatusCanceled && !errors.Is(context.Cause(ctx), errCanceled) {
-		// The sandbox was lost, or the server is stopping.
+		// Either the sandbox was lost, or the server is stopping.
 		e = canceled(&named)
 		e.Status, e.Signal, e.Reason = pyth.StatusKilled, "SIGKILL", pyth.ReasonWorkerLost
 	}
@@ -68,18 +68,18 @@ func (s *Service) executeQueued(ctx context.Context, q *pyth.ExecutionRecord, p 
 	return e, s.endQueued(ctx, r, p, e)
 }
 
-// waited returns the time in the queue until the given time. If the clock was set back
-// in between, it returns 0.
+// waited returns the time between the creation of the queued run and the given time. If
+// an operator set the clock back in the meantime, it returns 0.
 func waited(q *pyth.ExecutionRecord, until time.Time) time.Duration {
 	return max(until.Sub(q.CreatedAt), 0)
 }
 
-// errNotStarted is the error for a program that ended before the ExecutionService
-// called the field Begin of the program.
+// errNotStarted is the error for a program that has ended without a start. The
+// ExecutionService calls the field Begin of the program when the program starts.
 var errNotStarted = errors.New("runs: the program did not start")
 
-// RefuseQueued ends a queued run that cannot start. The parameter "cause" is the
-// reason. The user sees the code and the message of this error.
+// RefuseQueued ends a queued run that cannot start. The parameter "cause" is the error
+// that prevents the start. The user sees the code and the message of this error.
 func (s *Service) RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *pyth.Program, start Start, cause error) error {
 	at := s.config.Clock()
 	if err := start(ctx, at); err != nil {
@@ -97,8 +97,8 @@ func (s *Service) RefuseQueued(ctx context.Context, q *pyth.ExecutionRecord, p *
 	return s.endQueued(ctx, r, p, e)
 }
 
-// beginQueued adds a queued run to the live runs. Its output takes no memory from the
-// budget, because no caller receives the output, and the number of such runs is
+// beginQueued adds a queued run to the live runs. The output of the run takes no memory
+// from the budget. No caller receives this output, and the number of such runs is
 // limited.
 func (s *Service) beginQueued(q *pyth.ExecutionRecord, p *pyth.Program, cancel context.CancelCauseFunc) *run {
 	p.ID, p.CreatedAt = q.ID, q.CreatedAt
@@ -108,8 +108,8 @@ func (s *Service) beginQueued(q *pyth.ExecutionRecord, p *pyth.Program, cancel c
 	return r
 }
 
-// drop removes a run that has not started from the live runs. The store keeps the
-// record of the run.
+// drop removes a run from the list of live runs. The run has not started. The record of
+// the run stays in the store.
 func (s *Service) drop(r *run) {
 	r.capture.release()
 	s.live.remove(r)
@@ -131,13 +131,13 @@ func (s *Service) endQueued(ctx context.Context, r *run, p *pyth.Program, e *pyt
 	s.end(context.WithoutCancel(ctx), r, e, &rec)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	// While the store fails, the writer keeps the record and logs the error.
+	// While the store fails, the writer keeps the record in memory and logs the error.
 	_ = s.writer.sync(ctx)
 	return nil
 }
 
-// reportEnd calls Ended until it succeeds. If the server stops first, the next start
-// of a server treats the run as lost.
+// reportEnd calls Ended until Ended succeeds. If the server stops earlier, the next
+// server treats the run as lost when it starts.
 func (s *Service) reportEnd(ctx context.Context, p *pyth.Program, rec *pyth.ExecutionRecord) error {
 	if s.config.Ended == nil {
 		return nil
@@ -155,9 +155,9 @@ func (s *Service) reportEnd(ctx context.Context, p *pyth.Program, rec *pyth.Exec
 	}
 }
 
-// RecoverQueued ends asynchronous runs that have started and whose server is lost. A
-// server is lost if it was silent for the given time. RecoverQueued returns the number
-// of runs.
+// RecoverQueued ends asynchronous runs that have started on a lost server. A server is
+// lost if it has shown no sign of life for the given time. RecoverQueued returns the
+// number of runs that it has ended.
 func (s *Service) RecoverQueued(ctx context.Context, server pyth.ServerID, silence time.Duration) (int, error) {
 	n := 0
 	for {
@@ -189,7 +189,7 @@ func (s *Service) RecoverQueued(ctx context.Context, server pyth.ServerID, silen
 	}
 }
 
-// discardEvents is a receiver of events that ignores them.
+// discardEvents is a receiver of events that ignores all events.
 type discardEvents struct{}
 
 func (discardEvents) Started(pyth.ExecutionID) error   { return nil }

@@ -7,12 +7,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The method Execution checks whether a run of another server has ended. pollInterval
-// is the time between two checks.
+// pollInterval is the time between two checks of a run on another server. The method
+// Execution makes these checks to find out whether the run has ended.
 const pollInterval = 250 * time.Millisecond
 
-// Executions returns the user's records. First it stores the records of the user's live
-// runs, so that the list contains them.
+// Executions returns the user's records. Before that, it stores the records of the
+// user's live runs, so that the list contains these runs.
 func (s *Service) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	if err := s.storeLive(ctx, s.live.ofUser(user)); err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (s *Service) Sync(ctx context.Context, user pyth.UserID) error {
 	return s.writer.sync(ctx)
 }
 
-// storeLive stores the current records of runs that have not ended, and waits until
+// storeLive stores the current records of runs that have not ended. Then it waits until
 // the records of ended runs are stored.
 func (s *Service) storeLive(ctx context.Context, live []*run) error {
 	if len(live) == 0 {
@@ -59,20 +59,20 @@ func (s *Service) storeUnended(ctx context.Context, live []*run) error {
 }
 
 // StoreLive stores the current records of all runs that have lasted longer than the
-// given time. If the server is killed, the next server finds these records when it
+// given time. If this server is killed, the next server finds these records when it
 // starts.
 func (s *Service) StoreLive(ctx context.Context, longer time.Duration) error {
 	return s.storeUnended(ctx, s.live.unstored(s.config.Clock().Add(-longer)))
 }
 
 // Execution returns a run with its content. If the run has not ended, Execution waits
-// for the end, but at most for the duration "wait".
+// for the end of the run. The parameter "wait" is the maximum time to wait.
 func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, wait time.Duration) (*pyth.RecordedExecution, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
-		// Call the method "next" before reading the state. In the other order, the run
-		// could become live between the two steps, unnoticed.
+		// Call the method "next" before reading the state. Otherwise Execution would not
+		// notice a run that becomes live between the two calls.
 		live, poll, stop := s.next(user, id)
 		r, err := s.current(ctx, user, id)
 		if err != nil || r.State == pyth.StateEnded || wait <= 0 {
@@ -92,10 +92,10 @@ func (s *Service) Execution(ctx context.Context, user pyth.UserID, id pyth.Execu
 	}
 }
 
-// The method "next" returns a channel that is closed when a live run ends, or when
-// another run becomes live. A run that is not live can also end on another server or in
-// the queue. So the caller must read the state of the run again when the channel "poll"
-// receives a value.
+// The method "next" returns a channel that is closed when a live run ends, or when a run
+// that is not live becomes live. A run that is not live can also end on another server
+// or in the queue. Therefore the caller must also read the state of the run again when
+// the channel "poll" receives a value.
 func (s *Service) next(user pyth.UserID, id pyth.ExecutionID) (live <-chan struct{}, poll <-chan time.Time, stop func()) {
 	appears, stop := s.live.appears(id)
 	if r := s.live.find(user, id); r != nil {
@@ -129,8 +129,9 @@ func (s *Service) stored(ctx context.Context, user pyth.UserID, id pyth.Executio
 	return out, nil
 }
 
-// CancelExecution cancels a run that has not ended. It ends a queued asynchronous run
-// at once. If the run is on another server, this server stores a request to cancel.
+// CancelExecution cancels a run that has not ended. A queued asynchronous run ends at
+// once. If another server executes the run, this server stores a request to cancel the
+// run.
 func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
 	r := s.live.find(user, id)
 	if r != nil && !r.record.Async {
@@ -147,8 +148,8 @@ func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth
 			return r.snapshot(), nil
 		}
 	}
-	// Read the state in the store, because a queued run can still be live for a
-	// moment.
+	// Read the state in the store, because a canceled queued run can still be live for a
+	// short time.
 	out, err := s.stored(ctx, user, id)
 	if err == nil && ended && s.config.Ended != nil {
 		err = s.config.Ended(ctx, nil, &out.ExecutionRecord)
@@ -156,7 +157,8 @@ func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth
 	return out, err
 }
 
-// CancelRequested cancels the live runs that another server wants to cancel.
+// CancelRequested cancels the live runs for which another server has stored a request to
+// cancel.
 func (s *Service) CancelRequested(ctx context.Context) error {
 	ids, err := s.config.Store.CanceledExecutions(ctx)
 	for _, id := range ids {

@@ -8,12 +8,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// run is a live run: it has not ended, or its record is not stored yet.
+// run is a live run. A run is live until it has ended and its record is stored.
 type run struct {
 	cancel context.CancelCauseFunc
-	// admitted is true if the quotas of the user count the run.
+	// admitted is true if the run counts for the quotas of the user.
 	admitted bool
-	// memory is the budget from which the output and the code of the run take memory.
+	// memory is the budget for the output and the code of the run.
 	memory *budget
 	// The channel "started" is closed when a sandbox has received the job. The channel
 	// "ended" is closed when the run has ended.
@@ -22,25 +22,27 @@ type run struct {
 	// field "code" is "".
 	stores bool
 	code   string
-	// capture keeps the events of the run. It is nil if the caller does not receive
-	// events.
+	// capture keeps the events of the run. If the caller does not receive events,
+	// capture is nil.
 	capture *capture
-	// outcome and events are set when the run ends. outcome is nil if it is not
-	// stored. size is the memory that the fields code, outcome and events take from
-	// the budget.
+	// outcome and events are set when the run ends. If the outcome will not be stored,
+	// outcome is nil. The field "size" is the memory from the budget that the fields
+	// code, outcome and events use.
 	outcome *pyth.Outcome
 	events  []event
 	size    int64
 
 	mu     sync.Mutex
 	record pyth.ExecutionRecord
-	// The field "stored" is the last state of the run that was written to the store
-	// before the run ended; "" if no state was written. For an asynchronous run, it
-	// always equals the state of record, because only the store changes the state.
+	// The field "stored" is the last state of the run that was stored before the end of
+	// the run. If no state was stored, it is "". For an asynchronous run, this state
+	// always equals the state in the field "record", because only the store changes the
+	// state.
 	stored pyth.ExecutionState
 }
 
-// start sets the state of the run to running, because a sandbox has received its job.
+// start sets the state of the run to running, because a sandbox has received the job of
+// the run.
 func (r *run) start(at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,8 +55,8 @@ func (r *run) start(at time.Time) {
 	}
 }
 
-// finishLocked sets the fields that are known when a run ends. All other fields never
-// change, so they can be read without the mutex.
+// finishLocked sets the fields whose values are known at the end of a run. All other
+// fields never change, so code can read them without the mutex.
 func (r *run) finishLocked(rec *pyth.ExecutionRecord) {
 	r.record.State, r.record.Language, r.record.StartedAt, r.record.EndedAt = rec.State, rec.Language, rec.StartedAt, rec.EndedAt
 	r.record.Status, r.record.Reason, r.record.ExitCode, r.record.Signal = rec.Status, rec.Reason, rec.ExitCode, rec.Signal
@@ -81,8 +83,8 @@ func (r *run) snapshot() *pyth.RecordedExecution {
 	return out
 }
 
-// The method "keep" takes memory for the content of the run and keeps the outcome. It
-// returns false if there is not enough memory.
+// The method "keep" takes memory from the budget for the content of the run and keeps
+// the outcome. If there is not enough memory, it returns false.
 func (r *run) keep(o *pyth.Outcome) bool {
 	size := int64(len(r.code)) + outcomeBytes(o)
 	if !r.memory.take(size) {
@@ -127,11 +129,12 @@ func outcomeBytes(o *pyth.Outcome) int64 {
 type registry struct {
 	mu   sync.Mutex
 	runs map[pyth.ExecutionID]*run
-	// The field "awaited" contains the runs that callers of "appears" wait for.
+	// The field "awaited" contains runs that are not live yet. Callers of the method
+	// "appears" wait for these runs.
 	awaited map[pyth.ExecutionID]*appearance
 }
 
-// An appearance is a channel that is closed when a run becomes live.
+// appearance is a channel that is closed when a run becomes live.
 type appearance struct {
 	c       chan struct{}
 	waiters int
@@ -151,8 +154,8 @@ func (x *registry) add(r *run) {
 	}
 }
 
-// The method "appears" returns a channel that is closed when a run with the ID becomes
-// live. The caller must call the function "stop" when it no longer waits.
+// The method "appears" returns a channel that is closed when the run with the ID becomes
+// live. The caller must call the function "stop" when the caller no longer waits.
 func (x *registry) appears(id pyth.ExecutionID) (c <-chan struct{}, stop func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -171,8 +174,8 @@ func (x *registry) appears(id pyth.ExecutionID) (c <-chan struct{}, stop func())
 	}
 }
 
-// byID returns the live run with this ID, of any user. It returns nil if no live run
-// has this ID.
+// byID returns the live run that has this ID. The run can belong to any user. If no live
+// run has this ID, byID returns nil.
 func (x *registry) byID(id pyth.ExecutionID) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -185,8 +188,8 @@ func (x *registry) remove(r *run) {
 	delete(x.runs, r.record.ID)
 }
 
-// find returns the live run of the user with this ID. It returns nil if there is no
-// such run.
+// find returns the live run of the user that has this ID. If the user has no such live
+// run, find returns nil.
 func (x *registry) find(user pyth.UserID, id pyth.ExecutionID) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -222,8 +225,8 @@ func (x *registry) active() (all []*run) {
 	return all
 }
 
-// The method "unstored" returns the runs that were created before the given time, have
-// not ended, and have no stored record.
+// The method "unstored" returns the runs that have not ended and have no stored record.
+// It returns only runs that were created before the given time.
 func (x *registry) unstored(before time.Time) (all []*run) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -235,15 +238,15 @@ func (x *registry) unstored(before time.Time) (all []*run) {
 	return all
 }
 
-// needsRecord reports whether the store still needs a record of the run: the run has
-// not ended, and its current state is not stored.
+// needsRecord reports whether the store still needs a record of the run. This is true if
+// the run has not ended and its current state is not stored.
 func (r *run) needsRecord() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.record.State != pyth.StateEnded && r.stored != r.record.State
 }
 
-// The type "budget" limits memory. It is safe for concurrent use.
+// The type "budget" limits the use of memory. It is safe for concurrent use.
 type budget struct {
 	mu   sync.Mutex
 	free int64

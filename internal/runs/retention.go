@@ -10,9 +10,9 @@ import (
 // pruneBatch is the maximum number of records that one transaction changes.
 const pruneBatch = 100
 
-// Prune removes the content of runs that ended before the time "contents", and the
-// records of runs that were created before the time "records". A zero time removes
-// nothing.
+// Prune removes the content of runs that ended before the time "contents". It also
+// removes the records of runs that were created before the time "records". If a time is
+// zero, Prune removes nothing for this time.
 func (s *Service) Prune(ctx context.Context, contents, records time.Time) error {
 	if err := inBatches(ctx, contents, s.config.Store.ExpireExecutionContents); err != nil {
 		return err
@@ -20,7 +20,7 @@ func (s *Service) Prune(ctx context.Context, contents, records time.Time) error 
 	return inBatches(ctx, records, s.config.Store.DeleteOldExecutions)
 }
 
-// inBatches calls the function "prune" until nothing is left to remove.
+// inBatches calls the function "prune" until the function has nothing left to remove.
 func inBatches(ctx context.Context, before time.Time, prune func(context.Context, time.Time, int) (int, error)) error {
 	if before.IsZero() {
 		return nil
@@ -33,10 +33,11 @@ func inBatches(ctx context.Context, before time.Time, prune func(context.Context
 	}
 }
 
-// Recover completes the records of runs that were created before the given time and
-// whose server was lost. The zero time means all runs, even runs that seem to be created
-// in the future because the clock was set back. It returns the number of runs. No such
-// run may still be live on any server.
+// Recover completes the records of runs whose server was lost. It completes runs that
+// were created before the given time, and returns the number of these runs. The zero
+// time means all runs. It includes runs whose time of creation is in the future because
+// an operator set the clock back. Before the call, all these runs must have ended on all
+// servers.
 func (s *Service) Recover(ctx context.Context, before time.Time) (int, error) {
 	n := 0
 	for after := pyth.ExecutionID(""); ; {
@@ -49,7 +50,8 @@ func (s *Service) Recover(ctx context.Context, before time.Time) (int, error) {
 			if !before.IsZero() && !r.CreatedAt.Before(before) {
 				continue
 			}
-			// The run ended with its server. A queued run had not started, so it is canceled.
+			// The run ended together with its server. A queued run had not started yet,
+			// so Recover marks it as canceled.
 			if r.State == pyth.StateQueued {
 				r.Status = pyth.StatusCanceled
 			} else {

@@ -1,10 +1,10 @@
-// Package runs keeps the records of users' runs: their metadata, and for a shorter
-// time their code and output.
+// Package runs keeps the records of users' runs. It keeps the metadata of a run, and for
+// a shorter time also the code and the output.
 //
 // A Service wraps the service that executes programs. It knows the live runs of this
-// server, and can cancel them. When a run has ended, the caller gets the result
-// first. A goroutine stores the record afterwards, together with other records in
-// one transaction. Code and output are encrypted with the user's data key.
+// server, and can cancel these runs. When a run has ended, the caller gets the result
+// first. Later, a goroutine stores the record together with other records in one
+// transaction. The user's data key encrypts code and output.
 package runs
 
 import (
@@ -20,7 +20,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// Store stores the records of runs. Its queue contains the asynchronous runs.
+// Store stores the records of runs. The queue of the store contains the asynchronous
+// runs.
 type Store interface {
 	pyth.ExecutionStore
 	pyth.QueueStore
@@ -38,37 +39,37 @@ type Config struct {
 	Logger     *slog.Logger
 	// The field Quotas limits the runs of users. If it is nil, there are no limits.
 	Quotas Quotas
-	// Ended is called before users can see the end of an asynchronous run. The
-	// program is nil if it is unknown. If Ended fails, the end stays invisible, and
-	// Ended is called again. If Ended is nil, it is not called.
+	// Ended is called at the end of an asynchronous run, before users can see the end.
+	// If the program is unknown, the argument for it is nil. If Ended fails, users do
+	// not see the end yet, and Ended is called again. The field Ended may be nil.
 	Ended func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error
-	// Stored is called when records of ended runs were stored. It must not block. It
+	// Stored is called after records of ended runs were stored. It must not block. It
 	// may be nil.
 	Stored func()
 	// StoreContent enables the storage of code and output.
 	StoreContent bool
-	// MaxContentBytes is the maximum size of the code and output of all runs that are
-	// not stored yet; 0 means 64 MiB. Above this limit, a record is stored without code
-	// and output.
+	// MaxContentBytes is the maximum size of the code and output of all runs whose
+	// records are not stored yet. Zero means 64 MiB. If a run would exceed this limit,
+	// its record is stored without code and output.
 	MaxContentBytes int64
-	// MaxWaiting is the maximum number of records that are not stored yet; 0 means
-	// 10,000. If this number is reached, a run that ends waits until other records
-	// are stored.
+	// MaxWaiting is the maximum number of records that are not stored yet. Zero means
+	// 10,000. At this number, an ended run waits until other records are stored.
 	MaxWaiting int
-	// WriteDelay is the time that a record waits for other records, to share a
-	// transaction with them; 0 means 50 ms.
+	// WriteDelay is the time that a record waits for other records. All these records
+	// then share a transaction. Zero means 50 ms.
 	WriteDelay time.Duration
 }
 
 // Quotas restricts the runs of users. usage.Limiter implements it. It is safe for
 // concurrent use.
 type Quotas interface {
-	// Admit counts a new run in the usage of the user. It fails with CodeQuotaExceeded
-	// if a quota of the user is used up. It must be fast, because each run calls it.
-	// The parameter "stores" is true if the code and output of the run will be stored.
+	// Admit counts a new run in the usage of the user. If the user has used up a quota,
+	// Admit fails with CodeQuotaExceeded. Admit must be fast, because each run calls it.
+	// The parameter "stores" is true if the code and the output of the run will be
+	// stored.
 	Admit(ctx context.Context, user pyth.UserID, stores bool) error
-	// Ended must be called when a run ends that Admit has admitted. The record is nil
-	// if the run was refused.
+	// Ended must be called at the end of each run that Admit has admitted. If the run
+	// was refused, the record is nil.
 	Ended(user pyth.UserID, r *pyth.ExecutionRecord)
 	// Stored must be called after the records of ended runs were stored.
 	Stored(records []*pyth.ExecutionRecord)
@@ -81,8 +82,9 @@ type Service struct {
 	live   *registry
 	memory *budget
 	writer *writer
-	// The field "storing" serializes storeLive and the deletion of records. Without the
-	// lock, storeLive could store a record again after its deletion.
+	// The field "storing" is a lock that serializes storeLive and the deletion of
+	// records. Without the lock, storeLive could store a record again after its
+	// deletion.
 	storing sync.Mutex
 }
 
@@ -91,7 +93,7 @@ var (
 	_ pyth.RecordService    = (*Service)(nil)
 )
 
-// Defaults of a Config.
+// These constants are the defaults of a Config.
 const (
 	defaultContentBytes = 64 << 20
 	defaultWaiting      = 10_000
@@ -120,11 +122,11 @@ func New(c Config) *Service {
 // Close stores all waiting records.
 func (s *Service) Close() { s.writer.close() }
 
-// errCanceled is the cause of a context that CancelExecution has ended.
+// errCanceled is the cause with which CancelExecution cancels the context of a run.
 var errCanceled = errors.New("runs: the run was canceled")
 
-// Execute runs the program and enqueues its record. It does not wait until the
-// record is stored.
+// Execute runs the program and adds its record to the queue of the writer. It does not
+// wait until the record is stored.
 func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	ctx, span := tracing.Start(ctx, "run")
 	e, err := s.execute(ctx, user, p, events)
@@ -133,8 +135,8 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	return e, err
 }
 
-// describe sets the attributes of the span of a run. e is nil if the program did not
-// run.
+// describe sets the attributes of the span of a run. If the program did not run, the
+// parameter "e" is nil.
 func describe(span tracing.Span, e *pyth.Execution) {
 	if e == nil {
 		return
@@ -173,7 +175,7 @@ func (s *Service) execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	}
 	e, err := s.config.Executions.Execute(ctx, user, &named, events)
 	if err != nil && errors.Is(context.Cause(ctx), errCanceled) {
-		// The run was canceled while it waited for its session.
+		// The user canceled the run while it was waiting for its session.
 		e, err = canceled(&named), nil
 	}
 	if err != nil {
@@ -186,8 +188,8 @@ func (s *Service) execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	return e, nil
 }
 
-// The function "canceled" returns the result of a run that was canceled before its
-// program started.
+// The function "canceled" returns the result of a run that was canceled before the start
+// of its program.
 func canceled(p *pyth.Program) *pyth.Execution {
 	language := p.Language
 	if !language.Known() { // Metrics and spans must not contain an unknown language.
@@ -205,7 +207,7 @@ func (s *Service) stores(p *pyth.Program) bool {
 	return s.config.StoreContent && !p.NoStore && p.Encrypted == nil
 }
 
-// begin returns a new run, which takes the memory for its output from the budget.
+// begin returns a new run. The run takes the memory for its output from the budget.
 func (s *Service) begin(user pyth.UserID, p *pyth.Program, cancel context.CancelCauseFunc, events pyth.Events, memory *budget) *run {
 	r := &run{
 		memory:  memory,
@@ -233,7 +235,7 @@ func (s *Service) begin(user pyth.UserID, p *pyth.Program, cancel context.Cancel
 	return r
 }
 
-// The function "complete" sets the fields of the record of a run that has ended.
+// The function "complete" sets the fields in the record of an ended run.
 func complete(rec *pyth.ExecutionRecord, e *pyth.Execution, at time.Time) {
 	rec.State, rec.EndedAt = pyth.StateEnded, at
 	rec.Language, rec.Status, rec.Reason, rec.ExitCode, rec.Signal = e.Language, e.Status, e.Reason, e.ExitCode, e.Signal
@@ -241,7 +243,8 @@ func complete(rec *pyth.ExecutionRecord, e *pyth.Execution, at time.Time) {
 	rec.Usage.Network = nil
 }
 
-// The method "end" makes the end of a run visible and enqueues its record.
+// The method "end" makes the end of a run visible and adds the record of the run to the
+// queue of the writer.
 func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution, rec *pyth.ExecutionRecord) {
 	outcome := e.Outcome
 	r.mu.Lock()
@@ -263,8 +266,8 @@ func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution, rec *pyth.
 	}
 }
 
-// discard removes a run that was refused. A refused run needs no record, because its
-// program did not run.
+// discard removes a refused run. The program of a refused run did not start, so the run
+// needs no record.
 func (s *Service) discard(r *run) {
 	if r.capture != nil {
 		r.capture.release()
@@ -281,8 +284,8 @@ func (s *Service) discard(r *run) {
 	if !stored {
 		return
 	}
-	// While the run was waiting, a request for the user's list of runs has stored the
-	// record.
+	// A request for the user's list of runs has stored the record while the run was
+	// waiting.
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	err := s.config.Store.PutExecutions(ctx, []*pyth.SealedExecution{{ExecutionRecord: record}})

@@ -115,7 +115,7 @@ func TestExecuteSealsContent(t *testing.T) {
 	if r := h.get(t, a.ID); r.Code != canary || string(r.Outcome.Files[0].Content) != canary || r.Outcome.Results[0]["text/plain"] != canary {
 		t.Errorf("got %+v", r)
 	}
-	// Content that was moved to another run cannot be decrypted.
+	// Content of one run cannot be decrypted as the content of another run.
 	moved, err := h.store.SealedExecution(t.Context(), "ada", a.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestExecuteOmitsContentWithoutMemory(t *testing.T) {
 	}
 }
 
-// A receiver counts the events of a run.
+// The receiver counts the events of a run.
 type receiver struct{ started, output, results, files int }
 
 func (r *receiver) Started(pyth.ExecutionID) error { r.started++; return nil }
@@ -285,8 +285,8 @@ func TestEndUserEndsAllRunsOfTheUser(t *testing.T) {
 	<-ended["bob"]
 }
 
-// TestCancelExecutionOfAWaitingRun cancels a run that waits for its session. For such
-// a run, the ExecutionService returns an error when the context ends.
+// TestCancelExecutionOfAWaitingRun cancels a run that is waiting for its session. In
+// this case, the ExecutionService returns an error when the context ends.
 func TestCancelExecutionOfAWaitingRun(t *testing.T) {
 	waiting := make(chan pyth.ExecutionID)
 	h := newHarness(t, func(ctx context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -369,8 +369,9 @@ func TestExecutionWaitsForTheEnd(t *testing.T) {
 	}
 }
 
-// TestExecutionWaitsForARunOfAnotherServer checks that Execution returns a run of
-// another server when the record of the run ends.
+// TestExecutionWaitsForARunOfAnotherServer checks that Execution waits for a run of
+// another server. Execution must return the run when the stored record says that the run
+// has ended.
 func TestExecutionWaitsForARunOfAnotherServer(t *testing.T) {
 	h := newHarness(t, print42)
 	r := pyth.ExecutionRecord{ID: pyth.NewExecutionID(time.Now()), User: "ada", State: pyth.StateRunning, Language: pyth.Python, Content: pyth.ContentNone}
@@ -416,12 +417,12 @@ func TestRecoverCompletesLostRuns(t *testing.T) {
 	if err := h.store.Store.PutExecutions(t.Context(), []*pyth.SealedExecution{{ExecutionRecord: queued}}); err != nil {
 		t.Fatal(err)
 	}
-	// The variable "next" is another service on the same store. The run is not live in
-	// this service.
+	// The variable "next" is another service that uses the same store. The run is not
+	// live in this service.
 	next := h.service(print42)
 	defer next.Close()
-	// Runs that were created at this time or later may still be live on another
-	// server.
+	// Runs that were created at this time or later may still be live on another server,
+	// so Recover must not change them.
 	if n, err := next.Recover(t.Context(), id.CreatedAt()); n != 0 || err != nil {
 		t.Errorf("%d runs, %v", n, err)
 	}
@@ -438,7 +439,8 @@ func TestRecoverCompletesLostRuns(t *testing.T) {
 	}
 	cancel()
 	<-done
-	// The run is recorded as killed. Its real end must not change the record.
+	// The record says that the run was killed. The real end of the run must not change
+	// the record.
 	h.list(t, pyth.ExecutionFilter{})
 	if r, err := next.Execution(t.Context(), "ada", id, 0); err != nil || r.Status != pyth.StatusKilled {
 		t.Errorf("%+v, %v", r, err)
@@ -512,7 +514,7 @@ func TestExecuteWaitsForAFullQueue(t *testing.T) {
 	unavailable := &pyth.Error{Code: pyth.CodeUnavailable}
 	h.store.fail(unavailable)
 	// The writer takes the first two records and cannot store them. The other two
-	// wait in the queue.
+	// records wait in the queue.
 	var ids []pyth.ExecutionID
 	for range 4 {
 		ids = append(ids, h.run(t, &pyth.Program{}).ID)
@@ -527,8 +529,8 @@ func TestExecuteWaitsForAFullQueue(t *testing.T) {
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	// The context of this caller has ended, so the call does not wait for the queue.
-	// The record of the run is lost, but the caller gets the result.
+	// The context of this caller has ended, so the call does not wait for a place in the
+	// queue. The record of the run is lost, but the caller gets the result.
 	if _, err := h.Execute(ctx, "ada", &pyth.Program{}, nil); err != nil {
 		t.Error(err)
 	}
@@ -560,8 +562,8 @@ func TestCloseStoresWaitingRecords(t *testing.T) {
 	}
 }
 
-// TestContentFormat checks that content of the first version can be read. Stored
-// content must survive updates of the server.
+// TestContentFormat checks that the server can read content in the format of the first
+// version. Updates of the server must not make stored content unreadable.
 func TestContentFormat(t *testing.T) {
 	h := newHarness(t, print42)
 	const first = `{"code":"x","outcome":{"Status":"failed","ExitCode":1,"Signal":"s","Stdout":"bw==","Stderr":"ZQ==","StdoutTruncated":true,"StderrTruncated":true,` +

@@ -11,46 +11,46 @@ import (
 )
 
 type writerConfig struct {
-	// delay is the time that a record waits for other records, to share a transaction
-	// with them.
+	// delay is the time that a record waits for other records. All these records then
+	// share a transaction.
 	delay time.Duration
 	// capacity is the maximum number of waiting records.
 	capacity int
 	// write stores the records of runs in one transaction.
 	write func(context.Context, []*run) error
-	// forget removes a run from memory when its record is stored or can no longer be
-	// stored.
+	// forget removes a run from memory. It is called when the record of the run is
+	// stored or can no longer be stored.
 	forget func(*run)
 	logger *slog.Logger
 }
 
-// writer stores the records of ended runs in batches. While the store fails, it tries
-// again, and records wait.
+// writer stores the records of ended runs in batches. While the store fails, the records
+// wait and the writer tries again.
 type writer struct {
 	config writerConfig
 	done   chan struct{}
 
 	mu sync.Mutex
-	// The field "next" is the batch that is being filled.
+	// The field "next" is the batch to which new runs are added.
 	next   *batch
 	closed bool
 	// wake has an element if the batch "next" has runs, or if the writer was closed.
 	wake chan struct{}
 	// A value in the channel "hurry" ends the delay before a batch, and the pause after
-	// a failure. It is sent if a caller waits for the records.
+	// a failure. A caller that waits for the records sends this value.
 	hurry chan struct{}
 	// The method "close" closes the channel "stopped".
 	stopped chan struct{}
 }
 
-// batch contains runs whose records are stored in one transaction.
+// batch contains runs. One transaction stores the records of these runs.
 type batch struct {
 	runs []*run
 	// The channel "taken" is closed when the writer begins to store the batch. The
 	// channel "stored" is closed when the batch is stored.
 	taken, stored chan struct{}
-	// The field "previous" is the channel "stored" of the batch before this one; nil if
-	// there is none.
+	// The field "previous" is the channel "stored" of the previous batch. If there is no
+	// previous batch, it is nil.
 	previous chan struct{}
 }
 
@@ -77,8 +77,8 @@ func newWriter(c writerConfig) *writer {
 	return w
 }
 
-// The method "add" enqueues the record of a run. It waits only if the queue is full. It
-// returns an error if ctx ends first or the writer is closed.
+// The method "add" adds the record of a run to the queue. It waits only if the queue is
+// full. If ctx ends during the wait, or if the writer is closed, it returns an error.
 func (w *writer) add(ctx context.Context, r *run) error {
 	for {
 		w.mu.Lock()
@@ -106,7 +106,7 @@ func (w *writer) add(ctx context.Context, r *run) error {
 	}
 }
 
-// sync waits until all runs that were added before are stored.
+// sync waits until the records of all runs that were added before the call are stored.
 func (w *writer) sync(ctx context.Context) error {
 	w.mu.Lock()
 	b := w.next
@@ -127,7 +127,7 @@ func (w *writer) sync(ctx context.Context) error {
 	}
 }
 
-// close stores all waiting records and ends the writer.
+// close stores all waiting records and stops the writer.
 func (w *writer) close() {
 	w.mu.Lock()
 	if !w.closed {
@@ -163,7 +163,7 @@ func (w *writer) loop() {
 	}
 }
 
-// The method "take" returns the batch that was being filled, and begins a new one.
+// The method "take" returns the current batch, and begins a new batch.
 func (w *writer) take() (b *batch, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -185,7 +185,8 @@ func (w *writer) pause(d time.Duration) {
 	}
 }
 
-// store stores the records in transactions of limited size.
+// store stores the records in several transactions, because the size of a transaction is
+// limited.
 func (w *writer) store(runs []*run) {
 	for len(runs) > 0 {
 		n := min(len(runs), maxBatch)
@@ -197,9 +198,9 @@ func (w *writer) store(runs []*run) {
 	}
 }
 
-// storeBatch stores records. If the store is unavailable, storeBatch tries again
-// until it succeeds or the writer is closed. After any other error it tries only a
-// few times, because such an error will probably occur again.
+// storeBatch stores records. If the store is unavailable, storeBatch tries again until
+// it succeeds or the writer is closed. After any other error it tries only a few times,
+// because the next attempt will probably fail in the same way.
 func (w *writer) storeBatch(runs []*run) {
 	for attempt, retry := 1, firstRetry; ; attempt, retry = attempt+1, min(2*retry, maxRetry) {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)

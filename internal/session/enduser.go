@@ -9,8 +9,8 @@ import (
 )
 
 // EndUser ends all sessions of the user on this server, and returns when the host has
-// closed them. Sessions that open during the call can be missed, so the caller first
-// invalidates the credentials of the user, or calls EndUser again afterwards.
+// closed them. It can miss sessions that open during the call. Therefore the caller must
+// first invalidate the credentials of the user, or call EndUser again later.
 func (s *Service) EndUser(ctx context.Context, user pyth.UserID) error {
 	s.mu.Lock()
 	var ended []*session

@@ -27,8 +27,8 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
-			// Prefer the error of the reader, because a SessionHost on another
-			// machine only knows that reading has failed.
+			// Prefer the error of the reader. A SessionHost on another machine only
+			// knows that the read has failed, but not why.
 			return from.err
 		}
 		return err
@@ -36,7 +36,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return created, err
 }
 
-// ReadFile passes the size and the content of a file to the callback.
+// ReadFile passes the size and the content of a file to a callback function.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.Sess
 	})
 }
 
-// withFiles waits for a turn of the session and calls the given function during the
+// withFiles waits for a turn of the session. It calls the given function during the
 // turn.
 func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
 	x, t, err := s.turn(ctx, user, id, false)
@@ -85,11 +85,11 @@ func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) er
 	return nil
 }
 
-// source reads the content of a file for the host. Read returns an error if the file
-// is larger than the session's disk limit.
+// source reads the content of a file for the host. The method Read returns an error if
+// the file is larger than the disk limit of the session.
 type source struct {
 	content io.Reader
-	// size is the session's disk limit in bytes. The field "left" is the number of
+	// size is the disk limit of the session in bytes. The field "left" is the number of
 	// bytes that may still be read.
 	size, left int64
 	// err is the error of a failed Read, or nil.

@@ -94,8 +94,8 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestAttack runs attacks on the files of sessions. The names of its subtests begin
-// with the numbers of the attacks.
+// TestAttack attacks the files of sessions. The names of its subtests begin with the
+// numbers of the attacks.
 func TestAttack(t *testing.T) {
 	runScene(t, "061_paths_out_of_the_directory", nil, func(s *scene) {
 		x := s.open()

@@ -24,8 +24,8 @@ const (
 // host is a fake SessionHost. It runs no programs.
 type host struct {
 	mu sync.Mutex
-	// specs holds the settings of all open sessions. The field "closed" holds the IDs
-	// of the sessions that were closed.
+	// specs holds the settings of all open sessions. The field "closed" holds the IDs of
+	// the closed sessions.
 	specs  map[pyth.SessionID]*pyth.SessionSpec
 	closed []pyth.SessionID
 	// files maps paths to contents. All sessions share these files.
@@ -97,8 +97,8 @@ func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path str
 	})
 }
 
-// file waits for fileTime and then calls the given function. It returns an error if
-// ctx ends earlier.
+// file waits for fileTime and then calls the given function. If ctx ends earlier, it
+// returns an error.
 func (h *host) file(ctx context.Context, do func() error) error {
 	select {
 	case <-time.After(fileTime):
@@ -130,7 +130,8 @@ type scene struct {
 	host *host
 }
 
-// runScene runs a subtest in a synctest bubble, which fails if a goroutine remains.
+// runScene runs a subtest in a bubble of package synctest. The bubble fails if a
+// goroutine remains after the subtest.
 func runScene(t *testing.T, name string, change func(*session.Config), test func(s *scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -171,16 +172,16 @@ func (s *scene) open() *pyth.Session {
 // run describes a run that was started with scene.begin.
 type run struct {
 	cancel context.CancelFunc
-	// begun and ended are the times when the run's turn began and ended, measured from
-	// the call of scene.begin.
+	// begun and ended are the times when the turn of the run began and ended. Both times
+	// are measured from the call of scene.begin.
 	begun, ended time.Duration
-	// err is the error if the session refused the run. cause is the reason why the
-	// run's context ended.
+	// err is the error if the session refused the run. cause is the reason for which the
+	// context of the run was canceled.
 	err, cause error
 	done       chan struct{}
 }
 
-// begin starts a run in the session. The run takes the given time and has the
+// begin starts a run in the session. The run takes the given time and then returns the
 // outcome o.
 func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *run {
 	ctx, cancel := context.WithCancel(s.Context())
@@ -229,8 +230,8 @@ func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	}
 }
 
-// expectStopped waits until the run is stopped because its session has ended. It
-// checks when the run ended.
+// expectStopped waits until the run stops because its session has ended. It checks when
+// the run ended.
 func (s *scene) expectStopped(r *run, at time.Duration) {
 	s.Helper()
 	<-r.done

@@ -6,7 +6,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// session is an open session. Service.mu guards the fields that change.
+// session is an open session. The mutex Service.mu guards the fields that change.
 type session struct {
 	spec    *pyth.SessionSpec
 	created time.Time
@@ -20,12 +20,13 @@ type session struct {
 	// session has no waiting turns.
 	current *turn
 	waiting []*turn
-	// The field "uses" is the number of turns that have begun. The field "unused" is
-	// the time when the session became idle: the end of its last turn, or its creation.
+	// The field "uses" is the number of turns that have begun. The field "unused" is the
+	// time when the session became idle. This is the end of the last turn. Before the
+	// first turn, it is the creation of the session.
 	uses   int
 	unused time.Time
 	// The field "remembered" holds the secret values that the runs of the session have
-	// received. They are needed for redaction.
+	// received. The server needs these values to redact them in output.
 	remembered []pyth.SecretValue
 	// The timer "idle" ends the session after the idle time-out. The timer "age" ends
 	// the session at its maximum age.
@@ -36,15 +37,14 @@ func newSession(spec *pyth.SessionSpec, idleFor time.Duration, now time.Time) *s
 	return &session{spec: spec, idleFor: idleFor, created: now, unused: now, gone: make(chan struct{})}
 }
 
-// startIdleLocked marks the session as idle and starts the timer for the idle
-// time-out.
+// startIdleLocked marks the session as idle. It starts the timer for the idle time-out.
 func (s *Service) startIdleLocked(x *session) {
 	x.current = nil
 	x.unused = s.config.Clock()
 	uses := x.uses
 	x.idle = time.AfterFunc(x.idleFor, func() {
-		// If the field "uses" has changed, a turn began when the timer fired. Then
-		// the session must not end.
+		// If the field "uses" has changed, a turn began at the same time as the timer
+		// fired. Then the session must not end.
 		s.expire(x, func() bool { return x.uses == uses })
 	})
 }
@@ -63,8 +63,8 @@ func (s *Service) expire(x *session, due func() bool) {
 	}
 }
 
-// endLocked removes the session, cancels the session's turns with the given cause,
-// and starts to close the session at the host.
+// endLocked removes the session and cancels the turns of the session with the given
+// cause. Then it starts to close the session at the host.
 func (s *Service) endLocked(x *session, cause error) {
 	delete(s.sessions, x.spec.ID)
 	x.idle.Stop()
@@ -94,7 +94,7 @@ func (s *Service) disposeLocked(x *session) {
 	})
 }
 
-// viewLocked returns the description of the session for its user.
+// viewLocked returns the description of the session that the owner of the session sees.
 func (s *Service) viewLocked(x *session) *pyth.Session {
 	now := s.config.Clock()
 	unused := x.unused
@@ -117,12 +117,13 @@ func (s *Service) viewLocked(x *session) *pyth.Session {
 	}
 }
 
-// minAdjusted is the shortest change of the clock that adjusted takes into account.
+// minAdjusted is the smallest change of the clock that the function "adjusted" corrects.
 const minAdjusted = time.Second
 
-// adjusted corrects the parameter "earlier", a time that this process has read from the
-// clock. If the clock was set after that, the result is the time that the new setting
-// would have shown. The timers of sessions do not depend on the clock.
+// adjusted corrects the parameter "earlier". This is a time that this process has read
+// from the clock. If an operator set the clock later, adjusted returns the time that the
+// clock with the new setting would have shown. The timers of sessions do not depend on
+// the clock.
 func adjusted(earlier, now time.Time) time.Time {
 	steady := now.Add(-now.Sub(earlier)) // Sub uses the monotonic clock.
 	if steady.Round(0).Sub(earlier.Round(0)).Abs() < minAdjusted {

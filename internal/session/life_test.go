@@ -141,7 +141,7 @@ func TestCloseSession(t *testing.T) {
 			if gone {
 				s.expectGone(x)
 			} else {
-				// A run that ended while it waited for the session does not count as an
+				// If a run ends while it waits for the session, it does not count as an
 				// execution.
 				s.expectThere(x, 0, false)
 			}
@@ -157,7 +157,8 @@ func TestCloseSession(t *testing.T) {
 			opening <- err
 		}()
 		go func() {
-			// Close waits for the call that is opening a session. This call must fail.
+			// Close waits for the call that is opening a session. This call must then
+			// fail.
 			if err := <-opening; pyth.ErrorCode(err) != pyth.CodeDraining {
 				s.Errorf("got %v", err)
 			}

@@ -7,16 +7,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// These are the limits of the secret values that a session keeps: their number, and
-// their size in bytes. One run can receive up to 1 MiB.
+// These constants limit the secret values that a session keeps. One constant limits the
+// number of the values, and the other limits their size in bytes. One run can receive up
+// to 1 MiB of secret values.
 const (
 	maxRemembered      = 1000
 	maxRememberedBytes = 4 << 20
 )
 
-// Remember keeps copies of a run's secret values until the session ends. It returns
-// the values of all runs so far, which the caller must not change. It returns an
-// error if the session would keep too many values.
+// Remember keeps copies of the secret values of a run until the session ends. It returns
+// the values of all runs of the session until now. The caller must not change the
+// returned values. Remember returns an error if the session would keep too many values.
 func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth.SecretValue, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +47,8 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	return slices.Clip(x.remembered), nil
 }
 
-// forgetLocked clears the kept values. Do not call it while a program is running in
-// the session, because the output of the program can contain the values.
+// forgetLocked clears the secret values. Do not call it while a program is running in
+// the session, because the output of the program can contain these values.
 func (x *session) forgetLocked() {
 	pyth.ClearSecrets(x.remembered)
 	x.remembered = nil

@@ -34,8 +34,8 @@ func TestRememberKeepsValuesUntilSessionEnds(t *testing.T) {
 		if all := turn(other.ID, nil); len(all) != 0 {
 			s.Errorf("another session has %q", all)
 		}
-		// If the session is closed during a run, the values of the session must stay
-		// intact until the run ends.
+		// If the session is closed during a run, the secret values must stay intact
+		// until the run ends.
 		_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 		if err != nil {
 			s.Fatal(err)

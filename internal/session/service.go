@@ -1,13 +1,13 @@
 // Package session manages users' sessions. It checks who owns a session, schedules
 // runs, and ends sessions when they expire.
 //
-// A session executes one run or file operation at a time, in the order of the
-// requests. It ends at its maximum age or after its idle time-out, which starts when
-// a turn ends. When a session ends, its current run and all waiting requests also
+// A session executes one run or file operation at a time, in the order of the requests.
+// It ends at its maximum age or after its idle time-out. The idle time-out starts at the
+// end of each turn. When a session ends, its current run and all waiting requests also
 // end.
 //
-// Users cannot find out whether another user's session exists. When Close returns,
-// the host has no sessions.
+// A user cannot find out whether another user has a certain session. When Close returns,
+// the host has no open sessions.
 package session
 
 import (
@@ -24,36 +24,38 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// Config configures a Service. Optional fields have defaults.
+// Config configures a Service. Some fields are optional and have defaults.
 type Config struct {
 	Host pyth.SessionHost
-	// Limits contains the default and maximum limits of sessions. Programs without a
-	// session have the same limits.
+	// Limits contains the default limits and the maximum limits of sessions. The same
+	// limits apply to programs without a session.
 	Limits pyth.ExecutionLimits
 	// Languages contains the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
-	// Network checks the hosts in a request for a session. If it is nil, sessions
-	// have no network.
+	// Network checks the hosts that a request for a session contains. If Network is nil,
+	// sessions have no network access.
 	Network execution.NetworkPolicy
-	// Secrets provides the user's secrets. If it is nil, there are no secrets.
+	// Secrets provides the secrets of users. If Secrets is nil, there are no secrets.
 	Secrets Secrets
-	// Packages provides the user's packages. If it is nil, there are no packages.
+	// Packages provides the packages of users. If Packages is nil, there are no
+	// packages.
 	Packages pyth.PackageSource
 	// Clock returns the current time. The default is time.Now.
 	Clock func() time.Time
 	// MaxPerUser is the maximum number of sessions per user. The default is 20.
 	MaxPerUser int
-	// UserLimits returns limits of single users that replace MaxPerUser. If the field
+	// UserLimits returns limits that replace MaxPerUser for single users. If UserLimits
 	// is nil, MaxPerUser applies to all users.
 	UserLimits pyth.UserLimits
-	// Max is the maximum number of sessions of all users. If it is 0, only the host
-	// limits this number.
+	// Max is the maximum number of sessions of all users together. If Max is 0, only the
+	// host limits this number.
 	Max int
-	// DefaultIdle is the idle time-out if a request sets no idle time-out; 0 means 10
-	// minutes. MaxIdle is the maximum idle time-out; 0 means 24 hours.
+	// DefaultIdle is the idle time-out of a session if the request sets no idle
+	// time-out. Zero means 10 minutes. MaxIdle is the maximum idle time-out. Zero means
+	// 24 hours.
 	DefaultIdle, MaxIdle time.Duration
-	// MaxAge is the maximum age of a session. Then the session ends, even if it is in
-	// use. The default is 24 hours.
+	// MaxAge is the maximum age of a session. At this age, the session ends even if it
+	// is in use. The default is 24 hours.
 	MaxAge time.Duration
 	// MaxWaiting is the maximum number of requests that may wait for a turn of one
 	// session. The default is 32.
@@ -65,22 +67,22 @@ type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
 }
 
-// minIdle is the minimum idle time-out. A shorter one could end a new session before
-// its first use.
+// minIdle is the minimum idle time-out. With a shorter time-out, a new session could end
+// before its first use.
 const minIdle = time.Second
 
 // Service implements pyth.SessionService and pyth.SessionTurns. It is safe for
 // concurrent use.
 type Service struct {
 	config Config
-	// The field "busy" waits for the sessions that are being opened or closed at the
-	// host.
+	// The field "busy" is a wait group. It waits for the sessions that are being opened
+	// or closed at the host.
 	busy sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	sessions map[pyth.SessionID]*session
-	// The field "places" contains the number of sessions of each user, including
+	// The field "places" contains the number of sessions of each user. It includes
 	// sessions that are being opened or closed at the host. The field "total" is the
 	// number of sessions of all users.
 	places map[pyth.UserID]int
@@ -92,7 +94,7 @@ var (
 	_ pyth.SessionTurns   = (*Service)(nil)
 )
 
-// Defaults of Config.MaxPerUser and Config.DefaultIdle.
+// These constants are the defaults of Config.MaxPerUser and Config.DefaultIdle.
 const (
 	defaultMaxPerUser = 20
 	usualIdle         = 10 * time.Minute
@@ -115,8 +117,8 @@ func New(config Config) *Service {
 	return s
 }
 
-// OpenSession opens a session at the host. Its programs get the packages that the
-// user has now. Later changes of the packages do not affect the session.
+// OpenSession opens a session at the host. The programs of the session get the current
+// packages of the user. Later changes of the packages do not affect the session.
 func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	spec, idle, err := s.spec(user, r)
 	if err != nil {
@@ -142,8 +144,8 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := newSession(spec, idle, s.config.Clock())
-	// If the client has disconnected, it does not learn the session's ID. So close the
-	// session.
+	// If the client has disconnected, it does not receive the ID of the session. Then
+	// nobody could use or close the session, so close it now.
 	if err := ctx.Err(); err != nil {
 		s.disposeLocked(x)
 		return nil, err
@@ -160,7 +162,7 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 
 // The method "open" adds the user's packages to spec and opens the session at the host.
 func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) {
-	// The user's packages do not work with custom images.
+	// Custom images do not support the packages of users.
 	if s.config.Packages != nil && spec.Runtime == "" {
 		if spec.Layers, err = s.config.Packages.Layers(ctx, spec.Tenant); err != nil {
 			return err
@@ -172,8 +174,8 @@ func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) 
 	return err
 }
 
-// spec checks the request. It returns the settings of the session, with defaults for
-// missing fields, and the idle time-out.
+// spec checks the request. It returns the settings of the session and the idle time-out.
+// The settings contain defaults for missing fields.
 func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionSpec, time.Duration, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -206,8 +208,8 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	return spec, idle, nil
 }
 
-// checkSecrets returns an error if the user does not have all of the named secrets.
-// Runs in the session could not use a secret that does not exist.
+// checkSecrets returns an error if the user lacks one of the named secrets. Runs in the
+// session could not use a secret that does not exist.
 func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -239,7 +241,7 @@ func (s *Service) maxOf(ctx context.Context, user pyth.UserID) (int, error) {
 }
 
 // SetLimits changes the maximum number of sessions per user and the default idle
-// time-out. Sessions that exist continue.
+// time-out. Existing sessions continue.
 func (s *Service) SetLimits(maxPerUser int, defaultIdle time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +249,7 @@ func (s *Service) SetLimits(maxPerUser int, defaultIdle time.Duration) {
 	s.config.DefaultIdle = min(cmp.Or(defaultIdle, usualIdle), s.config.MaxIdle)
 }
 
-// defaultIdle returns the idle time-out of sessions whose request sets no idle
+// defaultIdle returns the idle time-out for sessions whose request sets no idle
 // time-out.
 func (s *Service) defaultIdle() time.Duration {
 	s.mu.Lock()
@@ -255,9 +257,10 @@ func (s *Service) defaultIdle() time.Duration {
 	return s.config.DefaultIdle
 }
 
-// takePlace adds a new session to the places of the user, and adds 1 to busy. It
-// returns an error if the user has as many sessions as the parameter "limit" allows. It
-// also returns an error if the server has its maximum number of sessions.
+// takePlace reserves a place for a new session of the user, and adds 1 to the field
+// "busy". It returns an error if the user already has the maximum number of sessions
+// (the parameter "limit"). It also returns an error if the server already has its
+// maximum number of sessions.
 func (s *Service) takePlace(user pyth.UserID, limit int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,8 +280,8 @@ func (s *Service) takePlace(user pyth.UserID, limit int) error {
 	return nil
 }
 
-// leavePlaceLocked removes a session of the user from the counts in places and
-// total.
+// leavePlaceLocked removes a session of the user from the counts in the fields "places"
+// and "total".
 func (s *Service) leavePlaceLocked(user pyth.UserID) {
 	s.total--
 	if s.places[user]--; s.places[user] == 0 {
@@ -296,7 +299,7 @@ func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session
 			all = append(all, s.viewLocked(x))
 		}
 	}
-	// IDs are version 7 UUIDs, which sort by the time of creation.
+	// Sort by ID. IDs are UUIDs of version 7, which sort by the time of creation.
 	slices.SortFunc(all, func(a, b *pyth.Session) int { return cmp.Compare(a.ID, b.ID) })
 	return all, nil
 }
@@ -327,8 +330,8 @@ func (s *Service) CloseSession(ctx context.Context, user pyth.UserID, id pyth.Se
 	return wait(ctx, x.gone)
 }
 
-// Interrupt cancels the current run and returns when the run has ended. It does
-// nothing if no program is running.
+// Interrupt cancels the current run and returns when the run has ended. If no program is
+// running, Interrupt does nothing.
 func (s *Service) Interrupt(ctx context.Context, user pyth.UserID, id pyth.SessionID) error {
 	s.mu.Lock()
 	x, err := s.findLocked(user, id)
@@ -383,7 +386,7 @@ func draining() error {
 	return pyth.Errorf(pyth.CodeDraining, "The server is shutting down. Try again in a few seconds.")
 }
 
-// Count returns the number of sessions of all users, including sessions that are being
+// Count returns the number of sessions of all users. It includes sessions that are being
 // opened or closed.
 func (s *Service) Count() int {
 	s.mu.Lock()

@@ -112,7 +112,7 @@ func TestOpenSession(t *testing.T) {
 		first := s.open()
 		go func() { s.open() }()
 		synctest.Wait()
-		// A session that is being opened counts towards the quota.
+		// A session that is being opened counts for the quota.
 		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
 			s.Errorf("got %v", err)
 		}

@@ -9,26 +9,26 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// errInterrupted is the cause when Interrupt cancels the context of a turn.
+// errInterrupted is the cause with which Interrupt cancels the context of a turn.
 var errInterrupted = errors.New("session: interrupted")
 
-// turn is one exclusive use of a session, for a run or a file operation. It waits in
-// the session's queue until the session is free, and then begins.
+// turn is one exclusive use of a session, for a run or a file operation. The turn waits
+// in the queue of the session until the session is free. Then the turn begins.
 type turn struct {
-	// runs is true for a run, and false for a file operation.
+	// runs is true for a run. It is false for a file operation.
 	runs bool
-	// The field "context" ends if the caller's context ends, if the session ends, or
-	// after an interrupt.
+	// The field "context" ends when the context of the caller ends, when the session
+	// ends, or after an interrupt.
 	context context.Context
 	cancel  context.CancelCauseFunc
-	// The channel "begun" is closed when the turn begins, and "released" is closed
-	// when the turn ends.
+	// The channel "begun" is closed when the turn begins. The channel "released" is
+	// closed when the turn ends.
 	begun, released chan struct{}
 }
 
-// Turn waits until the caller may run a program in the session. It returns the
-// context for the run, the settings of the session, and a function that the caller
-// must call after the run.
+// Turn waits until the caller may run a program in the session. It returns the context
+// for the run, the settings of the session, and a function. The caller must call this
+// function after the run.
 func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID) (context.Context, *pyth.SessionSpec, func(*pyth.Outcome, error), error) {
 	x, t, err := s.turn(ctx, user, id, true)
 	if err != nil {
@@ -59,22 +59,23 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x.current == t {
-		// The turn has begun although its context has ended. The caller must release
-		// the turn.
+		// The turn began, but its context had already ended. The caller must release the
+		// turn.
 		return x, t, nil
 	}
 	x.waiting = slices.DeleteFunc(x.waiting, func(other *turn) bool { return other == t })
 	err = context.Cause(t.context)
 	if ctx.Err() != nil {
-		// The caller's context has ended. Return its error, not its cause.
+		// The context of the caller has ended. Return the error of the context, not its
+		// cause.
 		err = ctx.Err()
 	}
 	t.cancel(nil)
 	return nil, nil, err
 }
 
-// enqueue begins the turn if the session is idle. If the session is busy, it adds
-// the turn to the queue. It returns an error if the queue is full.
+// enqueue begins the turn if the session is idle. If the session is busy, it adds the
+// turn to the queue. If the queue is full, it returns an error.
 func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,9 +100,9 @@ func (x *session) beginLocked(t *turn) {
 	close(t.begun)
 }
 
-// release ends the turn and begins the next one. o and err are the results of a run.
-// For a file operation, both are nil. If the results show that the session has ended,
-// the method removes the session.
+// release ends the turn and begins the next turn. The parameters o and err are the
+// results of a run. For a file operation, both are nil. If the results show that the
+// session has ended, release removes the session.
 func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,8 @@
-// Package settings describes the settings of a server, and reads them from a file.
+// Package settings describes the settings of a server. It reads the settings from a
+// file.
 //
-// The package knows names, types and values. The caller connects them to the flags
-// of a command.
+// The package knows the names, types and values of settings. The caller connects the
+// settings to the flags of a command.
 package settings
 
 import (
@@ -15,10 +16,11 @@ import (
 	"time"
 )
 
-// Kind is the type of a setting's value.
+// Kind is the type of the value of a setting.
 type Kind string
 
-// Kinds of values. In a file, a Duration and a Level are strings.
+// These constants are the kinds of values. In a settings file, a Duration and a Level
+// are strings.
 const (
 	Text     Kind = "text"
 	Path     Kind = "path"
@@ -32,26 +34,28 @@ const (
 
 // Definition describes one setting.
 type Definition struct {
-	// Name is the name in the file. The flag consists of two hyphens and this name.
+	// Name is the name of the setting in the file. The flag consists of two hyphens and
+	// this name.
 	Name string
-	// Variables contains the names of the environment variables. The server uses the
-	// first one that is set.
+	// Variables contains the names of the environment variables for the setting. If
+	// several of these variables are set, the server uses the first.
 	Variables []string
 	Kind      Kind
-	// Values contains the allowed values; empty if the kind alone limits the value.
+	// Values contains the allowed values. If it is empty, all values of the kind are
+	// allowed.
 	Values  []string
 	Default string
-	// Unit is the unit of an Integer, for example "MiB"; "" if the integer is a number
-	// of objects.
+	// Unit is the unit of an Integer, for example "MiB". If the integer is a number of
+	// objects, Unit is "".
 	Unit string
 	// Help describes the setting in one or more sentences.
 	Help string
-	// Reload reports whether a running server can change the setting.
+	// Reload is true if a running server can change the setting without a restart.
 	Reload bool
 }
 
-// The method "expected" describes the values that the setting allows, for an error
-// message.
+// The method "expected" describes the allowed values of the setting. The description is
+// a part of an error message.
 func (d *Definition) expected() string {
 	if len(d.Values) > 0 {
 		quoted := make([]string, len(d.Values))
@@ -83,8 +87,8 @@ func (d *Definition) expected() string {
 	}
 }
 
-// Format returns the value of a setting as text. The text can be the value of the
-// setting's flag.
+// Format returns the value of a setting as text. The text is a valid value for the flag
+// of the setting.
 func Format(value any) string {
 	switch v := value.(type) {
 	case time.Duration:
@@ -110,7 +114,8 @@ func Format(value any) string {
 	}
 }
 
-// formatDuration returns the duration without units that are zero: 1h, not 1h0m0s.
+// formatDuration returns the duration as text without units that are zero. For example,
+// it returns 1h, and not 1h0m0s.
 func formatDuration(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -122,10 +127,10 @@ func formatDuration(d time.Duration) string {
 	return text
 }
 
-// Origin is the source of a setting's value.
+// Origin is the source of the value of a setting.
 type Origin string
 
-// Origins, in the order of their precedence.
+// These constants are the origins, in the order of their precedence.
 const (
 	FromFlag        Origin = "flag"
 	FromEnvironment Origin = "environment"
@@ -136,14 +141,14 @@ const (
 // Setting is the value of one setting.
 type Setting struct {
 	Name string `json:"name"`
-	// Value is the value as text, without secrets.
+	// Value is the value as text. Secrets in the value are masked.
 	Value  string `json:"value"`
 	Origin Origin `json:"origin"`
-	// Source is the name of the flag or variable, or the file and line. It is "" for a
-	// default.
+	// Source is the name of the flag or variable, or the file and line of the setting.
+	// If the value is the default, Source is "".
 	Source string `json:"source,omitempty"`
 	Reload bool   `json:"reload"`
 	// RestartNeeded is true if the value in the environment or in the file has changed
-	// since the start of the server, and the server must restart to use the new value.
+	// since the start of the server. The server uses the new value only after a restart.
 	RestartNeeded bool `json:"restartNeeded,omitempty"`
 }

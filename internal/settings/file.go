@@ -21,7 +21,7 @@ import (
 // maxFile is the maximum size of a settings file, in bytes.
 const maxFile = 1 << 20
 
-// errorAt is an error about a line of a file.
+// errorAt is an error that belongs to a line of a file.
 type errorAt struct {
 	error
 	line int
@@ -29,8 +29,8 @@ type errorAt struct {
 
 func (e *errorAt) Unwrap() error { return e.error }
 
-// Join joins errors about the file, in the order of their lines. It returns nil if all
-// errors in errs are nil.
+// Join joins errors about the file, in the order of their lines. If all errors in errs
+// are nil, it returns nil.
 func Join(errs ...error) error {
 	var flat []error
 	for _, err := range errs {
@@ -58,8 +58,8 @@ type File struct {
 	lines  map[string]int
 }
 
-// Read parses the settings file. It refuses a file that every user can write, because
-// the settings decide which files and addresses the server uses.
+// Read parses the settings file. It refuses a file that every user of the machine can
+// write. Such a user could change the files and addresses that the server uses.
 func Read(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -100,7 +100,7 @@ func parse(path string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// findLines stores the line of each top-level key. The text must be valid TOML.
+// findLines stores the line number of each top-level key. The text must be valid TOML.
 func (f *File) findLines(text []byte) {
 	var p unstable.Parser
 	p.Reset(text)
@@ -127,13 +127,13 @@ func (f *File) findLines(text []byte) {
 	}
 }
 
-// Has reports whether the file sets the setting.
+// Has reports whether the file contains the setting.
 func (f *File) Has(name string) bool {
 	_, ok := f.values[name]
 	return ok
 }
 
-// Place returns the path of the file and the line of the setting.
+// Place returns the path of the file and the line number of the setting.
 func (f *File) Place(name string) string {
 	if line := f.lines[name]; line > 0 {
 		return f.Path + ":" + strconv.Itoa(line)
@@ -141,12 +141,12 @@ func (f *File) Place(name string) string {
 	return f.Path
 }
 
-// secretSuffix is the end of the names of settings that contain the path of a file
-// with a secret.
+// secretSuffix is the last part of the names of certain settings. The values of these
+// settings are paths of files with a secret.
 const secretSuffix = "-file"
 
-// Check returns an error for each name in the file that is not a known setting.
-// Secrets do not belong in the file, so that operators can share and copy it.
+// Check returns an error for each name in the file that is not a known setting. The file
+// must not contain secrets, so that operators can share and copy it.
 func (f *File) Check(known []string) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(f.values)) {
@@ -166,15 +166,14 @@ func (f *File) Check(known []string) error {
 	return Join(errs...)
 }
 
-// Errorf returns an error about a setting in the file. The error begins with the place
-// of the setting.
+// Errorf returns an error about a setting in the file. The error begins with the file
+// and line of the setting.
 func (f *File) Errorf(name, format string, args ...any) error {
 	return &errorAt{fmt.Errorf("%s: %w", f.Place(name), fmt.Errorf(format, args...)), f.lines[name]}
 }
 
-// Text returns the value of the setting as text for the setting's flag. Separators
-// inside of list elements are escaped. It returns an error if the value has the wrong
-// type.
+// Text returns the value of the setting as text for the flag of the setting. It escapes
+// separators inside list elements. It returns an error if the value has the wrong type.
 func (f *File) Text(d *Definition) (string, error) {
 	value := f.values[d.Name]
 	text, ok := textOf(d.Kind, value)
@@ -229,7 +228,7 @@ func allTexts(values func(func(any) bool)) bool {
 	return true
 }
 
-// join joins texts and escapes the separator in them.
+// join joins texts with the separator. It escapes the separator inside the texts.
 func join(texts []any, separator string) string {
 	escaped := make([]string, len(texts))
 	for i, t := range texts {
@@ -239,8 +238,8 @@ func join(texts []any, separator string) string {
 	return strings.Join(escaped, separator)
 }
 
-// describe returns a text about a value in a file, for an error message. The text
-// contains the type of the value and, if the value is short, the value itself.
+// describe describes a value in a file for an error message. The returned text contains
+// the type of the value. If the value is short, the text also contains the value.
 func describe(value any) string {
 	switch v := value.(type) {
 	case string:

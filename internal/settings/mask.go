@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Masked is the text in place of a secret in the value of a setting.
+// Masked is the text that replaces a secret in the value of a setting.
 const Masked = "xxxxx"
 
-// Mask returns the value without the passwords and tokens of the URLs in it. The
-// value is one URL or several URLs separated by commas.
+// Mask removes the passwords and tokens from the URLs in the value, and returns the
+// result. The value is one URL or several URLs separated by commas.
 func Mask(value string) string {
 	var urls []string
 	for part := range strings.SplitSeq(value, ",") {
-		// A password may contain a comma, so a part without a scheme belongs to the URL
-		// before it.
+		// A password may contain a comma. Therefore a part without a scheme belongs to
+		// the URL before the comma.
 		if n := len(urls); n > 0 && !strings.Contains(part, "://") && strings.Contains(urls[n-1], "://") {
 			urls[n-1] += "," + part
 		} else {
@@ -34,7 +34,8 @@ func maskURL(text string) string {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		// The password may contain characters that the parser does not accept.
+		// The URL parser does not accept some characters in passwords. Therefore search
+		// for the password without the parser.
 		if at := strings.LastIndex(rest, "@"); at >= 0 {
 			return scheme + "://" + Masked + rest[at:]
 		}

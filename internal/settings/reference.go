@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Section is a group of settings in the reference and in the example.
+// Section is a group of settings in the reference page and in the example file.
 type Section struct {
 	Title       string
 	Definitions []Definition
@@ -31,8 +31,8 @@ func WriteReference(w io.Writer, sections []Section) error {
 	return err
 }
 
-// WriteExample writes a settings file. In this file, each setting is a comment with its
-// default.
+// WriteExample writes an example of a settings file. Each setting in this file is a
+// comment with the default of the setting.
 func WriteExample(w io.Writer, sections []Section) error {
 	var b strings.Builder
 	b.WriteString("# Settings of pyth-on. Remove the # in front of a setting to change it.\n" +
@@ -43,7 +43,8 @@ func WriteExample(w io.Writer, sections []Section) error {
 		for i := range s.Definitions {
 			d := &s.Definitions[i]
 			if d.Kind == Map {
-				// A table ends the top level of the file, so write the tables last.
+				// In TOML, a table ends the top level of the file. Therefore write the
+				// tables last.
 				fmt.Fprintf(&tables, "\n%s#[%s]\n", comment(d.Help), d.Name)
 				continue
 			}
@@ -54,8 +55,9 @@ func WriteExample(w io.Writer, sections []Section) error {
 	return err
 }
 
-// helpAndDefault divides the help into the description and the default that the
-// program computes. In the help, such a default is in parentheses at the end.
+// helpAndDefault divides the help text into the description and the default. Only a
+// default that the program computes is in the help text. It is in parentheses at the
+// end.
 func (d *Definition) helpAndDefault() (help, computed string) {
 	const mark = " (default: "
 	before, after, found := strings.Cut(d.Help, mark)
@@ -117,10 +119,10 @@ func yes(b bool) string {
 	return "no"
 }
 
-// maxCommentLine is the maximum length of a line in the example, in bytes.
+// maxCommentLine is the maximum length in bytes of a line in the example file.
 const maxCommentLine = 90
 
-// comment returns the text as lines that begin with a number sign.
+// comment returns the text as comment lines. Each line begins with a number sign (#).
 func comment(text string) string {
 	var b strings.Builder
 	line := "#"

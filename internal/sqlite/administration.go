@@ -61,8 +61,7 @@ func (s *Store) UpdateUser(ctx context.Context, id pyth.UserID, c pyth.UserChang
 	return u, nil
 }
 
-// requireOtherAdmin returns CodeLastAdmin if there is no enabled administrator except
-// the user.
+// requireOtherAdmin returns CodeLastAdmin if no other user is an enabled administrator.
 func requireOtherAdmin(ctx context.Context, tx *sql.Tx, id pyth.UserID) error {
 	var exists bool
 	err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> ?)", id).Scan(&exists)
@@ -72,8 +71,8 @@ func requireOtherAdmin(ctx context.Context, tx *sql.Tx, id pyth.UserID) error {
 	return err
 }
 
-// checkRemovable returns an error if the user does not exist or is the last enabled
-// administrator.
+// checkRemovable returns an error if the user does not exist. It also returns an error
+// if the user is the last enabled administrator.
 func checkRemovable(ctx context.Context, tx *sql.Tx, id pyth.UserID) error {
 	u := new(pyth.User)
 	if err := tx.QueryRowContext(ctx, "SELECT "+column.UserNames+" FROM users u WHERE u.id = ?", id).Scan(column.User(u)...); err != nil {
@@ -85,7 +84,7 @@ func checkRemovable(ctx context.Context, tx *sql.Tx, id pyth.UserID) error {
 	return requireOtherAdmin(ctx, tx, id)
 }
 
-// CountUsers returns how many users exist, by kind.
+// CountUsers returns the number of users of each kind.
 func (s *Store) CountUsers(ctx context.Context) (c pyth.UserCounts, err error) {
 	err = s.reader.QueryRowContext(ctx, "SELECT count(*), count(disabled_at), count(*) FILTER (WHERE role = 'admin' AND disabled_at IS NULL) FROM users").
 		Scan(&c.Users, &c.Disabled, &c.ActiveAdmins)
@@ -101,7 +100,8 @@ func (s *Store) DeleteAPIKeys(ctx context.Context, id pyth.UserID) (int64, error
 	return result.RowsAffected()
 }
 
-// InactiveUsers returns those of the given users who are disabled or do not exist.
+// InactiveUsers receives a list of users. It returns the users in this list who are
+// disabled or do not exist.
 func (s *Store) InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.UserID, error) {
 	list, err := json.Marshal(users)
 	if err != nil {
@@ -123,7 +123,8 @@ func (s *Store) InactiveUsers(ctx context.Context, users []pyth.UserID) ([]pyth.
 	return inactive, failure(rows.Err())
 }
 
-// ActiveExecutions returns records of all users that have not ended, oldest first.
+// ActiveExecutions returns records of runs that have not ended, oldest first. It returns
+// the records of all users.
 func (s *Store) ActiveExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e INDEXED BY executions_unended"+
 		" WHERE e.state <> 'ended' AND e.id > ? ORDER BY e.id LIMIT ?", after, limit)

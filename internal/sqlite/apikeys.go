@@ -12,7 +12,7 @@ import (
 const selectKeyByHash = "SELECT " + column.APIKeyNames + ", " + column.UserNames +
 	" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
 
-// executor is a *sql.DB or a *sql.Tx.
+// executor is either a *sql.DB or a *sql.Tx.
 type executor interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
@@ -27,7 +27,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 	return failure(insertKey(ctx, s.writer, key))
 }
 
-// APIKeyByHash returns the API key with the hash, and its user.
+// APIKeyByHash returns the API key that has the given hash, and the user of the key.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
 	fields := append(column.APIKey(k), column.User(u)...)
@@ -37,8 +37,9 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 	return k, u, nil
 }
 
-// APIKeys returns at most "limit" of the user's keys, oldest first. The parameter
-// "after" is the ID of the last key of the previous page.
+// APIKeys returns API keys of the user, oldest first. The parameter "limit" is the
+// maximum number of keys. The parameter "after" is the ID of the last key of the
+// previous page.
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
 	if err != nil {
@@ -73,8 +74,8 @@ func (s *Store) UpdateAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 	return k, nil
 }
 
-// SetKeysUsed stores when keys were last used. It never replaces a time by an earlier
-// one.
+// SetKeysUsed stores the times at which keys were last used. It never replaces a time by
+// an earlier time.
 func (s *Store) SetKeysUsed(ctx context.Context, used map[pyth.KeyID]time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for id, at := range used {
@@ -96,7 +97,7 @@ func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 	return err
 }
 
-// PrimaryAPIKey returns the user's oldest key that has a sealed copy.
+// PrimaryAPIKey returns the user's oldest API key that has an encrypted copy.
 func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
 	k := new(pyth.APIKey)
 	err := s.reader.QueryRowContext(ctx, "SELECT "+column.APIKeyNames+" FROM api_keys k WHERE k.user_id = ? AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", user).

@@ -10,8 +10,8 @@ import (
 )
 
 // TestAuditPagesUseIndexRanges checks the query plans. Each query must read only one
-// range of an index and must not sort. Then the cost of a query depends only on the
-// entries of the page.
+// range of an index and must not sort. Then the time of a query depends only on the
+// number of entries in the page.
 func TestAuditPagesUseIndexRanges(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {

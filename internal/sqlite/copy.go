@@ -14,10 +14,10 @@ import (
 // copyPoll is the time between two progress reports of CopyTo.
 const copyPoll = 200 * time.Millisecond
 
-// CopyTo writes a consistent copy of the database to a new file, while the store and
-// other processes read and write. Only the owner can read the copy. CopyTo calls the
-// function "progress" with the written and the expected number of bytes. If CopyTo
-// fails, it removes the file.
+// CopyTo writes a consistent copy of the database to a new file. In the meantime, the
+// store and other processes can read and write. Only the owner can read the copy. CopyTo
+// calls the function "progress" with the number of written bytes and the expected number
+// of bytes. If CopyTo fails, it removes the file.
 func (s *Store) CopyTo(ctx context.Context, path string, progress func(done, total int64)) error {
 	if err := copyDatabase(ctx, s.path, path, progress); err != nil {
 		return fmt.Errorf("sqlite: copy the database to %s: %w", path, failure(err))
@@ -51,14 +51,14 @@ func copyDatabase(ctx context.Context, from, to string, progress func(done, tota
 	return f.Sync()
 }
 
-// sizeOf returns the size of the used pages of the database in bytes.
+// sizeOf returns the size in bytes of the used pages of the database.
 func sizeOf(ctx context.Context, db *sql.DB) (bytes int64, err error) {
 	err = db.QueryRowContext(ctx, "SELECT (c.page_count - f.freelist_count) * s.page_size FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s").Scan(&bytes)
 	return bytes, err
 }
 
 // reportGrowth calls the function "progress" with the size of the file at regular
-// intervals, until the function "stop" is called.
+// intervals. It stops when the returned function "stop" is called.
 func reportGrowth(f *os.File, total int64, progress func(done, total int64)) (stop func()) {
 	ended, reported := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -82,8 +82,9 @@ func reportGrowth(f *os.File, total int64, progress func(done, total int64)) (st
 	}
 }
 
-// OpenCopy opens a database that no process changes, for reading. It creates no other
-// files. OpenCopy returns an error if the database has the schema of another version.
+// OpenCopy opens a database for reading. No process may change the database in the
+// meantime. OpenCopy creates no other files. It returns an error if the schema belongs
+// to another version of this program.
 func OpenCopy(ctx context.Context, path string) (*Store, error) {
 	s, err := openToRead(ctx, path, "mode=ro&immutable=1")
 	if err != nil {
@@ -92,13 +93,13 @@ func OpenCopy(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// Size returns the size of the used pages of the database in bytes.
+// Size returns the size in bytes of the used pages of the database.
 func (s *Store) Size(ctx context.Context) (int64, error) {
 	bytes, err := sizeOf(ctx, s.reader)
 	return bytes, failure(err)
 }
 
-// Schema returns the version of the schema of this program.
+// Schema returns the schema version of this program.
 func Schema() (int64, error) {
 	provider, err := migrator(new(sql.DB))
 	if err != nil {
@@ -128,8 +129,9 @@ func (s *Store) CheckIntegrity(ctx context.Context) error {
 	return fmt.Errorf("sqlite: %s: %w: a row of the table %s refers to a missing row", s.path, errDamaged, table)
 }
 
-// checkedBytes is the maximum size of a database that is checked when it is opened.
-// Larger databases would delay the start; each backup checks them.
+// checkedBytes limits the size of a database that the store checks when it opens the
+// database. The check of a larger database would delay the start of the server. Each
+// backup checks databases of any size.
 const checkedBytes = 64 << 20
 
 // checkSmall returns an error if the database is small and has a damaged page.
@@ -142,7 +144,8 @@ func (s *Store) checkSmall(ctx context.Context) error {
 		return err
 	}
 	if found != "ok" {
-		// SQLite returns several lines of text, but an error must have only one.
+		// SQLite returns several lines of text, but an error message must have only one
+		// line.
 		return fmt.Errorf("%w: %s; %s", errDamaged, strings.ReplaceAll(found, "\n", " "), adviceForDamage)
 	}
 	return nil
@@ -150,6 +153,6 @@ func (s *Store) checkSmall(ctx context.Context) error {
 
 // dataSource returns the URI of the database with the given options.
 func dataSource(path, options string) string {
-	// Use a URI, so that no part of the path is read as a setting.
+	// Use a URI. Otherwise SQLite could read a part of the path as a setting.
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() + "?" + options
 }

@@ -9,8 +9,9 @@ import (
 
 const (
 	selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
-	// unlessRetired is the first part of an SQL condition: a root key is not retired.
-	// Append the SQL parameter for the ID of the root key, and a closing parenthesis.
+	// unlessRetired is the first part of an SQL condition. The condition is true if a
+	// root key is not retired. The caller appends the SQL parameter for the ID of the
+	// root key, and a closing parenthesis.
 	unlessRetired = " WHERE NOT EXISTS (SELECT 1 FROM retired_root_keys WHERE id = "
 )
 
@@ -38,14 +39,15 @@ func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, e
 	return k, nil
 }
 
-// DataKeys returns at most "limit" encrypted data keys, sorted by user ID. The
-// parameter "after" is the last user ID of the previous page.
+// DataKeys returns encrypted data keys, sorted by user ID. The parameter "limit" is the
+// maximum number of keys. The parameter "after" is the last user ID of the previous
+// page.
 func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
 }
 
-// DataKeysNotUnder returns at most "limit" data keys that are encrypted with a root
-// key other than rootKey.
+// DataKeysNotUnder returns data keys that are encrypted with a root key other than
+// rootKey. The parameter "limit" is the maximum number of data keys.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)
 }
@@ -67,7 +69,7 @@ func (s *Store) dataKeys(ctx context.Context, which string, args ...any) ([]*pyt
 	return keys, failure(rows.Err())
 }
 
-// scanner is a *sql.Row or *sql.Rows.
+// scanner is either a *sql.Row or a *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
 func scanDataKey(row scanner) (*pyth.DataKey, error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/storetest"
 )
 
-// TestDeleteUserEmptiesEveryTable reads the tables from the schema, so that a new table
-// cannot be forgotten.
+// TestDeleteUserEmptiesEveryTable reads the list of tables from the schema. Therefore
+// the test also covers tables that are added later.
 func TestDeleteUserEmptiesEveryTable(t *testing.T) {
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {
@@ -37,8 +37,9 @@ func TestDeleteUserEmptiesEveryTable(t *testing.T) {
 	}
 }
 
-// serverTables are the tables without rows of users, and the audit log. The table sign_ins
-// contains persons without an account, for five minutes each.
+// serverTables contains the tables that have no rows of users, and the audit log. The
+// table sign_ins is one of these tables: its rows belong to persons without an account
+// and expire after five minutes.
 var serverTables = []string{"audit", "audit_checkpoint", "invites", "retired_root_keys", "server_keys", "servers", "sign_ins", "write_check"}
 
 // rowsOf returns the rows of all tables as texts.

@@ -24,8 +24,8 @@ const upsertCode = `INSERT INTO encrypted_code
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
 // StoreCode creates or replaces an encrypted program. The parameter "limit" is the
-// maximum number of a user's programs. StoreCode returns CodeConflict if a new
-// program would exceed this number.
+// maximum number of programs of a user. StoreCode returns CodeConflict if a new program
+// would exceed this number.
 func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, limit int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {

@@ -10,7 +10,7 @@ import (
 )
 
 // putExecution is a statement that stores the record of a run. It does nothing if the
-// user does not exist, or if the stored record says that the run has ended.
+// user does not exist, or if the stored run has already ended.
 const putExecution = `INSERT INTO executions
 	(id, user_id, state, language, labels, session_id, encrypted, key_id, started_at, ended_at, status, reason, exit_code, signal,
 	wall, cpu, memory_peak, queued, network_bytes, content, async)
@@ -30,8 +30,8 @@ const (
 	executionMissing = "run"
 )
 
-// PutExecutions stores the records of runs. It does not change a stored record whose
-// run has ended, and ignores records of users that do not exist.
+// PutExecutions stores the records of runs. It does not change the stored record of an
+// ended run. It ignores records of users that do not exist.
 func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecution) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		put := tx.StmtContext(ctx, s.putExecution)
@@ -52,7 +52,7 @@ func (s *Store) PutExecutions(ctx context.Context, records []*pyth.SealedExecuti
 	})
 }
 
-// putRecord stores one record. It reports whether the record is new or has changed.
+// putRecord stores one record. It returns true if the record is new or has changed.
 func putRecord(ctx context.Context, tx *sql.Tx, put *sql.Stmt, r *pyth.SealedExecution) (stored bool, err error) {
 	values, err := column.ExecutionValues(&r.ExecutionRecord)
 	if err != nil {
@@ -87,14 +87,14 @@ func (s *Store) SealedExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return r, nil
 }
 
-// Executions returns the user's records that match the filter, newest first.
+// Executions returns the records of the user that match the filter, newest first.
 func (s *Store) Executions(ctx context.Context, user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	query, args := executionsQuery(user, f, before, limit)
 	return s.executions(ctx, query, args...)
 }
 
-// executionsQuery returns the SQL query for a page of records. The query names an
-// index, because the query planner may choose a slower index.
+// executionsQuery returns the SQL query for a page of records. The query names an index.
+// Otherwise the query planner may choose a slower index.
 func executionsQuery(user pyth.UserID, f pyth.ExecutionFilter, before pyth.ExecutionID, limit int) (string, []any) {
 	index, args := "executions e INDEXED BY executions_of_user", []any{user}
 	where := " WHERE e.user_id = ?"
@@ -103,8 +103,8 @@ func executionsQuery(user pyth.UserID, f pyth.ExecutionFilter, before pyth.Execu
 		where += " AND " + condition
 		args = append(args, arg)
 	}
-	// Of several filters that have an index, the last one below determines the index.
-	// So the filters that match the fewest records are last.
+	// If several filters have an index, the last of these filters below determines the
+	// index. Therefore the filters that match the fewest records come last.
 	if f.Language != "" {
 		add("executions_by_language", "e.language = ?", f.Language)
 	}
@@ -179,8 +179,8 @@ func (s *Store) DeleteExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	})
 }
 
-// UnendedExecutions returns the records of all users' runs that have not ended, oldest
-// first. It leaves out asynchronous runs.
+// UnendedExecutions returns the records of runs that have not ended, oldest first. It
+// returns the records of all users. It omits asynchronous runs.
 func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, limit int) ([]*pyth.ExecutionRecord, error) {
 	return s.executions(ctx, "SELECT "+column.ExecutionNames+" FROM executions e INDEXED BY executions_unended_synchronous"+
 		" WHERE e.state <> 'ended' AND e.async = 0 AND e.id > ? ORDER BY e.id LIMIT ?", after, limit)
@@ -188,8 +188,8 @@ func (s *Store) UnendedExecutions(ctx context.Context, after pyth.ExecutionID, l
 
 const oldContents = "SELECT execution_id FROM execution_contents WHERE ended_at < ? ORDER BY ended_at LIMIT ?"
 
-// ExpireExecutionContents removes the content of runs that ended before the given
-// time. It returns the number of runs.
+// ExpireExecutionContents removes the content of runs that ended before the given time.
+// It returns the number of these runs.
 func (s *Store) ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error) {
 	var n int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -207,8 +207,8 @@ func (s *Store) ExpireExecutionContents(ctx context.Context, before time.Time, l
 	return int(n), err
 }
 
-// DeleteOldExecutions deletes records of ended runs that were created before the
-// given time. It returns the number of records.
+// DeleteOldExecutions deletes records of ended runs that were created before the given
+// time. It returns the number of deleted records.
 func (s *Store) DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error) {
 	result, err := s.writer.ExecContext(ctx, "DELETE FROM executions WHERE id IN (SELECT id FROM executions"+
 		" WHERE id < ? AND state = 'ended' ORDER BY id LIMIT ?)", pyth.ExecutionIDBound(before), limit)

@@ -10,9 +10,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure converts temporary errors, such as a full disk, to CodeUnavailable. It
-// returns other errors unchanged. A statement that failed with a temporary error has
-// stored nothing, so the caller can try again.
+// failure converts temporary errors, such as a full disk, to CodeUnavailable. It returns
+// other errors unchanged. A statement with a temporary error has stored nothing, so the
+// caller can try again.
 func failure(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -30,8 +30,8 @@ func failure(err error) error {
 	return err
 }
 
-// writeFailure works like the function "failure", but for statements that write. It
-// also calls diskFailed if the disk caused the error.
+// writeFailure converts errors of statements that write, like the function "failure". If
+// the disk caused the error, it also calls diskFailed.
 func (s *Store) writeFailure(err error) error {
 	if s.diskFailed != nil && isDiskFailure(err) {
 		s.diskFailed()
@@ -52,7 +52,7 @@ func isDiskFailure(err error) bool {
 	return false
 }
 
-// explain adds advice to the error of an attempt to open a database.
+// explain adds advice to an error that occurred when the store opened a database.
 func explain(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -71,8 +71,9 @@ func explain(err error) error {
 	return err
 }
 
-// errDamaged means that the file is not a database, or that a part of it is damaged.
+// errDamaged means that the file is not a database, or that a part of the database is
+// damaged.
 var errDamaged = errors.New("the database is damaged")
 
-// adviceForDamage says what to do about a damaged database.
+// adviceForDamage is the advice to operators for a damaged database.
 const adviceForDamage = "keep a copy of the data directory, and restore a backup to a new data directory with `pyth-on restore`"

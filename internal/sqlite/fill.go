@@ -12,9 +12,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Filling is a new database that receives the rows of another store. It is one
-// transaction, and not safe for concurrent use. The caller calls Commit at the end,
-// and Close in any case.
+// Filling is a new database that receives the rows of another store. All rows are
+// inserted in one transaction. Filling is not safe for concurrent use. The caller must
+// call Commit at the end. The caller must call Close in any case, even after an error.
 type Filling struct {
 	Snapshot
 
@@ -24,8 +24,8 @@ type Filling struct {
 
 var _ pyth.TableTarget = (*Filling)(nil)
 
-// Create creates a database at path, which must not exist. Only the owner can read
-// the file.
+// Create creates a database at the path. The path must not exist. Only the owner can
+// read the file.
 func Create(ctx context.Context, path string) (*Filling, error) {
 	f, err := create(ctx, path)
 	if err != nil {
@@ -42,8 +42,8 @@ func create(ctx context.Context, path string) (_ *Filling, err error) {
 	if err := made.Close(); err != nil {
 		return nil, err
 	}
-	// While tables are filled, rows can refer to rows that do not exist yet. So foreign
-	// keys are off. CheckIntegrity checks the references.
+	// During Fill, rows can refer to rows that do not exist yet. Therefore foreign keys
+	// are off. CheckIntegrity checks these references later.
 	db, err := connect(path, 1, "_pragma=journal_mode(DELETE)&_pragma=foreign_keys(0)")
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func create(ctx context.Context, path string) (_ *Filling, err error) {
 	return &Filling{Snapshot{tx}, db, path}, nil
 }
 
-// Fill inserts rows into a table. It converts values to the types of the columns.
+// Fill inserts rows into a table. It converts the values to the types of the columns.
 func (f *Filling) Fill(ctx context.Context, table string, columns []string, rows iter.Seq2[[]any, error]) error {
 	types, err := f.types(ctx, table)
 	if err != nil {
@@ -133,7 +133,7 @@ func (f *Filling) Commit() error {
 	return nil
 }
 
-// Close closes the database. Without Commit, the tables stay empty.
+// Close closes the database. If Commit was not called, the tables stay empty.
 func (f *Filling) Close() error {
 	err := f.tx.Rollback()
 	if errors.Is(err, sql.ErrTxDone) {

@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// BeginRequest stores a request, or returns the stored one with the same key.
+// BeginRequest stores a request. If a request with the same key is already stored, it
+// returns the stored request.
 func (s *Store) BeginRequest(ctx context.Context, r *pyth.IdempotentRequest, expired time.Time, limit int) (found *pyth.IdempotentRequest, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		found = new(pyth.IdempotentRequest)
@@ -43,7 +44,7 @@ func (s *Store) BeginRequest(ctx context.Context, r *pyth.IdempotentRequest, exp
 	return found, err
 }
 
-// EndRequest stores the answer of a request, or deletes the request.
+// EndRequest stores the answer to a request, or deletes the request.
 func (s *Store) EndRequest(ctx context.Context, user pyth.UserID, key [32]byte, answer []byte) (err error) {
 	if answer == nil {
 		_, err = s.write(ctx, "DELETE FROM idempotent_requests WHERE user_id = ? AND key_hash = ? AND answer IS NULL", user, key[:])

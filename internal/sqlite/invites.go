@@ -24,7 +24,7 @@ func (s *Store) CreateInvite(ctx context.Context, i *pyth.Invite) error {
 	})
 }
 
-// InviteByHash returns the invite with the hash.
+// InviteByHash returns the invite that has the given hash.
 func (s *Store) InviteByHash(ctx context.Context, hash [32]byte) (*pyth.Invite, error) {
 	i := new(pyth.Invite)
 	err := s.reader.QueryRowContext(ctx, "SELECT "+column.InviteNames+" FROM invites WHERE hash = ?", hash[:]).Scan(column.Invite(i)...)

@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/storetest"
 )
 
-// TestKeysWithoutScopesHaveTheDefaultScopes reads a key that was created before scopes
-// existed.
+// TestKeysWithoutScopesHaveTheDefaultScopes reads an API key from an old version of the
+// program. In that version, keys had no scopes.
 func TestKeysWithoutScopesHaveTheDefaultScopes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	s, err := sqlite.Open(t.Context(), path)

@@ -22,15 +22,16 @@ import (
 var migrations embed.FS
 
 const (
-	// copyMark is part of the name of a copy that was made before a migration. The name
-	// consists of the name of the database, copyMark and the version of the schema.
+	// copyMark is a part of the file name of a copy. The store makes such copies before
+	// migrations. The file name consists of the name of the database, copyMark and the
+	// version of the schema.
 	copyMark = ".before-schema-"
 	// keptCopies is the number of copies of earlier schemas that a migration keeps.
 	keptCopies = 2
 )
 
-// migrate brings the schema to the version of this program. Before it changes a
-// database with data, it copies the database to a file beside it.
+// migrate updates the schema to the version of this program. If the database contains
+// data, migrate first copies the database to a file in the same directory.
 func (s *Store) migrate(ctx context.Context) error {
 	provider, err := migrator(s.writer)
 	if err != nil {
@@ -57,8 +58,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	return s.removeOldCopies()
 }
 
-// checkSchema returns an error with advice if the schema is from a newer version of
-// this program.
+// checkSchema returns an error with advice if a newer version of this program has
+// created the schema.
 func checkSchema(current, known int64) error {
 	if err := pyth.CheckSchema(current, known); err != nil {
 		return fmt.Errorf("%w, or go back to the copy that the newer version made before its migration (see Upgrade on the page Server of the documentation)", err)
@@ -66,11 +67,12 @@ func checkSchema(current, known int64) error {
 	return nil
 }
 
-// copyBeforeMigration copies the database to a file beside it. The name of the file
-// contains the version of the schema that the migration creates.
+// copyBeforeMigration copies the database to a file in the same directory. The name of
+// the file contains the version of the schema that the migration creates.
 func (s *Store) copyBeforeMigration(ctx context.Context, to int64) error {
 	path := s.path + copyMark + strconv.FormatInt(to, 10)
-	// A killed process can leave the file ".tmp" behind.
+	// If the process is killed during the copying, the file with the suffix ".tmp"
+	// remains.
 	temporary := path + ".tmp"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -84,8 +86,8 @@ func (s *Store) copyBeforeMigration(ctx context.Context, to int64) error {
 	return syncDirectory(filepath.Dir(path))
 }
 
-// removeOldCopies removes all copies that were made before migrations, except the
-// newest.
+// removeOldCopies removes copies that were made before migrations. It keeps only the
+// newest copies.
 func (s *Store) removeOldCopies() error {
 	copies := map[int64]string{}
 	names, err := os.ReadDir(filepath.Dir(s.path))

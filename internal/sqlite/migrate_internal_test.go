@@ -59,7 +59,8 @@ func copies(t *testing.T, path string) []string {
 func TestOpenCopiesDatabaseBeforeMigration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	openAt(t, path, 8)
-	// Create copies of earlier migrations, and a file that a killed process has left.
+	// Create copies from earlier migrations. Also create a temporary file, as a killed
+	// process would leave it.
 	for _, name := range []string{".before-schema-2", ".before-schema-5", ".before-schema-x", ".before-schema-99.tmp"} {
 		if err := os.WriteFile(path+name, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -94,8 +95,8 @@ func TestOpenCopiesDatabaseBeforeMigration(t *testing.T) {
 	if got := schemaOf(t, made); got != 8 || schemaOf(t, path) != known {
 		t.Errorf("the copy has schema %d, and the database %d", got, schemaOf(t, path))
 	}
-	// Replace the database by the copy, as an operator would do. The next start must
-	// migrate this database again.
+	// Replace the database by the copy, as an operator would do. The next start of the
+	// server must migrate this database again.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func TestOpenDoesNotMigrateWithoutCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A directory at the path of the copy makes the copying fail.
+	// A directory has the path of the copy, so the copying fails.
 	blocked := fmt.Sprintf("%s%s%d.tmp", path, copyMark, known)
 	if err := os.MkdirAll(filepath.Join(blocked, "full"), 0o700); err != nil {
 		t.Fatal(err)
@@ -186,7 +187,8 @@ func TestCopyToIsConsistentWhileServerWrites(t *testing.T) {
 	}
 }
 
-// requireWholeCopy checks that a copy contains the checkpoint of its last record.
+// requireWholeCopy checks that a copy contains the checkpoint for its last record.
+// Otherwise the copy would be incomplete.
 func requireWholeCopy(t *testing.T, path string, i int) {
 	t.Helper()
 	info, err := os.Stat(path)

@@ -18,11 +18,12 @@ const (
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-// PackageList returns the user's lockfile for the runtime. If there is no lockfile yet,
-// it returns an empty list with revision 0.
+// PackageList returns the user's lockfile for the runtime. If the user has no lockfile
+// yet, PackageList returns an empty list with revision 0.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
-	// Use one transaction, so that the list and its packages have the same revision.
+	// Read the list and its packages in one transaction, so that both belong to the same
+	// revision.
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, failure(err)
@@ -75,8 +76,8 @@ func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layer
 	return layers, failure(rows.Err())
 }
 
-// PutPackageList replaces the user's lockfile. It returns CodeConflict if the stored
-// revision is not list.Revision-1.
+// PutPackageList replaces the user's lockfile. It returns CodeConflict unless the stored
+// revision is list.Revision-1.
 func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth.PackageList) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		query := "UPDATE package_lists SET revision = ?3, layer = ?4 WHERE user_id = ?1 AND runtime = ?2 AND revision = ?3 - 1"
@@ -107,7 +108,8 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 	})
 }
 
-// UsedLayers returns each layer in the lockfiles of all users once.
+// UsedLayers returns the layers in the lockfiles of all users. It returns each layer
+// only once.
 func (s *Store) UsedLayers(ctx context.Context) ([]pyth.LayerID, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT DISTINCT layer FROM package_lists WHERE layer <> '' ORDER BY layer")
 	if err != nil {

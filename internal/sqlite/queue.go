@@ -13,8 +13,8 @@ import (
 const (
 	putRequest    = "INSERT INTO execution_requests (execution_id, user_id, size, sealed) VALUES (?, ?, ?, ?)"
 	deleteRequest = "DELETE FROM execution_requests WHERE execution_id = ?"
-	// isWaiting is the SQL condition of the index executions_waiting: an asynchronous
-	// run is queued, and no server has claimed it.
+	// isWaiting is the SQL condition of the index executions_waiting. The condition is
+	// true for a queued asynchronous run that no server has claimed.
 	isWaiting = "e.state = 'queued' AND e.async = 1 AND e.server_id IS NULL"
 )
 
@@ -47,7 +47,8 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	return errs, err
 }
 
-// sizeOfQueue returns the size of the user's queue, or nil if the user does not exist.
+// sizeOfQueue returns the number of runs in the user's queue. If the user does not
+// exist, it returns nil.
 func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*pyth.QueueSize, error) {
 	q, exists := new(pyth.QueueSize), false
 	err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0), EXISTS (SELECT 1 FROM users WHERE id = ?1)"+
@@ -58,8 +59,8 @@ func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*pyth.Queue
 	return q, nil
 }
 
-// WaitingUsers returns users with queued runs that no server has claimed (reserved). It
-// reads only one entry of the index executions_waiting for each user.
+// WaitingUsers returns users with queued runs that no server has claimed (reserved). For
+// each user, it reads only one entry of the index executions_waiting.
 func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) (users []pyth.UserID, err error) {
 	const next = "SELECT min(e.user_id) FROM executions e INDEXED BY executions_waiting WHERE " + isWaiting + " AND e.user_id > "
 	rows, err := s.reader.QueryContext(ctx, "WITH RECURSIVE u (id) AS (SELECT ("+next+"?)"+
@@ -79,7 +80,8 @@ func (s *Store) WaitingUsers(ctx context.Context, after pyth.UserID, limit int) 
 	return users, failure(rows.Err())
 }
 
-// ClaimExecutions reserves the oldest queued runs of each given user for the server.
+// ClaimExecutions claims (reserves) the oldest queued runs of each given user for the
+// server.
 func (s *Store) ClaimExecutions(ctx context.Context, server pyth.ServerID, shares []pyth.QueueShare) (claimed []*pyth.QueuedExecution, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		claimed = nil
@@ -134,7 +136,8 @@ func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyt
 	return started && err == nil, err
 }
 
-// CancelExecution ends a queued run, or stores a request to cancel it.
+// CancelExecution ends a queued run. If the run is already running, CancelExecution
+// stores a request to cancel the run.
 func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, at time.Time) (ended bool, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) (err error) {
 		ended, err = affected(tx.ExecContext(ctx, "UPDATE executions SET state = 'ended', status = ?, ended_at = ?, queued = ?"+
@@ -152,7 +155,8 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return ended && err == nil, err
 }
 
-// CanceledExecutions returns runs with a request to cancel that have not ended.
+// CanceledExecutions returns runs that somebody has canceled and that have not ended
+// yet.
 func (s *Store) CanceledExecutions(ctx context.Context) (ids []pyth.ExecutionID, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT id FROM executions INDEXED BY executions_to_cancel WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")
 	if err != nil {
@@ -183,8 +187,8 @@ func (s *Store) KeepServer(ctx context.Context, server pyth.ServerID) error {
 // claim the run.
 const endClaims = "UPDATE executions SET server_id = NULL WHERE state <> 'ended' AND server_id IS NOT NULL AND state = 'queued' AND server_id NOT IN (SELECT id FROM servers)"
 
-// RemoveServer removes the server and ends its claims: other servers can then start the
-// queued runs that it had reserved.
+// RemoveServer removes the server and ends its claims. Other servers can then start the
+// queued runs that this server had claimed.
 func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM servers WHERE id = ?", server); err != nil {
@@ -195,9 +199,9 @@ func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	})
 }
 
-// LostExecutions removes servers that have not called KeepServer for the time
-// "silence". It returns the running asynchronous runs of removed servers, at most
-// "limit".
+// LostExecutions removes servers that have not called KeepServer for the time "silence".
+// It returns running asynchronous runs of the removed servers. The parameter "limit" is
+// the maximum number of returned runs.
 func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silence time.Duration, limit int) (lost []*pyth.ExecutionRecord, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM servers WHERE id <> ? AND seen_at <= "+now+" - ?", server, silence.Microseconds()); err != nil {

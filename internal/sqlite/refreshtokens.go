@@ -18,7 +18,7 @@ func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) er
 	return err
 }
 
-// RefreshToken returns the refresh token with the hash.
+// RefreshToken returns the refresh token that has the given hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
 	err := s.reader.QueryRowContext(ctx, "SELECT "+column.RefreshTokenNames+" FROM refresh_tokens WHERE hash = ?", hash[:]).
@@ -30,8 +30,8 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 }
 
 // RotateRefreshToken marks a token as used and stores its successor. The parameter
-// "spent" is the hash of the used token. It returns CodeConflict if the token was
-// already used.
+// "spent" is the hash of the used token. If the token was already used,
+// RotateRefreshToken returns CodeConflict.
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
@@ -67,7 +67,8 @@ func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 	return asNotFound(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
 }
 
-// FamilyActive reports whether a token of the family expires after the given time.
+// FamilyActive reports whether the family has a token that is still valid at the given
+// time.
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
 	var active bool
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
@@ -75,10 +76,11 @@ func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family strin
 	return active, failure(err)
 }
 
-// Logins returns the active token families of the user. Each family has the values of
-// its latest token.
+// Logins returns the active token families of the user. Each element has the values of
+// the latest token in the family.
 func (s *Store) Logins(ctx context.Context, user pyth.UserID, at time.Time, after string, limit int) ([]*pyth.Login, error) {
-	// In a query with max, SQLite takes the other columns from the row with the maximum.
+	// If a query contains the function max, SQLite takes the other columns from the row
+	// with the maximum.
 	rows, err := s.reader.QueryContext(ctx, "SELECT family_id, max(issued_at), expires_at, ip, user_agent FROM refresh_tokens"+
 		" WHERE user_id = ? AND family_id > ? AND expires_at > ? GROUP BY family_id ORDER BY family_id LIMIT ?", user, after, column.TimeValue(at), limit)
 	if err != nil {
@@ -102,7 +104,7 @@ func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family strin
 	return err
 }
 
-// RevokeAll deletes all of the user's refresh tokens.
+// RevokeAll deletes all refresh tokens of the user.
 func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
 	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", user)
 	return err

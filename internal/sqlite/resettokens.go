@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// ResetToken returns the token with the hash. A reset token permits a user to set a new
-// password.
+// ResetToken returns the reset token that has the given hash. With a reset token, a user
+// can set a new password.
 func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken, error) {
 	t := &pyth.ResetToken{Hash: hash}
 	err := s.reader.QueryRowContext(ctx, "SELECT user_id, created_at, expires_at FROM reset_tokens WHERE hash = ?", hash[:]).
@@ -21,8 +21,8 @@ func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken
 	return t, nil
 }
 
-// UseResetToken replaces the password hash of the token's user. It deletes the reset
-// tokens and the refresh tokens of the user.
+// UseResetToken replaces the password hash of the user to whom the token belongs. It
+// deletes the reset tokens and the refresh tokens of the user.
 func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var user pyth.UserID

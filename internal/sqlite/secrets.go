@@ -51,9 +51,10 @@ func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.Se
 	return all, failure(rows.Err())
 }
 
-// PutSecret stores a new secret or the next version of an existing one. It returns
-// CodeConflict if the version is not the next one. It also returns CodeConflict if
-// the secret is new and the user already has the maximum number of secrets (limit).
+// PutSecret stores a new secret, or the next version of an existing secret. It returns
+// CodeConflict if the version is not the next version. It also returns CodeConflict if
+// the secret is new and the user already has the maximum number of secrets. The
+// parameter "limit" is this maximum.
 func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.SealedSecret, limit int) error {
 	var stored bool
 	var err error
@@ -80,8 +81,8 @@ func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string)
 	return err
 }
 
-// SetSecretsUsed stores when secrets were last used. It never replaces a time by an
-// earlier one.
+// SetSecretsUsed stores the times at which secrets were last used. It never replaces a
+// time by an earlier time.
 func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var errs []error

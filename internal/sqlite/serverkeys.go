@@ -14,7 +14,7 @@ func scanServerKey(row scanner) (*pyth.ServerKey, error) {
 	return k, row.Scan(&k.Name, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
 }
 
-// ServerKey returns the server's encrypted key with the name.
+// ServerKey returns the server's encrypted key that has the given name.
 func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, error) {
 	k, err := scanServerKey(s.reader.QueryRowContext(ctx, selectServerKeys+" WHERE name = ?", name))
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Snapshot reads one consistent state of all tables, in a transaction. It is not safe
-// for concurrent use.
+// Snapshot reads one consistent state of all tables in a transaction. It is not safe for
+// concurrent use.
 type Snapshot struct{ tx *sql.Tx }
 
 var _ pyth.TableSource = (*Snapshot)(nil)
 
-// Snapshot returns the current state. The caller closes it.
+// Snapshot returns a snapshot of the current state. The caller must close the snapshot.
 func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
@@ -28,9 +28,9 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 // Close ends the transaction.
 func (s *Snapshot) Close() error { return s.tx.Rollback() }
 
-// Tables returns the columns of each table, with two exceptions. It leaves out the
-// table with the version of the schema. It also leaves out the tables of the library
-// River, because they have other columns in PostgreSQL.
+// Tables returns the columns of each table. It omits the table with the version of the
+// schema. It also omits the tables of the library River, because these tables have
+// different columns in PostgreSQL.
 func (s *Snapshot) Tables(ctx context.Context) (map[string][]string, error) {
 	rows, err := s.tx.QueryContext(ctx, "SELECT t.name, c.name FROM pragma_table_list t, pragma_table_info(t.name) c"+
 		" WHERE t.schema = 'main' AND t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND t.name <> 'goose_db_version' AND t.name NOT LIKE 'river\\_%' ESCAPE '\\' ORDER BY t.name, c.cid")
@@ -83,7 +83,7 @@ func (s *Snapshot) Rows(ctx context.Context, table string, columns, order []stri
 	}
 }
 
-// The function "quoted" returns the names as a list of SQL identifiers.
+// The function "quoted" returns the names as a list of quoted SQL identifiers.
 func quoted(names ...string) string {
 	all := make([]string, len(names))
 	for i, name := range names {

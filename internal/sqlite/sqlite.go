@@ -1,8 +1,8 @@
 // Package sqlite implements pyth.Store in one SQLite file.
 //
 // Committed writes survive kill -9 and power loss, because every commit syncs the
-// write-ahead log to the disk (WAL, synchronous=FULL). Only the owner can read the
-// file. One connection writes, and several others read at the same time.
+// write-ahead log to the disk (WAL, synchronous=FULL). Only the owner can read the file.
+// One connection writes. Several other connections read at the same time.
 package sqlite
 
 import (
@@ -26,16 +26,17 @@ type Store struct {
 	reader *sql.DB
 	// path is the absolute path of the database.
 	path string
-	// These statements are prepared, because every request or every run executes them.
+	// These statements are prepared, because they are executed for every request or for
+	// every run.
 	keyByHash, secrets, dataKey, appendAudit, putExecution *sql.Stmt
-	// diskFailed is called if a write fails because of the disk. It may be nil.
+	// diskFailed is called if the disk causes the failure of a write. It may be nil.
 	diskFailed func()
 }
 
 var _ pyth.Store = (*Store)(nil)
 
-// Open opens the database at path. It creates a missing database and migrates an
-// older schema.
+// Open opens the database at the path. If the database does not exist, Open creates it.
+// If the schema is older, Open migrates it.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -44,9 +45,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens an existing database for reading, even while a server uses it.
-// Writes fail. OpenToRead returns an error if the database does not exist or has the
-// schema of another version.
+// OpenToRead opens an existing database only for reading, so writes fail. It works even
+// while a server uses the database. It returns an error if the database does not exist,
+// or if the schema belongs to another version of this program.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s, err := openToRead(ctx, path, "_pragma=journal_mode(WAL)")
 	if err != nil {
@@ -60,7 +61,7 @@ func openToRead(ctx context.Context, path, options string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// SQLite would create a missing file, so check that the file exists.
+	// SQLite would create a missing file. Therefore check first that the file exists.
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
@@ -81,7 +82,8 @@ func (s *Store) prepareToRead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Read the version without goose, which would create a missing version table.
+	// Read the version without the library goose, because goose would create a missing
+	// version table.
 	var current int64
 	if err := s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current); err != nil {
 		return err
@@ -103,8 +105,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The file contains password hashes and encrypted keys. SQLite would let other
-	// users read it, so create it here. SQLite gives its other files the same mode.
+	// The file contains password hashes and encrypted keys. If SQLite created the file,
+	// other users could read it. Therefore create the file here. SQLite gives the same
+	// mode to its other files.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -122,7 +125,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// prepare migrates the schema, opens the reading connections and prepares
+// prepare migrates the schema, opens the connections for reading and prepares
 // statements.
 func (s *Store) prepare(ctx context.Context) (err error) {
 	if err := s.migrate(ctx); err != nil {
@@ -158,10 +161,11 @@ func (s *Store) prepareReads(ctx context.Context) (err error) {
 	return err
 }
 
-// connect returns a pool with the given maximum number of connections, which stay
-// open. It adds the given options to the connection settings.
+// connect returns a pool with the given maximum number of connections. These connections
+// stay open. connect adds the given options to the settings of the connections.
 func connect(path string, connections int, options string) (*sql.DB, error) {
-	// Set busy_timeout first, because the other settings may wait for a lock.
+	// Set busy_timeout first, because SQLite may wait for a lock when it applies the
+	// other settings.
 	db, err := sql.Open("sqlite", dataSource(path, "_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&"+options))
 	if err != nil {
 		return nil, err
@@ -171,8 +175,9 @@ func connect(path string, connections int, options string) (*sql.DB, error) {
 	return db, nil
 }
 
-// OnDiskFailure sets the function to call if a write fails because of the disk. The
-// function must not block. Call OnDiskFailure before using the store.
+// OnDiskFailure sets a function that the store calls if the disk causes the failure of a
+// write. The function must not block. Call OnDiskFailure before the first use of the
+// store.
 func (s *Store) OnDiskFailure(f func()) { s.diskFailed = f }
 
 // Ping returns an error if the store cannot read the database.
@@ -198,8 +203,8 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// inTransaction calls f in a transaction. It commits the transaction if f succeeds,
-// and otherwise rolls it back.
+// inTransaction calls f in a transaction. If f succeeds, it commits the transaction.
+// Otherwise it rolls back the transaction.
 func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -211,15 +216,15 @@ func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error 
 	return s.writeFailure(tx.Commit())
 }
 
-// write executes one statement and reports whether it changed any row.
+// write executes one statement. It returns true if the statement changed a row.
 func (s *Store) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
 	changed, err = affected(s.writer.ExecContext(ctx, query, args...))
 	return changed, s.writeFailure(err)
 }
 
-// asNotFound converts an error of a query for one row. If there is no row, it
-// returns CodeNotFound with the object's name in the message. It converts all other
-// errors like the function "failure".
+// asNotFound converts an error of a query for one row. If there is no row, asNotFound
+// returns CodeNotFound. The message contains the name of the object. It converts all
+// other errors like the function "failure".
 func asNotFound(err error, object string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "The %s does not exist.", object)

@@ -156,8 +156,8 @@ func TestOpenRefusesNewerDatabase(t *testing.T) {
 	}
 }
 
-// TestAcknowledgedWritesSurviveKill repeatedly starts this test binary as a child
-// process. The child process writes to the file until it is killed.
+// TestAcknowledgedWritesSurviveKill starts this test binary several times as a child
+// process. The child process writes to the file until the test kills it.
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	if path := os.Getenv("STORE_TO_WRITE"); path != "" {
 		s := open(t, path)
@@ -171,8 +171,8 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	var stored []string
 	for round := range rounds {
-		// Kill the process after 0 to 19 writes. With 0 writes, the process may still
-		// be opening the file.
+		// Kill the process after 0 to 19 writes. In the case of 0 writes, the process
+		// may still be opening the file.
 		stored = append(stored, storeUntilKilled(t, path, round, round%20)...)
 	}
 	s := open(t, path)
@@ -187,8 +187,8 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	}
 }
 
-// storeUntilKilled starts a process that stores users and reports each of them. It
-// kills the process after the given number of reports and returns the reported
+// storeUntilKilled starts a process that stores users and reports each stored user.
+// After the given number of reports, it kills the process. It returns the reported
 // users.
 func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []string) {
 	t.Helper()
@@ -210,8 +210,8 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// After enough users are stored, kill the process. The process may report
-			// more users before it ends. These users must also be stored.
+			// Kill the process after it has stored enough users. The process may report
+			// more users before it ends. These users must also be in the store.
 			_ = cmd.Process.Kill()
 		}
 	}
@@ -239,8 +239,8 @@ func TestFullDiskIsReportedAndHarmsNothing(t *testing.T) {
 	if err := os.WriteFile(fill, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
 	}
-	// The last page of SQLite's log may have room for some writes. So repeat each write
-	// until it fails.
+	// The last page of SQLite's write-ahead log may have space for some more writes.
+	// Therefore repeat each write until it fails.
 	writes := map[string]func(id string) error{
 		"user": func(id string) error { return create(s, id) },
 		"key": func(id string) error {

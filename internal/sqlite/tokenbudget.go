@@ -18,8 +18,8 @@ const (
 
 // TakeTokens takes tokens from the user's budget for the day, and returns the number of
 // taken tokens. The parameter "limit" is the whole budget of the day. TakeTokens takes
-// all remaining tokens, but at most as many as the parameter "maximum" allows. If fewer
-// tokens remain than the parameter "minimum", it takes none and returns
+// all remaining tokens, but at most the number in the parameter "maximum". If fewer
+// tokens remain than the parameter "minimum", it takes no tokens and returns
 // CodeTokenBudget.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, minimum, maximum, limit int64) (int64, error) {
 	var taken int64

@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/column"
 )
 
-// putUsage adds values to one counter of usage. It does nothing if the user does not
-// exist.
+// putUsage is a statement that adds values to one counter of usage. It does nothing if
+// the user does not exist.
 const putUsage = `INSERT INTO usage_days (user_id, day, language, key_id, executions, cpu, memory, network_bytes, generate_tokens)
 	SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM users WHERE id = ?1
 	ON CONFLICT (user_id, day, language, key_id) DO UPDATE SET
@@ -27,10 +27,10 @@ func addUsage(ctx context.Context, tx *sql.Tx, counters []*pyth.UsageCounter) er
 	return nil
 }
 
-// selectUsage sums the counters and the sizes of the stored contents in each group.
-// The parameters are the user, the first and the last day, and the maximum number of
-// groups. %[1]s is the SQL expression of the group for counters, and %[2]s is the
-// expression for contents.
+// selectUsage is a query that sums the counters and the sizes of the stored contents in
+// each group. The parameters are the user, the first and the last day, and the maximum
+// number of groups. The placeholder %[1]s is the SQL expression of the group for
+// counters. The placeholder %[2]s is the SQL expression of the group for contents.
 const selectUsage = `WITH groups AS (
 	SELECT %[1]s AS name, executions, cpu, memory, network_bytes, 0 AS bytes, generate_tokens
 	FROM usage_days WHERE user_id = ?1 AND day >= ?2 AND day < ?3
@@ -84,7 +84,7 @@ func (s *Store) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery, 
 const selectDayUsage = `SELECT user_id, sum(executions), sum(cpu), sum(memory), sum(network_bytes), sum(generate_tokens)
 	FROM usage_days WHERE user_id IN (SELECT value FROM json_each(?1)) AND day = ?2 GROUP BY user_id`
 
-// DayUsage returns the usage of each of the given users on the day.
+// DayUsage returns the usage of each of the given users on the given day.
 func (s *Store) DayUsage(ctx context.Context, users []pyth.UserID, day time.Time) (map[pyth.UserID]pyth.UsageTotals, error) {
 	ids, err := json.Marshal(users)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *Store) AddGenerateTokens(ctx context.Context, user pyth.UserID, day tim
 	return err
 }
 
-// count returns the number of rows that a query selects for the user.
+// count executes a query for the user and returns the number of selected rows.
 func (s *Store) count(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = s.reader.QueryRowContext(ctx, query, args...).Scan(&n)
 	return n, failure(err)

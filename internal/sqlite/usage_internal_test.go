@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// TestMigrationCountsEarlierRuns checks that the usage contains the runs that an
-// earlier version has stored.
+// TestMigrationCountsEarlierRuns checks that the usage includes runs that an earlier
+// version of the program has stored.
 func TestMigrationCountsEarlierRuns(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "db")
@@ -65,7 +65,7 @@ func TestMigrationCountsEarlierRuns(t *testing.T) {
 	}
 }
 
-// TestUsageReadsOneRangeOfEachIndex checks the query plan. The cost of a report must
+// TestUsageReadsOneRangeOfEachIndex checks the query plan. The time of a report must
 // depend only on the days of the period and on the stored contents of the user.
 func TestUsageReadsOneRangeOfEachIndex(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))

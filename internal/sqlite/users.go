@@ -32,7 +32,7 @@ func insertUser(ctx context.Context, tx *sql.Tx, u *pyth.User, key *pyth.APIKey,
 	return insertKey(ctx, tx, key)
 }
 
-// User returns the user with the ID.
+// User returns the user that has the given ID.
 func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
 	return s.user(ctx, "id", string(id))
 }
@@ -73,7 +73,7 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 }
 
 // SetEmail replaces the e-mail address of a user. It also deletes the user's reset
-// tokens, because a person who can read the mail of the earlier address may have such a
+// tokens. Another person who can read the mail of the earlier address may know such a
 // token.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {

@@ -12,7 +12,7 @@ import (
 
 const webhookMissing = "webhook"
 
-// webhooksOfUser selects the webhooks for all runs of a user.
+// webhooksOfUser is a query for the webhooks of a user that receive events of all runs.
 const webhooksOfUser = "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id"
 
 // CreateWebhook stores a webhook.
@@ -31,13 +31,13 @@ func (s *Store) CreateWebhook(ctx context.Context, w *pyth.SealedWebhook, limit 
 	return err
 }
 
-// Webhooks returns the user's webhooks for all runs, sorted by ID.
+// Webhooks returns the user's webhooks that receive events of all runs, sorted by ID.
 func (s *Store) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webhook, error) {
 	all, err := webhooks(ctx, s.reader, webhooksOfUser, user)
 	return all, failure(err)
 }
 
-// querier is a database or a transaction.
+// querier is either a database or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -127,7 +127,7 @@ func (s *Store) UnscheduledDeliveries(ctx context.Context, limit int) (ids []pyt
 	return ids, failure(rows.Err())
 }
 
-// SetScheduled stores that there are background jobs for the deliveries.
+// SetScheduled stores that the deliveries have background jobs.
 func (s *Store) SetScheduled(ctx context.Context, ids []pyth.DeliveryID) error {
 	list, err := json.Marshal(ids)
 	if err != nil {
@@ -137,18 +137,19 @@ func (s *Store) SetScheduled(ctx context.Context, ids []pyth.DeliveryID) error {
 	return err
 }
 
-// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
+// ResetScheduled stores that no delivery has a background job. After that,
+// UnscheduledDeliveries returns all pending deliveries again.
 func (s *Store) ResetScheduled(ctx context.Context) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 0 WHERE state = 'pending' AND scheduled = 1")
 	return err
 }
 
 // DeleteOldDeliveries deletes deliveries that were created before the given time. It
-// also deletes webhooks of single runs that were created before this time.
+// also deletes webhooks for single runs that were created before this time.
 func (s *Store) DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error) {
 	var n int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
-		// IDs sort by time.
+		// IDs sort by time, so the query can compare IDs instead of times.
 		result, err := tx.ExecContext(ctx, "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE id < ? ORDER BY id LIMIT ?)",
 			"msg_"+pyth.ExecutionIDBound(before), limit)
 		if err != nil {
@@ -168,7 +169,7 @@ const putDelivery = `INSERT INTO webhook_deliveries
 	(id, webhook_id, user_id, event, execution_id, created_at, state, scheduled, attempts, response_status, error, payload)
 	VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?) ON CONFLICT (webhook_id, execution_id, event) DO NOTHING`
 
-// createDeliveries stores deliveries for records that have changed in the transaction.
+// createDeliveries stores deliveries for the records that the transaction has changed.
 func createDeliveries(ctx context.Context, tx *sql.Tx, changed []*pyth.ExecutionRecord) error {
 	return pyth.CreateDeliveries(ctx, deliveryTx{tx}, changed)
 }
@@ -190,7 +191,8 @@ func (tx deliveryTx) PendingDeliveries(ctx context.Context, user pyth.UserID) (n
 	return n, err
 }
 
-// LockWebhook locks nothing, because SQLite has only one writing transaction at a time.
+// LockWebhook does nothing. SQLite has only one writing transaction at a time, so a lock
+// is not necessary.
 func (tx deliveryTx) LockWebhook(context.Context, pyth.WebhookID) (bool, error) { return true, nil }
 
 func (tx deliveryTx) PutDelivery(ctx context.Context, d *pyth.Delivery) error {
@@ -198,7 +200,7 @@ func (tx deliveryTx) PutDelivery(ctx context.Context, d *pyth.Delivery) error {
 	return err
 }
 
-// createDeliveriesOf stores deliveries for a run that has changed in the transaction.
+// createDeliveriesOf stores deliveries for a run that the transaction has changed.
 func createDeliveriesOf(ctx context.Context, tx *sql.Tx, id pyth.ExecutionID) error {
 	r := new(pyth.ExecutionRecord)
 	if err := tx.QueryRowContext(ctx, "SELECT "+column.ExecutionNames+" FROM executions e WHERE e.id = ?", id).Scan(column.Execution(r)...); err != nil {

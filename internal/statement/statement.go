@@ -1,11 +1,11 @@
-// Package statement finds the end of statements that a user types line by line.
+// Package statement finds the end of a statement that a user types line by line.
 package statement
 
 import "strings"
 
-// IsComplete reports whether the lines are a complete statement. The result is a guess
-// from brackets, long strings and indentation: an indented block ends with an empty
-// line.
+// IsComplete reports whether the lines are a complete statement. It guesses the result
+// from brackets, multi-line strings and indentation. An indented block ends with an
+// empty line.
 func IsComplete(code string) bool {
 	if strings.Count(code, `"""`)%2 == 1 || strings.Count(code, "'''")%2 == 1 {
 		return false
@@ -26,7 +26,7 @@ func IsComplete(code string) bool {
 	return !isBlock
 }
 
-// depth returns the number of open brackets outside strings.
+// depth returns the number of open brackets outside of strings.
 func depth(code string) int {
 	open, quote := 0, rune(0)
 	escaped := false

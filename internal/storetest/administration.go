@@ -14,8 +14,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The function "refused" fails the test if err does not have the code. The parameter
-// "action" describes the call.
+// The function "refused" fails the test unless err has the given code. The parameter
+// "action" describes the call that returned err.
 func refused(t *testing.T, action string, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -120,7 +120,7 @@ func testUpdateUser(t *testing.T, s pyth.Store) {
 	refused(t, "a deleted key", err, pyth.CodeNotFound)
 }
 
-// createAdmin creates a user who is an administrator.
+// createAdmin creates a user and makes the user an administrator.
 func createAdmin(t *testing.T, s pyth.Store, id string) {
 	t.Helper()
 	a := newAccount(id)
@@ -130,8 +130,9 @@ func createAdmin(t *testing.T, s pyth.Store, id string) {
 	}
 }
 
-// removals contains functions that change an enabled administrator. After such a
-// change, the user is disabled, is not an administrator, or does not exist.
+// removals contains functions that change an enabled administrator. After such a change,
+// the user is no longer an enabled administrator: the user is disabled, has another
+// role, or does not exist.
 var removals = map[string]func(*testing.T, pyth.Store, pyth.UserID) error{
 	"disable": func(t *testing.T, s pyth.Store, id pyth.UserID) error {
 		_, err := s.UpdateUser(t.Context(), id, pyth.UserChange{Disabled: new(true)}, start)

@@ -9,16 +9,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// auditRecord returns an audit record. Its time is the time in the variable "start"
-// plus the given number of seconds.
+// auditRecord returns an audit record. The time of the record is the time in the
+// variable "start" plus the given number of seconds.
 func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome pyth.AuditOutcome, seconds int) *pyth.AuditRecord {
 	r := &pyth.AuditRecord{
 		Sequence: sequence, User: user, Action: action, Outcome: outcome,
 		Timestamp: start.Add(time.Duration(seconds) * time.Second),
 		Record:    []byte{'r', byte(sequence)},
 	}
-	// Add as many hashes as a Merkle tree stores with the record of this sequence
-	// number.
+	// Add the same number of hashes that a Merkle tree stores with the record of this
+	// sequence number.
 	for n, level := sequence, byte(0); ; n, level = n>>1, level+1 {
 		r.Hashes = append(r.Hashes, [32]byte{byte(sequence), level})
 		if n&1 == 0 {
@@ -77,15 +77,15 @@ func testAuditAppend(t *testing.T, s pyth.Store) {
 	want(t, err, pyth.CodeNotFound)
 }
 
-// testAuditPages reads all pages for many filters and compares them with a linear
-// search.
+// testAuditPages reads all pages for many filters. It compares these pages with the
+// results of a linear search.
 func testAuditPages(t *testing.T, s pyth.Store) {
 	actions := []pyth.Action{pyth.ActionUserLogin, pyth.ActionCodeExecuted, pyth.ActionCodeExecuted}
 	users := []pyth.UserID{"ada", "", "ada", "bob", "ada"}
 	records := make([]*pyth.AuditRecord, 0, 60)
 	for i := range 60 {
 		// Three consecutive records have the same time. From record 40 on, the times are
-		// ten seconds earlier, as if the clock was changed.
+		// ten seconds earlier, as if an operator had set the clock back.
 		at := i / 3
 		if i >= 40 {
 			at -= 10
@@ -167,7 +167,7 @@ func testAuditErase(t *testing.T, s pyth.Store) {
 		want(t, err, "")
 		same(t, n, len(page))
 	}
-	// Pruning also removes the time of an erased record.
+	// Prune also removes the time of an erased record.
 	want(t, s.PruneAudit(t.Context(), 0, 1), "")
 	all, err = s.AuditRecords(t.Context(), 0, 1)
 	want(t, err, "")

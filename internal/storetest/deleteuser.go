@@ -29,8 +29,8 @@ func testDeleteUserRows(t *testing.T, s pyth.Store) {
 	}
 	_, err := s.SealedExecution(ctx, "bob", "ended of bob")
 	want(t, err, "")
-	// The e-mail address can be used again. If a run of the deleted user ends now, the
-	// store ignores its record.
+	// Another user can use the e-mail address again. If a run of the deleted user ends
+	// now, the store ignores the record of the run.
 	want(t, s.PutExecutions(ctx, []*pyth.SealedExecution{endedRun("late", "ada")}), "")
 	create(t, s, "ada")
 	all, err := s.Executions(ctx, "ada", pyth.ExecutionFilter{}, "", 10)
@@ -48,7 +48,7 @@ func endedRun(id string, user pyth.UserID) *pyth.SealedExecution {
 	}
 }
 
-// The constant "many" is a limit. The tests of DeleteUser do not reach it.
+// The constant "many" is a large limit. The tests of DeleteUser do not reach this limit.
 const many = 100
 
 // Fill creates a user with rows in all tables that belong to users.

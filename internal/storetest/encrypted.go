@@ -10,8 +10,8 @@ import (
 
 const plenty = 1000
 
-// The function "encrypted" returns an encrypted program. Every field depends on n, so
-// that a test notices if the store mixes up fields or programs.
+// The function "encrypted" returns an encrypted program. Every field depends on n.
+// Therefore a test notices if the store confuses fields or programs.
 func encrypted(bound string, n int) *pyth.EncryptedProgram {
 	b := byte(n)
 	return &pyth.EncryptedProgram{

@@ -51,7 +51,8 @@ func testExecution(t *testing.T, s pyth.Store) {
 		ID: pyth.NewExecutionID(start), User: "ada", State: pyth.StateQueued, Language: pyth.JavaScript, Content: pyth.ContentStored,
 	}}
 	queued.CreatedAt = queued.ID.CreatedAt()
-	// The user "nobody" does not exist. The store must still store the other records.
+	// The user "nobody" does not exist. The store must ignore the record of this user
+	// and store the other records.
 	put(t, s, full, ended("nobody", 2), plain, queued)
 	for _, r := range []*pyth.SealedExecution{full, plain, queued} {
 		stored(t, s, r)
@@ -68,7 +69,8 @@ func testExecutionChanges(t *testing.T, s pyth.Store) {
 	running.Sealed = []byte("program")
 	put(t, s, &running)
 	stored(t, s, &running)
-	// One call may contain several versions of a record. The last version counts.
+	// One call may contain several versions of a record. The store must keep the last
+	// version.
 	put(t, s, &running, final)
 	stored(t, s, final)
 	late := *final

@@ -35,8 +35,7 @@ func testIdempotentRequest(t *testing.T, s pyth.Store) {
 	want(t, s.EndRequest(ctx, "ada", hash("k"), []byte("other")), "")
 	want(t, s.EndRequest(ctx, "ada", hash("k"), nil), "")
 	begin(t, s, first, &answered)
-	// A request without an effect can begin again. An expired request can also begin
-	// again.
+	// A request can begin again if it had no effect, or if it has expired.
 	want(t, s.EndRequest(ctx, "bob", hash("k"), nil), "")
 	begin(t, s, idempotent("bob", "k", "again", start), nil)
 	later := idempotent("ada", "k", "later", start.Add(2*time.Hour))

@@ -23,7 +23,7 @@ func queued(user pyth.UserID, millis int) *pyth.QueuedExecution {
 	}
 }
 
-// roomy contains limits that no test reaches.
+// roomy contains large limits that no test reaches.
 var roomy = pyth.QueueLimits{Runs: 1000, Bytes: 1 << 20}
 
 func enqueue(t *testing.T, s pyth.Store, runs ...*pyth.QueuedExecution) {
@@ -89,7 +89,8 @@ func testClaims(t *testing.T, s pyth.Store) {
 	same(t, []*pyth.QueuedExecution{a3}, claim(t, s, "s2", pyth.QueueShare{User: "ada", Runs: 2}))
 	wantQueued(t, s, 5)
 
-	// When a server stops, its claims end: other servers can claim its queued runs.
+	// When a server stops, its claims end. Then other servers can claim the queued runs
+	// of this server.
 	want(t, s.RemoveServer(t.Context(), "s1"), "")
 	wantWaiting(t, s, "", 10, "ada", "bob", "cy")
 	same(t, []*pyth.QueuedExecution{a1, a2}, claim(t, s, "s2", pyth.QueueShare{User: "ada", Runs: 5}))
@@ -113,8 +114,8 @@ func testStartExecution(t *testing.T, s pyth.Store) {
 	wantStart(t, s, "s1", other.ID, false)
 	wantStart(t, s, "s1", r.ID, true)
 	wantQueued(t, s, 1)
-	// The same call of StartExecution can be repeated. A call with another time must
-	// fail.
+	// The test repeats the same call of StartExecution. The repeated call must succeed.
+	// A call with another time must fail.
 	wantStart(t, s, "s1", r.ID, true)
 	again, err := s.StartExecution(t.Context(), "s1", r.ID, start.Add(2*time.Minute))
 	want(t, err, "")
@@ -201,7 +202,7 @@ func testQueueLimits(t *testing.T, s pyth.Store) {
 	put(pyth.QueueLimits{Runs: 10, Bytes: 3*size - 1}, []*pyth.QueuedExecution{queued("ada", 6)}, pyth.CodeTooManyExecutions)
 	put(pyth.QueueLimits{Runs: 10, Bytes: 3 * size}, []*pyth.QueuedExecution{queued("ada", 7), queued("ada", 8)}, "", pyth.CodeTooManyExecutions)
 	wantQueued(t, s, 4)
-	// A run that has started does not count towards the limits.
+	// A run that has started does not count for the limits of the queue.
 	keepServers(t, s, "s1")
 	first := claim(t, s, "s1", pyth.QueueShare{User: "ada", Runs: 1})[0]
 	wantStart(t, s, "s1", first.ID, true)
@@ -291,7 +292,7 @@ func testLostExecutions(t *testing.T, s pyth.Store) {
 	record.State, record.StartedAt = pyth.StateRunning, start.Add(time.Minute)
 	wantLost(0, &record)
 	wantLost(0, &record)
-	// The claim of the lost server has ended, and the server cannot start the run.
+	// The claim of the lost server has ended, so the lost server cannot start the run.
 	wantWaiting(t, s, "", 10, "ada")
 	wantStart(t, s, "lost", claimed.ID, false)
 	record.State, record.Status, record.EndedAt = pyth.StateEnded, pyth.StatusKilled, start.Add(time.Hour)

@@ -12,7 +12,7 @@ func secondFactor(user pyth.UserID, id string) *pyth.SecondFactor {
 	return &pyth.SecondFactor{UserID: user, ID: id, Sealed: []byte("sealed\x00" + id), CreatedAt: start}
 }
 
-// activate stores an active second factor with the ID and two recovery codes.
+// activate stores an active second factor with the given ID and two recovery codes.
 func activate(t *testing.T, s pyth.Store, user pyth.UserID, id string) {
 	t.Helper()
 	want(t, s.PutSecondFactor(t.Context(), secondFactor(user, id)), "")
@@ -105,7 +105,7 @@ func testSecondFactorAttempts(t *testing.T, s pyth.Store) {
 	}
 	want(t, attempt(start.Add(time.Minute)), "")
 	want(t, attempt(start.Add(time.Minute)), pyth.CodeRateLimited)
-	// A clock that was set back by a day must not block the user for a day.
+	// If the clock was set back by a day, the user must not be blocked for a day.
 	want(t, attempt(start.Add(-24*time.Hour)), "")
 	at := start.Add(time.Hour)
 	for _, succeed := range []func() error{

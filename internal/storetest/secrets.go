@@ -86,10 +86,10 @@ func testSecretsUsed(t *testing.T, s pyth.Store) {
 	want(t, s.SetSecretsUsed(ctx, map[pyth.UserID]map[string]time.Time{
 		"ada": {"A": later, "B": later, "GONE": later}, "bob": {"B": start}, "nobody": {"A": later},
 	}), "")
-	// An older time must not replace a newer one.
+	// An older time must not replace a newer time.
 	want(t, s.SetSecretsUsed(ctx, map[pyth.UserID]map[string]time.Time{"ada": {"A": start}}), "")
 	want(t, s.SetSecretsUsed(ctx, nil), "")
-	// A new version must keep the time of the last use.
+	// A new version of a secret must keep the time of the last use.
 	want(t, s.PutSecret(ctx, "ada", secret("A", 2), secretLimit), "")
 	for user, expected := range map[pyth.UserID]*pyth.SealedSecret{"ada": secret("A", 2), "bob": secret("B", 1)} {
 		expected.LastUsedAt = map[pyth.UserID]time.Time{"ada": later, "bob": start}[user]

@@ -18,7 +18,7 @@ import (
 var start = time.Date(2026, 4, 4, 8, 23, 21, 123456000, time.UTC)
 
 // Run runs all tests. For each test, it calls the function "open" to get a new, empty
-// store, and closes the store at the end.
+// store. At the end of the test, it closes the store.
 func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	for name, test := range map[string]func(*testing.T, pyth.Store){
 		"a user is found as stored":                                      testUserIsFound,
@@ -167,7 +167,8 @@ func createToken(t *testing.T, s pyth.Store, token *pyth.RefreshToken) *pyth.Ref
 	return token
 }
 
-// The function "want" checks that err has the code. The code "" stands for no error.
+// The function "want" checks that err has the given code. The code "" means that err
+// must be nil.
 func want(t *testing.T, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -227,7 +228,8 @@ func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	create(t, s, "bob")
 }
 
-// race makes n concurrent calls of f. It returns how often each error code occurred.
+// race makes n concurrent calls of f. It returns the number of calls for each error
+// code.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup

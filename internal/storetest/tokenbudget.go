@@ -27,16 +27,16 @@ func testTokenBudget(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
 	take(t, s, "ada", start, 10, 60, 100, 60)
-	// 40 tokens are left, so the call takes only 40 instead of 60. Then no token is
-	// left, and the next call fails.
+	// Only 40 tokens are left, so the call takes 40 tokens instead of 60. Then no tokens
+	// are left, and the next call fails.
 	take(t, s, "ada", start, 10, 60, 100, 40)
 	take(t, s, "ada", start, 1, 60, 100, 0)
 	take(t, s, "bob", start, 10, 60, 100, 60)
 	want(t, s.ReturnTokens(ctx, "ada", start, 30), "")
 	take(t, s, "ada", start, 31, 60, 100, 0)
 	take(t, s, "ada", start, 30, 60, 100, 30)
-	// For ada, the limit is now lower than the usage. For bob, a request has used more
-	// tokens than it had taken.
+	// For the user ada, the limit is now lower than the usage. For the user bob, a
+	// request has used more tokens than it had taken before.
 	take(t, s, "ada", start, 1, 60, 50, 0)
 	want(t, s.ReturnTokens(ctx, "bob", start, -35), "")
 	take(t, s, "bob", start, 5, 60, 100, 5)
@@ -54,8 +54,8 @@ func testTokenBudgetOfADay(t *testing.T, s pyth.Store) {
 	take(t, s, "ada", start, 1, 100, 100, 100)
 	take(t, s, "ada", last, 1, 100, 100, 0)
 	take(t, s, "ada", midnight.In(time.FixedZone("", -3600)), 1, 70, 100, 70)
-	// After midnight, tokens of the previous day are returned. They must not change the
-	// budget of the new day.
+	// A call returns tokens of the previous day after midnight. These tokens must not
+	// change the budget of the new day.
 	want(t, s.ReturnTokens(ctx, "ada", last, 50), "")
 	take(t, s, "ada", midnight.Add(23*time.Hour), 1, 70, 100, 30)
 }
@@ -74,8 +74,8 @@ func testTokenBudgetRace(t *testing.T, s pyth.Store) {
 		})
 	}
 	wg.Wait()
-	// Three calls take 30 tokens each. The other calls need at least 20, but only 10
-	// are left.
+	// Three calls take 30 tokens each. The other calls need at least 20 tokens, but only
+	// 10 tokens are left.
 	if total.Load() != 90 {
 		t.Errorf("%d tokens were taken, want 90", total.Load())
 	}

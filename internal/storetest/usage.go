@@ -8,7 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// day returns the beginning of a day: the day of "start" plus n days.
+// day returns the beginning of a day. This day is n days after the day of the variable
+// "start".
 func day(n int) time.Time { return pyth.DayOf(start).AddDate(0, 0, n) }
 
 // wholeUsage selects all usage of the tests.
@@ -24,7 +25,7 @@ func usage(t *testing.T, s pyth.Store, user pyth.UserID, q pyth.UsageQuery) []py
 }
 
 // The function "used" returns the total usage of n runs. Each run has a record from the
-// function "ended": it used 8 MiB during 998.5 ms.
+// function "ended". In this record, the run used 8 MiB of memory during 998.5 ms.
 func used(n int64) pyth.UsageTotals {
 	return pyth.UsageTotals{Executions: n, CPU: time.Duration(n) * 7, MemoryMiBMs: n * 7988}
 }
@@ -39,8 +40,8 @@ func testUsageCountsOnce(t *testing.T, s pyth.Store) {
 	running.State, running.EndedAt, running.Status, running.ExitCode, running.Usage = pyth.StateRunning, time.Time{}, "", nil, pyth.Usage{}
 	put(t, s, &running)
 	same(t, 0, len(usage(t, s, "ada", wholeUsage(pyth.UsageByDay))))
-	// One call may contain several versions of a record. A record that has ended does not
-	// change, so it is not counted again.
+	// One call may contain several versions of a record. The store does not change the
+	// record of an ended run, so it counts the run only once.
 	put(t, s, &running, final, final)
 	put(t, s, final)
 	// A run that no sandbox has received has no usage.
@@ -51,7 +52,7 @@ func testUsageCountsOnce(t *testing.T, s pyth.Store) {
 	expected := []pyth.UsageItem{{Day: day(0), UsageTotals: used(1)}}
 	same(t, expected, usage(t, s, "ada", wholeUsage(pyth.UsageByDay)))
 	same(t, 0, len(usage(t, s, "nobody", wholeUsage(pyth.UsageByDay))))
-	// The counters must not change when the record is deleted.
+	// The deletion of the record must not change the counters.
 	want(t, s.DeleteExecution(ctx, "ada", final.ID), "")
 	same(t, expected, usage(t, s, "ada", wholeUsage(pyth.UsageByDay)))
 	got, err := s.DayUsage(ctx, []pyth.UserID{"ada", "nobody"}, final.EndedAt)
@@ -103,7 +104,7 @@ func testUsageGroups(t *testing.T, s pyth.Store) {
 	same(t, []pyth.UsageItem{javascript, python}, usage(t, s, "ada", wholeUsage(pyth.UsageByLanguage)))
 	same(t, []pyth.UsageItem{ofKey("", 1, 2), ofKey("key_1", 2, 5), ofKey("key_2", 1, 8)}, usage(t, s, "ada", wholeUsage(pyth.UsageByKey)))
 	same(t, []pyth.UsageItem{ofDay(1, 1, 16)}, usage(t, s, "bob", wholeUsage(pyth.UsageByDay)))
-	// With a limit, the keys with the most runs remain.
+	// The limit on the number of groups must keep the keys with the most runs.
 	items, err := s.Usage(t.Context(), "ada", wholeUsage(pyth.UsageByKey), 1)
 	want(t, err, "")
 	same(t, []pyth.UsageItem{ofKey("key_1", 2, 5)}, items)

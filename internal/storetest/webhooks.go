@@ -21,7 +21,8 @@ func createWebhook(t *testing.T, s pyth.Store, w *pyth.SealedWebhook) {
 	want(t, s.CreateWebhook(t.Context(), w, plenty), "")
 }
 
-// deliveriesOf returns the events of the deliveries of ada's webhook, newest first.
+// deliveriesOf returns the events of the deliveries of a webhook, newest first. The
+// webhook belongs to the user ada.
 func deliveriesOf(t *testing.T, s pyth.Store, id pyth.WebhookID) []string {
 	t.Helper()
 	all, err := s.Deliveries(t.Context(), "ada", id, "", 100)
@@ -82,7 +83,7 @@ func testDeliveriesOfRecords(t *testing.T, s pyth.Store) {
 	same(t, []string{"execution.ended pending"}, deliveriesOf(t, s, "end"))
 	put(t, s, ended("bob", 1), ended("nobody", 2))
 	same(t, 2, len(deliveriesOf(t, s, "both")))
-	// A deleted webhook receives nothing.
+	// A deleted webhook receives no deliveries.
 	want(t, s.DeleteWebhook(t.Context(), "ada", "end"), "")
 	put(t, s, ended("ada", 3))
 	ids, err := s.UnscheduledDeliveries(t.Context(), 10)
@@ -126,7 +127,7 @@ func testDelivery(t *testing.T, s pyth.Store) {
 	want(t, err, "")
 	same(t, 0, len(none))
 
-	// An attempt that failed keeps the payload.
+	// A failed attempt keeps the payload of the delivery.
 	d.Attempts, d.LastAttemptAt, d.NextAttemptAt, d.ResponseStatus, d.Error = 1, start, start.Add(time.Minute), 500, "no"
 	want(t, s.PutAttempt(ctx, d), "")
 	got, _, err := s.Delivery(ctx, d.ID)
@@ -137,8 +138,8 @@ func testDelivery(t *testing.T, s pyth.Store) {
 	want(t, err, "")
 	same(t, []pyth.DeliveryID{d.ID}, ids)
 
-	// The last attempt removes the payload. The outcome of the last attempt never
-	// changes.
+	// The last attempt removes the payload of the delivery. The outcome of the last
+	// attempt never changes.
 	d.State, d.Attempts, d.NextAttemptAt, d.ResponseStatus, d.Error = pyth.DeliveryDelivered, 2, time.Time{}, 204, ""
 	want(t, s.PutAttempt(ctx, d), "")
 	late := *d
@@ -160,7 +161,8 @@ func testDelivery(t *testing.T, s pyth.Store) {
 	same(t, []string{"execution.ended pending"}, deliveriesOf(t, s, "hook"))
 }
 
-// testDeliveriesOfQueue checks runs that the store itself starts and ends.
+// testDeliveriesOfQueue checks the deliveries for runs that the store itself starts and
+// ends.
 func testDeliveriesOfQueue(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	create(t, s, "ada")
@@ -195,8 +197,8 @@ func testDeliveriesOfQueue(t *testing.T, s pyth.Store) {
 	put(t, s, &pyth.SealedExecution{ExecutionRecord: final})
 	same(t, []string{"execution.ended pending", "execution.started pending"}, deliveriesOf(t, s, "own"))
 	same(t, 3, len(deliveriesOf(t, s, "all")))
-	// When the store deletes the deliveries of a run's webhook, it also deletes the
-	// webhook.
+	// If a webhook belongs to a single run, the store deletes the webhook together with
+	// its deliveries.
 	_, err = s.DeleteOldDeliveries(ctx, start.Add(24*time.Hour), 10)
 	want(t, err, "")
 	_, err = s.Deliveries(ctx, "ada", "own", "", 10)

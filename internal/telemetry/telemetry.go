@@ -1,4 +1,4 @@
-// Package telemetry sends traces and metrics to a collector of OpenTelemetry, with the
+// Package telemetry sends traces and metrics to an OpenTelemetry collector. It uses the
 // protocol OTLP over HTTP.
 package telemetry
 
@@ -28,21 +28,22 @@ import (
 
 // Config configures an Exporter.
 type Config struct {
-	// Endpoint is the URL of the collector. If it is "", the standard variables
-	// OTEL_EXPORTER_OTLP_* contain the URL.
+	// Endpoint is the URL of the collector. If it is "", the URL comes from the standard
+	// environment variables OTEL_EXPORTER_OTLP_*.
 	Endpoint string
-	// Sampling is the fraction of the traces that are recorded, from 0 to 1. A trace
-	// that the caller does not record is never recorded.
+	// Sampling is the fraction of the traces that the server records, from 0 to 1. If
+	// the caller of a request does not record the trace of the request, the server never
+	// records this trace.
 	Sampling float64
 	// Service is the name of the service, and Instance identifies the process.
 	Service, Instance, Version string
-	// If Continue is true, each trace that the caller records is recorded, regardless
-	// of Sampling.
+	// Continue is true if the server records each trace that the caller records. In this
+	// case, Sampling has no effect on these traces.
 	Continue bool
 	Logger   *slog.Logger
 }
 
-// endpointVariables are the standard variables with the URL of a collector.
+// endpointVariables are the standard environment variables with the URL of a collector.
 func endpointVariables() []string {
 	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"}
 }
@@ -68,9 +69,9 @@ type Exporter struct {
 	metrics  *metric.MeterProvider
 }
 
-// New returns an Exporter. It returns nil if no collector is configured. New does not
-// connect to the collector. If the collector is unavailable, traces are lost, and the
-// server continues.
+// New returns an Exporter. If no collector is configured, New returns nil. New does not
+// connect to the collector. If the collector is unavailable, traces are lost, but the
+// server continues to work.
 func New(ctx context.Context, c Config) (*Exporter, error) {
 	if !c.enabled() {
 		return nil, nil
@@ -108,8 +109,8 @@ func New(ctx context.Context, c Config) (*Exporter, error) {
 }
 
 // sampler returns the sampler of traces. The caller of a request can disable the
-// recording of its trace, but cannot enable it. Otherwise callers could make the server
-// record all their requests.
+// recording of the request's trace, but cannot enable it. Otherwise callers could make
+// the server record all their requests.
 func (c *Config) sampler() trace.Sampler {
 	ratio := trace.TraceIDRatioBased(c.Sampling)
 	if c.Continue {
@@ -118,7 +119,7 @@ func (c *Config) sampler() trace.Sampler {
 	return trace.ParentBased(ratio, trace.WithRemoteParentSampled(ratio))
 }
 
-// Tracer returns a Tracer whose spans go to the collector.
+// Tracer returns a Tracer that sends its spans to the collector.
 func (e *Exporter) Tracer() *tracing.Tracer {
 	if e == nil {
 		return nil
@@ -126,7 +127,8 @@ func (e *Exporter) Tracer() *tracing.Tracer {
 	return tracing.New(e.traces)
 }
 
-// Export makes the Exporter send the metrics regularly. It must be called at most once.
+// Export makes the Exporter send the metrics periodically. The caller must call Export
+// at most once.
 func (e *Exporter) Export(metrics prometheus.Gatherer) {
 	if e == nil {
 		return
@@ -153,8 +155,9 @@ func (e *Exporter) Close(ctx context.Context) error {
 // errorInterval is the minimum time between two log lines about errors.
 const errorInterval = time.Minute
 
-// logErrors sends errors of OpenTelemetry to the log, at most one in each interval. The
-// library has global settings for this.
+// logErrors writes errors of OpenTelemetry to the log, at most one error in each
+// interval. It changes global settings of the OpenTelemetry library, because the library
+// has no other settings for errors.
 func logErrors(logger *slog.Logger) {
 	var mu sync.Mutex
 	var last time.Time

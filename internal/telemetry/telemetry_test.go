@@ -19,7 +19,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// collector receives traces and metrics.
+// collector is a fake collector that receives traces and metrics.
 type collector struct {
 	*httptest.Server
 	mu      sync.Mutex

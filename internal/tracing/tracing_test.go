@@ -83,7 +83,7 @@ func TestEndDoesNotRecordTexts(t *testing.T) {
 	}
 }
 
-// The function "use" makes the calls of a request.
+// The function "use" makes the same calls as a request.
 func use(ctx context.Context, tracer *tracing.Tracer) {
 	ctx, root := tracer.Begin(ctx, parent, "root", tracing.Server)
 	ctx, span := tracing.Start(ctx, "child")

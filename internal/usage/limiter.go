@@ -14,15 +14,15 @@ import (
 type LimiterConfig struct {
 	Store pyth.UsageStore
 	Clock func() time.Time
-	// ExecutionsPerDay and CPUPerDay are the limits of each user; 0 means no limit.
+	// ExecutionsPerDay and CPUPerDay are the limits of each user. Zero means no limit.
 	ExecutionsPerDay int64
 	CPUPerDay        time.Duration
-	// Users returns the limits of single users. If the field is nil, no user has such
+	// Users returns the limits of single users. If Users is nil, no user has separate
 	// limits.
 	Users pyth.UserLimits
 }
 
-// noLimit is the value of a limit that does not exist.
+// noLimit is the value of a limit that is not set.
 const noLimit = math.MaxInt64
 
 // limits contains the limits of one user.
@@ -39,7 +39,7 @@ func (l *Limiter) limits(ctx context.Context, user pyth.UserID) (limits, error) 
 			return limits{}, err
 		}
 	}
-	// A limit of 0 in the configuration means no limit.
+	// In the configuration, the value 0 means no limit.
 	of := func(name pyth.QuotaName, configured int64) int64 {
 		if n, ok := own[name]; ok {
 			return n
@@ -54,18 +54,19 @@ func (l *Limiter) limits(ctx context.Context, user pyth.UserID) (limits, error) 
 	}, nil
 }
 
-// The method "daily" reports whether there is a limit for a day.
+// The method "daily" reports whether the user has a limit for a day.
 func (limit limits) daily() bool {
 	return limit.executions != noLimit || limit.cpuMs != noLimit || limit.memory != noLimit
 }
 
-// A Limiter limits the runs, the processor time and the memory of each user on a day,
-// and the stored size. It implements runs.Quotas. It reads the store once, before the
-// first run of a user, and then counts in memory. It is safe for concurrent use.
+// Limiter limits the usage of each user. It limits the runs, the processor time and the
+// memory on each day, and the size of the stored content. It implements runs.Quotas.
+// Before the first run of a user, Limiter reads the store once. After that, it counts in
+// memory. It is safe for concurrent use.
 //
-// The number of runs on one server never exceeds the limit, because Admit counts runs
-// that have not ended. The processor time of a run is known only when the run ends. So
-// runs that are active when the limit is reached can exceed the limit.
+// The number of runs on one server never exceeds the limit, because Admit also counts
+// active runs. But the processor time of a run is known only at the end of the run.
+// Therefore runs that are active when the limit is reached can exceed the limit.
 type Limiter struct {
 	config LimiterConfig
 
@@ -75,17 +76,18 @@ type Limiter struct {
 
 // account contains the usage of one user on the current day.
 type account struct {
-	// The channel "loaded" is closed when the field "stored" has been read, or when
-	// reading has failed with the error in "err".
+	// The channel "loaded" is closed when the usage has been read into the field
+	// "stored". It is also closed when the read has failed. Then the field "err"
+	// contains the error.
 	loaded chan struct{}
 	err    error
 	// The field "seen" is the time of the last run.
 	seen time.Time
 	day  time.Time
-	// The field "stored" is the usage in the store. The field "unstored" is the usage
-	// of ended runs whose records are not stored yet.
+	// The field "stored" is the usage that the store contains. The field "unstored" is
+	// the usage of ended runs whose records are not stored yet.
 	stored, unstored pyth.UsageTotals
-	// limited is true if the last run had a limit for a day.
+	// limited is true if a limit for a day applied to the last run.
 	limited bool
 	// The field "running" is the number of admitted runs that have not ended.
 	running int64
@@ -96,9 +98,10 @@ func NewLimiter(config LimiterConfig) *Limiter {
 	return &Limiter{config: config, accounts: map[pyth.UserID]*account{}}
 }
 
-// Admit counts a new run in the usage of the user. It fails with CodeQuotaExceeded if a
-// quota of the user is used up. The parameter "stores" is true if the code and output
-// of the run will be stored. The caller calls Ended if Admit returns nil.
+// Admit counts a new run in the usage of the user. If the user has used up a quota, it
+// fails with CodeQuotaExceeded. The parameter "stores" is true if the code and the
+// output of the run will be stored. If Admit returns nil, the caller must call Ended at
+// the end of the run.
 func (l *Limiter) Admit(ctx context.Context, user pyth.UserID, stores bool) error {
 	limits, err := l.limits(ctx, user)
 	if err != nil {
@@ -152,7 +155,7 @@ func (l *Limiter) admit(user pyth.UserID, a *account, limits limits) (bool, erro
 	return true, nil
 }
 
-// refusalLocked returns an error if a daily quota of the account is used up.
+// refusalLocked returns an error if the account has used up a daily quota.
 func (limit limits) refusalLocked(a *account, now time.Time) error {
 	used := a.stored
 	used.Add(a.unstored)
@@ -174,11 +177,13 @@ func (limit limits) refusalLocked(a *account, now time.Time) error {
 	}
 }
 
-// nextDay returns the time when the daily quotas are reset.
+// nextDay returns the time when the next day begins. The daily quotas are then available
+// again.
 func nextDay(now time.Time) time.Time { return pyth.DayOf(now).Add(24 * time.Hour) }
 
-// account returns the account of the user. It reads the usage of the user from the
-// store if the account is new, or if the clock was set back to an earlier day.
+// account returns the account of the user. If the account is new, it reads the usage of
+// the user from the store. It also reads the usage again if an operator has set the
+// clock back to an earlier day.
 func (l *Limiter) account(ctx context.Context, user pyth.UserID) (*account, error) {
 	now := l.config.Clock()
 	day := pyth.DayOf(now)
@@ -205,8 +210,8 @@ func (l *Limiter) account(ctx context.Context, user pyth.UserID) (*account, erro
 }
 
 func (l *Limiter) load(ctx context.Context, user pyth.UserID, a *account) {
-	// Other requests wait for the result. So continue even if the context of this
-	// request ends.
+	// Other requests wait for the result of this read. Therefore continue even if the
+	// context of this request ends.
 	all, err := l.config.Store.DayUsage(context.WithoutCancel(ctx), []pyth.UserID{user}, a.day)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -218,15 +223,15 @@ func (l *Limiter) load(ctx context.Context, user pyth.UserID, a *account) {
 }
 
 // beginLocked sets the usage in the account to 0 if a new day has begun. It does not
-// have to read the store, because there is no usage of the new day yet.
+// read the store, because the store contains no usage of the new day yet.
 func (a *account) beginLocked(day time.Time) {
 	if day.After(a.day) {
 		a.day, a.stored, a.unstored = day, pyth.UsageTotals{}, pyth.UsageTotals{}
 	}
 }
 
-// Ended removes an admitted run from the running runs of its user, and adds the usage
-// of the run to the account. The record is nil if the run was refused.
+// Ended removes an admitted run from the running runs of its user, and adds the usage of
+// the run to the account. If the run was refused, the record is nil.
 func (l *Limiter) Ended(user pyth.UserID, r *pyth.ExecutionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -245,8 +250,8 @@ func (l *Limiter) Ended(user pyth.UserID, r *pyth.ExecutionRecord) {
 	}
 }
 
-// Stored moves the usage of runs whose records were stored from the field "unstored" to
-// the field "stored".
+// Stored moves usage from the field "unstored" to the field "stored". It moves the usage
+// of the runs whose records were stored.
 func (l *Limiter) Stored(records []*pyth.ExecutionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -261,7 +266,8 @@ func (l *Limiter) Stored(records []*pyth.ExecutionRecord) {
 	}
 }
 
-// If a user runs no program for the time idleAfter, DropIdle drops the account.
+// idleAfter is the time after which DropIdle drops the account of an inactive user. An
+// inactive user runs no programs.
 const idleAfter = time.Hour
 
 // DropIdle drops the accounts of users who have not run a program for an hour.
@@ -272,8 +278,8 @@ func (l *Limiter) DropIdle(context.Context) error {
 	defer l.mu.Unlock()
 	for user, a := range l.accounts {
 		a.beginLocked(pyth.DayOf(now))
-		// Keep an account with unstored usage, because the store does not contain
-		// this usage.
+		// Keep an account with unstored usage. The store does not contain this usage, so
+		// it would be lost.
 		if a.seen.Before(before) && a.running == 0 && a.unstored.Executions == 0 {
 			delete(l.accounts, user)
 		}
@@ -281,8 +287,8 @@ func (l *Limiter) DropIdle(context.Context) error {
 	return nil
 }
 
-// Refresh reads the usage of all accounts with limits again, because other servers also
-// count runs in the store.
+// Refresh reads the usage of all accounts with limits from the store again. The store
+// also contains the usage of runs on other servers.
 func (l *Limiter) Refresh(ctx context.Context) error {
 	day := pyth.DayOf(l.config.Clock())
 	l.mu.Lock()
@@ -315,7 +321,7 @@ func (l *Limiter) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Quotas returns the quotas of the user, with the usage in the store.
+// Quotas returns the quotas of the user. The usage in these quotas comes from the store.
 func (l *Limiter) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	now := l.config.Clock()
 	all, err := l.config.Store.DayUsage(ctx, []pyth.UserID{user}, now)

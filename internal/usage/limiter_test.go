@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/usage"
 )
 
-// store is a UsageStore that counts its reads.
+// store is a UsageStore that counts how often a test reads it.
 type store struct {
 	pyth.UsageStore
 
@@ -22,7 +22,7 @@ type store struct {
 	query pyth.UsageQuery
 	reads int
 	err   error
-	// The function "reading" is called during each read of a day.
+	// The function "reading" is called each time the usage of a day is read.
 	reading func()
 }
 
@@ -77,7 +77,7 @@ func (l *limiter) admit(user pyth.UserID) {
 	}
 }
 
-// The method "refuse" checks that a run of ada is refused until the next day.
+// The method "refuse" checks that the limiter refuses runs of ada until the next day.
 func (l *limiter) refuse() {
 	l.Helper()
 	err := l.Admit(l.Context(), "ada", true)
@@ -116,9 +116,9 @@ func TestLimiterCountsRunsThatHaveNotEnded(t *testing.T) {
 	l.reads(2)
 }
 
-// TestLimiterReadsUsageWhenClockIsSetBack sets the clock a day ahead and back. Then the
-// usage of the first day must count again, and the usage of the second day must not
-// count.
+// TestLimiterReadsUsageWhenClockIsSetBack sets the clock to the next day and then back.
+// After that, the usage of the first day must count again. The usage of the second day
+// must not count.
 func TestLimiterReadsUsageWhenClockIsSetBack(t *testing.T) {
 	l := newLimiter(t, 3, 0)
 	l.admit("ada") // This run has not ended.
@@ -171,7 +171,7 @@ func TestLimiterBeginsEachDayWithoutARead(t *testing.T) {
 	l.Ended("ada", late)
 	l.admit("ada")
 	l.refuse()
-	// The record of a run of the previous day does not count on the new day.
+	// The record of a run that ended on the previous day does not count on the new day.
 	old := l.record("ada", 0)
 	old.EndedAt = noon
 	l.Stored([]*pyth.ExecutionRecord{old, late})

@@ -8,15 +8,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Overrides keeps the limits of a user for the time overridesAge. After this time, it
-// reads them again and notices changes by other servers.
+// overridesAge is the time for which Overrides keeps the limits of a user. After this
+// time, it reads the limits again, because other servers can change them.
 const overridesAge = 5 * time.Second
 
 // maxOverrides is the maximum number of users in the cache.
 const maxOverrides = 10_000
 
-// Overrides contains the limits of single users that replace the limits of the server.
-// It is safe for concurrent use.
+// Overrides contains limits of single users. These limits replace the limits of the
+// server. Overrides is safe for concurrent use.
 type Overrides struct {
 	store interface {
 		User(ctx context.Context, id pyth.UserID) (*pyth.User, error)
@@ -32,12 +32,12 @@ type override struct {
 	readAt time.Time
 }
 
-// NewOverrides returns the limits that the store contains.
+// NewOverrides returns Overrides that reads the limits of users from the store.
 func NewOverrides(store pyth.UserStore, clock func() time.Time) *Overrides {
 	return &Overrides{store: store, clock: clock, users: map[pyth.UserID]override{}}
 }
 
-// Limits returns the limits of the user. The caller must not change the map.
+// Limits returns the limits of the user. The caller must not change the returned map.
 func (o *Overrides) Limits(ctx context.Context, user pyth.UserID) (map[pyth.QuotaName]int64, error) {
 	now := o.clock()
 	o.mu.Lock()

@@ -1,5 +1,5 @@
-// Package usage reports the usage of resources by users, and limits the runs of each
-// user on a day.
+// Package usage reports which resources users use. It also limits the runs of each user
+// on a day.
 package usage
 
 import (
@@ -15,8 +15,8 @@ type Config struct {
 	// Sync waits until the records of the user's ended runs are stored.
 	Sync  func(ctx context.Context, user pyth.UserID) error
 	Clock func() time.Time
-	// Sources contains the services that report quotas of users, in the order of the
-	// report.
+	// Sources contains the services that report quotas of users. The report has the same
+	// order.
 	Sources []pyth.QuotaSource
 }
 
@@ -29,16 +29,16 @@ var _ pyth.UsageService = (*Service)(nil)
 func New(config Config) *Service { return &Service{config} }
 
 const (
-	// defaultDays is the number of days of a report without Since, including the last
-	// one.
+	// defaultDays is the number of days in a report without Since, including the last
+	// day.
 	defaultDays = 30
-	// maxDays is the maximum number of days of a report.
+	// maxDays is the maximum number of days in a report.
 	maxDays = 366
 	// maxKeys is the maximum number of API keys in a report.
 	maxKeys = 1000
 )
 
-// Usage rounds the period of the query to whole days, and returns the usage of these
+// Usage rounds the period of the query to whole days. It returns the usage of these
 // days. By default, Until is the current time, and Since is 29 days earlier.
 func (s *Service) Usage(ctx context.Context, user pyth.UserID, q pyth.UsageQuery) (*pyth.UsageReport, error) {
 	if err := s.complete(&q); err != nil {

@@ -6,16 +6,17 @@ import (
 )
 
 const (
-	// pollInterval is the time between two searches of Run for new deliveries, without
-	// a call of Wake.
+	// pollInterval is the time between two searches for new deliveries. Run searches
+	// after this time if nobody calls Wake.
 	pollInterval = 2 * time.Second
-	// scheduleBatch is the maximum number of deliveries that Run reads at once.
+	// scheduleBatch is the maximum number of deliveries that Run reads at the same time.
 	scheduleBatch = 100
-	// Prune deletes deliveries that are older than keepDeliveries.
+	// keepDeliveries is the time for which the store keeps deliveries. Prune deletes
+	// older deliveries.
 	keepDeliveries = 7 * 24 * time.Hour
 )
 
-// Wake makes Run look for new deliveries at once. It does not block.
+// Wake makes Run search for new deliveries at once. It does not block.
 func (s *Service) Wake() {
 	select {
 	case s.wake <- struct{}{}:
@@ -23,8 +24,9 @@ func (s *Service) Wake() {
 	}
 }
 
-// Run makes a background job for each new delivery, until ctx ends. First, Run makes
-// jobs for all pending deliveries, because a copy of the database contains no jobs.
+// Run creates a background job for each new delivery, until ctx ends. First, Run creates
+// jobs for all pending deliveries. This is necessary after an operator has copied the
+// database, because a copy contains no jobs.
 func (s *Service) Run(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
@@ -50,8 +52,8 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Schedule makes a background job for each new delivery. After an interruption,
-// Schedule can try to make the same job again. Jobs are unique, so each delivery has
+// Schedule creates a background job for each new delivery. After an interruption,
+// Schedule can try to create the same job again. Jobs are unique, so each delivery has
 // only one job.
 func (s *Service) Schedule(ctx context.Context) error {
 	for {
@@ -70,7 +72,7 @@ func (s *Service) Schedule(ctx context.Context) error {
 	}
 }
 
-// Prune deletes old deliveries, and webhooks of old runs.
+// Prune deletes old deliveries, and webhooks for old single runs.
 func (s *Service) Prune(ctx context.Context) error {
 	for {
 		n, err := s.config.Store.DeleteOldDeliveries(ctx, s.config.Clock().Add(-keepDeliveries), scheduleBatch)

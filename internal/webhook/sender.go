@@ -21,17 +21,18 @@ import (
 )
 
 const (
-	// sendTimeout is the time-out of one attempt, from the connection to the response.
+	// sendTimeout is the time-out of one attempt. It includes the time to connect and to
+	// receive the response.
 	sendTimeout = 15 * time.Second
-	// maxResponse is the maximum number of bytes of a response that the sender reads.
-	// For a longer response, the sender closes the connection.
+	// maxResponse is the maximum number of bytes that the sender reads of a response. If
+	// the response is longer, the sender closes the connection.
 	maxResponse = 64 << 10
-	// maxPerHost and maxPerUser are the maximum numbers of concurrent deliveries to one
-	// host and of one user. With these limits, a slow receiver does not delay the
-	// deliveries to other receivers.
+	// maxPerHost is the maximum number of concurrent deliveries to one host. maxPerUser
+	// is the maximum number of concurrent deliveries of one user. With these limits, a
+	// slow receiver does not delay the deliveries to other receivers.
 	maxPerHost = 2
 	maxPerUser = 4
-	// maxFailure is the maximum length of the reason of a failure.
+	// maxFailure is the maximum length of the text that says why an attempt failed.
 	maxFailure = 300
 	userAgent  = "Pyth-On-Webhooks/1"
 )
@@ -42,23 +43,24 @@ type sender struct {
 	timeout time.Duration
 
 	mu sync.Mutex
-	// The field "active" contains the number of deliveries that are being sent, by host
-	// and by user.
+	// The field "active" contains the number of active deliveries for each host and for
+	// each user. An active delivery is being sent.
 	active map[string]int
 }
 
-// dialError is an error of Network.DialContext.
+// dialError is an error that Network.DialContext returned.
 type dialError struct{ error }
 
 func (e dialError) Unwrap() error { return e.error }
 
-// newSender returns a sender. The roots verify certificates; nil means the roots of
-// this host.
+// newSender returns a sender. The parameter "roots" contains the root certificates that
+// verify the certificates of receivers. If it is nil, the sender uses the root
+// certificates of this host.
 func newSender(network Network, roots *x509.CertPool) *sender {
 	return &sender{
 		timeout: sendTimeout, active: map[string]int{},
 		client: &http.Client{
-			// A redirect could lead to another receiver, so it is a failure.
+			// A redirect counts as a failure, because it could lead to another receiver.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
 				DialContext: func(ctx context.Context, kind, address string) (net.Conn, error) {
@@ -81,8 +83,9 @@ func newSender(network Network, roots *x509.CertPool) *sender {
 	}
 }
 
-// acquire adds a delivery of the webhook to the active deliveries. It returns false if
-// there are too many active deliveries. The caller calls release after the delivery.
+// acquire adds a delivery of the webhook to the active deliveries. If there are too many
+// active deliveries, it returns false. If it returns true, the caller must call release
+// after the delivery.
 func (s *sender) acquire(w *pyth.SealedWebhook) (release func(), ok bool) {
 	host := w.URL
 	if u, err := url.Parse(w.URL); err == nil {
@@ -107,9 +110,9 @@ func (s *sender) acquire(w *pyth.SealedWebhook) (release func(), ok bool) {
 	}, true
 }
 
-// send sends the delivery to the URL. It returns the status of the response; 0 if there
-// was no response. It also returns why the receiver did not accept the delivery; "" if
-// the receiver accepted it.
+// send sends the delivery to the URL. It returns the status of the response. If there
+// was no response, the status is 0. It also returns the reason for which the receiver
+// did not accept the delivery. If the receiver accepted the delivery, the reason is "".
 func (s *sender) send(ctx context.Context, target, secret string, d *pyth.Delivery, at time.Time) (status int, failure string) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -137,8 +140,9 @@ func (s *sender) send(ctx context.Context, target, secret string, d *pyth.Delive
 		return 0, explain(err)
 	}
 	defer res.Body.Close()
-	// Read a short response, so that the connection can be used again. Only the status
-	// says whether the receiver has accepted the delivery, so ignore errors.
+	// Read a short response, so that the connection can be used again. Ignore errors of
+	// this read, because the status alone shows whether the receiver has accepted the
+	// delivery.
 	_, _ = io.CopyN(io.Discard, res.Body, maxResponse)
 	switch {
 	case res.StatusCode >= 200 && res.StatusCode < 300:
@@ -150,8 +154,8 @@ func (s *sender) send(ctx context.Context, target, secret string, d *pyth.Delive
 	}
 }
 
-// explain returns why a request failed, for the user. It contains no text of the
-// receiver except names in certificates.
+// explain returns a text for the user that says why a request failed. The text contains
+// no text from the receiver, except names in certificates.
 func explain(err error) string {
 	message := "the connection ended without a valid HTTP response"
 	invalid, isInvalid := errors.AsType[*tls.CertificateVerificationError](err)

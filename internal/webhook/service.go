@@ -1,10 +1,11 @@
-// Package webhook sends events of runs to the URLs of users, as the Standard Webhooks
-// specification says.
+// Package webhook sends events of runs to the URLs of users. It implements the
+// specification Standard Webhooks.
 //
-// The store creates a delivery in the transaction that stores its event. A Service
-// makes a background job for each delivery. The job sends the delivery, and tries again
-// for a day. So if the server is killed, no delivery is lost. However, a receiver can
-// get a delivery more than once, with the same ID.
+// The store creates a delivery in the same transaction in which it stores the event. A
+// Service creates a background job for each delivery. The job sends the delivery. If
+// this fails, the job tries again for a day. Therefore no delivery is lost if the server
+// is killed. However, a receiver can get the same delivery more than once. The ID of the
+// delivery is then the same.
 package webhook
 
 import (
@@ -31,11 +32,11 @@ type Vault interface {
 
 // Network connects to the receivers. egress.Proxy implements it.
 type Network interface {
-	// CheckAddress returns an error if host:port can never be reached. The text of the
-	// error is for the user.
+	// CheckAddress returns an error if the server can never reach host:port. The text of
+	// the error is for the user.
 	CheckAddress(address string) error
 	// DialContext connects to host:port. It connects only to addresses that programs in
-	// sandboxes may reach. The text of an error is for the user.
+	// sandboxes may also reach. The text of an error is for the user.
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -44,36 +45,37 @@ type Config struct {
 	Store   pyth.WebhookStore
 	Vault   Vault
 	Network Network
-	// Insert stores a background job for the worker that Worker returns.
+	// Insert stores a background job. The worker from the method Worker executes the
+	// job.
 	Insert func(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error
 	Clock  func() time.Time
 	Logger *slog.Logger
-	// Disabled turns webhooks off: users cannot create webhooks, and the server sends
-	// no deliveries.
+	// Disabled turns off webhooks. Then users cannot create webhooks, and the server
+	// sends no deliveries.
 	Disabled bool
-	// MaxPerUser is the maximum number of webhooks of a user; 0 means 20.
+	// MaxPerUser is the maximum number of webhooks of a user. Zero means 20.
 	MaxPerUser int
-	// Observer receives the results of attempts to send deliveries. If it is nil, the
-	// results are discarded.
+	// Observer receives the results of attempts to send deliveries. If Observer is nil,
+	// the Service ignores these results.
 	Observer Observer
 }
 
 // Observer receives the events of a Service. Its methods must not block.
 type Observer interface {
 	// Attempted reports an attempt to send a delivery. The parameter "took" is the time
-	// until the response of the receiver.
+	// between the start of the attempt and the response of the receiver.
 	Attempted(result string, took time.Duration)
 }
 
-// Results of attempts: the receiver accepted the delivery, the Service will try again,
-// or the Service gives up.
+// These constants are the results of attempts: the receiver accepted the delivery, the
+// Service will try again, or the Service gives up.
 const (
 	ResultDelivered = "delivered"
 	ResultRetried   = "retried"
 	ResultFailed    = "failed"
 )
 
-// Results returns all results of attempts.
+// Results returns all possible results of attempts.
 func Results() []string { return []string{ResultDelivered, ResultRetried, ResultFailed} }
 
 type discardAttempts struct{}
@@ -89,7 +91,7 @@ type Service struct {
 
 var _ pyth.WebhookService = (*Service)(nil)
 
-// New returns a Service. Call Run to send deliveries.
+// New returns a Service. Call Run to start sending deliveries.
 func New(c Config) *Service {
 	if c.MaxPerUser == 0 {
 		c.MaxPerUser = 20
@@ -111,18 +113,18 @@ func label(id pyth.WebhookID) vault.Label {
 	return vault.Label{Kind: "webhook", Name: string(id), Version: 1}
 }
 
-// CreateWebhook creates a webhook for all runs of the user.
+// CreateWebhook creates a webhook that receives events of all runs of the user.
 func (s *Service) CreateWebhook(ctx context.Context, user pyth.UserID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	return s.create(ctx, user, "body.", target, events, "")
 }
 
-// CreateExecutionWebhook creates a webhook for one run.
+// CreateExecutionWebhook creates a webhook that receives events of one run.
 func (s *Service) CreateExecutionWebhook(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	return s.create(ctx, user, "body.webhook.", target, events, run)
 }
 
-// create stores a webhook. The parameter "location" is the prefix of the locations of
-// invalid fields.
+// create stores a webhook. The parameter "location" is the first part of the locations
+// of invalid fields.
 func (s *Service) create(ctx context.Context, user pyth.UserID, location, target string, events []pyth.WebhookEvent, run pyth.ExecutionID) (*pyth.Webhook, string, error) {
 	if s.config.Disabled {
 		return nil, "", pyth.Errorf(pyth.CodeForbidden, "This server sends no webhooks, because its programs have no network. Read the state of runs instead, or ask the operator.")
@@ -175,7 +177,7 @@ func (s *Service) checkURL(location, target string) error {
 	return nil
 }
 
-// address returns the host:port of a URL.
+// address returns the host and port of a URL in the form host:port.
 func address(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -187,8 +189,8 @@ func address(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// checkEvents returns the events without duplicates, in the order of
-// pyth.WebhookEvents. If there are no events, checkEvents returns EventExecutionEnded.
+// checkEvents returns the events without duplicates, in the order of pyth.WebhookEvents.
+// If the list of events is empty, checkEvents returns EventExecutionEnded.
 func checkEvents(location string, events []pyth.WebhookEvent) ([]pyth.WebhookEvent, error) {
 	if len(events) == 0 {
 		return []pyth.WebhookEvent{pyth.EventExecutionEnded}, nil
@@ -207,7 +209,7 @@ func (s *Service) Webhooks(ctx context.Context, user pyth.UserID) ([]*pyth.Webho
 	return s.config.Store.Webhooks(ctx, user)
 }
 
-// DeleteWebhook deletes a webhook with its deliveries.
+// DeleteWebhook deletes a webhook and its deliveries.
 func (s *Service) DeleteWebhook(ctx context.Context, user pyth.UserID, id pyth.WebhookID) error {
 	return s.config.Store.DeleteWebhook(ctx, user, id)
 }

@@ -31,12 +31,13 @@ type harness struct {
 	*testing.T
 	store *sqlite.Store
 	jobs  []pyth.DeliveryID
-	// The field "failing" is the error of each insertion of a job.
+	// The field "failing" is the error that each insertion of a job returns.
 	failing error
 	now     time.Time
 }
 
-// policyOf returns an egress policy that allows the addresses of test servers.
+// policyOf returns an egress policy that allows connections to the addresses of test
+// servers.
 func policyOf() egress.Policy {
 	return egress.Policy{AllowRanges: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
 }
@@ -64,7 +65,8 @@ type discard struct{}
 
 func (discard) Finished(egress.Connection) {}
 
-// hook creates a webhook with the URL and returns it with its secret.
+// hook creates a webhook with the URL. It returns the webhook and the secret of the
+// webhook.
 func (h *harness) hook(url string) (*pyth.Webhook, string) {
 	h.Helper()
 	w, secret, err := h.CreateWebhook(h.Context(), "ada", url, nil)
@@ -74,7 +76,8 @@ func (h *harness) hook(url string) (*pyth.Webhook, string) {
 	return w, secret
 }
 
-// run stores the record of a run of ada that has ended, and schedules its deliveries.
+// run stores the record of an ended run of the user ada, and schedules the deliveries of
+// the run.
 func (h *harness) run() []pyth.DeliveryID {
 	h.Helper()
 	zero := 0
@@ -107,14 +110,14 @@ func (h *harness) attemptOnce(id pyth.DeliveryID) (*pyth.Delivery, time.Duration
 	return d, delay
 }
 
-// request is a request that a receiver got.
+// request is a request that a test server has received.
 type request struct {
 	header http.Header
 	body   []byte
 }
 
-// The function "receiver" starts a server that stores requests and responds with the
-// handler.
+// The function "receiver" starts a server that stores requests. The server calls the
+// handler to respond to each request.
 func receiver(t *testing.T, respond http.HandlerFunc) (*httptest.Server, func() []request) {
 	t.Helper()
 	var mu sync.Mutex
@@ -150,7 +153,7 @@ func TestDeliveryIsSigned(t *testing.T) {
 	if d.State != pyth.DeliveryDelivered || d.Attempts != 1 || d.ResponseStatus != 204 || d.Error != "" || delay != 0 || d.Payload != nil {
 		t.Errorf("got %+v, delay %v", d, delay)
 	}
-	// A second job of the delivery sends nothing.
+	// A second job for the same delivery sends no request.
 	h.attemptOnce(ids[0])
 	got := requests()
 	if len(got) != 1 {
@@ -215,8 +218,8 @@ func TestDeliveryIsRepeatedForADay(t *testing.T) {
 	}
 }
 
-// TestBadReceivers checks that no receiver harms the server, and that the outcome says
-// what is wrong.
+// TestBadReceivers checks that no receiver harms the server. It also checks that the
+// outcome of each delivery describes the problem.
 func TestBadReceivers(t *testing.T) {
 	redirected, redirects := receiver(t, status(200))
 	written := make(chan int64, 1)
@@ -278,7 +281,8 @@ func TestPrivateAddressesAreNotReached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The name resolves to a private address only when the delivery is sent.
+	// The server resolves the name only when it sends the delivery. The name then
+	// resolves to a private address.
 	h := newHarness(t, egress.Policy{}, func(c *Config) {
 		c.Network = egress.New(egress.Config{Observer: discard{}, Resolver: resolver(netip.MustParseAddr("127.0.0.1"))})
 	})
@@ -382,7 +386,7 @@ func TestInterruptedScheduleIsRepeated(t *testing.T) {
 	if err := h.Schedule(t.Context()); err != nil || len(h.jobs) != 1 || h.jobs[0] != id {
 		t.Errorf("got %v, %v", h.jobs, err)
 	}
-	// A job of a deleted webhook does nothing.
+	// A job for a delivery of a deleted webhook does nothing.
 	all, err := h.Webhooks(t.Context(), "ada")
 	if err == nil {
 		err = h.DeleteWebhook(t.Context(), "ada", all[0].ID)

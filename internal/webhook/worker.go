@@ -17,12 +17,12 @@ type job struct {
 	ID pyth.DeliveryID `json:"id"`
 }
 
-// Kind returns the name of the kind of jobs.
+// Kind returns the name of this kind of job.
 func (job) Kind() string { return "webhook_delivery" }
 
 // InsertOpts makes jobs unique, so that each delivery has only one job. The Service
-// counts the attempts itself. So River's maximum applies only to attempts that fail
-// because of the store.
+// itself counts the attempts of a delivery. Therefore the maximum number of attempts in
+// River applies only to attempts that fail because of the store.
 func (job) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{MaxAttempts: 1000, UniqueOpts: river.UniqueOpts{ByArgs: true}}
 }
@@ -38,19 +38,21 @@ type Worker struct {
 func (s *Service) Worker() *Worker { return &Worker{service: s} }
 
 const (
-	// If a delivery does not succeed within giveUpAfter, it fails.
+	// giveUpAfter is the maximum time for all attempts of a delivery. If no attempt
+	// succeeds within this time, the delivery fails.
 	giveUpAfter = 24 * time.Hour
-	// storeTimeout is the time-out for storing the outcome of an attempt.
+	// storeTimeout is the time-out for a write that stores the outcome of an attempt.
 	storeTimeout = 10 * time.Second
-	// retryDelay is the delay after an attempt that failed because of the store.
+	// retryDelay is the delay after an attempt if the store has failed.
 	retryDelay = 10 * time.Second
-	// busyDelay is the delay if too many deliveries to the host or of the user are
-	// being sent.
+	// busyDelay is the delay of an attempt if there are too many active deliveries to
+	// the same host or of the same user.
 	busyDelay = time.Second
 )
 
-// delays returns the delays between the attempts of a delivery. The last delay applies
-// to all further attempts. The sum of the delays is shorter than giveUpAfter.
+// delays returns the delays between the attempts of a delivery. The last delay in the
+// list applies to all further attempts. The sum of the delays is shorter than
+// giveUpAfter.
 func delays() []time.Duration {
 	return []time.Duration{
 		5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute,
@@ -73,8 +75,9 @@ func (w *Worker) Work(ctx context.Context, j *river.Job[job]) error {
 	return err
 }
 
-// deliver makes one attempt. It returns the delay until the next attempt; 0 if there
-// will be no further attempt. An error means that the outcome is not stored.
+// deliver makes one attempt. It returns the delay until the next attempt. If there will
+// be no further attempt, the delay is 0. If deliver returns an error, the outcome of the
+// attempt is not stored.
 func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duration, error) {
 	d, w, err := s.config.Store.Delivery(ctx, id)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
@@ -111,15 +114,16 @@ func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duratio
 		}
 	}
 	s.config.Observer.Attempted(result, took)
-	// The receiver may have the delivery, so store the outcome even if the server
-	// stops.
+	// The receiver may have received the delivery. Therefore store the outcome even if
+	// the server is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	return delay, s.config.Store.PutAttempt(ctx, d)
 }
 
-// attempt sends the delivery. It returns the status of the response; 0 if there was no
-// response. It also returns why the attempt failed; "" if the attempt succeeded.
+// attempt sends the delivery. It returns the status of the response. If there was no
+// response, the status is 0. It also returns the reason for which the attempt failed. If
+// the attempt succeeded, the reason is "".
 func (s *Service) attempt(ctx context.Context, d *pyth.Delivery, w *pyth.SealedWebhook) (status int, failure string) {
 	if s.config.Disabled {
 		return 0, "the server sends no webhooks, because its programs have no network"
@@ -133,7 +137,7 @@ func (s *Service) attempt(ctx context.Context, d *pyth.Delivery, w *pyth.SealedW
 	return s.sender.send(ctx, w.URL, string(secret), d, s.config.Clock())
 }
 
-// jitter randomly changes the duration by at most a tenth. So the server does not
+// jitter changes the duration randomly by at most a tenth. Therefore the server does not
 // repeat all failed deliveries at the same moment.
 func jitter(d time.Duration) time.Duration {
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(d/5)+1))

@@ -20,15 +20,15 @@ func (p *Pattern) Match(name string) bool {
 	return s.has(p.finalState()) || s.has(p.anyRest())
 }
 
-// A state of the automaton consists of the index of a node and a mode. The final
-// state has the index after the last node.
+// These constants are the modes of the automaton. A state of the automaton consists of
+// the index of a node and a mode. The final state has the index after the last node.
 const (
 	// atNode means that the node must match the next character.
 	atNode = iota
-	// inGlob means that the position is inside a directory name that ** matches.
+	// inGlob means that the automaton is inside a directory name that ** matches.
 	inGlob
-	// afterGlob means that ** has matched a directory and the slash after it. So a
-	// slash after ** in the pattern has already matched.
+	// afterGlob means that ** has matched a directory and the slash after the directory.
+	// Therefore a slash after ** in the pattern has already matched.
 	afterGlob
 	modes
 )
@@ -38,21 +38,22 @@ func (p *Pattern) state(node, mode int) int { return node*modes + mode }
 // finalState returns the state after all nodes of the pattern.
 func (p *Pattern) finalState() int { return p.state(len(p.nodes), atNode) }
 
-// anyRest returns the final state that accepts all remaining characters of the path.
+// anyRest returns the final state for patterns that select everything below a directory.
+// In this state, the automaton accepts all remaining characters of the path.
 func (p *Pattern) anyRest() int { return p.state(len(p.nodes), inGlob) }
 
 // states holds the possible states of the automaton at one position in a path.
 type states struct {
 	now, before []int
-	// The field "seen" has an element for each state: the number of the last round that
-	// entered the state.
+	// The field "seen" has an element for each state. The element is the number of the
+	// last round in which the automaton entered the state.
 	seen  []int
 	round int
 }
 
 func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*modes) }
 
-// The method "next" begins the round for the next character of the path.
+// The method "next" begins a new round for the next character of the path.
 func (s *states) next() {
 	s.now, s.before = s.before[:0], s.now
 	s.round++
@@ -60,9 +61,9 @@ func (s *states) next() {
 
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
-// enter adds a state to the possible states, and also all states that the automaton can
-// reach from this state without reading a character. The parameter "begins" is true if
-// a name in the path begins at this position.
+// enter adds a state to the possible states. It also adds all states that the automaton
+// can reach from this state without reading a character. The parameter "begins" is true
+// if a name in the path begins at this position.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {
@@ -74,9 +75,9 @@ func (p *Pattern) enter(state int, begins bool) {
 	}
 }
 
-// follow calls the function "visit" for each state that can be reached directly from
-// the given state without reading a character. It returns true if the given state can
-// read a character or is final.
+// follow calls the function "visit" for certain states. The automaton can reach these
+// states directly from the given state without reading a character. The result is true
+// if the given state can read a character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	i, mode := state/modes, state%modes
 	switch {
@@ -118,8 +119,8 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	return true
 }
 
-// afterSlash returns the state after a slash of the pattern has matched. The parameter
-// "slash" is the index of the node of this slash.
+// afterSlash returns the state after the automaton has matched a slash of the pattern.
+// The parameter "slash" is the index of the node of this slash.
 func (p *Pattern) afterSlash(slash int) int {
 	if p.nodes[slash].below {
 		return p.anyRest()
@@ -127,8 +128,8 @@ func (p *Pattern) afterSlash(slash int) int {
 	return p.state(slash+1, atNode)
 }
 
-// step returns the state after the state "from" has read the character c, or -1 if c
-// does not match.
+// step returns the state after the automaton has read the character c in the state
+// "from". If c does not match, step returns -1.
 func (p *Pattern) step(from int, c rune) int {
 	i, mode := from/modes, from%modes
 	if mode == inGlob {
@@ -154,10 +155,11 @@ func (p *Pattern) step(from int, c rune) int {
 	}
 }
 
-// The method "possible" reports whether the pattern can match any clean path. It
-// searches the states of the automaton. In each state, it tries only a few characters.
+// The method "possible" reports whether the pattern can match a clean path. It searches
+// the states of the automaton. In each state, it tries only a few characters.
 func (p *Pattern) possible() bool {
-	// These are the possible beginnings of a name: empty, ".", "..", or other text.
+	// These constants are the possible beginnings of a name: empty, ".", "..", or other
+	// text.
 	const (
 		nothing = iota
 		dot
@@ -197,8 +199,8 @@ func (p *Pattern) possible() bool {
 	return false
 }
 
-// examples returns the characters to try in a state. If the state distinguishes
-// kinds of characters, the result includes one of each kind.
+// examples returns the characters that the search tries in a state. If the state treats
+// some kinds of characters differently, the result includes one character of each kind.
 func (p *Pattern) examples(state int) []rune {
 	examples := []rune{'/', '.', 'a'}
 	if i := state / modes; i < len(p.nodes) {

@@ -1,8 +1,8 @@
 // Package workpath defines the valid paths of files in a program's working
 // directory, and the patterns that select files.
 //
-// The API, the host of a sandbox and the guest agent use this package, so that all
-// three accept the same paths. All functions are safe for hostile input.
+// The API, the host of a sandbox and the guest agent use this package. Therefore all
+// three accept the same paths. All functions are safe for malicious input.
 package workpath
 
 import (
@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
-// These are the limits of a path in bytes. MaxNameBytes limits each name in the
-// path, and MaxBytes limits the whole path. MaxNameBytes is the limit of Linux.
-// MaxBytes is lower than the limit of Linux.
+// These constants limit a path in bytes. MaxNameBytes limits each name in the path, and
+// MaxBytes limits the whole path. MaxNameBytes is equal to the limit of Linux. MaxBytes
+// is lower than the limit of Linux.
 const (
 	MaxBytes     = 1024
 	MaxNameBytes = 255
@@ -24,10 +24,10 @@ const (
 	MaxDepth = 64
 )
 
-// Fault returns a message if the path is invalid, for example "must not be empty".
-// It returns "" if the path is valid. A valid path is relative and clean. It may
-// contain all printable characters (package printable), so letters of all scripts
-// and emoji are allowed.
+// Fault returns a message if the path is invalid, for example "must not be empty". If
+// the path is valid, it returns "". A valid path is relative and clean. It may contain
+// all characters that package printable accepts, for example letters of all scripts and
+// emoji.
 func Fault(p string) string {
 	switch {
 	case p == "":
@@ -59,7 +59,8 @@ func Fault(p string) string {
 }
 
 // Display returns a path in a form that is safe to display. It replaces unprintable
-// characters and invalid UTF-8 with U+FFFD. It truncates paths longer than MaxBytes.
+// characters and invalid UTF-8 by U+FFFD. It truncates paths that are longer than
+// MaxBytes.
 func Display(p string) string {
 	p = printable.Clean(p)
 	if len(p) > MaxBytes {

@@ -21,14 +21,14 @@ const MaxPatternBytes = 1024
 //	{a,b}       one of several patterns, which may contain / and braces
 //	\x          the character x
 //
-// A pattern matches only paths that are valid according to Fault. The text of a
+// A pattern matches only valid paths, as the function Fault defines them. The text of a
 // pattern may contain ./ and //. A pattern that ends in / selects all files below the
-// directory. The time to match is at most proportional to the product of the lengths
-// of pattern and path. A Pattern is not safe for concurrent use.
+// directory. The time of a match is at most proportional to the length of the pattern
+// multiplied by the length of the path. A Pattern is not safe for concurrent use.
 type Pattern struct {
 	nodes []node
-	// literal is the only path that the pattern can match, or "" if it can match
-	// several.
+	// literal is the path that the pattern matches, if the pattern can match only one
+	// path. Otherwise literal is "".
 	literal string
 	states  states
 }
@@ -47,21 +47,21 @@ const (
 	opJump            // , or }: the match continues after the braces
 )
 
-// node is an element of a pattern. The match continues at the next node in the list,
-// unless the field "to" or "skip" is set.
+// node is an element of a pattern. The match normally continues at the next node in the
+// list. The fields "to" and "skip" can change this.
 type node struct {
 	op    op
 	char  rune
 	class class
-	// After opOpen or opJump, the match continues at the nodes with the indices in
-	// "to".
+	// After a node with opOpen or opJump, the match continues at the nodes whose indices
+	// are in the field "to".
 	to []int
-	// The field "skip" is set for the name "." and for the second slash of "//". If a
-	// name begins at this node, the match may also continue at the node with the index
-	// "skip". In this case, the nodes from this node to the one before the index "skip"
-	// match nothing. For all other nodes, the field is 0.
+	// The field "skip" is set for the name "." and for the second slash of "//", because
+	// a clean path does not contain them. If a name begins at this node, the match may
+	// also continue at the node with the index "skip". Then the nodes before this index
+	// match no characters. For all other nodes, the field is 0.
 	skip int
-	// The field "below" is true for a slash at the end of the pattern. The slash
+	// The field "below" is true for a slash at the end of the pattern. This slash
 	// matches everything below a directory.
 	below bool
 }
@@ -118,16 +118,17 @@ func ParsePattern(s string) (*Pattern, error) {
 	return pattern, nil
 }
 
-// Literal returns the only path that the pattern can match, or "" if it can match
-// several paths.
+// Literal returns the path that the pattern matches, if the pattern can match only one
+// path. Otherwise it returns "".
 func (p *Pattern) Literal() string { return p.literal }
 
 // parser converts the text of a pattern into nodes.
 type parser struct {
 	rest  string
 	nodes []node
-	// The field "open" holds the indices of the opOpen nodes of unclosed braces. For
-	// each of these braces, the field "jumps" holds the indices of the opJump nodes.
+	// The field "open" contains the indices of the nodes with opOpen for braces that are
+	// still open. For each of these braces, the field "jumps" contains the indices of
+	// the nodes with opJump.
 	open  []int
 	jumps [][]int
 }
@@ -175,8 +176,8 @@ func (p *parser) parse() error {
 
 func (p *parser) add(n node) { p.nodes = append(p.nodes, n) }
 
-// The method "alternative" ends an alternative at r, which is a comma or a closing
-// brace. A closing brace also ends the list of alternatives.
+// The method "alternative" ends an alternative at the character r. This character is a
+// comma or a closing brace. A closing brace also ends the list of alternatives.
 func (p *parser) alternative(r rune) error {
 	last := len(p.open) - 1
 	if last < 0 {
@@ -196,7 +197,7 @@ func (p *parser) alternative(r rune) error {
 	return nil
 }
 
-// class parses a character class after its opening bracket.
+// class parses a character class. The opening bracket of the class was already read.
 func (p *parser) class() error {
 	n := node{op: opClass}
 	if p.rest != "" && (p.rest[0] == '!' || p.rest[0] == '^') {
@@ -235,8 +236,9 @@ func (p *parser) classChar() (rune, error) {
 	return r, nil
 }
 
-// mark sets the fields "skip" and "below" of nodes for parts that a clean path does
-// not have: "./", "//" and a final slash. It also sets the literal of the pattern.
+// mark sets the fields "skip" and "below" of nodes. These nodes belong to parts that a
+// clean path does not have: "./", "//" and a slash at the end. It also sets the field
+// "literal" of the pattern.
 func (p *Pattern) mark() {
 	var text strings.Builder
 	for i := range p.nodes {
@@ -271,8 +273,8 @@ func (p *Pattern) mark() {
 
 func (n *node) is(r rune) bool { return n.op == opChar && n.char == r }
 
-// afterJumps returns the index of the node that the match reaches from index i. It
-// follows jumps to the end of braces.
+// afterJumps returns the index of the node that the match reaches from the index i. From
+// the end of an alternative, it jumps to the end of the braces.
 func (p *Pattern) afterJumps(i int) int {
 	for i < len(p.nodes) && p.nodes[i].op == opJump {
 		i = p.nodes[i].to[0]

@@ -120,8 +120,8 @@ func TestPatternLiteral(t *testing.T) {
 	}
 }
 
-// TestParsePatternMatchesInLinearTime uses patterns for which backtracking takes
-// exponential time.
+// TestParsePatternMatchesInLinearTime uses patterns for which a matcher with
+// backtracking takes exponential time.
 func TestParsePatternMatchesInLinearTime(t *testing.T) {
 	t.Parallel()
 	name := strings.Repeat("a", 1000)
@@ -176,8 +176,8 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// sameInDoublestar reports whether the pattern has the same meaning for doublestar.
-// Such a pattern is a clean path and has ** only as a whole name.
+// sameInDoublestar reports whether the pattern has the same meaning for the library
+// doublestar. Such a pattern is a clean path and contains ** only as a whole name.
 func sameInDoublestar(pattern string) bool {
 	if pattern == "." || strings.ContainsAny(pattern, "[\\") || path.Clean(pattern) != pattern || strings.Contains(pattern, "***") {
 		return false
@@ -187,8 +187,8 @@ func sameInDoublestar(pattern string) bool {
 			return false
 		}
 	}
-	// For doublestar, the pattern "a/**" also matches "a". For ParsePattern, it does
-	// not match "a".
+	// In the library doublestar, the pattern "a/**" also matches "a". In this package,
+	// it does not match "a".
 	return !strings.Contains(pattern, "/**") || strings.Contains(pattern, "/**/")
 }
 

@@ -69,8 +69,8 @@ func (s *signer) sign(t *tree) ([]byte, error) {
 	return note.Sign(&note.Note{Text: text}, s)
 }
 
-// maxCheckpoint is the maximum size of a checkpoint in bytes. The checkpoints that this
-// package writes have about 200 bytes.
+// maxCheckpoint is the maximum size of a checkpoint in bytes. The checkpoints of this
+// server have about 200 bytes.
 const maxCheckpoint = 64 << 10
 
 // openCheckpoint verifies the signature of a checkpoint. It returns the size and the
@@ -93,9 +93,9 @@ func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 	return parseCheckpoint(n.Text, verifier.Name())
 }
 
-// parseCheckpoint parses the text of a checkpoint (C2SP tlog-checkpoint). The first
-// three lines are the origin, the size and the root. parseCheckpoint ignores further
-// lines, which are extensions.
+// parseCheckpoint parses the text of a checkpoint (C2SP tlog-checkpoint). The first three
+// lines are the origin, the size and the root. Further lines are extensions, and
+// parseCheckpoint ignores them.
 func parseCheckpoint(text, origin string) (tlog.Tree, error) {
 	lines := strings.SplitN(text, "\n", 4)
 	if len(lines) < 4 || lines[0] != origin {

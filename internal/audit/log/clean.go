@@ -12,8 +12,8 @@ import (
 const (
 	// maxText is the maximum length of a text in an entry, in bytes.
 	maxText = 256
-	// maxList is the maximum number of items in a list. An entry can list all
-	// secrets of a user, at most 200.
+	// maxList is the maximum number of items in a list. The longest list contains all
+	// secrets of a user, and a user can have 200 secrets.
 	maxList = 200
 )
 

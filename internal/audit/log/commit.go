@@ -11,8 +11,8 @@ import (
 )
 
 // commitAll writes the queued events in batches until the log is closed (group commit).
-// It writes a batch at once, even if the batch is not full. Events that arrive during a
-// transaction are written in the next one.
+// It does not wait until a batch is full. Events that arrive during a transaction are
+// written in the next transaction.
 func (l *Log) commitAll() {
 	defer close(l.done)
 	for range l.wake {
@@ -42,8 +42,8 @@ func (l *Log) nextBatch() (batch []*pending, closed bool) {
 	return batch, l.closed
 }
 
-// finish passes err to the callers that wait for the batch. The method Note does not
-// wait, so if err is not nil, finish counts the events from Note as lost.
+// finish passes err to the callers that wait for the batch. Callers of the method Note do
+// not wait. If err is not nil, finish counts their events as lost.
 func (l *Log) finish(batch []*pending, err error) {
 	lost := int64(0)
 	for _, p := range batch {
@@ -85,7 +85,7 @@ func (l *Log) commit(batch []*pending) error {
 	defer l.mu.Unlock()
 	l.stats.Commits++
 	l.stats.Entries += int64(len(batch))
-	// Do not replace a newer state: the log in memory may already contain entries that
+	// Do not replace a newer state. The log in memory may already contain entries that
 	// another server added after this batch.
 	if next.tree.size > l.tree.size {
 		l.tree, l.checkpoint = next.tree, next.checkpoint
@@ -93,7 +93,8 @@ func (l *Log) commit(batch []*pending) error {
 	return nil
 }
 
-// extension contains new records, and the state of the log after these records.
+// extension contains new records. It also contains the state of the log after these
+// records were added.
 type extension struct {
 	records    []*pyth.AuditRecord
 	tree       *tree
@@ -116,8 +117,8 @@ func (l *Log) extend(t *tree, batch []*pending) (*extension, error) {
 	return e, err
 }
 
-// appendShared appends the batch to a log that several servers extend. It returns the
-// last extension that it tried to store, even if it returns an error.
+// appendShared appends the batch to a log to which several servers append. It returns the
+// last extension that it tried to store, even if it also returns an error.
 func (l *Log) appendShared(ctx context.Context, batch []*pending) (next *extension, err error) {
 	err = l.shared.LockAudit(ctx, func(ctx context.Context, locked pyth.LockedAudit) (err error) {
 		next = nil
@@ -139,10 +140,10 @@ func (l *Log) appendShared(ctx context.Context, batch []*pending) (next *extensi
 	return next, err
 }
 
-// treeOf returns the Merkle tree for the head (the signed size and root) of a shared
-// log. If another server has appended to the log, it reads the new part from the store.
-// It returns ErrDamaged if the signature of the head is invalid, or if the head
-// contradicts the tree "known".
+// treeOf returns the Merkle tree for the head of a shared log. The head contains the size
+// and the root hash, and it is signed. If another server has appended to the log, treeOf
+// reads the new part from the store. It returns ErrDamaged if the signature of the head
+// is invalid, or if the head contradicts the tree "known".
 func (l *Log) treeOf(ctx context.Context, store hashStore, known *tree, checkpoint []byte, size int64, note []byte) (*tree, error) {
 	if size == known.size && (bytes.Equal(note, checkpoint) || size == 0 && note == nil) {
 		return known, nil
@@ -177,9 +178,10 @@ func (l *Log) refresh(ctx context.Context) (*tree, []byte, error) {
 	return l.tree, l.checkpoint, nil
 }
 
-// wasStored reports whether the records were stored although the store returned an
-// error. This happens if the error occurs after the commit. If another process has
-// extended a log that is not shared, wasStored returns ErrDamaged.
+// wasStored reports whether the store contains the records although it returned an
+// error. This happens if the error occurs after the commit. If a log is not shared, no
+// other process may extend the log. If another process has extended it, wasStored
+// returns ErrDamaged.
 func (l *Log) wasStored(next *extension) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -191,7 +193,8 @@ func (l *Log) wasStored(next *extension) (bool, error) {
 	if len(found) == 0 {
 		return false, nil
 	}
-	// A record contains random bits, so no other server has written the same record.
+	// Each record contains random bits. Therefore another server cannot have written the
+	// same record.
 	if found[0].Sequence == first.Sequence && bytes.Equal(found[0].Record, first.Record) {
 		return true, nil
 	}

@@ -22,7 +22,7 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	if err != nil {
 		return nil, "", err
 	}
-	// The log stores cleaned labels, so the label of the filter must be cleaned as
+	// The log stores labels after cleaning. Therefore clean the label of the filter as
 	// well.
 	f.Label = clean(f.Label)
 	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
@@ -43,8 +43,8 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	return entries, next, nil
 }
 
-// formatCursor returns the cursor of the page after r, which is the last entry of a
-// page.
+// formatCursor returns the cursor of the next page. The record r is the last entry of the
+// current page.
 func formatCursor(r *pyth.AuditRecord) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", r.Timestamp.UnixMicro(), r.Sequence))
 }
@@ -63,7 +63,8 @@ func parseCursor(cursor string) (pyth.AuditPosition, error) {
 	return pyth.AuditPosition{Timestamp: time.UnixMicro(at).UTC(), Sequence: n}, nil
 }
 
-// Checkpoint returns the checkpoint (the signed tree head) of the last transaction.
+// Checkpoint returns the newest checkpoint. A checkpoint is a signed tree head, and each
+// transaction signs one.
 func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
 	_, checkpoint, err := l.refresh(ctx)
 	return checkpoint, err
@@ -87,8 +88,8 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 	}
 	head, checkpoint := l.head()
 	if sequence >= head.size {
-		// Another server may have written the entry, so read the newest state of the
-		// log.
+		// Another server may have written the entry, so read the newest state of the log
+		// from the store.
 		if head, checkpoint, err = l.refresh(ctx); err != nil {
 			return nil, err
 		}
@@ -114,7 +115,7 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 	if err != nil {
 		return nil, err
 	}
-	// Check the proof: it is wrong if somebody changed the entry in the store.
+	// Check the proof. It is wrong if somebody has changed the entry in the store.
 	if err := tlog.CheckRecord(proof, head.size, head.root(), sequence, entry.Hash); err != nil {
 		return nil, fmt.Errorf("%w: entry %d", ErrDamaged, sequence)
 	}

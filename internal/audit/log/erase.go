@@ -9,20 +9,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// eraseBatch is the maximum number of entries whose erasure one audit entry reports.
-// The ranges of their numbers fit into the details of this audit entry, even if no two
-// numbers are adjacent.
+// eraseBatch is the maximum number of erased entries that one audit entry lists. Even if
+// no two numbers are adjacent, the ranges of their numbers fit into the details of this
+// audit entry.
 const eraseBatch = 2000
 
 // erasedEntries is the name of a detail in entries with the action audit.erased. The
 // value is a list of ranges of sequence numbers, for example "3-5,8".
 const erasedEntries = "entries"
 
-// Erase removes the content of all entries of the user, and returns the number of
-// these entries. It keeps their hashes and times, so that Proof still works for the
-// entries of other users.
-// Before Erase removes content, it writes an entry that lists the ranges of the erased
-// entries. If such an entry does not exist, Verify reports the missing content as
+// Erase removes the content of all entries of the user, and returns the number of these
+// entries. It keeps their hashes and times, so that Proof still works for the entries of
+// other users. Before Erase removes the content, it writes an audit entry with the ranges
+// of the erased entries. Without this audit entry, Verify reports the missing content as
 // damage.
 func (l *Log) Erase(ctx context.Context, user pyth.UserID) (int, error) {
 	for erased := 0; ; {
@@ -56,8 +55,8 @@ func spansOf(sequences []int64) (all []span) {
 	return all
 }
 
-// formatSpans writes ranges as texts. Each text has at most the length that an entry
-// allows.
+// formatSpans writes the ranges as a list of texts. Each text is at most as long as an
+// audit entry allows.
 func formatSpans(spans []span) (texts []string) {
 	var text strings.Builder
 	for _, s := range spans {
@@ -77,8 +76,8 @@ func formatSpans(spans []span) (texts []string) {
 	return append(texts, text.String())
 }
 
-// parseSpans reads ranges from the details of an entry. It ignores malformed ranges, so
-// that Verify reports the entries in them.
+// parseSpans reads ranges from the details of an entry. It ignores malformed ranges.
+// Verify then reports the entries in these ranges as damaged.
 func parseSpans(detail any) (all []span) {
 	texts, _ := detail.([]any)
 	for _, t := range texts {

@@ -14,7 +14,7 @@ func TestEraseKeepsTheTree(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	store := openStore(t, path)
 	l := openLog(t, store)
-	// Erase needs several entries, because no two entries of ada are adjacent.
+	// Erase must write several audit entries, because no two entries of ada are adjacent.
 	const each = 2100
 	var waits []func() error
 	for i := range each {
@@ -50,8 +50,8 @@ func TestEraseKeepsTheTree(t *testing.T) {
 		t.Errorf("a second call erased %d entries, error %v", n, err)
 	}
 
-	// Prune does not stop at erased entries. It removes all entries that exist now,
-	// even the two entries that Erase has written.
+	// Prune does not stop at erased entries. It removes all existing entries, including
+	// the two entries that Erase has written.
 	if n, err := l.Prune(t.Context(), start.Add(time.Second)); n != 2*each+2 || err != nil {
 		t.Errorf("got %d pruned entries and error %v", n, err)
 	}
@@ -62,7 +62,7 @@ func TestEraseKeepsTheTree(t *testing.T) {
 	}
 	whole(t, store, kept)
 
-	// Missing content is still damage if no entry reports it.
+	// Missing content is still damage if no audit entry lists it.
 	tamper(t, path, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, record = NULL WHERE sequence = (SELECT max(sequence) FROM audit)")
 	if r := verify(t, store, kept); r.Whole() {
 		t.Error("verify accepts an entry that lost its content")

@@ -93,8 +93,8 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// TestCleanKeepsJoinedEmoji checks that clean keeps zero-width joiners, because
-// labels of runs may contain them.
+// TestCleanKeepsJoinedEmoji checks that the function "clean" keeps zero-width joiners.
+// Labels of runs may contain emoji with such joiners.
 func TestCleanKeepsJoinedEmoji(t *testing.T) {
 	const label = "\U0001f469\u200d\U0001f4bb \u0646\u200c\u0647"
 	if got := clean(label); got != label {

@@ -112,8 +112,8 @@ func tamper(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// storeWith is a store that calls a function instead of AppendAudit. The function
-// can call its argument to write the entries to the real store.
+// storeWith is a store that calls a function instead of AppendAudit. The argument of this
+// function is another function, which writes the entries to the real store.
 type storeWith struct {
 	pyth.AuditStore
 	append func(own func() error) error

@@ -1,16 +1,16 @@
 // Package log keeps a tamper-evident log of user actions. It implements
 // pyth.AuditService. The decorators of package audit call Record.
 //
-// An event is durable when Record returns. Events that arrive at the same time share
-// one transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1).
-// Each transaction signs the new tree head (C2SP tlog-checkpoint and signed-note).
+// An event is durable when Record returns. Events that arrive at the same time share one
+// transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1). Each
+// transaction signs the new head of the tree (C2SP tlog-checkpoint and signed-note).
 //
-// Verify finds entries that were changed, removed, moved or added without the
-// signing key. With an earlier checkpoint that was stored elsewhere, Verify also
-// finds changes that were made with the key.
+// Verify finds entries that were changed, removed, moved or added without the signing
+// key. Verify can also find changes that were made with the key. For this it needs an
+// earlier checkpoint that was stored outside the server.
 //
-// Texts from callers are limited in length. Unprintable characters and credentials
-// in them are replaced.
+// The log limits the length of texts from callers. It replaces unprintable characters and
+// credentials in these texts.
 //
 // docs/audit.md describes the format of records and the actions.
 package log
@@ -33,7 +33,7 @@ const (
 	// maxBatch is the maximum number of events in a transaction. Other writers wait
 	// for the same database connection, so a transaction must be short.
 	maxBatch = 512
-	// maxNotes is the maximum number of events from Note in the queue.
+	// maxNotes is the maximum number of queued events that the method Note has added.
 	maxNotes = 1024
 	// storeTimeout is the time-out of a transaction, including the time to wait for
 	// other writers and for the disk.
@@ -43,8 +43,8 @@ const (
 // Config configures a Log. All fields except Shared are required.
 type Config struct {
 	Store pyth.AuditStore
-	// Shared is the same store as Store if other servers append to the log too. It is
-	// nil if this server is the only one.
+	// Shared is the same store as Store if other servers append to the log too. Shared is
+	// nil if only this server appends to the log.
 	Shared pyth.SharedAuditStore
 	// Seed is the seed of the Ed25519 key that signs checkpoints. It has 32 bytes
 	// (RFC 8032).
@@ -68,8 +68,7 @@ type Log struct {
 	waiting []*pending
 	notes   int
 	closed  bool
-	// tree and checkpoint contain the newest state of the log that this server has
-	// written or read.
+	// tree and checkpoint contain the newest state of the log that this server knows.
 	tree       *tree
 	checkpoint []byte
 	stats      Stats
@@ -77,11 +76,11 @@ type Log struct {
 
 // Stats contains the numbers of events since the Log was opened.
 type Stats struct {
-	// Entries is the number of written entries. Commits is the number of transactions
-	// that wrote these entries.
+	// Entries is the number of written entries. Commits is the number of transactions in
+	// which these entries were written.
 	Entries, Commits int64
-	// Lost is the number of events from Note that were not written because the queue
-	// was full or the store failed.
+	// Lost is the number of lost events from the method Note. An event is lost if the
+	// queue is full or the store fails.
 	Lost int64
 }
 
@@ -173,8 +172,8 @@ func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
 // is durable. The function may be called several times.
 func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
 	wait = l.begin(ctx, e)
-	// Let commitAll run on this processor. It takes time to wake another processor, and
-	// the caller must wait for the commit anyway.
+	// Let commitAll run on this processor. To wake another processor takes time, and the
+	// caller must wait for the commit anyway.
 	runtime.Gosched()
 	return wait
 }
@@ -189,8 +188,8 @@ func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 		return func() error { return unavailable(errors.New("audit: the log is closed")) }
 	}
 	return func() error {
-		// Wait even if ctx has ended, because the action has happened and must be
-		// recorded.
+		// Wait even if ctx has ended. The action has happened, so the log must contain
+		// the event.
 		<-p.written
 		return p.failure
 	}
@@ -214,7 +213,8 @@ func (l *Log) pending(ctx context.Context, e *pyth.AuditEvent) (*pending, error)
 }
 
 // enqueue adds the event to the queue. It returns false if the log is closed. It also
-// returns false if the event comes from Note and the queue has maxNotes such events.
+// returns false for an event from the method Note if the queue already has maxNotes such
+// events.
 func (l *Log) enqueue(p *pending) bool {
 	l.mu.Lock()
 	note := p.written == nil
@@ -269,8 +269,8 @@ type hashStore interface {
 	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
 }
 
-// hashesAt returns a function that reads hashes of the tree from the store. The
-// function receives the indexes with which package tlog identifies hashes.
+// hashesAt returns a function that reads hashes of the tree from the store. The function
+// takes the indexes of the hashes in the numbering of package tlog.
 func hashesAt(ctx context.Context, store hashStore) tlog.HashReaderFunc {
 	return func(indexes []int64) ([]tlog.Hash, error) {
 		sequences := make([]int64, len(indexes))

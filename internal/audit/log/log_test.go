@@ -260,8 +260,8 @@ func TestOpenNeedsTheKeyOfTheLog(t *testing.T) {
 	}
 }
 
-// TestRecordSurvivesAKill starts this test binary several times as a child process.
-// Each child records entries in the same file until it is killed.
+// TestRecordSurvivesAKill starts this test binary several times as a child process. Each
+// child records entries in the same file until the test kills it.
 func TestRecordSurvivesAKill(t *testing.T) {
 	if path := os.Getenv("LOG_TO_WRITE"); path != "" {
 		l := openLog(t, openStore(t, path))

@@ -11,12 +11,11 @@ const pruneBatch = 1000
 
 // Prune removes the content of entries that are older than the given time, and returns
 // the number of these entries. It begins with the oldest entry and stops at the first
-// entry that is not older. It keeps the hashes of all entries, so that Proof still
-// works for the remaining entries.
+// newer entry. It keeps the hashes of all entries, so that Proof still works for the
+// remaining entries.
 //
-// Before Prune removes content, it writes an entry that contains the range of the
-// entries without content. If such an entry does not exist, Verify reports the missing
-// content.
+// Before Prune removes content, it writes an audit entry with the range of the pruned
+// entries. Without this audit entry, Verify reports the missing content as damage.
 func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	size := l.Size()
 	start, err := l.firstWhole(ctx, size)
@@ -51,12 +50,12 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return end - start, nil
 }
 
-// prunedBefore is the name of a detail in entries with the action audit.pruned. The
-// value is the sequence number of the first entry that was kept.
+// prunedBefore is the name of a detail in entries with the action audit.pruned. The value
+// is the sequence number of the first entry that Prune kept.
 const prunedBefore = "before"
 
-// firstWhole returns the sequence number of the first entry that is not pruned. It uses
-// a binary search, because all pruned entries precede all other entries.
+// firstWhole returns the sequence number of the first entry that is not pruned. All
+// pruned entries precede all other entries, so it can use a binary search.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {
@@ -65,8 +64,8 @@ func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		// Erased entries have no content either. But they have a time, and pruned
-		// entries have none.
+		// Erased entries also have no content. But erased entries have a time, and pruned
+		// entries have no time.
 		if len(records) == 1 && records[0].Record == nil && records[0].Timestamp.IsZero() {
 			low = middle + 1
 		} else {

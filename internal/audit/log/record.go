@@ -17,8 +17,8 @@ const version = 1
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// record is the stored form of an entry, and the leaf hash is the hash of this form. It
-// is encoded as canonical JSON (RFC 8785), so the fields must be sorted by name.
+// record is the stored form of an entry. The leaf hash is the hash of this form. The
+// record is encoded as canonical JSON (RFC 8785), so the fields must be sorted by name.
 type record struct {
 	Action     pyth.Action       `json:"action"`
 	Credential pyth.Credential   `json:"credential"`
@@ -39,13 +39,15 @@ type record struct {
 type pending struct {
 	record record
 	at     time.Time
-	// The channel "written" is closed when the event is durable, or when it could not
-	// be stored and the field "failure" is set. It is nil for an event from Note.
+	// The channel "written" is closed when the event is durable. It is also closed when
+	// the event could not be stored; then the field "failure" is set. The channel is nil
+	// for an event from the method Note.
 	written chan struct{}
 	failure error
 }
 
-// newPending creates the record of an event, without the sequence number and the ID.
+// newPending creates the record of an event. The sequence number and the ID are not set
+// yet.
 func newPending(o *pyth.Origin, e *pyth.AuditEvent, at time.Time) (*pending, error) {
 	details, err := cleanDetails(e.Details)
 	if err != nil {
@@ -104,9 +106,10 @@ func entryOf(content []byte) (*pyth.AuditEntry, error) {
 	}, nil
 }
 
-// newID returns the ID of an entry: a UUID of version 7 (RFC 9562, section 5.7). The
-// low 48 bits of the ID contain the sequence number of the entry instead of random
-// bits, as section 6.2 permits. So the log finds an entry by its ID without an index.
+// newID returns the ID of an entry: a UUID of version 7 (RFC 9562, section 5.7). The low
+// 48 bits of the ID contain the sequence number of the entry instead of random bits. RFC
+// 9562 permits this in section 6.2. Therefore the log finds an entry by its ID without an
+// index.
 func newID(sequence int64, at time.Time) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[6:10]); err != nil {

@@ -48,7 +48,7 @@ func openShared(t testing.TB, store pyth.SharedAuditStore) *log.Log {
 }
 
 // TestRecordOfSeveralServersIsOneLog lets several servers write at the same time. Each
-// server opened the log before the other servers wrote.
+// server opens the log before the other servers write.
 func TestRecordOfSeveralServersIsOneLog(t *testing.T) {
 	url := cluster.Database(t)
 	const servers, clients, events = 3, 8, 25
@@ -94,8 +94,8 @@ func TestRecordOfSeveralServersIsOneLog(t *testing.T) {
 		}
 	}
 	for s, l := range logs {
-		// More events are waiting than transactions can run, so several events must
-		// share a transaction.
+		// There are more waiting events than concurrent transactions. Therefore several
+		// events must share a transaction.
 		if stats := l.Stats(); stats.Entries != clients*events || stats.Commits >= stats.Entries {
 			t.Errorf("server %d: %+v", s, stats)
 		}
@@ -135,8 +135,8 @@ func TestProofOfAnotherServersEntry(t *testing.T) {
 	}
 }
 
-// TestRecordRefusesAChangedSharedLog changes the log while two servers use it. The
-// server must not sign the change.
+// TestRecordRefusesAChangedSharedLog changes the log while two servers use it. A server
+// must not sign the changed log.
 func TestRecordRefusesAChangedSharedLog(t *testing.T) {
 	for name, statement := range map[string]string{
 		"the end was cut":        "DELETE FROM audit WHERE sequence = 6",
@@ -159,8 +159,8 @@ func TestRecordRefusesAChangedSharedLog(t *testing.T) {
 			if err := cluster.Exec(t.Context(), database, statement); err != nil {
 				t.Fatal(err)
 			}
-			// Server b has not read the entries of server a. To detect the change, b
-			// needs the signed checkpoint.
+			// Server b has not read the entries of server a. Server b can only detect the
+			// change with the signed checkpoint.
 			if err := b.Record(t.Context(), event("bob", 1)); !errors.Is(err, log.ErrDamaged) || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 				t.Errorf("got %v", err)
 			}
@@ -174,7 +174,7 @@ func TestRecordRefusesAChangedSharedLog(t *testing.T) {
 	}
 }
 
-// lossyStore loses the response of a commit.
+// lossyStore is a store that loses the response of a commit.
 type lossyStore struct {
 	*postgres.Store
 	lose func() bool
@@ -188,8 +188,8 @@ func (s *lossyStore) LockAudit(ctx context.Context, f func(context.Context, pyth
 	return err
 }
 
-// TestRecordFindsASharedCommitWithoutResponse loses responses while another server
-// appends entries after each commit.
+// TestRecordFindsASharedCommitWithoutResponse loses the responses of commits while
+// another server appends entries after each commit.
 func TestRecordFindsASharedCommitWithoutResponse(t *testing.T) {
 	url := cluster.Database(t)
 	other := openShared(t, openPostgres(t, url))

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// tree contains the part of a Merkle tree that is needed to add leaves and to compute
-// the root hash. This part (the edge) consists of the roots of the largest complete
-// subtrees. The number of these subtrees is the number of ones in the binary form of
-// the field "size".
+// tree contains the part of a Merkle tree that is needed to add leaves and to compute the
+// root hash. This part is called the edge. It consists of the roots of the largest
+// complete subtrees. The number of these subtrees is the number of ones in the binary
+// form of the field "size".
 type tree struct {
 	size int64
 	// edge maps the indexes of package tlog to the root hashes of the subtrees.
@@ -24,7 +24,8 @@ func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 func readTree(ctx context.Context, store hashStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)
-	// The function TreeHash reads only the hashes of the edge, so keep all of them.
+	// The function TreeHash reads only hashes that belong to the edge. Therefore keep all
+	// hashes that it reads.
 	_, err := tlog.TreeHash(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		hashes, err := stored(indexes)
 		for i := range hashes {
@@ -46,8 +47,8 @@ func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 	if err != nil {
 		panic(err) // All hashes that tlog reads are in the edge.
 	}
-	// The largest subtree that the leaf completed replaces smaller ones. Remove the
-	// hashes of the smaller subtrees.
+	// The largest subtree that the leaf completed replaces the smaller subtrees. Remove
+	// the hashes of the smaller subtrees.
 	n := t.size
 	for level := range len(hashes) - 1 {
 		delete(t.edge, tlog.StoredHashIndex(level, n>>level-1))

@@ -36,13 +36,13 @@ type Report struct {
 	// from the entries.
 	Checkpoint []byte
 	Root       tlog.Hash
-	// Findings describes the first problems, at most maxFindings. More is the number
-	// of further problems. If Findings is empty, the log is intact.
+	// Findings describes the first problems, at most maxFindings. More is the number of
+	// further problems. The log is intact if Findings is empty.
 	Findings []string
 	More     int
 }
 
-// Whole reports whether the log is intact: whether there are no findings.
+// Whole reports whether the log is intact. The log is intact if there are no findings.
 func (r *Report) Whole() bool { return len(r.Findings) == 0 }
 
 func (r *Report) report(format string, args ...any) {
@@ -55,7 +55,7 @@ func (r *Report) report(format string, args ...any) {
 
 // Verify reads the whole log and computes the Merkle tree again. It does not check
 // entries that are added during the call. The Report contains all damage that Verify
-// finds. An error means that the log could not be checked.
+// finds. Verify returns an error only if it cannot check the log.
 func Verify(ctx context.Context, v Verification) (*Report, error) {
 	size, note, err := v.Store.AuditHead(ctx)
 	if err != nil {
@@ -79,23 +79,25 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 type check struct {
 	Verification
 	Report
-	// tree contains the leaves of the entries that have been read.
+	// tree contains the leaves of the entries that Verify has read.
 	tree *tree
-	// The field "broken" is true if entries or hashes are missing, so that no root can
-	// be computed.
+	// The field "broken" is true if entries or hashes are missing. In this case Verify
+	// cannot compute a root hash.
 	broken bool
 	// The field "signed" is the tree head in the stored checkpoint, and "kept" is the
 	// tree head in Verification.Kept. A tree head is nil if its checkpoint is absent or
 	// invalid.
 	signed, kept *tlog.Tree
-	// keptRoot is the computed root of the first kept.N entries.
+	// keptRoot is the root hash that Verify computed from the first kept.N entries.
 	keptRoot *tlog.Hash
-	// The field "pruned" contains the ranges of entries without content. Entries with
-	// the action audit.pruned allow missing content below a sequence number. The field
-	// "allowed" is the highest such number.
+	// The field "pruned" contains the ranges of entries without content. An entry with
+	// the action audit.pruned contains a sequence number, and all entries with a lower
+	// number may have no content. The field "allowed" is the highest of these sequence
+	// numbers.
 	pruned  []span
 	allowed int64
-	// The field "erased" contains the ranges in entries with the action audit.erased.
+	// The field "erased" contains the ranges that the entries with the action
+	// audit.erased list.
 	erased []span
 }
 
@@ -196,13 +198,13 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	}
 }
 
-// allow reads entries that report missing content. For the action audit.pruned, it
-// increases the field "allowed". For audit.erased, it adds the ranges to the field
-// "erased".
+// allow reads the audit entries that explain why the content of other entries is
+// missing. For the action audit.pruned, it increases the field "allowed". For the action
+// audit.erased, it adds the ranges to the field "erased".
 func (c *check) allow(e *pyth.AuditEntry) {
 	switch e.Action {
 	case pyth.ActionAuditPruned:
-		// Package json decodes a number as a float64.
+		// Package json decodes numbers as float64.
 		if before, ok := e.Details[prunedBefore].(float64); ok {
 			c.allowed = max(c.allowed, int64(before))
 		}
@@ -212,14 +214,15 @@ func (c *check) allow(e *pyth.AuditEntry) {
 	}
 }
 
-// checkPruned reports entries that have no content, although no entry about pruning or
-// erasure contains their sequence numbers.
+// checkPruned reports entries without content whose sequence numbers are not in any
+// entry about pruning or erasure.
 func (c *check) checkPruned(ctx context.Context) error {
 	if len(c.unexplained()) == 0 {
 		return nil
 	}
-	// The server may have pruned or erased entries after this verification began. So
-	// read the newer entries as well, because they report this.
+	// The server may have pruned or erased entries after this verification began. The
+	// entries about pruning and erasure are then newer, so read the newer entries as
+	// well.
 	for r, err := range records(ctx, c.Store, c.Size, math.MaxInt64) {
 		if err != nil {
 			return err
@@ -234,8 +237,8 @@ func (c *check) checkPruned(ctx context.Context) error {
 	return nil
 }
 
-// The method "unexplained" returns the ranges of entries that have no content, although
-// no entry about pruning or erasure contains their sequence numbers.
+// The method "unexplained" returns ranges of entries without content. It returns only
+// entries whose sequence numbers are not in any entry about pruning or erasure.
 func (c *check) unexplained() []span {
 	covered := slices.SortedFunc(slices.Values(append(c.erased, span{0, c.allowed})), func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	var all []span
@@ -266,7 +269,8 @@ func entries(s span) string {
 	return fmt.Sprintf("entries %d to %d", s.from, s.to-1)
 }
 
-// noteRoot stores the current root in keptRoot if the tree has kept.N leaves.
+// noteRoot stores the current root hash in keptRoot if the tree has exactly kept.N
+// leaves.
 func (c *check) noteRoot() {
 	if c.kept != nil && c.tree.size == c.kept.N {
 		root := c.tree.root()
@@ -274,7 +278,8 @@ func (c *check) noteRoot() {
 	}
 }
 
-// heads compares the computed tree with the stored checkpoint and with the kept one.
+// heads compares the computed tree with the stored checkpoint and with the checkpoint in
+// Verification.Kept.
 func (c *check) heads() {
 	if !c.broken {
 		c.Root = c.tree.root()

@@ -38,7 +38,7 @@ func logOf(t testing.TB, user string) (path string, kept []byte) {
 func TestAttack104VerifyFindsChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		statements []string
-		// The findings must contain these texts, in this order.
+		// The findings must contain the following texts in the same order.
 		says []string
 	}{
 		"an entry is edited": {
@@ -154,9 +154,9 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 }
 
 // TestAttack104VerifyFindsARewrittenLog replaces all entries by the entries of a
-// different log. The checkpoint in the database reveals the change. If the attacker
-// also replaces this checkpoint, only a checkpoint that was saved elsewhere reveals the
-// change.
+// different log. The checkpoint in the database reveals the change. If the attacker also
+// replaces this checkpoint, only a checkpoint that was saved outside the server reveals
+// the change.
 func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")

@@ -2,8 +2,8 @@
 // a password, encrypts and decrypts programs, and encrypts passwords for one
 // sandbox. docs/zero-knowledge.md describes the format for authors of clients.
 //
-// The program pyth-on-guest in a sandbox decrypts programs with this package. The
-// server encrypts programs with it for clients that cannot encrypt.
+// The program pyth-on-guest in a sandbox decrypts programs with this package. The server
+// uses the package to encrypt programs for clients that cannot encrypt.
 package lockbox
 
 import (
@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Sizes of the parts of an encrypted program, in bytes.
+// These constants are the sizes of the parts of an encrypted program, in bytes.
 const (
 	SaltBytes  = 16
 	NonceBytes = chacha20poly1305.NonceSizeX
@@ -32,23 +32,23 @@ type KDF struct {
 	Parallelism uint8  `json:"parallelism"`
 }
 
-// ErrDecryption reports that a program cannot be decrypted. The password is wrong,
-// or the ciphertext, the name or the language was changed.
+// ErrDecryption reports that a program cannot be decrypted. Either the password is
+// wrong, or somebody changed the ciphertext, the name or the language.
 var ErrDecryption = errors.New("lockbox: wrong password, or changed program")
 
 // Box holds the metadata of an encrypted program: everything except its ciphertext.
 type Box struct {
 	Language string `json:"language"`
-	// Name is the only name under which the program can be stored; "" if the program
-	// can have any name.
+	// Name is the only name under which the program can be stored. If Name is "", the
+	// program can be stored under any name.
 	Name  string `json:"name,omitempty"`
 	KDF   KDF    `json:"kdf"`
 	Nonce []byte `json:"nonce"`
 }
 
 // associatedData returns the data that the encryption authenticates together with the
-// program: the language and the name, separated by a slash. No language contains a
-// slash.
+// program. The data consists of the language and the name, separated by a slash. The
+// separation is unique, because no language contains a slash.
 func (b *Box) associatedData() []byte {
 	ad := append([]byte("pyth-on/zk/1/"), b.Language...)
 	if b.Name != "" {
@@ -72,8 +72,8 @@ func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	return aead.Seal(nil, b.Nonce, code, b.associatedData()), nil
 }
 
-// Open decrypts a ciphertext and returns the program. It returns ErrDecryption if
-// the password is wrong or the data was changed.
+// Open decrypts a ciphertext and returns the program. It returns ErrDecryption if the
+// password is wrong or somebody changed the data.
 func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	// Check the parameters first, because Argon2 panics if they are zero.
 	if len(b.Nonce) != NonceBytes || len(ciphertext) < Overhead || b.KDF.Time == 0 || b.KDF.Parallelism == 0 {

@@ -160,7 +160,7 @@ func TestOpenRefusesInvalidBoxes(t *testing.T) {
 
 // TestArgon2id checks the vectors of the reference implementation (test.c of
 // github.com/P-H-C/phc-winner-argon2). The vector of RFC 9106, section 5.3, uses a
-// secret, which the Argon2 library for Go does not support. Only the tests of the
+// secret. The Argon2 library for Go does not support secrets, so only the tests of the
 // examples check that vector.
 func TestArgon2id(t *testing.T) {
 	for _, v := range []struct {

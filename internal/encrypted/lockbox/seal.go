@@ -6,16 +6,16 @@ import (
 	"errors"
 )
 
-// sealInfo is the info parameter of HPKE for passwords. Unseal cannot decrypt a
-// ciphertext that was made with a different info parameter.
+// sealInfo is the parameter "info" of HPKE for passwords. Unseal cannot decrypt a
+// ciphertext that was encrypted with a different parameter "info".
 const sealInfo = "pyth-on/zk/sealed/1"
 
-// Key is a sandbox's key pair for sealed passwords. It uses HPKE (RFC 9180) in base
+// Key is the key pair of a sandbox for sealed passwords. It uses HPKE (RFC 9180) in base
 // mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
 type Key struct{ private hpke.PrivateKey }
 
-// encapsulatedBytes is the size of the encapsulated key, an X25519 public key. A
-// sealed password begins with this key.
+// encapsulatedBytes is the size of the encapsulated key. This key is an X25519 public
+// key. A sealed password begins with this key.
 const encapsulatedBytes = 32
 
 // NewKey creates a random key pair.
@@ -36,10 +36,10 @@ func ParseKey(private []byte) (*Key, error) {
 	return &Key{k}, nil
 }
 
-// Public returns the public key, 32 bytes.
+// Public returns the public key. It has 32 bytes.
 func (k *Key) Public() []byte { return k.private.PublicKey().Bytes() }
 
-// Private returns the private key, 32 bytes.
+// Private returns the private key. It has 32 bytes.
 func (k *Key) Private() ([]byte, error) { return k.private.Bytes() }
 
 // Unseal decrypts a password that was sealed for the sandbox.

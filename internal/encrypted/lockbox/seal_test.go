@@ -89,9 +89,9 @@ func TestHPKE(t *testing.T) {
 	}
 }
 
-// TestPointsOfLowOrderAreRefused seals and unseals with public keys of low order.
-// For each of these keys, the shared secret is zero with any private key. The keys
-// come from RFC 7748, section 6.1, and from Project Wycheproof's tests of X25519.
+// TestPointsOfLowOrderAreRefused seals and unseals with public keys of low order. With
+// each of these public keys and any private key, the shared secret is zero. The public
+// keys come from RFC 7748, section 6.1, and from the X25519 tests of Project Wycheproof.
 func TestPointsOfLowOrderAreRefused(t *testing.T) {
 	k := newKey(t)
 	for _, point := range []string{

@@ -24,7 +24,7 @@ import (
 type Message struct {
 	From, To string
 	// Credentials are the user name and the password of the client, separated by a
-	// colon; "" for a client without credentials.
+	// colon. For a client without credentials, it is "".
 	Credentials string
 	Encrypted   bool
 	Data        string
@@ -39,7 +39,7 @@ type Server struct {
 	certificate tls.Certificate
 }
 
-// Start starts a server, which stops at the end of the test.
+// Start starts a server. The server stops at the end of the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -74,7 +74,7 @@ func newCertificate(t testing.TB) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// Pool returns a pool with the certificate of the server.
+// Pool returns a certificate pool with the certificate of the server.
 func (s *Server) Pool() *x509.CertPool {
 	certificate, err := x509.ParseCertificate(s.certificate.Certificate[0])
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Server) Pool() *x509.CertPool {
 	return pool
 }
 
-// serve talks to one client.
+// serve processes the commands of one client.
 func (s *Server) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(time.Minute))

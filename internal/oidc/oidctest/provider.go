@@ -1,5 +1,6 @@
 // Package oidctest contains an OIDC provider for tests. It checks requests like a real
-// provider: the client, the redirect URL, PKCE (RFC 7636), and that a code works once.
+// provider: the client, the redirect URL and PKCE (RFC 7636). It accepts each code only
+// once.
 package oidctest
 
 import (
@@ -21,10 +22,10 @@ import (
 
 const keyID = "key 1"
 
-// Provider is an OIDC provider on this machine. At the authorization endpoint it signs
-// the current person in at once.
+// Provider is an OIDC provider on this machine. The authorization endpoint signs in the
+// current person at once, without a form.
 type Provider struct {
-	// URL is the URL of the provider, which is also the issuer of its tokens.
+	// URL is the URL of the provider. It is also the issuer of the provider's tokens.
 	URL                    string
 	ClientID, ClientSecret string
 	// RedirectURL is the only address to which the provider sends browsers.
@@ -33,17 +34,18 @@ type Provider struct {
 	key *rsa.PrivateKey
 
 	mu sync.Mutex
-	// claims are the claims of the current person.
+	// claims contains the claims of the current person.
 	claims map[string]any
-	// change changes the claims of an ID token before it is signed.
+	// change changes the claims of an ID token before the provider signs the token.
 	change func(jwt.MapClaims)
-	// signer signs ID tokens. It differs from key after ForgeKey.
+	// signer signs ID tokens. After a call of ForgeKey, it uses a different key than the
+	// field "key".
 	signer *rsa.PrivateKey
 	info   map[string]any
 	grants map[string]grant
 	tokens map[string]map[string]any
 	// denied is the error code with which the authorization endpoint refuses each
-	// sign-in; "" if it accepts sign-ins.
+	// sign-in. If it accepts sign-ins, denied is "".
 	denied string
 }
 
@@ -54,7 +56,7 @@ type grant struct {
 	change           func(jwt.MapClaims)
 }
 
-// Start starts a provider, which stops at the end of the test.
+// Start starts a provider. The provider stops at the end of the test.
 func Start(t testing.TB, redirectURL string) *Provider {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -92,14 +94,15 @@ func (p *Provider) SetUserInfo(claims map[string]any) {
 	p.info = claims
 }
 
-// Forge changes the claims of the next ID tokens.
+// Forge changes the claims of the following ID tokens.
 func (p *Provider) Forge(change func(jwt.MapClaims)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.change = change
 }
 
-// ForgeKey makes the provider sign the next ID tokens with a key that it does not publish.
+// ForgeKey makes the provider sign the following ID tokens with a key that the provider
+// does not publish.
 func (p *Provider) ForgeKey(t testing.TB) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -111,7 +114,7 @@ func (p *Provider) ForgeKey(t testing.TB) {
 	p.signer = key
 }
 
-// Deny makes the authorization endpoint refuse the sign-in with the error code.
+// Deny makes the authorization endpoint refuse each sign-in with the error code.
 func (p *Provider) Deny(code string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -21,7 +21,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Password is the password of the superuser "pyth". Tests search logs for it.
+// Password is the password of the superuser "pyth". Tests check that logs do not contain
+// this password.
 const Password = "canary:p@ss/word?%"
 
 // The constant "nobody" is the ID of an ordinary user. PostgreSQL refuses to run as
@@ -57,7 +58,8 @@ func New() (*Cluster, error) {
 	return c, nil
 }
 
-// findPrograms returns the directory of the newest installed PostgreSQL.
+// findPrograms returns the directory with the programs of the newest installed version
+// of PostgreSQL.
 func findPrograms() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
@@ -79,7 +81,7 @@ func (c *Cluster) initialize() error {
 			}
 		}
 	}
-	// All users may connect to the socket.
+	// All users of this machine may connect to the socket.
 	if err := os.Chmod(c.dir, 0o755); err != nil {
 		return err
 	}
@@ -110,7 +112,8 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 // Start starts the server and waits until it accepts connections.
 func (c *Cluster) Start() error {
 	var log bytes.Buffer
-	// fsync=off can lose data only if the system crashes, not if a process crashes.
+	// The setting fsync=off can lose data only if the operating system crashes. A crash
+	// of a process does not lose data.
 	c.process = c.command("postgres", "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=200", "-c", "log_statement=none")
 	c.process.Stdout, c.process.Stderr = &log, &log
@@ -138,9 +141,9 @@ func (c *Cluster) Start() error {
 	}
 }
 
-// Stop stops the server and waits until it has ended. With a crash, all processes
-// stop at once, and the next start recovers the data from the write-ahead log.
-// Without a crash, the server closes all connections first.
+// Stop stops the server and waits until it has ended. If the parameter "crash" is true,
+// all processes stop at once. The next start then recovers the data from the write-ahead
+// log. Otherwise the server closes all connections before it stops.
 func (c *Cluster) Stop(crash bool) {
 	if c.process == nil {
 		return
@@ -154,16 +157,15 @@ func (c *Cluster) Stop(crash bool) {
 	c.process = nil
 }
 
-// Suspend stops the scheduling of all processes of the server, until Resume is
-// called. A client of a suspended server gets no response, as after a loss of the
-// network.
+// Suspend pauses all processes of the server until Resume is called. A client of a
+// suspended server gets no response, as if the network were down.
 func (c *Cluster) Suspend() error { return c.signalAll(syscall.SIGSTOP) }
 
 // Resume continues a suspended server.
 func (c *Cluster) Resume() error { return c.signalAll(syscall.SIGCONT) }
 
-// signalAll sends a signal to the server and its children. Each child has a separate
-// process group, so one signal to a group is not enough.
+// signalAll sends a signal to the server and its child processes. Each child process has
+// a separate process group, so one signal to a group is not enough.
 func (c *Cluster) signalAll(s syscall.Signal) error {
 	main := c.process.Process.Pid
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", main, main))
@@ -224,8 +226,8 @@ func (c *Cluster) Database(t testing.TB) string {
 	return c.URL(name)
 }
 
-// Empty deletes all rows of all tables of a database, except the version of the schema.
-// It is much faster than a new database.
+// Empty deletes all rows of all tables of a database. It keeps the version of the
+// schema. Empty is much faster than the creation of a new database.
 func (c *Cluster) Empty(ctx context.Context, database string) error {
 	return c.Exec(ctx, database, `DO $$ DECLARE tables text; BEGIN
 		SELECT string_agg(quote_ident(tablename), ', ') INTO tables FROM pg_tables
@@ -234,7 +236,8 @@ func (c *Cluster) Empty(ctx context.Context, database string) error {
 	END $$`)
 }
 
-// Main runs the tests of a package with a cluster. It is for functions named TestMain.
+// Main runs the tests of a package with a cluster. Functions with the name TestMain call
+// Main.
 func Main(m *testing.M, use func(*Cluster)) int {
 	c, err := New()
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package sqlitetest makes SQLite stores with users and their data keys, for tests.
+// Package sqlitetest creates SQLite stores for tests. The stores contain users and their
+// data keys.
 package sqlitetest
 
 import (
@@ -11,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// Open creates a store at the path with the users, and a vault for their data. The ID
-// of a user's API key is "key_" and the ID of the user. The store is closed at the end
-// of the test.
+// Open creates a store at the path with the given users. It also returns a vault for the
+// data of the users. The ID of a user's API key consists of "key_" and the ID of the
+// user. At the end of the test, Open closes the store.
 func Open(t testing.TB, path string, users ...pyth.UserID) (*sqlite.Store, *vault.Vault) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), path)
