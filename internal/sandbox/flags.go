@@ -7,8 +7,8 @@ import "strconv"
 //     loopback.
 //   - Programs cannot reach sockets, FIFOs and devices of the host. Raw sockets, setuid
 //     and io_uring are disabled.
-//   - The root file system is a read-only EROFS image without an overlay, so that gVisor
-//     needs no gofer process (a process that opens files for gVisor).
+//   - The root file system is a read-only EROFS image without an overlay. So gVisor needs
+//     no gofer process (a process that opens files for gVisor).
 //   - Without directfs, the sentry runs as the user nobody in a separate user namespace.
 //     With rootless, gVisor maps the user nobody to the only user of the server's user
 //     namespace.

@@ -4,7 +4,8 @@
 //   - A job cannot see the host or another job.
 //   - The limits of a job hold, even if the guest is hostile.
 //   - After Sandbox.Close, no process, cgroup, mount, file or descriptor of the
-//     sandbox remains. If the server was killed, New removes what remains.
+//     sandbox remains. If the server was killed, the next call of
+//     New removes these remains.
 package sandbox
 
 import (

@@ -48,8 +48,8 @@ func (r *run) fileEnd() error {
 	}
 	f := *r.incoming
 	r.incoming = nil
-	// The guest has already checked the path with the same rule. If the path is invalid,
-	// the host skips the file and does not end the run.
+	// The guest has already checked the path with the same rule. If the path is still
+	// invalid, the host skips the file and does not end the run.
 	if fault := workpath.Fault(f.Path); fault != "" {
 		return r.skip(f.Path, "its path "+fault)
 	}

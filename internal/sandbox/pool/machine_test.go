@@ -28,7 +28,7 @@ const (
 
 var errFake = errors.New("broken pipe")
 
-// machine is a fake host. Its operations do nothing except that they take time. It counts
+// machine is a fake host. The operations of this host only take time. The machine counts
 // the observer's events. If the pool takes an action that it must not take, the machine
 // records a fault.
 type machine struct {

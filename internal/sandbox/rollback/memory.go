@@ -350,9 +350,9 @@ func overlap(all []hostarch.AddrRange, in hostarch.AddrRange) []hostarch.AddrRan
 }
 
 // The method "add" divides data into ranges of pages. A range consists either only of
-// pages that are zero, or only of pages that are not zero. It saves the content of the
-// ranges that are not zero. The parameter "first" is the index of the first range of the
-// region.
+// pages that are zero, or only of pages that are not zero. The method saves the content
+// of the ranges that are not zero. The parameter "first" is the index of the first range
+// of the region.
 func (m *memory) add(start hostarch.Addr, data []byte, first int) {
 	var zero [hostarch.PageSize]byte
 	for at := 0; at < len(data); at += hostarch.PageSize {

@@ -298,8 +298,8 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			// Ignore the frame. The host wants to end an operation that has already
 			// ended.
 		case protocol.KindPrepare:
-			// The host wants an interpreter with other properties, although the current
-			// interpreter has not run a job.
+			// The host sends Prepare again if it wants another interpreter for the next
+			// job. The current interpreter has not run a job.
 			wanted := new(protocol.Prepare)
 			if err = protocol.Decode(payload, wanted); err == nil {
 				p, err = p.replace(wanted)

@@ -33,10 +33,10 @@ function makeCheckpoint(control) {
     restored = error.errno === RESTORED;
     if (!restored) return false;
   }
-  // Generate a key, because OpenSSL then draws a random value. At this time, the kernel
-  // makes OpenSSL get a new seed for its next value. Use a key, because a key creates no
-  // asynchronous resource. Node numbers these resources, and the program could see a
-  // missing number.
+  // The kernel now makes OpenSSL get a new seed when OpenSSL draws its next random value.
+  // So generate a key, which draws a value. Unlike other functions of Node, the
+  // generation of a key creates no asynchronous resource. Node numbers such resources,
+  // and the program could see that a number is missing.
   new crypto.ECDH('prime256v1').generateKeys();
   try {
     fs.readSync(control, buffer, 0, 1, RESEEDED);
