@@ -48,8 +48,8 @@ func programFrames(job *pyth.Job) []protocol.Frame {
 		Sandbox:     string(e.Sandbox),
 	}
 	if c.Name != "" {
-		// The name is part of the encryption. Under another name, decryption must
-		// fail.
+		// The encryption authenticates the program's name. If the job has another name,
+		// decryption must fail.
 		header.Name = e.Name
 	}
 	password := protocol.Frame{Kind: protocol.KindPassword, Payload: e.Password}

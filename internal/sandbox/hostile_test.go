@@ -37,8 +37,8 @@ type readWriter struct {
 	io.Writer
 }
 
-// The function "scripted" returns a sandbox whose guest sends the given bytes. The
-// host's messages go to a writer, and the guest does not answer them.
+// The function "scripted" returns a sandbox whose guest sends the given bytes. The host's
+// messages are written to a writer, and the guest does not answer these messages.
 func scripted(wire []byte, sent io.Writer) *Sandbox {
 	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: fakeCgroup{}}
 	s.meter = &meter{sandbox: s}

@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errAbandoned is the reason why a sandbox is unusable after Abandon: the sandbox
-// has received only a part of a job.
+// errAbandoned is the reason why a sandbox is unusable after a call of Abandon. Such a
+// sandbox has received only a part of a job.
 var errAbandoned = errors.New("the secrets of the job were not released")
 
 // Start gives the job to the sandbox. An error means that the job did not start.
@@ -25,9 +25,9 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 		return nil, fmt.Errorf("sandbox: set limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
-	// Subtract the memory that the sandbox will free only after the limits above are
-	// set. Otherwise, a limit could be lower than the memory in use, and the kernel
-	// would refuse this limit.
+	// The sandbox will free the memory of its checkpoint before the program starts.
+	// Subtract this memory only after the limits above are set. Otherwise a limit could
+	// be lower than the memory in use, and the kernel would refuse this limit.
 	if s.replaces(job) {
 		s.meter.freed(memoryOf(s.language).checkpoint)
 	}
@@ -51,9 +51,9 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// The method "replaces" reports whether the job needs another interpreter than the one
-// that waits. If so, the guest replaces the waiting interpreter and frees its
-// checkpoint (the memory for restoring it).
+// The method "replaces" reports whether the waiting interpreter cannot run the job. In
+// this case, the guest replaces the waiting interpreter and frees its checkpoint (the
+// memory for restoring it).
 func (s *Sandbox) replaces(job *pyth.Job) bool {
 	if job.Session != "" || !s.checkpoint {
 		return false

@@ -4,7 +4,8 @@
 //   - A job cannot see the host or another job.
 //   - The limits of a job hold, even if the guest is hostile.
 //   - After Sandbox.Close, no process, cgroup, mount, file or descriptor of the
-//     sandbox remains. If the server was killed, New removes what remains.
+//     sandbox remains. If the server was killed, the next call of
+//     New removes these remains.
 package sandbox
 
 import (
@@ -44,8 +45,8 @@ type Config struct {
 	Image string
 	// Images maps the names of custom images to their description.
 	Images map[pyth.Runtime]Image
-	// StateDir holds the state of running sandboxes. New deletes everything in
-	// it. No other process may use it.
+	// StateDir is the directory for the state of running sandboxes. New deletes all files
+	// in this directory. No other process may use the directory.
 	StateDir string
 	// Cgroup enforces limits. If it is nil, the package polls the resource usage
 	// of sandboxes instead.
@@ -89,8 +90,8 @@ type Launcher struct {
 	config Config
 	bundle bundle
 	images map[pyth.Runtime]bundle
-	// root is an argument of all sandboxes' processes. It identifies processes that
-	// an earlier server has left.
+	// root is an argument of all sandboxes' processes. With this argument, New finds
+	// processes that an earlier server has left.
 	root    string
 	forks   chan func()
 	stopped sync.Once
@@ -99,7 +100,7 @@ type Launcher struct {
 // New returns a launcher. If an earlier server was killed, New removes the
 // processes, cgroups and files that remain from it.
 func New(config Config) (*Launcher, error) {
-	// gVisor runs in the directory /, so it needs absolute paths.
+	// Use absolute paths, because gVisor runs in the directory /.
 	var err error
 	if config.Executable, err = filepath.Abs(config.Executable); err != nil {
 		return nil, err
@@ -132,11 +133,11 @@ func New(config Config) (*Launcher, error) {
 		}
 	}
 	go func() {
-		// The kernel sends the parent-death signal when the thread that forked the
-		// child ends. So one locked thread, which does not end while the server runs,
-		// forks all children.
+		// When the thread that forked a child ends, the kernel sends the parent-death
+		// signal to the child. So one locked thread forks all children. This thread does
+		// not end while the server runs.
 		runtime.LockOSThread()
-		// The timer slack only saves processor time, so ignore an error.
+		// Ignore an error, because the timer slack only saves processor time.
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0)
 		for f := range l.forks {
 			f()
@@ -147,9 +148,9 @@ func New(config Config) (*Launcher, error) {
 
 // timerSlack is the maximum delay that the host may add to timers of a sandbox's
 // processes. The processes inherit this setting. The default of Linux is 50 µs. While a
-// Go program like gVisor has work, it wakes up after each interval of 20 µs plus the
-// timer slack (sysmon in runtime/proc.go). The timer slack also extends the sleeps of
-// programs.
+// Go program such as gVisor is busy, the monitor of the Go runtime wakes up again and
+// again (sysmon in runtime/proc.go). The interval is 20 µs plus the timer slack. The
+// timer slack also extends the sleeps of programs.
 const timerSlack = 500 * time.Microsecond
 
 // Close stops the launcher. It does not close the sandboxes.
@@ -191,8 +192,8 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyt
 	return s, nil
 }
 
-// bundleFor returns the OCI bundle for a sandbox. For a sandbox with layers it writes
-// a separate bundle, which removeBundle deletes later.
+// bundleFor returns the OCI bundle for a sandbox. For a sandbox with layers, it writes a
+// separate bundle. removeBundle deletes this bundle later.
 func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers) (bundle, error) {
 	if runtime != "" {
 		b, ok := l.images[runtime]
@@ -314,9 +315,9 @@ func (l *Launcher) open(b bundle) ([]*os.File, error) {
 // namespace.
 const nobody = 65534
 
-// command returns the command that boots gVisor. The files get the descriptors from 3
-// on. The process starts in new namespaces, as nobody, and has the capabilities to
-// replace its root directory in these namespaces.
+// command returns the command that boots gVisor. In the new process, the first file has
+// the descriptor 3, and the others follow. The process starts in new namespaces as the
+// user nobody. It has the capabilities to replace its root directory in these namespaces.
 func (l *Launcher) command(b bundle, id string, files []*os.File) *exec.Cmd {
 	host := nobody
 	if l.config.Rootless {
@@ -325,7 +326,8 @@ func (l *Launcher) command(b bundle, id string, files []*os.File) *exec.Cmd {
 	identity := []syscall.SysProcIDMap{{ContainerID: nobody, HostID: host, Size: 1}}
 	args := append([]string{launch.Name}, gvisorFlags(l.root, l.config.Rootless)...)
 	return &exec.Cmd{
-		// Perhaps the user nobody cannot reach the path of the executable.
+		// Use a descriptor of the executable, because the user nobody may have no access
+		// to the path of the executable.
 		Path:       "/proc/self/fd/" + strconv.Itoa(launch.Executable),
 		Args:       append(args, launch.Arguments(b.dir, id, len(b.images))...),
 		Env:        []string{}, // gVisor must not see the server's environment.
@@ -356,7 +358,8 @@ func (s *Sandbox) unlimitLockedMemory() {
 // explainStart adds the path, and advice for the operator, to an error from starting
 // gVisor.
 func explainStart(executable string, err error) error {
-	// The path in err is a path in /proc.
+	// Remove the path from err, because it is a path in /proc that means nothing to the
+	// operator.
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		err = path.Err
 	}
@@ -372,8 +375,8 @@ func explainStart(executable string, err error) error {
 	return err
 }
 
-// removeLeftovers removes what an earlier server has left because it was killed:
-// processes, cgroups and files.
+// removeLeftovers removes processes, cgroups and files of an earlier server that was
+// killed.
 func (l *Launcher) removeLeftovers() error {
 	if l.config.Cgroup != nil {
 		groups, err := l.config.Cgroup.Leftovers()

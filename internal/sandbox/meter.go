@@ -19,17 +19,17 @@ type meter struct {
 	overhead, first int64
 }
 
-// interpreterMemory is the memory in bytes that belongs to an interpreter that waits
-// for a job. The numbers were measured as the growth of the guest's memory when one
-// more interpreter starts. The numbers do not include the interpreter's code, because
-// its memory belongs to the image.
+// interpreterMemory is the memory in bytes that belongs to an interpreter that waits for
+// a job. To measure these numbers, one more interpreter was started, and the guest's
+// memory grew by this amount. The numbers do not include the interpreter's code, because
+// the memory of the code belongs to the image.
 type interpreterMemory struct {
-	// The field "own" is the memory that counts as memory of the program, as outside a
-	// sandbox.
+	// The field "own" is the part that counts as memory of the program. Outside a
+	// sandbox, the program would also need this memory.
 	own int64
 	// checkpoint is the memory of the copy for restoring the interpreter. It counts as
-	// overhead. For Python the field is 0, because the copy of a Python interpreter
-	// that has imported nothing in advance is small.
+	// overhead. For Python the field is 0: if a Python interpreter has imported nothing
+	// in advance, its copy is small.
 	checkpoint int64
 }
 
@@ -43,9 +43,9 @@ func memoryOf(l pyth.Language) interpreterMemory {
 	return interpreterMemory{own: 5 << 20}
 }
 
-// overheadGrowth limits how much the overhead may grow after the boot, in bytes.
-// If it grows more, memory of a run is still in use. Modules that the interpreter
-// imports in advance need 30 MiB, half of it for the checkpoint.
+// overheadGrowth limits how much the overhead may grow after the boot, in bytes. If the
+// overhead grows more than this, memory of a run is still in use. Modules that the
+// interpreter imports in advance need 30 MiB, half of it for the checkpoint.
 const overheadGrowth = 48 << 20
 
 // errResidue means that memory of a run is still in use after the run.
@@ -59,9 +59,9 @@ func newMeter(s *Sandbox) *meter {
 	return m
 }
 
-// recalibrate measures the overhead again before the next run. gVisor returns the
-// memory of a run to the host with a short delay, so recalibrate waits until this is
-// done. Otherwise this memory would count as overhead, and the next run could use more
+// recalibrate measures the overhead again before the next run. gVisor returns the memory
+// of a run to the host with a short delay, so recalibrate waits until gVisor has returned
+// it. Otherwise this memory would count as overhead, and the next run could use more
 // memory than its limit.
 func (m *meter) recalibrate(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait *= 2 {

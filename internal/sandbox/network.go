@@ -83,7 +83,8 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + loopback, "no_proxy=" + loopback,
 	}
 	if runtime == pyth.NodeRuntime {
-		// Without this setting, fetch and http of Node.js ignore the variables.
+		// Set this variable, because without it fetch and http of Node.js ignore the
+		// variables for the proxy.
 		variables = append(variables, "NODE_USE_ENV_PROXY=1")
 	}
 	for _, variable := range variables {
@@ -95,8 +96,8 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 }
 
 // accept serves the streams that the guest opens. If no job with a network is running,
-// the method closes the stream: either the stream came too late, or the guest is
-// hostile.
+// the method closes the stream. In this case, the job has ended before the stream was
+// opened, or the guest is hostile.
 func (t *tunnel) accept(mux *yamux.Session) {
 	for {
 		stream, err := mux.AcceptStream()
@@ -115,8 +116,9 @@ func (t *tunnel) accept(mux *yamux.Session) {
 	}
 }
 
-// halfCloser adds CloseWrite to a yamux stream. In yamux, Close closes only the
-// direction of writing. The other direction ends when the peer closes it.
+// halfCloser adds the method CloseWrite to a yamux stream. The method Close of a yamux
+// stream closes only the direction for writing. The other direction ends when the peer
+// closes it.
 type halfCloser struct{ *yamux.Stream }
 
 func (s halfCloser) CloseWrite() error { return s.Close() }

@@ -50,10 +50,10 @@ func descendants(pid int) []int {
 	return all
 }
 
-// quickDescendants returns the same IDs as descendants, but reads only the files of
-// these processes. So its cost does not depend on the other processes of the host. It
-// can miss a process if another process ends while quickDescendants reads the files. On
-// a kernel without CONFIG_PROC_CHILDREN, it calls descendants.
+// quickDescendants returns the same IDs as descendants, but reads only the files of these
+// processes. So its cost does not depend on the number of other processes on the host. If
+// a process ends while quickDescendants reads the files, the result can lack another
+// process. On a kernel without CONFIG_PROC_CHILDREN, it calls descendants.
 func quickDescendants(pid int) []int {
 	all := []int{}
 	for next := []int{pid}; len(next) > 0; next = next[1:] {
@@ -133,9 +133,9 @@ func anonymousMemory(pid int) int64 {
 	return int64(status.RssAnon)
 }
 
-// processCPU returns the processor time of a process, or 0 if the process has ended.
-// It reads the clock of the process, because the times in /proc/pid/stat have a unit of
-// 10 ms. See clock_getcpuclockid(3).
+// processCPU returns the processor time of a process, or 0 if the process has ended. It
+// reads the CPU-time clock of the process, because the times in /proc/pid/stat are only
+// exact to 10 ms. See clock_getcpuclockid(3).
 func processCPU(pid int) time.Duration {
 	const scheduled = 2 // CPUCLOCK_SCHED
 	var clock unix.Timespec
@@ -148,8 +148,9 @@ func processCPU(pid int) time.Duration {
 // statFields returns the fields of /proc/pid/stat after the name, which may contain
 // spaces and parentheses. The first fields are the state and the parent.
 //
-// Without a cgroup, the end of a sandbox reads all processes of the host. The package
-// procfs would take 50% longer than statFields, since it converts all 44 fields.
+// Without a cgroup, the host reads the status of all its processes when a sandbox ends.
+// The package procfs would take 50% longer than statFields, because procfs converts all
+// 44 fields.
 func statFields(pid int) []string {
 	b, err := os.ReadFile(procPath(pid, "stat"))
 	if err != nil {

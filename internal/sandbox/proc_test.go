@@ -12,7 +12,8 @@ import (
 )
 
 // TestProcessCPUIsExact compares the processor time of this process with the kernel's
-// record of it. All threads count, and also those that have ended.
+// record of it. The processor time must include all threads, even the threads that have
+// ended.
 func TestProcessCPUIsExact(t *testing.T) {
 	before := processCPU(os.Getpid())
 	var used unix.Rusage

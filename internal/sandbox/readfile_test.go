@@ -35,9 +35,9 @@ func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	return s
 }
 
-// fileServer returns a guest that answers each request with a file of size bytes.
-// It counts the bytes in *sent. Like the agent, it looks for an abort before it
-// sends each piece.
+// fileServer returns a guest that answers each request with a file of size bytes. It
+// counts the bytes in *sent. Before it sends each piece, it checks whether the host has
+// sent an abort. The agent does the same.
 func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 	return func(c *protocol.Conn, socket *os.File) {
 		for {

@@ -22,8 +22,8 @@ const (
 // mediaType matches a media type without parameters (RFC 6838, section 4.2).
 var mediaType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$`)
 
-// result validates and stores a result. The user's program wrote it, so it may
-// contain anything. Invalid parts are left out.
+// result validates and stores a result. The user's program wrote the result, so the
+// result may contain any bytes. Invalid parts are left out.
 func (r *run) result(payload []byte) {
 	r.resultBytes += len(payload)
 	if len(r.outcome.Results) >= maxResults || r.resultBytes > maxResultBytes {

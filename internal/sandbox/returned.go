@@ -16,8 +16,8 @@ const (
 	maxReason          = 256
 )
 
-// maxReported limits the size of each text about an exception, in bytes. Later, secret
-// values in these texts are replaced, and then the texts are cut to a lower limit.
+// maxReported limits the size of each text about an exception, in bytes. The texts are
+// cut again to a lower limit later, after secret values in them are replaced.
 const maxReported = 512 << 10
 
 // The method "file" starts an output file. The guest (the code inside the sandbox) also
@@ -48,8 +48,8 @@ func (r *run) fileEnd() error {
 	}
 	f := *r.incoming
 	r.incoming = nil
-	// The guest has already checked the path by the same rule. If the host still finds
-	// an invalid path, it skips the file, and does not end the run.
+	// The guest has already checked the path with the same rule. If the path is still
+	// invalid, the host skips the file and does not end the run.
 	if fault := workpath.Fault(f.Path); fault != "" {
 		return r.skip(f.Path, "its path "+fault)
 	}
@@ -60,7 +60,8 @@ func (r *run) fileEnd() error {
 	return nil
 }
 
-// The method "skipped" handles the guest's message that it did not send a file.
+// The method "skipped" processes a message of the guest. The message says that the guest
+// did not send a file.
 func (r *run) skipped(payload []byte) error {
 	var s protocol.Skipped
 	if err := decode(payload, &s); err != nil {

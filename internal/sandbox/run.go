@@ -17,7 +17,7 @@ import (
 // not enforce.
 const pollInterval = 10 * time.Millisecond
 
-// Reasons why the host ends a run.
+// These errors are the reasons why the host ends a run.
 var (
 	errOutput   = errors.New("output limit")
 	errMemory   = errors.New("memory limit")
@@ -25,7 +25,8 @@ var (
 	errCanceled = errors.New("canceled")
 )
 
-// errGuest reports a protocol violation, which only a hostile guest commits.
+// errGuest reports a violation of the protocol. Only a hostile guest violates the
+// protocol.
 var errGuest = errors.New("the guest violated the protocol")
 
 // run holds the state of a job in progress. Only the goroutine that calls the method
@@ -58,7 +59,7 @@ type run struct {
 	peak, used atomic.Int64
 }
 
-// The type "printed" holds the captured output of one stream.
+// The type "printed" holds the captured output of one output stream.
 type printed struct {
 	size      int
 	kept      []byte
@@ -72,14 +73,14 @@ func (r *run) end(cause error) {
 		return
 	}
 	// If the guest stops the program in time, the output so far is returned. Otherwise
-	// the deadline expires and the sandbox is destroyed. The deadline also ends a send
-	// that blocks.
+	// the deadline expires and the sandbox is destroyed. The deadline also ends a blocked
+	// attempt to send a message.
 	until := time.Now().Add(r.grace())
 	_ = r.sandbox.socket.SetDeadline(until)
 	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
 }
 
-// grace returns how long the guest may take to stop the run.
+// grace returns how much time the guest has to stop the run.
 func (r *run) grace() time.Duration {
 	if r.job.Session != "" {
 		return protocol.InterruptGrace + stopGrace
@@ -91,8 +92,8 @@ func (r *run) grace() time.Duration {
 // closed. The guest (the code inside the sandbox) also enforces limits, but the host
 // does not trust it.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
-	// The timer is for a hostile guest. Normally the guest enforces the
-	// time-out.
+	// This timer is necessary because the guest may be hostile. A normal guest enforces
+	// the time-out itself.
 	deadline := time.NewTimer(r.job.Timeout + r.grace())
 	defer deadline.Stop()
 	var poll <-chan time.Time
@@ -116,13 +117,13 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 			r.end(cause)
 		}
 		if errors.Is(cause, errMemory) && r.job.Session != "" {
-			// Kill the sandbox at once. The guest would only interrupt the
-			// interpreter, which could allocate more memory before it stops.
+			// Kill the sandbox at once. The guest would only interrupt the interpreter,
+			// and the interpreter could allocate more memory before it stops.
 			_ = r.sandbox.Close()
 		}
 	}
-	// If the receiver of the events blocks, no message of the guest is processed.
-	// The program must still end.
+	// If the receiver of the events blocks, the host does not process the guest's
+	// messages. Even in this case, the program must end.
 	stuck := time.NewTimer(2 * r.grace())
 	defer stuck.Stop()
 	select {
@@ -144,9 +145,9 @@ func (r *run) overLimit() error {
 	return nil
 }
 
-// cpu returns the processor time of the run so far. Without a cgroup, a
-// measurement does not include processes that have already ended. So cpu returns
-// the highest time that was observed.
+// cpu returns the processor time that the run has used. Without a cgroup, a measurement
+// does not include processes that have already ended. So cpu returns the highest time
+// that was measured in this run.
 func (r *run) cpu() time.Duration {
 	now := int64(r.sandbox.meter.cpu() - r.cpuBefore)
 	for {
@@ -160,8 +161,8 @@ func (r *run) cpu() time.Duration {
 	}
 }
 
-// sample returns the memory in use in bytes, and updates the peak. With a cgroup
-// it returns 0, because the kernel records the peak.
+// sample returns the memory in use in bytes, and updates the peak. With a cgroup it
+// returns 0, because then the kernel records the peak.
 func (r *run) sample() int64 {
 	if r.sandbox.group != nil {
 		return 0
@@ -212,7 +213,8 @@ func (r *run) receive() (*protocol.Exit, error) {
 	}
 }
 
-// output stores or forwards output up to the limit. More output ends the run.
+// output stores or forwards output until the limit is reached. If the program writes more
+// output, the run ends.
 func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
 	if room := int(r.job.Limits.OutputBytes) - p.size; len(more) > room {
 		r.end(errOutput)
@@ -227,8 +229,8 @@ func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
 	}
 }
 
-// checkDelivery checks the result of delivering an event. After an error, it
-// cancels the run and discards further events.
+// checkDelivery checks whether an event was delivered. After an error, it cancels the run
+// and discards further events.
 func (r *run) checkDelivery(err error) {
 	if err != nil {
 		r.end(errCanceled)
@@ -278,8 +280,8 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		o.Error = &pyth.ProgramError{Name: "InputFileError", Message: bounded(exit.Failure)}
 		return o
 	case err != nil, exit.Failure != "":
-		// The sandbox or the guest has died, or the program could not be started.
-		// None of this was caused by a limit.
+		// The sandbox or the guest has died, or the program could not be started. No
+		// limit was the cause.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
 	case exit.DecryptionFailed && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed
@@ -312,7 +314,7 @@ func signalName(n int) string {
 	if name := unix.SignalName(unix.Signal(n)); name != "" {
 		return name
 	}
-	// unix.SignalName has no names for real-time signals.
+	// The function unix.SignalName does not know the names of real-time signals.
 	const firstRealTime = 34
 	return "SIGRTMIN+" + strconv.Itoa(n-firstRealTime)
 }

@@ -25,8 +25,8 @@ const stopGrace = 2 * time.Second
 // needs. The processes and threads of the program are not included.
 const hostPids = 256
 
-// Weights of sandboxes for processor time. While processor time is scarce, a sandbox
-// that is being prepared must not slow down running programs.
+// These constants are weights of sandboxes for processor time. If processor time is
+// scarce, a sandbox that is being prepared must not slow down running programs.
 const (
 	runningWeight   = 100
 	preparingWeight = 20
@@ -46,7 +46,8 @@ type Sandbox struct {
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
-	// weight is the current share of processor time of the sandbox's cgroup.
+	// weight is the sandbox's current share of processor time. It is the weight of the
+	// cgroup.
 	weight int
 	// restorable is true if the guest can restore the interpreter of the last job.
 	restorable bool
@@ -78,14 +79,14 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	if !s.restorable {
 		s.setWeight(preparingWeight)
 	}
-	// Reset the limits, because an interpreter might not start with the limits of the
-	// last job. The kernel refuses a memory limit below the memory in use, and gVisor
-	// frees the job's memory with a delay. So keep a higher limit for now. The method
-	// recalibrate waits until the memory is freed.
+	// Reset the limits, because the limits of the last job may be too low to start an
+	// interpreter. gVisor frees the job's memory with a delay, and the kernel refuses a
+	// memory limit below the memory in use. So keep a higher limit for now. The method
+	// recalibrate waits until the memory is free.
 	memory := max(pyth.DefaultMemoryBytes, s.granted.memoryBytes-s.meter.overhead)
 	err := s.grant(memory, pyth.DefaultProcesses)
 	if err == nil {
-		// The last run may have left a deadline that has expired.
+		// Clear the deadline. The last run may have left a deadline that has expired.
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
@@ -101,8 +102,8 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	return err
 }
 
-// applyDefaultLimits sets the limits that most jobs use. Such jobs then start
-// without writes to the cgroup.
+// applyDefaultLimits sets the limits that most jobs use. A job with these limits then
+// starts without writes to the cgroup.
 func (s *Sandbox) applyDefaultLimits() error {
 	if err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses); err != nil {
 		return err
@@ -126,8 +127,8 @@ func (s *Sandbox) setWeight(weight int) {
 // by less than memoryStep from run to run, so most runs need no write to the cgroup.
 const memoryStep = 1 << 20
 
-// grant sets the sandbox's limits on the host. They are the limits of the job,
-// plus the overhead of the sandbox.
+// grant sets the sandbox's limits on the host. Each limit is the limit of the job plus
+// the overhead of the sandbox.
 func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	memory := (s.meter.overhead + memoryBytes + memoryStep - 1) / memoryStep * memoryStep
 	wanted := granted{memoryBytes: memory, pids: hostPids + 4*processes}
@@ -138,7 +139,7 @@ func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	return errors.Join(s.group.SetMemory(wanted.memoryBytes), s.group.SetPids(wanted.pids))
 }
 
-// The type "granted" holds limits as set on the host.
+// The type "granted" holds the limits that are set on the host.
 type granted struct {
 	memoryBytes int64
 	pids        int
@@ -199,8 +200,8 @@ func (s *Sandbox) recycled(hello *protocol.Hello) {
 // files are gone. It may be called concurrently and repeatedly.
 func (s *Sandbox) Close() error {
 	s.closing.Do(func() {
-		// The kernel also kills all other processes of the sandbox: they are in the
-		// PID namespace whose first process is the sentry.
+		// The kernel also kills all other processes of the sandbox. These processes are
+		// in the PID namespace whose first process is the sentry.
 		_ = s.cmd.Process.Kill()
 		<-s.exited
 		s.closed = errors.Join(s.closeSockets(), s.removeGroup(), s.removeBundle())

@@ -15,8 +15,8 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 	values := []pyth.SecretValue{{Name: "TOKEN", Value: []byte("canary")}}
 	for name, tt := range map[string]struct {
 		session pyth.SessionID
-		// The field "before" is true if the host sends the job, without its secrets,
-		// before the call of Release.
+		// The field "before" is true if the host sends the job before Release is called.
+		// The secrets of the job are sent later.
 		before bool
 	}{
 		"a job":              {before: true},

@@ -32,7 +32,7 @@ func (s *Sandbox) rearm() error {
 	if s.group != nil {
 		s.group.ResetPeak()
 	}
-	// The last run may have left a deadline that has expired.
+	// Clear the deadline. The last run may have left a deadline that has expired.
 	return s.socket.SetDeadline(time.Time{})
 }
 
@@ -60,7 +60,7 @@ func (s *Sandbox) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	return files, err
 }
 
-// WriteFile creates or replaces a file of the session. If content cannot be read
+// WriteFile creates or replaces a file of the session. If the new content cannot be read
 // completely, an existing file stays unchanged.
 func (s *Sandbox) WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error) {
 	err = s.operate(ctx, protocol.KindPut, path, func() error {
@@ -145,13 +145,14 @@ func interrupted(ctx context.Context) error {
 	return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The transfer of the file was interrupted. Try again.", Err: cause}
 }
 
-// fileError wraps an error that leaves the sandbox usable.
+// fileError wraps an error of a file operation after which the sandbox is still usable.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
 
 // The method "operate" requests a file operation, and calls the function "answer" to
-// receive the result. After an error other than a fileError, the sandbox is unusable.
+// receive the result. If the method returns an error that is not a fileError, the sandbox
+// is unusable.
 func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, answer func() error) error {
 	if s.broken != nil {
 		return s.broken
@@ -218,8 +219,8 @@ func failure(payload []byte, d *protocol.Done) error {
 	}
 }
 
-// maxUnread limits how many bytes of a file the guest may send after an abort. A
-// guest that is not hostile sends at most what was already in transit.
+// maxUnread limits how many bytes of a file the guest may send after an abort. A correct
+// guest sends only data that was already in transit.
 const maxUnread = 4 << 20
 
 // fileReader reads a file while the guest sends it. Read fails when the context
@@ -256,9 +257,9 @@ func (r *fileReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// The method "end" reads the rest of the guest's answer, which must not be mistaken for
-// the answer to the next operation. If a part of the file was not read, the method
-// tells the guest to stop and returns true.
+// The method "end" reads the rest of the guest's answer. Otherwise the host would read
+// this rest as the answer to the next operation. If a part of the file was not read, the
+// method tells the guest to stop and returns true.
 func (r *fileReader) end() (aborted bool) {
 	if aborted = r.left > 0 && !r.done && r.broken == nil; aborted {
 		if r.broken = r.sandbox.socket.SetDeadline(time.Now().Add(fileTimeout)); r.broken == nil {

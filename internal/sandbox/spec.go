@@ -40,10 +40,10 @@ type bundle struct {
 // specification returns the path of the bundle's configuration.
 func (b bundle) specification() string { return filepath.Join(b.dir, "config.json") }
 
-// writeBundle writes an OCI bundle to dir, for sandboxes with this image and
-// these mounts. Programs can read the bundle's configuration inside the
-// sandbox. So the configuration contains no data of a tenant, except which
-// packages are mounted.
+// writeBundle writes an OCI bundle to dir, for sandboxes with this image and these
+// mounts. Programs can read the bundle's configuration inside the sandbox. So the
+// configuration must not contain data of a tenant. Only the list of mounted packages is
+// visible.
 func writeBundle(dir, image string, mounts []Mount) (bundle, error) {
 	written := bundle{dir: dir, images: []string{image}}
 	empty := filepath.Join(dir, "empty")
@@ -56,11 +56,11 @@ func writeBundle(dir, image string, mounts []Mount) (bundle, error) {
 		Root:     &specs.Root{Path: empty, Readonly: true},
 		Process: &specs.Process{
 			Args: []string{guest.AgentPath},
-			// The agent passes its environment to programs, except the variables
-			// for Go.
+			// The agent passes this environment to programs, except for the variables of
+			// the Go runtime.
 			Env: append(environ(pyth.BaseEnv()), "GOMAXPROCS=2", "GOGC=50",
-				// These settings save 30 system calls: Go does not name its memory
-				// mappings, and does not read the limits of cgroups.
+				// These settings save 30 system calls, because Go then does not name its
+				// memory mappings and does not read the limits of cgroups.
 				"GODEBUG=decoratemappings=0,containermaxprocs=0,updatemaxprocs=0"),
 			Cwd: "/",
 			Capabilities: &specs.LinuxCapabilities{
@@ -93,8 +93,8 @@ func writeBundle(dir, image string, mounts []Mount) (bundle, error) {
 		},
 	}
 	for _, m := range mounts {
-		// The sentry itself reads these images, like the root image. So no gofer
-		// process is needed.
+		// The sentry itself reads these images and the root image. So no gofer process (a
+		// process that opens files for gVisor) is needed.
 		written.images = append(written.images, m.Image)
 		spec.Mounts = append(spec.Mounts, specs.Mount{
 			Destination: m.Path, Type: "erofs", Source: m.Image, Options: []string{"ro", "nosuid", "nodev"},

@@ -50,7 +50,7 @@ type Group interface {
 	// MemoryPeak returns the highest memory in bytes since ResetPeak.
 	MemoryPeak() int64
 	ResetPeak()
-	// CPU returns the processor time of the group so far.
+	// CPU returns the processor time that the group has used since it was created.
 	CPU() time.Duration
 	// OutOfMemory reports whether the kernel has killed a process of the group
 	// because memory ran out.
@@ -99,8 +99,8 @@ func ownPath(controller string) (string, error) {
 }
 
 func write(dir, file, value string) error {
-	// If the kernel lacks the file, the error must be fs.ErrNotExist. With O_CREATE,
-	// the kernel would return another error.
+	// Do not use O_CREATE. If the kernel does not have the file, the error must be
+	// fs.ErrNotExist. With O_CREATE, the kernel would return another error.
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err

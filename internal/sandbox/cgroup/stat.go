@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// statBytes is the size in bytes of the buffer for reading a stat. The files are
-// smaller.
+// statBytes is the size in bytes of the buffer for reading a cgroup file. The files are
+// always smaller than the buffer.
 const statBytes = 4096
 
 // stat is an open cgroup file that is read in every run. It stays open, since opening
-// takes longer than reading. In cgroup v2, a reset of the peak affects only the
-// descriptor that was used for the reset. If the kernel lacks the file, the method
-// "read" returns "".
+// takes longer than reading. In cgroup v2, a reset of the memory peak is visible only
+// through the descriptor that made the reset. If the kernel lacks the file, the method
+// "read" of stat returns "".
 type stat struct{ file *os.File }
 
 // openStat opens the file for reading, and also for writing if that is permitted.

@@ -29,8 +29,8 @@ func findV1(root, name string) (*v1Parent, error) {
 			return nil, err
 		}
 	}
-	// The directories may exist without being writable. So create a group as a
-	// test.
+	// This process may be unable to write to directories that already exist. So create a
+	// group as a test.
 	g, err := p.New("probe-" + strconv.Itoa(os.Getpid()))
 	if err != nil {
 		return nil, err
@@ -163,8 +163,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	if err != nil {
 		return err
 	}
-	// Forbid swap, which would only slow down a program that exceeds its limit.
-	// The file does not exist in kernels without swap accounting.
+	// Forbid swap, because swap would only slow down a program that exceeds its limit.
+	// Kernels without swap accounting do not have the file of the combined limit.
 	if err := write(dir, both, value); err != nil && !os.IsNotExist(err) {
 		return write(dir, "memory.swappiness", "0")
 	}

@@ -22,8 +22,9 @@ func findV2(root, name string) (*v2Parent, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The user root may use the top of the hierarchy. Another user may use the cgroup
-	// of this process, if it is delegated to the user.
+	// The user root may create groups at the top of the hierarchy. Another user may
+	// create groups only in the cgroup of this process, if this cgroup is delegated to
+	// the user.
 	var tried []error
 	for _, base := range slices.Compact([]string{root, filepath.Join(root, path)}) {
 		p := &v2Parent{dir: filepath.Join(base, name)}
@@ -149,7 +150,7 @@ func (g *v2Group) SetMemory(bytes int64) error {
 	if err := write(g.dir, "memory.max", strconv.FormatInt(bytes, 10)); err != nil {
 		return err
 	}
-	// The file does not exist in kernels without swap accounting.
+	// Kernels without swap accounting do not have the file memory.swap.max.
 	if err := write(g.dir, "memory.swap.max", "0"); err != nil && !os.IsNotExist(err) {
 		return err
 	}
@@ -163,8 +164,8 @@ func (g *v2Group) SetWeight(weight int) { _ = write(g.dir, "cpu.weight", strconv
 func (g *v2Group) Memory() int64     { return g.memory.int() }
 func (g *v2Group) MemoryPeak() int64 { return g.peak.int() }
 
-// ResetPeak needs Linux 6.12. On older kernels the peak includes the boot. But
-// the boot needs less memory than any program.
+// ResetPeak needs Linux 6.12. On older kernels, the peak includes the memory for the boot
+// of the sandbox. This is harmless, because the boot needs less memory than any program.
 func (g *v2Group) ResetPeak() { g.peak.reset() }
 
 func (g *v2Group) CPU() time.Duration {
@@ -176,8 +177,8 @@ func (g *v2Group) OutOfMemory() bool {
 }
 
 func (g *v2Group) Kill() error {
-	// If the kernel kills the processes (since Linux 5.14), they cannot escape by
-	// forking.
+	// Let the kernel kill all processes at once (since Linux 5.14). If this function
+	// killed one process after another, a process could escape by forking.
 	if err := write(g.dir, "cgroup.kill", "1"); err == nil {
 		return nil
 	}

@@ -39,7 +39,8 @@ func writeFlushing(to io.Writer, req *http.Request) error {
 		req.Body = flushingBody{req.Body, w}
 	}
 	if _, ok := req.Header["User-Agent"]; !ok {
-		// An empty value prevents net/http from adding its own User-Agent.
+		// Set an empty User-Agent. Otherwise net/http would add its own User-Agent to the
+		// request.
 		req.Header["User-Agent"] = []string{""}
 	}
 	if err := req.Write(struct{ plainWriter }{w}); err != nil {
@@ -64,7 +65,7 @@ func (t trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// body wraps the body of a client's request. It notes whether the body was read
+// body wraps the body of a client's request. It records whether the body was read
 // completely, and whether a read failed.
 type body struct {
 	io.ReadCloser

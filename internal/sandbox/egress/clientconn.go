@@ -54,8 +54,9 @@ func (s *clientConn) refuse(t target, refused *refusal) {
 	})
 }
 
-// finish adds an ended connection to the run's records. The parameter "refused" is nil
-// unless the proxy cut the connection off.
+// finish adds an ended connection to the run's records. If the proxy refused a request or
+// data on the connection, the parameter "refused" holds the reason. Otherwise the
+// parameter is nil.
 func (s *clientConn) finish(up *upstream, refused *refusal) {
 	c := Connection{
 		Host: up.target.name(), Port: int(up.target.port), Verdict: Allowed,

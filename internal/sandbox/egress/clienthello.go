@@ -14,7 +14,8 @@ import (
 // headers. crypto/tls rejects a ClientHello larger than 64 KiB.
 const maxHello = 80 << 10
 
-// The handshake fails with errHelloRead as soon as the ClientHello is complete.
+// errHelloRead ends the handshake as soon as the ClientHello is complete, because the
+// rest of the handshake is not needed.
 var errHelloRead = errors.New("egress: ClientHello complete")
 
 // readHello reads a ClientHello and returns its server name and its raw bytes. The name

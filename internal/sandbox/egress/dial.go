@@ -20,8 +20,8 @@ type upstream struct {
 	watchedConn
 	target         target
 	sent, received atomic.Int64
-	// Unless stopAutoClose is called, the connection is closed when the client's
-	// connection ends.
+	// The upstream connection is closed when the client's connection ends. A call of
+	// stopAutoClose prevents this.
 	stopAutoClose func() bool
 }
 

@@ -24,9 +24,10 @@ func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, e
 	return conn, nil
 }
 
-// CheckAddress returns an error if DialContext can never connect to the address: it is
-// malformed or denied, or programs must not reach it. CheckAddress does not resolve
-// names, so only DialContext checks the addresses of a name.
+// CheckAddress returns an error if DialContext can never connect to the address. This is
+// the case if the address is malformed, if it is denied, or if programs must not reach
+// it. CheckAddress does not resolve names, so only DialContext checks the addresses of a
+// name.
 func (p *Proxy) CheckAddress(address string) error {
 	t, err := parseTarget(address, 0)
 	if err != nil {
@@ -38,7 +39,8 @@ func (p *Proxy) CheckAddress(address string) error {
 	if t.host.name != "" {
 		return nil
 	}
-	// Do not return a refusal that is nil as an error.
+	// Return nil explicitly. A nil *refusal that is returned as an error is not equal to
+	// nil.
 	if _, refused := p.addresses(context.Background(), t); refused != nil {
 		return refused
 	}

@@ -60,7 +60,8 @@ func parseHost(s string) (host, error) {
 	if err != nil {
 		return host{}, err
 	}
-	// The URL standard treats a host whose last label is a number as an address.
+	// If the last label of a host is a number, the URL standard treats the host as an
+	// address.
 	if last := name[strings.LastIndexByte(name, '.')+1:]; isNumber(last) {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {

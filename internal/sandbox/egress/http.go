@@ -181,7 +181,7 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 		keep = keep && body.finished()
 		refused = failed(replyFailed, "host %s sent no valid HTTP response", up.target)
 		if s.ctx.Err() != nil {
-			// The client's connection has ended, so the target is not at fault.
+			// The target is not at fault, because the client's connection has ended.
 			refused = nil
 		}
 		keep = refused != nil && s.write(req, refused, keep) && keep
@@ -258,9 +258,9 @@ func (s *clientConn) writeResponse(resp *http.Response, req *request, body *body
 		resp.Request = nil
 	}
 	if resp.ContentLength < 0 {
-		// Without a length, the body's end is marked by chunked encoding.
-		// HTTP/1.0 clients do not know chunks, so for them the connection is
-		// closed.
+		// If the length of the body is unknown, chunked encoding marks the end of the
+		// body. HTTP/1.0 clients do not support chunked encoding. For these clients,
+		// closing the connection marks the end.
 		resp.TransferEncoding = []string{"chunked"}
 		if !req.ProtoAtLeast(1, 1) {
 			resp.TransferEncoding, resp.Trailer, resp.Close = nil, nil, true

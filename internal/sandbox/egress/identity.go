@@ -1,8 +1,9 @@
 package egress
 
-// checkIdentity returns a refusal if a connection to the target must not use the name h
-// in its Host header or TLS SNI. A server with several sites selects a site by this
-// name and not by the dialled address.
+// checkIdentity checks the name h from the Host header or the TLS SNI. It returns a
+// refusal if a connection to the target must not use this name. The check is necessary
+// because a server with several sites selects a site by this name, and not by the dialled
+// address.
 //
 // If the target is a host name, only this name is allowed. If the target is an IP
 // address, two kinds of names are allowed: this address, and each name that the rules

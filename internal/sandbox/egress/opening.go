@@ -24,9 +24,9 @@ import (
 // opening never waits for more bytes, so it does not delay binary protocols.
 type opening struct {
 	state openingState
-	// The field "word" holds the first bytes of the current word, and "words" is the
-	// number of words before it. The field "first" is the first word of the line. The
-	// field "version" is true if the last complete word is an HTTP version.
+	// The field "word" holds the first bytes of the current word. The field "words" is
+	// the number of words before the current one. The field "first" is the first word of
+	// the line. The field "version" is true if the last complete word is an HTTP version.
 	word    []byte
 	words   int
 	first   string
@@ -55,7 +55,8 @@ const (
 	maxOpening = 512
 )
 
-// openingVerdict says whether the proxy may forward the inspected bytes.
+// openingVerdict is the result of the inspection. It says whether the proxy may forward
+// the inspected bytes.
 type openingVerdict int
 
 const (

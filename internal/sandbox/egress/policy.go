@@ -84,8 +84,8 @@ func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reaso
 	if reason, ok := classify(addr); ok || !p.inRanges(addr) {
 		return reason, ok
 	}
-	// AllowRanges may contain the range of an IPv6 translator. Even then, the
-	// embedded address must be checked.
+	// AllowRanges may contain the range of an IPv6 translator. So also check the IPv4
+	// address that is embedded in an address of this range.
 	if v4, ok := embedded(addr); ok {
 		return p.reachable(v4, port, own)
 	}

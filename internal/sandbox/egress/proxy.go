@@ -42,8 +42,8 @@ type Config struct {
 	// DialTimeout limits the time to resolve a name and connect. 0 means 20
 	// seconds.
 	DialTimeout time.Duration
-	// IdleTimeout is the maximum time without traffic. After that, the connection is
-	// closed. 0 means 5 minutes.
+	// IdleTimeout is the maximum time that a connection may have no traffic. After this
+	// time, the proxy closes the connection. 0 means 5 minutes.
 	IdleTimeout time.Duration
 	// MaxConnections limits the concurrent connections of a run. 0 means 64.
 	MaxConnections int

@@ -31,8 +31,7 @@ type rig struct {
 	names *names
 }
 
-// names resolves names to fixed addresses, and records which names it was asked
-// for.
+// names resolves names to fixed addresses, and records the names that were requested.
 type names struct {
 	known map[string][]netip.Addr
 
@@ -118,7 +117,7 @@ func (r *rig) dial() *wire {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { conn.Close() })
-	// The deadline makes a test fail instead of hanging.
+	// With this deadline, a test fails instead of waiting forever.
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return &wire{t: r.t, Conn: conn, r: bufio.NewReader(conn)}
 }

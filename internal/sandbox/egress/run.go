@@ -23,8 +23,8 @@ const (
 // Verdicts returns all verdicts.
 func Verdicts() []Verdict { return []Verdict{Allowed, Denied, Failed} }
 
-// Connection describes one connection. It can also stand for several connections
-// that differ only in their number of bytes.
+// Connection describes one connection. One Connection can also describe several
+// connections that differ only in their number of bytes.
 type Connection struct {
 	// Host is a name in lower case, or an address. It is empty if the program's
 	// request contained no valid host.
@@ -34,7 +34,8 @@ type Connection struct {
 	// bytes from the host.
 	SentBytes, ReceivedBytes int64
 	Verdict                  Verdict
-	// Reason explains why the connection was denied, failed or was cut off.
+	// Reason explains why the connection was denied, why it failed, or why the proxy
+	// ended it.
 	Reason string
 	// Count is the number of connections in this record.
 	Count int

@@ -18,8 +18,9 @@ const (
 	protocolOther
 )
 
-// Values of the first bytes of TLS. Some servers accept other records before the
-// handshake record, or a ClientHello in the format of SSL 2.
+// These constants are values of the first bytes of a TLS connection. Some servers accept
+// other records before the handshake record. Some servers also accept a ClientHello in
+// the format of SSL 2.
 const (
 	recordFirst     = 0x14
 	recordHandshake = 0x16

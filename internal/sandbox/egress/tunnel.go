@@ -33,8 +33,8 @@ func (s *clientConn) tunnel(up *upstream) {
 		refusing.Store(true)
 		up.disconnect()
 		if up.received.Load() > 0 {
-			// The client may never read the server's last bytes. Closing the
-			// connection ends the goroutine that copies them.
+			// The client may never read the server's last bytes. Close the connection, so
+			// that the goroutine that copies these bytes ends.
 			s.client.Close()
 		}
 		<-answered
@@ -49,8 +49,8 @@ func (s *clientConn) tunnel(up *upstream) {
 // copyHalf copies one direction of a tunnel, then closes the destination for
 // writing.
 func copyHalf(to, from net.Conn) error {
-	// Hide all methods except Read and Write. io.CopyBuffer would use methods
-	// that do not count the bytes.
+	// Hide all methods except Read and Write. io.CopyBuffer would use other methods, and
+	// these do not count the bytes.
 	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, copyBuffer))
 	if err != nil {
 		return err
@@ -172,8 +172,8 @@ func (s *clientConn) checkTunneled(t target, req *request) *refusal {
 }
 
 // explain sends the reason for a refusal in the client's protocol. If the client has
-// already got bytes from the server, the method sends nothing, because the client would
-// take the reason for a part of the server's bytes.
+// already received bytes from the server, the method sends nothing. Otherwise the client
+// would read the reason as a part of the server's data.
 func (s *clientConn) explain(up *upstream, p protocol, refused *refusal) {
 	if up.received.Load() > 0 {
 		return

@@ -111,7 +111,8 @@ func TestTunnelAllowsOtherProtocols(t *testing.T) {
 			w := r.connect("a.test:" + p)
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
-			// End the first line, since the proxy inspects nothing after it.
+			// Complete the first line. The proxy inspects only the first line of this
+			// protocol.
 			if !strings.Contains(says, "\n") {
 				w.say("x\n")
 				equal(t, w.hear(2), "x\n")
@@ -199,8 +200,8 @@ func TestAttack075AlertDoesNotHideClientHello(t *testing.T) {
 	}
 }
 
-// The type "splitting" is a connection that splits a TLS handshake record into records
-// of at most ten bytes. It writes each of them in two parts.
+// The type "splitting" is a connection that splits a TLS handshake record into records of
+// at most ten bytes. It writes each of these records in two parts.
 type splitting struct{ net.Conn }
 
 func (c splitting) Write(p []byte) (int, error) {

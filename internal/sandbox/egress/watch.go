@@ -45,7 +45,7 @@ func (w *watch) touch() {
 
 func (w *watch) stop() { w.timer.Stop() }
 
-// watchedConn calls touch of its watch after each read and write.
+// watchedConn calls the method touch of its watch after each read and write.
 type watchedConn struct {
 	net.Conn
 	watch *watch

@@ -54,9 +54,9 @@ type executable struct {
 }
 
 // The function "embedded" returns the embedded executable. Its name contains a hash of
-// the build ID, which Go makes from the content of the executable. Hashing the whole
-// content would take some hundredths of a second, and the server would then keep the
-// whole content in memory.
+// the build ID, which Go makes from the content of the executable. A hash of the whole
+// content would take tens of milliseconds, and the server would then keep the whole
+// content in memory.
 func embedded() (*executable, error) {
 	f, err := binaries.Open("bin/pyth-on-sandbox")
 	if err != nil {

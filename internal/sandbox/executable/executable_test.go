@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tests of this package do not run in parallel. A process that one test starts
-// could inherit the file that another test is writing. Linux executes no file that is
-// open for writing.
+// The tests of this package do not run in parallel. Otherwise, a process that one test
+// starts could inherit the descriptor of a file that another test is writing. Linux
+// refuses to execute a file that is open for writing.
 
 // script returns an executable that prints hello.
 func script() *executable {
@@ -112,7 +112,7 @@ func TestUnpackReplacesIncompleteFile(t *testing.T) {
 		"writable":       {"#!/bin/sh\necho hello\n", 0o777},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// The name of the directory is no valid pattern.
+			// The name of the directory is not a valid glob pattern.
 			dir, e := filepath.Join(t.TempDir(), "[data"), script()
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)

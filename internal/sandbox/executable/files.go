@@ -107,11 +107,11 @@ func removeLeftovers(dir string) error {
 	return errors.Join(errs...)
 }
 
-// RemoveOthers removes all other executables from the directory of the executable
-// at path, such as those of earlier releases. It also removes temporary files of
-// killed processes. It returns the number of removed files. The caller must
-// ensure that no other process starts these executables. While another process
-// unpacks, RemoveOthers removes nothing.
+// RemoveOthers removes all other executables from the directory of the executable at
+// path, for example the executables of earlier releases. It also removes temporary files
+// of killed processes. It returns the number of removed files. The caller must ensure
+// that no other process starts these executables. While another process unpacks,
+// RemoveOthers removes nothing.
 func RemoveOthers(path string) (removed int, err error) {
 	names := regexp.MustCompile(fmt.Sprintf("^%s[0-9a-f]{%d}$", prefix, 2*hashBytes))
 	return disk.RemoveOutdated(filepath.Dir(path), lockName, func(name string) bool {

@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// These programs read a Launch frame with a hook's codec. They answer with a
-// Report frame, whose message is the list of arguments, joined with "|".
+// These programs read a Launch frame with the codec of a hook. Each program answers with
+// a Report frame. The message of the Report is the list of arguments, joined with "|".
 const (
 	pythonCodec = `
 import runpy, sys, os

@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// TestInitClosesOutputAndWaits runs Init outside a sandbox. There, mounting
-// /proc fails, but Init continues.
+// TestInitClosesOutputAndWaits runs the executable Init outside a sandbox. There, Init
+// cannot mount /proc, but it continues.
 func TestInitClosesOutputAndWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "init")
 	if err := os.WriteFile(path, guest.Init(), 0o755); err != nil {

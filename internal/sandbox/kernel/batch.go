@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/kernel/batch"
 )
 
-// The layout of batch.Call in bytes.
+// These constants describe the layout of batch.Call in bytes.
 const (
 	callSize   = int(unsafe.Sizeof(batch.Call{}))
 	resultAt   = unsafe.Offsetof(batch.Call{}.Result)
@@ -19,9 +19,8 @@ const (
 	indirectAt = unsafe.Offsetof(batch.Call{}.Indirect)
 )
 
-// runBatch implements the system call batch.Number. Only the agent can make it.
-// Each call of the batch has the same effects and checks as if the agent made the
-// call alone.
+// runBatch implements the system call batch.Number. Only the agent can make it. For each
+// call of the batch, the effects and the checks are the same as for a separate call.
 func runBatch(t *kernel.Task, _ uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 	if isProgram(t) {
 		return 0, nil, linuxerr.ENOSYS

@@ -39,8 +39,8 @@ type boot struct {
 func (b *boot) Execute(ctx context.Context, f *flag.FlagSet, args ...any) subcommands.ExitStatus {
 	filter.Register()
 	changeCalls()
-	// If this fails, rollback is off: each run gets a new interpreter.
-	// TestCheckFields would report the error.
+	// If Install fails, rollback is disabled, and each run gets a new interpreter. The
+	// test TestCheckFields would report the error.
 	_ = rollback.Install(syscalls.AMD64)
 	if conf, ok := args[0].(*config.Config); ok && b.control != nil {
 		go b.startAgent(f.Arg(0), conf)
@@ -70,7 +70,7 @@ func (b *boot) startAgent(id string, conf *config.Config) {
 // The server has started this process in new namespaces, as a user without rights on
 // the host.
 func prepareBoot() (*urpc.Client, error) {
-	// The server may have died already. Then awaitCgroup ends this process.
+	// If the server has already died, awaitCgroup ends this process.
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("set the parent-death signal: %w", err)
 	}
@@ -81,8 +81,9 @@ func prepareBoot() (*urpc.Client, error) {
 	if err := limitCapabilities(); err != nil {
 		return nil, err
 	}
-	// This process is in a separate network namespace. All other processes in this
-	// namespace are stubs. So no other process can connect to the abstract address.
+	// The abstract address is visible only in the network namespace of this process. All
+	// other processes in this namespace are stubs of gVisor. So no foreign process can
+	// connect to the address.
 	const address = "\x00control"
 	listener, err := unet.BindAndListen(address, false)
 	if err != nil {
@@ -106,8 +107,8 @@ func prepareBoot() (*urpc.Client, error) {
 		}
 		streams[i] = strconv.Itoa(d)
 	}
-	// gVisor writes to this descriptor when it has started. The command "run" would
-	// read the written byte, but here nothing needs it.
+	// gVisor writes a byte to this descriptor when it has started. The command "run"
+	// would read the byte. Here the byte is not needed.
 	started, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -127,10 +128,10 @@ func prepareBoot() (*urpc.Client, error) {
 	return urpc.NewClient(connection), nil
 }
 
-// limitCapabilities drops the bounding set, and all capabilities except those that
-// gVisor needs to change its root directory. gVisor drops the remaining capabilities
-// later. gVisor could also drop the bounding set, but later the process has more
-// threads, and the operation takes longer.
+// limitCapabilities drops the bounding set, and all capabilities except those that gVisor
+// needs to change its root directory. gVisor drops the remaining capabilities later.
+// gVisor could also drop the bounding set. But at that time the process has more threads,
+// so the operation would take longer.
 func limitCapabilities() error {
 	for c := uintptr(0); ; c++ {
 		_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)

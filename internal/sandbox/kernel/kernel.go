@@ -42,7 +42,7 @@ func isStartedByRun(args []string) bool {
 func commands(control *urpc.Client) map[util.SubCommand]string {
 	return map[util.SubCommand]string{
 		&boot{control: control}: "",
-		// The command "boot" starts the following command.
+		// The command "boot" of gVisor starts the command "umount".
 		new(sentrycmd.Umount): "",
 		// tools/bench measures the command "run", with bundles of the command
 		// "spec".

@@ -13,12 +13,12 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/vfs"
 )
 
-// maxLinks limits the sum of the additional hard links of all files of a run. The
-// first name of a file is not additional.
+// maxLinks limits the number of additional hard links of a run, over all files. The first
+// name of a file is not an additional link.
 const maxLinks = 65_536
 
-// The type "links" limits the number of additional hard links. It wraps the system
-// calls that create and remove names.
+// The type "links" limits the number of additional hard links. It wraps the system calls
+// that create and remove names of files.
 //
 // The tmpfs of Linux counts each name of a file against the limit of inodes, but
 // gVisor's tmpfs does not count names. So a file could have four billion names, and
@@ -99,7 +99,8 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 
 // The method "removing" wraps a system call that can remove a name. If no file has
 // additional links, it calls gVisor's implementation. Otherwise it calls the given
-// function, which performs the system call and updates the count.
+// function. This function performs the system call and updates the count of additional
+// links.
 func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if l.count.Load() == 0 {
@@ -121,7 +122,8 @@ func (l *links) unlink(t *kernel.Task, dirfd int32, path hostarch.Addr) error {
 	})
 }
 
-// rename renames a file and updates the count, since it may replace another file.
+// rename renames a file. It also updates the count of additional links, because the file
+// may replace another file.
 func (l *links) rename(t *kernel.Task, dirfds [2]int32, paths [2]hostarch.Addr, flags uint32) error {
 	from, err := newPathOperation(t, dirfds[0], paths[0])
 	if err != nil {
@@ -168,8 +170,8 @@ func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func()
 // directories where the resolution of the path starts.
 type pathOperation struct{ vfs.PathOperation }
 
-// newPathOperation copies a path from a program's memory. If the path ends in a
-// symbolic link, the link itself is meant.
+// newPathOperation copies a path from a program's memory. If the path ends in a symbolic
+// link, the operation uses the link itself and not its target.
 func newPathOperation(t *kernel.Task, dirfd int32, addr hostarch.Addr) (*pathOperation, error) {
 	name, err := t.CopyInString(addr, linux.PATH_MAX)
 	if err != nil {

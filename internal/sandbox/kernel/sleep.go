@@ -9,10 +9,10 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 )
 
-// shortestSleep and longestSleep are constants of the Go runtime in the agent. While
-// a goroutine is in a system call, the runtime's monitor (sysmon in runtime/proc.go)
-// sleeps again and again. Each sleep lasts from shortestSleep to longestSleep. The
-// runtime's scheduler makes shorter sleeps.
+// shortestSleep and longestSleep are constants of the Go runtime in the agent. While a
+// goroutine is in a system call, the runtime's monitor (sysmon in runtime/proc.go) sleeps
+// again and again. The length of each sleep is between shortestSleep and longestSleep.
+// Shorter sleeps come from the runtime's scheduler.
 const (
 	shortestSleep = 20 * time.Microsecond
 	longestSleep  = 10 * time.Millisecond

@@ -18,8 +18,8 @@ import (
 const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC |
 	linux.CLONE_NEWUTS | linux.CLONE_NEWPID | linux.CLONE_NEWCGROUP
 
-// newTime is the flag of unshare and clone3 that creates a time namespace. clone
-// does not have this flag: there, the bit is part of the signal number.
+// newTime is the flag of unshare and clone3 that creates a time namespace. clone does not
+// have this flag: in the flags of clone, the bit is part of the signal number.
 const newTime = 0x80
 
 // changeCalls adds the agent's batch call (package batch) and replaces system calls
@@ -49,8 +49,8 @@ func changeCalls() {
 			}
 		}
 		table.Table[batch.Number] = kernel.Syscall{Name: "batch", Fn: runBatch, SupportLevel: kernel.SupportFull}
-		// Init builds the lookup tables again, because they hold copies of the
-		// functions.
+		// The lookup tables contain copies of the functions. Init builds these tables
+		// again with the replaced functions.
 		table.Init()
 	}
 }
@@ -82,8 +82,8 @@ func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 // a task joins.
 //
 // With TIME_WAIT, a port stays in use for a minute after its connection is closed. The
-// next run in a session could not start its server on this port. TIME_WAIT protects
-// from late segments, which do not occur on loopback.
+// next run in a session could not start its server on this port. TIME_WAIT protects a new
+// connection from late packets of an old one. On loopback, no packet is late.
 func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -114,10 +114,9 @@ func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArgumen
 // belong to the agent.
 func isProgram(t *kernel.Task) bool { return t.Credentials().EffectiveKUID != auth.RootKUID }
 
-// clone3 wraps clone3(2). Programs cannot create namespaces with it. For
-// programs, clone3 does the same as gVisor's implementation, but copies the
-// arguments only once. So no other thread can change them between the check and
-// their use.
+// clone3 wraps clone3(2). Programs cannot create namespaces with this call. For programs,
+// clone3 does the same as gVisor's implementation, but copies the arguments only once. So
+// no other thread can change the arguments between the check and their use.
 func clone3(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if !isProgram(t) {

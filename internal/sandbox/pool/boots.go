@@ -40,9 +40,9 @@ func (p *Pool) maxSandboxesLocked() int {
 	return p.config.MaxSandboxes
 }
 
-// maxBootsLocked returns the maximum number of concurrent boots. The parameter
-// "lacking" is the number of jobs that need a boot. While programs run and no job needs
-// a boot, only one sandbox boots at a time, to leave processor time to the programs.
+// maxBootsLocked returns the maximum number of concurrent boots. The parameter "lacking"
+// is the number of jobs that need a boot. If no job needs a boot while programs run, only
+// one sandbox boots at a time. This leaves processor time for the programs.
 func (p *Pool) maxBootsLocked(lacking int) int {
 	if p.queue.running > 0 {
 		return min(max(lacking, 1), p.config.MaxBoots)
@@ -90,12 +90,12 @@ func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 			p.scheduleLocked()
 		})
 	}
-	// After few failures, only try again: one boot may fail by chance.
+	// After few failures, only boot again, because a single boot may fail by chance.
 	if p.stock.backoff.failures++; p.stock.backoff.failures < attempts {
 		return
 	}
-	// Boots in progress may still succeed and serve the first waiting jobs. So give the
-	// error to the first job for which no boot is in progress.
+	// Boots that are in progress may still succeed. Their sandboxes will serve the first
+	// waiting jobs. So give the error to the first job after these.
 	if lacking, others := p.stock.unmet(p.queue.lacking()), p.stock.booting; len(lacking) > others {
 		w := lacking[others]
 		p.queue.cancel(w)

@@ -115,7 +115,7 @@ func TestFailingBoots(t *testing.T) {
 		s.set(func() { s.bootFails = always })
 		s.begin(isolated(job("ann", time.Hour)))
 		s.begin(job("ann", 10*time.Second))
-		// No new sandbox can boot, but ann's second job can wait for ann's
+		// The pool cannot boot another sandbox. But ann's second job can wait for ann's
 		// sandbox, which is recycled after the first job.
 		s.sleep(10*time.Second - recycleTime)
 		s.run(job("ann", 0))
@@ -191,7 +191,7 @@ func TestWarmSandboxes(t *testing.T) {
 	}
 
 	on(t, "expire if there are more than wanted", adaptive, func(s *scene) {
-		// Cancel the jobs before the sandboxes have booted for them.
+		// Cancel the jobs before their sandboxes have booted.
 		calls := s.beginAll(5, func() *pyth.Job { return isolated(job("ann", 0)) })
 		for _, c := range calls {
 			c.cancel()

@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// call is one dispatched job. The result is set when the channel "done" is closed.
+// call is a job that was passed to the pool. The result is set when the channel "done" is
+// closed.
 type call struct {
 	job     *pyth.Job
 	cancel  context.CancelFunc

@@ -31,19 +31,21 @@ type Config struct {
 	// expires after ReservationTTL.
 	MaxReservations int
 	ReservationTTL  time.Duration
-	// MaxRunning limits the running jobs of all tenants. MaxPerTenant limits the
-	// running jobs of one tenant.
+	// MaxRunning limits the total number of running jobs of all tenants. MaxPerTenant
+	// limits the running jobs of one tenant.
 	MaxRunning, MaxPerTenant int
-	// MaxQueued limits the queued jobs of all tenants. MaxQueuedPerTenant limits the
-	// queued jobs of one tenant. Further jobs are refused.
+	// MaxQueued limits the total number of queued jobs of all tenants. MaxQueuedPerTenant
+	// limits the queued jobs of one tenant. The pool refuses further jobs.
 	MaxQueued, MaxQueuedPerTenant int
 	// MemoryBytes limits the sum of the memory limits of running jobs. 0 means no
 	// limit. A job whose limit exceeds MemoryBytes runs alone.
 	MemoryBytes int64
-	// IdleTimeout is the maximum time without a job. After that, a tenant's sandbox is
-	// destroyed. If IdleTimeout is 0, each sandbox serves one job.
+	// IdleTimeout is the maximum time that a tenant's sandbox may wait without a job.
+	// After this time, the sandbox is destroyed. If IdleTimeout is 0, each sandbox serves
+	// only one job.
 	IdleTimeout time.Duration
-	// After MaxRuns jobs, a sandbox is destroyed. 0 means no limit.
+	// MaxRuns is the maximum number of jobs of one sandbox. After these jobs, the sandbox
+	// is destroyed. 0 means no limit.
 	MaxRuns  int
 	Observer Observer
 	Logger   *slog.Logger

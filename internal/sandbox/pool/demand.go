@@ -16,8 +16,8 @@ type demand struct {
 	boot float64   // in seconds
 }
 
-// demandWindow is the time constant of the average rate: after this time, a job
-// counts only 1/e of what a new job counts.
+// demandWindow is the time constant of the average rate. A job of that age counts only
+// 1/e as much as a new job.
 const demandWindow = 10 * time.Second
 
 // The method "taken" updates the rate when a job takes a warm sandbox.
@@ -62,8 +62,8 @@ func (s *stock) wanted() map[pyth.Runtime]int {
 	return wanted
 }
 
-// nextBoot returns the kind of sandbox to boot next, if any. Waiting jobs come
-// first, in their order, then runtimes with too few warm sandboxes.
+// nextBoot returns the kind of sandbox to boot next, if any. It first serves waiting jobs
+// in their order. Then it serves runtimes with too few warm sandboxes.
 func (s *stock) nextBoot(lacking []*waiter) (kind, bool) {
 	have := maps.Clone(s.bootingFor)
 	for _, e := range s.warm {
@@ -84,7 +84,7 @@ func (s *stock) nextBoot(lacking []*waiter) (kind, bool) {
 	return kind{}, false
 }
 
-// Limits of the delay after a failed boot.
+// These constants are the limits of the delay after a failed boot.
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second

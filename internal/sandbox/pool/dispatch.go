@@ -25,14 +25,15 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, 
 		p.scheduleLocked()
 		return nil, ctx.Err()
 	}
-	// The job got a sandbox at the moment when ctx ended. Return the unused
-	// sandbox.
+	// The job got a sandbox at the same moment as ctx ended. Return the unused sandbox to
+	// the pool.
 	if a := <-w.assigned; a.err == nil {
 		p.stock.disown(a.entry)
 		p.stopLocked(a.entry, job)
 		switch {
 		case a.entry.session != "":
-			// The sandbox stays with its session. No other tenant may get it.
+			// The sandbox belongs to a session and stays with this session. No other
+			// tenant may get the sandbox.
 			p.keepSessionLocked(a.entry, false)
 		case reservationOf(job) != "":
 			p.removeLocked(a.entry, Closed)
@@ -88,8 +89,9 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 	p.scheduleLocked()
 }
 
-// The function "harms" reports whether a run with this status may leave the sandbox in
-// a state that cannot be recycled. The server does not treat this as its own failure.
+// The function "harms" reports whether a run with this status may leave the sandbox in a
+// state that cannot be recycled. The cause is the program, so the server does not report
+// a failure of its own.
 func harms(s pyth.Status) bool {
 	switch s {
 	case pyth.StatusSucceeded, pyth.StatusFailed:
@@ -113,9 +115,9 @@ func (p *Pool) stopLocked(e *entry, job *pyth.Job) {
 	p.queue.stopped(t, job)
 }
 
-// scheduleLocked starts the waiting jobs while sandboxes and capacity suffice. Tenants
-// take turns with one job each. Then scheduleLocked boots sandboxes for the remaining
-// jobs.
+// scheduleLocked starts waiting jobs until no sandbox or no capacity is left. The tenants
+// take turns: in each turn, one job of a tenant starts. Then scheduleLocked boots
+// sandboxes for the remaining jobs.
 func (p *Pool) scheduleLocked() {
 	full, short := false, false
 	for i := 0; i < len(p.queue.turn); {
@@ -131,8 +133,8 @@ func (p *Pool) scheduleLocked() {
 		case p.assignLocked(t):
 			p.queue.rotate(i)
 		default:
-			// Evict an idle sandbox for this job now. Otherwise a later iteration of
-			// this loop could start a job of the sandbox's owner in this sandbox.
+			// Evict an idle sandbox for this job now. Otherwise, a later iteration of
+			// this loop could use this sandbox for a job of its owner.
 			if !short {
 				p.fillLocked()
 			}

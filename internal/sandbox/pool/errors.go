@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// retryAfter is the time that refused callers should wait before they try again. It is
-// about the duration of a run.
+// retryAfter is the time that refused callers should wait before they try again. A usual
+// run takes about this time.
 const retryAfter = time.Second
 
 func canceledOr(ctx context.Context, err error) (*pyth.Outcome, error) {

@@ -31,8 +31,8 @@ func TestEviction(t *testing.T) {
 
 	on(t, "takes one sandbox for each job without a sandbox", few, func(s *scene) {
 		visit(s, "ann", "bob", "cid")
-		// dan's and eve's first jobs evict one sandbox each. Jobs that arrive
-		// during the boots must not evict more.
+		// The first jobs of dan and eve evict one sandbox each. Jobs that arrive during
+		// the boots must not evict more sandboxes.
 		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
 		for range 5 {
 			s.sleep(bootTime / 10)
@@ -67,8 +67,8 @@ func TestEviction(t *testing.T) {
 		running := s.begin(sized(job("cid", time.Hour), 10))
 		s.sleep(2 * bootTime)
 		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
-		// The pool removes the crashed sandbox and boots a new sandbox for cid. ann's
-		// job can use ann's idle sandbox, so the pool must evict no sandbox.
+		// The pool removes the crashed sandbox and boots a new sandbox for cid. ann's job
+		// can use ann's idle sandbox, so the pool must not evict any sandbox.
 		s.home(running).die()
 		for _, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
@@ -155,8 +155,8 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		own := s.begin(job("ann", 0))
 		s.expectQueued(other, removeTime+bootTime)
-		// After its job, bob's sandbox is recycled. Then ann's job evicts this
-		// sandbox, and a new one boots.
+		// bob's sandbox is recycled after bob's job. Then ann's job evicts this sandbox,
+		// and a new sandbox boots for ann.
 		s.expectQueued(own, 2*(removeTime+bootTime)+recycleTime)
 	})
 
@@ -168,8 +168,8 @@ func TestEviction(t *testing.T) {
 		s.begin(job("bob", time.Hour))
 		s.sleep(2 * bootTime)
 		s.begin(isolated(job("bob", time.Hour)))
-		// bob's second job evicts ann's sandbox, and a new one boots. The third job
-		// must wait.
+		// bob's second job evicts ann's sandbox, and a new sandbox boots for bob. bob's
+		// third job must wait.
 		s.begin(isolated(job("bob", time.Hour)))
 		s.expectQueued(s.begin(job("", 0)), bootTime)
 		s.settle()

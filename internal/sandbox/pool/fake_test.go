@@ -38,8 +38,8 @@ func (f *fake) enter(use string, dirty bool) {
 	f.busy = true
 }
 
-// Start fails if the machine's runFails returns true. For a job whose secrets
-// follow, Release fails instead of Start.
+// Start fails if the machine's runFails returns true. If the secrets of the job are sent
+// later, Release fails instead of Start.
 func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	m := f.machine
 	m.inspect()
@@ -135,7 +135,7 @@ func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
 	return nil
 }
 
-// Files takes as long as recycling.
+// Files takes as long as the recycling of a sandbox.
 func (f *fake) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	f.machine.set(func() { f.enter("a listing", false) })
 	err := wait(ctx, recycleTime, f.done)
@@ -154,7 +154,7 @@ func (f *fake) DeleteFile(context.Context, string) error {
 	return pyth.Errorf(pyth.CodeNotFound, "The file does not exist in the session.")
 }
 
-// Key takes as long as recycling.
+// Key takes as long as the recycling of a sandbox.
 func (f *fake) Key(ctx context.Context) ([]byte, error) {
 	f.machine.set(func() {
 		if len(f.jobs) > 0 || f.session != "" {
@@ -225,7 +225,7 @@ func (f *fake) endLocked() {
 	}
 }
 
-// die simulates a crash.
+// die simulates a crash of the sandbox.
 func (f *fake) die() { f.machine.set(f.endLocked) }
 
 // inspect adds a fault for each violated invariant of the pool.

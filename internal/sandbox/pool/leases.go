@@ -13,7 +13,7 @@ type leases struct {
 	sessions map[pyth.SessionID]*entry
 	reserved map[pyth.ReservationID]*reservation
 	// perTenant contains the number of reservations of each tenant, including the
-	// reservations that are being made.
+	// reservations that have no sandbox yet.
 	perTenant map[pyth.UserID]int
 	// The field "opening" is the number of sessions and reservations that do not have a
 	// sandbox yet.

@@ -9,8 +9,8 @@ import (
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():
-		// If a sandbox ends while it is in use, the method "guard" does not remove the
-		// sandbox. So remove it here.
+		// The sandbox has ended while it was in use. In this case, the method "guard"
+		// does not remove the sandbox, so remove it here.
 		p.removeLocked(e, Broken)
 		return
 	case p.closed:
@@ -29,7 +29,7 @@ func (p *Pool) placeLocked(e *entry) {
 func (p *Pool) expire(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// A job may have taken the sandbox before expire got the lock.
+	// A job may have taken the sandbox before the method "expire" got the lock.
 	if e.expiry == nil || time.Since(e.since) < p.stock.maxIdle(e) {
 		return
 	}
@@ -81,9 +81,10 @@ func (p *Pool) recycle(e *entry) {
 	p.scheduleLocked()
 }
 
-// guard waits until the processes of the sandbox have ended, and then removes the
-// sandbox from the pool. If a job or file operation uses the sandbox at that time, the
-// method does nothing: the sandbox is removed after the job or operation.
+// guard waits until the processes of the sandbox have ended, and then removes the sandbox
+// from the pool. If a job or a file operation uses the sandbox at that time, the method
+// does nothing. In this case, the pool removes the sandbox after the job or the
+// operation.
 func (p *Pool) guard(e *entry) {
 	select {
 	case <-e.sandbox.Done():

@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// Durations of operations on the machine.
+// These constants are the durations of operations on the fake machine.
 const (
 	bootTime    = time.Second
 	failTime    = bootTime / 2
@@ -28,9 +28,9 @@ const (
 
 var errFake = errors.New("broken pipe")
 
-// machine is a fake host, whose operations only take time. It counts the
-// observer's events, and records as a fault each action that the pool must not
-// take.
+// machine is a fake host. The operations of this host only take time. The machine counts
+// the observer's events. If the pool takes an action that it must not take, the machine
+// records a fault.
 type machine struct {
 	pool.Config
 	// Warm and WarmNode are the minimum numbers of warm sandboxes for Python and
@@ -46,9 +46,9 @@ type machine struct {
 	bootFails, runFails, recycleFails func(n int) bool
 	tries, runs, recycled             int
 	all                               []*fake
-	// booting, mostBooting, recycling and alive count sandboxes. A sandbox that
-	// is being removed is still alive. running and memory describe the running
-	// jobs.
+	// The fields booting, mostBooting, recycling and alive count sandboxes. A sandbox
+	// that is being removed is still alive. The fields running and memory describe the
+	// running jobs.
 	booting, mostBooting, recycling, alive int
 	running                                map[pyth.UserID]int
 	memory                                 int64
@@ -131,8 +131,8 @@ func (m *machine) count(change int) {
 	}
 }
 
-// wait waits for d. It returns early with an error if ctx ends or the channel "done"
-// is closed.
+// wait waits for the duration d. It returns early with an error if ctx ends or the
+// channel "done" is closed.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
 		// Do not create a timer that has already expired. In a synctest bubble, such
@@ -261,9 +261,9 @@ type scene struct {
 	*pool.Pool
 }
 
-// The function "on" runs a subtest with a pool on a fake machine. If the function
-// "setup" is not nil, it changes the machine before the pool starts. At the end, the
-// function "on" closes the pool and checks that no sandbox and no goroutine remain.
+// The function "on" runs a subtest with a pool on a fake machine. If the function "setup"
+// is not nil, it changes the machine before the pool starts. At the end, the function
+// "on" closes the pool. It checks that no sandbox and no goroutine remains.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -285,7 +285,8 @@ func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	})
 }
 
-// sleep waits for d, and then until all goroutines of the pool wait.
+// sleep waits for the duration d. Then it waits until all goroutines of the pool are
+// blocked.
 func (s *scene) sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -2,21 +2,21 @@
 // needed.
 //
 // The pool guarantees:
-//   - From its first job until it is destroyed, a sandbox belongs to one tenant. It
-//     runs one job at a time.
+//   - From its first job until it is destroyed, a sandbox belongs to one tenant. It runs
+//     one job at a time.
 //   - A job waits for a boot only if no suitable sandbox is ready.
-//   - Tenants take turns, so that none starves another. The jobs of one tenant start
-//     in the order of their arrival.
+//   - Tenants take turns, so that no tenant can block the jobs of another tenant. The
+//     jobs of one tenant start in the order of their arrival.
 //   - Running jobs, queued jobs, sandboxes and memory stay within their limits.
 //   - After Close no sandbox remains.
 //
-// A sandbox is warm until its first job. An interpreter of one runtime waits in it. A
-// job of another runtime can also use the sandbox, but must wait until an interpreter
-// of this other runtime has started.
+// A sandbox is warm until its first job. In a warm sandbox, an interpreter of one runtime
+// waits for a job. A job of another runtime can also use the sandbox, but must wait until
+// an interpreter of this other runtime has started.
 //
 // After a job, the sandbox is dirty. The pool recycles the sandbox, so that an
-// interpreter waits again. The sandbox is then idle until its tenant uses it or the
-// pool removes it.
+// interpreter waits for a job again. The sandbox is then idle until its tenant uses it or
+// the pool removes it.
 //
 // The file system of a sandbox is fixed at boot. It is a custom image, or the built-in
 // image with or without packages. The sandbox serves only jobs that need this file
@@ -75,9 +75,9 @@ func New(config Config) *Pool {
 
 // Stats is the state of the pool at one moment.
 type Stats struct {
-	// Numbers of sandboxes. Warm sandboxes have had no job. Idle sandboxes belong to a
-	// tenant and wait for its next job. Recycling sandboxes will soon be idle. Booting
-	// sandboxes will soon be warm.
+	// These fields are numbers of sandboxes. Warm sandboxes have had no job. Idle
+	// sandboxes belong to a tenant and wait for the tenant's next job. Recycling
+	// sandboxes will soon be idle. Booting sandboxes will soon be warm.
 	Warm, Idle, Recycling, Booting int
 	// Sessions is the number of sessions without a running job. Reserved is the number
 	// of reservations.
@@ -115,8 +115,8 @@ func (p *Pool) SetBase(layers pyth.Layers) {
 	p.scheduleLocked()
 }
 
-// Close refuses new jobs, fails the queued ones and destroys the sandboxes that
-// wait. It returns when the running jobs have ended and no sandbox remains.
+// Close refuses new jobs, ends the queued jobs with an error, and destroys the waiting
+// sandboxes. It returns when the running jobs have ended and no sandbox remains.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true

@@ -114,8 +114,8 @@ func TestJob(t *testing.T) {
 		first := s.begin(job("ann", time.Minute))
 		others := []*call{s.begin(job("bob", time.Minute)), s.begin(job("cid", time.Minute)), s.begin(job("ann", time.Minute))}
 		s.expect(first, pyth.StatusSucceeded)
-		// When the retried job starts, one other job may already run. Only this
-		// job may end before the retried job.
+		// When the retried job starts, one other job may already run. So at most one
+		// other job may end before the retried job.
 		for _, c := range others {
 			s.expect(c, pyth.StatusSucceeded)
 		}

@@ -6,17 +6,18 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// queue holds the waiting jobs and counts the running ones. Tenants take turns, and the
-// jobs of one tenant start in the order of their arrival. The type "queue" does not
-// know which sandboxes exist. The pool's lock protects it.
+// queue holds the waiting jobs and counts the running jobs. Tenants take turns, and the
+// jobs of one tenant start in the order of their arrival. The type "queue" does not know
+// which sandboxes exist. The pool's lock protects it.
 type queue struct {
 	config *Config
 	// tenants holds all tenants with jobs or sandboxes.
 	tenants map[pyth.UserID]*tenant
-	// The field "turn" contains the tenants with waiting jobs. The next job to start is
-	// one of the first tenant.
+	// The field "turn" contains the tenants with waiting jobs. The first tenant
+	// in this list starts the next job, unless its job cannot start yet.
 	turn []*tenant
-	// running and queued are numbers of jobs, without the jobs of the server itself.
+	// running and queued are the numbers of running and queued jobs. They do not include
+	// the jobs of the server itself.
 	running, queued int
 	// The field "promised" is the sum of the memory limits of running jobs, in bytes.
 	promised int64
@@ -85,9 +86,9 @@ func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	return w, nil
 }
 
-// refusal returns an error if the tenant may not queue another job. A job that
-// can start at once needs no room in the queue. So if some tenants have reached
-// their limit and fill the queue, other tenants can still use free capacity.
+// refusal returns an error if the tenant may not queue another job. A job that can start
+// at once needs no room in the queue. Therefore, if the jobs of some tenants fill the
+// queue, other tenants can still use free capacity.
 func (q *queue) refusal(t *tenant) error {
 	placed, own := 0, 0
 	for _, other := range q.turn {
@@ -133,9 +134,9 @@ func (q *queue) take(t *tenant, i int) {
 	}
 }
 
-// rotate ends the turn of the tenant at index i of q.turn: a job of this tenant has
-// started. The tenant moves to the end of the list, or leaves the list if no job of the
-// tenant waits.
+// rotate ends the turn of the tenant at index i of q.turn, because a job of this tenant
+// has started. The tenant moves to the end of the list, or leaves the list if no job of
+// the tenant waits.
 func (q *queue) rotate(i int) {
 	t := q.turn[i]
 	q.turn = slices.Delete(q.turn, i, i+1)
@@ -220,8 +221,8 @@ func (q *queue) lacking() []*waiter {
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !q.fits(running, promised, w.job); full {
 				// This job cannot start yet. Count the job only if its tenant has no
-				// usable sandbox at all. A sandbox is then ready when the tenant may
-				// start the job.
+				// usable sandbox at all. The boot for the job then begins early, so that
+				// a sandbox is ready when the job may start.
 				if i > 0 || t.sandboxes > 0 && !alone || len(lacking) >= q.config.MaxRunning {
 					break
 				}
@@ -238,7 +239,7 @@ func (q *queue) lacking() []*waiter {
 	return lacking
 }
 
-// remove returns the list without the item.
+// remove returns the list without the given element.
 func remove[T comparable](list []T, item T) []T {
 	if i := slices.Index(list, item); i >= 0 {
 		return slices.Delete(list, i, i+1)

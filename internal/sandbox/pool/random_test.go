@@ -13,9 +13,9 @@ import (
 )
 
 type arrival struct {
-	// After is the time since the previous arrival. Runs is the duration of the
-	// program. If CanceledAfter is not zero, the job is canceled after this
-	// time.
+	// After is the time between the previous arrival and this arrival. Runs is the
+	// duration of the program. If CanceledAfter is not zero, the job is canceled after
+	// this time.
 	After, Runs, CanceledAfter time.Duration
 	Tenant                     pyth.UserID
 	Isolated, Node, Secrets    bool
@@ -36,8 +36,8 @@ type plan struct {
 	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
 	MemoryBytes                                                               int64
 	IdleTimeout                                                               time.Duration
-	// The nth element of a list says whether the nth operation fails. After the last
-	// element, the first element follows again.
+	// The nth element of each list says whether the nth operation fails. After the last
+	// element, the list starts again with the first element.
 	BootFails, RunFails, RecycleFails []bool
 	Arrivals                          []arrival
 	ClosesEarly                       bool
@@ -46,7 +46,7 @@ type plan struct {
 func plans(t *rapid.T) plan {
 	number := func(name string, least, most int) int { return rapid.IntRange(least, most).Draw(t, name) }
 	fails := func(name string) []bool { return rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, name) }
-	// Use only durations of the machine's operations, so that several events often
+	// Use only the durations of the machine's operations. Then several events often
 	// happen at the same time.
 	moment := func(name string) time.Duration {
 		return rapid.SampledFrom([]time.Duration{
@@ -152,7 +152,8 @@ func (p *plan) execute() []string {
 // idle.
 func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	for _, c := range calls {
-		// Three hours suffice for all jobs of a plan, even one after another.
+		// Three hours are enough for all jobs of a plan, even if the jobs run one after
+		// another.
 		forever := time.NewTimer(3 * time.Hour)
 		select {
 		case <-c.done:

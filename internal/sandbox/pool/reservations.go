@@ -51,9 +51,9 @@ func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers
 	return &pyth.Reservation{ID: id, PublicKey: public, ExpiresAt: time.Now().Add(p.config.ReservationTTL)}, nil
 }
 
-// checkReserved returns an error if the reservation is useless: the sandbox has
-// ended, or the caller has disconnected and will never learn the reservation's
-// ID.
+// checkReserved returns an error if the reservation is useless. This is the case if the
+// sandbox has ended. It is also the case if the caller has disconnected, because the
+// caller then never learns the reservation's ID.
 func checkReserved(ctx context.Context, e *entry) error {
 	if e.ended() {
 		return errors.New("sandbox has ended")

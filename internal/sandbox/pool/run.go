@@ -10,10 +10,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// attempts is the maximum number of sandboxes that a job is given to, one after the
-// other. One sandbox may have died while it waited. If several have died, the host has
-// a problem. After the same number of failed boots, bootFailedLocked gives the error to
-// a job.
+// attempts is the maximum number of sandboxes that the pool tries for one job. One
+// sandbox may have died while it waited. If several sandboxes have died, the host has a
+// problem. The same number limits failed boots: after this number of failures,
+// bootFailedLocked gives the error to a job.
 const attempts = 3
 
 // errAbandoned means that a sandbox got only a part of a job and must be removed.
@@ -73,7 +73,7 @@ func (r *run) start(ctx context.Context) error {
 }
 
 // acquire waits until the job gets a sandbox. If the sandbox booted while the job waited,
-// the trace of the run contains the boot.
+// the run's trace (OpenTelemetry) also shows the boot.
 func (r *run) acquire(ctx context.Context) (*entry, error) {
 	ctx, span := tracing.Start(ctx, "queue")
 	e, err := r.pool.acquire(ctx, r.job, r.attempt > 1)
@@ -115,9 +115,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return r.outcome, nil
 }
 
-// The method "failed" handles an attempt in which the sandbox did not start the
-// program. If it returns nil and does not set r.outcome, the caller may try another
-// sandbox.
+// The method "failed" is called when the sandbox did not start the program. If the method
+// returns nil and does not set r.outcome, the caller may try another sandbox.
 func (r *run) failed(ctx context.Context, err error) error {
 	logger, level := r.pool.config.Logger, slog.LevelWarn
 	if ctx.Err() != nil {
@@ -136,9 +135,9 @@ func (r *run) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// Abandon ends the run before its program starts. The sandbox has got a part of
-// the job, so the pool removes it. The sandbox of a session has got nothing and
-// is kept.
+// Abandon ends the run before its program starts. The sandbox has received a part of the
+// job, so the pool removes the sandbox. The sandbox of a session has received nothing, so
+// the pool keeps it.
 func (r *run) Abandon() {
 	if r.outcome != nil {
 		return

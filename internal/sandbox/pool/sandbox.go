@@ -11,9 +11,9 @@ import (
 
 // Runner runs jobs in a sandbox, one at a time.
 type Runner interface {
-	// Start gives the job to the sandbox. Start, and the method Release of the run,
-	// return an error only if the program did not start. After the method Abandon of
-	// the run, the sandbox is unusable unless it holds a session.
+	// Start gives the job to the sandbox. Start returns an error only if the program did
+	// not start. The same is true for the method Release of the run. After the method
+	// Abandon of the run, the sandbox is unusable unless it holds a session.
 	Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error)
 	// Recycle makes the sandbox ready for the next job of the same tenant. After an
 	// error the sandbox is unusable.
@@ -44,8 +44,8 @@ type Sandbox interface {
 	Runner
 	SessionRunner
 	Keyer
-	// The returned channel is closed when the sandbox has ended, by itself or because
-	// of a call of Close.
+	// Done returns a channel that is closed when the sandbox has ended. The sandbox ends
+	// by itself or because of a call of Close.
 	Done() <-chan struct{}
 	// Close destroys the sandbox. The caller must always call it.
 	Close() error
@@ -55,8 +55,8 @@ type Sandbox interface {
 type entry struct {
 	sandbox Sandbox
 	// The field "tenant" is the owner of the sandbox. It is nil while the sandbox is
-	// warm. If the sandbox serves a single execution, a session or a reservation, the
-	// field is always nil.
+	// warm. The field is also nil if the sandbox serves a single execution, a session or
+	// a reservation.
 	tenant *tenant
 	// The field "user" is the tenant whose job runs in the sandbox, or nil.
 	user *tenant
@@ -76,8 +76,9 @@ type entry struct {
 	// runtime of the interpreter that waits.
 	runtime pyth.Runtime
 	root    root
-	// expiry removes the sandbox after it has waited too long. It is nil while the
-	// sandbox is not waiting. The field "since" is the start of the wait.
+	// expiry is the timer that removes the sandbox after it has waited too long. It is
+	// nil while the sandbox is not waiting. The field "since" is the time when the wait
+	// started.
 	expiry *time.Timer
 	since  time.Time
 }

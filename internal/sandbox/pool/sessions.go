@@ -69,21 +69,22 @@ func (p *Pool) CloseSession(id pyth.SessionID) {
 		p.endSessionLocked(e, Closed)
 		p.scheduleLocked()
 	default:
-		// The job or file operation that uses the sandbox will remove it.
+		// A job or a file operation uses the sandbox. At its end, this job or operation
+		// removes the sandbox.
 		p.leases.endSession(e)
 		p.all.Go(func() { _ = e.sandbox.Close() })
 	}
 }
 
-// keepSessionLocked keeps a sandbox for its session after a run. But if the session or
-// the sandbox has ended, or if the pool is closed, the method removes the sandbox.
+// keepSessionLocked keeps a sandbox for its session after a run. The method removes the
+// sandbox instead if the session or the sandbox has ended, or if the pool is closed.
 func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	switch {
 	case p.closed:
 		p.endSessionLocked(e, Drained)
 	case ended || e.ended():
-		// If a sandbox ends while it is in use, the method "guard" does not remove the
-		// sandbox. So remove it here.
+		// The sandbox has ended while it was in use. In this case, the method "guard"
+		// does not remove the sandbox, so remove it here.
 		p.endSessionLocked(e, Broken)
 	}
 }

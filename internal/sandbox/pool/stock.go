@@ -15,8 +15,8 @@ type stock struct {
 	config *Config
 	// The field "warm" contains the sandboxes without a tenant, oldest first.
 	warm []*entry
-	// The field "idle" contains the waiting sandboxes that belong to a tenant. The
-	// least recently used one is first.
+	// The field "idle" contains the waiting sandboxes that belong to a tenant. The least
+	// recently used sandbox is first.
 	idle []*entry
 	// The field "dirty" contains the sandboxes that wait to be recycled.
 	dirty []*entry
@@ -36,7 +36,7 @@ type holding struct {
 	// sandboxes is the number of all sandboxes of the tenant.
 	sandboxes int
 	// The field "ready" contains the tenant's idle sandboxes. The most recently used
-	// one is last.
+	// sandbox is last.
 	ready []*entry
 	// The field "recycling" contains the tenant's sandboxes that will soon be ready.
 	recycling []*entry
@@ -62,9 +62,9 @@ func newStock(config *Config) stock {
 }
 
 // choose returns a waiting sandbox with the job's file system, or nil. It prefers
-// sandboxes with the job's runtime: first the tenant's most recently used sandbox, then
-// a warm sandbox. In a sandbox of another runtime an interpreter must start, which is
-// still faster than a boot.
+// sandboxes with the job's runtime: first the tenant's most recently used sandbox, then a
+// warm sandbox. In a sandbox of another runtime, a new interpreter must first start. This
+// is still faster than a boot.
 func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 	var own []*entry
 	warm := withRoot(s.warm, rootOf(job))
@@ -91,15 +91,14 @@ func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 	return nil
 }
 
-// The method "take" removes a waiting sandbox from the stock for a job of the tenant.
-// If the sandbox was warm, it now belongs to the tenant, unless it serves only this
-// job.
+// The method "take" removes a waiting sandbox from the stock for a job of the tenant. If
+// the sandbox was warm and may serve more jobs, it now belongs to the tenant.
 func (s *stock) take(e *entry, t *tenant, job *pyth.Job) {
 	s.unplace(e)
 	if e.tenant != nil {
 		return
 	}
-	// The demand counts for the job's runtime, which may differ from the
+	// Count the job in the demand for the job's runtime. This runtime may differ from the
 	// sandbox's runtime.
 	s.demand[job.RunsOn()].taken(time.Now())
 	if reusable(t, job) && s.config.IdleTimeout > 0 {
@@ -121,9 +120,9 @@ func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
 }
 
-// The method "outdated" returns the tenant's idle sandboxes whose packages are used
-// neither by its latest job nor by a waiting job. They must not count against the
-// tenant's maximum.
+// The method "outdated" returns the tenant's idle sandboxes whose packages are out of
+// date. Neither the tenant's latest job nor a waiting job uses these packages. Such
+// sandboxes must not count against the tenant's maximum.
 func (s *stock) outdated(t *tenant) []*entry {
 	var outdated []*entry
 	for _, e := range slices.Backward(t.ready) {
@@ -136,10 +135,10 @@ func (s *stock) outdated(t *tenant) []*entry {
 	return outdated
 }
 
-// blocking returns the sandbox that the pool must remove so that the job can get
-// another sandbox, or nil. A removal is necessary if the tenant has its maximum of
-// sandboxes, but none with the job's file system. The least recently used sandbox is
-// removed.
+// blocking returns the sandbox that the pool must remove before the job can get another
+// sandbox, or nil. A removal is necessary if the tenant has its maximum number of
+// sandboxes, but no sandbox with the job's file system. The least recently used sandbox
+// is removed.
 func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	if !reusable(t, job) || s.mayGrow(t) || t.byRoot()[rootOf(job)] > 0 || len(t.ready) == 0 {
 		return nil
@@ -174,8 +173,8 @@ func (s *stock) unplace(e *entry) bool {
 	return len(*from) < before
 }
 
-// disown makes a sandbox that a tenant has got warm again, if the sandbox has not run a
-// job yet.
+// disown takes a sandbox back from a tenant. If the sandbox has not run a job yet, it is
+// warm again.
 func (s *stock) disown(e *entry) {
 	if e.tenant != nil && e.runs == 0 {
 		e.tenant.sandboxes--
@@ -193,8 +192,8 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 	return s.config.IdleTimeout
 }
 
-// The method "needed" reports whether a warm sandbox must stay, although its idle time
-// is over. It must stay if otherwise its runtime would have too few warm sandboxes. The
+// The method "needed" reports whether a warm sandbox must stay, although its idle time is
+// over. It must stay if its runtime would have too few warm sandboxes without it. The
 // parameter "queued" is the number of jobs that need a warm sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	k := s.warmKind(e.runtime)
@@ -237,10 +236,10 @@ func (s *stock) unmet(jobs []*waiter) []*waiter {
 	return left
 }
 
-// evictable returns the waiting sandbox to evict. It returns a warm sandbox only if
-// no sandbox is idle. It prefers the idle sandboxes of tenants that have more idle
-// sandboxes than waiting jobs. Of several such sandboxes, it returns the least
-// recently used one.
+// evictable returns the waiting sandbox to evict. It returns a warm sandbox only if no
+// sandbox is idle. It prefers the idle sandboxes of tenants that have more idle sandboxes
+// than waiting jobs. If there are several such sandboxes, it returns the least recently
+// used sandbox.
 func (s *stock) evictable() *entry {
 	if len(s.idle) == 0 {
 		return s.warm[0]
@@ -250,9 +249,9 @@ func (s *stock) evictable() *entry {
 }
 
 // nextDirty removes and returns the dirty sandbox to recycle next. The result is the
-// oldest dirty sandbox whose tenant has waiting jobs, or else the oldest dirty sandbox
-// of all. nextDirty returns nil if none is dirty, or if MaxBoots sandboxes are being
-// recycled.
+// oldest dirty sandbox whose tenant has waiting jobs, or else the oldest dirty sandbox of
+// all. nextDirty returns nil if no sandbox is dirty, or if MaxBoots sandboxes are already
+// being recycled.
 func (s *stock) nextDirty() *entry {
 	if len(s.dirty) == 0 || s.recycling >= s.config.MaxBoots {
 		return nil

@@ -6,17 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arena holds the saved content of a process outside of Go's heap. The garbage
-// collector ignores this memory, and the method "free" returns the memory to the host
-// at once.
+// arena holds the saved content of a process. The memory of an arena is outside of Go's
+// heap. The garbage collector ignores this memory, and the method "free" returns the
+// memory to the host at once.
 type arena struct {
 	mu    sync.Mutex
 	bytes []byte
 	used  int
 }
 
-// newArena returns an arena for at most the given number of bytes. It takes memory
-// only for the bytes that are added.
+// newArena returns an arena for at most the given number of bytes. The arena uses memory
+// only for the bytes that were added.
 func newArena(size int) (*arena, error) {
 	bytes, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	return &arena{bytes: bytes}, err

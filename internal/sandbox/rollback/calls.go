@@ -21,14 +21,14 @@ type rule struct {
 	before func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason
 	// The function "after" examines the result of a successful call.
 	after func(*kernel.Task, uintptr) abi.Reason
-	// If the process has several threads, the function inThreads makes the call
+	// If the process has several threads, the function inThreads performs the call
 	// instead of gVisor. It returns the result of the call.
 	inThreads func(*kernel.Task, arch.SyscallArguments) (uintptr, abi.Reason, error)
 }
 
-// The function "allowed" returns the rules of all allowed system calls. Every other
-// call makes the interpreter unusable. The comment on each group says why its calls are
-// allowed.
+// The function "allowed" returns the rules of all allowed system calls. Every other call
+// makes the interpreter unusable. The comment on each group of calls says why these calls
+// are allowed.
 func allowed() map[string]rule {
 	all := make(map[string]rule)
 	add := func(r rule, names ...string) {
@@ -36,7 +36,7 @@ func allowed() map[string]rule {
 			all[name] = r
 		}
 	}
-	// These system calls only read, and change nothing.
+	// These system calls only read and do not change any state.
 	add(rule{}, "access", "faccessat", "faccessat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
 		"readlink", "readlinkat", "getcwd", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
 		"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "uname", "sysinfo",
@@ -54,7 +54,8 @@ func allowed() map[string]rule {
 	add(rule{}, "read", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek",
 		"close", "close_range", "dup", "dup2", "dup3", "getdents", "getdents64", "fsync", "fdatasync", "sync", "syncfs",
 		"sync_file_range", "readahead", "sendfile", "copy_file_range", "flock", "ftruncate", "fallocate", "msync")
-	// These system calls make descriptors, which the method restore closes.
+	// These system calls create descriptors. The method checkpoint.restore closes all
+	// descriptors.
 	add(rule{}, "pipe", "pipe2", "eventfd", "eventfd2", "epoll_create", "epoll_create1", "epoll_ctl", "timerfd_create",
 		"timerfd_settime", "timerfd_gettime", "memfd_create")
 	add(openRule(ofOpen), "open")
@@ -63,21 +64,21 @@ func allowed() map[string]rule {
 	add(rule{before: withoutThreads, after: opened}, "openat2")
 	add(rule{before: fcntl}, "fcntl")
 	add(rule{before: ioctl}, "ioctl")
-	// asyncio uses a pair of sockets in each event loop, and some modules look for
-	// IPv6 when they are imported. Such a socket ends with its descriptor. It can
-	// neither pass descriptors nor reach anything, because connect, listen and
+	// asyncio uses a pair of sockets in each event loop, and some modules look for IPv6
+	// when they are imported. Such a socket ends when its descriptor is closed. It can
+	// neither send descriptors nor connect to another socket, because connect, listen and
 	// sendmsg are denied.
 	add(rule{before: socketPair}, "socketpair")
 	add(rule{before: socket}, "socket")
 	add(rule{}, "bind", "setsockopt", "recvfrom", "recvmsg", "shutdown")
 	add(rule{before: sendTo}, "sendto")
-	// These system calls change names and sizes of files. A program can change them
+	// These system calls change names and sizes of files. A program can make such changes
 	// only on file systems that the agent mounts again for each run.
 	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 		"symlink", "symlinkat", "truncate")
-	// These system calls change attributes of files. Not only files of the run have
-	// attributes, but also files in /proc and pipes. So the rules check where a file
-	// is.
+	// These system calls change attributes of files. Files in /proc and pipes also have
+	// attributes, but they do not belong to the run. So the rules check on which file
+	// system a file is.
 	add(rule{before: attributesAt(-1, 0)}, "chmod", "utime", "utimes")
 	add(rule{before: attributesAt(0, 1)}, "fchmodat", "futimesat", "utimensat")
 	add(rule{before: attributesOfFile}, "fchmod")
@@ -96,23 +97,23 @@ func allowed() map[string]rule {
 	add(rule{before: mprotect}, "mprotect")
 	add(rule{before: mremap}, "mremap")
 	add(rule{before: madvise}, "madvise")
-	// futex waits until a word in memory changes. At the end of the run no thread
-	// waits, because only one thread is left.
+	// The call futex waits until a word in memory changes. At the end of the run, no
+	// thread waits for such a change, because only one thread is left.
 	add(rule{before: futex}, "futex")
-	// A program may start threads that end before the program ends. Threads set their
-	// own attributes, which end with them.
+	// A program may start threads if they end before the program ends. A thread sets only
+	// its own attributes, and these attributes end with the thread.
 	add(rule{before: cloneFlags, after: startedThread}, "clone")
 	add(rule{after: startedThread}, "clone3")
 	add(rule{before: inThread(abi.Threads)}, "exit")
 	add(rule{before: inThread(abi.Attributes)}, "rseq", "set_robust_list")
 	add(rule{before: prctl}, "prctl")
-	// The Manager wraps these system calls separately.
+	// The type Manager wraps each of these system calls separately.
 	add(rule{}, "fadvise64", "pread64", "getpid", "getrandom", "exit_group")
 	return all
 }
 
-// The function "denied" returns the system calls that make the interpreter unusable,
-// with the reasons. A call in neither list has the reason abi.Other.
+// The function "denied" returns the system calls that make the interpreter unusable, with
+// the reasons. If a call is neither allowed nor denied by name, its reason is abi.Other.
 func denied() map[string]abi.Reason {
 	all := make(map[string]abi.Reason)
 	add := func(why abi.Reason, names ...string) {
@@ -120,17 +121,19 @@ func denied() map[string]abi.Reason {
 			all[name] = why
 		}
 	}
-	// A new process can outlive the program, share the memory of the program, or take
-	// a process ID. After execve, the process has other memory.
+	// These system calls create or control processes. A new process can outlive the
+	// program, share the memory of the program, or take a process ID. After execve, the
+	// process has other memory.
 	add(abi.Processes, "fork", "vfork", "execve", "execveat", "pidfd_open", "pidfd_getfd",
 		"pidfd_send_signal", "kcmp", "ptrace", "process_vm_readv", "process_vm_writev", "setsid", "setpgid", "unshare", "setns")
-	// A connection can outlive its descriptor, and a message can contain descriptors.
+	// These system calls make connections or transfer messages. A connection can outlive
+	// its descriptor, and a message can contain descriptors.
 	add(abi.Sockets, "listen", "accept", "accept4", "connect", "recvmmsg", "sendmmsg", "sendmsg")
 	add(abi.Signals, "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "signalfd", "signalfd4", "timer_create",
 		"timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime")
-	// These system calls can change files outside the file systems of the run, such
-	// as files in /proc. Or they return descriptors that can act on objects outside
-	// the run.
+	// Some of these system calls can change files outside the file systems of the run,
+	// such as files in /proc. The others return descriptors that give access to objects
+	// outside the run.
 	add(abi.Files, "chown", "fchown", "lchown", "fchownat", "mknod", "mknodat",
 		"setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
 		"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "fanotify_init", "fanotify_mark", "chroot",
@@ -145,8 +148,8 @@ func denied() map[string]abi.Reason {
 		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "seccomp", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
 		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
 		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
-	// gVisor does not implement most of these system calls, and programs do not need
-	// the few that it implements.
+	// gVisor does not implement most of these system calls. It implements a few of these
+	// calls, but programs do not need them.
 	add(abi.Other, "afs_syscall", "bpf", "create_module", "delete_module", "epoll_ctl_old", "epoll_wait_old", "finit_module",
 		"get_kernel_syms", "getpmsg", "init_module", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
 		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load",
@@ -163,8 +166,9 @@ func allow(condition bool, why abi.Reason) abi.Reason {
 	return why
 }
 
-// startedThread examines the task that a clone call has created. If the task has
-// already ended, it may have been a process, so the interpreter becomes unusable.
+// startedThread checks that a clone call has created a thread and not a process. If the
+// new task has already ended, startedThread cannot check this, so the interpreter becomes
+// unusable.
 func startedThread(t *kernel.Task, result uintptr) abi.Reason {
 	created := t.PIDNamespace().TaskWithID(kernel.ThreadID(result))
 	if created == nil {
@@ -215,9 +219,9 @@ func attributesOfFile(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments)
 	return changes(t, args[0].Int(), fspath.Path{})
 }
 
-// attributesAt returns the rule for a call that changes attributes of the file at
-// a path. "directory" is the index of the argument with the directory, or -1.
-// "at" is the index of the argument with the path.
+// attributesAt returns the rule for a call that changes attributes of the file at a path.
+// The parameter "directory" is the index of the argument with the directory, or -1. The
+// parameter "at" is the index of the argument with the path.
 func attributesAt(directory, at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
 		from := int32(linux.AT_FDCWD)
@@ -264,8 +268,8 @@ func changes(t *kernel.Task, from int32, path fspath.Path) abi.Reason {
 			return allow(isOfRun(start), abi.Files)
 		}
 	}
-	// The system call may follow a symbolic link or change the link itself. So check
-	// both files.
+	// The system call may change the target of a symbolic link or the link itself. So
+	// check both files.
 	for _, follow := range []bool{false, true} {
 		found, err := t.Kernel().VFS().GetDentryAt(t, t.Credentials(), &vfs.PathOperation{
 			Root: root, Start: start, Path: path, FollowFinalSymlink: follow,
@@ -308,7 +312,7 @@ func ioctl(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 	return abi.Files
 }
 
-// limit returns the rule for a call that sets a resource limit. "at" is the
+// limit returns the rule for a call that sets a resource limit. The parameter "at" is the
 // index of the argument with the number of the limit.
 func limit(at int) func(*kernel.Task, *checkpoint, arch.SyscallArguments) abi.Reason {
 	return func(_ *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason {
@@ -348,10 +352,10 @@ func prctl(t *kernel.Task, _ *checkpoint, args arch.SyscallArguments) abi.Reason
 	return abi.Attributes
 }
 
-// The function "mmap" forbids executable memory, except code of the image. A program
-// with its own machine code could change segment registers. The kernel can neither see
-// nor restore segment registers, but gVisor's platform systrap needs them in each
-// thread.
+// The function "mmap" forbids executable memory, except for code from files of the image.
+// A program that creates machine code could change segment registers. The kernel can
+// neither see nor restore segment registers, but gVisor's platform systrap needs them in
+// each thread.
 func mmap(t *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reason {
 	anonymous := c.compiles && args[3].Int()&linux.MAP_ANONYMOUS != 0
 	if args[2].Int()&linux.PROT_EXEC != 0 && !anonymous && !isImageCode(t, args) {
@@ -404,8 +408,8 @@ func madvise(_ *kernel.Task, c *checkpoint, args arch.SyscallArguments) abi.Reas
 	case linux.MADV_DONTFORK, linux.MADV_DOFORK:
 		return allow(c.compiles && c.changes(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	case linux.MADV_DONTNEED:
-		// MADV_DONTNEED clears memory. The method checkpoint.restore can write the old
-		// content to the memory only if the mapping can be mapped again.
+		// MADV_DONTNEED clears memory. The method checkpoint.restore can restore the old
+		// content only if the mapping can be mapped again.
 		return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
 	}
 	return abi.Mappings

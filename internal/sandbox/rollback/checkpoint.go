@@ -31,9 +31,9 @@ type checkpoint struct {
 	// maxDescriptors is the size of the process's table of descriptors. gVisor cannot
 	// make this table smaller.
 	maxDescriptors int
-	// The field "given" contains the flags of the descriptors that the agent gives to
-	// the process. The field "descriptors" contains all other descriptors of the
-	// process.
+	// The agent gives some descriptors to the process. The field "given" contains the
+	// flags of these descriptors. The field "descriptors" contains all other descriptors
+	// of the process.
 	given       map[int32]kernel.FDFlags
 	descriptors []descriptor
 	// threads contains all threads of the process except the first thread.
@@ -42,8 +42,8 @@ type checkpoint struct {
 	// The field "compiles" is true if the process may create machine code in its
 	// memory.
 	compiles bool
-	// generators are the addresses of random number generators. They get new states for
-	// each run.
+	// generators are the addresses of random number generators. These generators get new
+	// states for each run.
 	generators []hostarch.Addr
 }
 
@@ -90,13 +90,13 @@ func attributesOf(t *kernel.Task) attributes {
 	}
 }
 
-// checkpointTries is the number of times that newCheckpoint waits for threads of the
-// runtime that still work. These threads soon finish, and then wait for more work.
+// checkpointTries limits how often newCheckpoint waits for threads of the runtime that
+// are still busy. These threads soon finish their work, and then wait for more work.
 const checkpointTries = 50
 
-// newCheckpoint saves the state of a process. The calling task must be its first
-// thread. The process may have other threads and other descriptors only if it is a
-// runtime that compiles.
+// newCheckpoint saves the state of a process. The calling task must be its first thread.
+// The process may have other threads and other descriptors only if it is a runtime that
+// compiles to machine code.
 func (i *interpreter) newCheckpoint(t *kernel.Task) (c *checkpoint, err error) {
 	if !isLeader(t) {
 		return nil, errors.New("a thread cannot make a checkpoint")
@@ -161,7 +161,8 @@ func (i *interpreter) tryCheckpoint(t *kernel.Task) (*checkpoint, error) {
 		}
 		c.actions[signal] = action
 	}
-	// Get the floating-point registers, which gVisor's platform still holds.
+	// Get the floating-point registers, because gVisor's platform still holds their
+	// latest values.
 	if err := platformOf(t).PullFullState(t.MemoryManager().AddressSpace(), t.Arch()); err != nil {
 		return nil, err
 	}
@@ -207,10 +208,10 @@ func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
 	return [2]*ktime.SyntheticClock{g.UserCPUClock().(*ktime.SyntheticClock), g.CPUClock().(*ktime.SyntheticClock)}
 }
 
-// restore returns the process to its checkpoint. The parameter "others" must have
-// stopped all other threads of the process. If restore returns a reason, the process
-// must exit. The result "start" lets new threads run. The caller must call "start" in
-// any case.
+// restore returns the process to its checkpoint. Before the call, all other threads of
+// the process must be stopped with the pause "others". If restore returns a reason, the
+// process must exit. The result "start" is a function that lets new threads run. The
+// caller must always call this function.
 func (i *interpreter) restore(t *kernel.Task, others *pause) (start func(), why abi.Reason) {
 	if why := i.restoreProcess(t); why != 0 {
 		return func() {}, why
@@ -261,8 +262,8 @@ func (i *interpreter) restoreProcess(t *kernel.Task) abi.Reason {
 	return 0
 }
 
-// stopTimers stops the timers of a process that send signals. It returns false if this
-// fails.
+// stopTimers stops those timers of a process that send signals. It returns false if a
+// timer cannot be stopped.
 func stopTimers(t *kernel.Task) bool {
 	for id := range int32(linux.ITIMER_PROF + 1) {
 		if _, err := t.Setitimer(id, linux.ItimerVal{}); err != nil {

@@ -15,9 +15,9 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// descriptor is a file descriptor that the process had at the checkpoint. Descriptors
-// that the agent gives are not included. restoreDescriptors makes a new file for the
-// descriptor, so that nothing remains of the old file.
+// descriptor is a file descriptor that the process had at the checkpoint. This type does
+// not describe the descriptors that the agent gives. restoreDescriptors creates a new
+// file for the descriptor, so that no state of the old file remains.
 type descriptor struct {
 	fd    int32
 	flags kernel.FDFlags
@@ -29,8 +29,8 @@ type descriptor struct {
 	other int32
 	// value is the value of an eventfd.
 	value uint64
-	// The field "content" contains the bytes in a pipe. libuv keeps a byte in a pipe as
-	// a lock.
+	// The field "content" contains the bytes in a pipe. For example, libuv keeps one byte
+	// in a pipe and uses this byte as a lock.
 	content []byte
 	// interests are the files of an epoll instance.
 	interests []interest
@@ -54,8 +54,8 @@ type interest struct {
 	event linux.EpollEvent
 }
 
-// saveDescriptors returns the descriptors of the process that the agent does not give.
-// It returns an error if one of them has a state that restoreDescriptors does not
+// saveDescriptors returns the descriptors of the process, except those that the agent
+// gives. It returns an error if a descriptor has a state that restoreDescriptors cannot
 // restore.
 func saveDescriptors(t *kernel.Task, given map[int32]kernel.FDFlags) ([]descriptor, error) {
 	var all []descriptor
@@ -148,8 +148,8 @@ func (d *descriptor) connect(t *kernel.Task, files map[int32]*vfs.FileDescriptio
 // maxPipe limits the number of bytes in a pipe of the checkpoint.
 const maxPipe = 64
 
-// saveContent saves the content of a pipe: it reads the content, and writes it to the
-// pipe again.
+// saveContent saves the content of a pipe. To do this, it reads the content and writes it
+// back to the pipe.
 func (d *descriptor) saveContent(t *kernel.Task, from, to *vfs.FileDescription) error {
 	if from.Readiness(waiter.EventIn)&waiter.EventIn == 0 {
 		return nil
@@ -168,7 +168,7 @@ func (d *descriptor) saveContent(t *kernel.Task, from, to *vfs.FileDescription) 
 	return nil
 }
 
-// restoreDescriptors makes the descriptors of the checkpoint again, with new files.
+// restoreDescriptors creates the descriptors of the checkpoint again, with new files.
 func restoreDescriptors(t *kernel.Task, all []descriptor) error {
 	files := make(map[int32]*vfs.FileDescription)
 	defer func() {
@@ -202,7 +202,8 @@ func restoreDescriptors(t *kernel.Task, all []descriptor) error {
 	return nil
 }
 
-// The method "open" makes the file of a descriptor, and of the other end of a pipe.
+// The method "open" creates the file of a descriptor. For a pipe, it also creates the
+// file of the other end.
 func (d *descriptor) open(t *kernel.Task, files map[int32]*vfs.FileDescription) (err error) {
 	system := t.Kernel().VFS()
 	switch d.kind {

@@ -7,8 +7,8 @@ import (
 )
 
 // heapGrowth is the number of bytes by which the heap of gVisor may grow before trim
-// returns memory to the host. If the heap grew much more, the host would remove the
-// sandbox.
+// returns memory to the host. If the heap grew much more than this, the host would remove
+// the sandbox.
 const heapGrowth = 16 << 20
 
 // heap returns unused memory of gVisor's own heap to the host. A program that creates
@@ -17,13 +17,15 @@ const heapGrowth = 16 << 20
 // this memory as memory of the next run.
 type heap struct {
 	mu sync.Mutex
-	// The field "limit" is the size of the heap in bytes at which trim returns memory. It
-	// is heapGrowth more than the smallest size that trim has seen since the last return.
+	// The field "limit" is the size of the heap in bytes at which trim returns memory.
+	// This size is the smallest heap size that trim has seen since the last return of
+	// memory, plus heapGrowth.
 	limit uint64
 }
 
 // trim returns unused memory to the host if the heap has grown by more than heapGrowth.
-// This takes some milliseconds; otherwise trim takes some microseconds.
+// The return of memory takes some milliseconds. If trim returns no memory, it takes only
+// some microseconds.
 func (h *heap) trim() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

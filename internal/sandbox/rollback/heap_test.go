@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestHeapTrim checks that the memory of many dead objects is returned, and that the
-// memory of live objects does not cause a collection at each call.
+// TestHeapTrim checks that trim returns the memory of many dead objects. It also checks
+// that the memory of live objects does not cause a garbage collection at each call.
 func TestHeapTrim(t *testing.T) {
 	var h heap
 	h.trim()

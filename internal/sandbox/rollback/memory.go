@@ -22,24 +22,24 @@ import (
 const (
 	// maxContent is the maximum size in bytes of the memory that a checkpoint saves.
 	maxContent = 64 << 20
-	// Memory ranges of at least emptySize bytes that contain only zeros are returned to
-	// the host. Programs often use shorter ranges, and for these ranges a page fault
-	// costs more time than writing the zeros again.
+	// emptySize is a size in bytes. If a memory range of at least this size contains only
+	// zeros, its memory is returned to the host. Programs often use shorter ranges. For
+	// shorter ranges, a page fault costs more time than writing the zeros again.
 	emptySize = 512 << 10
 	// copySize is the number of bytes of memory that are copied in one step.
 	copySize = 256 << 10
-	// maxRegions is the maximum number of memory mappings of a process that is
-	// restored. With more mappings, removing them takes longer than starting a new
-	// interpreter.
+	// maxRegions is the maximum number of memory mappings of a process that is restored.
+	// If a process has more mappings, the removal of these mappings takes longer than the
+	// start of a new interpreter.
 	maxRegions = 4096
 	// maxUnmapped limits the number of ranges that the program may unmap from the
 	// mappings of the checkpoint.
 	maxUnmapped = 1024
 )
 
-// Distances below the stack pointer in bytes. The first bytes below it are the red
-// zone, which may hold data of the current function. At the checkpoint, the stack below
-// the red zone is unused.
+// These constants are distances below the stack pointer in bytes. The first bytes below
+// the stack pointer are the red zone, which may hold data of the current function. At the
+// checkpoint, the stack below the red zone is unused.
 const (
 	redZone = 128
 	// stackWindow is the size of the unused part of the stack that is saved as zeros.
@@ -100,21 +100,21 @@ type memory struct {
 	// states has one element for each element of regions.
 	states []state
 	// The field "unmapped" contains the parts of the regions that the program has
-	// unmapped. The program may have mapped them again, with attributes that a region
-	// does not record. So the method restore maps these parts again. mu protects the
-	// field unmapped.
+	// unmapped. The program may have mapped these parts again, with attributes that a
+	// region does not record. So the method restore maps these parts again. The mutex mu
+	// protects the field unmapped.
 	mu       sync.Mutex
 	unmapped []hostarch.AddrRange
 	brk      hostarch.Addr
 	content  []content
 	arena    *arena
-	// The field "empty" contains the ranges of writable regions that hold no data.
-	// Their memory is returned to the host.
+	// The field "empty" contains the ranges of writable regions that hold no data. The
+	// memory of these ranges is returned to the host.
 	empty []hostarch.AddrRange
 }
 
-// state describes a region: whether the program may map the region again, and which
-// changes the program has made.
+// state describes a region in two ways. It says whether the program may map the region
+// again, and which changes the program has made to the region.
 type state struct {
 	// canMapAgain is true if the region is anonymous and its content is saved. Such a
 	// region can be mapped again.
@@ -132,7 +132,8 @@ type content struct {
 }
 
 // canMapAgain reports whether a range can be mapped again when the process is restored.
-// It returns false if the range overlaps a mapping of the checkpoint that cannot.
+// It returns false if the range overlaps a mapping of the checkpoint that cannot be
+// mapped again.
 func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
 	return !m.touches(start, size, func(i int) bool { return !m.states[i].canMapAgain })
 }
@@ -164,8 +165,9 @@ func (m *memory) unmaps(start hostarch.Addr, size uint64) bool {
 }
 
 // The method "touches" calls the function "matches" with the index of each mapping that
-// the range overlaps. As soon as the function returns true, the method returns true. It
-// also returns true if the range is invalid or overlaps gVisor's table.
+// the range overlaps. As soon as the function "matches" returns true, the method returns
+// true. The method also returns true if the range is invalid, or if it overlaps gVisor's
+// table of patched system calls.
 func (m *memory) touches(start hostarch.Addr, size uint64, matches func(int) bool) bool {
 	wanted := pages(start, size)
 	if wanted.Length() == 0 && size > 0 || wanted.Overlaps(trapRange) {
@@ -215,7 +217,8 @@ func (m *memory) save(t *kernel.Task) error {
 	for i, r := range m.regions {
 		switch {
 		case !r.perms.Write:
-			// A region without access has no content, like memory that V8 reserves.
+			// A region without access rights has no content. For example, V8 reserves
+			// such memory.
 			m.states[i].canMapAgain = r.isAnonymous() && !r.perms.Any() && len(overlap(resident, r.AddrRange)) == 0
 			makeResident(t, &r)
 			continue
@@ -289,7 +292,7 @@ func (m *memory) release(mm *mm.MemoryManager, window hostarch.AddrRange) error 
 // from its resident size which mappings earlier programs have used.
 func makeResident(t *kernel.Task, r *region) {
 	if r.perms.Read {
-		// The call fails if the file is shorter than the mapping.
+		// CopyIn fails if the file is shorter than the mapping. Ignore this error.
 		_, _ = t.MemoryManager().CopyIn(t, r.Start, make([]byte, 1), usermem.IOOpts{})
 	}
 }
@@ -317,8 +320,8 @@ func clearStack(t *kernel.Task, all []region) (window hostarch.AddrRange, err er
 	return window, errors.New("the process has no stack")
 }
 
-// residentRanges returns the address ranges for which gVisor has allocated memory.
-// gVisor lists these ranges only in a text for debugging, which residentRanges parses.
+// residentRanges returns the address ranges for which gVisor has allocated memory. gVisor
+// shows these ranges only in a text for debugging. residentRanges parses this text.
 func residentRanges(mm *mm.MemoryManager) ([]hostarch.AddrRange, error) {
 	_, list, found := strings.Cut(mm.String(), "\nPMAs:\n")
 	if !found {
@@ -346,9 +349,10 @@ func overlap(all []hostarch.AddrRange, in hostarch.AddrRange) []hostarch.AddrRan
 	return parts
 }
 
-// The method "add" divides data into ranges of pages, so that in each range either all
-// pages are zero or none is. It saves the content of the ranges that are not zero. The
-// parameter "first" is the index of the first range of the region.
+// The method "add" divides data into ranges of pages. A range consists either only of
+// pages that are zero, or only of pages that are not zero. The method saves the content
+// of the ranges that are not zero. The parameter "first" is the index of the first range
+// of the region.
 func (m *memory) add(start hostarch.Addr, data []byte, first int) {
 	var zero [hostarch.PageSize]byte
 	for at := 0; at < len(data); at += hostarch.PageSize {
@@ -449,12 +453,12 @@ func (c *content) restore(t *kernel.Task, from *arena) (err error) {
 	return err
 }
 
-// settleTimeout limits the wait of settle, so that an error in gVisor cannot stop the
-// agent.
+// settleTimeout limits how long the method settle waits. With this limit, an error in
+// gVisor cannot block the agent forever.
 const settleTimeout = 2 * time.Second
 
-// settle waits until gVisor has returned all freed memory to the host. gVisor does
-// this in another goroutine.
+// settle waits until gVisor has returned all freed memory to the host. gVisor returns the
+// memory in another goroutine.
 func settle(t *kernel.Task) {
 	file := t.Kernel().MemoryFile()
 	for start := time.Now(); hasWaste(file) && time.Since(start) < settleTimeout; {

@@ -52,8 +52,8 @@ func opened(t *kernel.Task, result uintptr) abi.Reason {
 }
 
 // openedFile examines an open file. A program may open files of the image, /proc, /sys
-// and /dev for reading. For writing, it may open only files on the file systems of its
-// run, and memory devices.
+// and /dev for reading. For writing, it may open only memory devices and files on the
+// file systems of its run.
 func openedFile(t *kernel.Task, file *vfs.FileDescription) abi.Reason {
 	switch file.Mount().Filesystem().FilesystemType().Name() {
 	case "tmpfs", "pipefs":
@@ -66,10 +66,10 @@ func openedFile(t *kernel.Task, file *vfs.FileDescription) abi.Reason {
 	return abi.Files
 }
 
-// openInThreads does the work of openat(2) in a process with several threads. It
-// examines the file before the file gets a descriptor. If the file already had one,
-// other threads could use or replace this descriptor. For example, a thread could write
-// to code through /proc/self/mem.
+// openInThreads does the work of openat(2) in a process with several threads. It examines
+// the file before the file gets a descriptor. If the file already had a descriptor during
+// the check, other threads could use or replace this descriptor. For example, a thread
+// could write to code through /proc/self/mem.
 func openInThreads(t *kernel.Task, args openArguments) (uintptr, abi.Reason, error) {
 	name, err := t.CopyInString(args.path.Pointer(), linux.PATH_MAX)
 	if err != nil {
@@ -110,8 +110,8 @@ func openInThreads(t *kernel.Task, args openArguments) (uintptr, abi.Reason, err
 	return uintptr(fd), why, err
 }
 
-// isMemoryDevice reports whether a file is a device like /dev/null, which stores
-// nothing. See mem(4).
+// isMemoryDevice reports whether a file is a device without storage, such as /dev/null.
+// See mem(4).
 func isMemoryDevice(t *kernel.Task, file *vfs.FileDescription) bool {
 	stat, err := file.Stat(t, vfs.StatOptions{Mask: linux.STATX_TYPE})
 	return err == nil && stat.Mode&linux.S_IFMT == linux.S_IFCHR && stat.RdevMajor == linux.MEM_MAJOR

@@ -19,17 +19,17 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/vfs"
 )
 
-// Names of unexported fields in gVisor's types. checkFields verifies that the
-// fields exist.
+// These constants are the names of unexported fields in gVisor's types. checkFields
+// verifies that the fields exist.
 const (
-	// The field Task.p holds the floating-point state of a running task.
+	// The field Task.p of gVisor holds the floating-point state of a running task.
 	platformField = "p"
-	// The fields MemoryManager.maxRSS and ThreadGroup.maxRSS hold the highest
-	// resident size, which getrusage(2) shows. ThreadGroup.maxRSS changes when a
+	// The fields MemoryManager.maxRSS and ThreadGroup.maxRSS hold the highest resident
+	// size, which a program can read with getrusage(2). ThreadGroup.maxRSS changes when a
 	// thread ends.
 	peakField = "maxRSS"
-	// The fields Task.yieldCount and ThreadGroup.yieldCount hold the number of
-	// context switches, which getrusage(2) shows.
+	// The fields Task.yieldCount and ThreadGroup.yieldCount hold the number of context
+	// switches, which a program can read with getrusage(2).
 	switchesField = "yieldCount"
 	// The field ThreadGroup.ioUsage holds the input and output of threads that have
 	// ended.
@@ -37,21 +37,28 @@ const (
 	// The field MemoryFile.haveWaste is true while gVisor must still return freed
 	// memory to the host.
 	wasteField = "haveWaste"
-	// clearTIDField is Task.cleartid, the address that is cleared when a thread ends.
+	// clearTIDField is the name of the field Task.cleartid. This field is the address of
+	// a word in memory that gVisor sets to 0 when the thread ends.
 	clearTIDField = "cleartid"
-	// startField is Task.startTime, which /proc shows.
+	// startField is the name of the field Task.startTime. A program can read this time in
+	// /proc.
 	startField = "startTime"
-	// savedMaskField is Task.haveSavedSignalMask. It is true while a thread waits in a
-	// call such as ppoll(2), which sets a signal mask only for the time of the wait.
+	// savedMaskField is the name of the field Task.haveSavedSignalMask. It is true while
+	// a thread waits in a call such as ppoll(2). Such a call sets another signal mask
+	// during the wait.
 	savedMaskField = "haveSavedSignalMask"
-	// interestField is EpollInstance.interest, which maps keys with the fields
-	// fileField and numberField to values with the fields maskField and dataField.
+	// interestField is the name of the field EpollInstance.interest. This field is a map.
+	// Its keys have the fields fileField and numberField, and its values have the fields
+	// maskField and dataField.
 	interestField, fileField, numberField, maskField, dataField = "interest", "file", "num", "mask", "userData"
-	// semaphoreField and valueField are EventFileDescription.semMode and val.
+	// semaphoreField and valueField are the names of the fields semMode and val of
+	// EventFileDescription.
 	semaphoreField, valueField = "semMode", "val"
-	// MemoryManager.vmas is a tree of mappings. These are the fields of its nodes.
+	// MemoryManager.vmas is a tree of mappings. The following names are fields of the
+	// nodes in this tree.
 	vmasField, rootField, countField, branchField, keysField, valuesField, childrenField = "vmas", "root", "nrSegments", "hasChildren", "keys", "values", "children"
-	// dontForkField and isStackField are fields of a mapping. See mappingAttributes.
+	// dontForkField and isStackField are the names of two fields of a mapping. The type
+	// mappingAttributes explains these fields.
 	dontForkField, isStackField = "dontfork", "isStack"
 	// The field PIDNamespace.last is the ID of the last thread. The next thread gets
 	// its ID from this field.
@@ -100,9 +107,10 @@ func checkFields() error {
 	return nil
 }
 
-// fieldType returns the type of a nested field: each name is a field of the type before
-// it. If this type is an array, the result is the type of its elements. If there is no
-// such field, it returns an empty struct.
+// fieldType returns the type of a nested field. Each name selects a field of the type
+// that the previous name has selected. If the type of the last field is an array, the
+// result is the type of its elements. If there is no such field, fieldType returns an
+// empty struct.
 func fieldType(of reflect.Type, names ...string) reflect.Type {
 	for _, name := range names {
 		field, ok := of.FieldByName(name)
@@ -116,13 +124,13 @@ func fieldType(of reflect.Type, names ...string) reflect.Type {
 	return of
 }
 
-// attributesOfMappings returns the attributes of all mappings by their addresses. The
-// caller must be the only thread that can change the mappings.
+// attributesOfMappings returns a map from the address of each mapping to its attributes.
+// The caller must be the only thread that can change the mappings.
 func attributesOfMappings(m *mm.MemoryManager) map[hostarch.Addr]mappingAttributes {
 	all := make(map[hostarch.Addr]mappingAttributes)
 	root := reflect.ValueOf(m).Elem().FieldByName(vmasField).FieldByName(rootField)
-	// This function runs twice for each run of a program, so look up the indexes of the
-	// fields only once.
+	// Look up the indexes of the fields only once, because this function runs twice for
+	// each run of a program.
 	node, mapping := indexes(root.Type(), countField, branchField, keysField, valuesField, childrenField), indexes(fieldType(root.Type(), valuesField), dontForkField, isStackField)
 	var visit func(reflect.Value)
 	visit = func(at reflect.Value) {
@@ -143,7 +151,7 @@ func attributesOfMappings(m *mm.MemoryManager) map[hostarch.Addr]mappingAttribut
 	return all
 }
 
-// indexes returns the indexes of fields of a type.
+// indexes returns the index of each named field in the type.
 func indexes(of reflect.Type, names ...string) []int {
 	all := make([]int, len(names))
 	for i, name := range names {
@@ -181,7 +189,7 @@ func interestsOf(e *vfs.EpollInstance) []interest {
 	return all
 }
 
-// isSemaphore reports whether an eventfd works as a semaphore.
+// isSemaphore reports whether an eventfd works as a semaphore (EFD_SEMAPHORE).
 func isSemaphore(e *eventfd.EventFileDescription) bool {
 	return reflect.ValueOf(e).Elem().FieldByName(semaphoreField).Bool()
 }
@@ -216,8 +224,8 @@ func platformOf(t *kernel.Task) platform.Context {
 	return *(*platform.Context)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
-// setPeak sets the highest resident size, in bytes, of the task's process. The task
-// must be the only one of its process.
+// setPeak sets the highest resident size, in bytes, of the task's process. The process
+// must have no other task.
 func setPeak(t *kernel.Task, size uint64) {
 	for _, of := range []reflect.Value{reflect.ValueOf(t.MemoryManager()), reflect.ValueOf(t.ThreadGroup())} {
 		field := of.Elem().FieldByName(peakField)
@@ -248,8 +256,9 @@ func lastID(t *kernel.Task) *kernel.ThreadID {
 	return (*kernel.ThreadID)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
-// hasWaste reports whether gVisor must still return freed memory of the file to the
-// host. It reads the field without gVisor's lock, so it can return an old value.
+// hasWaste reports whether gVisor must still return freed memory of the file to the host.
+// It reads gVisor's field without holding gVisor's lock, so the result may be out of
+// date.
 func hasWaste(file *pgalloc.MemoryFile) bool {
 	return *(*bool)(unsafe.Pointer(reflect.ValueOf(file).Elem().FieldByName(wasteField).UnsafeAddr()))
 }

@@ -15,16 +15,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// generatorSize is the size in bytes of V8's RandomNumberGenerator: its seed and two
-// words of state. maxSteps limits the number of values that V8 draws before the
-// checkpoint. V8 13.6 draws 30 for an isolate, and 220 for addresses.
+// generatorSize is the size in bytes of V8's RandomNumberGenerator, which consists of a
+// seed and two words of state. maxSteps limits the number of random values that V8 draws
+// before the checkpoint. V8 13.6 draws 30 values for an isolate, and 220 values for
+// addresses.
 const (
 	generatorSize = 24
 	maxSteps      = 2048
 )
 
-// chunkHeader is the word before each block of 24 bytes of glibc's malloc: the size of
-// the chunk, and the flag PREV_INUSE.
+// chunkHeader is the word before each block of 24 bytes that glibc's malloc returns. The
+// word contains the size of the chunk and the flag PREV_INUSE.
 const chunkHeader = 0x21
 
 // findGenerators returns the addresses of V8's random number generators. V8 draws the
@@ -33,10 +34,11 @@ const chunkHeader = 0x21
 // it does not find the isolate's generator, for example because the process does not
 // use glibc.
 //
-// findGenerators recognises a generator by its content: the two words of state follow
-// from the seed. The objects of V8's heap cannot contain generators, so only memory
-// below the break is searched. On the heap, only blocks with the size of a generator
-// are examined, because the test takes several microseconds.
+// findGenerators recognizes a generator by its content, because the two words of state
+// can be computed from the seed. The objects of V8's heap cannot contain generators, so
+// only memory below the program break (the end of the heap of malloc) is searched. On the
+// heap, only blocks with the size of a generator are examined, because the test takes
+// several microseconds.
 func (c *checkpoint) findGenerators() ([]hostarch.Addr, error) {
 	var all []hostarch.Addr
 	isFound := false
@@ -62,7 +64,8 @@ func (c *checkpoint) findGenerators() ([]hostarch.Addr, error) {
 	return all, nil
 }
 
-// isHeap reports whether an address belongs to the memory below the break.
+// isHeap reports whether an address is in the memory below the program break (the end of
+// the heap of malloc).
 func (c *checkpoint) isHeap(at hostarch.Addr) bool {
 	return slices.ContainsFunc(c.regions, func(r region) bool { return r.name == "[heap]" && r.Contains(at) })
 }
@@ -71,7 +74,7 @@ func (c *checkpoint) isHeap(at hostarch.Addr) bool {
 // reliable: other data matches with a probability of only 2^-117.
 func isGenerator(data []byte) bool {
 	seed, want0, want1 := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:]), binary.LittleEndian.Uint64(data[16:])
-	// Skip pointers and small numbers.
+	// The data is a pointer or a small number. Random values are almost never so small.
 	if seed>>48 == 0 || want0>>48 == 0 || want1>>48 == 0 {
 		return false
 	}
@@ -86,7 +89,7 @@ func isGenerator(data []byte) bool {
 	return false
 }
 
-// mixBits is V8's MurmurHash3.
+// mixBits is the hash function MurmurHash3 in the form that V8 uses.
 func mixBits(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
@@ -95,7 +98,7 @@ func mixBits(h uint64) uint64 {
 	return h ^ h>>33
 }
 
-// nextState is V8's XorShift128.
+// nextState is the generator XorShift128 in the form that V8 uses.
 func nextState(state0, state1 uint64) (next0, next1 uint64) {
 	next0, next1 = state1, state0
 	next1 ^= next1 << 23
@@ -107,8 +110,8 @@ func nextState(state0, state1 uint64) (next0, next1 uint64) {
 
 // reseed gives new states to the random number generators of the process. Then it makes
 // getpid return a wrong process ID until the interpreter's hook has made OpenSSL draw a
-// value. To recognise a fork, OpenSSL compares the process ID with the process ID at
-// the last draw. If they differ, OpenSSL gets a new seed from the kernel.
+// value. To detect a fork, OpenSSL compares the current process ID with the process ID at
+// the last draw. If the two IDs differ, OpenSSL gets a new seed from the kernel.
 func (i *interpreter) reseed(t *kernel.Task, c *checkpoint) error {
 	var state [generatorSize - 8]byte
 	for _, at := range c.generators {
@@ -140,8 +143,8 @@ func (m *Manager) processID(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// random wraps getrandom(2). While an interpreter reseeds OpenSSL, it counts the seeds
-// that the interpreter gets.
+// random wraps getrandom(2). While an interpreter reseeds OpenSSL, the call also counts
+// the seeds that the interpreter gets.
 func (m *Manager) random(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -155,8 +158,8 @@ func (m *Manager) random(call kernel.SyscallFn) kernel.SyscallFn {
 // minSeed is the minimum size of a seed in bytes.
 const minSeed = 32
 
-// endReseeding makes getpid return the real process ID again, after a call of reseed.
-// It returns false if OpenSSL has not got a new seed.
+// endReseeding makes getpid return the real process ID again, after a call of reseed. It
+// returns false if OpenSSL has not received a new seed.
 func (i *interpreter) endReseeding() bool {
 	if !i.reseeding.Swap(false) || i.seeds.Load() == 0 {
 		i.retire(abi.Failed)

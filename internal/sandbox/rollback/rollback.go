@@ -4,11 +4,11 @@
 // starts. The agent is the process in the sandbox that starts interpreters and talks to
 // the server. A hook is the code that an interpreter runs before each program.
 //
-// The package guarantees that nothing of one run remains in the next. Memory,
-// mappings, registers, descriptors, signals, limits and counters of the interpreter
-// are restored. A system call that could change anything else makes the interpreter
-// unusable: the interpreter exits after its run, and the agent starts a new one. The
-// function "allowed" lists the system calls that do not make the interpreter
+// The package guarantees that no state of one run remains in the next run. Memory,
+// mappings, registers, descriptors, signals, limits and counters of the interpreter are
+// restored. A system call that could change other state makes the interpreter unusable.
+// An unusable interpreter exits after its run, and the agent starts a new interpreter.
+// The function "allowed" lists the system calls that do not make the interpreter
 // unusable.
 package rollback
 
@@ -29,17 +29,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// Manager holds the interpreter of the sandbox that can be restored. A sandbox has at
-// most one such interpreter.
+// Manager holds the interpreter that can be restored. A sandbox has at most one such
+// interpreter.
 type Manager struct {
 	current atomic.Pointer[interpreter]
 	heap    heap
 }
 
-// Install replaces entries of the table of system calls. Call it before gVisor starts.
-// It returns an error if this version of gVisor lacks a field that the package needs.
-// It also returns an error if gVisor already has a system call with the number
-// abi.Number, which the agent uses.
+// Install replaces entries of the table of system calls. Call Install before gVisor
+// starts. Install returns an error if this version of gVisor lacks a field that the
+// package needs. It also returns an error if gVisor already has a system call with the
+// number abi.Number, which the agent uses.
 func Install(table *kernel.SyscallTable) error {
 	if err := checkFields(); err != nil {
 		return err
@@ -80,7 +80,7 @@ func Install(table *kernel.SyscallTable) error {
 type interpreter struct {
 	group  *kernel.ThreadGroup
 	notice *vfs.FileDescription
-	// maxRuns and maxCPU limit how long the interpreter is used.
+	// maxRuns and maxCPU limit how long the interpreter may be used.
 	maxRuns int
 	maxCPU  time.Duration
 	// control is the number of the interpreter's descriptor for messages between the
@@ -89,19 +89,19 @@ type interpreter struct {
 	// The field "compiles" is true if the process is a runtime that compiles programs
 	// to machine code and has several threads.
 	compiles bool
-	// reseeding is true while the OpenSSL library of the process must get a new seed,
-	// and seeds counts the seeds that the process has got.
+	// reseeding is true while the OpenSSL library of the process must get a new seed. The
+	// field "seeds" counts the seeds that the process has received.
 	reseeding atomic.Bool
 	seeds     atomic.Int32
-	// reason is the reason why the interpreter will not be restored; 0 if it can be
-	// restored.
+	// reason is the reason why the interpreter will not be restored. It is 0 if the
+	// interpreter can be restored.
 	reason atomic.Uint32
 	// The field "saved" is the checkpoint. It is nil before the checkpoint is made.
 	saved atomic.Pointer[checkpoint]
-	// The field "waits" is the operation for which the interpreter waits; at other
-	// times it is 0. The channel "given" receives a value when the wait ends. The
-	// channel "restored" receives a value when the interpreter is restored or cannot
-	// be restored.
+	// The field "waits" is the operation that the interpreter is waiting for. It is 0 if
+	// the interpreter is not waiting. The channel "given" receives a value when the wait
+	// ends. The channel "restored" receives a value when the interpreter is restored or
+	// cannot be restored.
 	waits           atomic.Uint32
 	given, restored chan struct{}
 	// The field "anew" is true if the agent wants the process to make a new checkpoint.
@@ -120,9 +120,9 @@ func (i *interpreter) agentDescriptors() [abi.Descriptors]int32 {
 	return [...]int32{0, 1, 2, i.control}
 }
 
-// retire marks the interpreter as unusable for the given reason: it will not be
-// restored after its run. If the reason is 0, the method does nothing. If the
-// interpreter is already unusable, the first reason stays.
+// retire marks the interpreter as unusable for the given reason: it will not be restored
+// after its run. If the reason is 0, the method does nothing. If the interpreter is
+// already unusable, the method keeps the first reason.
 func (i *interpreter) retire(why abi.Reason) { i.reason.CompareAndSwap(0, uint32(why)) }
 
 // The method "active" returns the task's interpreter if it has a checkpoint and can
@@ -161,7 +161,7 @@ func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 }
 
 // checkpoint wraps fadvise64(2). A call with the advice abi.Advice by a registered
-// interpreter makes the checkpoint of this interpreter. All other calls are unchanged.
+// interpreter makes the checkpoint of this interpreter. All other calls work as usual.
 func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()
@@ -194,9 +194,9 @@ func (m *Manager) makeCheckpoint(t *kernel.Task, i *interpreter) error {
 	return i.reseed(t, saved)
 }
 
-// checkpointByRead wraps pread64(2). A hook that cannot call fadvise64(2) uses the
-// offset abi.Offset to make its checkpoint, and abi.Reseeded when OpenSSL has got a new
-// seed. All other calls are unchanged.
+// checkpointByRead wraps pread64(2). A hook that cannot call fadvise64(2) makes its
+// checkpoint with the offset abi.Offset. When OpenSSL has received a new seed, the hook
+// uses the offset abi.Reseeded. All other calls work as usual.
 func (m *Manager) checkpointByRead(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()
@@ -222,8 +222,8 @@ func (m *Manager) checkpointByRead(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// exit wraps exit_group(2). Instead of ending an interpreter, it restores the
-// interpreter if possible.
+// exit wraps exit_group(2). If the calling interpreter can be restored, exit restores it
+// instead of ending it.
 func (m *Manager) exit(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()
@@ -268,9 +268,10 @@ func (i *interpreter) waitAndRestore(t *kernel.Task, others *pause, status byte)
 	return why
 }
 
-// nextCheckpoint returns the error for the restored process, as the result of the call
-// that made the checkpoint. The error is EAGAIN if the agent wants a new checkpoint,
-// and otherwise EALREADY. With EAGAIN, nextCheckpoint frees the old checkpoint.
+// nextCheckpoint returns an error. In the restored process, this error is the result of
+// the call that made the checkpoint. The error is EAGAIN if the agent wants a new
+// checkpoint, and otherwise EALREADY. With EAGAIN, nextCheckpoint frees the old
+// checkpoint.
 func (i *interpreter) nextCheckpoint() error {
 	if !i.anew.Swap(false) {
 		return linuxerr.EALREADY
@@ -296,25 +297,26 @@ func (i *interpreter) exitReason(t *kernel.Task, others *pause) abi.Reason {
 	case t.PIDNamespace().NumTasks() != ownTasks+len(others.all):
 		return abi.Processes
 	}
-	// A timer must not interrupt the process while it waits for the agent.
+	// Stop the timers, because a timer must not interrupt the process while it waits for
+	// the agent.
 	if !stopTimers(t) {
 		return abi.Failed
 	}
 	if t.PendingSignals() != 0 {
 		return abi.Signals
 	}
-	// Read the reason again. Before the call of "stop" returned, other threads could
-	// still make system calls that set the reason.
+	// Read the reason again. Before the method "stop" returned, other threads could still
+	// make system calls that set the reason.
 	return abi.Reason(i.reason.Load())
 }
 
-// A program that has joined its threads can call exit_group before the threads are
-// gone. threadGrace limits the wait for such threads. threadGrace is long, because
-// threads wait for a processor on a busy machine.
+// threadGrace limits the wait for threads that are ending. After a program has joined its
+// threads, it can call exit_group before the kernel has removed the threads. threadGrace
+// is long, because threads on a busy machine must wait for a processor.
 const threadGrace = time.Second
 
-// runningGrace limits the wait while a thread of the program has not begun to exit. The
-// threads of a runtime that compiles may still work.
+// runningGrace limits the wait for a thread that has not begun to exit. For example, the
+// threads of a runtime that compiles may still be busy.
 func runningGrace(compiles bool) time.Duration {
 	if compiles {
 		return 100 * time.Millisecond
@@ -399,9 +401,9 @@ func (m *Manager) register(t *kernel.Task, args arch.SyscallArguments) error {
 	return nil
 }
 
-// restore lets the waiting interpreter restore itself, and waits until this is done. It
-// returns ECHILD if the interpreter exits instead. If restore is interrupted, the
-// caller must call it again.
+// restore lets the waiting interpreter restore itself, and waits until the interpreter is
+// restored. It returns ECHILD if the interpreter exits instead. If restore is
+// interrupted, the caller must call it again.
 func (m *Manager) restore(t *kernel.Task) error {
 	i := m.current.Load()
 	if i == nil {

@@ -135,8 +135,8 @@ func TestRulesOfMemory(t *testing.T) {
 }
 
 // TestUnmappedRangesAreNoted checks that the method "unmaps" stores each part of the
-// checkpoint's mappings that a program unmaps. The method "restore" must map these
-// parts again, because their attributes can have changed.
+// checkpoint's mappings that a program unmaps. The method "restore" must map these parts
+// again, because their attributes may have changed.
 func TestUnmappedRangesAreNoted(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -240,8 +240,8 @@ func TestArenaFree(t *testing.T) {
 	}
 }
 
-// TestIsGenerator checks that a generator of V8 is recognised after several values, and
-// that other data is not.
+// TestIsGenerator checks that isGenerator recognizes a generator of V8 after several
+// values. It also checks that isGenerator refuses other data.
 func TestIsGenerator(t *testing.T) {
 	const seed = 0x1234567890abcdef
 	state0 := mixBits(seed)

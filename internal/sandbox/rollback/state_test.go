@@ -22,8 +22,8 @@ func stateOfProcess() []reflect.Type {
 	}
 }
 
-// TestStateIsReviewed compares the fields of gVisor's types with testdata/state.txt.
-// The file says for each field why the next run cannot see a change by this run. The
+// TestStateIsReviewed compares the fields of gVisor's types with testdata/state.txt. For
+// each field, the file explains why a later run cannot see changes by an earlier run. The
 // test fails if a new version of gVisor adds, renames, removes or changes a field.
 func TestStateIsReviewed(t *testing.T) {
 	const path = "testdata/state.txt"

@@ -19,8 +19,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// thread is the state of a thread at the checkpoint. The first thread of the process
-// has no such state.
+// thread is the state of a thread at the checkpoint. This type does not describe the
+// first thread of the process.
 type thread struct {
 	// task is the thread itself. restoreThreads replaces it if it has ended.
 	task       *kernel.Task
@@ -59,8 +59,8 @@ func (c *threadCounters) restore(t *kernel.Task) {
 	switchesOf(t)[0].Store(c.switches)
 }
 
-// apply gives the saved state to the task t. The caller must be this task itself, or
-// the task must not have started.
+// apply gives the saved state to the task t. Only t itself may call apply, unless t has
+// not started yet.
 func (s *thread) apply(t *kernel.Task) error {
 	t.SetName(s.name)
 	t.SetClearTID(s.clearTID)
@@ -82,14 +82,14 @@ type pause struct {
 	// first gets the state in states.
 	resume chan struct{}
 	states map[*kernel.Task]*thread
-	// The field "asked" contains the threads that were asked to stop, and the field
-	// "all" contains the threads that have stopped.
+	// The field "asked" contains the threads that were told to stop. The field "all"
+	// contains the threads that have stopped.
 	asked map[*kernel.Task]bool
 	all   []stopped
 }
 
-// The type "stopped" is a thread that has stopped. If the state of the thread is
-// unknown, err is the cause.
+// The type "stopped" is a thread that has stopped. If the state of the thread is unknown,
+// the field err says why.
 type stopped struct {
 	task *kernel.Task
 	err  error
@@ -119,8 +119,8 @@ func (p *pause) TaskWork(t *kernel.Task) {
 	}
 }
 
-// The method "stop" stops all threads for which the function mayStop returns true, and
-// waits until the remaining threads have ended. It returns an error if a remaining
+// The method "stop" stops all threads for which the function mayStop returns true. Then
+// it waits until the remaining threads have ended. It returns an error if a remaining
 // thread still runs after the given time, or if a thread neither stops nor ends.
 func (p *pause) stop(t *kernel.Task, mayStop func(*kernel.Task) bool, running time.Duration) error {
 	for start := time.Now(); ; {
@@ -168,20 +168,22 @@ func otherThreads(t *kernel.Task) []*kernel.Task {
 	return all
 }
 
-// pollInterval is the time between two checks whether threads have ended.
+// pollInterval is the time between two checks of whether threads have ended.
 const pollInterval = 100 * time.Microsecond
 
 // release lets all threads that the method "stop" has stopped continue.
 func (p *pause) release() { close(p.resume) }
 
-// At the checkpoint, a thread may wait in one of these system calls. When the thread is
-// restored, it makes the call again.
+// waitingCalls contains the system calls in which a thread may wait at the checkpoint.
+// When the thread is restored, it makes the call again.
 var waitingCalls = []uintptr{unix.SYS_FUTEX, unix.SYS_EPOLL_WAIT, unix.SYS_EPOLL_PWAIT}
 
-// errThreadRuns means that a thread does not wait.
+// errThreadRuns means that a thread is running. A thread can be saved only while it
+// waits.
 var errThreadRuns = errors.New("a thread is running")
 
-// saveThreads returns the states of stopped threads. All of them must have waited.
+// saveThreads returns the states of stopped threads. Each of these threads must have been
+// waiting when it was stopped.
 func saveThreads(t *kernel.Task, all []stopped) ([]*thread, error) {
 	var threads []*thread
 	for _, s := range all {
@@ -222,8 +224,8 @@ func (c *checkpoint) restoreThreads(t *kernel.Task, p *pause) (start func(), why
 	}
 	for _, s := range c.threads {
 		if isStopped(p, s.task) {
-			// With a saved signal mask, the thread cannot be restored: gVisor would set
-			// this mask after the thread has got its state.
+			// The thread has a saved signal mask, so it cannot be restored. gVisor would
+			// set this mask after the thread has received its state.
 			if s.task.PendingSignals() != 0 || hasSavedMask(s.task) {
 				return start, abi.Signals
 			}
@@ -256,8 +258,8 @@ func isStopped(p *pause, t *kernel.Task) bool {
 	return false
 }
 
-// create creates a thread that has ended again. The new thread does not run until Start
-// is called on the result.
+// create creates a thread of the checkpoint again after the thread has ended. The caller
+// must call Start on the result. Before that, the new thread does not run.
 func (s *thread) create(t *kernel.Task) (*kernel.Task, error) {
 	image, err := t.TaskImage().Fork(t, t.Kernel(), true)
 	if err != nil {

@@ -44,8 +44,8 @@ const (
 // of the egress socket.
 func Run(control *os.File, networkFD int) error {
 	runtime.LockOSThread()
-	// resume moves this thread between mount namespaces. For this, the thread must not
-	// share its working directory with other threads.
+	// resume moves this thread between mount namespaces. The kernel permits this only if
+	// the thread does not share its working directory with other threads.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return err
 	}
@@ -156,9 +156,8 @@ func (r *run) serve() error {
 	if err != nil {
 		return err
 	}
-	// Wait for killed processes only after the answer is sent. If files are
-	// collected, wait earlier, because the processes could still change the
-	// files.
+	// Send the answer first, and then wait until the killed processes are gone. If files
+	// are collected, wait earlier, because the processes could still change the files.
 	defer func() {
 		if !p.restored {
 			p.end()
@@ -229,10 +228,11 @@ type job struct {
 	fileError string
 }
 
-// prepareFor returns the request for an interpreter that can run the job. The host
-// already measures the job, and would count the memory of a checkpoint as memory of the
-// job. So an interpreter that compiles, whose checkpoint would be large, gets no
-// permission to make a checkpoint. After the job, the agent starts another interpreter.
+// prepareFor returns the request for an interpreter that can run the job. If the
+// interpreter compiles to machine code, its checkpoint would be large. The host already
+// measures the job, so it would count the checkpoint as memory of the job. Therefore such
+// an interpreter gets no permission to make a checkpoint. After the job, the agent starts
+// another interpreter.
 func (p *program) prepareFor(j *protocol.Job) *protocol.Prepare {
 	wanted := p.prepared
 	wanted.Language, wanted.DiskBytes = j.Language, j.DiskBytes
@@ -283,8 +283,9 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			switch {
 			case err != nil:
 			case j.Session:
-				// An error is the program's fault: earlier runs may have filled
-				// the disk, or created something else at the path.
+				// If the file cannot be written, the program is at fault. Earlier runs
+				// may have filled the disk, or may have created a directory at the path
+				// of the file.
 				if failed := p.placeFile(file.Path, file.Content); failed != nil && j.fileError == "" {
 					j.fileError = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", file.Path, failed)
 				}
@@ -294,11 +295,11 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindStart:
 			return j, p, nil
 		case protocol.KindStop, protocol.KindAbort:
-			// Ignore the frame: the operation that the host wants to end has already
+			// Ignore the frame. The host wants to end an operation that has already
 			// ended.
 		case protocol.KindPrepare:
-			// The host wants another interpreter, although the current one is
-			// unused.
+			// The host sends Prepare again if it wants another interpreter for the next
+			// job. The current interpreter has not run a job.
 			wanted := new(protocol.Prepare)
 			if err = protocol.Decode(payload, wanted); err == nil {
 				p, err = p.replace(wanted)

@@ -16,16 +16,17 @@ import (
 type calls struct {
 	list  []batch.Call
 	names []string
-	// The field "kept" holds everything that arguments point to, so that Go does not
-	// free the memory.
+	// The field "kept" refers to all memory whose address is an argument. So Go's garbage
+	// collector does not free this memory.
 	kept []any
-	// assignments take place when all calls have succeeded.
+	// assignments are the assignments to make when all calls have succeeded.
 	assignments []assignment
 }
 
-// newCalls returns an empty list with room for the given number of calls. The list must be
-// on the heap, because the kernel gets addresses of its elements, and Go moves stacks. So
-// newCalls is not inlined: the list then cannot be on the stack of the caller.
+// newCalls returns an empty list with room for the given number of calls. The list must
+// be on the heap, because the kernel gets the addresses of its elements and Go can move a
+// stack. If newCalls were inlined, the list could be on the stack of the caller. So
+// newCalls is marked as noinline.
 //
 //go:noinline
 func newCalls(room int) *calls {

@@ -18,7 +18,7 @@ import (
 const (
 	// maxVisited limits how many directory entries are examined.
 	maxVisited = 100_000
-	// maxSkipped limits how many skipped files are reported one by one.
+	// maxSkipped limits how many skipped files are reported with their names.
 	maxSkipped = 100
 )
 
@@ -27,14 +27,14 @@ const (
 // time-out.
 const collectGrace = time.Second
 
-// collector sends the matching files of the working directory. While the collector
-// runs, processes of a session may change the directory. Therefore the collector opens
-// each directory and file relative to its parent, and never follows a link. Outside a
-// session, all processes of the run have ended before.
+// collector sends the matching files of the working directory. While the collector runs,
+// processes of a session may change the directory. Therefore the collector opens each
+// directory and file relative to its parent, and never follows a link. Outside a session,
+// all processes of the run have ended before the collector starts.
 type collector struct {
 	run      *run
 	patterns []*workpath.Pattern
-	// At the time "until", the collector stops.
+	// The collector stops at the time "until".
 	until   time.Time
 	stopped bool
 	files   int
@@ -64,8 +64,8 @@ func (r *run) collect() error {
 	return c.directory(fd, "", 0)
 }
 
-// The method "over" returns true if the collector must stop, because its time is up or
-// the host has sent Stop.
+// The method "over" returns true if the collector must stop. The collector must stop when
+// its time is up, or when the host has sent Stop.
 func (c *collector) over() (bool, error) {
 	const pollInterval = 16
 	if !c.stopped && c.visited%pollInterval == 0 {

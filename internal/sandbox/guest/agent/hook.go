@@ -49,8 +49,8 @@ func (s socket) Read(b []byte) (int, error) {
 	}
 }
 
-// fifo reads from the FIFO of rich values. The field "left" is the number of bytes
-// that may still be read. When it is 0, Read returns errNoData.
+// fifo reads from the FIFO of rich values. The field "left" is the number of bytes that
+// may still be read. When this number is 0, Read returns errNoData.
 type fifo struct{ fd, left int }
 
 func (f *fifo) Read(b []byte) (int, error) {

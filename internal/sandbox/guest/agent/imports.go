@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// commonModules contains the modules of Python's standard library that an interpreter
-// may import in advance. An interpreter with all these modules needs about 20 MiB
-// more memory. The server removes a sandbox whose memory has grown by 48 MiB since
-// its boot.
+// commonModules contains the modules of Python's standard library that an interpreter may
+// import in advance. An interpreter with all these modules needs about 20 MiB more
+// memory. This is acceptable: the server removes a sandbox only if its memory has grown
+// by 48 MiB since its boot.
 var commonModules = strings.Fields(`
 	re json random datetime collections itertools functools math typing string time statistics
 	dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator
@@ -35,9 +35,9 @@ func scanned(program []byte) []byte {
 	return bytes.Clone(program[:min(len(program), scannedBytes)])
 }
 
-// The method "add" updates the counts of the modules that a program imports. It
-// searches the text for import statements at the beginning of lines, so it can miss
-// some of them.
+// The method "add" updates the counts of the modules that a program imports. It searches
+// the text for import statements at the beginning of lines, so it can miss some
+// statements.
 func (i imports) add(source []byte) {
 	found := make(map[string]bool)
 	for line := range bytes.Lines(source) {

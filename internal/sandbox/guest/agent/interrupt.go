@@ -16,8 +16,8 @@ const (
 	// interruptInterval is the usual time between two interrupts of a run.
 	interruptInterval = time.Second
 	// childInterval is the time between the first two interrupts if the run has child
-	// processes. A parent process that waits in C's system() ignores interrupts until
-	// its child has ended. The first interrupt only ends the child.
+	// processes. A process that waits for a child in the C function system() ignores
+	// interrupts until the child has ended. The first interrupt only ends the child.
 	childInterval = 300 * time.Millisecond
 	// lastInterval is the time between two interrupts in the second half of
 	// protocol.InterruptGrace.
@@ -72,7 +72,8 @@ func (r *run) interrupt() {
 	if r.signalChildren(signal) && i.count == 0 {
 		interval = childInterval
 	}
-	// One interrupt is enough for Node, where a separate thread waits for interrupts.
+	// One interrupt is enough for Node, because a separate thread of Node waits for
+	// interrupts.
 	if i.count == 0 || !p.interpreter.interruptsOnce {
 		_ = unix.Kill(p.pid, unix.SIGINT)
 	}
@@ -129,10 +130,9 @@ func (r *run) signalChildren(signal unix.Signal) bool {
 	return found
 }
 
-// processStart returns the start time of a process in clock ticks since the boot,
-// and whether the process is still running. It does not use the package procfs as
-// the host does, because that would enlarge the agent in the memory of every
-// sandbox.
+// processStart returns the start time of a process in clock ticks since the boot, and
+// whether the process is still running. It does not use the package procfs, because this
+// package would make the agent larger in the memory of every sandbox.
 func processStart(pid int) (began int64, running bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -27,7 +27,7 @@ type network struct {
 }
 
 func newNetwork(fd int) (*network, error) {
-	// Programs must not inherit the socket.
+	// Mark the socket as close-on-exec, because programs must not inherit it.
 	unix.CloseOnExec(fd)
 	home, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	return &network{fd: fd, home: home}, err
@@ -108,7 +108,7 @@ func (r *relay) relayConn(conn net.Conn) {
 	var up sync.WaitGroup
 	up.Go(func() {
 		_, _ = io.Copy(stream, conn)
-		// Close closes only the direction to the host.
+		// Close closes only the direction from the program to the host.
 		_ = stream.Close()
 	})
 	_, _ = io.Copy(conn, stream)

@@ -21,8 +21,8 @@ type program struct {
 	prepared protocol.Prepare
 	disk     int64
 	// init is the process ID of the first process in the namespaces, and pid is the
-	// process ID of the interpreter. pidfd becomes readable when the interpreter has
-	// ended.
+	// process ID of the interpreter. The descriptor pidfd becomes readable when the
+	// interpreter has ended.
 	init, pid, pidfd int
 	// work, reports and staging are descriptors of directories. The directory "work"
 	// is the working directory, and "reports" contains the report of an uncaught
@@ -43,7 +43,8 @@ type program struct {
 	reason        abi.Reason
 	// inSession is true if the interpreter has started a session.
 	inSession bool
-	// The agent's ends of the standard streams, or -1 if closed.
+	// These fields are the agent's ends of the standard streams. A closed stream has the
+	// value -1.
 	stdin, stdout, stderr int
 }
 
@@ -70,7 +71,8 @@ func (p *program) startInterpreter(streams [abi.Descriptors]*int32) (err error) 
 		return fmt.Errorf("start interpreter: %w", err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
-	// A checkpoint contains the limits, so set them first.
+	// Set the limits before the interpreter makes a checkpoint, because a checkpoint
+	// contains the limits.
 	return errors.Join(err, p.limitAll(), p.register(), p.permit())
 }
 
@@ -151,8 +153,9 @@ func (p *program) processLimit(j *job) uint64 {
 }
 
 const (
-	// maxSmall is the size in bytes of the largest program that the hook gets with its
-	// job, so that it does not have to read the file.
+	// maxSmall is the maximum size in bytes of a small program. The agent sends a small
+	// program to the hook together with the job, so that the hook does not have to read
+	// the file.
 	maxSmall = 4 << 10
 	// smallJob is the size in bytes of a job that an empty socket accepts at once.
 	smallJob = 8 << 10
@@ -205,7 +208,8 @@ func (p *program) start(j *job) error {
 	}
 	p.unregister()
 	p.inSession = true
-	// Send the job over the old control socket, before the new socket is sent.
+	// Send the job over the old control socket, before the new socket is sent to the
+	// interpreter.
 	err = c.run()
 	if p.interpreter.replacesControl && err == nil {
 		err = p.replaceControl()

@@ -8,14 +8,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// resultsName is the name in runDir of the FIFO for rich values. The hook opens
-// it by name: a program could close an inherited descriptor, and a child process
-// could keep it open.
+// resultsName is the name in runDir of the FIFO for rich values. The hook opens the FIFO
+// by name instead of inheriting a descriptor. A program could close an inherited
+// descriptor, and a child process could keep it open.
 const resultsName = "results"
 
-// makeResults adds calls that create and open the FIFO. reports is a descriptor of its
-// directory. The agent opens the FIFO not only for reading, but also for writing.
-// Otherwise the agent would read an end of file whenever a program closes the FIFO.
+// makeResults adds calls that create and open the FIFO. The parameter "reports" is a
+// descriptor of the directory for the FIFO. The agent opens the FIFO not only for
+// reading, but also for writing. Otherwise the agent would read an end of file whenever a
+// program closes the FIFO.
 func (p *program) makeResults(c *calls, reports any) {
 	c.add("create FIFO", unix.SYS_MKNODAT, reports, resultsName, unix.S_IFIFO|0o200, 0)
 	c.add("change owner of FIFO", unix.SYS_FCHOWNAT, reports, resultsName, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
@@ -25,8 +26,8 @@ func (p *program) makeResults(c *calls, reports any) {
 // Limits for reading the FIFO. They are necessary because any process of the run can
 // write to the FIFO.
 const (
-	// resultsPerStep limits the bytes that are read before the agent handles
-	// other events.
+	// resultsPerStep limits the bytes that are read before the agent processes other
+	// events.
 	resultsPerStep = 256 << 10
 	// maxShown limits the total size of a run's values in bytes. The host
 	// enforces a lower limit.

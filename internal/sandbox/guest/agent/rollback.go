@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// canRestore reports whether the kernel may restore the interpreter to its
-// checkpoint after a run. It returns false if modules were preloaded, because
-// they may hold state that must differ between runs, such as seeds.
+// canRestore reports whether the kernel may restore the interpreter to its checkpoint
+// after a run. It returns false if modules were preloaded, because these modules may hold
+// state that must differ between runs, such as random seeds.
 func (p *program) canRestore() bool {
 	return p.prepared.RollbackRuns > 0 && p.interpreter.makesCheckpoint && len(p.prepared.Preload) == 0
 }
@@ -54,9 +54,9 @@ func (p *program) permit() error {
 	return writeAll(p.control, []byte{0})
 }
 
-// seal forbids the interpreter to make a checkpoint if it has not made one yet. Call
-// seal when the interpreter is ready. Otherwise the user's program could make a
-// checkpoint, which would outlive the run.
+// seal forbids the interpreter to make its first checkpoint from now on. The agent must
+// call seal when the interpreter is ready. Otherwise the user's program could make a
+// checkpoint, and state of the program would remain after the run.
 func (p *program) seal() {
 	if p.notices >= 0 {
 		_, _, _ = unix.RawSyscall(abi.Number, abi.Seal, 0, 0)
@@ -204,9 +204,9 @@ func (p *program) restore() error {
 // last run.
 func settle(c *calls) { c.add("return memory", abi.Number, abi.Settle) }
 
-// remount adds system calls that replace the file systems of the last run by empty
-// ones. For this, the calls move the calling thread into the program's mount namespace
-// and back.
+// remount adds system calls that replace the file systems of the last run by empty ones.
+// To do this, the calls move the calling thread into the program's mount namespace and
+// then back.
 func (p *program) remount(c *calls) {
 	ours := c.add("open mount namespace", unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	theirs := c.add("open first process", unix.SYS_PIDFD_OPEN, p.init, 0)

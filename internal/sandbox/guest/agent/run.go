@@ -26,13 +26,14 @@ type run struct {
 	// until there is something to read.
 	values, replies *protocol.Reader
 	fifo            fifo
-	// reply is the answer of a session's interpreter; nil until it is complete.
+	// reply is the answer of a session's interpreter. It is nil until the answer is
+	// complete.
 	reply *protocol.Frame
-	// shownBytes and shownValues count the rich values sent. If the field "dropped"
-	// is true, further values are not sent.
+	// shownBytes is the total size of the rich values that were sent, and shownValues is
+	// their number. If the field "dropped" is true, further values are not sent.
 	shownBytes, shownValues int
 	dropped                 bool
-	// interruption describes how far the interruption of a session's run has got.
+	// interruption describes the progress of the interruption of a session's run.
 	interruption interruption
 	// buffer is used for reading from descriptors. All runs of a sandbox share one
 	// buffer.
@@ -100,8 +101,7 @@ func (r *run) relayRest() error {
 	return nil
 }
 
-// untilEnded handles events until the program has ended or, in a session, has
-// answered.
+// untilEnded processes events until the program has ended or, in a session, has answered.
 func (r *run) untilEnded() error {
 	for ended := false; !ended; {
 		var err error
@@ -161,7 +161,7 @@ func (r *run) relayReadable(s stream) error {
 	return nil
 }
 
-// stream is an output descriptor with the kind of its frames.
+// stream is an output descriptor together with the kind of the frames for its output.
 type stream struct {
 	fd   *int
 	kind protocol.Kind
@@ -171,11 +171,11 @@ func (r *run) outputs() [2]stream {
 	return [2]stream{{&r.program.stdout, protocol.KindStdout}, {&r.program.stderr, protocol.KindStderr}}
 }
 
-// step waits for an event and handles it. It reports whether the program has ended
-// or, in a session, has answered.
+// The method "step" waits for an event and processes the event. It reports whether the
+// program has ended or, in a session, has answered.
 func (r *run) step(deadline time.Time) (ended bool, err error) {
 	p := r.program
-	// Poll ignores the descriptor -1.
+	// Poll ignores an entry whose descriptor is -1.
 	fds := [...]unix.PollFd{
 		{Fd: int32(p.pidfd), Events: unix.POLLIN},
 		{Fd: int32(r.control), Events: unix.POLLIN},
@@ -200,8 +200,8 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		r.stop()
 		return false, nil
 	}
-	// Round up, so that Poll does not return at once again and again during the
-	// last millisecond.
+	// Round the time-out up to full milliseconds. A time-out of 0 would make Poll return
+	// immediately, again and again, during the last millisecond.
 	if _, err := unix.Poll(fds[:], int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
 		return false, err
 	}

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scratchInodes limits the number of files and directories of a run.
+// scratchInodes limits the number of files and directories that a run may have.
 const scratchInodes = 65536
 
 // mountScratch adds system calls that mount an empty file system of the given size in
@@ -46,7 +46,8 @@ func mountScratch(c *calls, size int64) (work, staging *int32) {
 	c.add("mount /dev/pts", unix.SYS_MOUNT, "devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666")
 	c.add("create staging directory", unix.SYS_MKDIRAT, unix.AT_FDCWD, base+"/staging", 0o700)
 	work, staging = openDirectoryLater(c, base+"/work"), openDirectoryLater(c, base+"/staging")
-	// The program must see only the bind mounts.
+	// Unmount the whole file system, because the program must see only the bind mounts of
+	// its directories.
 	c.add("unmount scratch", unix.SYS_UMOUNT2, base, unix.MNT_DETACH)
 	c.add("mount "+runDir, unix.SYS_MOUNT, "run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
 	return work, staging

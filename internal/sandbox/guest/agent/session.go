@@ -58,15 +58,16 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}
-	// Other processes may still read the run's input. Closing the pipe gives them
-	// an end of file.
+	// Other processes may still read the run's input. Close the pipe, so that these
+	// processes reach the end of the input.
 	_ = closeOnce(&p.stdin)
 	if err := r.afterInterrupt(); err != nil {
 		return nil, err
 	}
 	if !r.replied() {
 		r.exit.Ended = true
-		// If the interpreter has only closed the control socket, it is still running.
+		// The interpreter may have closed the control socket without exiting. Then it is
+		// still running.
 		p.kill()
 		r.reap()
 	}
@@ -116,8 +117,8 @@ func (r *run) begin() error {
 		}
 		p.stdin = pipe[1]
 		defer unix.Close(pipe[0])
-		// A program may open the pipe as /dev/stdin, which only the pipe's owner
-		// can do.
+		// A program may open the pipe as /dev/stdin. Only the owner of a pipe can open it
+		// by name, so make the program's user the owner.
 		if err := errors.Join(unix.Fchown(pipe[0], userID, userID), unix.SetNonblock(p.stdin, true)); err != nil {
 			return err
 		}
@@ -149,7 +150,7 @@ func (r *run) readReply() bool {
 	case errors.Is(err, protocol.ErrTooLarge):
 		return true
 	case !errors.Is(err, errNoData):
-		// The program has closed the socket. The session ends after this run.
+		// The program has closed the control socket. The session ends after this run.
 		_ = closeOnce(&r.program.control)
 	}
 	return false

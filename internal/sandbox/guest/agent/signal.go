@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// restoreChildSignal restores the default action of SIGCHLD, which is to ignore
-// the signal. The handler of Go's runtime would wake a thread each time a
-// process ends, exactly when the agent is handling that end.
+// restoreChildSignal restores the default action of SIGCHLD: the signal is ignored. Go's
+// runtime installs a signal handler, which would wake a thread each time a process ends.
+// This would cost time exactly when the agent processes the end of the program.
 func restoreChildSignal() error {
 	var action struct{ handler, flags, restorer, mask uint64 } // SIG_DFL is 0.
 	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD),

@@ -27,8 +27,8 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	}
 	entered := make(chan error)
 	go func() {
-		// The locked thread ends with this goroutine. So the agent does not keep
-		// a thread in the namespaces.
+		// The goroutine ends without unlocking its thread, so Go ends the thread too.
+		// Therefore the agent keeps no thread in the namespaces.
 		runtime.LockOSThread()
 		entered <- p.enter()
 	}()
@@ -167,10 +167,10 @@ func wait(pid int) unix.WaitStatus {
 // run.
 const socketsTimeout = time.Second
 
-// checkSockets returns an error if a socket of the last run still exists. gVisor
-// leaks two sockets if the descriptor of each socket is in transit through the
-// other socket. A later run could see them in /proc/net. It suffices to check
-// Unix sockets, since only Unix sockets carry descriptors.
+// checkSockets returns an error if a socket of the last run still exists. A later run
+// could see such a socket in /proc/net. gVisor leaks two sockets if each socket has a
+// message that carries the descriptor of the other socket. Only Unix sockets can carry
+// descriptors, so checkSockets checks only Unix sockets.
 func checkSockets() error {
 	for start := time.Now(); ; runtime.Gosched() {
 		c := newCalls(few)

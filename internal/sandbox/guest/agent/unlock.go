@@ -42,9 +42,9 @@ func (e *encryptedProgram) makeKey(conn *protocol.Conn) (err error) {
 	return conn.Send(protocol.KindKey, e.key.Public())
 }
 
-// unlock decrypts the program and stores it like an unencrypted one. If it
-// returns false, the program must not run, and r.exit contains the reason. An
-// error means that the host has closed the socket.
+// unlock decrypts the program and stores the decrypted program as if it had not been
+// encrypted. If it returns false, the program must not run, and r.exit contains the
+// reason. An error means that the host has closed the socket.
 func (r *run) unlock() (bool, error) {
 	if len(r.job.encrypted.frames) == 0 {
 		return true, nil

@@ -9,12 +9,12 @@ import (
 )
 
 // The function "bounds" returns the address and the size in bytes of the code in
-// code_amd64.s. The code ends where the next symbol begins, since the linker keeps the
-// symbols of a file in order.
+// code_amd64.s. The code ends where the next symbol begins. This is reliable, because the
+// linker keeps the order of the symbols in a file.
 func bounds() (start unsafe.Pointer, size uintptr)
 
-// maxCode limits the size of the code in bytes. If the code seems larger, the
-// linker has moved the next symbol.
+// maxCode limits the size of the code in bytes. If the measured size is larger, the
+// linker has moved the next symbol, and the measured size is wrong.
 const maxCode = 256
 
 // Executable returns a static ELF file with the code of the first process.

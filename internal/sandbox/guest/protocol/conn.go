@@ -31,7 +31,7 @@ func (c *Conn) Send(kind Kind, payload []byte) error {
 // SendMessage sends one frame with a message.
 func (c *Conn) SendMessage(kind Kind, m Message) error { return c.SendAll(NewFrame(kind, m)) }
 
-// SendAll sends several frames in one write, so that the peer wakes only once. It
+// SendAll sends several frames in one write, so that the peer wakes up only once. It
 // clears the buffer afterwards, since frames may contain secrets.
 func (c *Conn) SendAll(frames ...Frame) error {
 	wire, err := AppendFrames(nil, frames...)

@@ -15,8 +15,8 @@ var ErrMalformed = errors.New("protocol: malformed message")
 
 // Message is a payload that consists of fields.
 type Message interface {
-	// visit passes each field to a method of f, in the order of the encoding.
-	// Encoding and decoding both use visit, so they always match.
+	// visit passes each field to a method of f, in the order of the encoding. Encoding
+	// and decoding both use visit, so both always use the same order.
 	visit(f *fields)
 }
 
@@ -62,12 +62,12 @@ type fields struct {
 	// wire holds the encoded fields. During decoding, it holds the fields that
 	// are not decoded yet.
 	wire []byte
-	// malformed is true after a field that could not be decoded. All further
-	// fields are empty.
+	// malformed is true if a field could not be decoded. All fields after this field are
+	// then empty.
 	malformed bool
 }
 
-// The parameter "put" encodes or measures a field.
+// The function "put" encodes or measures a field.
 func put[T string | []byte](f *fields, value T) {
 	if f.mode == measure {
 		f.size += lengthSize + len(value)
@@ -138,9 +138,9 @@ func number[T int | int64 | uint32 | uint8](f *fields, value *T) {
 	f.malformed = f.malformed || err != nil || int64(*value) != n
 }
 
-// list visits a list of texts. Only messages to the sandbox have lists. A decoded
-// list takes several times the memory of its encoding, so a hostile guest must
-// not be able to send one.
+// list visits a list of texts. Only messages to the sandbox have lists. A decoded list
+// takes several times the memory of its encoding. So a hostile guest must not be able to
+// send a list.
 func (f *fields) list(values *[]string) {
 	switch f.mode {
 	case measure:

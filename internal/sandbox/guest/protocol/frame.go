@@ -56,8 +56,8 @@ type Reader struct {
 	received int
 }
 
-// NewReader returns a Reader that refuses payloads above the given size in
-// bytes. The Reader reads ahead, so nothing else may read from the stream.
+// NewReader returns a Reader that refuses payloads above the given size in bytes. The
+// Reader may read more bytes than one frame, so no other code may read from the stream.
 func NewReader(stream io.Reader, limit int) *Reader {
 	return &Reader{stream: bufio.NewReader(stream), limit: limit}
 }

@@ -59,7 +59,7 @@ func TestReceiveRefusesLargeFrameBeforeAllocation(t *testing.T) {
 			t.Errorf("maximum %d: got %v", limit, err)
 		}
 	}
-	// The size in this header must be refused before anything is allocated.
+	// The reader must refuse the size in this header before it allocates memory.
 	huge := []byte{'o', 255, 255, 255, 255}
 	if n := testing.AllocsPerRun(1, func() {
 		if _, err := protocol.NewReader(bytes.NewReader(huge), protocol.MaxPayload).Next(); !errors.Is(err, protocol.ErrTooLarge) {
@@ -90,7 +90,8 @@ func TestReceiveReportsTruncatedFrame(t *testing.T) {
 
 var errNothing = errors.New("nothing to read for now")
 
-// slow alternately returns errNothing and one byte.
+// The type "slow" is a stream. Its method Read alternately returns errNothing and one
+// byte.
 type slow struct {
 	rest []byte
 	due  bool

@@ -1,6 +1,6 @@
 package protocol
 
-// Values of Launch.Mode.
+// These constants are the values of Launch.Mode.
 const (
 	ModePlain   = "plain"
 	ModeResults = "results" // the interpreter also sends rich values

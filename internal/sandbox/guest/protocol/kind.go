@@ -10,9 +10,10 @@ const (
 	KindJob     Kind = 'J'
 	KindCode    Kind = 'C' // bytes: the program's source
 	KindStdin   Kind = 'I' // bytes: the whole standard input
-	// KindFile carries a file of the run. A frame from the host contains the whole
-	// file. A frame from the guest contains only the path. Data frames with the
-	// content follow, and then End or, after an error, Abort.
+	// KindFile carries a file of the run. A frame from the host contains the whole file.
+	// A frame from the guest contains only the path. The guest then sends Data frames
+	// with the content. After the content it sends End, or Abort if an error has
+	// occurred.
 	KindFile   Kind = 'F'
 	KindSecret Kind = 'V' // bytes: NAME=VALUE, an additional environment variable
 	KindStart  Kind = 'G' // empty: the job is complete, so start its program

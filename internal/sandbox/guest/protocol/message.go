@@ -95,7 +95,7 @@ func (m *File) visit(f *fields) {
 // parameters of Argon2id and XChaCha20-Poly1305.
 type Encrypted struct {
 	Language string
-	// Name is part of the encryption. It may be "".
+	// Name is the program's name, or "". The encryption authenticates the name.
 	Name        string
 	Salt        []byte
 	Time        uint32

@@ -16,14 +16,15 @@ const ProxyAddress = "127.0.0.1:3128"
 // buffers are limited.
 func MuxConfig() *yamux.Config {
 	c := yamux.DefaultConfig()
-	// Between processes of one machine no keep-alive is needed.
+	// Keep-alive messages are not needed, because both processes run on one machine.
 	c.EnableKeepAlive = false
 	c.AcceptBacklog = 64
 	c.MaxStreamWindowSize = 256 << 10
-	// If a program does not read, it delays only its own connections.
+	// These time-outs may be long. A program that does not read delays only its own
+	// connections.
 	c.ConnectionWriteTimeout = 30 * time.Second
 	c.StreamOpenTimeout = 30 * time.Second
-	// A stream that is closed in one direction ends after this time.
+	// If only one direction of a stream is closed, the stream ends after this time.
 	c.StreamCloseTimeout = time.Minute
 	c.LogOutput = io.Discard
 	return c

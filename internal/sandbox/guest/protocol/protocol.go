@@ -8,11 +8,11 @@
 // bytes for the length of the payload (big endian), and the payload. The payload is
 // either raw bytes or a message.
 //
-// A message is a sequence of fields. Four bytes with the field's length (big endian)
-// precede each field. A field is one of the following: bytes, text in UTF-8, a decimal
-// number, a boolean ("1" or "0"), or a list, which is again a sequence of fields. A
-// message always has all its fields, in a fixed order. Only a Result can have any
-// number of fields.
+// A message is a sequence of fields. Before each field, there are four bytes with the
+// length of the field (big endian). A field is one of the following: bytes, text in
+// UTF-8, a decimal number, a boolean ("1" or "0"), or a list, which is again a sequence
+// of fields. A message always has all its fields, in a fixed order. Only a Result can
+// have any number of fields.
 //
 // All frames are decoded by Reader and encoded by AppendFrames. The hooks implement
 // the same codec in python/protocol.py and javascript/protocol.cjs. Three streams do
@@ -77,7 +77,7 @@ const MaxListed = 10_000
 // MaxData is the maximum size of a Data frame's payload in bytes.
 const MaxData = 256 << 10
 
-// InterruptGrace is the time that the interpreter of a session has to end an
-// interrupted run. After this time, the interpreter is killed and the session is lost.
-// Therefore the time is long enough for a busy machine.
+// InterruptGrace is the time that the interpreter of a session has to end an interrupted
+// run. After this time, the interpreter is killed and the session is lost. So the time
+// is long enough even for a busy machine.
 const InterruptGrace = 4 * time.Second

@@ -1,6 +1,6 @@
 // Package unlock decrypts one program in a separate process inside the sandbox. The
-// agent can kill the separate process during key derivation. The end of the process
-// frees the memory of the derivation at once.
+// separate process has two advantages. The agent can kill it during the key derivation.
+// When the process ends, the memory of the key derivation is free at once.
 //
 // The memory of the decrypting process holds the password, the key and the decrypted
 // program. No other process in the sandbox can read this memory.
@@ -18,7 +18,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Name selects this package: the guest's executable runs it if argv[0] is Name.
+// Name selects this package. If argv[0] is Name, the guest's executable runs the code of
+// this package.
 const Name = "pyth-on/unlock"
 
 type request struct {
@@ -33,8 +34,8 @@ func Run(socket io.ReadWriter) error {
 	if err := harden(); err != nil {
 		return err
 	}
-	// Key derivation allocates one large block. Collecting garbage would only
-	// cost time.
+	// Disable the garbage collection. Key derivation allocates one large block, so a
+	// collection would only cost time.
 	debug.SetGCPercent(-1)
 	return serve(protocol.NewConn(socket))
 }

@@ -27,8 +27,8 @@ func Compile() (precompiledseccomp.Program, error) {
 	slices.Sort(names)
 	return precompiledseccomp.Precompile(o.ConfigKey(), names, func(values precompiledseccomp.Values) *seccomp.Program {
 		allowed, denied := rules(o, values)
-		// gVisor puts the identifier of the compiling process into this rule, instead
-		// of the variable.
+		// For this rule, gVisor uses the identifier of the process that compiles the
+		// filter. Replace this identifier by the variable.
 		allowed.Remove(unix.SYS_RT_TGSIGQUEUEINFO)
 		allowed.Set(unix.SYS_RT_TGSIGQUEUEINFO, seccomp.PerArg{
 			seccomp.EqualTo(values.GetUint64("self_pid")),
@@ -39,7 +39,7 @@ func Compile() (precompiledseccomp.Program, error) {
 	})
 }
 
-// options returns the options that follow from the flags of sandboxes. They do not
+// options returns the options that follow from the flags of sandboxes. The options do not
 // contain the descriptor of the control socket.
 func options() (config.Options, error) {
 	constructor, err := platform.Lookup("systrap")

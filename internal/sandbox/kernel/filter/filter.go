@@ -1,7 +1,7 @@
 // Package filter gives gVisor the compiled seccomp filter of the sentry.
 //
-// The filter limits the system calls of gVisor itself on the host. Without this
-// package, gVisor compiles the filter during each boot. This takes an eighth of the
+// The filter limits the system calls of gVisor itself on the host. Without this package,
+// gVisor compiles the filter during each boot. The compilation takes an eighth of the
 // processor time of a boot. gVisor can also use a compiled filter, but the Go module of
 // gVisor contains no compiled filter.
 package filter
@@ -15,12 +15,13 @@ import (
 
 //go:generate go run ./generate program.go
 
-// Register gives the compiled filter to gVisor. It must be called before gVisor boots
-// a sandbox. If gVisor needs a filter for other options, it compiles this filter
-// itself.
+// Register gives the compiled filter to gVisor. It must be called before gVisor boots a
+// sandbox. If gVisor runs with other options and so needs another filter, gVisor compiles
+// that filter itself.
 func Register() {
 	p := program()
-	// gVisor creates the map at its first access.
+	// The map does not exist before gVisor accesses it for the first time, so access it
+	// now.
 	if _, ok := filter.GetPrecompiled(p.Name); !ok {
 		programs[p.Name] = p
 	}

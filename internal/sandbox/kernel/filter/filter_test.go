@@ -9,8 +9,8 @@ import (
 )
 
 // TestRegisterMatchesGVisor compares the registered filter with the filter that gVisor
-// compiles itself, instruction by instruction. It fails after an update of gVisor that
-// changes the filter: then run `go generate ./internal/sandbox/kernel/filter`.
+// compiles itself, instruction by instruction. The test fails if an update of gVisor has
+// changed the filter. In this case, run `go generate ./internal/sandbox/kernel/filter`.
 func TestRegisterMatchesGVisor(t *testing.T) {
 	Register()
 	for _, descriptor := range []uint32{3, 7, 1000} {

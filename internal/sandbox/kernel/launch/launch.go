@@ -10,8 +10,9 @@ import (
 // in its cgroup. The server then sends a byte to standard input of the process.
 const Name = "runsc-sandbox"
 
-// Descriptors of a process that boots a sandbox. The image of the root file system has
-// the descriptor "Images". The images of the mounts follow it in order.
+// These constants are the descriptors of a process that boots a sandbox. The image of the
+// root file system has the descriptor "Images". The images of the mounts have the next
+// descriptors, in order.
 const (
 	Control = iota + 3
 	Network
@@ -34,14 +35,15 @@ func Arguments(bundle, id string, images int) []string {
 		"--io-fds=" + strings.Join(descriptors, ","),
 		"--gofer-mount-confs=" + strings.Join(kinds, ","),
 		"--pass-fd=" + pass(Control) + "," + pass(Network),
-		// The process makes its root directory empty, and then drops all its
-		// capabilities. It dies when the server dies.
+		// With these options, the process first makes its root directory empty, and then
+		// drops all its capabilities. The process dies when the server dies.
 		"--setup-root", "--apply-caps", "--attached",
 		id,
 	}
 }
 
-// pass returns the mapping that gives the descriptor to the agent, with the same number.
+// pass returns the mapping that gives a descriptor to the agent. The descriptor has the
+// same number in the agent.
 func pass(descriptor int) string {
 	d := strconv.Itoa(descriptor)
 	return d + ":" + d

@@ -1,6 +1,6 @@
-// Package abi defines system calls of the sandbox's kernel, which restore an
-// interpreter after a run. They are made by the guest agent (the process that starts
-// interpreters) and by the hook (the code of an interpreter that waits for jobs).
+// Package abi defines system calls of the sandbox's kernel, which restore an interpreter
+// after a run. Two callers make these system calls: the guest agent (the process that
+// starts interpreters) and the hook (the code of an interpreter that waits for jobs).
 package abi
 
 // Number is the number of the agent's system call. Linux has no system call with this
@@ -8,12 +8,12 @@ package abi
 // ENOSYS.
 const Number = 1900
 
-// The operations of the agent's system call.
+// These constants are the operations of the agent's system call.
 const (
-	// Register permits a process to make a checkpoint. Its arguments are the process
-	// ID, the write end of a pipe for notices, the maximum number of runs, and the
-	// maximum processor time in milliseconds. The last argument is the number of the
-	// control descriptor, to which Compiles may be added. The new process replaces the
+	// Register permits a process to make a checkpoint. Its arguments are the process ID,
+	// the write end of a pipe for notices, the maximum number of runs, and the maximum
+	// processor time in milliseconds. The last argument is the number of the control
+	// descriptor, plus Compiles if the process compiles. The new process replaces the
 	// process that was registered before.
 	Register = 1
 	// Resume installs the descriptors of a process that was restored, and lets the
@@ -25,20 +25,21 @@ const (
 	// exits after its run, like a process without a checkpoint.
 	Unregister = 3
 	// Seal forbids the registered process to make its first checkpoint from now on.
-	// Otherwise a program could make it.
+	// Otherwise a program could make this checkpoint.
 	Seal = 4
-	// Restore restores a process whose program has ended. It is a separate operation,
-	// so that the host can first measure what the program has used. Restore returns
-	// when the process waits for Resume. It returns ECHILD if the process exits
-	// instead.
+	// Restore restores a process whose program has ended. It is separate from the end of
+	// the program, so that the host can first measure the resources that the program has
+	// used. Restore returns when the process waits for Resume. It returns ECHILD if the
+	// process exits instead.
 	Restore = 5
-	// ResumeAnew is like Resume, but in the process, the call that made the
-	// checkpoint returns EAGAIN. The process should then do more work in advance,
+	// ResumeAnew is like Resume, with one difference. In the process, the call that made
+	// the checkpoint returns EAGAIN. The process should then do more work in advance,
 	// such as imports, and make a new checkpoint.
 	ResumeAnew = 6
-	// Settle waits until the kernel has returned the memory of the last run to the
-	// host, and returns unused memory of the kernel itself. Without this wait, the host would count this memory as overhead of the
-	// sandbox, and would report too little memory for the next run.
+	// Settle waits until the kernel has returned the memory of the last run to the host.
+	// It also returns unused memory of the kernel itself. Without this wait, the host
+	// would count this memory as overhead of the sandbox, and would report too little
+	// memory for the next run.
 	Settle = 7
 )
 
@@ -53,9 +54,9 @@ const Advice = 0x706f
 // pread64(2).
 const Compiles = 1 << 16
 
-// Offsets of pread64(2) on the control descriptor of a process with Compiles. Like
-// Advice, Offset makes the checkpoint. Before each run the process then makes OpenSSL
-// draw random values, and calls pread64 with Reseeded.
+// These constants are offsets of pread64(2) on the control descriptor of a process with
+// Compiles. Like Advice, Offset makes the checkpoint. Before each run, the process makes
+// OpenSSL draw random values, and then calls pread64 with Reseeded.
 const (
 	Offset   = 0x706f0001
 	Reseeded = 0x706f0002
@@ -65,7 +66,7 @@ const (
 // exit status and the reason.
 const NoticeSize = 3
 
-// The kinds of notices.
+// These constants are the kinds of notices.
 const (
 	// Ended says that the program has ended with the exit status in the notice, and
 	// that the process waits for Restore. If the process cannot be restored, an Exits
@@ -84,7 +85,7 @@ const Descriptors = 4
 // reason.
 type Reason byte
 
-// Reasons why a process is not restored.
+// These constants are the reasons why a process is not restored.
 const (
 	_          Reason = iota
 	Off               // The process has no checkpoint, was killed, or does not suit the next job.

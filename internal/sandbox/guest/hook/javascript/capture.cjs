@@ -1,9 +1,9 @@
 'use strict';
 // This module makes V8 report the value of a program's final expression.
 //
-// V8 accepts a code cache for any source that has the same length as the cached
-// source. So this module compiles a modified program, which passes the value to an
-// object of this module. The program does this by a call or by `instanceof`.
+// V8 accepts a code cache for any source that has the same length as the cached source.
+// So this module compiles a modified program. The modified program passes its final value
+// to an object of this module, by a call or by `instanceof`.
 //
 // V8 then loads the compiled code with the original program as its source. So traces,
 // the source lines above traces, and toString() show the original program. The
@@ -21,8 +21,8 @@ const { hideFrames, withEvalLines } = require('./traces.cjs');
 const head = '(function (exports, require, module, __filename, __dirname) {\n';
 const tail = '\n})';
 
-// `names` contains names for the object that receives the value. The module uses a
-// name that does not occur in the program.
+// `names` contains possible names for the object that receives the value. The module uses
+// a name that does not occur in the program.
 const names = ['ª', 'º', 'µ', 'ß', 'þ', 'ÿ'];
 let declared = false;
 let receive;
@@ -34,7 +34,7 @@ let receive;
 function declare() {
   if (declared) return;
   declared = true;
-  // `take` gets the value by a call, or as the left side of `instanceof`.
+  // `take` gets the value in a call or through `instanceof`.
   const take = (...values) => {
     const receiver = receive;
     receive = undefined;
@@ -81,8 +81,8 @@ function sources(source, found, before, after) {
   const work = (opening, size, rest) => `${before}${head}${semicolon}${opening.padStart(size - semicolon.length)}${rest}`;
   if (isTight) return finish(before, `${before}${source.slice(0, start)}${expression} instanceof ${name}`, source, after);
   if (from === 0 && before !== '') {
-    // The inserted call replaces the end of the first line, because V8 does not show
-    // this part of the line.
+    // Replace the end of the first line by the inserted call, because V8 does not show
+    // the end of the first line.
     return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
   }
   const isBreak = gap === 1 && (source[from] === '\n' || source[from] === '\r');
@@ -93,8 +93,8 @@ function sources(source, found, before, after) {
   if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
   if (!isKnown(found, head)) return undefined;
   if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
-  // If there is no space before the expression, columns in the expression are one too
-  // high.
+  // If the program has no space before the expression, V8 reports columns in the
+  // expression that are one too high.
   if (!terminated || found.hasFunction()) return undefined;
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
@@ -188,8 +188,8 @@ function isCommonJS(source) {
   }
 }
 
-// `place` is the line and column in Node's code from which CommonJS modules are
-// called. It is [] if the position is unknown.
+// `place` is the position (line and column) in Node's code at which Node calls CommonJS
+// modules. It is [] if the position is unknown.
 let place;
 
 /**

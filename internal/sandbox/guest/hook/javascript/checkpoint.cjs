@@ -1,16 +1,17 @@
 'use strict';
-// Makes the checkpoint to which the sandbox's kernel restores the interpreter after a
-// program (package rollback).
+// This module makes a checkpoint of the interpreter. After each program, the sandbox's
+// kernel restores the interpreter to this checkpoint (package rollback).
 
 const fs = require('fs');
 const { internals } = require('./internals.cjs');
 
-// Offsets of reads with a special meaning: Offset and Reseeded of package abi.
+// These offsets of a read have a special meaning for the sandbox's kernel. They equal the
+// constants Offset and Reseeded in package abi.
 const OFFSET = 0x706f0001;
 const RESEEDED = 0x706f0002;
 
-// The error number by which the kernel reports that it has restored the interpreter
-// (EALREADY).
+// RESTORED is the error number EALREADY. With this error, the kernel reports that it has
+// restored the interpreter.
 const RESTORED = -114;
 
 /**
@@ -25,14 +26,17 @@ function makeCheckpoint(control) {
   if (crypto?.ECDH === undefined) return false;
   let restored = false;
   try {
-    // Without permission this fails, because a socket has no offsets.
+    // This read makes the checkpoint. If the kernel does not permit a checkpoint, the
+    // read fails, because a socket does not support offsets.
     fs.readSync(control, buffer, 0, 1, OFFSET);
   } catch (error) {
     restored = error.errno === RESTORED;
     if (!restored) return false;
   }
-  // Now the kernel makes OpenSSL get a new seed with its next value. A key needs no asynchronous
-  // resource, whose number the program would see.
+  // The kernel now makes OpenSSL get a new seed when OpenSSL draws its next random value.
+  // So generate a key, which draws a value. Unlike other functions of Node, the
+  // generation of a key creates no asynchronous resource. Node numbers such resources,
+  // and the program could see that a number is missing.
   new crypto.ECDH('prime256v1').generateKeys();
   try {
     fs.readSync(control, buffer, 0, 1, RESEEDED);

@@ -1,11 +1,11 @@
 'use strict';
 // This module makes an interpreter that has started wait for its program.
 //
-// The guest agent starts `node main.js`, or main.ts, with this module in
-// NODE_OPTIONS. Before Node runs the file, it reads the property Module.runMain.
-// This module has replaced the property by a getter, which waits for the job and
-// then returns the function that Node expects. So no frame of this module is on the
-// stack, and Node runs the program as usual: traces, exit codes, 'exit' handlers and
+// The guest agent starts `node main.js`, or main.ts, with this module in NODE_OPTIONS.
+// Before Node runs the file, it reads the property Module.runMain. This module has
+// replaced the property by a getter, which waits for the job and then returns the
+// function that Node expects. When the program runs, no frame of this module is on the
+// stack. So Node runs the program as usual: traces, exit codes, 'exit' handlers and
 // require.main are unchanged.
 //
 // Processes that the program starts do not load this module. Worker threads do,
@@ -26,7 +26,7 @@ const types = require('./types.cjs');
 
 const control = 100;
 
-// `own` maps paths to the modules of this directory that were loaded.
+// `own` maps paths to modules. It contains the loaded modules of this directory.
 const own = new Map();
 
 /** Removes the directory's modules from Node's caches, and stores them in `own`. */
@@ -62,12 +62,13 @@ function wait(restored) {
   const job = { mode: `${mode}`, program: `${program}`, options: `${options}`, memory: `${memory}`, args: list(args), env: list(env) };
   // Keep the socket open for a session, which receives its programs over the socket.
   if (job.mode !== 'session') {
-    // Wait until the agent has closed its end. Programs could see this end in
-    // /proc/net/unix.
+    // Wait until the agent has closed its end of the socket. Before that, programs could
+    // see this end in /proc/net/unix.
     fs.readSync(control, new Uint8Array(1));
     fs.closeSync(control);
   }
-  // The kernel has changed the directory when it restored the interpreter.
+  // Set the working directory again, because the kernel changes it when the kernel
+  // restores the interpreter.
   process.chdir('/work');
   return job;
 }
@@ -101,7 +102,8 @@ function setEnvironment(variables) {
     process.env[variable.slice(0, i)] = variable.slice(i + 1);
   }
   if (process.env.HOME !== home) Module._initPaths();
-  // Node sets this proxy when it starts, if the variable is set.
+  // If this variable is set, Node sets the proxy when Node starts. Here the job sets the
+  // variable later, so set the proxy now.
   if (process.env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
 }
 
@@ -204,7 +206,7 @@ function reportErrors() {
         if (fromPromise) showPlace(error);
         report(error);
       } catch {
-        // Ignore errors, because the program's output must not change.
+        // Ignore errors of the report, because the program's output must not change.
       }
     }
     return handled;
@@ -224,13 +226,14 @@ function main() {
   forget(__dirname);
   const none = { configurable: true, enumerable: true, writable: false, value: [] };
   Object.defineProperty(process, '_preload_modules', none);
-  // Do nothing in a worker thread. Only there is process.chdir disabled.
+  // Do nothing in a worker thread. process.chdir is disabled only in worker threads.
   if (process.chdir.disabled) return;
   reportErrors();
   endFast();
   const { PYTH_ON_MODE: mode, PYTH_ON_MEMORY: memory } = process.env;
   if (mode !== undefined || !waits()) {
-    // startAnew has set these variables. The program must not see them.
+    // The function startAnew has set these variables. Delete them, because the program
+    // must not see them.
     delete process.env.NODE_OPTIONS;
     delete process.env.PYTH_ON_MODE;
     delete process.env.PYTH_ON_MEMORY;
@@ -248,10 +251,11 @@ function main() {
     if (job.program.endsWith('.ts')) types.install();
     if (job.mode === 'session') return session(job.program, job.memory);
     if (job.mode === 'results') showResults(job.program, job.memory);
-    // Clear the last RegExp match. Node does the same just before this point.
+    // Clear the last RegExp match. Without this module, Node does the same just before it
+    // runs the program.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
-    // Return a bound function, because it has no frame in traces.
+    // Return a bound function, because a bound function has no frame in traces.
     return runMain.bind(Module, job.program);
   });
 }
@@ -268,7 +272,8 @@ function showResults(program, memory) {
   const toJavaScript = (source) => {
     if (!isTypeScript) return source;
     const code = types.strip(source, pathToFileURL(program).href);
-    // Compiled code already contains the changes of handOver.
+    // If the TypeScript compiler was used, its code already contains the changes of the
+    // function handOver.
     return types.isCompiled(code) ? '' : code;
   };
   capture(program, toJavaScript, (value) => {

@@ -2,10 +2,10 @@
 // This module makes import and export statements work in a session. The programs of a
 // session are scripts, which must not contain these statements.
 //
-// V8 reports the first statement that a script must not contain. After such a
-// report, this module parses the program and rewrites all import and export
-// statements. If the parser fails, the module rewrites only the reported
-// statement, with regular expressions. V8 then reports the next statement.
+// V8 reports the first statement that a script must not contain. After such a report,
+// this module parses the program and rewrites all import and export statements. If the
+// parser fails, the module uses regular expressions to rewrite only the reported
+// statement. V8 then reports the next statement of this kind.
 
 const { linkStatements } = require('./scan.cjs');
 
@@ -96,7 +96,8 @@ function withoutExport(source, node, isLast) {
   }
   if (declared) return inPlace(source, start, declared.start);
   if (node.source) return { start, end, text: `${imported(source.slice(node.source.start, node.source.end), attributesOf(source, node.attributes))};${isLast ? '{}' : ''}` };
-  // Replace the export statement by a block, because neither of them has a value.
+  // Replace the export statement by an empty block. Like the export statement, an empty
+  // block has no value.
   return inPlace(source, start, end, '{}');
 }
 

@@ -40,7 +40,7 @@ function scopeOf(closure) {
       });
     }
   } catch {
-    // Ignore errors. The caller then finds undefined instead of a variable.
+    // Ignore errors. In this case, the caller gets undefined instead of the variable.
   } finally {
     delete globalThis[name];
     session.disconnect();

@@ -1,11 +1,11 @@
 'use strict';
 // This module encodes and decodes frames between the agent and Node's hooks.
 //
-// The codec is the same as in the agent's package protocol. A frame consists of one
-// byte for the kind, four bytes for the length of the payload, and the payload. The
-// payload is a sequence of fields. Four bytes with the length of the field precede
-// each field. Lengths are big endian. This module calls no function that a program
-// may have replaced.
+// The codec is the same as in the agent's package protocol. A frame consists of one byte
+// for the kind, four bytes for the length of the payload, and the payload. The payload is
+// a sequence of fields. Before each field, there are four bytes with the length of the
+// field. Lengths are big endian. This module calls no function that a program may have
+// replaced.
 
 const { Buffer } = require('buffer');
 

@@ -45,11 +45,11 @@ const setNext = uncurry(getPrototypeOf(new Set().values()).next);
 const display = Symbol.for('Jupyter.display');
 const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
-// MAX_LIGHT is a length in characters. The remaining memory is checked only for
-// strings that are at least this long.
+// MAX_LIGHT is a length in characters. Before this module shows a string of at least this
+// length, it checks whether enough memory is free.
 const MAX_LIGHT = 10_000;
-// INTERPRETER is the memory in bytes that a new interpreter needs. RESERVE must stay
-// free while strings are shown.
+// INTERPRETER is the memory in bytes that a new interpreter needs. RESERVE is the memory
+// in bytes that must stay free while strings are shown.
 const INTERPRETER = 48 << 20;
 const RESERVE = 12 << 20;
 // MAX_ENTRIES is the maximum number of entries that are shown of one value, over all
@@ -61,8 +61,9 @@ const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
 // `memory` limits the resident memory (RSS) of the process, in bytes. This memory
-// includes the pages of Node's executable. Strings may use the fraction `share` of
-// the free memory. `call` calls code of the program that shows a value.
+// includes the pages of Node's executable. Strings may use the fraction `share` of the
+// free memory. The function `call` calls code of the program that converts a value to
+// text.
 const bounds = { memory: Infinity, share: 1, call: (code) => code() };
 
 /**
@@ -249,8 +250,8 @@ function count(value, depth) {
     left -= names.length;
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
-  // An error's trace contains its message and its name, and V8 makes several copies
-  // of the trace.
+  // An error's trace contains the message and the name of the error. V8 makes several
+  // copies of the trace, so count its texts several times.
   const visitText = (at, name) => {
     const text = lookUp(at, name);
     if (typeof text === 'string') weighed += 4 * weight(text);
@@ -298,9 +299,9 @@ function toText(value) {
   if (isProxy(value)) return cut(show({ customInspect: false }) ?? last);
   if (isStringObject(value) && value.length > MAX_TEXT) return '[String with more than 100,000 characters]';
   if (isNativeError(value) && writesTraces()) {
-    // A program can define a function that writes traces. Reading the trace would
-    // call this function, which must be called only when the program itself reads a
-    // trace.
+    // A program can define a function that writes traces. This module must not read the
+    // trace, because the read would call this function. The function must be called only
+    // when the program itself reads a trace.
     return cut(`[${lookUp(value, 'name')}: ${lookUp(value, 'message')}]`);
   }
   let depth = 2;

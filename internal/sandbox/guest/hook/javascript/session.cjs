@@ -6,8 +6,9 @@
 // inspector, so that no frame of this module is below the program's frames.
 //
 // This module disconnects the inspector as soon as the inspector returns. A connected
-// inspector would report each promise that is freed before it settles, and Node would
-// crash. The promise of the program comes from a promise hook instead.
+// inspector would report each promise that is freed before it settles, and the report
+// would crash Node. So this module does not get the program's promise from the inspector,
+// but from a promise hook.
 //
 // When V8 terminates running code, it drops all pending work of promises. So this
 // module uses setImmediate for the steps that must follow a termination.
@@ -55,13 +56,14 @@ const setIn = uncurry(Map.prototype.set);
 const replace = uncurry(String.prototype.replace);
 const bind = uncurry(Function.prototype.bind);
 const test = uncurry(RegExp.prototype.test);
-// `evaluator` is the start of a frame in a trace: the frame of the function that
-// calls programs.
+// `evaluator` is the first part of a line in a trace. This line belongs to the function
+// of Node that runs programs.
 const evaluator = '    at Session.post (node:inspector';
-// `entering` matches places at which Node records which callback it enters. If code
-// is terminated at such a place, the records are wrong and Node aborts.
+// `entering` matches places in Node's code where Node records which callback it enters.
+// If the execution is terminated at such a place, the records are wrong and Node aborts.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
-// `called` is the global property that holds the function to be called by `caller`.
+// `called` is the key of a global property. The property holds the function that `caller`
+// calls.
 const called = Symbol.for('pyth-on.call');
 const caller = new vm.Script("globalThis[Symbol.for('pyth-on.call')]()", { filename: `${__dirname}/call` });
 const { kill } = process;
@@ -78,7 +80,7 @@ class Run {
     this.source = source;
     this.wantsResults = wantsResults;
     // `plain` is the source without the changes for import and export statements.
-    // `shifts` contains how these changes move columns.
+    // `shifts` describes by how many columns these changes move the text.
     this.plain = source;
     this.shifts = [];
     // `children` contains the child processes that the program has started.
@@ -97,7 +99,8 @@ class Session {
     this.memory = memory;
     this.number = 0;
     this.run = undefined;
-    // `late` is true after an interrupt for a program that has not arrived yet.
+    // `late` is true after an interrupt that arrived before the program for which it was
+    // sent.
     this.late = false;
     this.received = Buffer.alloc(0);
     // `stopper` is the inspector session that terminates the code of a run.
@@ -105,9 +108,9 @@ class Session {
     // `state` is memory that is shared with the interrupt thread (watch.cjs).
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
-    // A stream becomes unusable if its code is stopped during a write. `writes`
-    // counts the writes in progress. If `due` is true, the run is stopped after
-    // these writes.
+    // If an interrupt stops Node's code for a stream during a write, the stream becomes
+    // unusable. `writes` counts the writes in progress. If `due` is true, the run is
+    // stopped after these writes.
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
@@ -117,9 +120,9 @@ class Session {
   }
 
   begin() {
-    // Scripts of the inspector use the import() of their context. Node can set
-    // import() only for a new context, and warns at the first use that this
-    // feature is experimental. So use import() once now, without warnings.
+    // Scripts of the inspector use the function import() of their context. Node can set
+    // this function only for a new context. At the first use, Node warns that this
+    // feature is experimental. So call import() once now, while warnings are disabled.
     vm.createContext(globalThis, { importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
     const { emitWarning } = process;
     process.emitWarning = () => {};
@@ -130,7 +133,7 @@ class Session {
     this.setGlobals();
     for (const output of this.outputs) this.guard(output);
     process.exit = (...code) => this.exit(...code);
-    // Node's own handler would end the session at an uncaught error.
+    // Replace Node's own handler of uncaught errors, because it would end the session.
     defineProperty(process, '_fatalException', { configurable: false, enumerable: true, writable: false, value: (error, fromPromise) => this.failed(error, fromPromise) });
     const file = `${__dirname}/watch.cjs`;
     const memory = setBounds({ memory: this.memory, share: 0.75, call: (code) => this.call(code) });
@@ -147,7 +150,8 @@ class Session {
     });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
-    // An interrupt must also reach the child processes of the run, as in a terminal.
+    // An interrupt must also reach the child processes of the run. A terminal does the
+    // same.
     subscribe('child_process', ({ process: child }) => {
       const children = this.run?.children;
       if (children !== undefined) children[children.length] = child;
@@ -165,8 +169,8 @@ class Session {
 
   /** Makes each write to a stream complete before it returns. */
   guard(output) {
-    // With non-blocking writes, Node would keep output in memory if the program
-    // prints faster than the agent reads.
+    // Use blocking writes. With non-blocking writes, Node would keep output in memory if
+    // the program prints faster than the agent reads.
     output._handle?.setBlocking?.(true);
     const { write } = output;
     this.plain.set(output, write.bind(output));
@@ -268,7 +272,7 @@ class Session {
 
   evaluate(run) {
     setImmediate(() => {
-      // Do not start a run that was interrupted before.
+      // Do not start a run that was interrupted before its start.
       if (run === this.run && run.outcome === undefined) this.start(run);
     });
   }
@@ -278,8 +282,8 @@ class Session {
     let promise;
     let failure;
     let unhook;
-    // leave must be called before the inspector converts the value to a text, which
-    // may be long.
+    // The function leave disconnects the inspector. Call leave before the inspector
+    // converts the value to a text, because this text may be long.
     const leave = () => {
       if (session === undefined) return;
       session.post('Runtime.discardConsoleEntries');
@@ -287,8 +291,8 @@ class Session {
       session = undefined;
     };
     const program = {
-      // Node calls toJSON just before it calls V8. The hook must not be set earlier,
-      // because other code makes promises too.
+      // Set the promise hook in toJSON, because Node calls toJSON just before it calls
+      // V8. An earlier hook would also catch promises of other code.
       toJSON() {
         unhook = promiseHooks.onInit((first) => {
           unhook();
@@ -302,13 +306,14 @@ class Session {
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
     };
-    // Node would warn if the promise were rejected before it has a handler.
+    // Handle the promise at once. If the promise were rejected while it has no handler,
+    // Node would print a warning.
     const follow = () => this.follow(run, promise, leave);
     const heard = (error, said) => {
       failure = said?.exceptionDetails;
     };
-    // Node would pass arguments of setImmediate with a method of arrays, which a
-    // program may have replaced. So bind the arguments.
+    // To pass arguments of setImmediate, Node calls a method of arrays. A program may
+    // have replaced this method, so bind the arguments instead.
     setImmediate(bind(session.post, session, 'Runtime.evaluate', program, heard));
     const after = () => {
       unhook();
@@ -495,8 +500,8 @@ class Session {
       ...hidden,
       value: () => {
         result = code();
-        // The signal will arrive soon, and must not end other code. So wait for the
-        // signal here.
+        // Wait here for the signal, which will arrive soon. If the signal arrived later,
+        // it would end other code.
         if (compareExchange(state, 4, 1, 0) === 2) for (;;);
       },
     });
@@ -545,7 +550,8 @@ class Session {
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
-      // Ignore the interrupt. The run that the agent wanted to end has ended already.
+      // Ignore the interrupt, because the run that the agent wanted to end has already
+      // ended.
       if (number === load(this.state, 3)) this.tell(0);
       return;
     }
@@ -636,8 +642,8 @@ function withoutTypes({ source, name }) {
   } catch (error) {
     if (!test(/^\s*\{/, source)) throw error;
     try {
-      // Add parentheses, because TypeScript would read an object literal at the start
-      // as a block.
+      // Add parentheses. Without them, TypeScript would parse an object literal at the
+      // start as a block.
       return slice(strip(`(${source}\n)`, name), 1, source.length + 1);
     } catch {
       throw error;
@@ -847,7 +853,8 @@ function setEnvironment(variables) {
     before[before.length] = { name, old, given: env[name] };
     if (name === 'NODE_USE_ENV_PROXY') proxied = env[name] === '1';
   }
-  // Node sets this proxy when it starts, if the variable is set.
+  // If this variable is set, Node sets the proxy when Node starts. Here the job sets the
+  // variable later, so set the proxy now.
   const unproxy = proxied ? require('http').setGlobalProxyFromEnv() : undefined;
   return () => {
     unproxy?.();

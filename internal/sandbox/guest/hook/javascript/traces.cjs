@@ -2,8 +2,9 @@
 // This module removes two kinds of frames from the traces that programs see: frames
 // of this directory's modules, and frames of the code that calls a session's runs.
 //
-// When a trace is first read, V8 passes its frames to a function of Node that writes
-// the trace. A function of this module gets the frames before Node's function.
+// When code reads a trace for the first time, V8 passes the frames to a function of Node.
+// This function writes the trace. A function of this module gets the frames before Node's
+// function and removes some frames.
 
 const { internals } = require('./internals.cjs');
 

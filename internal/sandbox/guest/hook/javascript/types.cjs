@@ -1,11 +1,12 @@
 'use strict';
 // This module compiles TypeScript to JavaScript.
 //
-// Node removes types and leaves all other text in its place. It refuses syntax that
-// must be compiled, such as enums and decorators. So this module replaces the
-// function that Node calls for each TypeScript file. Like Node's function, the new
-// function first removes types. If that fails, it runs a compiler in a separate
-// process. The compiler returns a source map, which Node uses for traces.
+// Node removes the types from TypeScript and leaves all other text at its position. It
+// refuses syntax that must be compiled, such as enums and decorators. So this module
+// replaces the function that Node calls for each TypeScript file. Like Node's function,
+// the new function first removes the types. If this fails, the new function runs a
+// compiler in a separate process. The compiler returns a source map, which Node uses for
+// traces.
 
 const fs = require('fs');
 const Module = require('module');
@@ -35,7 +36,8 @@ let installed = false;
 let spawnSync;
 /** Gets the compiled code of a file, and returns the code that Node runs. */
 let rewrite = (file, code) => code;
-// `last` is the latest source with its result, since Node requests each file twice.
+// `last` is the latest source and its result. It is a cache, because Node requests each
+// file twice.
 let last = { source: undefined };
 
 /** Returns the text of the tsconfig.json that applies to a file, or ''. */

@@ -2,9 +2,10 @@
 // This module ends a session's run on SIGINT. It runs in a separate thread, since the
 // program's thread may be in an endless loop.
 //
-// Node's vm module can end code on SIGINT, and needs no event loop for this. The
-// separate thread uses the vm module to detect the signal. Then it uses the inspector
-// to call a function in the program's thread, whatever the program is doing.
+// Node's vm module can end code on SIGINT, and needs no event loop for this. The separate
+// thread uses the vm module to detect the signal. Then it uses the inspector to call a
+// function in the program's thread. This works even while the program runs an endless
+// loop.
 
 const inspector = require('inspector');
 const vm = require('vm');
@@ -53,8 +54,8 @@ function interrupt() {
   do {
     Atomics.store(state, 0, 1);
     session.post('Runtime.evaluate', { expression });
-    // If the program's thread waits for a child process, the thread cannot handle the
-    // request. So signal the child process.
+    // The program's thread may be waiting for a child process. Then the thread cannot
+    // process the request, so send the signal to the child process.
     while (Atomics.wait(state, 0, 1, signals.length > 0 ? 300 : undefined) === 'timed-out') {
       if (isBlocked()) signalAwaited(signals.shift());
     }
@@ -74,8 +75,8 @@ function boundShowing() {
     if (Atomics.wait(state, 4, 1, 2) !== 'timed-out') return;
   }
   if (Atomics.compareExchange(state, 4, 1, 2) !== 1) return;
-  // Both threads have registered for the signal. Only the program's thread gets it,
-  // because it registered last.
+  // Both threads have registered for the signal. Only the thread that registered last
+  // gets the signal. This is the program's thread.
   process.kill(process.pid, 'SIGINT');
   Atomics.wait(state, 4, 2);
 }
@@ -86,8 +87,8 @@ function boundShowing() {
  */
 function ends() {
   for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
-    // In state 3, the program's thread is handling a request. A new request would
-    // only end the code that handles the first one.
+    // In state 3, the program's thread is processing a request. A new request would only
+    // end the code that processes the first request.
     if (Atomics.wait(state, 0, seen, seen === 2 ? 2 : 500) === 'timed-out') return false;
   }
   return true;
@@ -95,8 +96,8 @@ function ends() {
 
 for (;;) {
   try {
-    // There must always be a listener, because the default action of SIGINT would
-    // end the process.
+    // Keep a listener at all times. Without a listener, the default action of SIGINT
+    // would end the process.
     watch.runInThisContext({ breakOnSigint: true });
   } catch {
     // A signal may arrive during an interrupt, or before the handler in `forever` is

@@ -13,9 +13,9 @@ import time
 import _frozen_importlib as importlib
 import _frozen_importlib_external as external
 
-# hidden maps names to the hidden modules.
+# hidden maps module names to modules that are hidden from the program.
 hidden = {}
-# known maps names to all modules at the time of hide().
+# known maps module names to the modules that existed when hide() was called.
 known = {}
 
 
@@ -31,17 +31,17 @@ class Hidden:
         self.module = None
         # needs contains the names of the modules that the module has imported, in order.
         self.needs = []
-        # values contains what the module has imported from other modules: (module,
-        # attribute, value).
+        # values contains the objects that the module has imported from other modules.
+        # Each entry is (module, attribute, value).
         self.values = []
-        # changes contains changes of dictionaries of other modules: (dictionary, key,
-        # old value, new value).
+        # changes contains the changes that the module has made to dictionaries of other
+        # modules. Each entry is (dictionary, key, old value, new value).
         self.changes = []
-        # attributes contains what the module has added to classes of _ast: (class, name,
-        # value).
+        # attributes contains the attributes that the module has added to classes of _ast.
+        # Each entry is (class, name, value).
         self.attributes = []
-        # calls contains functions that the module has registered: (function, arguments,
-        # named arguments).
+        # calls contains the functions that the module has registered. Each entry is
+        # (function, arguments, named arguments).
         self.calls = []
 
 
@@ -183,7 +183,8 @@ def serve(spec):
     for cls, name, value in entry.attributes:
         setattr(cls, name, value)
     if not provide(entry):
-        # Forget all modules that this import has loaded, and load them as usual.
+        # A hidden module cannot be used. Remove all modules that this import has loaded,
+        # and load the module in the usual way.
         for entry in reversed(served[mark:]):
             undo(entry)
         del served[mark:]
@@ -228,7 +229,8 @@ def renew(module):
     if module.__name__ == "random":
         module._inst.seed()
     elif module.__name__ == "logging":
-        # The unit of _startTime is nanoseconds since Python 3.13.
+        # Since Python 3.13, the unit of _startTime is nanoseconds. Before, the unit was
+        # seconds.
         module._startTime = time.time_ns() if type(module._startTime) is int else time.time()
 
 

@@ -17,7 +17,7 @@ import marshal
 import os
 import sys
 
-# load() sets MAIN, the path of the program.
+# The function load() sets the variable MAIN, which is the path of the program.
 
 # START, SHOW, END and VALUE are names of the hook's objects in the compiled code. No
 # program can use such names.
@@ -26,8 +26,8 @@ START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
 # to parse the source from at most TRIES lines, and searches about TAIL bytes.
 TRIES, TAIL = 20, 64 << 10
 
-# INSTRUCTIONS maps versions of Python to opcodes. With other versions, an end by an
-# exception is reported late: when the interpreter ends.
+# INSTRUCTIONS maps versions of Python to their opcodes. With a version that is not in the
+# map, an uncaught exception is reported only when the interpreter ends.
 INSTRUCTIONS = {
     (3, 11): {
         "EXTENDED_ARG": 144,
@@ -143,8 +143,8 @@ def compiled(source, shows_values, said, tree):
         add_calls(tree)
     code = compile(tree, MAIN, "exec", dont_inherit=True)
     if said.text:
-        # The source was compiled twice, and each compilation can give the same
-        # warnings. Keep the warnings of one compilation.
+        # Python has compiled the source twice, and each compilation can give the same
+        # warnings. Keep only the warnings of one compilation.
         said.text = ""
         compile(source, MAIN, "exec", dont_inherit=True)
     return (code, calls) if ISA is None else (with_guard(code), guard)
@@ -294,9 +294,10 @@ def follows_semicolon(value, source):
         line = rest[0].decode()
     except UnicodeDecodeError:
         line = rest[0].decode("latin-1")
-    # Columns are counted in bytes of UTF-8, without a byte order mark.
+    # CPython counts columns in bytes of UTF-8, without the byte order mark.
     rest[0] = line.lstrip("\ufeff").encode()[value.end_col_offset :]
-    # After the expression there can be comments, but no strings.
+    # The text after the expression may contain comments, but no strings. So each "#"
+    # begins a comment.
     return any(b";" in part.partition(b"#")[0] for part in rest)
 
 
@@ -435,7 +436,7 @@ def appends_value(code, source, depth=1):
     if list(body[-2 * size :: 2]) != tail[:size]:
         return None
     # The values in "tail" are the last opcodes of the program. The instruction before
-    # them must be the last one of the expression.
+    # these opcodes must be the last instruction of the expression.
     last = None
     units = len(body) // 2 - size
     for index, position in enumerate(code.co_positions()):

@@ -13,14 +13,16 @@ import marshal
 import os
 
 # SPAWNED is the file that a spawned process executes as __main__. Programs see the name
-# MAIN instead. load() in usercustomize.py sets MAIN and HIDDEN.
+# MAIN instead. The function load() in usercustomize.py sets the variables MAIN and
+# HIDDEN.
 SPAWNED = "/run/main.py"
 # MAX_SOURCE and MAX_FILE are the maximum sizes of the session's source and of the
 # file SPAWNED, in bytes.
 MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10
 
-# CALL is the first statement of the file SPAWNED. It executes PRELUDE. CODE stands
-# for the compiled prelude, and TEXT for the session's source.
+# CALL is the first statement of the file SPAWNED. It executes PRELUDE. In CALL, the
+# placeholder CODE stands for the compiled prelude, and the placeholder TEXT stands for
+# the session's source.
 CODE, TEXT = "\0code", "\0text"
 CALL = f"exec({CODE!r}, {{'names': globals(), 'text': {TEXT!r}, 'MAIN': {MAIN!r}, 'SPAWNED': {SPAWNED!r}}})"
 PRELUDE = """
@@ -111,7 +113,7 @@ class Definitions:
         for i, node in enumerate(body):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
             following = body[i + 1].lineno if i + 1 < len(body) else len(lines) + 1
-            # A statement that shares a line with another one is left out.
+            # Leave out a statement that shares a line with another statement.
             if first > end and node.end_lineno < following and self.defines(node):
                 kept[first - 1 : node.end_lineno] = lines[first - 1 : node.end_lineno]
             end = node.end_lineno
@@ -138,7 +140,8 @@ class Definitions:
                 return False
             self.know(t.id for t in targets)
         elif isinstance(node, _ast.Try):
-            # A "try" statement is often used to import an optional module.
+            # Include "try" statements, because programs often use them to import an
+            # optional module.
             bodies = [node.body, node.orelse, node.finalbody, *(h.body for h in node.handlers)]
             return all(self.defines(below) for body in bodies for below in body)
         else:
@@ -164,8 +167,8 @@ class Definitions:
                 return False
             if isinstance(node, FUNCTIONS):
                 own.add(node.name)
-                # The body is not evaluated by the definition, but by calls of the
-                # function.
+                # Do not check the body of the function. The definition does not evaluate
+                # the body; only a call of the function does.
                 nodes += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
             elif isinstance(node, _ast.Lambda):
                 nodes += [*node.args.defaults, *filter(None, node.args.kw_defaults)]

@@ -11,8 +11,8 @@ import os
 import sys
 import time
 
-# MAX_SECONDS is the maximum time to show values. The time is also at most half of the
-# time that the run has left.
+# MAX_SECONDS is the maximum time in seconds to show values. A second limit also applies:
+# half of the time that the run has left.
 MAX_SECONDS = 10.0
 
 getpid, monotonic = os.getpid, time.monotonic
@@ -58,8 +58,8 @@ class Ending:
         try:
             self.show_figures()
         finally:
-            # self.finish is registered last, so atexit runs it before the program's
-            # handlers.
+            # Register self.finish last, because atexit then runs it before the handlers
+            # of the program.
             atexit.register(untraced(self.finish))
 
     def show_figures(self):
@@ -75,8 +75,9 @@ class Ending:
             return
         self.reported = True
         self.show_figures()
-        # After printing an uncaught exception, CPython stores it in sys.last_exc.
-        # Before Python 3.12, it stores it in sys.last_value.
+        # After CPython has printed an uncaught exception, it stores the exception in
+        # sys.last_exc. Before Python 3.12, CPython stores the exception in
+        # sys.last_value.
         error = getattr(sys, "last_exc", getattr(sys, "last_value", None))
         if error is None:
             return
@@ -176,8 +177,8 @@ def untraced(function, again=False):
         try:
             function()
         finally:
-            # `function` may have called this callable again. So the last entry
-            # belongs to this call.
+            # `function` may have called this callable again, and each call adds an entry
+            # to the list. So the last entry belongs to this call.
             profile, trace = old[-2:]
             del old[-2:]
             end.clear()

@@ -32,13 +32,14 @@ class Wrapper:
         profile, trace = (_functools.partial(f, None) for f in (calls.profile, calls.trace))
         end = profile, trace, calls.end
         code = self.with_epilogue(code, end)
-        # with_call adds each call before the previous one, so the call that is added
-        # last runs first.
+        # with_call inserts a call before all calls that it inserted earlier. So the call
+        # that is inserted last runs first.
         for function in calls.begin, _functools.partial(_operator.methodcaller("restrict"), calls):
             code = self.with_call(code, function, False)
         code = self.with_handler(code, (profile, trace), calls.end)
-        # The bottom of the stack holds the list of values and the guard. If the code
-        # returns early, the guard calls end.
+        # At the bottom of the stack are the list of values and an object named guard. If
+        # the code returns early, CPython frees the guard, and the destructor of the guard
+        # calls the functions in "end".
         guard = type("Guard", (), {"__slots__": (), "__repr__": lambda self: "None"})
         steps = tuple(_functools.partial(_functools.partial.__call__, f) for f in map(_functools.partial, end))
         guard.__del__ = staticmethod(_functools.partial(_collections.deque, map(_functools.partial.__call__, steps), 0))

@@ -40,13 +40,13 @@ def shown(error, trace):
 
     compact = {"compact": True} if sys.version_info >= (3, 10) else {}
     streams = sys.stdout, sys.stderr
-    # CPython has already printed what would be printed here: warnings, and output of
-    # the exception's own methods.
+    # CPython has already printed warnings and the output of the exception's own methods.
+    # Do not print them a second time.
     sys.stdout = sys.stderr = Sink()
     try:
         made = traceback.TracebackException(type(error), error, trace, **compact)
-        # Use the texts in TracebackException, because str(error) would run code of
-        # the program again.
+        # Use the texts in TracebackException. A call of str(error) would run code of the
+        # program again.
         return exact(str(made)), exact("".join(made.format()))
     finally:
         sys.stdout, sys.stderr = streams
@@ -113,8 +113,8 @@ class Library:
     def __init__(self, path, finders, makers, modules, importer):
         self.path, self.finders, self.makers = path, finders, makers
         self.modules, self.importer = modules, importer
-        # home is the directory of the standard library. Modules from other
-        # directories belong to the program.
+        # home is the directory of the standard library. A module from another directory
+        # belongs to the program.
         self.home = modules["os"].__file__[: -len("os.py")]
 
     def importing(self):

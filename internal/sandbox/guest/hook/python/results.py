@@ -27,7 +27,8 @@ class Results:
 
     # forms contains media types, the methods that convert a value to them, and the types
     # that the methods may return. The methods have the same names as in IPython. The
-    # types are checked because a mock returns something from any method.
+    # types are checked because a mock object has every method, and such a method can
+    # return a value of any type.
     forms = (
         ("text/html", "_repr_html_", str),
         ("text/markdown", "_repr_markdown_", str),
@@ -43,7 +44,7 @@ class Results:
     def __init__(self, library, codec):
         """library() returns the import system from before the program began."""
         self.library = library
-        # codec contains the globals of protocol.py.
+        # codec contains the global variables of protocol.py.
         self.codec = codec
         self.lock = _thread.allocate_lock()
         self.figures = Figures(self)
@@ -203,7 +204,8 @@ def claims_everything(value):
 def method_of(value, name):
     """Return the method that converts the value, or None."""
     try:
-        # Ignore the methods of a class, because they are meant for its instances.
+        # Ignore the methods of a class, because they convert instances of the class and
+        # not the class itself.
         if isinstance(value, type):
             return None
         method = getattr(value, name, None)
@@ -232,8 +234,8 @@ def text(value):
                 if len(made) > MAX_TEXT:
                     break
     except ValueError as error:
-        # The program has limited the number of digits. Show the error instead of the
-        # value.
+        # The program has set a limit for the number of digits, so the conversion fails.
+        # Show the error instead of the value.
         if "set_int_max_str_digits" not in str(error):
             raise
         made = f"<{type(value).__name__}: {error}>"
@@ -262,8 +264,8 @@ def is_small(value):
     return True
 
 
-# SHAPES contains texts of built-in containers: an empty container, the start, the
-# end, and a container inside itself.
+# SHAPES contains texts for built-in containers. The texts stand for an empty container,
+# the start of a container, its end, and a container that contains itself.
 SHAPES = {
     list: ("[]", "[", "]", "[...]"),
     tuple: ("()", "(", ")", "(...)"),
@@ -312,8 +314,9 @@ def beginning(value):
         single, double = "'", '"'
     else:
         single, double = b"'", b'"'
-    # repr() chooses the quotes around its result by the quotes in the whole string. So
-    # add the quotes that the whole string contains.
+    # repr() chooses the quotes around a string by the quotes that the string contains.
+    # The text here is only a part of the string. So add the quotes of the whole string to
+    # the text.
     marks = value[:0]
     if single in value:
         marks += single
@@ -335,9 +338,9 @@ def exact(made):
 class Figures:
     """Shows the figures of matplotlib.pyplot that are new or have changed."""
 
-    # keeping contains functions of pyplot that use the current figure even if it has
-    # been shown. All other functions draw. As in a notebook, a function that draws
-    # begins a new figure.
+    # keeping contains functions of pyplot that use the current figure even if this figure
+    # has already been shown. All other functions draw. If the current figure has already
+    # been shown, a function that draws begins a new figure, as in a notebook.
     keeping = (
         "clf",
         "close",
@@ -352,8 +355,8 @@ class Figures:
 
     def __init__(self, results):
         self.results = results
-        # shown maps the id of a figure to a reference to the figure, and to the hash
-        # of its latest picture.
+        # shown maps the id of a figure to two values: a reference to the figure, and the
+        # hash of the latest picture of the figure.
         self.shown = {}
         # ended contains references to the figures that were open at the last call of
         # pyplot.show().
@@ -425,8 +428,8 @@ class Figures:
                 self.current = kind(gcf.__code__, gcf.__globals__, "gcf", gcf.__defaults__, gcf.__closure__)
                 gcf.__code__ = self.code_calling(gcf.__code__, self.before_gcf)
 
-    # code_calling(code, function) returns code that calls function first. code_calling
-    # is None if the opcodes of this Python version are unknown.
+    # code_calling(code, function) returns a copy of the code that first calls the
+    # function. code_calling is None if the opcodes of this Python version are unknown.
     code_calling = None
     current = None
 

@@ -30,7 +30,8 @@ COROUTINE = 0x80  # inspect.CO_COROUTINE
 TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 FUTURES = 0x1FE0000  # all flags of __future__
 
-# HARMLESS contains types whose values have no destructor that runs code.
+# HARMLESS contains types whose objects can be destroyed safely, because no code runs when
+# such an object is destroyed.
 HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _io.TextIOWrapper))
 
 # excepthook is CPython's own handler of uncaught exceptions.
@@ -49,8 +50,9 @@ LAST = "last_type", "last_value", "last_traceback", "last_exc"
 # limit, the lower limit applies only while the program runs.
 LIMIT = 1000
 
-# load() sets MAIN, the name of the file of __main__. inspect looks in this file for the
-# source of classes. The file exists only if the program creates it.
+# The function load() sets the variable MAIN, the name of the file of __main__. The module
+# inspect searches this file for the source of classes. The file exists only if the
+# program creates it.
 
 
 class Session:
@@ -69,8 +71,8 @@ class Session:
         self.process = os.getpid()
         self.stdin = sys.stdin.encoding, sys.stdin.errors
         self.modules = sys.modules
-        # private contains modules that aside() has imported. Programs cannot see
-        # them.
+        # private contains modules that the method aside() has imported. Programs cannot
+        # see these modules.
         self.private = {"linecache": linecache}
         self.shared = vars(builtins)
         self.future = 0
@@ -81,17 +83,17 @@ class Session:
         self.loop = self.task = None
         # caught is the last exception that guarded() caught.
         self.caught = None
-        # interrupted is true after an interrupt that came when the program could not
+        # interrupted is true if an interrupt came at a time when the program could not
         # receive it.
         self.interrupted = False
-        # mark is a text that stands for self.calls in syntax trees, which can contain
-        # only constants.
+        # Syntax trees can contain only constants. So mark is a text that stands for
+        # self.calls in a syntax tree.
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
         # Functions in C append a program's exception to self.failures, and its final
         # value to self.values.
         self.failures, self.values = [], []
-        # discarded contains objects of the program that are no longer needed.
-        # discard() will destroy them.
+        # discarded contains objects of the program that are no longer needed. The method
+        # discard() destroys them later.
         self.discarded = []
         # final is the syntax tree node of the final expression. Only the position of
         # the node is used.
@@ -111,8 +113,8 @@ class Session:
         """Make CPython iterate over serve() when it runs main.py."""
         start = _functools.partial(_collections.deque, itertools.starmap(eval, self.serve()), 0)
         start = type("Start", (), {"__str__": staticmethod(start)})()
-        # Install a function in C that calls start, whatever its arguments are. Such a
-        # function has no frame.
+        # Install a C function that ignores its arguments and calls start. A C function
+        # has no frame in tracebacks.
         sys.excepthook = _functools.partial("{0!s}".format, start)
         fd = os.open(MAIN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(fd, b"raise")
@@ -145,8 +147,8 @@ class Session:
             for program in self.programs(name, code):
                 self.release()
                 yield program, self.main
-                # Raise the limit before anything else: with the program's limit, any
-                # call of a Python function may fail.
+                # First raise the recursion limit. With the program's limit, any call of a
+                # Python function may fail.
                 limit = getlimit()
                 if limit < LIMIT:
                     setlimit(LIMIT)
@@ -278,7 +280,7 @@ class Session:
         status, *_ = self.show(kind, error, trace)
         if not issubclass(kind, KeyboardInterrupt):
             raise SystemExit(status)
-        # As in CPython, the signal ends the process after all other steps.
+        # The signal ends the process after all other steps. CPython uses the same order.
         import atexit
 
         if "threading" in self.modules:
@@ -437,7 +439,7 @@ class Session:
     # The following methods compile a program.
 
     def compile(self, name, code):
-        # Decode the code in the way in which linecache reads a file.
+        # Decode the code in the same way as the module linecache reads a file.
         lines = _io.StringIO(code.decode("utf-8", "replace"), None).readlines()
         self.publish(name, lines)
         try:
@@ -489,8 +491,8 @@ class Session:
             if not str(error.msg).startswith("too many statically nested"):
                 raise
         if program is None:
-            # The added blocks may have exceeded the limit. Compile the program without
-            # them.
+            # The blocks that this module has added may have exceeded the nesting limit of
+            # the compiler. Compile the program without these blocks.
             return compile(code, name, "exec", self.future, dont_inherit=True), False
         if program.co_flags & COROUTINE and not is_awaitable(tree, {*self.shared, *self.main}):
             compile(tree, name, "exec", self.future, dont_inherit=True)  # raises the error
@@ -502,8 +504,8 @@ class Session:
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
-                # linecache uses this entry only if the file MAIN does not exist. The
-                # file exists only if the program has created it.
+                # The module linecache uses this entry only if the file MAIN does not
+                # exist. The file exists only if the program has created it.
                 cache[MAIN] = (self.source,)
 
     def source(self):
@@ -549,7 +551,8 @@ class Session:
     def call(self, name, at, *arguments):
         where = position(at)
         if at.end_lineno != at.lineno:
-            # CPython gives a method call the line in which the method's name ends.
+            # For a method call over several lines, CPython reports the line in which the
+            # name of the method ends.
             where.update(end_lineno=at.lineno, end_col_offset=at.col_offset)
         function = _ast.Attribute(_ast.Constant(self.mark, **where), name, _ast.Load(), **where)
         return _ast.Call(function, list(arguments), [], **where)
@@ -607,7 +610,7 @@ class Session:
                 self.guarded(self.ending.show, self.values[0])
         else:
             kind, error, trace = self.failures[0]
-            # SystemExit gives only an exit status. It is not reported as an error.
+            # SystemExit sets only the exit status. It is not reported as an error.
             if issubclass(kind, SystemExit):
                 outcome = str(self.status(error)), "", "", "", "0"
             else:
@@ -716,7 +719,7 @@ def position(at=None):
     }
 
 
-# NOWHERE is the file and line that CPython shows for warnings outside any frame.
+# NOWHERE is the file and line that CPython shows for a warning if no frame exists.
 NOWHERE = ("<sys>", _ast.Pass(**dict.fromkeys(position(), 0))) if sys.version_info >= (3, 14) else ("sys", _ast.Pass(**position()))
 
 

@@ -16,8 +16,8 @@ import marshal
 import os
 import sys
 
-# Make a private copy: all modules share the original dictionary, and programs may
-# change it.
+# Make a private copy of the dictionary with the built-in functions. All modules share the
+# original dictionary, and programs may change it.
 __builtins__ = dict(__builtins__)
 
 # MAIN is the path of the program. The code objects of the hook have the file name
@@ -72,7 +72,7 @@ def wait():
     codec, ending = load("protocol"), load("ending")
     prepare()
     freeze()
-    # The .pth files of the image can have loaded modules whose state must differ between
+    # The .pth files of the image may have loaded modules whose state must differ between
     # runs.
     os.read(control, 1)  # The agent has registered this process.
     seeded = {"random", "_ssl", "numpy"}.intersection(sys.modules)
@@ -94,7 +94,8 @@ def wait():
     if mode == b"session":
         import fcntl
 
-        # Some programs close all low descriptors. Most of them stop below 1000.
+        # Some programs close all descriptors with low numbers, and most of these programs
+        # stop below 1000. So use a descriptor from 1000 on.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     else:
         # Wait until the agent has closed its end of the socket. While this end is
@@ -246,10 +247,11 @@ def display(*values):
     results().display(*values)
 
 
-# before contains the import system from before the program began: the arguments of
-# Library in report.py.
+# before contains the state of the import system before the program began. Its elements
+# are the arguments of the class Library in report.py.
 before = []
-# beside maps names of loaded modules of this directory to their globals.
+# beside maps names of modules to their global variables. It contains the loaded modules
+# of this directory.
 beside = {}
 
 
@@ -370,8 +372,8 @@ def read_program():
     fd = os.open(MAIN, os.O_RDONLY)
     try:
         size, source = os.fstat(fd).st_size, b""
-        # Do not use a larger buffer than necessary, because it would need a new
-        # memory mapping.
+        # Use a buffer that is just large enough. A larger buffer would need a new memory
+        # mapping.
         while len(source) < size and (part := os.read(fd, size - len(source))):
             source += part
     finally:
@@ -410,7 +412,8 @@ def add_packages(packages):
     before = set(sys.modules)
     for name in names:
         site.addpackage(directory, name, known)
-    # Modules that the .pth files have imported belong to the program, so keep them.
+    # Keep the modules that the .pth files have imported, because these modules belong to
+    # the program.
     loaded.update(set(sys.modules) - before)
 
 
@@ -418,14 +421,14 @@ def prepare():
     """Do in advance what the interpreter would do before it runs main.py."""
     import sys
 
-    # When a module is not found, each finder on the path caches the listing of its
-    # directory.
+    # Search for a module that does not exist. During this search, each finder on the path
+    # reads and caches the list of files in its directory.
     for path in sys.path:
         finder = sys.path_importer_cache.get(path)
         if finder is not None:
             finder.find_spec("usercustomize")
-    # The interpreter checks whether main.py is an archive. The value None in this
-    # cache means that main.py is not an archive.
+    # Before the interpreter runs main.py, it checks whether main.py is an archive. The
+    # value None in this cache means that main.py is not an archive.
     sys.path_importer_cache[MAIN] = None
     # The first execution of code is slow, because it loads memory pages. So execute
     # some code now.
@@ -449,6 +452,6 @@ if is_main():
 else:
     add_packages(find_packages())
 forget(loaded)
-# For the module site, this error means that there is no module usercustomize.
-# importlib then removes the module.
+# The module site interprets this error as "there is no module usercustomize". importlib
+# then removes this module.
 raise ImportError(name="usercustomize")
