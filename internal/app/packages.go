@@ -27,12 +27,12 @@ type packageParts struct {
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial connects to the hosts of package archives that the index does not serve
-	// itself.
+	// dial opens connections for package archives. It connects to hosts other than the
+	// host of the index.
 	dial          index.Dial
 	pythonVersion string
-	// registry is the URL of the npm registry; "" for the registry in npm's
-	// configuration.
+	// registry is the URL of the npm registry. If it is "", the server uses the
+	// registry in npm's configuration.
 	registry string
 	// withNode is true if the server has Node, which npm packages need.
 	withNode bool
@@ -66,11 +66,12 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 	})
 }
 
-// BasePackagesName is the name of the lockfile of the base packages in the data
+// BasePackagesName is the file name of the base packages' lockfile in the data
 // directory.
 const BasePackagesName = "base-packages.json"
 
-// installBase installs the base packages. From then on, new sandboxes start with them.
+// installBase installs the base packages. After the installation, each new sandbox
+// contains the base packages.
 func (s *Server) installBase(ctx context.Context) (err error) {
 	requirements := s.config.Packages.BasePackages
 	s.base, err = s.installed.InstallBase(ctx, requirements, func(step, detail string) error {
@@ -84,8 +85,8 @@ func (s *Server) installBase(ctx context.Context) (err error) {
 	return nil
 }
 
-// pythonIndex returns a client of the index of Python packages; nil if Python
-// packages are disabled.
+// pythonIndex returns a client of the index of Python packages. It returns nil if
+// Python packages are disabled.
 func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
 	if c.PythonIndex == "off" {
 		return nil, nil
@@ -112,7 +113,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 }
 
 // mounter returns a function for sandbox.Config. This function returns the mounts of
-// the read-only images ("layers") with packages.
+// the read-only images ("layers") that contain packages.
 func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
 	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
 		found, err := images.Mounts(layers)

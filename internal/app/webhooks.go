@@ -19,8 +19,8 @@ func (s *Server) openWebhooks() {
 	jobqueue.Add(s.jobs, s.webhooks.Worker())
 }
 
-// maintainWebhooks starts goroutines that send deliveries and delete old ones, until
-// ctx ends.
+// maintainWebhooks starts goroutines that send deliveries and delete old deliveries.
+// The goroutines end when ctx ends.
 func (s *Server) maintainWebhooks(ctx context.Context) {
 	go s.webhooks.Run(ctx)
 	s.deletePeriodically(ctx, "old webhook deliveries not deleted", s.webhooks.Prune)
