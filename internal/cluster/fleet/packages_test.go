@@ -69,8 +69,7 @@ func TestWorkersGetPackagesDespiteLoss(t *testing.T) {
 				t.Errorf("%v differs from %v", got[i], want[i])
 			}
 		}
-		// The worker has the packages now, so the server does not have to send them
-		// again.
+		// The worker already has the packages, so the server does not send them again.
 		sent := len(c.hub.Sent())
 		job := newJob("c", "user", "")
 		job.Layers = layers
