@@ -41,7 +41,7 @@ func EmailKey(email string) string { return strings.ToLower(email) }
 // Credential is the kind of credential that a caller used.
 type Credential string
 
-// Kinds of credentials.
+// Values of Credential.
 const (
 	CredentialNone   Credential = "none"
 	CredentialJWT    Credential = "jwt"
@@ -52,14 +52,14 @@ const (
 type Principal struct {
 	User       User
 	Credential Credential
-	// KeyID is the ID of the API key, and KeyPrefix is its visible start. Both are ""
-	// for a JWT.
+	// KeyID is the ID of the API key, and KeyPrefix is the visible beginning of the
+	// key. Both are "" for a JWT.
 	KeyID     KeyID
 	KeyPrefix string
 	// FamilyID identifies the login that issued the JWT. It is "" for an API key.
 	FamilyID string
-	// Scopes contains the scopes of the API key. A JWT has no scopes, because it allows
-	// everything.
+	// Scopes contains the scopes of the API key. A JWT has no scopes, because a JWT
+	// allows all operations.
 	Scopes []Scope
 	// ExpiresAt is the time when the credential expires. It is zero if the credential
 	// does not expire.
@@ -74,7 +74,7 @@ type APIKey struct {
 	ID     KeyID
 	UserID UserID
 	Name   string
-	// Prefix is the start of the key in plain text. Users recognize a key by its
+	// Prefix is the beginning of the key in plain text. Users recognize a key by its
 	// prefix.
 	Prefix string
 	// Hash is the SHA-256 of the whole key. The store finds a key by its hash. A hash
@@ -138,15 +138,15 @@ type RefreshToken struct {
 	FamilyID string
 	UserID   UserID
 	IssuedAt time.Time
-	// ExpiresAt is the time when an unused token expires.
+	// ExpiresAt is the time when the token expires if it is not used.
 	ExpiresAt time.Time
-	// SpentAt is the time when the token was exchanged for a new one. It is zero for an
-	// unused token.
+	// SpentAt is the time when the client exchanged the token for a new token. It is
+	// zero for an unused token.
 	SpentAt time.Time
 	// ClientHash identifies the client that exchanged the token. Only this client may
 	// repeat the exchange.
 	ClientHash [32]byte
-	// Client is the client that received the token.
+	// Client is the client to which the server sent the token.
 	Client Client
 }
 
@@ -157,7 +157,7 @@ type CredentialError struct {
 	// User is the owner of the password or token. It is "" if no account has this
 	// password or token.
 	User UserID
-	// Reused is true if a refresh token was used a second time.
+	// Reused is true if somebody sent a refresh token that was already used.
 	Reused bool
 }
 
@@ -206,7 +206,7 @@ type Grant struct {
 // CodeUnauthenticated or CodeInvalidCredentials.
 type AccountService interface {
 	// Register creates an account. It checks the invite only if the settings of the
-	// server require an invite.
+	// server require an invite for registration.
 	Register(ctx context.Context, email, password, invite string) (*Grant, error)
 	// Login returns a grant if the password is right. A login for an unknown address
 	// takes equally long, so that callers cannot find out who has an account. If the

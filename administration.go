@@ -22,8 +22,8 @@ func Roles() []Role { return []Role{RoleUser, RoleAdmin} }
 type UserChange struct {
 	Disabled *bool
 	Role     *Role
-	// Quotas contains new limits of the user. A nil limit restores the default of the
-	// server. Other limits do not change.
+	// Quotas contains new limits of the user. A nil value restores the default limit of
+	// the server. Limits that are not in Quotas do not change.
 	Quotas map[QuotaName]*int64
 }
 
@@ -128,7 +128,7 @@ type ResetToken struct {
 type ResetTokenStore interface {
 	// CreateResetToken stores a token. It replaces earlier tokens of the user.
 	CreateResetToken(ctx context.Context, t *ResetToken) error
-	// ResetToken returns the token with the hash.
+	// ResetToken returns the reset token with the given hash.
 	ResetToken(ctx context.Context, hash [32]byte) (*ResetToken, error)
 	// UseResetToken replaces the password hash of the token's user. In the same
 	// transaction, it deletes all reset tokens and refresh tokens of the user. It fails
@@ -163,7 +163,7 @@ type AdministrationStore interface {
 	ExecutionOwner(ctx context.Context, id ExecutionID) (UserID, error)
 }
 
-// UserCounts contains numbers of users.
+// UserCounts contains the results of AdministrationStore.CountUsers.
 type UserCounts struct {
 	Users, Disabled, ActiveAdmins int64
 }
@@ -187,7 +187,8 @@ type CreatedUser struct {
 	Reset *Reset
 }
 
-// Reset contains a reset token in plain text. The store has only the hash of the token.
+// Reset contains a reset token in plain text. The store contains only the hash of the
+// token.
 type Reset struct {
 	Token     string
 	ExpiresAt time.Time
@@ -217,8 +218,9 @@ type AdminService interface {
 	DeleteLogins(ctx context.Context, actor, id UserID) error
 	// DeleteSecondFactor removes the second factor of a user who has lost it.
 	DeleteSecondFactor(ctx context.Context, actor, id UserID) error
-	// Invites returns the unused invites, oldest first, and the last ID of this page.
-	// On the last page, this ID is "".
+	// Invites returns the unused invites, oldest first. It also returns the last ID of
+	// this page, which is needed to request the next page. On the last page, the
+	// returned ID is "".
 	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, InviteID, error)
 	// CreateInvite returns a new invite and its code. The server does not store the
 	// code. If "lifetime" is 0, the invite is valid for 7 days.
@@ -235,8 +237,9 @@ type ActiveExecution struct {
 // OperationsService shows administrators the runs and the state of a server. It is safe
 // for concurrent use.
 type OperationsService interface {
-	// ActiveExecutions returns the running and waiting runs of all users, oldest first,
-	// and the last ID of this page. On the last page, this ID is "".
+	// ActiveExecutions returns the running and waiting runs of all users, oldest first.
+	// It also returns the last ID of this page, which is needed to request the next
+	// page. On the last page, the returned ID is "".
 	ActiveExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ActiveExecution, ExecutionID, error)
 	// CancelExecution cancels a run of any user. It returns the record of the run and
 	// its user.
@@ -244,7 +247,7 @@ type OperationsService interface {
 	Overview(ctx context.Context) (*Overview, error)
 }
 
-// Overview is the state of a server.
+// Overview contains numbers that describe the state of a server.
 type Overview struct {
 	Users UserCounts
 	Pool  PoolOverview
@@ -259,14 +262,15 @@ type Overview struct {
 	DatabaseBytes int64
 	// Runtimes contains the version of each runtime that is available.
 	Runtimes map[Runtime]string
-	// LastBackupAt is zero if the server knows of no backup.
+	// LastBackupAt is the time of the last backup. It is zero if the server knows no
+	// backup.
 	LastBackupAt time.Time
 	// Workers is the number of connected workers. It is -1 if programs run on the
 	// machine of the server.
 	Workers int
 }
 
-// PoolOverview contains numbers of the sandboxes and the programs on this machine.
+// PoolOverview contains the numbers of sandboxes and programs on this machine.
 type PoolOverview struct {
 	Running, Waiting    int
 	Warm, Idle, Booting int

@@ -81,14 +81,14 @@ func Actions() []Action {
 // limit. AuditFailure means any other error.
 type AuditOutcome string
 
-// Outcomes of actions.
+// Values of AuditOutcome.
 const (
 	AuditSuccess AuditOutcome = "success"
 	AuditDenied  AuditOutcome = "denied"
 	AuditFailure AuditOutcome = "failure"
 )
 
-// AuditOutcomes returns all outcomes.
+// AuditOutcomes returns all values of AuditOutcome.
 func AuditOutcomes() []AuditOutcome {
 	return []AuditOutcome{AuditSuccess, AuditDenied, AuditFailure}
 }
@@ -131,7 +131,7 @@ type AuditEvent struct {
 	// Resource is the name of the object that the action concerns, for example the name
 	// of a secret. It is "" if there is no object.
 	Resource string
-	// Details contains further facts about the event, by name. Values are strings,
+	// Details maps names to further facts about the event. The values are strings,
 	// integers, booleans or lists of strings.
 	Details map[string]any
 }
@@ -150,12 +150,12 @@ type AuditEntry struct {
 }
 
 // AuditFilter selects entries. Since is inclusive, Until is exclusive. A field with its
-// zero value selects all entries.
+// zero value means no restriction.
 type AuditFilter struct {
 	Action       Action
 	Outcome      AuditOutcome
 	Since, Until time.Time
-	// Label selects the entries of runs with this label.
+	// Label selects the entries of runs that have this label.
 	Label string
 }
 

@@ -24,7 +24,7 @@ func DefaultLimits() Limits {
 	}
 }
 
-// Limits of the API that several packages enforce.
+// Limits of the API. Several packages enforce these limits.
 const (
 	// MaxCodeBytes is the maximum size of the code of a program.
 	MaxCodeBytes = 1 << 20

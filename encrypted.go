@@ -99,8 +99,8 @@ type EncryptedService interface {
 // job's user has no reservation with this ID.
 type ReservationHost interface {
 	Dispatcher
-	// Reserve takes a sandbox, mounts the layers and returns when the sandbox has
-	// generated its key pair. It fails with the same errors as
+	// Reserve takes a sandbox, mounts the layers and waits until the sandbox has
+	// generated its key pair. Reserve fails with the same errors as
 	// EncryptedService.Reserve.
 	Reserve(ctx context.Context, user UserID, layers Layers, id ReservationID) (*Reservation, error)
 }

@@ -66,7 +66,8 @@ type Error struct {
 	// RetryAfter is the time to wait before a retry. It is zero if waiting does not
 	// help.
 	RetryAfter time.Duration
-	// Err is the cause. The server logs it and does not send it to the caller.
+	// Err is the cause of the error. The server logs the cause and does not send it to
+	// the caller.
 	Err error
 }
 

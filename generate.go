@@ -8,8 +8,8 @@ import (
 // GenerationID identifies a Generation.
 type GenerationID string
 
-// GenerateRequest describes a program to generate. The zero value of a field selects
-// its default.
+// GenerateRequest describes a program that a model must write. A field with its zero
+// value has its default.
 type GenerateRequest struct {
 	// Prompt describes what the program does, in 1 to 32,000 characters.
 	Prompt   string
@@ -51,8 +51,8 @@ type Generation struct {
 	CreatedAt time.Time
 	// Model is the name of the model that was used.
 	Model string
-	// Attempts contains the generated programs. The last one is the result. Attempts is
-	// empty only if Generate also returned an error.
+	// Attempts contains the generated programs. The last program is the result.
+	// Attempts is empty only if Generate also returned an error.
 	Attempts []Attempt
 	// MissingPackages contains packages that a program imported but that are not
 	// installed.
@@ -138,7 +138,7 @@ type ModelRequest struct {
 	Context, Task string
 	// Turns contains the programs of earlier attempts and the outcomes of their runs.
 	Turns []ModelTurn
-	// MaxTokens limits the length of the reply.
+	// MaxTokens limits the number of tokens in the reply.
 	MaxTokens int64
 }
 

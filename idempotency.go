@@ -35,7 +35,7 @@ type IdempotencyService interface {
 // IdempotentRequest is the stored form of a request with an idempotency key.
 type IdempotentRequest struct {
 	User UserID
-	// Key and Request are keyed hashes.
+	// Key and Request are keyed hashes (HMAC) of the key and of the request.
 	Key, Request [32]byte
 	CreatedAt    time.Time
 	// Answer is the sealed answer. It is nil until the request has an answer.

@@ -76,7 +76,7 @@ type IdentityStore interface {
 	DeleteIdentity(ctx context.Context, user UserID, id IdentityID) error
 }
 
-// SignInStart is the beginning of a sign-in.
+// SignInStart contains the data that the browser needs to begin a sign-in.
 type SignInStart struct {
 	// URL is the address of the provider's page that the browser must open.
 	URL string
@@ -95,7 +95,7 @@ type SignInCallback struct {
 	State, Code, Error string
 }
 
-// SignInResult is the end of a sign-in at the provider.
+// SignInResult contains the result of a sign-in at the provider.
 type SignInResult struct {
 	// ReturnTo is the path that the browser opens after the sign-in. It is "" if the
 	// cookie is not valid.
@@ -104,8 +104,8 @@ type SignInResult struct {
 	Code string
 }
 
-// IdentityService lets users log in with an OIDC provider. It is safe for concurrent use.
-// All errors are *Error.
+// IdentityService lets users log in through an OIDC provider. It is safe for concurrent
+// use. All errors are *Error.
 type IdentityService interface {
 	// Begin begins a sign-in. The challenge is the SHA-256 of the client's verifier.
 	// After the sign-in, the browser opens the path in the parameter returnTo.
@@ -122,7 +122,7 @@ type IdentityService interface {
 	LogInWith(ctx context.Context, signIn, verifier, code string) (*Grant, error)
 	// Link links the person to the account of the caller.
 	Link(ctx context.Context, p *Principal, password, signIn, verifier string) (*Identity, error)
-	// Identities returns the identities of the caller, oldest first.
+	// Identities returns the caller's identities, oldest first.
 	Identities(ctx context.Context, p *Principal) ([]*Identity, error)
 	// Unlink deletes an identity of the caller.
 	Unlink(ctx context.Context, p *Principal, id IdentityID) error

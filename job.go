@@ -9,7 +9,7 @@ import (
 // Stream is an output stream of a program.
 type Stream string
 
-// Output streams.
+// Values of Stream.
 const (
 	Stdout Stream = "stdout"
 	Stderr Stream = "stderr"
@@ -43,13 +43,13 @@ type SkippedResult struct {
 type Network struct {
 	// Rules contains the rules for allowed hosts. The rules have already been checked.
 	Rules []string
-	// Gateway identifies a service of this server. The job can connect only to this
-	// service. Gateway is "" if the job has no gateway. API requests cannot select a
-	// gateway.
+	// Gateway identifies a service of this server. A job with a gateway can connect
+	// only to this service. Gateway is "" if the job has no gateway. API requests
+	// cannot select a gateway.
 	Gateway GatewayID
 }
 
-// GatewayID identifies a gateway. It is valid for one job.
+// GatewayID identifies a gateway. The ID is valid for one job.
 type GatewayID string
 
 // None returns true if the job has no network.
@@ -74,8 +74,8 @@ type Job struct {
 	Timeout     time.Duration
 	Limits      Limits
 	Isolation   Isolation
-	// Results enables rich values: the values that the program displays, and the value
-	// of its final expression.
+	// Results enables rich values. Rich values are the values that the program displays
+	// and the value of its final expression.
 	Results bool
 	// Session is the session in which the program runs. It is "" if the program runs
 	// outside a session.
@@ -159,7 +159,7 @@ type Connection struct {
 	// Verdict is "allowed", "denied" or "failed". Reason explains the verdict.
 	Verdict string
 	Reason  string
-	// Count is the number of connections that this record describes.
+	// Count is the number of connections in this group.
 	Count int
 }
 
@@ -188,7 +188,7 @@ type Outcome struct {
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile
-	// SessionEnded is true if the session no longer exists: the run ended the
+	// SessionEnded is true if the session no longer exists. Either the run ended the
 	// session, or the session was closed or expired during the run.
 	SessionEnded bool
 	// Redactions is the number of places in the output where the server replaced the value

@@ -80,15 +80,16 @@ type PackageProgress func(step, detail string) error
 type PackageChange struct {
 	// Language is the language of the changed packages: Python or JavaScript.
 	Language Language
-	// Packages contains all packages of the language after the change.
+	// Packages contains all packages that the user has for the language after the
+	// change.
 	Packages []*Package
 	// Package is the package that AddPackage added or changed. Created is true if the
 	// user did not have the package before. Other methods do not set Package and
 	// Created.
 	Package *Package
 	Created bool
-	// Added and Removed contain the packages that the change added and removed, with
-	// their versions, such as "numpy 2.4.1".
+	// Added and Removed list the packages that the change added and removed. Each
+	// element contains a name and a version, such as "numpy 2.4.1".
 	Added, Removed []string
 }
 

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Login is a login of a user: a family of refresh tokens.
+// Login is a login of a user. Each login has its own family of refresh tokens.
 type Login struct {
-	// ID is the ID of the family.
+	// ID is the ID of the family of refresh tokens.
 	ID string
 	// CreatedAt is the time of the login. LastUsedAt is the time when the server issued
 	// the last refresh token.

@@ -71,7 +71,8 @@ type Program struct {
 	Labels      []string
 	// Network contains the hosts that the program may connect to.
 	Network []string
-	// Results enables rich values, as in Job.
+	// Results enables rich values. Rich values are the values that the program displays
+	// and the value of its final expression.
 	Results bool
 	// Session is the session in which the program runs. It is "" if the program runs
 	// outside a session.
@@ -96,7 +97,7 @@ type Program struct {
 	Started func()
 	// Begin is called when a sandbox has received the job, before the program starts.
 	// If it returns an error, the program does not start, and Execute returns the
-	// error. If Begin is nil, the program may start at once.
+	// error. If Begin is nil, the program may start immediately.
 	Begin func(context.Context) error
 }
 

@@ -71,8 +71,8 @@ type QueueStore interface {
 	CancelExecution(ctx context.Context, user UserID, id ExecutionID, at time.Time) (ended bool, err error)
 	// CanceledExecutions returns the runs that must be canceled and have not ended yet.
 	CanceledExecutions(ctx context.Context) ([]ExecutionID, error)
-	// KeepServer stores that the server is alive. A server that does not call
-	// KeepServer can claim runs but cannot start them.
+	// KeepServer stores that the server is alive. A server that has not called
+	// KeepServer can claim runs, but cannot start them.
 	KeepServer(ctx context.Context, server ServerID) error
 	// RemoveServer removes a server. The claims of this server on queued runs end, so
 	// that other servers can claim these runs.
@@ -94,8 +94,8 @@ func (l QueueLimits) Error() *Error {
 	}
 }
 
-// QueueSize is the number of a user's queued runs, and the size of their requests in
-// bytes.
+// QueueSize contains the number of a user's queued runs. It also contains the total
+// size of the requests of these runs, in bytes.
 type QueueSize struct {
 	Runs  int
 	Bytes int64

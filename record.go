@@ -48,7 +48,7 @@ func ContentStates() []ContentState {
 	return []ContentState{ContentStored, ContentNone, ContentOmitted, ContentExpired}
 }
 
-// ExecutionRecord is the metadata of a run.
+// ExecutionRecord contains the metadata of a run.
 type ExecutionRecord struct {
 	// ID is a UUID of version 7. CreatedAt is the time in this UUID, in milliseconds.
 	ID        ExecutionID
@@ -106,7 +106,7 @@ type RecordedExecution struct {
 	Outcome *Outcome
 }
 
-// ExecutionFilter selects records. A field with its zero value selects all records.
+// ExecutionFilter selects records. A field with its zero value means no restriction.
 type ExecutionFilter struct {
 	State    ExecutionState
 	Status   Status
@@ -114,7 +114,8 @@ type ExecutionFilter struct {
 	Label    string
 	Session  SessionID
 	Key      KeyID
-	// Since and Until restrict CreatedAt. Since is inclusive, Until is exclusive.
+	// Since and Until select records by CreatedAt. Since is inclusive, Until is
+	// exclusive.
 	Since, Until time.Time
 }
 
@@ -136,8 +137,8 @@ type RecordService interface {
 	// CancelExecution cancels a run. It does not wait until the run has ended. It does
 	// nothing if the run has already ended.
 	CancelExecution(ctx context.Context, user UserID, id ExecutionID) (*RecordedExecution, error)
-	// DeleteExecution deletes the record of an ended run with its content. It fails
-	// with CodeConflict if the run has not ended.
+	// DeleteExecution deletes the record and the content of an ended run. It fails with
+	// CodeConflict if the run has not ended.
 	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
 }
 

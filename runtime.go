@@ -44,7 +44,7 @@ var runtimes = [...]runtimeEntry{
 type runtimeEntry struct {
 	name  Runtime
 	title string
-	// layer is the mount point of the layer with packages in sandboxes.
+	// layer is the path in sandboxes at which the layer with packages is mounted.
 	layer string
 	// languages contains the languages that the runtime runs. The first one is the main
 	// language.
@@ -92,7 +92,7 @@ func Runtimes() []Runtime {
 // images.
 func (r Runtime) BuiltIn() bool { return r.index() >= 0 }
 
-// Title returns the name of the runtime for users, for example "Node".
+// Title returns the name of the runtime that users see, for example "Node".
 func (r Runtime) Title() string {
 	if i := r.index(); i >= 0 {
 		return runtimes[i].title
@@ -100,8 +100,8 @@ func (r Runtime) Title() string {
 	return string(r)
 }
 
-// LayerPath returns the mount point of the layer with packages in sandboxes. It returns
-// "" for a custom image.
+// LayerPath returns the path in sandboxes at which the layer with packages is mounted.
+// It returns "" for a custom image.
 func (r Runtime) LayerPath() string {
 	if i := r.index(); i >= 0 {
 		return runtimes[i].layer

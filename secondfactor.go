@@ -61,7 +61,7 @@ type SecondFactorStore interface {
 	// attempts to 0. It fails with CodeNotFound if the user has no recovery code with
 	// this hash.
 	UseRecoveryCode(ctx context.Context, user UserID, hash [32]byte) error
-	// ReplaceRecoveryCodes replaces the hashes of all recovery codes of the user. It
+	// ReplaceRecoveryCodes replaces the hashes of all the user's recovery codes. It
 	// fails with CodeNotFound if the user has no active second factor.
 	ReplaceRecoveryCodes(ctx context.Context, user UserID, codes [][32]byte) error
 	// DeleteSecondFactor deletes the active second factor and the recovery codes of the

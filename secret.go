@@ -28,7 +28,7 @@ type SecretValue struct {
 	Value []byte
 }
 
-// ClearSecrets overwrites the values with zeros.
+// ClearSecrets overwrites the values of the secrets with zeros.
 func ClearSecrets(values []SecretValue) {
 	for _, v := range values {
 		clear(v.Value)
@@ -71,7 +71,7 @@ type SecretService interface {
 	Secrets(ctx context.Context, user UserID) ([]*Secret, error)
 }
 
-// SecretSource provides secret values for runs.
+// SecretSource provides the values of secrets for runs.
 type SecretSource interface {
 	// Reveal decrypts the requested secrets of the user for a run. If a secret does not
 	// exist, it fails with CodeInvalid at the location "body.secrets".

@@ -27,8 +27,8 @@ type SessionSpec struct {
 	// allows all secrets of the user.
 	Secrets    []string
 	AllSecrets bool
-	// Layers holds the images with the packages of the session. The packages stay the
-	// same until the session ends.
+	// Layers holds the images with the packages of the session. The session uses the
+	// same packages until it ends.
 	Layers Layers
 }
 
@@ -85,7 +85,7 @@ type SessionService interface {
 	// CloseSession ends the session and its current run.
 	CloseSession(ctx context.Context, user UserID, id SessionID) error
 	// Interrupt stops the current run, if there is one. Usually the session continues.
-	// If the interpreter does not react, the session ends.
+	// If the interpreter does not respond to the interruption, the session ends.
 	Interrupt(ctx context.Context, user UserID, id SessionID) error
 
 	// Files returns the files in the session. A session does one operation at a time:

@@ -151,8 +151,7 @@ type KeyStore interface {
 	// same name exists.
 	CreateServerKey(ctx context.Context, key *ServerKey) error
 	// RetireRootKeys retires root keys. From then on, the store rejects keys that are
-	// encrypted with these root keys. It is allowed to retire a root key more than
-	// once.
+	// encrypted with these root keys. The caller may retire a root key more than once.
 	RetireRootKeys(ctx context.Context, ids []string) error
 	// DataKeysNotUnder returns data keys that are not encrypted with the given root
 	// key, but no more than "limit" keys.
@@ -174,7 +173,7 @@ type SealedSecret struct {
 // SecretStore stores sealed secrets.
 type SecretStore interface {
 	SealedSecret(ctx context.Context, user UserID, name string) (*SealedSecret, error)
-	// SealedSecrets returns the user's secrets, sorted by name.
+	// SealedSecrets returns the user's sealed secrets, sorted by name.
 	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
 	// secret. An existing secret keeps its times of creation and last use. PutSecret
@@ -302,8 +301,9 @@ type PackageStore interface {
 	UsedLayers(ctx context.Context) ([]LayerID, error)
 }
 
-// TokenBudgetStore stores the number of model tokens that each user used on a day. Days
-// are in UTC. The store keeps only the latest day of each user.
+// TokenBudgetStore stores how many model tokens each user has used on a day. A day
+// begins and ends at midnight in UTC. For each user, the store keeps only the latest
+// day.
 type TokenBudgetStore interface {
 	// TakeTokens takes tokens from the user's budget of the day. It takes as many
 	// tokens as possible, but no more than "maximum", and returns their number. The

@@ -25,7 +25,7 @@ type UsageTotals struct {
 	GenerateTokens int64
 }
 
-// Add adds the totals t to u.
+// Add adds the totals t to the totals u.
 func (u *UsageTotals) Add(t UsageTotals) {
 	u.Executions += t.Executions
 	u.CPU += t.CPU
@@ -127,7 +127,7 @@ func SumUsage(records []*ExecutionRecord) []*UsageCounter {
 	return all
 }
 
-// QuotaName is the name of a quota of users.
+// QuotaName identifies a quota of users.
 type QuotaName string
 
 // Names of quotas.

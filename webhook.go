@@ -134,7 +134,7 @@ func NewDelivery(w *Webhook, r *ExecutionRecord) *Delivery {
 	}
 }
 
-// DeliveryTx reads and stores the deliveries of webhooks in one transaction of a store.
+// DeliveryTx reads webhooks and stores deliveries in one transaction of a store.
 type DeliveryTx interface {
 	// UserWebhooks returns the user's webhooks that receive events of all runs, sorted
 	// by ID.

@@ -29,7 +29,7 @@ func (c *Client) Register(ctx context.Context, r *AuthRequest) (*AuthResponse, e
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/register", body: r}, answer)
 }
 
-// Logout ends the login of the client's token.
+// Logout ends the login to which the client's token belongs.
 func (c *Client) Logout(ctx context.Context) error {
 	return c.do(ctx, &call{method: http.MethodPost, path: "/api/logout"}, nil)
 }

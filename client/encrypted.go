@@ -63,7 +63,7 @@ func (c *Client) StoreEncrypted(ctx context.Context, name string, language Langu
 	return c.StorePayload(ctx, name, payload)
 }
 
-// StorePayload stores a program that Encrypt has encrypted.
+// StorePayload stores a program that was encrypted with Encrypt.
 func (c *Client) StorePayload(ctx context.Context, name string, payload *ZKPayload) (*EncryptedCodeMetadata, error) {
 	answer := new(EncryptedCodeMetadata)
 	return answer, c.Call(ctx, http.MethodPut, encryptedPath+"/"+url.PathEscape(name), payload, answer)

@@ -43,7 +43,7 @@ func HasCode(err error, code ErrorCode) bool {
 	return ok && e.Code == code
 }
 
-// readError returns the error in the response.
+// readError converts a response of the server to an error.
 func readError(res *http.Response) error {
 	e := new(Error)
 	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))

@@ -48,7 +48,8 @@ func (c *Client) RemovePackage(ctx context.Context, language Language, name stri
 	}, nil)
 }
 
-// change sends a change of the packages and decodes the last event of its stream.
+// change sends a change of the packages. It decodes the last event of the response
+// stream.
 func (c *Client) change(ctx context.Context, method string, body any, progress Progress, answer any) error {
 	for m, err := range c.stream(ctx, &call{method: method, path: packagesPath, body: body, repeatable: method == http.MethodPut}) {
 		if err != nil {

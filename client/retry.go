@@ -20,7 +20,7 @@ const (
 	maxRetryAfter = 30 * time.Second
 )
 
-// attempt is a failed attempt to send a request.
+// attempt describes a failed attempt to send a request.
 type attempt struct {
 	number int
 	err    error

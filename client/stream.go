@@ -116,8 +116,8 @@ func messages(r io.Reader) iter.Seq2[*message, error] {
 	}
 }
 
-// decode returns the event in the message. It returns nil for a kind of event that this
-// version of the client does not know.
+// decode converts a message to an event. It returns nil if this version of the client
+// does not know the kind of event.
 func (m *message) decode() (Event, error) {
 	var e Event
 	var into any

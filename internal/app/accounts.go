@@ -18,7 +18,7 @@ import (
 // jwtKeyBytes is the length, in bytes, of the key that signs JWTs.
 const jwtKeyBytes = 32
 
-// Accounts holds the account service and the audit log of a server.
+// Accounts contains the account service and the audit log of a server.
 type Accounts struct {
 	// Admin manages users for administrators and for the operator at the command line.
 	// It records its actions in the audit log.
@@ -33,7 +33,7 @@ type Accounts struct {
 	log     *log.Log
 	// overrides contains the quotas of users that differ from the default quotas.
 	overrides *usage.Overrides
-	// remover deletes accounts, for the API and for the command line.
+	// remover deletes accounts. Both the API and the command line use it.
 	remover *account.Remover
 	// The channel "ended" receives users who were disabled or deleted.
 	ended chan pyth.UserID
@@ -77,9 +77,9 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	return a, nil
 }
 
-// maxEnded is the capacity of the channel "ended". If the channel is full, users are
-// not sent to the channel. The enforcer then finds these users in its next periodic
-// search.
+// maxEnded is the capacity of the channel "ended". If the channel is full, a disabled
+// or deleted user is not sent to the channel. The enforcer then finds this user in its
+// next periodic search.
 const maxEnded = 64
 
 // Count returns the number of users, of disabled users and of enabled administrators.
@@ -104,17 +104,18 @@ func (a *Accounts) Close() error {
 // closeTimeout is the time-out for the last writes when a server stops.
 const closeTimeout = 10 * time.Second
 
-// The method "shared" reports whether several servers can use the database.
+// The method "shared" reports whether several servers can use the database at the same
+// time.
 func (a *Accounts) shared() bool { return isShared(a.store) }
 
-// isShared reports whether several servers can use the store.
+// isShared reports whether several servers can use the store at the same time.
 func isShared(store any) bool {
 	_, ok := store.(pyth.SharedAuditStore)
 	return ok
 }
 
-// openAudit opens the audit log for new entries. If the log is damaged, the error
-// tells the operator what to do.
+// openAudit opens the audit log for new entries. If the log is damaged, the returned
+// error tells the operator what to do.
 func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.Log, error) {
 	seed, err := log.Seed(ctx, keys)
 	if err != nil {

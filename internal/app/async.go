@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// cancelInterval is the time between two checks whether other servers want to cancel
-// runs of this server.
+// cancelInterval is the interval at which a server checks whether other servers want to
+// cancel its runs.
 const cancelInterval = 500 * time.Millisecond
 
 // AsyncConfig limits the queued asynchronous runs of each user.
@@ -63,8 +63,8 @@ func (s *Server) asyncRuns() (all, ofUser int) {
 // limitQueue sets the current limits of the queue.
 func (s *Server) limitQueue() { s.queue.SetMaxRunning(s.asyncRuns()) }
 
-// slotsInterval is the time between two checks whether the number of workers has
-// changed.
+// slotsInterval is the interval at which a server checks whether the number of workers
+// has changed.
 const slotsInterval = 500 * time.Millisecond
 
 // maintainQueue starts a goroutine that adapts the limits of the queue to the number of

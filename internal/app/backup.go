@@ -26,12 +26,13 @@ type Backup struct {
 	// Store is the open database of the server. A backup also works while the server
 	// runs.
 	Store pyth.Store
-	// Keeper decrypts the keys in the database, which are encrypted with root keys.
+	// Keeper decrypts the keys in the database. These keys are encrypted with root
+	// keys.
 	Keeper vault.KeyKeeper
 	// RootKeyFile is the path of the root key if the archive must contain the root key.
 	// Otherwise it is "".
 	RootKeyFile string
-	// Version is the version of this program.
+	// Version is the version of this pyth-on program.
 	Version  string
 	Progress backup.Progress
 }

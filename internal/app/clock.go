@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// clockInterval is the time between two comparisons of this server's clock with the
-// clock of the database.
+// clockInterval is the interval at which a server compares its clock with the clock of
+// the database.
 const clockInterval = time.Minute
 
 // The function "now" returns the current time, together with a reading of the monotonic

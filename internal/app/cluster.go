@@ -25,7 +25,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// ClusterConfig determines how servers and workers find each other.
+// ClusterConfig contains the settings with which servers and workers find each other.
 type ClusterConfig struct {
 	// NATS selects the NATS server. If NATS.URLs is "", there are no workers, and the
 	// server runs all programs itself.
@@ -86,7 +86,7 @@ type Worker struct {
 	// not share images.
 	shared  *images.Shared
 	metrics workerMetrics
-	// limits are the limits of the pool.
+	// limits contains the current limits of the pool.
 	limits atomic.Pointer[pool.Limits]
 	// registry contains the metrics of the worker.
 	registry *prometheus.Registry
@@ -201,7 +201,7 @@ func (w *Worker) status() wire.Status {
 	}
 }
 
-// freeMemory returns the free memory of this machine in bytes.
+// freeMemory returns the number of free bytes in the memory of this machine.
 func freeMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
@@ -332,8 +332,8 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 // workerStart is the maximum time that a server waits for workers when it starts.
 const workerStart = 2 * time.Second
 
-// awaitWorkers waits until a worker is ready, so that the first requests after a
-// restart of the server do not fail. It returns after workerStart at the latest.
+// awaitWorkers waits until a worker is ready. Otherwise the first requests after a
+// restart of the server would fail. It waits no longer than the time workerStart.
 func (s *Server) awaitWorkers(ctx context.Context) {
 	if s.fleet == nil {
 		return

@@ -17,7 +17,7 @@ type NodeConfig struct {
 	NPMRegistry string
 }
 
-// ImageConfig selects the custom images.
+// ImageConfig contains the settings of the custom images.
 type ImageConfig struct {
 	// Runtime maps the name of each image to its source, which is a directory or a
 	// tar file.
@@ -78,24 +78,25 @@ type PackageConfig struct {
 	// PythonIndex is the URL of the index of Python packages. The value "off" disables
 	// Python packages.
 	PythonIndex string
-	// PythonIndexCredentials and NPMCredentials have the form user:password or Bearer
-	// TOKEN.
+	// PythonIndexCredentials and NPMCredentials have the form "user:password" or
+	// "Bearer TOKEN".
 	PythonIndexCredentials string
 	// NPMPackages is "on" or "off". With "off", users cannot install npm packages.
 	NPMPackages    string
 	NPMCredentials string
 	MaxPackages    int
-	// MaxPackageSize, PackageCache and PackageMemory are in MiB.
+	// MaxPackageSize, PackageCache and PackageMemory are sizes in MiB.
 	MaxPackageSize, PackageCache          int64
 	PackageTimeout, PackageResolveTimeout time.Duration
 	PackageMemory                         int64
-	// BasePackages contains the requirements of Python packages that every user has.
+	// BasePackages contains requirements of Python packages. Every user has these
+	// packages.
 	BasePackages []string
 }
 
 // ModelConfig selects the model that writes programs.
 type ModelConfig struct {
-	// Key is the API key of the provider. If it is empty, no model is configured.
+	// Key is the API key of the model's provider. If it is "", no model is configured.
 	Key     []byte
 	Model   string
 	BaseURL string

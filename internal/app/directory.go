@@ -50,7 +50,7 @@ func OpenDirectory(path string, wait time.Duration) (d *Directory, ok bool, err 
 	return d, ok, nil
 }
 
-// Join returns the path of the file with the given name in the directory.
+// Join returns the path of a file in the directory.
 func (d *Directory) Join(name string) string { return filepath.Join(d.Path, name) }
 
 // Close releases the lock.

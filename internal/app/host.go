@@ -26,8 +26,8 @@ type host struct {
 }
 
 type hostConfig struct {
-	// executable is the path of the program that runs a sandbox. image is the path of
-	// the built-in image.
+	// executable is the path of the executable for sandboxes. image is the path of the
+	// built-in image.
 	executable string
 	image      string
 	images     customImages
@@ -38,7 +38,7 @@ type hostConfig struct {
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// rollback configures how a sandbox restores the earlier state of its interpreter
-	// after a run. The zero value disables this.
+	// after a run. With the zero value, a sandbox does not restore the state.
 	rollback sandbox.Rollback
 }
 

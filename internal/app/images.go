@@ -153,7 +153,7 @@ func (all customImages) built() []*rootfs.CustomImage {
 	return built
 }
 
-// images converts the images for sandbox.Config.
+// images returns the custom images in the form that sandbox.Config needs.
 func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	images := make(map[pyth.Runtime]sandbox.Image, len(all))
 	for _, r := range all {
@@ -221,7 +221,7 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	}
 }
 
-// trialHost describes how to start the sandboxes of trial programs.
+// trialHost contains the settings with which a trial program's sandbox starts.
 type trialHost struct {
 	// executable is the path of the program that runs a sandbox. stateDir is the
 	// directory for the state of the sandboxes. Each trial first removes all files in
@@ -229,8 +229,8 @@ type trialHost struct {
 	executable, stateDir string
 }
 
-// run executes the trial program t in a sandbox of the new image. Then it passes the
-// output file of the program to the function t.Read.
+// run executes the trial program t in a sandbox of the new image. After the run, it
+// passes the program's output file to the function t.Read.
 func (host trialHost) run(ctx context.Context, t rootfs.Trial) (err error) {
 	h, err := openHost(&hostConfig{executable: host.executable, image: t.Image, stateDir: host.stateDir})
 	if err != nil {

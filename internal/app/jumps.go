@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// jumpInterval is the time between two checks whether the clock has jumped.
+	// jumpInterval is the interval at which the server checks whether the clock has
+	// jumped.
 	jumpInterval = 10 * time.Second
 	// minJump is the smallest change of the clock that counts as a jump.
 	minJump = time.Minute
@@ -53,7 +54,7 @@ func newJumpsOf(logger *slog.Logger, read func() (time.Time, time.Duration)) *ju
 	return j
 }
 
-// recent reports whether the clock has jumped during the last hour (afterJump).
+// recent reports whether the clock has jumped within the time afterJump.
 func (j *jumps) recent() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

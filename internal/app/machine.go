@@ -53,7 +53,7 @@ type machineConfig struct {
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// rollback configures how a sandbox restores the earlier state of its interpreter
-	// after a run. The zero value disables this.
+	// after a run. With the zero value, a sandbox does not restore the state.
 	rollback sandbox.Rollback
 	progress Progress
 	// pool is the configuration of the pool. The method host.pool sets the missing

@@ -50,7 +50,8 @@ func newPoolMetrics() *poolMetrics {
 			Name: "pyth_on_interpreters_total", Help: "Python interpreters after a program, with --rollback=on, by the reason for a new interpreter. The reason is none if the interpreter was restored.",
 		}, []string{"reason"}),
 	}
-	// Create all time series with the value 0, so that rates include the first event.
+	// Create all time series with the value 0. Without this, a rate would not include
+	// the first event of a series.
 	for _, result := range []string{bootOK, bootFailed} {
 		m.boots.WithLabelValues(result)
 	}

@@ -78,7 +78,8 @@ func newGenerateMetrics() *generateMetrics {
 			Name: "pyth_on_generate_tokens_total", Help: "Tokens of the model, by kind: input, cached input or output.",
 		}, []string{"kind"}),
 	}
-	// Create all time series with the value 0, so that rates include the first event.
+	// Create all time series with the value 0. Without this, a rate would not include
+	// the first event of a series.
 	for _, result := range generate.Results() {
 		m.calls.WithLabelValues(result)
 	}
@@ -88,7 +89,7 @@ func newGenerateMetrics() *generateMetrics {
 	return m
 }
 
-// Values of the label "kind" of tokens.
+// Values of the label "kind", which says what kind of tokens a metric counts.
 const (
 	tokensInput  = "input"
 	tokensCached = "cached_input"

@@ -13,7 +13,8 @@ import (
 // disabled or deleted. The page docs/administration.md states this time.
 const enforceInterval = 2 * time.Second
 
-// enforcer returns the service that ends the runs and sessions of disabled users.
+// enforcer returns the service that ends the runs and sessions of disabled users and
+// deleted users.
 func (s *Server) enforcer() *account.Enforcer {
 	return &account.Enforcer{
 		Store: s.config.Accounts.store, Activities: []account.LiveActivity{s.records, s.sessions},

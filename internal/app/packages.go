@@ -27,14 +27,15 @@ type packageParts struct {
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial opens connections for package archives. It connects to hosts other than the
-	// host of the index.
+	// dial opens connections for package archives. The archives are on hosts other than
+	// the host of the index.
 	dial          index.Dial
 	pythonVersion string
 	// registry is the URL of the npm registry. If it is "", the server uses the
 	// registry in npm's configuration.
 	registry string
-	// withNode is true if the server has Node, which npm packages need.
+	// withNode is true if the server has Node. Users cannot install npm packages
+	// without Node.
 	withNode bool
 	// baseFile is the path of the lockfile of the base packages.
 	baseFile string
@@ -104,7 +105,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	if url == "" {
 		var err error
 		if url, err = node.Registry(ctx); err != nil {
-			// Log only a warning, because Node works without a registry.
+			// Log only a warning, because Node itself works without an npm registry.
 			parts.logger.WarnContext(ctx, "npm packages unavailable", "error", err, "hint", "choose a registry with --npm-registry")
 			return nil, nil
 		}

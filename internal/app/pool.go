@@ -82,8 +82,8 @@ type warmMinimums struct {
 	image int
 }
 
-// The method "warm" returns the minimum numbers of warm sandboxes. It includes Node
-// only if withNode is true.
+// The method "warm" returns the minimum numbers of warm sandboxes. The result includes
+// Node only if withNode is true.
 func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	all := map[pyth.Runtime]int{pyth.PythonRuntime: c.Warm}
 	if withNode {
@@ -92,7 +92,7 @@ func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	return warmMinimums{runtimes: all, image: images.WarmRuntimes}
 }
 
-// sum returns the sum of the minimums for the built-in runtimes.
+// sum returns the sum of the minimum numbers for all built-in runtimes.
 func (w warmMinimums) sum() int {
 	sum := 0
 	for _, n := range w.runtimes {

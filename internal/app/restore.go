@@ -147,7 +147,8 @@ func (r *Restore) keeper(m *backup.Manifest, data *Directory, dir string) (vault
 	return r.Keeper, nil
 }
 
-// bringUpToDate migrates the database to the schema of this version.
+// bringUpToDate migrates the restored database to the schema of this version of the
+// program.
 func bringUpToDate(ctx context.Context, path string) error {
 	store, err := sqlite.Open(ctx, path)
 	if err != nil {

@@ -38,8 +38,8 @@ const (
 	// backupName is the format of the name of a scheduled backup. It is a layout for
 	// package time.
 	backupName = "pyth-on-20060102T150405Z.tar"
-	// backupPoll is the time between two checks whether a backup is due. This time is
-	// short, so that a change of the clock does not delay a backup.
+	// backupPoll is the interval at which the server checks whether a backup is due.
+	// The interval is short, so that a change of the clock does not delay a backup.
 	backupPoll = time.Minute
 	// backupRetry is the time between a failed backup and the next attempt.
 	backupRetry = 10 * time.Minute

@@ -47,8 +47,8 @@ const purgeInterval = time.Hour
 const liveInterval = time.Second
 
 // lostAfter is the maximum time that a run takes in addition to its time-out, for
-// example because it waits for a sandbox. If an older run has no end in its record, the
-// run is lost.
+// example because it waits for a sandbox. If the record of an older run contains no
+// end, the run is lost.
 const lostAfter = 5 * time.Minute
 
 // ServerConfig configures a Server.
@@ -57,7 +57,7 @@ type ServerConfig struct {
 	// Data.
 	Data *Directory
 	Disk *disk.Monitor
-	// Accounts contains the open accounts. The caller closes Accounts after the
+	// Accounts contains the open accounts. The caller must close Accounts after the
 	// Server.
 	Accounts *Accounts
 	// AuditRetention is the time for which the server keeps the content of audit
@@ -84,7 +84,8 @@ type ServerConfig struct {
 	// Tracer begins the traces of requests. It is nil if the server records no traces.
 	Tracer *tracing.Tracer
 
-	// API contains the settings of the API. NewServer sets the services in API.
+	// API contains the settings of the API. NewServer adds the services to these
+	// settings.
 	API      api.Config
 	Progress Progress
 	Logger   *slog.Logger
@@ -106,7 +107,7 @@ type Server struct {
 		worker.Host
 		pyth.QuotaSource
 	}
-	// fleet is nil if this server has no workers.
+	// fleet sends programs to workers. It is nil if this server has no workers.
 	fleet *fleet.Fleet
 	// The field "installed" is the package service. The field "packages" contains the
 	// same service in a decorator. The decorator records changes in the audit log.
@@ -119,8 +120,8 @@ type Server struct {
 	executions    *execution.Service
 	records       *runs.Service
 	queue         *async.Service
-	// The field "pool" contains the current limits. They come from the start of the
-	// server, or from the last call of Reconfigure.
+	// The field "pool" contains the current limits. The limits were set at the start of
+	// the server or by the last call of Reconfigure.
 	pool        atomic.Pointer[PoolConfig]
 	idempotency *idempotency.Service
 	// The field "limiter" limits the resources that the runs of a user need on one day.
@@ -288,8 +289,8 @@ func (s *Server) openSessions() {
 	s.onClose(func() error { s.encrypted.Close(); return nil })
 }
 
-// openExecutions opens the service that runs programs, and the health monitor, which
-// observes all runs.
+// openExecutions opens the service that runs programs. It also opens the health
+// monitor, which observes all runs.
 func (s *Server) openExecutions() {
 	c, m := s.config, s.machine
 	s.monitor = health.New(health.Config{
@@ -396,8 +397,8 @@ func (s *Server) apiConfig() api.Config {
 	return config
 }
 
-// generator returns the service that generates programs. The service runs the programs
-// with the parameter "executions".
+// generator returns the service that generates programs. The parameter "executions" is
+// the service that runs the programs.
 func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config := s.model
 	config.Executions, config.Check, config.Limits = executions, checkProgram(s.executions), s.config.Limits

@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/webhook"
 )
 
-// openWebhooks opens the service that sends events of runs. Webhooks may reach the same
-// addresses as programs, so the setting that disables the network of programs also
-// disables webhooks.
+// openWebhooks opens the service that sends events of runs to webhooks. Webhooks and
+// programs may connect to the same addresses. For this reason, the setting that
+// disables the network of programs also disables webhooks.
 func (s *Server) openWebhooks() {
 	s.webhooks = webhook.New(webhook.Config{
 		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Network: s.network.proxy, Insert: s.jobs.Insert,

@@ -50,16 +50,16 @@ type Config struct {
 	Images *imagestore.Store
 	// Limits contains the initial limits. SetLimits changes the limits.
 	Limits Limits
-	// Observer receives the outcomes of runs.
+	// Observer is notified of the outcomes of runs.
 	Observer Observer
 	Logger   *slog.Logger
 }
 
 // Observer receives the events of a Fleet. Its methods must not block.
 type Observer interface {
-	// Ran reports the outcome of a job.
+	// Ran is called with the outcome of a job.
 	Ran(outcome *pyth.Outcome)
-	// Refused reports a job for which no worker had capacity.
+	// Refused is called if no worker had capacity for a job.
 	Refused()
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addLayer adds a layer with one package of 2 MB to the store.
+// addLayer adds a layer to the store. The layer contains one package of 2 MB.
 func addLayer(t *testing.T, s *imagestore.Store) pyth.LayerID {
 	t.Helper()
 	content := make([]byte, 2<<20)

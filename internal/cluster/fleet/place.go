@@ -22,9 +22,9 @@ type demand struct {
 	lasting bool
 }
 
-// candidates returns the workers for a demand. The caller should try the workers in
-// this order. Free workers come first, and then workers with room in their queues.
-// Within each group, the order depends only on the tenant and the runtime.
+// candidates returns the workers for a demand. The caller tries the workers in the
+// order of the result. Free workers come first, and then workers with room in their
+// queues. Within each group, the order depends only on the tenant and the runtime.
 func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 	if !f.config.Bus.Connected() {
 		return nil, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")

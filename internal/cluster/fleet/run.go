@@ -28,7 +28,8 @@ type run struct {
 	// The field "announced" is true if events.Started was already called.
 	announced bool
 	attempts  int
-	// The fields "worker", "link" and "end" belong to the current attempt.
+	// The fields "worker", "link" and "end" belong to the current attempt to run the
+	// job.
 	worker link.Peer
 	link   *link.Link
 	end    func()
@@ -38,7 +39,7 @@ type run struct {
 	// The function "leave" tells the admission that the program has ended. If "leave"
 	// is called again, it does nothing.
 	leave func()
-	// waited is the time that the job waited in this server.
+	// waited is the time that the job waited in this server for a turn of its tenant.
 	waited time.Duration
 }
 
@@ -257,7 +258,7 @@ func (f *Fleet) awaitMessage(ctx context.Context, l *link.Link, kind wire.Kind) 
 	}
 }
 
-// Release starts the program and waits for its outcome.
+// Release starts the program and waits until the run has ended.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	defer r.leave()
 	defer r.wipe()

@@ -32,8 +32,7 @@ func (d Directory) Open(ctx context.Context, name string) (io.ReadCloser, error)
 	return fileUntil{readerUntil{ctx, f}, f}, nil
 }
 
-// fileUntil is a file from which a caller can read until a context ends. Then reads
-// fail.
+// fileUntil is a file whose reads fail after a context has ended.
 type fileUntil struct {
 	readerUntil
 	io.Closer

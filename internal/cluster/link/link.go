@@ -261,8 +261,8 @@ func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	}
 }
 
-// nextFrame returns the next received frame. After that, the sender may send further
-// frames with the same cost.
+// nextFrame returns the next received frame. The sender may then send further frames
+// with the same total cost.
 func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	for {
 		l.mu.Lock()

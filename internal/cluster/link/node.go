@@ -1,5 +1,5 @@
-// Package link connects the processes of a cluster over a message bus that may lose
-// messages, for example while a NATS server restarts.
+// Package link connects the processes of a cluster over a message bus. The message bus
+// may lose messages, for example while a NATS server restarts.
 //
 // A Node is one process. It knows which other processes are alive. Workers regularly
 // send an announcement to all servers. Each server answers with a short message, a
@@ -35,7 +35,7 @@ type Bus interface {
 	// calls "receive" for two messages at the same time. The function may keep the
 	// message.
 	Subscribe(subject string, receive func([]byte)) error
-	// Connected reports whether messages can be sent now.
+	// Connected reports whether the bus can send messages now.
 	Connected() bool
 	// MaxPayload is the maximum size of a message in bytes.
 	MaxPayload() int
@@ -71,7 +71,7 @@ const (
 	probeAfter = 2 * time.Second
 )
 
-// Errors that end links.
+// Errors with which links end.
 var (
 	// ErrLost reports that the other process has ended or cannot be reached.
 	ErrLost = errors.New("link: connection to the process lost")

@@ -34,7 +34,8 @@ type peer struct {
 // processes, the node forgets lost processes first.
 const maxPeers = 20_000
 
-// callWindow is the number of newest calls of a server that can arrive in any order.
+// callWindow is the number of the newest calls from a server that may arrive in any
+// order.
 const callWindow = 4096
 
 // recentCalls contains the calls that this worker has received from a server. The
@@ -70,7 +71,7 @@ func (c *recentCalls) add(call uint64) {
 	c.seen[call%callWindow/64] |= 1 << (call % 64)
 }
 
-// history contains the times at which this process sent its last messages.
+// history contains the times at which this process sent its most recent messages.
 type history struct {
 	seq  uint64
 	sent [64]time.Time
@@ -159,7 +160,7 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 	}
 }
 
-// greet logs a new worker.
+// greet logs that a new worker has joined the cluster.
 func (n *Node) greet(s wire.Status) {
 	if s.Protocol != wire.Protocol {
 		n.config.Logger.Warn("worker has a different protocol version and gets no jobs", "worker", s.Name, "version", s.Version,

@@ -30,7 +30,8 @@ func Chunks(content io.Reader) iter.Seq2[[]byte, error] {
 
 // ContentSource receives the messages that contain the content of a file.
 type ContentSource interface {
-	// NextContent returns the next piece of the content, or io.EOF at the end.
+	// NextContent returns the next piece of the content. At the end of the content, it
+	// returns io.EOF.
 	NextContent() ([]byte, error)
 }
 

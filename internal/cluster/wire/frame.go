@@ -18,8 +18,8 @@ const (
 	FrameData FrameKind = iota + 1
 	// FrameAck carries no payload. Only its fields Next and Limit are used.
 	FrameAck
-	// FrameEnd says that the sender has forgotten the call. The recipient must not
-	// answer.
+	// FrameEnd says that the sender has ended the call and forgotten it. The recipient
+	// must not answer this frame.
 	FrameEnd
 	// FrameReset is the answer to a frame of a call that is unknown or was refused.
 	FrameReset
@@ -109,7 +109,7 @@ type Beat struct {
 	// separately. Heard is the field Seq of the Announcement to which the beat is the
 	// answer.
 	Seq, Heard uint64
-	// CountTenants is true if the server needs the field Tenants of the Status.
+	// CountTenants is true if the server needs the field Tenants of Status.
 	CountTenants bool `json:",omitempty"`
 }
 

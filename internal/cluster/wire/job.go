@@ -11,8 +11,8 @@ import (
 // standard input and the content of each file. For an encrypted program, the ciphertext
 // is also a binary part.
 type Run struct {
-	// Job is the job without its binary parts, and without the password if the program
-	// is encrypted.
+	// Job is the job without its binary parts. For an encrypted program, it is also
+	// without the password.
 	Job pyth.Job
 	// Events is true if the caller wants to receive events.
 	Events bool
