@@ -96,7 +96,7 @@ func (u *TokenUsage) Add(more TokenUsage) {
 // apply to the methods of GenerateEvents.
 type GenerateEvents interface {
 	// Attempt is called before the model writes a program. The parameter "number" is
-	// the number of the attempt, from 1. If the model returns no program, Code is not
+	// the number of this call, from 1. If the model returns no program, Code is not
 	// called and no program runs.
 	Attempt(number int) error
 	// Text passes the next part of the model's explanation of the program.

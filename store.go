@@ -110,8 +110,8 @@ type RefreshTokenStore interface {
 	RevokeFamily(ctx context.Context, user UserID, family string) error
 	// RevokeAll deletes all refresh tokens of the user.
 	RevokeAll(ctx context.Context, user UserID) error
-	// DeleteExpiredRefreshTokens deletes the tokens of all users that expired before
-	// the given time.
+	// DeleteExpiredRefreshTokens deletes all refresh tokens that expired before the
+	// given time.
 	DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error
 }
 

@@ -22,7 +22,7 @@ const (
 )
 
 // jumps detects jumps of the clock. The clock jumps if somebody sets it, or if the
-// machine was suspended. The type is safe for concurrent use.
+// machine was suspended for some time. The type is safe for concurrent use.
 type jumps struct {
 	logger *slog.Logger
 	// read returns the time of the machine's clock, and the time of a steady clock that

@@ -308,7 +308,7 @@ func (f *Fleet) Stats() Stats {
 	return s
 }
 
-// Health returns a health check that reports whether workers accept jobs.
+// Health reports whether workers accept jobs.
 func (f *Fleet) Health(context.Context) pyth.Check {
 	if !f.config.Bus.Connected() {
 		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the server has no connection to NATS"}

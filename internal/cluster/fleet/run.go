@@ -39,7 +39,8 @@ type run struct {
 	// The function "leave" tells the admission that the program has ended. If "leave"
 	// is called again, it does nothing.
 	leave func()
-	// waited is the time that the job waited in this server for a turn of its tenant.
+	// waited is the time that the job waited until its tenant could run another
+	// program.
 	waited time.Duration
 }
 
