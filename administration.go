@@ -9,7 +9,7 @@ import (
 // Role determines the rights of a user.
 type Role string
 
-// Roles of users. RoleAdmin may also administer the server.
+// Roles of users. A user with RoleAdmin may also administer the server.
 const (
 	RoleUser  Role = "user"
 	RoleAdmin Role = "admin"
@@ -18,18 +18,17 @@ const (
 // Roles returns all roles.
 func Roles() []Role { return []Role{RoleUser, RoleAdmin} }
 
-// UserChange contains changes of an account. If a field is nil, its value does not
-// change.
+// UserChange contains changes of an account. A nil field means no change.
 type UserChange struct {
 	Disabled *bool
 	Role     *Role
-	// Quotas contains new limits of the user. A nil limit restores the default of the
-	// server. Other limits do not change.
+	// Quotas contains new limits of the user. A nil value restores the default limit of
+	// the server. Limits that are not in Quotas do not change.
 	Quotas map[QuotaName]*int64
 }
 
-// Apply applies the change to the user. The time "at" becomes DisabledAt of an account
-// that the change disables.
+// Apply applies the change to the user. If the change disables the account, Apply sets
+// DisabledAt to the time in the parameter "at".
 func (c UserChange) Apply(u *User, at time.Time) {
 	if c.Role != nil {
 		u.Role = *c.Role
@@ -71,23 +70,24 @@ type InviteID string
 // Invite allows one registration.
 type Invite struct {
 	ID InviteID
-	// Hash is the SHA-256 of the invite's code. The code has 130 random bits, so a hash
-	// without salt is enough.
+	// Hash is the SHA-256 of the invite's code. A hash without salt is enough, because
+	// the code has 130 random bits.
 	Hash [32]byte
-	// Email restricts the invite to this e-mail address; "" means no restriction.
+	// Email restricts the invite to this e-mail address. If it is "", the invite is
+	// valid for any address.
 	Email     string
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	// CreatedBy is the administrator who created the invite. It is "" if the operator
 	// created the invite at the command line.
 	CreatedBy UserID
-	// Setup is true for the code that a server without an administrator prints when it
-	// starts. The new account becomes the first administrator.
+	// Setup is true for the invite that a server without an administrator creates at
+	// its start. The account that uses this invite becomes the first administrator.
 	Setup bool
 }
 
-// InviteError returns the error for an invite that is unknown, used or expired, or
-// belongs to another e-mail address.
+// InviteError returns the error for an invite that cannot be used. The invite is
+// unknown, used or expired, or it belongs to another e-mail address.
 func InviteError() *Error {
 	return Errorf(CodeRegistrationClosed, "The invite is not valid: it is unknown, used or expired, or it belongs to another e-mail address. Ask an administrator for a new invite.")
 }
@@ -95,26 +95,27 @@ func InviteError() *Error {
 // InviteStore stores invites.
 type InviteStore interface {
 	// CreateInvite stores an invite. A new invite with Setup replaces the earlier
-	// invite with Setup.
+	// invite that has Setup.
 	CreateInvite(ctx context.Context, i *Invite) error
-	// InviteByHash returns the invite with the hash of its code.
+	// InviteByHash returns the invite whose code has the given hash.
 	InviteByHash(ctx context.Context, hash [32]byte) (*Invite, error)
-	// Invites returns the invites without Setup whose ID is greater than "after", oldest
-	// first. It returns at most "limit" invites.
+	// Invites returns the invites that do not have Setup, oldest first. It returns
+	// invites whose ID is greater than "after", but no more than "limit" invites.
 	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, error)
-	// DeleteInvite deletes an invite. It fails with CodeNotFound for an invite with
-	// Setup.
+	// DeleteInvite deletes an invite. For an invite with Setup, it fails with
+	// CodeNotFound.
 	DeleteInvite(ctx context.Context, id InviteID) error
 	// DeleteExpiredInvites deletes the invites that expired before the given time.
 	DeleteExpiredInvites(ctx context.Context, before time.Time) error
-	// CreateInvitedUser is like CreateUser, and deletes the invite in the same
-	// transaction. It fails with CodeRegistrationClosed if the invite does not allow the
-	// registration at the time u.CreatedAt. If the invite has Setup, the role of u
-	// becomes RoleAdmin; such an invite is not valid if an enabled administrator exists.
+	// CreateInvitedUser is like CreateUser, but also deletes the invite in the same
+	// transaction. It fails with CodeRegistrationClosed if the invite is not valid for
+	// this user at the time u.CreatedAt. If the invite has Setup, the role of the user
+	// becomes RoleAdmin. An invite with Setup is not valid if an enabled administrator
+	// exists.
 	CreateInvitedUser(ctx context.Context, u *User, key *APIKey, dataKey *DataKey, invite [32]byte) error
 }
 
-// ResetToken allows its user to set a new password once.
+// ResetToken lets a user set a new password once.
 type ResetToken struct {
 	// Hash is the SHA-256 of the token.
 	Hash      [32]byte
@@ -127,40 +128,42 @@ type ResetToken struct {
 type ResetTokenStore interface {
 	// CreateResetToken stores a token. It replaces earlier tokens of the user.
 	CreateResetToken(ctx context.Context, t *ResetToken) error
-	// ResetToken returns the token with the hash.
+	// ResetToken returns the reset token with the given hash.
 	ResetToken(ctx context.Context, hash [32]byte) (*ResetToken, error)
-	// UseResetToken replaces the password hash of the token's user, and deletes the reset
-	// tokens and the refresh tokens of the user, in one transaction. It fails with
-	// CodeNotFound if the token does not exist or is not valid at the given time.
+	// UseResetToken replaces the password hash of the token's user. In the same
+	// transaction, it deletes all reset tokens and refresh tokens of the user. It fails
+	// with CodeNotFound if the token does not exist or is not valid at the given time.
 	UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error
 }
 
-// AdministrationStore contains the operations of administrators on the accounts and
-// the runs of all users.
+// AdministrationStore contains the operations that administrators use. They concern the
+// accounts and the runs of all users.
 type AdministrationStore interface {
 	// Users returns the users whose e-mail address contains the text "search", or whose
-	// ID is equal to this text. The comparison ignores case. It returns users whose ID
-	// is greater than "after", oldest first, at most "limit" of them.
+	// ID is equal to this text. The comparison ignores case. The users are sorted,
+	// oldest first. Users returns users whose ID is greater than "after", but no more
+	// than "limit" users.
 	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, error)
 	// UpdateUser changes an account and returns the changed account. If the change
-	// disables the account, UpdateUser also revokes all refresh tokens of the user. It
-	// fails with CodeLastAdmin if no enabled administrator would remain.
+	// disables the account, UpdateUser also revokes all refresh tokens of the user.
+	// UpdateUser fails with CodeLastAdmin if no enabled administrator would remain.
 	UpdateUser(ctx context.Context, id UserID, c UserChange, at time.Time) (*User, error)
 	// CountUsers returns the number of users, of disabled users, and of enabled
 	// administrators.
 	CountUsers(ctx context.Context) (UserCounts, error)
 	// DeleteAPIKeys deletes all API keys of the user and returns their number.
 	DeleteAPIKeys(ctx context.Context, id UserID) (int64, error)
-	// InactiveUsers returns those of the given users who are disabled or do not exist.
+	// InactiveUsers returns the given users who are disabled or do not exist.
 	InactiveUsers(ctx context.Context, users []UserID) ([]UserID, error)
-	// ActiveExecutions returns the stored records of all users that have not ended, by
-	// ascending ID. It returns at most "limit" records with an ID greater than "after".
+	// ActiveExecutions returns the records of all users' runs that have not ended, by
+	// ascending ID. It returns records with an ID greater than "after", but no more
+	// than "limit" records.
 	ActiveExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// ExecutionOwner returns the user of a stored run.
 	ExecutionOwner(ctx context.Context, id ExecutionID) (UserID, error)
 }
 
-// UserCounts contains numbers of users.
+// UserCounts contains the results of AdministrationStore.CountUsers.
 type UserCounts struct {
 	Users, Disabled, ActiveAdmins int64
 }
@@ -168,8 +171,8 @@ type UserCounts struct {
 // NewUser describes an account that an administrator creates.
 type NewUser struct {
 	Email string
-	// Password is the first password. If it is "", the user must set a password with a
-	// reset token before the first login.
+	// Password is the first password. If it is "", the user needs a reset token to set
+	// a password before the first login.
 	Password string
 	// Role is RoleUser by default.
 	Role Role
@@ -184,19 +187,20 @@ type CreatedUser struct {
 	Reset *Reset
 }
 
-// Reset contains a reset token in plain text. The store has only the hash of the token.
+// Reset contains a reset token in plain text. The store contains only the hash of the
+// token.
 type Reset struct {
 	Token     string
 	ExpiresAt time.Time
 }
 
 // AdminService manages the accounts of all users. The parameter "actor" is the
-// administrator who calls a method; "" means the operator at the command line. It is
-// safe for concurrent use. All errors are *Error.
+// administrator who calls a method. If it is "", the operator calls the method at the
+// command line. AdminService is safe for concurrent use. All errors are *Error.
 type AdminService interface {
 	// Users returns the users who match the search text, like
-	// AdministrationStore.Users. It also returns the last ID of this page, for the
-	// request for the next page. On the last page, it returns "".
+	// AdministrationStore.Users. It also returns the last ID of this page, which is
+	// needed to request the next page. On the last page, the returned ID is "".
 	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, UserID, error)
 	User(ctx context.Context, id UserID) (*User, error)
 	CreateUser(ctx context.Context, actor UserID, n NewUser) (*CreatedUser, error)
@@ -205,7 +209,8 @@ type AdminService interface {
 	UpdateUser(ctx context.Context, actor, id UserID, c UserChange) (*User, error)
 	// DeleteUser deletes the account and all objects of the user.
 	DeleteUser(ctx context.Context, actor, id UserID) error
-	// CreateReset creates a reset token, which replaces the earlier one of the user.
+	// CreateReset creates a reset token. The new token replaces the user's earlier
+	// reset token.
 	CreateReset(ctx context.Context, actor, id UserID) (*Reset, error)
 	// DeleteKeys deletes all API keys of the user and returns their number.
 	DeleteKeys(ctx context.Context, actor, id UserID) (int64, error)
@@ -213,11 +218,12 @@ type AdminService interface {
 	DeleteLogins(ctx context.Context, actor, id UserID) error
 	// DeleteSecondFactor removes the second factor of a user who has lost it.
 	DeleteSecondFactor(ctx context.Context, actor, id UserID) error
-	// Invites returns the unused invites, oldest first, and the last ID of this page.
-	// On the last page, this ID is "".
+	// Invites returns the unused invites, oldest first. It also returns the last ID of
+	// this page, which is needed to request the next page. On the last page, the
+	// returned ID is "".
 	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, InviteID, error)
-	// CreateInvite returns a new invite and its code. The code is not stored. If
-	// "lifetime" is 0, the invite is valid for 7 days.
+	// CreateInvite returns a new invite and its code. The server does not store the
+	// code. If "lifetime" is 0, the invite is valid for 7 days.
 	CreateInvite(ctx context.Context, actor UserID, email string, lifetime time.Duration) (*Invite, string, error)
 	DeleteInvite(ctx context.Context, actor UserID, id InviteID) error
 }
@@ -228,24 +234,26 @@ type ActiveExecution struct {
 	Email string
 }
 
-// OperationsService shows administrators what a server does. It is safe for concurrent
-// use.
+// OperationsService shows administrators the runs and the state of a server. It is safe
+// for concurrent use.
 type OperationsService interface {
-	// ActiveExecutions returns the running and waiting runs of all users, oldest first,
-	// and the last ID of this page. On the last page, this ID is "".
+	// ActiveExecutions returns the running and waiting runs of all users, oldest first.
+	// It also returns the last ID of this page, which is needed to request the next
+	// page. On the last page, the returned ID is "".
 	ActiveExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ActiveExecution, ExecutionID, error)
-	// CancelExecution cancels a run of any user. It returns the record and the user.
+	// CancelExecution cancels a run of any user. It returns the record of the run and
+	// its user.
 	CancelExecution(ctx context.Context, actor UserID, id ExecutionID) (*ActiveExecution, error)
 	Overview(ctx context.Context) (*Overview, error)
 }
 
-// Overview is the state of a server.
+// Overview contains numbers that describe the state of a server.
 type Overview struct {
 	Users UserCounts
 	Pool  PoolOverview
-	// QueuedExecutions is the number of asynchronous runs in the queue of the database.
+	// QueuedExecutions is the number of asynchronous runs that wait in the database.
 	QueuedExecutions int64
-	// ProcessMemoryBytes is the resident memory of the server's process.
+	// ProcessMemoryBytes is the resident memory of the server process.
 	ProcessMemoryBytes int64
 	// DiskFreeBytes and DiskTotalBytes describe the file system of the data directory.
 	DiskFreeBytes, DiskTotalBytes int64
@@ -254,18 +262,19 @@ type Overview struct {
 	DatabaseBytes int64
 	// Runtimes contains the version of each runtime that is available.
 	Runtimes map[Runtime]string
-	// LastBackupAt is zero if the server knows of no backup.
+	// LastBackupAt is the time of the last backup. It is zero if the server knows no
+	// backup.
 	LastBackupAt time.Time
-	// Workers is the number of connected workers; -1 if programs run on the machine of the
-	// server.
+	// Workers is the number of connected workers. It is -1 if programs run on the
+	// machine of the server.
 	Workers int
 }
 
-// PoolOverview contains numbers of the sandboxes and the programs on this machine.
+// PoolOverview contains the numbers of sandboxes and programs on this machine.
 type PoolOverview struct {
 	Running, Waiting    int
 	Warm, Idle, Booting int
-	// Users is the number of users who have a sandbox or a program in the queue.
+	// Users is the number of users who have a sandbox or a queued program.
 	Users                  int
 	Sessions, Reservations int
 	ReservedMemoryBytes    int64

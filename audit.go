@@ -52,12 +52,12 @@ const (
 	ActionLoginsRevoked     Action = "user.logins_revoked"
 	ActionInviteCreated     Action = "invite.created"
 	ActionInviteDeleted     Action = "invite.deleted"
-	// ActionAuditPruned means that the server removed the content of old audit entries
-	// at the end of their retention period. An entry with this action belongs to no
+	// ActionAuditPruned means that the server removed the content of old audit entries,
+	// because their retention period ended. An entry with this action belongs to no
 	// user.
 	ActionAuditPruned Action = "audit.pruned"
-	// ActionAuditErased means that the server removed the content of the entries of a
-	// deleted account. An entry with this action belongs to no user.
+	// ActionAuditErased means that the server removed the content of audit entries,
+	// because their account was deleted. An entry with this action belongs to no user.
 	ActionAuditErased Action = "audit.erased"
 )
 
@@ -76,19 +76,19 @@ func Actions() []Action {
 	}
 }
 
-// AuditOutcome says how an action ended. AuditDenied means that the server refused
-// the request, for example because of wrong credentials, a missing object or a rate
+// AuditOutcome says how an action ended. AuditDenied means that the server refused the
+// request. Examples of reasons are wrong credentials, a missing object and a rate
 // limit. AuditFailure means any other error.
 type AuditOutcome string
 
-// Outcomes of actions.
+// Values of AuditOutcome.
 const (
 	AuditSuccess AuditOutcome = "success"
 	AuditDenied  AuditOutcome = "denied"
 	AuditFailure AuditOutcome = "failure"
 )
 
-// AuditOutcomes returns all outcomes.
+// AuditOutcomes returns all values of AuditOutcome.
 func AuditOutcomes() []AuditOutcome {
 	return []AuditOutcome{AuditSuccess, AuditDenied, AuditFailure}
 }
@@ -105,14 +105,14 @@ type Origin struct {
 
 type originKey struct{}
 
-// WithOrigin attaches the origin of a request to its context. Middleware may change
-// the fields of o until it calls a service.
+// WithOrigin returns a context that contains the origin of a request. Middleware may
+// change the fields of the origin before it calls a service.
 func WithOrigin(ctx context.Context, o *Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
 
-// OriginOf returns the origin attached to ctx. If there is none, it returns an
-// origin with CredentialNone.
+// OriginOf returns the origin in the context. If there is none, it returns an origin
+// with CredentialNone.
 func OriginOf(ctx context.Context) Origin {
 	if o, ok := ctx.Value(originKey{}).(*Origin); ok {
 		return *o
@@ -123,14 +123,15 @@ func OriginOf(ctx context.Context) Origin {
 // AuditEvent is an event for the audit log. Its fields never contain code,
 // passwords, secret values or output.
 type AuditEvent struct {
-	// User is the user whose log gets the entry; "" if the caller is unknown.
+	// User is the user whose audit log receives the entry. It is "" if the caller is
+	// unknown.
 	User    UserID
 	Action  Action
 	Outcome AuditOutcome
-	// Resource is the name of the object of the action, for example of a secret; "" if
-	// there is none.
+	// Resource is the name of the object that the action concerns, for example the name
+	// of a secret. It is "" if there is no object.
 	Resource string
-	// Details contains further facts about the event, by name. Values are strings,
+	// Details maps names to further facts about the event. The values are strings,
 	// integers, booleans or lists of strings.
 	Details map[string]any
 }
@@ -138,8 +139,8 @@ type AuditEvent struct {
 // AuditEntry is an event in the audit log.
 type AuditEntry struct {
 	ID string
-	// Sequence is the index of the entry in the log, from 0. The log contains the
-	// entries of all users.
+	// Sequence is the index of the entry in the log. The first entry has the index 0.
+	// The log contains the entries of all users.
 	Sequence  int64
 	Timestamp time.Time
 	Origin    Origin
@@ -148,13 +149,13 @@ type AuditEntry struct {
 	Hash [32]byte
 }
 
-// AuditFilter selects entries. Since is inclusive, Until is exclusive. A field with
-// its zero value does not restrict the selection.
+// AuditFilter selects entries. Since is inclusive, Until is exclusive. A field with its
+// zero value means no restriction.
 type AuditFilter struct {
 	Action       Action
 	Outcome      AuditOutcome
 	Since, Until time.Time
-	// Label selects the entries of runs with this label.
+	// Label selects the entries of runs that have this label.
 	Label string
 }
 
@@ -163,25 +164,26 @@ type AuditFilter struct {
 // 2.1.3).
 type AuditProof struct {
 	Entry *AuditEntry
-	// Record contains the bytes that the leaf hash was computed from.
+	// Record contains the bytes from which the leaf hash is computed.
 	Record []byte
 	// TreeSize is the number of entries that the checkpoint covers.
 	TreeSize int64
-	// Hashes is the audit path from the leaf to the root.
+	// Hashes is the Merkle audit path from the leaf to the root.
 	Hashes [][32]byte
 	// Checkpoint is the signed tree head.
 	Checkpoint []byte
 }
 
-// AuditService gives users access to their entries. It is safe for concurrent use.
-// For an entry of another user it fails with CodeNotFound.
+// AuditService gives users access to their audit entries. It is safe for concurrent
+// use. It fails with CodeNotFound for an entry of another user.
 type AuditService interface {
-	// Entries returns the user's entries after the cursor, newest first, at most
-	// "limit" of them. It also returns the cursor of the next page. The returned cursor
-	// is "" on the last page.
+	// Entries returns the user's entries after the cursor, newest first, but no more
+	// than "limit" entries. It also returns the cursor of the next page. The returned
+	// cursor is "" on the last page.
 	Entries(ctx context.Context, user UserID, f AuditFilter, cursor string, limit int) ([]*AuditEntry, string, error)
 	// Checkpoint returns the signed tree head of the log (C2SP tlog-checkpoint). The
-	// tree head covers all requests that the server answered before the call.
+	// tree head covers all requests that the server answered before this method was
+	// called.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// VerifierKey returns the key that verifies checkpoints (C2SP signed-note).
 	VerifierKey() string

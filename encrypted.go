@@ -9,15 +9,16 @@ import (
 // server can check the format but cannot read the content.
 type EncryptedProgram struct {
 	Language Language
-	// Name is the name of the program; "" for none. The encryption authenticates the
-	// name. So a program with a name can be stored and decrypted only under this name.
+	// Name is the name of the program. It is "" for a program without a name. The name
+	// is authenticated by the encryption, so the program can be stored and decrypted
+	// only under this name.
 	Name       string
 	KDF        KDF
 	Nonce      []byte
 	Ciphertext []byte
 }
 
-// MaxMasterPassword is the maximum length of a master password, in bytes.
+// MaxMasterPassword is the maximum length of a master password in bytes.
 const MaxMasterPassword = 1024
 
 // KDF holds the parameters of Argon2id (RFC 9106), which derives the key from the
@@ -36,11 +37,13 @@ type StoredProgram struct {
 	SizeBytes int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// LastExecutedAt is zero if the program was never executed.
+	// LastExecutedAt is the time of the last run. It is zero if the program was never
+	// run.
 	LastExecutedAt time.Time
 }
 
-// EncryptedJob is an encrypted program with its password. The sandbox decrypts it.
+// EncryptedJob is an encrypted program with its password. The sandbox decrypts the
+// program.
 type EncryptedJob struct {
 	// Name is the name of the stored program.
 	Name string
@@ -49,7 +52,7 @@ type EncryptedJob struct {
 	// sandbox has received it.
 	Password []byte
 	// Sealed is the password, encrypted with the public key of a reservation (RFC
-	// 9180). If Password is set, Sealed is empty. Sandbox is the ID of the reservation.
+	// 9180). Either Password or Sealed is set. Sandbox is the ID of the reservation.
 	// The program runs in the reserved sandbox.
 	Sealed  []byte
 	Sandbox ReservationID
@@ -58,20 +61,20 @@ type EncryptedJob struct {
 // ReservationID identifies a reservation.
 type ReservationID string
 
-// Reservation is a sandbox that waits for a sealed password. It belongs to one user
-// and serves one run.
+// Reservation is a sandbox that waits for a sealed password. A reservation belongs to
+// one user and serves one run.
 type Reservation struct {
 	ID ReservationID
-	// PublicKey encrypts the password. The sandbox generated the key pair. The private
-	// key never leaves the sandbox.
+	// PublicKey is the key with which clients encrypt the password. The sandbox
+	// generated the key pair. The private key never leaves the sandbox.
 	PublicKey []byte
 	ExpiresAt time.Time
 }
 
 // EncryptedService manages encrypted programs. It is safe for concurrent use.
 type EncryptedService interface {
-	// Encrypt encrypts a program for clients that cannot encrypt it themselves. The
-	// result has no name. Encrypt does not store the password.
+	// Encrypt encrypts a program for clients that cannot encrypt programs themselves.
+	// The result has no name. The server does not store the password.
 	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedProgram, error)
 	// StoreCode stores the program under the name. It replaces an existing program of
 	// the user with this name. It fails with CodeConflict if the program is new and the
@@ -81,12 +84,12 @@ type EncryptedService interface {
 	// Codes returns the user's encrypted programs, sorted by name.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
-	// NoteExecuted sets the time of the program's last execution to the current time.
-	// It returns at once and stores the time in the background.
+	// NoteExecuted sets the time of the program's last run to the current time. It
+	// returns immediately and stores the time in the background.
 	NoteExecuted(user UserID, name string)
-	// Reserve reserves a sandbox for one encrypted program. It fails with
-	// CodeOverloaded if there is no capacity, and with CodeQuotaExceeded if the user
-	// has the maximum number of reservations.
+	// Reserve reserves a sandbox for one encrypted program. Without free capacity, it
+	// fails with CodeOverloaded. It fails with CodeQuotaExceeded if the user has the
+	// maximum number of reservations.
 	Reserve(ctx context.Context, user UserID) (*Reservation, error)
 }
 
@@ -96,8 +99,8 @@ type EncryptedService interface {
 // job's user has no reservation with this ID.
 type ReservationHost interface {
 	Dispatcher
-	// Reserve takes a sandbox, mounts the layers and returns when the sandbox has
-	// generated its key pair. It fails with the same errors as
+	// Reserve takes a sandbox, mounts the layers and waits until the sandbox has
+	// generated its key pair. Reserve fails with the same errors as
 	// EncryptedService.Reserve.
 	Reserve(ctx context.Context, user UserID, layers Layers, id ReservationID) (*Reservation, error)
 }

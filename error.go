@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Code identifies a kind of error. Clients can rely on codes, which are documented in
-// docs/errors.md. The text of messages may change.
+// Code identifies a kind of error. Codes are stable and documented in docs/errors.md,
+// so clients can rely on them. The text of messages may change.
 type Code string
 
 // Codes of errors. Package api maps each code to an HTTP status.
@@ -51,20 +51,23 @@ const (
 	CodeInternal             Code = "internal"
 )
 
-// ErrCarriedOut is the cause of an Error if the server carried out the action, although
-// the caller got an error.
+// ErrCarriedOut is the cause of an Error if the server carried out the action, but the
+// caller received an error.
 var ErrCarriedOut = errors.New("the action was carried out")
 
 // Error is an error that callers of the API receive. Message says what happened and
-// what to do. Message never contains a password, a key, a secret value or code.
+// what to do. Message never contains a password, a key, a secret value or a program.
 type Error struct {
 	Code    Code
 	Message string
-	// Fields contains the invalid fields of the input if Code is CodeInvalid.
+	// Fields contains the invalid fields of the input. It is set only if Code is
+	// CodeInvalid.
 	Fields []FieldError
-	// RetryAfter is the time to wait before a retry; zero if waiting does not help.
+	// RetryAfter is the time to wait before a retry. It is zero if waiting does not
+	// help.
 	RetryAfter time.Duration
-	// Err is the cause. The server logs it and does not send it to the caller.
+	// Err is the cause of the error. The server logs the cause and does not send it to
+	// the caller.
 	Err error
 }
 
@@ -89,8 +92,8 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// ErrorCode returns the code of err. It returns "" for nil and CodeInternal for an
-// error that is not an *Error.
+// ErrorCode returns the code of the error. It returns "" for nil. It returns
+// CodeInternal for an error that is not an *Error.
 func ErrorCode(err error) Code {
 	if err == nil {
 		return ""

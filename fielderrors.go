@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// FieldErrors collects the errors in a request, so that the response lists all of
-// them. Messages never contain the invalid value, because it may be secret.
+// FieldErrors collects the errors in a request, so that the response lists all of these
+// errors. Messages never contain the invalid value, because the value may be secret.
 type FieldErrors []FieldError
 
-// Add adds an error about the field at the location.
+// Add adds an error for the field at the given location.
 func (f *FieldErrors) Add(location, format string, args ...any) {
 	*f = append(*f, FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 }
@@ -33,8 +33,8 @@ func (f FieldErrors) As(code Code) error {
 	return f.error(code)
 }
 
-// error converts f to an *Error. The message contains the first error and the number
-// of further errors.
+// error converts f to an *Error. The message contains the first error, and the number
+// of additional errors.
 func (f FieldErrors) error(code Code) *Error {
 	message := f[0].Location + ": " + strings.TrimSuffix(f[0].Message, ".")
 	if !strings.HasSuffix(message, "?") {

@@ -8,8 +8,8 @@ import (
 // GenerationID identifies a Generation.
 type GenerationID string
 
-// GenerateRequest describes a program to generate. The zero value of a field selects
-// its default.
+// GenerateRequest describes a program that a model must write. A field with its zero
+// value has its default.
 type GenerateRequest struct {
 	// Prompt describes what the program does, in 1 to 32,000 characters.
 	Prompt   string
@@ -17,30 +17,30 @@ type GenerateRequest struct {
 	// If Execute is true, the server runs the program. If the program fails, the
 	// model corrects it.
 	Execute bool
-	// Model selects a model; "" for the server's default.
+	// Model selects a model. If it is "", the server uses its default model.
 	Model string
-	// MaxAttempts limits the number of generated programs.
+	// MaxAttempts limits how many programs the model may write.
 	MaxAttempts int
 	// If InstallPackages is true, the server may install packages that the generated
 	// program imports and the user does not have.
 	InstallPackages bool
 
-	// The following fields have the same meaning as in Program. The model receives
-	// the names of files and the beginning of text files, and the names and
-	// descriptions of secrets.
+	// The following fields have the same meaning as in Program. The model receives the
+	// names of the files and the beginning of text files. It also receives the names
+	// and descriptions of secrets.
 	Files      []File
 	Secrets    []string
 	AllSecrets bool
-	// KeepSecrets disables redaction of secret values in the output that the user
+	// KeepSecrets disables the redaction of secret values in the output that the user
 	// receives. The model never receives secret values.
 	KeepSecrets bool
-	// NoStore is passed to each run; see Program.
+	// NoStore disables the storage of code and output for each run, as in Program.
 	NoStore bool
 	Timeout time.Duration
 	Limits  Limits
 	Network []string
 	Session SessionID
-	// Labels are added to the audit entry of each run.
+	// Labels contains labels for the audit entry of each run.
 	Labels []string
 }
 
@@ -51,14 +51,14 @@ type Generation struct {
 	CreatedAt time.Time
 	// Model is the name of the model that was used.
 	Model string
-	// Attempts contains the generated programs. The last one is the result. Attempts is
-	// empty only if Generate also returned an error.
+	// Attempts contains the generated programs. The last program is the result.
+	// Attempts is empty only if Generate also returned an error.
 	Attempts []Attempt
 	// MissingPackages contains packages that a program imported but that are not
 	// installed.
 	MissingPackages []string
-	// Calls is the number of requests to the model. It includes requests without a
-	// program in the reply.
+	// Calls is the number of requests to the model. It also counts requests for which
+	// the reply contained no program.
 	Calls int
 	Usage TokenUsage
 	// Stopped is the reason why the server did not run or correct the last program.
@@ -96,8 +96,8 @@ func (u *TokenUsage) Add(more TokenUsage) {
 // apply to the methods of GenerateEvents.
 type GenerateEvents interface {
 	// Attempt is called before the model writes a program. The parameter "number" is
-	// the number of the call, from 1. If the model returns no program, Code is not
-	// called and no run follows.
+	// the number of this call, from 1. If the model returns no program, Code is not
+	// called and no program runs.
 	Attempt(number int) error
 	// Text passes the next part of the model's explanation of the program.
 	Text(text string) error
@@ -108,15 +108,16 @@ type GenerateEvents interface {
 
 // GenerateService generates programs with a model. It is safe for concurrent use.
 //
-// For an invalid request, Generate fails with CodeInvalid or CodeTooLarge. Locations
-// of fields have the form "body.prompt". If no attempt was made, Generate fails with
-// CodeLLMNotConfigured, CodeLLMFailed, CodeLLMTimeout or CodeTokenBudget. If events
-// is not nil, it receives the output. Stdout and Stderr of the executions are then
-// empty.
+// Generate lets the model write a program. For an invalid request, Generate fails with
+// CodeInvalid or CodeTooLarge. Locations of fields have the form "body.prompt". If no
+// attempt was made, Generate fails with CodeLLMNotConfigured, CodeLLMFailed,
+// CodeLLMTimeout or CodeTokenBudget. If the parameter "events" is not nil, it receives
+// the output, and Stdout and Stderr of the executions are empty.
 //
-// Generate can return both an error and a Generation. The Generation describes the work
-// before the error, such as the used tokens, so that the audit log can record this
-// work. The Generation has no Attempts if the model wrote no program.
+// Generate can return an error together with a Generation. In this case, the Generation
+// describes the work before the error, for example the used tokens, so that the audit
+// log can record this work. The Generation has no Attempts if the model wrote no
+// program.
 type GenerateService interface {
 	Generate(ctx context.Context, user UserID, r *GenerateRequest, events GenerateEvents) (*Generation, error)
 }
@@ -130,26 +131,25 @@ type Draft struct {
 // ModelRequest is a request to a model. It contains no secret values.
 type ModelRequest struct {
 	Model string
-	// System contains the instructions to the model. They are the same for all
-	// requests.
+	// System contains the instructions to the model. The instructions are the same for
+	// all requests.
 	System string
-	// Context describes the sandbox of the program, in JSON. Task is the user's
-	// prompt.
+	// Context describes the sandbox of the program in JSON. Task is the user's prompt.
 	Context, Task string
-	// Turns contains the previous programs and the outcomes of their runs.
+	// Turns contains the programs of earlier attempts and the outcomes of their runs.
 	Turns []ModelTurn
-	// MaxTokens limits the length of the reply.
+	// MaxTokens limits the number of tokens in the reply.
 	MaxTokens int64
 }
 
-// ModelTurn is a program that failed. Outcome describes its run, in JSON.
+// ModelTurn is a program that failed. Outcome describes the run of the program in JSON.
 type ModelTurn struct {
 	Draft
 	Outcome string
 }
 
-// ModelReply is the reply of a model. Code is empty if the reply contains no program
-// in the required form.
+// ModelReply is the reply of a model. Code is "" if the reply contains no program in
+// the required format.
 type ModelReply struct {
 	Draft
 	// Model is the name of the model that was used.

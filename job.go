@@ -9,14 +9,14 @@ import (
 // Stream is an output stream of a program.
 type Stream string
 
-// Output streams.
+// Values of Stream.
 const (
 	Stdout Stream = "stdout"
 	Stderr Stream = "stderr"
 )
 
-// Result is a rich value that a program displayed. It maps each media type of the
-// value to the data. The data of images is in base64. Text and JSON are unchanged.
+// Result is a rich value that a program displayed. It maps each media type of the value
+// to the data. Images are encoded in base64. Text and JSON are unchanged.
 type Result map[string]string
 
 // IsJSON reports whether data of the media type is JSON (RFC 6839, section 3.1).
@@ -24,43 +24,45 @@ func IsJSON(mediaType string) bool {
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
-// SkippedFile is a file that matched the requested output files but was not returned.
+// SkippedFile is a file that the run does not return, although it matched the requested
+// output files.
 type SkippedFile struct {
 	Path   string
 	Reason string
 }
 
-// SkippedResult describes an omitted form of a rich value: its media type, and the
-// reason.
+// SkippedResult describes a form of a rich value that the server omitted. It contains
+// the media type and the reason.
 type SkippedResult struct {
 	MediaType string
 	Reason    string
 }
 
-// Network determines what a job may connect to: the hosts in Rules, or a gateway.
+// Network determines what a job may connect to: either the hosts in Rules, or a
+// gateway.
 type Network struct {
-	// Rules contains the allowed hosts. The rules were checked and are valid.
+	// Rules contains the rules for allowed hosts. The rules have already been checked.
 	Rules []string
-	// Gateway identifies a service of this server. The job can connect only to this
-	// service. Gateway is "" if the job has no gateway. API requests cannot select a
-	// gateway.
+	// Gateway identifies a service of this server. A job with a gateway can connect
+	// only to this service. Gateway is "" if the job has no gateway. API requests
+	// cannot select a gateway.
 	Gateway GatewayID
 }
 
-// GatewayID identifies a gateway. It is valid for one job.
+// GatewayID identifies a gateway. The ID is valid for one job.
 type GatewayID string
 
 // None returns true if the job has no network.
 func (n Network) None() bool { return len(n.Rules) == 0 && n.Gateway == "" }
 
-// Job is a program that is ready to run. All names in it are resolved, all values are
-// checked and all defaults are set. It is plain data, so that it can be sent to
+// Job is a program that is ready to run. All names are resolved, all values are checked
+// and all defaults are set. A Job contains only plain data, so it can be sent to
 // another machine.
 type Job struct {
 	ID       ExecutionID
 	Tenant   UserID
 	Language Language
-	// Runtime is the name of a custom image; "" for the built-in runtime of the
+	// Runtime is the name of a custom image. It is "" for the built-in runtime of the
 	// language.
 	Runtime     Runtime
 	Code        []byte
@@ -72,17 +74,19 @@ type Job struct {
 	Timeout     time.Duration
 	Limits      Limits
 	Isolation   Isolation
-	// Results enables rich values: the values that the program displays, and the value
-	// of its final expression.
+	// Results enables rich values. Rich values are the values that the program displays
+	// and the value of its final expression.
 	Results bool
-	// Session is the session to run in; "" for none.
+	// Session is the session in which the program runs. It is "" if the program runs
+	// outside a session.
 	Session SessionID
-	// Network determines what the job may connect to. The zero value allows nothing.
+	// Network determines what the job may connect to. The zero value allows no
+	// connections.
 	Network Network
 	// SecretsFollow delays the start of the program until Run.Release sends the
 	// secrets.
 	SecretsFollow bool
-	// Encrypted is set if the program is encrypted; Code is empty then.
+	// Encrypted is set if the program is encrypted. In this case, Code is empty.
 	Encrypted *EncryptedJob
 	// Layers contains the images with the packages of the user. A job with a custom
 	// image has no layers.
@@ -98,10 +102,10 @@ func (j *Job) RunsOn() Runtime {
 	return j.Language.Runtime()
 }
 
-// Status describes how a run ended.
+// Status says how a run ended.
 type Status string
 
-// Statuses of a run.
+// Values of Status.
 const (
 	StatusSucceeded   Status = "succeeded"
 	StatusFailed      Status = "failed"
@@ -124,11 +128,11 @@ type ProgramError struct {
 	Name      string
 	Message   string
 	Traceback string
-	// Hint tells the user what to do; "" for none. It comes from the host and is
-	// trusted.
+	// Hint tells the user what to do. It is "" if there is no hint. The host, not the
+	// program, creates the hint, so the hint is trusted.
 	Hint string
-	// Line is the line of the user's program where the exception occurred; 0 if
-	// unknown.
+	// Line is the line of the user's program where the exception occurred. It is 0 if
+	// the line is unknown.
 	Line int
 }
 
@@ -146,29 +150,30 @@ type Usage struct {
 // Connection describes the outgoing connections of a run that have the same host,
 // port, verdict and reason.
 type Connection struct {
-	// Host is a name or an IP address. It is "" if the program named no host.
+	// Host is a name or an IP address. It is "" if the program did not specify a host.
 	Host string
 	Port int
 	// SentBytes is the number of bytes to the host. ReceivedBytes is the number of
 	// bytes from the host.
 	SentBytes, ReceivedBytes int64
-	// Verdict is "allowed", "denied" or "failed". Reason explains it.
+	// Verdict is "allowed", "denied" or "failed". Reason explains the verdict.
 	Verdict string
 	Reason  string
-	// Count is the number of connections that this record describes.
+	// Count is the number of connections in this group.
 	Count int
 }
 
 // Outcome is the result of a job.
 type Outcome struct {
 	Status Status
-	// Reason explains Status, for example ReasonWorkerLost; "" if Status needs no
+	// Reason explains Status, for example ReasonWorkerLost. It is "" if Status needs no
 	// explanation.
 	Reason string
-	// ExitCode is nil if a signal or a limit ended the program.
+	// ExitCode is the exit code of the program. It is nil if a signal or a limit ended
+	// the program.
 	ExitCode *int
-	// Signal is the name of the signal that ended the program, such as "SIGSEGV"; ""
-	// if no signal did.
+	// Signal is the name of the signal that ended the program, such as "SIGSEGV". It is
+	// "" if no signal ended the program.
 	Signal          string
 	Stdout          []byte
 	Stderr          []byte
@@ -183,7 +188,7 @@ type Outcome struct {
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile
-	// SessionEnded is true if the session no longer exists: the run ended the
+	// SessionEnded is true if the session no longer exists. Either the run ended the
 	// session, or the session was closed or expired during the run.
 	SessionEnded bool
 	// Redactions is the number of places in the output where the server replaced the value
@@ -192,52 +197,54 @@ type Outcome struct {
 	Usage      Usage
 }
 
-// Events receives the progress of a run. Calls come one at a time and in order. A
-// slow call blocks the program's output, so that the output cannot fill the server's
-// memory. If a call returns an error, the run stops as if its context had ended.
+// Events receives the progress of a run. The methods are called in order, and never two
+// at the same time. A slow call blocks the program's output, so that the output cannot
+// fill the server's memory. If a call returns an error, the run stops as if its context
+// had ended.
 type Events interface {
 	// Started is called when a sandbox has received the job. It is called once, before
-	// all other methods.
+	// any other method.
 	Started(id ExecutionID) error
 	// Output passes bytes that the program wrote. The slice may end in the middle of a
-	// character. The callee owns the slice.
+	// character. The receiver owns the slice.
 	Output(stream Stream, b []byte) error
 	Result(r Result) error
 	File(f File) error
 }
 
-// Dispatcher runs jobs. It is safe for concurrent use. It may run jobs in another
-// process or on another machine. So it exchanges only the Job, the secrets, the
-// Events and the Outcome with the caller.
+// Dispatcher runs jobs. It is safe for concurrent use. A Dispatcher may run jobs in
+// another process or on another machine. For this reason, the caller and the Dispatcher
+// exchange only the Job, the secrets, the Events and the Outcome.
 type Dispatcher interface {
-	// Start sends the job to a sandbox. It waits for a free sandbox if necessary. An
-	// error means that the job did not run. The code of the error is, for example,
-	// CodeOverloaded or CodeUnavailable. If ctx ends while Start waits, Start returns a
-	// Run whose outcome is StatusCanceled. events may be nil.
+	// Start sends the job to a sandbox. If necessary, it waits for a free sandbox. An
+	// error means that the job did not run, for example an error with CodeOverloaded or
+	// CodeUnavailable. If ctx ends while Start waits, Start returns a Run whose outcome
+	// is StatusCanceled. The parameter "events" may be nil.
 	Start(ctx context.Context, job *Job, events Events) (Run, error)
 }
 
-// Run is a job that was sent to a sandbox. The caller must call Release or Abandon
-// exactly once, because the run occupies its sandbox until then. A job with
-// SecretsFollow starts its program when Release is called. Other jobs may start
-// their programs before Release.
+// Run is a job that was sent to a sandbox. The caller must call either Release or
+// Abandon exactly once, because the run occupies its sandbox until then. If
+// SecretsFollow is set, the program starts when Release is called. Otherwise the
+// program may start earlier.
 type Run interface {
 	// Release sends the secrets, which the program receives as environment variables.
 	// It returns when the run has ended and its processes and files are gone. The
-	// caller owns and clears the values. Only jobs with SecretsFollow may have secrets.
+	// caller owns the values and clears them. Secrets are allowed only if the job has
+	// SecretsFollow.
 	//
-	// If events is not nil, it receives the output. Stdout and Stderr of the outcome
-	// are then empty. If ctx ends before the program ends, the run is stopped and the
-	// outcome is StatusCanceled. If the program fails, Release returns an Outcome and
-	// no error. An error means that the job did not run, as in Start.
+	// If the parameter "events" is not nil, it receives the output, and Stdout and
+	// Stderr of the outcome are empty. If ctx ends before the program ends, the run is
+	// stopped and the outcome is StatusCanceled. If the program fails, Release returns
+	// an Outcome and no error. An error means that the job did not run, as in Start.
 	Release(ctx context.Context, secrets []SecretValue) (*Outcome, error)
-	// Abandon ends the run without starting the program. Callers use it if the secrets
-	// must not be sent. The session of the run continues.
+	// Abandon ends the run without starting the program. Callers use Abandon if the
+	// program must not receive the secrets. The session of the run continues.
 	Abandon()
 }
 
-// Dispatch runs a job without secrets and returns its outcome. For errors and the
-// end of ctx, see Run.Release.
+// Dispatch runs a job without secrets and returns its outcome. Errors and the end of
+// ctx have the same effect as in Run.Release.
 func Dispatch(ctx context.Context, d Dispatcher, job *Job, events Events) (*Outcome, error) {
 	run, err := d.Start(ctx, job, events)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 // importError describes how a runtime reports a missing module.
 type importError struct {
-	// name is the name of the exception; "" matches every name.
+	// name is the name of the exception. If it is "", every exception matches.
 	name string
 	// The pattern "message" matches the message of the exception. The first group
 	// captures the module name.
@@ -16,13 +16,13 @@ type importError struct {
 
 var importErrors = map[Runtime]importError{
 	PythonRuntime: {"ModuleNotFoundError", regexp.MustCompile(`^No module named '([A-Za-z0-9_]+)`)},
-	// Node writes "module" for files and for require, and "package" for imported
-	// packages.
+	// Node writes the word "module" for files and for require. It writes "package" for
+	// imported packages.
 	NodeRuntime: {"", regexp.MustCompile(`^Cannot find (?:module|package) '((?:@[A-Za-z0-9._-]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*)(?:/[^']*)?'`)},
 }
 
-// distributions maps the names of Python modules to names of packages. It lists
-// widely used modules whose names differ from the names of their packages.
+// distributions maps names of Python modules to names of packages. It contains widely
+// used modules whose package has a different name.
 func distributions() map[string]string {
 	return map[string]string{
 		"attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "cairo": "pycairo", "Crypto": "pycryptodome", "cv2": "opencv-python",
@@ -35,8 +35,8 @@ func distributions() map[string]string {
 	}
 }
 
-// MissingModule returns the name of the missing module in an import error. It
-// returns "" for other errors. For Node it returns the name of the package that
+// MissingModule returns the name of the missing module if the error is an import error.
+// It returns "" for other errors. For Node it returns the name of the package that
 // contains the module. The program can forge the error, so the name may be wrong.
 func MissingModule(language Language, e *ProgramError) string {
 	expected := importErrors[language.Runtime()]

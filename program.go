@@ -5,27 +5,28 @@ import (
 	"time"
 )
 
-// Isolation determines whether a sandbox may be used again after a run.
+// Isolation determines whether other runs may use the sandbox of a run.
 type Isolation string
 
-// IsolationTenant keeps the sandbox for later runs of the same user.
-// IsolationExecution destroys it after one run.
+// IsolationTenant keeps the sandbox for later runs of the same user. IsolationExecution
+// destroys the sandbox after one run.
 const (
 	IsolationTenant    Isolation = "tenant"
 	IsolationExecution Isolation = "execution"
 )
 
-// Limits are the limits of one run. All limits are enforced. In a Job only CPU may
-// be zero; then only the time-out limits CPU time.
+// Limits are the limits of one run. All limits are enforced. In a Job, CPU is the only
+// field that may be zero. If CPU is zero, only the time-out limits CPU time.
 type Limits struct {
 	MemoryBytes int64
 	CPU         time.Duration
-	// OutputBytes limits stdout and stderr separately.
+	// OutputBytes limits stdout and stderr, each on its own.
 	OutputBytes int64
 	// DiskBytes limits the total size of the files in the working directory, the home
 	// directory, /tmp and /dev/shm.
 	DiskBytes int64
-	// Processes is the maximum number of processes and threads that exist at one time.
+	// Processes is the maximum number of processes and threads that exist at the same
+	// time.
 	Processes int
 }
 
@@ -55,8 +56,8 @@ type File struct {
 // Program is a request to run code. The zero value of a field selects its default.
 type Program struct {
 	Language Language
-	// Runtime is a custom image or a built-in runtime; "" for the built-in runtime of
-	// the language.
+	// Runtime is a custom image or a built-in runtime. It is "" for the built-in
+	// runtime of the language.
 	Runtime     Runtime
 	Code        string
 	Stdin       string
@@ -70,31 +71,33 @@ type Program struct {
 	Labels      []string
 	// Network contains the hosts that the program may connect to.
 	Network []string
-	// Results enables rich values, as in Job.
+	// Results enables rich values. Rich values are the values that the program displays
+	// and the value of its final expression.
 	Results bool
-	// Session is the session to run in; "" for none.
+	// Session is the session in which the program runs. It is "" if the program runs
+	// outside a session.
 	Session SessionID
-	// Secrets contains the names of secrets for the program. AllSecrets selects all
-	// secrets of the user.
+	// Secrets contains the names of the secrets that the program receives. AllSecrets
+	// selects all secrets of the user.
 	Secrets    []string
 	AllSecrets bool
-	// KeepSecrets disables redaction of secret values in the output.
+	// KeepSecrets disables the redaction of secret values in the output.
 	KeepSecrets bool
-	// Encrypted is set if the program is encrypted; Code is empty then.
+	// Encrypted is set if the program is encrypted. In this case, Code is empty.
 	Encrypted *EncryptedJob
 
 	// ID is the ID of the run, and CreatedAt is the time when the server accepted the
 	// run. If ID is "", the ExecutionService sets both.
 	ID        ExecutionID
 	CreatedAt time.Time
-	// NoStore disables the storage of the code and the output.
+	// NoStore disables the storage of code and output.
 	NoStore bool
-	// Started is called when a sandbox has received the job. It may be nil. It must not
-	// block.
+	// Started is called when a sandbox has received the job. Started may be nil, and
+	// must not block.
 	Started func()
 	// Begin is called when a sandbox has received the job, before the program starts.
 	// If it returns an error, the program does not start, and Execute returns the
-	// error. If Begin is nil, the program may start at once.
+	// error. If Begin is nil, the program may start immediately.
 	Begin func(context.Context) error
 }
 
@@ -107,21 +110,21 @@ type Execution struct {
 	Language  Language
 	CreatedAt time.Time
 	Labels    []string
-	// Session is the session of the run; "" for none.
+	// Session is the session of the run. It is "" if the program ran outside a session.
 	Session SessionID
 	Outcome
 }
 
-// ExecutionService runs programs for users. For an invalid program, Execute fails
-// with CodeInvalid or CodeTooLarge. Locations of fields have the form
-// "body.files[0].path". Without capacity, Execute fails with CodeOverloaded. If the
-// program runs and fails, Execute returns an Execution and no error. events may be
-// nil.
+// ExecutionService runs programs for users. For an invalid program, Execute fails with
+// CodeInvalid or CodeTooLarge. Locations of fields have the form "body.files[0].path".
+// Without free capacity, Execute fails with CodeOverloaded. If the program runs and
+// fails, Execute returns an Execution and no error. The parameter "events" may be nil.
 type ExecutionService interface {
 	Execute(ctx context.Context, user UserID, p *Program, events Events) (*Execution, error)
 }
 
-// ExecutionLimits are the default and maximum limits of an ExecutionService.
+// ExecutionLimits contains the default limits and the maximum limits of an
+// ExecutionService.
 type ExecutionLimits struct {
 	MaxCodeBytes, MaxStdinBytes, MaxFilesBytes int64
 	MaxFiles, MaxArgs                          int
@@ -132,8 +135,8 @@ type ExecutionLimits struct {
 // LanguageInfo describes a language that this server runs.
 type LanguageInfo struct {
 	Name Language
-	// Version is the version of the built-in runtime; "" if only custom images run the
-	// language.
+	// Version is the version of the built-in runtime. It is "" if only custom images
+	// run the language.
 	Version string
 	// Runtimes are the custom images that run the language.
 	Runtimes []RuntimeInfo

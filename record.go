@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// ExecutionState is the phase of a run: queued, running or ended.
+// ExecutionState is the state of a run: queued, running or ended.
 type ExecutionState string
 
-// States of a run. A queued run has not started its program. An ended run never
+// States of a run. The program of a queued run has not started. An ended run never
 // changes.
 const (
 	StateQueued  ExecutionState = "queued"
@@ -25,17 +25,17 @@ func ExecutionStates() []ExecutionState {
 	return []ExecutionState{StateQueued, StateRunning, StateEnded}
 }
 
-// ReasonWorkerLost is the reason of a run with StatusKilled whose server or machine
-// was lost during the run.
+// ReasonWorkerLost explains StatusKilled: the server or the machine of the run was lost
+// during the run.
 const ReasonWorkerLost = "worker_lost"
 
-// ContentState says whether the code and the output of a run are stored.
+// ContentState says whether the server has stored the code and the output of a run.
 type ContentState string
 
-// States of stored content. ContentNone means that the request or the setting of the
-// server disabled the storage of content. ContentOmitted means that the content was too
-// large, or that the server had not enough memory for the content. ContentExpired means
-// that the retention period of the content has ended.
+// Values of ContentState. ContentNone means that the request or a setting of the server
+// disabled the storage. ContentOmitted means that the content was too large, or that
+// the server did not have enough memory for it. ContentExpired means that the retention
+// period of the content has ended.
 const (
 	ContentStored  ContentState = "stored"
 	ContentNone    ContentState = "none"
@@ -43,14 +43,14 @@ const (
 	ContentExpired ContentState = "expired"
 )
 
-// ContentStates returns all states of stored content.
+// ContentStates returns all values of ContentState.
 func ContentStates() []ContentState {
 	return []ContentState{ContentStored, ContentNone, ContentOmitted, ContentExpired}
 }
 
-// ExecutionRecord is the metadata of a run.
+// ExecutionRecord contains the metadata of a run.
 type ExecutionRecord struct {
-	// ID is a UUID of version 7. CreatedAt is the time in the ID, in milliseconds.
+	// ID is a UUID of version 7. CreatedAt is the time in this UUID, in milliseconds.
 	ID        ExecutionID
 	User      UserID
 	State     ExecutionState
@@ -58,28 +58,31 @@ type ExecutionRecord struct {
 	Labels    []string
 	Session   SessionID
 	CreatedAt time.Time
-	// Encrypted is the name of the encrypted program; "" for other programs.
+	// Encrypted is the name of the encrypted program. It is "" if the program was not
+	// encrypted.
 	Encrypted string
-	// Key is the ID of the API key in the request; "" if the request had no API key.
+	// Key is the ID of the API key in the request. It is "" if the request had no API
+	// key.
 	Key KeyID
-	// Async is true if the run was accepted asynchronously: the caller did not wait
-	// for the end of the run.
+	// Async is true if the run was asynchronous. The caller of an asynchronous run does
+	// not wait for the end of the run.
 	Async bool
-	// StartedAt is the time when a sandbox received the job of the run; zero if no
-	// sandbox has received the job.
+	// StartedAt is the time when a sandbox received the job of the run. It is zero if
+	// no sandbox has received the job.
 	StartedAt time.Time
 
 	// The following fields are set if State is StateEnded.
 
 	EndedAt time.Time
 	Status  Status
-	// Reason explains Status: ReasonWorkerLost, or the code of the error that
+	// Reason explains Status. It is ReasonWorkerLost, or the code of the error that
 	// prevented the start of an asynchronous run. Reason is "" if Status needs no
 	// explanation.
 	Reason   string
 	ExitCode *int
 	Signal   string
-	// Usage has no Network. NetworkBytes is the sum over all connections.
+	// Usage contains the resources that the run used, except the field Network.
+	// NetworkBytes is the sum over all connections.
 	Usage        Usage
 	NetworkBytes int64
 	Content      ContentState
@@ -89,21 +92,21 @@ type ExecutionRecord struct {
 type SealedExecution struct {
 	ExecutionRecord
 	// Sealed holds the code and the outcome, encrypted with the user's data key. It is
-	// nil if code and outcome are not stored.
+	// nil if the code and the outcome are not stored.
 	Sealed []byte
 }
 
 // RecordedExecution is a record with its content.
 type RecordedExecution struct {
 	ExecutionRecord
-	// Code is "" if the content is not stored.
+	// Code is the code of the program. It is "" if the content is not stored.
 	Code string
-	// Outcome is nil if the run has not ended or its content is not stored.
+	// Outcome is the outcome of the run. It is nil if the run has not ended or its
+	// content is not stored.
 	Outcome *Outcome
 }
 
-// ExecutionFilter selects records. A field with its zero value does not restrict the
-// selection.
+// ExecutionFilter selects records. A field with its zero value means no restriction.
 type ExecutionFilter struct {
 	State    ExecutionState
 	Status   Status
@@ -111,57 +114,59 @@ type ExecutionFilter struct {
 	Label    string
 	Session  SessionID
 	Key      KeyID
-	// Since and Until restrict CreatedAt. Since is inclusive, Until is exclusive.
+	// Since and Until select records by CreatedAt. Since is inclusive, Until is
+	// exclusive.
 	Since, Until time.Time
 }
 
 // RecordService manages the records of users' runs. It is safe for concurrent use.
-// Methods fail with CodeNotFound if the user has no run with the ID.
+// Methods fail with CodeNotFound if the user has no run with the given ID.
 type RecordService interface {
-	// Executions returns the records that match the filter, newest first. It returns at
-	// most "limit" records with an ID less than "before"; "" means no bound.
+	// Executions returns the records that match the filter, newest first. It returns
+	// records with an ID less than "before", but no more than "limit" records. If
+	// "before" is "", the first record is the newest one.
 	Executions(ctx context.Context, user UserID, f ExecutionFilter, before ExecutionID, limit int) ([]*ExecutionRecord, error)
-	// Execution returns a run. Execution waits for the end of the run, but at most
-	// for the time "wait". If ctx ends first, Execution returns the current state.
+	// Execution returns a run. It waits until the run ends, but no longer than the time
+	// "wait". If ctx ends first, Execution returns the current state.
 	Execution(ctx context.Context, user UserID, id ExecutionID, wait time.Duration) (*RecordedExecution, error)
-	// FollowExecution passes all events of a run to the receiver, from the first
-	// event on. When the run has ended, it returns the run. Every call passes the
-	// same events. If the content of the run is not stored, the receiver gets only
-	// Started.
+	// FollowExecution passes all events of a run to the receiver, beginning with the
+	// first event. When the run has ended, it returns the run. Every call of
+	// FollowExecution passes the same events. If the content of the run is not stored,
+	// the receiver gets only Started.
 	FollowExecution(ctx context.Context, user UserID, id ExecutionID, events Events) (*RecordedExecution, error)
-	// CancelExecution cancels a run that has not ended. It does not wait for the end of
-	// the run. For an ended run it does nothing.
+	// CancelExecution cancels a run. It does not wait until the run has ended. It does
+	// nothing if the run has already ended.
 	CancelExecution(ctx context.Context, user UserID, id ExecutionID) (*RecordedExecution, error)
-	// DeleteExecution deletes the record of an ended run with its content. It fails
-	// with CodeConflict if the run has not ended.
+	// DeleteExecution deletes the record and the content of an ended run. It fails with
+	// CodeConflict if the run has not ended.
 	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
 }
 
-// NewExecutionID returns an ID for a run that was accepted at the given time. IDs
-// sort by time.
+// NewExecutionID returns an ID for a run that the server accepted at the given time. A
+// sorted list of IDs is in the order of time.
 func NewExecutionID(at time.Time) ExecutionID {
 	var b [16]byte
 	_, _ = rand.Read(b[8:]) // Read never fails.
 	putMillis(&b, at)
-	// Put the fraction of the millisecond into the next 12 bits. Then IDs of one
-	// millisecond also sort by time (RFC 9562, section 6.2, method 3).
+	// Put the fraction of the millisecond into the next 12 bits. Then two IDs of the
+	// same millisecond also sort by time (RFC 9562, section 6.2, method 3).
 	fraction := uint16(at.Nanosecond() % int(time.Millisecond) * 4096 / int(time.Millisecond))
 	binary.BigEndian.PutUint16(b[6:], 0x7000|fraction)
 	b[8] = b[8]&0x3f | 0x80
 	return ExecutionID(formatID(b))
 }
 
-// ExecutionIDBound returns a string that sorts before all IDs of runs that were
-// accepted at the given time or later, and after all earlier IDs. Times are compared
-// in milliseconds, rounded up.
+// ExecutionIDBound returns a string for comparisons with IDs of runs. The string sorts
+// before the IDs of all runs that were accepted at the given time or later. It sorts
+// after all earlier IDs. Times are compared in milliseconds, rounded up.
 func ExecutionIDBound(at time.Time) ExecutionID {
 	var b [16]byte
 	putMillis(&b, at.Add(time.Millisecond-1))
 	return ExecutionID(formatID(b)[:13])
 }
 
-// putMillis writes the time in milliseconds to the first 48 bits. Times that do not
-// fit become the nearest possible time.
+// putMillis writes the time in milliseconds to the first 48 bits. If the time does not
+// fit, putMillis writes the nearest possible time.
 func putMillis(b *[16]byte, at time.Time) {
 	millis := uint64(min(max(at.UnixMilli(), 0), 1<<48-1))
 	binary.BigEndian.PutUint16(b[:], uint16(millis>>32))

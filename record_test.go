@@ -45,8 +45,8 @@ func TestExecutionIDBoundSeparatesTimes(t *testing.T) {
 	if first := pyth.NewExecutionID(at); first <= bound {
 		t.Errorf("%s, of the same time, is not after %s", first, bound)
 	}
-	// IDs are compared in milliseconds, rounded up. So the bound of a later time in
-	// the same millisecond excludes the whole millisecond.
+	// IDs are compared in milliseconds, rounded up. So the bound for a later time in
+	// the same millisecond excludes all IDs of this millisecond.
 	if first := pyth.NewExecutionID(at); first >= pyth.ExecutionIDBound(at.Add(time.Nanosecond)) {
 		t.Error("a bound is not rounded up")
 	}

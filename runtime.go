@@ -17,8 +17,8 @@ const (
 	TypeScript Language = "typescript"
 )
 
-// Runtime is the name of an interpreter with its libraries: a built-in runtime, or a
-// custom image that the operator added. One runtime can run several languages.
+// Runtime is the name of an interpreter with its libraries. It is a built-in runtime,
+// or a custom image that the operator added. One runtime can run several languages.
 type Runtime string
 
 // Built-in runtimes.
@@ -27,9 +27,9 @@ const (
 	NodeRuntime   Runtime = "node"
 )
 
-// runtimes is the table of the built-in runtimes. Lists in the API have the same
-// order. The first language in the table is the default. To add a runtime, add an
-// entry here, an interpreter in internal/sandbox/guest/agent, and the interpreter's
+// runtimes is the table of the built-in runtimes. Lists in the API have the same order
+// as this table. The first language in the table is the default. To add a runtime, add
+// an entry here, an interpreter in internal/sandbox/guest/agent, and the interpreter's
 // files to the built-in image.
 var runtimes = [...]runtimeEntry{
 	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
@@ -44,9 +44,10 @@ var runtimes = [...]runtimeEntry{
 type runtimeEntry struct {
 	name  Runtime
 	title string
-	// layer is the mount point of the layer with packages in sandboxes.
+	// layer is the path in sandboxes at which the layer with packages is mounted.
 	layer string
-	// languages contains the languages that the runtime runs, the main language first.
+	// languages contains the languages that the runtime runs. The first one is the main
+	// language.
 	languages []languageEntry
 }
 
@@ -59,14 +60,14 @@ type languageEntry struct {
 	extensions []string
 }
 
-// index returns the index of a built-in runtime in the table runtimes. It returns -1
-// for a custom image.
+// index returns the position of a built-in runtime in the table "runtimes". It returns
+// -1 for a custom image.
 func (r Runtime) index() int {
 	return slices.IndexFunc(runtimes[:], func(e runtimeEntry) bool { return e.name == r })
 }
 
-// entry returns the entries of the language and of its runtime. For an unknown
-// language it returns the entries of the default language.
+// entry returns the table entries of a language and of its runtime. For an unknown
+// language, it returns the entries of the default language.
 func (l Language) entry() (*runtimeEntry, *languageEntry) {
 	for i := range runtimes {
 		for j := range runtimes[i].languages {
@@ -78,7 +79,7 @@ func (l Language) entry() (*runtimeEntry, *languageEntry) {
 	return &runtimes[0], &runtimes[0].languages[0]
 }
 
-// Runtimes returns the built-in runtimes, Python first.
+// Runtimes returns all built-in runtimes. Python is the first.
 func Runtimes() []Runtime {
 	all := make([]Runtime, len(runtimes))
 	for i := range runtimes {
@@ -91,7 +92,7 @@ func Runtimes() []Runtime {
 // images.
 func (r Runtime) BuiltIn() bool { return r.index() >= 0 }
 
-// Title returns the name of the runtime for users, for example "Node".
+// Title returns the name of the runtime that users see, for example "Node".
 func (r Runtime) Title() string {
 	if i := r.index(); i >= 0 {
 		return runtimes[i].title
@@ -99,8 +100,8 @@ func (r Runtime) Title() string {
 	return string(r)
 }
 
-// LayerPath returns the mount point of the layer with packages in sandboxes. It returns
-// "" for a custom image.
+// LayerPath returns the path in sandboxes at which the layer with packages is mounted.
+// It returns "" for a custom image.
 func (r Runtime) LayerPath() string {
 	if i := r.index(); i >= 0 {
 		return runtimes[i].layer
@@ -108,9 +109,9 @@ func (r Runtime) LayerPath() string {
 	return ""
 }
 
-// Languages returns the languages of a built-in runtime, the main language first. An
-// interpreter that starts before its first job (a warm one) starts for the main
-// language. The API lists packages under the main language.
+// Languages returns the languages of a built-in runtime. The first one is the main
+// language. A warm interpreter (one that starts before its first job) starts for the
+// main language. The API lists packages under the main language.
 func (r Runtime) Languages() []Language {
 	i := r.index()
 	if i < 0 {
@@ -123,7 +124,7 @@ func (r Runtime) Languages() []Language {
 	return all
 }
 
-// Languages returns all languages, the default language first.
+// Languages returns all languages. The default language is the first.
 func Languages() []Language {
 	var all []Language
 	for i := range runtimes {
@@ -132,8 +133,8 @@ func Languages() []Language {
 	return all
 }
 
-// AnyOfLanguages returns all languages for an error message, in the form "a", "b" or
-// "c".
+// AnyOfLanguages returns a list of all languages for an error message, in the form "a",
+// "b" or "c".
 func AnyOfLanguages() string {
 	all := Languages()
 	names := make([]string, len(all))
@@ -144,8 +145,8 @@ func AnyOfLanguages() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// LanguageOf returns the language of a file according to its extension; "" if the
-// extension is unknown.
+// LanguageOf returns the language of a file, which it finds by the file extension. It
+// returns "" if the extension is unknown.
 func LanguageOf(file string) Language {
 	extension := path.Ext(file)
 	if extension == "" {
@@ -160,15 +161,15 @@ func LanguageOf(file string) Language {
 	return ""
 }
 
-// Known reports whether Languages contains the language. A server may offer only
-// some of the known languages.
+// Known reports whether the function Languages returns the language. A server may offer
+// only some of the known languages.
 func (l Language) Known() bool {
 	_, e := l.entry()
 	return e.name == l
 }
 
-// Main returns the main language of the language's runtime. For an unknown language
-// it returns the language itself.
+// Main returns the main language of the runtime that runs the language. For an unknown
+// language, it returns the language itself.
 func (l Language) Main() Language {
 	if r, e := l.entry(); e.name == l {
 		return r.languages[0].name

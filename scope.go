@@ -21,16 +21,16 @@ const (
 // Scopes returns all scopes.
 func Scopes() []Scope { return append(DefaultScopes(), ScopeAdmin) }
 
-// DefaultScopes returns the scopes of a key whose creator names no scopes: all scopes
-// except ScopeAdmin.
+// DefaultScopes returns the scopes of a key whose request contains no scopes. The
+// result contains all scopes except ScopeAdmin.
 func DefaultScopes() []Scope {
 	return []Scope{
 		ScopeExecute, ScopeSessions, ScopeSecretsRead, ScopeSecretsWrite, ScopePackages, ScopeZK, ScopeAuditRead, ScopeAccount,
 	}
 }
 
-// Has reports whether the credential allows operations with the scope. Only API keys
-// are limited.
+// Has reports whether the credential allows operations with the scope. Scopes limit
+// only API keys. A JWT has no limit.
 func (p *Principal) Has(s Scope) bool {
 	return p.Credential != CredentialAPIKey || slices.Contains(p.Scopes, s)
 }

@@ -9,17 +9,17 @@ import (
 // SessionID identifies a session.
 type SessionID string
 
-// SessionSpec describes a session to open. All values are checked and all defaults
-// are set. It is plain data, so that it can be sent to another machine.
+// SessionSpec describes a session to open. All values are checked and all defaults are
+// set. A SessionSpec contains only plain data, so it can be sent to another machine.
 type SessionSpec struct {
 	ID       SessionID
 	Tenant   UserID
 	Language Language
-	// Runtime is the name of a custom image; "" for the built-in runtime of the
+	// Runtime is the name of a custom image. It is "" for the built-in runtime of the
 	// language.
 	Runtime Runtime
-	// Limits apply to the whole session. CPU and OutputBytes are exceptions: they are
-	// the defaults for each run.
+	// Limits contains the limits of the whole session. CPU and OutputBytes are
+	// exceptions: they are the default limits of each run in the session.
 	Limits Limits
 	// Network contains the hosts that programs in the session may connect to.
 	Network []string
@@ -27,8 +27,8 @@ type SessionSpec struct {
 	// allows all secrets of the user.
 	Secrets    []string
 	AllSecrets bool
-	// Layers holds the images with the packages of the session. The packages stay the
-	// same until the session ends.
+	// Layers holds the images with the packages of the session. The session uses the
+	// same packages until it ends.
 	Layers Layers
 }
 
@@ -36,12 +36,12 @@ type SessionSpec struct {
 type Session struct {
 	ID       SessionID
 	Language Language
-	// Runtime is the name of a custom image; "" for the built-in runtime of the
+	// Runtime is the name of a custom image. It is "" for the built-in runtime of the
 	// language.
 	Runtime   Runtime
 	CreatedAt time.Time
-	// ExpiresAt is the time when the session ends if it is not used. Each use postpones
-	// this time, at most until the end of the maximum lifetime.
+	// ExpiresAt is the time when the session ends if nobody uses it. Each use moves
+	// this time into the future, but never beyond the maximum lifetime of the session.
 	ExpiresAt   time.Time
 	IdleTimeout time.Duration
 	// Executions is the number of finished runs.
@@ -78,24 +78,24 @@ type SessionService interface {
 	// capacity, and with CodeQuotaExceeded if the user has the maximum number of
 	// sessions.
 	OpenSession(ctx context.Context, user UserID, r *SessionRequest) (*Session, error)
-	// Sessions returns the user's sessions in the order of creation, which is also the
-	// order of their IDs.
+	// Sessions returns the user's sessions, oldest first. The IDs of sessions have the
+	// same order.
 	Sessions(ctx context.Context, user UserID) ([]*Session, error)
 	Session(ctx context.Context, user UserID, id SessionID) (*Session, error)
 	// CloseSession ends the session and its current run.
 	CloseSession(ctx context.Context, user UserID, id SessionID) error
 	// Interrupt stops the current run, if there is one. Usually the session continues.
-	// If the interpreter does not react, the session ends.
+	// If the interpreter does not respond to the interruption, the session ends.
 	Interrupt(ctx context.Context, user UserID, id SessionID) error
 
-	// Files returns the files in the session. Files and the following methods wait in
-	// the same queue as runs.
+	// Files returns the files in the session. A session does one operation at a time:
+	// Files and the following methods wait in the same queue as runs.
 	Files(ctx context.Context, user UserID, id SessionID) ([]FileInfo, error)
 	// WriteFile creates or replaces a file atomically. It reports whether the file is
 	// new.
 	WriteFile(ctx context.Context, user UserID, id SessionID, path string, content io.Reader) (created bool, err error)
-	// ReadFile passes the size and the content of the file to the callback. The
-	// callback must not use the reader after it has returned.
+	// ReadFile passes the size and the content of the file to the callback. The reader
+	// is valid only until the callback returns.
 	ReadFile(ctx context.Context, user UserID, id SessionID, path string, to func(size int64, content io.Reader) error) error
 	DeleteFile(ctx context.Context, user UserID, id SessionID, path string) error
 }
@@ -107,22 +107,22 @@ type SessionTurns interface {
 	// context ends when ctx ends, when the run is interrupted, or when the session
 	// ends. If the session has ended, the cause of the returned context is an Error
 	// with CodeNotFound. The caller must call the function "release" with the results
-	// of Dispatch. If the caller has not called Dispatch, it must pass an error to
-	// this function.
+	// of Dispatch. If the caller did not call Dispatch, it must pass an error to
+	// "release".
 	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(*Outcome, error), err error)
-	// Remember stores the secret values of a run and returns the values of all runs
-	// of the session so far. The caller must redact all of these values, because the
-	// interpreter may still hold values of earlier runs. Call Remember within a turn.
-	// The callee owns the returned values and does not change them before the
-	// function "release" of the turn is called. Remember fails with CodeConflict if
+	// Remember stores the secret values of a run. It returns the values of all runs of
+	// the session so far. The caller must redact all of these values, because the
+	// interpreter may still hold values of earlier runs. Call Remember between the
+	// return of Turn and the call of "release". Remember owns the returned values and
+	// does not change them before "release" is called. It fails with CodeConflict if
 	// there are too many values.
 	Remember(id SessionID, values []SecretValue) ([]SecretValue, error)
 }
 
 // SessionHost holds the sandboxes of sessions. It may run in another process or on
-// another machine. If a Job names a session, Start runs the Job in this session.
-// Start fails with CodeNotFound if the session no longer exists. The caller ensures
-// that only one job or file operation uses a session at a time.
+// another machine. If a Job names a session, Start runs the Job in this session. Start
+// fails with CodeNotFound if the session no longer exists. The caller must ensure that
+// only one job or file operation uses a session at a time.
 type SessionHost interface {
 	Dispatcher
 	// OpenSession starts the interpreter of a session and returns when the interpreter
@@ -131,8 +131,8 @@ type SessionHost interface {
 	// CloseSession destroys the session and its current run. It does nothing if the
 	// session does not exist.
 	CloseSession(id SessionID)
-	// SessionFiles returns the files below the working directory of the session, at
-	// most 10,000.
+	// SessionFiles returns the files below the working directory of the session, but no
+	// more than 10,000 files.
 	SessionFiles(ctx context.Context, id SessionID) ([]FileInfo, error)
 	WriteSessionFile(ctx context.Context, id SessionID, path string, content io.Reader) (created bool, err error)
 	ReadSessionFile(ctx context.Context, id SessionID, path string, to func(size int64, content io.Reader) error) error

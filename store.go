@@ -7,8 +7,8 @@ import (
 )
 
 // Store holds the persistent data. When a write returns nil, the change survives
-// SIGKILL and power loss. Methods fail with CodeNotFound if an object does not
-// exist. A Store is safe for concurrent use.
+// SIGKILL and power loss. Methods fail with CodeNotFound if the requested object does
+// not exist. A Store is safe for concurrent use.
 type Store interface {
 	UserStore
 	APIKeyStore
@@ -33,32 +33,34 @@ type Store interface {
 	// Ping checks that the store can serve requests.
 	Ping(ctx context.Context) error
 	// CheckWrite makes a durable write. It returns an error if the store cannot store
-	// data durably now.
+	// data durably at the moment.
 	CheckWrite(ctx context.Context) error
 	Close() error
 }
 
 // UserStore stores accounts.
 type UserStore interface {
-	// CreateUser stores the user, the first API key and the wrapped data key
-	// in one transaction, or fails with CodeEmailTaken.
+	// CreateUser stores the user, the first API key and the encrypted data key in one
+	// transaction. It fails with CodeEmailTaken if another account has the e-mail
+	// address.
 	CreateUser(ctx context.Context, u *User, key *APIKey, dataKey *DataKey) error
 	User(ctx context.Context, id UserID) (*User, error)
-	// UserByEmail finds a user by e-mail address, regardless of case.
+	// UserByEmail finds a user by e-mail address. Upper and lower case do not matter.
 	UserByEmail(ctx context.Context, email string) (*User, error)
 	// SetPasswordHash replaces the hash "old" with the hash "replacement". It fails
-	// with CodeConflict if a different hash is stored. So a login that hashes the
-	// password with new parameters cannot overwrite a concurrent change of the
-	// password.
+	// with CodeConflict if the stored hash differs from "old". A login calls
+	// SetPasswordHash to hash the password with new parameters. Because of this check,
+	// the login cannot overwrite a concurrent change of the password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
 	// ChangePassword is like SetPasswordHash, but also revokes all refresh tokens of
 	// the user in the same transaction.
 	ChangePassword(ctx context.Context, id UserID, old, replacement string) error
-	// SetEmail replaces the e-mail address of the user, or fails with CodeEmailTaken.
+	// SetEmail replaces the e-mail address of the user. It fails with CodeEmailTaken if
+	// another account has the address.
 	SetEmail(ctx context.Context, id UserID, email string) error
 	// DeleteUser deletes the user and all rows that belong to the user. Records of the
-	// audit log stay; EraseAudit removes their content. A user with many runs needs
-	// several transactions, so that other writers do not have to wait for all of them.
+	// audit log stay, and EraseAudit removes their content. For a user with many runs,
+	// DeleteUser uses several transactions, so that other writers do not wait too long.
 	// The last transaction deletes the user and the credentials. DeleteUser fails with
 	// CodeLastAdmin if no enabled administrator would remain.
 	DeleteUser(ctx context.Context, id UserID) error
@@ -70,18 +72,18 @@ type APIKeyStore interface {
 	// APIKeyByHash returns the key and its user.
 	APIKeyByHash(ctx context.Context, hash [32]byte) (*APIKey, *User, error)
 	// APIKeys returns the user's keys whose ID is greater than "after", oldest first.
-	// It returns at most "limit" keys.
+	// It returns no more than "limit" keys.
 	APIKeys(ctx context.Context, user UserID, after KeyID, limit int) ([]*APIKey, error)
 	// UpdateAPIKey changes a key of the user and returns the changed key. It fails with
 	// CodeNotFound if the user has no key with this ID.
 	UpdateAPIKey(ctx context.Context, user UserID, id KeyID, c KeyChange) (*APIKey, error)
-	// SetKeysUsed stores the time of last use of each key. It never replaces a time by
-	// an earlier one, and ignores keys that do not exist.
+	// SetKeysUsed stores the time of last use of each key. It never replaces a time
+	// with an earlier time. It ignores keys that do not exist.
 	SetKeysUsed(ctx context.Context, used map[KeyID]time.Time) error
 	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
 	// has no key with this ID.
 	DeleteAPIKey(ctx context.Context, user UserID, id KeyID) error
-	// PrimaryAPIKey returns the oldest of the user's keys whose Sealed is not empty.
+	// PrimaryAPIKey returns the user's oldest key that has a non-empty field Sealed.
 	PrimaryAPIKey(ctx context.Context, user UserID) (*APIKey, error)
 }
 
@@ -89,39 +91,39 @@ type APIKeyStore interface {
 type RefreshTokenStore interface {
 	CreateRefreshToken(ctx context.Context, t *RefreshToken) error
 	RefreshToken(ctx context.Context, hash [32]byte) (*RefreshToken, error)
-	// RotateRefreshToken marks the token as used and stores the new one, in one
-	// transaction. It fails with CodeConflict if the token was used before, and with
-	// CodeNotFound if its family is revoked.
+	// RotateRefreshToken marks the token as used and stores the new token in one
+	// transaction. It fails with CodeConflict if the token was used before. It fails
+	// with CodeNotFound if the family of the token is revoked.
 	RotateRefreshToken(ctx context.Context, spent [32]byte, client [32]byte, at time.Time, next *RefreshToken) error
-	// AddSuccessor stores a second new token for a used token. It serves a client
-	// that did not receive the first new token. It fails with CodeNotFound if the
-	// family is revoked.
+	// AddSuccessor stores a second new token for a used token. A client needs the
+	// second token if it did not receive the first new token. AddSuccessor fails with
+	// CodeNotFound if the family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyActive reports whether the family has a token that is valid at the given
-	// time.
+	// FamilyActive reports whether any token of the family is valid at the given time.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
-	// Logins returns families of the user that have a valid token at the time "at". It
-	// returns families with an ID greater than "after", sorted by ID. It returns at
-	// most "limit" families. It does not set CreatedAt.
+	// Logins returns the user's families that have a valid token at the time "at",
+	// sorted by ID. It returns families with an ID greater than "after", but no more
+	// than "limit" families. It does not set CreatedAt.
 	Logins(ctx context.Context, user UserID, at time.Time, after string, limit int) ([]*Login, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if the family has
 	// no tokens.
 	RevokeFamily(ctx context.Context, user UserID, family string) error
-	// RevokeAll deletes all of the user's refresh tokens.
+	// RevokeAll deletes all refresh tokens of the user.
 	RevokeAll(ctx context.Context, user UserID) error
-	// DeleteExpiredRefreshTokens deletes all tokens that expired before the given
-	// time.
+	// DeleteExpiredRefreshTokens deletes all refresh tokens that expired before the
+	// given time.
 	DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error
 }
 
-// WrappedKey is a key encrypted with a root key.
+// WrappedKey is a key that is encrypted with a root key.
 type WrappedKey struct {
 	// RootKey is the ID of the root key.
 	RootKey string
 	Bytes   []byte
 }
 
-// DataKey is a user's key for envelope encryption.
+// DataKey is a user's data key for envelope encryption: it encrypts the user's data,
+// and a root key encrypts the data key.
 type DataKey struct {
 	UserID  UserID
 	Version int
@@ -135,34 +137,34 @@ type ServerKey struct {
 }
 
 // KeyStore stores keys that are encrypted with a root key. Methods that store a key
-// fail with CodeConflict if the key is encrypted with a retired root key. So a
-// rotation of the root key cannot miss keys that are created during the rotation.
+// fail with CodeConflict if the key is encrypted with a retired root key. So if a key
+// is created during a rotation of the root key, the rotation cannot miss this key.
 type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
 	// DataKeys returns the data keys of users whose ID is greater than "after", sorted
 	// by user ID. It returns at most "limit" keys.
 	DataKeys(ctx context.Context, after UserID, limit int) ([]*DataKey, error)
-	// ServerKey returns the key with the name.
+	// ServerKey returns the server key with the given name.
 	ServerKey(ctx context.Context, name string) (*ServerKey, error)
 	ServerKeys(ctx context.Context) ([]*ServerKey, error)
 	// CreateServerKey stores a new key. It fails with CodeConflict if a key with the
 	// same name exists.
 	CreateServerKey(ctx context.Context, key *ServerKey) error
-	// RetireRootKeys makes the store reject keys that are encrypted with these root
-	// keys. A root key may be retired more than once.
+	// RetireRootKeys retires root keys. From then on, the store rejects keys that are
+	// encrypted with these root keys. The caller may retire a root key more than once.
 	RetireRootKeys(ctx context.Context, ids []string) error
-	// DataKeysNotUnder returns data keys that are not encrypted with this root key, at
-	// most "limit" of them.
+	// DataKeysNotUnder returns data keys that are not encrypted with the given root
+	// key, but no more than "limit" keys.
 	DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*DataKey, error)
-	// RewrapDataKeys replaces the encrypted form of the keys in one transaction. It
-	// skips keys whose version has changed.
+	// RewrapDataKeys stores the new encrypted form of the data keys in one transaction.
+	// It skips keys whose version has changed.
 	RewrapDataKeys(ctx context.Context, keys []*DataKey) error
 	RewrapServerKey(ctx context.Context, key *ServerKey) error
 }
 
 // SealedSecret is a secret with its encrypted value. The encryption authenticates the
-// user, the name and the version. So an attacker cannot exchange the values of two
-// secrets.
+// user, the name and the version of the secret. So an attacker cannot exchange the
+// values of two secrets.
 type SealedSecret struct {
 	Secret
 	Sealed []byte
@@ -171,12 +173,12 @@ type SealedSecret struct {
 // SecretStore stores sealed secrets.
 type SecretStore interface {
 	SealedSecret(ctx context.Context, user UserID, name string) (*SealedSecret, error)
-	// SealedSecrets returns the user's secrets, sorted by name.
+	// SealedSecrets returns the user's sealed secrets, sorted by name.
 	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
-	// one. An existing secret keeps its times of creation and last use. PutSecret fails
-	// with CodeConflict if the version is not the next one. It also fails with
-	// CodeConflict if the secret is new and the user already has "limit" secrets.
+	// secret. An existing secret keeps its times of creation and last use. PutSecret
+	// fails with CodeConflict if the version is not the next version. It also fails
+	// with CodeConflict if the secret is new and the user already has "limit" secrets.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
 	// CountSecrets returns the number of the user's secrets.
@@ -186,89 +188,90 @@ type SecretStore interface {
 	SetSecretsUsed(ctx context.Context, used map[UserID]map[string]time.Time) error
 }
 
-// AuditRecord is the stored form of an audit entry. It contains the entry (Record),
-// the fields that the store indexes, and hashes of the Merkle tree. A pruned record
-// has only Sequence and Hashes. An erased record also has a Timestamp.
+// AuditRecord is the stored form of an audit entry. It contains the entry (Record), the
+// fields by which the store finds the entry, and hashes of the Merkle tree. A pruned
+// record has only Sequence and Hashes. An erased record has only Sequence, Hashes and
+// Timestamp.
 type AuditRecord struct {
 	Sequence int64
-	// User is "" if the caller was unknown.
+	// User is the user whose audit log contains the entry. It is "" if the caller was
+	// unknown.
 	User      UserID
 	Action    Action
 	Outcome   AuditOutcome
 	Timestamp time.Time
 	Record    []byte
-	// Hashes are the hashes of all complete subtrees that end with this record, the
-	// smallest subtree first. If the binary form of Sequence ends in n ones, there are
-	// n+1 hashes.
+	// Hashes contains the hashes of all complete subtrees that end with this record.
+	// The smallest subtree is the first. If the binary form of Sequence ends in n ones,
+	// Hashes has n+1 elements.
 	Hashes [][32]byte
 }
 
-// AuditPosition is a position in a list of audit records. The list is sorted by time,
-// then by sequence number, because several records may have the same time.
+// AuditPosition is a position in a list of audit records. The list is sorted by time.
+// Records with the same time are sorted by sequence number.
 type AuditPosition struct {
 	Timestamp time.Time
 	Sequence  int64
 }
 
-// AuditStore stores the audit log. Records never change after AppendAudit has stored
-// them. The only exceptions are PruneAudit and EraseAudit, which remove the content of
-// records and keep their hashes.
+// AuditStore stores the audit log. Stored records never change, with two exceptions:
+// PruneAudit and EraseAudit remove the content of records and keep their hashes.
 type AuditStore interface {
-	// AppendAudit appends records and replaces the checkpoint, in one transaction. It
-	// fails with CodeConflict if the Sequence of the first record differs from the size
-	// of the log.
+	// AppendAudit appends records and replaces the checkpoint in one transaction. It
+	// fails with CodeConflict if the Sequence of the first record is not equal to the
+	// size of the log.
 	AppendAudit(ctx context.Context, records []*AuditRecord, checkpoint []byte) error
-	// AuditHead returns the size of the log and the last checkpoint. If there is no
-	// checkpoint yet, the result is nil. The size is the sequence number of the next
+	// AuditHead returns the size of the log and the last checkpoint. The checkpoint is
+	// nil if the log has none yet. The size is also the sequence number of the next
 	// record.
 	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
-	// AuditPage returns the user's records before the position, newest first and
-	// without Hashes. It returns at most "limit" records. The zero position means the
-	// end of the log.
+	// AuditPage returns the user's records before the position, newest first. The
+	// records do not contain Hashes. AuditPage returns no more than "limit" records.
+	// The zero position means the end of the log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords returns the records from the sequence number "from" on, including
-	// pruned records. They are sorted by sequence number. It returns at most "limit"
-	// records.
+	// AuditRecords returns the records whose sequence number is "from" or greater. It
+	// also returns pruned records. The records are sorted by sequence number.
+	// AuditRecords returns no more than "limit" records.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
-	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
-	// record is missing.
+	// AuditHashes returns the field Hashes of each record. It fails with CodeNotFound
+	// if a record is missing.
 	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
 	// PruneAudit removes the content of the records whose sequence number is at least
 	// "from" and less than "to".
 	PruneAudit(ctx context.Context, from, to int64) error
 	// AuditSequences returns the sequence numbers of the user's records in ascending
-	// order, at most "limit" of them.
+	// order, but no more than "limit" numbers.
 	AuditSequences(ctx context.Context, user UserID, limit int) ([]int64, error)
-	// EraseAudit removes the content of the user's records with these sequence numbers,
-	// except their Timestamp.
+	// EraseAudit removes the content of the user's records with these sequence numbers.
+	// The field Timestamp of the records stays.
 	EraseAudit(ctx context.Context, user UserID, sequences []int64) error
 }
 
-// SharedAuditStore is an AuditStore that several servers append to.
+// SharedAuditStore is an AuditStore to which several servers append records.
 type SharedAuditStore interface {
 	AuditStore
-	// LockAudit calls f while no other server can append to the log. The records that
-	// f appends are stored, in one transaction, when LockAudit returns nil. LockAudit
-	// may call f again after a failure that stored nothing.
+	// LockAudit calls the function f. While f runs, no other server can append to the
+	// log. When LockAudit returns nil, it has stored the records from f in one
+	// transaction. If an attempt fails and stores nothing, LockAudit may call f again.
 	LockAudit(ctx context.Context, f func(context.Context, LockedAudit) error) error
 }
 
-// LockedAudit is an audit log that no other server can append to at the moment. It is
-// valid until the function that received it returns.
+// LockedAudit is the audit log while no other server can append to it. It is valid
+// until the function that received the LockedAudit returns.
 type LockedAudit interface {
-	// Head returns the same values as AuditHead.
+	// Head returns the same values as AuditStore.AuditHead.
 	Head() (size int64, checkpoint []byte)
-	// AuditHashes is like the method of AuditStore.
+	// AuditHashes is like AuditStore.AuditHashes.
 	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
-	// Append is like AppendAudit. It may be called once.
+	// Append is like AuditStore.AppendAudit. The caller may call Append only once.
 	Append(records []*AuditRecord, checkpoint []byte) error
 }
 
 // EncryptedProgramStore stores encrypted programs.
 type EncryptedProgramStore interface {
-	// StoreCode stores the program under the name. If it replaces an existing program,
-	// the times of creation and last execution stay the same. StoreCode fails with
-	// CodeConflict if the name is new and the user already has "limit" programs.
+	// StoreCode stores the program under the name. If the name already exists, the
+	// times of creation and last run stay the same. StoreCode fails with CodeConflict
+	// if the name is new and the user already has "limit" programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, limit int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes returns the user's programs, sorted by the bytes of their names.
@@ -276,8 +279,8 @@ type EncryptedProgramStore interface {
 	// CountCodes returns the number of the user's programs.
 	CountCodes(ctx context.Context, user UserID) (int64, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
-	// NoteExecuted sets the time of the last execution. It does nothing if the program
-	// does not exist.
+	// NoteExecuted sets the time of the program's last run. It does nothing if the
+	// program does not exist.
 	NoteExecuted(ctx context.Context, user UserID, name string, at time.Time) error
 }
 
@@ -290,62 +293,67 @@ type PackageStore interface {
 	// each run calls it.
 	PackageLayers(ctx context.Context, user UserID) (Layers, error)
 	// PutPackageList replaces the user's lockfile if the stored revision is
-	// list.Revision-1. Otherwise it fails with CodeConflict.
+	// list.Revision-1. If the stored revision is different, PutPackageList fails with
+	// CodeConflict.
 	PutPackageList(ctx context.Context, user UserID, list *PackageList) error
 	// UsedLayers returns the layers of all lockfiles of all users, without
 	// duplicates.
 	UsedLayers(ctx context.Context) ([]LayerID, error)
 }
 
-// TokenBudgetStore stores the number of model tokens that each user used on a day. Days
-// are in UTC. The store keeps only the latest day of each user.
+// TokenBudgetStore stores how many model tokens each user has used on a day. A day
+// begins and ends at midnight in UTC. For each user, the store keeps only the latest
+// day.
 type TokenBudgetStore interface {
-	// TakeTokens takes as many tokens as possible, at most "maximum", from the user's
-	// budget of the day. It returns the number of tokens that it took. The size of the
-	// budget is "limit". If fewer than "minimum" tokens are left, TakeTokens takes none
-	// and fails with CodeTokenBudget.
+	// TakeTokens takes tokens from the user's budget of the day. It takes as many
+	// tokens as possible, but no more than "maximum", and returns their number. The
+	// size of the budget is "limit". If fewer than "minimum" tokens are left,
+	// TakeTokens takes no tokens and fails with CodeTokenBudget.
 	TakeTokens(ctx context.Context, user UserID, day time.Time, minimum, maximum, limit int64) (taken int64, err error)
 	// ReturnTokens returns unused tokens to the user's budget of the day. A negative
 	// number takes further tokens from the budget. If the day is not the user's latest
 	// day, ReturnTokens does nothing.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
 	// TokensTaken returns the number of tokens that were taken from the user's budget
-	// of the day and not returned.
+	// of the day, without the returned tokens.
 	TokensTaken(ctx context.Context, user UserID, day time.Time) (int64, error)
 }
 
-// ExecutionStore stores the records of runs. An ended record never changes, except
-// that its content can be removed.
+// ExecutionStore stores the records of runs. The record of an ended run never changes,
+// but its content can be removed.
 type ExecutionStore interface {
-	// PutExecutions stores new records and replaces records that have not ended, in
-	// one transaction. It ignores a record that exists and has ended. It also ignores
-	// records of users that do not exist. If Sealed is nil, the stored content is
-	// removed. If the state of a record becomes StateEnded, PutExecutions adds the
-	// run to the usage of the user in the same transaction.
+	// PutExecutions stores new records and replaces records that have not ended, in one
+	// transaction. If the stored record has ended, PutExecutions ignores the new one.
+	// It also ignores records of users that do not exist. If Sealed is nil,
+	// PutExecutions removes the stored content. If the state of a record becomes
+	// StateEnded, PutExecutions adds the run to the usage of the user in the same
+	// transaction.
 	PutExecutions(ctx context.Context, records []*SealedExecution) error
 	SealedExecution(ctx context.Context, user UserID, id ExecutionID) (*SealedExecution, error)
 	// Executions returns the user's records that match the filter, by descending ID. It
-	// returns at most "limit" records with an ID less than "before"; "" means no bound.
+	// returns records with an ID less than "before", but no more than "limit" records.
+	// If "before" is "", the first record is the one with the highest ID.
 	Executions(ctx context.Context, user UserID, f ExecutionFilter, before ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// DeleteExecution deletes a record and its content. It fails with CodeConflict if
 	// the run has not ended.
 	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
-	// UnendedExecutions returns the records of all users that have not ended, without
-	// their content, by ascending ID. It returns at most "limit" records with an ID
-	// greater than "after". It does not list asynchronous runs.
+	// UnendedExecutions returns the records of all users that have not ended, by
+	// ascending ID. The records do not contain the content of the runs.
+	// UnendedExecutions returns records with an ID greater than "after", but no more
+	// than "limit" records. It does not return asynchronous runs.
 	UnendedExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// ExpireExecutionContents removes the content of runs that ended before the given
-	// time, and sets their Content to ContentExpired. It changes at most "limit" runs
-	// and returns their number.
+	// time, and sets the field Content of their records to ContentExpired. It changes
+	// at most "limit" runs and returns their number.
 	ExpireExecutionContents(ctx context.Context, before time.Time, limit int) (int, error)
 	// DeleteOldExecutions deletes records of ended runs that were created before the
 	// given time. It deletes at most "limit" records and returns their number.
 	DeleteOldExecutions(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// CheckSchema returns an error if the schema of a database is from a newer version of
-// this program. The parameters are the version of the schema and the newest version that
-// this program knows.
+// CheckSchema returns an error if the schema of a database comes from a newer version
+// of this program. The parameters are the version of the schema and the newest version
+// that this program supports.
 func CheckSchema(current, known int64) error {
 	if current <= known {
 		return nil
@@ -356,9 +364,9 @@ func CheckSchema(current, known int64) error {
 // RateLimitStore stores token buckets that several servers share.
 type RateLimitStore interface {
 	// TakeToken takes a token from the bucket with this name and key. The bucket gains
-	// "size" tokens in the period "per", and has at most this number of tokens. A new
-	// bucket is full. TakeToken returns the number of remaining tokens, and whether it
-	// has taken a token.
+	// "size" tokens in each period "per", and holds no more than "size" tokens. A new
+	// bucket is full. TakeToken returns the number of remaining tokens. It also reports
+	// whether it has taken a token.
 	TakeToken(ctx context.Context, name, key string, size int, per time.Duration) (left float64, ok bool, err error)
 	// DeleteFullBuckets deletes buckets that are full.
 	DeleteFullBuckets(ctx context.Context) error

@@ -5,15 +5,16 @@ import (
 	"iter"
 )
 
-// TableSource reads all tables of a store, so that they can be copied to another
-// store. It reads one consistent state.
+// TableSource reads all tables of a store, so that the tables can be copied to another
+// store. All methods read the same consistent state of the store.
 type TableSource interface {
-	// Tables returns the columns of each table, by the name of the table.
+	// Tables returns a map from the name of each table to its columns.
 	Tables(ctx context.Context) (map[string][]string, error)
 	// Count returns the number of rows of a table.
 	Count(ctx context.Context, table string) (int64, error)
-	// Rows returns the given columns of all rows, sorted by the columns in "order".
-	// Values are int64, string, []byte or nil. Texts and bytes sort by their bytes.
+	// Rows returns the given columns of all rows, sorted by the columns in the
+	// parameter "order". Values are int64, string, []byte or nil. Strings and byte
+	// slices are sorted byte by byte.
 	Rows(ctx context.Context, table string, columns, order []string) iter.Seq2[[]any, error]
 }
 

@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// UsageTotals contains the sums of the resources that runs used, and of the tokens
-// that models used.
+// UsageTotals contains the sums of the resources that runs used. It also contains the
+// sum of the tokens that models used.
 type UsageTotals struct {
-	// Executions is the number of ended runs whose program a sandbox has received.
+	// Executions is the number of ended runs for which a sandbox received the program.
 	Executions int64
 	CPU        time.Duration
-	// MemoryMiBMs is the sum over all runs of the peak memory in MiB, multiplied by
-	// the wall time in milliseconds. The product is rounded for each run.
+	// MemoryMiBMs is the sum of one product for each run: the peak memory in MiB,
+	// multiplied by the wall time in milliseconds. Each product is rounded.
 	MemoryMiBMs  int64
 	NetworkBytes int64
-	// StorageBytes is the encrypted size of the code and output that the store
-	// contains now.
+	// StorageBytes is the size of the code and output that the store contains now. The
+	// size is measured after encryption.
 	StorageBytes int64
 	// GenerateTokens is the number of input and output tokens of models.
 	GenerateTokens int64
 }
 
-// Add adds the totals t to u.
+// Add adds the totals t to the totals u.
 func (u *UsageTotals) Add(t UsageTotals) {
 	u.Executions += t.Executions
 	u.CPU += t.CPU
@@ -35,43 +35,46 @@ func (u *UsageTotals) Add(t UsageTotals) {
 	u.GenerateTokens += t.GenerateTokens
 }
 
-// UsageOrder determines the groups of a usage report: days, languages or API keys.
+// UsageOrder determines how a usage report is grouped: by days, by languages or by API
+// keys.
 type UsageOrder string
 
-// Groups of usage.
+// Values of UsageOrder.
 const (
 	UsageByDay      UsageOrder = "day"
 	UsageByLanguage UsageOrder = "language"
 	UsageByKey      UsageOrder = "key"
 )
 
-// UsageOrders returns all groups of usage.
+// UsageOrders returns all values of UsageOrder.
 func UsageOrders() []UsageOrder { return []UsageOrder{UsageByDay, UsageByLanguage, UsageByKey} }
 
 // UsageItem is the usage of one group.
 type UsageItem struct {
-	// Day is set if the usage is grouped by day. It is the beginning of a day in UTC.
+	// Day is set if the usage is grouped by day. It is the time at which the day begins
+	// in UTC.
 	Day time.Time
 	// Language is set if the usage is grouped by language.
 	Language Language
-	// Key is set if the usage is grouped by API key. It is "" for runs that were
+	// Key is set if the usage is grouped by API key. It is "" for runs that a user
 	// started without an API key.
 	Key KeyID
 	UsageTotals
 }
 
-// UsageQuery selects the usage of the days from Since on and before Until. Since and
-// Until are beginnings of days in UTC.
+// UsageQuery selects the usage of a period. The first day of the period begins at
+// Since. The last day ends at Until. Since and Until are times at which a day begins in
+// UTC.
 type UsageQuery struct {
 	Since, Until time.Time
 	By           UsageOrder
 }
 
-// DayOf returns the beginning of the day in UTC that contains the time.
+// DayOf returns the time at which the day of the given time begins in UTC.
 func DayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
-// Totals returns what the record adds to the usage of its user. It returns the zero
-// value if the run has not ended, or if no sandbox received its program.
+// Totals returns the usage that the record adds to the usage of its user. It returns
+// the zero value if the run has not ended, or if no sandbox received its program.
 func (r *ExecutionRecord) Totals() UsageTotals {
 	if r.State != StateEnded || r.StartedAt.IsZero() {
 		return UsageTotals{}
@@ -81,8 +84,8 @@ func (r *ExecutionRecord) Totals() UsageTotals {
 	return UsageTotals{Executions: 1, CPU: r.Usage.CPU, MemoryMiBMs: int64(math.Round(memory)), NetworkBytes: r.NetworkBytes}
 }
 
-// UsageCounter contains values that a store must add to one counter of usage. A
-// counter is for one user, day, language and API key.
+// UsageCounter contains the values that a store must add to one usage counter. There is
+// one counter for each combination of user, day, language and API key.
 type UsageCounter struct {
 	User     UserID
 	Day      time.Time
@@ -91,9 +94,10 @@ type UsageCounter struct {
 	UsageTotals
 }
 
-// SumUsage returns the counters that the ended records change. The counters are
-// sorted, so that concurrent transactions change them in the same order. SumUsage
-// ignores records without usage.
+// SumUsage adds up the usage of the ended runs in the records. It returns the values
+// that a store must add to each usage counter. The counters are sorted, so that
+// concurrent transactions change them in the same order. SumUsage ignores records
+// without usage.
 func SumUsage(records []*ExecutionRecord) []*UsageCounter {
 	type key struct {
 		user     UserID
@@ -123,10 +127,10 @@ func SumUsage(records []*ExecutionRecord) []*UsageCounter {
 	return all
 }
 
-// QuotaName is the name of a quota of users.
+// QuotaName identifies a quota of users.
 type QuotaName string
 
-// Quotas of users.
+// Names of quotas.
 const (
 	QuotaExecutionsPerDay     QuotaName = "executions_per_day"
 	QuotaCPUPerDay            QuotaName = "cpu_ms_per_day"
@@ -161,25 +165,26 @@ func UserQuotaNames() []QuotaName {
 	}
 }
 
-// UserLimits returns limits of single users that replace the limits of the server. It is
-// safe for concurrent use.
+// UserLimits returns the limits of individual users. These limits replace the limits of
+// the server. UserLimits is safe for concurrent use.
 type UserLimits interface {
-	// Limits returns the limits of the user. For quotas that are not in the map, the
-	// limits of the server apply. The caller must not change the map. Limits must be
+	// Limits returns the limits of the user. If a quota is not in the returned map, the
+	// limit of the server applies. The caller must not change the map. Limits must be
 	// fast, because each run calls it.
 	Limits(ctx context.Context, user UserID) (map[QuotaName]int64, error)
 }
 
-// Quota is a limit of a user. Used is how much of the limit the user uses.
+// Quota is a limit of a user. Used is the part of the limit that the user already uses.
 type Quota struct {
 	Name        QuotaName
 	Limit, Used int64
-	// ResetsAt is the time when Used becomes 0; zero if Used decreases only when the
-	// user ends or deletes an object.
+	// ResetsAt is the time when Used becomes 0. It is zero if Used decreases only when
+	// the user ends or deletes an object.
 	ResetsAt time.Time
 }
 
-// QuotaSource returns quotas of users. Services that limit users implement it.
+// QuotaSource returns quotas of users. Each service that limits users implements
+// QuotaSource.
 type QuotaSource interface {
 	Quotas(ctx context.Context, user UserID) ([]Quota, error)
 }
@@ -194,26 +199,28 @@ type UsageReport struct {
 
 // UsageService reports the usage of users. It is safe for concurrent use.
 type UsageService interface {
-	// Usage returns the usage of the days that contain the times from Since on and
-	// before Until. It fails with CodeInvalid if there are too many days. Items are
-	// sorted by their group: days from the earliest on, then languages or keys.
+	// Usage returns the usage of a period. The period begins with the day that contains
+	// Since. It ends with the day that contains the last moment before Until. Usage
+	// fails with CodeInvalid if the period has too many days. Items are sorted by day,
+	// by language or by key.
 	Usage(ctx context.Context, user UserID, q UsageQuery) (*UsageReport, error)
 }
 
-// UsageStore stores the usage of users. PutExecutions of ExecutionStore counts each run
-// when the state of its record becomes StateEnded, in the same transaction. A deletion
-// of records does not change the counters.
+// UsageStore stores the usage of users. When the state of a record becomes StateEnded,
+// ExecutionStore.PutExecutions adds the run to the usage in the same transaction. The
+// counters do not change when records are deleted.
 type UsageStore interface {
-	// Usage returns the usage of the user in each group, sorted by group. If the
-	// usage is grouped by key, it returns at most "limit" keys: the keys with the
-	// most runs.
+	// Usage returns the usage of the user in each group, sorted by group. If the usage
+	// is grouped by key, it returns no more than "limit" keys. It prefers the keys with
+	// the most runs.
 	Usage(ctx context.Context, user UserID, q UsageQuery, limit int) ([]UsageItem, error)
-	// DayUsage returns the usage of each of the users on the day, without StorageBytes.
+	// DayUsage returns the usage of each given user on the day, without StorageBytes.
 	// Users without usage are not in the result.
 	DayUsage(ctx context.Context, users []UserID, day time.Time) (map[UserID]UsageTotals, error)
 	// AddGenerateTokens adds tokens to the usage of a day. It does nothing if the user
 	// does not exist.
 	AddGenerateTokens(ctx context.Context, user UserID, day time.Time, language Language, key KeyID, tokens int64) error
-	// StorageBytes returns the encrypted size of the user's code and output in the store.
+	// StorageBytes returns the size of the user's code and output in the store. The
+	// size is measured after encryption.
 	StorageBytes(ctx context.Context, user UserID) (int64, error)
 }

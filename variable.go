@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The pattern "variable" matches valid names of environment variables and secrets
+// The pattern "variable" matches valid names of environment variables and of secrets
 // (docs/api.md).
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
@@ -13,9 +13,10 @@ var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 // secret.
 func ValidVariable(name string) bool { return variable.MatchString(name) }
 
-// ReservedVariable reports whether requests must not set the variable. The server
-// sets some reserved variables itself. Others configure the dynamic loader or the
-// interpreter, and a wrong value causes errors that are hard to understand.
+// ReservedVariable reports whether requests must not set the variable. The server sets
+// some reserved variables itself. Other reserved variables configure the dynamic loader
+// or the interpreter. A wrong value of such a variable causes errors that are hard to
+// understand.
 func ReservedVariable(name string) bool {
 	upper := strings.ToUpper(name)
 	switch upper {

@@ -10,15 +10,15 @@ import (
 // WebhookID identifies a webhook.
 type WebhookID string
 
-// DeliveryID identifies a delivery. It is the value of the header webhook-id. IDs sort
-// by time.
+// DeliveryID identifies a delivery. The header webhook-id contains this ID. A sorted
+// list of IDs is in the order of time.
 type DeliveryID string
 
 // WebhookEvent is the name of an event that webhooks receive.
 type WebhookEvent string
 
-// Events of webhooks. If a run ends before its start is stored, there is no
-// EventExecutionStarted.
+// Events of webhooks. If a run ends before its start is stored, the server does not
+// send EventExecutionStarted.
 const (
 	EventExecutionStarted WebhookEvent = "execution.started"
 	EventExecutionEnded   WebhookEvent = "execution.ended"
@@ -35,8 +35,8 @@ type Webhook struct {
 	User   UserID
 	URL    string
 	Events []WebhookEvent
-	// Execution is the run whose events the webhook receives; "" for all runs of the
-	// user.
+	// Execution is the run whose events the webhook receives. If it is "", the webhook
+	// receives the events of all runs of the user.
 	Execution ExecutionID
 	CreatedAt time.Time
 }
@@ -52,11 +52,11 @@ type SealedWebhook struct {
 	Sealed []byte
 }
 
-// DeliveryState is the phase of a delivery: pending, delivered or failed.
+// DeliveryState is the state of a delivery: pending, delivered or failed.
 type DeliveryState string
 
-// States of a delivery. The server will try a pending delivery again. Delivered and
-// failed deliveries never change.
+// States of a delivery. The server will send a pending delivery or try it again.
+// Delivered and failed deliveries never change.
 const (
 	DeliveryPending   DeliveryState = "pending"
 	DeliveryDelivered DeliveryState = "delivered"
@@ -68,7 +68,8 @@ func DeliveryStates() []DeliveryState {
 	return []DeliveryState{DeliveryPending, DeliveryDelivered, DeliveryFailed}
 }
 
-// Delivery is an event for one webhook, and the outcome of sending it.
+// Delivery is an event for one webhook. It also contains the outcome of the attempts to
+// send the event.
 type Delivery struct {
 	ID        DeliveryID
 	Webhook   WebhookID
@@ -78,28 +79,30 @@ type Delivery struct {
 	CreatedAt time.Time
 	State     DeliveryState
 	Attempts  int
-	// LastAttemptAt is zero before the first attempt. NextAttemptAt is zero before the
-	// first attempt, and after the last attempt.
+	// LastAttemptAt is the time of the last attempt. It is zero before the first
+	// attempt. NextAttemptAt is the time of the next attempt. It is zero before the
+	// first attempt and after the last one.
 	LastAttemptAt, NextAttemptAt time.Time
-	// ResponseStatus is the HTTP status of the receiver's last response; 0 if there was
-	// no response.
+	// ResponseStatus is the HTTP status of the receiver's last response. It is 0 if
+	// there was no response.
 	ResponseStatus int
-	// Error says why the last attempt failed; "" if the attempt did not fail.
+	// Error says why the last attempt failed. It is "" if the attempt did not fail.
 	Error string
-	// Payload is the body of the request. It is nil in lists, and after the last
-	// attempt.
+	// Payload is the body of the request. It is nil in lists of deliveries. It is also
+	// nil after the last attempt.
 	Payload []byte
 }
 
-// MaxPendingDeliveries is the maximum number of pending deliveries of a user. Further
-// deliveries fail without an attempt.
+// MaxPendingDeliveries is the maximum number of pending deliveries of a user. If there
+// are more deliveries, the server marks them as failed without an attempt.
 const MaxPendingDeliveries = 10_000
 
-// ErrorTooManyDeliveries is the Error of a delivery beyond MaxPendingDeliveries.
+// ErrorTooManyDeliveries is the value of Delivery.Error if the user already had
+// MaxPendingDeliveries pending deliveries.
 const ErrorTooManyDeliveries = "too many deliveries were pending"
 
-// EventOf returns the event that happened when the record was stored, and the time of
-// the event. It returns "" if there was no event.
+// EventOf returns the event that the change of a record means, and the time of the
+// event. It returns "" if the change means no event.
 func EventOf(r *ExecutionRecord) (WebhookEvent, time.Time) {
 	switch r.State {
 	case StateRunning:
@@ -118,8 +121,8 @@ func (d *Delivery) limit(pending int) {
 	}
 }
 
-// NewDelivery returns the delivery of an event of the run to the webhook. It returns
-// nil if the webhook does not receive the event.
+// NewDelivery returns a delivery that reports an event of the run to the webhook. It
+// returns nil if the webhook does not receive this event.
 func NewDelivery(w *Webhook, r *ExecutionRecord) *Delivery {
 	event, at := EventOf(r)
 	if event == "" || !w.Wants(event, r.ID) {
@@ -131,25 +134,26 @@ func NewDelivery(w *Webhook, r *ExecutionRecord) *Delivery {
 	}
 }
 
-// DeliveryTx reads and stores the deliveries of webhooks in one transaction of a store.
+// DeliveryTx reads webhooks and stores deliveries in one transaction of a store.
 type DeliveryTx interface {
-	// UserWebhooks returns the user's webhooks for all runs, by ID.
+	// UserWebhooks returns the user's webhooks that receive events of all runs, sorted
+	// by ID.
 	UserWebhooks(ctx context.Context, user UserID) ([]*Webhook, error)
-	// ExecutionWebhooks returns the webhooks of one run.
+	// ExecutionWebhooks returns the webhooks that receive events of one run only.
 	ExecutionWebhooks(ctx context.Context, id ExecutionID) ([]*Webhook, error)
-	// PendingDeliveries returns the number of the user's pending deliveries, at most
-	// MaxPendingDeliveries.
+	// PendingDeliveries returns the number of the user's pending deliveries. It stops
+	// counting at MaxPendingDeliveries.
 	PendingDeliveries(ctx context.Context, user UserID) (int, error)
-	// LockWebhook makes sure that the webhook exists until the end of the transaction.
-	// It returns false if the webhook was deleted.
+	// LockWebhook prevents other transactions from deleting the webhook before the end
+	// of this transaction. It returns false if the webhook was already deleted.
 	LockWebhook(ctx context.Context, id WebhookID) (bool, error)
 	// PutDelivery stores a delivery. It does nothing if the webhook already has a
-	// delivery of the same event.
+	// delivery for the same event.
 	PutDelivery(ctx context.Context, d *Delivery) error
 }
 
-// CreateDeliveries stores the deliveries of the events of records that have changed in
-// the transaction. Only stores call it.
+// CreateDeliveries stores deliveries for records that the transaction has changed. Only
+// stores call this function.
 func CreateDeliveries(ctx context.Context, tx DeliveryTx, changed []*ExecutionRecord) error {
 	users := map[UserID]*recipients{}
 	for _, r := range changed {
@@ -182,15 +186,15 @@ func CreateDeliveries(ctx context.Context, tx DeliveryTx, changed []*ExecutionRe
 	return nil
 }
 
-// recipients are the webhooks of one user. The field "pending" is the number of pending
-// deliveries, or -1 if it is not known.
+// recipients contains the webhooks of one user. The field "pending" is the number of
+// pending deliveries. It is -1 if the number is not known yet.
 type recipients struct {
 	webhooks []*Webhook
 	pending  int
 }
 
-// The method "add" stores a delivery. It does nothing if d is nil, or if the webhook
-// was deleted in the meantime.
+// The method "add" stores a delivery. It does nothing if d is nil, or if another
+// transaction has deleted the webhook.
 func (to *recipients) add(ctx context.Context, tx DeliveryTx, d *Delivery) error {
 	if d == nil {
 		return nil
@@ -209,7 +213,7 @@ func (to *recipients) add(ctx context.Context, tx DeliveryTx, d *Delivery) error
 	return tx.PutDelivery(ctx, d)
 }
 
-// timestampLayout is the format of times in payloads.
+// timestampLayout is the format of times in the payloads of webhooks.
 const timestampLayout = "2006-01-02T15:04:05.000Z"
 
 func timestamp(t time.Time) string {
@@ -220,8 +224,8 @@ func timestamp(t time.Time) string {
 }
 
 // eventPayload returns the payload of an event. The payload contains the type and the
-// time of the event, and the summary of the run as in the API. The payload has no code
-// and no output.
+// time of the event. It also contains the summary of the run in the same form as in the
+// API. It contains no code and no output.
 func eventPayload(event WebhookEvent, at time.Time, r *ExecutionRecord) []byte {
 	type usage struct {
 		WallMs          int64 `json:"wallMs"`
@@ -272,58 +276,62 @@ func eventPayload(event WebhookEvent, at time.Time, r *ExecutionRecord) []byte {
 }
 
 // WebhookService manages the webhooks of users. It is safe for concurrent use. Methods
-// fail with CodeNotFound if the user has no webhook with the ID.
+// fail with CodeNotFound if the user has no webhook with the given ID.
 type WebhookService interface {
-	// CreateWebhook creates a webhook and returns its secret, which no other method
-	// returns. It fails with CodeInvalid if the URL is not valid, and with
-	// CodeQuotaExceeded if the user has the maximum number of webhooks. Without events,
-	// the webhook receives EventExecutionEnded.
+	// CreateWebhook creates a webhook and returns its secret. No other method returns
+	// the secret. CreateWebhook fails with CodeInvalid if the URL is not valid. It
+	// fails with CodeQuotaExceeded if the user has the maximum number of webhooks. If
+	// the request names no events, the webhook receives EventExecutionEnded.
 	CreateWebhook(ctx context.Context, user UserID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
-	// CreateExecutionWebhook creates a webhook for one run of the user. The run does
-	// not have to exist yet. Such webhooks do not count towards the maximum number. In
-	// all other respects, the method is like CreateWebhook.
+	// CreateExecutionWebhook creates a webhook for one run of the user. The caller may
+	// create the run later. A webhook for one run does not count towards the maximum
+	// number of webhooks. In all other respects, the method is like CreateWebhook.
 	CreateExecutionWebhook(ctx context.Context, user UserID, run ExecutionID, url string, events []WebhookEvent) (w *Webhook, secret string, err error)
 	// Webhooks returns the user's webhooks that receive the events of all runs, oldest
 	// first.
 	Webhooks(ctx context.Context, user UserID) ([]*Webhook, error)
-	// DeleteWebhook deletes a webhook with its deliveries. Pending deliveries are not
-	// sent.
+	// DeleteWebhook deletes a webhook with its deliveries. The server does not send
+	// pending deliveries of the webhook any more.
 	DeleteWebhook(ctx context.Context, user UserID, id WebhookID) error
-	// Deliveries returns the deliveries of a webhook, newest first. It returns at most
-	// "limit" deliveries with an ID less than "before"; "" means no bound.
+	// Deliveries returns the deliveries of a webhook, newest first. It returns
+	// deliveries with an ID less than "before", but no more than "limit" deliveries. If
+	// "before" is "", the first delivery is the newest one.
 	Deliveries(ctx context.Context, user UserID, id WebhookID, before DeliveryID, limit int) ([]*Delivery, error)
 }
 
-// WebhookStore stores webhooks and their deliveries. Methods of ExecutionStore and
-// QueueStore that start or end a run store the deliveries of this event in the same
-// transaction. An event of a run is delivered once to each webhook.
+// WebhookStore stores webhooks and their deliveries. Some methods of ExecutionStore and
+// QueueStore start or end a run. In the same transaction, these methods store the
+// deliveries of this event. Each webhook gets only one delivery for an event of a run.
 type WebhookStore interface {
-	// CreateWebhook stores a webhook. It fails with CodeConflict if the user has
-	// "limit" webhooks for all runs. It ignores the limit if w.Execution is not "".
+	// CreateWebhook stores a webhook. It fails with CodeConflict if the user already
+	// has "limit" webhooks for all runs. If w.Execution is not "", CreateWebhook
+	// ignores the limit.
 	CreateWebhook(ctx context.Context, w *SealedWebhook, limit int) error
-	// Webhooks returns the user's webhooks for all runs, sorted by ID.
+	// Webhooks returns the user's webhooks that receive events of all runs, sorted by
+	// ID.
 	Webhooks(ctx context.Context, user UserID) ([]*Webhook, error)
 	// DeleteWebhook deletes a webhook and its deliveries.
 	DeleteWebhook(ctx context.Context, user UserID, id WebhookID) error
-	// Deliveries returns the deliveries of a webhook without payloads, by descending
-	// ID. It fails with CodeNotFound if the user has no webhook with the ID.
+	// Deliveries returns the deliveries of a webhook, by descending ID. The returned
+	// deliveries do not contain payloads. Deliveries fails with CodeNotFound if the
+	// user has no webhook with the given ID.
 	Deliveries(ctx context.Context, user UserID, id WebhookID, before DeliveryID, limit int) ([]*Delivery, error)
 	// Delivery returns a delivery with its webhook.
 	Delivery(ctx context.Context, id DeliveryID) (*Delivery, *SealedWebhook, error)
-	// PutAttempt stores the outcome of an attempt to send a pending delivery: State,
-	// Attempts, the times, ResponseStatus and Error. It removes the payload if the
-	// delivery is no longer pending. It does nothing if the delivery is absent or not
-	// pending.
+	// PutAttempt stores the outcome of an attempt to send a pending delivery. It sets
+	// State, Attempts, the times, ResponseStatus and Error. If the delivery is no
+	// longer pending, PutAttempt removes the payload. It does nothing if the stored
+	// delivery does not exist or is not pending.
 	PutAttempt(ctx context.Context, d *Delivery) error
-	// UnscheduledDeliveries returns pending deliveries without a call of SetScheduled,
-	// oldest first.
+	// UnscheduledDeliveries returns the pending deliveries for which SetScheduled was
+	// not called, oldest first.
 	UnscheduledDeliveries(ctx context.Context, limit int) ([]DeliveryID, error)
 	SetScheduled(ctx context.Context, ids []DeliveryID) error
 	// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
 	ResetScheduled(ctx context.Context) error
 	// DeleteOldDeliveries deletes deliveries that were created before the given time.
-	// It also deletes webhooks of single runs that were created before this time. It
-	// deletes at most "limit" deliveries and at most "limit" webhooks, and returns the
+	// It also deletes webhooks for one run that were created before this time. It
+	// deletes no more than "limit" deliveries and "limit" webhooks. It returns the
 	// number of deleted deliveries.
 	DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 }

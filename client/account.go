@@ -15,9 +15,9 @@ func (c *Client) Login(ctx context.Context, email, password string) (*AuthRespon
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password}}, answer)
 }
 
-// LoginWithCode is like Login for an account with a second factor. The code comes from
-// the user's authenticator app, or is a recovery code. Without a code, Login fails with
-// ErrorCodeSecondFactorRequired.
+// LoginWithCode is like Login, but for an account with a second factor. The code comes
+// from the user's authenticator app, or it is a recovery code. Without a code,
+// LoginWithCode fails with ErrorCodeSecondFactorRequired.
 func (c *Client) LoginWithCode(ctx context.Context, email, password, code string) (*AuthResponse, error) {
 	answer := new(AuthResponse)
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password, Code: code}}, answer)
@@ -29,13 +29,13 @@ func (c *Client) Register(ctx context.Context, r *AuthRequest) (*AuthResponse, e
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/register", body: r}, answer)
 }
 
-// Logout ends the login of the client's token.
+// Logout ends the login to which the client's token belongs.
 func (c *Client) Logout(ctx context.Context) error {
 	return c.do(ctx, &call{method: http.MethodPost, path: "/api/logout"}, nil)
 }
 
-// Verify returns the account of the client's credentials, and the time at which they
-// expire. The credentials need no scope.
+// Verify returns the account to which the client's credentials belong, and the time at
+// which they expire. An API key needs no scope for this request.
 func (c *Client) Verify(ctx context.Context) (*VerifyResponse, error) {
 	answer := new(VerifyResponse)
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/verify", repeatable: true}, answer)
@@ -60,7 +60,7 @@ func (c *Client) Keys(ctx context.Context) iter.Seq2[KeyInfo, error] {
 	return list(ctx, c, keysPath, nil, func(p *KeyList) ([]KeyInfo, string) { return p.Keys, p.NextCursor })
 }
 
-// CreateKey creates an API key. Only this answer has the key itself.
+// CreateKey creates an API key. No later response contains the key itself.
 func (c *Client) CreateKey(ctx context.Context, r *KeyRequest) (*KeyCreated, error) {
 	key := new(KeyCreated)
 	return key, c.do(ctx, &call{method: http.MethodPost, path: keysPath, body: r, header: idempotent(), repeatable: true}, key)
@@ -78,7 +78,7 @@ func (c *Client) Secrets(ctx context.Context) iter.Seq2[SecretMetadata, error] {
 	return list(ctx, c, secretsPath, nil, func(p *SecretList) ([]SecretMetadata, string) { return p.Secrets, p.NextCursor })
 }
 
-// SetSecret creates a secret, or replaces its value.
+// SetSecret creates a secret or replaces its value.
 func (c *Client) SetSecret(ctx context.Context, name string, secret *SecretInput) (*SecretMetadata, error) {
 	answer := new(SecretMetadata)
 	return answer, c.Call(ctx, http.MethodPut, secretsPath+"/"+url.PathEscape(name), secret, answer)
@@ -105,8 +105,9 @@ func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[AuditEntry,
 	return list(ctx, c, "/api/v1/audit", query, func(p *AuditList) ([]AuditEntry, string) { return p.Entries, p.NextCursor })
 }
 
-// Usage returns the usage of the user in a period, grouped by day, language or key, and
-// the quotas. The zero values select the default period and grouping of the server.
+// Usage returns the usage of the user in a period, grouped by day, language or API key.
+// It also returns the quotas of the user. For zero values, the server uses its default
+// period and grouping.
 func (c *Client) Usage(ctx context.Context, by UsageGroup, since, until time.Time) (*UsageReport, error) {
 	report := new(UsageReport)
 	query := values(map[string]string{"by": string(by), "since": timestamp(since), "until": timestamp(until)})

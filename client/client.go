@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// maxAnswer is the maximum size of an answer that the client reads, in bytes.
+// maxAnswer is the maximum size, in bytes, of a response that the client reads.
 const maxAnswer = 256 << 20
 
-// DefaultRetries is the number of times that a Client repeats a failed request.
+// DefaultRetries is the default number of times that a Client repeats a failed request.
 const DefaultRetries = 2
 
 // Client calls the API of one server with the credentials of one user. It is safe for
@@ -29,7 +29,7 @@ type Client struct {
 	wait    func(context.Context, *attempt) error
 }
 
-// Option changes a new Client.
+// Option changes a setting of a new Client.
 type Option func(*Client)
 
 // WithAPIKey authenticates the requests with an API key.
@@ -42,19 +42,21 @@ func WithToken(token string) Option {
 	return func(c *Client) { c.headers.Set("Authorization", "Bearer "+token) }
 }
 
-// WithHTTPClient sends the requests with the given client. The client must not have a
-// time-out that is shorter than the longest run.
+// WithHTTPClient sends the requests with the given HTTP client. The time-out of this
+// HTTP client must not be shorter than the longest run.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *Client) { c.http = h }
 }
 
-// WithRetries sets how often the client repeats a request after a failure of the
-// connection, 429 or 503. The default is DefaultRetries.
+// WithRetries sets how often the client repeats a failed request. The client repeats a
+// request if the connection failed, or if the status is 429 or 503. The default is
+// DefaultRetries.
 func WithRetries(n int) Option {
 	return func(c *Client) { c.retries = n }
 }
 
-// WithUserAgent sets the User-Agent of the requests, which the audit log records.
+// WithUserAgent sets the header User-Agent of the requests. The audit log of the server
+// records this header.
 func WithUserAgent(agent string) Option {
 	return func(c *Client) { c.agent = agent }
 }
@@ -77,8 +79,9 @@ func New(server string, options ...Option) (*Client, error) {
 		option(c)
 	}
 	if c.http.CheckRedirect == nil {
-		// Do not follow redirects, because a redirect could send the key to another host.
-		// Copy the client, because other code may use it.
+		// Do not follow redirects, because a redirect could send the key to another
+		// host. Change only a copy of the HTTP client, because other code may use the
+		// original.
 		without := *c.http
 		without.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		c.http = &without
@@ -86,9 +89,9 @@ func New(server string, options ...Option) (*Client, error) {
 	return c, nil
 }
 
-// checkPath refuses a path with a segment that is empty, "." or "..". Such a segment comes
-// from a name or an ID in the path. A proxy would remove it, and the request would reach
-// another operation of the API with the key of the client.
+// checkPath refuses a path with a segment that is empty, "." or "..". A name or an ID
+// in the path could contain such a segment. A proxy would remove the segment, and the
+// client's request would then reach a different operation of the API.
 func checkPath(path string) error {
 	path, _, _ = strings.Cut(path, "?")
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
@@ -107,22 +110,24 @@ type call struct {
 	method, path string
 	query        url.Values
 	header       http.Header
-	// body is encoded as JSON; nil for none. content is a body of bytes instead.
+	// body is the value to encode as JSON. It is nil for a request without JSON. The
+	// field "content" is a body of other bytes.
 	body    any
 	content io.ReadSeeker
-	// repeatable is true if the server executes the request at most once, even if it
-	// receives the request twice.
+	// repeatable is true if the client may send the request twice, because the server
+	// executes it only once.
 	repeatable bool
 }
 
-// Call sends a request to a path of the API, and decodes the answer into the given
-// pointer. The body is encoded as JSON, unless it is nil. Use Call for operations that
-// have no method.
+// Call sends a request to a path of the API, and decodes the response into the value to
+// which the given pointer points. If the body is not nil, Call encodes it as JSON. Use
+// Call for operations for which this package has no method.
 func (c *Client) Call(ctx context.Context, method, path string, body, answer any) error {
 	return c.do(ctx, &call{method: method, path: path, body: body, repeatable: method != http.MethodPost}, answer)
 }
 
-// do sends the request and decodes the answer, unless the answer is nil.
+// do sends the request. If the parameter "answer" is not nil, do decodes the response
+// into it.
 func (c *Client) do(ctx context.Context, r *call, answer any) error {
 	res, err := c.send(ctx, r)
 	if err != nil {
@@ -142,9 +147,9 @@ func (c *Client) do(ctx context.Context, r *call, answer any) error {
 	return nil
 }
 
-// send sends the request. It repeats the request after a failure if a repetition is
-// safe. For a status of 300 or more it returns an *Error. The caller must close the
-// body.
+// send sends the request. After a failure, it repeats the request if this is safe. If
+// the status is 300 or higher, send returns an *Error. The caller must close the body
+// of the response.
 func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
 	if err := checkPath(r.path); err != nil {
 		return nil, err
@@ -219,5 +224,5 @@ func (c *Client) sendOnce(ctx context.Context, r *call, encoded []byte) (*http.R
 	return nil, readError(res)
 }
 
-// Bool returns a pointer to the value, for optional fields.
+// Bool returns a pointer to the value. Use it to set an optional field.
 func Bool(value bool) *bool { return &value }

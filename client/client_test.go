@@ -20,8 +20,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// newTestClient returns a client of a test server that uses the handler. Between
-// attempts, the client does not wait, but records the value of Retry-After.
+// newTestClient returns a client of a test server that uses the handler. The client
+// does not wait between attempts. It records the value of Retry-After instead.
 func newTestClient(t *testing.T, handler http.HandlerFunc) (*Client, *[]time.Duration) {
 	t.Helper()
 	s := httptest.NewServer(handler)
@@ -88,8 +88,9 @@ func TestRunRepeatsRequestsWithoutEffect(t *testing.T) {
 	}
 }
 
-// TestDelayDoesNotOverflow checks the delay of clients with many retries. With an ended
-// context and a valid delay, waitToRetry returns the error of the context.
+// TestDelayDoesNotOverflow checks the delay of clients with many retries. The context
+// of the test has already ended, so waitToRetry returns the error of the context if the
+// delay is valid.
 func TestDelayDoesNotOverflow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -407,8 +408,8 @@ func TestEncryptUsesNewRandomValues(t *testing.T) {
 	}
 }
 
-// TestClientRefusesNamesThatLeaveTheirPath checks that a name cannot lead a request to
-// another operation.
+// TestClientRefusesNamesThatLeaveTheirPath checks that a name with ".." cannot lead a
+// request to another operation.
 func TestClientRefusesNamesThatLeaveTheirPath(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("the server received %s", r.URL)

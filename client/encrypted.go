@@ -23,10 +23,10 @@ type KeyCost struct {
 // DefaultKeyCost is the cost that RFC 9106 recommends.
 var DefaultKeyCost = KeyCost{Time: 3, MemoryKiB: 64 << 10, Parallelism: 4}
 
-// Encrypt encrypts a program with a password: Argon2id derives the key, and
-// XChaCha20-Poly1305 encrypts the program. If the name is not "", the server can store
-// and run the program only under this name. Encrypt uses the bytes of the password
-// unchanged.
+// Encrypt encrypts a program with a password. Argon2id derives the key from the
+// password, and XChaCha20-Poly1305 encrypts the program. If the name is not "", the
+// server can store and run the program only under this name. Encrypt does not change or
+// normalize the password before it derives the key.
 func Encrypt(code, password []byte, language Language, name string, cost KeyCost) (*ZKPayload, error) {
 	box := &lockbox.Box{
 		Language: string(language), Name: name, Nonce: make([]byte, lockbox.NonceBytes),
@@ -63,7 +63,7 @@ func (c *Client) StoreEncrypted(ctx context.Context, name string, language Langu
 	return c.StorePayload(ctx, name, payload)
 }
 
-// StorePayload stores a program that Encrypt has encrypted.
+// StorePayload stores a program that was encrypted with Encrypt.
 func (c *Client) StorePayload(ctx context.Context, name string, payload *ZKPayload) (*EncryptedCodeMetadata, error) {
 	answer := new(EncryptedCodeMetadata)
 	return answer, c.Call(ctx, http.MethodPut, encryptedPath+"/"+url.PathEscape(name), payload, answer)
@@ -82,8 +82,8 @@ func (c *Client) DeleteEncrypted(ctx context.Context, name string) error {
 }
 
 // RunEncrypted runs an encrypted program. It reserves a sandbox, and encrypts the
-// password with a key that only this sandbox has. A wrong password is a result with the
-// error DecryptionError. The options can be nil.
+// password with a key that only this sandbox can use for decryption. If the password is
+// wrong, the result contains the error DecryptionError. The options can be nil.
 func (c *Client) RunEncrypted(ctx context.Context, name string, password []byte, options *RunOptions) (*ExecuteResponse, error) {
 	r, err := c.sealed(ctx, name, password, options)
 	if err != nil {
@@ -93,7 +93,8 @@ func (c *Client) RunEncrypted(ctx context.Context, name string, password []byte,
 	return run, c.do(ctx, r, run)
 }
 
-// StreamEncrypted runs an encrypted program like RunEncrypted, and returns its events.
+// StreamEncrypted runs an encrypted program like RunEncrypted, but returns the events
+// of the run.
 func (c *Client) StreamEncrypted(ctx context.Context, name string, password []byte, options *RunOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		r, err := c.sealed(ctx, name, password, options)
@@ -105,7 +106,8 @@ func (c *Client) StreamEncrypted(ctx context.Context, name string, password []by
 	}
 }
 
-// sealed returns the request to run an encrypted program with a sealed password.
+// sealed returns the request that runs an encrypted program. The request contains the
+// password in encrypted form.
 func (c *Client) sealed(ctx context.Context, name string, password []byte, options *RunOptions) (*call, error) {
 	var sandbox ZKSandbox
 	reserve := &call{method: http.MethodPost, path: "/api/v1/zk/sandboxes", header: idempotent(), repeatable: true}

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Error is an error of the server (RFC 9457). To distinguish errors, compare the field
-// Code, which is stable, for example with ErrorCodeNotFound. With RequestID, the
-// operator finds the request in the log of the server.
+// Error is an error of the server (RFC 9457). The field Code is stable. To distinguish
+// errors, compare it with a constant, for example ErrorCodeNotFound. With RequestID,
+// the operator finds the request in the log of the server.
 type Error struct {
 	Problem
-	// RetryAfter is the time after which a repeated request can succeed; 0 if the
-	// server does not know.
+	// RetryAfter is the time to wait before the next attempt. It is 0 if the server did
+	// not send a time.
 	RetryAfter time.Duration
 }
 
-// Error returns the detail of the problem and its invalid fields.
+// Error returns the detail of the error and the invalid fields of the request.
 func (e *Error) Error() string {
 	text := e.Detail
 	if text == "" {
@@ -43,7 +43,7 @@ func HasCode(err error, code ErrorCode) bool {
 	return ok && e.Code == code
 }
 
-// readError returns the error in the response.
+// readError converts a response of the server to an error.
 func readError(res *http.Response) error {
 	e := new(Error)
 	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))

@@ -1,7 +1,7 @@
 //go:build live
 
-// The examples call the server in PYTH_ON_URL with the key in PYTH_ON_API_KEY. The test
-// TestGoLibraryExamplesRun in test/e2e starts them.
+// The examples call the server at the address in PYTH_ON_URL. They use the API key in
+// PYTH_ON_API_KEY. The test TestGoLibraryExamplesRun in test/e2e runs the examples.
 
 package client_test
 
@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// connect returns a client of the server that PYTH_ON_URL names.
+// connect returns a client of the server whose address is in PYTH_ON_URL.
 func connect() *client.Client {
 	c, err := client.New(os.Getenv("PYTH_ON_URL"), client.WithAPIKey(os.Getenv("PYTH_ON_API_KEY")))
 	if err != nil {
@@ -134,7 +134,7 @@ func ExampleClient_SetSecret() {
 		log.Fatal(err)
 	}
 	fmt.Print(run.Stdout)
-	// Without secrets, the variable does not exist.
+	// The environment variable does not exist, because this request sends no secrets.
 	run, err = c.Run(ctx, &client.ExecuteRequest{Code: "import os\nprint(os.environ['BILLING_TOKEN'])", Secrets: []string{}})
 	if err != nil {
 		log.Fatal(err)

@@ -10,11 +10,12 @@ import (
 
 const packagesPath = "/api/v1/packages"
 
-// Progress reports a step of a change of packages: its name, such as resolve or
-// install, and a detail, such as the name of a package.
+// Progress receives each step of a change of packages. A step has a name, such as
+// resolve or install, and a detail, such as the name of a package.
 type Progress func(step, detail string)
 
-// Packages returns the packages of a language; of Python if the language is "".
+// Packages returns the packages of a language. If the language is "", it returns the
+// packages of Python.
 func (c *Client) Packages(ctx context.Context, language Language) ([]PackageInfo, error) {
 	var answer PackageList
 	err := c.do(ctx, &call{method: http.MethodGet, path: packagesPath, query: languageQuery(language), repeatable: true}, &answer)
@@ -29,7 +30,7 @@ func (c *Client) AddPackage(ctx context.Context, language Language, requirement 
 }
 
 // ReplacePackages installs exactly the given packages with their dependencies, and
-// removes all others. The function progress can be nil.
+// removes all other packages. The function progress can be nil.
 func (c *Client) ReplacePackages(ctx context.Context, language Language, requirements []string, progress Progress) ([]PackageInfo, error) {
 	var answer PackageList
 	if requirements == nil {
@@ -39,15 +40,16 @@ func (c *Client) ReplacePackages(ctx context.Context, language Language, require
 	return answer.Packages, err
 }
 
-// RemovePackage removes a package, and those of its dependencies that no other package
-// needs.
+// RemovePackage removes a package. It also removes dependencies of the package that no
+// other package needs.
 func (c *Client) RemovePackage(ctx context.Context, language Language, name string) error {
 	return c.do(ctx, &call{
 		method: http.MethodDelete, path: packagesPath + "/" + url.PathEscape(name), query: languageQuery(language), repeatable: true,
 	}, nil)
 }
 
-// change sends a change of the packages and decodes the last event of its stream.
+// change sends a change of the packages. It decodes the last event of the response
+// stream.
 func (c *Client) change(ctx context.Context, method string, body any, progress Progress, answer any) error {
 	for m, err := range c.stream(ctx, &call{method: method, path: packagesPath, body: body, repeatable: method == http.MethodPut}) {
 		if err != nil {

@@ -8,8 +8,8 @@ import (
 	"net/url"
 )
 
-// list returns the items of all pages of a list. The function items returns the items of
-// one page and the cursor of the next page.
+// list returns the items of all pages of a list. The function "items" returns the items
+// of one page, and the cursor of the next page.
 func list[Page, Item any](ctx context.Context, c *Client, path string, query url.Values, items func(*Page) ([]Item, string)) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		query := maps.Clone(query)

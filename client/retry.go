@@ -11,27 +11,28 @@ import (
 )
 
 const (
-	// firstDelay is the time before the first repetition of a request. The delay
-	// doubles with each further repetition.
+	// firstDelay is the delay before the first repetition of a request. The delay
+	// doubles before each further repetition.
 	firstDelay = 500 * time.Millisecond
-	// maxRetryAfter is the longest Retry-After that the client waits for. If a response
-	// asks for a longer time, for example until the next day, the client returns the
-	// error.
+	// maxRetryAfter is the longest time in the header Retry-After that the client
+	// waits. If a response asks for a longer time, for example until the next day, the
+	// client returns the error.
 	maxRetryAfter = 30 * time.Second
 )
 
-// attempt is a failed attempt to send a request.
+// attempt describes a failed attempt to send a request.
 type attempt struct {
 	number int
 	err    error
 }
 
-// mayRepeat reports whether the request had no effect, or can be repeated safely.
+// mayRepeat reports whether it is safe to repeat the request.
 func (r *call) mayRepeat(err error) bool {
 	if problem, ok := errors.AsType[*Error](err); ok {
 		switch problem.Status {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			// With these two statuses, the server has not executed the request.
+			// The server sends the statuses 429 and 503 only if it has not executed the
+			// request.
 			return problem.RetryAfter <= maxRetryAfter
 		case http.StatusConflict:
 			return problem.Code == ErrorCodeInProgress
@@ -41,19 +42,20 @@ func (r *call) mayRepeat(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	// If the connection could not be opened, the server has not received the request.
+	// If the client could not open the connection, the server has not received the
+	// request.
 	failure, ok := errors.AsType[*net.OpError](err)
 	return r.repeatable || ok && failure.Op == "dial"
 }
 
-// waitToRetry waits until the time of the next attempt. It returns an error if the
-// context ends first.
+// waitToRetry waits before the next attempt. It returns an error if the context ends
+// first.
 func waitToRetry(ctx context.Context, a *attempt) error {
-	// Limit the shift, because a client can have any number of retries. A larger shift
+	// Limit the shift, because the number of retries has no upper bound. A larger shift
 	// would overflow the delay.
 	delay := firstDelay << min(a.number-1, 16)
-	// Half of the delay is random, so that clients do not repeat their requests
-	// together.
+	// Half of the delay is random, so that several clients do not repeat their requests
+	// at the same time.
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // rand.Read never fails.
 	delay = delay/2 + time.Duration(binary.LittleEndian.Uint64(b[:])%uint64(delay/2))

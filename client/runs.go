@@ -13,24 +13,26 @@ import (
 
 const executionsPath = "/api/v1/executions"
 
-// maxWait is the longest time that the server waits for the end of a run, in seconds.
+// maxWait is the longest time, in seconds, that the server waits for the end of a run
+// before it responds.
 const maxWait = 60
 
-// Run runs a program and returns its result when it ends. If the context ends first,
-// the server cancels the run.
+// Run runs a program, waits until the program ends, and returns its result. If the
+// context ends first, the server cancels the run.
 func (c *Client) Run(ctx context.Context, r *ExecuteRequest) (*ExecuteResponse, error) {
 	run := new(ExecuteResponse)
 	return run, c.do(ctx, &call{method: http.MethodPost, path: "/api/v1/execute", body: r}, run)
 }
 
-// Stream runs a program and returns its events. If the loop over the events ends before
-// the last event, the server cancels the run.
+// Stream runs a program and returns its events. If the caller leaves the loop over the
+// events before the last event, the server cancels the run.
 func (c *Client) Stream(ctx context.Context, r *ExecuteRequest) iter.Seq2[Event, error] {
 	return events(c.stream(ctx, &call{method: http.MethodPost, path: "/api/v1/execute/stream", body: r}))
 }
 
-// Start queues a program and returns without waiting for its end. The request is
-// durable when Start returns, and runs once.
+// Start queues a program and returns before the program ends. When Start returns, the
+// server has stored the request durably. The program runs only once, even if the client
+// repeats the request.
 func (c *Client) Start(ctx context.Context, r *ExecuteRequest) (*Execution, error) {
 	header := idempotent()
 	header.Set("Prefer", "respond-async")
@@ -48,7 +50,8 @@ func (c *Client) execution(ctx context.Context, id string, query url.Values) (*E
 	return run, c.do(ctx, &call{method: http.MethodGet, path: executionsPath + "/" + url.PathEscape(id), query: query, repeatable: true}, run)
 }
 
-// Wait returns the run when it has ended, or an error if the context ends first.
+// Wait waits until the run has ended, and returns the run. It returns an error if the
+// context ends first.
 func (c *Client) Wait(ctx context.Context, id string) (*Execution, error) {
 	for {
 		run, err := c.execution(ctx, id, url.Values{"wait": {strconv.Itoa(maxWait)}})
@@ -58,9 +61,9 @@ func (c *Client) Wait(ctx context.Context, id string) (*Execution, error) {
 	}
 }
 
-// Events returns the events of a run from the first one. If the connection fails,
-// Events connects again and continues with the next event. The run continues even if
-// the caller ends the loop over the events.
+// Events returns all events of a run, beginning with the first event. If the connection
+// fails, Events connects again and continues with the next event. The run continues
+// even if the caller leaves the loop over the events.
 func (c *Client) Events(ctx context.Context, id string) iter.Seq2[Event, error] {
 	return events(func(yield func(*message, error) bool) {
 		last := int64(0)
@@ -122,13 +125,14 @@ func (c *Client) DeleteExecution(ctx context.Context, id string) error {
 	return c.do(ctx, &call{method: http.MethodDelete, path: executionsPath + "/" + url.PathEscape(id), repeatable: true}, nil)
 }
 
-// Generate lets a model write a program, and run it unless the request disables this.
+// Generate lets a model write a program. The server runs the program unless the request
+// disables this.
 func (c *Client) Generate(ctx context.Context, r *GenerateRequest) (*GenerateResponse, error) {
 	answer := new(GenerateResponse)
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/v1/generate", body: r}, answer)
 }
 
-// NewInputFile returns a file with any bytes for a request.
+// NewInputFile returns a file for a request. The file can contain any bytes.
 func NewInputFile(path string, content []byte) InputFile {
 	return InputFile{Path: path, Content: base64.StdEncoding.EncodeToString(content), Encoding: EncodingBase64}
 }
@@ -141,7 +145,7 @@ func (f *OutputFile) Bytes() ([]byte, error) {
 	return []byte(f.Content), nil
 }
 
-// values returns the query of the parameters that are not empty.
+// values returns query parameters. It omits parameters with an empty value.
 func values(parameters map[string]string) url.Values {
 	query := url.Values{}
 	for name, value := range parameters {

@@ -12,7 +12,7 @@ import (
 const sessionsPath = "/api/v1/sessions"
 
 // Session is a session on the server: an interpreter that keeps its variables and files
-// between runs. Close it when it is no longer needed.
+// between runs. Close the session when you no longer need it.
 type Session struct {
 	SessionInfo
 	client *Client
@@ -59,7 +59,7 @@ func (s *Session) Stream(ctx context.Context, code string) iter.Seq2[Event, erro
 	return s.client.Stream(ctx, &ExecuteRequest{Code: code, SessionID: s.ID})
 }
 
-// Interrupt ends the current run of the session, as Ctrl-C does in a terminal. The
+// Interrupt stops the current run of the session, as Ctrl-C does in a terminal. The
 // session keeps its variables.
 func (s *Session) Interrupt(ctx context.Context) error {
 	return s.client.do(ctx, &call{method: http.MethodPost, path: s.path() + "/interrupt", header: idempotent(), repeatable: true}, nil)
@@ -72,7 +72,7 @@ func (s *Session) Files(ctx context.Context) ([]SessionFile, error) {
 	return answer.Files, err
 }
 
-// ReadFile returns the content of a file. The caller must close it.
+// ReadFile returns the content of a file. The caller must close the returned reader.
 func (s *Session) ReadFile(ctx context.Context, path string) (io.ReadCloser, error) {
 	res, err := s.client.send(ctx, &call{method: http.MethodGet, path: s.filePath(path), repeatable: true})
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Session) ReadFile(ctx context.Context, path string) (io.ReadCloser, err
 	return res.Body, nil
 }
 
-// WriteFile writes a file, and replaces a file at the same path.
+// WriteFile creates a file. If the path exists, WriteFile replaces the file.
 func (s *Session) WriteFile(ctx context.Context, path string, content io.ReadSeeker) error {
 	return s.client.do(ctx, &call{method: http.MethodPut, path: s.filePath(path), content: content, repeatable: true}, nil)
 }

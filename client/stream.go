@@ -17,8 +17,8 @@ import (
 type Event interface{ event() }
 
 type (
-	// Started is the first event. The server sends it when the sandbox has received the
-	// program.
+	// Started is the first event. The server sends this event when the sandbox has
+	// received the program.
 	Started struct{ ID string }
 	// Output is new output of the program.
 	Output struct {
@@ -26,12 +26,12 @@ type (
 		// Stderr is true for standard error, and false for standard output.
 		Stderr bool
 	}
-	// Result is a rich value: a map from media type to data.
+	// Result is a rich value. It maps each media type to the data of the value.
 	Result struct{ Value ResultValue }
-	// File is a file that matches the output files of the request.
+	// File is an output file that the request selected.
 	File struct{ OutputFile }
-	// Ended is the last event, with the result of the run. The fields Stdout and Stderr
-	// are empty, because Output events contain the output.
+	// Ended is the last event. It contains the result of the run. The fields Stdout and
+	// Stderr of the result are empty, because Output events contain the output.
 	Ended struct{ ExecuteResponse }
 )
 
@@ -41,10 +41,11 @@ func (*Result) event()  {}
 func (*File) event()    {}
 func (*Ended) event()   {}
 
-// maxEvent is the maximum size of an event, in bytes. The largest events contain files.
+// maxEvent is the maximum size of an event in bytes. Events that contain files are the
+// largest.
 const maxEvent = 64 << 20
 
-// errStreamEnded reports a stream that ended before the run.
+// errStreamEnded means that the stream ended before the run ended.
 var errStreamEnded = errors.New("the connection was lost before the run ended")
 
 // message is one event of a stream of server-sent events.
@@ -54,11 +55,12 @@ type message struct {
 	data []byte
 }
 
-// stream sends the request and returns the messages of its answer. It closes the
-// connection when the loop ends.
+// stream sends the request and returns the messages of its response. It closes the
+// connection when the loop over the messages ends.
 func (c *Client) stream(ctx context.Context, r *call) iter.Seq2[*message, error] {
 	return func(yield func(*message, error) bool) {
-		// Closing the connection of a run cancels it, even if the server sends nothing.
+		// If the client closes the connection, the server cancels the run. End the
+		// context to close the connection, even while the server sends nothing.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		header := r.header.Clone()
@@ -114,8 +116,8 @@ func messages(r io.Reader) iter.Seq2[*message, error] {
 	}
 }
 
-// decode returns the event in the message. It returns nil for a kind of event that this
-// version of the client does not know.
+// decode converts a message to an event. It returns nil if this version of the client
+// does not know the kind of event.
 func (m *message) decode() (Event, error) {
 	var e Event
 	var into any
@@ -146,7 +148,7 @@ func (m *message) decode() (Event, error) {
 	return e, nil
 }
 
-// problem returns the error that the server sent in an event named "error".
+// problem returns the error that the server sent in an event with the name "error".
 func (m *message) problem() error {
 	e := new(Error)
 	if err := json.Unmarshal(m.data, &e.Problem); err != nil || e.Code == "" {

@@ -18,33 +18,35 @@ import (
 // jwtKeyBytes is the length, in bytes, of the key that signs JWTs.
 const jwtKeyBytes = 32
 
-// Accounts holds the account service and the audit log of a server.
+// Accounts contains the account service and the audit log of a server.
 type Accounts struct {
 	// Admin manages users for administrators and for the operator at the command line.
-	// It writes entries to the audit log.
+	// It records its actions in the audit log.
 	Admin pyth.AdminService
 
 	store pyth.Store
 	vault *vault.Vault
-	// clock returns the current time, which is the same on all servers of the store.
+	// clock returns the current time. All servers that share the store use the same
+	// clock.
 	clock   func() time.Time
 	service *account.Service
 	log     *log.Log
-	// overrides contains the quotas of users whose quotas differ from the defaults.
+	// overrides contains the quotas of users that differ from the default quotas.
 	overrides *usage.Overrides
-	// remover deletes accounts, for the API and for the command line.
+	// remover deletes accounts. Both the API and the command line use it.
 	remover *account.Remover
 	// The channel "ended" receives users who were disabled or deleted.
 	ended chan pyth.UserID
 }
 
-// OpenAccounts opens the accounts and the audit log in the store. In the
-// configuration it sets Store, Vault, JWTKey, Issuer, Audience and Clock. The caller
-// closes the result.
+// OpenAccounts opens the accounts and the audit log in the store. It sets the fields
+// Store, Vault, JWTKey, Issuer, Audience and Clock of the configuration. The caller
+// must close the result.
 func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config account.Config) (_ *Accounts, err error) {
 	signing, err := v.ServerKey(ctx, "jwt", jwtKeyBytes)
 	if errors.Is(err, vault.ErrDamaged) {
-		// Another server has created the key since this server checked its root key.
+		// This error means that another server created the key after this server had
+		// checked its root key.
 		return nil, fmt.Errorf("%w: another server that uses the database has a different root key; give all servers the same root key", err)
 	}
 	if err != nil {
@@ -75,43 +77,45 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	return a, nil
 }
 
-// maxEnded is the capacity of the channel "ended". If the channel is full, the user is
-// not sent, and the enforcer finds the user in its next periodic search.
+// maxEnded is the capacity of the channel "ended". If the channel is full, a disabled
+// or deleted user is not sent to the channel. The enforcer then finds this user in its
+// next periodic search.
 const maxEnded = 64
 
-// Count returns how many users exist, by kind.
+// Count returns the number of users, of disabled users and of enabled administrators.
 func (a *Accounts) Count(ctx context.Context) (pyth.UserCounts, error) {
 	return a.store.CountUsers(ctx)
 }
 
-// SetupCode returns a new code for the registration of the first administrator; "" if
-// an enabled administrator exists.
+// SetupCode returns a new code for the registration of the first administrator. It
+// returns "" if an enabled administrator exists.
 func (a *Accounts) SetupCode(ctx context.Context) (string, error) {
 	return a.service.CreateSetupCode(ctx)
 }
 
 // Close stores the times at which keys were last used. It also writes the audit entries
-// that are still in memory, and closes the audit log.
+// that are still in memory and closes the audit log.
 func (a *Accounts) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	return errors.Join(a.service.SaveKeyUses(ctx), a.log.Close())
 }
 
-// closeTimeout is the time-out of the last write of a server that stops.
+// closeTimeout is the time-out for the last writes when a server stops.
 const closeTimeout = 10 * time.Second
 
-// The method "shared" reports whether several servers can use the database.
+// The method "shared" reports whether several servers can use the database at the same
+// time.
 func (a *Accounts) shared() bool { return isShared(a.store) }
 
-// isShared reports whether several servers can use the store.
+// isShared reports whether several servers can use the store at the same time.
 func isShared(store any) bool {
 	_, ok := store.(pyth.SharedAuditStore)
 	return ok
 }
 
-// openAudit opens the audit log for new entries. If the log is damaged, the error
-// tells the operator what to do.
+// openAudit opens the audit log for new entries. If the log is damaged, the returned
+// error tells the operator what to do.
 func openAudit(ctx context.Context, store pyth.AuditStore, keys log.Keys) (*log.Log, error) {
 	seed, err := log.Seed(ctx, keys)
 	if err != nil {

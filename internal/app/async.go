@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// cancelInterval is the time between two checks for runs of this server that other
-// servers want to cancel.
+// cancelInterval is the interval at which a server checks whether other servers want to
+// cancel its runs.
 const cancelInterval = 500 * time.Millisecond
 
 // AsyncConfig limits the queued asynchronous runs of each user.
@@ -43,10 +43,10 @@ func (s *Server) openQueue(ctx context.Context) error {
 	return s.queue.Start(ctx)
 }
 
-// asyncRuns returns how many asynchronous runs this server starts at the same time: for
-// all users, and for one user. If the settings do not limit the number, a server with
-// workers uses all ready workers. Other servers can use the same workers, so some runs
-// can wait at the workers.
+// asyncRuns returns two maximum numbers of asynchronous runs that this server starts at
+// the same time: one for all users together, and one for each user. If the settings do
+// not limit these numbers, a server with workers uses all ready workers. Other servers
+// can use the same workers, so some runs may have to wait at the workers.
 func (s *Server) asyncRuns() (all, ofUser int) {
 	c := s.pool.Load()
 	if s.fleet == nil {
@@ -63,12 +63,12 @@ func (s *Server) asyncRuns() (all, ofUser int) {
 // limitQueue sets the current limits of the queue.
 func (s *Server) limitQueue() { s.queue.SetMaxRunning(s.asyncRuns()) }
 
-// slotsInterval is the time between two checks of a server with workers whether the
-// number of workers has changed.
+// slotsInterval is the interval at which a server checks whether the number of workers
+// has changed.
 const slotsInterval = 500 * time.Millisecond
 
-// maintainQueue starts a goroutine that adapts the limits of the queue to the workers,
-// until ctx ends.
+// maintainQueue starts a goroutine that adapts the limits of the queue to the number of
+// workers. The goroutine ends when ctx ends.
 func (s *Server) maintainQueue(ctx context.Context) {
 	if s.fleet == nil {
 		return
@@ -92,8 +92,8 @@ func (r queuedRuns) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, 
 	return r.Service.ExecuteQueued(ctx, q, p, start)
 }
 
-// checkQueued returns an error if the program could not start now. The causes are an
-// invalid program, a secret that does not exist, and a full disk.
+// checkQueued checks whether the program could start now. It returns an error if the
+// program is invalid, if a secret does not exist, or if the disk is full.
 func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Program) error {
 	if err := s.gate.check(); err != nil {
 		return err
@@ -125,8 +125,8 @@ func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Prog
 	return nil
 }
 
-// Drain stops the start of asynchronous runs, and waits until the running ones have
-// ended. If ctx ends first, Drain kills the remaining runs.
+// Drain prevents the start of further asynchronous runs, and waits until all running
+// ones have ended. If ctx ends first, Drain kills the remaining runs.
 func (s *Server) Drain(ctx context.Context) { s.queue.Drain(ctx) }
 
 // asyncMetrics measures asynchronous runs.
@@ -151,8 +151,8 @@ func newAsyncMetrics() *asyncMetrics {
 	return m
 }
 
-// countEnded returns a function that calls the function "next" and then counts the
-// ended run.
+// countEnded returns a function that first calls the function "next" and then counts
+// the ended run.
 func (m *asyncMetrics) countEnded(next func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error) func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error {
 	return func(ctx context.Context, p *pyth.Program, r *pyth.ExecutionRecord) error {
 		err := next(ctx, p, r)

@@ -26,21 +26,22 @@ type Backup struct {
 	// Store is the open database of the server. A backup also works while the server
 	// runs.
 	Store pyth.Store
-	// Keeper decrypts the keys in the database, which are encrypted with root keys.
+	// Keeper decrypts the keys in the database. These keys are encrypted with root
+	// keys.
 	Keeper vault.KeyKeeper
-	// RootKeyFile is the path of the root key if the archive must contain the key, and
-	// "" otherwise.
+	// RootKeyFile is the path of the root key if the archive must contain the root key.
+	// Otherwise it is "".
 	RootKeyFile string
-	// Version is the version of this program.
+	// Version is the version of this pyth-on program.
 	Version  string
 	Progress backup.Progress
 }
 
-// backupPrefix is the beginning of the names of backups' temporary directories.
+// backupPrefix is the prefix of the names of temporary directories for backups.
 const backupPrefix = ".pyth-on-backup-"
 
-// Write makes an archive, verifies it, and moves it to the path. It replaces an
-// existing file only if it succeeds.
+// Write makes an archive, verifies it, and moves it to the given path. If Write fails,
+// it does not replace an existing file.
 func (b *Backup) Write(ctx context.Context, path string) (*backup.Manifest, error) {
 	dir, remove, err := temporaryDirectory(filepath.Dir(path), backupPrefix)
 	if err != nil {
@@ -67,8 +68,9 @@ func (b *Backup) write(ctx context.Context, path, dir string) (*backup.Manifest,
 	}
 	keeper := b.Keeper
 	if key := files[backup.RootKeyName]; key != "" {
-		// Verify that the root key in the archive decrypts the copied database. A
-		// rotation of the root key during the backup could have replaced the file.
+		// Verify that the root key in the archive decrypts the copied database. The
+		// check is necessary, because a rotation during the backup could have replaced
+		// the root key.
 		var err error
 		if keeper, err = vault.OpenFileKeeper(key); err != nil {
 			return nil, err
@@ -87,8 +89,8 @@ func (b *Backup) write(ctx context.Context, path, dir string) (*backup.Manifest,
 	return m, disk.Rename(archive, path)
 }
 
-// requireRoom returns an error if the disk has too little space for the copy of the
-// database and the archive.
+// requireRoom returns an error if the disk has too little free space for a copy of the
+// database and for the archive.
 func (b *Backup) requireRoom(ctx context.Context, dir string) error {
 	sized, ok := b.Store.(interface {
 		Size(ctx context.Context) (int64, error)
@@ -103,7 +105,8 @@ func (b *Backup) requireRoom(ctx context.Context, dir string) error {
 	return disk.Need(dir, 2*size, "the backup")
 }
 
-// copyDatabase copies one consistent state of the database to an SQLite file.
+// copyDatabase copies the database to an SQLite file. The copy contains one consistent
+// state.
 func (b *Backup) copyDatabase(ctx context.Context, path string, m *backup.Manifest) (err error) {
 	const step = "Copying the database"
 	if m.Schema, err = sqlite.Schema(); err != nil {
@@ -128,9 +131,9 @@ func (b *Backup) copyDatabase(ctx context.Context, path string, m *backup.Manife
 	return fmt.Errorf("a database of the type %T cannot be copied", b.Store)
 }
 
-// examine checks a copy of a database: its pages, references, keys and audit log. It
-// sets the fields of the manifest that describe the database. Without a keeper, it
-// verifies the audit log with the key in the manifest.
+// examine checks a copy of a database: its pages, foreign keys, encryption keys and
+// audit log. It sets the fields of the manifest that describe the database. Without a
+// keeper, it verifies the audit log with the key in the manifest.
 func examine(ctx context.Context, path string, keeper vault.KeyKeeper, m *backup.Manifest, progress backup.Progress) (err error) {
 	store, err := sqlite.OpenCopy(ctx, path)
 	if err != nil {
@@ -163,8 +166,8 @@ func examine(ctx context.Context, path string, keeper vault.KeyKeeper, m *backup
 	return err
 }
 
-// verifierKey returns the public key that verifies the audit log. It returns an
-// error if the keeper does not have the root key of the database.
+// verifierKey returns the public key for the verification of the audit log. It returns
+// an error if the keeper does not have the root key of the database.
 func verifierKey(ctx context.Context, store pyth.KeyStore, keeper vault.KeyKeeper) (string, error) {
 	v := vault.New(keeper, store)
 	if err := v.Check(ctx); errors.Is(err, vault.ErrDamaged) {
@@ -237,9 +240,9 @@ func copyRootKey(from, to string) error {
 	return os.WriteFile(to, key, 0o600)
 }
 
-// temporaryDirectory makes a directory that only this process uses. It also removes the
-// temporary directories of killed processes. If it cannot remove one of them, it
-// ignores the error, because the old directory does not prevent a backup.
+// temporaryDirectory makes a directory that only this process uses. It also removes
+// temporary directories that killed processes left behind. It ignores errors when it
+// removes these directories, because an old directory does not prevent a backup.
 func temporaryDirectory(parent, prefix string) (dir string, remove func() error, err error) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
@@ -263,8 +266,8 @@ func temporaryDirectory(parent, prefix string) (dir string, remove func() error,
 	return dir, func() error { return errors.Join(os.RemoveAll(dir), lock.Close()) }, nil
 }
 
-// lockDirectory locks a directory until the result is closed, or returns an error if
-// another process has locked it.
+// lockDirectory locks a directory until the caller closes the result. It returns an
+// error if another process has locked the directory.
 func lockDirectory(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {

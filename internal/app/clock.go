@@ -5,21 +5,22 @@ import (
 	"time"
 )
 
-// clockInterval is the time between two comparisons of this server's clock with the
-// clock of the database.
+// clockInterval is the interval at which a server compares its clock with the clock of
+// the database.
 const clockInterval = time.Minute
 
-// The function "now" returns the current time with the reading of the monotonic clock.
-// So the difference of two results is exact, even if somebody sets the clock in
-// between.
+// The function "now" returns the current time, together with a reading of the monotonic
+// clock. So the difference of two results is exact, even if somebody changes the clock
+// between the two calls.
 func now() time.Time { return time.Now() }
 
-// sharedClock is the clock of a database. All servers of the database use this clock,
-// so that they agree even if the clock of a machine is wrong.
+// sharedClock is the clock of a database. All servers that share the database use this
+// clock, so that they agree even if the clock of a machine is wrong.
 type sharedClock interface {
 	Now() time.Time
-	// SyncClock compares the clock of this machine with the clock of the database and
-	// returns the difference. Now adds this difference to the clock of this machine.
+	// SyncClock compares the clock of this machine with the clock of the database, and
+	// returns the difference. The method Now adds this difference to the clock of this
+	// machine.
 	SyncClock(ctx context.Context) (time.Duration, error)
 }
 
@@ -32,8 +33,9 @@ func clockOf(store any) func() time.Time {
 	return now
 }
 
-// maintainClock starts a goroutine that compares the clock of this machine with the
-// clock of the database, until ctx ends. It warns if the difference changes.
+// maintainClock starts a goroutine that regularly compares the clock of this machine
+// with the clock of the database. The goroutine logs a warning if the difference
+// changes. It ends when ctx ends.
 func (s *Server) maintainClock(ctx context.Context) {
 	c, ok := s.config.Accounts.store.(sharedClock)
 	if !ok {

@@ -25,12 +25,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// ClusterConfig determines how servers and workers find each other.
+// ClusterConfig contains the settings with which servers and workers find each other.
 type ClusterConfig struct {
-	// NATS selects the NATS server. If NATS.URLs is "", a server runs all programs
-	// itself.
+	// NATS selects the NATS server. If NATS.URLs is "", there are no workers, and the
+	// server runs all programs itself.
 	NATS bus.Config
-	// Token is the joining token, which is the same for all servers and workers.
+	// Token is the joining token. It must be the same for all servers and workers.
 	Token []byte
 }
 
@@ -38,9 +38,10 @@ type ClusterConfig struct {
 type WorkerConfig struct {
 	// Data is the locked data directory.
 	Data *Directory
-	// Name is the name of the worker for operators; "" for the name of the host.
+	// Name is the name of the worker that operators see. If it is "", the worker uses
+	// the host name.
 	Name string
-	// Version is the version of this program.
+	// Version is the version of this pyth-on program.
 	Version string
 	Cluster ClusterConfig
 	Node    NodeConfig
@@ -49,48 +50,50 @@ type WorkerConfig struct {
 	Network NetworkConfig
 	// PackageCache is the maximum size of cached packages in MiB.
 	PackageCache int64
-	// ImageStore selects where workers share the images of packages: ImageStoreOff,
-	// ImageStoreNATS or the path of a directory.
+	// ImageStore selects where workers share the images of packages. It is
+	// ImageStoreOff, ImageStoreNATS or the path of a directory.
 	ImageStore string
-	// Tracer continues the traces of servers; nil if the worker records no traces.
+	// Tracer continues the traces of servers. It is nil if the worker records no
+	// traces.
 	Tracer   *tracing.Tracer
 	Progress Progress
 	Logger   *slog.Logger
 }
 
-// Values of WorkerConfig.ImageStore. Other values are paths of directories.
+// Values of WorkerConfig.ImageStore. Any other value is the path of a directory.
 const (
 	ImageStoreOff  = "off"
 	ImageStoreNATS = "nats"
 )
 
-// imageBucket is the name of the object store in NATS that contains images of packages.
+// imageBucket is the name of the NATS object store that contains the images of
+// packages.
 const imageBucket = "pyth-on-images"
 
 // Worker runs the programs of servers on this machine.
 type Worker struct {
-	// Name is the name of the worker for operators.
+	// Name is the name of the worker that operators see.
 	Name string
 
 	config  *WorkerConfig
 	machine *machine
-	// withNode is true if the worker runs JavaScript and TypeScript.
+	// withNode is true if the worker can run JavaScript and TypeScript.
 	withNode bool
 	images   *imagestore.Store
 	bus      *bus.Bus
 	worker   *worker.Worker
-	// shared stores images of packages for all workers. It is nil if workers share
-	// none.
+	// shared stores the images of packages for all workers. It is nil if the workers do
+	// not share images.
 	shared  *images.Shared
 	metrics workerMetrics
-	// limits are the limits of the pool.
+	// limits contains the current limits of the pool.
 	limits atomic.Pointer[pool.Limits]
 	// registry contains the metrics of the worker.
 	registry *prometheus.Registry
 }
 
 // NewWorker builds missing images, starts the pool of sandboxes and joins the cluster.
-// The caller closes the result.
+// The caller must close the result.
 func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -146,7 +149,7 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	return w, err
 }
 
-// The method "share" opens the store in which workers share packages.
+// The method "share" opens the store through which workers share packages.
 func (w *Worker) share() error {
 	var objects images.Objects
 	switch store := w.config.ImageStore; store {
@@ -170,8 +173,8 @@ func (w *Worker) share() error {
 }
 
 // Reconfigure changes the limits of the pool. Running programs continue, even if they
-// exceed the new limits. Reconfigure ignores the settings that cannot change, which the
-// field Pool of LiveConfig describes.
+// exceed the new limits. Some settings cannot change, and Reconfigure ignores them. The
+// comment on LiveConfig.Pool lists these settings.
 func (w *Worker) Reconfigure(c PoolConfig) {
 	pools := c.pool(w.config.Pool.warm(w.withNode, w.config.Images), w.metrics.pool, w.config.Logger)
 	limits := pools.Limits()
@@ -179,7 +182,7 @@ func (w *Worker) Reconfigure(c PoolConfig) {
 	w.limits.Store(&limits)
 }
 
-// status describes the limits and the load of the pool.
+// status returns the limits and the load of the pool.
 func (w *Worker) status() wire.Status {
 	limits := w.limits.Load()
 	s := w.machine.pool.Stats()
@@ -198,7 +201,7 @@ func (w *Worker) status() wire.Status {
 	}
 }
 
-// freeMemory returns the free memory of this machine in bytes.
+// freeMemory returns the number of free bytes in the memory of this machine.
 func freeMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
@@ -207,8 +210,8 @@ func freeMemory() int64 {
 	return int64(info.Freeram+info.Bufferram) * int64(info.Unit)
 }
 
-// Maintain starts a goroutine that removes old packages from the cache, until ctx
-// ends.
+// Maintain starts a goroutine that removes old packages from the cache. The goroutine
+// ends when ctx ends.
 func (w *Worker) Maintain(ctx context.Context) {
 	unused := func() ([]pyth.LayerID, error) { return nil, nil }
 	go runPeriodically(ctx, purgeInterval, w.config.Logger, "cached packages not removed", func(context.Context) error {
@@ -238,7 +241,7 @@ func (w *Worker) Close() error {
 }
 
 // openFleet connects a server to its workers. The workers then run all programs. Only
-// jobs that install packages still run on the machine of the server.
+// jobs that install packages run on the machine of the server.
 func (s *Server) openFleet() error {
 	c := s.config
 	if c.Cluster.NATS.URLs == "" {
@@ -260,7 +263,8 @@ func (s *Server) openFleet() error {
 	return nil
 }
 
-// fleetCollectors returns the metrics of the workers; nil if the server has no workers.
+// fleetCollectors returns the metrics of the workers. It returns nil if the server has
+// no workers.
 func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 	if f == nil {
 		return nil
@@ -281,7 +285,8 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 	})
 }
 
-// fleetCollector implements prometheus.Collector.
+// fleetCollector collects the metrics of the workers. It implements
+// prometheus.Collector.
 type fleetCollector struct {
 	fleet                                          *fleet.Fleet
 	running, waiting, slots, free, memory, started *prometheus.Desc
@@ -307,8 +312,8 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(c.workers, prometheus.GaugeValue, float64(count[state]), state)
 	}
 	for _, w := range s.Workers {
-		// Several workers can have the same name, so the label also contains a part of
-		// the ID.
+		// Several workers can have the same name, so the label contains the name and a
+		// part of the worker's ID.
 		label := strings.ToValidUTF8(w.Name, "?") + "-" + w.ID[:8]
 		slots := w.MaxRunning
 		if w.State() != fleet.StateReady {
@@ -324,11 +329,11 @@ func (c *fleetCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// workerStart is the maximum time that a starting server waits for workers.
+// workerStart is the maximum time that a server waits for workers when it starts.
 const workerStart = 2 * time.Second
 
-// awaitWorkers waits until a worker is ready, so that the first requests after a
-// restart of the server do not fail. It returns after workerStart at the latest.
+// awaitWorkers waits until a worker is ready. Otherwise the first requests after a
+// restart of the server would fail. It waits no longer than the time workerStart.
 func (s *Server) awaitWorkers(ctx context.Context) {
 	if s.fleet == nil {
 		return

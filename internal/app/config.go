@@ -7,17 +7,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// NodeConfig selects the Node binary for sandboxes.
+// NodeConfig selects the Node binary for sandboxes, and the npm registry.
 type NodeConfig struct {
 	// Node is the path of a Node binary. If Node is "", the server downloads a binary.
 	// If Node is "off", JavaScript and TypeScript are disabled.
 	Node string
-	// NPMRegistry is the URL of the registry for Node and for users' packages; "" for
-	// the registry in npm's configuration.
+	// NPMRegistry is the URL of the registry for Node and for users' packages. If it is
+	// "", the server uses the registry in npm's configuration.
 	NPMRegistry string
 }
 
-// ImageConfig selects the custom images.
+// ImageConfig contains the settings of the custom images.
 type ImageConfig struct {
 	// Runtime maps the name of each image to its source, which is a directory or a
 	// tar file.
@@ -30,12 +30,12 @@ type ImageConfig struct {
 	WarmRuntimes int
 }
 
-// PoolConfig limits the numbers of sandboxes, sessions and programs. If MaxRunning,
-// MaxRunningOfUser, MaxSandboxes, MaxRunningMemory or MaxSessions is 0, the limit
-// depends on this machine.
+// PoolConfig limits the numbers of sandboxes, sessions and programs. MaxRunning,
+// MaxRunningOfUser, MaxSandboxes, MaxRunningMemory and MaxSessions can be 0. Then the
+// server chooses the limit for the memory and the processors of this machine.
 type PoolConfig struct {
 	// Warm is the minimum number of started, unused (warm) sandboxes for Python.
-	// WarmNode is the minimum for JavaScript and TypeScript.
+	// WarmNode is this minimum for JavaScript and TypeScript.
 	Warm, WarmNode                 int
 	MaxRunning, MaxRunningOfUser   int
 	MaxQueued, MaxQueuedOfUser     int
@@ -45,7 +45,7 @@ type PoolConfig struct {
 	SessionIdle, SandboxIdle       time.Duration
 	SandboxRuns                    int
 	// Rollback is "on" or "off". With "on", a sandbox restores the earlier state of its
-	// interpreter after a run, so that the next run needs no new interpreter.
+	// interpreter after a run, so that the next run does not need a new interpreter.
 	// RollbackRuns is the maximum number of runs of one interpreter. RollbackCPU is the
 	// maximum processor time of one interpreter.
 	Rollback     string
@@ -54,7 +54,7 @@ type PoolConfig struct {
 }
 
 // rollback converts the settings for sandbox.Config. A sandbox calls the function
-// "recycled" each time it has been made ready for the next program.
+// "recycled" each time it is ready for the next program after a run.
 func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
 	if c.Rollback != "on" {
 		return sandbox.Rollback{}
@@ -62,64 +62,67 @@ func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
 	return sandbox.Rollback{Runs: c.RollbackRuns, CPU: c.RollbackCPU, Recycled: recycled}
 }
 
-// NetworkConfig limits the connections of programs.
+// NetworkConfig limits the network connections of programs.
 type NetworkConfig struct {
 	// Egress is "on" or "off". With "off", programs cannot connect to other hosts.
 	Egress     string
 	EgressDeny []string
-	// EgressMaxHosts limits the number of hosts in a request; 0 means the maximum of
-	// the API.
+	// EgressMaxHosts limits the number of hosts in a request. If it is 0, the limit of
+	// the API applies.
 	EgressMaxHosts   int
 	EgressAllowRange []netip.Prefix
 }
 
-// PackageConfig selects where users' packages come from, and limits the packages.
+// PackageConfig selects the sources of users' packages, and limits the packages.
 type PackageConfig struct {
-	// PythonIndex is the URL of the index of Python packages. "off" disables Python
-	// packages.
+	// PythonIndex is the URL of the index of Python packages. The value "off" disables
+	// Python packages.
 	PythonIndex string
-	// PythonIndexCredentials and NPMCredentials have the form user:password or Bearer
-	// TOKEN.
+	// PythonIndexCredentials and NPMCredentials have the form "user:password" or
+	// "Bearer TOKEN".
 	PythonIndexCredentials string
 	// NPMPackages is "on" or "off". With "off", users cannot install npm packages.
 	NPMPackages    string
 	NPMCredentials string
 	MaxPackages    int
-	// MaxPackageSize, PackageCache and PackageMemory are in MiB.
+	// MaxPackageSize, PackageCache and PackageMemory are sizes in MiB.
 	MaxPackageSize, PackageCache          int64
 	PackageTimeout, PackageResolveTimeout time.Duration
 	PackageMemory                         int64
-	// BasePackages contains the requirements of Python packages that every user has.
+	// BasePackages contains requirements of Python packages. Every user has these
+	// packages.
 	BasePackages []string
 }
 
 // ModelConfig selects the model that writes programs.
 type ModelConfig struct {
-	// Key is the API key of the provider. If it is empty, no model is configured.
+	// Key is the API key of the model's provider. If it is "", no model is configured.
 	Key     []byte
 	Model   string
 	BaseURL string
-	// Form says how the server forces the model to reply in the right format. "schema"
-	// uses a JSON schema, and "tool" uses a tool call.
+	// Form says how the server forces the model to reply in the right format. The value
+	// "schema" means a JSON schema, and the value "tool" means a tool call.
 	Form string
-	// Timeout is the time-out of one reply of the model.
+	// Timeout is the time-out for one reply of the model.
 	Timeout time.Duration
 	// Others contains the models that requests may select in addition to Model. If
-	// Others is empty, requests may select any model.
+	// Others is empty, requests may select any model of the provider.
 	Others []string
-	// TokensPerDay is the maximum number of tokens of each user per day; 0 means no
-	// limit.
+	// TokensPerDay is the maximum number of tokens of each user per day. The value 0
+	// means no limit.
 	TokensPerDay int64
 }
 
-// RecordConfig says how long the records of runs are kept.
+// RecordConfig determines how long the server keeps the records of runs.
 type RecordConfig struct {
-	// KeepRuns is the retention period of records; 0 means forever. KeepOutput is the
-	// retention period of code and output; 0 means that they are not stored.
+	// KeepRuns is the retention period of records. The value 0 means that the server
+	// keeps records forever. KeepOutput is the retention period of code and output. The
+	// value 0 means that the server does not store code and output.
 	KeepRuns, KeepOutput time.Duration
 }
 
-// QuotaConfig limits what each user runs on one day (UTC). 0 means no limit.
+// QuotaConfig limits the runs of each user on one day (UTC). The value 0 means no
+// limit.
 type QuotaConfig struct {
 	ExecutionsPerDay int64
 	CPUPerDay        time.Duration

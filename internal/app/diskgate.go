@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// diskGate refuses actions while it is impossible to write to the disk or the database.
-// The server could not record such actions in the audit log.
+// diskGate refuses actions while the server cannot write to the disk or to the
+// database. At such a time, the server could not record the actions in the audit log.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
@@ -39,7 +39,7 @@ func (g diskGate) check() error {
 	}
 }
 
-// executions returns a service that checks the disk before each call of "next".
+// executions returns a service that checks the disk and then calls the service "next".
 func (g diskGate) executions(next pyth.ExecutionService) pyth.ExecutionService {
 	return gatedExecutions{next, g}
 }
@@ -56,8 +56,8 @@ func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.
 	return s.ExecutionService.Execute(ctx, user, p, events)
 }
 
-// sessions returns a service that checks the disk before it opens a session. Other
-// calls go to "next" without a check.
+// sessions returns a service that checks the disk before it opens a session. It passes
+// all other calls to the service "next" without a check.
 func (g diskGate) sessions(next pyth.SessionService) pyth.SessionService {
 	return gatedSessions{next, g}
 }
@@ -74,8 +74,8 @@ func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyt
 	return s.SessionService.OpenSession(ctx, user, r)
 }
 
-// packages returns a service that checks the disk before it installs packages. Other
-// calls go to "next" without a check.
+// packages returns a service that checks the disk before it installs packages. It
+// passes all other calls to the service "next" without a check.
 func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {
 	return gatedPackages{next, g}
 }
@@ -99,9 +99,9 @@ func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, languag
 	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
 }
 
-// generations returns a service that checks the disk before each call of "next".
-// Without this check, the model would use tokens, although the server could not record
-// the action.
+// generations returns a service that checks the disk and then calls the service "next".
+// Without this check, the model would use tokens for an action that the server could
+// not record.
 func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
 	return gatedGenerations{next, g}
 }
@@ -118,8 +118,8 @@ func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyt
 	return s.GenerateService.Generate(ctx, user, r, events)
 }
 
-// lowSpace is the minimum free space in bytes. If less is free, the health check
-// reports the disk as degraded.
+// lowSpace is the minimum free space in bytes. If the free space is smaller, the health
+// check reports the disk as degraded.
 const lowSpace = 64 << 20
 
 func (g diskGate) health(context.Context) pyth.Check {
@@ -142,7 +142,7 @@ func (g diskGate) health(context.Context) pyth.Check {
 	return check
 }
 
-// database returns an error if the last trial write in the database failed.
+// database returns an error if the last test write to the database failed.
 func (g diskGate) database() error {
 	err := g.monitor.Check()
 	if fault, ok := errors.AsType[*disk.DatabaseError](err); ok {

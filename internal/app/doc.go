@@ -1,4 +1,4 @@
-// Package app connects the other packages. It contains the server (NewServer), the
-// execution of programs without a server (NewLocal) and the checks of a host
-// (Examine). The commands parse flags and call this package.
+// Package app connects the other packages. NewServer creates a server. NewLocal creates
+// an object that runs programs without a server. Examine checks a host. The commands
+// parse flags and call this package.
 package app

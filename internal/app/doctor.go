@@ -14,16 +14,17 @@ import (
 
 // ExamineConfig configures Examine.
 type ExamineConfig struct {
-	// CacheDir is the directory for images; "" for the user's cache directory.
+	// CacheDir is the directory for images. If it is "", Examine uses the user's cache
+	// directory.
 	CacheDir string
 	Node     NodeConfig
 	Images   ImageConfig
 	Progress Progress
 }
 
-// Examine checks whether this host can run sandboxes. It unpacks the executable that
-// runs a sandbox, builds the images and starts sandboxes. The findings say what works
-// and what does not work.
+// Examine checks whether this host can run sandboxes. It unpacks the executable for
+// sandboxes, builds the images and starts sandboxes. The findings say which checks
+// succeeded and which checks failed.
 func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, err error) {
 	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
 	add(doctor.System(), doctor.Identity(rootless.Inside()))
@@ -37,7 +38,8 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
 	add(doctor.Disk(cache))
-	// Make the same check as a server at its first start, before Node is downloaded.
+	// Check the disk space before Node is downloaded. A server makes the same check at
+	// its first start.
 	if err := c.Node.CheckRoom(cache); err != nil {
 		add(doctor.NoImage(err))
 		return findings, nil

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Explain converts an error for the command line. For a *pyth.Error with field
-// errors, it returns an error that lists the field errors. It returns other errors
+// Explain converts an error for the command line. If the error is a *pyth.Error with
+// field errors, the result lists these field errors. Explain returns all other errors
 // unchanged.
 func Explain(err error) error {
 	e, ok := errors.AsType[*pyth.Error](err)

@@ -6,7 +6,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// generatePackages installs packages that generated programs import. It implements
+// generatePackages installs the packages that generated programs import. It implements
 // generate.Packages.
 type generatePackages struct{ service pyth.PackageService }
 
@@ -23,8 +23,8 @@ func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, langu
 	return names, nil
 }
 
-// Install adds packages to the user's packages. If one of the new packages cannot be
-// installed, Install installs none.
+// Install adds new packages to the user's packages. If Install cannot install one of
+// the new packages, it installs none.
 func (p generatePackages) Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {

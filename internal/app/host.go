@@ -20,29 +20,30 @@ type host struct {
 	*sandbox.Launcher
 	images customImages
 	cgroup cgroup.Parent
-	// noCgroup is the reason why this process cannot use a cgroup; nil if it uses one.
+	// noCgroup is the reason why this process cannot use a cgroup. It is nil if the
+	// process uses a cgroup.
 	noCgroup error
 }
 
 type hostConfig struct {
-	// executable is the path of the program that runs a sandbox. image is the path of
-	// the built-in image.
+	// executable is the path of the executable for sandboxes. image is the path of the
+	// built-in image.
 	executable string
 	image      string
 	images     customImages
 	stateDir   string
-	// The function "network" opens the network of a run; nil if programs have no
+	// The function "network" opens the network of a run. It is nil if programs have no
 	// network. The function "layers" returns the mounts of read-only images ("layers")
-	// with packages; nil if programs have no packages.
+	// with packages. It is nil if programs have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
-	// rollback configures how an interpreter returns to its earlier state after a run.
-	// The zero value disables this rollback.
+	// rollback configures how a sandbox restores the earlier state of its interpreter
+	// after a run. With the zero value, a sandbox does not restore the state.
 	rollback sandbox.Rollback
 }
 
-// openHost returns a host that can start sandboxes. No other process may use the
-// state directory, because openHost removes all files in it.
+// openHost returns a host that can start sandboxes. No other process may use the state
+// directory, because openHost removes all files in this directory.
 func openHost(c *hostConfig) (*host, error) {
 	stateDir, err := filepath.Abs(c.stateDir)
 	if err != nil {
@@ -54,8 +55,8 @@ func openHost(c *hostConfig) (*host, error) {
 		Executable: c.executable, Image: c.image, Images: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
 		Rollback: c.rollback,
 	}
-	// The name of the cgroup contains a hash of the state directory. So after a
-	// restart, the server removes its earlier cgroups, but no cgroups of other servers.
+	// The name of the cgroup contains a hash of the state directory. So a restarted
+	// server removes its own earlier cgroups, but not the cgroups of other servers.
 	id := sha256.Sum256([]byte(stateDir))
 	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
 	if h.noCgroup == nil {
@@ -74,9 +75,9 @@ func (h *host) pool(c pool.Config, warm warmMinimums) *pool.Pool {
 	return pool.New(c)
 }
 
-// boot starts a sandbox, and the interpreter of the runtime's main language. A sandbox
-// for JavaScript can also run TypeScript, and needs less memory than a sandbox for
-// TypeScript.
+// boot starts a sandbox, and in this sandbox the interpreter for the runtime's main
+// language. A sandbox for JavaScript can also run TypeScript. It needs less memory than
+// a sandbox for TypeScript.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
 	var language pyth.Language
 	var own pyth.Runtime
@@ -92,7 +93,8 @@ func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layer
 	return s, nil
 }
 
-// enforcement returns a health check that shows whether cgroups enforce memory limits.
+// enforcement returns a health check that reports whether cgroups enforce the memory
+// limits.
 func (h *host) enforcement() pyth.Check {
 	if h.noCgroup == nil {
 		return pyth.Check{Status: pyth.CheckOK}

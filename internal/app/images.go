@@ -19,15 +19,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// customImage is a custom image with its name. Its sandboxes import the modules in the
-// field "preload" before a program starts.
+// customImage is a custom image with its name. A sandbox of the image imports the
+// modules in the field "preload" before a program starts.
 type customImage struct {
 	*rootfs.CustomImage
 	name    pyth.Runtime
 	preload []string
 }
 
-// String returns the interpreters of the image with their versions.
+// String returns the names of the interpreters in the image, with their versions.
 func (r customImage) String() string {
 	runtimes := r.runtimes()
 	all := make([]string, len(runtimes))
@@ -37,8 +37,8 @@ func (r customImage) String() string {
 	return strings.Join(all, " and ")
 }
 
-// language returns the language of the interpreter that sandboxes of the image start in
-// advance.
+// language returns the language for which sandboxes of the image start an interpreter
+// in advance.
 func (r customImage) language() pyth.Language {
 	if all := r.runtimes(); len(all) > 0 {
 		return all[0].Languages()[0]
@@ -46,7 +46,7 @@ func (r customImage) language() pyth.Language {
 	return pyth.Python // The boot of an image without an interpreter fails.
 }
 
-// runtimes returns the built-in runtimes whose interpreter the image contains.
+// runtimes returns the built-in runtimes for which the image contains an interpreter.
 func (r customImage) runtimes() []pyth.Runtime {
 	return slices.DeleteFunc(pyth.Runtimes(), func(runtime pyth.Runtime) bool { return r.Versions[runtime] == "" })
 }
@@ -54,8 +54,9 @@ func (r customImage) runtimes() []pyth.Runtime {
 // customImages contains custom images, sorted by name.
 type customImages []customImage
 
-// build builds the custom images that do not exist in the directory "dir", and returns
-// all custom images. To prepare an image, build runs trial programs with trials.run.
+// build builds the custom images that do not exist in the directory "dir" yet. It
+// returns all custom images. To prepare an image, build runs trial programs with the
+// method trials.run.
 func (c ImageConfig) build(ctx context.Context, dir string, trials trialHost, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -119,7 +120,8 @@ func quoted(runtimes []pyth.Runtime) string {
 }
 
 // buildUsable builds images like the method "build", but continues after an error. It
-// returns all usable images, and a finding for each image that it could not build.
+// returns all usable images. It also returns a finding for each image that it could not
+// build.
 func (c ImageConfig) buildUsable(ctx context.Context, dir string, trials trialHost, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
 	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
@@ -151,7 +153,7 @@ func (all customImages) built() []*rootfs.CustomImage {
 	return built
 }
 
-// images converts the images for sandbox.Config.
+// images returns the custom images in the form that sandbox.Config needs.
 func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	images := make(map[pyth.Runtime]sandbox.Image, len(all))
 	for _, r := range all {
@@ -160,7 +162,8 @@ func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 	return images
 }
 
-// language returns the language that the sandboxes of the named image start in advance.
+// language returns the language for which sandboxes of the named image start an
+// interpreter in advance.
 func (all customImages) language(name pyth.Runtime) pyth.Language {
 	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {
@@ -169,8 +172,8 @@ func (all customImages) language(name pyth.Runtime) pyth.Language {
 	return all[i].language()
 }
 
-// The method "only" returns the images that contain the runtime. A returned image lists
-// no other runtime.
+// The method "only" returns the images that contain the given runtime. The returned
+// images list only this runtime.
 func (all customImages) only(runtime pyth.Runtime) customImages {
 	var some customImages
 	for _, r := range all {
@@ -182,7 +185,7 @@ func (all customImages) only(runtime pyth.Runtime) customImages {
 	return some
 }
 
-// addTo adds each image to the entries of the languages that the image runs. If a
+// addTo adds each image to the list entry of each language that the image runs. If a
 // language has no entry, addTo appends one. It returns the new list.
 func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	for _, r := range all {
@@ -200,15 +203,16 @@ func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	return offered
 }
 
-// Limits of a trial program, which the server runs to prepare an image. The memory
-// limit is high, because the trial program holds all compiled files in memory.
+// Limits of a trial program. The server runs trial programs to prepare an image. The
+// memory limit is high, because a trial program holds all compiled files in memory.
 const (
 	trialMemory = 4 << 30
 	trialDisk   = 2 << 30
 	trialTime   = 10 * time.Minute
 )
 
-// trialJob returns a job that runs a trial program while an image is built.
+// trialJob returns a job for a trial program. The server runs trial programs while it
+// builds an image.
 func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID: "trial", Language: language, Code: program, Timeout: trialTime, Isolation: pyth.IsolationExecution,
@@ -217,16 +221,16 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	}
 }
 
-// trialHost describes how to start the sandboxes of trial programs.
+// trialHost contains the settings with which a trial program's sandbox starts.
 type trialHost struct {
 	// executable is the path of the program that runs a sandbox. stateDir is the
-	// directory for the state of the sandboxes. Each trial removes all earlier files in
+	// directory for the state of the sandboxes. Each trial first removes all files in
 	// stateDir.
 	executable, stateDir string
 }
 
-// run executes the trial program t in a sandbox of the new image. Then it passes the
-// output file of the program to the function t.Read.
+// run executes the trial program t in a sandbox of the new image. After the run, it
+// passes the program's output file to the function t.Read.
 func (host trialHost) run(ctx context.Context, t rootfs.Trial) (err error) {
 	h, err := openHost(&hostConfig{executable: host.executable, image: t.Image, stateDir: host.stateDir})
 	if err != nil {
@@ -253,8 +257,8 @@ func (host trialHost) run(ctx context.Context, t rootfs.Trial) (err error) {
 		}
 		return t.Read(strings.NewReader(string(o.Files[0].Content)))
 	}
-	// The output file may be large. Run the program in a session, because only
-	// sessions return files of any size.
+	// Run the program in a session, because the output file may be large. Only sessions
+	// can return files of any size.
 	job.Session = "trial"
 	if err := s.Open(ctx, &pyth.SessionSpec{ID: job.Session, Language: t.Language, Limits: job.Limits}); err != nil {
 		return err
@@ -280,8 +284,9 @@ func runSuccessfully(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*p
 	return o, nil
 }
 
-// tryPreloads imports the preloaded modules of each image. If an import fails, the
-// operator sees the error at the start of the server, before programs of users fail.
+// tryPreloads imports the preloaded modules of each image once. If an import fails, the
+// operator sees the error when the server starts, and programs of users do not fail
+// later.
 func (all customImages) tryPreloads(ctx context.Context, h *host) error {
 	for _, r := range all {
 		if len(r.preload) == 0 {

@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// startJobs starts the background jobs. Call it after all services have added their
-// workers to s.jobs. When the server closes, the jobs must end before the services that
-// they use.
+// startJobs starts the background jobs. Call startJobs after all services have added
+// their workers to s.jobs. When the server closes, the background jobs must end before
+// the services that the jobs use.
 func (s *Server) startJobs(ctx context.Context) (err error) {
 	switch store := s.config.Accounts.store.(type) {
 	case *sqlite.Store:

@@ -11,29 +11,30 @@ import (
 )
 
 const (
-	// jumpInterval is the interval at which the server looks for jumps of the clock.
+	// jumpInterval is the interval at which the server checks whether the clock has
+	// jumped.
 	jumpInterval = 10 * time.Second
-	// minJump is the shortest change of the clock that counts as a jump.
+	// minJump is the smallest change of the clock that counts as a jump.
 	minJump = time.Minute
 	// afterJump is the time after a jump during which the server deletes no data by
-	// age. Within this time, an operator can correct a wrong clock.
+	// age. During this time, an operator can correct a wrong clock.
 	afterJump = time.Hour
 )
 
-// jumps finds jumps of the clock: the clock of the machine was set, or the machine was
-// suspended. It is safe for concurrent use.
+// jumps detects jumps of the clock. The clock jumps if somebody sets it, or if the
+// machine was suspended for some time. The type is safe for concurrent use.
 type jumps struct {
 	logger *slog.Logger
-	// read returns the time of the clock, and the time of a steady clock, which never
-	// jumps.
+	// read returns the time of the machine's clock, and the time of a steady clock that
+	// never jumps.
 	read func() (wall time.Time, steady time.Duration)
 
 	mu sync.Mutex
-	// wall and steady are the last times that were read.
+	// wall and steady are the times from the last call of "read".
 	wall   time.Time
 	steady time.Duration
-	// jumped is true after a jump. The jump happened at the time "at" of the steady
-	// clock, and changed the time by the duration "by".
+	// jumped is true after a jump. The field "at" is the time of the jump on the steady
+	// clock. The field "by" is the change of the machine's clock.
 	jumped bool
 	at, by time.Duration
 }
@@ -42,7 +43,7 @@ func newJumps(logger *slog.Logger) *jumps {
 	started := time.Now()
 	return newJumpsOf(logger, func() (time.Time, time.Duration) {
 		at := time.Now()
-		// Round removes the reading of the monotonic clock from the first result.
+		// Round(0) removes the reading of the monotonic clock from the first result.
 		return at.Round(0), at.Sub(started)
 	})
 }
@@ -53,7 +54,7 @@ func newJumpsOf(logger *slog.Logger, read func() (time.Time, time.Duration)) *ju
 	return j
 }
 
-// recent reports whether the clock has jumped during the last hour (afterJump).
+// recent reports whether the clock has jumped within the time afterJump.
 func (j *jumps) recent() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -72,7 +73,8 @@ func (j *jumps) recentLocked() bool {
 	return j.jumped && steady-j.at < afterJump
 }
 
-// health returns the state of the clock: degraded for the time afterJump after a jump.
+// health returns the state of the clock. After a jump, the state is degraded for the
+// time afterJump.
 func (j *jumps) health(context.Context) pyth.Check {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -24,7 +24,7 @@ func TestJumpsPauseDeletions(t *testing.T) {
 				}
 			}
 			pass(48 * time.Hour)
-			// NTP corrects small differences.
+			// A small difference is not a jump, because NTP corrects small differences.
 			wall = wall.Add(minJump - time.Second)
 			requireHealth(pyth.Check{Status: pyth.CheckOK})
 			pass(time.Second)

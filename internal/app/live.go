@@ -11,13 +11,13 @@ type LiveConfig struct {
 	API      api.LiveConfig
 	Accounts account.Policy
 	// Pool contains the limits of the pool and of sessions. Reconfigure ignores the
-	// minimum numbers of warm sandboxes, the settings of rollbacks, SandboxIdle and
+	// minimum numbers of warm sandboxes, the rollback settings, SandboxIdle and
 	// SandboxRuns.
 	Pool PoolConfig
 }
 
-// Reconfigure changes settings. Requests, programs and sessions that have begun
-// continue, even if they exceed the new limits.
+// Reconfigure changes settings of the running server. Requests, programs and sessions
+// that have already begun continue, even if they exceed the new limits.
 func (s *Server) Reconfigure(c LiveConfig) {
 	s.Handler.Reconfigure(c.API)
 	s.config.Accounts.service.SetPolicy(c.Accounts)

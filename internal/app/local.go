@@ -12,21 +12,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// Progress receives the progress of a long step. The parameter "done" is the number
-// of completed parts, and "total" is the number of all parts; 0 if this number is
-// unknown.
+// Progress receives the progress of a long step. The parameter "done" is the number of
+// completed parts. The parameter "total" is the number of all parts. It is 0 if the
+// number is unknown.
 type Progress = func(step string, done, total int)
 
 // LocalConfig configures a Local.
 type LocalConfig struct {
-	// CacheDir is the directory for images; "" for the user's cache directory.
+	// CacheDir is the directory for images. If it is "", Local uses the user's cache
+	// directory.
 	CacheDir string
 	Node     NodeConfig
 	Images   ImageConfig
 	// Language is the language of the programs that Local runs.
 	Language pyth.Language
 	Limits   pyth.ExecutionLimits
-	// If Network is true, programs may connect to the hosts in their request.
+	// If Network is true, a program may connect to the hosts in its request.
 	Network  bool
 	Progress Progress
 	// Logger receives warnings about images and sandboxes.
@@ -43,8 +44,8 @@ type Local struct {
 	closers    []func() error
 }
 
-// NewLocal builds missing images and starts the pool of sandboxes. The caller closes
-// the result.
+// NewLocal builds missing images and starts the pool of sandboxes. The caller must
+// close the result.
 func NewLocal(ctx context.Context, c *LocalConfig) (_ *Local, err error) {
 	cache, err := cacheDir(c.CacheDir)
 	if err != nil {
@@ -93,8 +94,8 @@ func NewLocal(ctx context.Context, c *LocalConfig) (_ *Local, err error) {
 	return l, nil
 }
 
-// Generator returns a service that generates programs and runs them on this machine.
-// c.Key must not be empty.
+// Generator returns a service that generates programs and runs the programs on this
+// machine. The field Key of c must not be empty.
 func (l *Local) Generator(c ModelConfig) (pyth.GenerateService, error) {
 	config, err := c.generate()
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 // versions maps each available runtime to its version.
 type versions map[pyth.Runtime]string
 
-// builtInVersions returns the versions of the runtimes in the built-in image. node is
-// nil if Node is not available.
+// builtInVersions returns the versions of the runtimes in the built-in image. The
+// parameter "node" is nil if Node is not available.
 func builtInVersions(image *rootfs.Image, node *node.Binary) versions {
 	all := versions{pyth.PythonRuntime: image.PythonVersion}
 	if node != nil {
@@ -36,8 +36,8 @@ type machine struct {
 }
 
 type machineConfig struct {
-	// dir is the directory for images and for the program that runs a sandbox. If the
-	// field "sole" is true, no other process uses this directory, and openMachine
+	// dir is the directory for images and for the executable of sandboxes. If the field
+	// "sole" is true, no other process uses this directory. In this case, openMachine
 	// removes outdated files from it.
 	dir  string
 	sole bool
@@ -47,22 +47,23 @@ type machineConfig struct {
 	// node is nil if Node is not available.
 	node   *node.Binary
 	images ImageConfig
-	// The function "network" opens the network of a run; nil if programs have no
+	// The function "network" opens the network of a run. It is nil if programs have no
 	// network. The function "layers" returns the mounts of read-only images ("layers")
-	// with packages; nil if programs have no packages.
+	// with packages. It is nil if programs have no packages.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
-	// rollback configures how an interpreter returns to its earlier state after a run.
-	// The zero value disables this rollback.
+	// rollback configures how a sandbox restores the earlier state of its interpreter
+	// after a run. With the zero value, a sandbox does not restore the state.
 	rollback sandbox.Rollback
 	progress Progress
-	// pool is the configuration of the pool, without the fields that host.pool sets.
+	// pool is the configuration of the pool. The method host.pool sets the missing
+	// fields.
 	pool   pool.Config
 	warm   warmMinimums
 	logger *slog.Logger
 }
 
-// openMachine unpacks the executable of sandboxes, builds missing images and starts
+// openMachine unpacks the executable for sandboxes, builds missing images and starts
 // the pool of sandboxes.
 func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) {
 	program, err := executable.Unpack(ctx, c.dir)
@@ -90,8 +91,8 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	return &machine{versions: builtInVersions(image, c.node), images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
 }
 
-// removeOutdated removes images and executables of earlier versions. It only logs
-// errors, because an outdated file does no harm except to occupy disk space.
+// removeOutdated removes images and executables of earlier versions. If it fails, it
+// only logs the error, because an outdated file only occupies disk space.
 func removeOutdated(image *rootfs.Image, custom customImages, program string, logger *slog.Logger) {
 	if removed, err := image.RemoveOthers(custom.built()...); err != nil {
 		logger.Warn("outdated images not removed", "error", err)

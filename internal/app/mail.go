@@ -9,13 +9,13 @@ import (
 type MailConfig struct {
 	// Sender sends the mail. If Sender is nil, the server sends no mail.
 	Sender *mail.Sender
-	// ResetURL is the beginning of the link for a reset of the password; "" if the mail
-	// contains only the token.
+	// ResetURL is the beginning of the link with which a user resets the password. If
+	// it is "", the mail contains only the token.
 	ResetURL string
 }
 
-// sendReset starts the service that mails reset tokens. It returns a function that
-// mails a token to an address; nil if the server sends no mail.
+// sendReset starts the service that sends reset tokens by mail. It returns a function
+// that sends a token to an address. It returns nil if the server sends no mail.
 func (s *Server) sendReset() func(email string) {
 	c := s.config
 	if c.Mail.Sender == nil {

@@ -19,15 +19,16 @@ type poolMetrics struct {
 	wall    prometheus.Histogram
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
-	// interpreters counts interpreters after each program. Its label is the reason why
-	// the interpreter was replaced; "none" means that its earlier state was restored.
+	// interpreters counts interpreters after each program. The label is the reason why
+	// the interpreter was replaced. The reason "none" means that the earlier state of
+	// the interpreter was restored.
 	interpreters *prometheus.CounterVec
 }
 
 var _ pool.Observer = (*poolMetrics)(nil)
 
 func newPoolMetrics() *poolMetrics {
-	// The limits of the buckets go from 0.1 ms to about 40 s.
+	// The bounds of the histogram buckets go from 0.1 ms to about 40 s.
 	times := prometheus.ExponentialBuckets(0.0001, 2.5, 15)
 	m := &poolMetrics{
 		boots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -49,7 +50,8 @@ func newPoolMetrics() *poolMetrics {
 			Name: "pyth_on_interpreters_total", Help: "Python interpreters after a program, with --rollback=on, by the reason for a new interpreter. The reason is none if the interpreter was restored.",
 		}, []string{"reason"}),
 	}
-	// Create all time series with the value 0, so that rates include the first event.
+	// Create all time series with the value 0. Without this, a rate would not include
+	// the first event of a series.
 	for _, result := range []string{bootOK, bootFailed} {
 		m.boots.WithLabelValues(result)
 	}
@@ -62,11 +64,11 @@ func newPoolMetrics() *poolMetrics {
 	return m
 }
 
-// The constant "restored" is the value of the label "reason" if the interpreter was
-// restored.
+// The constant "restored" is the value of the label "reason" for an interpreter that
+// was restored and not replaced.
 const restored = "none"
 
-// Values of the label "result" of sandbox boots.
+// Values of the label "result" for the start of a sandbox.
 const (
 	bootOK     = "ok"
 	bootFailed = "failed"
@@ -92,12 +94,14 @@ func (m *poolMetrics) Removed(reason pool.Reason) {
 }
 
 // Recycled counts an interpreter after a program. The parameter "reason" says why the
-// interpreter was replaced; "" means that its earlier state was restored.
+// interpreter was replaced. If it is "", the earlier state of the interpreter was
+// restored.
 func (m *poolMetrics) Recycled(reason string) {
 	m.interpreters.WithLabelValues(cmp.Or(reason, restored)).Inc()
 }
 
-// collectors returns all metrics of the pool: events, and the current numbers.
+// collectors returns all metrics of the pool: the counters of events, and the current
+// numbers of objects.
 func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	gauge := func(name, help string, value func(pool.Stats) int64) prometheus.Collector {
 		return gauge(name, help, func() float64 { return float64(value(p.Stats())) })
@@ -130,7 +134,7 @@ func auditCollectors(l *log.Log) []prometheus.Collector {
 	}
 }
 
-// discardPoolEvents is a pool.Observer that ignores events.
+// discardPoolEvents is a pool.Observer that ignores all events.
 type discardPoolEvents struct{}
 
 var _ pool.Observer = discardPoolEvents{}

@@ -11,15 +11,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// packageMetrics measures changes of users' packages.
+// packageMetrics counts and times the changes of users' packages.
 type packageMetrics struct {
 	changes   *prometheus.CounterVec
 	installed *prometheus.CounterVec
 	took      prometheus.Histogram
 }
 
-// Values of the label "result" of changes of packages. A change is "refused" if the
-// cause of the failure is in the request, for example if a package does not exist.
+// Values of the label "result" for changes of packages. The result is "refused" if the
+// request caused the failure, for example if a package does not exist.
 const (
 	packagesChanged  = "changed"
 	packagesRefused  = "refused"
@@ -53,7 +53,8 @@ func (m *packageMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.changes, m.installed, m.took}
 }
 
-// measure returns a service that passes all calls to "next" and measures changes.
+// measure returns a service that passes all calls to the service "next" and measures
+// the changes.
 func (m *packageMetrics) measure(next pyth.PackageService) pyth.PackageService {
 	return measuredPackages{next, m}
 }
@@ -84,8 +85,8 @@ func (s measuredPackages) RemovePackage(ctx context.Context, user pyth.UserID, l
 	return change, err
 }
 
-// The method "ended" counts a change of packages. If the change failed and its language
-// is unknown, the method counts it as a change for Python.
+// The method "ended" counts a change of packages. If the change failed before its
+// language was known, the method counts the change for Python.
 func (m *packageMetrics) ended(ctx context.Context, language pyth.Language, started time.Time, change *pyth.PackageChange, err error) {
 	if err == nil {
 		language = change.Language

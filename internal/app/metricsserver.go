@@ -10,15 +10,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// scrapeTimeout is the time-out for reading metrics from the database.
+// scrapeTimeout is the time-out for reading the metrics from the database.
 const scrapeTimeout = 5 * time.Second
 
-// gauge returns a metric. Each read of the metrics calls f, which returns its value.
+// gauge returns a metric whose value is the result of the function f. Each request for
+// metrics calls f.
 func gauge(name, help string, f func() float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 }
 
-// buildCollectors returns a metric with the version of this program as a label.
+// buildCollectors returns a metric that has the version of this program as a label.
 func buildCollectors(version string) []prometheus.Collector {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pyth_on_build_info", Help: "The value 1. The labels contain the versions of this program and of Go.",
@@ -28,14 +29,14 @@ func buildCollectors(version string) []prometheus.Collector {
 	return []prometheus.Collector{info}
 }
 
-// sessionCollectors returns a metric of the number of open sessions, which the function
-// "count" returns.
+// sessionCollectors returns the metric for the number of open sessions. The function
+// "count" returns this number.
 func sessionCollectors(count func() int) []prometheus.Collector {
 	return []prometheus.Collector{gauge("pyth_on_sessions", "Open sessions.", func() float64 { return float64(count()) })}
 }
 
-// storeCollector reads the metrics of the database, once for each request for metrics.
-// If the read fails, its only metric is pyth_on_database_up with the value 0. It
+// storeCollector reads the metrics from the database once for each request for metrics.
+// If it cannot read them, it returns only pyth_on_database_up with the value 0. It
 // implements prometheus.Collector.
 type storeCollector struct {
 	store pyth.StatsStore

@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/webhook"
 )
 
-// webhookMetrics measures attempts to send webhook deliveries. It implements
+// webhookMetrics measures the attempts to send webhook deliveries. It implements
 // webhook.Observer.
 type webhookMetrics struct {
 	attempts *prometheus.CounterVec

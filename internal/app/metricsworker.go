@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// workerMetrics holds the metrics of a Worker. They have the same names as the metrics
-// of a server.
+// workerMetrics holds the metrics of a Worker. The metrics have the same names as the
+// metrics of a server.
 type workerMetrics struct {
 	pool    *poolMetrics
 	network *networkMetrics
@@ -31,10 +31,10 @@ func (w *Worker) newRegistry() *prometheus.Registry {
 	return r
 }
 
-// Gatherer returns the metrics for an exporter.
+// Gatherer returns the metrics in the form that an exporter needs.
 func (w *Worker) Gatherer() prometheus.Gatherer { return w.registry }
 
-// MetricsHandler returns a handler that serves the metrics without a token.
+// MetricsHandler returns a handler that serves the metrics. A request needs no token.
 func (w *Worker) MetricsHandler() http.Handler {
 	return promhttp.HandlerFor(w.registry, promhttp.HandlerOpts{DisableCompression: true})
 }
@@ -44,14 +44,14 @@ func (w *Worker) space() (disk.Space, bool) {
 	return space, err == nil && !space.ReadOnly
 }
 
-// connectionCollectors returns a metric of the connection to NATS.
+// connectionCollectors returns the metric for the connection to NATS.
 func connectionCollectors(connected func() bool) []prometheus.Collector {
 	return []prometheus.Collector{gauge("pyth_on_nats_connected", "Whether the process has a connection to NATS (1) or not (0).", func() float64 {
 		return asNumber(connected())
 	})}
 }
 
-// spaceCollectors returns metrics of the data directory's file system.
+// spaceCollectors returns metrics for the file system that contains the data directory.
 func spaceCollectors(space func() (s disk.Space, writable bool)) []prometheus.Collector {
 	return []prometheus.Collector{
 		gauge("pyth_on_disk_free_bytes", "Free space of the data directory's file system.", func() float64 {

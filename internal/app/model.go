@@ -12,11 +12,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude"
 )
 
-// DefaultModel is the name of the model that is used if no model is configured.
+// DefaultModel is the name of the model that the server uses if the operator selects no
+// model.
 const DefaultModel = claude.DefaultModel
 
-// generate converts the settings to a configuration of the generate service. If Key is
-// empty, the field Model of the result is nil.
+// generate converts the settings to a configuration of the service that generates
+// programs. If Key is empty, the field Model of the result is nil.
 func (c ModelConfig) generate() (generate.Config, error) {
 	if c.Timeout <= 0 || c.TokensPerDay < 0 {
 		return generate.Config{}, errors.New("--generate-timeout must be greater than 0, and --generate-tokens-per-day must not be negative")
@@ -35,7 +36,7 @@ func (c ModelConfig) generate() (generate.Config, error) {
 	return config, nil
 }
 
-// checkProgram returns a function for generate.Config. The function checks a program
+// checkProgram returns a function for generate.Config. This function checks a program
 // without running it.
 func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program) error {
 	return func(user pyth.UserID, p *pyth.Program) error {
@@ -45,7 +46,7 @@ func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program
 }
 
 // modelCheck returns a health check that shows whether a model is configured. The
-// status is always ok.
+// status is always CheckOK, because a model is optional.
 func modelCheck(model generate.Model) pyth.Check {
 	check := pyth.Check{Status: pyth.CheckOK}
 	if model == nil {
@@ -54,8 +55,8 @@ func modelCheck(model generate.Model) pyth.Check {
 	return check
 }
 
-// generateMetrics contains counters of requests to the model and of their tokens. It
-// implements generate.Observer.
+// generateMetrics contains counters for the requests to the model and for the used
+// tokens. It implements generate.Observer.
 type generateMetrics struct {
 	calls  *prometheus.CounterVec
 	took   prometheus.Histogram
@@ -77,7 +78,8 @@ func newGenerateMetrics() *generateMetrics {
 			Name: "pyth_on_generate_tokens_total", Help: "Tokens of the model, by kind: input, cached input or output.",
 		}, []string{"kind"}),
 	}
-	// Create all time series with the value 0, so that rates include the first event.
+	// Create all time series with the value 0. Without this, a rate would not include
+	// the first event of a series.
 	for _, result := range generate.Results() {
 		m.calls.WithLabelValues(result)
 	}
@@ -87,7 +89,7 @@ func newGenerateMetrics() *generateMetrics {
 	return m
 }
 
-// Values of the label "kind" of tokens.
+// Values of the label "kind", which says what kind of tokens a metric counts.
 const (
 	tokensInput  = "input"
 	tokensCached = "cached_input"

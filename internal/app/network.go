@@ -13,18 +13,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// network opens the network of each run and checks which hosts are allowed. It
-// implements execution.NetworkPolicy.
+// network opens the network of each run, and checks whether a run may connect to a
+// host. It implements execution.NetworkPolicy.
 type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
-	// packages is the gateway through which jobs download package metadata; nil if the
-	// server does not install packages.
+	// packages is the gateway through which jobs download package metadata. It is nil
+	// if the server does not install packages.
 	packages *gateway.Gateway
 }
 
-// newNetwork parses the network settings and creates the proxy. The parameter
-// "observer" receives all connections.
+// newNetwork parses the network settings and creates the proxy. The proxy reports all
+// connections to the parameter "observer".
 func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	deny, err := egress.ParseDeny(c.EgressDeny)
 	if err != nil {
@@ -36,7 +36,7 @@ func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
-// Check returns an error if programs may not connect to one of the hosts.
+// Check returns an error if programs may not connect to one of the given hosts.
 func (n *network) Check(hosts []string) error {
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
@@ -45,8 +45,9 @@ func (n *network) Check(hosts []string) error {
 	return n.policy.Check(rules)
 }
 
-// The method "open" returns the network for one run: the package gateway if "to" names
-// one, and otherwise a tunnel to the allowed hosts.
+// The method "open" returns the network for one run. If the parameter "to" contains a
+// gateway, the result is the package gateway. Otherwise the result is a tunnel to the
+// allowed hosts.
 func (n *network) open(to pyth.Network) (sandbox.Network, error) {
 	if to.Gateway != "" {
 		if n.packages == nil {
@@ -85,8 +86,8 @@ func (t *tunnel) Close() []pyth.Connection {
 	return all
 }
 
-// networkMetrics contains counters of the connections of programs, and of the bytes in
-// both directions. It implements egress.Observer.
+// networkMetrics contains counters for the connections of programs, and for the bytes
+// in both directions. It implements egress.Observer.
 type networkMetrics struct {
 	connections *prometheus.CounterVec
 	bytes       *prometheus.CounterVec
@@ -110,7 +111,7 @@ func newNetworkMetrics() *networkMetrics {
 	return m
 }
 
-// Values of the label "direction" of bytes.
+// Values of the label "direction" for sent and received bytes.
 const (
 	bytesSent     = "sent"
 	bytesReceived = "received"
@@ -126,7 +127,7 @@ func (m *networkMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.connections, m.bytes}
 }
 
-// discardConnections is an egress.Observer that ignores connections.
+// discardConnections is an egress.Observer that ignores all connections.
 type discardConnections struct{}
 
 func (discardConnections) Finished(egress.Connection) {}

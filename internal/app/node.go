@@ -8,9 +8,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 )
 
-// noNodeError reports that Node is not available. Err is the cause, and Fix says
-// what the operator can do. Callers may continue without Node, because Python does
-// not need it.
+// noNodeError means that Node is not available. Err is the cause. Fix says what the
+// operator can do. The caller may continue without Node, because Python does not need
+// Node.
 type noNodeError struct {
 	Err error
 	Fix string
@@ -23,8 +23,8 @@ func (e *noNodeError) Unwrap() error { return e.Err }
 var errNodeOff = errors.New("disabled by --node=off")
 
 // find returns the Node binary for sandboxes. If necessary, it downloads Node to the
-// directory "dir". It returns a noNodeError if Node is disabled or the download failed,
-// and another error if the configured binary does not work.
+// directory "dir". It returns a noNodeError if Node is disabled or the download fails.
+// It returns another error if the configured binary does not work.
 func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	switch c.Node {
 	case "":
@@ -40,9 +40,10 @@ func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, 
 	return nil, &noNodeError{Err: err, Fix: "choose a reachable npm registry with --npm-registry, or a Node binary with --node"}
 }
 
-// findFor returns the Node binary for programs in the language. For Python it downloads
-// nothing, and returns nil if Node was not downloaded before. If Node exists, it
-// returns Node even for Python, so that all languages share one image.
+// findFor returns the Node binary for programs in the given language. For Python,
+// findFor does not download Node. If Node was downloaded before, findFor returns it
+// even for Python, so that all languages share one image. Otherwise it returns nil for
+// Python.
 func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	if c.Node == "" && language.Runtime() != pyth.NodeRuntime {
 		return node.Find(node.Options{Dir: dir})
@@ -54,7 +55,7 @@ func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir str
 	return b, err
 }
 
-// pathOf returns the path of the binary; "" if b is nil.
+// pathOf returns the path of the binary. It returns "" if b is nil.
 func pathOf(b *node.Binary) string {
 	if b == nil {
 		return ""

@@ -13,21 +13,21 @@ import (
 
 // OIDCConfig configures the sign-in at an OIDC provider.
 type OIDCConfig struct {
-	// Issuer is the URL of the provider. If it is "", there is no sign-in at a
+	// Issuer is the URL of the provider. If it is "", users cannot sign in at a
 	// provider.
 	Issuer                 string
 	ClientID, ClientSecret string
-	// Name is the name of the provider for users.
+	// Name is the name of the provider that users see.
 	Name string
-	// AllowedDomains contains the domains of e-mail addresses that may log in; empty
-	// for all domains.
+	// AllowedDomains contains the domains of the e-mail addresses with which users may
+	// log in. If it is empty, all domains are allowed.
 	AllowedDomains []string
-	// CreateAccounts is true if a first login creates an account.
+	// CreateAccounts is true if the first login of a person creates an account.
 	CreateAccounts bool
 }
 
-// identities returns the service for the sign-in at the provider; nil without a
-// provider.
+// identities returns the service for the sign-in at the provider. It returns nil if no
+// provider is configured.
 func (s *Server) identities(ctx context.Context) (pyth.IdentityService, error) {
 	c := s.config.OIDC
 	if c.Issuer == "" {

@@ -10,10 +10,11 @@ import (
 )
 
 // enforceInterval is the time between two searches for users whom another server has
-// disabled or deleted. docs/administration.md states it.
+// disabled or deleted. The page docs/administration.md states this time.
 const enforceInterval = 2 * time.Second
 
-// enforcer returns the service that ends the runs and sessions of disabled users.
+// enforcer returns the service that ends the runs and sessions of disabled users and
+// deleted users.
 func (s *Server) enforcer() *account.Enforcer {
 	return &account.Enforcer{
 		Store: s.config.Accounts.store, Activities: []account.LiveActivity{s.records, s.sessions},
@@ -51,7 +52,8 @@ func (o *operations) ActiveExecutions(ctx context.Context, after pyth.ExecutionI
 	return all, next, nil
 }
 
-// email returns the e-mail address of the user; "" if the account was deleted.
+// email returns the e-mail address of the user. It returns "" if the account was
+// deleted.
 func (o *operations) email(ctx context.Context, user pyth.UserID) (string, error) {
 	u, err := o.server.config.Accounts.store.User(ctx, user)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
@@ -95,8 +97,8 @@ func (o *operations) Overview(ctx context.Context) (*pyth.Overview, error) {
 		Sessions: p.Sessions, Reservations: p.Reserved, ReservedMemoryBytes: p.ReservedBytes,
 	}
 	out.LastBackupAt = s.backups.LastBackup()
-	// Ignore an error. The space is known even if it is impossible to write to the
-	// disk.
+	// Ignore the error. Even if the server cannot write to the disk, the free space is
+	// known.
 	space, _ := s.config.Disk.State()
 	out.DiskFreeBytes, out.DiskTotalBytes = space.FreeBytes, space.TotalBytes
 	for runtime, version := range s.machine.versions {

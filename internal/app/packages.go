@@ -27,14 +27,15 @@ type packageParts struct {
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial connects to the hosts of package archives that the index does not serve
-	// itself.
+	// dial opens connections for package archives. The archives are on hosts other than
+	// the host of the index.
 	dial          index.Dial
 	pythonVersion string
-	// registry is the URL of the npm registry; "" for the registry in npm's
-	// configuration.
+	// registry is the URL of the npm registry. If it is "", the server uses the
+	// registry in npm's configuration.
 	registry string
-	// withNode is true if the server has Node, which npm packages need.
+	// withNode is true if the server has Node. Users cannot install npm packages
+	// without Node.
 	withNode bool
 	// baseFile is the path of the lockfile of the base packages.
 	baseFile string
@@ -66,11 +67,12 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 	})
 }
 
-// BasePackagesName is the name of the lockfile of the base packages in the data
+// BasePackagesName is the file name of the base packages' lockfile in the data
 // directory.
 const BasePackagesName = "base-packages.json"
 
-// installBase installs the base packages. From then on, new sandboxes start with them.
+// installBase installs the base packages. After the installation, each new sandbox
+// contains the base packages.
 func (s *Server) installBase(ctx context.Context) (err error) {
 	requirements := s.config.Packages.BasePackages
 	s.base, err = s.installed.InstallBase(ctx, requirements, func(step, detail string) error {
@@ -84,8 +86,8 @@ func (s *Server) installBase(ctx context.Context) (err error) {
 	return nil
 }
 
-// pythonIndex returns a client of the index of Python packages; nil if Python
-// packages are disabled.
+// pythonIndex returns a client of the index of Python packages. It returns nil if
+// Python packages are disabled.
 func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
 	if c.PythonIndex == "off" {
 		return nil, nil
@@ -103,7 +105,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	if url == "" {
 		var err error
 		if url, err = node.Registry(ctx); err != nil {
-			// Log only a warning, because Node works without a registry.
+			// Log only a warning, because Node itself works without an npm registry.
 			parts.logger.WarnContext(ctx, "npm packages unavailable", "error", err, "hint", "choose a registry with --npm-registry")
 			return nil, nil
 		}
@@ -112,7 +114,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 }
 
 // mounter returns a function for sandbox.Config. This function returns the mounts of
-// the read-only images ("layers") with packages.
+// the read-only images ("layers") that contain packages.
 func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
 	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
 		found, err := images.Mounts(layers)

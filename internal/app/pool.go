@@ -12,20 +12,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// sandboxBytes is a high estimate of the memory of an idle sandbox, in bytes. It
-// determines the default for --max-sandboxes.
+// sandboxBytes is a high estimate of the memory, in bytes, that an idle sandbox needs.
+// The default value of --max-sandboxes depends on this estimate.
 const sandboxBytes = 44 << 20
 
-// A user's reservations are sandboxes that wait for an encrypted password. These
-// constants are their maximum number and lifetime. The lifetime is short, because a
-// client can encrypt the password as soon as it receives the public key.
+// Maximum number and lifetime of a user's reservations. A reservation is a sandbox that
+// waits for an encrypted password. The lifetime is short, because a client can encrypt
+// the password as soon as it receives the public key.
 const (
 	reservationsOfUser = 4
 	reservationTTL     = 5 * time.Minute
 )
 
-// pool returns the configuration of the pool of a server. Limits that are not set get
-// defaults for this machine.
+// pool returns the configuration of a server's pool. Limits that the operator did not
+// set get defaults for this machine.
 func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog.Logger) pool.Config {
 	memory := MachineMemory()
 	orDefault := func(value, otherwise int) int {
@@ -59,8 +59,8 @@ func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog
 	}
 }
 
-// runningOfUser returns the maximum number of running programs of a user, if "running"
-// programs of all users can run at the same time.
+// runningOfUser returns the maximum number of running programs of one user. The
+// parameter "running" is the maximum number for all users together.
 func (c PoolConfig) runningOfUser(running int) int {
 	if c.MaxRunningOfUser > 0 {
 		return c.MaxRunningOfUser
@@ -68,22 +68,22 @@ func (c PoolConfig) runningOfUser(running int) int {
 	return (3*running + 3) / 4
 }
 
-// The method "fleet" returns the limits of a server on all workers together. Each
-// worker also applies the limits of its own machine.
+// The method "fleet" returns the limits that a server applies to all workers together.
+// Each worker also applies the limits of its own machine.
 func (c PoolConfig) fleet() fleet.Limits {
 	return fleet.Limits{MaxPerTenant: c.MaxRunningOfUser, MaxReservations: reservationsOfUser, MaxQueued: c.MaxQueued, MaxQueuedPerTenant: c.MaxQueuedOfUser}
 }
 
 // warmMinimums contains the minimum numbers of started, unused (warm) sandboxes. The
-// field "runtimes" maps each built-in runtime to its minimum.
+// field "runtimes" maps each built-in runtime to its minimum number.
 type warmMinimums struct {
 	runtimes map[pyth.Runtime]int
-	// image is the minimum for each custom image.
+	// image is the minimum number of warm sandboxes for each custom image.
 	image int
 }
 
-// The method "warm" returns the minimum numbers of warm sandboxes. It includes Node
-// only if withNode is true.
+// The method "warm" returns the minimum numbers of warm sandboxes. The result includes
+// Node only if withNode is true.
 func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	all := map[pyth.Runtime]int{pyth.PythonRuntime: c.Warm}
 	if withNode {
@@ -92,7 +92,7 @@ func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
 	return warmMinimums{runtimes: all, image: images.WarmRuntimes}
 }
 
-// sum returns the sum of the minimums for the built-in runtimes.
+// sum returns the sum of the minimum numbers for all built-in runtimes.
 func (w warmMinimums) sum() int {
 	sum := 0
 	for _, n := range w.runtimes {

@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/runs"
 )
 
-// prune deletes records, code and output that are older than their retention periods.
-// If the server stores no code and output (KeepOutput is 0), prune deletes all that an
-// earlier configuration has stored.
+// prune deletes records, code and output after their retention periods. If KeepOutput
+// is 0, the server stores no code and output. Then prune deletes all code and output
+// that the server stored with an earlier configuration.
 func (c RecordConfig) prune(ctx context.Context, records *runs.Service, now time.Time) error {
 	var oldest time.Time
 	if c.KeepRuns > 0 {

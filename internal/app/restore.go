@@ -17,25 +17,25 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// Restore restores an archive to a new data directory.
+// Restore restores a backup archive to a new data directory.
 type Restore struct {
-	// Dir is the data directory. It must not exist, be empty, or contain only the root
+	// Dir is the data directory. It may be missing or empty, or contain only the root
 	// key.
 	Dir string
-	// Keeper has the root key of the database. Keeper is nil if the operator gave no
-	// root key.
+	// Keeper has the root key of the database. Keeper is nil if the operator specified
+	// no root key.
 	Keeper vault.KeyKeeper
-	// Postgres is an empty database that receives the data. If Postgres is nil, the
-	// restore creates an SQLite database in the data directory.
+	// Postgres is an empty PostgreSQL database that receives the data. If Postgres is
+	// nil, the restore creates an SQLite database in the data directory.
 	Postgres *postgres.Store
 	Progress backup.Progress
 }
 
-// RestorePrefix is the beginning of the names of restores' temporary directories, which
-// are in the data directory.
+// RestorePrefix is the prefix of the names of temporary directories for restores. The
+// data directory contains these temporary directories.
 const RestorePrefix = ".pyth-on-restore-"
 
-// Run restores the archive. After an error, the data directory has no new files.
+// Run restores the archive. If Run fails, it leaves no new files in the data directory.
 func (r *Restore) Run(ctx context.Context, archive string) (m *backup.Manifest, err error) {
 	m, err = backup.Inspect(archive)
 	if err != nil {
@@ -58,7 +58,8 @@ func (r *Restore) Run(ctx context.Context, archive string) (m *backup.Manifest, 
 		return nil, fmt.Errorf("a server uses the data directory %s; choose another directory with --data-dir", r.Dir)
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// The migration of an older database needs space for a copy.
+	// If the database is from an older version, its migration needs space for a second
+	// copy.
 	if err := disk.Need(data.Path, 2*m.SizeBytes(), "the restore"); err != nil {
 		return nil, err
 	}
@@ -105,8 +106,8 @@ func (r *Restore) restore(ctx context.Context, archive string, data *Directory, 
 			return err
 		}
 	}
-	// Move the database last. A root key without a database is harmless, because the
-	// server refuses to start.
+	// Move the database last. If the restore stops before this step, there is a root
+	// key without a database. This is harmless, because the server refuses to start.
 	if m.HasRootKey() {
 		if err := disk.Rename(filepath.Join(dir, backup.RootKeyName), data.Join(backup.RootKeyName)); err != nil {
 			return err
@@ -118,7 +119,8 @@ func (r *Restore) restore(ctx context.Context, archive string, data *Directory, 
 	return disk.Rename(database, data.Join(backup.DatabaseName))
 }
 
-// keeper returns the root key of the backup. It returns nil if no root key is known.
+// keeper returns a keeper with the root key of the backup. It returns nil if no root
+// key is known.
 func (r *Restore) keeper(m *backup.Manifest, data *Directory, dir string) (vault.KeyKeeper, error) {
 	if !m.HasRootKey() {
 		return r.Keeper, nil
@@ -145,7 +147,8 @@ func (r *Restore) keeper(m *backup.Manifest, data *Directory, dir string) (vault
 	return r.Keeper, nil
 }
 
-// bringUpToDate migrates the database to the schema of this version.
+// bringUpToDate migrates the restored database to the schema of this version of the
+// program.
 func bringUpToDate(ctx context.Context, path string) error {
 	store, err := sqlite.Open(ctx, path)
 	if err != nil {
@@ -154,7 +157,7 @@ func bringUpToDate(ctx context.Context, path string) error {
 	return store.Close()
 }
 
-// fill copies the restored database to the PostgreSQL database.
+// fill copies the restored SQLite database to the PostgreSQL database.
 func (r *Restore) fill(ctx context.Context, path string) (err error) {
 	from, err := sqlite.OpenCopy(ctx, path)
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/executable"
 )
 
-// databaseRoom is the disk space, in bytes, for a new database and the state of
-// sandboxes.
+// databaseRoom is the disk space, in bytes, that a new database and the state of
+// sandboxes need.
 const databaseRoom = 16 << 20
 
-// CheckRoom returns an error if the disk has too little space for the first start.
-// The first start downloads Node, unpacks the executable of sandboxes and builds the
-// image. Without this check, it would fail only after minutes. If dir contains
-// images, CheckRoom returns nil, because later starts need no more space.
+// CheckRoom returns an error if the disk has too little space for the first start. At
+// the first start, the server downloads Node, unpacks the executable for sandboxes and
+// builds the image. Without this check, the start would fail only after minutes. If dir
+// contains images, CheckRoom returns nil, because later starts need no more space.
 func (c NodeConfig) CheckRoom(dir string) error {
 	if rootfs.HasImages(dir) {
 		return nil
@@ -34,8 +34,8 @@ func (c NodeConfig) CheckRoom(dir string) error {
 	return err
 }
 
-// nodeRoom returns the disk space that Node needs, in bytes: inImage is the space in
-// the image, and "fetched" is the space for the download.
+// nodeRoom returns the disk space that Node needs, in bytes. The result "inImage" is
+// the space in the image, and "fetched" is the space for the download.
 func (c NodeConfig) nodeRoom(dir string) (inImage, fetched int64) {
 	switch c.Node {
 	case "off":

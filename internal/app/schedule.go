@@ -24,36 +24,40 @@ import (
 
 // BackupConfig configures the scheduled backups of a server.
 type BackupConfig struct {
-	// BackupDir is the directory of the archives. "" means no scheduled backups.
+	// BackupDir is the directory for the archives. If it is "", the server makes no
+	// scheduled backups.
 	BackupDir string
 	// BackupInterval is the time between two backups. BackupKeep is the number of
-	// backups that stay; 0 means that all backups stay.
+	// backups that the server keeps. The value 0 means that the server keeps all
+	// backups.
 	BackupInterval time.Duration
 	BackupKeep     int
 }
 
 const (
-	// backupName is the name of a scheduled backup, as a layout of package time.
+	// backupName is the format of the name of a scheduled backup. It is a layout for
+	// package time.
 	backupName = "pyth-on-20060102T150405Z.tar"
-	// backupPoll is the time between two checks whether a backup is due. It is short,
-	// so that a change of the clock does not delay a backup.
+	// backupPoll is the interval at which the server checks whether a backup is due.
+	// The interval is short, so that a change of the clock does not delay a backup.
 	backupPoll = time.Minute
-	// backupRetry is the time after a failed backup until the next attempt.
+	// backupRetry is the time between a failed backup and the next attempt.
 	backupRetry = 10 * time.Minute
 )
 
-// LastBackupName is the name of the file in the data directory whose content is the
+// LastBackupName is the name of a file in the data directory. The file contains the
 // time of the last backup.
 const LastBackupName = "last-backup"
 
 // NoteBackup stores the time of the last backup in the data directory. It does nothing
-// if the data directory does not exist: a backup of PostgreSQL needs no data directory.
+// if the data directory does not exist, because a backup of PostgreSQL does not need a
+// data directory.
 func NoteBackup(dataDir string, at time.Time) error {
 	if _, err := os.Stat(dataDir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	// The mode lets the server read the file, even if the command runs as another user.
-	// Other users cannot access the directory.
+	// With this file mode, the server can read the file even if another user ran the
+	// command. Only the server's user can access the directory that contains the file.
 	return disk.Replace(filepath.Join(dataDir, LastBackupName), 0o644, func(w io.Writer) error {
 		_, err := io.WriteString(w, at.UTC().Format(time.RFC3339)+"\n")
 		return err
@@ -73,7 +77,8 @@ func readLastBackup(dataDir string) (time.Time, error) {
 	return time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
 }
 
-// backups makes scheduled backups. With the command `backup`, operators can make more.
+// backups makes scheduled backups. In addition, operators can make backups with the
+// command `backup`.
 type backups struct {
 	config  BackupConfig
 	dataDir string
@@ -83,8 +88,8 @@ type backups struct {
 	failures prometheus.Counter
 
 	mu sync.Mutex
-	// If the last attempt failed, the field "failed" is its time and err is its error.
-	// Otherwise, "failed" is zero.
+	// If the last attempt failed, the field "failed" is the time of this attempt, and
+	// "err" is its error. Otherwise, "failed" is zero.
 	failed time.Time
 	err    error
 }
@@ -115,8 +120,9 @@ func (b *backups) run(ctx context.Context) {
 	}
 }
 
-// The method "due" reports whether a backup is due at the given time. It ignores a last
-// backup in the future, which can exist after a change of the clock.
+// The method "due" reports whether a backup is due at the given time. It ignores
+// backups with a time in the future. Such backups can exist after somebody has set back
+// the clock.
 func (b *backups) due(at time.Time) bool {
 	b.mu.Lock()
 	failed := b.failed
@@ -136,8 +142,8 @@ func (b *backups) due(at time.Time) bool {
 	return true
 }
 
-// The method "existing" returns the times of the scheduled backups in the directory, in
-// order.
+// The method "existing" returns the times of the scheduled backups in the directory,
+// oldest first.
 func (b *backups) existing() ([]time.Time, error) {
 	entries, err := os.ReadDir(b.config.BackupDir)
 	if err != nil {
@@ -187,7 +193,7 @@ func (b *backups) write(ctx context.Context) (path string, bytes int64, err erro
 	return path, m.SizeBytes(), b.prune()
 }
 
-// prune removes the oldest backups.
+// prune removes the oldest backups if there are more than BackupKeep.
 func (b *backups) prune() error {
 	if b.config.BackupKeep <= 0 {
 		return nil
@@ -202,8 +208,8 @@ func (b *backups) prune() error {
 	return err
 }
 
-// health returns the state of scheduled backups. It is degraded if the last backup
-// failed, or if it is much older than the interval.
+// health returns the state of scheduled backups. The state is degraded if the last
+// backup failed, or if the last backup is much older than the interval.
 func (b *backups) health(context.Context) pyth.Check {
 	b.mu.Lock()
 	failed := b.err
@@ -222,9 +228,9 @@ func (b *backups) health(context.Context) pyth.Check {
 	return pyth.Check{Status: pyth.CheckOK, Detail: "the last backup was made at " + last.Format(time.RFC3339)}
 }
 
-// LastBackup returns the time of the last backup, which the server or the command
-// `backup` made. It returns the zero time if no backup was made, or if the time is not
-// known.
+// LastBackup returns the time of the last backup. Either the server or the command
+// `backup` made this backup. LastBackup returns the zero time if there is no backup, or
+// if its time is not known.
 func (b *backups) LastBackup() time.Time {
 	last, _ := readLastBackup(b.dataDir)
 	return last

@@ -31,7 +31,7 @@ func newTestBackups(t *testing.T, keep int) *backups {
 	return newBackups(config, t.TempDir(), store, v.Keeper(), "v1", slog.New(slog.DiscardHandler))
 }
 
-// place creates files with the names of backups at the given times.
+// place creates empty backup files with the names for the given times.
 func (b *backups) place(t *testing.T, times ...time.Time) {
 	t.Helper()
 	if err := os.MkdirAll(b.config.BackupDir, 0o700); err != nil {
@@ -130,12 +130,12 @@ func TestBackupWithWrongRootKeyLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.backup.Keeper = other
-	// The name would be an invalid pattern for filepath.Glob.
+	// The name of this directory would be an invalid pattern for filepath.Glob.
 	dir := filepath.Join(t.TempDir(), "[backups")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// A killed process has left this directory.
+	// This directory simulates the remains of a killed process.
 	if err := os.Mkdir(filepath.Join(dir, backupPrefix+"left"), 0o700); err != nil {
 		t.Fatal(err)
 	}

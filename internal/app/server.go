@@ -41,25 +41,27 @@ import (
 // purgeInterval is the time between two deletions of expired data.
 const purgeInterval = time.Hour
 
-// If a program runs longer than liveInterval, the server stores its record before the
-// program has ended. If the server is then killed, the record tells the user that the
-// run was lost.
+// If a program runs longer than liveInterval, the server stores a record of the run
+// before the program ends. If somebody then kills the server, the record tells the user
+// that the run was lost.
 const liveInterval = time.Second
 
 // lostAfter is the maximum time that a run takes in addition to its time-out, for
-// example to wait for a sandbox. An older record without an end belongs to a lost run.
+// example because it waits for a sandbox. If the record of an older run contains no
+// end, the run is lost.
 const lostAfter = 5 * time.Minute
 
 // ServerConfig configures a Server.
 type ServerConfig struct {
-	// Data is the locked data directory. Disk monitors the file system of Data.
+	// Data is the locked data directory. Disk monitors the file system that contains
+	// Data.
 	Data *Directory
 	Disk *disk.Monitor
-	// Accounts contains the open accounts. The caller closes Accounts after the
+	// Accounts contains the open accounts. The caller must close Accounts after the
 	// Server.
 	Accounts *Accounts
-	// AuditRetention is the time that the content of audit entries is kept; 0 means
-	// forever.
+	// AuditRetention is the time for which the server keeps the content of audit
+	// entries. The value 0 means forever.
 	AuditRetention time.Duration
 
 	Node     NodeConfig
@@ -79,10 +81,11 @@ type ServerConfig struct {
 	OIDC        OIDCConfig
 	Backups     BackupConfig
 
-	// Tracer begins the traces of requests; nil if the server records no traces.
+	// Tracer begins the traces of requests. It is nil if the server records no traces.
 	Tracer *tracing.Tracer
 
-	// API contains the settings of the API. NewServer sets the services in API.
+	// API contains the settings of the API. NewServer adds the services to these
+	// settings.
 	API      api.Config
 	Progress Progress
 	Logger   *slog.Logger
@@ -104,10 +107,10 @@ type Server struct {
 		worker.Host
 		pyth.QuotaSource
 	}
-	// fleet is nil if this server has no workers.
+	// fleet sends programs to workers. It is nil if this server has no workers.
 	fleet *fleet.Fleet
-	// The field "installed" is the package service. The field "packages" holds the same
-	// service with a decorator that records changes in the audit log.
+	// The field "installed" is the package service. The field "packages" contains the
+	// same service in a decorator. The decorator records changes in the audit log.
 	installed *packages.Service
 	// packageImages stores the read-only images with the files of packages.
 	packageImages *imagestore.Store
@@ -117,11 +120,11 @@ type Server struct {
 	executions    *execution.Service
 	records       *runs.Service
 	queue         *async.Service
-	// The field "pool" contains the limits since the start, or since the last
-	// Reconfigure.
+	// The field "pool" contains the current limits. The limits were set at the start of
+	// the server or by the last call of Reconfigure.
 	pool        atomic.Pointer[PoolConfig]
 	idempotency *idempotency.Service
-	// The field "limiter" limits the runs of users on a day.
+	// The field "limiter" limits the resources that the runs of a user need on one day.
 	limiter  *usage.Limiter
 	webhooks *webhook.Service
 	backups  *backups
@@ -136,16 +139,16 @@ type Server struct {
 		packages *packageMetrics
 		webhooks *webhookMetrics
 	}
-	// base identifies the read-only images ("layers") with the base packages.
+	// base identifies the read-only images ("layers") that contain the base packages.
 	base pyth.Layers
-	// The field "jobs" runs durable background jobs. Functions that open services
-	// register the workers of their jobs here.
+	// The field "jobs" runs durable background jobs. The functions that open services
+	// register the workers for these jobs here.
 	jobs    *jobqueue.Queue
 	closers []func() error
 }
 
 // NewServer builds missing images, starts the pool of sandboxes and connects all
-// services. The caller shuts down the API first, and then closes the Server.
+// services. The caller must shut down the API before it closes the Server.
 func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s := &Server{config: c, gate: diskGate{c.Disk}}
 	s.pool.Store(&c.Pool)
@@ -201,8 +204,8 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 		return nil, err
 	}
 	s.awaitWorkers(ctx)
-	// The start needs more memory than normal operation. Return unused memory to the
-	// system.
+	// The start of the server needs more memory than normal operation. Return the
+	// unused memory to the system.
 	debug.FreeOSMemory()
 	return s, nil
 }
@@ -273,8 +276,8 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 func (s *Server) openSessions() {
 	c, m := s.config, s.machine
 	s.sessions = session.New(session.Config{
-		// In custom images, sessions run only Python, because Node sessions need the
-		// built-in version of Node.
+		// Sessions in custom images run only Python, because a session for Node needs
+		// the built-in version of Node.
 		Host: s.host, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
 		Packages: s.installed, Clock: c.Accounts.clock,
 		MaxPerUser: c.Pool.MaxSessionsOfUser, UserLimits: c.Accounts.overrides, DefaultIdle: c.Pool.SessionIdle,
@@ -286,8 +289,8 @@ func (s *Server) openSessions() {
 	s.onClose(func() error { s.encrypted.Close(); return nil })
 }
 
-// openExecutions opens the service that runs programs, and the health monitor, which
-// observes all runs.
+// openExecutions opens the service that runs programs. It also opens the health
+// monitor, which observes all runs.
 func (s *Server) openExecutions() {
 	c, m := s.config, s.machine
 	s.monitor = health.New(health.Config{
@@ -306,8 +309,8 @@ func (s *Server) openExecutions() {
 	})
 }
 
-// healthChecks returns the checks of this server in addition to the checks that every
-// server has.
+// healthChecks returns the checks that only this server has, in addition to the checks
+// of every server.
 func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
 	checks := map[string]func(context.Context) pyth.Check{"disk": s.gate.health, "clock": s.jumps.health}
 	if s.fleet != nil {
@@ -334,8 +337,8 @@ func (s *Server) openRecords(ctx context.Context) error {
 }
 
 // recoverRecords completes the records of lost runs. If several servers use the
-// database, a run of another server may still be in progress. So recoverRecords then
-// completes only records that are too old for such a run.
+// database, a run of another server may still be running. In this case, recoverRecords
+// completes only records of runs that must have ended long ago.
 func (s *Server) recoverRecords(ctx context.Context) error {
 	var before time.Time
 	if s.config.Accounts.shared() {
@@ -348,9 +351,9 @@ func (s *Server) recoverRecords(ctx context.Context) error {
 	return err
 }
 
-// apiConfig returns the configuration of the API with all services. Decorators record
-// the actions of these services in the audit log, and refuse actions (diskGate) while
-// it is impossible to write to the disk.
+// apiConfig returns the configuration of the API with all services. Each service has
+// decorators. One decorator records actions in the audit log. Another decorator
+// (diskGate) refuses actions while the server cannot write to the disk.
 func (s *Server) apiConfig() api.Config {
 	c, log := s.config, s.config.Accounts.log
 	executions := s.gate.executions(audit.Executions(s.records, log))
@@ -394,8 +397,8 @@ func (s *Server) apiConfig() api.Config {
 	return config
 }
 
-// generator returns the service that generates programs. It runs them with the service
-// "executions".
+// generator returns the service that generates programs. The parameter "executions" is
+// the service that runs the programs.
 func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config := s.model
 	config.Executions, config.Check, config.Limits = executions, checkProgram(s.executions), s.config.Limits
@@ -426,8 +429,8 @@ func (s *Server) Versions() slog.Attr {
 	return slog.Group("", all...) // The attributes of a group without a name are inline.
 }
 
-// Maintain starts goroutines that monitor the disk and delete expired data until ctx
-// ends.
+// Maintain starts goroutines that monitor the disk and delete expired data. The
+// goroutines end when ctx ends.
 func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
@@ -467,8 +470,8 @@ func (s *Server) Maintain(ctx context.Context) {
 }
 
 // deletePeriodically starts a goroutine that calls f at regular intervals until ctx
-// ends. The function f deletes data by age. After a jump of the clock, the goroutine
-// does not call f for some time.
+// ends. The function f deletes old data. After a jump of the clock, the goroutine does
+// not call f for some time, because the clock may be wrong.
 func (s *Server) deletePeriodically(ctx context.Context, message string, f func(context.Context) error) {
 	go runPeriodically(ctx, purgeInterval, s.config.Logger, message, func(ctx context.Context) error {
 		if s.jumps.recent() {
@@ -478,8 +481,8 @@ func (s *Server) deletePeriodically(ctx context.Context, message string, f func(
 	})
 }
 
-// runPeriodically calls f at once and then after each interval, until ctx ends. It
-// logs errors of f with the message.
+// runPeriodically calls f immediately and then after each interval, until ctx ends. If
+// f returns an error, runPeriodically logs the error with the given message.
 func runPeriodically(ctx context.Context, interval time.Duration, logger *slog.Logger, message string, f func(context.Context) error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -495,7 +498,8 @@ func runPeriodically(ctx context.Context, interval time.Duration, logger *slog.L
 	}
 }
 
-// Close closes all services, destroys all sandboxes and waits until they are gone.
+// Close closes all services and destroys all sandboxes. It waits until all sandboxes
+// are gone.
 func (s *Server) Close() error {
 	var errs []error
 	for _, f := range slices.Backward(s.closers) {

@@ -10,11 +10,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/usage"
 )
 
-// quotaRefresh is the time after which a server again reads the runs of other servers
-// with the same database. Within this time, the servers together can exceed a quota.
+// quotaRefresh is the interval at which a server reads how much the runs of other
+// servers have used. Between two reads, the servers together can exceed a quota.
 const quotaRefresh = 10 * time.Second
 
-// openQuotas opens the limiter of users' runs.
+// openQuotas opens the limiter that enforces the daily quotas of users.
 func (s *Server) openQuotas() error {
 	c := s.config.Quotas
 	if c.ExecutionsPerDay < 0 || c.CPUPerDay < 0 {
@@ -27,7 +27,8 @@ func (s *Server) openQuotas() error {
 	return nil
 }
 
-// maintainQuotas starts goroutines that keep the limiter up to date until ctx ends.
+// maintainQuotas starts goroutines that keep the limiter up to date. The goroutines end
+// when ctx ends.
 func (s *Server) maintainQuotas(ctx context.Context) {
 	logger := s.config.Logger
 	go runPeriodically(ctx, purgeInterval, logger, "idle quotas not dropped", s.limiter.DropIdle)
@@ -36,7 +37,8 @@ func (s *Server) maintainQuotas(ctx context.Context) {
 	}
 }
 
-// usage returns the service that reports the usage and the quotas of users.
+// usage returns the service that reports to users how much they have used, and their
+// quotas.
 func (s *Server) usage(generations *generate.Service) *usage.Service {
 	return usage.New(usage.Config{
 		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: s.config.Accounts.clock,

@@ -16,36 +16,42 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Config describes how to connect to NATS.
+// Config configures the connection to NATS.
 type Config struct {
-	// URLs are the addresses of the servers of one NATS cluster, separated by commas.
+	// URLs contains the addresses of the servers of one NATS cluster, separated by
+	// commas.
 	URLs string
-	// CA is a file with the certificates of authorities that sign the certificate of
-	// the NATS server; "" for the authorities of the system. Certificate and Key are
-	// files with the client certificate of this process; "" for none.
+	// CA is a file with the certificates of the authorities that sign the certificate
+	// of the NATS server. If it is "", the certificate authorities of the system are
+	// used. Certificate and Key are files with the client certificate of this process
+	// and its key. They are "" if this process has no client certificate.
 	CA, Certificate, Key string
-	// Credentials is a file with credentials of NATS (JWT and seed); "" for none.
+	// Credentials is a file with NATS credentials (JWT and seed). It is "" if this
+	// process needs no credentials file.
 	Credentials string
-	// User and Password authenticate this process; "" for none.
+	// User and Password authenticate this process. They are "" if NATS requires no
+	// password.
 	User, Password string
-	// Name is the name of this process in the monitoring of NATS.
+	// Name is the name of this process in the monitoring data of NATS.
 	Name   string
 	Logger *slog.Logger
 }
 
-// Bus is a connection to NATS. It connects again after each failure. It implements
-// link.Bus and is safe for concurrent use.
+// Bus is a connection to NATS. After each failure, it connects to NATS again. It
+// implements link.Bus and is safe for concurrent use.
 type Bus struct {
 	connection *nats.Conn
 	mu         sync.Mutex
 	onConnect  func()
 }
 
-// pendingBytes is the maximum size of received messages that wait until they are
-// handled. NATS drops further messages. The senders send lost messages again.
+// pendingBytes is the maximum total size of received messages that wait for the
+// function "receive". If more messages arrive, NATS drops them, and their senders send
+// them again.
 const pendingBytes = 256 << 20
 
-// Open connects to NATS. If no server answers, it tries again in the background.
+// Open connects to NATS. If no NATS server responds, Open returns and the connection is
+// tried again in the background.
 func Open(c Config) (*Bus, error) {
 	if err := CheckURLs(c.URLs); err != nil {
 		return nil, err
@@ -57,7 +63,7 @@ func Open(c Config) (*Bus, error) {
 		nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.Timeout(2 * time.Second),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
 		// Do not keep messages while NATS is unavailable, because they would arrive too
-		// late. The senders send lost messages again.
+		// late. The sender sends a lost message again.
 		nats.ReconnectBufSize(-1),
 		nats.ConnectHandler(func(n *nats.Conn) {
 			c.Logger.Info("connected to NATS", "url", n.ConnectedUrlRedacted())
@@ -123,8 +129,8 @@ func (c *Config) security() ([]nats.Option, error) {
 	return options, nil
 }
 
-// CheckURLs checks the addresses of NATS servers. It refuses passwords, because all
-// users of a machine can read the arguments of a process.
+// CheckURLs checks the addresses of NATS servers. It refuses addresses with a password,
+// because all users of a machine can read the arguments of a process.
 func CheckURLs(urls string) error {
 	for text := range strings.SplitSeq(urls, ",") {
 		u, err := url.Parse(strings.TrimSpace(text))
@@ -147,7 +153,8 @@ func (b *Bus) connected() {
 	}
 }
 
-// OnConnect sets a function that is called each time the bus has connected to NATS.
+// OnConnect sets a function. The bus calls this function each time it has connected to
+// NATS.
 func (b *Bus) OnConnect(f func()) {
 	b.mu.Lock()
 	b.onConnect = f
@@ -160,8 +167,8 @@ func (b *Bus) OnConnect(f func()) {
 // Publish sends a message. It returns an error if there is no connection to NATS.
 func (b *Bus) Publish(subject string, data []byte) error { return b.connection.Publish(subject, data) }
 
-// Subscribe calls the function "receive" for each message to the subject, one at a
-// time.
+// Subscribe calls the function "receive" for each message to the subject. It never
+// calls "receive" for two messages at the same time.
 func (b *Bus) Subscribe(subject string, receive func([]byte)) error {
 	s, err := b.connection.Subscribe(subject, func(m *nats.Msg) { receive(m.Data) })
 	if err != nil {
@@ -173,8 +180,8 @@ func (b *Bus) Subscribe(subject string, receive func([]byte)) error {
 // Connected reports whether there is a connection to NATS.
 func (b *Bus) Connected() bool { return b.connection.IsConnected() }
 
-// defaultPayload is the maximum size of a message, in bytes, before the first
-// connection to NATS.
+// defaultPayload is the maximum size of a message, in bytes, until the first connection
+// to NATS reports the real maximum.
 const defaultPayload = 64 << 10
 
 // MaxPayload returns the maximum size of a message in bytes.
@@ -185,7 +192,7 @@ func (b *Bus) MaxPayload() int {
 	return defaultPayload
 }
 
-// Close sends the waiting messages and closes the connection.
+// Close sends the messages that are still waiting, and closes the connection.
 func (b *Bus) Close() {
 	_ = b.connection.FlushTimeout(time.Second) // Without a connection there is nothing to send.
 	b.connection.Close()

@@ -45,7 +45,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// requireDelivery checks that messages arrive over the connection.
+// requireDelivery checks that a message arrives over the connection.
 func requireDelivery(t *testing.T, b *bus.Bus) {
 	t.Helper()
 	const subject = "pyth-on.cluster.test"
@@ -122,7 +122,8 @@ func TestBusAuthenticatesWithPasswordAndTLS(t *testing.T) {
 	}
 }
 
-// TestBusWorksWithLimitedPermissions uses the NATS permissions in docs/scaling.md.
+// TestBusWorksWithLimitedPermissions checks that the NATS permissions in
+// docs/scaling.md are sufficient.
 func TestBusWorksWithLimitedPermissions(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../../docs/scaling.md")
@@ -168,7 +169,8 @@ func (b *lockedBuffer) String() string {
 	return b.Buffer.String()
 }
 
-// selfSigned returns the files of a certificate for 127.0.0.1 and of its key.
+// selfSigned returns the paths of a self-signed certificate for 127.0.0.1 and of its
+// key.
 func selfSigned(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -8,7 +8,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// failureLog logs failed attempts to connect, at most once per failureInterval.
+// failureLog logs failed attempts to connect, but no more than one in each
+// failureInterval.
 type failureLog struct {
 	logger *slog.Logger
 	mu     sync.Mutex

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// objectTTL is the time after which NATS deletes an object.
+	// objectTTL is the age at which NATS deletes an object.
 	objectTTL = 30 * 24 * time.Hour
-	// openTimeout limits the time to open the bucket.
+	// openTimeout is the time-out for opening the bucket.
 	openTimeout = 5 * time.Second
 )
 
-// Objects is an object store in NATS, for which NATS needs JetStream. Its first use
-// opens the bucket, or creates it if it does not exist. Objects is safe for concurrent
-// use.
+// Objects is an object store in NATS. It needs the JetStream feature of NATS. The first
+// use of Objects opens the bucket, or creates the bucket if it does not exist. Objects
+// is safe for concurrent use.
 type Objects struct {
 	bus    *Bus
 	bucket string
@@ -30,7 +30,7 @@ type Objects struct {
 	store jetstream.ObjectStore
 }
 
-// Objects returns the object store in the bucket with the given name.
+// Objects returns the object store that uses the bucket with the given name.
 func (b *Bus) Objects(bucket string) *Objects { return &Objects{bus: b, bucket: bucket} }
 
 func (o *Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
@@ -47,8 +47,8 @@ func (o *Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	}
 	o.store, err = js.ObjectStore(ctx, o.bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		// If the bucket exists, do not change its settings: the operator may have
-		// created it.
+		// Do not change the settings of an existing bucket, because the operator may
+		// have created it.
 		o.store, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: o.bucket, Description: "Pyth-On: file system images of the packages of users", TTL: objectTTL})
 		if errors.Is(err, jetstream.ErrBucketExists) {
 			o.store, err = js.ObjectStore(ctx, o.bucket)
@@ -61,7 +61,7 @@ func (o *Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	return o.store, nil
 }
 
-// Open opens an object. It returns fs.ErrNotExist if there is no such object.
+// Open opens an object. It returns fs.ErrNotExist if the object does not exist.
 func (o *Objects) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	store, err := o.open(ctx)
 	if err != nil {

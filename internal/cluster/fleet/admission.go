@@ -9,37 +9,39 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// Limits limits the programs of each tenant on all workers together.
+// Limits contains the limits for the programs of each tenant on all workers together.
 type Limits struct {
-	// MaxPerTenant is the maximum number of running programs of a tenant; 0 means that
-	// only the limits of each worker apply.
+	// MaxPerTenant is the maximum number of running programs of a tenant. The value 0
+	// means that only the limits of each worker apply.
 	MaxPerTenant int
 	// MaxReservations is the maximum number of reservations of a tenant on one worker.
 	// The workers enforce this limit.
 	MaxReservations int
-	// MaxQueued and MaxQueuedPerTenant limit the programs that wait in this server
-	// because their tenant already runs MaxPerTenant programs.
+	// MaxQueued and MaxQueuedPerTenant limit the number of programs that wait in this
+	// server. A program waits because its tenant already runs MaxPerTenant programs.
 	MaxQueued, MaxQueuedPerTenant int
 }
 
-// admission admits the programs of each tenant in the order of their arrival. It counts
-// the programs of this server exactly. Workers regularly announce how many programs of
-// other servers they have.
+// admission decides when a program may run. It admits the programs of each tenant in
+// the order of their arrival. For programs of this server, it knows the exact number.
+// For programs of other servers, it uses the numbers that the workers regularly
+// announce.
 type admission struct {
 	mu     sync.Mutex
 	limits Limits
-	// The field "waiting" is the number of all programs that wait.
+	// The field "waiting" is the number of waiting programs of all tenants.
 	waiting int
 	tenants map[pyth.UserID]*admitted
-	// The field "others" contains the numbers of other servers' programs: a map from
-	// each worker to a map from each tenant.
+	// The field "others" contains the numbers of programs of other servers. It maps
+	// each worker to a map from tenants to numbers.
 	others map[wire.ID]map[pyth.UserID]int
 }
 
-// admitted contains the running and the waiting programs of one tenant in this server.
+// admitted contains the number of running programs and the queue of waiting programs of
+// one tenant in this server.
 type admitted struct {
 	running int
-	// Each channel in the queue belongs to a waiting program. admission closes the
+	// The queue contains one channel for each waiting program. The admission closes the
 	// channel when it admits the program.
 	queue []chan struct{}
 }
@@ -48,8 +50,8 @@ func newAdmission(l Limits) *admission {
 	return &admission{limits: l, tenants: map[pyth.UserID]*admitted{}, others: map[wire.ID]map[pyth.UserID]int{}}
 }
 
-// The method "enter" waits until the tenant may run another program. If it returns nil,
-// the caller must call the method "leave" when the program has ended.
+// The method "enter" waits until the tenant may run another program. If the method
+// returns nil, the caller must call the method "leave" when the program has ended.
 func (a *admission) enter(ctx context.Context, tenant pyth.UserID) error {
 	turn, err := a.join(tenant)
 	if turn == nil || err != nil {
@@ -67,8 +69,8 @@ func (a *admission) enter(ctx context.Context, tenant pyth.UserID) error {
 		t.queue = slices.Delete(t.queue, i, i+1)
 		a.waiting--
 	} else {
-		// The context ended while the program was admitted. Admit the next program
-		// instead.
+		// The context ended at the moment when the program was admitted. Admit the next
+		// program instead.
 		t.running--
 		a.admitLocked(tenant)
 	}
@@ -76,8 +78,9 @@ func (a *admission) enter(ctx context.Context, tenant pyth.UserID) error {
 	return ctx.Err()
 }
 
-// The method "join" admits a program now, or adds it to the queue of its tenant. If the
-// program must wait, the result "turn" is a channel that is closed when it is admitted.
+// The method "join" admits a program now, or adds the program to the queue of its
+// tenant. If the program must wait, the result "turn" is a channel. The channel is
+// closed when the program is admitted.
 func (a *admission) join(tenant pyth.UserID) (turn chan struct{}, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -113,7 +116,7 @@ func (a *admission) leave(tenant pyth.UserID) {
 	a.forgetLocked(tenant)
 }
 
-// setOthers stores the numbers of other servers' programs on a worker, by tenant.
+// setOthers stores how many programs of other servers are on a worker, by tenant.
 func (a *admission) setOthers(worker wire.ID, others map[pyth.UserID]int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -127,7 +130,8 @@ func (a *admission) setOthers(worker wire.ID, others map[pyth.UserID]int) {
 	a.admitAllLocked()
 }
 
-// The method "limited" reports whether MaxPerTenant limits the programs on all workers.
+// The method "limited" reports whether MaxPerTenant limits the number of programs on
+// all workers together.
 func (a *admission) limited() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -141,7 +145,8 @@ func (a *admission) setLimits(l Limits) {
 	a.admitAllLocked()
 }
 
-// The method "running" returns the number of programs of the tenant, and the limits.
+// The method "running" returns the number of running programs of the tenant, and the
+// limits.
 func (a *admission) running(tenant pyth.UserID) (int, Limits) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -154,7 +159,7 @@ func (a *admission) admitAllLocked() {
 	}
 }
 
-// admitLocked admits waiting programs of the tenant as long as the limit allows more.
+// admitLocked admits waiting programs of the tenant until the limit is reached.
 func (a *admission) admitLocked(tenant pyth.UserID) {
 	t := a.tenants[tenant]
 	for len(t.queue) > 0 && a.roomLocked(tenant) {

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// running returns the number of programs that all workers run.
+// running returns how many programs run on all workers together.
 func (c *cluster) running() int {
 	n := 0
 	for _, m := range c.machines {
@@ -21,7 +21,8 @@ func (c *cluster) running() int {
 	return n
 }
 
-// secondServer returns another server of the cluster. The caller closes it.
+// secondServer returns a second server of the cluster. The caller must close this
+// server.
 func (c *cluster) secondServer(limits fleet.Limits) (second *fleet.Fleet, stop func()) {
 	c.t.Helper()
 	bus := c.hub.Bus()
@@ -66,7 +67,8 @@ func TestLimitAppliesToAllWorkers(t *testing.T) {
 		if _, err := c.fleet.Start(ctx, newJob("refused", "user", ""), nil); pyth.ErrorCode(err) != pyth.CodeTooManyExecutions {
 			t.Errorf("a program beyond the queue of the tenant: %v", err)
 		}
-		// The limit does not affect another tenant and the server itself.
+		// The limit of the first tenant does not affect another tenant or the jobs of
+		// the server itself.
 		for _, tenant := range []string{"other", ""} {
 			if o := c.run(newJob("b", tenant, ""), nil); o.Status != pyth.StatusSucceeded {
 				t.Errorf("tenant %q: %v", tenant, o)

@@ -80,7 +80,8 @@ func TestLossOfMessagesLosesAndRepeatsNoRun(t *testing.T) {
 			runs.Go(func() {
 				for outcomes[i] == nil {
 					o, err := pyth.Dispatch(t.Context(), c.fleet, newJob(fmt.Sprint("run-", i), fmt.Sprint("user-", i%5), ""), nil)
-					// An error says that the program did not run, so the caller may try again.
+					// An error means that the program did not run, so it is safe to try
+					// again.
 					if code := pyth.ErrorCode(err); err != nil && code != pyth.CodeOverloaded && code != pyth.CodeUnavailable {
 						t.Error(err)
 						return
@@ -103,7 +104,8 @@ func TestLossOfMessagesLosesAndRepeatsNoRun(t *testing.T) {
 		succeeded := 0
 		for i, o := range outcomes {
 			started := count[pyth.ExecutionID(fmt.Sprint("run-", i))]
-			// If several announcements in a row are lost, the worker counts as lost.
+			// If several consecutive announcements are lost, the server treats the
+			// worker as lost.
 			lost := o.Reason == pyth.ReasonWorkerLost && started <= 1
 			if o.Status == pyth.StatusSucceeded && started == 1 {
 				succeeded++
@@ -183,7 +185,8 @@ func TestDrainDeliversOutcomeBeforeWorkerLeaves(t *testing.T) {
 			_ = m.worker.Drain(context.Background())
 			m.close()
 		}()
-		// Lose the outcome at first, but not the announcements of the worker.
+		// For some time, drop the messages with the outcome. Do not drop the
+		// announcements of the worker.
 		released := time.Now()
 		c.hub.Drop(func(subject string, _ []byte) bool {
 			after := time.Since(released)

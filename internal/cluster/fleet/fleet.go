@@ -1,13 +1,14 @@
 // Package fleet sends jobs to workers on other machines.
 //
 // A Fleet chooses a worker for each job by rendezvous hashing of the tenant and the
-// runtime. So all jobs of a tenant go to the same worker, which can run them in a
-// sandbox that this tenant already uses. If this worker is full, they go to the next
-// one. Sessions and reservations stay on their worker.
+// runtime. So all jobs of a tenant with the same runtime go to the same worker. This
+// worker can run them in a sandbox that the tenant already uses. If the worker is full,
+// the job goes to the next worker. Sessions and reservations stay on their worker.
 //
-// If a worker does not accept a job, the Fleet sends the job to another worker. After
-// the Fleet has released a run (allowed the program to start), it never repeats the
-// run. If the worker is then lost, the outcome is StatusKilled with ReasonWorkerLost.
+// If a worker does not accept a job, the Fleet sends the job to another worker. When
+// the Fleet releases a run, it allows the program to start. The Fleet never repeats a
+// released run. If the worker is lost after the release, the outcome is StatusKilled
+// with ReasonWorkerLost.
 package fleet
 
 import (
@@ -24,19 +25,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 )
 
-// retryAfter is the time after which a refused caller should try again.
+// retryAfter is the time after which a caller should try a refused request again.
 const retryAfter = time.Second
 
-// sessionGrace is the time that a lost worker has to connect again before its sessions
-// count as ended. During this time, requests for these sessions fail with
-// CodeUnavailable.
+// sessionGrace is the time within which a lost worker may connect again. After this
+// time, the sessions of the worker count as ended. During this time, requests for these
+// sessions fail with CodeUnavailable.
 const sessionGrace = 30 * time.Second
 
-// findTimeout limits the search for the worker of a session that another server opened.
+// findTimeout is the time-out of the search for the worker of a session that another
+// server opened.
 const findTimeout = time.Second
 
-// foundTimeout is the time for which the Fleet remembers which worker has a session
-// that another server opened.
+// foundTimeout is the time for which the Fleet remembers the result of a search. The
+// search found the worker of a session that another server opened.
 const foundTimeout = time.Hour
 
 // Config configures a Fleet. All fields except Limits are required.
@@ -46,18 +48,18 @@ type Config struct {
 	// Images stores read-only images ("layers") with the packages that jobs need.
 	// Workers download these images from this store.
 	Images *imagestore.Store
-	// Limits are the initial limits. SetLimits changes them.
+	// Limits contains the initial limits. SetLimits changes the limits.
 	Limits Limits
-	// Observer receives the outcomes of runs.
+	// Observer is notified of the outcomes of runs.
 	Observer Observer
 	Logger   *slog.Logger
 }
 
 // Observer receives the events of a Fleet. Its methods must not block.
 type Observer interface {
-	// Ran reports the outcome of a job.
+	// Ran is called with the outcome of a job.
 	Ran(outcome *pyth.Outcome)
-	// Refused reports a job for which no worker had capacity.
+	// Refused is called if no worker had capacity for a job.
 	Refused()
 }
 
@@ -76,33 +78,34 @@ type Fleet struct {
 	tenants map[placed]int
 }
 
-// load is the load of a worker. The fields "runs" and "sessions" count the runs and
-// sessions of this server.
+// load is the load of a worker. The fields "runs" and "sessions" are the numbers of
+// runs and sessions that this server has on the worker.
 type load struct {
 	runs, sessions int
 	// The field "started" is the number of jobs that the worker has accepted from this
 	// server.
 	started int64
 	// The fields "others" and "otherSessions" are the numbers of runs and sessions of
-	// other servers. They come from the last announcement of the worker.
+	// other servers. The last announcement of the worker contained these numbers.
 	others, otherSessions int
 }
 
-// The type "placed" identifies the runs of one tenant on one worker.
+// The type "placed" is a key for counting the runs of one tenant on one worker.
 type placed struct {
 	worker wire.ID
 	tenant pyth.UserID
 }
 
-// pin says on which worker a session or reservation is.
+// pin stores which worker has a session or a reservation.
 type pin struct {
 	worker wire.ID
-	// lostAt is the time when the worker was lost; zero if the worker still answers.
+	// lostAt is the time when the server noticed that the worker was lost. It is zero
+	// if the worker is not lost.
 	lostAt time.Time
-	// expires is the end of a reservation; zero for a session.
+	// expires is the time when a reservation ends. It is zero for a session.
 	expires time.Time
-	// The field "reserves" is the user of a reservation that this server has made; ""
-	// for all other pins.
+	// The field "reserves" is the user of a reservation that this server has made. It
+	// is "" for sessions and for reservations of other servers.
 	reserves pyth.UserID
 }
 
@@ -111,7 +114,8 @@ var (
 	_ pyth.ReservationHost = (*Fleet)(nil)
 )
 
-// New returns a Fleet. It finds its workers by their announcements.
+// New returns a Fleet. The Fleet finds its workers by the announcements that workers
+// send.
 func New(c Config) (*Fleet, error) {
 	f := &Fleet{config: c, admission: newAdmission(c.Limits), loads: map[wire.ID]*load{}, pins: map[string]*pin{}, tenants: map[placed]int{}}
 	var err error
@@ -138,7 +142,7 @@ func (f *Fleet) noteLost(worker link.Peer) {
 	delete(f.loads, worker.ID)
 }
 
-// noteStatus stores how many runs and sessions other servers have on a worker.
+// noteStatus stores how many runs and sessions of other servers are on a worker.
 func (f *Fleet) noteStatus(worker link.Peer) {
 	f.admission.setOthers(worker.ID, sumOf(worker.Status.Tenants))
 	f.mu.Lock()
@@ -149,7 +153,7 @@ func (f *Fleet) noteStatus(worker link.Peer) {
 	l.otherSessions = max(s.Sessions+s.Reserved-l.sessions, 0)
 }
 
-// sumOf adds the numbers of programs of each tenant on all servers.
+// sumOf adds up the numbers of programs that each tenant has on all servers.
 func sumOf(servers map[string]map[pyth.UserID]int) map[pyth.UserID]int {
 	others := map[pyth.UserID]int{}
 	for _, tenants := range servers {
@@ -160,7 +164,7 @@ func sumOf(servers map[string]map[pyth.UserID]int) map[pyth.UserID]int {
 	return others
 }
 
-// SetLimits changes the limits. Programs that already run continue.
+// SetLimits changes the limits. Running programs continue.
 func (f *Fleet) SetLimits(l Limits) { f.admission.setLimits(l) }
 
 func (f *Fleet) loadLocked(worker wire.ID) *load {
@@ -179,8 +183,8 @@ func (f *Fleet) noteStarted(worker wire.ID) {
 	f.loadLocked(worker).started++
 }
 
-// begin counts a new run of the tenant on the worker. When the run ends, the caller
-// must call the function "end" once.
+// begin counts a new run of the tenant on the worker. The caller must call the function
+// "end" once when the run ends.
 func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -198,8 +202,9 @@ func (f *Fleet) begin(worker wire.ID, tenant pyth.UserID) (end func()) {
 	}
 }
 
-// Quotas returns the maximum number of running programs and of reservations of the user
-// on all workers together. It counts the reservations of this server only.
+// Quotas returns two quotas of the user: running programs and reservations. The quotas
+// apply to all workers together. The number of used reservations includes only
+// reservations of this server.
 func (f *Fleet) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	running, limits := f.admission.running(user)
 	executions, reservations := 0, 0
@@ -218,7 +223,7 @@ func (f *Fleet) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error
 	}, nil
 }
 
-// reservationsOf returns the number of reservations that the user has made with this
+// reservationsOf returns the number of reservations that the user has made on this
 // server.
 func (f *Fleet) reservationsOf(user pyth.UserID) int {
 	now := time.Now()
@@ -233,7 +238,8 @@ func (f *Fleet) reservationsOf(user pyth.UserID) int {
 	return n
 }
 
-// Slots returns the number of programs that all ready workers together can run.
+// Slots returns the number of programs that all ready workers together can run at the
+// same time.
 func (f *Fleet) Slots() int {
 	sum := 0
 	for _, w := range f.Stats().Workers {
@@ -244,17 +250,18 @@ func (f *Fleet) Slots() int {
 	return sum
 }
 
-// Stats describes the workers at one moment.
+// Stats describes the state of the workers at one moment.
 type Stats struct {
 	Workers []WorkerStats
 	// Connected reports whether the server has a connection to NATS.
 	Connected bool
-	// Lost is the number of lost workers. Moved is the number of jobs that were sent to
-	// another worker. Refused is the number of jobs for which no worker had capacity.
+	// Lost is the number of lost workers. Moved is the number of jobs that the server
+	// sent to another worker after a failure or a refusal. Refused is the number of
+	// jobs for which no worker had capacity.
 	Lost, Moved, Refused int64
 }
 
-// WorkerStats describes a worker that still answers.
+// WorkerStats describes a worker that is not lost.
 type WorkerStats struct {
 	ID string
 	wire.Status
@@ -263,7 +270,7 @@ type WorkerStats struct {
 }
 
 // States of workers. A stopping worker accepts no new jobs. An incompatible worker has
-// another version of the protocol, so servers send no jobs to it.
+// a different version of the protocol, so servers send no jobs to this worker.
 const (
 	StateReady        = "ready"
 	StateStopping     = "stopping"
@@ -301,7 +308,7 @@ func (f *Fleet) Stats() Stats {
 	return s
 }
 
-// Health checks whether workers accept jobs.
+// Health reports whether workers accept jobs.
 func (f *Fleet) Health(context.Context) pyth.Check {
 	if !f.config.Bus.Connected() {
 		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the server has no connection to NATS"}

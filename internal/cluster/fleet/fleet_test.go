@@ -30,7 +30,7 @@ func TestTenantGetsSameWorkerUntilItIsFull(t *testing.T) {
 		if len(used) != 4 {
 			t.Errorf("the tenants use %v", used)
 		}
-		// Two runs fill the worker of a tenant.
+		// Two runs are enough to fill a worker.
 		ctx, cancel := context.WithCancel(t.Context())
 		var runs sync.WaitGroup
 		for i := range 8 {
@@ -153,7 +153,7 @@ func TestEventsArriveWithBackPressure(t *testing.T) {
 		if took := time.Since(start); took < 10*time.Second {
 			t.Errorf("took %v", took)
 		}
-		// The recorder returns an error, as if the client had disconnected.
+		// The recorder returns an error, as if the client had closed the connection.
 		o = c.run(newJob("b", "user", "print"), &recorder{fail: true})
 		if o.Status != pyth.StatusSucceeded && o.Status != pyth.StatusCanceled {
 			t.Errorf("%+v", o)
@@ -208,7 +208,8 @@ func TestWorkersOfOtherVersionsGetNoJobs(t *testing.T) {
 		if len(c.fleet.Stats().Workers) != 1 {
 			t.Error("the old worker is not alive")
 		}
-		// Asynchronous runs wait for a worker if they get this error code.
+		// This error code matters, because asynchronous runs wait for a worker if they
+		// get it.
 		if _, err := c.fleet.Start(t.Context(), newJob("a", "user", ""), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable {
 			t.Errorf("got %v", err)
 		}

@@ -17,7 +17,7 @@ import (
 
 var token = []byte("a joining token for tests")
 
-// machine is a worker with a fake host.
+// machine is a worker with a fake host for tests.
 type machine struct {
 	*host
 	worker *worker.Worker
@@ -35,8 +35,8 @@ type cluster struct {
 	machines []*machine
 }
 
-// inCluster calls the function "test" with a server and n workers. Each worker can
-// run two jobs and queue one more. The clock is fake: time passes only while all
+// inCluster calls the function "test" with a server and n workers. Each worker can run
+// two jobs and queue one more. The test uses a fake clock. Time passes only while all
 // goroutines wait.
 func inCluster(t *testing.T, n int, test func(t *testing.T, c *cluster)) {
 	t.Helper()
@@ -106,7 +106,7 @@ func (m *machine) close() {
 	}
 }
 
-// kill interrupts the connection of the machine permanently.
+// kill interrupts the connection of the machine forever.
 func (m *machine) kill() { m.bus.Cut(true) }
 
 func newJob(id, tenant, code string) *pyth.Job {
@@ -125,7 +125,8 @@ func (c *cluster) run(job *pyth.Job, events pyth.Events) *pyth.Outcome {
 	return o
 }
 
-// The method "on" returns the machine that has started the run "a", or fails the test.
+// The method "on" returns the machine that has started the run "a". If there is no such
+// machine, the test fails.
 func (c *cluster) on() *machine {
 	c.t.Helper()
 	var found *machine

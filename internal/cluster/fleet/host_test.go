@@ -13,7 +13,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// host is a fake pool of sandboxes. The code of a job says what its program does.
+// host is a fake pool of sandboxes. The code of a job says what the fake program does.
 type host struct {
 	name string
 
@@ -33,7 +33,7 @@ func newHost(name string) *host {
 	return &host{name: name, secrets: map[string]string{}, sessions: map[pyth.SessionID]map[string][]byte{}, reserved: map[pyth.ReservationID]bool{}}
 }
 
-// The method "change" calls f while no other method uses the host.
+// The method "change" locks the host while it calls f.
 func (h *host) change(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -169,7 +169,8 @@ func (h *host) ReadSessionFile(ctx context.Context, id pyth.SessionID, path stri
 	return err
 }
 
-// stuckReader waits until the context has ended, like the reader of a slow sandbox.
+// stuckReader is a reader that waits until the context has ended, like the reader of a
+// slow sandbox.
 type stuckReader struct{ ctx context.Context }
 
 func (r stuckReader) Read([]byte) (int, error) {
@@ -177,7 +178,7 @@ func (r stuckReader) Read([]byte) (int, error) {
 	return 0, r.ctx.Err()
 }
 
-// endAfter ends the session if err is an internal error, as the real pool does.
+// endAfter ends the session if err is an internal error. The real pool does the same.
 func (h *host) endAfter(id pyth.SessionID, err error) {
 	if pyth.ErrorCode(err) == pyth.CodeInternal {
 		h.CloseSession(id)
@@ -194,8 +195,8 @@ func (h *host) Reserve(_ context.Context, _ pyth.UserID, _ pyth.Layers, id pyth.
 	return &pyth.Reservation{ID: id, PublicKey: []byte("key of " + h.name), ExpiresAt: time.Now().Add(time.Minute)}, nil
 }
 
-// recorder is a pyth.Events. If the field "fail" is true, each call returns an error.
-// Each call takes the time in the field "pause".
+// recorder is a pyth.Events that stores all events. If the field "fail" is true, each
+// call returns an error. Each call takes as long as the field "pause" says.
 type recorder struct {
 	started int
 	output  []byte

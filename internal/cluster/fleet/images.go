@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// sendImages answers a worker that asks for the manifest of a layer (a set of
-// packages), or for the content of one image.
+// sendImages responds to a worker that needs packages. The worker asks for the manifest
+// of a layer (a set of packages), or for the content of one image.
 func (f *Fleet) sendImages(ctx context.Context, l *link.Link, m *wire.Message) error {
 	err := f.sendImage(ctx, l, m)
 	if err == nil || l.Err() != nil || ctx.Err() != nil {
@@ -56,8 +56,8 @@ func sendMessage(ctx context.Context, l *link.Link, kind wire.Kind, meta any, bl
 	return l.Send(ctx, m)
 }
 
-// sendContent sends the bytes of the reader "content". The result "broken" is true if
-// err is an error of this reader.
+// sendContent sends all bytes of the reader "content". The result "broken" is true if
+// the error comes from this reader.
 func sendContent(ctx context.Context, l *link.Link, content io.Reader) (broken bool, err error) {
 	for chunk, err := range wire.Chunks(content) {
 		if err != nil {
@@ -70,7 +70,7 @@ func sendContent(ctx context.Context, l *link.Link, content io.Reader) (broken b
 	return false, nil
 }
 
-// contentSource receives the content of a session's file from a worker.
+// contentSource receives from a worker the content of a file in a session.
 type contentSource struct {
 	ctx  context.Context
 	link *link.Link
@@ -96,7 +96,7 @@ func (s contentSource) NextContent() ([]byte, error) {
 	}
 }
 
-// sessionError converts the error of a call to a worker to an error for the user.
+// sessionError converts an error from a call to a worker into an error for the user.
 func sessionError(ctx context.Context, err error) error {
 	if ctx.Err() == nil && errors.Is(notStarted(err), errNotStarted) {
 		return &pyth.Error{

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addLayer adds a layer with one package of 2 MB to the store.
+// addLayer adds a layer to the store. The layer contains one package of 2 MB.
 func addLayer(t *testing.T, s *imagestore.Store) pyth.LayerID {
 	t.Helper()
 	content := make([]byte, 2<<20)
@@ -69,8 +69,7 @@ func TestWorkersGetPackagesDespiteLoss(t *testing.T) {
 				t.Errorf("%v differs from %v", got[i], want[i])
 			}
 		}
-		// The worker has the packages now, so the server does not have to send them
-		// again.
+		// The worker already has the packages, so the server does not send them again.
 		sent := len(c.hub.Sent())
 		job := newJob("c", "user", "")
 		job.Layers = layers

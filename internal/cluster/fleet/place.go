@@ -18,13 +18,13 @@ type demand struct {
 	tenant  pyth.UserID
 	runtime pyth.Runtime
 	memory  int64
-	// lasting is true for a session or a reservation.
+	// lasting is true if the demand is for a session or a reservation.
 	lasting bool
 }
 
-// candidates returns the workers for a demand in the order in which to try them. Free
-// workers come first, and then workers with room in their queues. In each of these
-// groups, the order depends only on the tenant and the runtime.
+// candidates returns the workers for a demand. The caller tries the workers in the
+// order of the result. Free workers come first, and then workers with room in their
+// queues. Within each group, the order depends only on the tenant and the runtime.
 func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 	if !f.config.Bus.Connected() {
 		return nil, unavailable("The server has lost its connection to the workers. Try again in a few seconds.")
@@ -54,8 +54,9 @@ func (f *Fleet) candidates(d demand) ([]link.Peer, error) {
 	return all, nil
 }
 
-// ready returns the workers that can accept jobs for the runtime. It returns an error if
-// workers have the protocol of this server, but none of them has the runtime.
+// ready returns the workers that can accept jobs for the runtime. It returns an error
+// if some workers use the same protocol as this server, but none of these workers has
+// the runtime.
 func (f *Fleet) ready(runtime pyth.Runtime) ([]link.Peer, error) {
 	var all []link.Peer
 	compatible, offered := false, false
@@ -76,8 +77,9 @@ func (f *Fleet) ready(runtime pyth.Runtime) ([]link.Peer, error) {
 	return all, nil
 }
 
-// CheckRuntime returns an error if workers are ready, but no worker has the runtime.
-// Without ready workers it returns nil, because a worker can join later.
+// CheckRuntime returns an error if there are workers, but none of them has the runtime.
+// If there are no workers, it returns nil, because a worker with the runtime can join
+// later.
 func (f *Fleet) CheckRuntime(runtime pyth.Runtime) error {
 	_, err := f.ready(runtime)
 	return err
@@ -90,8 +92,8 @@ func noRuntime(runtime pyth.Runtime) error {
 	}
 }
 
-// Kinds of workers: a worker that can start the job now, a worker in which the job must
-// wait, and a worker that has no space.
+// Groups of workers. A free worker can start the job now. In a busy worker, the job
+// must wait. A full worker cannot accept the job.
 const (
 	free = iota
 	busy
@@ -112,16 +114,16 @@ func (f *Fleet) groupLocked(p link.Peer, d demand) int {
 	}
 }
 
-// tenantFullLocked reports whether the worker would refuse another job of the tenant,
-// because the tenant has too many jobs there. Without this check, such a refusal would
-// make the worker look full for all other tenants.
+// tenantFullLocked reports whether the worker would refuse another job of the tenant
+// because the tenant already has too many jobs on this worker. Without this check, the
+// server would treat the worker as full for all other tenants after such a refusal.
 func (f *Fleet) tenantFullLocked(p link.Peer, tenant pyth.UserID) bool {
 	s := p.Status
 	return tenant != "" && s.MaxQueuedPerTenant > 0 && f.tenants[placed{p.ID, tenant}] >= s.MaxPerTenant+s.MaxQueuedPerTenant
 }
 
-// tenantFull reports whether the tenant has too many jobs on each ready worker with the
-// runtime.
+// tenantFull reports whether the tenant has too many jobs on every ready worker that
+// has the runtime.
 func (f *Fleet) tenantFull(d demand) bool {
 	all, _ := f.ready(d.runtime)
 	f.mu.Lock()
@@ -130,16 +132,17 @@ func (f *Fleet) tenantFull(d demand) bool {
 		!slices.ContainsFunc(all, func(p link.Peer) bool { return !f.tenantFullLocked(p, d.tenant) })
 }
 
-// score returns the rank of a worker for a tenant and a runtime. Each such pair has a
-// different order of workers. If a worker joins or leaves, only the tenants whose first
-// worker it is get another first worker.
+// score returns the rank of a worker for a tenant and a runtime. Each combination of
+// tenant and runtime has its own order of workers. When a worker joins or leaves, most
+// tenants keep their first worker.
 func score(worker wire.ID, d demand) uint64 {
 	h := sha256.Sum256([]byte(worker.String() + "\x00" + string(d.runtime) + "\x00" + string(d.tenant)))
 	return binary.BigEndian.Uint64(h[:])
 }
 
-// The method "pinned" returns the worker of a session or reservation. If no worker has
-// it, the method returns the error of the function "gone".
+// The method "pinned" returns the worker that has a session or a reservation. If no
+// worker has this session or reservation, the method returns the error of the function
+// "gone".
 func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.ID, error) {
 	f.mu.Lock()
 	p := f.pins[id]
@@ -163,14 +166,14 @@ func (f *Fleet) pinned(ctx context.Context, id string, gone func() error) (wire.
 	return wire.ID{}, gone()
 }
 
-// The method "left" reports whether the worker has announced that it leaves the
+// The method "left" reports whether the worker has announced that it is leaving the
 // cluster.
 func (f *Fleet) left(worker wire.ID) bool {
 	p, ok := f.node.Peer(worker)
 	return ok && p.Status.Leaving
 }
 
-// find asks all workers which of them has a session or reservation that another server
+// find asks all workers for the owner of a session or reservation that another server
 // opened.
 func (f *Fleet) find(ctx context.Context, id string, gone func() error) (wire.ID, error) {
 	if !f.config.Bus.Connected() {
@@ -186,8 +189,9 @@ func (f *Fleet) find(ctx context.Context, id string, gone func() error) (wire.ID
 	return worker, nil
 }
 
-// pin stores which worker has a session or reservation. The parameter "reserves" is the
-// user of a reservation that this server made; "" for anything else.
+// pin stores which worker has a session or a reservation. The parameter "reserves" is
+// the user of a reservation that this server made. It is "" for sessions and for
+// reservations of other servers.
 func (f *Fleet) pin(id string, worker wire.ID, expires time.Time, reserves pyth.UserID) {
 	now := time.Now()
 	f.mu.Lock()

@@ -12,38 +12,41 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// maxAttempts is the maximum number of workers that can fail for one job. Workers that
-// refuse the job do not count.
+// maxAttempts is the maximum number of failed workers for one job. A worker that only
+// refuses the job does not count as failed.
 const maxAttempts = 3
 
-// errNotStarted means that the worker or the call was lost before the program
+// errNotStarted means that the worker or the connection was lost before the program
 // started.
 var errNotStarted = errors.New("fleet: the worker was lost before the program started")
 
-// run is a job on a worker.
+// run is a job that the server sends to a worker.
 type run struct {
 	fleet  *Fleet
 	job    *pyth.Job
 	events pyth.Events
-	// The field "announced" is true if events.Started was called.
+	// The field "announced" is true if events.Started was already called.
 	announced bool
 	attempts  int
-	// The fields "worker", "link" and "end" belong to the current attempt.
+	// The fields "worker", "link" and "end" belong to the current attempt to run the
+	// job.
 	worker link.Peer
 	link   *link.Link
 	end    func()
-	// outcome is set if the job ended before a worker accepted it.
+	// outcome is the outcome of a job that ended before a worker accepted it. Otherwise
+	// it is nil.
 	outcome *pyth.Outcome
-	// The function "leave" tells the admission that the program has ended. Further
-	// calls of "leave" do nothing.
+	// The function "leave" tells the admission that the program has ended. If "leave"
+	// is called again, it does nothing.
 	leave func()
-	// waited is the time that the job waited in this server.
+	// waited is the time that the job waited until its tenant could run another
+	// program.
 	waited time.Duration
 }
 
 // Start sends the job to a worker, and returns when a sandbox has received the job. If
-// the tenant already runs the maximum number of programs, Start first waits for the end
-// of one.
+// the tenant already runs the maximum number of programs, Start first waits until a
+// program of the tenant ends.
 func (f *Fleet) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	r := &run{fleet: f, job: job, events: events, leave: func() {}}
 	if err := r.enter(ctx); err != nil {
@@ -56,8 +59,8 @@ func (f *Fleet) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// The method "enter" waits until the tenant may run another program. It does not wait
-// for jobs of the server itself, which have no tenant.
+// The method "enter" waits until the tenant may run another program. Jobs of the server
+// itself have no tenant. For these jobs the method does not wait.
 func (r *run) enter(ctx context.Context) error {
 	if r.job.Tenant == "" {
 		return nil
@@ -74,7 +77,7 @@ func (r *run) enter(ctx context.Context) error {
 	return nil
 }
 
-// start tries workers until one accepts the job.
+// start tries one worker after another until a worker accepts the job.
 func (r *run) start(ctx context.Context) error {
 	refused := map[wire.ID]bool{}
 	var refusal error
@@ -103,15 +106,15 @@ func (r *run) start(ctx context.Context) error {
 		default:
 			refusal = err
 		}
-		// If only a message was lost, the same worker can accept the job in a second
-		// call.
+		// If only a message was lost, try the same worker again, because it may accept
+		// the job in a second call.
 		refused[worker.ID] = !errors.Is(err, errNotStarted) || errors.Is(err, link.ErrStalled) || !r.fleet.node.IsAlive(worker.ID)
 		r.fleet.moved.Add(1)
 	}
 }
 
-// refusalOr returns the error with which a worker refused the job. If there is no such
-// error, it returns "general", which is less precise.
+// refusalOr returns the error with which a worker refused the job. If no worker refused
+// the job, it returns the less precise error "general".
 func refusalOr(refusal, general error) error {
 	if refusal != nil && pyth.ErrorCode(refusal) != pyth.CodeDraining {
 		return refusal
@@ -119,8 +122,8 @@ func refusalOr(refusal, general error) error {
 	return general
 }
 
-// The function "movable" reports whether another worker may accept the job, after a
-// worker refused the job with err.
+// The function "movable" reports whether another worker may accept the job. The
+// parameter is the error with which a worker refused the job.
 func movable(err error) bool {
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeOverloaded, pyth.CodeTooManyExecutions, pyth.CodeDraining, pyth.CodeUnavailable, pyth.CodeRuntimeUnavailable:
@@ -140,7 +143,7 @@ func (r *run) reservation() pyth.ReservationID {
 	return r.job.Encrypted.Sandbox
 }
 
-// choose returns the next worker for the job.
+// choose returns the next worker to which the server sends the job.
 func (r *run) choose(ctx context.Context, refused map[wire.ID]bool) (link.Peer, error) {
 	if r.pinned() {
 		id, gone := string(r.job.Session), sessionGone
@@ -214,7 +217,7 @@ func (r *run) startOn(ctx context.Context, worker link.Peer) (err error) {
 	return notStarted(err)
 }
 
-// notStarted converts an error of a lost call to errNotStarted.
+// notStarted converts the error of a failed call to errNotStarted.
 func notStarted(err error) error {
 	for _, lost := range []error{link.ErrLost, link.ErrReset, link.ErrStalled, link.ErrEnded, link.ErrClosed, wire.ErrInvalid} {
 		if errors.Is(err, lost) {
@@ -224,8 +227,8 @@ func notStarted(err error) error {
 	return err
 }
 
-// await waits for a message of the given kind. While it waits, it sends the packages
-// that the worker asks for.
+// await waits for a message of the given kind. While it waits, it sends packages to the
+// worker if the worker asks for packages.
 func (f *Fleet) await(ctx context.Context, l *link.Link, kind wire.Kind) error {
 	_, err := f.awaitMessage(ctx, l, kind)
 	return err
@@ -256,7 +259,7 @@ func (f *Fleet) awaitMessage(ctx context.Context, l *link.Link, kind wire.Kind) 
 	}
 }
 
-// Release starts the program and waits for its outcome.
+// Release starts the program and waits until the run has ended.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	defer r.leave()
 	defer r.wipe()
@@ -291,19 +294,19 @@ func publicError(err error) error {
 	return err
 }
 
-// wipe overwrites the password of an encrypted program.
+// wipe overwrites the password of an encrypted program with zeros.
 func (r *run) wipe() {
 	if e := r.job.Encrypted; e != nil {
 		clear(e.Password)
 	}
 }
 
-// release tells the worker to start the program, and receives the events and the
-// outcome. If the program has not started, it returns an error and no outcome.
+// release tells the worker to start the program. Then it receives the events and the
+// outcome. If the program has not started, release returns an error and no outcome.
 func (r *run) release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	if err := r.sendRelease(ctx, secrets); err != nil {
-		// The worker has not received the complete message, so it has not started the
-		// program.
+		// The program has not started, because the worker has not received the complete
+		// message.
 		if ctx.Err() != nil {
 			return &pyth.Outcome{Status: pyth.StatusCanceled}, nil
 		}
@@ -360,7 +363,7 @@ func (r *run) lost(err error) *pyth.Outcome {
 	}
 }
 
-// Abandon ends the run before its program starts.
+// Abandon ends the run before the program starts.
 func (r *run) Abandon() {
 	defer r.leave()
 	defer r.wipe()
@@ -382,18 +385,18 @@ func (r *run) abandon() {
 // receiver receives the messages of a released run.
 type receiver struct {
 	run *run
-	// ctx is the context of the call of Release. It is not used after the run was
-	// canceled.
+	// ctx is the context from the call of Release. The receiver does not use the
+	// context after it has canceled the run.
 	ctx context.Context
-	// canceled is true if the worker was told to stop the program.
+	// canceled is true if the server has told the worker to stop the program.
 	canceled bool
-	// deaf is true if the caller has failed to accept an event. Then it receives no
-	// more events.
+	// deaf is true if the caller has returned an error for an event. After this error,
+	// the caller gets no more events.
 	deaf bool
 }
 
-// The method "next" returns the next message. If the context ends, it tells the worker
-// to cancel the run, and then still waits for the message.
+// The method "next" returns the next message. If the context ends, the method tells the
+// worker to cancel the run, and continues to wait for the message.
 func (c *receiver) next() (*wire.Message, error) {
 	for {
 		ctx := c.ctx

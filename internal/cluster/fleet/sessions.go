@@ -11,10 +11,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// closeTimeout limits the time to close a session on its worker.
+// closeTimeout is the time-out for closing a session on its worker.
 const closeTimeout = 10 * time.Second
 
-// OpenSession opens the session on a worker.
+// OpenSession opens a session on one of the workers.
 func (f *Fleet) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	runtime := spec.Runtime
 	if runtime == "" {
@@ -32,7 +32,7 @@ func (f *Fleet) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	return err
 }
 
-// place calls one worker after another with the message m, until a worker answers with
+// place sends the message m to one worker after another, until a worker answers with
 // KindDone.
 func (f *Fleet) place(ctx context.Context, d demand, m []byte) (*wire.Message, wire.ID, error) {
 	refused := map[wire.ID]bool{}
@@ -60,7 +60,7 @@ func (f *Fleet) place(ctx context.Context, d demand, m []byte) (*wire.Message, w
 	}
 }
 
-// ask calls the worker with the message m and waits for the answer KindDone.
+// ask sends the message m to the worker and waits for the answer KindDone.
 func (f *Fleet) ask(ctx context.Context, worker wire.ID, m []byte) (*wire.Message, error) {
 	l, err := f.node.Call(ctx, worker, m)
 	if err != nil {
@@ -72,7 +72,7 @@ func (f *Fleet) ask(ctx context.Context, worker wire.ID, m []byte) (*wire.Messag
 }
 
 // CloseSession destroys the session. If the server cannot reach the worker of the
-// session, the worker closes the session itself after some time.
+// session, the worker closes the session on its own after some time.
 func (f *Fleet) CloseSession(id pyth.SessionID) {
 	f.mu.Lock()
 	p := f.pins[string(id)]
@@ -92,7 +92,8 @@ func (f *Fleet) CloseSession(id pyth.SessionID) {
 	}
 }
 
-// askSession makes a call about a session and waits for the worker's answer KindDone.
+// askSession sends a message about a session to the worker of this session, and waits
+// for the answer KindDone.
 func (f *Fleet) askSession(ctx context.Context, kind wire.Kind, id pyth.SessionID, path string) (*wire.Message, error) {
 	l, err := f.callSession(ctx, kind, id, path)
 	if err != nil {
@@ -153,7 +154,7 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		// The worker can fail before it has received the whole content.
+		// The worker can fail before it has received all of the content.
 		m, err := f.awaitMessage(ctx, l, wire.KindDone)
 		answered <- answer{m, err}
 		stop()
@@ -165,7 +166,7 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 			return false, err
 		}
 	case err == nil:
-		// Ignore an error, because the answer of the worker contains the cause.
+		// Ignore the error here, because the worker's answer contains the cause.
 		_ = sendMessage(sending, l, wire.KindEnd, nil)
 	}
 	a := <-answered
@@ -179,8 +180,7 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return w.Created, a.m.Into(&w)
 }
 
-// ReadSessionFile calls the function "consume" with the size and the content of a
-// file.
+// ReadSessionFile passes the size and the content of a file to the function "consume".
 func (f *Fleet) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, consume func(size int64, content io.Reader) error) error {
 	l, err := f.callSession(ctx, wire.KindRead, id, path)
 	if err != nil {
@@ -198,7 +198,7 @@ func (f *Fleet) ReadSessionFile(ctx context.Context, id pyth.SessionID, path str
 	return consume(size.Bytes, io.LimitReader(&wire.ContentReader{Source: contentSource{ctx, l}}, size.Bytes))
 }
 
-// Reserve reserves a sandbox on a worker.
+// Reserve reserves a sandbox on one of the workers.
 func (f *Fleet) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	m, err := wire.Encode(wire.KindReserve, wire.Reserve{User: user, Layers: layers, ID: id})
 	if err != nil {

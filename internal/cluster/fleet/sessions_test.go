@@ -49,7 +49,8 @@ func TestSessionStaysOnItsWorker(t *testing.T) {
 		if err := c.fleet.ReadSessionFile(t.Context(), "session", "f", func(int64, io.Reader) error { return stop }); !errors.Is(err, stop) {
 			t.Error(err)
 		}
-		// The session continues if the server does not read the whole file.
+		// If the server stops before it has read the whole file, the session must
+		// continue.
 		if _, err := c.fleet.WriteSessionFile(t.Context(), "session", "slow", strings.NewReader(large)); err != nil {
 			t.Error(err)
 		}

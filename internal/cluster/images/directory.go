@@ -14,8 +14,9 @@ import (
 // Directory is an object store in a directory, for example on a network file system.
 type Directory string
 
-// Open opens the file of the object. It refuses everything but regular files: the opening
-// of a named pipe, for example, would wait for a writer.
+// Open opens the file of the object. It refuses files that are not regular files. For
+// example, an attempt to open a named pipe would block until another process writes to
+// the pipe.
 func (d Directory) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	f, err := os.OpenFile(d.path(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -31,7 +32,7 @@ func (d Directory) Open(ctx context.Context, name string) (io.ReadCloser, error)
 	return fileUntil{readerUntil{ctx, f}, f}, nil
 }
 
-// fileUntil is a file whose reads fail when a context has ended.
+// fileUntil is a file whose reads fail after a context has ended.
 type fileUntil struct {
 	readerUntil
 	io.Closer
@@ -60,7 +61,7 @@ func (d Directory) Put(ctx context.Context, name string, content io.Reader) (err
 
 func (d Directory) path(name string) string { return filepath.Join(string(d), name[:2], name) }
 
-// readerUntil is a reader that fails when its context has ended.
+// readerUntil is a reader that returns an error when its context has ended.
 type readerUntil struct {
 	ctx  context.Context
 	from io.Reader

@@ -1,11 +1,12 @@
-// Package images shares the images of packages between workers through an object store.
-// The first worker that downloads an image from a server stores the image in the object
-// store. Other workers download the image from the object store, so that the servers
-// have less work.
+// Package images lets workers share images of packages through an object store. When a
+// worker downloads an image from a server, it also stores the image in the object
+// store. Other workers then download the image from the object store. This reduces the
+// load of the servers.
 //
-// Objects are encrypted with keys that derive from the joining token. A worker checks
-// the hash of each image, and asks the server for images that the object store does not
-// have. So a missing, slow or hostile object store only makes workers slower.
+// Objects are encrypted with keys that are derived from the joining token. A worker
+// checks the hash of each image. If the object store does not have an image, the worker
+// asks the server for it. So if the object store is missing, slow or under the control
+// of an attacker, the workers only become slower.
 package images
 
 import (
@@ -19,10 +20,10 @@ import (
 	"time"
 )
 
-// Objects is an object store. It must be safe for concurrent use by several machines.
+// Objects is an object store. Several machines must be able to use it at the same time.
 type Objects interface {
-	// Open opens an object. It returns fs.ErrNotExist if there is no such object. The
-	// object can change between two calls.
+	// Open opens an object. It returns fs.ErrNotExist if the object does not exist. The
+	// object can change between two calls of Open.
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 	// Put creates or replaces an object. The name consists of lower-case letters and
 	// digits.
@@ -30,18 +31,18 @@ type Objects interface {
 }
 
 const (
-	// getTimeout is the maximum time for a download from the object store. After this
-	// time, the worker asks the server for the image.
+	// getTimeout is the maximum time for a download from the object store. When this
+	// time is over, the worker asks the server for the image.
 	getTimeout = time.Minute
 	putTimeout = 10 * time.Minute
-	// pause is the time after a failure during which Shared does not use the object
-	// store.
+	// pause is the time for which Shared does not use the object store after a failure.
 	pause = time.Minute
-	// maxWaiting is the maximum number of images that wait until they are stored.
+	// maxWaiting is the maximum number of images that wait for their upload to the
+	// object store.
 	maxWaiting = 256
 )
 
-// Shared gets images from an object store, and adds images to it. It implements
+// Shared downloads images from an object store, and uploads images to it. It implements
 // imagestore.Shared.
 type Shared struct {
 	objects Objects
@@ -55,14 +56,14 @@ type Shared struct {
 	failed time.Time
 }
 
-// image is an image that waits until Shared stores it.
+// image is an image that waits for its upload to the object store.
 type image struct {
 	hash []byte
 	path string
 }
 
-// New returns a Shared. The parameter "token" is the secret with which processes join
-// the cluster. The caller must close the result.
+// New returns a Shared. The parameter "token" is the joining token: the secret with
+// which processes join the cluster. The caller must close the result.
 func New(objects Objects, token []byte, logger *slog.Logger) *Shared {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Shared{objects: objects, keys: &keys{token}, logger: logger, waiting: make(chan image, maxWaiting), stop: stop}
@@ -70,15 +71,15 @@ func New(objects Objects, token []byte, logger *slog.Logger) *Shared {
 	return s
 }
 
-// Close ends the transfers that are in progress.
+// Close cancels the transfers that are in progress.
 func (s *Shared) Close() {
 	s.stop()
 	s.stopped.Wait()
 }
 
 // Get writes the image with the given SHA-256 hash to the writer. It returns
-// fs.ErrNotExist if the object store does not have the image or cannot be used now. The
-// caller must check the hash of the written bytes.
+// fs.ErrNotExist if the object store does not have the image or is not available at the
+// moment. The caller must check the hash of the written bytes.
 func (s *Shared) Get(ctx context.Context, hash []byte, to io.Writer) error {
 	if s.paused() {
 		return fs.ErrNotExist
@@ -105,8 +106,8 @@ func (s *Shared) get(ctx context.Context, hash []byte, to io.Writer) error {
 	return errors.Join(decrypt(to, object, aead), object.Close())
 }
 
-// Put stores the image in the object store in the background. If too many images
-// already wait, it does nothing. The file must not change.
+// Put uploads the image to the object store in the background. If too many images are
+// already waiting, Put does nothing. The file must not change.
 func (s *Shared) Put(hash []byte, path string) {
 	select {
 	case s.waiting <- image{hash, path}:
@@ -114,7 +115,7 @@ func (s *Shared) Put(hash []byte, path string) {
 	}
 }
 
-// The method "store" stores waiting images until ctx ends.
+// The method "store" uploads waiting images until ctx ends.
 func (s *Shared) store(ctx context.Context) {
 	for {
 		select {

@@ -27,7 +27,8 @@ var token = []byte("a joining token for tests")
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// newImage writes a file with random content and returns its hash and its path.
+// newImage writes a file with random content, and returns the hash and the path of the
+// file.
 func newImage(t *testing.T, size int) (content, hash []byte, path string) {
 	t.Helper()
 	content = make([]byte, size)
@@ -41,7 +42,7 @@ func newImage(t *testing.T, size int) (content, hash []byte, path string) {
 	return content, sum[:], path
 }
 
-// await repeats Get until the object store has the image.
+// await calls Get again and again until the object store has the image.
 func await(t *testing.T, s *images.Shared, hash []byte) []byte {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
@@ -129,7 +130,7 @@ func TestObjectsAreEncrypted(t *testing.T) {
 	}
 }
 
-// stuck is an object store that does not answer.
+// stuck is an object store that never answers.
 type stuck struct {
 	mu    sync.Mutex
 	calls int
@@ -172,7 +173,7 @@ func TestStuckObjectStoreIsNotUsedForAWhile(t *testing.T) {
 }
 
 // TestDirectoryRefusesSpecialFiles checks that a named pipe in the directory does not
-// block the worker, and that links are not followed.
+// block the worker. It also checks that the worker does not follow symbolic links.
 func TestDirectoryRefusesSpecialFiles(t *testing.T) {
 	dir := t.TempDir()
 	d := images.Directory(dir)

@@ -11,14 +11,15 @@ import (
 	"io"
 )
 
-// chunkBytes is the size of the parts of an image that are encrypted separately.
+// chunkBytes is the size of one part of an image. Each part is encrypted separately.
 const chunkBytes = 64 << 10
 
 var errDamaged = errors.New("images: the object is damaged, or belongs to another joining token")
 
 // keys derives the name and the encryption key of an object from the joining token and
-// the hash of the image. So the names do not show which packages a cluster uses. A key
-// encrypts only one content, so the nonce of each part can be the number of the part.
+// the hash of the image. So the names do not reveal which packages a cluster uses. The
+// number of each part is also its nonce. This is safe, because each key encrypts only
+// one image.
 type keys struct{ token []byte }
 
 func (k *keys) of(hash []byte) (name string, aead cipher.AEAD, err error) {
@@ -41,21 +42,21 @@ func (k *keys) of(hash []byte) (name string, aead cipher.AEAD, err error) {
 	return hex.EncodeToString(id), aead, err
 }
 
-// nonce returns the nonce of the part with the number n.
+// nonce returns the nonce of part number n.
 func nonce(n uint64) []byte {
 	b := make([]byte, 12)
 	binary.BigEndian.PutUint64(b[4:], n)
 	return b
 }
 
-// encrypter is a reader. It reads from another reader and encrypts the content.
+// encrypter is a reader that reads from another reader and encrypts the content.
 type encrypter struct {
 	from  io.Reader
 	aead  cipher.AEAD
 	parts uint64
 	plain []byte
-	// The field "ready" contains encrypted bytes of the current part that were not read
-	// yet.
+	// The field "ready" contains encrypted bytes of the current part that the caller
+	// has not read yet.
 	ready []byte
 	err   error
 }
@@ -85,9 +86,9 @@ func (e *encrypter) Read(to []byte) (int, error) {
 	return n, nil
 }
 
-// The function "decrypt" decrypts an object and writes the content to a writer. If
-// parts at the end are missing, it returns no error, because the caller checks the hash
-// of the content.
+// The function "decrypt" decrypts an object and writes the content to a writer. If the
+// last parts are missing, it returns no error, because the caller checks the hash of
+// the content.
 func decrypt(to io.Writer, from io.Reader, aead cipher.AEAD) error {
 	sealed := make([]byte, chunkBytes+aead.Overhead())
 	for part := uint64(0); ; part++ {

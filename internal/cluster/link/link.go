@@ -9,22 +9,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// window limits the frames on their way to the receiver: the sender may send frames
-// with at most this cost before the receiver has used them. The cost of a frame is
-// frameCost and the size of its payload.
+// window is the maximum total cost of the frames that a sender has sent and the
+// receiver has not used yet. The cost of a frame is the constant frameCost plus the
+// size of its payload.
 const (
 	window    = 512 << 10
 	frameCost = 64
 	// maxChunk is the maximum size of the payload of a data frame.
 	maxChunk = 64 << 10
-	// minChunk is the minimum size of such a payload. Every useful message bus allows
-	// larger messages.
+	// minChunk is the minimum size of the payload of a full data frame. A message bus
+	// that does not allow such frames is not usable.
 	minChunk = 1 << 10
 )
 
-// callTimeout is the time within which the worker must receive the next part of a
-// call's first message. A large job has many parts, so the whole message may take
-// longer.
+// callTimeout is the maximum time until the worker receives the next part of a call's
+// first message. A large job has many parts, so the transfer of the whole message may
+// take longer.
 const callTimeout = 10 * time.Second
 
 var errTooLarge = errors.New("link: message too large")
@@ -34,10 +34,12 @@ type Link struct {
 	node *Node
 	peer wire.ID
 	call uint64
-	// The channel "sending" contains a value while a message is sent, so that the
-	// parts of messages do not mix.
+	// The channel "sending" contains a value while the link sends a message. This
+	// prevents other messages from being sent at the same time, so that the parts of
+	// two messages do not mix.
 	sending chan struct{}
-	// The channel "canSend" wakes Send, and the channel "arrived" wakes Receive.
+	// A value in the channel "canSend" wakes Send. A value in the channel "arrived"
+	// wakes Receive.
 	canSend, arrived chan struct{}
 	// The channel "done" is closed when the field "err" is set.
 	done chan struct{}
@@ -46,9 +48,10 @@ type Link struct {
 	err error
 
 	// The field "unreceived" contains the sent frames that the receiver has not
-	// acknowledged. The first of these frames has the number "base". The field "spent"
-	// is the cost of all sent frames, and "limit" is the maximum cost that the receiver
-	// allows. "sentAt" is the time of the last progress.
+	// acknowledged. The field "base" is the number of the first of these frames. The
+	// field "spent" is the cost of all sent frames. The field "limit" is the maximum
+	// cost that the receiver allows. The field "sentAt" is the time of the last
+	// progress.
 	unreceived  []*wire.Frame
 	base, seq   uint64
 	spent       uint64
@@ -57,10 +60,10 @@ type Link struct {
 	lastFrameAt time.Time
 
 	// The field "received" contains the frames that Receive has not used yet. The field
-	// "expected" is the number of the next frame. "arrivedCost" is the cost of all
-	// frames that have arrived, and "used" is the cost of the frames that Receive has
-	// used. The field "promised" is the limit that the sender knows. "ackSince" is the
-	// time when the first unacknowledged frame arrived.
+	// "expected" is the number of the next frame. The field "arrivedCost" is the cost
+	// of all frames that have arrived. The field "used" is the cost of the frames that
+	// Receive has used. The field "promised" is the limit that the sender knows. The
+	// field "ackSince" is the time when the first unacknowledged frame arrived.
 	received    []*wire.Frame
 	expected    uint64
 	arrivedCost uint64
@@ -102,12 +105,13 @@ func wake(c chan struct{}) {
 func cost(f *wire.Frame) uint64 { return uint64(len(f.Payload)) + frameCost }
 
 // Send sends a message. It first waits until the receiver has used enough of the
-// earlier messages. The link may send the message again after Send has returned, so the
-// caller must not change the message.
+// earlier messages. The caller must not change the message later, because the link may
+// send it again after Send has returned.
 func (l *Link) Send(ctx context.Context, message []byte) error { return l.send(ctx, message, 0) }
 
-// The method "send" is like Send, with a time limit. It fails with ErrStalled if the
-// receiver uses no earlier message within the time "limit"; 0 means no time limit.
+// The method "send" is like Send, but has a time limit. It fails with ErrStalled if the
+// receiver uses no earlier message within the time "limit". The value 0 means no time
+// limit.
 func (l *Link) send(ctx context.Context, message []byte, limit time.Duration) error {
 	select {
 	case l.sending <- struct{}{}:
@@ -169,7 +173,8 @@ func (l *Link) sendPart(ctx context.Context, part []byte, last bool, limit time.
 	return nil
 }
 
-// transmitLocked sends a frame. Each frame also acknowledges received frames.
+// transmitLocked sends a frame. Each frame also acknowledges the frames that this
+// process has received.
 func (l *Link) transmitLocked(f *wire.Frame) {
 	l.promised = l.used + window
 	f.Next, f.Limit = l.expected, l.promised
@@ -182,7 +187,7 @@ func (l *Link) acknowledgeLocked() {
 	l.transmitLocked(&wire.Frame{Kind: wire.FrameAck, Call: l.call})
 }
 
-// receive handles a frame of the call.
+// receive processes a frame of the call.
 func (l *Link) receive(f *wire.Frame) {
 	switch f.Kind {
 	case wire.FrameEnd:
@@ -213,8 +218,8 @@ func (l *Link) receiveAckLocked(f *wire.Frame) {
 	}
 }
 
-// receiveDataLocked stores a data frame for Receive. It returns false if the sender
-// has exceeded its limit.
+// receiveDataLocked stores a data frame for the method Receive. It returns false if the
+// sender has exceeded its limit.
 func (l *Link) receiveDataLocked(f *wire.Frame) bool {
 	if l.ackSince.IsZero() {
 		l.ackSince = time.Now()
@@ -232,9 +237,9 @@ func (l *Link) receiveDataLocked(f *wire.Frame) bool {
 	return true
 }
 
-// Receive returns the next message. After the end of the call, it still returns
-// messages that arrived before. If a message is larger than maxBytes, Receive ends the
-// call. Only one goroutine may call Receive at a time.
+// Receive returns the next message. After the end of the call, it still returns the
+// messages that arrived before the end. If a message is larger than maxBytes, Receive
+// ends the call. Two goroutines must not call Receive at the same time.
 func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	var message []byte
 	for {
@@ -256,8 +261,8 @@ func (l *Link) Receive(ctx context.Context, maxBytes int) ([]byte, error) {
 	}
 }
 
-// nextFrame returns the next received frame. It allows the sender to send more, by the
-// cost of this frame.
+// nextFrame returns the next received frame. The sender may then send further frames
+// with the same total cost.
 func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	for {
 		l.mu.Lock()
@@ -286,8 +291,8 @@ func (l *Link) nextFrame(ctx context.Context) (*wire.Frame, error) {
 	}
 }
 
-// tick sends unacknowledged frames again, acknowledges received frames, and tests
-// whether a silent link still works.
+// tick sends unacknowledged frames again and acknowledges received frames. If a link
+// has sent no frames for some time, tick tests whether the link still works.
 func (l *Link) tick(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -296,8 +301,8 @@ func (l *Link) tick(now time.Time) {
 	case len(l.unreceived) > 0 && now.Sub(l.sentAt) > retransmitAfter:
 		l.sentAt = now
 		for _, f := range l.unreceived {
-			// Send a copy. The message bus may still hold the first frame, so this
-			// frame must not change.
+			// Send a copy of the frame. The message bus may still use the original
+			// frame, so the original must not change.
 			again := *f
 			l.transmitLocked(&again)
 		}
@@ -306,22 +311,25 @@ func (l *Link) tick(now time.Time) {
 	}
 }
 
-// Close ends the call. Messages that the other process has not received may be lost.
+// Close ends the call. Messages may be lost if the other process has not received them
+// yet.
 func (l *Link) Close() {
 	if l.fail(ErrClosed) {
 		l.node.send(l.peer, &wire.Frame{Kind: wire.FrameEnd, Call: l.call})
 	}
 }
 
-// Delivered waits until the other process has received all messages. If the call ended
-// before, it is unknown whether they arrived, and Delivered returns false.
+// Delivered waits until the other process has received all messages. If the call ends
+// with an error before, Delivered returns false. In this case, the messages may or may
+// not have arrived.
 func (l *Link) Delivered() bool {
 	for {
 		l.mu.Lock()
 		waiting, err := len(l.unreceived) > 0, l.err
 		l.mu.Unlock()
 		if err != nil {
-			// The server ends a call only after it has received the answer.
+			// ErrEnded means that the server ended the call. The server does this only
+			// after it has received the answer.
 			return errors.Is(err, ErrEnded)
 		}
 		if !waiting {

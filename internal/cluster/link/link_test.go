@@ -38,7 +38,7 @@ func newPair(t *testing.T, accept func(*link.Link)) *pair {
 	return newSlowPair(t, time.Millisecond, accept)
 }
 
-// newSlowPair is like newPair, but messages arrive after the given delay.
+// newSlowPair is like newPair, but each message arrives after the given delay.
 func newSlowPair(t *testing.T, delay time.Duration, accept func(*link.Link)) *pair {
 	t.Helper()
 	p := &pair{hub: linktest.NewHub(delay)}
@@ -69,7 +69,7 @@ func newSlowPair(t *testing.T, delay time.Duration, accept func(*link.Link)) *pa
 	return p
 }
 
-// echo sends each message of a call back.
+// echo receives the messages of a call and sends each message back.
 func echo(l *link.Link) {
 	for {
 		m, err := l.Receive(context.Background(), 1<<20)
@@ -128,8 +128,8 @@ func TestCallToStalledWorkerFails(t *testing.T) {
 		if took := time.Since(began); took < 9*time.Second || took > 11*time.Second {
 			t.Errorf("the call failed after %v", took)
 		}
-		// The message of this call fits in the window, so the call does not wait for
-		// the receiver.
+		// The message of this call is smaller than the window, so the call does not
+		// wait for the receiver.
 		l, err := p.server.Call(t.Context(), p.worker.ID(), message(1000))
 		if err != nil {
 			t.Fatal(err)
@@ -154,8 +154,8 @@ func TestSlowCallSucceeds(t *testing.T) {
 		if n := <-received; n != 8<<20 {
 			t.Errorf("the worker received %d bytes", n)
 		}
-		// The limit (callTimeout) is for one part of a message, so the call may take
-		// longer.
+		// The time limit callTimeout applies to each part of a message, so the whole
+		// call may take longer.
 		if took := time.Since(began); took < 10*time.Second {
 			t.Errorf("the call took only %v", took)
 		}
@@ -167,8 +167,8 @@ func TestCallsCanArriveInAnyOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, echo)
 		defer p.close()
-		// The first message of the first call is lost, and repeated after the second
-		// call.
+		// The message bus loses the first message of the first call. The link sends
+		// this message again after the second call.
 		var lost [][]byte
 		p.hub.Drop(func(_ string, b []byte) bool {
 			if len(b) > 10_000 && len(lost) == 0 {
@@ -191,8 +191,8 @@ func TestCallsCanArriveInAnyOrder(t *testing.T) {
 			}
 			l.Close()
 		}
-		// If a message of an ended call arrives again, it must not start the call
-		// again.
+		// Send an old message of an ended call again. The message must not start the
+		// call again.
 		time.Sleep(time.Second)
 		sent := len(p.hub.Sent())
 		if err := p.hub.Inject("pyth-on.cluster.node."+p.worker.ID().String(), lost[0]); err != nil {

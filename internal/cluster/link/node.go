@@ -1,15 +1,16 @@
-// Package link connects the processes of a cluster over a message bus that may lose
-// messages, for example while a NATS server restarts.
+// Package link connects the processes of a cluster over a message bus. The message bus
+// may lose messages, for example while a NATS server restarts.
 //
 // A Node is one process. It knows which other processes are alive. Workers regularly
-// send an announcement to all servers, and each server answers with a short message (a
-// beat). Each answer names the newest message that the other process has received. So a
-// process knows how long ago it sent that message. The clocks of the processes may
-// differ, and old messages that an attacker repeats have no effect.
+// send an announcement to all servers. Each server answers with a short message, a
+// beat. An announcement or a beat contains the number of the newest message that its
+// sender has received from the other process. From this number, the other process knows
+// when it sent that message. The clocks of the processes may differ. If an attacker
+// sends old messages again, they have no effect.
 //
-// A Link is a call from a server to a worker. It carries messages in both directions,
-// in order and each of them once. A sender repeats frames that the receiver did not
-// acknowledge. To limit the memory of a link, a sender waits until the receiver has
+// A Link is a call from a server to a worker. It carries messages in both directions.
+// Each message arrives once and in order. A sender repeats frames that the receiver did
+// not acknowledge. To limit the memory of a link, a sender waits until the receiver has
 // used earlier frames. When the other process is lost, all links to this process end.
 package link
 
@@ -23,56 +24,61 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// Bus sends messages to subjects. It may lose messages, but keeps the order of messages
-// from one process to one subject.
+// Bus sends messages to subjects. A bus may lose messages. It keeps the order of the
+// messages from one process to one subject.
 type Bus interface {
-	// Publish sends a message to all subscribers of the subject. It does not wait until
-	// they have received the message. The implementation may keep the parameter "data".
+	// Publish sends a message to all subscribers of the subject. It returns before the
+	// subscribers have received the message. The implementation may keep the parameter
+	// "data".
 	Publish(subject string, data []byte) error
-	// Subscribe calls the function "receive" for each message to the subject, one at a
-	// time. The function may keep the message.
+	// Subscribe calls the function "receive" for each message to the subject. It never
+	// calls "receive" for two messages at the same time. The function may keep the
+	// message.
 	Subscribe(subject string, receive func([]byte)) error
-	// Connected reports whether messages can be sent now.
+	// Connected reports whether the bus can send messages now.
 	Connected() bool
 	// MaxPayload is the maximum size of a message in bytes.
 	MaxPayload() int
-	// OnConnect sets a function that is called each time the bus has connected.
+	// OnConnect sets a function. The bus calls this function each time it has
+	// connected.
 	OnConnect(func())
 }
 
-// Subjects of messages. Workers subscribe to subjectWorkers, and servers to
-// subjectServers. Each process also has a separate subject.
+// Subjects of messages. Workers subscribe to subjectWorkers, and servers subscribe to
+// subjectServers. Each process also subscribes to a subject of its own.
 const (
 	subjectWorkers = "pyth-on.cluster.workers"
 	subjectServers = "pyth-on.cluster.servers"
 	subjectNode    = "pyth-on.cluster.node."
 )
 
-// Times of a node. A process is lost if it has not answered for the time LostAfter.
-// Callers learn of the loss within five seconds. Announcements are so frequent that a
-// process on a busy machine can pause for some seconds.
+// Time limits of a node. A process is lost if it has not answered for the time
+// LostAfter. Callers learn within five seconds that a process is lost. The interval
+// between announcements is short, so a process on a busy machine may pause for some
+// seconds.
 const (
 	announceInterval = 500 * time.Millisecond
 	LostAfter        = 4500 * time.Millisecond
-	// tick is the time between two searches for lost processes and lost frames. A frame
-	// that is not acknowledged within retransmitAfter is sent again.
+	// tick is the time between two searches for lost processes and lost frames. If a
+	// frame is not acknowledged within retransmitAfter, the sender sends the frame
+	// again.
 	tick            = 100 * time.Millisecond
 	retransmitAfter = 400 * time.Millisecond
-	// ackDelay is the maximum time until received frames are acknowledged.
+	// ackDelay is the maximum time until a process acknowledges received frames.
 	ackDelay = 100 * time.Millisecond
-	// If a link has sent no frame for the time probeAfter, it acknowledges again. The
-	// answer shows whether the other process still knows the call.
+	// If a link has sent no frame for the time probeAfter, it sends another
+	// acknowledgment. The answer shows whether the other process still knows the call.
 	probeAfter = 2 * time.Second
 )
 
-// Errors that end links.
+// Errors with which links end.
 var (
 	// ErrLost reports that the other process has ended or cannot be reached.
 	ErrLost = errors.New("link: connection to the process lost")
 	// ErrReset reports that the other process does not know the call, or refused it.
 	ErrReset = errors.New("link: the other process does not know the call")
-	// ErrStalled reports that a worker is alive, but does not receive the first message
-	// of a call.
+	// ErrStalled reports that a worker is alive, but has not received the first message
+	// of a call in time.
 	ErrStalled = errors.New("link: the other process does not receive the message")
 	// ErrEnded reports that the other process has ended the call.
 	ErrEnded = errors.New("link: call ended")
@@ -84,19 +90,19 @@ var (
 type Config struct {
 	Bus   Bus
 	Token []byte
-	// Status returns the state of a worker. It is nil for a server.
+	// Status returns the state of a worker. The field Status is nil for a server.
 	Status func() wire.Status
-	// Accept handles a call to a worker. Each call has a separate goroutine. The call
+	// Accept serves a call to a worker. Each call runs in its own goroutine. The call
 	// ends when Accept returns. Accept is nil for a server.
 	Accept func(*Link)
 	// MaxCalls returns the maximum number of calls that a worker accepts at the same
-	// time. It is nil for a server, and must not block.
+	// time. It must not block. The field MaxCalls is nil for a server.
 	MaxCalls func() int
-	// Owns reports whether this worker has the session or reservation. It is nil for a
-	// server.
+	// Owns reports whether this worker has the session or reservation with the given
+	// ID. The field Owns is nil for a server.
 	Owns func(id string) bool
-	// CountTenants reports whether a server needs the field Tenants of the workers'
-	// statuses. It is nil for a worker, and must not block.
+	// CountTenants reports whether a server needs the field Tenants in the statuses of
+	// workers. It must not block. The field CountTenants is nil for a worker.
 	CountTenants func() bool
 	// Lost is called when a process is lost. Announced is called after each
 	// announcement of a worker that is alive. Lost and Announced may be nil.
@@ -107,7 +113,7 @@ type Config struct {
 // Peer describes another process.
 type Peer struct {
 	ID wire.ID
-	// Status is the last status of a worker.
+	// Status is the last status that a worker announced.
 	Status wire.Status
 }
 
@@ -119,11 +125,11 @@ type Node struct {
 	server bool
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
-	// The field "accepted" counts running calls of Accept, so that Close can wait for
-	// them.
+	// The field "accepted" counts the running calls of Accept. Close waits until all
+	// these calls have returned.
 	accepted sync.WaitGroup
-	// A value in the channel "announce" makes the node send its next announcement at
-	// once.
+	// If a value is in the channel "announce", the node sends its next announcement
+	// immediately.
 	announce chan struct{}
 
 	mu      sync.Mutex
@@ -171,8 +177,8 @@ func Open(c Config) (*Node, error) {
 // ID returns the ID of this process.
 func (n *Node) ID() wire.ID { return n.id }
 
-// Announce sends the announcement of a worker at once. On a server, it asks all workers
-// for their announcements.
+// Announce immediately sends the announcement of a worker. On a server, it asks all
+// workers for their announcements.
 func (n *Node) Announce() {
 	select {
 	case n.announce <- struct{}{}:
@@ -180,8 +186,8 @@ func (n *Node) Announce() {
 	}
 }
 
-// Close ends all calls, and waits until Accept has returned. A worker first announces
-// that it leaves.
+// Close ends all calls, and waits until all calls of Accept have returned. A worker
+// first announces that it is leaving the cluster.
 func (n *Node) Close() {
 	n.stop()
 	n.ended.Wait()
@@ -198,7 +204,7 @@ func (n *Node) Close() {
 	n.accepted.Wait()
 }
 
-// introduce sends the announcement of a worker each half second. On a server, it sends
+// introduce sends the announcement of a worker every half second. On a server, it sends
 // FrameHello at the start and after each new connection to the bus.
 func (n *Node) introduce(ctx context.Context) {
 	timer := time.NewTimer(0)
@@ -252,7 +258,7 @@ func (n *Node) send(to wire.ID, f *wire.Frame) {
 	}
 }
 
-// receive handles a message. It does not block.
+// receive processes a message. It does not block.
 func (n *Node) receive(message []byte) {
 	from, body, err := n.keys.Open(message)
 	if err != nil {
@@ -286,8 +292,8 @@ func (n *Node) receive(message []byte) {
 	}
 }
 
-// noteForeign logs that messages arrive that were encrypted with another joining token.
-// It logs at most once a minute.
+// noteForeign logs that this process receives messages that were encrypted with another
+// joining token. It logs no more than once a minute.
 func (n *Node) noteForeign() {
 	n.mu.Lock()
 	now := time.Now()
@@ -302,7 +308,7 @@ func (n *Node) noteForeign() {
 	}
 }
 
-// receiveCall handles a frame of a call.
+// receiveCall processes a frame of a call.
 func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 	n.mu.Lock()
 	l := n.links[linkKey{from, f.Call}]
@@ -311,8 +317,8 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 		if l, known = n.acceptLocked(from, f); l == nil {
 			n.mu.Unlock()
 			// If this process does not know the call, answer with a reset. Do not
-			// answer a reset or a FrameEnd: two processes could otherwise answer each
-			// other without end.
+			// answer if the frame is itself a reset or a FrameEnd. Otherwise two
+			// processes could answer each other forever.
 			if !known && f.Kind != wire.FrameReset && f.Kind != wire.FrameEnd {
 				n.send(from, &wire.Frame{Kind: wire.FrameReset, Call: f.Call})
 			}
@@ -323,9 +329,9 @@ func (n *Node) receiveCall(from wire.ID, f *wire.Frame) {
 	l.receive(f)
 }
 
-// acceptLocked creates the link for a new call. It accepts each ID of a call only once,
-// so that a repeated frame cannot start the call again. The result "wait" is true if
-// the first frame of the call was lost and will be sent again.
+// acceptLocked creates the link for a new call. It accepts each call ID only once, so
+// that a repeated frame cannot start the call again. The result "wait" is true if the
+// first frame of the call was lost. In this case, the server will send the frame again.
 func (n *Node) acceptLocked(from wire.ID, f *wire.Frame) (l *Link, wait bool) {
 	p := n.peers[from]
 	if n.server || n.closed || p == nil || !p.alive || f.Kind != wire.FrameData || !p.calls.isNew(f.Call) {
@@ -398,8 +404,9 @@ func (n *Node) tick(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		// If this process did not run for a while, received answers may wait in the
-		// memory of the connection. Handle them before the search for lost processes.
+		// If this process did not run for a while, the connection may hold answers that
+		// this process has not read yet. Process these answers before the search for
+		// lost processes.
 		late := time.Since(last) > 5*tick
 		last = time.Now()
 		if !late {

@@ -7,48 +7,50 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// peer is another process.
+// peer contains the state of another process.
 type peer struct {
 	Peer
 	alive bool
-	// The field "heard" is the number of the newest announcement or beat (the answer of
-	// a server) from the process. "heardAt" is the time when it arrived.
+	// The field "heard" is the number of the newest message from the process. This
+	// message is an announcement of a worker or a beat of a server. The field "heardAt"
+	// is the time when the message arrived.
 	heard   uint64
 	heardAt time.Time
-	// The field "proven" is a time of this process's clock. It is the time at which
-	// this process sent the newest message that the other process has certainly
-	// received.
+	// The field "proven" is a time on the clock of this process. It belongs to the
+	// newest message that the other process has certainly received. This process sent
+	// the message at this time.
 	proven time.Time
-	// The field "calls" contains the newest calls of a server.
+	// The field "calls" contains the newest calls from the process if it is a server.
 	calls recentCalls
 	// countsTenants is true if the other process is a server that needs the field
-	// Tenants of a worker's status.
+	// Tenants in the status of a worker.
 	countsTenants bool
-	// The field "beats" contains the times at which this server sent its last beats
-	// (answers to announcements) to the worker.
+	// The field "beats" contains the times at which this server sent its last beats to
+	// the worker. A beat is the answer to an announcement.
 	beats history
 }
 
-// maxPeers is the maximum number of processes that a node remembers. If there are more,
-// the node first forgets lost processes.
+// maxPeers is the maximum number of processes that a node remembers. If there are more
+// processes, the node forgets lost processes first.
 const maxPeers = 20_000
 
-// callWindow is the number of newest calls of a server that can arrive in any order.
+// callWindow is the number of the newest calls from a server that may arrive in any
+// order.
 const callWindow = 4096
 
 // recentCalls contains the calls that this worker has received from a server. The
-// server numbers its calls, but their first messages can arrive in another order,
-// because calls start in parallel and lost messages are sent again.
+// server numbers its calls. The first messages of the calls can arrive in a different
+// order, because calls start in parallel and lost messages are sent again.
 type recentCalls struct {
-	// The field "seen" has a bit for each of the newest calls. The bit of a call is its
-	// ID modulo callWindow.
+	// The field "seen" has one bit for each of the newest calls. The position of the
+	// bit is the ID of the call modulo callWindow.
 	seen [callWindow / 64]uint64
-	// The field "last" is the highest ID of a call.
+	// The field "last" is the highest call ID so far.
 	last uint64
 }
 
-// isNew reports whether the worker can accept the call. It can if the call was not
-// accepted before, and is among the newest calls.
+// isNew reports whether the worker can accept the call. The call must be among the
+// newest calls, and the worker must not have accepted it before.
 func (c *recentCalls) isNew(call uint64) bool {
 	if call > c.last {
 		return true
@@ -56,7 +58,7 @@ func (c *recentCalls) isNew(call uint64) bool {
 	return c.last-call < callWindow && c.seen[call%callWindow/64]&(1<<(call%64)) == 0
 }
 
-// The method "add" adds a new call.
+// The method "add" records a new call.
 func (c *recentCalls) add(call uint64) {
 	if call > c.last && call-c.last >= callWindow {
 		c.seen = [callWindow / 64]uint64{}
@@ -69,22 +71,22 @@ func (c *recentCalls) add(call uint64) {
 	c.seen[call%callWindow/64] |= 1 << (call % 64)
 }
 
-// history contains the times at which this process sent its last messages.
+// history contains the times at which this process sent its most recent messages.
 type history struct {
 	seq  uint64
 	sent [64]time.Time
 }
 
-// The method "next" stores the time of a message that is sent now, and returns its
-// number.
+// The method "next" stores the time of a message that this process sends now. It
+// returns the number of the message.
 func (h *history) next(now time.Time) uint64 {
 	h.seq++
 	h.sent[h.seq%uint64(len(h.sent))] = now
 	return h.seq
 }
 
-// The method "at" returns the time at which the message with the number was sent. It
-// returns zero if this message is too old or was not sent.
+// The method "at" returns the time at which this process sent the message with the
+// given number. It returns zero if the message is too old or was not sent.
 func (h *history) at(seq uint64) time.Time {
 	if seq == 0 || seq > h.seq || h.seq-seq >= uint64(len(h.sent)) {
 		return time.Time{}
@@ -92,8 +94,8 @@ func (h *history) at(seq uint64) time.Time {
 	return h.sent[seq%uint64(len(h.sent))]
 }
 
-// prove records that the peer has received the message that this process sent at the
-// time "sent".
+// prove records that the other process has received a message. This process sent the
+// message at the time "sent".
 func (p *peer) prove(sent, now time.Time) {
 	if sent.After(p.proven) {
 		p.proven = sent
@@ -101,8 +103,8 @@ func (p *peer) prove(sent, now time.Time) {
 	p.alive = p.alive || !p.proven.IsZero() && now.Sub(p.proven) < LostAfter
 }
 
-// peerLocked returns the entry of a process. It returns nil if there are too many
-// processes.
+// peerLocked returns the entry of a process, and creates it if necessary. It returns
+// nil if there are too many processes.
 func (n *Node) peerLocked(id wire.ID) *peer {
 	p := n.peers[id]
 	if p == nil {
@@ -122,7 +124,7 @@ func (n *Node) peerLocked(id wire.ID) *peer {
 	return p
 }
 
-// receiveAnnouncement handles the announcement of a worker.
+// receiveAnnouncement processes the announcement of a worker.
 func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 	var a wire.Announcement
 	if !n.server || wire.DecodeJSON(payload, &a) != nil {
@@ -147,7 +149,8 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 	beat := wire.Beat{Seq: p.beats.next(now), Heard: a.Seq, CountTenants: n.config.CountTenants != nil && n.config.CountTenants()}
 	announced, alive := p.Peer, p.alive
 	n.mu.Unlock()
-	// If the process is not alive, Lost will not be called to undo what Announced did.
+	// If the process is not alive, do not call Announced. Lost would never be called
+	// for this process, so nothing would undo the effect of Announced.
 	if alive && n.config.Announced != nil {
 		n.config.Announced(announced)
 	}
@@ -157,7 +160,7 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 	}
 }
 
-// greet logs a new worker.
+// greet logs that a new worker has joined the cluster.
 func (n *Node) greet(s wire.Status) {
 	if s.Protocol != wire.Protocol {
 		n.config.Logger.Warn("worker has a different protocol version and gets no jobs", "worker", s.Name, "version", s.Version,
@@ -167,7 +170,7 @@ func (n *Node) greet(s wire.Status) {
 	n.config.Logger.Info("worker joined", "worker", s.Name, "version", s.Version)
 }
 
-// receiveBeat handles the answer of a server to an announcement.
+// receiveBeat processes the answer of a server to an announcement.
 func (n *Node) receiveBeat(from wire.ID, payload []byte) {
 	var b wire.Beat
 	if n.server || wire.DecodeJSON(payload, &b) != nil {
@@ -184,8 +187,9 @@ func (n *Node) receiveBeat(from wire.ID, payload []byte) {
 	p.heard, p.heardAt, p.countsTenants = b.Seq, now, b.CountTenants
 	p.prove(n.sent.at(b.Heard), now)
 	if first {
-		// The server sends jobs only after an announcement has shown that this worker
-		// receives the server's beats. So send an announcement at once.
+		// Send an announcement immediately. The announcement shows the server that this
+		// worker receives the server's beats. Before this, the server sends no jobs to
+		// this worker.
 		n.Announce()
 	}
 }
@@ -235,7 +239,7 @@ func (n *Node) Alive() []Peer {
 	return all
 }
 
-// Peer returns a process that is alive or was alive before.
+// Peer returns a process. The process is alive, or it was alive before.
 func (n *Node) Peer(id wire.ID) (Peer, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -255,7 +259,7 @@ func (n *Node) IsAlive(id wire.ID) bool {
 }
 
 // Find returns the worker that has the session or reservation. It returns false if no
-// worker answers before ctx ends.
+// worker has answered before ctx ends.
 func (n *Node) Find(ctx context.Context, id string) (wire.ID, bool) {
 	n.mu.Lock()
 	found := n.finding[id]

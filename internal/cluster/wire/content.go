@@ -6,9 +6,9 @@ import (
 	"iter"
 )
 
-// Chunks reads the content of a file in pieces that fit into a KindContent message. The
-// caller may keep each piece. If the reader returns an error, the last element is this
-// error.
+// Chunks reads the content of a file in pieces. Each piece fits into a KindContent
+// message. The caller may keep the pieces. If the reader returns an error, the last
+// element contains this error.
 func Chunks(content io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for {
@@ -28,9 +28,10 @@ func Chunks(content io.Reader) iter.Seq2[[]byte, error] {
 	}
 }
 
-// ContentSource receives the messages with the content of a file.
+// ContentSource receives the messages that contain the content of a file.
 type ContentSource interface {
-	// NextContent returns the next piece of the content, or io.EOF at the end.
+	// NextContent returns the next piece of the content. At the end of the content, it
+	// returns io.EOF.
 	NextContent() ([]byte, error)
 }
 

@@ -2,10 +2,10 @@
 // encoding. A cluster consists of servers, which serve the API, and workers, which run
 // programs.
 //
-// All messages pass through a NATS server, which other programs may use too. So each
-// message is encrypted and authenticated with keys that derive from the joining token.
-// Decoders accept any input: they return an error for invalid input, and their memory
-// is limited by the size of the input.
+// All messages pass through a NATS server, which other programs may also use. So each
+// message is encrypted and authenticated with keys that are derived from the joining
+// token. Decoders accept any input. For invalid input they return an error. The size of
+// the input limits the memory that a decoder uses.
 package wire
 
 import (
@@ -21,16 +21,16 @@ import (
 	"sync/atomic"
 )
 
-// Protocol is the version of the messages. Increase it with each incompatible change of
-// a message, or of a type of package pyth that messages contain. Servers send no jobs
-// to workers with another version.
+// Protocol is the version of the messages. Increase it if you change a message, or a
+// type of package pyth in a message, in an incompatible way. Servers send no jobs to
+// workers with another version.
 const Protocol = 1
 
-// ID identifies a process of the cluster. It is random. A process has a new ID after
-// each start.
+// ID is a random number that identifies a process of the cluster. A process has a new
+// ID after each start.
 type ID [16]byte
 
-// Everyone is the recipient of broadcasts.
+// Everyone is the recipient of messages to all processes.
 var Everyone ID
 
 // NewID returns a random ID.
@@ -45,28 +45,28 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // MinToken is the minimum length of a joining token in bytes.
 const MinToken = 16
 
-// ErrForeign means that the message is not for this process, or that its sender does
-// not have the same joining token.
+// ErrForeign means that the message is not for this process, or that its sender has a
+// different joining token.
 var ErrForeign = errors.New("wire: message without the joining token of this cluster")
 
-// An envelope consists of a magic number, the sender, the recipient, a counter, and
-// the encrypted body. The part before the body is authenticated, but not encrypted.
-// The format of an envelope is the same in all versions of the protocol.
+// An envelope consists of a magic number, the sender, the recipient, a counter and the
+// encrypted body. The header (the part before the body) is authenticated, but not
+// encrypted. All versions of the protocol use the same format of envelopes.
 const (
 	magic      = "PYC1"
 	headerSize = len(magic) + 16 + 16 + 8
 	tagSize    = 16
-	// Overhead is the difference between the sizes of an envelope and its body.
+	// Overhead is the number of bytes by which an envelope is larger than its body.
 	Overhead = headerSize + tagSize
 )
 
 // maxKeys is the maximum number of cached keys.
 const maxKeys = 10_000
 
-// Keys encrypts the messages that one process sends, and decrypts the messages that it
-// receives. Each pair of a sender and a recipient has a separate key. So an attacker
-// cannot redirect a message to another process, or to a later process on the same
-// machine. Keys is safe for concurrent use.
+// Keys encrypts the messages that one process sends, and decrypts the messages that the
+// process receives. There is a separate key for each pair of a sender and a recipient.
+// So an attacker cannot redirect a message to another process, or to a later process on
+// the same machine. Keys is safe for concurrent use.
 type Keys struct {
 	self    ID
 	token   []byte
@@ -76,7 +76,7 @@ type Keys struct {
 }
 
 // NewKeys returns the keys of the process. The caller must not change the parameter
-// "token" later.
+// "token" after the call.
 func NewKeys(token []byte, self ID) (*Keys, error) {
 	if len(token) < MinToken {
 		return nil, errors.New("the joining token is too short")
@@ -98,8 +98,8 @@ func (k *Keys) Seal(to ID, body []byte) ([]byte, error) {
 	return aead.Seal(b, nonce(b), body, b), nil
 }
 
-// Open decrypts a message to this process or to Everyone. The body replaces the message
-// in memory.
+// Open decrypts a message to this process or to Everyone. The decrypted body overwrites
+// the message in memory.
 func (k *Keys) Open(message []byte) (from ID, body []byte, err error) {
 	if len(message) < Overhead || string(message[:len(magic)]) != magic {
 		return from, nil, ErrForeign
@@ -123,7 +123,7 @@ func (k *Keys) Open(message []byte) (from ID, body []byte, err error) {
 }
 
 // nonce returns the nonce for the counter in the header. A process uses each counter
-// only once, so no nonce repeats.
+// only once, so no two messages have the same nonce.
 func nonce(header []byte) []byte {
 	n := make([]byte, 12)
 	copy(n[4:], header[36:headerSize])
@@ -151,8 +151,9 @@ func (k *Keys) pair(from, to ID) (cipher.AEAD, error) {
 	return aead, err
 }
 
-// remember caches the key of a sender and a recipient. Keys of other senders are cached
-// only after a valid message, so that invalid messages cannot fill the cache.
+// remember caches the key for a sender and a recipient. For messages from other
+// processes, it caches a key only after a valid message. So invalid messages cannot
+// fill the cache.
 func (k *Keys) remember(from, to ID, aead cipher.AEAD) {
 	pair := [2]ID{from, to}
 	k.mu.RLock()

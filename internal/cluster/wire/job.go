@@ -7,22 +7,26 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Run is the JSON of a KindRun message. The binary parts are the code, the standard
-// input, the content of each file and, for an encrypted program, its ciphertext.
+// Run is the JSON part of a KindRun message. The binary parts are the code, the
+// standard input and the content of each file. For an encrypted program, the ciphertext
+// is also a binary part.
 type Run struct {
-	// Job is the job without its binary parts, and without the password if the program
-	// is encrypted.
+	// Job is the job without its binary parts. For an encrypted program, it is also
+	// without the password.
 	Job pyth.Job
-	// Events is true if the caller receives events.
+	// Events is true if the caller wants to receive events.
 	Events bool
-	// Trace is the header traceparent of the caller's trace; "" for none.
+	// Trace is the value of the header traceparent in the caller's trace. It is "" if
+	// there is no trace.
 	Trace string `json:",omitempty"`
-	// Password is the sealed password of an encrypted program; empty for none.
+	// Password is the sealed password of an encrypted program. It is empty if the
+	// program is not encrypted or if it has no sealed password.
 	Password []byte
 }
 
 // EncodeRun returns a KindRun message. The parameter "trace" is the value of Run.Trace.
-// The function "seal" encrypts a password for the worker.
+// EncodeRun encrypts a password with the function "seal", so that only the worker can
+// read it.
 func EncodeRun(job *pyth.Job, events bool, trace string, seal func([]byte) ([]byte, error)) ([]byte, error) {
 	run := &Run{Job: *job, Events: events, Trace: trace}
 	blobs := [][]byte{job.Code, job.Stdin}
@@ -76,8 +80,9 @@ func DecodeRun(m *Message) (*Run, error) {
 	return run, nil
 }
 
-// The function "complete" reports whether the job has an ID, a language and positive
-// limits. Without this check, a wrong job could exceed the limits of the sandbox pool.
+// The function "complete" reports whether the job has an ID, a known language, and
+// valid limits. Without this check, an invalid job could exceed the limits of the
+// sandbox pool.
 func complete(job *pyth.Job) bool {
 	l := job.Limits
 	return job.ID != "" && job.Language.Known() && job.Timeout > 0 && job.Network.Gateway == "" &&
@@ -122,7 +127,7 @@ func emptyAsNil(b []byte) []byte {
 	return b
 }
 
-// The function "possible" reports whether a run can end with the outcome.
+// The function "possible" reports whether the outcome is a valid outcome of a run.
 func possible(o *pyth.Outcome) bool {
 	known := false
 	for _, s := range pyth.Statuses() {
@@ -136,7 +141,8 @@ func possible(o *pyth.Outcome) bool {
 // EncodeOutput returns a KindOutput message.
 func EncodeOutput(stream pyth.Stream, b []byte) ([]byte, error) { return Encode(KindOutput, stream, b) }
 
-// Deliver decodes a message that contains an event, and passes the event to "events".
+// Deliver decodes a message that contains an event. It passes the event to the
+// parameter "events".
 func Deliver(m *Message, events pyth.Events) error {
 	switch m.Kind {
 	case KindOutput:
@@ -171,13 +177,13 @@ func Deliver(m *Message, events pyth.Events) error {
 	}
 }
 
-// Release is the JSON of a KindRelease message.
+// Release is the JSON part of a KindRelease message.
 type Release struct {
-	// Secrets are the sealed secrets; empty for none.
+	// Secrets are the sealed secrets. The field is empty if there are no secrets.
 	Secrets []byte
 }
 
-// Failure is the JSON of a KindFailed message.
+// Failure is the JSON part of a KindFailed message.
 type Failure struct {
 	Code         pyth.Code
 	Message      string
@@ -185,8 +191,8 @@ type Failure struct {
 	RetryAfterMs int64
 }
 
-// EncodeFailure returns a KindFailed message. It does not contain the cause of the
-// error, which only the log of the worker contains.
+// EncodeFailure returns a KindFailed message. The message does not contain the cause of
+// the error. Only the log of the worker contains the cause.
 func EncodeFailure(err error) ([]byte, error) {
 	return Encode(KindFailed, failure(err))
 }

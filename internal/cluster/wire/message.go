@@ -8,29 +8,30 @@ import (
 	"math"
 )
 
-// Kind is the kind of a message. A message is the payload of one or more data frames.
+// Kind is the kind of a message. The payloads of one or more data frames form a
+// message.
 type Kind byte
 
-// Kinds of messages. Each call begins with a message from a server, which is one of
-// KindRun to KindReserve.
+// Kinds of messages. Each call begins with a message from a server. The kind of this
+// first message is in the range from KindRun to KindReserve.
 const (
-	// KindRun carries a job. The worker answers with KindAccepted, and the server sends
-	// KindRelease. Events follow, and then KindOutcome.
+	// KindRun carries a job. The worker answers with KindAccepted, and the server then
+	// sends KindRelease. The worker sends events and, at the end, KindOutcome.
 	KindRun Kind = iota + 1
 	KindOpenSession
 	KindCloseSession
 	KindFiles
-	// KindWrite is followed by KindContent messages and KindEnd from the server.
+	// After KindWrite, the server sends KindContent messages and KindEnd.
 	KindWrite
-	// The answer to KindRead is KindSize, KindContent messages and KindEnd.
+	// The worker answers KindRead with KindSize, KindContent messages and KindEnd.
 	KindRead
 	KindDelete
 	KindReserve
 
 	// KindAccepted says that a sandbox has received the job. The program has not
-	// started.
+	// started yet.
 	KindAccepted
-	// KindRelease starts the program. It carries the secrets.
+	// KindRelease starts the program. The message contains the secrets.
 	KindRelease
 	// KindCancel stops the program. KindAbandon ends a run before its program starts.
 	KindCancel
@@ -39,10 +40,10 @@ const (
 	KindResult
 	KindFile
 	KindOutcome
-	// KindFailed carries an error. It means that the job did not run, or that the
-	// operation had no effect.
+	// KindFailed carries an error. The error means that the job did not run, or that
+	// the operation had no effect.
 	KindFailed
-	// KindDone ends a successful operation.
+	// KindDone reports that an operation succeeded.
 	KindDone
 	KindSize
 	KindContent
@@ -50,9 +51,10 @@ const (
 	// cannot be read.
 	KindEnd
 	KindBroken
-	// KindNeedLayer asks the server which images belong to a layer (a set of packages).
-	// KindNeedImage asks for the content of an image. The answer to KindNeedLayer is
-	// KindLayer. The answer to KindNeedImage is KindContent messages and KindEnd.
+	// With KindNeedLayer, a worker asks which images belong to a layer (a set of
+	// packages). The server answers with KindLayer. With KindNeedImage, a worker asks
+	// for the content of an image. The server answers with KindContent messages and
+	// KindEnd.
 	KindNeedLayer
 	KindLayer
 	KindNeedImage
@@ -60,9 +62,9 @@ const (
 	lastKind = KindNeedImage
 )
 
-// Limits of messages in bytes. A run contains at most the code, the standard input and
-// the files of a request. An outcome contains both output streams, rich values and
-// files.
+// Size limits of messages, in bytes. A KindRun message contains at most the code, the
+// standard input and the files of a request. A KindOutcome message contains both output
+// streams, rich values and files.
 const (
 	MaxRunMessage     = 32 << 20
 	MaxOutcomeMessage = 96 << 20
@@ -73,15 +75,15 @@ const (
 	MaxContent = 256 << 10
 )
 
-// Message is a decoded message: JSON and binary data.
+// Message is a decoded message. It consists of JSON and binary data.
 type Message struct {
 	Kind  Kind
 	meta  []byte
 	Blobs [][]byte
 }
 
-// Encode returns a message. The parameter "meta" is the value to encode as JSON; it
-// may be nil.
+// Encode returns an encoded message. It encodes the parameter "meta" as JSON. The
+// parameter may be nil.
 func Encode(kind Kind, meta any, blobs ...[]byte) ([]byte, error) {
 	var text []byte
 	if meta != nil {
@@ -135,8 +137,8 @@ func Decode(b []byte) (*Message, error) {
 	return m, nil
 }
 
-// Into decodes the JSON of the message. Unknown fields are an error, because an
-// ignored field could be a limit of a job.
+// Into decodes the JSON part of the message. Unknown fields cause an error, because an
+// unknown field could be a limit for a job.
 func (m *Message) Into(to any) error {
 	d := json.NewDecoder(bytes.NewReader(m.meta))
 	d.DisallowUnknownFields()
@@ -146,7 +148,7 @@ func (m *Message) Into(to any) error {
 	return nil
 }
 
-// blob returns the only binary part of a message.
+// blob returns the binary part of a message that has only one binary part.
 func (m *Message) blob() ([]byte, error) {
 	if len(m.Blobs) != 1 {
 		return nil, ErrInvalid

@@ -10,7 +10,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// sealInfo is the info parameter of HPKE.
+// sealInfo is the parameter "info" of HPKE (RFC 9180).
 const sealInfo = "pyth-on/cluster/secrets/1"
 
 // encapsulatedBytes is the size of the encapsulated key at the beginning of a sealed
@@ -19,8 +19,8 @@ const encapsulatedBytes = 32
 
 var errSealed = errors.New("wire: the secrets are not encrypted for this worker and run")
 
-// Seal encrypts data for the worker with the public key (RFC 9180). Only this worker
-// can decrypt the data, and only for the same run.
+// Seal encrypts data for the worker that has the public key (RFC 9180). Only this
+// worker can decrypt the data, and only for the same run.
 func Seal(public, data []byte, server, worker ID, run pyth.ExecutionID) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(public)
 	if err != nil {
@@ -53,7 +53,7 @@ func NewSealingKey() (*SealingKey, error) {
 // Public returns the public key.
 func (k *SealingKey) Public() []byte { return k.private.PublicKey().Bytes() }
 
-// Open decrypts what Seal has encrypted.
+// Open decrypts data that Seal has encrypted.
 func (k *SealingKey) Open(sealed []byte, server, worker ID, run pyth.ExecutionID) ([]byte, error) {
 	if len(sealed) < encapsulatedBytes {
 		return nil, errSealed
@@ -82,7 +82,7 @@ func EncodeSecrets(secrets []pyth.SecretValue) []byte {
 	return b
 }
 
-// DecodeSecrets decodes secrets. The values share the memory of b.
+// DecodeSecrets decodes secrets. The values in the result share the memory of b.
 func DecodeSecrets(b []byte) ([]pyth.SecretValue, error) {
 	var parts [][]byte
 	for len(b) > 0 {

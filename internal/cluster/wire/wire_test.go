@@ -183,8 +183,8 @@ func TestOutcomeRoundTrip(t *testing.T) {
 	}
 }
 
-// requireAllSet fails the test if a field of the test data is zero. With a zero field,
-// the test could not notice that the encoding loses this field.
+// requireAllSet fails the test if a field of the test data is zero. If a field were
+// zero, the test could not notice that the encoding loses this field.
 func requireAllSet(t *testing.T, v reflect.Value, path string, except ...string) {
 	t.Helper()
 	for _, e := range except {
@@ -244,10 +244,11 @@ func TestSealedSecretsBelongToOneWorkerAndRun(t *testing.T) {
 	}
 }
 
-// TestProtocolCoversTypes fails if a type in messages has changed. Then processes of
-// different versions do not understand each other: increase wire.Protocol, and update
-// the fingerprint. A compatible change needs only a new fingerprint. For example, a
-// server sends Run.Trace only to workers that know this field.
+// TestProtocolCoversTypes fails if the type of a message has changed. After an
+// incompatible change, processes of different versions do not understand each other. In
+// this case, increase wire.Protocol and update the fingerprint. After a compatible
+// change, update only the fingerprint. For example, a server sends Run.Trace only to
+// workers that know this field.
 func TestProtocolCoversTypes(t *testing.T) {
 	const protocol, fingerprint = 1, "18a4dcd81fd46714"
 	h := fnv.New64a()
@@ -286,8 +287,8 @@ func describe(w interface{ Write([]byte) (int, error) }, t reflect.Type) {
 	}
 }
 
-// FuzzDecode checks that no input makes a decoder panic, and that decoded messages
-// are within the limits that the pool relies on.
+// FuzzDecode checks that no input causes a panic in a decoder. It also checks that
+// decoded messages respect the limits on which the pool relies.
 func FuzzDecode(f *testing.F) {
 	run, _ := wire.EncodeRun(job(), true, "trace", nil)
 	out, _ := wire.EncodeOutcome(outcome())

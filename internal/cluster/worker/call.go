@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// call is one call of a server. Its context ends when the server cancels the call, or
-// when the server is lost.
+// call is one call of a server to this worker. The context of the call ends when the
+// server cancels the call, or when the server is lost.
 type call struct {
 	worker *Worker
 	link   *link.Link
@@ -21,15 +21,16 @@ type call struct {
 	cancel context.CancelFunc
 }
 
-// The method "handle" serves a call whose first message is m. The server receives the
-// error that it returns.
+// The method "handle" serves a call whose first message is m. If the method returns an
+// error, the server receives this error.
 func (c *call) handle(m *wire.Message) error {
 	switch m.Kind {
 	case wire.KindRun:
 		if err := c.worker.enter(); err != nil {
 			return err
 		}
-		// A stopping worker must not end before the server has received the outcome.
+		// While the worker stops, it must wait until the server has received the
+		// outcome.
 		defer func() {
 			c.link.Delivered()
 			c.worker.leave()
@@ -51,8 +52,8 @@ func (c *call) send(kind wire.Kind, meta any, blobs ...[]byte) error {
 	if err != nil {
 		return err
 	}
-	// Do not use the context of the call: the server also receives the output and the
-	// outcome of a canceled run. If the server is lost, the link ends.
+	// Do not use the context of the call here. If the server cancels a run, it still
+	// receives the output and the outcome. If the server is lost, the link ends.
 	return c.link.Send(context.WithoutCancel(c.ctx), m)
 }
 
@@ -65,8 +66,8 @@ func (c *call) receive() (*wire.Message, error) {
 }
 
 // The method "watch" cancels the call when the server cancels the run, or when the link
-// ends. If the server allows the program to start, it sends the server's message to the
-// channel "released".
+// ends. If the server allows the program to start, the method sends the server's
+// message to the channel "released".
 func (c *call) watch(released chan<- *wire.Release) {
 	for {
 		b, err := c.link.Receive(context.WithoutCancel(c.ctx), wire.MaxSmallMessage)
@@ -92,7 +93,7 @@ func (c *call) watch(released chan<- *wire.Release) {
 	}
 }
 
-// run executes a job.
+// run executes a job from a server.
 func (c *call) run(m *wire.Message) error {
 	run, err := wire.DecodeRun(m)
 	if err != nil {
@@ -134,7 +135,8 @@ func (c *call) runJob(run *wire.Run) (err error) {
 		}
 		defer leave()
 	}
-	// The server decides when the program starts, even if there are no secrets.
+	// Even a job without secrets waits for the release, because the server decides when
+	// the program starts.
 	job.SecretsFollow = true
 	var events pyth.Events
 	if run.Events {
@@ -161,7 +163,7 @@ func (c *call) open(sealed []byte, run pyth.ExecutionID) ([]byte, error) {
 	return c.worker.key.Open(sealed, c.link.Peer(), c.worker.node.ID(), run)
 }
 
-// release starts the program and sends its outcome.
+// release starts the program and sends the outcome to the server.
 func (c *call) release(started pyth.Run, job *pyth.Job, r *wire.Release) error {
 	var secrets []pyth.SecretValue
 	if len(r.Secrets) > 0 {
@@ -186,8 +188,8 @@ func (c *call) release(started pyth.Run, job *pyth.Job, r *wire.Release) error {
 	return nil
 }
 
-// sendOutcome sends the outcome of a run. It returns no error, because after an error
-// the server would run the job again.
+// sendOutcome sends the outcome of a run. It returns no error, because the server would
+// run the job again after an error.
 func (c *call) sendOutcome(outcome *pyth.Outcome) {
 	m, err := wire.EncodeOutcome(outcome)
 	if err != nil {
@@ -199,7 +201,7 @@ func (c *call) sendOutcome(outcome *pyth.Outcome) {
 }
 
 // forwarder sends the events of a run to the server. If the server reads slowly, the
-// program must wait.
+// program has to wait.
 type forwarder struct{ call *call }
 
 func (f *forwarder) Started(pyth.ExecutionID) error { return nil } // The server has released the run.
@@ -212,7 +214,8 @@ func (f *forwarder) Result(r pyth.Result) error { return f.call.send(wire.KindRe
 
 func (f *forwarder) File(x pyth.File) error { return f.call.send(wire.KindFile, x.Path, x.Content) }
 
-// fetchLayers downloads missing layers (sets of packages) from the server.
+// fetchLayers downloads layers (sets of packages) from the server if they are missing
+// on this worker.
 func (c *call) fetchLayers(layers pyth.Layers) error {
 	for _, layer := range layers {
 		if layer == "" {
@@ -257,8 +260,8 @@ func (c *call) fetchLayer(layer pyth.LayerID) error {
 	})
 }
 
-// copyContent receives the content of a file from the server and writes it to the
-// writer.
+// copyContent receives the content of a file from the server, and writes the content to
+// the given writer.
 func (c *call) copyContent(to io.Writer) error {
 	for {
 		m, err := c.receive()

@@ -8,15 +8,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// The function "broken" returns the error of a call in which the server could not read
+// The function "broken" returns the error for a call in which the server could not read
 // the whole file.
 func broken() error {
 	return pyth.Errorf(pyth.CodeInvalid, "The content of the file is incomplete. Send the file again.")
 }
 
-// The function "interrupted" returns the error of a call that ended during the transfer
-// of a file. The error has a code, because the Host ends a session after an error
-// without a code.
+// The function "interrupted" returns the error for a call that ended during the
+// transfer of a file. The error has a code, because the Host ends a session after an
+// error without a code.
 func interrupted(err error) error {
 	return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The transfer of the file was interrupted. Try again.", Err: err}
 }
@@ -50,15 +50,15 @@ func (c *call) openSession(m *wire.Message) error {
 	w.sessions[spec.ID] = &session{server: c.link.Peer(), turn: make(chan struct{}, 1)}
 	w.mu.Unlock()
 	if err := c.send(wire.KindDone, nil); err != nil || !c.link.Delivered() {
-		// The answer did not reach the server, so nobody will use the session. Close
-		// it.
+		// Close the session, because the answer did not reach the server, and nobody
+		// will use the session.
 		w.closeSession(spec.ID)
 	}
 	return nil
 }
 
 // takeTurn waits until no other call uses the session. The caller must call the
-// function "leave" when it no longer uses the session.
+// function "leave" after it has used the session.
 func (c *call) takeTurn(id pyth.SessionID) (leave func(), err error) {
 	w := c.worker
 	w.mu.Lock()
@@ -75,7 +75,7 @@ func (c *call) takeTurn(id pyth.SessionID) (leave func(), err error) {
 	}
 }
 
-// useSession closes a session, or does an operation with its files.
+// useSession closes a session, or performs an operation on the files of a session.
 func (c *call) useSession(m *wire.Message) error {
 	var f wire.SessionFile
 	if err := m.Into(&f); err != nil {
@@ -117,7 +117,7 @@ func (c *call) useSession(m *wire.Message) error {
 	}
 }
 
-// sendContent sends the size and the content of a file.
+// sendContent sends the size and the content of a file to the server.
 func (c *call) sendContent(size int64, content io.Reader) error {
 	if err := c.send(wire.KindSize, wire.Size{Bytes: size}); err != nil {
 		return interrupted(err)
@@ -139,7 +139,7 @@ func (c *call) sendContent(size int64, content io.Reader) error {
 	return nil
 }
 
-// NextContent receives the content of a file from the server.
+// NextContent receives the next part of a file's content from the server.
 func (c *call) NextContent() ([]byte, error) {
 	m, err := c.receive()
 	switch {
@@ -154,7 +154,7 @@ func (c *call) NextContent() ([]byte, error) {
 	}
 }
 
-// reserve reserves a sandbox.
+// reserve reserves a sandbox for a user.
 func (c *call) reserve(m *wire.Message) error {
 	var r wire.Reserve
 	if err := m.Into(&r); err != nil {
@@ -180,7 +180,7 @@ func (c *call) reserve(m *wire.Message) error {
 	return c.send(wire.KindDone, wire.Reserved{PublicKey: reservation.PublicKey, LifetimeMs: lifetime.Milliseconds()})
 }
 
-// remember stores that this worker has the reservation.
+// remember records that this worker has the reservation.
 func (w *Worker) remember(id pyth.ReservationID, lifetime time.Duration) {
 	now := time.Now()
 	w.mu.Lock()

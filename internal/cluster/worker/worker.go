@@ -1,10 +1,10 @@
 // Package worker runs the jobs of servers on this machine.
 //
 // A Worker receives calls and passes them to a Host, which is the pool of sandboxes on
-// this machine. It starts a program only after the server has released the run. Until
-// then, the server can send the run to another worker, so no program runs twice. If a
-// server is lost, the worker cancels the runs of this server, and later closes its
-// sessions.
+// this machine. The Worker starts a program only after the server has released the run.
+// Before the release, the server can send the run to another worker, so no program runs
+// twice. If a server is lost, the Worker cancels the runs of this server. After some
+// time, it also closes the sessions of this server.
 package worker
 
 import (
@@ -23,22 +23,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// orphanTimeout is the time for which the sessions of a lost server stay open. Within
+// orphanTimeout is the time for which the sessions of a lost server stay open. During
 // this time, the server can connect again, for example after a restart of NATS.
 const orphanTimeout = time.Minute
 
-// spareCalls is the number of calls that the worker accepts in addition to runs and
-// sessions, for operations on files.
+// spareCalls is the number of calls that the worker accepts in addition to the calls
+// for runs and sessions. They are used for operations on files.
 const spareCalls = 64
 
 // maxReceiving is the maximum number of jobs that the worker receives at the same time.
-// minJobBytes is the minimum of the field JobBytes of Config.
+// minJobBytes is the minimum value of Config.JobBytes.
 const (
 	maxReceiving = 16
 	minJobBytes  = 256 << 20
 )
 
-// Host runs jobs and keeps sessions and reservations.
+// Host runs jobs and holds sessions and reservations.
 type Host interface {
 	pyth.SessionHost
 	pyth.ReservationHost
@@ -50,49 +50,51 @@ type Config struct {
 	Token  []byte
 	Host   Host
 	Images *imagestore.Store
-	// Status returns the limits and the load of the Host, and the runtimes and the name
-	// of the worker. The Worker sets the other fields.
+	// Status returns the limits and the load of the Host, the runtimes, and the name of
+	// the worker. The Worker sets the other fields of the result.
 	Status func() wire.Status
-	// JobBytes limits the size of all accepted jobs together, with their code and input
-	// files.
+	// JobBytes limits the total size of all accepted jobs, including their code and
+	// input files.
 	JobBytes int64
 	Logger   *slog.Logger
-	// Tracer continues the traces of servers; nil if the worker records no traces.
+	// Tracer continues the traces of servers. It is nil if the worker records no
+	// traces.
 	Tracer *tracing.Tracer
 }
 
-// Worker serves the calls of servers.
+// Worker serves the calls of servers on this machine.
 type Worker struct {
 	config Config
 	key    *wire.SealingKey
 	node   *link.Node
-	// The channel "receiving" is a semaphore. It limits how many calls can receive
-	// their first message at the same time.
+	// The channel "receiving" is a semaphore. It limits the number of calls that
+	// receive their first message at the same time.
 	receiving chan struct{}
-	// maxCalls is the maximum number of calls. It depends on the limits that
-	// Config.Status returns.
+	// maxCalls is the maximum number of calls at the same time. It depends on the
+	// limits that Config.Status returns.
 	maxCalls atomic.Int64
 
 	mu       sync.Mutex
 	draining bool
-	// freeBytes is the part of Config.JobBytes that no accepted job uses.
+	// freeBytes is the part of Config.JobBytes that accepted jobs do not use.
 	freeBytes int64
-	// The channel "idle" is closed when no run is in progress after a call of Drain.
+	// After a call of Drain, the channel "idle" is closed as soon as no run is in
+	// progress.
 	running      int
 	idle         chan struct{}
 	sessions     map[pyth.SessionID]*session
 	reservations map[pyth.ReservationID]time.Time
-	// The field "tenants" contains the numbers of accepted jobs: a map from the
-	// hexadecimal ID of each server to a map from each tenant.
+	// The field "tenants" contains the numbers of accepted jobs. It maps the
+	// hexadecimal ID of each server to a map from tenants to numbers.
 	tenants map[string]map[pyth.UserID]int
 }
 
 // session is a session on this worker.
 type session struct {
 	server wire.ID
-	// The channel "turn" contains a value during a run or a file operation. It is
-	// needed, because a server may begin the next operation before this worker has
-	// noticed the end of the previous one.
+	// The channel "turn" contains a value during a run or a file operation. The channel
+	// is necessary, because a server may begin the next operation before this worker
+	// has noticed the end of the previous operation.
 	turn chan struct{}
 }
 
@@ -132,8 +134,8 @@ func (w *Worker) status() wire.Status {
 	return s
 }
 
-// The method "count" counts a job of the tenant on the server. When the job has ended,
-// the caller must call the function "end" once.
+// The method "count" counts a job of the tenant on the server. The caller must call the
+// function "end" once when the job has ended.
 func (w *Worker) count(server wire.ID, tenant pyth.UserID) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,11 +177,11 @@ func (w *Worker) Drain(ctx context.Context) error {
 	}
 }
 
-// Close ends all calls and leaves the cluster. Afterwards the caller must close the
+// Close ends all calls and leaves the cluster. After Close, the caller must close the
 // Host.
 func (w *Worker) Close() { w.node.Close() }
 
-// enter adds 1 to the number of runs. It fails while the worker drains.
+// enter increases the number of runs by 1. It fails if the worker accepts no new runs.
 func (w *Worker) enter() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -212,7 +214,7 @@ func (w *Worker) owns(id string) bool {
 }
 
 // The method "lost" waits for the time orphanTimeout. If the lost server has not
-// connected again, it closes the sessions of this server.
+// connected again by then, the method closes the sessions of this server.
 func (w *Worker) lost(server link.Peer) {
 	w.config.Logger.Warn("server lost: its runs were canceled", "server", server.ID.String())
 	time.AfterFunc(orphanTimeout, func() {
@@ -244,7 +246,7 @@ func (w *Worker) closeSession(id pyth.SessionID) {
 	w.config.Host.CloseSession(id)
 }
 
-// The method "take" reserves memory for a job. It fails if all accepted jobs together
+// The method "take" reserves memory for a job. It fails if the accepted jobs together
 // would be larger than Config.JobBytes.
 func (w *Worker) take(bytes int) error {
 	w.mu.Lock()
@@ -262,7 +264,7 @@ func (w *Worker) give(bytes int) {
 	w.freeBytes += int64(bytes)
 }
 
-// accept handles one call of a server.
+// accept serves one call of a server.
 func (w *Worker) accept(l *link.Link) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

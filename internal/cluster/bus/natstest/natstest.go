@@ -1,5 +1,5 @@
-// Package natstest starts NATS servers for tests. `make bin/tools/nats-server` builds
-// their executable.
+// Package natstest starts NATS servers for tests. The command `make
+// bin/tools/nats-server` builds the executable of these servers.
 package natstest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// patience is the maximum time until a server accepts connections.
+// patience is the maximum time that a test waits until a server accepts connections.
 const patience = time.Minute
 
 // Server is a NATS server on this machine.
@@ -29,8 +29,8 @@ type Server struct {
 	exited  chan struct{}
 }
 
-// Start starts a server. The parameter "args" contains further arguments of
-// nats-server. The test stops the server when the test ends.
+// Start starts a server. The parameter "args" contains additional arguments for
+// nats-server. The server stops when the test ends.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := New(args...)
@@ -41,7 +41,7 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// New starts a server. The caller stops it.
+// New starts a server. The caller must stop the server.
 func New(args ...string) (*Server, error) {
 	// Reserve a port, so that the server gets the same port after a restart.
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -56,7 +56,7 @@ func New(args ...string) (*Server, error) {
 	return s, s.start()
 }
 
-// Restart starts the server after Stop.
+// Restart starts the server again after Stop.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	if err := s.start(); err != nil {
@@ -64,8 +64,8 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// The method "start" starts the process of the server and waits until the server
-// accepts connections.
+// The method "start" starts the server process and waits until the server accepts
+// connections.
 func (s *Server) start() error {
 	program, err := find()
 	if err != nil {
@@ -109,7 +109,8 @@ func (s *Server) Stop() {
 	<-s.exited
 }
 
-// find returns the path of nats-server in bin/tools of this repository.
+// find returns the path of the file nats-server in the directory bin/tools of this
+// repository.
 func find() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

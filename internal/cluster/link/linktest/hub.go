@@ -8,35 +8,37 @@ import (
 	"time"
 )
 
-// Hub connects the buses of several processes. Messages arrive after Delay, in order.
+// Hub connects the buses of several processes. Messages arrive after the time Delay, in
+// the order in which they were sent.
 type Hub struct {
 	delay time.Duration
 
 	mu    sync.Mutex
 	buses []*Bus
-	// The function "drop" decides whether a message is lost.
+	// The function "drop" decides whether the hub loses a message.
 	drop func(subject string, data []byte) bool
 	sent [][]byte
 }
 
-// NewHub returns a Hub.
+// NewHub returns a Hub without buses.
 func NewHub(delay time.Duration) *Hub { return &Hub{delay: delay} }
 
-// Drop sets a function that decides whether a message is lost; nil for no loss.
+// Drop sets a function that decides whether the hub loses a message. If the function is
+// nil, the hub loses no messages.
 func (h *Hub) Drop(drop func(subject string, data []byte) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.drop = drop
 }
 
-// Sent returns all messages that were sent.
+// Sent returns all messages that the processes have sent.
 func (h *Hub) Sent() [][]byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sent
 }
 
-// Bus returns the bus of a new process.
+// Bus returns a new bus for another process.
 func (h *Hub) Bus() *Bus {
 	b := &Bus{hub: h, handlers: map[string]func([]byte){}, incoming: make(chan delivery, 100_000), closed: make(chan struct{})}
 	h.mu.Lock()
@@ -64,7 +66,7 @@ type delivery struct {
 	data    []byte
 }
 
-// Cut interrupts or restores the connection.
+// Cut interrupts the connection of the bus or restores it.
 func (b *Bus) Cut(cut bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,7 +80,7 @@ func (b *Bus) Close() {
 	b.ended.Wait()
 }
 
-// Connected returns false while Cut has interrupted the connection.
+// Connected returns false while the connection is interrupted by Cut.
 func (b *Bus) Connected() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,7 +90,7 @@ func (b *Bus) Connected() bool {
 // MaxPayload returns the maximum size of a message.
 func (b *Bus) MaxPayload() int { return 32 << 10 }
 
-// OnConnect calls f once.
+// OnConnect calls f once, because the bus is already connected.
 func (b *Bus) OnConnect(f func()) { f() }
 
 // Subscribe calls the function "receive" for each message to the subject.
@@ -107,7 +109,7 @@ func (b *Bus) Publish(subject string, data []byte) error {
 	return b.hub.Inject(subject, data)
 }
 
-// Inject sends a message to all buses, as an attacker could do.
+// Inject sends a message to all buses. Tests use it to play the part of an attacker.
 func (h *Hub) Inject(subject string, data []byte) error {
 	if len(data) > 32<<10 {
 		return errors.New("message too large")
