@@ -64,7 +64,10 @@ func TestExecuteChargesQueuedFiles(t *testing.T) {
 			request["sessionId"] = x.ID
 		}
 		go func() {
-			res, err := s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", request)
+			// Without Expect, the server can close the connection while the client still
+			// sends a refused body. The client then may not see the answer.
+			header := http.Header{"X-Api-Key": {a.APIKey}, "Expect": {"100-continue"}}
+			res, err := s.tryCall(t.Context(), header, "POST", "/api/v1/execute", request)
 			if err != nil {
 				t.Error(err)
 			}

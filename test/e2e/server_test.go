@@ -320,7 +320,10 @@ func (s *server) waitUntilServing() error {
 	if err != nil {
 		return err
 	}
-	s.http = &http.Client{Transport: &openapitest.Transport{Validator: validator, Base: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	// Requests with the header Expect send the body only after the server allows it. The
+	// timeout is long, because a server on a busy machine can be slow to answer.
+	base := &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Minute}
+	s.http = &http.Client{Transport: &openapitest.Transport{Validator: validator, Base: base}}
 	return nil
 }
 
