@@ -85,8 +85,8 @@ func (c *packagesAddCommand) Run() error {
 	return nil
 }
 
-// showSteps returns a function that prints the steps of a change of packages. It prints
-// nothing until progressDelay has passed.
+// showSteps returns a function that prints the steps of a package installation. The
+// function prints nothing until the time progressDelay has passed.
 func showSteps() client.Progress {
 	p, started := newProgress(os.Stderr), time.Now()
 	return func(step, detail string) {

@@ -1,10 +1,10 @@
-// Command audit-proof checks the response of GET /api/v1/audit/{id}/proof. It does
-// not trust the server, and it uses only the standard library.
+// Command audit-proof verifies the response of GET /api/v1/audit/{id}/proof. The
+// command does not trust the server. It uses only the standard library of Go.
 //
 //	curl -sS $URL/api/v1/audit/$ID/proof -H "x-api-key: $KEY" | audit-proof "$VERIFIER_KEY"
 //
-// VERIFIER_KEY is the output of `pyth-on audit key`. Ask the operator for it once.
-// Do not read it from the server that you check.
+// VERIFIER_KEY is the output of `pyth-on audit key`. Ask the operator for this key
+// once. Do not get the key from the server that you want to check.
 package main
 
 import (
@@ -43,7 +43,7 @@ func main() {
 }
 
 // check verifies the proof. The hashes must lead from the record to the root of the
-// tree, and the key must have signed the root.
+// tree, and the root must have a valid signature of the key.
 func (p *proof) check(key string) error {
 	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
 	if !ok {

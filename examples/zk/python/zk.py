@@ -87,7 +87,8 @@ def labeled_extract(suite, salt, label, ikm):
 
 
 def labeled_expand(suite, prk, label, info, size):
-    # One round is enough: size is never more than 32 bytes.
+    # One round of HKDF-Expand is enough, because size is at most 32 bytes (the output
+    # of SHA-256).
     info = struct.pack(">H", size) + b"HPKE-v1" + suite + label + info
     return hmac.new(prk, info + b"\1", "sha256").digest()[:size]
 
@@ -238,8 +239,8 @@ def fill(blocks, turn, part, lane, time, segment):
     lanes, length = len(blocks), len(blocks[0])
     row = blocks[lane]
     zero = (0,) * 128
-    # In the first half of the first pass, the reference blocks do not depend on the
-    # password.
+    # In the first half of the first pass, the indexes of the reference blocks do not
+    # depend on the password (Argon2id).
     independent = turn == 0 and part < 2
     for i in range(2 if turn == 0 and part == 0 else 0, segment):
         at = part * segment + i
