@@ -1,4 +1,4 @@
-// Package zk encrypts programs as described in docs/zero-knowledge.md.
+// Package zk encrypts programs as docs/zero-knowledge.md describes.
 package zk
 
 import (
@@ -16,7 +16,7 @@ const (
 	Parallelism = 1
 )
 
-// Encrypted is an encrypted program. All fields are standard base64.
+// Encrypted is an encrypted program. All fields are encoded in standard base64.
 type Encrypted struct{ Salt, Nonce, Ciphertext string }
 
 // Encrypt encrypts a program without binding it to a name.
