@@ -18,8 +18,8 @@ func TestSessionInterruptsReachChildren(t *testing.T) {
 			begin: "import os, subprocess, signal, time, threading\nserver = subprocess.Popen(['sleep', '300'])\nkept = 5\ntime.sleep(0.1)",
 			show:  "print(kept)",
 			// The process of the first run must still be alive. Processes of
-			// interrupted runs must end soon, but a signal takes some time to
-			// arrive.
+			// interrupted runs must end soon, but not immediately, because a signal
+			// takes some time to arrive.
 			left: `
 def names():
     found = []
