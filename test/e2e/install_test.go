@@ -69,8 +69,8 @@ func TestReleaseIsReproducible(t *testing.T) {
 	}
 }
 
-// TestInstallFilesNameExistingSettings checks that each variable in deploy is a
-// setting of the server.
+// TestInstallFilesNameExistingSettings checks the files in deploy. Each environment
+// variable in these files must be a setting of the server.
 func TestInstallFilesNameExistingSettings(t *testing.T) {
 	t.Parallel()
 	help, err := runBinary(t, "serve", "--help")
@@ -97,8 +97,8 @@ func TestInstallFilesNameExistingSettings(t *testing.T) {
 	}
 }
 
-// TestMaintainerScriptsAreValid checks the syntax of the scripts of the Debian
-// package. The deep test TestDebianPackage runs them.
+// TestMaintainerScriptsAreValid checks the syntax of the maintainer scripts of the
+// Debian package. The deep test TestDebianPackage runs these scripts.
 func TestMaintainerScriptsAreValid(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"postinst", "prerm", "postrm"} {
