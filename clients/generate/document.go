@@ -58,8 +58,8 @@ type field struct {
 
 // kind is the type of a field.
 type kind struct {
-	// base is "string", "time", "bytes", "integer", "boolean", "any", "list", "map",
-	// "object" or "enum".
+	// base is the kind of type: "string", "time", "bytes", "integer", "boolean", "any",
+	// "list", "map", "object" or "enum".
 	base string
 	// name is the name of the definition if the field is an object or an enumeration.
 	name    string

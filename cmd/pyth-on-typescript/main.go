@@ -17,9 +17,10 @@ type request struct {
 	// File is the file name to use in error messages and in the source map.
 	File   string `json:"file"`
 	Source string `json:"source"`
-	// Tsconfig is the content of tsconfig.json; "" if there is no such file.
+	// Tsconfig is the content of the file tsconfig.json. It is "" if this file does not
+	// exist.
 	Tsconfig string `json:"tsconfig"`
-	// JSX is true if the file may contain JSX.
+	// JSX is true if the file may contain JSX syntax.
 	JSX bool `json:"jsx"`
 }
 
@@ -29,8 +30,8 @@ type answer struct {
 	Error *fault `json:"error,omitempty"`
 }
 
-// fault describes an error in the source. Line counts from 1. Column counts from 0,
-// in bytes of UTF-8.
+// fault describes an error in the source. Line numbers begin with 1. Column numbers
+// begin with 0 and count the bytes of UTF-8.
 type fault struct {
 	Text     string `json:"text"`
 	Line     int    `json:"line"`

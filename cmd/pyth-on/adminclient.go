@@ -122,7 +122,7 @@ func (c *adminFlags) remote(agent string) (*adminClient, error) {
 }
 
 // throughControl calls f with a client of the running server that uses the data
-// directory.
+// directory. The client connects to the control socket.
 func throughControl(dataDir, agent string, f func(*adminClient) error) error {
 	short, err := shortPath(dataDir)
 	if err != nil {

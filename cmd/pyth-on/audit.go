@@ -89,7 +89,8 @@ func (c *auditVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// progressDelay is the time that a command runs before it reports its progress.
+// progressDelay is the time after which a running command begins to report its
+// progress.
 const progressDelay = 2 * time.Second
 
 // delayProgress returns a function that reports progress to p. The function reports

@@ -19,7 +19,7 @@ type connectFlags struct {
 }
 
 // connect returns a client of the server. The parameter "command" is the name of the
-// command for the audit log.
+// command, which the audit log records.
 func (f *connectFlags) connect(command string) (*client.Client, error) {
 	key, err := secretSetting(apiKeyVariable, f.APIKeyFile, "--api-key-file")
 	if err != nil {

@@ -68,8 +68,8 @@ type front struct {
 	logger       *slog.Logger
 }
 
-// openFront opens the listeners of the server and loads its certificate. Automatic
-// certificates (--tls-domain) are stored in the data directory.
+// openFront opens the listeners of the server and loads its certificate. The data
+// directory stores certificates that the server obtains automatically (--tls-domain).
 func (c *serveCommand) openFront(ctx context.Context, dataDir string, logger *slog.Logger) (_ *front, err error) {
 	if err := c.tlsFlags.check(c.Addr); err != nil {
 		return nil, err

@@ -40,8 +40,8 @@ func (f *generateFlags) config() (app.ModelConfig, error) {
 	return c, err
 }
 
-// secretSetting reads a key from an environment variable or a file. The key is empty
-// if neither is set. If both are set, secretSetting returns an error.
+// secretSetting reads a key from an environment variable or from a file. If neither is
+// set, the key is empty. If both are set, secretSetting returns an error.
 func secretSetting(variable, path, flag string) ([]byte, error) {
 	setting, given, err := hiddenSetting(variable)
 	if err != nil {

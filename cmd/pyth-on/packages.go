@@ -18,7 +18,7 @@ type packagesCommands struct {
 	Remove packagesRemoveCommand `cmd:"" help:"Remove a package and the dependencies that nothing else needs."`
 }
 
-// languageFlag selects the language of packages.
+// languageFlag is the flag that selects the language of packages.
 type languageFlag struct {
 	Language string `env:"-" default:"python" help:"Language of the packages: python, javascript or typescript."`
 }

@@ -94,7 +94,8 @@ func (c *runCommand) request() (*client.ExecuteRequest, error) {
 		TimeoutMs: p.Timeout.Milliseconds(), Labels: c.Label, Secrets: secretNames(c.Secret), SessionID: c.Session,
 	}
 	if c.Session == "" {
-		// The session determines the language and the limits.
+		// A run in a session has the language and the limits of the session. So the
+		// request contains neither.
 		r.Language = client.Language(p.Language)
 		r.Limits = &client.LimitsRequest{MemoryBytes: p.Limits.MemoryBytes}
 	}
@@ -107,7 +108,8 @@ func (c *runCommand) request() (*client.ExecuteRequest, error) {
 	return r, nil
 }
 
-// secretNames returns the secrets that the flag --secret selects; nil for all secrets.
+// secretNames returns the names of the secrets that the flag --secret selects. It
+// returns nil if the run gets all secrets.
 func secretNames(flag []string) []string {
 	if len(flag) == 1 && flag[0] == "none" {
 		return []string{}

@@ -265,7 +265,7 @@ func (c *runsDeleteCommand) Run() error {
 	return printDeleted(c.JSON, "run", c.ID)
 }
 
-// printDeleted reports the deletion of an object.
+// printDeleted prints that an object was deleted.
 func printDeleted(asJSON bool, kind, name string) error {
 	if asJSON {
 		return printJSON(map[string]any{kind: name, "deleted": true})

@@ -106,7 +106,7 @@ func (settingsExampleCommand) Run(p *parsed) error {
 
 type settingsReferenceCommand struct{}
 
-// Run prints the reference of all settings as tables.
+// Run prints a reference of all settings in tables.
 func (settingsReferenceCommand) Run(p *parsed) error {
 	return settings.WriteReference(os.Stdout, sections(p.context.Model.Node))
 }

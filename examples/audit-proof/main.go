@@ -49,9 +49,9 @@ func (p *proof) check(key string) error {
 	if !ok {
 		return io.ErrUnexpectedEOF
 	}
-	// The key has the form name+hash+base64(1, public key) (C2SP signed-note). A
-	// signature line has the form "— name base64(hash, signature)". The signature is
-	// for the text above the line.
+	// The key has the form name+hash+base64(1, public key), as in the C2SP
+	// specification "signed-note". A signature line has the form "— name base64(hash,
+	// signature)". The signature signs the text above the signature lines.
 	parts := strings.SplitN(key, "+", 3)
 	if len(parts) != 3 {
 		return errors.New("VERIFIER_KEY is not a verifier key: use the output of `pyth-on audit key`")

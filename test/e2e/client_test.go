@@ -170,8 +170,8 @@ func (a *account) execute(t testing.TB, request object) *execution {
 	return x
 }
 
-// withIsolation adds the account's isolation to the request. If the request already has
-// an isolation, it stays unchanged.
+// withIsolation adds the account's isolation to the request. If the request already
+// contains an isolation, withIsolation does not change the request.
 func (a *account) withIsolation(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request

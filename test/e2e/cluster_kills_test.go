@@ -123,8 +123,8 @@ func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 	}
 }
 
-// TestClusterRunsEachAsyncRunOnce repeats TestExecuteRunsEachAsyncRunOnce with a
-// cluster. It kills servers, workers, NATS and PostgreSQL.
+// TestClusterRunsEachAsyncRunOnce is the same test as TestExecuteRunsEachAsyncRunOnce,
+// but with a cluster. It kills servers, workers, NATS and PostgreSQL.
 func TestClusterRunsEachAsyncRunOnce(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it starts many processes; TestWorkerFailures and TestServersShareAsyncRuns are smaller")

@@ -62,7 +62,7 @@ func startLoad(t *testing.T, d *deployment, c *counter) *load {
 			}
 		})
 	}
-	// The last account sends only asynchronous runs.
+	// The last account sends only requests for asynchronous runs.
 	l.accounts = append(l.accounts, async)
 	t.Cleanup(stop)
 	return l

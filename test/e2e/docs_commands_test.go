@@ -27,8 +27,9 @@ type codeBlock struct {
 	// notRun is the reason why the test does not run this code block. The reason comes
 	// from a marker `<!-- not run: … -->` above the block.
 	notRun string
-	// fails is not "" if the code block must fail. It is the text that the block must
-	// then print. The text comes from a marker `<!-- fails: … -->` above the block.
+	// fails is a text if the code block must fail. The block must then print this text.
+	// If fails is "", the block must succeed. The text comes from a marker `<!-- fails:
+	// … -->` above the block.
 	fails string
 }
 
@@ -98,9 +99,9 @@ type commandPage struct {
 	// folder is a folder that the test copies to the working directory of the commands.
 	// If it is "", the test copies no folder.
 	folder string
-	// env returns environment variables for the commands. The field "links" returns the
-	// targets of symbolic links by name. The field "files" maps names of files to their
-	// contents. The field "want" lists texts that the output must contain.
+	// env returns environment variables for the commands. links returns symbolic links:
+	// a map from names to targets. files maps the names of files to their contents.
+	// want lists texts that the output of the commands must contain.
 	env   func(t *testing.T) []string
 	links func(t *testing.T) map[string]string
 	files map[string]string

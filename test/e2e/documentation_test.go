@@ -128,7 +128,7 @@ func TestDocumentationLinksAreValid(t *testing.T) {
 	}
 }
 
-// hasSection reports whether the page has a heading with this anchor.
+// hasSection reports whether the page has a heading with the given anchor.
 func hasSection(page, anchor string) bool {
 	unwanted := regexp.MustCompile(`[^\pL\pN _-]`)
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {

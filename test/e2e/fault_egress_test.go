@@ -176,6 +176,7 @@ for target in sys.argv[1:]:
 	session := a.openSession(t, object{"language": "python", "network": object{"allow": allow}})
 	quoted := `["` + strings.Join(targets, `", "`) + `"]`
 	session.runCode(t, strings.Replace(code, "sys.argv[1:]", quoted, 1)).prints(t, strings.Repeat("True False\n", len(targets)))
-	// Only answers that the proxy itself creates have the header X-Pyth-On-Egress.
+	// Only the answers that the proxy itself creates may contain the header
+	// X-Pyth-On-Egress.
 	a.execute(t, object{"code": code, "args": []string{"other.test"}, "network": object{"allow": allow}}).prints(t, "False True\n")
 }

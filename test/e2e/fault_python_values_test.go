@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// textResults returns one result of type text/plain for each text.
+// textResults returns the expected results for a list of texts. Each result has the
+// type text/plain.
 func textResults(texts ...string) richResults {
 	shown := richResults{}
 	for _, text := range texts {
@@ -152,7 +153,7 @@ func TestExecuteTruncatesLargeValues(t *testing.T) {
 			}
 		})
 	}
-	// The text of a short value must be exactly its repr.
+	// If the text of a value is short, the run must return exactly the result of repr.
 	const code = `
 class C:
     def __repr__(self): return "C()"
@@ -204,7 +205,7 @@ C()`})
 }
 
 // TestExecuteForkedChildShowsNoValue runs a program that forks at its end. Only the
-// parent may show the value.
+// parent process may show the value of the last expression.
 func TestExecuteForkedChildShowsNoValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -211,7 +211,8 @@ raise ValueError('\n'.join(forms))
 			if x.ends(t, "failed"); x.Redactions < 40 {
 				t.Errorf("%s, %s: %d redactions: %s", r.name, name, x.Redactions, answer)
 			}
-			// The output must not contain a long part of the value in any encoding.
+			// The output must not contain a long part of the secret value in any
+			// encoding.
 			for _, text := range []string{x.Stdout, x.Stderr, x.Error.Message} {
 				for _, line := range strings.Split(text, "\n") {
 					for _, word := range strings.Split(strings.ReplaceAll(line, "[secret:"+name+"]", " "), " ") {

@@ -258,7 +258,7 @@ func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	if info := must(os.Stat(filepath.Join(s.data, "control.sock")))(t); info.Mode().Type() != os.ModeSocket || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v", info.Mode())
 	}
-	// Only the control socket offers this operation, because it needs no credentials.
-	// Over the network, this path must not exist.
+	// Only the control socket has an operation that creates users without credentials.
+	// Over the network, its path must not exist.
 	s.callWithHeader(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
 }

@@ -16,7 +16,7 @@ var updateClients = flag.Bool("update-clients", false, "write the types of the c
 // clients/generate writes these files from the OpenAPI document.
 var generatedTypes = []string{"client/types.gen.go", "clients/javascript/types.d.ts", "clients/python/src/pyth_on_client/_types.py"}
 
-// comments matches the comments in generated files.
+// comments is a pattern that matches the comments in generated files.
 var comments = regexp.MustCompile(`(?m)^\s*(//|#|\*|/\*\*).*\n`)
 
 // TestLibraryTypesMatchTheDocument generates the types of the client libraries from the
@@ -50,7 +50,7 @@ func TestLibraryTypesMatchTheDocument(t *testing.T) {
 	}
 }
 
-// TestGoLibraryExamplesRun runs the examples of the package client against a real
+// TestGoLibraryExamplesRun runs the examples of the Go package client against a real
 // server.
 func TestGoLibraryExamplesRun(t *testing.T) {
 	t.Parallel()

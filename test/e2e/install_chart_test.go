@@ -43,7 +43,7 @@ func TestChartIsRendered(t *testing.T) {
 
 func renderedChart(name string) string { return "../../deploy/helm/rendered/" + name + ".yaml" }
 
-// hashChart returns a comment with the hash of all files of the chart.
+// hashChart returns a YAML comment that contains a hash of all files of the Helm chart.
 func hashChart(t *testing.T) string {
 	t.Helper()
 	h := sha256.New()
@@ -61,7 +61,7 @@ func hashChart(t *testing.T) string {
 	return "# Rendered from the chart with the SHA-256 " + hex.EncodeToString(h.Sum(nil)) + "\n"
 }
 
-// TestChartRenders lints the chart and renders it with Helm.
+// TestChartRenders checks the Helm chart with `helm lint` and renders it.
 func TestChartRenders(t *testing.T) {
 	onlyDeep(t, "it runs the tool helm")
 	t.Parallel()

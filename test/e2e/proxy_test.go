@@ -93,7 +93,8 @@ func (p *proxy) serve() {
 // errCut is the error for a proxy whose connections the test has closed.
 var errCut = errors.New("cut")
 
-// pass waits while the state is linkHeld. It returns errCut if the state is linkCut.
+// pass waits while the proxy is in the state linkHeld. It returns errCut if the state
+// is linkCut.
 func (p *proxy) pass() error {
 	for {
 		p.mu.Lock()

@@ -18,8 +18,8 @@ import (
 
 var rollbackFlags = []string{"--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=1", "--max-running=1"}
 
-// userOfTests is an environment variable for the tests of the rollback. With the value
-// "ordinary", the servers of these tests do not run as root.
+// userOfTests is an environment variable for the tests that restore interpreters. With
+// the value "ordinary", the servers of these tests do not run as root.
 const userOfTests = "E2E_USER"
 
 // rollbackServer starts a server with a single sandbox. It returns the server and a new

@@ -25,7 +25,7 @@ func (a *account) openSession(t testing.TB, request object) *session {
 	server := a.server
 	server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
 	t.Cleanup(func() {
-		// Ignore errors, because the session or the server may already be gone.
+		// Ignore errors, because the session or the server may already have ended.
 		_, _ = server.tryCall(context.Background(), http.Header{"X-Api-Key": {a.APIKey}}, "DELETE", s.path(""), nil)
 	})
 	return s
@@ -157,8 +157,8 @@ func TestSessionReportsEnd(t *testing.T) {
 				t.Errorf("got %s", x)
 			}
 			if !x.SessionEnded {
-				// If the first run did not report the end of the session, the next run
-				// must report it.
+				// The first run may end before the server notices the end of the
+				// session. Then the next run must report the end of the session.
 				if x = s.runCode(t, "1"); !x.SessionEnded {
 					t.Errorf("no run reported the end of the session: %s", x)
 				}

@@ -18,8 +18,8 @@ type hookRequest struct {
 	body   []byte
 }
 
-// hookReceiver is a server that receives webhooks. It sends each request to the
-// channel.
+// hookReceiver is a server that receives webhooks. It sends each received request to
+// the channel "requests".
 type hookReceiver struct {
 	*httptest.Server
 	requests chan hookRequest

@@ -152,7 +152,7 @@ func (b *bench) compareDispatch(ctx context.Context, local, remote *server) erro
 	return nil
 }
 
-// runsOfWorkers returns the number of runs that each worker has accepted.
+// runsOfWorkers returns how many runs each worker has accepted.
 func (s *server) runsOfWorkers(ctx context.Context) (map[string]float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/metrics", http.NoBody)
 	if err != nil {

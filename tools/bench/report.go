@@ -16,7 +16,7 @@ type report struct {
 	// Quick is true if the benchmark made only a few short measurements (flag -quick).
 	Quick    bool
 	Duration time.Duration
-	// Python is the label of the reference interpreter.
+	// Python is the name and the version of the reference interpreter.
 	Python  string
 	Rows    []row
 	Missing []absence

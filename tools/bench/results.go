@@ -46,7 +46,8 @@ type results struct {
 // openRate contains the latencies of requests that arrive at a constant rate. The field
 // "rate" is the number of requests per second.
 type openRate struct {
-	// share is the arrival rate divided by the sustainable rate.
+	// share is the arrival rate divided by the sustainable rate. The sustainable rate
+	// is the rate while all clients are busy.
 	share float64
 	rate  float64
 	*series

@@ -126,7 +126,7 @@ func (r *results) rows(cores int) []row {
 	return withMeasurements(slices.Concat(speed, arriving, other))
 }
 
-// withMeasurements removes rows without measured values.
+// withMeasurements removes the rows that have no measured values.
 func withMeasurements(rows []row) []row {
 	return slices.DeleteFunc(rows, func(r row) bool { return r.series.empty() })
 }

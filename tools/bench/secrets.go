@@ -16,8 +16,8 @@ import (
 // receives.
 const secretsOfATenant = 20
 
-// registerWithSecrets creates an account and stores as many secrets as secretsOfATenant
-// says.
+// registerWithSecrets creates an account and stores secrets in this account. The number
+// of secrets is secretsOfATenant.
 func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	tenant, err := a.register(ctx)
 	if err != nil {

@@ -38,9 +38,9 @@ func (s *series) values() []float64 {
 // quantile returns the q-quantile of the values of all rounds.
 func (s *series) quantile(q float64) float64 { return quantile(s.values(), q) }
 
-// quantile returns the q-quantile of sorted values by the nearest-rank method: the
-// smallest value that is at least as large as a fraction q of all values. It returns
-// NaN if there are no values.
+// quantile returns the q-quantile of sorted values by the nearest-rank method. The
+// result is the smallest value for which at least the fraction q of all values is not
+// larger. If there are no values, the result is NaN.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()

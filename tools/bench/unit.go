@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// unit is the unit of the values in a series.
+// unit is the unit of measurement of the values in a series.
 type unit int
 
 const (

@@ -79,7 +79,7 @@ def text(b):
     return base64.b64encode(b).decode()
 
 
-# HKDF-SHA256 with labels (RFC 9180, section 4).
+# This part contains HKDF-SHA256 with labels (RFC 9180, section 4).
 
 
 def labeled_extract(suite, salt, label, ikm):
@@ -93,7 +93,7 @@ def labeled_expand(suite, prk, label, info, size):
     return hmac.new(prk, info + b"\1", "sha256").digest()[:size]
 
 
-# X25519 (RFC 7748, section 5).
+# This part contains X25519 (RFC 7748, section 5).
 
 
 def x25519(private, public):
@@ -115,8 +115,8 @@ def x25519(private, public):
     return (x2 * pow(z2, p - 2, p) % p).to_bytes(32, "little")
 
 
-# XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) and ChaCha20-Poly1305
-# (RFC 8439).
+# This part contains XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) and
+# ChaCha20-Poly1305 (RFC 8439).
 
 
 def xchacha20_poly1305(key, nonce, plaintext, data):
@@ -191,7 +191,7 @@ def poly1305(key, message):
     return (a + s & (1 << 128) - 1).to_bytes(16, "little")
 
 
-# Argon2id, version 0x13 (RFC 9106).
+# This part contains Argon2id, version 0x13 (RFC 9106).
 
 
 def argon2id(password, salt, time, memory_kib, parallelism, size):

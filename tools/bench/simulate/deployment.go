@@ -56,7 +56,7 @@ func (d deployment) warm(u *users, rate float64, t time.Duration) float64 {
 // users describes the activity of all users. Users have numbers from 0. User 0 is the
 // most active user.
 type users struct {
-	// sums[i] is the probability that a run belongs to one of the users 0 to i.
+	// sums[i] is the probability that one of the users 0 to i has started a run.
 	sums []float64
 }
 

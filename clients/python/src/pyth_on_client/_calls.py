@@ -18,7 +18,7 @@ from ._results import Run
 # The maximum value of the header Retry-After for which a client waits, in seconds.
 MAX_RETRY_AFTER = 30
 
-# The media type of a stream of server-sent events.
+# The media type of a response that contains server-sent events.
 EVENT_STREAM = "text/event-stream"
 
 
